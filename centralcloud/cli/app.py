@@ -1,0 +1,246 @@
+"""The commands. Each turns settings and arguments into one call, and its result into lines."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from centralcloud.runtime.command_line import print_json, print_rows, print_table, run_app
+from centralcloud.runtime.configuration import SettingsError, load_settings
+from centralcloud.runtime.database import Database
+from centralcloud.runtime.logs import configure_logs
+from centralcloud.settings import Settings
+
+app = typer.Typer(
+    help="Learns LLM routing scores from real outcomes, on plain PostgreSQL.\n\n"
+    "The database is named by DATABASE_URL: postgresql://user@host/database, or embedded: for a server of our own in "
+    ".centralcloud/ of the working folder. Exit codes: 0 done, 1 failed, 2 wrong usage or settings.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+
+
+def main() -> None:
+    """Entry point of `centralcloud`."""
+    run_app(app, "centralcloud")
+
+
+@contextmanager
+def _database(settings: Settings, command: str, *, checked: bool = True) -> Iterator[Database]:
+    """The database of the settings, with the schema of this version."""
+    from centralcloud.store.schema import check_schema
+
+    with Database(settings.database, application_name=f"centralcloud/{command}") as database:
+        if checked:
+            check_schema(database)
+        yield database
+
+
+def _settings(*, background: bool = False) -> Settings:
+    """The settings, with logs set up: all of them for the daemon, only what is amiss for a command at a prompt."""
+    settings = load_settings(Settings)
+    quiet = not background and settings.log_level == "info"
+    configure_logs("warning" if quiet else settings.log_level, settings.log_format)
+    return settings
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema, and install pgmq if it is not there.
+
+    Safe to run again and by several at once. A database that is newer than this version is refused.
+    """
+    from centralcloud.store.schema import migrate as run_migrations
+
+    settings = _settings()
+    with _database(settings, "migrate", checked=False) as database:
+        result = run_migrations(database)
+    done = "is at" if result.before == result.after else f"went from {result.before or 'empty'} to"
+    typer.echo(f"the database {done} revision {result.after}")
+
+
+@app.command()
+def run(
+    no_learn: Annotated[bool, typer.Option("--no-learn", help="Only take events in.")] = False,
+    no_ingest: Annotated[bool, typer.Option("--no-ingest", help="Only learn and publish scores.")] = False,
+) -> None:
+    """Run the daemon: take events in, learn on schedule, keep the database in shape.
+
+    SIGTERM or SIGINT (Ctrl-C) finishes the batch in hand and ends within 5 seconds; a second one ends at once.
+    Any number of replicas may run on one database.
+    """
+    from centralcloud.daemon import Daemon
+
+    settings = _settings(background=True)
+    with _database(settings, "run", checked=False) as database:
+        Daemon(settings, database, ingest=not no_ingest, learn=not no_learn).run()
+
+
+@app.command()
+def drain() -> None:
+    """Take in events until no message is visible, and print one JSON line with what became of them.
+
+    Waits for messages that another consumer holds for the moment: it may give them back.
+    """
+    from centralcloud.ingest.drain import drain as run_drain
+    from centralcloud.store.partitions import ensure_partitions
+
+    settings = _settings()
+    with _database(settings, "drain") as database:
+        ensure_partitions(database, settings.partitions_ahead_weeks)
+        drained = run_drain(database, batch_size=settings.batch_size)
+    print_json(
+        {
+            "events": drained.settled.messages,
+            **drained.settled._asdict(),
+            "seconds": round(drained.seconds, 3),
+            "events_per_second": round(drained.events_per_second, 1),
+        }
+    )
+
+
+@app.command()
+def publish(
+    file: Annotated[str, typer.Argument(help="JSON lines, one routing event a line; - reads standard input.")],
+) -> None:
+    """Send routing events from a file to the queue model_routing_decisions.
+
+    A line that is no JSON object, or that PostgreSQL refuses, is reported with its number; the rest is sent, and the
+    exit code is 1.
+    """
+    from centralcloud.ingest.file_publisher import Refusal, publish_lines
+
+    settings = _settings()
+
+    def complain(refusal: Refusal) -> None:
+        typer.echo(f"{file}: line {refusal.number}: {refusal.reason}", err=True)
+
+    with _open(file) as lines, _database(settings, "publish") as database, _progress(file) as advance:
+        published = publish_lines(
+            database, lines, batch_size=settings.batch_size, on_refusal=complain, on_progress=advance
+        )
+    refused = f", {published.refused} lines refused" if published.refused else ""
+    typer.echo(f"sent {published.sent} events to model_routing_decisions{refused}")
+    if published.refused:
+        raise typer.Exit(1)
+
+
+@app.command()
+def learn(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; write nothing.")] = False,
+    json_output: AsJson = False,
+) -> None:
+    """Run the learner once, now, and show what changed and why."""
+    from centralcloud.learning.learner import Learner
+
+    settings = _settings()
+    with _database(settings, "learn") as database:
+        learner = Learner(database, settings.rule)
+        result = learner.preview() if dry_run else learner.learn()
+    changes = [change._asdict() for change in result.changes]
+    if json_output:
+        pairs = [{"model": model, "complexity": complexity} for model, complexity in result.without_outcomes]
+        print_json({**result._asdict(), "dry_run": dry_run, "without_outcomes": pairs, "changes": changes})
+        return
+    columns = ("model", "complexity", "old_score", "new_score", "reason")
+    print_rows(changes, dict.fromkeys(columns), empty="no score changes")
+    for model, complexity in result.without_outcomes:
+        typer.echo(f"{model} ({complexity}) was chosen, but no outcome has been reported")
+    typer.echo(f"{result.evaluated} pairs evaluated, {result.waiting} wait for more outcomes")
+
+
+@app.command()
+def scores(json_output: AsJson = False) -> None:
+    """Show the learned scores, with their versions and reasons."""
+    from centralcloud.store.reports import current_scores
+
+    with _database(_settings(), "scores") as database, database.transaction() as connection:
+        rows = current_scores(connection)
+    if json_output:
+        print_json(rows)
+        return
+    columns = ("model", "complexity", "score", "version", "updated_at", "reason")
+    print_rows(rows, dict.fromkeys(columns), empty="nothing learned yet")
+
+
+@app.command()
+def metrics(json_output: AsJson = False) -> None:
+    """Show the counters of every model and complexity. Rates are 0 to 1, times in milliseconds."""
+    from centralcloud.store.reports import ModelMetrics
+
+    with _database(_settings(), "metrics") as database, database.transaction() as connection:
+        rows = ModelMetrics(connection).all()
+    if json_output:
+        print_json(rows)
+        return
+    columns = (
+        "model",
+        "complexity",
+        "usage_count",
+        "success_count",
+        "failure_count",
+        "success_rate",
+        "avg_response_time",
+    )
+    print_table(columns, ([row[name] for name in columns] for row in rows), empty="no events taken in yet")
+
+
+@app.command()
+def demo(
+    instances: Annotated[int, typer.Option(min=1, max=50, help="Simulated instances.")] = 5,
+    seconds: Annotated[float | None, typer.Option(min=1, help="End after this long; without it, at Ctrl-C.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
+) -> None:
+    """Show the whole loop at work: an embedded PostgreSQL, the daemon, and a simulated fleet of routers.
+
+    Needs no settings. Everything it writes is in .centralcloud/ of the working folder, in a database of its own.
+    """
+    from centralcloud.demo.demonstration import run_demo
+
+    raise typer.Exit(run_demo(instances=instances, seconds=seconds, seed=seed))
+
+
+@contextmanager
+def _open(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = Path(file).open("rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise SettingsError(f"cannot read {file}: {error.strerror}") from None
+    with stream:
+        yield stream
+
+
+class _Advance:
+    """Moves the progress bar by the size of each batch."""
+
+    def __init__(self, progress: Progress, total: int | None) -> None:
+        self._progress = progress
+        self._task = progress.add_task("sending", total=total)
+        self._lines = 0
+
+    def __call__(self, lines: int, size: int) -> None:
+        self._lines += lines
+        self._progress.update(self._task, advance=size, description=f"{self._lines:,} lines")
+
+
+@contextmanager
+def _progress(file: str) -> Iterator[_Advance]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    from rich.console import Console
+
+    total = None if file == "-" else Path(file).stat().st_size
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield _Advance(progress, total)

@@ -1,0 +1,1 @@
+"""From the queue into records, metrics and evidence: each event once."""

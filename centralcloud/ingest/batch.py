@@ -1,0 +1,116 @@
+"""A batch of messages, decoded: the events that count, and the dead letters. Pure: no database."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from centralcloud.contracts import ContractError, RoutingEvent, parse_routing_event
+
+#: Bits of `decision_ids.seen`.
+ROUTED = 1
+RESOLVED = 2
+
+
+class Message(NamedTuple):
+    """One message as it was taken off the queue."""
+
+    msg_id: int
+    enqueued_at: datetime
+    text: str | None
+
+
+class DeadLetter(NamedTuple):
+    """A message that cannot be taken in, and why."""
+
+    message: Message
+    reason: str
+    field: str
+
+
+class ReceivedEvent(NamedTuple):
+    """A routing event with the id of the message that carried it."""
+
+    msg_id: int
+    event: RoutingEvent
+
+    @property
+    def phase(self) -> int:
+        """`ROUTED` or `RESOLVED`."""
+        return RESOLVED if self.event.resolved else ROUTED
+
+
+class Batch(NamedTuple):
+    """What a batch of messages holds, in the order in which the messages were sent."""
+
+    events: list[ReceivedEvent]
+    dead_letters: list[DeadLetter]
+
+
+class Claim(NamedTuple):
+    """The phases of one decision that occur in a batch."""
+
+    instance_id: str
+    decision_id: str
+    phases: int
+
+
+def decode(messages: Iterable[Message], now: datetime) -> Batch:
+    """Decode message by message: one that breaks the contract never costs its neighbours. `now` is the server's clock."""
+    batch = Batch([], [])
+    for message in sorted(messages, key=lambda message: message.msg_id):
+        try:
+            batch.events.append(ReceivedEvent(message.msg_id, parse_routing_event(message.text, now)))
+        except ContractError as error:
+            batch.dead_letters.append(DeadLetter(message, str(error), error.field))
+    return batch
+
+
+def claims_of(events: Iterable[ReceivedEvent]) -> list[Claim]:
+    """What the events of linked decisions claim: one row a decision, sorted, so that consumers lock in one order."""
+    phases: dict[tuple[str, str], int] = {}
+    for received in events:
+        if (decision_id := received.event.decision_id) is not None:
+            key = (received.event.instance_id, decision_id)
+            phases[key] = phases.get(key, 0) | received.phase
+    return [Claim(*key, phases[key]) for key in sorted(phases)]
+
+
+class Admission(NamedTuple):
+    """The events of a batch that count, and what each says about usage."""
+
+    accepted: list[ReceivedEvent]
+    first_of_decision: set[int]
+    duplicates: int
+
+
+def admit(events: Iterable[ReceivedEvent], seen_before: dict[tuple[str, str], int]) -> Admission:
+    """Leave out resends: each phase of a linked decision counts once, and its first message wins.
+
+    Args:
+        events: in the order of their messages.
+        seen_before: per claimed (instance_id, decision_id), the phases that an earlier batch has taken in. A decision of
+            which everything was known already may be missing.
+
+    Returns:
+        The accepted events; the msg_ids among them that are the first of their decision; how many were left out.
+    """
+    admission_accepted: list[ReceivedEvent] = []
+    first_of_decision: set[int] = set()
+    duplicates = 0
+    seen: dict[tuple[str, str], int] = {}
+    for received in events:
+        decision_id = received.event.decision_id
+        if decision_id is not None:
+            key = (received.event.instance_id, decision_id)
+            known = seen.get(key)
+            if known is None:
+                known = seen_before.get(key, ROUTED | RESOLVED)
+            if known & received.phase:
+                duplicates += 1
+                seen[key] = known
+                continue
+            if known == 0:
+                first_of_decision.add(received.msg_id)
+            seen[key] = known | received.phase
+        admission_accepted.append(received)
+    return Admission(admission_accepted, first_of_decision, duplicates)

@@ -1,0 +1,113 @@
+"""Sending routing events from JSON lines to the queue."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import psycopg
+
+from centralcloud.contracts import DECISIONS_CHANNEL, DECISIONS_QUEUE
+from centralcloud.runtime.database import Database
+
+_SEND = "SELECT count(*) FROM pgmq.send_batch(%s, %s::jsonb[])"
+_NOTIFY = "SELECT pg_notify(%s, '')"
+
+
+class Line(NamedTuple):
+    """One line of the input, by its number from 1."""
+
+    number: int
+    text: str
+
+
+class Refusal(NamedTuple):
+    """A line that was not sent, and why."""
+
+    number: int
+    reason: str
+
+
+class Published(NamedTuple):
+    """What became of the lines."""
+
+    sent: int
+    refused: int
+
+
+def publish_lines(
+    database: Database,
+    lines: Iterable[bytes],
+    *,
+    batch_size: int = 1000,
+    on_refusal: Callable[[Refusal], None],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Published:
+    """Send each line as one message, unchanged, in batches of one transaction each. Empty lines are passed over.
+
+    A line that is no JSON object, or that PostgreSQL refuses as jsonb, is handed to `on_refusal`; the rest is sent.
+    `on_progress` gets the lines and bytes that each batch took from the input.
+
+    Raises:
+        psycopg.OperationalError: the database went away; the lines up to the last progress report have been sent.
+    """
+    sent = refused = 0
+    for batch, size in _batches(lines, batch_size):
+        read = [_read(number, raw) for number, raw in batch]
+        candidates = [line for line in read if isinstance(line, Line) and line.text]
+        unreadable = [line for line in read if isinstance(line, Refusal)]
+        unacceptable = _send(database, candidates)
+        for refusal in sorted(unreadable + unacceptable):
+            on_refusal(refusal)
+        sent += len(candidates) - len(unacceptable)
+        refused += len(unreadable) + len(unacceptable)
+        if on_progress:
+            on_progress(len(batch), size)
+    return Published(sent, refused)
+
+
+def _batches(lines: Iterable[bytes], batch_size: int) -> Iterator[tuple[list[tuple[int, bytes]], int]]:
+    batch: list[tuple[int, bytes]] = []
+    size = 0
+    for number, raw in enumerate(lines, start=1):
+        batch.append((number, raw))
+        size += len(raw)
+        if len(batch) == batch_size:
+            yield batch, size
+            batch, size = [], 0
+    if batch:
+        yield batch, size
+
+
+def _read(number: int, raw: bytes) -> Line | Refusal:
+    """The line as text. Whether what begins like an object is JSON, PostgreSQL decides: it knows best what it takes."""
+    try:
+        text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+    except UnicodeDecodeError as error:
+        return Refusal(number, f"found a byte that is no UTF-8 (at position {error.start}), expected a JSON object")
+    if text and not text.startswith("{"):
+        return Refusal(number, f"found {text[:40]!r}, expected a JSON object")
+    if "\0" in text:
+        return Refusal(number, "found a NUL character, expected a JSON object")
+    return Line(number, text)
+
+
+def _send(database: Database, lines: list[Line]) -> list[Refusal]:
+    """Send the lines in one transaction; when PostgreSQL refuses them, halve them until the culprits stand alone."""
+    if not lines:
+        return []
+    try:
+        with database.transaction() as connection:
+            connection.execute(_SEND, (DECISIONS_QUEUE, [line.text for line in lines]))
+            connection.execute(_NOTIFY, (DECISIONS_CHANNEL,))
+    except psycopg.DataError as error:
+        return _refused(database, lines, error.diag.message_primary or "", error.diag.message_detail or "")
+    except psycopg.errors.StatementTooComplex:  # nested beyond the server's stack
+        return _refused(database, lines, "nested too deeply", "")
+    return []
+
+
+def _refused(database: Database, lines: list[Line], message: str, detail: str) -> list[Refusal]:
+    if len(lines) == 1:
+        reason = f"{message}: {detail}" if detail else message
+        return [Refusal(lines[0].number, f"PostgreSQL refuses it as jsonb: {' '.join(reason.split())}")]
+    middle = len(lines) // 2
+    return _send(database, lines[:middle]) + _send(database, lines[middle:])

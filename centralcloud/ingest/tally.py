@@ -1,0 +1,111 @@
+"""Sums over the accepted events of a batch: one row a pair for the metrics, one a pair, provider and instance for evidence.
+
+Pure: no database. What the counters mean is in docs/reference/tables.md (design 2.4).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from centralcloud.contracts import RoutingEvent
+from centralcloud.ingest.batch import Admission, ReceivedEvent
+
+#: `model_routing_metrics.response_times` keeps this many; the specification's ever-growing array makes updates slow.
+NEWEST_RESPONSE_TIMES = 100
+
+
+@dataclass(slots=True)
+class MetricsRow:
+    """What a batch adds to the lifetime counters of one (model, complexity)."""
+
+    routed: int = 0
+    successes: int = 0
+    failures: int = 0
+    blameless: int = 0
+    linked_decisions: int = 0
+    unlinked_routed: int = 0
+    unlinked_resolved: int = 0
+    times: int = 0
+    times_sum: int = 0
+    newest_times: list[int] = field(default_factory=list)
+    score: float = 0.0
+    msg_id: int = 0
+
+
+@dataclass(slots=True)
+class EvidenceRow:
+    """What a batch adds to the open slice for one (model, complexity, provider, instance)."""
+
+    routed: int = 0
+    successes: int = 0
+    failures: int = 0
+    blameless: int = 0
+    times: int = 0
+    times_sum: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+#: (model, complexity)
+Pair = tuple[str, str]
+#: (model, complexity, provider, instance)
+EvidenceKey = tuple[str, str, str, str]
+
+
+def tally_metrics(admission: Admission) -> dict[Pair, MetricsRow]:
+    """Sums for `model_routing_metrics`, by pair in sorted order."""
+    rows: dict[Pair, MetricsRow] = {}
+    for received in admission.accepted:
+        event = received.event
+        row = rows.get((event.model, event.complexity))
+        if row is None:
+            row = rows[event.model, event.complexity] = MetricsRow()
+        _count_outcome(row, event)
+        _count_usage(row, received, admission.first_of_decision)
+        if event.response_time_ms is not None:
+            row.times += 1
+            row.times_sum += event.response_time_ms
+            row.newest_times.append(event.response_time_ms)
+        row.score, row.msg_id = event.complexity_score, received.msg_id
+    for row in rows.values():
+        del row.newest_times[:-NEWEST_RESPONSE_TIMES]
+    return dict(sorted(rows.items()))
+
+
+def tally_evidence(accepted: Iterable[ReceivedEvent]) -> dict[EvidenceKey, EvidenceRow]:
+    """Sums for the open slice, by key in sorted order. Response times are those of outcomes that speak of the model."""
+    rows: dict[EvidenceKey, EvidenceRow] = {}
+    for _, event in accepted:
+        key = (event.model, event.complexity, event.provider, event.instance_id)
+        row = rows.get(key)
+        if row is None:
+            row = rows[key] = EvidenceRow()
+        _count_outcome(row, event)
+        if event.response_time_ms is not None and event.resolved and not event.blameless:
+            row.times += 1
+            row.times_sum += event.response_time_ms
+        row.input_tokens += event.input_tokens or 0
+        row.output_tokens += event.output_tokens or 0
+        row.cost_usd += event.cost_usd or 0.0
+    return dict(sorted(rows.items()))
+
+
+def _count_outcome(row: MetricsRow | EvidenceRow, event: RoutingEvent) -> None:
+    if event.outcome == "routed":
+        row.routed += 1
+    elif event.outcome == "success":
+        row.successes += 1
+    elif event.blameless:
+        row.blameless += 1
+    else:
+        row.failures += 1
+
+
+def _count_usage(row: MetricsRow, received: ReceivedEvent, first_of_decision: set[int]) -> None:
+    """A decision is used once: known by its id, or for events without one by the greater of routed and resolved."""
+    if received.event.decision_id is not None:
+        row.linked_decisions += received.msg_id in first_of_decision
+    elif received.event.resolved:
+        row.unlinked_resolved += 1
+    else:
+        row.unlinked_routed += 1

@@ -1,0 +1,5 @@
+"""The rules that ship with CentralCloud."""
+
+from centralcloud.learning.rules.threshold import ThresholdRule, ThresholdSettings
+
+__all__ = ["ThresholdRule", "ThresholdSettings"]

@@ -1,0 +1,1 @@
+"""Keeping the database in shape while the daemon runs."""

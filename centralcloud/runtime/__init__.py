@@ -1,0 +1,1 @@
+"""What both programs stand on: connections, the one loop shape, notifications, logging, health, the embedded server."""

@@ -1,0 +1,105 @@
+"""What both command lines share: one line for an error, the right exit code, JSON and tables."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.database import is_outage, one_line
+
+_WRONG_USAGE = 2
+_FAILED = 1
+
+
+def run_app(app: typer.Typer, name: str) -> None:
+    """Run a command line and end the process: 0 done, 1 failed work, 2 wrong usage or settings, 130 interrupted.
+
+    A mistake of the operator's is one line on standard error. A traceback means a fault of ours.
+    """
+    try:
+        code = app(prog_name=name, standalone_mode=False)
+    except CentralCloudError as error:
+        code = _complain(name, str(error), error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has had enough. Keep Python from complaining about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = _FAILED
+    except Exception as error:
+        if (usage := _usage_message(error)) is not None:
+            code = _complain(name, usage, _WRONG_USAGE)
+        elif is_outage(error):
+            code = _complain(name, f"the database is away: {one_line(error)}", _FAILED)
+        else:
+            raise
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as JSON on standard output: decimals as numbers, times as ISO 8601."""
+    print(json.dumps(value, default=_jsonable, allow_nan=False))  # noqa: T201
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
+    """Print rows as a table for people, or the line `empty` when there are none."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    count = 0
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+        count += 1
+    console = Console(soft_wrap=False) if sys.stdout.isatty() else Console(width=200)
+    console.print(table if count else empty, markup=False, highlight=False)
+
+
+def print_rows(rows: list[dict[str, Any]], columns: Mapping[str, Callable[[Any], Any] | None], *, empty: str) -> None:
+    """Print some `columns` of rows as a table; a column may have a function that puts its values into words."""
+    print_table(
+        list(columns),
+        ([convert(row[name]) if convert else row[name] for name, convert in columns.items()] for row in rows),
+        empty=empty,
+    )
+
+
+def _usage_message(error: Exception) -> str | None:
+    """The text of a wrong use of the command line, None for any other error. Typer brings its own copy of click."""
+    format_message = getattr(error, "format_message", None)
+    if format_message is None:
+        return None
+    context = getattr(error, "ctx", None)
+    command = context.command_path.split(" ", 1)[1:] if context else []
+    hint = " ".join(["try", context.command_path if command else context.info_name, "--help"]) if context else ""
+    return f"{one_line(Exception(format_message()))}{f' ({hint})' if hint else ''}"
+
+
+def _complain(name: str, message: str, code: int) -> int:
+    print(f"{name}: {message}", file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return value.astimezone().isoformat(" ", "seconds")
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)

@@ -1,0 +1,72 @@
+"""Settings from environment variables: one line that names the variable, the value and what is allowed."""
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, AliasChoices, SecretStr, ValidationError
+from pydantic_settings import BaseSettings
+
+from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.database import check_url
+
+HOW_TO_NAME_A_DATABASE = "set it to your PostgreSQL (postgresql://user@host/database), or to embedded: for a server of our own in .centralcloud/"
+
+
+class SettingsError(CentralCloudError):
+    """A setting, or the use of a command, is wrong."""
+
+    exit_code = 2
+
+
+def _check_database_url(value: SecretStr) -> SecretStr:
+    check_url(value.get_secret_value())
+    return value
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database_url)]
+
+_Settings = TypeVar("_Settings", bound=BaseSettings)
+
+
+def load_settings(settings_class: type[_Settings], **overrides: Any) -> _Settings:
+    """The settings of the environment; what is given in `overrides` and is not None wins.
+
+    Raises:
+        SettingsError: a value is wrong.
+    """
+    try:
+        return settings_class(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError(_explain(settings_class, error)) from None
+
+
+def _explain(settings_class: type[BaseSettings], error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    variable = _variable(settings_class, name)
+    if variable.endswith("DATABASE_URL"):
+        return f"{variable} is no database that can be used: {HOW_TO_NAME_A_DATABASE}"
+    expected = first["msg"][0].lower() + first["msg"][1:]
+    return f"{variable} is {first['input']!r}: {expected}"
+
+
+def _variable(settings_class: type[BaseSettings], name: str) -> str:
+    """The environment variable of a field, given by its name or one of its aliases."""
+    for field_name, field in settings_class.model_fields.items():
+        alias = field.validation_alias
+        choices = (
+            [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [alias] if alias else []
+        )
+        if name == field_name or name in choices:
+            return str(choices[-1]) if choices else f"{settings_class.model_config.get('env_prefix', '')}{name}".upper()
+    return name
+
+
+def require_database_url(value: SecretStr | None) -> str:
+    """The database's URL in clear.
+
+    Raises:
+        SettingsError: none is set; the line names both ways to set one.
+    """
+    if value is None:
+        raise SettingsError(f"DATABASE_URL is not set: {HOW_TO_NAME_A_DATABASE}")
+    return value.get_secret_value()

@@ -1,0 +1,210 @@
+"""Connections to PostgreSQL: one pool a process, dedicated connections for LISTEN, and what counts as an outage."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import psycopg
+import psycopg_pool
+import structlog
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.embedded import EMBEDDED_PREFIX, EmbeddedServer
+
+log = structlog.get_logger(__name__)
+
+#: Merged under what the URL says: a dead peer is noticed within half a minute instead of hours.
+_CONNECTION_DEFAULTS: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+#: A transaction of ours that is left idle this long belongs to a process that hangs: let it go.
+_SESSION_SETTINGS = "SET idle_in_transaction_session_timeout = '60s'"
+_POOL_WAIT_SECONDS = 3.0
+
+# The pool warns at every failed attempt; `Database` reports each change of state once instead.
+logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+
+
+class DatabaseAwayError(CentralCloudError):
+    """The database cannot be reached, or does not take work at the moment."""
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection that remembers why the last attempt failed, which the pool does not tell."""
+
+    last_failure: ClassVar[str] = ""
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **kwargs: Any) -> "_Connection":  # type: ignore[override]
+        try:
+            return super().connect(conninfo, **kwargs)  # type: ignore[return-value]
+        except psycopg.OperationalError as error:
+            cls.last_failure = one_line(error)
+            raise
+
+
+class Database:
+    """One PostgreSQL database, as one process sees it.
+
+    Prepared statements are off: they do not survive a transaction pooler, and our batches gain nothing from them.
+    """
+
+    def __init__(self, url: str, *, application_name: str, max_connections: int = 8) -> None:
+        """`url` is a libpq URI, a libpq keyword string, or ``embedded:`` with an optional folder, which starts a server."""
+        self._embedded = EmbeddedServer.start(url) if url.startswith(EMBEDDED_PREFIX) else None
+        target = self._embedded.uri if self._embedded else url
+        self.conninfo = make_conninfo(
+            **{**_CONNECTION_DEFAULTS, "application_name": application_name, **_read_conninfo(target)}
+        )
+        self._max_connections = max_connections
+        self._pool: psycopg_pool.ConnectionPool[_Connection] | None = None
+        self._pool_lock = threading.Lock()
+        self._state_lock = threading.Lock()
+        self._away_since: float | None = None
+
+    def connect(self, *, autocommit: bool = False) -> psycopg.Connection[Any]:
+        """A connection of its own, outside the pool. The caller closes it.
+
+        Raises:
+            psycopg.OperationalError: the server cannot be reached or refuses.
+        """
+        connection = _Connection.connect(self.conninfo, autocommit=True, prepare_threshold=None)
+        connection.execute(_SESSION_SETTINGS)
+        connection.autocommit = autocommit
+        return connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[psycopg.Connection[Any]]:
+        """A pooled connection inside one transaction: committed at the end of the block, rolled back on an error.
+
+        Raises:
+            DatabaseAwayError: no connection could be had within a few seconds.
+        """
+        try:
+            connection = self._open_pool().getconn(timeout=_POOL_WAIT_SECONDS)
+        except psycopg_pool.PoolTimeout:
+            raise DatabaseAwayError(_Connection.last_failure or "no free connection in the pool") from None
+        try:
+            with connection.transaction():
+                yield connection
+        finally:
+            self._open_pool().putconn(connection)
+
+    def _open_pool(self) -> "psycopg_pool.ConnectionPool[_Connection]":
+        with self._pool_lock:
+            if self._pool is None:
+                self._pool = psycopg_pool.ConnectionPool(
+                    self.conninfo,
+                    connection_class=_Connection,
+                    kwargs={"autocommit": True, "prepare_threshold": None},
+                    configure=_configure,
+                    min_size=0,
+                    max_size=self._max_connections,
+                    # The loops retry; the pool should neither back off for minutes nor hide the reason.
+                    reconnect_timeout=0.5,
+                    num_workers=1,
+                    open=True,
+                )
+            return self._pool
+
+    def mark_away(self, error: BaseException) -> None:
+        """Record that work failed for want of the database. The first report of an outage is logged, the others are not."""
+        with self._state_lock:
+            if self._away_since is not None:
+                return
+            self._away_since = time.monotonic()
+        log.warning("database_away", reason=one_line(error))
+
+    def mark_back(self) -> None:
+        """Record that work with the database succeeded. The first success after an outage is logged."""
+        with self._state_lock:
+            if self._away_since is None:
+                return
+            seconds = time.monotonic() - self._away_since
+            self._away_since = None
+        log.info("database_back", away_seconds=round(seconds, 1))
+
+    @property
+    def away(self) -> bool:
+        """Whether the last thing that was tried failed for want of the database."""
+        return self._away_since is not None
+
+    def close(self) -> None:
+        """Close the pool; stop the embedded server if this process was the last to use it."""
+        with self._pool_lock:
+            if self._pool is not None:
+                self._pool.close(timeout=1.0)
+                self._pool = None
+        if self._embedded is not None:
+            self._embedded.stop()
+
+    def __enter__(self) -> "Database":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether `error` says that the database is away or takes no work for now, rather than that the work is wrong.
+
+    True for lost connections, shutdowns, exhausted resources, a read-only server (SQLSTATE class 25), lock timeouts,
+    deadlocks and serialisation failures: the transaction was rolled back and may be tried again as it is.
+    """
+    if isinstance(error, DatabaseAwayError | psycopg.OperationalError | psycopg.InterfaceError):
+        return True
+    return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith("25")
+
+
+def is_contention(error: BaseException) -> bool:
+    """Whether `error` is an outage only in the sense that another transaction was in the way."""
+    return isinstance(
+        error,
+        psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure | psycopg.errors.LockNotAvailable,
+    )
+
+
+def one_line(error: BaseException) -> str:
+    """The message of `error` on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def check_url(url: str) -> str:
+    """`url` when it names a database.
+
+    Raises:
+        ValueError: neither ``embedded:`` nor anything libpq can read. The text never repeats the URL, which may hold a
+            password.
+    """
+    if url.startswith(EMBEDDED_PREFIX):
+        return url
+    if not url:
+        raise ValueError("empty")
+    try:
+        _read_conninfo(url)
+    except psycopg.ProgrammingError:
+        raise ValueError("not a libpq URI") from None
+    return url
+
+
+def embedded_folder(url: str) -> Path | None:
+    """The folder that an ``embedded:`` URL names, None for the default."""
+    folder = url.removeprefix(EMBEDDED_PREFIX)
+    return Path(folder) if folder else None
+
+
+def _read_conninfo(url: str) -> dict[str, Any]:
+    return {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
+
+
+def _configure(connection: _Connection) -> None:
+    connection.execute(_SESSION_SETTINGS)

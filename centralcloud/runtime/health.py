@@ -1,0 +1,85 @@
+"""The small HTTP server of both programs: /livez, /readyz, /metrics, and pages of JSON."""
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from centralcloud.contracts import CentralCloudError
+
+log = structlog.get_logger(__name__)
+
+_PLAIN: Final = "text/plain; charset=utf-8"
+
+#: Returns what is wrong, a line each; nothing when all is well.
+Check = Callable[[], list[str]]
+
+
+class HealthServer:
+    """Answers 200 when a check finds nothing wrong, 503 with what is wrong otherwise."""
+
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        *,
+        checks: Mapping[str, Check],
+        registry: CollectorRegistry,
+        pages: Mapping[str, Callable[[], Any]] | None = None,
+    ) -> None:
+        """`checks` and `pages` are by path, e.g. ``/livez``; a page's value is sent as JSON.
+
+        Raises:
+            CentralCloudError: the port cannot be opened.
+        """
+        handler = _handler(checks, registry, pages or {})
+        try:
+            self._server = ThreadingHTTPServer((address, port), handler)
+        except OSError as error:
+            raise CentralCloudError(f"cannot serve HTTP on {address}:{port}: {error.strerror}") from None
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
+
+    def start(self) -> None:
+        """Serve in a thread of its own."""
+        threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
+        log.info("http_listening", address=self._server.server_address[0], port=self.port)
+
+    def stop(self) -> None:
+        """Close the port."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _handler(
+    checks: Mapping[str, Check], registry: CollectorRegistry, pages: Mapping[str, Callable[[], Any]]
+) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.split("?")[0]
+            if path in checks:
+                wrong = checks[path]()
+                self._answer(503 if wrong else 200, _PLAIN, ("\n".join(wrong or ["ok"]) + "\n").encode())
+            elif path == "/metrics":
+                self._answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
+            elif path in pages:
+                self._answer(200, "application/json", json.dumps(pages[path](), default=str).encode())
+            else:
+                known = ", ".join(sorted([*checks, *pages, "/metrics"]))
+                self._answer(404, _PLAIN, f"nothing here; there are {known}\n".encode())
+
+        def _answer(self, status: int, content_type: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            log.debug("http_request", request=format % args)
+
+    return Handler

@@ -1,0 +1,115 @@
+"""The one shape of every background part: start, stop, run_once, and a loop that waits for work, the clock or the end."""
+
+import random
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from centralcloud.runtime.database import Database, is_contention, is_outage, one_line
+
+log = structlog.get_logger(__name__)
+
+_FIRST_BACKOFF_SECONDS: Final = 0.1
+_LONGEST_BACKOFF_SECONDS: Final = 5.0
+
+
+class Part(ABC):
+    """A background part: one thread that calls `run_once` again and again.
+
+    Between two runs it waits until `wake()` is called, the interval is over, or `stop()` is called, whichever is first.
+    An outage of the database is waited out with backoff. Any other exception ends the thread and is handed to
+    `on_crash`: a part that dies stops the program loudly.
+
+    Attributes:
+        name: names the thread, and the part in logs.
+        interval_seconds: longest wait between two runs; None: runs at the start, and then only when woken.
+    """
+
+    def __init__(self, name: str, database: Database, *, interval_seconds: float | None) -> None:
+        self.name = name
+        self.interval_seconds = interval_seconds
+        self.database = database
+        self.on_crash: Callable[[str, BaseException], None] | None = None
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._advanced_at = time.monotonic()
+
+    @abstractmethod
+    def run_once(self) -> bool:
+        """Do one piece of work; True when there is more to do at once."""
+
+    def start(self) -> None:
+        """Start the loop in a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Make the loop run now instead of at the end of its wait."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Ask the loop to end after the work in hand; returns at once. Safe to call twice."""
+        self._stopping.set()
+        self._wake.set()
+
+    def join(self, timeout_seconds: float) -> bool:
+        """Wait for the end of the loop; True when it has ended."""
+        if self._thread is not None:
+            self._thread.join(timeout_seconds)
+            return not self._thread.is_alive()
+        return True
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop()` has been called."""
+        return self._stopping.is_set()
+
+    @property
+    def seconds_since_advance(self) -> float:
+        """Seconds since the loop last began or ended a run, also a run that failed for want of the database."""
+        return time.monotonic() - self._advanced_at
+
+    def is_outage(self, error: BaseException) -> bool:
+        """Whether `error` is to be waited out rather than to end the program."""
+        return is_outage(error)
+
+    def on_stop(self) -> None:  # noqa: B027 - most parts hold nothing
+        """Release what the part holds; called in its thread after the last run."""
+
+    def _run(self) -> None:
+        backoff = _FIRST_BACKOFF_SECONDS
+        try:
+            while True:
+                self._wake.clear()
+                if self.stopping:  # looked at after the clear, or a stop() in between would be slept through
+                    break
+                self._advanced_at = time.monotonic()
+                try:
+                    more = self.run_once()
+                except Exception as error:
+                    if not self.is_outage(error):
+                        raise
+                    if is_contention(error):
+                        log.info("transaction_retried", part=self.name, reason=one_line(error))
+                    else:
+                        self.database.mark_away(error)
+                    self._advanced_at = time.monotonic()
+                    self._stopping.wait(backoff * random.uniform(0.5, 1.0))
+                    backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
+                    continue
+                self.database.mark_back()
+                backoff = _FIRST_BACKOFF_SECONDS
+                self._advanced_at = time.monotonic()
+                if not more:
+                    self._wake.wait(self.interval_seconds)
+        except BaseException as error:
+            if self.on_crash is None:
+                raise
+            self.on_crash(self.name, error)
+        finally:
+            self.on_stop()

@@ -1,0 +1,1 @@
+"""The database: tables, migrations, and one .sql file for each hot query."""

@@ -1,0 +1,53 @@
+"""What the tables say, as plain rows: for the command line, dashboards and programs."""
+
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from centralcloud.store import queries
+
+_CURRENT_METRICS = queries.load("current_metrics")
+_CURRENT_SCORES = queries.load("current_scores")
+
+
+class ModelMetrics:
+    """Aggregated metrics per (model, complexity), as the specification's ModelMetrics offers them.
+
+    Counters are lifetime counters. Rates are 0.0 to 1.0 and None where nothing is known; times are in milliseconds.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def all(self) -> list[dict[str, Any]]:
+        """One row a pair, ordered by model and complexity: the columns of ``current_metrics.sql``."""
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(_CURRENT_METRICS).fetchall()
+
+    def get_usage(self, model: str, complexity: str) -> int:
+        """How many decisions chose `model` for `complexity`; 0 for a pair nobody has seen."""
+        return int(self._of(model, complexity).get("usage_count", 0))
+
+    def get_success_rate(self, model: str, complexity: str) -> float | None:
+        """successes / (successes + failures); None when no decision has been resolved."""
+        rate = self._of(model, complexity).get("success_rate")
+        return None if rate is None else float(rate)
+
+    def get_avg_response_time(self, model: str, complexity: str) -> float | None:
+        """Mean of every reported response time, in ms; None when none was reported."""
+        average = self._of(model, complexity).get("avg_response_time")
+        return None if average is None else float(average)
+
+    def high_usage_pairs(self, min_usage: int = 100) -> list[dict[str, Any]]:
+        """The rows of `all()` with at least `min_usage` decisions (the specification learns from 100 on)."""
+        return [row for row in self.all() if row["usage_count"] >= min_usage]
+
+    def _of(self, model: str, complexity: str) -> dict[str, Any]:
+        return next((row for row in self.all() if (row["model"], row["complexity"]) == (model, complexity)), {})
+
+
+def current_scores(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
+    """One row a learned score, ordered by model and complexity: the columns of ``current_scores.sql``."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_CURRENT_SCORES).fetchall()

@@ -1,0 +1,7 @@
+INSERT INTO model_score_history (
+    version, model_name, complexity_level, old_score, new_score, reason, rule, run_id, confidence, based_on_samples,
+    success_rate, avg_response_time, after_slice, through_slice
+) VALUES (
+    %(version)s, %(model)s, %(complexity)s, %(old_score)s, %(score)s, %(reason)s, %(rule)s, %(run_id)s, %(confidence)s,
+    %(samples)s, %(success_rate)s, %(avg_response_time)s, %(after_slice)s, %(through_slice)s
+);

@@ -1,0 +1,15 @@
+-- Every pair's learned score; the table has one row a pair.
+SELECT
+    model_name AS model,
+    complexity_level AS complexity,
+    score::double precision AS score,
+    version,
+    updated_at,
+    reason,
+    rule,
+    run_id,
+    confidence,
+    based_on_samples,
+    evaluated_at
+FROM model_scores
+ORDER BY model_name, complexity_level;

@@ -1,0 +1,239 @@
+"""The tables, as SQLAlchemy Core sees them. The migrations make them; `alembic check` keeps the two equal."""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    Computed,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Sequence,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    desc,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+_Timestamp = DateTime(timezone=True)
+
+
+def _counter(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=text("0"))
+
+
+routing_records = Table(
+    "routing_records",
+    metadata,
+    Column("id", BigInteger, Identity(), nullable=False),
+    Column("timestamp", _Timestamp, nullable=False),
+    Column("instance_id", String, nullable=False),
+    Column("complexity", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("response_time_ms", Integer),
+    Column("capabilities_required", ARRAY(Text)),
+    Column("preference", String),
+    Column("created_at", _Timestamp, nullable=False, server_default=text("now()")),
+    Column("user_model_request", String),
+    Column("decision_id", String),
+    Column("input_tokens", Integer),
+    Column("output_tokens", Integer),
+    Column("cost_usd", Double),
+    Column("error_kind", String),
+    Column("task_type", String),
+    Column("propensity", Double),
+    Column("score_version", BigInteger),
+    Column("slice_no", BigInteger, nullable=False),
+    Column("extra", JSONB),
+    PrimaryKeyConstraint("id", "created_at"),
+    postgresql_partition_by="RANGE (created_at)",
+)
+Index("idx_routing_records_model_complexity", routing_records.c.model, routing_records.c.complexity)
+Index("idx_routing_records_timestamp", desc(routing_records.c.timestamp))
+
+model_routing_metrics = Table(
+    "model_routing_metrics",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("model_name", String, nullable=False),
+    Column("complexity_level", String, nullable=False),
+    Column(
+        "usage_count",
+        BigInteger,
+        Computed("(linked_decision_count + GREATEST(unlinked_routed_count, unlinked_resolved_count))", persisted=True),
+    ),
+    _counter("routed_count"),
+    _counter("success_count"),
+    _counter("failure_count"),
+    _counter("blameless_count"),
+    _counter("linked_decision_count"),
+    _counter("unlinked_routed_count"),
+    _counter("unlinked_resolved_count"),
+    Column("response_times", ARRAY(Integer), nullable=False, server_default=text("'{}'")),
+    Column(
+        "avg_response_time",
+        Double,
+        Computed(
+            "((response_time_sum_ms)::double precision / (NULLIF(response_time_count, 0))::double precision)",
+            persisted=True,
+        ),
+    ),
+    _counter("response_time_count"),
+    _counter("response_time_sum_ms"),
+    Column("last_reported_score", Double),
+    Column("last_reported_msg_id", BigInteger),
+    Column("updated_at", _Timestamp, nullable=False, server_default=text("now()")),
+    UniqueConstraint("model_name", "complexity_level"),
+)
+
+evidence_slices = Table(
+    "evidence_slices",
+    metadata,
+    Column("slice_no", BigInteger, primary_key=True, autoincrement=False),
+    Column("opened_at", _Timestamp, nullable=False, server_default=text("clock_timestamp()")),
+    Column("closed_at", _Timestamp),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("slice_no", BigInteger, ForeignKey("evidence_slices.slice_no"), nullable=False),
+    Column("instance_id", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("model_name", String, nullable=False),
+    Column("complexity_level", String, nullable=False),
+    _counter("routed"),
+    _counter("successes"),
+    _counter("failures"),
+    _counter("blameless"),
+    _counter("response_time_count"),
+    _counter("response_time_sum_ms"),
+    _counter("input_tokens"),
+    _counter("output_tokens"),
+    Column("cost_usd", Double, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("model_name", "complexity_level", "slice_no", "provider", "instance_id"),
+)
+
+decision_ids = Table(
+    "decision_ids",
+    metadata,
+    Column("instance_id", String, nullable=False),
+    Column("decision_id", String, nullable=False),
+    Column("seen", SmallInteger, nullable=False),
+    Column("seen_before", SmallInteger, nullable=False, server_default=text("0")),
+    Column("created_at", _Timestamp, nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("instance_id", "decision_id"),
+)
+Index("idx_decision_ids_created_at", decision_ids.c.created_at, postgresql_using="brin")
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("queue_name", String, nullable=False),
+    Column("msg_id", BigInteger, nullable=False),
+    Column("enqueued_at", _Timestamp, nullable=False),
+    Column("message", Text),
+    Column("reason", Text, nullable=False),
+    Column("field", String, nullable=False),
+    Column("created_at", _Timestamp, nullable=False, server_default=text("now()")),
+)
+Index("idx_dead_letters_created_at", dead_letters.c.created_at)
+
+learning_runs = Table(
+    "learning_runs",
+    metadata,
+    Column("run_id", BigInteger, Identity(), primary_key=True),
+    Column("rule", String, nullable=False),
+    Column("through_slice", BigInteger, nullable=False),
+    Column("started_at", _Timestamp, nullable=False),
+    Column("finished_at", _Timestamp, nullable=False, server_default=text("clock_timestamp()")),
+    Column("pairs_evaluated", Integer, nullable=False),
+    Column("pairs_changed", Integer, nullable=False),
+    Column("samples", BigInteger, nullable=False),
+)
+Index(
+    "idx_learning_runs_idle",
+    learning_runs.c.finished_at,
+    postgresql_where=text("pairs_evaluated = 0"),
+)
+
+model_score_version = Sequence("model_score_version", metadata=metadata)
+
+model_scores = Table(
+    "model_scores",
+    metadata,
+    Column("model_name", String, nullable=False),
+    Column("complexity_level", String, nullable=False),
+    Column("score", Numeric(4, 3), nullable=False),
+    Column("version", BigInteger, nullable=False, unique=True),
+    Column("reason", Text, nullable=False),
+    Column("rule", String, nullable=False),
+    Column("run_id", BigInteger),
+    Column("confidence", Double),
+    Column("based_on_samples", BigInteger, nullable=False),
+    Column("evaluated_through_slice", BigInteger, nullable=False),
+    Column("evaluated_at", _Timestamp, nullable=False, server_default=text("now()")),
+    Column("updated_at", _Timestamp, nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("model_name", "complexity_level"),
+)
+
+model_score_history = Table(
+    "model_score_history",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False),
+    Column("model_name", String, nullable=False),
+    Column("complexity_level", String, nullable=False),
+    Column("old_score", Numeric(4, 3)),
+    Column("new_score", Numeric(4, 3), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("rule", String, nullable=False),
+    Column("run_id", BigInteger),
+    Column("confidence", Double),
+    Column("based_on_samples", BigInteger, nullable=False),
+    Column("success_rate", Double),
+    Column("avg_response_time", Double),
+    Column("after_slice", BigInteger, nullable=False),
+    Column("through_slice", BigInteger, nullable=False),
+    Column("created_at", _Timestamp, nullable=False, server_default=text("now()")),
+)
+Index(
+    "idx_model_score_history_pair",
+    model_score_history.c.model_name,
+    model_score_history.c.complexity_level,
+    desc(model_score_history.c.version),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("instance_id", String, primary_key=True),
+    Column("applied_version", BigInteger, nullable=False),
+    Column("first_seen_at", _Timestamp, nullable=False, server_default=text("now()")),
+    Column("last_seen_at", _Timestamp, nullable=False, server_default=text("now()")),
+)
+
+database_generation = Table(
+    "database_generation",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("generation", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
+    Column("created_at", _Timestamp, nullable=False, server_default=text("now()")),
+)

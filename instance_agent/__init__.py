@@ -1,0 +1,1 @@
+"""The instance side: catalog, router, publisher of decisions, and updater of scores. A sidecar, or a library."""
