@@ -14,7 +14,9 @@ from centralcloud.store.partitions import DEFAULT_WEEKS_AHEAD
 class Settings(BaseSettings):
     """Every field is the environment variable CENTRALCLOUD_<NAME>; docs/reference/settings.md lists them."""
 
-    model_config = SettingsConfigDict(env_prefix="CENTRALCLOUD_", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CENTRALCLOUD_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+    )
 
     database_url: DatabaseUrl | None = Field(
         default=None, validation_alias=AliasChoices("CENTRALCLOUD_DATABASE_URL", "DATABASE_URL")

@@ -1,1 +1,8 @@
 """The instance side: catalog, router, publisher of decisions, and updater of scores. A sidecar, or a library."""
+
+from instance_agent.agent import InstanceAgent
+from instance_agent.catalog import ModelCatalog
+from instance_agent.router import Decision, ModelRouter, RoutingError
+from instance_agent.settings import AgentSettings
+
+__all__ = ["AgentSettings", "Decision", "InstanceAgent", "ModelCatalog", "ModelRouter", "RoutingError"]

@@ -1,0 +1,1 @@
+"""The demonstration: the real daemon and real instances, over simulated models."""

@@ -1,11 +1,12 @@
 """Sending routing events from JSON lines to the queue."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import psycopg
 
 from centralcloud.contracts import DECISIONS_CHANNEL, DECISIONS_QUEUE
+from centralcloud.runtime.batches import send_around_refusals
 from centralcloud.runtime.database import Database
 
 _SEND = "SELECT count(*) FROM pgmq.send_batch(%s, %s::jsonb[])"
@@ -91,23 +92,19 @@ def _read(number: int, raw: bytes) -> Line | Refusal:
 
 
 def _send(database: Database, lines: list[Line]) -> list[Refusal]:
-    """Send the lines in one transaction; when PostgreSQL refuses them, halve them until the culprits stand alone."""
-    if not lines:
-        return []
-    try:
+    """Send the lines; those that PostgreSQL does not take as jsonb are found one by one."""
+
+    def send(batch: Sequence[Line]) -> None:
         with database.transaction() as connection:
-            connection.execute(_SEND, (DECISIONS_QUEUE, [line.text for line in lines]))
+            connection.execute(_SEND, (DECISIONS_QUEUE, [line.text for line in batch]))
             connection.execute(_NOTIFY, (DECISIONS_CHANNEL,))
-    except psycopg.DataError as error:
-        return _refused(database, lines, error.diag.message_primary or "", error.diag.message_detail or "")
-    except psycopg.errors.StatementTooComplex:  # nested beyond the server's stack
-        return _refused(database, lines, "nested too deeply", "")
-    return []
+
+    return [
+        Refusal(line.number, f"PostgreSQL refuses it as jsonb: {_reason(error)}")
+        for line, error in send_around_refusals(lines, send)
+    ]
 
 
-def _refused(database: Database, lines: list[Line], message: str, detail: str) -> list[Refusal]:
-    if len(lines) == 1:
-        reason = f"{message}: {detail}" if detail else message
-        return [Refusal(lines[0].number, f"PostgreSQL refuses it as jsonb: {' '.join(reason.split())}")]
-    middle = len(lines) // 2
-    return _send(database, lines[:middle]) + _send(database, lines[middle:])
+def _reason(error: psycopg.Error) -> str:
+    parts = [error.diag.message_primary, error.diag.message_detail]
+    return " ".join(": ".join(part for part in parts if part).split())

@@ -8,7 +8,10 @@ from pydantic_settings import BaseSettings
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.database import check_url
 
-HOW_TO_NAME_A_DATABASE = "set it to your PostgreSQL (postgresql://user@host/database), or to embedded: for a server of our own in .centralcloud/"
+HOW_TO_NAME_A_DATABASE = (
+    "set it to your PostgreSQL (postgresql://user@host/database), "
+    "or to embedded: for a server of our own in .centralcloud/"
+)
 
 
 class SettingsError(CentralCloudError):

@@ -44,9 +44,9 @@ class _Connection(psycopg.Connection[Any]):
     last_failure: ClassVar[str] = ""
 
     @classmethod
-    def connect(cls, conninfo: str = "", **kwargs: Any) -> "_Connection":  # type: ignore[override]
+    def connect(cls, conninfo: str = "", **kwargs: Any) -> "_Connection":
         try:
-            return super().connect(conninfo, **kwargs)  # type: ignore[return-value]
+            return super().connect(conninfo, **kwargs)
         except psycopg.OperationalError as error:
             cls.last_failure = one_line(error)
             raise
@@ -89,15 +89,17 @@ class Database:
         Raises:
             DatabaseAwayError: no connection could be had within a few seconds.
         """
+        pool = self._open_pool()
         try:
-            connection = self._open_pool().getconn(timeout=_POOL_WAIT_SECONDS)
+            connection = pool.getconn(timeout=_POOL_WAIT_SECONDS)
         except psycopg_pool.PoolTimeout:
             raise DatabaseAwayError(_Connection.last_failure or "no free connection in the pool") from None
         try:
             with connection.transaction():
                 yield connection
+            self._mark_back()
         finally:
-            self._open_pool().putconn(connection)
+            pool.putconn(connection)
 
     def _open_pool(self) -> "psycopg_pool.ConnectionPool[_Connection]":
         with self._pool_lock:
@@ -107,6 +109,8 @@ class Database:
                     connection_class=_Connection,
                     kwargs={"autocommit": True, "prepare_threshold": None},
                     configure=_configure,
+                    # One round trip, so that no connection from before a restart of the server is handed out.
+                    check=psycopg_pool.ConnectionPool.check_connection,
                     min_size=0,
                     max_size=self._max_connections,
                     # The loops retry; the pool should neither back off for minutes nor hide the reason.
@@ -124,8 +128,8 @@ class Database:
             self._away_since = time.monotonic()
         log.warning("database_away", reason=one_line(error))
 
-    def mark_back(self) -> None:
-        """Record that work with the database succeeded. The first success after an outage is logged."""
+    def _mark_back(self) -> None:
+        """Record that a transaction was committed. The first one after an outage is logged."""
         with self._state_lock:
             if self._away_since is None:
                 return
@@ -146,6 +150,11 @@ class Database:
                 self._pool = None
         if self._embedded is not None:
             self._embedded.stop()
+
+    def kill_embedded_server(self) -> None:
+        """End the embedded server at once, as a power cut would, when there is one. For a second Ctrl-C."""
+        if self._embedded is not None:
+            self._embedded.kill()
 
     def __enter__(self) -> "Database":
         return self

@@ -4,9 +4,11 @@ Several processes may use one folder: the first starts the server, the last stop
 stop it; the next one takes it over.
 """
 
+import contextlib
 import logging
 import os
 import shutil
+import signal
 import stat
 import warnings
 from hashlib import sha256
@@ -84,18 +86,28 @@ class EmbeddedServer:
             ) from error
         return cls(server, folder)
 
+    def kill(self) -> None:
+        """Let the server end at once (immediate shutdown: it recovers at its next start)."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(self._server.get_pid()), signal.SIGQUIT)
+
     def stop(self) -> None:
         """Give the handle back; stops the server when no other live process holds one. Safe to call twice."""
         self._server.cleanup()
 
 
 def _get_server(library: Any, data: Path) -> Any:
-    """Start the server with a locale that exists everywhere, whatever the caller's environment says."""
+    """Start the server with a locale that exists everywhere, whatever the caller's environment says.
+
+    Its programs inherit a blocked SIGINT: a Ctrl-C meanwhile is for us, and must not leave a server half started.
+    """
     before = {name: os.environ.get(name) for name in ("LC_ALL", "LANG")}
     os.environ.update(LC_ALL="C", LANG="C")
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return library.get_server(data)
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for name, value in before.items():
             if value is None:
                 del os.environ[name]

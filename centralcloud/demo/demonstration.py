@@ -1,0 +1,174 @@
+"""`centralcloud demo`: embedded PostgreSQL, the daemon and a fleet in one process, with a view of what happens."""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.live import Live
+
+from centralcloud.contracts import DECISIONS_QUEUE, UPDATES_QUEUE, CentralCloudError
+from centralcloud.daemon import Daemon
+from centralcloud.demo.fleet import DECISIONS_PER_SECOND, EXPLORATION, Fleet
+from centralcloud.demo.view import Snapshot, headline, live_view, print_summary, take_snapshot
+from centralcloud.runtime.configuration import load_settings
+from centralcloud.runtime.database import Database
+from centralcloud.runtime.embedded import DEFAULT_FOLDER, EMBEDDED_PREFIX
+from centralcloud.runtime.logs import configure_logs
+from centralcloud.settings import Settings
+from centralcloud.store.schema import downgrade, migrate
+
+FOLDER: Final = Path(DEFAULT_FOLDER) / "demo"
+_PLAIN_LINE_SECONDS: Final = 5
+_SETTLE_SECONDS: Final = 5
+_ALONE: Final = "SELECT pg_try_advisory_lock(hashtext('centralcloud.demo'))"
+
+
+class DemoError(CentralCloudError):
+    """The demonstration cannot run."""
+
+
+def run_demo(*, instances: int, seconds: float | None, seed: int) -> int:
+    """Run until `seconds` are over or a signal comes; returns the exit code, 0 in both cases."""
+    console = Console()
+    configure_logs("warning")
+    over = _Interruption()
+    url = f"{EMBEDDED_PREFIX}{FOLDER}"
+    _say(console, f"starting PostgreSQL in {FOLDER}/ (on the first run it is created there, which takes some seconds)")
+    with ExitStack() as stack:
+        database = stack.enter_context(Database(url, application_name="centralcloud/demo", max_connections=60))
+        over.kill_server = database.kill_embedded_server
+        if not over.happened:
+            stack.enter_context(_alone(database))
+            _say(console, "making a fresh database: pgmq, tables, functions")
+            _start_afresh(database)
+        if not over.happened:
+            _say(
+                console,
+                f"starting the daemon and {instances} instances, each with {DECISIONS_PER_SECOND} decisions a second, "
+                f"of which {EXPLORATION:.0%} try any model",
+            )
+            stack.enter_context(_daemon(database))
+            fleet = Fleet(database, FOLDER / "instances", instances=instances, seed=seed)
+            fleet.start()
+            try:
+                snapshot = _show(console, database, fleet, over, seconds)
+            finally:
+                _say(console, "stopping the fleet")
+                fleet.stop()
+            print_summary(console, _settled(database, snapshot), fleet)
+            _say(
+                console,
+                f"\nthe database stays: DATABASE_URL={url} centralcloud scores (in this folder) shows what was learned",
+            )
+    return 0
+
+
+def _show(console: Console, database: Database, fleet: Fleet, over: "_Interruption", seconds: float | None) -> Snapshot:
+    """Refresh the view every second until the end; returns the last state."""
+    started = time.monotonic()
+    snapshot = take_snapshot(database, 0.0, None)
+    live = console.is_terminal
+    with Live(console=console, auto_refresh=False, transient=True) if live else _nothing() as screen:
+        for tick in _ticks(over, started, seconds):
+            fleet.mark_second()
+            snapshot = take_snapshot(database, time.monotonic() - started, snapshot)
+            if screen is not None:
+                screen.update(live_view(snapshot, fleet), refresh=True)
+            elif tick % _PLAIN_LINE_SECONDS == 0:
+                _say(console, headline(snapshot, fleet))
+    return snapshot
+
+
+def _settled(database: Database, last: Snapshot) -> Snapshot:
+    """The state once the daemon has taken in what the fleet sent at its end."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        snapshot = take_snapshot(database, last.seconds, last)
+        if not snapshot.queue_length or time.monotonic() > deadline:
+            return replace(snapshot, events_per_second=snapshot.events / max(last.seconds, 1.0))
+        time.sleep(0.1)
+
+
+def _ticks(over: "_Interruption", started: float, seconds: float | None) -> Iterator[int]:
+    tick = 0
+    while not over.wait(min(1.0, seconds - (time.monotonic() - started)) if seconds else 1.0):
+        tick += 1
+        yield tick
+        if seconds and time.monotonic() - started >= seconds:
+            return
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield None
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[None]:
+    """Two demonstrations in one folder would wipe each other's database."""
+    connection = database.connect(autocommit=True)
+    try:
+        row = connection.execute(_ALONE).fetchone()
+        if not row or not row[0]:
+            raise DemoError(f"another demonstration is running in {FOLDER.absolute()}")
+        yield
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _daemon(database: Database) -> Iterator[None]:
+    settings = load_settings(Settings, poll_interval_seconds=1, learn_interval_seconds=1, http_port=0)
+    daemon = Daemon(settings, database)
+    daemon.start()
+    try:
+        yield
+    finally:
+        daemon.stop()
+
+
+def _start_afresh(database: Database) -> None:
+    """An empty database, whatever an earlier demonstration has left."""
+    migrate(database)
+    downgrade(database)
+    migrate(database)
+    with database.transaction() as connection:
+        connection.execute("SELECT pgmq.purge_queue(%s), pgmq.purge_queue(%s)", (DECISIONS_QUEUE, UPDATES_QUEUE))
+    shutil.rmtree(FOLDER / "instances", ignore_errors=True)
+
+
+class _Interruption:
+    """Ctrl-C, SIGTERM or the end of the terminal: the first ends the demonstration cleanly, the second at once."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.kill_server: Callable[[], None] = lambda: None
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+
+    @property
+    def happened(self) -> bool:
+        """Whether it has come."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for it at most `seconds`; True when it has come."""
+        return self._event.wait(max(0.0, seconds))
+
+    def _on_signal(self, number: int, _frame: Any) -> None:
+        if self.happened:
+            self.kill_server()
+            os._exit(128 + number)
+        self._event.set()
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,116 @@
+"""A simulated fleet: real routers, publishers and score updaters, whose tasks and models are simulated."""
+
+import random
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from centralcloud.demo import simulated_models
+from centralcloud.runtime.configuration import load_settings
+from centralcloud.runtime.database import Database
+from instance_agent import AgentSettings, InstanceAgent
+
+#: Share of decisions in which an instance tries any model instead of the best, so that every model keeps being judged.
+EXPLORATION: Final = 0.12
+DECISIONS_PER_SECOND: Final = 200
+_TICKS_PER_SECOND: Final = 20
+
+
+class SimulatedInstance:
+    """One instance: a thread that routes tasks, 'calls' the chosen model, and reports how it went."""
+
+    def __init__(self, instance_id: str, database: Database, catalog: Path, state: Path, seed: int) -> None:
+        settings = load_settings(
+            AgentSettings,
+            INSTANCE_ID=instance_id,
+            EX_LLM_PGMQ_ENABLED=True,
+            catalog=catalog,
+            state_dir=state,
+            exploration=EXPLORATION,
+            ignore_learned=False,
+            http_port=0,
+            poll_interval_seconds=2,
+        )
+        self.agent = InstanceAgent(settings, database)
+        self.instance_id = instance_id
+        self.decisions = 0
+        self.successes = 0
+        self._rng = random.Random(seed)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name=instance_id, daemon=True)
+
+    def start(self) -> None:
+        """Start the agent and the tasks."""
+        self.agent.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """No more tasks; send what is to be sent."""
+        self._stopping.set()
+        self._thread.join()
+        self.agent.stop()
+
+    def _work(self) -> None:
+        while not self._stopping.wait(1 / _TICKS_PER_SECOND):
+            for _ in range(DECISIONS_PER_SECOND // _TICKS_PER_SECOND):
+                self._do_task(self._rng.choice(simulated_models.COMPLEXITIES))
+
+    def _do_task(self, complexity: str) -> None:
+        decision = self.agent.router.route(complexity)
+        success, response_time_ms = simulated_models.call(decision.model.name, complexity, self._rng)
+        self.agent.router.report_outcome(decision, success, response_time_ms)
+        self.decisions += 1
+        self.successes += success
+
+
+class Fleet:
+    """All simulated instances, and how the whole fleet is doing."""
+
+    def __init__(self, database: Database, folder: Path, *, instances: int, seed: int) -> None:
+        """`folder` holds the catalog YAML that all share, and a state folder for each."""
+        folder.mkdir(parents=True, exist_ok=True)
+        catalog = folder / "catalog.yaml"
+        models = [model.model_dump(mode="json", exclude_none=True) for model in simulated_models.catalog()]
+        catalog.write_text(yaml.safe_dump({"models": models}, sort_keys=False))
+        self._instances = [
+            SimulatedInstance(f"demo-{number}", database, catalog, folder / f"demo-{number}", seed * 1000 + number)
+            for number in range(1, instances + 1)
+        ]
+        self._marks: deque[tuple[int, int]] = deque([(0, 0)], maxlen=6)
+        self.first_rate: float | None = None
+
+    def start(self) -> None:
+        """Start every instance."""
+        for instance in self._instances:
+            instance.start()
+
+    def stop(self) -> None:
+        """Stop every instance, all at once."""
+        with ThreadPoolExecutor(len(self._instances)) as pool:
+            list(pool.map(SimulatedInstance.stop, self._instances))
+
+    @property
+    def decisions(self) -> int:
+        """Decisions of the whole fleet so far."""
+        return sum(instance.decisions for instance in self._instances)
+
+    @property
+    def size(self) -> int:
+        """How many instances there are."""
+        return len(self._instances)
+
+    def mark_second(self) -> None:
+        """Remember where the counters stand; call it once a second."""
+        self._marks.append((self.decisions, sum(instance.successes for instance in self._instances)))
+        if self.first_rate is None and self.decisions > DECISIONS_PER_SECOND * self.size:
+            self.first_rate = self.recent_rate
+
+    @property
+    def recent_rate(self) -> float:
+        """Success rate of the fleet over the last five marks."""
+        (decisions_before, successes_before), (decisions, successes) = self._marks[0], self._marks[-1]
+        return (successes - successes_before) / max(1, decisions - decisions_before)

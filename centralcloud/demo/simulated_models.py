@@ -1,0 +1,67 @@
+"""The simulated models: what the catalog claims about them, and how good they really are.
+
+The catalog's scores mislead: the two models with the highest scores are the worst choices, and for each complexity exactly
+one model succeeds in more than 95 % of tasks, which is what the threshold rule looks for.
+"""
+
+import random
+from typing import Final, NamedTuple
+
+from instance_agent.catalog import Model
+
+
+class Truth(NamedTuple):
+    """How a model does at tasks of one complexity: what its catalog score claims, and what is so.
+
+    Attributes:
+        claimed: score in the instances' catalog at the start, 0.0 to 5.0.
+        success_rate: hidden true probability of success.
+        latency_ms: hidden mean response time.
+    """
+
+    claimed: float
+    success_rate: float
+    latency_ms: int
+
+
+# fmt: off
+SIMULATED_MODELS: Final = {
+    #                 simple                       medium                       complex
+    "atlas-large":    (Truth(3.2, 0.930, 1500), Truth(3.3, 0.930, 1900), Truth(3.5, 0.920, 2600)),
+    "borealis-pro":   (Truth(4.6, 0.880,  900), Truth(4.6, 0.800, 1400), Truth(4.7, 0.620, 2400)),
+    "cirrus-mini":    (Truth(3.0, 0.985,  350), Truth(2.2, 0.860,  600), Truth(1.6, 0.550,  900)),
+    "dune-code":      (Truth(2.8, 0.900,  700), Truth(2.9, 0.978,  900), Truth(2.7, 0.850, 1500)),
+    "ember-reason":   (Truth(2.6, 0.920, 1700), Truth(2.8, 0.930, 1800), Truth(3.0, 0.982, 1950)),
+    "fjord-legacy":   (Truth(4.2, 0.750, 2500), Truth(4.3, 0.650, 3000), Truth(4.2, 0.450, 4000)),
+}
+# fmt: on
+COMPLEXITIES: Final = ("simple", "medium", "complex")
+
+
+def truth(model: str, complexity: str) -> Truth:
+    """What is so about a model at one complexity."""
+    return SIMULATED_MODELS[model][COMPLEXITIES.index(complexity)]
+
+
+def perfect_success_rate() -> float:
+    """Success rate of a fleet that always takes the best model; complexities are equally frequent."""
+    best = [max(row[position].success_rate for row in SIMULATED_MODELS.values()) for position in range(3)]
+    return sum(best) / len(best)
+
+
+def catalog() -> list[Model]:
+    """The models as every instance's catalog lists them at the start."""
+    return [
+        Model(
+            name=name,
+            provider=f"{name.split('-')[0]}-cloud",
+            complexity_scores={complexity: row[i].claimed for i, complexity in enumerate(COMPLEXITIES)},
+        )
+        for name, row in SIMULATED_MODELS.items()
+    ]
+
+
+def call(model: str, complexity: str, rng: random.Random) -> tuple[bool, int]:
+    """Let a simulated model do a task: whether it succeeded, and after how many ms. Takes no time itself."""
+    facts = truth(model, complexity)
+    return rng.random() < facts.success_rate, max(1, round(rng.gammavariate(4.0, facts.latency_ms / 4.0)))

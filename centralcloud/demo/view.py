@@ -1,0 +1,138 @@
+"""What the demonstration shows: a live table on a terminal, plain lines elsewhere."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from centralcloud.demo import simulated_models
+from centralcloud.demo.fleet import EXPLORATION, Fleet
+from centralcloud.runtime.database import Database
+from centralcloud.store.reports import ModelMetrics, current_scores
+
+_QUEUE = """
+    SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(enqueued_at)), 0)::float8
+    FROM pgmq.q_model_routing_decisions
+"""
+_INSTANCES = "SELECT instance_id, applied_version FROM instances ORDER BY instance_id"
+_TOTALS = "SELECT coalesce(sum(usage_count), 0), (SELECT count(*) FROM routing_records) FROM model_routing_metrics"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The state of the loop at one moment, as the database tells it.
+
+    Attributes:
+        queue_lag_seconds: age of the oldest event in the queue.
+        metrics, scores: rows by (model, complexity).
+    """
+
+    seconds: float
+    events: int
+    events_per_second: float
+    queue_length: int
+    queue_lag_seconds: float
+    metrics: dict[tuple[str, str], dict[str, Any]]
+    scores: dict[tuple[str, str], dict[str, Any]]
+    applied_versions: dict[str, int]
+
+    @property
+    def newest_version(self) -> int:
+        """The newest published score version."""
+        return max((row["version"] for row in self.scores.values()), default=0)
+
+    @property
+    def instances_up_to_date(self) -> int:
+        """Instances that have applied the newest version."""
+        return sum(version >= self.newest_version for version in self.applied_versions.values())
+
+
+def take_snapshot(database: Database, seconds: float, before: Snapshot | None) -> Snapshot:
+    """Ask the database how the loop stands, `seconds` after the start."""
+    with database.transaction() as connection:
+        queue_length, lag = connection.execute(_QUEUE).fetchone() or (0, 0.0)
+        _, events = connection.execute(_TOTALS).fetchone() or (0, 0)
+        applied = dict(connection.execute(_INSTANCES).fetchall())
+        metrics = {(row["model"], row["complexity"]): row for row in ModelMetrics(connection).all()}
+        scores = {(row["model"], row["complexity"]): row for row in current_scores(connection)}
+    elapsed = seconds - before.seconds if before else seconds
+    rate = (events - (before.events if before else 0)) / max(elapsed, 0.001)
+    return Snapshot(seconds, events, rate, queue_length, lag, metrics, scores, applied)
+
+
+def headline(snapshot: Snapshot, fleet: Fleet) -> str:
+    """The whole state in one line."""
+    start = "-" if fleet.first_rate is None else f"{fleet.first_rate:.1%}"
+    return (
+        f"{snapshot.seconds:5.0f} s  {snapshot.events_per_second:6,.0f} events/s  "
+        f"queue {snapshot.queue_length:,} ({snapshot.queue_lag_seconds:.1f} s)  "
+        f"fleet success {fleet.recent_rate:.1%} (at the start {start}, "
+        f"a perfect choice {simulated_models.perfect_success_rate():.1%})  "
+        f"score version {snapshot.newest_version}, applied by {snapshot.instances_up_to_date}/{fleet.size} instances"
+    )
+
+
+def live_view(snapshot: Snapshot, fleet: Fleet) -> RenderableType:
+    """The state as a table, for a terminal."""
+    versions = "  ".join(f"{instance} at {version}" for instance, version in snapshot.applied_versions.items())
+    start = "-" if fleet.first_rate is None else f"{fleet.first_rate:.1%}"
+    success = Text.assemble(
+        "fleet success  ",
+        (f"{fleet.recent_rate:.1%}", "bold green"),
+        f"   at the start {start}   a perfect choice {simulated_models.perfect_success_rate():.1%}"
+        f"   (of all decisions {EXPLORATION:.0%} explore)",
+    )
+    loop = (
+        f"{snapshot.seconds:.0f} s   {snapshot.events_per_second:,.0f} events/s   {snapshot.events:,} events taken in   "
+        f"queue lag {snapshot.queue_length:,} events, {snapshot.queue_lag_seconds:.1f} s"
+    )
+    applied = f"score version {snapshot.newest_version}   applied: {versions or '-'}"
+    return Group(success, loop, applied, "", score_table(snapshot), "", Text("Ctrl-C ends the demonstration", "dim"))
+
+
+def score_table(snapshot: Snapshot) -> Table:
+    """One row a model and complexity: how it is used, how it does, and what its score has become."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("model")
+    table.add_column("complexity")
+    for name in ("uses", "success", "avg ms", "score at start", "score now"):
+        table.add_column(name, justify="right")
+    for row in _rows(snapshot):
+        table.add_row(*row)
+    return table
+
+
+def _rows(snapshot: Snapshot) -> Iterator[tuple[str | Text, ...]]:
+    for model in simulated_models.SIMULATED_MODELS:
+        for complexity in simulated_models.COMPLEXITIES:
+            metrics = snapshot.metrics.get((model, complexity), {})
+            learned = snapshot.scores.get((model, complexity))
+            claimed = simulated_models.truth(model, complexity).claimed
+            now = claimed if learned is None else learned["score"]
+            style = "green" if now > claimed else "red" if now < claimed else ""
+            rate, average = metrics.get("success_rate"), metrics.get("avg_response_time")
+            yield (
+                model,
+                complexity,
+                f"{metrics.get('usage_count', 0):,}",
+                "-" if rate is None else f"{rate:.1%}",
+                "-" if average is None else f"{average:,.0f}",
+                f"{claimed:.3f}",
+                Text(f"{now:.3f}", style),
+            )
+
+
+def print_summary(console: Console, snapshot: Snapshot, fleet: Fleet) -> None:
+    """What the demonstration has shown, once it is over."""
+    console.print(score_table(snapshot))
+    console.print()
+    console.print(headline(snapshot, fleet), highlight=False, soft_wrap=True)
+    console.print(
+        f"{snapshot.events:,} events taken in from {fleet.decisions:,} decisions of {fleet.size} instances; "
+        f"{len(snapshot.scores)} scores learned",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,132 @@
+"""An instance's parts put together: as a sidecar program, or as a library inside a router's process."""
+
+from types import TracebackType
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Gauge
+
+from centralcloud.contracts import UPDATES_CHANNEL
+from centralcloud.runtime.database import Database
+from centralcloud.runtime.health import HealthServer
+from centralcloud.runtime.loops import Part
+from centralcloud.runtime.notifications import NotificationListener
+from centralcloud.runtime.supervisor import Supervisor
+from instance_agent.catalog import ModelCatalog
+from instance_agent.learned_scores import LearnedScores, LearnedScoresFile
+from instance_agent.publisher import DecisionPublisher
+from instance_agent.router import ModelRouter
+from instance_agent.score_updater import ScoreUpdater
+from instance_agent.settings import AgentSettings
+
+
+class InstanceAgent:
+    """Keeps one instance's catalog at the newest scores and, as a library, routes and reports.
+
+    Example:
+        with InstanceAgent(AgentSettings()) as agent:
+            decision = agent.router.route("complex", capabilities=["vision"])
+            ...  # call decision.model
+            agent.router.report_outcome(decision, success=True, response_time_ms=840)
+
+    Attributes:
+        catalog: the effective catalog.
+        router: chooses models; publishes its decisions unless EX_LLM_PGMQ_ENABLED is false.
+    """
+
+    def __init__(self, settings: AgentSettings, database: Database | None = None, *, routes: bool = True) -> None:
+        """Connects to nothing yet. Give a `database` to share it; it is then not closed at the end.
+
+        With `routes` false (the sidecar) nothing is published: the decisions are made, and sent, elsewhere.
+
+        Raises:
+            SettingsError: no database is set, or the catalog YAML is wrong.
+        """
+        self._settings = settings
+        self.catalog = ModelCatalog.load(
+            settings.catalog, settings.state_folder, ignore_learned=settings.ignore_learned
+        )
+        self._owns_database = database is None
+        name = f"instance-agent/{settings.instance_id}"
+        self._database = database or Database(settings.database, application_name=name, max_connections=3)
+        self.updater = ScoreUpdater(
+            self._database,
+            instance_id=settings.instance_id,
+            file=LearnedScoresFile(settings.state_folder),
+            poll_interval_seconds=settings.poll_interval_seconds,
+            reconcile_interval_seconds=settings.reconcile_interval_seconds,
+            on_change=self.catalog.use,
+        )
+        self.publisher: DecisionPublisher | None = None
+        if routes and settings.pgmq_enabled:
+            self.publisher = DecisionPublisher(self._database, queue_size=settings.publish_queue_size)
+        self.router = ModelRouter(
+            self.catalog,
+            instance_id=settings.instance_id,
+            publisher=self.publisher,
+            exploration=settings.exploration,
+        )
+        listener = NotificationListener(self._database, UPDATES_CHANNEL, self.updater.wake)
+        parts: list[Part] = [self.updater, listener]
+        if self.publisher:
+            parts.append(self.publisher)
+        self._supervisor = Supervisor(parts)
+        self._health: HealthServer | None = None
+
+    def start(self) -> None:
+        """Start the threads.
+
+        Raises:
+            CentralCloudError: the HTTP port cannot be opened.
+        """
+        if self._settings.http_port:
+            self._health = HealthServer(
+                self._settings.http_address,
+                self._settings.http_port,
+                checks={"/livez": self._supervisor.stuck_parts, "/readyz": self._not_ready},
+                registry=self._registry(),
+                pages={"/catalog": self.catalog.as_json},
+            )
+        self._supervisor.start(health=self._health)
+
+    def stop(self) -> None:
+        """Send what is still to be sent, and end, within a few seconds."""
+        self._supervisor.stop(health=self._health)
+        if self._owns_database:
+            self._database.close()
+
+    def run(self) -> None:
+        """Run until SIGTERM or SIGINT; a second signal ends the process at once."""
+        self._supervisor.handle_signals()
+        try:
+            self.start()
+            self._supervisor.wait()
+        finally:
+            self.stop()
+
+    def __enter__(self) -> "InstanceAgent":
+        self.start()
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _not_ready(self) -> list[str]:
+        """Ready with the scores of the last contact, however old: an instance routes without the database."""
+        learned: LearnedScores = self.updater.learned
+        return [] if learned.epoch is not None else ["no contact with the database yet"]
+
+    def _registry(self) -> CollectorRegistry:
+        registry = CollectorRegistry()
+        version = Gauge("instance_agent_applied_version", "Newest score version applied", registry=registry)
+        version.set_function(lambda: self.updater.learned.version)
+        refused = Gauge("instance_agent_updates_refused", "Score updates refused since the start", registry=registry)
+        refused.set_function(lambda: self.updater.refused)
+        publisher: Any = self.publisher
+        if publisher:
+            waiting = Gauge("instance_agent_events_waiting", "Routing events in memory", registry=registry)
+            waiting.set_function(lambda: publisher.waiting)
+            dropped = Gauge("instance_agent_events_dropped", "Routing events lost since the start", registry=registry)
+            dropped.set_function(lambda: publisher.dropped)
+        return registry

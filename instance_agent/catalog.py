@@ -1,0 +1,195 @@
+"""The model catalog: the user's YAML, which is never rewritten, with the learned scores laid over it."""
+
+import threading
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from centralcloud.contracts import COMPLEXITIES, SCORE_MAX, SCORE_MIN
+from centralcloud.contracts.errors import quote
+from centralcloud.runtime.configuration import SettingsError
+from instance_agent.learned_scores import LearnedScore, LearnedScores, LearnedScoresFile
+
+Complexity = Literal["simple", "medium", "complex"]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Score = Annotated[float, Field(ge=SCORE_MIN, le=SCORE_MAX)]
+
+
+class Pricing(BaseModel):
+    """USD per million tokens."""
+
+    model_config = ConfigDict(frozen=True)
+
+    input: Price
+    output: Price
+
+    @property
+    def average(self) -> float:
+        """Mean of both prices."""
+        return (self.input + self.output) / 2
+
+
+class Model(BaseModel):
+    """One entry of the catalog YAML.
+
+    Attributes:
+        complexity_scores: 0.0 to 5.0 for each complexity that the model may be chosen for; one that is left out is not
+            offered until a score is learned.
+    """
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+    name: Name
+    provider: Name
+    capabilities: frozenset[str] = frozenset()
+    context_window: int | None = Field(default=None, gt=0)
+    max_output_tokens: int | None = Field(default=None, gt=0)
+    pricing: Pricing | None = None
+    complexity_scores: dict[Complexity, Score] = {}
+
+
+class _CatalogFile(BaseModel):
+    models: list[Model]
+
+
+class ModelCatalog:
+    """The models an instance may use, with the score of each for each complexity as it stands now.
+
+    A learned score replaces the configured one. Scores learned for models that the YAML lacks are shown, but such models
+    are never chosen: this instance knows neither their provider nor what they can do. Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        models: list[Model],
+        *,
+        learned: LearnedScores | None = None,
+        file: LearnedScoresFile | None = None,
+        ignore_learned: bool = False,
+    ) -> None:
+        """With a `file`, `refresh()` takes over what another process (the sidecar) has written to it."""
+        self.models = models
+        self._ignore_learned = ignore_learned
+        self._file = file
+        self._fingerprint: tuple[int, int] | None = None
+        self._lock = threading.Lock()
+        self._learned = learned or LearnedScores()
+        self.refresh()
+
+    @classmethod
+    def load(cls, path: Path | None, state_folder: Path, *, ignore_learned: bool = False) -> "ModelCatalog":
+        """The catalog of a YAML file (None: no models) and of the learned scores in `state_folder`.
+
+        Raises:
+            SettingsError: the YAML cannot be read or is wrong; names the place.
+        """
+        models = read_catalog_file(path) if path else []
+        return cls(models, file=LearnedScoresFile(state_folder), ignore_learned=ignore_learned)
+
+    @property
+    def version(self) -> int:
+        """The newest score version applied, 0 for none."""
+        return self._learned.version
+
+    def learned(self, model: str, complexity: str) -> LearnedScore | None:
+        """The learned score of a pair; None when there is none, or when learned scores are to be ignored."""
+        return None if self._ignore_learned else self._learned.scores.get((model, complexity))
+
+    def score(self, model: Model, complexity: str) -> float | None:
+        """The score of `model` as it stands now; None when it has none for this complexity."""
+        learned = self.learned(model.name, complexity)
+        return learned.score if learned else model.complexity_scores.get(complexity)  # type: ignore[call-overload]
+
+    def use(self, learned: LearnedScores) -> None:
+        """Take over learned scores; decisions from now on see all of them at once."""
+        self._learned = learned
+
+    def refresh(self) -> None:
+        """Take over what another process has written to the file since the last look. Costs one stat when nothing is new."""
+        if self._file is None:
+            return
+        fingerprint = self._file.fingerprint()
+        if fingerprint == self._fingerprint:
+            return
+        with self._lock:
+            if fingerprint != self._fingerprint:
+                self._learned = self._file.read()
+                self._fingerprint = fingerprint
+
+    def as_json(self) -> dict[str, Any]:
+        """The effective catalog: every model of the YAML, then those that are only known from learned scores."""
+        known = {model.name for model in self.models}
+        unknown = sorted(
+            {name for name, _ in self._learned.scores if name not in known} if not self._ignore_learned else ()
+        )
+        return {
+            "version": self.version,
+            "models": [self._model_json(model) for model in self.models]
+            + [
+                {
+                    "name": name,
+                    "provider": None,
+                    "complexity_scores": {c: row["score"] for c, row in self._learned_json(name).items()},
+                    "learned": self._learned_json(name),
+                    "routable": False,
+                }
+                for name in unknown
+            ],
+        }
+
+    def _model_json(self, model: Model) -> dict[str, Any]:
+        effective = {complexity: self.score(model, complexity) for complexity in COMPLEXITIES}
+        return {
+            **model.model_dump(),
+            "capabilities": sorted(model.capabilities),
+            "complexity_scores": {name: score for name, score in effective.items() if score is not None},
+            "configured_scores": dict(model.complexity_scores),
+            "learned": self._learned_json(model.name),
+            "routable": True,
+        }
+
+    def _learned_json(self, name: str) -> dict[str, dict[str, Any]]:
+        rows = {complexity: self.learned(name, complexity) for complexity in COMPLEXITIES}
+        return {
+            complexity: {"score": row.score, "version": row.version, "at": row.at.isoformat(), "reason": row.reason}
+            for complexity, row in rows.items()
+            if row is not None
+        }
+
+
+def read_catalog_file(path: Path) -> list[Model]:
+    """The models of a catalog YAML.
+
+    Raises:
+        SettingsError: the file cannot be read, is no YAML, or breaks the form; one line that names the place.
+    """
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read the catalog {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: found a byte that is no UTF-8 at position {error.start}, expected YAML") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        raise SettingsError(
+            f"{path}{place}: found {getattr(error, 'problem', None) or 'no YAML'}, expected YAML"
+        ) from None
+    try:
+        models = _CatalogFile.model_validate(content).models
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+        found = "nothing" if first["type"] == "missing" else quote(first["input"])
+        raise SettingsError(f"{path}: {field or 'file'}: found {found}: {first['msg'].lower()}") from None
+    seen: set[tuple[str, str]] = set()
+    for position, model in enumerate(models):
+        if (model.name, model.provider) in seen:
+            raise SettingsError(
+                f"{path}: models[{position}]: found {model.name} of {model.provider} again, expected it once"
+            )
+        seen.add((model.name, model.provider))
+    return models

@@ -1,0 +1,52 @@
+"""The instance's settings: environment variables, prefix INSTANCE_AGENT_, and the names that users already have."""
+
+import socket
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from centralcloud.runtime.configuration import DatabaseUrl, require_database_url
+
+
+class AgentSettings(BaseSettings):
+    """docs/reference/settings.md lists the variables."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="INSTANCE_AGENT_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    database_url: DatabaseUrl | None = Field(
+        default=None, validation_alias=AliasChoices("INSTANCE_AGENT_DATABASE_URL", "DATABASE_URL")
+    )
+    instance_id: str = Field(
+        default_factory=socket.gethostname, min_length=1, max_length=200, validation_alias=AliasChoices("INSTANCE_ID")
+    )
+    catalog: Path | None = None
+    state_dir: Path | None = None
+    poll_interval_seconds: float = Field(default=10.0, ge=0.01, le=3600)
+    reconcile_interval_seconds: float = Field(default=60.0, ge=0.01, le=86_400)
+    exploration: float = Field(default=0.0, ge=0, le=1)
+    ignore_learned: bool = False
+    pgmq_enabled: bool = Field(default=True, validation_alias=AliasChoices("EX_LLM_PGMQ_ENABLED"))
+    publish_queue_size: int = Field(default=10_000, ge=1, le=10_000_000)
+    http_address: str = "127.0.0.1"
+    http_port: int = Field(default=0, ge=0, le=65_535)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+
+    @property
+    def database(self) -> str:
+        """The database's URL in clear.
+
+        Raises:
+            SettingsError: none is set.
+        """
+        return require_database_url(self.database_url)
+
+    @property
+    def state_folder(self) -> Path:
+        """Where the learned scores are kept: the setting, else a folder of this instance's in the user's state folder."""
+        return self.state_dir or platformdirs.user_state_path("instance-agent") / self.instance_id.replace("/", "_")
