@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
+from psycopg.types.json import Jsonb
 
 from centralcloud.ingest.batch import Admission, Batch, DeadLetter, Message, ReceivedEvent, admit, claims_of, decode
 from centralcloud.ingest.tally import EvidenceRow, MetricsRow, tally_evidence, tally_metrics
@@ -145,7 +146,7 @@ def _copy_records(connection: psycopg.Connection[Any], accepted: list[ReceivedEv
                     None if event.propensity is None else float(event.propensity),
                     event.score_version,
                     slice_no,
-                    encode(event.extra) if event.extra else None,
+                    Jsonb(event.extra, dumps=encode) if event.extra else None,
                 )
             )
 

@@ -1,0 +1,68 @@
+"""Where the tests find PostgreSQL: the embedded one by default, any server by URL, or a container."""
+
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from support.servers import a_server, with_database
+
+from centralcloud.runtime.database import Database
+from centralcloud.store.partitions import ensure_partitions
+from centralcloud.store.schema import migrate
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("centralcloud")
+    group.addoption("--database-url", help="run on this PostgreSQL; the role must be allowed to create databases")
+    group.addoption(
+        "--database-image", help="run in a container of this image, e.g. ghcr.io/pgmq/pg18-pgmq (needs Docker)"
+    )
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of a running PostgreSQL."""
+    options = request.config.option
+    with a_server(options.database_url, options.database_image) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> Iterator[str]:
+    """Name of a database with the newest schema, to be copied."""
+    name = f"cc_template_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        with Database(with_database(server, name), application_name="tests") as database:
+            migrate(database)
+            ensure_partitions(database)
+        yield name
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_url(server: str) -> Iterator[str]:
+    """URL of an empty database of the test's own."""
+    yield from _new_database(server, "template1")
+
+
+@pytest.fixture
+def database_url(server: str, template: str) -> Iterator[str]:
+    """URL of a database of the test's own, with the newest schema and nothing in it."""
+    yield from _new_database(server, template)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A database of the test's own, as the programs see one."""
+    with Database(database_url, application_name="tests") as database:
+        yield database
+
+
+def _new_database(server: str, template: str) -> Iterator[str]:
+    name = f"cc_test_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield with_database(server, name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -1,0 +1,1 @@
+"""What tests share. Nothing here replaces a part of the product."""

@@ -1,0 +1,51 @@
+"""Running the programs as a person or a supervisor does: as processes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+_BIN = Path(sys.executable).parent
+_OURS = ("CENTRALCLOUD_", "INSTANCE_AGENT_", "DATABASE_URL", "INSTANCE_ID", "EX_LLM_")
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """This process's environment with only `variables` of ours in it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | variables
+
+
+def run_command(
+    program: str, *arguments: str, env: Mapping[str, str], input_text: str | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [_BIN / program, *arguments],
+        env=environment(**env),
+        input=input_text,
+        stdin=subprocess.DEVNULL if input_text is None else None,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=cwd,
+    )
+
+
+def start_command(
+    program: str,
+    *arguments: str,
+    env: Mapping[str, str],
+    log: IO[str] | int = subprocess.DEVNULL,
+    cwd: Path | None = None,
+) -> subprocess.Popen[str]:
+    """Start a command that keeps running; its output and logs go to `log`."""
+    return subprocess.Popen(
+        [_BIN / program, *arguments],
+        env=environment(**env),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=cwd,
+    )

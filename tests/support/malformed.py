@@ -1,0 +1,105 @@
+"""Messages that PostgreSQL takes as jsonb and that are no routing events: one table, for unit and integration tests."""
+
+import json
+from typing import Any
+
+from support.events import an_event
+
+_DECISION = "routing_decision."
+
+
+def _without(field: str) -> str:
+    event = an_event()
+    target = event["routing_decision"] if field.startswith(_DECISION) else event
+    del target[field.removeprefix(_DECISION)]
+    return json.dumps(event)
+
+
+def _with(field: str, value: Any) -> str:
+    event = an_event()
+    target = event["routing_decision"] if field.startswith(_DECISION) else event
+    target[field.removeprefix(_DECISION)] = value
+    return json.dumps(event)
+
+
+def _with_number(field: str, digits: str) -> str:
+    return _with(field, "NUMBER").replace('"NUMBER"', digits)
+
+
+#: what is wrong -> (JSON text or None for SQL NULL, field that the reason must name, words that it must hold)
+MALFORMED: dict[str, tuple[str | None, str, str]] = {
+    "SQL NULL": (None, "message", "SQL NULL"),
+    "a JSON null": ("null", "message", "null"),
+    "a number": ("42", "message", "42"),
+    "a string": ('"hello"', "message", '"hello"'),
+    "a list": ("[1, 2]", "message", "a list of 2 items"),
+    "an empty object": ("{}", "routing_decision", "null"),
+    "a number of 5,000 digits": (_with_number("note", "7" * 5000), "message", "out of range"),
+    "3,000 nested brackets": (_with_number("note", "[" * 3000 + "]" * 3000), "message", "nested too deeply"),
+    "more than 256 kB": (_with("note", "x" * 262_144), "message", "262,144 bytes"),
+    "more than 256 kB in fewer characters": (
+        json.dumps({**an_event(), "note": "\U0001f600" * 66_000}, ensure_ascii=False), "message", "262,144 bytes",
+    ),
+    "routing_decision missing": (_without("routing_decision"), "routing_decision", "null"),
+    "routing_decision a list": (_with("routing_decision", []), "routing_decision", "a list of 0 items"),
+    "timestamp missing": (_without("timestamp"), "timestamp", "null"),
+    "timestamp a number": (_with("timestamp", 1730000000), "timestamp", "1730000000"),
+    "timestamp no date": (_with("timestamp", "yesterday"), "timestamp", '"yesterday"'),
+    "timestamp in a month 13": (_with("timestamp", "2026-13-01T00:00:00Z"), "timestamp", "2026-13-01"),
+    "timestamp far ahead": (_with("timestamp", "2999-01-01T00:00:00Z"), "timestamp", "at most 24 hours after"),
+    "timestamp before the year 1": (_with("timestamp", "0001-01-01T00:00:00+14:00"), "timestamp", "0001-01-01"),
+    "instance_id missing": (_without("instance_id"), "instance_id", "null"),
+    "instance_id empty": (_with("instance_id", ""), "instance_id", '""'),
+    "instance_id too long": (_with("instance_id", "i" * 201), "instance_id", "201 characters"),
+    "instance_id a number": (_with("instance_id", 7), "instance_id", "7"),
+    "complexity missing": (_without("routing_decision.complexity"), "routing_decision.complexity", "null"),
+    "complexity unknown": (_with("routing_decision.complexity", "urgent"), "routing_decision.complexity", '"urgent"'),
+    "complexity a list": (_with("routing_decision.complexity", ["simple"]), "routing_decision.complexity", "a list"),
+    "selected_model missing": (_without("routing_decision.selected_model"), "routing_decision.selected_model", "null"),
+    "selected_model too long": (
+        _with("routing_decision.selected_model", "m" * 201), "routing_decision.selected_model", "200 characters",
+    ),
+    "selected_provider null": (
+        _with("routing_decision.selected_provider", None), "routing_decision.selected_provider", "null",
+    ),
+    "complexity_score missing": (
+        _without("routing_decision.complexity_score"), "routing_decision.complexity_score", "null",
+    ),
+    "complexity_score above 5": (
+        _with("routing_decision.complexity_score", 5.001), "routing_decision.complexity_score", "5.001",
+    ),
+    "complexity_score below 0": (
+        _with("routing_decision.complexity_score", -0.1), "routing_decision.complexity_score", "-0.1",
+    ),
+    "complexity_score a boolean": (
+        _with("routing_decision.complexity_score", True), "routing_decision.complexity_score", "true",
+    ),
+    "complexity_score a string": (
+        _with("routing_decision.complexity_score", "4.8"), "routing_decision.complexity_score", '"4.8"',
+    ),
+    "complexity_score of 400 digits": (
+        _with_number("routing_decision.complexity_score", "1" + "0" * 400), "routing_decision.complexity_score", "80 digits",
+    ),
+    "outcome unknown": (_with("routing_decision.outcome", "maybe"), "routing_decision.outcome", '"maybe"'),
+    "outcome null": (_with("routing_decision.outcome", None), "routing_decision.outcome", "null"),
+    "response_time_ms negative": (
+        _with("routing_decision.response_time_ms", -1), "routing_decision.response_time_ms", "-1",
+    ),
+    "response_time_ms too large": (
+        _with("routing_decision.response_time_ms", 2147483648), "routing_decision.response_time_ms", "2147483648",
+    ),
+    "response_time_ms a boolean": (
+        _with("routing_decision.response_time_ms", False), "routing_decision.response_time_ms", "false",
+    ),
+    "response_time_ms a string": (
+        _with("routing_decision.response_time_ms", "12"), "routing_decision.response_time_ms", '"12"',
+    ),
+    "capabilities_required a string": (
+        _with("routing_decision.capabilities_required", "vision"), "routing_decision.capabilities_required", '"vision"',
+    ),
+    "capabilities_required of numbers": (
+        _with("routing_decision.capabilities_required", ["vision", 3]),
+        "routing_decision.capabilities_required[1]",
+        "3",
+    ),
+}  # fmt: skip

@@ -1,0 +1,23 @@
+"""Waiting for a condition, with a deadline: tests never sleep and hope."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+def eventually(condition: Callable[[], _T], *, within_seconds: float = 20.0, what: str = "the condition") -> _T:
+    """The first true value of `condition`; fails when none comes in time. An error inside counts as not yet."""
+    deadline = time.monotonic() + within_seconds
+    last: object = None
+    while True:
+        try:
+            last = condition()
+            if last:
+                return last  # type: ignore[return-value]
+        except Exception as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not come within {within_seconds} s; last: {last!r}")
+        time.sleep(0.02)  # the pace of looking, not a wait for luck

@@ -1,0 +1,207 @@
+"""The routing event: what is accepted, what is refused and why, and that what is written can be read again."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.events import EVENT, an_event
+from support.malformed import MALFORMED
+
+from centralcloud.contracts import COMPLEXITIES, OUTCOMES, ContractError, RoutingEvent, parse_routing_event
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def parse(event: dict) -> RoutingEvent:
+    return parse_routing_event(json.dumps(event), NOW)
+
+
+def test_the_specifications_example_is_taken_as_it_stands() -> None:
+    event = parse(EVENT)
+    assert event.timestamp == datetime(2026, 11, 1, 12, tzinfo=UTC)
+    assert (event.instance_id, event.complexity, event.model) == ("singularity-1", "complex", "gpt-4o")
+    assert (event.provider, event.complexity_score, event.outcome) == ("github_models", 4.8, "routed")
+    assert event.response_time_ms is None
+    assert event.capabilities_required == ()
+    assert event.extra == {}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_a_malformed_event_is_refused_with_the_path_of_the_field(kind: str) -> None:
+    text, field, words = MALFORMED[kind]
+    with pytest.raises(ContractError) as refused:
+        parse_routing_event(text, NOW)
+    assert refused.value.field == field
+    assert str(refused.value).startswith(f"{field}: found ")
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "given_value", "read"),
+    [
+        ("complexity", "SIMPLE", "simple"),
+        ("complexity", "Medium", "medium"),
+        ("outcome", "Success", "success"),
+        ("outcome", "FAILURE", "failure"),
+        ("complexity_score", 0, 0.0),
+        ("complexity_score", 5, 5.0),
+        ("response_time_ms", 0, 0),
+        ("response_time_ms", 2147483647, 2147483647),
+        ("response_time_ms", 0.5, 0),
+        ("response_time_ms", 1.5, 2),
+        ("response_time_ms", 2.5, 2),
+        ("response_time_ms", 812.6, 813),
+        ("capabilities_required", None, ()),
+        ("capabilities_required", ["vision", "function_calling"], ("vision", "function_calling")),
+        ("prefer", "speed", "speed"),
+        ("user_model_request", "gpt-4o", "gpt-4o"),
+        ("decision_id", "d-1", "d-1"),
+        ("input_tokens", 0, 0),
+        ("output_tokens", 2147483647, 2147483647),
+        ("cost_usd", 0.25, 0.25),
+        ("error_kind", "timeout", "timeout"),
+        ("task_type", "code", "code"),
+        ("propensity", 1, 1),
+        ("score_version", 17, 17),
+    ],
+)
+def test_an_accepted_value_is_read(field: str, given_value: object, read: object) -> None:
+    event = parse(an_event(**{field: given_value}))
+    attribute = {"selected_model": "model", "selected_provider": "provider"}.get(field, field)
+    assert getattr(event, attribute) == read
+    assert event.extra == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("prefer", 7),
+        ("user_model_request", ["gpt-4o"]),
+        ("decision_id", ""),
+        ("decision_id", "d" * 201),
+        ("decision_id", 12),
+        ("input_tokens", -1),
+        ("input_tokens", 12.5),
+        ("input_tokens", True),
+        ("input_tokens", 2147483648),
+        ("cost_usd", -0.01),
+        ("cost_usd", "cheap"),
+        ("cost_usd", 1e300),
+        ("error_kind", "unknown"),
+        ("error_kind", {}),
+        ("task_type", 3),
+        ("propensity", 1.01),
+        ("score_version", "v3"),
+        ("alternate_models", ["a", "b"]),
+        ("something_new", {"deep": [1, 2.5, None]}),
+    ],
+)
+def test_a_describing_field_of_the_wrong_form_is_kept_in_extra(field: str, value: object) -> None:
+    event = parse(an_event(**{field: value}))
+    assert event.extra == {field: value}
+    assert getattr(event, field, None) is None
+
+
+def test_unknown_fields_around_the_decision_are_kept_and_told_apart() -> None:
+    event = parse({**an_event(note="inner"), "note": "outer", "region": "eu"})
+    assert event.extra == {"note": "inner", "event.note": "outer", "region": "eu"}
+
+
+def test_missing_optional_fields_have_their_defaults() -> None:
+    event = an_event()
+    for field in ("outcome", "response_time_ms", "capabilities_required", "prefer", "user_model_request"):
+        del event["routing_decision"][field]
+    read = parse(event)
+    assert (read.outcome, read.response_time_ms, read.capabilities_required, read.prefer) == ("routed", None, (), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2025-10-27T06:55:00Z", datetime(2025, 10, 27, 6, 55, tzinfo=UTC)),
+        ("2025-10-27T06:55:00", datetime(2025, 10, 27, 6, 55, tzinfo=UTC)),
+        ("2025-10-27 06:55:00.123456+02:00", datetime(2025, 10, 27, 4, 55, 0, 123456, tzinfo=UTC)),
+        ("20251027T065500Z", datetime(2025, 10, 27, 6, 55, tzinfo=UTC)),
+        ("2025-10-27", datetime(2025, 10, 27, tzinfo=UTC)),
+        ((NOW + timedelta(hours=24)).isoformat(), NOW + timedelta(hours=24)),
+    ],
+)
+def test_iso_8601_is_read_in_its_forms_and_without_a_zone_as_utc(text: str, expected: datetime) -> None:
+    assert parse({**an_event(), "timestamp": text}).timestamp == expected
+
+
+def test_a_timestamp_is_refused_from_24_hours_ahead_of_the_servers_clock_on() -> None:
+    with pytest.raises(ContractError, match="at most 24 hours"):
+        parse({**an_event(), "timestamp": (NOW + timedelta(hours=24, microseconds=1)).isoformat()})
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind", "blameless"),
+    [
+        ("failure", "caller", True),
+        ("failure", "policy", True),
+        ("failure", "provider", False),
+        ("failure", "timeout", False),
+        ("failure", None, False),
+        ("success", "caller", False),
+    ],
+)
+def test_only_failures_of_caller_and_policy_are_blameless(outcome: str, kind: str | None, blameless: bool) -> None:
+    assert parse(an_event(outcome=outcome, error_kind=kind)).blameless is blameless
+
+
+_NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=200)
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+_EVENTS = st.builds(
+    RoutingEvent,
+    timestamp=st.integers(0, int(NOW.timestamp()) * 1_000_000).map(
+        lambda micros: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+    ),
+    instance_id=_NAMES,
+    complexity=st.sampled_from(COMPLEXITIES),
+    model=_NAMES,
+    provider=_NAMES,
+    complexity_score=st.floats(0, 5),
+    outcome=st.sampled_from(OUTCOMES),
+    response_time_ms=st.none() | st.integers(0, 2147483647),
+    capabilities_required=st.lists(st.text(), max_size=3).map(tuple),
+    prefer=st.none() | st.text(),
+    user_model_request=st.none() | st.text(),
+    decision_id=st.none() | _NAMES,
+    input_tokens=st.none() | st.integers(0, 2147483647),
+    output_tokens=st.none() | st.integers(0, 2147483647),
+    cost_usd=st.none() | st.floats(0, 1e9),
+    error_kind=st.none() | st.sampled_from(("caller", "policy", "provider", "timeout")),
+    task_type=st.none() | st.text(),
+    propensity=st.none() | st.floats(0, 1),
+    score_version=st.none() | st.integers(-(2**63) + 1, 2**63 - 1),
+    extra=st.dictionaries(st.text().map(lambda name: f"x-{name}"), _JSON, max_size=3),
+)
+
+
+@given(_EVENTS)
+def test_what_is_written_is_read_again(event: RoutingEvent) -> None:
+    assert parse_routing_event(event.to_json(), NOW) == event
+
+
+@given(
+    st.text()
+    | _JSON.map(json.dumps)
+    | st.builds(lambda decision: json.dumps({**EVENT, "routing_decision": decision}), _JSON)
+)
+def test_whatever_comes_is_an_event_or_a_refusal(text: str) -> None:
+    try:
+        parse_routing_event(text, NOW)
+    except ContractError as refusal:
+        assert refusal.field  # noqa: PT017 - either outcome is fine, another exception is not

@@ -1,0 +1,165 @@
+"""The router: the origin's selection, its fallbacks, and what it tells about each decision."""
+
+import random
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+
+from centralcloud.contracts import RoutingEvent, parse_routing_event
+from instance_agent.catalog import Model, ModelCatalog, Pricing
+from instance_agent.learned_scores import LearnedScore, LearnedScores
+from instance_agent.router import ModelRouter, RoutingError, preferred_value
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+class Published(list[RoutingEvent]):
+    """Keeps what the router publishes."""
+
+    def publish(self, event: RoutingEvent) -> None:
+        self.append(event)
+
+
+def model(name: str, simple: float | None = 3.0, medium: float | None = 3.0, complex_: float | None = 3.0, **fields):
+    scores = {"simple": simple, "medium": medium, "complex": complex_}
+    known = {complexity: score for complexity, score in scores.items() if score is not None}
+    return Model(name=name, provider=f"{name}-cloud", complexity_scores=known, **fields)
+
+
+def a_router(*models: Model, learned: LearnedScores | None = None, **options) -> ModelRouter:
+    options.setdefault("rng", random.Random(1))
+    return ModelRouter(ModelCatalog(list(models), learned=learned), instance_id="i-1", clock=lambda: NOW, **options)
+
+
+def test_the_best_score_for_the_complexity_is_chosen() -> None:
+    router = a_router(model("a", simple=4.0, complex_=2.0), model("b", simple=3.0, complex_=4.5))
+    assert router.route("simple").model.name == "a"
+    decision = router.route("complex")
+    assert (decision.model.name, decision.score, decision.propensity) == ("b", 4.5, 1.0)
+    assert [ranked.model.name for ranked in decision.ranking] == ["b", "a"]
+    assert decision.reason == "best score for complex tasks"
+
+
+def test_a_learned_score_changes_the_choice_and_its_version_is_told() -> None:
+    learned = LearnedScores().with_score(("b", "simple"), LearnedScore(score=4.9, version=12, at=NOW))
+    decision = a_router(model("a", simple=4.0), model("b", simple=1.0), learned=learned).route("simple")
+    assert (decision.model.name, decision.score, decision.score_version) == ("b", 4.9, 12)
+
+
+def test_only_models_with_all_capabilities_are_chosen() -> None:
+    router = a_router(
+        model("a", simple=5.0, capabilities={"vision"}),
+        model("b", simple=1.0, capabilities={"vision", "function_calling"}),
+    )
+    decision = router.route("simple", capabilities=["vision", "function_calling"])
+    assert (decision.model.name, decision.fallback) == ("b", None)
+
+
+def test_without_a_capable_model_capabilities_are_ignored_and_that_is_reported() -> None:
+    decision = a_router(model("a"), model("b", simple=4.0)).route("simple", capabilities=["telepathy"])
+    assert (decision.model.name, decision.fallback) == ("b", "capabilities")
+    assert "no model has telepathy" in decision.reason
+
+
+def test_without_any_score_for_the_complexity_the_best_for_simple_tasks_is_taken_and_that_is_reported() -> None:
+    router = a_router(model("a", simple=4.0, complex_=None), model("b", simple=2.0, complex_=None))
+    decision = router.route("complex")
+    assert (decision.model.name, decision.fallback, decision.score) == ("a", "simple", 4.0)
+
+
+def test_an_empty_catalog_is_a_clear_error() -> None:
+    with pytest.raises(RoutingError, match="the catalog is empty"):
+        a_router().route("simple")
+
+
+def test_a_catalog_without_any_score_is_a_clear_error() -> None:
+    with pytest.raises(RoutingError, match="no model of the catalog has a score"):
+        a_router(model("a", None, None, None)).route("simple")
+
+
+@pytest.mark.parametrize(("argument", "value"), [("complexity", "urgent"), ("prefer", "fame"), ("model", "unknown")])
+def test_a_wrong_argument_is_named(argument: str, value: str) -> None:
+    arguments = {"complexity": "simple"} | {argument: value}
+    with pytest.raises(RoutingError, match=f"{argument}: found '{value}'"):
+        a_router(model("a")).route(**arguments)
+
+
+def test_equal_scores_are_broken_at_random_and_repeatably() -> None:
+    def choices(seed: int) -> list[str]:
+        router = a_router(model("a"), model("b"), model("c", simple=2.9), rng=random.Random(seed))
+        return [router.route("simple").model.name for _ in range(400)]
+
+    assert choices(7) == choices(7)
+    counts = Counter(choices(7))
+    assert set(counts) == {"a", "b"}
+    assert 120 < counts["a"] < 280
+    assert a_router(model("a"), model("b")).route("simple").propensity == 0.5
+
+
+@pytest.mark.parametrize(
+    ("given_model", "prefer", "value"),
+    [
+        (model("m", 4.0, max_output_tokens=10_000), "speed", 0.7 * 4.0 + 0.3 * 0.5),
+        (model("m", 4.0), "speed", 0.7 * 4.0),
+        (model("m", 4.0, pricing=Pricing(input=0, output=0)), "cost", 0.6 * 4.0 + 0.4),
+        (model("m", 4.0, pricing=Pricing(input=1, output=3)), "cost", 0.6 * 4.0 + 0.4 / 3),
+        (model("m", 4.0), "cost", 0.6 * 4.0),
+        (model("m", 4.0), None, 4.0),
+    ],
+)
+def test_preferences_are_the_origins_formulas(given_model: Model, prefer, value: float) -> None:
+    assert preferred_value(given_model, 4.0, prefer) == pytest.approx(value)
+
+
+def test_a_preference_can_change_the_choice() -> None:
+    dear = model("dear", simple=4.0, pricing=Pricing(input=10, output=30))
+    free = model("free", simple=3.5, pricing=Pricing(input=0, output=0))
+    router = a_router(dear, free)
+    assert router.route("simple").model.name == "dear"
+    decision = router.route("simple", prefer="cost")
+    assert (decision.model.name, decision.prefer) == ("free", "cost")
+    assert decision.reason == "best score and cost for simple tasks"
+
+
+def test_an_exact_model_on_request_is_taken_whatever_its_score() -> None:
+    published = Published()
+    router = a_router(model("a", simple=5.0), model("b", simple=0.5), publisher=published)
+    decision = router.route("simple", model="b")
+    assert (decision.model.name, decision.score, decision.propensity) == ("b", 0.5, 1.0)
+    assert published[0].user_model_request == "b"
+
+
+def test_exploration_tries_every_suitable_model_and_tells_its_probability() -> None:
+    router = a_router(model("a", simple=5.0), model("b", simple=1.0), model("c", simple=1.0), exploration=0.3)
+    decisions = [router.route("simple") for _ in range(3000)]
+    shares = Counter(decision.model.name for decision in decisions)
+    assert shares["a"] / 3000 == pytest.approx(0.8, abs=0.03)
+    assert shares["b"] / 3000 == pytest.approx(0.1, abs=0.03)
+    propensities = {decision.model.name: decision.propensity for decision in decisions}
+    assert propensities == pytest.approx({"a": 0.8, "b": 0.1, "c": 0.1})
+    assert sum(decision.explored for decision in decisions) / 3000 == pytest.approx(0.3, abs=0.04)
+
+
+def test_a_decision_and_its_outcome_are_published_under_one_id() -> None:
+    published = Published()
+    router = a_router(model("a", simple=4.0), publisher=published)
+    decision = router.route("simple", capabilities=[], task_type="code")
+    router.report_outcome(
+        decision, success=False, response_time_ms=811.5, error_kind="timeout", input_tokens=7, cost_usd=0.01
+    )
+    routed, resolved = published
+    assert routed.decision_id == resolved.decision_id == decision.decision_id
+    assert (routed.outcome, routed.response_time_ms, routed.task_type) == ("routed", None, "code")
+    assert (resolved.outcome, resolved.response_time_ms, resolved.error_kind) == ("failure", 812, "timeout")
+    assert (resolved.model, resolved.provider, resolved.complexity_score) == ("a", "a-cloud", 4.0)
+    for event in published:
+        assert parse_routing_event(event.to_json(), NOW) == event
+
+
+def test_decision_ids_are_unique_and_ordered_by_time() -> None:
+    router = a_router(model("a"))
+    ids = [router.route("simple").decision_id for _ in range(200)]
+    assert len(set(ids)) == 200
+    assert ids == sorted(ids)
+    assert ids[0][14] == "7"  # UUID version

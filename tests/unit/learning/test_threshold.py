@@ -1,0 +1,137 @@
+"""The threshold rule: every branch and every boundary, from the specification and from its origin's dead band."""
+
+from decimal import Decimal
+
+import pytest
+
+from centralcloud.learning.evidence import PairEvidence, as_score, wilson_interval
+from centralcloud.learning.rules import ThresholdRule, ThresholdSettings
+
+DEAD_BAND = ThresholdSettings(low_success_rate=Decimal("0.85"), fast_response_ms=Decimal(500))
+
+
+def evidence(successes: int, failures: int, time_sum: int = 0, times: int = 0, score: str = "2.500") -> PairEvidence:
+    return PairEvidence(
+        model="m",
+        complexity="simple",
+        old_score=Decimal(score),
+        successes=successes,
+        failures=failures,
+        response_time_count=times,
+        response_time_sum_ms=time_sum,
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "given_evidence", "expected"),
+    [
+        ("no outcomes", evidence(0, 0), None),
+        ("99 outcomes", evidence(99, 0), None),
+        ("100 outcomes", evidence(100, 0), "2.700"),
+        ("above 0.95", evidence(96, 4), "2.700"),
+        ("exactly 0.95", evidence(95, 5), "2.300"),
+        ("exactly 0.95 of many", evidence(950_000, 50_000), "2.300"),
+        ("just above 0.95 of many", evidence(950_001, 49_999), "2.700"),
+        ("below 0.95", evidence(94, 6), "2.300"),
+        ("no success at all", evidence(0, 100), "2.300"),
+        ("no times", evidence(100, 0), "2.700"),
+        ("fast", evidence(100, 0, time_sum=100, times=1), "2.800"),
+        ("exactly 2000 ms", evidence(100, 0, time_sum=20_000, times=10), "2.800"),
+        ("just above 2000 ms", evidence(100, 0, time_sum=20_001, times=10), "2.600"),
+        ("slow", evidence(100, 0, time_sum=90_000, times=10), "2.600"),
+        ("struggling and slow", evidence(10, 90, time_sum=90_000, times=10), "2.200"),
+        ("struggling and fast", evidence(10, 90, time_sum=1_000, times=10), "2.400"),
+        ("limited at 5", evidence(100, 0, time_sum=1, times=1, score="4.900"), "5.000"),
+        ("already at 5", evidence(100, 0, time_sum=1, times=1, score="5.000"), "5.000"),
+        ("limited at 0", evidence(0, 100, time_sum=9_000, times=1, score="0.100"), "0.000"),
+        ("already at 0", evidence(0, 100, time_sum=9_000, times=1, score="0.000"), "0.000"),
+    ],
+)
+def test_the_specifications_rule(case: str, given_evidence: PairEvidence, expected: str | None) -> None:
+    evaluation = ThresholdRule().evaluate(given_evidence)
+    assert (None if evaluation is None else str(evaluation.new_score)) == expected, case
+
+
+@pytest.mark.parametrize(
+    ("case", "given_evidence", "expected"),
+    [
+        ("above the band", evidence(96, 4), "2.700"),
+        ("exactly 0.95", evidence(95, 5), "2.500"),
+        ("in the band", evidence(90, 10), "2.500"),
+        ("exactly 0.85", evidence(85, 15), "2.500"),
+        ("below the band", evidence(84, 16), "2.300"),
+        ("faster than the band", evidence(90, 10, time_sum=4_999, times=10), "2.600"),
+        ("exactly 500 ms", evidence(90, 10, time_sum=5_000, times=10), "2.500"),
+        ("in the band of times", evidence(90, 10, time_sum=12_000, times=10), "2.500"),
+        ("exactly 2000 ms", evidence(90, 10, time_sum=20_000, times=10), "2.500"),
+        ("slower than the band", evidence(90, 10, time_sum=20_001, times=10), "2.400"),
+    ],
+)
+def test_the_origins_dead_band(case: str, given_evidence: PairEvidence, expected: str) -> None:
+    evaluation = ThresholdRule(DEAD_BAND).evaluate(given_evidence)
+    assert evaluation is not None
+    assert str(evaluation.new_score) == expected, case
+
+
+def test_blameless_failures_are_no_outcomes() -> None:
+    assert (
+        ThresholdRule().evaluate(PairEvidence(model="m", complexity="simple", old_score=Decimal(2), blameless=500))
+        is None
+    )
+
+
+def test_a_step_of_a_tenth_is_a_change_wherever_it_starts() -> None:
+    """Compared as floats, a step of 0.1 is more than 0.1 for 31 of 50 scores and not for the others."""
+    rule = ThresholdRule()
+    for tenths in range(1, 50):
+        evaluation = rule.evaluate(evidence(0, 100, time_sum=1, times=1, score=f"{Decimal(tenths) / 10:.3f}"))
+        assert evaluation is not None
+        assert evaluation.evidence.old_score - evaluation.new_score == Decimal("0.1")
+        assert evaluation.changed
+
+
+def test_a_score_that_stays_is_no_change() -> None:
+    evaluation = ThresholdRule(DEAD_BAND).evaluate(evidence(90, 10))
+    assert evaluation is not None
+    assert not evaluation.changed
+
+
+def test_the_reason_says_the_numbers_in_words() -> None:
+    evaluation = ThresholdRule().evaluate(evidence(1173, 31, time_sum=2_213_000, times=1204, score="4.900"))
+    assert evaluation is not None
+    assert evaluation.reason == (
+        "1,173 of 1,204 outcomes succeeded (97.4 %, more than 95 %): +0.2; "
+        "average response time 1,838 ms (not more than 2,000 ms): +0.1; 4.900 -> 5.000 (limited, would be 5.200)"
+    )
+
+
+def test_the_reason_says_when_there_were_no_times() -> None:
+    evaluation = ThresholdRule().evaluate(evidence(100, 0))
+    assert evaluation is not None
+    assert "no response times: +0" in evaluation.reason
+
+
+def test_confidence_grows_with_the_number_of_outcomes() -> None:
+    confidences = [
+        evaluation.confidence
+        for outcomes in (100, 1_000, 10_000)
+        if (evaluation := ThresholdRule().evaluate(evidence(outcomes * 9 // 10, outcomes // 10)))
+    ]
+    assert confidences == sorted(confidences)
+    assert 0.8 < confidences[0] < confidences[-1] < 1
+
+
+@pytest.mark.parametrize(
+    ("successes", "outcomes", "low", "high"),
+    # Newcombe 1998, table I (method 3): 81/263, 15/148, 0/20, 1/29
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_the_wilson_interval_has_its_published_values(successes: int, outcomes: int, low: float, high: float) -> None:
+    assert wilson_interval(successes, outcomes) == pytest.approx((low, high), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("value", "score"), [(2.5, "2.500"), (0.1 + 0.2, "0.300"), (2.0005, "2.000"), (2.0015, "2.002"), (7.0, "5.000")]
+)
+def test_a_score_has_three_places_and_stays_in_range(value: float, score: str) -> None:
+    assert str(as_score(value)) == score
