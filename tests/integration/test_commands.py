@@ -1,0 +1,242 @@
+"""The command line: exit codes, one line for a mistake, JSON that others rely on."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.commands import run_command
+from support.events import an_event, outcomes, send
+from support.servers import embedded_folder, execute
+
+CATALOG = """
+models:
+  - name: gpt-4o
+    provider: openai
+    capabilities: [vision]
+    max_output_tokens: 10000
+    pricing: {input: 2, output: 6}
+    complexity_scores: {simple: 4.0, medium: 4.0, complex: 4.0}
+  - name: llama
+    provider: local
+    max_output_tokens: 1000
+    pricing: {input: 0, output: 0}
+    complexity_scores: {simple: 3.9, medium: 3.0}
+"""
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> dict[str, str]:
+    """The settings of an instance with a small catalog."""
+    path = tmp_path / "catalog.yaml"
+    path.write_text(CATALOG)
+    return {"INSTANCE_AGENT_CATALOG": str(path), "INSTANCE_AGENT_STATE_DIR": str(tmp_path / "state")}
+
+
+def one_line(result) -> str:
+    (line,) = result.stderr.strip().splitlines()
+    assert "Traceback" not in line
+    return line
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments"),
+    [
+        ("centralcloud", ["frobnicate"]),
+        ("centralcloud", ["drain", "--fast"]),
+        ("centralcloud", ["publish"]),
+        ("centralcloud", ["learn", "now"]),
+        ("centralcloud", ["demo", "--seconds", "soon"]),
+        ("centralcloud", ["demo", "--instances", "0"]),
+        ("instance-agent", ["route"]),
+        ("instance-agent", ["route", "--complexity", "urgent"]),
+        ("instance-agent", ["route", "--complexity", "simple", "--prefer", "fame"]),
+        ("instance-agent", ["catalogue"]),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(program: str, arguments: list[str]) -> None:
+    result = run_command(program, *arguments, env={"DATABASE_URL": "embedded:/nowhere"})
+    assert result.returncode == 2
+    assert one_line(result).startswith(f"{program}: ")
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["migrate", "run", "drain", "learn", "scores", "metrics"])
+def test_without_a_database_the_one_line_names_both_ways(command: str) -> None:
+    result = run_command("centralcloud", command, env={})
+    assert result.returncode == 2
+    line = one_line(result)
+    assert "postgresql://" in line
+    assert "embedded:" in line
+
+
+def test_wrong_settings_are_one_line_and_exit_code_2() -> None:
+    for program, command, variable in (
+        ("centralcloud", "drain", "CENTRALCLOUD_BATCH_SIZE"),
+        ("instance-agent", "run", "INSTANCE_AGENT_EXPLORATION"),
+    ):
+        result = run_command(program, command, env={"DATABASE_URL": "embedded:", variable: "lots"})
+        assert result.returncode == 2
+        assert f"{variable} is 'lots'" in one_line(result)
+
+
+def test_an_unreachable_database_is_one_line_and_exit_code_1() -> None:
+    env = {"DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:1/db"}
+    for command in ("migrate", "drain", "scores"):
+        result = run_command("centralcloud", command, env=env)
+        assert result.returncode == 1, command
+        assert "refused" in one_line(result)
+        assert "s3cret" not in result.stderr
+
+
+@pytest.mark.parametrize("program", ["centralcloud", "instance-agent"])
+def test_every_command_has_a_help_text(program: str) -> None:
+    overview = run_command(program, "--help", env={})
+    assert overview.returncode == 0
+    assert "DATABASE_URL" in overview.stdout
+    commands = [
+        line.split()[0]
+        for line in overview.stdout.partition("Commands:")[2].splitlines()
+        if line.startswith("  ") and line[2] != " "
+    ]
+    expected = {
+        "centralcloud": {"migrate", "run", "drain", "publish", "learn", "scores", "metrics", "demo"},
+        "instance-agent": {"run", "catalog", "route"},
+    }
+    assert expected[program] <= set(commands)
+    for command in commands:
+        text = run_command(program, command, "--help", env={})
+        assert text.returncode == 0
+        assert len(text.stdout.splitlines()) > 5
+
+
+def test_publish_reports_bad_lines_by_number_and_sends_the_rest(database_url: str, tmp_path: Path) -> None:
+    good = json.dumps(an_event())
+    lines = [
+        good, "", "not json", "[1, 2]", good, '{"unfinished": ', '{"nul": "\\u0000"}', '{"lone": "\\ud800"}',
+        '{"not a number": NaN}', "   ", good, '{"deep": ' + "[" * 200_000 + "]" * 200_000 + "}", '{"unusual": 1}',
+    ]  # fmt: skip
+    file = tmp_path / "events.jsonl"
+    file.write_bytes("\n".join(lines).encode() + b'\n{"byte": "\xff"}\n')
+    result = run_command("centralcloud", "publish", str(file), env={"DATABASE_URL": database_url})
+    assert result.returncode == 1
+    assert result.stdout == "sent 4 events to model_routing_decisions, 8 lines refused\n"
+    refused = [line.removeprefix(f"{file}: line ") for line in result.stderr.splitlines()]
+    assert [int(line.split(":")[0]) for line in refused] == [3, 4, 6, 7, 8, 9, 12, 14]
+    assert "expected a JSON object" in refused[0]
+    assert "PostgreSQL refuses it" in refused[2]
+    assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(4,)]
+
+
+def test_publish_reads_standard_input(database_url: str) -> None:
+    text = "\n".join(json.dumps(an_event()) for _ in range(2500))
+    result = run_command("centralcloud", "publish", "-", env={"DATABASE_URL": database_url}, input_text=text)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "sent 2500 events to model_routing_decisions\n", "")
+
+
+def test_publish_of_a_missing_file_is_one_line() -> None:
+    result = run_command("centralcloud", "publish", "/nowhere/events.jsonl", env={"DATABASE_URL": "embedded:"})
+    assert result.returncode == 2
+    assert "/nowhere/events.jsonl: No such file" in one_line(result)
+
+
+def test_the_documents_that_others_rely_on(database_url: str) -> None:
+    env = {"DATABASE_URL": database_url}
+    send(database_url, [*outcomes(98, 2, complexity_score=4.0), an_event(complexity="simple"), {"no": "event"}])
+    drained = json.loads(run_command("centralcloud", "drain", env=env).stdout)
+    assert list(drained) == ["events", "records", "duplicates", "dead_letters", "seconds", "events_per_second"]
+    assert (drained["events"], drained["records"], drained["dead_letters"]) == (102, 101, 1)
+    assert drained["events_per_second"] > 0
+    run = json.loads(run_command("centralcloud", "learn", "--json", env=env).stdout)
+    (change,) = run["changes"]
+    assert {"model", "complexity", "old_score", "new_score", "reason", "based_on_samples"} <= set(change)
+    assert run["without_outcomes"] == [{"model": "gpt-4o", "complexity": "simple"}]
+    (score,) = json.loads(run_command("centralcloud", "scores", "--json", env=env).stdout)
+    assert {"model", "complexity", "score", "version", "updated_at", "reason"} <= set(score)
+    assert (score["score"], score["version"]) == (4.3, change["version"])
+    rows = json.loads(run_command("centralcloud", "metrics", "--json", env=env).stdout)
+    assert [(row["model"], row["complexity"], row["usage_count"]) for row in rows] == [
+        ("gpt-4o", "complex", 100),
+        ("gpt-4o", "simple", 1),
+    ]
+    assert {"routed_count", "success_count", "failure_count", "success_rate", "avg_response_time"} <= set(rows[0])
+    for command in ("learn", "scores", "metrics"):
+        table = run_command("centralcloud", command, env=env)
+        assert table.returncode == 0
+        assert "gpt-4o" in table.stdout
+
+
+def test_the_catalog_and_a_route_need_no_database(catalog: dict[str, str]) -> None:
+    effective = json.loads(run_command("instance-agent", "catalog", "--json", env=catalog).stdout)
+    assert effective["version"] == 0
+    assert [(model["name"], model["provider"]) for model in effective["models"]] == [
+        ("gpt-4o", "openai"),
+        ("llama", "local"),
+    ]
+    assert effective["models"][0]["complexity_scores"] == {"simple": 4.0, "medium": 4.0, "complex": 4.0}
+    assert effective["models"][1]["learned"] == {}
+
+    def route(*arguments: str) -> dict:
+        result = run_command("instance-agent", "route", "--json", *arguments, env=catalog)
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
+
+    assert route("--complexity", "simple")["model"] == "gpt-4o"
+    assert route("--complexity", "simple", "--prefer", "speed")["model"] == "llama"
+    assert route("--complexity", "simple", "--prefer", "cost")["model"] == "llama"
+    seeing = route("--complexity", "simple", "--capability", "vision", "--prefer", "cost")
+    assert (seeing["model"], [ranked["model"] for ranked in seeing["ranking"]]) == ("gpt-4o", ["gpt-4o"])
+    blind = route("--complexity", "simple", "--capability", "vision", "--capability", "telepathy")
+    assert (blind["model"], blind["fallback"]) == ("gpt-4o", "capabilities")
+    assert route("--complexity", "complex", "--model", "llama")["model"] == "llama"
+    table = run_command("instance-agent", "route", "--complexity", "simple", env=catalog)
+    assert "best score for simple tasks" in table.stdout
+
+
+def test_an_empty_catalog_is_one_line(tmp_path: Path) -> None:
+    env = {"INSTANCE_AGENT_STATE_DIR": str(tmp_path)}
+    result = run_command("instance-agent", "route", "--complexity", "simple", env=env)
+    assert result.returncode == 1
+    assert "the catalog is empty" in one_line(result)
+
+
+def test_a_wrong_catalog_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.yaml"
+    path.write_text("models:\n  - {name: m, provider: p, complexity_scores: {simple: 9}}\n")
+    for command in (["catalog"], ["route", "--complexity", "simple"], ["run"]):
+        env = {"INSTANCE_AGENT_CATALOG": str(path), "DATABASE_URL": "embedded:/nowhere"}
+        result = run_command("instance-agent", *command, env=env)
+        assert result.returncode == 2
+        assert "models[0].complexity_scores.simple: found 9" in one_line(result)
+
+
+def test_a_reader_that_has_had_enough_costs_no_traceback(database_url: str, catalog: dict[str, str]) -> None:
+    import subprocess
+
+    from support.commands import _BIN, environment
+
+    script = f"{_BIN}/instance-agent catalog --json | true"
+    result = subprocess.run(
+        ["bash", "-c", script], env=environment(**catalog), capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in result.stderr
+
+
+def test_the_embedded_server_works_with_every_command(tmp_path: Path, catalog: dict[str, str]) -> None:
+    with embedded_folder() as folder:
+        env = {"DATABASE_URL": "embedded:"}
+
+        def run(*arguments: str, text: str | None = None):
+            result = run_command("centralcloud", *arguments, env=env, cwd=folder, input_text=text)
+            assert result.returncode == 0, result.stderr
+            return result.stdout
+
+        assert "went from empty" in run("migrate")
+        assert (folder / ".centralcloud").is_dir()
+        events = outcomes(100, 0, selected_model="llama", complexity_score=4.0)
+        run("publish", "-", text="\n".join(map(json.dumps, events)))
+        assert json.loads(run("drain"))["records"] == 100
+        assert "llama" in run("learn")
+        assert json.loads(run("scores", "--json"))[0]["score"] == 4.3
+        assert json.loads(run("metrics", "--json"))[0]["success_rate"] == 1.0
+        pid_file = folder / ".centralcloud" / "postgresql" / "postmaster.pid"
+        assert not pid_file.exists(), "the last command to use the server stops it"

@@ -1,0 +1,261 @@
+"""The programs as a supervisor sees them: signals, outages, replicas, health."""
+
+import json
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.commands import run_command, start_command
+from support.events import an_event, outcomes, send
+from support.servers import embedded_folder, execute
+from support.waiting import eventually
+
+from centralcloud.runtime.embedded import EmbeddedServer
+
+
+class Program:
+    """A running program and what it has logged."""
+
+    def __init__(self, program: str, *arguments: str, log: Path, env: dict[str, str]) -> None:
+        self._log_path = log
+        self._log = log.open("w")
+        self.process = start_command(program, *arguments, env=env, log=self._log)
+
+    def log(self) -> list[dict]:
+        return [json.loads(line) for line in self._log_path.read_text().splitlines() if line.startswith("{")]
+
+    def events(self) -> list[str]:
+        return [line["event"] for line in self.log()]
+
+    def wait_for(self, event: str, times: int = 1) -> None:
+        eventually(lambda: self.events().count(event) >= times, what=f"{event} in {self._log_path}", within_seconds=30)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._log.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Starts programs; ends those that still run at the end of the test."""
+    programs: list[Program] = []
+
+    def start_one(program: str, *arguments: str, **env: str) -> Program:
+        programs.append(Program(program, *arguments, log=tmp_path / f"{len(programs)}.log", env=env))
+        return programs[-1]
+
+    yield start_one
+    for program in programs:
+        program.end()
+
+
+def records(url: str) -> int:
+    return execute(url, "SELECT count(*) FROM routing_records")[0][0]
+
+
+def free_port() -> str:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def get(port: str, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_daemon_takes_events_in_learns_and_ends_on_a_signal(start, database_url: str, number: int) -> None:
+    daemon = start("centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_LEARN_INTERVAL_SECONDS="0.5")
+    daemon.wait_for("started")
+    send(database_url, outcomes(100, 0, complexity_score=3.0))
+    eventually(lambda: execute(database_url, "SELECT score FROM model_scores"), what="a learned score")
+    daemon.process.send_signal(number)
+    assert daemon.process.wait(timeout=5) == 0
+    assert daemon.events()[-1] == "stopped"
+
+
+def test_a_second_signal_ends_at_once(start, database_url: str) -> None:
+    """A batch that waits for a lock keeps the first stop waiting; the second signal does not wait."""
+    with psycopg.connect(database_url) as blocker:
+        blocker.execute("LOCK TABLE decision_ids IN ACCESS EXCLUSIVE MODE")
+        daemon = start("centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_POLL_INTERVAL_SECONDS="0.1")
+        daemon.wait_for("started")
+        send(database_url, [an_event(decision_id="d")])
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%decision_ids%%'"
+        eventually(lambda: execute(database_url, waiting), what="the consumer waiting for the lock")
+        daemon.process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)  # two signals at the same instant would be one
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(timeout=2) == 128 + signal.SIGTERM
+
+
+def test_a_batch_that_does_not_end_is_given_back(start, database_url: str) -> None:
+    with psycopg.connect(database_url) as blocker:
+        blocker.execute("LOCK TABLE decision_ids IN ACCESS EXCLUSIVE MODE")
+        daemon = start("centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_POLL_INTERVAL_SECONDS="0.1")
+        daemon.wait_for("started")
+        send(database_url, [an_event(decision_id="d")])
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%decision_ids%%'"
+        eventually(lambda: execute(database_url, waiting), what="the consumer waiting for the lock")
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(timeout=5.5) == 0
+        assert "stopped_with_work_in_hand" in daemon.events()
+    result = run_command("centralcloud", "drain", env={"DATABASE_URL": database_url})
+    assert json.loads(result.stdout)["records"] == 1
+
+
+def test_replicas_do_one_job_each(start, database_url: str) -> None:
+    start(
+        "centralcloud", "run", "--no-ingest", DATABASE_URL=database_url, CENTRALCLOUD_LEARN_INTERVAL_SECONDS="0.3"
+    ).wait_for("started")
+    send(database_url, outcomes(100, 0))
+    runs = "SELECT count(*) FROM learning_runs"
+    eventually(lambda: execute(database_url, runs)[0][0] >= 2, what="two runs of the learner")
+    assert records(database_url) == 0
+    ingest = start("centralcloud", "run", "--no-learn", DATABASE_URL=database_url)
+    assert "learner" not in str(ingest.log())
+    eventually(lambda: records(database_url) == 100)
+    eventually(lambda: execute(database_url, "SELECT 1 FROM model_scores"))
+
+
+def test_a_database_that_is_away_is_waited_for_with_one_line_a_change(start) -> None:
+    with embedded_folder() as folder:
+        server = EmbeddedServer.start(f"embedded:{folder}")
+        url = server.uri
+        run_command("centralcloud", "migrate", env={"DATABASE_URL": url})
+        server.stop()
+        settings = {"CENTRALCLOUD_POLL_INTERVAL_SECONDS": "0.2", "CENTRALCLOUD_LEARN_INTERVAL_SECONDS": "0.3"}
+        daemon = start("centralcloud", "run", DATABASE_URL=url, **settings)  # away at the start
+        daemon.wait_for("database_away")
+        for outage in (1, 2):
+            server = EmbeddedServer.start(f"embedded:{folder}")
+            daemon.wait_for("database_back", times=outage)
+            send(url, [an_event() for _ in range(10)])
+            eventually(lambda: records(url) == 10 * outage, within_seconds=30)  # noqa: B023
+            server.stop()
+            daemon.wait_for("database_away", times=outage + 1)
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(timeout=5) == 0
+        changes = [event for event in daemon.events() if event.startswith("database_")]
+        assert changes == ["database_away", "database_back"] * 2 + ["database_away"]
+
+
+def test_an_agent_goes_on_with_its_scores_while_the_database_is_away(start, tmp_path: Path) -> None:
+    (tmp_path / "catalog.yaml").write_text("models: [{name: gpt-4o, provider: p, complexity_scores: {complex: 1.0}}]")
+    instance = {
+        "INSTANCE_ID": "i-1",
+        "INSTANCE_AGENT_CATALOG": str(tmp_path / "catalog.yaml"),
+        "INSTANCE_AGENT_STATE_DIR": str(tmp_path / "state"),
+        "INSTANCE_AGENT_POLL_INTERVAL_SECONDS": "0.2",
+    }
+
+    def score() -> float:
+        result = run_command("instance-agent", "catalog", "--json", env=instance)
+        return json.loads(result.stdout)["models"][0]["complexity_scores"]["complex"]
+
+    with embedded_folder() as folder:
+        server = EmbeddedServer.start(f"embedded:{folder}")
+        env = {"DATABASE_URL": server.uri}
+        run_command("centralcloud", "migrate", env=env)
+        agent = start("instance-agent", "run", **env, **instance)
+        agent.wait_for("started")
+        assert score() == 1.0
+        send(env["DATABASE_URL"], outcomes(100, 0, complexity_score=1.0))
+        run_command("centralcloud", "drain", env=env)
+        run_command("centralcloud", "learn", env=env)
+        eventually(lambda: score() == 1.3)
+        server.stop()
+        agent.wait_for("database_away")
+        assert agent.process.poll() is None
+        assert score() == 1.3
+        server = EmbeddedServer.start(f"embedded:{folder}")
+        agent.wait_for("database_back")
+        server.stop()
+    agent.process.send_signal(signal.SIGTERM)
+    assert agent.process.wait(timeout=5) == 0
+
+
+def test_health_and_metrics_over_http(start, database_url: str, tmp_path: Path) -> None:
+    port, agent_port = free_port(), free_port()
+    daemon = start("centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_HTTP_PORT=port)
+    daemon.wait_for("started")
+    assert get(port, "/livez") == (200, "ok\n")
+    assert get(port, "/readyz") == (200, "ok\n")
+    assert get(port, "/")[0] == 404
+    send(database_url, [an_event(), {"no": "event"}])
+
+    def counted() -> bool:
+        text = get(port, "/metrics")[1]
+        return 'centralcloud_events_total{result="records"} 1.0' in text and 'result="dead_letters"} 1.0' in text
+
+    eventually(counted)
+    start(
+        "instance-agent", "run", DATABASE_URL=database_url, INSTANCE_AGENT_HTTP_PORT=agent_port,
+        INSTANCE_AGENT_STATE_DIR=str(tmp_path / "state"),
+    )  # fmt: skip
+    eventually(lambda: get(agent_port, "/readyz")[0] == 200)
+    assert json.loads(get(agent_port, "/catalog")[1]) == {"version": 0, "models": []}
+    assert "instance_agent_applied_version 0.0" in get(agent_port, "/metrics")[1]
+    taken = start("centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_HTTP_PORT=port)
+    assert taken.process.wait(timeout=20) == 1
+
+
+def test_a_part_that_dies_stops_the_program_loudly(start, database_url: str) -> None:
+    daemon = start("centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_POLL_INTERVAL_SECONDS="0.1")
+    daemon.wait_for("started")
+    execute(database_url, "DROP TABLE model_routing_metrics CASCADE")
+    send(database_url, [an_event()])
+    assert daemon.process.wait(timeout=20) == 1
+    assert "part_died" in daemon.events()
+    assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(1,)], "nothing is lost"
+
+
+def test_the_password_is_in_no_log(start, server: str, database_url: str) -> None:
+    url = psycopg.conninfo.make_conninfo(database_url, password="s3cret-word")
+    daemon = start("centralcloud", "run", DATABASE_URL=url, CENTRALCLOUD_LOG_LEVEL="debug")
+    daemon.wait_for("started")
+    daemon.process.send_signal(signal.SIGTERM)
+    daemon.process.wait(timeout=5)
+    assert "s3cret-word" not in json.dumps(daemon.log())
+
+
+def test_the_demonstration_shows_the_loop_and_leaves_nothing_behind() -> None:
+    with embedded_folder() as folder:
+        process = start_command("centralcloud", "demo", "--seconds", "9", env={}, cwd=folder, log=subprocess.PIPE)
+        output = process.communicate(timeout=90)[0]
+        assert process.returncode == 0, output
+        assert "fleet success" in output
+        assert "a perfect choice 98.2%" in output
+        assert "instances" in output
+        assert not (folder / ".centralcloud/demo/postgresql/postmaster.pid").exists()
+
+
+@pytest.mark.parametrize("after", ["starting PostgreSQL", "making a fresh database", "fleet success"])
+def test_ctrl_c_ends_the_demonstration_cleanly_at_any_time(after: str) -> None:
+    with embedded_folder() as folder:
+        process = start_command("centralcloud", "demo", env={}, cwd=folder, log=subprocess.PIPE)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if after in line:
+                break
+        process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=30)[0]
+        assert process.returncode == 0, output
+        assert "Traceback" not in output
+        assert not (folder / ".centralcloud/demo/postgresql/postmaster.pid").exists()
+        assert subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, check=False).stdout == b""
