@@ -39,6 +39,8 @@ def _database(settings: Settings, command: str, *, checked: bool = True) -> Iter
     from centralcloud.store.schema import check_schema
 
     with Database(settings.database, application_name=f"centralcloud/{command}") as database:
+        if command != "run":  # the daemon waits for a database that is away; a command says so at once
+            database.connect().close()
         if checked:
             check_schema(database)
         yield database
