@@ -1,0 +1,138 @@
+"""What README and docs say is so: SQL runs, commands and settings exist, links lead somewhere."""
+
+import json
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.commands import run_command
+from support.events import an_event, outcomes, send
+from support.servers import execute
+
+from centralcloud.contracts import parse_routing_event
+from centralcloud.ingest.drain import drain
+from centralcloud.learning.learner import Learner
+from centralcloud.runtime.database import Database
+from centralcloud.settings import Settings
+from instance_agent import AgentSettings
+
+_REPOSITORY = Path(__file__).parents[2]
+_PAGES = [_REPOSITORY / "README.md", *sorted((_REPOSITORY / "docs").rglob("*.md"))]
+
+
+def blocks(language: str) -> list[str]:
+    return [
+        block
+        for page in _PAGES
+        for block in re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    ]
+
+
+def test_every_statement_runs(database: Database, database_url: str) -> None:
+    send(database_url, outcomes(100, 0))
+    drain(database, batch_size=1000)
+    Learner(database, Settings().rule).learn()
+    statements = blocks("sql")
+    assert len(statements) > 6
+    try:
+        execute(database_url, "CREATE ROLE instances")
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)  # type: ignore[arg-type]
+        assert execute(database_url, "SELECT instance_id FROM instances") == [("singularity-1",)]
+        assert drain(database, batch_size=1000).settled == (3, 0, 0), "the events of README and docs are good ones"
+    finally:
+        execute(database_url, "DROP OWNED BY instances")
+        execute(database_url, "DROP ROLE instances")
+
+
+def test_the_role_of_the_how_to_can_do_just_that(database: Database, database_url: str) -> None:
+    role = "cc_documented_instance"
+    (grants,) = [block for block in blocks("sql") if block.startswith("GRANT")]
+    try:
+        execute(database_url, f"CREATE ROLE {role}")
+        execute(database_url, grants.replace("TO instances", f"TO {role}"))
+        with psycopg.connect(database_url) as connection:
+            connection.execute(f"SET ROLE {role}")
+            connection.execute("SELECT centralcloud.publish_decision(%s)", (json.dumps(an_event()),))
+            connection.execute("SELECT * FROM centralcloud.score_updates_since(0)")
+            connection.execute("SELECT * FROM centralcloud.current_scores()")
+            connection.execute("SELECT centralcloud.acknowledge('i', 0), centralcloud.epoch()")
+            connection.commit()
+            for forbidden in (
+                "SELECT * FROM routing_records",
+                "SELECT * FROM pgmq.q_model_routing_decisions",
+                "SELECT pgmq.pop('model_routing_decisions', 1)",
+                "UPDATE model_scores SET score = 5",
+                "SELECT centralcloud.ensure_partitions(1)",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(forbidden)
+                connection.rollback()
+    finally:
+        execute(database_url, f"DROP OWNED BY {role}")
+        execute(database_url, f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("arguments", [("", 0), ("a" * 201, 0), (None, 0), ("i", -1), ("i", None)])
+def test_an_acknowledgement_that_makes_no_sense_is_refused(database_url: str, arguments: tuple) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="found .*, expected"):
+        execute(database_url, "SELECT centralcloud.acknowledge(%s, %s)", arguments)
+
+
+def test_the_event_of_the_readme_is_a_good_one() -> None:
+    for block in blocks("json"):
+        event = parse_routing_event(block, execute_now())
+        assert event.decision_id is not None
+        assert event.extra == {}
+
+
+def execute_now():
+    from datetime import UTC, datetime
+
+    return datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def test_every_command_and_option_that_is_shown_exists() -> None:
+    shown = {
+        (program, command, option)
+        for page in _PAGES
+        for program, command, rest in re.findall(
+            r"\b(centralcloud|instance-agent) ([a-z]+)\b([^\n|`#]*)", page.read_text()
+        )
+        for option in [None, *re.findall(r"(--[a-z-]+)", rest)]
+    }
+    helps = {
+        (program, command): run_command(program, command, "--help", env={})
+        for program, command in {(program, command) for program, command, _ in shown}
+    }
+    known = {key: result.stdout for key, result in helps.items() if result.returncode == 0}
+    assert len(known) >= 11
+    for program, command, option in shown:
+        if (program, command) in known and option:
+            assert option in known[program, command], f"{program} {command} {option}"
+    prose = {command for program, command, _ in shown if (program, command) not in known}
+    assert prose <= {"learns", "takes", "library", "commands", "or"}, prose
+
+
+@pytest.mark.parametrize(("title", "settings_class"), [("Daemon", Settings), ("Instance", AgentSettings)])
+def test_the_table_of_settings_is_that_of_the_code(title: str, settings_class: type) -> None:
+    text = (_REPOSITORY / "docs/reference/settings.md").read_text()
+    section = text.split(f"## {title}")[1].split("\n## ")[0]
+    documented = dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\|", section, re.MULTILINE))
+    in_code = {}
+    for name, field in settings_class.model_fields.items():
+        alias = field.validation_alias
+        variable = alias.choices[-1] if alias else f"{settings_class.model_config['env_prefix']}{name}".upper()
+        in_code[variable] = "" if field.default is None else str(field.default).lower()
+    for variable in ("INSTANCE_ID", "INSTANCE_AGENT_STATE_DIR"):  # computed, described in words
+        in_code.pop(variable, None)
+        documented.pop(variable, None)
+    assert {name: value.lower() for name, value in documented.items()} == in_code
+
+
+def test_links_lead_to_files_that_are_there() -> None:
+    for page in _PAGES:
+        for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

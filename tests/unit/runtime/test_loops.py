@@ -1,0 +1,134 @@
+"""The one loop shape: it runs, waits, wakes, survives outages, dies loudly."""
+
+import threading
+
+import psycopg
+import pytest
+from support.waiting import eventually
+
+from centralcloud.runtime.database import Database, DatabaseAwayError, is_outage
+from centralcloud.runtime.loops import Part
+from centralcloud.runtime.supervisor import Supervisor
+
+
+@pytest.fixture
+def nowhere() -> Database:
+    return Database("postgresql://nobody@127.0.0.1:1/none", application_name="tests")
+
+
+class Counting(Part):
+    """Counts its runs, and fails as it is told."""
+
+    def __init__(
+        self, database: Database, *, interval_seconds: float | None = None, failures: list | None = None
+    ) -> None:
+        super().__init__("counting", database, interval_seconds=interval_seconds)
+        self.runs = 0
+        self.more = 0
+        self.failures = failures or []
+        self.released = False
+
+    def run_once(self) -> bool:
+        self.runs += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        self.more -= 1
+        return self.more > 0
+
+    def on_stop(self) -> None:
+        self.released = True
+
+
+def end(part: Part) -> None:
+    part.stop()
+    assert part.join(5)
+
+
+def test_a_part_runs_at_the_start_and_then_when_woken(nowhere: Database) -> None:
+    part = Counting(nowhere)
+    part.start()
+    eventually(lambda: part.runs == 1)
+    part.wake()
+    eventually(lambda: part.runs == 2)
+    end(part)
+    assert part.runs == 2
+    assert part.released
+
+
+def test_a_part_runs_again_after_its_interval(nowhere: Database) -> None:
+    part = Counting(nowhere, interval_seconds=0.01)
+    part.start()
+    eventually(lambda: part.runs >= 5)
+    end(part)
+
+
+def test_a_part_goes_on_at_once_while_there_is_more(nowhere: Database) -> None:
+    part = Counting(nowhere)
+    part.more = 50
+    part.start()
+    eventually(lambda: part.runs == 50)
+    end(part)
+
+
+def test_an_outage_is_waited_out_and_said_once(nowhere: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    failures = [psycopg.OperationalError("gone"), DatabaseAwayError("gone"), psycopg.InterfaceError("closed")]
+    part = Counting(nowhere, interval_seconds=0.01, failures=failures)
+    part.start()
+    eventually(lambda: part.runs >= 5)
+    end(part)
+    assert capsys.readouterr().out.count("database_away") == 1
+    assert nowhere.away
+
+
+def test_contention_is_no_outage(nowhere: Database) -> None:
+    part = Counting(
+        nowhere, failures=[psycopg.errors.LockNotAvailable("busy"), psycopg.errors.DeadlockDetected("deadlock")]
+    )
+    part.start()
+    eventually(lambda: part.runs == 3)
+    end(part)
+    assert not nowhere.away
+
+
+def test_a_fault_ends_the_program_loudly(nowhere: Database) -> None:
+    part = Counting(nowhere, failures=[ZeroDivisionError("fault")])
+    supervisor = Supervisor([part])
+    supervisor.start()
+    with pytest.raises(Exception, match="a part died: ZeroDivisionError: fault"):
+        supervisor.wait(5)
+    supervisor.stop()
+    assert part.released
+
+
+def test_stopping_before_the_start_runs_nothing(nowhere: Database) -> None:
+    part = Counting(nowhere)
+    part.stop()
+    part.start()
+    assert part.join(5)
+    assert part.runs == 0
+
+
+def test_stop_ends_a_wait_at_once(nowhere: Database) -> None:
+    part = Counting(nowhere, interval_seconds=3600)
+    part.start()
+    eventually(lambda: part.runs == 1)
+    stopper = threading.Thread(target=part.stop)
+    stopper.start()
+    assert part.join(5)
+    stopper.join()
+
+
+@pytest.mark.parametrize(
+    ("error", "outage"),
+    [
+        (psycopg.errors.AdminShutdown("57P01"), True),
+        (psycopg.errors.DiskFull("53100"), True),
+        (psycopg.errors.ReadOnlySqlTransaction("25006"), True),
+        (psycopg.errors.UniqueViolation("23505"), False),
+        (psycopg.errors.NumericValueOutOfRange("22003"), False),
+        (psycopg.errors.UndefinedTable("42P01"), False),
+        (ValueError("x"), False),
+    ],
+)
+def test_what_counts_as_an_outage(error: Exception, outage: bool) -> None:
+    assert is_outage(error) is outage
