@@ -44,6 +44,7 @@ class Supervisor:
     def stop(self, *, health: HealthServer | None = None) -> None:
         """End every part after the work in hand, within a few seconds. Safe to call twice."""
         self._over.set()
+        log.info("stopping")
         for part in self._parts:
             part.stop()
         deadline = time.monotonic() + _STOP_SECONDS

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -99,7 +98,7 @@ def test_a_second_signal_ends_at_once(start, database_url: str) -> None:
         waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%decision_ids%%'"
         eventually(lambda: execute(database_url, waiting), what="the consumer waiting for the lock")
         daemon.process.send_signal(signal.SIGTERM)
-        time.sleep(0.2)  # two signals at the same instant would be one
+        daemon.wait_for("stopping")  # two signals at the same instant would be one
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(timeout=2) == 128 + signal.SIGTERM
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -77,21 +78,15 @@ def test_the_role_of_the_how_to_can_do_just_that(database: Database, database_ur
 
 @pytest.mark.parametrize("arguments", [("", 0), ("a" * 201, 0), (None, 0), ("i", -1), ("i", None)])
 def test_an_acknowledgement_that_makes_no_sense_is_refused(database_url: str, arguments: tuple) -> None:
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="found .*, expected"):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match=r"found .*, expected"):
         execute(database_url, "SELECT centralcloud.acknowledge(%s, %s)", arguments)
 
 
 def test_the_event_of_the_readme_is_a_good_one() -> None:
     for block in blocks("json"):
-        event = parse_routing_event(block, execute_now())
+        event = parse_routing_event(block, datetime(2026, 11, 20, 12, tzinfo=UTC))
         assert event.decision_id is not None
         assert event.extra == {}
-
-
-def execute_now():
-    from datetime import UTC, datetime
-
-    return datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def test_every_command_and_option_that_is_shown_exists() -> None:

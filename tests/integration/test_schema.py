@@ -7,8 +7,9 @@ import warnings
 import alembic.command
 import psycopg
 import pytest
+from pgmq.install import get_embedded_install_sql
 from support.commands import run_command, start_command
-from support.servers import execute
+from support.servers import embedded_folder, execute
 
 from centralcloud.runtime.database import Database
 from centralcloud.store import schema
@@ -87,6 +88,23 @@ def test_an_unmigrated_database_is_refused_in_one_line(empty_url: str) -> None:
         assert result.returncode == 1, result.stderr
         (line,) = result.stderr.strip().splitlines()
         assert "run `centralcloud migrate`" in line
+
+
+def test_pgmq_becomes_an_extension_where_the_server_offers_it(empty: Database, empty_url: str) -> None:
+    if not execute(empty_url, "SELECT 1 FROM pg_settings WHERE name = 'extension_control_path'"):
+        pytest.skip("only PostgreSQL 18 and newer can be offered an extension by a test")
+    with embedded_folder() as folder:
+        (folder / "extension").mkdir()
+        control = "default_version = '1.13.0'\nrelocatable = false\nschema = pgmq\n"
+        (folder / "extension" / "pgmq.control").write_text(control)
+        (folder / "extension" / "pgmq--1.13.0.sql").write_text(get_embedded_install_sql())
+        name = empty_url_name(empty_url)
+        execute(empty_url, f"ALTER DATABASE {name} SET extension_control_path = '{folder}:$system'")
+        if not execute(empty_url, "SELECT 1 FROM pg_available_extensions WHERE name = 'pgmq'"):
+            pytest.skip("the server runs on another machine")
+        migrate(empty)
+        assert execute(empty_url, "SELECT extversion FROM pg_extension WHERE extname = 'pgmq'") == [("1.13.0",)]
+        check_schema(empty)
 
 
 def test_a_pgmq_that_cannot_pop_a_batch_is_refused(empty: Database, empty_url: str) -> None:
