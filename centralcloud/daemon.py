@@ -2,7 +2,6 @@
 
 from typing import Final
 
-import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from prometheus_client import CollectorRegistry
 
@@ -15,13 +14,14 @@ from centralcloud.learning.statistics import LearningStatistics
 from centralcloud.operations.maintenance import Maintenance
 from centralcloud.runtime.database import Database, is_outage
 from centralcloud.runtime.health import HealthServer
+from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.runtime.notifications import NotificationListener
 from centralcloud.runtime.supervisor import Supervisor
 from centralcloud.settings import Settings
 from centralcloud.store.schema import check_schema
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _RETRY_SECONDS: Final = 1.0
 

@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from centralcloud.contracts.score_update import is_score
+from centralcloud.runtime.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _FILE_NAME: Final = "learned_scores.json"
 _FORMAT: Final = 1

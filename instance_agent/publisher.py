@@ -7,14 +7,14 @@ from itertools import islice
 from typing import Final
 
 import psycopg
-import structlog
 
 from centralcloud.contracts import RoutingEvent
 from centralcloud.runtime.batches import send_around_refusals
 from centralcloud.runtime.database import Database, DatabaseAwayError, one_line
+from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _SEND: Final = "SELECT centralcloud.publish_decisions(%s::jsonb[], true)"
 _BATCH_SIZE: Final = 500

@@ -13,15 +13,15 @@ from decimal import Decimal
 from typing import Any, Final
 
 import psycopg
-import structlog
 
 from centralcloud.contracts import ContractError, parse_score_update
 from centralcloud.contracts.score_update import is_score
 from centralcloud.runtime.database import Database, DatabaseAwayError
+from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from instance_agent.learned_scores import LearnedScore, LearnedScores, LearnedScoresFile
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _EPOCH: Final = "SELECT centralcloud.epoch()"
 _UPDATES: Final = "SELECT msg_id, enqueued_at, message::text FROM centralcloud.score_updates_since(%s)"

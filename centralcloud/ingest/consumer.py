@@ -3,15 +3,15 @@
 import time
 
 import psycopg
-import structlog
 
 from centralcloud.ingest.settlement import Settled, is_missing_partition, settle_batch, settle_one
 from centralcloud.ingest.statistics import IngestStatistics
 from centralcloud.runtime.database import Database, one_line
+from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store.partitions import ensure_partitions
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Consumer(Part):

@@ -5,7 +5,7 @@ wait for. The order of locks is the same everywhere (slice, decisions, pairs, ea
 instead of deadlocking.
 """
 
-from dataclasses import astuple, fields
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import msgspec
@@ -184,5 +184,4 @@ def _add_dead_letters(connection: psycopg.Connection[Any], letters: list[DeadLet
 
 def _columns(row_class: Any, rows: Any) -> dict[str, list[Any]]:
     """The rows of a dataclass turned into one list a field."""
-    names = [field.name for field in fields(row_class)]
-    return dict(zip(names, map(list, zip(*map(astuple, rows), strict=True)), strict=True))
+    return {field.name: [getattr(row, field.name) for row in rows] for field in fields(row_class)}

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import psycopg
-import structlog
 from psycopg.rows import dict_row
 
 from centralcloud.contracts import CentralCloudError
@@ -13,10 +12,11 @@ from centralcloud.learning.evidence import Evaluation, PairEvidence, Rule, as_sc
 from centralcloud.learning.publication import Change, publish
 from centralcloud.learning.statistics import LearningStatistics
 from centralcloud.runtime.database import Database
+from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store import queries
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _LOCK_SLICE = queries.load("lock_slice_for_closing")
 _CLOSE_SLICE = queries.load("close_slice")

@@ -3,14 +3,14 @@
 from typing import Any, Final
 
 import psycopg
-import structlog
 
 from centralcloud.runtime.database import Database
+from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store import queries
 from centralcloud.store.partitions import ensure_partitions
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _TRIM_DECISION_IDS = queries.load("trim_decision_ids")
 _TRIM_SCORE_UPDATES = queries.load("trim_score_updates")

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 
 import psycopg
 import psycopg_pool
-import structlog
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.embedded import EMBEDDED_PREFIX, EmbeddedServer
+from centralcloud.runtime.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: Merged under what the URL says: a dead peer is noticed within half a minute instead of hours.
 _CONNECTION_DEFAULTS: dict[str, Any] = {

@@ -15,11 +15,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
-
 from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.logs import get_logger
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 EMBEDDED_PREFIX: Final = "embedded:"
 DEFAULT_FOLDER: Final = ".centralcloud"

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import psycopg
-import structlog
 from psycopg import sql
 
 from centralcloud.runtime.database import Database, DatabaseAwayError, one_line
+from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _WAIT_SECONDS: Final = 0.5
 #: How often a silent connection is asked whether it still lives.

@@ -8,13 +8,12 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, Final
 
-import structlog
-
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.health import HealthServer
+from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 #: Stopping takes at most this long: what is in hand by then is rolled back, and done by the next start.
 _STOP_SECONDS: Final = 4.0

@@ -70,13 +70,13 @@ def test_an_event_without_a_json_form_does_not_fail_the_router(database: Databas
     assert (publisher.waiting, publisher.dropped) == (0, 1)
 
 
-def test_a_full_queue_drops_what_comes_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_queue_drops_what_comes_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     with Database("postgresql://nobody@127.0.0.1:1/none", application_name="tests") as away:
         publisher = DecisionPublisher(away, queue_size=10)
         for _ in range(25):
             publisher.publish(an_event())
         assert (publisher.waiting, publisher.dropped) == (10, 15)
-    assert capsys.readouterr().out.count("events_dropped") == 1, "one line for a change of state, not one an event"
+    assert caplog.text.count("events_dropped") == 1, "one line for a change of state, not one an event"
 
 
 def test_events_wait_while_the_database_is_away(server: str, database_url: str) -> None:

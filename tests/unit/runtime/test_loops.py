@@ -70,13 +70,13 @@ def test_a_part_goes_on_at_once_while_there_is_more(nowhere: Database) -> None:
     end(part)
 
 
-def test_an_outage_is_waited_out_and_said_once(nowhere: Database, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_outage_is_waited_out_and_said_once(nowhere: Database, caplog: pytest.LogCaptureFixture) -> None:
     failures = [psycopg.OperationalError("gone"), DatabaseAwayError("gone"), psycopg.InterfaceError("closed")]
     part = Counting(nowhere, interval_seconds=0.01, failures=failures)
     part.start()
     eventually(lambda: part.runs >= 5)
     end(part)
-    assert capsys.readouterr().out.count("database_away") == 1
+    assert caplog.text.count("database_away") == 1
     assert nowhere.away
 
 
