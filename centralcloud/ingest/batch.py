@@ -94,7 +94,7 @@ def admit(events: Iterable[ReceivedEvent], seen_before: dict[tuple[str, str], in
     Returns:
         The accepted events; the msg_ids among them that are the first of their decision; how many were left out.
     """
-    admission_accepted: list[ReceivedEvent] = []
+    accepted: list[ReceivedEvent] = []
     first_of_decision: set[int] = set()
     duplicates = 0
     seen: dict[tuple[str, str], int] = {}
@@ -102,15 +102,12 @@ def admit(events: Iterable[ReceivedEvent], seen_before: dict[tuple[str, str], in
         decision_id = received.event.decision_id
         if decision_id is not None:
             key = (received.event.instance_id, decision_id)
-            known = seen.get(key)
-            if known is None:
-                known = seen_before.get(key, ROUTED | RESOLVED)
+            known = seen.get(key, seen_before.get(key, ROUTED | RESOLVED))
             if known & received.phase:
                 duplicates += 1
-                seen[key] = known
                 continue
             if known == 0:
                 first_of_decision.add(received.msg_id)
             seen[key] = known | received.phase
-        admission_accepted.append(received)
-    return Admission(admission_accepted, first_of_decision, duplicates)
+        accepted.append(received)
+    return Admission(accepted, first_of_decision, duplicates)

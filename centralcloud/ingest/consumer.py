@@ -39,14 +39,12 @@ class Consumer(Part):
         """Settle one batch and report what became of it."""
         started = time.perf_counter()
         try:
-            with self.database.transaction() as connection:
-                settled = settle_batch(connection, self._batch_size)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
-            if is_missing_partition(error):
-                ensure_partitions(self.database)
-                return self.settle()
-            log.warning("batch_refused", reason=one_line(error), sqlstate=error.sqlstate)
-            settled = self._settle_one_by_one()
+            settled = self._settle_batch()
+        except psycopg.errors.CheckViolation as error:
+            if not is_missing_partition(error):
+                raise
+            ensure_partitions(self.database)
+            settled = self._settle_batch()
         if settled.messages:
             seconds = time.perf_counter() - started
             log.debug("batch_ingested", **settled._asdict(), seconds=round(seconds, 4))
@@ -56,10 +54,22 @@ class Consumer(Part):
                 self._statistics.add(settled, seconds)
         return settled
 
+    def _settle_batch(self) -> Settled:
+        try:
+            with self.database.transaction() as connection:
+                return settle_batch(connection, self._batch_size)
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            if is_missing_partition(error):
+                raise
+            log.warning("batch_refused", reason=one_line(error), sqlstate=error.sqlstate)
+            return self._settle_one_by_one()
+
     def _settle_one_by_one(self) -> Settled:
         """The batch again, a transaction a message: what is refused is put aside, the rest goes in."""
         total = Settled()
         for _ in range(self._batch_size):
+            if self.stopping:
+                break
             with self.database.transaction() as connection:
                 settled = settle_one(connection)
             if not settled.messages:
