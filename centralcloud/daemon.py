@@ -17,6 +17,7 @@ from centralcloud.runtime.health import HealthServer
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.runtime.notifications import NotificationListener
+from centralcloud.runtime.shutdown import Shutdown
 from centralcloud.runtime.supervisor import Supervisor
 from centralcloud.settings import Settings
 from centralcloud.store.schema import check_schema
@@ -32,7 +33,16 @@ class Daemon:
     `run()` is the program; `start()` and `stop()` embed the daemon in another one.
     """
 
-    def __init__(self, settings: Settings, database: Database, *, ingest: bool = True, learn: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        *,
+        ingest: bool = True,
+        learn: bool = True,
+        shutdown: Shutdown | None = None,
+    ) -> None:
+        """`shutdown` is what ends `run()`, usually on signals."""
         self._settings = settings
         self._database = database
         self._scheduler = BackgroundScheduler(timezone="UTC")
@@ -42,7 +52,7 @@ class Daemon:
             parts += self._consumers()
         if learn:
             parts.append(self._learner())
-        self._supervisor = Supervisor(parts)
+        self._supervisor = Supervisor(parts, shutdown)
         self._health: HealthServer | None = None
 
     def start(self) -> None:
@@ -69,12 +79,11 @@ class Daemon:
         self._supervisor.stop(health=self._health)
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT, or until a part dies. A second signal ends the process at once.
+        """Run until the shutdown is asked for, or until a part dies.
 
         Raises:
             CentralCloudError: the schema does not fit, the port is taken, or a part died.
         """
-        self._supervisor.handle_signals()
         if not self._wait_for_schema():
             return
         self.start()
@@ -122,19 +131,20 @@ class Daemon:
 
     def _wait_for_schema(self) -> bool:
         """Wait until the database is there and its schema fits; False when told to stop meanwhile."""
-        while not self._supervisor.over:
+        shutdown = self._supervisor.shutdown
+        while not shutdown.requested:
             try:
                 check_schema(self._database)
             except Exception as error:
                 if not is_outage(error):
                     raise
                 self._database.mark_away(error)
-                self._supervisor.wait(_RETRY_SECONDS)
+                shutdown.wait(_RETRY_SECONDS)
             else:
                 return True
         return False
 
     def _not_ready(self) -> list[str]:
-        if self._supervisor.over:
+        if self._supervisor.shutdown.requested:
             return ["stopping"]
         return ["the database is away"] if self._database.away else []

@@ -10,8 +10,9 @@ from centralcloud.runtime.database import Database
 from centralcloud.runtime.health import HealthServer
 from centralcloud.runtime.loops import Part
 from centralcloud.runtime.notifications import NotificationListener
+from centralcloud.runtime.shutdown import Shutdown
 from centralcloud.runtime.supervisor import Supervisor
-from instance_agent.catalog import ModelCatalog
+from instance_agent.catalog import ModelCatalog, read_catalog_file
 from instance_agent.learned_scores import LearnedScores, LearnedScoresFile
 from instance_agent.publisher import DecisionPublisher
 from instance_agent.router import ModelRouter
@@ -33,17 +34,28 @@ class InstanceAgent:
         router: chooses models; publishes its decisions unless EX_LLM_PGMQ_ENABLED is false.
     """
 
-    def __init__(self, settings: AgentSettings, database: Database | None = None, *, routes: bool = True) -> None:
+    def __init__(
+        self,
+        settings: AgentSettings,
+        database: Database | None = None,
+        *,
+        routes: bool = True,
+        shutdown: Shutdown | None = None,
+    ) -> None:
         """Connects to nothing yet. Give a `database` to share it; it is then not closed at the end.
 
-        With `routes` false (the sidecar) nothing is published: the decisions are made, and sent, elsewhere.
+        With `routes` false (the sidecar) nothing is published: the decisions are made, and sent, elsewhere. `shutdown` is
+        what ends `run()`, usually on signals.
 
         Raises:
             SettingsError: no database is set, or the catalog YAML is wrong.
         """
         self._settings = settings
-        self.catalog = ModelCatalog.load(
-            settings.catalog, settings.state_folder, ignore_learned=settings.ignore_learned
+        file = LearnedScoresFile(settings.state_folder)
+        self.catalog = ModelCatalog(
+            read_catalog_file(settings.catalog) if settings.catalog else [],
+            learned=file.read(),
+            ignore_learned=settings.ignore_learned,
         )
         self._owns_database = database is None
         name = f"instance-agent/{settings.instance_id}"
@@ -51,7 +63,7 @@ class InstanceAgent:
         self.updater = ScoreUpdater(
             self._database,
             instance_id=settings.instance_id,
-            file=LearnedScoresFile(settings.state_folder),
+            file=file,
             poll_interval_seconds=settings.poll_interval_seconds,
             reconcile_interval_seconds=settings.reconcile_interval_seconds,
             on_change=self.catalog.use,
@@ -69,7 +81,7 @@ class InstanceAgent:
         parts: list[Part] = [self.updater, listener]
         if self.publisher:
             parts.append(self.publisher)
-        self._supervisor = Supervisor(parts)
+        self._supervisor = Supervisor(parts, shutdown)
         self._health: HealthServer | None = None
 
     def start(self) -> None:
@@ -95,8 +107,7 @@ class InstanceAgent:
             self._database.close()
 
     def run(self) -> None:
-        """Run until SIGTERM or SIGINT; a second signal ends the process at once."""
-        self._supervisor.handle_signals()
+        """Run until the shutdown is asked for, or until a part dies."""
         try:
             self.start()
             self._supervisor.wait()

@@ -21,7 +21,7 @@ Score = Annotated[float, Field(ge=SCORE_MIN, le=SCORE_MAX)]
 class Pricing(BaseModel):
     """USD per million tokens."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     input: Price
     output: Price
@@ -40,7 +40,7 @@ class Model(BaseModel):
             offered until a score is learned.
     """
 
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     name: Name
     provider: Name
@@ -172,7 +172,7 @@ def read_catalog_file(path: Path) -> list[Model]:
         raise SettingsError(f"cannot read the catalog {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: found a byte that is no UTF-8 at position {error.start}, expected YAML") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         raise SettingsError(

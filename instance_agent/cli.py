@@ -1,5 +1,6 @@
 """The command line: `instance-agent <command>`."""
 
+import signal
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ from centralcloud.contracts import COMPLEXITIES
 from centralcloud.runtime.command_line import print_json, print_table, run_app
 from centralcloud.runtime.configuration import SettingsError, load_settings
 from centralcloud.runtime.logs import configure_logs
+from centralcloud.runtime.shutdown import Shutdown
 from instance_agent.agent import InstanceAgent
 from instance_agent.catalog import ModelCatalog
 from instance_agent.router import PREFERENCES, ModelRouter
@@ -39,7 +41,9 @@ def run() -> None:
     """
     settings = load_settings(AgentSettings)
     configure_logs(settings.log_level, settings.log_format)
-    InstanceAgent(settings, routes=False).run()
+    shutdown = Shutdown()
+    shutdown.on_signals(signal.SIGTERM, signal.SIGINT)
+    InstanceAgent(settings, routes=False, shutdown=shutdown).run()
 
 
 @app.command()

@@ -9,7 +9,11 @@ from typing import Any, Final, Literal, Protocol
 import uuid_utils
 
 from centralcloud.contracts import COMPLEXITIES, CentralCloudError, RoutingEvent
+from centralcloud.contracts.names import MAX_INT4
+from centralcloud.runtime.logs import get_logger
 from instance_agent.catalog import Model, ModelCatalog
+
+log = get_logger(__name__)
 
 Preference = Literal["speed", "cost"]
 PREFERENCES: Final = ("speed", "cost")
@@ -150,7 +154,7 @@ class ModelRouter:
         self._catalog.refresh()
         if not self._catalog.models:
             raise RoutingError("the catalog is empty: name a YAML file with models in INSTANCE_AGENT_CATALOG")
-        wanted = tuple(capabilities)
+        wanted = (capabilities,) if isinstance(capabilities, str) else tuple(capabilities)
         ranking, scored_as, fallback = (
             (self._requested(model, complexity), complexity, None) if model else self._rank(complexity, wanted, prefer)
         )
@@ -191,14 +195,14 @@ class ModelRouter:
         """Publish how a decision turned out, under its decision_id. The first report of a decision counts.
 
         Args:
-            response_time_ms: until the answer was complete.
+            response_time_ms: until the answer was complete; what is no number from 0 to 2147483647 is left out.
             error_kind: for a failure: ``caller``, ``policy`` (both say nothing about the model), ``provider``, ``timeout``.
         """
         self._publish(
             self._event(
                 decision,
                 "success" if success else "failure",
-                response_time_ms=None if response_time_ms is None else round(response_time_ms),
+                response_time_ms=_usable_time(response_time_ms),
                 error_kind=error_kind,
                 input_tokens=input_tokens,
                 output_tokens=output_tokens,
@@ -269,6 +273,16 @@ class ModelRouter:
     def _publish(self, event: RoutingEvent) -> None:
         if self._publisher is not None:
             self._publisher.publish(event)
+
+
+def _usable_time(value: Any) -> int | None:
+    """`value` as the contract takes it. A wrong one must not cost the outcome."""
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_INT4:
+        return int(round(value))  # noqa: RUF046 - numpy's floats round to floats
+    log.warning("response_time_left_out", found=repr(value), expected=f"a number from 0 to {MAX_INT4}")
+    return None
 
 
 def preferred_value(model: Model, score: float, prefer: Preference | None) -> float:

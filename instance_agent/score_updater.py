@@ -8,9 +8,9 @@ reconcile interval the whole table of scores is read as well, so that whatever w
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 
@@ -25,15 +25,26 @@ log = get_logger(__name__)
 
 _EPOCH: Final = "SELECT centralcloud.epoch()"
 _UPDATES: Final = "SELECT msg_id, enqueued_at, message::text FROM centralcloud.score_updates_since(%s)"
-_SNAPSHOT: Final = "SELECT model_name, complexity_level, score, version, updated_at FROM centralcloud.current_scores()"
+_SNAPSHOT: Final = """
+    SELECT model_name, complexity_level, score, version, updated_at, reason FROM centralcloud.current_scores()
+"""
 _ACKNOWLEDGE: Final = "SELECT centralcloud.acknowledge(%s, %s)"
-#: A message may become visible after one with a higher id: each poll looks this many ids behind its cursor again.
-_OVERLAP: Final = 100
+#: A message may become visible after one with a higher id: ids that are missing are looked for this long.
+_GAP_PATIENCE_SECONDS: Final = 600.0
+_MOST_GAPS: Final = 1000
 
 #: msg_id, enqueued_at, text
 _LogRow = tuple[int, datetime, str | None]
-#: model, complexity, score, version, updated_at
-_ScoreRow = tuple[str, str, Decimal, int, datetime]
+#: model, complexity, score, version, updated_at, reason
+_ScoreRow = tuple[str, str, Decimal, int, datetime, str]
+
+
+class _Read(NamedTuple):
+    """What one poll has read, all of one moment. `snapshot` is None when its time has not come."""
+
+    epoch: str
+    updates: list[_LogRow]
+    snapshot: list[_ScoreRow] | None
 
 
 class ScoreUpdater(Part):
@@ -58,7 +69,7 @@ class ScoreUpdater(Part):
         self._reconcile_interval_seconds = reconcile_interval_seconds
         self._on_change = on_change
         self._reconciled_at: float | None = None
-        self._seen: set[int] = set()
+        self._gaps = _Gaps()
         self._written: LearnedScores | None = file.read()
         self._learned = self._written
         self.refused = 0
@@ -70,16 +81,14 @@ class ScoreUpdater(Part):
 
     def run_once(self) -> bool:
         """One poll: read what is new, apply it, keep it, acknowledge it. Never more at once: a poll reads everything."""
-        epoch, updates, snapshot = self._read()
-        learned = self._learned
-        if epoch != learned.epoch:
-            if learned.epoch is not None:
-                log.warning("database_changed", before=learned.epoch, now=epoch, effect="starting over from its scores")
-            learned = LearnedScores(epoch=epoch)
-            self._seen.clear()
-        learned = self._apply_updates(learned, updates)
-        learned = self._apply_snapshot(learned, snapshot or [])
-        if snapshot is not None:
+        known = self._learned
+        read = self._read(known, with_snapshot=self._reconcile_is_due())
+        if read.epoch != known.epoch or _contradicts(known, read.snapshot):
+            learned = self._start_over(known, read.epoch)
+        else:
+            learned = self._apply_updates(known, read.updates)
+            learned = self._apply_snapshot(learned, read.snapshot or [])
+        if read.snapshot is not None:
             self._reconciled_at = time.monotonic()
         self._take_over(learned)
         if self._written is self._learned:
@@ -91,48 +100,57 @@ class ScoreUpdater(Part):
         """Every error of the database is waited out: the instance goes on with the scores it has."""
         return isinstance(error, psycopg.Error | DatabaseAwayError)
 
-    def _read(self) -> tuple[str, list[_LogRow], list[_ScoreRow] | None]:
-        """The epoch, the log behind the cursor, and the snapshot when its time has come; all of one moment."""
+    def _read(self, known: LearnedScores, *, with_snapshot: bool) -> _Read:
         with self.database.transaction() as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             row = connection.execute(_EPOCH).fetchone()
             assert row is not None
-            epoch = str(row[0])
-            same = epoch == self._learned.epoch
-            updates = _read_log(connection, max(0, self._learned.cursor - _OVERLAP) if same else 0)
-            snapshot: list[_ScoreRow] | None = None
-            if not same or self._reconcile_is_due():
-                snapshot = connection.execute(_SNAPSHOT).fetchall()
-        return epoch, updates, snapshot
+            updates = _read_log(connection, self._gaps.look_behind(known.cursor))
+            snapshot = connection.execute(_SNAPSHOT).fetchall() if with_snapshot else None
+        return _Read(str(row[0]), updates, snapshot)
 
     def _reconcile_is_due(self) -> bool:
         due_at = None if self._reconciled_at is None else self._reconciled_at + self._reconcile_interval_seconds
         return due_at is None or time.monotonic() >= due_at
 
-    def _apply_updates(self, learned: LearnedScores, updates: list[_LogRow]) -> LearnedScores:
+    def _start_over(self, known: LearnedScores, epoch: str) -> LearnedScores:
+        """The scores of a database that is new to us: its snapshot, and what the log holds beside it (scores by hand)."""
+        if known.epoch is not None:
+            log.warning("database_changed", before=known.epoch, now=epoch, effect="starting over from its scores")
+        self._gaps = _Gaps()
+        empty = LearnedScores(epoch=epoch)
+        read = self._read(empty, with_snapshot=True)
+        learned = self._apply_snapshot(empty, read.snapshot or [])
+        return self._apply_updates(learned, read.updates, only_by_hand=True)
+
+    def _apply_updates(
+        self, learned: LearnedScores, updates: list[_LogRow], *, only_by_hand: bool = False
+    ) -> LearnedScores:
         for msg_id, enqueued_at, text in updates:
-            if msg_id in self._seen:
+            if not self._gaps.is_new(msg_id, learned.cursor, enqueued_at):
                 continue
-            self._seen.add(msg_id)
             learned = replace(learned, cursor=max(learned.cursor, msg_id))
             try:
                 update = parse_score_update(text)
             except ContractError as error:
                 self._refuse("message", msg_id, str(error))
                 continue
-            score = LearnedScore(score=update.new_score, version=update.version, at=enqueued_at, reason=update.reason)
+            if update.version is not None and only_by_hand:
+                continue
+            # A version counts from its publication; the message's own time is the start of the sender's transaction.
+            at = update.timestamp if update.version is not None and update.timestamp else enqueued_at
+            score = LearnedScore(score=update.new_score, version=update.version, at=at, reason=update.reason)
             learned = learned.with_score((update.model, update.complexity), score)
-        self._seen = {msg_id for msg_id in self._seen if msg_id > learned.cursor - _OVERLAP}
         return learned
 
     def _apply_snapshot(self, learned: LearnedScores, rows: list[_ScoreRow]) -> LearnedScores:
-        for model, complexity, value, version, updated_at in rows:
+        for model, complexity, value, version, updated_at, reason in rows:
             if not is_score(float(value)):
                 self._refuse(
                     "snapshot", version, f"{model} ({complexity}): found {value}, expected a score from 0 to 5"
                 )
                 continue
-            score = LearnedScore(score=float(value), version=version, at=updated_at)
+            score = LearnedScore(score=float(value), version=version, at=updated_at, reason=reason)
             learned = learned.with_score((model, complexity), score)
         return learned
 
@@ -155,6 +173,43 @@ class ScoreUpdater(Part):
     def _refuse(self, source: str, number: int, reason: str) -> None:
         self.refused += 1
         log.warning("score_update_refused", source=source, number=number, reason=reason)
+
+
+class _Gaps:
+    """Ids of the log that were missing when a greater one was read. Most never come: their sender rolled back."""
+
+    def __init__(self) -> None:
+        self._missing: dict[int, float] = {}
+
+    def look_behind(self, cursor: int) -> int:
+        """The id behind which to read, so that whatever is still missing would be found."""
+        now = time.monotonic()
+        self._missing = {msg_id: until for msg_id, until in self._missing.items() if until > now}
+        return min(self._missing, default=cursor + 1) - 1
+
+    def is_new(self, msg_id: int, cursor: int, enqueued_at: datetime) -> bool:
+        """Whether a message that was read has not been seen before; notes what is missing between it and the cursor."""
+        if msg_id <= cursor:
+            return self._missing.pop(msg_id, None) is not None
+        age_seconds = (datetime.now(UTC) - enqueued_at).total_seconds()
+        if age_seconds < _GAP_PATIENCE_SECONDS:
+            until = time.monotonic() + _GAP_PATIENCE_SECONDS
+            first = max(cursor + 1, msg_id - _MOST_GAPS)
+            self._missing.update(dict.fromkeys(range(first, msg_id), until))
+        return True
+
+
+def _contradicts(known: LearnedScores, snapshot: list[_ScoreRow] | None) -> bool:
+    """Whether the database no longer has what we learned from it: it was restored to an earlier state in place.
+
+    Within one history a version never goes back, and log and snapshot are read at one moment.
+    """
+    if snapshot is None:
+        return False
+    versions = {(model, complexity): version for model, complexity, _, version, *_ in snapshot}
+    return any(
+        score.version is not None and score.version > versions.get(pair, 0) for pair, score in known.scores.items()
+    )
 
 
 def _read_log(connection: psycopg.Connection[Any], cursor: int) -> list[_LogRow]:

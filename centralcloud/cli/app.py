@@ -1,5 +1,6 @@
 """The commands. Each turns settings and arguments into one call, and its result into lines."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from centralcloud.runtime.command_line import print_json, print_rows, print_table, run_app
 from centralcloud.runtime.configuration import SettingsError, load_settings
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.database import Database, patiently
 from centralcloud.runtime.logs import configure_logs
+from centralcloud.runtime.shutdown import Shutdown
 from centralcloud.settings import Settings
 
 app = typer.Typer(
@@ -38,7 +40,11 @@ def _database(settings: Settings, command: str, *, checked: bool = True) -> Iter
     """The database of the settings, with the schema of this version."""
     from centralcloud.store.schema import check_schema
 
-    with Database(settings.database, application_name=f"centralcloud/{command}") as database:
+    # Each consumer, the learner, the maintenance and the listener's look at the database may be at work at once.
+    connections = settings.consumers + 4
+    with Database(
+        settings.database, application_name=f"centralcloud/{command}", max_connections=connections
+    ) as database:
         if command != "run":  # the daemon waits for a database that is away; a command says so at once
             database.connect().close()
         if checked:
@@ -82,8 +88,10 @@ def run(
     from centralcloud.daemon import Daemon
 
     settings = _settings(background=True)
+    shutdown = Shutdown()
+    shutdown.on_signals(signal.SIGTERM, signal.SIGINT)
     with _database(settings, "run", checked=False) as database:
-        Daemon(settings, database, ingest=not no_ingest, learn=not no_learn).run()
+        Daemon(settings, database, ingest=not no_ingest, learn=not no_learn, shutdown=shutdown).run()
 
 
 @app.command()
@@ -97,7 +105,7 @@ def drain() -> None:
 
     settings = _settings()
     with _database(settings, "drain") as database:
-        ensure_partitions(database, settings.partitions_ahead_weeks)
+        patiently(lambda: ensure_partitions(database, settings.partitions_ahead_weeks))
         drained = run_drain(database, batch_size=settings.batch_size)
     print_json(
         {
@@ -146,7 +154,7 @@ def learn(
     settings = _settings()
     with _database(settings, "learn") as database:
         learner = Learner(database, settings.rule)
-        result = learner.preview() if dry_run else learner.learn()
+        result = learner.preview() if dry_run else patiently(learner.learn)
     changes = [change._asdict() for change in result.changes]
     if json_output:
         pairs = [{"model": model, "complexity": complexity} for model, complexity in result.without_outcomes]
@@ -213,6 +221,8 @@ def demo(
 @contextmanager
 def _open(file: str) -> Iterator[BinaryIO]:
     if file == "-":
+        if sys.stdin is None:
+            raise SettingsError("cannot read standard input: it is closed")
         yield sys.stdin.buffer
         return
     try:

@@ -7,6 +7,19 @@ import msgspec
 from centralcloud.contracts.errors import ContractError, quote
 
 _decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+def encode_extra(extra: dict[str, Any]) -> bytes | None:
+    """What is kept of a message beside its fields, as JSON; None when there is nothing.
+
+    Raises:
+        ContractError: nested too deeply to be written, although it could be read.
+    """
+    try:
+        return _encode(extra) if extra else None
+    except RecursionError:
+        raise ContractError("message", "JSON nested too deeply to be read", "a JSON object") from None
 
 
 def decode_object(text: str | None, field: str = "message") -> dict[str, Any]:

@@ -111,7 +111,7 @@ def parse_routing_event(text: str | None, now: datetime) -> RoutingEvent:
         ContractError: a field that feeds learning is missing or wrong; names the path of the first one.
     """
     if text is not None and len(text) * 4 > MAX_MESSAGE_BYTES and (size := len(text.encode())) > MAX_MESSAGE_BYTES:
-        raise ContractError("message", f"{size:,} bytes", f"at most {MAX_MESSAGE_BYTES:,} bytes")
+        raise message_too_large(size)
     message = decode_object(text)
     decision = message.pop("routing_decision", None)
     if not isinstance(decision, dict):
@@ -139,6 +139,11 @@ def parse_routing_event(text: str | None, now: datetime) -> RoutingEvent:
     for name, value in message.items():
         extra[f"event.{name}" if name in extra else name] = value
     return RoutingEvent(timestamp=timestamp, instance_id=instance_id, extra=extra, **fields)
+
+
+def message_too_large(size: int) -> ContractError:
+    """The refusal of a message of `size` bytes."""
+    return ContractError("message", f"{size} bytes", f"at most {MAX_MESSAGE_BYTES} bytes")
 
 
 def _timestamp(value: Any, now: datetime) -> datetime:

@@ -1,7 +1,7 @@
 """The score update: one learned score for one (model, complexity) (queue `model_score_updates`)."""
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
 import msgspec
@@ -122,6 +122,7 @@ def _string(value: Any) -> str | None:
 
 def _timestamp(value: Any) -> datetime | None:
     try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        timestamp = datetime.fromisoformat(value)
+        return timestamp.replace(tzinfo=UTC) if timestamp.tzinfo is None else timestamp.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         return None

@@ -1,15 +1,13 @@
 """`centralcloud demo`: embedded PostgreSQL, the daemon and a fleet in one process, with a view of what happens."""
 
-import os
 import shutil
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.live import Live
@@ -22,6 +20,7 @@ from centralcloud.runtime.configuration import load_settings
 from centralcloud.runtime.database import Database
 from centralcloud.runtime.embedded import DEFAULT_FOLDER, EMBEDDED_PREFIX
 from centralcloud.runtime.logs import configure_logs
+from centralcloud.runtime.shutdown import Shutdown
 from centralcloud.settings import Settings
 from centralcloud.store.schema import downgrade, migrate
 
@@ -39,17 +38,18 @@ def run_demo(*, instances: int, seconds: float | None, seed: int) -> int:
     """Run until `seconds` are over or a signal comes; returns the exit code, 0 in both cases."""
     console = Console()
     configure_logs("warning")
-    over = _Interruption()
+    shutdown = Shutdown()
+    shutdown.on_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     url = f"{EMBEDDED_PREFIX}{FOLDER}"
     _say(console, f"starting PostgreSQL in {FOLDER}/ (on the first run it is created there, which takes some seconds)")
     with ExitStack() as stack:
         database = stack.enter_context(Database(url, application_name="centralcloud/demo", max_connections=60))
-        over.kill_server = database.kill_embedded_server
-        if not over.happened:
+        shutdown.before_forced_exit = database.kill_embedded_server
+        if not shutdown.requested:
             stack.enter_context(_alone(database))
             _say(console, "making a fresh database: pgmq, tables, functions")
             _start_afresh(database)
-        if not over.happened:
+        if not shutdown.requested:
             _say(
                 console,
                 f"starting the daemon and {instances} instances, each with {DECISIONS_PER_SECOND} decisions a second, "
@@ -59,7 +59,7 @@ def run_demo(*, instances: int, seconds: float | None, seed: int) -> int:
             fleet = Fleet(database, FOLDER / "instances", instances=instances, seed=seed)
             fleet.start()
             try:
-                snapshot = _show(console, database, fleet, over, seconds)
+                snapshot = _show(console, database, fleet, shutdown, seconds)
             finally:
                 _say(console, "stopping the fleet")
                 fleet.stop()
@@ -71,13 +71,13 @@ def run_demo(*, instances: int, seconds: float | None, seed: int) -> int:
     return 0
 
 
-def _show(console: Console, database: Database, fleet: Fleet, over: "_Interruption", seconds: float | None) -> Snapshot:
+def _show(console: Console, database: Database, fleet: Fleet, shutdown: Shutdown, seconds: float | None) -> Snapshot:
     """Refresh the view every second until the end; returns the last state."""
     started = time.monotonic()
     snapshot = take_snapshot(database, 0.0, None)
     live = console.is_terminal
     with Live(console=console, auto_refresh=False, transient=True) if live else _nothing() as screen:
-        for tick in _ticks(over, started, seconds):
+        for tick in _ticks(shutdown, started, seconds):
             fleet.mark_second()
             snapshot = take_snapshot(database, time.monotonic() - started, snapshot)
             if screen is not None:
@@ -97,9 +97,9 @@ def _settled(database: Database, last: Snapshot) -> Snapshot:
         time.sleep(0.1)
 
 
-def _ticks(over: "_Interruption", started: float, seconds: float | None) -> Iterator[int]:
+def _ticks(shutdown: Shutdown, started: float, seconds: float | None) -> Iterator[int]:
     tick = 0
-    while not over.wait(min(1.0, seconds - (time.monotonic() - started)) if seconds else 1.0):
+    while not shutdown.wait(min(1.0, seconds - (time.monotonic() - started)) if seconds else 1.0):
         tick += 1
         yield tick
         if seconds and time.monotonic() - started >= seconds:
@@ -143,31 +143,6 @@ def _start_afresh(database: Database) -> None:
     with database.transaction() as connection:
         connection.execute("SELECT pgmq.purge_queue(%s), pgmq.purge_queue(%s)", (DECISIONS_QUEUE, UPDATES_QUEUE))
     shutil.rmtree(FOLDER / "instances", ignore_errors=True)
-
-
-class _Interruption:
-    """Ctrl-C, SIGTERM or the end of the terminal: the first ends the demonstration cleanly, the second at once."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self.kill_server: Callable[[], None] = lambda: None
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
-
-    @property
-    def happened(self) -> bool:
-        """Whether it has come."""
-        return self._event.is_set()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait for it at most `seconds`; True when it has come."""
-        return self._event.wait(max(0.0, seconds))
-
-    def _on_signal(self, number: int, _frame: Any) -> None:
-        if self.happened:
-            self.kill_server()
-            os._exit(128 + number)
-        self._event.set()
 
 
 def _say(console: Console, line: str) -> None:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from centralcloud.contracts import ContractError, RoutingEvent, parse_routing_event
+from centralcloud.contracts.json_text import encode_extra
 
 #: Bits of `decision_ids.seen`.
 ROUTED = 1
@@ -28,10 +29,16 @@ class DeadLetter(NamedTuple):
 
 
 class ReceivedEvent(NamedTuple):
-    """A routing event with the id of the message that carried it."""
+    """A routing event with the id of the message that carried it.
+
+    Attributes:
+        extra: the event's `extra` as JSON, None when there is none. Made where the message is decoded: what can be read at
+            one depth of Python's stack need not be writable at another.
+    """
 
     msg_id: int
     event: RoutingEvent
+    extra: bytes | None
 
     @property
     def phase(self) -> int:
@@ -59,7 +66,8 @@ def decode(messages: Iterable[Message], now: datetime) -> Batch:
     batch = Batch([], [])
     for message in sorted(messages, key=lambda message: message.msg_id):
         try:
-            batch.events.append(ReceivedEvent(message.msg_id, parse_routing_event(message.text, now)))
+            event = parse_routing_event(message.text, now)
+            batch.events.append(ReceivedEvent(message.msg_id, event, encode_extra(event.extra)))
         except ContractError as error:
             batch.dead_letters.append(DeadLetter(message, str(error), error.field))
     return batch

@@ -6,7 +6,7 @@ import psycopg
 
 from centralcloud.ingest.settlement import Settled, is_missing_partition, settle_batch, settle_one
 from centralcloud.ingest.statistics import IngestStatistics
-from centralcloud.runtime.database import Database, one_line
+from centralcloud.runtime.database import Database, is_refusal, one_line
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store.partitions import ensure_partitions
@@ -58,8 +58,8 @@ class Consumer(Part):
         try:
             with self.database.transaction() as connection:
                 return settle_batch(connection, self._batch_size)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
-            if is_missing_partition(error):
+        except psycopg.Error as error:
+            if not is_refusal(error) or is_missing_partition(error):
                 raise
             log.warning("batch_refused", reason=one_line(error), sqlstate=error.sqlstate)
             return self._settle_one_by_one()

@@ -8,15 +8,22 @@ instead of deadlocking.
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
+from centralcloud.contracts import ContractError
+from centralcloud.contracts.names import MAX_MESSAGE_BYTES
+from centralcloud.contracts.routing_event import message_too_large
 from centralcloud.ingest.batch import Admission, Batch, DeadLetter, Message, ReceivedEvent, admit, claims_of, decode
 from centralcloud.ingest.tally import EvidenceRow, MetricsRow, tally_evidence, tally_metrics
+from centralcloud.runtime.database import is_refusal, one_line
 from centralcloud.store import queries
 
 _POP = queries.load("pop_decisions")
+_LOCK_OLDEST = queries.load("lock_oldest_decision")
+_TAKE = queries.load("take_decision")
+_PUT_ASIDE = queries.load("put_decision_aside")
+_ARCHIVE = queries.load("archive_decision")
 _LOCK_SLICE = queries.load("lock_slice_for_ingest")
 _OPEN_SLICE = queries.load("open_slice")
 _CLAIM = queries.load("claim_decisions")
@@ -54,31 +61,49 @@ def settle_batch(connection: psycopg.Connection[Any], batch_size: int) -> Settle
     """Take at most `batch_size` messages off the queue and settle them, in the connection's open transaction.
 
     Raises:
-        psycopg.DataError, psycopg.IntegrityError: the database refuses something in the batch; nothing has left the queue
+        psycopg.Error: among others, the database refuses something in the batch (`is_refusal`); nothing has left the queue
             once the transaction is rolled back.
     """
-    rows = connection.execute(_POP, {"batch_size": batch_size}).fetchall()
+    rows = connection.execute(_POP, {"batch_size": batch_size, "max_bytes": MAX_MESSAGE_BYTES}).fetchall()
     if not rows:
         return Settled()
-    batch = decode((Message(*row[:3]) for row in rows), now=rows[0][3])
-    return _settle(connection, batch)
+    messages = [Message(*row[:3]) for row in rows if not row[3]]
+    settled = _settle(connection, decode(messages, now=rows[0][4]))
+    return settled.plus(Settled(dead_letters=len(rows) - len(messages)))
 
 
 def settle_one(connection: psycopg.Connection[Any]) -> Settled:
-    """As `settle_batch` for one message; what the database refuses as data becomes a dead letter."""
-    rows = connection.execute(_POP, {"batch_size": 1}).fetchall()
-    if not rows:
+    """As `settle_batch` for one message; what the database refuses becomes a dead letter."""
+    held = connection.execute(_LOCK_OLDEST).fetchone()
+    if held is None:
         return Settled()
-    message = Message(*rows[0][:3])
+    msg_id = int(held[0])
     try:
         with connection.transaction():
-            return _settle(connection, decode([message], now=rows[0][3]))
-    except (psycopg.DataError, psycopg.IntegrityError) as error:
-        if is_missing_partition(error):
+            return _take_in(connection, msg_id)
+    except ContractError as error:
+        reason, field = str(error), error.field
+    except psycopg.Error as error:
+        if not is_refusal(error) or is_missing_partition(error):
             raise
-        reason = f"database: refused with SQLSTATE {error.sqlstate}: {error.diag.message_primary or error}"
-        _add_dead_letters(connection, [DeadLetter(message, reason, "database")])
-        return Settled(dead_letters=1)
+        reason, field = f"database: refused with SQLSTATE {error.sqlstate}: {one_line(error)}", "database"
+    letter = {"msg_id": msg_id, "reason": reason, "field": field}
+    try:
+        with connection.transaction():
+            connection.execute(_PUT_ASIDE, letter)
+    except psycopg.Error as error:
+        if not is_refusal(error):
+            raise
+        connection.execute(_ARCHIVE, letter)
+    return Settled(dead_letters=1)
+
+
+def _take_in(connection: psycopg.Connection[Any], msg_id: int) -> Settled:
+    row = connection.execute(_TAKE, {"msg_id": msg_id, "max_bytes": MAX_MESSAGE_BYTES}).fetchone()
+    assert row is not None
+    if row[3] is not None and row[3] > MAX_MESSAGE_BYTES:
+        raise message_too_large(row[3])
+    return _settle(connection, decode([Message(*row[:3])], now=row[4]))
 
 
 def is_missing_partition(error: psycopg.Error) -> bool:
@@ -120,10 +145,9 @@ def _claim(connection: psycopg.Connection[Any], events: list[ReceivedEvent]) -> 
 
 
 def _copy_records(connection: psycopg.Connection[Any], accepted: list[ReceivedEvent], slice_no: int) -> None:
-    encode = msgspec.json.encode
     with connection.cursor().copy(_COPY) as copy:
         copy.set_types(_RECORD_TYPES)
-        for _, event in accepted:
+        for _, event, extra in accepted:
             copy.write_row(
                 (
                     event.timestamp,
@@ -146,7 +170,7 @@ def _copy_records(connection: psycopg.Connection[Any], accepted: list[ReceivedEv
                     None if event.propensity is None else float(event.propensity),
                     event.score_version,
                     slice_no,
-                    Jsonb(event.extra, dumps=encode) if event.extra else None,
+                    None if extra is None else Jsonb(extra, dumps=_as_it_is),
                 )
             )
 
@@ -180,6 +204,10 @@ def _add_dead_letters(connection: psycopg.Connection[Any], letters: list[DeadLet
             "field": [letter.field for letter in letters],
         },
     )
+
+
+def _as_it_is(encoded: bytes) -> bytes:
+    return encoded
 
 
 def _columns(row_class: Any, rows: Any) -> dict[str, list[Any]]:

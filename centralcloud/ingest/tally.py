@@ -75,7 +75,7 @@ def tally_metrics(admission: Admission) -> dict[Pair, MetricsRow]:
 def tally_evidence(accepted: Iterable[ReceivedEvent]) -> dict[EvidenceKey, EvidenceRow]:
     """Sums for the open slice, by key in sorted order. Response times are those of outcomes that speak of the model."""
     rows: dict[EvidenceKey, EvidenceRow] = {}
-    for _, event in accepted:
+    for _, event, _ in accepted:
         key = (event.model, event.complexity, event.provider, event.instance_id)
         row = rows.get(key)
         if row is None:

@@ -1,6 +1,6 @@
 """Writing what a rule decided: scores, history, the run, and the messages to the instances, in one transaction."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg
@@ -70,17 +70,19 @@ def publish(
         "pairs_changed": sum(evaluation.changed for evaluation in evaluations),
         "samples": sum(evaluation.evidence.outcomes for evaluation in evaluations),
     }
-    (run_id,) = _returned(connection.execute(_ADD_RUN, run))
+    run_id, now = _returned(connection.execute(_ADD_RUN, run))
     changes = []
     for evaluation in evaluations:
-        values = _score_values(evaluation, rule=rule, run_id=run_id, through_slice=through_slice)
+        values = {
+            **_score_values(evaluation, rule=rule, run_id=run_id, through_slice=through_slice),
+            "now": now,
+        }
         version, is_new = _returned(connection.execute(_PUT_SCORE, values))
         if is_new:  # changed, or the first score of this pair that is ours
             connection.execute(_ADD_HISTORY, {**values, "version": version})
         if evaluation.changed:
             changes.append(Change.of(evaluation, version))
     if changes:
-        now = datetime.now(UTC)
         messages = [_message(change, rule=rule, run_id=run_id, now=now) for change in changes]
         connection.execute(_SEND_UPDATES, {"messages": messages})
     return run_id, changes

@@ -5,6 +5,8 @@ from typing import TypeVar
 
 import psycopg
 
+from centralcloud.runtime.database import is_refusal
+
 _Item = TypeVar("_Item")
 
 
@@ -26,7 +28,9 @@ def send_around_refusals(
         return []
     try:
         send(items)
-    except (psycopg.DataError, psycopg.errors.StatementTooComplex) as error:
+    except psycopg.Error as error:
+        if not is_refusal(error):
+            raise
         if len(items) == 1:
             return [(items[0], error)]
         middle = len(items) // 2

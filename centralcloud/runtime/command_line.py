@@ -8,12 +8,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.runtime.database import is_outage, one_line
+from centralcloud.runtime.database import is_contention, is_outage, one_line
 
 _WRONG_USAGE = 2
 _FAILED = 1
@@ -33,10 +34,13 @@ def run_app(app: typer.Typer, name: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _FAILED
     except Exception as error:
-        if (usage := _usage_message(error)) is not None:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a class of typer's own copy of click
+            typer.echo(str(error), err=True)
+            code = _WRONG_USAGE
+        elif (usage := _usage_message(error)) is not None:
             code = _complain(name, usage, _WRONG_USAGE)
-        elif is_outage(error):
-            code = _complain(name, f"the database is away: {one_line(error)}", _FAILED)
+        elif isinstance(error, psycopg.Error):
+            code = _complain(name, f"{_what_failed(error)}: {one_line(error)}", _FAILED)
         else:
             raise
     sys.exit(code if isinstance(code, int) else 0)
@@ -67,6 +71,12 @@ def print_rows(rows: list[dict[str, Any]], columns: Mapping[str, Callable[[Any],
         ([convert(row[name]) if convert else row[name] for name, convert in columns.items()] for row in rows),
         empty=empty,
     )
+
+
+def _what_failed(error: psycopg.Error) -> str:
+    if is_contention(error):
+        return "another transaction is in the way"
+    return "the database is away" if is_outage(error) else "the database refuses the work"
 
 
 def _usage_message(error: Exception) -> str | None:

@@ -60,7 +60,9 @@ def _variable(settings_class: type[BaseSettings], name: str) -> str:
             [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [alias] if alias else []
         )
         if name == field_name or name in choices:
-            return str(choices[-1]) if choices else f"{settings_class.model_config.get('env_prefix', '')}{name}".upper()
+            if choices:
+                return name if name in choices else str(choices[-1])
+            return f"{settings_class.model_config.get('env_prefix', '')}{name}".upper()
     return name
 
 

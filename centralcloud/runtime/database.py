@@ -3,10 +3,10 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import psycopg
 import psycopg_pool
@@ -26,9 +26,14 @@ _CONNECTION_DEFAULTS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+#: Wins over what the URL and the environment say: our texts are UTF-8, whatever the database's encoding is.
+_FIXED: dict[str, Any] = {"client_encoding": "utf8"}
 #: A transaction of ours that is left idle this long belongs to a process that hangs: let it go.
 _SESSION_SETTINGS = "SET idle_in_transaction_session_timeout = '60s'"
-_POOL_WAIT_SECONDS = 3.0
+_POOL_WAIT_SECONDS: Final = 3.0
+_TRIES: Final = 5
+
+_T = TypeVar("_T")
 
 # The pool warns at every failed attempt; `Database` reports each change of state once instead.
 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
@@ -63,7 +68,7 @@ class Database:
         self._embedded = EmbeddedServer.start(url) if url.startswith(EMBEDDED_PREFIX) else None
         target = self._embedded.uri if self._embedded else url
         self.conninfo = make_conninfo(
-            **{**_CONNECTION_DEFAULTS, "application_name": application_name, **_read_conninfo(target)}
+            **{**_CONNECTION_DEFAULTS, "application_name": application_name, **_read_conninfo(target), **_FIXED}
         )
         self._max_connections = max_connections
         self._pool: psycopg_pool.ConnectionPool[_Connection] | None = None
@@ -169,9 +174,20 @@ def is_outage(error: BaseException) -> bool:
     True for lost connections, shutdowns, exhausted resources, a read-only server (SQLSTATE class 25), lock timeouts,
     deadlocks and serialisation failures: the transaction was rolled back and may be tried again as it is.
     """
-    if isinstance(error, DatabaseAwayError | psycopg.OperationalError | psycopg.InterfaceError):
+    if isinstance(error, DatabaseAwayError):
         return True
-    return isinstance(error, psycopg.Error) and (error.sqlstate or "").startswith("25")
+    if not isinstance(error, psycopg.Error) or is_refusal(error):
+        return False
+    connection_error = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return connection_error or (error.sqlstate or "").startswith("25")
+
+
+def is_refusal(error: psycopg.Error) -> bool:
+    """Whether the database refuses what it was given: bad data, a violated constraint, or beyond its limits.
+
+    SQLSTATE classes 22, 23 and 54. The same again fails again; something else in the same batch may be fine.
+    """
+    return (error.sqlstate or "")[:2] in {"22", "23", "54"}
 
 
 def is_contention(error: BaseException) -> bool:
@@ -182,9 +198,21 @@ def is_contention(error: BaseException) -> bool:
     )
 
 
+def patiently(work: Callable[[], _T]) -> _T:
+    """Do `work` again when another transaction was in the way, as the loops do; for commands. Gives up after some tries."""
+    for _ in range(_TRIES - 1):
+        try:
+            return work()
+        except psycopg.Error as error:
+            if not is_contention(error):
+                raise
+    return work()
+
+
 def one_line(error: BaseException) -> str:
-    """The message of `error` on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """The message of `error` on one line, without the statement it is about."""
+    message = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return " ".join((message or str(error)).split()) or type(error).__name__
 
 
 def check_url(url: str) -> str:

@@ -36,6 +36,8 @@ class EmbeddedServer:
 
     def __init__(self, server: Any, folder: Path) -> None:
         self._server = server
+        self._handle = contextlib.ExitStack()
+        self._handle.enter_context(server)  # the library counts the handles of this process
         self.folder = folder
 
     @property
@@ -91,18 +93,22 @@ class EmbeddedServer:
             os.kill(int(self._server.get_pid()), signal.SIGQUIT)
 
     def stop(self) -> None:
-        """Give the handle back; stops the server when no other live process holds one. Safe to call twice."""
-        self._server.cleanup()
+        """Give the handle back; the last handle of the last live process stops the server. Safe to call twice."""
+        self._handle.close()
+        # While other processes live the library keeps its object, registered no longer: a later start needs a new one.
+        if self._server._count <= 0:  # noqa: SLF001
+            type(self._server)._instances.pop(self._server.pgdata, None)  # noqa: SLF001
 
 
 def _get_server(library: Any, data: Path) -> Any:
     """Start the server with a locale that exists everywhere, whatever the caller's environment says.
 
-    Its programs inherit a blocked SIGINT: a Ctrl-C meanwhile is for us, and must not leave a server half started.
+    Its programs inherit blocked signals: a Ctrl-C meanwhile is for us, and must not leave a server half started. (The
+    server itself sets its own mask.)
     """
     before = {name: os.environ.get(name) for name in ("LC_ALL", "LANG")}
     os.environ.update(LC_ALL="C", LANG="C")
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     try:
         return library.get_server(data)
     finally:

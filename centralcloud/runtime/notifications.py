@@ -33,12 +33,12 @@ class NotificationListener(Part):
         self._unavailable = False
 
     def run_once(self) -> bool:
-        if self._connection is None:
-            self._connection = self.database.connect(autocommit=True)
-            self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
-            self._unavailable = False
-            self._on_notify()
         try:
+            if self._connection is None:
+                self._connection = self.database.connect(autocommit=True)
+                self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+                self._unavailable = False
+                self._on_notify()
             notified = False
             for _ in self._connection.notifies(timeout=_WAIT_SECONDS, stop_after=1):
                 notified = True

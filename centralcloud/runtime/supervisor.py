@@ -1,17 +1,16 @@
-"""Starting and ending a program made of parts: signals, crashes, deadlines, health."""
+"""Starting and ending a program made of parts: crashes, deadlines, health."""
 
-import os
-import signal
-import threading
 import time
 import traceback
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.database import one_line
 from centralcloud.runtime.health import HealthServer
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
+from centralcloud.runtime.shutdown import Shutdown
 
 log = get_logger(__name__)
 
@@ -24,11 +23,11 @@ _STUCK_SECONDS: Final = 60.0
 class Supervisor:
     """Runs parts until it is told to stop or one of them dies."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
-        """`parts` in the order in which they start and are asked to stop."""
+    def __init__(self, parts: Sequence[Part], shutdown: Shutdown | None = None) -> None:
+        """`parts` in the order in which they start and are asked to stop; `shutdown` when signals are to end them."""
         self._parts = parts
         self._crash: BaseException | None = None
-        self._over = threading.Event()
+        self.shutdown = shutdown or Shutdown()
         for part in parts:
             part.on_crash = self._on_crash
 
@@ -42,7 +41,7 @@ class Supervisor:
 
     def stop(self, *, health: HealthServer | None = None) -> None:
         """End every part after the work in hand, within a few seconds. Safe to call twice."""
-        self._over.set()
+        self.shutdown.request()
         log.info("stopping")
         for part in self._parts:
             part.stop()
@@ -54,26 +53,17 @@ class Supervisor:
             health.stop()
         log.info("stopped")
 
-    def handle_signals(self) -> None:
-        """Let SIGTERM and SIGINT end `wait`; a second signal ends the process at once. For the main thread."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-
-    def wait(self, timeout_seconds: float | None = None) -> bool:
-        """Wait for a signal, a crash or `stop()`; True when it has come.
+    def wait(self, timeout_seconds: float | None = None) -> None:
+        """Wait until the end is asked for.
 
         Raises:
             CentralCloudError: a part died.
         """
-        over = self._over.wait(timeout_seconds)
+        self.shutdown.wait(timeout_seconds)
         if self._crash is not None:
-            raise CentralCloudError(f"stopped because a part died: {type(self._crash).__name__}: {self._crash}")
-        return over
-
-    @property
-    def over(self) -> bool:
-        """Whether the end has been asked for."""
-        return self._over.is_set()
+            raise CentralCloudError(
+                f"stopped because a part died: {type(self._crash).__name__}: {one_line(self._crash)}"
+            )
 
     def stuck_parts(self) -> list[str]:
         """The parts whose loop no longer comes round, a line each. Asks nothing of the database."""
@@ -83,12 +73,7 @@ class Supervisor:
             if part.interval_seconds is not None and part.seconds_since_advance > part.interval_seconds + _STUCK_SECONDS
         ]
 
-    def _on_signal(self, number: int, _frame: Any) -> None:
-        if self._over.is_set():
-            os._exit(128 + number)
-        self._over.set()
-
     def _on_crash(self, part: str, error: BaseException) -> None:
         log.error("part_died", part=part, error=repr(error), traceback=traceback.format_exception(error))
         self._crash = error
-        self._over.set()
+        self.shutdown.request()

@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from pgmq.install import get_embedded_install_sql
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.runtime.database import Database, one_line
+from centralcloud.runtime.database import Database, is_outage, one_line
 from centralcloud.store.tables import metadata
 
 _SCHEMA: Final = "centralcloud"
@@ -50,14 +50,11 @@ def migrate(database: Database, revision: str = "head") -> Migration:
             before = _locked_revision(connection)
             alembic.command.upgrade(config, revision)
             after = _revision(connection)
-    except sqlalchemy.exc.DBAPIError as error:
-        if isinstance(error.orig, psycopg.errors.InsufficientPrivilege | psycopg.errors.FeatureNotSupported):
-            raise SchemaError(f"the database refuses the migration: {one_line(error.orig)}") from None
-        if error.orig is not None:
-            raise error.orig from None
-        raise
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise SchemaError(f"the database refuses the migration: {one_line(error)}") from None
+    except (sqlalchemy.exc.DBAPIError, psycopg.Error) as error:
+        cause = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig else error
+        if is_outage(cause):
+            raise cause from None
+        raise SchemaError(f"the database refuses the migration, and is as it was: {one_line(cause)}") from None
     return Migration(before, str(after))
 
 
@@ -182,16 +179,15 @@ def _refuse_newer(revision: str) -> None:
 
 def _ensure_pgmq(connection: sqlalchemy.Connection) -> None:
     """Install pgmq when it is not there: as an extension if the server offers it, else by its SQL. Under the lock."""
-    installed, offered, usable = connection.exec_driver_sql(
+    installed, offered = connection.exec_driver_sql(
         """
-        SELECT to_regclass('pgmq.meta') IS NOT NULL,
-               EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pgmq'),
-               to_regprocedure('pgmq.pop(text, integer)') IS NOT NULL
+        SELECT to_regclass('pgmq.meta') IS NOT NULL, EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pgmq')
         """
     ).one()
     if not installed:
         _run_script(connection, "CREATE EXTENSION pgmq CASCADE" if offered else get_embedded_install_sql())
-    elif not usable:
+    usable = connection.exec_driver_sql("SELECT to_regprocedure('pgmq.pop(text, integer)') IS NOT NULL").scalar_one()
+    if not usable:
         raise SchemaError(
             f"the database's pgmq is older than {_SMALLEST_PGMQ} (it cannot pop a batch): upgrade it first"
         )

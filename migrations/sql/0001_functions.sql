@@ -43,9 +43,11 @@ COMMENT ON FUNCTION centralcloud.score_updates_since IS
     'score updates after message id `cursor`, oldest first, at most 1,000: call again with the last msg_id until it returns none';
 
 CREATE FUNCTION centralcloud.current_scores()
-RETURNS TABLE (model_name varchar, complexity_level varchar, score numeric, version bigint, updated_at timestamptz)
+RETURNS TABLE (
+    model_name varchar, complexity_level varchar, score numeric, version bigint, updated_at timestamptz, reason text
+)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
-AS $$ SELECT model_name, complexity_level, score, version, updated_at FROM public.model_scores $$;
+AS $$ SELECT model_name, complexity_level, score, version, updated_at, reason FROM public.model_scores $$;
 
 COMMENT ON FUNCTION centralcloud.current_scores IS 'every learned score with its version: what an instance reads at its start and now and then';
 

@@ -1,10 +1,12 @@
 """The command line: exit codes, one line for a mistake, JSON that others rely on."""
 
 import json
+import subprocess
 from pathlib import Path
 
+import psycopg
 import pytest
-from support.commands import run_command
+from support.commands import BIN, environment, run_command
 from support.events import an_event, outcomes, send
 from support.servers import embedded_folder, execute
 
@@ -133,6 +135,41 @@ def test_publish_reads_standard_input(database_url: str) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "sent 2500 events to model_routing_decisions\n", "")
 
 
+def test_without_arguments_the_help_is_shown() -> None:
+    for program in ("centralcloud", "instance-agent"):
+        result = run_command(program, env={})
+        assert result.returncode == 2
+        assert "Commands:\n" in result.stderr
+
+
+def test_a_table_in_the_way_of_the_migration_is_one_line(empty_url: str) -> None:
+    execute(empty_url, "CREATE TABLE routing_records (id int)")
+    result = run_command("centralcloud", "migrate", env={"DATABASE_URL": empty_url})
+    assert result.returncode == 1
+    assert 'relation "routing_records" already exists' in one_line(result)
+
+
+def test_a_role_without_rights_is_one_line(database_url: str) -> None:
+    role = "cc_without_rights"
+    execute(database_url, f"CREATE ROLE {role} LOGIN")
+    try:
+        url = psycopg.conninfo.make_conninfo(database_url, user=role)
+        for command in ("scores", "metrics", "learn", "drain"):
+            result = run_command("centralcloud", command, env={"DATABASE_URL": url})
+            assert result.returncode == 1
+            assert "permission denied" in one_line(result)
+    finally:
+        execute(database_url, f"DROP ROLE {role}")
+
+
+def test_publish_from_a_closed_input_is_one_line(database_url: str) -> None:
+    command = f"{BIN}/centralcloud publish - <&-"
+    env = environment(DATABASE_URL=database_url)
+    result = subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "closed" in one_line(result)
+
+
 def test_publish_of_a_missing_file_is_one_line() -> None:
     result = run_command("centralcloud", "publish", "/nowhere/events.jsonl", env={"DATABASE_URL": "embedded:"})
     assert result.returncode == 2
@@ -210,11 +247,7 @@ def test_a_wrong_catalog_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_has_had_enough_costs_no_traceback(database_url: str, catalog: dict[str, str]) -> None:
-    import subprocess
-
-    from support.commands import _BIN, environment
-
-    script = f"{_BIN}/instance-agent catalog --json | true"
+    script = f"{BIN}/instance-agent catalog --json | true"
     result = subprocess.run(
         ["bash", "-c", script], env=environment(**catalog), capture_output=True, text=True, check=False
     )

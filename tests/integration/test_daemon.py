@@ -15,6 +15,7 @@ from support.events import an_event, outcomes, send
 from support.servers import embedded_folder, execute
 from support.waiting import eventually
 
+from centralcloud.runtime.database import Database
 from centralcloud.runtime.embedded import EmbeddedServer
 
 
@@ -116,6 +117,34 @@ def test_a_batch_that_does_not_end_is_given_back(start, database_url: str) -> No
         assert "stopped_with_work_in_hand" in daemon.events()
     result = run_command("centralcloud", "drain", env={"DATABASE_URL": database_url})
     assert json.loads(result.stdout)["records"] == 1
+
+
+@pytest.mark.parametrize(("program", "command"), [("centralcloud", "run"), ("instance-agent", "run")])
+def test_a_signal_while_the_embedded_server_starts_ends_cleanly(
+    start, program: str, command: str, tmp_path: Path
+) -> None:
+    with embedded_folder() as folder:
+        state = {"INSTANCE_AGENT_STATE_DIR": str(tmp_path / "state")}
+        process = start(program, command, DATABASE_URL=f"embedded:{folder}", **state)
+        process.wait_for("embedded_server_creating")
+        process.process.send_signal(signal.SIGTERM)
+        assert process.process.wait(timeout=10) == 0
+        assert not (folder / "postgresql" / "postmaster.pid").exists()
+
+
+def test_two_users_of_one_embedded_server_in_one_process() -> None:
+    with embedded_folder() as folder:
+        url = f"embedded:{folder}"
+        first, second = Database(url, application_name="first"), Database(url, application_name="second")
+        first.close()
+        with second.transaction() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        third = Database(url, application_name="third")
+        second.close()
+        with third.transaction() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        third.close()
+        assert not (folder / "postgresql" / "postmaster.pid").exists()
 
 
 def test_replicas_do_one_job_each(start, database_url: str) -> None:

@@ -1,6 +1,8 @@
 """Every instance gets every score: whenever it starts, whatever it missed, whoever sent it."""
 
 import json
+import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -147,7 +149,8 @@ def test_a_message_that_becomes_visible_late_is_not_passed_over(new_updater: New
         slow.execute(
             'SELECT pgmq.send(\'model_score_updates\', \'{"model": "slow", "complexity": "simple", "new_score": 1}\')'
         )
-        send_by_hand(database_url, 3.0, model="fast")
+        for _ in range(300):
+            send_by_hand(database_url, 3.0, model="fast")
         updater.run_once()
         assert set(updater.learned.scores) == {("fast", "complex")}
         slow.commit()
@@ -211,6 +214,74 @@ def test_another_database_under_the_same_name_is_noticed(new_updater: NewUpdater
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def test_a_database_restored_in_place_is_noticed(
+    new_updater: NewUpdater, database: Database, database_url: str
+) -> None:
+    """A cold copy put back has the same epoch; that its versions went back gives it away."""
+    updater = new_updater("i-1", reconcile_interval_seconds=0)
+    learn_once(database, database_url)
+    copy = execute(database_url, "SELECT score, version, evaluated_through_slice FROM model_scores")[0]
+    for _ in range(3):
+        learn_once(database, database_url)
+    learn_once(database, database_url, model="llama")
+    updater.run_once()
+    assert (score_of(updater), score_of(updater, "llama"), updater.learned.version) == (3.2, 2.3, 5)
+    execute(database_url, "DELETE FROM pgmq.q_model_score_updates")
+    execute(database_url, "DELETE FROM model_scores WHERE model_name = 'llama'")
+    execute(database_url, "DELETE FROM model_score_history WHERE version > 1")
+    execute(database_url, "UPDATE model_scores SET score = %s, version = %s, evaluated_through_slice = %s", copy)
+    execute(database_url, "SELECT setval('model_score_version', 1)")
+    updater.run_once()
+    assert (score_of(updater), score_of(updater, "llama"), updater.learned.version) == (2.3, None, 1)
+    learn_once(database, database_url)
+    updater.run_once()
+    assert (score_of(updater), updater.learned.version) == (2.6, 2)
+
+
+def test_a_forged_version_does_not_last(new_updater: NewUpdater, database: Database, database_url: str) -> None:
+    updater = new_updater("i-1", reconcile_interval_seconds=0)
+    learn_once(database, database_url)
+    send_by_hand(database_url, 0.5, version=10**15)
+    for _ in range(3):
+        updater.run_once()
+    assert (score_of(updater), updater.learned.version) == (2.3, 1)
+
+
+def test_a_score_by_hand_sent_while_a_run_waits_is_overtaken_by_the_run(
+    new_updater: NewUpdater, database: Database, database_url: str
+) -> None:
+    send(database_url, outcomes(100, 0, complexity_score=2.0))
+    drain(database, batch_size=1000)
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(hashtext('centralcloud.scores'))")
+        thread = threading.Thread(target=Learner(database, ThresholdRule()).learn)
+        thread.start()
+        waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        eventually(lambda: execute(database_url, waiting), what="the run waiting for the score lock")
+        send_by_hand(database_url, 1.0)
+        other.rollback()
+        thread.join()
+    for name in ("i-1", "i-2"):
+        updater = new_updater(name)
+        updater.run_once()
+        assert score_of(updater) == 2.3
+
+
+def test_routing_uses_scores_that_could_not_be_written(
+    agent: InstanceAgent, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    learn_once(database, database_url, model="good")
+    eventually(lambda: agent.router.route("complex").model.name == "good")
+    state = tmp_path / "state"
+    shutil.rmtree(state)
+    state.write_text("a file where the folder should be")
+    for _ in range(4):
+        learn_once(database, database_url, model="bad", score=2.1)
+    eventually(lambda: agent.updater.learned.version == 5)
+    for _ in range(3):
+        assert agent.router.route("complex").model.name == "bad"
 
 
 def test_a_hint_brings_a_score_long_before_the_poll(

@@ -2,7 +2,9 @@
 
 import json
 import random
+import re
 import subprocess
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,14 +14,16 @@ from support.commands import start_command
 from support.events import an_event, outcomes, random_events, send, send_texts
 from support.malformed import MALFORMED
 from support.recount import recount
-from support.servers import execute
+from support.servers import execute, with_database
 from support.waiting import eventually
 
 from centralcloud.ingest.consumer import Consumer
 from centralcloud.ingest.drain import drain
+from centralcloud.ingest.file_publisher import publish_lines
 from centralcloud.ingest.settlement import Settled
 from centralcloud.runtime.database import Database
 from centralcloud.store.reports import ModelMetrics
+from centralcloud.store.schema import migrate
 
 
 def settle_all(database: Database, batch_size: int = 1000) -> Settled:
@@ -108,6 +112,78 @@ def test_what_the_database_refuses_as_data_is_put_aside_alone(database: Database
     )
     assert [letter[0] for letter in letters] == ["database", "database"]
     assert all("23514" in letter[1] and letter[2] == "poison" for letter in letters)
+
+
+def test_every_depth_of_nesting_is_taken_in_or_put_aside(database: Database, database_url: str) -> None:
+    """What can be read at one depth of Python's stack need not be writable at another."""
+    nested = ["[" * depth + "]" * depth for depth in range(900, 1010)]
+    inside = [json.dumps(an_event(note="NESTED")).replace('"NESTED"', text) for text in nested]
+    around = [json.dumps({**an_event(), "note": "NESTED"}).replace('"NESTED"', text) for text in nested]
+    send_texts(database_url, [*inside, *around])
+    consumer = Consumer(database, batch_size=50, poll_interval_seconds=0.01)
+    consumer.start()  # in a thread, whose stack begins elsewhere
+    left = "SELECT count(*) FROM pgmq.q_model_routing_decisions"
+    try:
+        eventually(lambda: execute(database_url, left) == [(110,)] or execute(database_url, left) == [(0,)])
+    finally:
+        consumer.stop()
+    assert consumer.join(5)
+    settle_all(database)
+    counts = "SELECT (SELECT count(*) FROM routing_records) + (SELECT count(*) FROM dead_letters)"
+    assert execute(database_url, counts) == [(220,)]
+
+
+def test_a_message_that_is_far_too_large_is_put_aside_whole(database: Database, database_url: str) -> None:
+    huge = json.dumps(an_event(note="x" * 3_000_000))
+    send_texts(database_url, [huge, json.dumps(an_event()), huge, json.dumps(an_event(selected_model="poison"))])
+    execute(database_url, "ALTER TABLE routing_records ADD CONSTRAINT no_poison CHECK (model <> 'poison')")
+    assert settle_all(database) == Settled(records=1, dead_letters=3)  # one by one, because of the poison
+    send_texts(database_url, [huge, json.dumps(an_event())])
+    assert settle_all(database) == Settled(records=1, dead_letters=1)  # as a batch
+    letters = execute(
+        database_url, "SELECT length(message), reason FROM dead_letters WHERE field = 'message' ORDER BY msg_id"
+    )
+    assert [length > 3_000_000 for length, _ in letters] == [True] * 3
+    assert {reason.split()[0] + reason[-29:] for _, reason in letters} == {"message:expected at most 262144 bytes"}
+
+
+def test_a_message_that_postgresql_cannot_print_goes_to_the_archive(database: Database, database_url: str) -> None:
+    """Some kilobytes of numbers with huge exponents are more than a gigabyte of digits."""
+    available_kb = int(re.findall(r"MemAvailable: +(\d+)", Path("/proc/meminfo").read_text())[0])
+    if available_kb < 4_000_000:
+        pytest.skip(f"needs 4 GB of memory for the server to fail in, {available_kb // 1000} MB are available")
+    bomb = '{"numbers": [' + ",".join(["1e131071"] * 9000) + "]}"
+    send_texts(database_url, [json.dumps(an_event()), bomb, json.dumps(an_event())])
+    assert settle_all(database) == Settled(records=2, dead_letters=1)
+    ((message, reason, msg_id),) = execute(database_url, "SELECT message, reason, msg_id FROM dead_letters")
+    assert message is None
+    assert "54000" in reason
+    assert "pgmq.a_model_routing_decisions" in reason
+    assert execute(database_url, "SELECT msg_id FROM pgmq.a_model_routing_decisions") == [(msg_id,)]
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_databases_of_other_encodings_take_what_they_can(server: str, encoding: str) -> None:
+    name = f"cc_encoding_{encoding.lower()}"
+    url = with_database(server, name)
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE IF EXISTS {name}")
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LOCALE 'C'")
+        try:
+            with Database(url, application_name="tests") as database:
+                migrate(database)
+                lines = [
+                    json.dumps(an_event(selected_model=m), ensure_ascii=False).encode() for m in ("a", "日本", "é")
+                ]
+                refusals: list[int] = []
+                published = publish_lines(database, lines, on_refusal=lambda refusal: refusals.append(refusal.number))
+                drained = drain(database, batch_size=10).settled
+            if encoding == "LATIN1":
+                assert (refusals, published.sent, drained.records) == ([2], 2, 2)
+            else:
+                assert (refusals, published.sent, drained.records) == ([], 3, 3)
+        finally:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_a_missing_partition_is_made_and_costs_no_event(database: Database, database_url: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-_BIN = Path(sys.executable).parent
+BIN = Path(sys.executable).parent
 _OURS = ("CENTRALCLOUD_", "INSTANCE_AGENT_", "DATABASE_URL", "INSTANCE_ID", "EX_LLM_")
 
 
@@ -21,7 +21,7 @@ def run_command(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
-        [_BIN / program, *arguments],
+        [BIN / program, *arguments],
         env=environment(**env),
         input=input_text,
         stdin=subprocess.DEVNULL if input_text is None else None,
@@ -41,7 +41,7 @@ def start_command(
 ) -> subprocess.Popen[str]:
     """Start a command that keeps running; its output and logs go to `log`."""
     return subprocess.Popen(
-        [_BIN / program, *arguments],
+        [BIN / program, *arguments],
         env=environment(**env),
         stdin=subprocess.DEVNULL,
         stdout=log,

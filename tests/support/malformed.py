@@ -36,9 +36,9 @@ MALFORMED: dict[str, tuple[str | None, str, str]] = {
     "an empty object": ("{}", "routing_decision", "null"),
     "a number of 5,000 digits": (_with_number("note", "7" * 5000), "message", "out of range"),
     "3,000 nested brackets": (_with_number("note", "[" * 3000 + "]" * 3000), "message", "nested too deeply"),
-    "more than 256 kB": (_with("note", "x" * 262_144), "message", "262,144 bytes"),
+    "more than 256 kB": (_with("note", "x" * 262_144), "message", "at most 262144 bytes"),
     "more than 256 kB in fewer characters": (
-        json.dumps({**an_event(), "note": "\U0001f600" * 66_000}, ensure_ascii=False), "message", "262,144 bytes",
+        json.dumps({**an_event(), "note": "\U0001f600" * 66_000}, ensure_ascii=False), "message", "at most 262144 bytes",
     ),
     "routing_decision missing": (_without("routing_decision"), "routing_decision", "null"),
     "routing_decision a list": (_with("routing_decision", []), "routing_decision", "a list of 0 items"),

@@ -1,3 +1,19 @@
 -- Takes the oldest visible messages off the queue, skipping what others hold. Served by the queue's primary key.
-SELECT msg_id, enqueued_at, message::text, clock_timestamp()
-FROM pgmq.pop('model_routing_decisions', %(batch_size)s);
+-- A message that is too large becomes a dead letter right here: its text never leaves the server, and size tells of it.
+WITH popped AS MATERIALIZED (
+    SELECT msg_id, enqueued_at, message::text AS text FROM pgmq.pop('model_routing_decisions', %(batch_size)s)
+), too_large AS (
+    INSERT INTO dead_letters (queue_name, msg_id, enqueued_at, message, reason, field)
+    SELECT
+        'model_routing_decisions', msg_id, enqueued_at, text,
+        format('message: found %%s bytes, expected at most %%s bytes', octet_length(text), %(max_bytes)s::integer), 'message'
+    FROM popped
+    WHERE octet_length(text) > %(max_bytes)s
+)
+SELECT
+    msg_id,
+    enqueued_at,
+    CASE WHEN octet_length(text) > %(max_bytes)s THEN NULL ELSE text END,
+    octet_length(text) > %(max_bytes)s AS is_too_large,
+    clock_timestamp()
+FROM popped;

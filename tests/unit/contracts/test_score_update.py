@@ -64,6 +64,11 @@ def test_an_update_that_cannot_be_used_is_refused_with_its_field(changes: dict, 
     assert refused.value.field == field
 
 
+def test_a_timestamp_without_a_zone_is_utc() -> None:
+    update = parse_score_update(json.dumps({**SEED_FORM, "timestamp": "2025-10-27T07:00:00"}))
+    assert update.timestamp == datetime(2025, 10, 27, 7, tzinfo=UTC)
+
+
 @pytest.mark.parametrize("text", [None, "[]", "null", "{", '{"new_score": NaN}', '{"new_score": Infinity}'])
 def test_what_is_no_json_object_is_refused(text: str | None) -> None:
     with pytest.raises(ContractError):

@@ -73,6 +73,8 @@ def test_the_shipped_example_is_a_valid_catalog() -> None:
         ("models: [{name: m, provider: x, pricing: {input: -1, output: 0}}]", "models[0].pricing.input: found -1"),
         ("models: [{name: m, provider: x, max_output_tokens: 0}]", "models[0].max_output_tokens: found 0"),
         ("models: [{name: m, provider: x}, {name: m, provider: x}]", "models[1]: found m of x again"),
+        ("models: [{name: 2024-99-99, provider: x}]", "expected YAML"),
+        ("models: [{name: m, provider: x, complexity_score: {simple: 1}}]", "models[0].complexity_score"),
         ("models: [!!python/object/apply:os.getcwd []]", "catalog.yaml:1"),
     ],
 )

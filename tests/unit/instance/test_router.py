@@ -157,6 +157,21 @@ def test_a_decision_and_its_outcome_are_published_under_one_id() -> None:
         assert parse_routing_event(event.to_json(), NOW) == event
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -3.2, 3e9, "12", True, None])
+def test_a_response_time_that_makes_no_sense_does_not_cost_the_outcome(wrong) -> None:
+    published = Published()
+    router = a_router(model("a"), publisher=published)
+    router.report_outcome(router.route("simple"), success=True, response_time_ms=wrong)
+    assert (published[-1].outcome, published[-1].response_time_ms) == ("success", None)
+
+
+def test_one_capability_may_be_given_as_a_string() -> None:
+    decision = a_router(model("a", simple=5.0), model("b", capabilities={"vision"})).route(
+        "simple", capabilities="vision"
+    )
+    assert (decision.model.name, decision.capabilities) == ("b", ("vision",))
+
+
 def test_decision_ids_are_unique_and_ordered_by_time() -> None:
     router = a_router(model("a"))
     ids = [router.route("simple").decision_id for _ in range(200)]

@@ -69,6 +69,13 @@ def test_a_wrong_database_url_is_refused_without_repeating_it(monkeypatch: pytes
     assert "s3cret" not in str(refused.value)
 
 
+def test_the_variable_that_is_wrong_is_the_one_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://h/db")
+    monkeypatch.setenv("CENTRALCLOUD_DATABASE_URL", "nonsense")
+    with pytest.raises(SettingsError, match=r"^CENTRALCLOUD_DATABASE_URL is no database"):
+        load_settings(Settings)
+
+
 def test_a_password_is_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://u:s3cret@h/db")
     assert "s3cret" not in repr(load_settings(Settings))

@@ -6,7 +6,8 @@ import psycopg
 import pytest
 from support.waiting import eventually
 
-from centralcloud.runtime.database import Database, DatabaseAwayError, is_outage
+from centralcloud.runtime.batches import send_around_refusals
+from centralcloud.runtime.database import Database, DatabaseAwayError, is_outage, patiently
 from centralcloud.runtime.loops import Part
 from centralcloud.runtime.supervisor import Supervisor
 
@@ -118,6 +119,45 @@ def test_stop_ends_a_wait_at_once(nowhere: Database) -> None:
     stopper.join()
 
 
+def test_a_command_tries_again_when_another_transaction_is_in_the_way() -> None:
+    failures: list[Exception] = [psycopg.errors.LockNotAvailable("busy")] * 3
+
+    def work() -> str:
+        if failures:
+            raise failures.pop()
+        return "done"
+
+    assert patiently(work) == "done"
+    failures = [psycopg.errors.LockNotAvailable("busy")] * 99
+    with pytest.raises(psycopg.errors.LockNotAvailable):
+        patiently(work)
+    failures = [psycopg.errors.UndefinedTable("gone")]
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        patiently(work)
+
+
+@pytest.mark.parametrize("error", [psycopg.errors.ProgramLimitExceeded, psycopg.errors.UntranslatableCharacter])
+def test_a_batch_is_sent_around_what_the_database_refuses(error: type[psycopg.Error]) -> None:
+    sent: list[int] = []
+
+    def send(batch) -> None:
+        if 7 in batch or 12 in batch:
+            raise error("refused")
+        sent.extend(batch)
+
+    refused = send_around_refusals(list(range(20)), send)
+    assert [item for item, _ in refused] == [7, 12]
+    assert sent == [item for item in range(20) if item not in (7, 12)]
+
+
+def test_an_outage_is_no_refusal() -> None:
+    def send(batch) -> None:
+        raise psycopg.OperationalError("gone")
+
+    with pytest.raises(psycopg.OperationalError):
+        send_around_refusals([1, 2], send)
+
+
 @pytest.mark.parametrize(
     ("error", "outage"),
     [
@@ -127,6 +167,7 @@ def test_stop_ends_a_wait_at_once(nowhere: Database) -> None:
         (psycopg.errors.UniqueViolation("23505"), False),
         (psycopg.errors.NumericValueOutOfRange("22003"), False),
         (psycopg.errors.UndefinedTable("42P01"), False),
+        (psycopg.errors.ProgramLimitExceeded("54000"), False),
         (ValueError("x"), False),
     ],
 )

@@ -1,0 +1,11 @@
+-- For a message that PostgreSQL itself cannot turn into text (numbers with huge exponents: more than a gigabyte of digits).
+-- pgmq's archive keeps it as it is; the dead letter says where it went.
+WITH kept AS MATERIALIZED (
+    SELECT msg_id, enqueued_at FROM pgmq.q_model_routing_decisions WHERE msg_id = %(msg_id)s
+)
+INSERT INTO dead_letters (queue_name, msg_id, enqueued_at, message, reason, field)
+SELECT
+    'model_routing_decisions', msg_id, enqueued_at, NULL,
+    %(reason)s || '; the message is kept in pgmq.a_model_routing_decisions', %(field)s
+FROM kept
+WHERE pgmq.archive('model_routing_decisions', msg_id);
