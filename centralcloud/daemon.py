@@ -138,9 +138,10 @@ class Daemon:
             except Exception as error:
                 if not is_outage(error):
                     raise
-                self._database.mark_away(error)
+                self._database.mark_away("start", error)
                 shutdown.wait(_RETRY_SECONDS)
             else:
+                self._database.mark_back("start")
                 return True
         return False
 

@@ -51,23 +51,19 @@ class InstanceAgent:
             SettingsError: no database is set, or the catalog YAML is wrong.
         """
         self._settings = settings
-        file = LearnedScoresFile(settings.state_folder)
-        self.catalog = ModelCatalog(
-            read_catalog_file(settings.catalog) if settings.catalog else [],
-            learned=file.read(),
-            ignore_learned=settings.ignore_learned,
-        )
+        models = read_catalog_file(settings.catalog) if settings.catalog else []
         self._owns_database = database is None
         name = f"instance-agent/{settings.instance_id}"
         self._database = database or Database(settings.database, application_name=name, max_connections=3)
         self.updater = ScoreUpdater(
             self._database,
             instance_id=settings.instance_id,
-            file=file,
+            file=LearnedScoresFile(settings.state_folder),
             poll_interval_seconds=settings.poll_interval_seconds,
             reconcile_interval_seconds=settings.reconcile_interval_seconds,
-            on_change=self.catalog.use,
         )
+        self.catalog = ModelCatalog(models, learned=self.updater.learned, ignore_learned=settings.ignore_learned)
+        self.updater.on_change = self.catalog.use
         self.publisher: DecisionPublisher | None = None
         if routes and settings.pgmq_enabled:
             self.publisher = DecisionPublisher(self._database, queue_size=settings.publish_queue_size)

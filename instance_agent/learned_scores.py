@@ -86,8 +86,8 @@ class LearnedScoresFile:
             return _from_json(json.loads(self.path.read_bytes()))
         except FileNotFoundError:
             return LearnedScores()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("learned_scores_unreadable", path=str(self.path), reason=str(error))
+        except (OSError, ArithmeticError, RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("learned_scores_unreadable", path=str(self.path), reason=repr(error))
             return LearnedScores()
 
     def write(self, learned: LearnedScores) -> None:
@@ -144,10 +144,14 @@ def _from_json(value: dict[str, Any]) -> LearnedScores:
     for row in value["scores"]:
         if not is_score(row["score"]):
             raise ValueError(f"score {row['score']!r} of {row['model']}")
+        if row["version"] is not None and not isinstance(row["version"], int):
+            raise ValueError(f"version {row['version']!r} of {row['model']}")
         at = datetime.fromisoformat(row["at"]).astimezone(UTC)
         scores[str(row["model"]), str(row["complexity"])] = LearnedScore(
             score=float(row["score"]), version=row["version"], at=at, reason=row["reason"]
         )
+    if not isinstance(value["epoch"], str | None):
+        raise TypeError(f"epoch {value['epoch']!r}")
     return LearnedScores(
         epoch=value["epoch"], cursor=int(value["cursor"]), version=int(value["version"]), scores=scores
     )

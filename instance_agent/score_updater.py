@@ -67,11 +67,12 @@ class ScoreUpdater(Part):
         self._instance_id = instance_id
         self._file = file
         self._reconcile_interval_seconds = reconcile_interval_seconds
-        self._on_change = on_change
         self._reconciled_at: float | None = None
         self._gaps = _Gaps()
         self._written: LearnedScores | None = file.read()
         self._learned = self._written
+        self._unwritable = False
+        self.on_change = on_change
         self.refused = 0
 
     @property
@@ -160,14 +161,19 @@ class ScoreUpdater(Part):
             if changed := _count_changes(self._learned, learned):
                 log.info("scores_applied", version=learned.version, changed=changed)
             self._learned = learned
-            if self._on_change:
-                self._on_change(learned)
+            if self.on_change:
+                self.on_change(learned)
         if self._written is not self._learned:
             try:
                 self._file.write(self._learned)
             except OSError as error:
-                log.error("learned_scores_not_written", path=str(self._file.path), reason=str(error))
+                if not self._unwritable:
+                    log.error("learned_scores_not_written", path=str(self._file.path), reason=str(error))
+                self._unwritable = True
             else:
+                if self._unwritable:
+                    log.info("learned_scores_written_again", path=str(self._file.path))
+                self._unwritable = False
                 self._written = self._learned
 
     def _refuse(self, source: str, number: int, reason: str) -> None:

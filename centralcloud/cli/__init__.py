@@ -1,5 +1,17 @@
 """The command line: `centralcloud <command>`."""
 
-from centralcloud.cli.app import main
+import sys
 
-__all__ = ["main"]
+from centralcloud.runtime.shutdown import end_on_signals_until_ready
+
+#: Commands that take signals over themselves once they run.
+_LONG_RUNNING = ("run", "demo")
+
+
+def main() -> None:
+    """Entry point of `centralcloud`."""
+    if sys.argv[1:2] and sys.argv[1] in _LONG_RUNNING:
+        end_on_signals_until_ready()
+    from centralcloud.cli.app import main as run_command_line  # takes half a second, in which signals come too
+
+    run_command_line()

@@ -134,9 +134,18 @@ def publish(
         typer.echo(f"{file}: line {refusal.number}: {refusal.reason}", err=True)
 
     with _open(file) as lines, _database(settings, "publish") as database, _progress(file) as advance:
-        published = publish_lines(
-            database, lines, batch_size=settings.batch_size, on_refusal=complain, on_progress=advance
-        )
+        try:
+            published = publish_lines(
+                database, lines, batch_size=settings.batch_size, on_refusal=complain, on_progress=advance
+            )
+        except BaseException:
+            # Whoever goes on from here must not send twice: a batch that was not confirmed may have arrived.
+            typer.echo(
+                f"stopped after line {advance.lines}: {advance.sent} events sent; "
+                f"of the next {settings.batch_size} lines it is not known",
+                err=True,
+            )
+            raise
     refused = f", {published.refused} lines refused" if published.refused else ""
     typer.echo(f"sent {published.sent} events to model_routing_decisions{refused}")
     if published.refused:
@@ -234,16 +243,18 @@ def _open(file: str) -> Iterator[BinaryIO]:
 
 
 class _Advance:
-    """Moves the progress bar by the size of each batch."""
+    """Moves the progress bar by the size of each batch, and counts what has been done."""
 
     def __init__(self, progress: Progress, total: int | None) -> None:
         self._progress = progress
         self._task = progress.add_task("sending", total=total)
-        self._lines = 0
+        self.lines = 0
+        self.sent = 0
 
-    def __call__(self, lines: int, size: int) -> None:
-        self._lines += lines
-        self._progress.update(self._task, advance=size, description=f"{self._lines:,} lines")
+    def __call__(self, lines: int, size: int, sent: int) -> None:
+        self.lines += lines
+        self.sent += sent
+        self._progress.update(self._task, advance=size, description=f"{self.lines:,} lines")
 
 
 @contextmanager

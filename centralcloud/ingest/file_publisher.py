@@ -40,12 +40,12 @@ def publish_lines(
     *,
     batch_size: int = 1000,
     on_refusal: Callable[[Refusal], None],
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int, int], None] | None = None,
 ) -> Published:
     """Send each line as one message, unchanged, in batches of one transaction each. Empty lines are passed over.
 
     A line that is no JSON object, or that PostgreSQL refuses as jsonb, is handed to `on_refusal`; the rest is sent.
-    `on_progress` gets the lines and bytes that each batch took from the input.
+    `on_progress` gets, of each batch that is done, its lines, its bytes, and how many of its lines were sent.
 
     Raises:
         psycopg.OperationalError: the database went away; the lines up to the last progress report have been sent.
@@ -61,7 +61,7 @@ def publish_lines(
         sent += len(candidates) - len(unacceptable)
         refused += len(unreadable) + len(unacceptable)
         if on_progress:
-            on_progress(len(batch), size)
+            on_progress(len(batch), size, len(candidates) - len(unacceptable))
     return Published(sent, refused)
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -25,14 +26,23 @@ def run_app(app: typer.Typer, name: str) -> None:
 
     A mistake of the operator's is one line on standard error. A traceback means a fault of ours.
     """
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of the process
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     try:
         code = app(prog_name=name, standalone_mode=False)
+        sys.stdout.flush()
     except CentralCloudError as error:
         code = _complain(name, str(error), error.exit_code)
     except BrokenPipeError:
         # Whoever read our output has had enough. Keep Python from complaining about it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _FAILED
+    except OSError as error:
+        # Most of all a full disk behind our output, which Python would complain of again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = _complain(name, str(error), _FAILED)
     except Exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # a class of typer's own copy of click
             typer.echo(str(error), err=True)

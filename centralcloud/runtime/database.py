@@ -74,7 +74,8 @@ class Database:
         self._pool: psycopg_pool.ConnectionPool[_Connection] | None = None
         self._pool_lock = threading.Lock()
         self._state_lock = threading.Lock()
-        self._away_since: float | None = None
+        self._away: set[str] = set()
+        self._away_since = 0.0
 
     def connect(self, *, autocommit: bool = False) -> psycopg.Connection[Any]:
         """A connection of its own, outside the pool. The caller closes it.
@@ -102,7 +103,6 @@ class Database:
         try:
             with connection.transaction():
                 yield connection
-            self._mark_back()
         finally:
             pool.putconn(connection)
 
@@ -125,27 +125,28 @@ class Database:
                 )
             return self._pool
 
-    def mark_away(self, error: BaseException) -> None:
-        """Record that work failed for want of the database. The first report of an outage is logged, the others are not."""
+    def mark_away(self, who: str, error: BaseException) -> None:
+        """Record that `who` failed for want of the database. The first report of an outage is logged, the others are not."""
         with self._state_lock:
-            if self._away_since is not None:
-                return
-            self._away_since = time.monotonic()
-        log.warning("database_away", reason=one_line(error))
+            first = not self._away
+            self._away.add(who)
+            if first:
+                self._away_since = time.monotonic()
+                log.warning("database_away", reason=one_line(error))
 
-    def _mark_back(self) -> None:
-        """Record that a transaction was committed. The first one after an outage is logged."""
+    def mark_back(self, who: str) -> None:
+        """Record that `who` succeeded. Logged when everybody who had failed has succeeded again."""
         with self._state_lock:
-            if self._away_since is None:
+            if who not in self._away:
                 return
-            seconds = time.monotonic() - self._away_since
-            self._away_since = None
-        log.info("database_back", away_seconds=round(seconds, 1))
+            self._away.discard(who)
+            if not self._away:
+                log.info("database_back", away_seconds=round(time.monotonic() - self._away_since, 1))
 
     @property
     def away(self) -> bool:
-        """Whether the last thing that was tried failed for want of the database."""
-        return self._away_since is not None
+        """Whether somebody failed for want of the database, and has not succeeded since."""
+        return bool(self._away)
 
     def close(self) -> None:
         """Close the pool; stop the embedded server if this process was the last to use it."""

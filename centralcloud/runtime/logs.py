@@ -48,5 +48,6 @@ def configure_logs(level: str = "info", log_format: str = "auto") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings repeat what we report ourselves
     for package in _PACKAGES:
         logging.getLogger(package).setLevel(level.upper())

@@ -77,10 +77,6 @@ class Part(ABC):
         """Whether `error` is to be waited out rather than to end the program."""
         return is_outage(error)
 
-    def on_outage(self, error: BaseException) -> None:
-        """Called each time a run fails for want of the database."""
-        self.database.mark_away(error)
-
     def on_stop(self) -> None:  # noqa: B027 - most parts hold nothing
         """Release what the part holds; called in its thread after the last run."""
 
@@ -100,11 +96,12 @@ class Part(ABC):
                     if is_contention(error):
                         log.info("transaction_retried", part=self.name, reason=one_line(error))
                     else:
-                        self.on_outage(error)
+                        self.database.mark_away(self.name, error)
                     self._advanced_at = time.monotonic()
                     self._stopping.wait(backoff * random.uniform(0.5, 1.0))
                     backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
                     continue
+                self.database.mark_back(self.name)
                 backoff = _FIRST_BACKOFF_SECONDS
                 self._advanced_at = time.monotonic()
                 if not more:

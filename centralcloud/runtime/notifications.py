@@ -6,11 +6,8 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from centralcloud.runtime.database import Database, DatabaseAwayError, one_line
-from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.database import Database
 from centralcloud.runtime.loops import Part
-
-log = get_logger(__name__)
 
 _WAIT_SECONDS: Final = 0.5
 #: How often a silent connection is asked whether it still lives.
@@ -30,14 +27,12 @@ class NotificationListener(Part):
         self._on_notify = on_notify
         self._connection: psycopg.Connection[Any] | None = None
         self._silent_waits = 0
-        self._unavailable = False
 
     def run_once(self) -> bool:
         try:
             if self._connection is None:
                 self._connection = self.database.connect(autocommit=True)
                 self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
-                self._unavailable = False
                 self._on_notify()
             notified = False
             for _ in self._connection.notifies(timeout=_WAIT_SECONDS, stop_after=1):
@@ -53,20 +48,6 @@ class NotificationListener(Part):
             self._disconnect()
             raise
         return True
-
-    def on_outage(self, error: BaseException) -> None:
-        """The database may well be there, and only this connection not to be had: then polling goes on, and we say so."""
-        try:
-            with self.database.transaction():
-                pass
-        except (psycopg.Error, DatabaseAwayError):
-            self.database.mark_away(error)
-            return
-        if not self._unavailable:
-            self._unavailable = True
-            log.warning(
-                "notifications_unavailable", channel=self._channel, reason=one_line(error), effect="polling only"
-            )
 
     def on_stop(self) -> None:
         self._disconnect()

@@ -8,6 +8,12 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 
+def end_on_signals_until_ready() -> None:
+    """Until a `Shutdown` takes the signals over there is nothing to finish: end at once, and well."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
+
+
 class Shutdown:
     """Remembers that the end was asked for, and lets the main thread wait for it.
 

@@ -1,14 +1,17 @@
 """The command line: exit codes, one line for a mistake, JSON that others rely on."""
 
 import json
+import os
+import signal
 import subprocess
 from pathlib import Path
 
 import psycopg
 import pytest
-from support.commands import BIN, environment, run_command
+from support.commands import BIN, environment, run_command, start_command
 from support.events import an_event, outcomes, send
 from support.servers import embedded_folder, execute
+from support.waiting import eventually
 
 CATALOG = """
 models:
@@ -127,6 +130,32 @@ def test_publish_reports_bad_lines_by_number_and_sends_the_rest(database_url: st
     assert "expected a JSON object" in refused[0]
     assert "PostgreSQL refuses it" in refused[2]
     assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(4,)]
+
+
+def test_an_interrupted_publish_says_how_far_it_came(database_url: str, tmp_path: Path) -> None:
+    fifo = tmp_path / "events"
+    os.mkfifo(fifo)
+    env = {"DATABASE_URL": database_url, "CENTRALCLOUD_BATCH_SIZE": "100"}
+    with (tmp_path / "log").open("w+") as log:
+        process = start_command("centralcloud", "publish", str(fifo), env=env, log=log)
+        with fifo.open("w") as stream:
+            stream.write("\n".join(json.dumps(an_event()) for _ in range(250)) + "\n")
+            stream.flush()
+            queued = "SELECT count(*) FROM pgmq.q_model_routing_decisions"
+            eventually(lambda: execute(database_url, queued) == [(200,)])
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=10) == 130
+        log.seek(0)
+        assert log.read() == ("stopped after line 200: 200 events sent; of the next 100 lines it is not known\n")
+
+
+def test_output_that_cannot_be_written_is_one_line(catalog: dict[str, str]) -> None:
+    script = f"{BIN}/instance-agent catalog --json > /dev/full"
+    result = subprocess.run(
+        ["bash", "-c", script], env=environment(**catalog), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert "No space left on device" in one_line(result)
 
 
 def test_publish_reads_standard_input(database_url: str) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,7 +14,6 @@ from support.events import an_event, outcomes, send
 from support.servers import embedded_folder, execute
 from support.waiting import eventually
 
-from centralcloud.runtime.database import Database
 from centralcloud.runtime.embedded import EmbeddedServer
 
 
@@ -132,21 +130,6 @@ def test_a_signal_while_the_embedded_server_starts_ends_cleanly(
         assert not (folder / "postgresql" / "postmaster.pid").exists()
 
 
-def test_two_users_of_one_embedded_server_in_one_process() -> None:
-    with embedded_folder() as folder:
-        url = f"embedded:{folder}"
-        first, second = Database(url, application_name="first"), Database(url, application_name="second")
-        first.close()
-        with second.transaction() as connection:
-            assert connection.execute("SELECT 1").fetchone() == (1,)
-        third = Database(url, application_name="third")
-        second.close()
-        with third.transaction() as connection:
-            assert connection.execute("SELECT 1").fetchone() == (1,)
-        third.close()
-        assert not (folder / "postgresql" / "postmaster.pid").exists()
-
-
 def test_replicas_do_one_job_each(start, database_url: str) -> None:
     start(
         "centralcloud", "run", "--no-ingest", DATABASE_URL=database_url, CENTRALCLOUD_LEARN_INTERVAL_SECONDS="0.3"
@@ -260,30 +243,3 @@ def test_the_password_is_in_no_log(start, server: str, database_url: str) -> Non
     daemon.process.send_signal(signal.SIGTERM)
     daemon.process.wait(timeout=5)
     assert "s3cret-word" not in json.dumps(daemon.log())
-
-
-def test_the_demonstration_shows_the_loop_and_leaves_nothing_behind() -> None:
-    with embedded_folder() as folder:
-        process = start_command("centralcloud", "demo", "--seconds", "9", env={}, cwd=folder, log=subprocess.PIPE)
-        output = process.communicate(timeout=90)[0]
-        assert process.returncode == 0, output
-        assert "fleet success" in output
-        assert "a perfect choice 98.2%" in output
-        assert "instances" in output
-        assert not (folder / ".centralcloud/demo/postgresql/postmaster.pid").exists()
-
-
-@pytest.mark.parametrize("after", ["starting PostgreSQL", "making a fresh database", "fleet success"])
-def test_ctrl_c_ends_the_demonstration_cleanly_at_any_time(after: str) -> None:
-    with embedded_folder() as folder:
-        process = start_command("centralcloud", "demo", env={}, cwd=folder, log=subprocess.PIPE)
-        assert process.stdout is not None
-        for line in process.stdout:
-            if after in line:
-                break
-        process.send_signal(signal.SIGINT)
-        output = process.communicate(timeout=30)[0]
-        assert process.returncode == 0, output
-        assert "Traceback" not in output
-        assert not (folder / ".centralcloud/demo/postgresql/postmaster.pid").exists()
-        assert subprocess.run(["pgrep", "-f", str(folder)], capture_output=True, check=False).stdout == b""

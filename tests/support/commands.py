@@ -48,4 +48,5 @@ def start_command(
         stderr=subprocess.STDOUT,
         text=True,
         cwd=cwd,
+        start_new_session=True,  # a process group of its own, as on a terminal
     )

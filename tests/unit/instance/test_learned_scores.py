@@ -67,7 +67,13 @@ def test_a_missing_file_is_empty(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "null", '{"format": 2}', '{"format": 1, "epoch": "e", "cursor": 1, "version": 1, "scores": [{}]}',
+    ['{"format": 1, "epoch": "e", "cursor": 1e400, "version": 1, "scores": []}', "[" * 100_000,
+     '{"format": 1, "epoch": 7, "cursor": 1, "version": 1, "scores": []}',
+     '{"format": 1, "epoch": "e", "cursor": 1, "version": 1, "scores": [{"model": "m", "complexity": "simple",'
+     ' "score": 1, "version": 1, "at": "0001-01-01T00:00:00+14:00", "reason": null}]}',
+     '{"format": 1, "epoch": "e", "cursor": 1, "version": 1, "scores": [{"model": "m", "complexity": "simple",'
+     ' "score": 1, "version": "15", "at": "2026-11-20T00:00:00+00:00", "reason": null}]}',
+     "", "{", "[]", "null", '{"format": 2}', '{"format": 1, "epoch": "e", "cursor": 1, "version": 1, "scores": [{}]}',
      '{"format": 1, "epoch": "e", "cursor": 1, "version": 1, "scores": [{"model": "m", "complexity": "simple",'
      ' "score": 9, "version": 1, "at": "2026-11-20T00:00:00+00:00", "reason": null}]}'],
 )  # fmt: skip

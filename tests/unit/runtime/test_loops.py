@@ -78,7 +78,24 @@ def test_an_outage_is_waited_out_and_said_once(nowhere: Database, caplog: pytest
     eventually(lambda: part.runs >= 5)
     end(part)
     assert caplog.text.count("database_away") == 1
-    assert nowhere.away
+    assert not nowhere.away
+
+
+def test_an_outage_lasts_until_whoever_failed_has_succeeded(
+    nowhere: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a read-only server some parts work and others do not: that is one outage, not one a second."""
+    caplog.set_level("INFO")
+    failing = Counting(nowhere, failures=[psycopg.errors.ReadOnlySqlTransaction("25006")] * 3)
+    working = Counting(nowhere, interval_seconds=0.01)
+    working.name = "working"
+    failing.start()
+    working.start()
+    eventually(lambda: failing.runs == 4)
+    end(failing)
+    end(working)
+    assert working.runs > 10
+    assert (caplog.text.count("database_away"), caplog.text.count("database_back")) == (1, 1)
 
 
 def test_contention_is_no_outage(nowhere: Database) -> None:
