@@ -13,7 +13,6 @@ from centralcloud.learning.learner import Learner
 from centralcloud.learning.statistics import LearningStatistics
 from centralcloud.operations.maintenance import Maintenance
 from centralcloud.runtime.database import Database, is_outage
-from centralcloud.runtime.health import HealthServer
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.runtime.notifications import NotificationListener
@@ -53,7 +52,6 @@ class Daemon:
         if learn:
             parts.append(self._learner())
         self._supervisor = Supervisor(parts, shutdown)
-        self._health: HealthServer | None = None
 
     def start(self) -> None:
         """Start every part in its thread.
@@ -61,22 +59,16 @@ class Daemon:
         Raises:
             CentralCloudError: the HTTP port cannot be opened.
         """
-        if self._settings.http_port:
-            self._health = HealthServer(
-                self._settings.http_address,
-                self._settings.http_port,
-                checks={"/livez": self._supervisor.stuck_parts, "/readyz": self._not_ready},
-                registry=self.registry,
-            )
         log.info("starting", version=__version__)
-        self._supervisor.start(health=self._health)
+        self._supervisor.serve(self._settings, registry=self.registry, not_ready=self._not_ready)
+        self._supervisor.start()
         self._scheduler.start()
 
     def stop(self) -> None:
         """End every part after the work in hand, within a few seconds."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-        self._supervisor.stop(health=self._health)
+        self._supervisor.stop()
 
     def run(self) -> None:
         """Run until the shutdown is asked for, or until a part dies.
@@ -146,6 +138,4 @@ class Daemon:
         return False
 
     def _not_ready(self) -> list[str]:
-        if self._supervisor.shutdown.requested:
-            return ["stopping"]
         return ["the database is away"] if self._database.away else []

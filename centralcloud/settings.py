@@ -1,22 +1,19 @@
 """The daemon's settings: environment variables, prefix CENTRALCLOUD_."""
 
 from decimal import Decimal
-from typing import Literal
 
 from pydantic import AliasChoices, Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from centralcloud.learning.rules import ThresholdRule, ThresholdSettings
-from centralcloud.runtime.configuration import DatabaseUrl, SettingsError, require_database_url
+from centralcloud.runtime.configuration import DatabaseUrl, ProgramSettings, SettingsError
 from centralcloud.store.partitions import DEFAULT_WEEKS_AHEAD
 
 
-class Settings(BaseSettings):
+class Settings(ProgramSettings):
     """Every field is the environment variable CENTRALCLOUD_<NAME>; docs/reference/settings.md lists them."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="CENTRALCLOUD_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_prefix="CENTRALCLOUD_")
 
     database_url: DatabaseUrl | None = Field(
         default=None, validation_alias=AliasChoices("CENTRALCLOUD_DATABASE_URL", "DATABASE_URL")
@@ -29,10 +26,6 @@ class Settings(BaseSettings):
     resend_window_days: int = Field(default=7, ge=1, le=3650)
     score_update_retention_days: int = Field(default=30, ge=1, le=3650)
     partitions_ahead_weeks: int = Field(default=DEFAULT_WEEKS_AHEAD, ge=1, le=520)
-    http_address: str = "127.0.0.1"
-    http_port: int = Field(default=0, ge=0, le=65_535)
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "json", "console"] = "auto"
 
     threshold_min_samples: int = Field(default=100, ge=1)
     threshold_success_rate: Decimal = Field(default=Decimal("0.95"), ge=0, le=1)
@@ -55,15 +48,6 @@ class Settings(BaseSettings):
                 f"CENTRALCLOUD_THRESHOLD_FAST_RESPONSE_MS is {fast}: expected at most {slow}, the slow time"
             )
         return self
-
-    @property
-    def database(self) -> str:
-        """The database's URL in clear.
-
-        Raises:
-            SettingsError: none is set.
-        """
-        return require_database_url(self.database_url)
 
     @property
     def rule(self) -> ThresholdRule:

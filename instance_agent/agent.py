@@ -7,7 +7,6 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from centralcloud.contracts import UPDATES_CHANNEL
 from centralcloud.runtime.database import Database
-from centralcloud.runtime.health import HealthServer
 from centralcloud.runtime.loops import Part
 from centralcloud.runtime.notifications import NotificationListener
 from centralcloud.runtime.shutdown import Shutdown
@@ -78,7 +77,6 @@ class InstanceAgent:
         if self.publisher:
             parts.append(self.publisher)
         self._supervisor = Supervisor(parts, shutdown)
-        self._health: HealthServer | None = None
 
     def start(self) -> None:
         """Start the threads.
@@ -86,19 +84,13 @@ class InstanceAgent:
         Raises:
             CentralCloudError: the HTTP port cannot be opened.
         """
-        if self._settings.http_port:
-            self._health = HealthServer(
-                self._settings.http_address,
-                self._settings.http_port,
-                checks={"/livez": self._supervisor.stuck_parts, "/readyz": self._not_ready},
-                registry=self._registry(),
-                pages={"/catalog": self.catalog.as_json},
-            )
-        self._supervisor.start(health=self._health)
+        pages = {"/catalog": self.catalog.as_json}
+        self._supervisor.serve(self._settings, registry=self._registry(), not_ready=self._not_ready, pages=pages)
+        self._supervisor.start()
 
     def stop(self) -> None:
         """Send what is still to be sent, and end, within a few seconds."""
-        self._supervisor.stop(health=self._health)
+        self._supervisor.stop()
         if self._owns_database:
             self._database.close()
 

@@ -2,21 +2,18 @@
 
 import socket
 from pathlib import Path
-from typing import Literal
 
 import platformdirs
 from pydantic import AliasChoices, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from centralcloud.runtime.configuration import DatabaseUrl, require_database_url
+from centralcloud.runtime.configuration import DatabaseUrl, ProgramSettings
 
 
-class AgentSettings(BaseSettings):
+class AgentSettings(ProgramSettings):
     """docs/reference/settings.md lists the variables."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="INSTANCE_AGENT_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_prefix="INSTANCE_AGENT_")
 
     database_url: DatabaseUrl | None = Field(
         default=None, validation_alias=AliasChoices("INSTANCE_AGENT_DATABASE_URL", "DATABASE_URL")
@@ -32,19 +29,6 @@ class AgentSettings(BaseSettings):
     ignore_learned: bool = False
     pgmq_enabled: bool = Field(default=True, validation_alias=AliasChoices("EX_LLM_PGMQ_ENABLED"))
     publish_queue_size: int = Field(default=10_000, ge=1, le=10_000_000)
-    http_address: str = "127.0.0.1"
-    http_port: int = Field(default=0, ge=0, le=65_535)
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "json", "console"] = "auto"
-
-    @property
-    def database(self) -> str:
-        """The database's URL in clear.
-
-        Raises:
-            SettingsError: none is set.
-        """
-        return require_database_url(self.database_url)
 
     @property
     def state_folder(self) -> Path:

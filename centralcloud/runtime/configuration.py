@@ -1,9 +1,9 @@
 """Settings from environment variables: one line that names the variable, the value and what is allowed."""
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, SecretStr, ValidationError
-from pydantic_settings import BaseSettings
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.database import check_url
@@ -26,6 +26,30 @@ def _check_database_url(value: SecretStr) -> SecretStr:
 
 
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database_url)]
+
+
+class ProgramSettings(BaseSettings):
+    """What both programs can be told, each under its own prefix."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True)
+
+    database_url: DatabaseUrl | None = None
+    http_address: str = "127.0.0.1"
+    http_port: int = Field(default=0, ge=0, le=65_535)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+
+    @property
+    def database(self) -> str:
+        """The database's URL in clear.
+
+        Raises:
+            SettingsError: none is set; the line names both ways to set one.
+        """
+        if self.database_url is None:
+            raise SettingsError(f"DATABASE_URL is not set: {HOW_TO_NAME_A_DATABASE}")
+        return self.database_url.get_secret_value()
+
 
 _Settings = TypeVar("_Settings", bound=BaseSettings)
 
@@ -64,14 +88,3 @@ def _variable(settings_class: type[BaseSettings], name: str) -> str:
                 return name if name in choices else str(choices[-1])
             return f"{settings_class.model_config.get('env_prefix', '')}{name}".upper()
     return name
-
-
-def require_database_url(value: SecretStr | None) -> str:
-    """The database's URL in clear.
-
-    Raises:
-        SettingsError: none is set; the line names both ways to set one.
-    """
-    if value is None:
-        raise SettingsError(f"DATABASE_URL is not set: {HOW_TO_NAME_A_DATABASE}")
-    return value.get_secret_value()

@@ -2,12 +2,15 @@
 
 import time
 import traceback
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.configuration import ProgramSettings
 from centralcloud.runtime.database import one_line
-from centralcloud.runtime.health import HealthServer
+from centralcloud.runtime.health import Check, HealthServer
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.runtime.shutdown import Shutdown
@@ -27,19 +30,39 @@ class Supervisor:
         """`parts` in the order in which they start and are asked to stop; `shutdown` when signals are to end them."""
         self._parts = parts
         self._crash: BaseException | None = None
+        self._health: HealthServer | None = None
         self.shutdown = shutdown or Shutdown()
         for part in parts:
             part.on_crash = self._on_crash
 
-    def start(self, *, health: HealthServer | None = None) -> None:
-        """Start every part in its thread, and the HTTP server when there is one."""
-        if health:
-            health.start()
+    def serve(
+        self,
+        settings: ProgramSettings,
+        *,
+        registry: CollectorRegistry,
+        not_ready: Check,
+        pages: Mapping[str, Callable[[], Any]] | None = None,
+    ) -> None:
+        """Answer over HTTP from `start` to `stop`, when the settings name a port.
+
+        Raises:
+            CentralCloudError: the port cannot be opened.
+        """
+        if settings.http_port:
+            checks = {"/livez": self.stuck_parts, "/readyz": lambda: self._stopping() or not_ready()}
+            self._health = HealthServer(
+                settings.http_address, settings.http_port, checks=checks, registry=registry, pages=pages
+            )
+
+    def start(self) -> None:
+        """Start every part in its thread."""
+        if self._health:
+            self._health.start()
         for part in self._parts:
             part.start()
         log.info("started", parts=[part.name for part in self._parts])
 
-    def stop(self, *, health: HealthServer | None = None) -> None:
+    def stop(self) -> None:
         """End every part after the work in hand, within a few seconds. Safe to call twice."""
         self.shutdown.request()
         log.info("stopping")
@@ -49,8 +72,9 @@ class Supervisor:
         unfinished = [part.name for part in self._parts if not part.join(max(0.0, deadline - time.monotonic()))]
         if unfinished:
             log.warning("stopped_with_work_in_hand", parts=unfinished, effect="the database rolls it back")
-        if health:
-            health.stop()
+        if self._health:
+            self._health.stop()
+            self._health = None
         log.info("stopped")
 
     def wait(self, timeout_seconds: float | None = None) -> None:
@@ -72,6 +96,9 @@ class Supervisor:
             for part in self._parts
             if part.interval_seconds is not None and part.seconds_since_advance > part.interval_seconds + _STUCK_SECONDS
         ]
+
+    def _stopping(self) -> list[str]:
+        return ["stopping"] if self.shutdown.requested else []
 
     def _on_crash(self, part: str, error: BaseException) -> None:
         log.error("part_died", part=part, error=repr(error), traceback=traceback.format_exception(error))

@@ -5,6 +5,7 @@ import signal
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -87,8 +88,9 @@ def test_the_daemon_takes_events_in_learns_and_ends_on_a_signal(start, database_
     assert daemon.events()[-1] == "stopped"
 
 
-def test_a_second_signal_ends_at_once(start, database_url: str) -> None:
-    """A batch that waits for a lock keeps the first stop waiting; the second signal does not wait."""
+@contextmanager
+def a_stuck_daemon(start, database_url: str) -> Iterator[Program]:
+    """A daemon whose consumer waits, with a batch in hand, for a lock that the test holds."""
     with psycopg.connect(database_url) as blocker:
         blocker.execute("LOCK TABLE decision_ids IN ACCESS EXCLUSIVE MODE")
         daemon = start("centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_POLL_INTERVAL_SECONDS="0.1")
@@ -96,6 +98,12 @@ def test_a_second_signal_ends_at_once(start, database_url: str) -> None:
         send(database_url, [an_event(decision_id="d")])
         waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%decision_ids%%'"
         eventually(lambda: execute(database_url, waiting), what="the consumer waiting for the lock")
+        yield daemon
+
+
+def test_a_second_signal_ends_at_once(start, database_url: str) -> None:
+    """A batch that waits for a lock keeps the first stop waiting; the second signal does not wait."""
+    with a_stuck_daemon(start, database_url) as daemon:
         daemon.process.send_signal(signal.SIGTERM)
         daemon.wait_for("stopping")  # two signals at the same instant would be one
         daemon.process.send_signal(signal.SIGTERM)
@@ -103,13 +111,7 @@ def test_a_second_signal_ends_at_once(start, database_url: str) -> None:
 
 
 def test_a_batch_that_does_not_end_is_given_back(start, database_url: str) -> None:
-    with psycopg.connect(database_url) as blocker:
-        blocker.execute("LOCK TABLE decision_ids IN ACCESS EXCLUSIVE MODE")
-        daemon = start("centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_POLL_INTERVAL_SECONDS="0.1")
-        daemon.wait_for("started")
-        send(database_url, [an_event(decision_id="d")])
-        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%decision_ids%%'"
-        eventually(lambda: execute(database_url, waiting), what="the consumer waiting for the lock")
+    with a_stuck_daemon(start, database_url) as daemon:
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(timeout=5.5) == 0
         assert "stopped_with_work_in_hand" in daemon.events()
