@@ -180,9 +180,9 @@ def test_a_table_in_the_way_of_the_migration_is_one_line(empty_url: str) -> None
 
 def test_a_role_without_rights_is_one_line(database_url: str) -> None:
     role = "cc_without_rights"
-    execute(database_url, f"CREATE ROLE {role} LOGIN")
+    execute(database_url, f"CREATE ROLE {role} LOGIN PASSWORD 'none'")
     try:
-        url = psycopg.conninfo.make_conninfo(database_url, user=role)
+        url = psycopg.conninfo.make_conninfo(database_url, user=role, password="none")
         for command in ("scores", "metrics", "learn", "drain"):
             result = run_command("centralcloud", command, env={"DATABASE_URL": url})
             assert result.returncode == 1

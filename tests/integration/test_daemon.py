@@ -239,9 +239,15 @@ def test_a_part_that_dies_stops_the_program_loudly(start, database_url: str) -> 
 
 
 def test_the_password_is_in_no_log(start, server: str, database_url: str) -> None:
-    url = psycopg.conninfo.make_conninfo(database_url, password="s3cret-word")
-    daemon = start("centralcloud", "run", DATABASE_URL=url, CENTRALCLOUD_LOG_LEVEL="debug")
-    daemon.wait_for("started")
-    daemon.process.send_signal(signal.SIGTERM)
-    daemon.process.wait(timeout=5)
-    assert "s3cret-word" not in json.dumps(daemon.log())
+    role = "cc_with_a_password"
+    execute(database_url, f"CREATE ROLE {role} LOGIN SUPERUSER PASSWORD 's3cret-word'")
+    try:
+        url = psycopg.conninfo.make_conninfo(database_url, user=role, password="s3cret-word")
+        daemon = start("centralcloud", "run", DATABASE_URL=url, CENTRALCLOUD_LOG_LEVEL="debug")
+        daemon.wait_for("started")
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.wait(timeout=5)
+        assert "s3cret-word" not in json.dumps(daemon.log())
+    finally:
+        execute(database_url, f"DROP OWNED BY {role}")
+        execute(database_url, f"DROP ROLE {role}")

@@ -57,7 +57,7 @@ def execute(url: str, query: str, parameters: object = None) -> list[tuple]:
 
 @contextmanager
 def _container(image: str) -> Iterator[str]:
-    testcontainers = pytest.importorskip("testcontainers.postgres")
+    testcontainers = pytest.importorskip("testcontainers.community.postgres")
     try:
         container = testcontainers.PostgresContainer(image, driver=None)
     except Exception as error:
