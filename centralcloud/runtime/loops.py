@@ -37,6 +37,7 @@ class Part(ABC):
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._advanced_at = time.monotonic()
+        self._waits_to_be_woken = False
 
     @abstractmethod
     def run_once(self) -> bool:
@@ -69,9 +70,14 @@ class Part(ABC):
         return self._stopping.is_set()
 
     @property
-    def seconds_since_advance(self) -> float:
-        """Seconds since the loop last began or ended a run, also a run that failed for want of the database."""
-        return time.monotonic() - self._advanced_at
+    def seconds_overdue(self) -> float:
+        """For how long the loop should have come round and has not; 0.0 or less while all is well.
+
+        A run that fails for want of the database comes round; one that hangs does not.
+        """
+        if self._waits_to_be_woken:
+            return 0.0
+        return time.monotonic() - self._advanced_at - (self.interval_seconds or 0.0)
 
     def is_outage(self, error: BaseException) -> bool:
         """Whether `error` is to be waited out rather than to end the program."""
@@ -105,7 +111,10 @@ class Part(ABC):
                 backoff = _FIRST_BACKOFF_SECONDS
                 self._advanced_at = time.monotonic()
                 if not more:
+                    self._waits_to_be_woken = self.interval_seconds is None
                     self._wake.wait(self.interval_seconds)
+                    self._advanced_at = time.monotonic()
+                    self._waits_to_be_woken = False
         except BaseException as error:
             if self.on_crash is None:
                 raise

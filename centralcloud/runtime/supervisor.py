@@ -19,7 +19,7 @@ log = get_logger(__name__)
 
 #: Stopping takes at most this long: what is in hand by then is rolled back, and done by the next start.
 _STOP_SECONDS: Final = 4.0
-#: A loop that has not come round for this long beyond its interval does not live.
+#: A loop that is overdue for this long does not live.
 _STUCK_SECONDS: Final = 60.0
 
 
@@ -92,9 +92,9 @@ class Supervisor:
     def stuck_parts(self) -> list[str]:
         """The parts whose loop no longer comes round, a line each. Asks nothing of the database."""
         return [
-            f"{part.name} has not advanced for {part.seconds_since_advance:.0f} seconds"
+            f"{part.name} is {part.seconds_overdue:.0f} seconds overdue"
             for part in self._parts
-            if part.interval_seconds is not None and part.seconds_since_advance > part.interval_seconds + _STUCK_SECONDS
+            if part.seconds_overdue > _STUCK_SECONDS
         ]
 
     def _stopping(self) -> list[str]:

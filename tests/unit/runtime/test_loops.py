@@ -81,6 +81,26 @@ def test_an_outage_is_waited_out_and_said_once(nowhere: Database, caplog: pytest
     assert not nowhere.away
 
 
+def test_a_part_that_hangs_is_overdue_and_one_that_waits_is_not(nowhere: Database) -> None:
+    released = threading.Event()
+
+    class Hanging(Counting):
+        def run_once(self) -> bool:
+            super().run_once()
+            released.wait(10)
+            return False
+
+    waiting, hanging = Counting(nowhere), Hanging(nowhere)
+    waiting.start()
+    hanging.start()
+    eventually(lambda: waiting.runs == 1 and hanging.runs == 1 and hanging.seconds_overdue > 0.1)
+    assert waiting.seconds_overdue <= 0
+    released.set()
+    eventually(lambda: hanging.seconds_overdue <= 0)
+    end(waiting)
+    end(hanging)
+
+
 def test_an_outage_lasts_until_whoever_failed_has_succeeded(
     nowhere: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
