@@ -37,7 +37,8 @@ format: setup
 
 # The tests that touch storage, on a server of yours whose role may create databases.
 test-postgresql: setup
-	@test -n "$(DATABASE_URL)" || { echo "test-postgresql: name the server: make test-postgresql DATABASE_URL=postgresql://..." >&2; exit 2; }
+	@test "$(origin DATABASE_URL)" = "command line" \
+	  || { echo "test-postgresql: name a server for tests: make test-postgresql DATABASE_URL=postgresql://... (not by the environment: databases are created and dropped there)" >&2; exit 2; }
 	@$(BIN)/pytest --database-url '$(DATABASE_URL)' tests/integration tests/chaos $(PYTEST_ARGS)
 
 clean:

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from centralcloud.contracts import UPDATES_CHANNEL
 from centralcloud.runtime.database import Database
+from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.runtime.notifications import NotificationListener
 from centralcloud.runtime.shutdown import Shutdown
@@ -17,6 +18,8 @@ from instance_agent.publisher import DecisionPublisher
 from instance_agent.router import ModelRouter
 from instance_agent.score_updater import ScoreUpdater
 from instance_agent.settings import AgentSettings
+
+log = get_logger(__name__)
 
 
 class InstanceAgent:
@@ -51,6 +54,8 @@ class InstanceAgent:
         """
         self._settings = settings
         models = read_catalog_file(settings.catalog) if settings.catalog else []
+        if not models:
+            log.warning("catalog_empty", expected="a YAML file with models in INSTANCE_AGENT_CATALOG")
         self._owns_database = database is None
         name = f"instance-agent/{settings.instance_id}"
         self._database = database or Database(settings.database, application_name=name, max_connections=3)

@@ -60,6 +60,7 @@ class Decision:
 
     Attributes:
         decision_id: UUIDv7; links this decision to its outcome.
+        model: the catalog's entry; ``model.name`` and ``model.provider`` say whom to call.
         score: the score that was used, 0.0 to 5.0.
         ranking: every model that could have been chosen, best first.
         propensity: probability with which this model was chosen, 0 to 1.

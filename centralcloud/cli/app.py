@@ -10,7 +10,7 @@ from typing import Annotated, BinaryIO
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from centralcloud.runtime.command_line import print_json, print_rows, print_table, run_app
+from centralcloud.runtime.command_line import print_json, print_rows, run_app
 from centralcloud.runtime.configuration import SettingsError, load_settings
 from centralcloud.runtime.database import Database, patiently
 from centralcloud.runtime.logs import configure_logs
@@ -62,9 +62,10 @@ def _settings(*, background: bool = False) -> Settings:
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to the newest schema, and install pgmq if it is not there.
+    """Bring the database to the newest schema.
 
-    Safe to run again and by several at once. A database that is newer than this version is refused.
+    Installs pgmq if it is not there. Safe to run again and by several at once. A database that is newer than this version
+    is refused.
     """
     from centralcloud.store.schema import migrate as run_migrations
 
@@ -80,13 +81,17 @@ def run(
     no_learn: Annotated[bool, typer.Option("--no-learn", help="Only take events in.")] = False,
     no_ingest: Annotated[bool, typer.Option("--no-ingest", help="Only learn and publish scores.")] = False,
 ) -> None:
-    """Run the daemon: take events in, learn on schedule, keep the database in shape.
+    """Run the daemon.
+
+    It takes events in, learns on schedule, and keeps the database in shape.
 
     SIGTERM or SIGINT (Ctrl-C) finishes the batch in hand and ends within 5 seconds; a second one ends at once.
     Any number of replicas may run on one database.
     """
     from centralcloud.daemon import Daemon
 
+    if no_learn and no_ingest:
+        raise SettingsError("--no-learn and --no-ingest together leave nothing to do: expected one of them at most")
     settings = _settings(background=True)
     shutdown = Shutdown()
     shutdown.on_signals(signal.SIGTERM, signal.SIGINT)
@@ -96,9 +101,10 @@ def run(
 
 @app.command()
 def drain() -> None:
-    """Take in events until no message is visible, and print one JSON line with what became of them.
+    """Take in what is queued now, then end.
 
-    Waits for messages that another consumer holds for the moment: it may give them back.
+    Ends when no message is visible, and prints one JSON line with what became of them. Waits for messages that another
+    consumer holds for the moment: it may give them back.
     """
     from centralcloud.ingest.drain import drain as run_drain
     from centralcloud.store.partitions import ensure_partitions
@@ -121,10 +127,10 @@ def drain() -> None:
 def publish(
     file: Annotated[str, typer.Argument(help="JSON lines, one routing event a line; - reads standard input.")],
 ) -> None:
-    """Send routing events from a file to the queue model_routing_decisions.
+    """Send routing events from a file.
 
-    A line that is no JSON object, or that PostgreSQL refuses, is reported with its number; the rest is sent, and the
-    exit code is 1.
+    They go to the queue model_routing_decisions. A line that is no JSON object, or that PostgreSQL refuses, is reported with
+    its number; the rest is sent, and the exit code is 1.
     """
     from centralcloud.ingest.file_publisher import Refusal, publish_lines
 
@@ -157,7 +163,10 @@ def learn(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; write nothing.")] = False,
     json_output: AsJson = False,
 ) -> None:
-    """Run the learner once, now, and show what changed and why."""
+    """Run the learner once, now.
+
+    Shows which scores changed, and why.
+    """
     from centralcloud.learning.learner import Learner
 
     settings = _settings()
@@ -178,7 +187,7 @@ def learn(
 
 @app.command()
 def scores(json_output: AsJson = False) -> None:
-    """Show the learned scores, with their versions and reasons."""
+    """Show the learned scores and their reasons."""
     from centralcloud.store.reports import current_scores
 
     with _database(_settings(), "scores") as database, database.transaction() as connection:
@@ -192,7 +201,10 @@ def scores(json_output: AsJson = False) -> None:
 
 @app.command()
 def metrics(json_output: AsJson = False) -> None:
-    """Show the counters of every model and complexity. Rates are 0 to 1, times in milliseconds."""
+    """Show the counters of every pair.
+
+    A pair is a model and a complexity. With --json rates are 0 to 1; times are in milliseconds.
+    """
     from centralcloud.store.reports import ModelMetrics
 
     with _database(_settings(), "metrics") as database, database.transaction() as connection:
@@ -200,16 +212,16 @@ def metrics(json_output: AsJson = False) -> None:
     if json_output:
         print_json(rows)
         return
-    columns = (
-        "model",
-        "complexity",
-        "usage_count",
-        "success_count",
-        "failure_count",
-        "success_rate",
-        "avg_response_time",
-    )
-    print_table(columns, ([row[name] for name in columns] for row in rows), empty="no events taken in yet")
+    columns = {
+        "model": None,
+        "complexity": None,
+        "usage_count": None,
+        "success_count": None,
+        "failure_count": None,
+        "success_rate": lambda rate: None if rate is None else f"{rate:.1%}",
+        "avg_response_time": lambda average: None if average is None else f"{average:,.0f} ms",
+    }
+    print_rows(rows, columns, empty="no events taken in yet")
 
 
 @app.command()
@@ -218,9 +230,10 @@ def demo(
     seconds: Annotated[float | None, typer.Option(min=1, help="End after this long; without it, at Ctrl-C.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
 ) -> None:
-    """Show the whole loop at work: an embedded PostgreSQL, the daemon, and a simulated fleet of routers.
+    """Show the whole loop at work.
 
-    Needs no settings. Everything it writes is in .centralcloud/ of the working folder, in a database of its own.
+    An embedded PostgreSQL, the daemon, and a simulated fleet of routers that start with misleading scores. No settings.
+    Everything it writes is in .centralcloud/demo/ of the working folder.
     """
     from centralcloud.demo.demonstration import run_demo
 

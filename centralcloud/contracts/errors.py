@@ -1,6 +1,6 @@
 """The base of every error that is meant for a person."""
 
-from typing import Any
+from typing import Any, Final
 
 _LONGEST_QUOTE = 80
 
@@ -26,8 +26,14 @@ class ContractError(CentralCloudError):
         self.field = field
 
 
+#: Stands for a field that is not there.
+MISSING: Final = object()
+
+
 def quote(value: Any) -> str:
     """`value` as a person would write it in JSON, cut to a length that fits in one line of a log."""
+    if value is MISSING:
+        return "nothing"
     if value is None:
         return "null"
     if isinstance(value, bool):

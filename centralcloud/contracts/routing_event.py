@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from centralcloud.contracts.errors import ContractError, quote
+from centralcloud.contracts.errors import MISSING, ContractError, quote
 from centralcloud.contracts.json_text import decode_object
 from centralcloud.contracts.names import (
     BLAMELESS_ERROR_KINDS,
@@ -113,17 +113,19 @@ def parse_routing_event(text: str | None, now: datetime) -> RoutingEvent:
     if text is not None and len(text) * 4 > MAX_MESSAGE_BYTES and (size := len(text.encode())) > MAX_MESSAGE_BYTES:
         raise message_too_large(size)
     message = decode_object(text)
-    decision = message.pop("routing_decision", None)
+    timestamp = _timestamp(message.pop("timestamp", MISSING), now)
+    instance_id = _name(message.pop("instance_id", MISSING), "instance_id")
+    decision = message.pop("routing_decision", MISSING)
     if not isinstance(decision, dict):
         raise ContractError("routing_decision", quote(decision), "an object")
-    timestamp = _timestamp(message.pop("timestamp", None), now)
-    instance_id = _name(message.pop("instance_id", None), "instance_id")
     take = decision.pop
     fields: dict[str, Any] = {
-        "complexity": _one_of(take("complexity", None), "routing_decision.complexity", _COMPLEXITY_SET, COMPLEXITIES),
-        "model": _name(take("selected_model", None), "routing_decision.selected_model"),
-        "provider": _name(take("selected_provider", None), "routing_decision.selected_provider"),
-        "complexity_score": _score(take("complexity_score", None), "routing_decision.complexity_score"),
+        "complexity": _one_of(
+            take("complexity", MISSING), "routing_decision.complexity", _COMPLEXITY_SET, COMPLEXITIES
+        ),
+        "model": _name(take("selected_model", MISSING), "routing_decision.selected_model"),
+        "provider": _name(take("selected_provider", MISSING), "routing_decision.selected_provider"),
+        "complexity_score": _score(take("complexity_score", MISSING), "routing_decision.complexity_score"),
         "outcome": _one_of(take("outcome", "routed"), "routing_decision.outcome", _OUTCOME_SET, OUTCOMES),
         "response_time_ms": _response_time(take("response_time_ms", None)),
         "capabilities_required": _capabilities(take("capabilities_required", None)),

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -41,6 +42,11 @@ def run_demo(*, instances: int, seconds: float | None, seed: int) -> int:
     shutdown = Shutdown()
     shutdown.on_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     url = f"{EMBEDDED_PREFIX}{FOLDER}"
+    _say(
+        console,
+        f"{instances} routers start with misleading scores; what happens teaches them better. "
+        "Watch the fleet's success rate climb: it takes about half a minute.",
+    )
     _say(console, f"starting PostgreSQL in {FOLDER}/ (on the first run it is created there, which takes some seconds)")
     with ExitStack() as stack:
         database = stack.enter_context(Database(url, application_name="centralcloud/demo", max_connections=60))
@@ -66,7 +72,7 @@ def run_demo(*, instances: int, seconds: float | None, seed: int) -> int:
             print_summary(console, _settled(database, snapshot), fleet)
             _say(
                 console,
-                f"\nthe database stays: DATABASE_URL={url} centralcloud scores (in this folder) shows what was learned",
+                f"the database stays: DATABASE_URL={url} {sys.argv[0]} scores (in this folder) shows what was learned",
             )
     return 0
 
@@ -126,7 +132,7 @@ def _alone(database: Database) -> Iterator[None]:
 
 @contextmanager
 def _daemon(database: Database) -> Iterator[None]:
-    settings = load_settings(Settings, poll_interval_seconds=1, learn_interval_seconds=1, http_port=0)
+    settings = load_settings(Settings, poll_interval_seconds=1, learn_interval_seconds=0.5, http_port=0)
     daemon = Daemon(settings, database)
     daemon.start()
     try:

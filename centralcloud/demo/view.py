@@ -83,14 +83,14 @@ def live_view(snapshot: Snapshot, fleet: Fleet) -> RenderableType:
         "fleet success  ",
         (f"{fleet.recent_rate:.1%}", "bold green"),
         f"   at the start {start}   a perfect choice {simulated_models.perfect_success_rate():.1%}"
-        f"   (of all decisions {EXPLORATION:.0%} explore)",
+        f"   ({EXPLORATION:.0%} explore)   Ctrl-C ends",
     )
     loop = (
         f"{snapshot.seconds:.0f} s   {snapshot.events_per_second:,.0f} events/s   {snapshot.events:,} events taken in   "
         f"queue lag {snapshot.queue_length:,} events, {snapshot.queue_lag_seconds:.1f} s"
     )
     applied = f"score version {snapshot.newest_version}   applied: {versions or '-'}"
-    return Group(success, loop, applied, "", score_table(snapshot), "", Text("Ctrl-C ends the demonstration", "dim"))
+    return Group(success, loop, applied, "", score_table(snapshot))
 
 
 def score_table(snapshot: Snapshot) -> Table:
@@ -126,13 +126,17 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str | Text, ...]]:
 
 
 def print_summary(console: Console, snapshot: Snapshot, fleet: Fleet) -> None:
-    """What the demonstration has shown, once it is over."""
-    console.print(score_table(snapshot))
-    console.print()
-    console.print(headline(snapshot, fleet), highlight=False, soft_wrap=True)
-    console.print(
-        f"{snapshot.events:,} events taken in from {fleet.decisions:,} decisions of {fleet.size} instances; "
-        f"{len(snapshot.scores)} scores learned",
-        highlight=False,
-        soft_wrap=True,
+    """What the demonstration has shown, once it is over: the result last."""
+    start = "-" if fleet.first_rate is None else f"{fleet.first_rate:.1%}"
+    lines = (
+        "",
+        f"{fleet.decisions:,} decisions of {fleet.size} instances, {snapshot.events:,} events taken in, "
+        f"{snapshot.events_per_second:,.0f} a second",
+        f"score version {snapshot.newest_version}, applied by {snapshot.instances_up_to_date} of {fleet.size} instances",
+        f"fleet success {start} at the start, {fleet.recent_rate:.1%} after {snapshot.seconds:.0f} seconds",
+        f"a perfect choice would give {simulated_models.perfect_success_rate():.1%}; "
+        f"that {EXPLORATION:.0%} of the decisions explore costs the rest",
     )
+    console.print(score_table(snapshot))
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)

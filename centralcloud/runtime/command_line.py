@@ -62,16 +62,20 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
-    """Print rows as a table for people, or the line `empty` when there are none."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    count = 0
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
-        count += 1
-    console = Console(soft_wrap=False) if sys.stdout.isatty() else Console(width=200)
-    console.print(table if count else empty, markup=False, highlight=False)
+    """Print rows as a table, wrapped to fit a terminal and a line a row elsewhere; the line `empty` when there are none."""
+    cells = [[_cell(value) for value in row] for row in rows]
+    if not cells:
+        print(empty)  # noqa: T201
+    elif sys.stdout.isatty():
+        table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+        for row in cells:
+            table.add_row(*row)
+        Console().print(table, markup=False, highlight=False)
+    else:  # a line a row, for grep and awk
+        widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+        for row in (list(columns), *cells):
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            print(line.rstrip())  # noqa: T201
 
 
 def print_rows(rows: list[dict[str, Any]], columns: Mapping[str, Callable[[Any], Any] | None], *, empty: str) -> None:

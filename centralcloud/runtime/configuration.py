@@ -1,8 +1,9 @@
 """Settings from environment variables: one line that names the variable, the value and what is allowed."""
 
+import os
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from centralcloud.contracts import CentralCloudError
@@ -28,6 +29,10 @@ def _check_database_url(value: SecretStr) -> SecretStr:
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database_url)]
 
 
+def _lowered(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 class ProgramSettings(BaseSettings):
     """What both programs can be told, each under its own prefix."""
 
@@ -36,8 +41,8 @@ class ProgramSettings(BaseSettings):
     database_url: DatabaseUrl | None = None
     http_address: str = "127.0.0.1"
     http_port: int = Field(default=0, ge=0, le=65_535)
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = "info"
+    log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lowered)] = "auto"
 
     @property
     def database(self) -> str:
@@ -85,6 +90,6 @@ def _variable(settings_class: type[BaseSettings], name: str) -> str:
         )
         if name == field_name or name in choices:
             if choices:
-                return name if name in choices else str(choices[-1])
+                return next((str(choice) for choice in choices if choice in os.environ), str(choices[-1]))
             return f"{settings_class.model_config.get('env_prefix', '')}{name}".upper()
     return name

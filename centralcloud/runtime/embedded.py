@@ -102,6 +102,9 @@ class EmbeddedServer:
             users.discard(_this_process())
             if not users and self._runs():
                 self._run("pg_ctl", "stop", "-D", self.data.name, "-m", "fast", "-w", "-t", str(_START_SECONDS))
+                if self._sockets != self.data:
+                    with contextlib.suppress(OSError):
+                        self._sockets.rmdir()
 
     def kill(self) -> None:
         """Let the server end at once (immediate shutdown: it recovers at its next start)."""

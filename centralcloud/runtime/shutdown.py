@@ -3,9 +3,13 @@
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Final
+
+#: Supervisors and shells may signal a process and then its group: what comes this close together is one signal.
+_ONE_SIGNAL_SECONDS: Final = 0.1
 
 
 def end_on_signals_until_ready() -> None:
@@ -23,6 +27,7 @@ class Shutdown:
 
     def __init__(self) -> None:
         self._requested = False
+        self._signalled_at: float | None = None
         self._requests: SimpleQueue[None] = SimpleQueue()
         self.before_forced_exit: Callable[[], None] | None = None
 
@@ -49,7 +54,10 @@ class Shutdown:
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _frame: Any) -> None:
-        if self._requested:
+        now = time.monotonic()
+        if self._signalled_at is None:
+            self._signalled_at = now
+        elif now - self._signalled_at > _ONE_SIGNAL_SECONDS:
             if self.before_forced_exit:
                 self.before_forced_exit()
             os._exit(128 + number)

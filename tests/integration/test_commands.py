@@ -49,6 +49,7 @@ def one_line(result) -> str:
         ("centralcloud", ["frobnicate"]),
         ("centralcloud", ["drain", "--fast"]),
         ("centralcloud", ["publish"]),
+        ("centralcloud", ["run", "--no-learn", "--no-ingest"]),
         ("centralcloud", ["learn", "now"]),
         ("centralcloud", ["demo", "--seconds", "soon"]),
         ("centralcloud", ["demo", "--instances", "0"]),
