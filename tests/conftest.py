@@ -15,9 +15,7 @@ from centralcloud.store.schema import migrate
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("centralcloud")
     group.addoption("--database-url", help="run on this PostgreSQL; the role must be allowed to create databases")
-    group.addoption(
-        "--database-image", help="run in a container of this image, e.g. ghcr.io/pgmq/pg18-pgmq (needs Docker)"
-    )
+    group.addoption("--database-image", help="run in a container of this image, e.g. postgres:18 (needs Docker)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
