@@ -227,13 +227,22 @@ def _find_programs() -> Path:
         ) from None
     if not _closed_parent(programs):
         return programs
-    copy = _ROOT_FOLDER / f"postgresql-{TARGET_POSTGRES_VERSION}-{_short_hash(programs)}"
+    return _reachable_copy(programs)
+
+
+def _reachable_copy(programs: Path) -> Path:
+    """A copy of the server's programs where everybody may enter. They find their libraries by the layout of the wheel."""
+    installation, package, site = programs.parent, programs.parents[1], programs.parents[2]
+    libraries = site / f"{package.name}.libs"
+    copy = _ROOT_FOLDER / f"{installation.name}-{_short_hash(programs)}"
     if not copy.exists():
         partial = copy.with_name(f"{copy.name}.{os.getpid()}")
-        shutil.copytree(programs.parent, partial, symlinks=True)
+        shutil.copytree(installation, partial / package.name / installation.name, symlinks=True)
+        if libraries.exists():
+            shutil.copytree(libraries, partial / libraries.name, symlinks=True)
         with contextlib.suppress(OSError):  # another process was faster
             partial.rename(copy)
-    return copy / "bin"
+    return copy / package.name / installation.name / programs.name
 
 
 def _usable_folder(folder: Path, *, movable: bool) -> Path:

