@@ -69,7 +69,7 @@ def run_demo(*, instances: int, seconds: float | None, seed: int) -> int:
             finally:
                 _say(console, "stopping the fleet")
                 fleet.stop()
-            print_summary(console, _settled(database, snapshot), fleet)
+            print_summary(console, snapshot, _settled(database, snapshot), fleet)
             _say(
                 console,
                 f"the database stays: DATABASE_URL={url} {sys.argv[0]} scores (in this folder) shows what was learned",

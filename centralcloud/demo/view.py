@@ -125,18 +125,21 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str | Text, ...]]:
             )
 
 
-def print_summary(console: Console, snapshot: Snapshot, fleet: Fleet) -> None:
-    """What the demonstration has shown, once it is over: the result last."""
+def print_summary(console: Console, last: Snapshot, settled: Snapshot, fleet: Fleet) -> None:
+    """What the demonstration has shown, once it is over: the result last.
+
+    `last` was taken while the instances still ran, `settled` when everything that they had sent was taken in.
+    """
     start = "-" if fleet.first_rate is None else f"{fleet.first_rate:.1%}"
     lines = (
         "",
-        f"{fleet.decisions:,} decisions of {fleet.size} instances, {snapshot.events:,} events taken in, "
-        f"{snapshot.events_per_second:,.0f} a second",
-        f"score version {snapshot.newest_version}, applied by {snapshot.instances_up_to_date} of {fleet.size} instances",
-        f"fleet success {start} at the start, {fleet.recent_rate:.1%} after {snapshot.seconds:.0f} seconds",
+        f"{fleet.decisions:,} decisions of {fleet.size} instances, {settled.events:,} events taken in, "
+        f"{settled.events_per_second:,.0f} a second",
+        f"score version {last.newest_version}, applied by {last.instances_up_to_date} of {fleet.size} instances",
+        f"fleet success {start} at the start, {fleet.recent_rate:.1%} after {last.seconds:.0f} seconds",
         f"a perfect choice would give {simulated_models.perfect_success_rate():.1%}; "
         f"that {EXPLORATION:.0%} of the decisions explore costs the rest",
     )
-    console.print(score_table(snapshot))
+    console.print(score_table(settled))
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
