@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from centralcloud.contracts import COMPLEXITIES
-from centralcloud.runtime.command_line import print_json, print_table, run_app
+from centralcloud.runtime.command_line import AsJson, new_app, print_json, print_table, run_app
 from centralcloud.runtime.configuration import SettingsError, load_settings
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.shutdown import Shutdown
@@ -15,17 +15,11 @@ from instance_agent.catalog import ModelCatalog
 from instance_agent.router import PREFERENCES, ModelRouter
 from instance_agent.settings import AgentSettings
 
-app = typer.Typer(
-    help="Keeps one router's model catalog at the learned scores.\n\n"
+app = new_app(
+    "Keeps one router's model catalog at the learned scores.",
     "INSTANCE_AGENT_CATALOG names the catalog YAML, DATABASE_URL the database (postgresql://user@host/database, or "
-    "embedded: for a server of our own in .centralcloud/). Exit codes: 0 done, 1 failed, 2 wrong usage or settings.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    "embedded: for a server of our own in .centralcloud/).",
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
 def main() -> None:

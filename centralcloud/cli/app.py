@@ -10,24 +10,18 @@ from typing import Annotated, BinaryIO
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from centralcloud.runtime.command_line import print_json, print_rows, run_app
+from centralcloud.runtime.command_line import AsJson, new_app, print_json, print_rows, run_app
 from centralcloud.runtime.configuration import SettingsError, load_settings
 from centralcloud.runtime.database import Database, patiently
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.shutdown import Shutdown
 from centralcloud.settings import Settings
 
-app = typer.Typer(
-    help="Learns LLM routing scores from real outcomes, on plain PostgreSQL.\n\n"
+app = new_app(
+    "Learns LLM routing scores from real outcomes, on plain PostgreSQL.",
     "The database is named by DATABASE_URL: postgresql://user@host/database, or embedded: for a server of our own in "
-    ".centralcloud/ of the working folder. Exit codes: 0 done, 1 failed, 2 wrong usage or settings.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    ".centralcloud/ of the working folder.",
 )
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
 def main() -> None:

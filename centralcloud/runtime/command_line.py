@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import psycopg
 import typer
@@ -19,6 +19,20 @@ from centralcloud.runtime.database import is_contention, is_outage, one_line
 
 _WRONG_USAGE = 2
 _FAILED = 1
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+
+
+def new_app(what: str, settings: str) -> typer.Typer:
+    """An empty command line whose help says `what` the program does and which `settings` it needs."""
+    return typer.Typer(
+        help=f"{what}\n\n{settings} Exit codes: 0 done, 1 failed, 2 wrong usage or settings.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
 
 
 def run_app(app: typer.Typer, name: str) -> None:

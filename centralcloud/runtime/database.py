@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
 import psycopg
@@ -232,12 +231,6 @@ def check_url(url: str) -> str:
     except psycopg.ProgrammingError:
         raise ValueError("not a libpq URI") from None
     return url
-
-
-def embedded_folder(url: str) -> Path | None:
-    """The folder that an ``embedded:`` URL names, None for the default."""
-    folder = url.removeprefix(EMBEDDED_PREFIX)
-    return Path(folder) if folder else None
 
 
 def _read_conninfo(url: str) -> dict[str, Any]:
