@@ -28,7 +28,7 @@ class InstanceAgent:
     Example:
         with InstanceAgent(AgentSettings()) as agent:
             decision = agent.router.route("complex", capabilities=["vision"])
-            ...  # call decision.model
+            ...  # call decision.model.name of decision.model.provider
             agent.router.report_outcome(decision, success=True, response_time_ms=840)
 
     Attributes:

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Final
 
-import psycopg
-
 from centralcloud.contracts import RoutingEvent
 from centralcloud.runtime.batches import send_around_refusals
-from centralcloud.runtime.database import Database, DatabaseAwayError, one_line
+from centralcloud.runtime.database import Database, is_database_error, one_line
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 
@@ -80,13 +78,15 @@ class DecisionPublisher(Part):
 
     def is_outage(self, error: BaseException) -> bool:
         """Every error of the database is waited out: routing goes on, and the events wait in memory."""
-        return isinstance(error, psycopg.Error | DatabaseAwayError)
+        return is_database_error(error)
 
     def on_stop(self) -> None:
         try:
             while self._queue:
                 self.run_once()
-        except (psycopg.Error, DatabaseAwayError) as error:
+        except Exception as error:
+            if not is_database_error(error):
+                raise
             self._drop(len(self._queue), f"the program ends and the database is away: {one_line(error)}")
 
     @property

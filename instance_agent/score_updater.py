@@ -16,7 +16,7 @@ import psycopg
 
 from centralcloud.contracts import ContractError, parse_score_update
 from centralcloud.contracts.score_update import is_score
-from centralcloud.runtime.database import Database, DatabaseAwayError
+from centralcloud.runtime.database import Database, is_database_error
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from instance_agent.learned_scores import LearnedScore, LearnedScores, LearnedScoresFile
@@ -99,7 +99,7 @@ class ScoreUpdater(Part):
 
     def is_outage(self, error: BaseException) -> bool:
         """Every error of the database is waited out: the instance goes on with the scores it has."""
-        return isinstance(error, psycopg.Error | DatabaseAwayError)
+        return is_database_error(error)
 
     def _read(self, known: LearnedScores, *, with_snapshot: bool) -> _Read:
         with self.database.transaction() as connection:

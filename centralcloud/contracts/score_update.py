@@ -1,6 +1,5 @@
 """The score update: one learned score for one (model, complexity) (queue `model_score_updates`)."""
 
-import math
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
@@ -103,13 +102,8 @@ def parse_score_update(text: str | None) -> ScoreUpdate:
 
 
 def is_score(value: Any) -> TypeGuard[int | float]:
-    """Whether `value` is a finite number from 0.0 to 5.0 (no booleans)."""
-    return (
-        isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and SCORE_MIN <= value <= SCORE_MAX
-        and math.isfinite(value)
-    )
+    """Whether `value` is a number from 0.0 to 5.0 (no booleans; NaN and infinity are not in the range)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and SCORE_MIN <= value <= SCORE_MAX
 
 
 def _is_integer(value: Any) -> bool:

@@ -143,7 +143,6 @@ def _daemon(database: Database) -> Iterator[None]:
 
 def _start_afresh(database: Database) -> None:
     """An empty database, whatever an earlier demonstration has left."""
-    migrate(database)
     downgrade(database)
     migrate(database)
     with database.transaction() as connection:

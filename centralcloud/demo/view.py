@@ -18,7 +18,8 @@ _QUEUE = """
     FROM pgmq.q_model_routing_decisions
 """
 _INSTANCES = "SELECT instance_id, applied_version FROM instances ORDER BY instance_id"
-_TOTALS = "SELECT coalesce(sum(usage_count), 0), (SELECT count(*) FROM routing_records) FROM model_routing_metrics"
+#: Every record is counted in exactly one of these columns.
+_EVENT_COUNTERS = ("routed_count", "success_count", "failure_count", "blameless_count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,10 @@ def take_snapshot(database: Database, seconds: float, before: Snapshot | None) -
     """Ask the database how the loop stands, `seconds` after the start."""
     with database.transaction() as connection:
         queue_length, lag = connection.execute(_QUEUE).fetchone() or (0, 0.0)
-        _, events = connection.execute(_TOTALS).fetchone() or (0, 0)
         applied = dict(connection.execute(_INSTANCES).fetchall())
         metrics = {(row["model"], row["complexity"]): row for row in ModelMetrics(connection).all()}
         scores = {(row["model"], row["complexity"]): row for row in current_scores(connection)}
+    events = sum(row[counter] for row in metrics.values() for counter in _EVENT_COUNTERS)
     elapsed = seconds - before.seconds if before else seconds
     rate = (events - (before.events if before else 0)) / max(elapsed, 0.001)
     return Snapshot(seconds, events, rate, queue_length, lag, metrics, scores, applied)
@@ -65,11 +66,10 @@ def take_snapshot(database: Database, seconds: float, before: Snapshot | None) -
 
 def headline(snapshot: Snapshot, fleet: Fleet) -> str:
     """The whole state in one line."""
-    start = "-" if fleet.first_rate is None else f"{fleet.first_rate:.1%}"
     return (
         f"{snapshot.seconds:5.0f} s  {snapshot.events_per_second:6,.0f} events/s  "
         f"queue {snapshot.queue_length:,} ({snapshot.queue_lag_seconds:.1f} s)  "
-        f"fleet success {fleet.recent_rate:.1%} (at the start {start}, "
+        f"fleet success {fleet.recent_rate:.1%} (at the start {_first_rate(fleet)}, "
         f"a perfect choice {simulated_models.perfect_success_rate():.1%})  "
         f"score version {snapshot.newest_version}, applied by {snapshot.instances_up_to_date}/{fleet.size} instances"
     )
@@ -78,11 +78,10 @@ def headline(snapshot: Snapshot, fleet: Fleet) -> str:
 def live_view(snapshot: Snapshot, fleet: Fleet) -> RenderableType:
     """The state as a table, for a terminal."""
     versions = "  ".join(f"{instance} at {version}" for instance, version in snapshot.applied_versions.items())
-    start = "-" if fleet.first_rate is None else f"{fleet.first_rate:.1%}"
     success = Text.assemble(
         "fleet success  ",
         (f"{fleet.recent_rate:.1%}", "bold green"),
-        f"   at the start {start}   a perfect choice {simulated_models.perfect_success_rate():.1%}"
+        f"   at the start {_first_rate(fleet)}   a perfect choice {simulated_models.perfect_success_rate():.1%}"
         f"   ({EXPLORATION:.0%} explore)   Ctrl-C ends",
     )
     loop = (
@@ -103,6 +102,10 @@ def score_table(snapshot: Snapshot) -> Table:
     for row in _rows(snapshot):
         table.add_row(*row)
     return table
+
+
+def _first_rate(fleet: Fleet) -> str:
+    return "-" if fleet.first_rate is None else f"{fleet.first_rate:.1%}"
 
 
 def _rows(snapshot: Snapshot) -> Iterator[tuple[str | Text, ...]]:
@@ -130,13 +133,12 @@ def print_summary(console: Console, last: Snapshot, settled: Snapshot, fleet: Fl
 
     `last` was taken while the instances still ran, `settled` when everything that they had sent was taken in.
     """
-    start = "-" if fleet.first_rate is None else f"{fleet.first_rate:.1%}"
     lines = (
         "",
         f"{fleet.decisions:,} decisions of {fleet.size} instances, {settled.events:,} events taken in, "
         f"{settled.events_per_second:,.0f} a second",
         f"score version {last.newest_version}, applied by {last.instances_up_to_date} of {fleet.size} instances",
-        f"fleet success {start} at the start, {fleet.recent_rate:.1%} after {last.seconds:.0f} seconds",
+        f"fleet success {_first_rate(fleet)} at the start, {fleet.recent_rate:.1%} after {last.seconds:.0f} seconds",
         f"a perfect choice would give {simulated_models.perfect_success_rate():.1%}; "
         f"that {EXPLORATION:.0%} of the decisions explore costs the rest",
     )

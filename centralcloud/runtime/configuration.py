@@ -85,11 +85,9 @@ def _variable(settings_class: type[BaseSettings], name: str) -> str:
     """The environment variable of a field, given by its name or one of its aliases."""
     for field_name, field in settings_class.model_fields.items():
         alias = field.validation_alias
-        choices = (
-            [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [alias] if alias else []
-        )
+        choices = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
         if name == field_name or name in choices:
             if choices:
-                return next((str(choice) for choice in choices if choice in os.environ), str(choices[-1]))
+                return next((choice for choice in choices if choice in os.environ), choices[-1])
             return f"{settings_class.model_config.get('env_prefix', '')}{name}".upper()
     return name

@@ -182,6 +182,11 @@ def is_outage(error: BaseException) -> bool:
     return connection_error or (error.sqlstate or "").startswith("25")
 
 
+def is_database_error(error: BaseException) -> bool:
+    """Whether `error` came from the database in any way: what an instance, which must go on routing, waits out."""
+    return isinstance(error, psycopg.Error | DatabaseAwayError)
+
+
 def is_refusal(error: psycopg.Error) -> bool:
     """Whether the database refuses what it was given: bad data, a violated constraint, or beyond its limits.
 

@@ -126,9 +126,9 @@ class EmbeddedServer:
     def _create_cluster(self) -> None:
         """Make the cluster beside its place and move it there when it is whole."""
         log.info("embedded_server_creating", folder=str(self.data))
-        for left_over in self.folder.glob("postgresql.new*"):
-            shutil.rmtree(left_over)
         new = self.folder / "postgresql.new"
+        if new.exists():  # left over by a process that was killed
+            shutil.rmtree(new)
         new.mkdir(mode=0o700)
         if os.geteuid() == 0:
             shutil.chown(new, _SERVER_USER, _SERVER_USER)
