@@ -9,9 +9,10 @@ from centralcloud import __version__
 from centralcloud.contracts import DECISIONS_CHANNEL
 from centralcloud.ingest.consumer import Consumer
 from centralcloud.ingest.statistics import IngestStatistics
+from centralcloud.ingest.workers import WorkerRegister
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.statistics import LearningStatistics
-from centralcloud.operations.maintenance import Maintenance
+from centralcloud.operations.maintenance import Maintenance, Retention
 from centralcloud.runtime.database import Database, is_outage
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
@@ -88,8 +89,13 @@ class Daemon:
         part = Maintenance(
             self._database,
             weeks_ahead=self._settings.partitions_ahead_weeks,
-            resend_window_days=self._settings.resend_window_days,
-            score_update_retention_days=self._settings.score_update_retention_days,
+            retention=Retention(
+                records_days=self._settings.retention_days,
+                decision_ids_days=self._settings.resend_window_days,
+                score_updates_days=self._settings.score_update_retention_days,
+                roll_ups_days=self._settings.performance_retention_days,
+                dead_letters_days=self._settings.dead_letter_retention_days,
+            ),
         )
         return self._scheduled(part, self._settings.maintenance_interval_seconds)
 
@@ -99,11 +105,14 @@ class Daemon:
 
     def _consumers(self) -> list[Part]:
         statistics = IngestStatistics(self.registry)
+        register = WorkerRegister(self._database, batch_size=self._settings.batch_size)
         consumers = [
             Consumer(
                 self._database,
                 batch_size=self._settings.batch_size,
                 poll_interval_seconds=self._settings.poll_interval_seconds,
+                max_attempts=self._settings.max_attempts,
+                register=register,
                 statistics=statistics,
                 name=f"consumer-{number}",
             )

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from centralcloud.ingest.careful_path import DEFAULT_MAX_ATTEMPTS
 from centralcloud.learning.rules import ThresholdRule, ThresholdSettings
 from centralcloud.runtime.configuration import DatabaseUrl, ProgramSettings, SettingsError
 from centralcloud.store.partitions import DEFAULT_WEEKS_AHEAD
@@ -20,11 +21,15 @@ class Settings(ProgramSettings):
     )
     poll_interval_seconds: float = Field(default=5.0, ge=0.01, le=3600)
     batch_size: int = Field(default=1000, ge=1, le=10_000)
-    consumers: int = Field(default=1, ge=1, le=32)
+    consumers: int = Field(default=2, ge=1, le=32)
+    max_attempts: int = Field(default=DEFAULT_MAX_ATTEMPTS, ge=1, le=100)
     learn_interval_seconds: float = Field(default=60.0, ge=0.1, le=86_400)
     maintenance_interval_seconds: float = Field(default=3600.0, ge=1, le=86_400)
+    retention_days: int = Field(default=90, ge=0, le=36_500)
     resend_window_days: int = Field(default=7, ge=1, le=3650)
     score_update_retention_days: int = Field(default=30, ge=1, le=3650)
+    performance_retention_days: int = Field(default=400, ge=1, le=36_500)
+    dead_letter_retention_days: int = Field(default=30, ge=1, le=36_500)
     partitions_ahead_weeks: int = Field(default=DEFAULT_WEEKS_AHEAD, ge=1, le=520)
 
     threshold_min_samples: int = Field(default=100, ge=1)

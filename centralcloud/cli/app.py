@@ -106,7 +106,7 @@ def drain() -> None:
     settings = _settings()
     with _database(settings, "drain") as database:
         patiently(lambda: ensure_partitions(database, settings.partitions_ahead_weeks))
-        drained = run_drain(database, batch_size=settings.batch_size)
+        drained = run_drain(database, batch_size=settings.batch_size, max_attempts=settings.max_attempts)
     print_json(
         {
             "events": drained.settled.messages,

@@ -1,5 +1,6 @@
 """Reading JSON text that PostgreSQL has already accepted as jsonb, and that Python may still refuse."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -20,6 +21,11 @@ def encode_extra(extra: dict[str, Any]) -> bytes | None:
         return _encode(extra) if extra else None
     except RecursionError:
         raise ContractError("message", "JSON nested too deeply to be read", "a JSON object") from None
+
+
+def encode_array(values: Sequence[Any]) -> str:
+    """`values` as a JSON array: the fastest form in which PostgreSQL takes many values in one parameter."""
+    return _encode(values).decode()
 
 
 def decode_object(text: str | None, field: str = "message") -> dict[str, Any]:

@@ -6,9 +6,11 @@ is tolerant: a value of the wrong form is kept in `extra`, as is every field tha
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
+from msgspec import Meta
+from msgspec.structs import astuple
 
 from centralcloud.contracts.errors import MISSING, ContractError, quote
 from centralcloud.contracts.json_text import decode_object
@@ -33,7 +35,7 @@ _OUTCOME_SET: Final = frozenset(OUTCOMES)
 _ERROR_KIND_SET: Final = frozenset(ERROR_KINDS)
 
 
-class RoutingEvent(msgspec.Struct, frozen=True, kw_only=True):
+class RoutingEvent(msgspec.Struct, frozen=True, gc=False):
     """One routing decision, or the outcome of one, as it passes through the queue.
 
     Attributes:
@@ -104,6 +106,41 @@ class RoutingEvent(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self.to_message()).decode()
 
 
+_Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
+_Count = Annotated[int, Meta(ge=0, le=MAX_INT4)]
+
+
+class _PlainDecision(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """The fields of `routing_decision` when each is as it should be and there is no other; ordered as in RoutingEvent."""
+
+    complexity: Literal["simple", "medium", "complex"]
+    selected_model: _Name
+    selected_provider: _Name
+    complexity_score: Annotated[float, Meta(ge=SCORE_MIN, le=SCORE_MAX)]
+    outcome: Literal["routed", "success", "failure"] = "routed"
+    response_time_ms: _Count | None = None
+    capabilities_required: tuple[str, ...] = ()
+    prefer: str | None = None
+    user_model_request: str | None = None
+    decision_id: _Name | None = None
+    input_tokens: _Count | None = None
+    output_tokens: _Count | None = None
+    cost_usd: Annotated[float, Meta(ge=0, le=MAX_COST_USD)] | None = None
+    error_kind: Literal["caller", "policy", "provider", "timeout"] | None = None
+    task_type: str | None = None
+    propensity: Annotated[float, Meta(ge=0, le=1)] | None = None
+    score_version: Annotated[int, Meta(ge=-MAX_INT8, le=MAX_INT8)] | None = None
+
+
+class _PlainMessage(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    timestamp: datetime
+    instance_id: _Name
+    routing_decision: _PlainDecision
+
+
+_decode_plain = msgspec.json.Decoder(_PlainMessage).decode
+
+
 def parse_routing_event(text: str | None, now: datetime) -> RoutingEvent:
     """The routing event in a message's JSON `text`, at the server's time `now`.
 
@@ -112,6 +149,24 @@ def parse_routing_event(text: str | None, now: datetime) -> RoutingEvent:
     """
     if text is not None and len(text) * 4 > MAX_MESSAGE_BYTES and (size := len(text.encode())) > MAX_MESSAGE_BYTES:
         raise message_too_large(size)
+    return _parse_plain(text, now) or _parse_field_by_field(text, now)
+
+
+def _parse_plain(text: str | None, now: datetime) -> RoutingEvent | None:
+    """The event when nothing about the message is out of the ordinary, which is several times as fast; else None."""
+    try:
+        message = _decode_plain(text)  # type: ignore[arg-type]
+    except (msgspec.MsgspecError, RecursionError, TypeError):
+        return None
+    timestamp = message.timestamp
+    if timestamp.tzinfo is not UTC or timestamp - now > _MAX_AHEAD:
+        return None
+    # By position: by name takes ten times as long.
+    return RoutingEvent(timestamp, message.instance_id, *astuple(message.routing_decision))
+
+
+def _parse_field_by_field(text: str | None, now: datetime) -> RoutingEvent:
+    """The event of any message; finds out what is wrong with it, and what is to be kept in `extra`."""
     message = decode_object(text)
     timestamp = _timestamp(message.pop("timestamp", MISSING), now)
     instance_id = _name(message.pop("instance_id", MISSING), "instance_id")
@@ -152,7 +207,7 @@ def _timestamp(value: Any, now: datetime) -> datetime:
     if not isinstance(value, str):
         raise ContractError("timestamp", quote(value), "an ISO 8601 string")
     try:
-        timestamp = datetime.fromisoformat(value)
+        timestamp = _read_timestamp(value)
         timestamp = timestamp.replace(tzinfo=UTC) if timestamp.tzinfo is None else timestamp.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ContractError("timestamp", quote(value), "an ISO 8601 date and time") from None
@@ -162,6 +217,14 @@ def _timestamp(value: Any, now: datetime) -> datetime:
         )
         raise ContractError("timestamp", quote(value), expected)
     return timestamp
+
+
+def _read_timestamp(value: str) -> datetime:
+    """`value` as msgspec reads it, as it does in a plain message; else as Python does, which takes more of ISO 8601."""
+    try:
+        return msgspec.convert(value, datetime)
+    except msgspec.ValidationError:
+        return datetime.fromisoformat(value)
 
 
 def _name(value: Any, field: str) -> str:

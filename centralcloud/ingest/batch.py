@@ -13,10 +13,10 @@ RESOLVED = 2
 
 
 class Message(NamedTuple):
-    """One message as it was taken off the queue."""
+    """One message as it was taken off the queue. `enqueued_at` is in PostgreSQL's own form."""
 
     msg_id: int
-    enqueued_at: datetime
+    enqueued_at: str
     text: str | None
 
 

@@ -4,9 +4,11 @@ import time
 
 import psycopg
 
-from centralcloud.ingest.settlement import Settled, is_missing_partition, settle_batch, settle_one
+from centralcloud.ingest.careful_path import DEFAULT_MAX_ATTEMPTS, CarefulPath
+from centralcloud.ingest.settlement import Settled, SuspectMessageError, is_missing_partition, settle_batch
 from centralcloud.ingest.statistics import IngestStatistics
-from centralcloud.runtime.database import Database, is_refusal, one_line
+from centralcloud.ingest.workers import WorkerRegister
+from centralcloud.runtime.database import Database, is_database_error, is_refusal, one_line
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store.partitions import ensure_partitions
@@ -15,7 +17,13 @@ log = get_logger(__name__)
 
 
 class Consumer(Part):
-    """Takes batches of routing events off the queue until it is empty, then waits for a hint or the poll interval."""
+    """Takes batches of routing events off the queue until it is empty, then waits for a hint or the poll interval.
+
+    The fast path settles a whole batch in one transaction. As many messages as a batch has go the careful way instead when
+
+    - the database refuses something in a batch, or a batch holds a message that was attempted before;
+    - at the start the register knows a worker that never said goodbye: a message may have killed it.
+    """
 
     def __init__(
         self,
@@ -23,28 +31,41 @@ class Consumer(Part):
         *,
         batch_size: int,
         poll_interval_seconds: float,
+        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+        register: WorkerRegister | None = None,
         statistics: IngestStatistics | None = None,
         name: str = "consumer",
     ) -> None:
-        """`batch_size` messages at most a transaction; `poll_interval_seconds` between polls of an empty queue."""
+        """`batch_size` messages at most a transaction; `poll_interval_seconds` between polls of an empty queue.
+
+        A message that the database refuses, or that ends the process, is attempted `max_attempts` times. The consumers of
+        one process share a `register`.
+        """
         super().__init__(name, database, interval_seconds=poll_interval_seconds)
         self._batch_size = batch_size
         self._statistics = statistics
+        self._careful_path = CarefulPath(database, max_attempts=max_attempts)
+        self._register = register or WorkerRegister(database, batch_size=batch_size)
+        self._joined = False
+        self._careful_for = 0
 
     def run_once(self) -> bool:
         """Settle one batch; True when there may be more."""
-        return self.settle().messages >= self._batch_size
+        was_careful = self._careful_for > 0
+        settled = self.settle()
+        return was_careful or self._careful_for > 0 or settled.messages >= self._batch_size
 
     def settle(self) -> Settled:
         """Settle one batch and report what became of it."""
+        self._check_in()
         started = time.perf_counter()
         try:
-            settled = self._settle_batch()
+            settled = self._settle()
         except psycopg.errors.CheckViolation as error:
             if not is_missing_partition(error):
                 raise
             ensure_partitions(self.database)
-            settled = self._settle_batch()
+            settled = self._settle()
         if settled.messages:
             seconds = time.perf_counter() - started
             log.debug("batch_ingested", **settled._asdict(), seconds=round(seconds, 4))
@@ -54,25 +75,42 @@ class Consumer(Part):
                 self._statistics.add(settled, seconds)
         return settled
 
-    def _settle_batch(self) -> Settled:
+    def close(self) -> None:
+        """Give back what is leased, and leave the register. Without it, the next start is a careful one."""
+        try:
+            self._careful_path.give_back()
+        except Exception as error:
+            if not is_database_error(error):
+                raise
+        if self._joined:
+            self._register.leave()
+            self._joined = False
+
+    def on_stop(self) -> None:
+        if self.stopping:  # a crash is no goodbye
+            self.close()
+
+    def _check_in(self) -> None:
+        if self._joined:
+            self._register.check_in()
+        else:
+            self._careful_for = self._register.join()
+            self._joined = True
+
+    def _settle(self) -> Settled:
+        if self._careful_for:
+            settled, leased = self._careful_path.settle(self._careful_for)
+            self._careful_for = max(0, self._careful_for - leased) if leased else 0
+            return settled
         try:
             with self.database.transaction() as connection:
                 return settle_batch(connection, self._batch_size)
+        except SuspectMessageError:
+            reason = "a message was attempted before"
         except psycopg.Error as error:
             if not is_refusal(error) or is_missing_partition(error):
                 raise
-            log.warning("batch_refused", reason=one_line(error), sqlstate=error.sqlstate)
-            return self._settle_one_by_one()
-
-    def _settle_one_by_one(self) -> Settled:
-        """The batch again, a transaction a message: what is refused is put aside, the rest goes in."""
-        total = Settled()
-        for _ in range(self._batch_size):
-            if self.stopping:
-                break
-            with self.database.transaction() as connection:
-                settled = settle_one(connection)
-            if not settled.messages:
-                break
-            total = total.plus(settled)
-        return total
+            reason = f"SQLSTATE {error.sqlstate}: {one_line(error)}"
+        log.warning("batch_needs_care", reason=reason)
+        self._careful_for = self._batch_size
+        return Settled()

@@ -3,12 +3,13 @@
 import time
 from typing import Final, NamedTuple
 
+from centralcloud.ingest.careful_path import DEFAULT_MAX_ATTEMPTS
 from centralcloud.ingest.consumer import Consumer
 from centralcloud.ingest.settlement import Settled
 from centralcloud.runtime.database import Database
 from centralcloud.store import queries
 
-_VISIBLE = queries.load("decisions_visible")
+_PENDING = queries.load("decisions_pending")
 _WAIT_SECONDS: Final = 0.02
 
 
@@ -24,12 +25,13 @@ class Drained(NamedTuple):
         return self.settled.messages / self.seconds if self.seconds else 0.0
 
 
-def drain(database: Database, *, batch_size: int) -> Drained:
+def drain(database: Database, *, batch_size: int, max_attempts: int = DEFAULT_MAX_ATTEMPTS) -> Drained:
     """Consume until no message is visible, also none that another consumer holds and may give back.
 
-    Messages whose visibility timeout lies in the future are left alone.
+    Waits for messages that were attempted and will be attempted again within a minute. Others whose visibility timeout lies
+    in the future are left alone.
     """
-    consumer = Consumer(database, batch_size=batch_size, poll_interval_seconds=0)
+    consumer = Consumer(database, batch_size=batch_size, poll_interval_seconds=0, max_attempts=max_attempts)
     total = Settled()
     started = time.perf_counter()
     while True:
@@ -38,7 +40,8 @@ def drain(database: Database, *, batch_size: int) -> Drained:
         if settled.messages:
             continue
         with database.transaction() as connection:
-            row = connection.execute(_VISIBLE).fetchone()
+            row = connection.execute(_PENDING).fetchone()
         if not row or not row[0]:
+            consumer.close()
             return Drained(total, time.perf_counter() - started)
-        time.sleep(_WAIT_SECONDS)  # another consumer holds the rest: it will commit or give it back
+        time.sleep(_WAIT_SECONDS)  # another consumer holds the rest, or its time has not come

@@ -1,9 +1,8 @@
-"""Sums over the accepted events of a batch: one row a pair for the metrics, one a pair, provider and instance for evidence.
+"""Sums over the accepted events of a batch: one row a pair, to be added to the lifetime counters.
 
 Pure: no database. What the counters mean is in docs/reference/tables.md (design 2.4).
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from centralcloud.contracts import RoutingEvent
@@ -31,25 +30,8 @@ class MetricsRow:
     msg_id: int = 0
 
 
-@dataclass(slots=True)
-class EvidenceRow:
-    """What a batch adds to the open slice for one (model, complexity, provider, instance)."""
-
-    routed: int = 0
-    successes: int = 0
-    failures: int = 0
-    blameless: int = 0
-    times: int = 0
-    times_sum: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float = 0.0
-
-
 #: (model, complexity)
 Pair = tuple[str, str]
-#: (model, complexity, provider, instance)
-EvidenceKey = tuple[str, str, str, str]
 
 
 def tally_metrics(admission: Admission) -> dict[Pair, MetricsRow]:
@@ -72,25 +54,7 @@ def tally_metrics(admission: Admission) -> dict[Pair, MetricsRow]:
     return dict(sorted(rows.items()))
 
 
-def tally_evidence(accepted: Iterable[ReceivedEvent]) -> dict[EvidenceKey, EvidenceRow]:
-    """Sums for the open slice, by key in sorted order. Response times are those of outcomes that speak of the model."""
-    rows: dict[EvidenceKey, EvidenceRow] = {}
-    for _, event, _ in accepted:
-        key = (event.model, event.complexity, event.provider, event.instance_id)
-        row = rows.get(key)
-        if row is None:
-            row = rows[key] = EvidenceRow()
-        _count_outcome(row, event)
-        if event.response_time_ms is not None and event.resolved and not event.blameless:
-            row.times += 1
-            row.times_sum += event.response_time_ms
-        row.input_tokens += event.input_tokens or 0
-        row.output_tokens += event.output_tokens or 0
-        row.cost_usd += event.cost_usd or 0.0
-    return dict(sorted(rows.items()))
-
-
-def _count_outcome(row: MetricsRow | EvidenceRow, event: RoutingEvent) -> None:
+def _count_outcome(row: MetricsRow, event: RoutingEvent) -> None:
     if event.outcome == "routed":
         row.routed += 1
     elif event.outcome == "success":

@@ -15,16 +15,13 @@ from centralcloud.runtime.database import Database
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store import queries
+from centralcloud.store.slices import close_slice, gather_evidence
 
 log = get_logger(__name__)
 
-_LOCK_SLICE = queries.load("lock_slice_for_closing")
-_CLOSE_SLICE = queries.load("close_slice")
 _FRESH_EVIDENCE = queries.load("fresh_evidence")
 _LOCK_SCORES = queries.load("lock_scores")
 _WATERMARKS = queries.load("score_watermarks")
-#: Ingest queues up behind a waiting close: do not make it wait longer than this for a transaction that hangs.
-_SHORT_LOCK_WAIT: Final = "SET LOCAL lock_timeout = '2s'"
 _TRIES: Final = 5
 
 #: How far each pair has been evaluated: what must not have changed between reading and publishing.
@@ -69,10 +66,7 @@ class Learner(Part):
             CentralCloudError: other writers changed the scores again and again in the meantime.
         """
         started_at = datetime.now(UTC)
-        with self.database.transaction() as connection:
-            connection.execute(_SHORT_LOCK_WAIT)
-            connection.execute(_LOCK_SLICE)
-            through_slice = _single(connection.execute(_CLOSE_SLICE))
+        through_slice = close_slice(self.database)
         for _ in range(_TRIES):
             with self.database.transaction() as connection:
                 watermarks = _read_watermarks(connection)
@@ -99,8 +93,9 @@ class Learner(Part):
         )
 
     def preview(self) -> LearningRun:
-        """What `learn` would do now. Writes nothing: the open slice stays open, its evidence is looked at as it stands."""
-        with self.database.transaction() as connection:
+        """What `learn` would do now. The open slice stays open: its evidence is gathered, looked at, and undone."""
+        with self.database.transaction(limit_seconds=None) as connection, connection.transaction(force_rollback=True):
+            gather_evidence(connection, with_open=True)
             pairs = _read_evidence(connection, None)
         evaluations = _evaluate(self._rule, pairs)
         changes = [Change.of(evaluation) for evaluation in evaluations if evaluation.changed]
@@ -154,9 +149,3 @@ def _report(
         without_outcomes=[(pair.model, pair.complexity) for pair in pairs if pair.routed and not pair.outcomes],
         changes=changes,
     )
-
-
-def _single(cursor: psycopg.Cursor[Any]) -> int:
-    row = cursor.fetchone()
-    assert row is not None
-    return int(row[0])

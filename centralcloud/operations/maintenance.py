@@ -1,5 +1,9 @@
-"""The housekeeping part: partitions ahead of time, and what only has to be remembered for a while."""
+"""The housekeeping part: partitions ahead of time, roll-ups, and what only has to be kept for a while."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -8,45 +12,140 @@ from centralcloud.runtime.database import Database
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store import queries
-from centralcloud.store.partitions import ensure_partitions
+from centralcloud.store.partitions import DEFAULT_WEEKS_AHEAD, drop_expired_partition, ensure_partitions
+from centralcloud.store.slices import close_slice
 
 log = get_logger(__name__)
 
+_TRY_LOCK = queries.load("try_lock_maintenance")
+_MERGE_EVIDENCE = queries.load("merge_evidence")
+_ROLL_UP_STRETCH = queries.load("roll_up_stretch")
+_CLEAR_ROLL_UP = queries.load("clear_roll_up")
+_ROLL_UP = queries.load("roll_up")
 _TRIM_DECISION_IDS = queries.load("trim_decision_ids")
 _TRIM_SCORE_UPDATES = queries.load("trim_score_updates")
+_TRIM_ROLL_UPS = queries.load("trim_roll_ups")
+_TRIM_DEAD_LETTERS = queries.load("trim_dead_letters")
 _TRIM_IDLE_RUNS = queries.load("trim_idle_runs")
+_TRIM_WORKERS = queries.load("trim_workers")
 #: Rows a transaction: short enough that nobody waits for it.
 _TRIM_BATCH: Final = 10_000
+#: Hours that are rolled up in one transaction.
+_ROLL_UP_STEP: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """For how many days what is kept. Records: 0 = for ever. Dead letters: those that were replayed or discarded."""
+
+    records_days: int = 90
+    decision_ids_days: int = 7
+    score_updates_days: int = 30
+    roll_ups_days: int = 400
+    dead_letters_days: int = 30
+
+
+class AnotherReplicaError(Exception):
+    """Another replica does maintenance at this moment."""
 
 
 class Maintenance(Part):
-    """Runs at the start and then when woken (the daemon's schedule does that); safe in any number of replicas at once."""
+    """Runs at the start and then when woken (the daemon's schedule does that); one replica at a time does the work."""
 
     def __init__(
-        self, database: Database, *, weeks_ahead: int, resend_window_days: int, score_update_retention_days: int
+        self, database: Database, *, weeks_ahead: int = DEFAULT_WEEKS_AHEAD, retention: Retention | None = None
     ) -> None:
         super().__init__("maintenance", database, interval_seconds=None)
         self._weeks_ahead = weeks_ahead
-        self._resend_window = f"{resend_window_days} days"
-        self._retention = f"{score_update_retention_days} days"
+        self._retention = retention or Retention()
 
     def run_once(self) -> bool:
-        """One round; True when there is more to trim."""
-        made = ensure_partitions(self.database, self._weeks_ahead)
-        trimmed_ids = self._trim(_TRIM_DECISION_IDS, window=self._resend_window, limit=_TRIM_BATCH)
-        trimmed_updates = self._trim(_TRIM_SCORE_UPDATES, retention=self._retention)
-        trimmed_runs = self._trim(_TRIM_IDLE_RUNS)
-        if made or trimmed_ids or trimmed_updates or trimmed_runs:
-            log.info(
-                "maintenance_done",
-                partitions_made=made,
-                decision_ids_trimmed=trimmed_ids,
-                score_updates_trimmed=trimmed_updates,
-                idle_runs_trimmed=trimmed_runs,
-            )
-        return trimmed_ids == _TRIM_BATCH
+        """One round."""
+        # Not left to another replica: without a partition nobody can ingest.
+        done = {"partitions_made": ensure_partitions(self.database, self._weeks_ahead)}
+        try:
+            close_slice(self.database)  # so that roll-ups and retention also get on where nobody learns
+            done["hours_rolled_up"] = self._roll_up()
+            done["partitions_dropped"] = self._drop_partitions()
+            done["slices_merged"] = self._merge_evidence()
+            done |= self._trim_all()
+        except AnotherReplicaError:
+            log.debug("maintenance_left_to_another_replica")
+        # The newest hours are rolled up every time: nothing to tell.
+        if told := {name: count for name, count in done.items() if count and name != "hours_rolled_up"}:
+            log.info("maintenance_done", **told)
+        return False
 
-    def _trim(self, query: bytes, **parameters: Any) -> int:
-        with self.database.transaction() as connection:
-            cursor: psycopg.Cursor[Any] = connection.execute(query, parameters)
-            return cursor.rowcount
+    def _roll_up(self) -> int:
+        with self._alone() as connection:
+            row = connection.execute(_ROLL_UP_STRETCH).fetchone()
+        if row is None:
+            return 0
+        since, end = row
+        hours = 0
+        while since < end and not self.stopping:
+            until = min(since + _ROLL_UP_STEP, end)
+            self._roll_up_stretch(since, until)
+            hours += (until - since) // timedelta(hours=1)
+            since = until
+        return hours
+
+    def _roll_up_stretch(self, since: datetime, until: datetime) -> None:
+        with self._alone() as connection:
+            connection.execute(_CLEAR_ROLL_UP, {"since": since, "until": until})
+            connection.execute(_ROLL_UP, {"since": since, "until": until})
+
+    def _drop_partitions(self) -> int:
+        dropped = 0
+        while self._retention.records_days and not self.stopping:
+            with self._alone() as connection:
+                partition = drop_expired_partition(connection, self._retention.records_days)
+            if partition is None:
+                break
+            log.info("partition_dropped", **partition._asdict())
+            dropped += 1
+        return dropped
+
+    def _merge_evidence(self) -> int:
+        with self._alone() as connection:
+            row = connection.execute(_MERGE_EVIDENCE).fetchone()
+        return int(row[0]) if row else 0
+
+    def _trim_all(self) -> dict[str, int]:
+        keep = self._retention
+        trimmed_ids = 0
+        while not self.stopping:
+            window = {"window": timedelta(days=keep.decision_ids_days), "limit": _TRIM_BATCH}
+            batch = self._trim(_TRIM_DECISION_IDS, window)
+            trimmed_ids += batch
+            if batch < _TRIM_BATCH:
+                break
+        return {
+            "decision_ids_trimmed": trimmed_ids,
+            "score_updates_trimmed": self._trim(_TRIM_SCORE_UPDATES, _older_than(keep.score_updates_days)),
+            "roll_ups_trimmed": self._trim(_TRIM_ROLL_UPS, _older_than(keep.roll_ups_days)),
+            "dead_letters_trimmed": self._trim(_TRIM_DEAD_LETTERS, _older_than(keep.dead_letters_days)),
+            "idle_runs_trimmed": self._trim(_TRIM_IDLE_RUNS),
+            "workers_trimmed": self._trim(_TRIM_WORKERS),
+        }
+
+    def _trim(self, query: bytes, parameters: dict[str, Any] | None = None) -> int:
+        with self._alone() as connection:
+            return connection.execute(query, parameters).rowcount
+
+    @contextmanager
+    def _alone(self) -> Iterator[psycopg.Connection[Any]]:
+        """A transaction in which no other replica does maintenance.
+
+        Raises:
+            AnotherReplicaError: one does; there is nothing left to do here.
+        """
+        with self.database.transaction(limit_seconds=None) as connection:
+            row = connection.execute(_TRY_LOCK).fetchone()
+            if not row or not row[0]:
+                raise AnotherReplicaError
+            yield connection
+
+
+def _older_than(days: int) -> dict[str, Any]:
+    return {"retention": timedelta(days=days)}

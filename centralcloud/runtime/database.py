@@ -88,7 +88,7 @@ class Database:
         return connection
 
     @contextmanager
-    def transaction(self) -> Iterator[psycopg.Connection[Any]]:
+    def transaction(self, *, limit_seconds: float | None = 15.0) -> Iterator[psycopg.Connection[Any]]:
         """A pooled connection inside one transaction: committed at the end of the block, rolled back on an error.
 
         Raises:

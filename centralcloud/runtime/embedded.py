@@ -29,6 +29,7 @@ from psycopg.conninfo import make_conninfo
 
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.processes import lives, this_process
 
 log = get_logger(__name__)
 
@@ -82,7 +83,7 @@ class EmbeddedServer:
                     server._create_cluster()
                 if not server._runs():
                     server._start(users)
-                users.add(_this_process())
+                users.add(this_process())
         except OSError as error:
             raise EmbeddedServerError(f"the embedded PostgreSQL cannot use {folder}: {error.strerror}") from None
         cls._handles[folder] = cls._handles.get(folder, 0) + 1
@@ -99,7 +100,7 @@ class EmbeddedServer:
         if self._handles[self.folder] or not self.folder.exists():
             return
         with self._locked() as users:
-            users.discard(_this_process())
+            users.discard(this_process())
             if not users and self._runs():
                 self._run("pg_ctl", "stop", "-D", self.data.name, "-m", "fast", "-w", "-t", str(_START_SECONDS))
                 if self._sockets != self.data:
@@ -119,7 +120,7 @@ class EmbeddedServer:
             fcntl.flock(lock, fcntl.LOCK_EX)
             users: set[str] = set()
             with contextlib.suppress(FileNotFoundError, ValueError):
-                users = {user for user in json.loads(register.read_text()) if _lives(user)}
+                users = {user for user in json.loads(register.read_text()) if lives(user)}
             yield users
             register.write_text(json.dumps(sorted(users)))
 
@@ -282,20 +283,3 @@ def _socket_folder(data: Path) -> Path:
 
 def _short_hash(path: Path) -> str:
     return sha256(os.fsencode(path)).hexdigest()[:12]
-
-
-def _this_process() -> str:
-    return _identity(os.getpid())
-
-
-def _identity(pid: int) -> str:
-    """A process by its id and start time: ids are used again."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return f"{pid}:{fields[19]}"
-
-
-def _lives(identity: str) -> bool:
-    try:
-        return _identity(int(identity.partition(":")[0])) == identity
-    except (OSError, ValueError):
-        return False

@@ -8,7 +8,6 @@ from sqlalchemy import (
     Computed,
     DateTime,
     Double,
-    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -26,6 +25,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.schema import SchemaItem
 
 metadata = MetaData()
 
@@ -62,11 +62,14 @@ routing_records = Table(
     Column("score_version", BigInteger),
     Column("slice_no", BigInteger, nullable=False),
     Column("extra", JSONB),
+    Column("msg_id", BigInteger),
+    Column("first_of_decision", Boolean),
     PrimaryKeyConstraint("id", "created_at"),
     postgresql_partition_by="RANGE (created_at)",
 )
 Index("idx_routing_records_model_complexity", routing_records.c.model, routing_records.c.complexity)
 Index("idx_routing_records_timestamp", desc(routing_records.c.timestamp))
+Index("idx_routing_records_slice", routing_records.c.slice_no)
 
 model_routing_metrics = Table(
     "model_routing_metrics",
@@ -109,26 +112,104 @@ evidence_slices = Table(
     Column("slice_no", BigInteger, primary_key=True, autoincrement=False),
     Column("opened_at", _Timestamp, nullable=False, server_default=text("clock_timestamp()")),
     Column("closed_at", _Timestamp),
+    _counter("records_before"),
+    Column("gathered_at", _Timestamp),
+    Column("merged_from", BigInteger),
+)
+Index(
+    "idx_evidence_slices_ungathered",
+    evidence_slices.c.slice_no,
+    postgresql_where=text("gathered_at IS NULL"),
 )
 
-evidence = Table(
-    "evidence",
+
+def _evidence_columns() -> list[SchemaItem]:
+    return [
+        Column("slice_no", BigInteger, nullable=False),
+        Column("instance_id", String, nullable=False),
+        Column("provider", String, nullable=False),
+        Column("model_name", String, nullable=False),
+        Column("complexity_level", String, nullable=False),
+        _counter("routed"),
+        _counter("successes"),
+        _counter("failures"),
+        _counter("blameless"),
+        _counter("response_time_count"),
+        _counter("response_time_sum_ms"),
+        _counter("input_tokens"),
+        _counter("output_tokens"),
+        Column("cost_usd", Double, nullable=False, server_default=text("0")),
+        PrimaryKeyConstraint("model_name", "complexity_level", "slice_no", "provider", "instance_id"),
+    ]
+
+
+evidence = Table("evidence", metadata, *_evidence_columns())
+dropped_evidence = Table("dropped_evidence", metadata, *_evidence_columns())
+
+dropped_metrics = Table(
+    "dropped_metrics",
     metadata,
-    Column("slice_no", BigInteger, ForeignKey("evidence_slices.slice_no"), nullable=False),
-    Column("instance_id", String, nullable=False),
-    Column("provider", String, nullable=False),
-    Column("model_name", String, nullable=False),
-    Column("complexity_level", String, nullable=False),
-    _counter("routed"),
-    _counter("successes"),
-    _counter("failures"),
-    _counter("blameless"),
+    Column("model_name", String, primary_key=True),
+    Column("complexity_level", String, primary_key=True),
+    _counter("routed_count"),
+    _counter("success_count"),
+    _counter("failure_count"),
+    _counter("blameless_count"),
+    _counter("linked_decision_count"),
+    _counter("unlinked_routed_count"),
+    _counter("unlinked_resolved_count"),
     _counter("response_time_count"),
     _counter("response_time_sum_ms"),
-    _counter("input_tokens"),
-    _counter("output_tokens"),
-    Column("cost_usd", Double, nullable=False, server_default=text("0")),
-    PrimaryKeyConstraint("model_name", "complexity_level", "slice_no", "provider", "instance_id"),
+    Column("last_reported_score", Double),
+    Column("last_reported_msg_id", BigInteger),
+)
+
+accounting = Table(
+    "accounting",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    _counter("taken"),
+    _counter("records"),
+    _counter("duplicates"),
+    _counter("dead_letters"),
+    _counter("dead_letters_replayed"),
+    _counter("dead_letters_discarded"),
+    _counter("purged"),
+    _counter("records_dropped"),
+)
+
+ingest_workers = Table(
+    "ingest_workers",
+    metadata,
+    Column("worker_id", BigInteger, Identity(), primary_key=True),
+    Column("host", String, nullable=False),
+    Column("process", String, nullable=False),
+    Column("batch_size", Integer, nullable=False),
+    Column("started_at", _Timestamp, nullable=False, server_default=text("now()")),
+    Column("seen_at", _Timestamp, nullable=False, server_default=text("now()")),
+)
+
+model_performance = Table(
+    "model_performance",
+    metadata,
+    Column("window_start", _Timestamp, nullable=False),
+    Column("window_end", _Timestamp, nullable=False),
+    Column("model_name", String, nullable=False),
+    Column("complexity_level", String, nullable=False),
+    Column("provider", String, nullable=False),
+    Column("instance_id", String, nullable=False),
+    Column("total_requests", BigInteger, nullable=False),
+    Column("successful_requests", BigInteger, nullable=False),
+    Column("failed_requests", BigInteger, nullable=False),
+    Column("blameless_requests", BigInteger, nullable=False),
+    Column("avg_response_time_ms", Double),
+    Column("p50_response_time_ms", Double),
+    Column("p95_response_time_ms", Double),
+    Column("p99_response_time_ms", Double),
+    Column("total_cost", Double, nullable=False),
+    Column("total_tokens", BigInteger, nullable=False),
+    Column("avg_tokens_used", Double),
+    PrimaryKeyConstraint("window_start", "model_name", "complexity_level", "provider", "instance_id"),
 )
 
 decision_ids = Table(
@@ -154,8 +235,16 @@ dead_letters = Table(
     Column("reason", Text, nullable=False),
     Column("field", String, nullable=False),
     Column("created_at", _Timestamp, nullable=False, server_default=text("now()")),
+    Column("resolution", String),
+    Column("resolved_at", _Timestamp),
+    Column("replayed_msg_id", BigInteger),
 )
 Index("idx_dead_letters_created_at", dead_letters.c.created_at)
+Index(
+    "idx_dead_letters_resolved_at",
+    dead_letters.c.resolved_at,
+    postgresql_where=text("resolution IS NOT NULL"),
+)
 
 learning_runs = Table(
     "learning_runs",

@@ -24,10 +24,11 @@ from centralcloud.ingest.settlement import Settled
 from centralcloud.runtime.database import Database
 from centralcloud.store.reports import ModelMetrics
 from centralcloud.store.schema import migrate
+from centralcloud.store.slices import close_slice
 
 
-def settle_all(database: Database, batch_size: int = 1000) -> Settled:
-    return drain(database, batch_size=batch_size).settled
+def settle_all(database: Database, batch_size: int = 1000, max_attempts: int = 1) -> Settled:
+    return drain(database, batch_size=batch_size, max_attempts=max_attempts).settled
 
 
 def metrics_of(database: Database) -> dict[tuple[str, str], dict]:
@@ -345,6 +346,7 @@ def test_the_counters_equal_a_plain_recount(
 
 def assert_counters(database: Database, events: list[dict]) -> None:
     """Metrics and evidence are what a plain recount makes of the events."""
+    close_slice(database)
     expected = recount(events)
     found = metrics_of(database)
     assert set(found) == set(expected.pairs)

@@ -1,7 +1,7 @@
 -- For a message that PostgreSQL itself cannot turn into text (numbers with huge exponents: more than a gigabyte of digits).
--- pgmq's archive keeps it as it is; the dead letter says where it went.
+-- pgmq's archive keeps it as it is; the dead letter says where it went. Served by the primary key.
 WITH kept AS MATERIALIZED (
-    SELECT msg_id, enqueued_at FROM pgmq.q_model_routing_decisions WHERE msg_id = %(msg_id)s
+    SELECT msg_id, enqueued_at FROM pgmq.q_model_routing_decisions WHERE msg_id = %(msg_id)s AND read_ct = %(read_ct)s
 )
 INSERT INTO dead_letters (queue_name, msg_id, enqueued_at, message, reason, field)
 SELECT

@@ -1,17 +1,13 @@
 -- Closes the open slice when anything is in it, and opens the next. Returns the newest closed slice, 0 when there is none.
--- Looks for evidence pair by pair, which the primary key of evidence serves.
+-- Served by the primary key of evidence_slices; accounting has one row.
 WITH open AS (
-    SELECT max(slice_no) AS slice_no FROM evidence_slices
+    SELECT slice_no, records_before FROM evidence_slices ORDER BY slice_no DESC LIMIT 1
 ), closed AS (
     UPDATE evidence_slices s SET closed_at = clock_timestamp()
-    FROM open
-    WHERE s.slice_no = open.slice_no AND EXISTS (
-        SELECT FROM model_routing_metrics m
-        JOIN evidence e USING (model_name, complexity_level)
-        WHERE e.slice_no = open.slice_no
-    )
-    RETURNING s.slice_no
+    FROM open, accounting
+    WHERE s.slice_no = open.slice_no AND accounting.records <> open.records_before
+    RETURNING s.slice_no, accounting.records
 ), opened AS (
-    INSERT INTO evidence_slices (slice_no) SELECT slice_no + 1 FROM closed
+    INSERT INTO evidence_slices (slice_no, records_before) SELECT slice_no + 1, records FROM closed
 )
 SELECT coalesce((SELECT slice_no FROM closed), (SELECT slice_no - 1 FROM open));

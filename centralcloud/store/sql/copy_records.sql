@@ -2,5 +2,5 @@
 COPY routing_records (
     timestamp, instance_id, complexity, model, provider, score, outcome, response_time_ms, capabilities_required,
     preference, user_model_request, decision_id, input_tokens, output_tokens, cost_usd, error_kind, task_type,
-    propensity, score_version, slice_no, extra
+    propensity, score_version, slice_no, extra, msg_id, first_of_decision
 ) FROM STDIN (FORMAT BINARY)

@@ -1,0 +1,93 @@
+"""What the benchmarks share: a database of their own, events of real shape, and numbers about the machine."""
+
+import json
+import os
+import random
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import uuid_utils
+from psycopg.conninfo import make_conninfo
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from support.servers import a_server
+
+from centralcloud.runtime.database import Database
+from centralcloud.store.partitions import ensure_partitions
+from centralcloud.store.schema import migrate
+
+_MODELS = 20
+_INSTANCES = 8
+_COMPLEXITIES = ("simple", "medium", "complex")
+
+
+@contextmanager
+def a_database(url: str | None) -> Iterator[str]:
+    """URL of a new database with the newest schema, on the server at `url` or an embedded one; dropped at the end."""
+    with a_server(url) as server, psycopg.connect(server, autocommit=True) as connection:
+        name = f"cc_benchmark_{uuid.uuid4().hex[:8]}"
+        connection.execute(f"CREATE DATABASE {name}")
+        database_url = make_conninfo(server, dbname=name)
+        try:
+            with Database(database_url, application_name="benchmark") as database:
+                migrate(database)
+                ensure_partitions(database)
+            yield database_url
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def routing_events(count: int, *, with_ids: bool, seed: int = 1) -> Iterator[str]:
+    """`count` routing events as JSON: 20 models, 3 complexities, 8 instances.
+
+    Without ids one event a decision, as in the specification. With ids two events a decision, as our agent sends them: the
+    outcome comes some thousands of events after the decision.
+    """
+    rng = random.Random(seed)
+    unresolved: list[dict[str, Any]] = []
+    for number in range(count):
+        if with_ids and (len(unresolved) > 2000 or (unresolved and count - number <= len(unresolved))):
+            event = unresolved.pop(0)
+        else:
+            event = _event(rng)
+            if with_ids:
+                event["routing_decision"]["decision_id"] = str(uuid_utils.uuid7())
+                unresolved.append(json.loads(json.dumps(event)))
+                event["routing_decision"].update(outcome="routed", response_time_ms=None)
+        yield json.dumps(event)
+
+
+def _event(rng: random.Random) -> dict[str, Any]:
+    model = rng.randrange(_MODELS)
+    return {
+        "timestamp": f"2026-11-19T{rng.randrange(24):02}:{rng.randrange(60):02}:{rng.randrange(60):02}Z",
+        "instance_id": f"singularity-{rng.randrange(_INSTANCES)}",
+        "routing_decision": {
+            "complexity": rng.choice(_COMPLEXITIES),
+            "selected_model": f"model-{model}",
+            "selected_provider": f"provider-{model % 5}",
+            "complexity_score": 2.5,
+            "outcome": "success" if rng.random() < 0.5 + model / 50 else "failure",
+            "response_time_ms": round(rng.lognormvariate(6.5, 0.8)),
+            "capabilities_required": rng.choice(([], [], [], ["vision"], ["function_calling", "vision"])),
+            "prefer": rng.choice((None, None, "speed", "cost")),
+            "user_model_request": None,
+        },
+    }
+
+
+def machine(connection: psycopg.Connection[Any]) -> dict[str, Any]:
+    """What the figures were measured on."""
+    row = connection.execute("SELECT current_setting('server_version'), current_setting('fsync')").fetchone()
+    assert row is not None
+    return {"postgresql": row[0], "fsync": row[1], "cores": os.cpu_count(), "python": sys.version.split()[0]}
+
+
+def progress(text: str) -> None:
+    """One line for whoever watches; the result alone goes to standard output."""
+    print(text, file=sys.stderr, flush=True)

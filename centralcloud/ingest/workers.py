@@ -1,0 +1,97 @@
+"""The register of worker processes: a start finds out whether one was killed at its work."""
+
+import socket
+import threading
+import time
+from typing import Any, Final
+
+import psycopg
+
+from centralcloud.runtime.database import Database, is_database_error
+from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.processes import lives, this_process
+from centralcloud.store import queries
+
+log = get_logger(__name__)
+
+_OTHERS = queries.load("other_workers")
+_SAY_HELLO = queries.load("say_hello")
+_SEEN = queries.load("worker_seen")
+_SAY_GOODBYE = queries.load("say_goodbye")
+_HEARTBEAT_SECONDS: Final = 60.0
+
+
+class WorkerRegister:
+    """This process's row in `ingest_workers`, shared by its consumers.
+
+    The row is there from the first `check_in` until every consumer has left. A process that is killed leaves it behind. Of
+    another machine's row nobody knows whether its process lives; it counts as one that was killed, because a careful start
+    costs a second or two, and a message that kills one worker after the other costs the night.
+    """
+
+    def __init__(self, database: Database, *, batch_size: int) -> None:
+        self._database = database
+        self._batch_size = batch_size
+        self._lock = threading.Lock()
+        self._worker_id: int | None = None
+        self._seen_at = 0.0
+        self._consumers = 0
+        self._suspects = 0
+
+    def join(self) -> int:
+        """A consumer begins.
+
+        Returns:
+            How many messages it should handle with care: the largest batch of a worker that may have been killed, or 0.
+
+        Raises:
+            psycopg.Error, DatabaseAwayError: it has not begun.
+        """
+        with self._lock:
+            if self._worker_id is None:
+                with self._database.transaction() as connection:
+                    self._suspects = _largest_batch_of_the_killed(connection)
+                    self._worker_id = self._say_hello(connection)
+                self._seen_at = time.monotonic()
+            self._consumers += 1
+            return self._suspects
+
+    def check_in(self) -> None:
+        """Say now and then that the process lives."""
+        if time.monotonic() - self._seen_at < _HEARTBEAT_SECONDS:
+            return
+        with self._lock, self._database.transaction() as connection:
+            if connection.execute(_SEEN, {"worker_id": self._worker_id}).rowcount == 0:
+                self._worker_id = self._say_hello(connection)  # maintenance took us for dead
+            self._seen_at = time.monotonic()
+
+    def leave(self) -> None:
+        """A consumer has ended as it should; the last one says goodbye. Without a database the next start is careful."""
+        with self._lock:
+            self._consumers -= 1
+            if self._consumers or self._worker_id is None:
+                return
+            try:
+                with self._database.transaction() as connection:
+                    connection.execute(_SAY_GOODBYE, {"worker_id": self._worker_id})
+            except Exception as error:
+                if not is_database_error(error):
+                    raise
+            self._worker_id = None
+
+    def _say_hello(self, connection: psycopg.Connection[Any]) -> int:
+        worker = {"host": socket.gethostname(), "process": this_process(), "batch_size": self._batch_size}
+        row = connection.execute(_SAY_HELLO, worker).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def _largest_batch_of_the_killed(connection: psycopg.Connection[Any]) -> int:
+    killed = [
+        batch_size
+        for host, process, batch_size in connection.execute(_OTHERS)
+        if not (host == socket.gethostname() and lives(process))
+    ]
+    if killed:
+        log.warning("worker_never_said_goodbye", workers=len(killed), effect=f"careful for {max(killed)} messages")
+    return max(killed, default=0)

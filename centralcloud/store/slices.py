@@ -1,0 +1,45 @@
+"""Slices of arrival: closing the open one, and gathering its evidence from its records."""
+
+from typing import Any, Final
+
+import psycopg
+
+from centralcloud.runtime.database import Database
+from centralcloud.store import queries
+
+_LOCK_SLICE = queries.load("lock_slice_for_closing")
+_CLOSE_SLICE = queries.load("close_slice")
+_UNGATHERED = queries.load("ungathered_slices")
+_GATHER = queries.load("gather_evidence")
+_MARK_GATHERED = queries.load("mark_gathered")
+#: Ingest queues up behind a waiting close: do not make it wait longer than this for a transaction that hangs.
+_SHORT_LOCK_WAIT: Final = "SET LOCAL lock_timeout = '2s'"
+
+
+def close_slice(database: Database) -> int:
+    """Close the open slice when anything is in it, and gather the evidence of every closed slice.
+
+    Gathering happens after the closing transaction: the records of a closed slice never change, so ingest need not wait.
+
+    Returns:
+        The newest closed slice, 0 when there is none; evidence up to it is complete and never changes any more.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: an ingest transaction hangs; try again later.
+    """
+    with database.transaction() as connection:
+        connection.execute(_SHORT_LOCK_WAIT)
+        connection.execute(_LOCK_SLICE)
+        row = connection.execute(_CLOSE_SLICE).fetchone()
+        assert row is not None
+        newest_closed = int(row[0])
+    with database.transaction(limit_seconds=None) as connection:
+        gather_evidence(connection)
+    return newest_closed
+
+
+def gather_evidence(connection: psycopg.Connection[Any], *, with_open: bool = False) -> None:
+    """Gather the evidence of slices that have none yet; `with_open` also what the open slice holds so far (to be undone)."""
+    for (slice_no,) in connection.execute(_UNGATHERED, {"with_open": with_open}).fetchall():
+        connection.execute(_GATHER, {"slice_no": slice_no})
+        connection.execute(_MARK_GATHERED, {"slice_no": slice_no})

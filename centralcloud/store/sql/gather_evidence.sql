@@ -1,0 +1,23 @@
+-- The evidence of one slice, from its records. Served by the index on slice_no of each partition: the cost is that of the
+-- slice's own records. Times are those of outcomes that speak of the model.
+INSERT INTO evidence (
+    slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
+    response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd
+)
+SELECT
+    slice_no, model, complexity, provider, instance_id,
+    count(*) FILTER (WHERE outcome = 'routed'),
+    count(*) FILTER (WHERE outcome = 'success'),
+    count(*) FILTER (WHERE outcome = 'failure' AND NOT blameless),
+    count(*) FILTER (WHERE outcome = 'failure' AND blameless),
+    count(response_time_ms) FILTER (WHERE outcome <> 'routed' AND NOT blameless),
+    coalesce(sum(response_time_ms) FILTER (WHERE outcome <> 'routed' AND NOT blameless), 0),
+    coalesce(sum(input_tokens), 0),
+    coalesce(sum(output_tokens), 0),
+    coalesce(sum(cost_usd), 0)
+FROM (
+    SELECT *, outcome = 'failure' AND coalesce(error_kind IN ('caller', 'policy'), false) AS blameless
+    FROM routing_records
+    WHERE slice_no = %(slice_no)s
+) AS record
+GROUP BY slice_no, model, complexity, provider, instance_id;

@@ -1,0 +1,70 @@
+-- Merges slices with their neighbours as they age: a stretch of 2^k hours becomes one slice once it is older than 24 times its
+-- own length, so that the number of slices grows with the logarithm of time. Never across a slice where the evidence behind
+-- a standing score begins or ends. Returns how many slices were merged away. Looks through evidence, once a round.
+WITH boundary AS (
+    SELECT evaluated_through_slice AS slice_no FROM model_scores
+    UNION SELECT h.after_slice FROM model_score_history h JOIN model_scores USING (version)
+    UNION SELECT h.through_slice FROM model_score_history h JOIN model_scores USING (version)
+), aged AS (
+    SELECT
+        s.slice_no,
+        s.opened_at,
+        coalesce(s.merged_from, s.slice_no) AS first_slice,
+        stretch.k,
+        floor(extract(epoch FROM s.closed_at) / 3600 / 2 ^ stretch.k) AS number,
+        (SELECT count(*) FROM boundary b WHERE b.slice_no < coalesce(s.merged_from, s.slice_no)) AS boundaries_before
+    FROM evidence_slices s
+    CROSS JOIN LATERAL (
+        SELECT max(k) AS k
+        FROM generate_series(0, 20) AS k
+        WHERE (floor(extract(epoch FROM s.closed_at) / 3600 / 2 ^ k) + 1 + 24) * 3600 * 2 ^ k <= extract(epoch FROM now())
+    ) AS stretch
+    WHERE s.gathered_at IS NOT NULL AND stretch.k IS NOT NULL
+), numbered AS (  -- neighbours of one stretch have one `island`, also if the clock was once set back
+    SELECT *, row_number() OVER (ORDER BY slice_no)
+        - row_number() OVER (PARTITION BY k, number, boundaries_before ORDER BY slice_no) AS island
+    FROM aged
+), merged AS MATERIALIZED (
+    SELECT min(first_slice) AS first_slice, max(slice_no) AS last_slice, min(opened_at) AS opened_at
+    FROM numbered
+    GROUP BY k, number, boundaries_before, island
+    HAVING count(*) > 1
+), taken AS (
+    DELETE FROM evidence e USING merged m
+    WHERE e.slice_no BETWEEN m.first_slice AND m.last_slice
+    RETURNING m.last_slice, e.*
+), put AS (
+    INSERT INTO evidence (
+        slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
+        response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd
+    )
+    SELECT
+        last_slice, model_name, complexity_level, provider, instance_id, sum(routed), sum(successes), sum(failures),
+        sum(blameless), sum(response_time_count), sum(response_time_sum_ms), sum(input_tokens), sum(output_tokens),
+        sum(cost_usd)
+    FROM taken
+    GROUP BY last_slice, model_name, complexity_level, provider, instance_id
+), taken_dropped AS (
+    DELETE FROM dropped_evidence e USING merged m
+    WHERE e.slice_no BETWEEN m.first_slice AND m.last_slice
+    RETURNING m.last_slice, e.*
+), put_dropped AS (
+    INSERT INTO dropped_evidence (
+        slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
+        response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd
+    )
+    SELECT
+        last_slice, model_name, complexity_level, provider, instance_id, sum(routed), sum(successes), sum(failures),
+        sum(blameless), sum(response_time_count), sum(response_time_sum_ms), sum(input_tokens), sum(output_tokens),
+        sum(cost_usd)
+    FROM taken_dropped
+    GROUP BY last_slice, model_name, complexity_level, provider, instance_id
+), kept AS (
+    UPDATE evidence_slices s SET merged_from = m.first_slice, opened_at = m.opened_at
+    FROM merged m WHERE s.slice_no = m.last_slice
+), gone AS (
+    DELETE FROM evidence_slices s USING merged m
+    WHERE s.slice_no >= m.first_slice AND s.slice_no < m.last_slice
+    RETURNING s.slice_no
+)
+SELECT count(*) FROM gone;

@@ -1,0 +1,43 @@
+-- Rolls up the records that arrived from one moment to another, both full hours. Served by the index on slice_no of each
+-- partition: the cost is that of the hours' own records.
+WITH slices AS (
+    SELECT min(coalesce(merged_from, slice_no)) AS first_slice, max(slice_no) AS last_slice
+    FROM evidence_slices
+    WHERE coalesce(closed_at, 'infinity') >= %(since)s AND opened_at <= %(until)s + interval '1 hour'
+), record AS (
+    SELECT
+        date_trunc('hour', created_at, 'UTC') AS window_start,
+        outcome = 'failure' AND coalesce(error_kind IN ('caller', 'policy'), false) AS blameless,
+        nullif(coalesce(input_tokens, 0) + coalesce(output_tokens, 0), 0) AS tokens,
+        r.*
+    FROM routing_records r
+    WHERE slice_no BETWEEN (SELECT first_slice FROM slices) AND (SELECT last_slice FROM slices)
+      AND created_at >= %(since)s AND created_at < %(until)s
+), hour AS (
+    SELECT
+        window_start, model, complexity, provider, instance_id,
+        count(*) FILTER (WHERE first_of_decision) AS linked,
+        count(*) FILTER (WHERE decision_id IS NULL AND outcome = 'routed') AS unlinked_routed,
+        count(*) FILTER (WHERE decision_id IS NULL AND outcome <> 'routed') AS unlinked_resolved,
+        count(*) FILTER (WHERE outcome = 'success') AS successes,
+        count(*) FILTER (WHERE outcome = 'failure' AND NOT blameless) AS failures,
+        count(*) FILTER (WHERE blameless) AS blameless,
+        avg(response_time_ms) FILTER (WHERE outcome <> 'routed' AND NOT blameless) AS avg_ms,
+        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY response_time_ms)
+            FILTER (WHERE outcome <> 'routed' AND NOT blameless) AS percentiles,
+        coalesce(sum(cost_usd), 0) AS cost,
+        coalesce(sum(tokens), 0) AS tokens,
+        avg(tokens) AS avg_tokens
+    FROM record
+    GROUP BY window_start, model, complexity, provider, instance_id
+)
+INSERT INTO model_performance (
+    window_start, window_end, model_name, complexity_level, provider, instance_id, total_requests, successful_requests,
+    failed_requests, blameless_requests, avg_response_time_ms, p50_response_time_ms, p95_response_time_ms,
+    p99_response_time_ms, total_cost, total_tokens, avg_tokens_used
+)
+SELECT
+    window_start, window_start + interval '1 hour', model, complexity, provider, instance_id,
+    linked + greatest(unlinked_routed, unlinked_resolved), successes, failures, blameless, avg_ms,
+    percentiles[1], percentiles[2], percentiles[3], cost, tokens, avg_tokens
+FROM hour;

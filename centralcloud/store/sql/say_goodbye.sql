@@ -1,0 +1,1 @@
+DELETE FROM ingest_workers WHERE worker_id = %(worker_id)s;
