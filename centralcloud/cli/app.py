@@ -10,48 +10,25 @@ from typing import Annotated, BinaryIO
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from centralcloud.cli import dead_letters, queue
+from centralcloud.cli.context import open_database, read_settings
 from centralcloud.runtime.command_line import AsJson, new_app, print_json, print_rows, run_app
-from centralcloud.runtime.configuration import SettingsError, load_settings
-from centralcloud.runtime.database import Database, patiently
-from centralcloud.runtime.logs import configure_logs
+from centralcloud.runtime.configuration import SettingsError
+from centralcloud.runtime.database import patiently
 from centralcloud.runtime.shutdown import Shutdown
-from centralcloud.settings import Settings
 
 app = new_app(
     "Learns LLM routing scores from real outcomes, on plain PostgreSQL.",
     "The database is named by DATABASE_URL: postgresql://user@host/database, or embedded: for a server of our own in "
     ".centralcloud/ of the working folder.",
 )
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(queue.app, name="queue")
 
 
 def main() -> None:
     """Entry point of `centralcloud`."""
     run_app(app, "centralcloud")
-
-
-@contextmanager
-def _database(settings: Settings, command: str, *, checked: bool = True) -> Iterator[Database]:
-    """The database of the settings, with the schema of this version."""
-    from centralcloud.store.schema import check_schema
-
-    # Each consumer, the learner, the maintenance and the listener's look at the database may be at work at once.
-    connections = settings.consumers + 4
-    with Database(
-        settings.database, application_name=f"centralcloud/{command}", max_connections=connections
-    ) as database:
-        if command != "run":  # the daemon waits for a database that is away; a command says so at once
-            database.connect().close()
-        if checked:
-            check_schema(database)
-        yield database
-
-
-def _settings(*, background: bool = False) -> Settings:
-    """The settings, with logs set up: all of them for the daemon, only what is amiss for a command at a prompt."""
-    settings = load_settings(Settings)
-    quiet = not background and settings.log_level == "info"
-    configure_logs("warning" if quiet else settings.log_level, settings.log_format)
-    return settings
 
 
 @app.command()
@@ -63,8 +40,8 @@ def migrate() -> None:
     """
     from centralcloud.store.schema import migrate as run_migrations
 
-    settings = _settings()
-    with _database(settings, "migrate", checked=False) as database:
+    settings = read_settings()
+    with open_database(settings, "migrate", checked=False) as database:
         result = run_migrations(database)
     done = "is at" if result.before == result.after else f"went from {result.before or 'empty'} to"
     typer.echo(f"the database {done} revision {result.after}")
@@ -86,10 +63,10 @@ def run(
 
     if no_learn and no_ingest:
         raise SettingsError("--no-learn and --no-ingest together leave nothing to do: expected one of them at most")
-    settings = _settings(background=True)
+    settings = read_settings(background=True)
     shutdown = Shutdown()
     shutdown.on_signals(signal.SIGTERM, signal.SIGINT)
-    with _database(settings, "run", checked=False) as database:
+    with open_database(settings, "run", checked=False) as database:
         Daemon(settings, database, ingest=not no_ingest, learn=not no_learn, shutdown=shutdown).run()
 
 
@@ -103,8 +80,8 @@ def drain() -> None:
     from centralcloud.ingest.drain import drain as run_drain
     from centralcloud.store.partitions import ensure_partitions
 
-    settings = _settings()
-    with _database(settings, "drain") as database:
+    settings = read_settings()
+    with open_database(settings, "drain") as database:
         patiently(lambda: ensure_partitions(database, settings.partitions_ahead_weeks))
         drained = run_drain(database, batch_size=settings.batch_size, max_attempts=settings.max_attempts)
     print_json(
@@ -128,12 +105,12 @@ def publish(
     """
     from centralcloud.ingest.file_publisher import Refusal, publish_lines
 
-    settings = _settings()
+    settings = read_settings()
 
     def complain(refusal: Refusal) -> None:
         typer.echo(f"{file}: line {refusal.number}: {refusal.reason}", err=True)
 
-    with _open(file) as lines, _database(settings, "publish") as database, _progress(file) as advance:
+    with _open(file) as lines, open_database(settings, "publish") as database, _progress(file) as advance:
         try:
             published = publish_lines(
                 database, lines, batch_size=settings.batch_size, on_refusal=complain, on_progress=advance
@@ -163,8 +140,8 @@ def learn(
     """
     from centralcloud.learning.learner import Learner
 
-    settings = _settings()
-    with _database(settings, "learn") as database:
+    settings = read_settings()
+    with open_database(settings, "learn") as database:
         learner = Learner(database, settings.rule)
         result = learner.preview() if dry_run else patiently(learner.learn)
     changes = [change._asdict() for change in result.changes]
@@ -184,7 +161,7 @@ def scores(json_output: AsJson = False) -> None:
     """Show the learned scores and their reasons."""
     from centralcloud.store.reports import current_scores
 
-    with _database(_settings(), "scores") as database, database.transaction() as connection:
+    with open_database(read_settings(), "scores") as database, database.transaction() as connection:
         rows = current_scores(connection)
     if json_output:
         print_json(rows)
@@ -201,7 +178,7 @@ def metrics(json_output: AsJson = False) -> None:
     """
     from centralcloud.store.reports import ModelMetrics
 
-    with _database(_settings(), "metrics") as database, database.transaction() as connection:
+    with open_database(read_settings(), "metrics") as database, database.transaction() as connection:
         rows = ModelMetrics(connection).all()
     if json_output:
         print_json(rows)
@@ -216,6 +193,40 @@ def metrics(json_output: AsJson = False) -> None:
         "avg_response_time": lambda average: None if average is None else f"{average:,.0f} ms",
     }
     print_rows(rows, columns, empty="no events taken in yet")
+
+
+@app.command()
+def verify(
+    repair: Annotated[bool, typer.Option("--repair", help="Make every aggregate what the recount says.")] = False,
+    json_output: AsJson = False,
+) -> None:
+    """Show that nothing was lost and nothing counted twice.
+
+    Checks that every message is accounted for, and recounts every aggregate (metrics and evidence) from the records, dropped
+    ones included. Exit code 1 when something differs. Ingest may go on meanwhile, also while it repairs.
+    """
+    from centralcloud.operations import verification
+
+    with open_database(read_settings(), "verify") as database:
+        found = verification.repair(database) if repair else verification.verify(database)
+        left = verification.verify(database) if repair and not found.ok else found
+    if json_output:
+        print_json(
+            {
+                "ok": left.ok,
+                "checked": left.accounts,
+                "differences": [difference._asdict() for difference in left.differences],
+                "repaired": len(found.differences) - len(left.differences),
+            }
+        )
+    else:
+        print_rows([found.accounts], dict.fromkeys(found.accounts), empty="")
+        columns = dict.fromkeys(("table", "key", "stored", "recounted"))
+        print_rows([difference._asdict() for difference in found.differences], columns, empty="nothing differs")
+        if repair and not found.ok:
+            typer.echo(f"{len(found.differences)} differences found, {len(left.differences)} left after the repair")
+    if not left.ok:
+        raise typer.Exit(1)
 
 
 @app.command()

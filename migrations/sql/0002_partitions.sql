@@ -13,7 +13,7 @@ AS $$
 -- Ingest is in the way of, and waits for, the last step alone: some milliseconds, tried for 100 ms at a time.
 DECLARE
     expired regclass;
-    records bigint;
+    found bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('centralcloud.ensure_partitions'));
     SELECT c.oid::regclass INTO expired
@@ -31,8 +31,8 @@ BEGIN
     EXECUTE format(
         'SELECT count(*) FROM %s WHERE slice_no >= (SELECT min(slice_no) FROM evidence_slices WHERE gathered_at IS NULL)',
         expired
-    ) INTO records;
-    IF records > 0 THEN
+    ) INTO found;
+    IF found > 0 THEN
         RETURN;
     END IF;
 
@@ -116,9 +116,9 @@ BEGIN
             cost_usd = d.cost_usd + excluded.cost_usd
     $sql$, expired);
 
-    EXECUTE format('SELECT count(*) FROM %s', expired) INTO records;
+    EXECUTE format('SELECT count(*) FROM %s', expired) INTO found;
     partition_name := expired::text;
-    record_count := records;
+    record_count := found;
     SET LOCAL lock_timeout = '100ms';
     FOR attempt IN 1..30 LOOP
         BEGIN
@@ -133,7 +133,7 @@ BEGIN
     END LOOP;
     EXECUTE format('DROP TABLE %s', expired);
     -- Only now: an ingest that holds this row must not be one that we have been waiting for.
-    UPDATE public.accounting SET records_dropped = records_dropped + records;
+    UPDATE public.accounting SET records_dropped = records_dropped + found;
     RETURN NEXT;
 END
 $$;

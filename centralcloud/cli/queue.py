@@ -1,0 +1,89 @@
+"""`centralcloud queue`: the queue of routing events."""
+
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from centralcloud.cli.arguments import age
+from centralcloud.cli.context import open_database, read_settings
+from centralcloud.operations import decision_queue
+from centralcloud.runtime.command_line import AsJson, print_json
+from centralcloud.runtime.configuration import SettingsError
+
+app = typer.Typer(
+    help="Show how full the queue of routing events is, and shed when it must be.", invoke_without_command=True
+)
+_DAY_SECONDS = 86_400
+
+
+@app.callback()
+def show(
+    context: typer.Context,
+    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="How long to watch it grow.")] = 2.0,
+    json_output: AsJson = False,
+) -> None:
+    """Show the queue of routing events: depth, age, size on disk and growth."""
+    if context.invoked_subcommand is not None:
+        return
+    with open_database(read_settings(), "queue") as database:
+        state = decision_queue.queue_state(database, measure_seconds=seconds)
+    if json_output:
+        print_json(state)
+        return
+    typer.echo(
+        f"messages      {state['messages']:,}: {state['visible']:,} visible, {state['in_flight']:,} in flight or to be "
+        f"attempted again, {state['delayed']:,} delayed"
+    )
+    typer.echo(f"oldest        {_seconds(state['oldest_age_seconds'])}")
+    typer.echo(f"newest        {_seconds(state['newest_age_seconds'])}")
+    typer.echo(f"size on disk  {_bytes(state['bytes_on_disk'])}, {state['dead_rows']:,} dead rows in it")
+    typer.echo(f"sent          {state['sent_per_second']:,.1f} a second, over {seconds:g} seconds")
+    typer.echo(f"taken         {state['taken_per_second']:,.1f} a second")
+    per_day = state["bytes_per_second"] * _DAY_SECONDS
+    typer.echo(f"growth        {_bytes(per_day)} a day" if per_day > 0 else "growth        none")
+
+
+@app.command()
+def purge(
+    older_than: Annotated[str, typer.Option(help="Remove what was sent longer ago than this: 90s, 30m, 2h, 7d.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json_output: AsJson = False,
+) -> None:
+    """Remove old messages from the queue, unread. They are lost, and counted as purged in the accounts.
+
+    For a queue that has grown beyond what can be taken in, or beyond the disk.
+    """
+    before = datetime.now(UTC) - age(older_than, "--older-than")
+    with open_database(read_settings(), "queue") as database:
+        if not yes:
+            _confirm(f"Remove every message sent before {before.astimezone():%Y-%m-%d %H:%M:%S}, unread?")
+        purged = decision_queue.purge(database, before=before)
+    if json_output:
+        print_json({"purged": purged})
+    else:
+        typer.echo(f"purged {purged:,} messages")
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise SettingsError("found nobody to ask, expected --yes")
+    typer.confirm(question, abort=True)
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    for unit, length in (("days", _DAY_SECONDS), ("hours", 3600), ("minutes", 60)):
+        if value >= 2 * length:
+            return f"{value / length:,.1f} {unit} ago"
+    return f"{value:,.1f} seconds ago"
+
+
+def _bytes(value: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if abs(value) < 1024:
+            return f"{value:,.1f} {unit}"
+        value /= 1024
+    return f"{value:,.1f} GB"

@@ -1,0 +1,10 @@
+-- The ids of open dead letters, oldest first, with the filters of list_dead_letters.
+SELECT id
+FROM dead_letters
+WHERE resolution IS NULL
+  AND (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s::bigint[]))
+  AND (%(field)s::text IS NULL OR field = %(field)s)
+  AND (%(reason)s::text IS NULL OR position(lower(%(reason)s) IN lower(reason)) > 0)
+  AND created_at >= coalesce(%(since)s, '-infinity'::timestamptz)
+  AND created_at < coalesce(%(until)s, 'infinity'::timestamptz)
+ORDER BY id;

@@ -1,0 +1,19 @@
+-- The evidence of one closed slice and key, as a recount found it. Served by the primary key.
+INSERT INTO evidence AS e (
+    slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
+    response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd
+) VALUES (
+    %(slice_no)s, %(model_name)s, %(complexity_level)s, %(provider)s, %(instance_id)s, %(routed)s, %(successes)s,
+    %(failures)s, %(blameless)s, %(response_time_count)s, %(response_time_sum_ms)s, %(input_tokens)s, %(output_tokens)s,
+    %(cost_usd)s
+)
+ON CONFLICT (model_name, complexity_level, slice_no, provider, instance_id) DO UPDATE SET
+    routed = excluded.routed,
+    successes = excluded.successes,
+    failures = excluded.failures,
+    blameless = excluded.blameless,
+    response_time_count = excluded.response_time_count,
+    response_time_sum_ms = excluded.response_time_sum_ms,
+    input_tokens = excluded.input_tokens,
+    output_tokens = excluded.output_tokens,
+    cost_usd = excluded.cost_usd;

@@ -1,0 +1,11 @@
+-- What is in the queue. Counts the whole queue, which takes a second for ten million messages.
+SELECT
+    count(*) AS messages,
+    count(*) FILTER (WHERE vt <= clock_timestamp()) AS visible,
+    count(*) FILTER (WHERE vt > clock_timestamp() AND read_ct > 0) AS in_flight,
+    count(*) FILTER (WHERE vt > clock_timestamp() AND read_ct = 0) AS delayed,
+    extract(epoch FROM clock_timestamp() - min(enqueued_at))::double precision AS oldest_age_seconds,
+    extract(epoch FROM clock_timestamp() - max(enqueued_at))::double precision AS newest_age_seconds,
+    pg_total_relation_size('pgmq.q_model_routing_decisions') AS bytes_on_disk,
+    coalesce(pg_stat_get_dead_tuples('pgmq.q_model_routing_decisions'::regclass), 0) AS dead_rows
+FROM pgmq.q_model_routing_decisions;

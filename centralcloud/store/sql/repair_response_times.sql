@@ -1,0 +1,11 @@
+-- The newest times of one pair, from its records. The pair's row is held, so that none comes in between.
+-- Served by the index on (model, complexity).
+UPDATE model_routing_metrics SET response_times = ARRAY(
+    SELECT response_time_ms FROM (
+        SELECT id, response_time_ms FROM routing_records
+        WHERE model = %(model_name)s AND complexity = %(complexity_level)s AND response_time_ms IS NOT NULL
+        ORDER BY id DESC LIMIT 100
+    ) AS newest ORDER BY id
+)
+WHERE model_name = %(model_name)s AND complexity_level = %(complexity_level)s
+  AND cardinality(response_times) <> least(100, response_time_count);

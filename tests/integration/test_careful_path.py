@@ -1,0 +1,137 @@
+"""What the fast path cannot settle: refused by the database, or attempted before by a process that was killed."""
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from support.events import an_event, send
+from support.servers import execute
+from support.waiting import eventually
+
+from centralcloud.ingest.consumer import Consumer
+from centralcloud.ingest.drain import drain
+from centralcloud.ingest.settlement import Settled
+from centralcloud.ingest.workers import WorkerRegister
+from centralcloud.operations.verification import verify
+from centralcloud.runtime.database import Database
+
+QUEUE = "pgmq.q_model_routing_decisions"
+
+
+def poison(database_url: str) -> None:
+    execute(database_url, "ALTER TABLE routing_records ADD CONSTRAINT no_poison CHECK (model <> 'poison')")
+
+
+def a_consumer(database: Database, **options: object) -> Consumer:
+    return Consumer(database, batch_size=10, poll_interval_seconds=0.01, **options)  # type: ignore[arg-type]
+
+
+def send_models(database_url: str, *models: str) -> None:
+    send(database_url, [an_event(selected_model=model) for model in models])
+
+
+def test_a_refused_message_is_attempted_again_later_and_its_neighbours_are_not_kept_waiting(
+    database: Database, database_url: str
+) -> None:
+    poison(database_url)
+    send_models(database_url, "a", "poison", "b")
+    consumer = a_consumer(database)
+    while consumer.run_once():
+        pass
+    assert execute(database_url, "SELECT model FROM routing_records ORDER BY id") == [("a",), ("b",)]
+    assert execute(database_url, f"SELECT read_ct, vt > clock_timestamp() FROM {QUEUE}") == [(1, True)]
+    assert execute(database_url, "SELECT count(*) FROM dead_letters") == [(0,)]
+
+
+def test_what_is_refused_today_and_taken_tomorrow_is_never_put_aside(database: Database, database_url: str) -> None:
+    poison(database_url)
+    send_models(database_url, "poison")
+    consumer = a_consumer(database)
+    consumer.settle()
+    consumer.settle()
+    assert execute(database_url, f"SELECT read_ct FROM {QUEUE}") == [(1,)]
+    execute(database_url, "ALTER TABLE routing_records DROP CONSTRAINT no_poison")
+    assert drain(database, batch_size=10).settled == Settled(records=1)
+    assert verify(database).ok
+
+
+def test_after_so_many_refusals_it_becomes_a_dead_letter_with_the_reason(database: Database, database_url: str) -> None:
+    poison(database_url)
+    send_models(database_url, "poison")
+    assert drain(database, batch_size=10, max_attempts=2).settled == Settled(dead_letters=1)
+    ((field, reason),) = execute(database_url, "SELECT field, reason FROM dead_letters")
+    assert field == "database"
+    assert "SQLSTATE 23514" in reason
+    assert verify(database).ok
+
+
+def test_the_fast_path_resumes_by_itself(database: Database, database_url: str) -> None:
+    poison(database_url)
+    consumer = a_consumer(database, max_attempts=1)
+    send_models(database_url, *["a"] * 5, "poison", *["b"] * 30)
+    while consumer.run_once():
+        pass
+    assert execute(database_url, "SELECT count(*), count(DISTINCT created_at) < 20 FROM routing_records") == [
+        (35, True)
+    ]
+    assert verify(database).ok
+
+
+def test_a_lease_that_ran_out_is_somebody_elses_message(database: Database, database_url: str) -> None:
+    """`read_ct` is the fence: whoever leased last settles, and nobody else."""
+    send_models(database_url, "a")
+    slow, fast = a_consumer(database), a_consumer(database)
+    slow._careful_path._held = slow._careful_path._lease(1)
+    execute(database_url, f"UPDATE {QUEUE} SET vt = clock_timestamp()")  # the lease has run out
+    fast._careful_for = 1
+    fast._joined = True
+    assert fast.settle() == Settled(records=1)
+    assert slow._careful_path._settle_one(slow._careful_path._held[0]) == Settled()
+    assert execute(database_url, "SELECT count(*) FROM routing_records") == [(1,)]
+    assert verify(database).ok
+
+
+def test_an_outage_is_no_attempt(database_url: str) -> None:
+    """Leases that an outage interrupts are given back, and do not count."""
+    send_models(database_url, *"abc")
+    impatient_url = make_conninfo(database_url, options="-c lock_timeout=50ms")
+    with Database(impatient_url, application_name="tests") as database, psycopg.connect(database_url) as other:
+        consumer = a_consumer(database)
+        consumer._check_in()
+        consumer._careful_for = 10
+        for _ in range(8):  # more often than a message may be attempted
+            other.execute("LOCK TABLE model_routing_metrics IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                consumer.settle()
+            other.rollback()
+        assert consumer.settle() == Settled(records=3)
+        assert verify(database).ok
+
+
+def test_a_start_beside_a_worker_that_never_said_goodbye_is_careful(database: Database, database_url: str) -> None:
+    execute(database_url, "INSERT INTO ingest_workers (host, process, batch_size) VALUES ('elsewhere', '1:1', 7)")
+    consumer = a_consumer(database)
+    consumer._check_in()
+    assert consumer._careful_for == 7
+    send_models(database_url, *"abcdefghij")
+    while consumer.run_once():
+        pass
+    assert execute(database_url, "SELECT count(*) FROM routing_records") == [(10,)]
+    assert verify(database).ok
+
+
+def test_a_worker_that_ends_as_it_should_leaves_the_register(database: Database, database_url: str) -> None:
+    register = WorkerRegister(database, batch_size=10)
+    first, second = (a_consumer(database, register=register) for _ in range(2))
+    first.start()
+    second.start()
+    eventually(lambda: execute(database_url, "SELECT count(*) FROM ingest_workers") == [(1,)])
+    other = a_consumer(database)  # of this process, which lives: no reason to be careful
+    other._check_in()
+    assert other._careful_for == 0
+    other.close()
+    first.stop()
+    assert first.join(5)
+    assert execute(database_url, "SELECT count(*) FROM ingest_workers") == [(1,)]
+    second.stop()
+    assert second.join(5)
+    assert execute(database_url, "SELECT count(*) FROM ingest_workers") == [(0,)]

@@ -1,0 +1,341 @@
+"""What keeps the database in shape for years: retention, roll-ups, merged evidence. Nothing of it changes a count."""
+
+import random
+import threading
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from support.events import an_event, outcomes, random_events, send
+from support.servers import execute
+from support.waiting import eventually
+
+from centralcloud.ingest.drain import drain
+from centralcloud.learning.learner import Learner
+from centralcloud.learning.rules import ThresholdRule
+from centralcloud.operations.maintenance import AnotherReplicaError, Maintenance, Retention
+from centralcloud.operations.verification import verify
+from centralcloud.runtime.database import Database
+from centralcloud.store.reports import ModelMetrics
+from centralcloud.store.slices import close_slice
+
+
+def maintain(database: Database, **retention: int) -> None:
+    Maintenance(database, retention=Retention(**retention)).run_once()
+
+
+def ingest(database: Database, database_url: str, events: list[dict]) -> None:
+    send(database_url, events)
+    drain(database, batch_size=100)
+
+
+def pretend_all_came(database_url: str, days_ago: float) -> None:
+    """Move everything taken in so far into the past, with a partition of its own week to hold the records."""
+    shift = timedelta(days=days_ago)
+    ((start,),) = execute(
+        database_url, "SELECT date_trunc('week', now() AT TIME ZONE 'UTC' - %s::interval) AT TIME ZONE 'UTC'", (shift,)
+    )
+    name = f"routing_records_{start:%Y%m%d}"
+    execute(
+        database_url,
+        f"""
+        CREATE TABLE IF NOT EXISTS {name} PARTITION OF routing_records
+            FOR VALUES FROM ('{start.isoformat()}') TO ('{(start + timedelta(days=7)).isoformat()}');
+        UPDATE routing_records SET created_at = created_at - interval '{shift.total_seconds()} seconds'
+            WHERE created_at > now() - interval '1 hour';
+        UPDATE evidence_slices SET
+            opened_at = opened_at - interval '{shift.total_seconds()} seconds',
+            closed_at = closed_at - interval '{shift.total_seconds()} seconds'
+        WHERE opened_at > now() - interval '1 hour' AND closed_at IS NOT NULL
+        """,
+    )
+
+
+def counters(database: Database) -> list[dict]:
+    with database.transaction() as connection:
+        return ModelMetrics(connection).all()
+
+
+def evidence_totals(database_url: str) -> list[tuple]:
+    return execute(
+        database_url,
+        """
+        SELECT model_name, complexity_level, provider, instance_id, sum(routed), sum(successes), sum(failures),
+               sum(blameless), sum(response_time_count), sum(response_time_sum_ms)
+        FROM evidence GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+        """,
+    )
+
+
+def records(database_url: str) -> int:
+    ((count,),) = execute(database_url, "SELECT count(*) FROM routing_records")
+    return int(count)
+
+
+def test_old_partitions_are_dropped_and_every_lifetime_count_stays(database: Database, database_url: str) -> None:
+    rng = random.Random(1)
+    linked = [an_event(decision_id=str(n), outcome=o, input_tokens=7) for n in range(20) for o in ("routed", "success")]
+    for days_ago in (120, 100, 30):
+        ingest(database, database_url, [*random_events(200, rng), *linked])
+        close_slice(database)
+        pretend_all_came(database_url, days_ago)
+        linked = [an_event(decision_id=f"{days_ago}-{n}", outcome="failure") for n in range(20)]
+    ingest(database, database_url, random_events(50, rng))
+    close_slice(database)
+    before = counters(database)
+    assert verify(database).differences == []
+    maintain(database, records_days=90)
+    assert records(database_url) == 270
+    assert counters(database) == before
+    verification = verify(database)
+    assert verification.differences == []
+    assert verification.accounts["records_dropped"] == 460
+    assert verification.accounts["records"] == 730
+
+
+def test_for_ever_means_for_ever(database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(5, 5))
+    close_slice(database)
+    pretend_all_came(database_url, 4000)
+    maintain(database, records_days=0)
+    assert records(database_url) == 10
+
+
+def test_records_whose_evidence_is_not_gathered_yet_are_not_dropped(database: Database, database_url: str) -> None:
+    """However long nobody has learned: maintenance gathers the evidence first."""
+    ingest(database, database_url, outcomes(60, 60))
+    pretend_all_came(database_url, 100)
+    with database.transaction() as connection:
+        assert connection.execute("SELECT * FROM centralcloud.drop_expired_partition('90 days')").fetchall() == []
+    maintain(database, records_days=90)
+    assert records(database_url) == 0
+    assert execute(database_url, "SELECT sum(successes)::int, sum(failures)::int FROM evidence") == [(60, 60)]
+    (change,) = Learner(database, ThresholdRule()).learn().changes
+    assert change.based_on_samples == 120
+
+
+def test_a_reader_in_the_way_of_a_drop_makes_it_wait_for_the_next_round(database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(5, 5))
+    close_slice(database)
+    pretend_all_came(database_url, 100)
+    with psycopg.connect(database_url) as reader:
+        reader.execute("SELECT count(*) FROM routing_records")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            maintain(database, records_days=90)
+        ingest(database, database_url, outcomes(1, 0))  # is not in the way, nor kept waiting
+    assert verify(database).differences == []
+    maintain(database, records_days=90)
+    assert records(database_url) == 1
+    assert verify(database).differences == []
+
+
+def test_one_replica_at_a_time(database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(5, 5))
+    pretend_all_came(database_url, 100)
+    maintenance = Maintenance(database, retention=Retention(records_days=90))
+    with maintenance._alone():
+        with pytest.raises(AnotherReplicaError), maintenance._alone():
+            pass
+        maintain(database, records_days=90)
+        assert records(database_url) == 10, "left to the other one"
+    threads = [threading.Thread(target=maintain, args=(database,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert records(database_url) == 0
+    assert verify(database).differences == []
+
+
+def test_slices_are_merged_with_age_and_no_evidence_changes(database: Database, database_url: str) -> None:
+    rng = random.Random(2)
+    for _ in range(40):
+        ingest(database, database_url, random_events(15, rng))
+        close_slice(database)
+    # One slice an hour, the newest two days ago.
+    execute(
+        database_url,
+        """
+        UPDATE evidence_slices SET
+            opened_at = date_trunc('day', now()) - interval '42 hours' - (41 - slice_no) * interval '1 hour',
+            closed_at = date_trunc('day', now()) - interval '42 hours' - (40 - slice_no) * interval '1 hour'
+        WHERE closed_at IS NOT NULL
+        """,
+    )
+    before = evidence_totals(database_url)
+    maintain(database)
+    ((slices,),) = execute(database_url, "SELECT count(*) FROM evidence_slices WHERE closed_at IS NOT NULL")
+    assert 20 <= slices <= 32, "those older than two days in pairs"
+    assert evidence_totals(database_url) == before
+    assert verify(database).differences == []
+    maintain(database)
+    assert execute(database_url, "SELECT count(*) FROM evidence_slices WHERE closed_at IS NOT NULL") == [(slices,)]
+
+
+def test_ten_years_of_slices_become_few(database: Database, database_url: str) -> None:
+    execute(
+        database_url,
+        """
+        INSERT INTO evidence_slices (slice_no, opened_at, closed_at, gathered_at)
+        SELECT n + 1, now() - (87600 - n) * interval '1 hour', now() - (87599 - n) * interval '1 hour', now()
+        FROM generate_series(1, 87598) AS n
+        """,
+    )
+    execute(
+        database_url,
+        """
+        INSERT INTO evidence (slice_no, model_name, complexity_level, provider, instance_id, successes)
+        SELECT slice_no, 'm', 'simple', 'p', 'i', 1 FROM evidence_slices WHERE gathered_at IS NOT NULL
+        """,
+    )
+    maintain(database)
+    ((rows, successes),) = execute(database_url, "SELECT count(*), sum(successes)::int FROM evidence")
+    assert successes == 87_598
+    assert rows < 400
+    gap = """SELECT count(*) FROM (
+        SELECT coalesce(merged_from, slice_no) - lag(slice_no) OVER (ORDER BY slice_no) AS step FROM evidence_slices
+    ) AS steps WHERE step <> 1"""
+    assert execute(database_url, gap) == [(0,)], "every slice is in exactly one"
+
+
+def test_evidence_behind_a_standing_score_is_never_merged_with_other_evidence(
+    database: Database, database_url: str
+) -> None:
+    learner = Learner(database, ThresholdRule())
+    for successes in (120, 30, 110, 20):  # evaluated, waiting, evaluated (with what waited), waiting
+        ingest(database, database_url, outcomes(successes, 0))
+        learner.learn()
+    execute(
+        database_url,
+        """UPDATE evidence_slices
+        SET opened_at = opened_at - interval '900 days', closed_at = closed_at - interval '900 days'""",
+    )
+    maintain(database)
+    ((after, through),) = execute(
+        database_url, "SELECT after_slice, through_slice FROM model_score_history ORDER BY version DESC LIMIT 1"
+    )
+    behind = "SELECT sum(successes)::int FROM evidence WHERE slice_no > %s AND slice_no <= %s"
+    assert execute(database_url, behind, (after, through)) == [(140,)]
+    assert execute(database_url, "SELECT count(*) FROM evidence_slices WHERE closed_at IS NOT NULL") == [(3,)]
+    ingest(database, database_url, outcomes(80, 0))
+    (change,) = learner.learn().changes
+    assert change.based_on_samples == 100, "what waited is still there"
+
+
+def test_hours_are_rolled_up_exactly(database: Database, database_url: str) -> None:
+    cost = {"cost_usd": 0.5, "input_tokens": 10, "output_tokens": 5}
+    events = [
+        *[an_event("i-1", outcome="success", response_time_ms=ms, **cost) for ms in (100, 200, 300, 400, 1000)],
+        an_event("i-1", outcome="failure", response_time_ms=5000),
+        an_event("i-1", outcome="failure", error_kind="caller", response_time_ms=1),
+        *[an_event("i-2", outcome=outcome, decision_id="d") for outcome in ("routed", "success")],
+    ]
+    ingest(database, database_url, events)
+    maintain(database)
+    assert execute(
+        database_url,
+        """
+        SELECT instance_id, total_requests, successful_requests, failed_requests, blameless_requests, avg_response_time_ms,
+               p50_response_time_ms, p95_response_time_ms, p99_response_time_ms, total_cost, total_tokens, avg_tokens_used,
+               window_end - window_start = interval '1 hour', date_trunc('hour', now()) - window_start <= interval '1 hour'
+        FROM model_performance ORDER BY instance_id
+        """,
+    ) == [
+        ("i-1", 7, 5, 1, 1, 7000 / 6, 350.0, 4000.0, 4800.0, 2.5, 75, 15.0, True, True),
+        ("i-2", 1, 1, 0, 0, None, None, None, None, 0.0, 0, None, True, True),
+    ]
+    ((total,),) = execute(database_url, "SELECT sum(total_requests)::int FROM dashboard_hourly_performance")
+    assert total == 8
+
+
+def test_roll_ups_are_incremental_and_the_newest_hours_are_done_again(database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(5, 5))
+    close_slice(database)
+    pretend_all_came(database_url, 3)
+    ingest(database, database_url, outcomes(2, 1))
+    maintain(database)
+    rolled_up = "SELECT sum(successful_requests)::int, sum(failed_requests)::int FROM model_performance"
+    assert execute(database_url, rolled_up) == [(7, 6)]
+    execute(
+        database_url, "UPDATE model_performance SET provider = 'old' WHERE window_start < now() - interval '2 days'"
+    )
+    ingest(database, database_url, outcomes(4, 0))
+    maintain(database)
+    assert execute(database_url, rolled_up) == [(11, 6)]
+    assert execute(database_url, "SELECT count(*) FROM model_performance WHERE provider = 'old'") == [(1,)]
+
+
+def test_what_retention_has_dropped_stays_rolled_up_until_its_own_retention(
+    database: Database, database_url: str
+) -> None:
+    ingest(database, database_url, outcomes(5, 5))
+    close_slice(database)
+    pretend_all_came(database_url, 100)
+    maintain(database, records_days=90)
+    maintain(database, records_days=90)
+    assert records(database_url) == 0
+    assert execute(database_url, "SELECT sum(successful_requests)::int FROM model_performance") == [(5,)]
+    maintain(database, roll_ups_days=50)
+    assert execute(database_url, "SELECT count(*) FROM model_performance") == [(0,)]
+
+
+def test_what_is_only_remembered_for_a_while_is_forgotten(database: Database, database_url: str) -> None:
+    ingest(database, database_url, [an_event(decision_id=str(number)) for number in range(30)])
+    execute(
+        database_url,
+        """
+        UPDATE decision_ids SET created_at = now() - interval '8 days' WHERE decision_id < '2';
+        INSERT INTO dead_letters (queue_name, msg_id, enqueued_at, reason, field, resolution, resolved_at)
+        SELECT 'q', n, now(), 'r', 'f', CASE WHEN n > 1 THEN 'discarded' END, now() - n * interval '20 days'
+        FROM generate_series(1, 3) AS n;
+        INSERT INTO ingest_workers (host, process, batch_size, seen_at)
+        SELECT 'h', 'p', 1, now() - n * interval '20 hours' FROM generate_series(1, 3) AS n;
+        SELECT pgmq.send('model_score_updates', '{}');
+        UPDATE pgmq.q_model_score_updates SET enqueued_at = now() - interval '31 days';
+        """,
+    )
+    maintain(database)
+    counts = """SELECT (SELECT count(*) FROM decision_ids), (SELECT count(*) FROM dead_letters),
+        (SELECT count(*) FROM ingest_workers), (SELECT count(*) FROM pgmq.q_model_score_updates)"""
+    assert execute(database_url, counts) == [(18, 1, 1, 0)]
+
+
+def test_queues_are_vacuumed_as_they_must_be(database_url: str) -> None:
+    ((options,),) = execute(
+        database_url, "SELECT reloptions FROM pg_class WHERE oid = 'pgmq.q_model_routing_decisions'::regclass"
+    )
+    assert {"fillfactor=70", "autovacuum_vacuum_scale_factor=0.01"} <= set(options)
+
+
+def test_partitions_are_dropped_under_full_ingest(database: Database, database_url: str) -> None:
+    """Ingest goes on while week after week goes, and waits for it only briefly."""
+    for days_ago in range(100, 149, 7):
+        ingest(database, database_url, outcomes(30, 0))
+        close_slice(database)
+        pretend_all_came(database_url, days_ago)
+    stop = threading.Event()
+    longest = 0.0
+
+    def load() -> None:
+        nonlocal longest
+        rng = random.Random(4)
+        with Database(database_url, application_name="tests") as other:
+            while not stop.is_set():
+                send(database_url, random_events(50, rng))
+                longest = max(longest, drain(other, batch_size=50).seconds)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        eventually(lambda: (maintain(database, records_days=90), records_before(database_url, days=50))[1] == 0)
+    finally:
+        stop.set()
+        thread.join()
+    assert longest < 5, "bounded by the lock timeout of a drop, with room for a busy machine"
+    assert verify(database).differences == []
+
+
+def records_before(database_url: str, *, days: int) -> int:
+    since = datetime.now(UTC) - timedelta(days=days)
+    ((count,),) = execute(database_url, "SELECT count(*) FROM routing_records WHERE created_at < %s", (since,))
+    return int(count)
