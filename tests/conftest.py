@@ -1,10 +1,12 @@
 """Where the tests find PostgreSQL: the embedded one by default, any server by URL, or a container."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
+from support.programs import Program
 from support.servers import a_server, with_database
 
 from centralcloud.runtime.database import Database
@@ -72,3 +74,18 @@ def _new_database(server: str, template: str) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         yield with_database(server, name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
+    """Starts programs; ends those that still run at the end of the test."""
+    programs: list[Program] = []
+
+    def start_one(program: str, *arguments: str, fault: str | None = None, **env: str) -> Program:
+        log = tmp_path / f"{len(programs)}.log"
+        programs.append(Program(program, *arguments, log=log, env=env, fault=fault))
+        return programs[-1]
+
+    yield start_one
+    for program in programs:
+        program.end()

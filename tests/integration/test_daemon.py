@@ -4,56 +4,19 @@ import json
 import signal
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
-from support.commands import run_command, start_command
+from support.commands import run_command
 from support.events import an_event, outcomes, send
+from support.programs import Program
 from support.servers import embedded_folder, execute
 from support.waiting import eventually
 
 from centralcloud.runtime.embedded import EmbeddedServer
-
-
-class Program:
-    """A running program and what it has logged."""
-
-    def __init__(self, program: str, *arguments: str, log: Path, env: dict[str, str]) -> None:
-        self._log_path = log
-        self._log = log.open("w")
-        self.process = start_command(program, *arguments, env=env, log=self._log)
-
-    def log(self) -> list[dict]:
-        return [json.loads(line) for line in self._log_path.read_text().splitlines() if line.startswith("{")]
-
-    def events(self) -> list[str]:
-        return [line["event"] for line in self.log()]
-
-    def wait_for(self, event: str, times: int = 1) -> None:
-        eventually(lambda: self.events().count(event) >= times, what=f"{event} in {self._log_path}", within_seconds=30)
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self._log.close()
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
-    """Starts programs; ends those that still run at the end of the test."""
-    programs: list[Program] = []
-
-    def start_one(program: str, *arguments: str, **env: str) -> Program:
-        programs.append(Program(program, *arguments, log=tmp_path / f"{len(programs)}.log", env=env))
-        return programs[-1]
-
-    yield start_one
-    for program in programs:
-        program.end()
 
 
 def records(url: str) -> int:

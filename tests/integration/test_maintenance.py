@@ -203,7 +203,7 @@ def test_evidence_behind_a_standing_score_is_never_merged_with_other_evidence(
 ) -> None:
     learner = Learner(database, ThresholdRule())
     for successes in (120, 30, 110, 20):  # evaluated, waiting, evaluated (with what waited), waiting
-        ingest(database, database_url, outcomes(successes, 0))
+        ingest(database, database_url, outcomes(successes, 0, complexity_score=2.0))
         learner.learn()
     execute(
         database_url,
@@ -217,7 +217,7 @@ def test_evidence_behind_a_standing_score_is_never_merged_with_other_evidence(
     behind = "SELECT sum(successes)::int FROM evidence WHERE slice_no > %s AND slice_no <= %s"
     assert execute(database_url, behind, (after, through)) == [(140,)]
     assert execute(database_url, "SELECT count(*) FROM evidence_slices WHERE closed_at IS NOT NULL") == [(3,)]
-    ingest(database, database_url, outcomes(80, 0))
+    ingest(database, database_url, outcomes(80, 0, complexity_score=2.0))
     (change,) = learner.learn().changes
     assert change.based_on_samples == 100, "what waited is still there"
 
@@ -241,7 +241,7 @@ def test_hours_are_rolled_up_exactly(database: Database, database_url: str) -> N
         FROM model_performance ORDER BY instance_id
         """,
     ) == [
-        ("i-1", 7, 5, 1, 1, 7000 / 6, 350.0, 4000.0, 4800.0, 2.5, 75, 15.0, True, True),
+        ("i-1", 7, 5, 1, 1, pytest.approx(7000 / 6), 350.0, 4000.0, pytest.approx(4800.0), 2.5, 75, 15.0, True, True),
         ("i-2", 1, 1, 0, 0, None, None, None, None, 0.0, 0, None, True, True),
     ]
     ((total,),) = execute(database_url, "SELECT sum(total_requests)::int FROM dashboard_hourly_performance")
@@ -251,13 +251,13 @@ def test_hours_are_rolled_up_exactly(database: Database, database_url: str) -> N
 def test_roll_ups_are_incremental_and_the_newest_hours_are_done_again(database: Database, database_url: str) -> None:
     ingest(database, database_url, outcomes(5, 5))
     close_slice(database)
-    pretend_all_came(database_url, 3)
+    pretend_all_came(database_url, 10)
     ingest(database, database_url, outcomes(2, 1))
     maintain(database)
     rolled_up = "SELECT sum(successful_requests)::int, sum(failed_requests)::int FROM model_performance"
     assert execute(database_url, rolled_up) == [(7, 6)]
     execute(
-        database_url, "UPDATE model_performance SET provider = 'old' WHERE window_start < now() - interval '2 days'"
+        database_url, "UPDATE model_performance SET provider = 'old' WHERE window_start < now() - interval '9 days'"
     )
     ingest(database, database_url, outcomes(4, 0))
     maintain(database)

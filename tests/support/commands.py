@@ -38,11 +38,13 @@ def start_command(
     env: Mapping[str, str],
     log: IO[str] | int = subprocess.DEVNULL,
     cwd: Path | None = None,
+    fault: str | None = None,
 ) -> subprocess.Popen[str]:
-    """Start a command that keeps running; its output and logs go to `log`."""
+    """Start a command that keeps running; its output and logs go to `log`. `fault`: one of support.sabotage."""
+    command = [BIN / program] if fault is None else [sys.executable, "-m", "support.sabotage", fault, program]
     return subprocess.Popen(
-        [BIN / program, *arguments],
-        env=environment(**env),
+        [*command, *arguments],
+        env=environment(**env) | ({"PYTHONPATH": str(Path(__file__).parents[1])} if fault else {}),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,

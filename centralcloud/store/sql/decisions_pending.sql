@@ -1,6 +1,6 @@
 -- Whether a message is visible, also one that another consumer's open transaction holds, or is leased or put off and will be
--- visible again soon. The first is served by the index on vt; the second looks through what is left, which has a future vt.
-SELECT EXISTS (SELECT FROM pgmq.q_model_routing_decisions WHERE vt <= clock_timestamp()) OR EXISTS (
+-- visible again soon. Served by the index on vt.
+SELECT EXISTS (SELECT FROM pgmq.q_model_routing_decisions WHERE vt <= now()) OR EXISTS (
     SELECT FROM pgmq.q_model_routing_decisions
-    WHERE vt > clock_timestamp() AND vt < clock_timestamp() + interval '1 minute' AND read_ct > 0
+    WHERE vt > now() AND vt < now() + interval '1 minute' AND read_ct > 0
 );

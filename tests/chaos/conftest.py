@@ -1,0 +1,45 @@
+"""What the scenarios share. docs/explanation/reliability.md promises what they show, under the same names."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.programs import Program
+
+#: Quick loops and small batches: many transactions for a fault to hit.
+QUICK = {
+    "CENTRALCLOUD_POLL_INTERVAL_SECONDS": "0.1",
+    "CENTRALCLOUD_LEARN_INTERVAL_SECONDS": "0.3",
+    "CENTRALCLOUD_BATCH_SIZE": "100",
+}
+
+
+@pytest.fixture
+def start_worker(start: Callable[..., Program]) -> Callable[..., Program]:
+    """Starts `centralcloud run` on a database, and waits until it works."""
+
+    def start_one(url: str, *arguments: str, fault: str | None = None, **env: str) -> Program:
+        worker = start("centralcloud", "run", *arguments, fault=fault, DATABASE_URL=url, **(QUICK | env))
+        worker.wait_for("started")
+        return worker
+
+    return start_one
+
+
+@pytest.fixture
+def start_agent(start: Callable[..., Program], tmp_path: Path) -> Callable[..., Program]:
+    """Starts `instance-agent run` on a database, and waits until it works."""
+
+    def start_one(url: str) -> Program:
+        agent = start(
+            "instance-agent",
+            "run",
+            DATABASE_URL=url,
+            INSTANCE_ID="i",
+            INSTANCE_AGENT_STATE_DIR=str(tmp_path / "state"),
+            INSTANCE_AGENT_POLL_INTERVAL_SECONDS="0.1",
+        )
+        agent.wait_for("started")
+        return agent
+
+    return start_one

@@ -1,0 +1,96 @@
+"""Workers that are killed, alone and beside others, at any moment."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+from support.events import an_event, outcomes, send
+from support.load import assert_settled, load, queued, records
+from support.programs import Program
+from support.sabotage import DEADLY
+from support.servers import execute
+from support.waiting import eventually
+
+from centralcloud.ingest.drain import drain
+from centralcloud.learning.learner import Learner
+from centralcloud.learning.rules import ThresholdRule
+from centralcloud.operations.verification import verify
+from centralcloud.runtime.database import Database
+
+StartWorker = Callable[..., Program]
+
+
+def test_a_worker_killed_at_random_moments(start_worker: StartWorker, database_url: str) -> None:
+    rng = random.Random(7)
+    with load(database_url, decisions=12_000, pause_seconds=0.02):
+        for _ in range(20):
+            worker = start_worker(database_url)
+            target = records(database_url) + rng.randrange(1, 300)
+            eventually(lambda: records(database_url) >= target or not queued(database_url))  # noqa: B023
+            worker.kill()
+        start_worker(database_url)
+
+
+def test_one_of_two_workers_killed(start_worker: StartWorker, database_url: str) -> None:
+    """The other goes on at once with what the killed one had in hand: there is no lease to wait for."""
+    with load(database_url, decisions=6000, pause_seconds=0.01, within_seconds=10):
+        survivor, victim = start_worker(database_url), start_worker(database_url)
+        eventually(lambda: records(database_url) > 1000)
+        victim.kill()
+    assert survivor.process.poll() is None
+
+
+def test_a_message_that_kills_the_process(start_worker: StartWorker, database_url: str) -> None:
+    """It is attempted so many times, found out by its read_ct, and put aside; then the worker stays alive."""
+    send(database_url, [an_event(decision_id=f"before-{n}") for n in range(40)])
+    send(database_url, [an_event(note=DEADLY)])
+    send(database_url, [an_event(decision_id=f"after-{n}") for n in range(40)])
+    starts = 0
+
+    def supervise() -> bool:
+        """As systemd does: start again what has died."""
+        nonlocal starts, worker
+        if worker is None or worker.process.poll() is not None:
+            starts += 1
+            worker = start_worker(database_url, fault="deadly_message", CENTRALCLOUD_MAX_ATTEMPTS="2")
+        return queued(database_url) == 0
+
+    worker: Program | None = None
+    eventually(supervise, within_seconds=90, what="the deadly message put aside")
+    assert starts == 4, "killed on the fast path once, and in each of two attempts"
+    ((field, reason, message),) = execute(database_url, "SELECT field, reason, message FROM dead_letters")
+    assert field == "message"
+    assert "attempted 2 times" in reason
+    assert DEADLY in message
+    assert_settled(database_url, 80, dead_letters=1)
+    send(database_url, [an_event(decision_id="later")])
+    assert_settled(database_url, 81, dead_letters=1)
+    assert worker is not None
+    assert worker.process.poll() is None
+
+
+@pytest.mark.parametrize("fault", ["learner_before_publishing", "learner_before_commit"])
+def test_a_learner_killed_between_computing_and_publishing(
+    start_worker: StartWorker, database: Database, database_url: str, fault: str
+) -> None:
+    """The evidence is used up only when the scores are published: the next run finds it as it was."""
+    send(database_url, outcomes(100, 0, complexity_score=3.0))
+    drain(database, batch_size=100)
+    victim = start_worker(database_url, fault=fault)
+    assert victim.process.wait(timeout=10) == -9
+    assert execute(database_url, "SELECT count(*) FROM model_scores") == [(0,)]
+    assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_score_updates") == [(0,)]
+    (change,) = Learner(database, ThresholdRule()).learn().changes
+    assert (change.based_on_samples, change.new_score) == (100, 3.3)
+    assert verify(database).ok
+
+
+def test_a_poison_message_that_makes_the_database_refuse_the_batch(
+    start_worker: StartWorker, database_url: str
+) -> None:
+    execute(database_url, "ALTER TABLE routing_records ADD CONSTRAINT no_poison CHECK (model <> 'poison')")
+    worker = start_worker(database_url, CENTRALCLOUD_MAX_ATTEMPTS="2")
+    with load(database_url, dead_letters=5):
+        for _ in range(5):
+            send(database_url, [an_event(selected_model="poison")])
+    assert worker.process.poll() is None

@@ -1,0 +1,36 @@
+"""A program that runs for a while, and what it has logged."""
+
+import json
+from pathlib import Path
+
+from support.commands import start_command
+from support.waiting import eventually
+
+
+class Program:
+    """A running program and what it has logged."""
+
+    def __init__(self, program: str, *arguments: str, log: Path, env: dict[str, str], fault: str | None = None) -> None:
+        self._log_path = log
+        self._log = log.open("w")
+        self.process = start_command(program, *arguments, env=env, log=self._log, fault=fault)
+
+    def log(self) -> list[dict]:
+        return [json.loads(line) for line in self._log_path.read_text().splitlines() if line.startswith("{")]
+
+    def events(self) -> list[str]:
+        return [line["event"] for line in self.log()]
+
+    def wait_for(self, event: str, times: int = 1) -> None:
+        eventually(lambda: self.events().count(event) >= times, what=f"{event} in {self._log_path}", within_seconds=30)
+
+    def kill(self) -> None:
+        """End it as the kernel does when memory is short."""
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._log.close()

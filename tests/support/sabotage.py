@@ -1,0 +1,103 @@
+"""Runs one of our programs with one fault planted in it: `python -m support.sabotage FAULT PROGRAM [ARGUMENTS]`.
+
+The faults are such as a decoder with a bug in C, or a power cut, would be: the process is gone between two instructions.
+Nothing else of the program is changed.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+#: A message that holds this kills the process that decodes it.
+DEADLY = "deadly"
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def deadly_message() -> None:
+    from centralcloud.ingest import batch
+
+    parse = batch.parse_routing_event
+
+    def parse_or_die(text: str | None, now: Any) -> Any:
+        if text and DEADLY in text:
+            die()
+        return parse(text, now)
+
+    batch.parse_routing_event = parse_or_die
+
+
+def learner_before_publishing() -> None:
+    from centralcloud.learning import learner
+
+    learner.publish = lambda *_arguments, **_options: die()  # type: ignore[assignment]
+
+
+def learner_before_commit() -> None:
+    from centralcloud.learning import learner
+
+    publish = learner.publish
+
+    def publish_and_die(*arguments: Any, **options: Any) -> Any:
+        publish(*arguments, **options)
+        die()
+
+    learner.publish = publish_and_die
+
+
+def half_written_file() -> None:
+    """Dies in the middle of writing the learned scores, once there are some."""
+    import json
+
+    from instance_agent import learned_scores
+
+    dump = json.dump
+
+    def dump_half_and_die(value: Any, stream: Any) -> None:
+        if not value["scores"]:
+            dump(value, stream)
+            return
+        text = json.dumps(value)
+        stream.write(text[: len(text) // 2])
+        stream.flush()
+        die()
+
+    learned_scores.json.dump = dump_half_and_die
+
+
+def unmoved_file() -> None:
+    """Dies when the new file is written and not yet in its place."""
+    replace = Path.replace
+
+    def die_instead(self: Path, target: Any) -> Any:
+        if "learned_scores" in self.name and '"scores": []' not in self.read_text():
+            die()
+        return replace(self, target)
+
+    Path.replace = die_instead  # type: ignore[method-assign,assignment]
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    fault.__name__: fault
+    for fault in (deadly_message, learner_before_publishing, learner_before_commit, half_written_file, unmoved_file)
+}
+
+
+def main() -> None:
+    fault, program, *arguments = sys.argv[1:]
+    FAULTS[fault]()
+    sys.argv = [program, *arguments]
+    if program == "centralcloud":
+        from centralcloud.cli import main as run
+    else:
+        from instance_agent.cli import main as run
+    run()
+
+
+if __name__ == "__main__":
+    main()
