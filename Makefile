@@ -1,11 +1,12 @@
-# make setup | demo | test | test-postgresql DATABASE_URL=... | check | format | clean
+# make setup | demo | test | soak | test-postgresql DATABASE_URL=... | check | format | clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
+SOAK_SECONDS ?= 600
 
-.PHONY: setup demo test check format test-postgresql clean
+.PHONY: setup demo test soak check format test-postgresql clean
 
 setup: $(VENV)/.installed
 
@@ -34,6 +35,9 @@ check: setup
 format: setup
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
+
+soak: setup
+	@$(BIN)/pytest -s --soak-seconds $(SOAK_SECONDS) tests/chaos/test_soak.py $(PYTEST_ARGS)
 
 # The tests that touch storage, on a server of yours whose role may create databases.
 test-postgresql: setup

@@ -21,15 +21,20 @@ from centralcloud.runtime.database import Database
 from centralcloud.store.partitions import ensure_partitions
 from centralcloud.store.schema import migrate
 
-_MODELS = 20
-_INSTANCES = 8
 _COMPLEXITIES = ("simple", "medium", "complex")
 
 
 @contextmanager
-def a_database(url: str | None) -> Iterator[str]:
-    """URL of a new database with the newest schema, on the server at `url` or an embedded one; dropped at the end."""
-    with a_server(url) as server, psycopg.connect(server, autocommit=True) as connection:
+def a_running_server(url: str | None) -> Iterator[str]:
+    """URL of a server whose role may create databases: the one at `url`, or an embedded one that ends with the block."""
+    with a_server(url) as server:
+        yield server
+
+
+@contextmanager
+def a_database(server: str) -> Iterator[str]:
+    """URL of a new database with the newest schema on `server`; dropped at the end."""
+    with psycopg.connect(server, autocommit=True) as connection:
         name = f"cc_benchmark_{uuid.uuid4().hex[:8]}"
         connection.execute(f"CREATE DATABASE {name}")
         database_url = make_conninfo(server, dbname=name)
@@ -42,8 +47,8 @@ def a_database(url: str | None) -> Iterator[str]:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def routing_events(count: int, *, with_ids: bool, seed: int = 1) -> Iterator[str]:
-    """`count` routing events as JSON: 20 models, 3 complexities, 8 instances.
+def routing_events(count: int, *, with_ids: bool, models: int = 20, instances: int = 8, seed: int = 1) -> Iterator[str]:
+    """`count` routing events as JSON, of `models` models in 3 complexities, from `instances` instances.
 
     Without ids one event a decision, as in the specification. With ids two events a decision, as our agent sends them: the
     outcome comes some thousands of events after the decision.
@@ -54,7 +59,7 @@ def routing_events(count: int, *, with_ids: bool, seed: int = 1) -> Iterator[str
         if with_ids and (len(unresolved) > 2000 or (unresolved and count - number <= len(unresolved))):
             event = unresolved.pop(0)
         else:
-            event = _event(rng)
+            event = _event(rng, models, instances)
             if with_ids:
                 event["routing_decision"]["decision_id"] = str(uuid_utils.uuid7())
                 unresolved.append(json.loads(json.dumps(event)))
@@ -62,17 +67,17 @@ def routing_events(count: int, *, with_ids: bool, seed: int = 1) -> Iterator[str
         yield json.dumps(event)
 
 
-def _event(rng: random.Random) -> dict[str, Any]:
-    model = rng.randrange(_MODELS)
+def _event(rng: random.Random, models: int, instances: int) -> dict[str, Any]:
+    model = rng.randrange(models)
     return {
         "timestamp": f"2026-11-19T{rng.randrange(24):02}:{rng.randrange(60):02}:{rng.randrange(60):02}Z",
-        "instance_id": f"singularity-{rng.randrange(_INSTANCES)}",
+        "instance_id": f"instance-{rng.randrange(instances)}",
         "routing_decision": {
             "complexity": rng.choice(_COMPLEXITIES),
             "selected_model": f"model-{model}",
             "selected_provider": f"provider-{model % 5}",
             "complexity_score": 2.5,
-            "outcome": "success" if rng.random() < 0.5 + model / 50 else "failure",
+            "outcome": "success" if rng.random() < 0.5 + model / models / 2.5 else "failure",
             "response_time_ms": round(rng.lognormvariate(6.5, 0.8)),
             "capabilities_required": rng.choice(([], [], [], ["vision"], ["function_calling", "vision"])),
             "prefer": rng.choice((None, None, "speed", "cost")),

@@ -21,7 +21,7 @@ from collections import defaultdict
 from typing import Any
 
 import psycopg
-from _shared import a_database, machine, progress, routing_events
+from _shared import a_database, a_running_server, machine, progress, routing_events
 
 from centralcloud.ingest.consumer import Consumer
 from centralcloud.runtime.database import Database
@@ -108,7 +108,11 @@ def main() -> None:
     arguments = _arguments()
     configure_logs("warning")
     rates: dict[str, list[float]] = defaultdict(list)
-    with a_database(arguments.database_url) as url, psycopg.connect(url, autocommit=True) as connection:
+    with (
+        a_running_server(arguments.database_url) as server,
+        a_database(server) as url,
+        psycopg.connect(url, autocommit=True) as connection,
+    ):
         connection.execute(SEED_TABLES)
         for with_ids in (False, True):
             _store_messages(connection, arguments.events, with_ids)

@@ -17,6 +17,7 @@ from centralcloud.store.schema import migrate
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("centralcloud")
     group.addoption("--database-url", help="run on this PostgreSQL; the role must be allowed to create databases")
+    group.addoption("--soak-seconds", type=float, default=0, help="how long the soak runs (make soak); 0: not at all")
     group.addoption("--database-image", help="run in a container of this image, e.g. postgres:18 (needs Docker)")
 
 

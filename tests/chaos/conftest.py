@@ -1,10 +1,12 @@
 """What the scenarios share. docs/explanation/reliability.md promises what they show, under the same names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.commands import run_command
 from support.programs import Program
+from support.servers import OwnServer, embedded_folder
 
 #: Quick loops and small batches: many transactions for a fault to hit.
 QUICK = {
@@ -43,3 +45,14 @@ def start_agent(start: Callable[..., Program], tmp_path: Path) -> Callable[..., 
         return agent
 
     return start_one
+
+
+@pytest.fixture
+def own_server() -> Iterator[OwnServer]:
+    with embedded_folder() as folder:
+        server = OwnServer(str(folder))
+        assert run_command("centralcloud", "migrate", env={"DATABASE_URL": server.url}).returncode == 0
+        try:
+            yield server
+        finally:
+            server.stop()

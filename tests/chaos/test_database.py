@@ -3,51 +3,15 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psycopg
-import pytest
-from support.commands import run_command
 from support.load import has_newest_scores, load, records
 from support.programs import Program
-from support.servers import embedded_folder, execute
+from support.servers import OwnServer, execute
 from support.waiting import eventually
 
-from centralcloud.runtime.embedded import EmbeddedServer
-
 StartWorker = Callable[..., Program]
-
-
-class OwnServer:
-    """A server of the test's own, to be crashed and started again."""
-
-    def __init__(self, folder: str) -> None:
-        self._url = f"embedded:{folder}"
-        self._server = EmbeddedServer.start(self._url)
-        self.url = self._server.uri
-
-    def crash(self) -> None:
-        """An immediate shutdown: no checkpoint, no goodbye to anybody; the next start recovers from the log."""
-        self._server.kill()
-        eventually(lambda: not self._server._runs())
-        self._server.stop()
-
-    def start(self) -> None:
-        self._server = EmbeddedServer.start(self._url)
-
-    def stop(self) -> None:
-        self._server.stop()
-
-
-@pytest.fixture
-def own_server() -> Iterator[OwnServer]:
-    with embedded_folder() as folder:
-        server = OwnServer(str(folder))
-        assert run_command("centralcloud", "migrate", env={"DATABASE_URL": server.url}).returncode == 0
-        try:
-            yield server
-        finally:
-            server.stop()
 
 
 def test_postgresql_stopped_at_once_and_restarted(start_worker: StartWorker, own_server: OwnServer) -> None:

@@ -91,24 +91,34 @@ def test_the_event_of_the_readme_is_a_good_one() -> None:
 
 def test_every_command_and_option_that_is_shown_exists() -> None:
     shown = {
-        (program, command, option)
+        (program, *words.split(), option)
         for page in _PAGES
-        for program, command, rest in re.findall(
-            r"\b(centralcloud|instance-agent) ([a-z]+)\b([^\n|`#]*)", page.read_text()
+        for program, words, rest in re.findall(
+            r"\b(centralcloud|instance-agent) ((?:dead-letters |queue (?=purge))?[a-z][a-z-]*)\b([^\n|`#]*)",
+            page.read_text(),
         )
         for option in [None, *re.findall(r"(--[a-z-]+)", rest)]
     }
-    helps = {
-        (program, command): run_command(program, command, "--help", env={})
-        for program, command in {(program, command) for program, command, _ in shown}
-    }
-    known = {key: result.stdout for key, result in helps.items() if result.returncode == 0}
-    assert len(known) >= 11
-    for program, command, option in shown:
-        if (program, command) in known and option:
-            assert option in known[program, command], f"{program} {command} {option}"
-    prose = {command for program, command, _ in shown if (program, command) not in known}
+    helps = {command: run_command(*command, "--help", env={}) for command in {row[:-1] for row in shown}}
+    known = {command: result.stdout for command, result in helps.items() if result.returncode == 0}
+    assert len(known) >= 17
+    for *command, option in shown:
+        if tuple(command) in known and option:
+            assert option in known[tuple(command)], f"{command} {option}"
+    prose = {command[1] for *command, _ in shown if tuple(command) not in known}
     assert prose <= {"learns", "takes", "library", "commands", "or"}, prose
+
+
+def test_every_promise_is_a_test_and_every_scenario_a_promise() -> None:
+    page = (_REPOSITORY / "docs/explanation/reliability.md").read_text()
+    promised = re.findall(r"\| `(test_\w+)` \|$", page, re.MULTILINE)
+    shown = [
+        name
+        for module in (_REPOSITORY / "tests/chaos").glob("test_*.py")
+        if module.name != "test_soak.py"
+        for name in re.findall(r"^def (test_\w+)", module.read_text(), re.MULTILINE)
+    ]
+    assert sorted(promised) == sorted(shown)
 
 
 @pytest.mark.parametrize(("title", "settings_class"), [("Daemon", Settings), ("Instance", AgentSettings)])

@@ -2,13 +2,12 @@
 
 import random
 import threading
-from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from support.events import an_event, outcomes, random_events, send
+from support.history import pretend_all_came
 from support.servers import execute
-from support.waiting import eventually
 
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
@@ -27,28 +26,6 @@ def maintain(database: Database, **retention: int) -> None:
 def ingest(database: Database, database_url: str, events: list[dict]) -> None:
     send(database_url, events)
     drain(database, batch_size=100)
-
-
-def pretend_all_came(database_url: str, days_ago: float) -> None:
-    """Move everything taken in so far into the past, with a partition of its own week to hold the records."""
-    shift = timedelta(days=days_ago)
-    ((start,),) = execute(
-        database_url, "SELECT date_trunc('week', now() AT TIME ZONE 'UTC' - %s::interval) AT TIME ZONE 'UTC'", (shift,)
-    )
-    name = f"routing_records_{start:%Y%m%d}"
-    execute(
-        database_url,
-        f"""
-        CREATE TABLE IF NOT EXISTS {name} PARTITION OF routing_records
-            FOR VALUES FROM ('{start.isoformat()}') TO ('{(start + timedelta(days=7)).isoformat()}');
-        UPDATE routing_records SET created_at = created_at - interval '{shift.total_seconds()} seconds'
-            WHERE created_at > now() - interval '1 hour';
-        UPDATE evidence_slices SET
-            opened_at = opened_at - interval '{shift.total_seconds()} seconds',
-            closed_at = closed_at - interval '{shift.total_seconds()} seconds'
-        WHERE opened_at > now() - interval '1 hour' AND closed_at IS NOT NULL
-        """,
-    )
 
 
 def counters(database: Database) -> list[dict]:
@@ -305,37 +282,3 @@ def test_queues_are_vacuumed_as_they_must_be(database_url: str) -> None:
         database_url, "SELECT reloptions FROM pg_class WHERE oid = 'pgmq.q_model_routing_decisions'::regclass"
     )
     assert {"fillfactor=70", "autovacuum_vacuum_scale_factor=0.01"} <= set(options)
-
-
-def test_partitions_are_dropped_under_full_ingest(database: Database, database_url: str) -> None:
-    """Ingest goes on while week after week goes, and waits for it only briefly."""
-    for days_ago in range(100, 149, 7):
-        ingest(database, database_url, outcomes(30, 0))
-        close_slice(database)
-        pretend_all_came(database_url, days_ago)
-    stop = threading.Event()
-    longest = 0.0
-
-    def load() -> None:
-        nonlocal longest
-        rng = random.Random(4)
-        with Database(database_url, application_name="tests") as other:
-            while not stop.is_set():
-                send(database_url, random_events(50, rng))
-                longest = max(longest, drain(other, batch_size=50).seconds)
-
-    thread = threading.Thread(target=load)
-    thread.start()
-    try:
-        eventually(lambda: (maintain(database, records_days=90), records_before(database_url, days=50))[1] == 0)
-    finally:
-        stop.set()
-        thread.join()
-    assert longest < 5, "bounded by the lock timeout of a drop, with room for a busy machine"
-    assert verify(database).differences == []
-
-
-def records_before(database_url: str, *, days: int) -> int:
-    since = datetime.now(UTC) - timedelta(days=days)
-    ((count,),) = execute(database_url, "SELECT count(*) FROM routing_records WHERE created_at < %s", (since,))
-    return int(count)

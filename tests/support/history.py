@@ -1,6 +1,10 @@
 """A database with a past: made inside the server, so that ten million records take a minute or two."""
 
+from datetime import timedelta
+
 import psycopg
+
+from support.servers import execute
 
 _WEEKS = 12
 
@@ -34,6 +38,28 @@ def fill_history(
         for statement in _STATEMENTS:
             connection.execute(statement, parameters)
         connection.execute("VACUUM ANALYZE")
+
+
+def pretend_all_came(database_url: str, days_ago: float) -> None:
+    """Move everything taken in so far into the past, with a partition of its own week to hold the records."""
+    shift = timedelta(days=days_ago)
+    ((start,),) = execute(
+        database_url, "SELECT date_trunc('week', now() AT TIME ZONE 'UTC' - %s::interval) AT TIME ZONE 'UTC'", (shift,)
+    )
+    name = f"routing_records_{start:%Y%m%d}"
+    execute(
+        database_url,
+        f"""
+        CREATE TABLE IF NOT EXISTS {name} PARTITION OF routing_records
+            FOR VALUES FROM ('{start.isoformat()}') TO ('{(start + timedelta(days=7)).isoformat()}');
+        UPDATE routing_records SET created_at = created_at - interval '{shift.total_seconds()} seconds'
+            WHERE created_at > now() - interval '1 hour';
+        UPDATE evidence_slices SET
+            opened_at = opened_at - interval '{shift.total_seconds()} seconds',
+            closed_at = closed_at - interval '{shift.total_seconds()} seconds'
+        WHERE opened_at > now() - interval '1 hour' AND closed_at IS NOT NULL
+        """,
+    )
 
 
 _STATEMENTS = (

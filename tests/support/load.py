@@ -26,9 +26,12 @@ class Producers:
     more messages than decisions may be sent, and the rest are duplicates.
     """
 
-    def __init__(self, url: str, *, producers: int = 3, events: int = 3000, pause_seconds: float = 0.0) -> None:
+    def __init__(
+        self, url: str, *, producers: int = 3, events: int = 3000, pause_seconds: float = 0.0, name: str = "d"
+    ) -> None:
         self.decisions = producers * (events // producers)
         self._url = url
+        self._name = name
         self._pause_seconds = pause_seconds
         self._stop = threading.Event()
         self._threads = [
@@ -59,7 +62,7 @@ class Producers:
                     selected_model=rng.choice(_MODELS),
                     outcome=rng.choice(("routed", "success", "success", "failure")),
                     response_time_ms=rng.choice((None, 300, 2500)),
-                    decision_id=f"{number}-{nth}",
+                    decision_id=f"{self._name}-{number}-{nth}",
                 )
             )
             for nth in range(count)

@@ -12,6 +12,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from centralcloud.runtime.embedded import EmbeddedServer
+from support.waiting import eventually
 
 
 @contextmanager
@@ -41,6 +42,27 @@ def embedded_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class OwnServer:
+    """A server of the test's own, to be crashed and started again."""
+
+    def __init__(self, folder: str) -> None:
+        self._url = f"embedded:{folder}"
+        self._server = EmbeddedServer.start(self._url)
+        self.url = self._server.uri
+
+    def crash(self) -> None:
+        """An immediate shutdown: no checkpoint, no goodbye to anybody; the next start recovers from the log."""
+        self._server.kill()
+        eventually(lambda: not self._server._runs())
+        self._server.stop()
+
+    def start(self) -> None:
+        self._server = EmbeddedServer.start(self._url)
+
+    def stop(self) -> None:
+        self._server.stop()
 
 
 def with_database(url: str, name: str) -> str:

@@ -7,6 +7,16 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
+def passes(condition: Callable[[], bool], *, within_seconds: float) -> bool:
+    """Whether `condition` becomes true in time."""
+    deadline = time.monotonic() + within_seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)  # the pace of looking, not a wait for luck
+    return True
+
+
 def eventually(condition: Callable[[], _T], *, within_seconds: float = 20.0, what: str = "the condition") -> _T:
     """The first true value of `condition`; fails when none comes in time. An error inside counts as not yet."""
     deadline = time.monotonic() + within_seconds

@@ -1,0 +1,183 @@
+"""What grows as records pile up, and what does not.
+
+    python benchmarks/growth.py [--long] [--rounds 5] [--database-url URL]
+
+Databases with a past are made inside the server: 10^5, 10^6 and with --long 10^7 records at 100 pairs and 10 instances, and
+10^5 records at 10, 100 and 1,000 pairs and at 10 and 1,000 instances. Then, round by round, each in turn has measured:
+
+- ingest: events a second, 20,000 new events with ids at batch 1,000, by the real consumers of one worker;
+- learner: seconds of one run over these events, the gathering of their evidence included;
+- poll: milliseconds of one poll of a real ScoreUpdater, with the whole snapshot (reconcile) and without;
+- dashboards: milliseconds of each view, and of the counters that `centralcloud metrics` shows.
+
+Prints one JSON object: medians over the rounds, and for each database and figure the median of the rounds' ratios to the
+smallest one (10^5 records, 100 pairs, 10 instances): above 1 for ingest is faster, above 1 for a time is slower.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+from _shared import a_database, a_running_server, machine, progress, routing_events
+from support.history import fill_history
+
+from centralcloud.ingest.consumer import Consumer
+from centralcloud.ingest.workers import WorkerRegister
+from centralcloud.learning.learner import Learner
+from centralcloud.learning.rules import ThresholdRule
+from centralcloud.runtime.database import Database
+from centralcloud.runtime.logs import configure_logs
+from centralcloud.settings import Settings
+from instance_agent.learned_scores import LearnedScoresFile
+from instance_agent.score_updater import ScoreUpdater
+
+EVENTS = 20_000
+BATCH_SIZE = 1000
+DASHBOARDS = (
+    "dashboard_models_per_instance",
+    "dashboard_success_rates",
+    "dashboard_response_times",
+    "dashboard_hourly_performance",
+    "model_routing_metrics",
+)
+
+
+class Past(NamedTuple):
+    """How much a database has stored."""
+
+    records: int
+    pairs: int
+    instances: int
+
+
+SMALLEST = Past(100_000, 100, 10)
+
+
+def main() -> None:
+    arguments = _arguments()
+    configure_logs("error")
+    pasts = [SMALLEST, Past(1_000_000, 100, 10)]
+    if arguments.long:
+        pasts.append(Past(10_000_000, 100, 10))
+    pasts += [Past(100_000, pairs, instances) for pairs in (10, 100, 1000) for instances in (10, 1000)]
+    pasts = list(dict.fromkeys(pasts))
+    measured: dict[Past, dict[str, list[float]]] = {past: defaultdict(list) for past in pasts}
+    with a_running_server(arguments.database_url) as server, ExitStack() as stack:
+        urls = {}
+        for past in pasts:
+            progress(f"making {past.records:,} records, {past.pairs} pairs, {past.instances} instances")
+            urls[past] = stack.enter_context(a_database(server))
+            fill_history(urls[past], **past._asdict())
+        for number in range(1, arguments.rounds + 1):
+            for past, url in urls.items():
+                for name, value in _measure(url, past, seed=number).items():
+                    measured[past][name].append(value)
+                progress(f"round {number}: {past}: {measured[past]['ingest_events_per_second'][-1]:,.0f} events/s")
+        with psycopg.connect(server) as connection:
+            print(json.dumps({"rounds": arguments.rounds, **machine(connection), **_report(measured)}))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--long", action="store_true", help="also 10^7 records: some ten minutes and 5 GB more")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--database-url", help="a server whose role may create databases; without it an embedded one")
+    return parser.parse_args()
+
+
+def _measure(url: str, past: Past, *, seed: int) -> dict[str, float]:
+    models = max(1, past.pairs // 3)
+    with psycopg.connect(url, autocommit=True) as connection:
+        with connection.cursor().copy("COPY pgmq.q_model_routing_decisions (vt, message) FROM STDIN") as copy:
+            for text in routing_events(EVENTS, with_ids=True, models=models, instances=past.instances, seed=seed):
+                copy.write_row(("now", text))
+        connection.execute("VACUUM ANALYZE pgmq.q_model_routing_decisions")
+        connection.execute("CHECKPOINT")
+    with Database(url, application_name="benchmark") as database:
+        figures = {"ingest_events_per_second": EVENTS / _seconds(lambda: _ingest(database))}
+        figures["learner_seconds"] = _seconds(Learner(database, ThresholdRule()).learn)
+        figures |= _polls(database)
+    with psycopg.connect(url, autocommit=True) as connection:
+        for view in DASHBOARDS:
+            figures[f"{view}_ms"] = 1000 * _seconds(
+                lambda view=view: connection.execute(f"SELECT * FROM {view}").fetchall()
+            )
+    return figures
+
+
+def _ingest(database: Database) -> None:
+    """What one worker process does with its settings as they come."""
+    register = WorkerRegister(database, batch_size=BATCH_SIZE)
+    consumers = [
+        Consumer(database, batch_size=BATCH_SIZE, poll_interval_seconds=1, register=register)
+        for _ in range(Settings().consumers)
+    ]
+
+    def work(consumer: Consumer) -> None:
+        while consumer.run_once():
+            pass
+
+    threads = [threading.Thread(target=work, args=(consumer,)) for consumer in consumers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for consumer in consumers:
+        consumer.close()
+
+
+def _polls(database: Database) -> dict[str, float]:
+    figures = {}
+    for name, reconcile_seconds in (("poll_ms", 3600.0), ("reconcile_ms", 0.0)):
+        with tempfile.TemporaryDirectory() as folder:
+            updater = ScoreUpdater(
+                database,
+                instance_id="benchmark",
+                file=LearnedScoresFile(Path(folder)),
+                reconcile_interval_seconds=reconcile_seconds,
+            )
+            updater.run_once()  # everything is new to it
+            figures[name] = 1000 * statistics.median(_seconds(updater.run_once) for _ in range(20))
+    return figures
+
+
+def _seconds(work: Any) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _report(measured: dict[Past, dict[str, list[float]]]) -> dict[str, Any]:
+    smallest = measured[SMALLEST]
+    rows = []
+    for past, figures in measured.items():
+        ratios = {
+            name: statistics.median(a / b for a, b in zip(values, smallest[name], strict=True))
+            for name, values in figures.items()
+        }
+        medians = {name: statistics.median(values) for name, values in figures.items()}
+        rows.append({**past._asdict(), **_rounded(medians), "to_smallest": _rounded(ratios)})
+    most = max(
+        (row for row in rows if (row["pairs"], row["instances"]) == SMALLEST[1:]), key=lambda row: row["records"]
+    )
+    return {
+        "databases": rows,
+        "goals": {f"ingest at {most['records']:,} records >= 0.9 of that at {SMALLEST.records:,}":
+                  most["to_smallest"]["ingest_events_per_second"] >= 0.9},
+    }  # fmt: skip
+
+
+def _rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.4g}") for name, value in figures.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Partitions that come and go while everybody ingests."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from support.events import outcomes, send
+from support.history import pretend_all_came
+from support.load import Producers, queued
+from support.programs import Program
+from support.servers import execute
+from support.waiting import eventually
+
+from centralcloud.ingest.drain import drain
+from centralcloud.operations.verification import verify
+from centralcloud.runtime.database import Database
+from centralcloud.store.slices import close_slice
+
+StartProgram = Callable[..., Program]
+
+_OLD = "SELECT count(*) FROM routing_records WHERE created_at < now() - interval '50 days'"
+_PARTITIONS = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'routing_records'::regclass"
+
+
+def test_partitions_attached_and_dropped_under_full_ingest(
+    start_worker: StartProgram, database: Database, database_url: str
+) -> None:
+    """Two workers ingest; eight old weeks go and a year of new ones comes, and no pause is longer than a few seconds."""
+    for days_ago in range(100, 156, 7):
+        send(database_url, outcomes(30, 0))
+        drain(database, batch_size=100)
+        close_slice(database)
+        pretend_all_came(database_url, days_ago)
+    keep = {"CENTRALCLOUD_RETENTION_DAYS": "0"}
+    workers = [start_worker(database_url, **keep) for _ in range(2)]
+    longest_pause = 0.0
+    with Producers(database_url, events=12_000, pause_seconds=0.02) as producers:
+        watching = threading.Event()
+
+        def watch() -> None:
+            nonlocal longest_pause
+            taken, since = -1, time.monotonic()
+            while not watching.is_set():
+                now = execute(database_url, "SELECT taken FROM accounting")[0][0]
+                if now != taken or not queued(database_url):
+                    taken, since = now, time.monotonic()
+                longest_pause = max(longest_pause, time.monotonic() - since)
+                time.sleep(0.01)  # the pace of looking
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            start_worker(database_url, "--no-ingest", CENTRALCLOUD_PARTITIONS_AHEAD_WEEKS="52")
+            eventually(lambda: execute(database_url, _OLD) == [(0,)] and execute(database_url, _PARTITIONS)[0][0] > 50)
+            assert producers.busy, "all of it happened under load"
+        finally:
+            watching.set()
+            watcher.join()
+    eventually(lambda: queued(database_url) == 0)
+    verification = verify(database)
+    assert verification.differences == []
+    assert verification.accounts["records_dropped"] == 240
+    assert verification.accounts["records_kept"] == producers.decisions
+    assert longest_pause < 5
+    assert [worker.process.poll() for worker in workers] == [None, None]
