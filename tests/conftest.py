@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from support.programs import Program
 from support.servers import a_server, with_database
+from support.tcp_proxy import TcpProxy
 
 from centralcloud.runtime.database import Database
 from centralcloud.store.partitions import ensure_partitions
@@ -69,12 +70,11 @@ def database(database_url: str) -> Iterator[Database]:
         yield database
 
 
-def _new_database(server: str, template: str) -> Iterator[str]:
-    name = f"cc_test_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield with_database(server, name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+@pytest.fixture
+def proxy(database_url: str) -> Iterator[TcpProxy]:
+    """A proxy before the test's own database; `proxy.url` leads through it, `database_url` past it."""
+    with TcpProxy(database_url) as proxy:
+        yield proxy
 
 
 @pytest.fixture
@@ -90,3 +90,11 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     yield start_one
     for program in programs:
         program.end()
+
+
+def _new_database(server: str, template: str) -> Iterator[str]:
+    name = f"cc_test_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield with_database(server, name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
