@@ -4,14 +4,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, ClassVar, Final, TypeVar
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
 import psycopg_pool
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.connection import ANSWER_SECONDS, LimitedConnection
 from centralcloud.runtime.embedded import EMBEDDED_PREFIX, EmbeddedServer
 from centralcloud.runtime.logs import get_logger
 
@@ -27,12 +28,20 @@ _CONNECTION_DEFAULTS: dict[str, Any] = {
 }
 #: Wins over what the URL and the environment say: our texts are UTF-8, whatever the database's encoding is.
 _FIXED: dict[str, Any] = {"client_encoding": "utf8"}
-#: A transaction of ours that is left idle this long belongs to a process that hangs: let it go.
-_SESSION_SETTINGS = "SET idle_in_transaction_session_timeout = '60s'"
+#: Of a transaction: hundreds of times what a batch takes, and short enough for a fleet to wait out.
+_LIMIT_SECONDS: Final = 15.0
+#: For the server, when the client has vanished without closing: how long it keeps a transaction that is idle, or a result
+#: that nobody takes, and with them locks that others wait for. Nothing of ours idles longer than a batch is decoded, and
+#: psycopg takes a result as it comes.
+_SESSION_SETTINGS: Final = "SET idle_in_transaction_session_timeout = '15s'; SET tcp_user_timeout = '15s'"
+#: In the pool: a statement that waits for a lock ends before its client gives up. Else it would go on waiting with nobody
+#: behind it, and one more would join it at every retry, until the server has no connections left.
+_LOCK_SETTING: Final = "SET lock_timeout = '12s'"
 _POOL_WAIT_SECONDS: Final = 3.0
 _TRIES: Final = 5
 
 _T = TypeVar("_T")
+_Pool: TypeAlias = psycopg_pool.ConnectionPool[LimitedConnection]
 
 # The pool warns at every failed attempt; `Database` reports each change of state once instead.
 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
@@ -40,20 +49,6 @@ logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
 class DatabaseAwayError(CentralCloudError):
     """The database cannot be reached, or does not take work at the moment."""
-
-
-class _Connection(psycopg.Connection[Any]):
-    """A connection that remembers why the last attempt failed, which the pool does not tell."""
-
-    last_failure: ClassVar[str] = ""
-
-    @classmethod
-    def connect(cls, conninfo: str = "", **kwargs: Any) -> "_Connection":
-        try:
-            return super().connect(conninfo, **kwargs)
-        except psycopg.OperationalError as error:
-            cls.last_failure = one_line(error)
-            raise
 
 
 class Database:
@@ -70,51 +65,91 @@ class Database:
             **{**_CONNECTION_DEFAULTS, "application_name": application_name, **_read_conninfo(target), **_FIXED}
         )
         self._max_connections = max_connections
-        self._pool: psycopg_pool.ConnectionPool[_Connection] | None = None
+        self._pool: _Pool | None = None
         self._pool_lock = threading.Lock()
         self._state_lock = threading.Lock()
         self._away: set[str] = set()
         self._away_since = 0.0
 
-    def connect(self, *, autocommit: bool = False) -> psycopg.Connection[Any]:
-        """A connection of its own, outside the pool. The caller closes it.
+    def connect(self, *, autocommit: bool = False) -> LimitedConnection:
+        """A connection of its own, outside the pool, without a limit once it is there. The caller closes it.
 
         Raises:
-            psycopg.OperationalError: the server cannot be reached or refuses.
+            psycopg.OperationalError: the server cannot be reached, refuses, or does not answer within a few seconds.
         """
-        connection = _Connection.connect(self.conninfo, autocommit=True, prepare_threshold=None)
-        connection.execute(_SESSION_SETTINGS)
+        connection = LimitedConnection.connect(self.conninfo, autocommit=True, prepare_threshold=None)
+        with connection.limited(ANSWER_SECONDS):
+            connection.execute(_SESSION_SETTINGS)
         connection.autocommit = autocommit
         return connection
 
     @contextmanager
-    def transaction(self, *, limit_seconds: float | None = 15.0) -> Iterator[psycopg.Connection[Any]]:
+    def transaction(self, *, limit_seconds: float | None = _LIMIT_SECONDS) -> Iterator[psycopg.Connection[Any]]:
         """A pooled connection inside one transaction: committed at the end of the block, rolled back on an error.
+
+        All of it, from the wait for a connection to the answer to the commit, takes `limit_seconds` (above 0) at most. None
+        is for work that may take long: the block and the commit have no limit then, except that the server still ends a
+        transaction that is left idle for 15 seconds.
 
         Raises:
             DatabaseAwayError: no connection could be had within a few seconds.
+            psycopg.OperationalError: among others, the limit was reached. As with every connection that is lost in a commit,
+                the server may have committed.
         """
+        deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
         pool = self._open_pool()
+        connection, block = self._begin(pool, deadline)
         try:
-            connection = pool.getconn(timeout=_POOL_WAIT_SECONDS)
-        except psycopg_pool.PoolTimeout:
-            raise DatabaseAwayError(_Connection.last_failure or "no free connection in the pool") from None
-        try:
-            with connection.transaction():
+            with ExitStack() as stack:
+                stack.push(block)
                 yield connection
         finally:
-            pool.putconn(connection)
+            self._give_back(pool, connection)
 
-    def _open_pool(self) -> "psycopg_pool.ConnectionPool[_Connection]":
+    def _begin(self, pool: _Pool, deadline: float | None) -> tuple[LimitedConnection, AbstractContextManager[Any]]:
+        """A connection, and the transaction that is open on it.
+
+        The answer to BEGIN shows that the connection lives. One from before a restart of the server gives none: it is
+        thrown away and the next one tried, so that the caller never sees it.
+        """
+        tries = self._max_connections + 1  # all that the pool holds may be that old, and then one new
+        while True:
+            connection = self._take(pool, deadline)
+            answer_by = time.monotonic() + ANSWER_SECONDS
+            connection.deadline = answer_by if deadline is None else min(answer_by, deadline)
+            block = connection.transaction()
+            try:
+                block.__enter__()
+            except BaseException as error:
+                self._give_back(pool, connection)
+                tries -= 1
+                if not tries or not is_outage(error):
+                    raise
+            else:
+                connection.deadline = deadline
+                return connection, block
+
+    def _take(self, pool: _Pool, deadline: float | None) -> LimitedConnection:
+        wait_seconds = _POOL_WAIT_SECONDS if deadline is None else min(_POOL_WAIT_SECONDS, deadline - time.monotonic())
+        try:
+            return pool.getconn(timeout=wait_seconds)
+        except psycopg_pool.PoolTimeout:
+            raise DatabaseAwayError(LimitedConnection.last_failure or "no free connection in the pool") from None
+
+    def _give_back(self, pool: _Pool, connection: LimitedConnection) -> None:
+        pool.putconn(connection)
+        if connection.was_cut:
+            # The others have most likely fallen silent with it, and each would cost a wait to find that out.
+            pool.drain()
+
+    def _open_pool(self) -> _Pool:
         with self._pool_lock:
             if self._pool is None:
-                self._pool = psycopg_pool.ConnectionPool(
+                self._pool = _Pool(
                     self.conninfo,
-                    connection_class=_Connection,
+                    connection_class=LimitedConnection,
                     kwargs={"autocommit": True, "prepare_threshold": None},
                     configure=_configure,
-                    # One round trip, so that no connection from before a restart of the server is handed out.
-                    check=psycopg_pool.ConnectionPool.check_connection,
                     min_size=0,
                     max_size=self._max_connections,
                     # The loops retry; the pool should neither back off for minutes nor hide the reason.
@@ -242,5 +277,7 @@ def _read_conninfo(url: str) -> dict[str, Any]:
     return {name: value for name, value in conninfo_to_dict(url).items() if value is not None}
 
 
-def _configure(connection: _Connection) -> None:
-    connection.execute(_SESSION_SETTINGS)
+def _configure(connection: LimitedConnection) -> None:
+    """Runs in the pool's only worker: if it waited for ever, no connection would be made again."""
+    with connection.limited(ANSWER_SECONDS):
+        connection.execute(f"{_SESSION_SETTINGS}; {_LOCK_SETTING}")

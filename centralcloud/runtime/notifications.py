@@ -1,11 +1,12 @@
 """NOTIFY as a hint: a listener that wakes a loop early. Whoever waits must also poll, and works the same without it."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 from psycopg import sql
 
+from centralcloud.runtime.connection import ANSWER_SECONDS, LimitedConnection
 from centralcloud.runtime.database import Database
 from centralcloud.runtime.loops import Part
 
@@ -25,14 +26,15 @@ class NotificationListener(Part):
         super().__init__(f"listener:{channel}", database, interval_seconds=0)
         self._channel = channel
         self._on_notify = on_notify
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection: LimitedConnection | None = None
         self._silent_waits = 0
 
     def run_once(self) -> bool:
         try:
             if self._connection is None:
                 self._connection = self.database.connect(autocommit=True)
-                self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+                with self._connection.limited(ANSWER_SECONDS):
+                    self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
                 self._on_notify()
             notified = False
             for _ in self._connection.notifies(timeout=_WAIT_SECONDS, stop_after=1):
@@ -43,7 +45,8 @@ class NotificationListener(Part):
             else:
                 self._silent_waits += 1
                 if self._silent_waits % _PROBE_EVERY_WAITS == 0:
-                    self._connection.execute("SELECT 1")
+                    with self._connection.limited(ANSWER_SECONDS):
+                        self._connection.execute("SELECT 1")
         except psycopg.Error:
             self._disconnect()
             raise

@@ -1,0 +1,222 @@
+"""A connection that falls silent without closing: who waits on it gives up, comes back, and holds nobody up for long.
+
+How long each step took is logged: `pytest --log-cli-level=INFO tests/chaos/test_half_open.py`.
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.commands import Program
+from support.events import an_event, send
+from support.servers import execute
+from support.tcp_proxy import TcpProxy
+from support.waiting import eventually
+
+from centralcloud.runtime import notifications
+from centralcloud.runtime.database import Database
+from centralcloud.runtime.notifications import NotificationListener
+from instance_agent import AgentSettings, InstanceAgent
+
+Start = Callable[..., Program]
+
+#: One consumer, which the silence hits in the middle of a batch, and fast polls, so that what is measured is the silence.
+_DAEMON = {
+    "CENTRALCLOUD_CONSUMERS": "1",
+    "CENTRALCLOUD_POLL_INTERVAL_SECONDS": "0.2",
+    "CENTRALCLOUD_BATCH_SIZE": "200",
+}
+
+
+class Producer:
+    """Sends events with decision ids straight to the server, a hundred at a time, until the block ends."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.sent = 0
+        self._thread.start()
+
+    def __enter__(self) -> "Producer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(0.1):
+            send(self._url, [an_event(decision_id=f"d-{self.sent + n}") for n in range(100)])
+            self.sent += 100
+
+
+@contextmanager
+def held_up(url: str, statement: str, *, table: str, events: Sequence[dict] = ()) -> Iterator[None]:
+    """While the block lasts, somebody waits in `statement`, for a lock of the test's on `table`; at its end it goes on.
+
+    `events` are sent once the lock is held.
+    """
+    with psycopg.connect(url) as blocker:
+        blocker.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        send(url, list(events))
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
+        eventually(lambda: execute(url, waiting, (f"%{statement}%",)), what=f"somebody waiting in {statement}")
+        yield
+
+
+def measured(what: str, *, since: float) -> float:
+    """Log how long something took, and return it in seconds."""
+    seconds = time.monotonic() - since
+    logging.getLogger(__name__).info("%s: %.1f s", what, seconds)
+    return seconds
+
+
+def records(url: str) -> int:
+    return execute(url, "SELECT count(*) FROM routing_records")[0][0]
+
+
+def test_a_daemon_that_falls_silent_in_a_batch_comes_back_and_counts_everything_once(
+    start: Start, database_url: str, proxy: TcpProxy
+) -> None:
+    daemon = start("centralcloud", "run", DATABASE_URL=proxy.url, **_DAEMON)
+    daemon.wait_for("started")
+    with Producer(database_url) as producer:
+        eventually(lambda: records(database_url) > 1000, what="ingest in full swing")
+        with held_up(database_url, "INSERT INTO decision_ids", table="decision_ids"):
+            proxy.pause()
+        silent_at = time.monotonic()
+        daemon.wait_for("database_away")
+        measured("noticed after", since=silent_at)
+        proxy.resume()
+        resumed_at = time.monotonic()
+        taken_before = records(database_url)
+        eventually(lambda: records(database_url) > taken_before, within_seconds=20, what="ingest again")
+        measured("ingest resumed after", since=resumed_at)
+    eventually(lambda: records(database_url) >= producer.sent, within_seconds=30, what="all records")
+    measured("caught up after", since=resumed_at)
+    daemon.wait_for("database_back")
+    assert daemon.process.poll() is None
+    assert execute(database_url, "SELECT count(*), count(DISTINCT decision_id) FROM routing_records") == [
+        (producer.sent, producer.sent)
+    ]
+    assert execute(database_url, "SELECT usage_count FROM model_routing_metrics") == [(producer.sent,)]
+    assert execute(database_url, "SELECT count(*) FROM dead_letters") == [(0,)]
+
+
+def test_the_locks_of_a_silent_consumer_hold_others_up_for_seconds_only(
+    start: Start, database_url: str, proxy: TcpProxy
+) -> None:
+    """The silent one has claimed a decision and holds the slice: an outcome waits for it, and so does the learner."""
+    silent = start("centralcloud", "run", "--no-learn", DATABASE_URL=proxy.url, **_DAEMON)
+    silent.wait_for("started")
+    event = an_event(decision_id="d")
+    with held_up(database_url, "INSERT INTO decision_ids", table="decision_ids", events=[event]):
+        proxy.pause()
+    silent_at = time.monotonic()
+    send(database_url, [an_event(decision_id="d", outcome="success")])
+    direct = start(
+        "centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_LEARN_INTERVAL_SECONDS="0.5", **_DAEMON
+    )
+    eventually(lambda: records(database_url) == 2, within_seconds=25, what="the outcome and the decision")
+    blocked_for = measured("consumer blocked", since=silent_at)
+    runs = "SELECT count(*) FROM learning_runs"
+    eventually(lambda: execute(database_url, runs)[0][0] > 0, within_seconds=10, what="a run of the learner")
+    measured("learner blocked", since=silent_at)
+    assert blocked_for < 20
+    assert direct.process.poll() is None
+    assert execute(database_url, "SELECT routed_count, success_count, usage_count FROM model_routing_metrics") == [
+        (1, 1, 1)
+    ]
+
+
+CATALOG = """
+models:
+  - {name: good, provider: p, complexity_scores: {simple: 2.0, medium: 2.0, complex: 2.0}}
+  - {name: bad, provider: p, complexity_scores: {simple: 2.1, medium: 2.1, complex: 2.1}}
+"""
+
+
+@pytest.fixture
+def agent(proxy: TcpProxy, tmp_path: Path) -> Iterator[InstanceAgent]:
+    """An instance behind the proxy."""
+    (tmp_path / "catalog.yaml").write_text(CATALOG)
+    settings = AgentSettings(
+        database_url=proxy.url,
+        instance_id="i-1",
+        catalog=tmp_path / "catalog.yaml",
+        state_dir=tmp_path / "state",
+        poll_interval_seconds=0.2,
+    )
+    with InstanceAgent(settings) as agent:
+        yield agent
+
+
+def set_score(url: str, model: str, score: float) -> None:
+    message = {"model": model, "complexity": "complex", "new_score": score}
+    execute(url, "SELECT pgmq.send('model_score_updates', %s::jsonb)", (json.dumps(message),))
+
+
+def test_an_instance_that_falls_silent_routes_on_and_gets_the_scores_it_missed(
+    agent: InstanceAgent, database_url: str, proxy: TcpProxy
+) -> None:
+    decisions: list[str] = []
+    routing_seconds: list[float] = []
+
+    def route() -> str:
+        decision = agent.router.route("complex")
+        decisions.append(decision.decision_id)
+        return decision.model.name
+
+    def noticed() -> bool:
+        started = time.monotonic()
+        assert route() == "good", "the last good scores"
+        routing_seconds.append(time.monotonic() - started)
+        return agent.updater.database.away
+
+    set_score(database_url, "good", 3.0)
+    eventually(lambda: route() == "good", what="the first score")
+    with held_up(database_url, "centralcloud.acknowledge", table="instances"):
+        proxy.pause()
+    silent_at = time.monotonic()
+    set_score(database_url, "bad", 4.0)
+    eventually(noticed, within_seconds=30, what="the silence noticed")
+    measured("noticed after", since=silent_at)
+    proxy.resume()
+    resumed_at = time.monotonic()
+    eventually(lambda: route() == "bad", within_seconds=30, what="the score sent during the silence")
+    measured("score applied after", since=resumed_at)
+    assert max(routing_seconds) < 0.5, "routing waits for nothing"
+    queued = "SELECT DISTINCT message->'routing_decision'->>'decision_id' FROM pgmq.q_model_routing_decisions"
+    eventually(lambda: {row[0] for row in execute(database_url, queued)} == set(decisions), what="every decision sent")
+
+
+def test_a_listener_that_falls_silent_listens_again(
+    database_url: str, proxy: TcpProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notifications, "_PROBE_EVERY_WAITS", 1)
+    heard = threading.Semaphore(0)
+    with Database(proxy.url, application_name="tests") as database:
+        listener = NotificationListener(database, "chaos", heard.release)
+        listener.start()
+        try:
+            assert heard.acquire(timeout=10), "connected"
+            proxy.pause()
+            silent_at = time.monotonic()
+            eventually(lambda: database.away, what="the silence noticed")
+            measured("noticed after", since=silent_at)
+            proxy.resume()
+            resumed_at = time.monotonic()
+            assert heard.acquire(timeout=20), "connected again"
+            measured("listening after", since=resumed_at)
+            execute(database_url, "NOTIFY chaos")
+            assert heard.acquire(timeout=5), "a notification"
+        finally:
+            listener.stop()
+            assert listener.join(10)
