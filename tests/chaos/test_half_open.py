@@ -13,12 +13,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from support.commands import Program
 from support.events import an_event, send
+from support.programs import Program
 from support.servers import execute
 from support.tcp_proxy import TcpProxy
 from support.waiting import eventually
 
+from centralcloud.operations.verification import verify
 from centralcloud.runtime import notifications
 from centralcloud.runtime.database import Database
 from centralcloud.runtime.notifications import NotificationListener
@@ -107,7 +108,8 @@ def test_a_daemon_that_falls_silent_in_a_batch_comes_back_and_counts_everything_
         (producer.sent, producer.sent)
     ]
     assert execute(database_url, "SELECT usage_count FROM model_routing_metrics") == [(producer.sent,)]
-    assert execute(database_url, "SELECT count(*) FROM dead_letters") == [(0,)]
+    with Database(database_url, application_name="tests") as database:
+        assert verify(database).differences == []
 
 
 def test_the_locks_of_a_silent_consumer_hold_others_up_for_seconds_only(
