@@ -42,6 +42,8 @@ _OPEN_TO_OTHERS: Final = stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXO
 #: A socket's path has at most 107 bytes; longer folders have their socket elsewhere.
 _LONGEST_SOCKET_FOLDER: Final = 90
 _START_SECONDS: Final = 60
+#: Two for each of 100 instances, and room for the daemon and people. Takes 12 MB of shared memory more than 100 would.
+_MAX_CONNECTIONS: Final = 300
 
 
 class EmbeddedServerError(CentralCloudError):
@@ -150,7 +152,8 @@ class EmbeddedServer:
     def _start_server(self) -> None:
         self._make_socket_folder()
         quoted = str(self._sockets).replace("'", "''")
-        (self.data / "centralcloud.conf").write_text(f"unix_socket_directories = '{quoted}'\n")
+        settings = f"unix_socket_directories = '{quoted}'\nmax_connections = {_MAX_CONNECTIONS}\n"
+        (self.data / "centralcloud.conf").write_text(settings)
         name = self.data.name
         self._run("pg_ctl", "start", "-D", name, "-l", f"{name}/log", "-w", "-t", str(_START_SECONDS))
 
