@@ -1,0 +1,152 @@
+"""Real instances in several processes, which tell when their catalogs had a version of the scores."""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from centralcloud.runtime.configuration import load_settings
+from centralcloud.runtime.database import Database
+from instance_agent import AgentSettings, InstanceAgent, ModelCatalog
+from instance_agent.catalog import read_catalog_file
+from instance_agent.learned_scores import LearnedScores, LearnedScoresFile
+from instance_agent.score_updater import ScoreUpdater
+
+_CATALOG: Final = Path(__file__).parents[1] / "examples" / "catalog.yaml"
+_LONGEST_WAIT_SECONDS: Final = 60.0
+
+_Pipe: TypeAlias = "Connection[Any, Any]"
+
+
+class Fleet(NamedTuple):
+    """Which instances to run.
+
+    Attributes:
+        url: the database.
+        folder: where each instance gets a state folder.
+        numbers: names the instances, one each.
+        listening: whether they listen for notifications, as agents do; or only poll.
+    """
+
+    url: str
+    folder: Path
+    numbers: Sequence[int]
+    poll_interval_seconds: float
+    listening: bool
+
+
+class _Change(NamedTuple):
+    """An instance's catalog had `version` at a moment, in ns of CLOCK_REALTIME."""
+
+    number: int
+    version: int
+    at_ns: int
+
+
+class RunningFleet:
+    """The processes of a fleet, seen from outside."""
+
+    def __init__(self, pipes: Sequence[_Pipe]) -> None:
+        self._pipes = pipes
+
+    @property
+    def processes(self) -> int:
+        """How many processes there are."""
+        return len(self._pipes)
+
+    def applied_at_ns(self, version: int) -> list[int]:
+        """Wait until every instance has `version`; the moment of each, in ns of CLOCK_REALTIME."""
+        for pipe in self._pipes:
+            pipe.send(version)
+        return [at_ns for pipe in self._pipes for at_ns in _receive(pipe)]
+
+
+@contextmanager
+def run_fleet(fleet: Fleet, *, instances_a_process: int) -> Iterator[RunningFleet]:
+    """Run the fleet in processes of its own."""
+    context = multiprocessing.get_context("spawn")
+    pipes: list[_Pipe] = []
+    for first in range(0, len(fleet.numbers), instances_a_process):
+        ours, theirs = context.Pipe()
+        part = fleet._replace(numbers=fleet.numbers[first : first + instances_a_process])
+        context.Process(target=_run_instances, args=(theirs, part), daemon=True).start()
+        pipes.append(ours)
+    for pipe in pipes:
+        _receive(pipe)  # its instances have started
+    try:
+        yield RunningFleet(pipes)
+    finally:
+        for pipe in pipes:
+            pipe.send(None)
+        for process in multiprocessing.active_children():
+            process.join(_LONGEST_WAIT_SECONDS)
+
+
+def _receive(pipe: _Pipe) -> Any:
+    if not pipe.poll(_LONGEST_WAIT_SECONDS):
+        raise TimeoutError(f"no answer from a process of instances within {_LONGEST_WAIT_SECONDS:.0f} s")
+    return pipe.recv()
+
+
+def _run_instances(pipe: _Pipe, fleet: Fleet) -> None:
+    """A process of instances: answers each version with the moments at which its instances had it; ends at None."""
+    changes: SimpleQueue[_Change] = SimpleQueue()
+    start = _start_agent if fleet.listening else _start_updater
+    stops = [start(fleet, number, changes) for number in fleet.numbers]
+    pipe.send("started")
+    while (version := pipe.recv()) is not None:
+        applied_at_ns: dict[int, int] = {}
+        while len(applied_at_ns) < len(fleet.numbers):
+            change = changes.get()
+            if change.version >= version:
+                applied_at_ns.setdefault(change.number, change.at_ns)
+        pipe.send(list(applied_at_ns.values()))
+    with ThreadPoolExecutor(len(stops)) as pool:  # all at once: each takes up to half a second
+        list(pool.map(lambda stop: stop(), stops))
+
+
+def _start_agent(fleet: Fleet, number: int, changes: "SimpleQueue[_Change]") -> Callable[[], None]:
+    """Start an agent; returns what stops it."""
+    settings = load_settings(
+        AgentSettings,
+        INSTANCE_ID=f"instance-{number}",
+        database_url=fleet.url,
+        catalog=_CATALOG,
+        state_dir=fleet.folder / str(number),
+        poll_interval_seconds=fleet.poll_interval_seconds,
+    )
+    agent = InstanceAgent(settings, routes=False)
+    agent.updater.on_change = _use_and_tell(agent.catalog, number, changes)
+    agent.start()
+    return agent.stop
+
+
+def _start_updater(fleet: Fleet, number: int, changes: "SimpleQueue[_Change]") -> Callable[[], None]:
+    """Start what an agent has, without its listener; returns what stops it."""
+    catalog = ModelCatalog(read_catalog_file(_CATALOG))
+    updater = ScoreUpdater(
+        Database(fleet.url, application_name=f"instance-{number}", max_connections=3),
+        instance_id=f"instance-{number}",
+        file=LearnedScoresFile(fleet.folder / str(number)),
+        poll_interval_seconds=fleet.poll_interval_seconds,
+        on_change=_use_and_tell(catalog, number, changes),
+    )
+    updater.start()
+    return updater.stop
+
+
+def _use_and_tell(
+    catalog: ModelCatalog, number: int, changes: "SimpleQueue[_Change]"
+) -> Callable[[LearnedScores], None]:
+    """What hands new scores to the catalog, as the agent does, and then tells when it had them."""
+
+    def on_change(learned: LearnedScores) -> None:
+        catalog.use(learned)
+        changes.put(_Change(number, learned.version, time.time_ns()))
+
+    return on_change
