@@ -100,7 +100,7 @@ class LearnedScoresFile:
         descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{_FILE_NAME}.")
         try:
             with os.fdopen(descriptor, "w") as stream:
-                json.dump(_to_json(learned), stream)
+                stream.write(json.dumps(_to_json(learned)))  # json.dump would do the same in Python instead of in C
                 stream.flush()
                 os.fsync(stream.fileno())
             Path(temporary).replace(self.path)
