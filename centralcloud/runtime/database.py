@@ -84,6 +84,25 @@ class Database:
         return connection
 
     @contextmanager
+    def connection(self, *, limit_seconds: float = _LIMIT_SECONDS) -> Iterator[psycopg.Connection[Any]]:
+        """A pooled connection in autocommit: every statement is a transaction of its own, and costs one round trip.
+
+        For loops, which try again: on a connection from before a restart of the server the first statement fails, as in any
+        outage. All of it takes `limit_seconds` (above 0) at most.
+
+        Raises:
+            DatabaseAwayError: no connection could be had within a few seconds.
+        """
+        deadline = time.monotonic() + limit_seconds
+        pool = self._open_pool()
+        connection = self._take(pool, deadline)
+        connection.deadline = deadline
+        try:
+            yield connection
+        finally:
+            self._give_back(pool, connection)
+
+    @contextmanager
     def transaction(self, *, limit_seconds: float | None = _LIMIT_SECONDS) -> Iterator[psycopg.Connection[Any]]:
         """A pooled connection inside one transaction: committed at the end of the block, rolled back on an error.
 
