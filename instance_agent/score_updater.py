@@ -23,8 +23,15 @@ from instance_agent.learned_scores import LearnedScore, LearnedScores, LearnedSc
 
 log = get_logger(__name__)
 
-_EPOCH: Final = "SELECT centralcloud.epoch()"
-_UPDATES: Final = "SELECT msg_id, enqueued_at, message::text FROM centralcloud.score_updates_since(%s)"
+#: The epoch in every row, and in a row of its own when nothing is new: one round trip for both.
+_LOG: Final = """
+    SELECT (SELECT centralcloud.epoch()), log.msg_id, log.enqueued_at, log.message::text
+    FROM (SELECT) AS always LEFT JOIN centralcloud.score_updates_since(%s) AS log ON true
+    ORDER BY log.msg_id
+"""
+#: What `score_updates_since` returns at most: with fewer rows there are no more.
+_LOG_PAGE: Final = 1000
+_ONE_MOMENT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _SNAPSHOT: Final = """
     SELECT model_name, complexity_level, score, version, updated_at, reason FROM centralcloud.current_scores()
 """
@@ -40,7 +47,7 @@ _ScoreRow = tuple[str, str, Decimal, int, datetime, str]
 
 
 class _Read(NamedTuple):
-    """What one poll has read, all of one moment. `snapshot` is None when its time has not come."""
+    """What one poll has read; epoch, log and snapshot are of one moment. `snapshot` is None when its time has not come."""
 
     epoch: str
     updates: list[_LogRow]
@@ -81,7 +88,10 @@ class ScoreUpdater(Part):
         return self._learned
 
     def run_once(self) -> bool:
-        """One poll: read what is new, apply it, keep it, acknowledge it. Never more at once: a poll reads everything."""
+        """One poll: read what is new, apply it, keep it, acknowledge it. Never more at once: a poll reads everything.
+
+        Applied first: neither the disk nor an answer of the database stands between a score and its use.
+        """
         known = self._learned
         read = self._read(known, with_snapshot=self._reconcile_is_due())
         if read.epoch != known.epoch or _contradicts(known, read.snapshot):
@@ -91,10 +101,11 @@ class ScoreUpdater(Part):
             learned = self._apply_snapshot(learned, read.snapshot or [])
         if read.snapshot is not None:
             self._reconciled_at = time.monotonic()
-        self._take_over(learned)
-        if self._written is self._learned:
-            with self.database.transaction() as connection:
-                connection.execute(_ACKNOWLEDGE, (self._instance_id, self._learned.version))
+        if learned is not known:
+            self._use(learned)
+        if self._keep():
+            with self.database.connection() as connection:
+                connection.execute(_ACKNOWLEDGE, (self._instance_id, learned.version))
         return False
 
     def is_outage(self, error: BaseException) -> bool:
@@ -102,13 +113,14 @@ class ScoreUpdater(Part):
         return is_database_error(error)
 
     def _read(self, known: LearnedScores, *, with_snapshot: bool) -> _Read:
+        cursor = self._gaps.look_behind(known.cursor)
+        if not with_snapshot:
+            with self.database.connection() as connection:
+                return _Read(*_read_log(connection, cursor), snapshot=None)
         with self.database.transaction() as connection:
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            row = connection.execute(_EPOCH).fetchone()
-            assert row is not None
-            updates = _read_log(connection, self._gaps.look_behind(known.cursor))
-            snapshot = connection.execute(_SNAPSHOT).fetchall() if with_snapshot else None
-        return _Read(str(row[0]), updates, snapshot)
+            connection.execute(_ONE_MOMENT)
+            epoch, updates = _read_log(connection, cursor)
+            return _Read(epoch, updates, connection.execute(_SNAPSHOT).fetchall())
 
     def _reconcile_is_due(self) -> bool:
         due_at = None if self._reconciled_at is None else self._reconciled_at + self._reconcile_interval_seconds
@@ -155,26 +167,30 @@ class ScoreUpdater(Part):
             learned = learned.with_score((model, complexity), score)
         return learned
 
-    def _take_over(self, learned: LearnedScores) -> None:
-        """Use new scores at once; write them to the file, now or, when the disk does not take them, at the next poll."""
-        if learned is not self._learned:
-            if changed := _count_changes(self._learned, learned):
-                log.info("scores_applied", version=learned.version, changed=changed)
-            self._learned = learned
-            if self.on_change:
-                self.on_change(learned)
-        if self._written is not self._learned:
-            try:
-                self._file.write(self._learned)
-            except OSError as error:
-                if not self._unwritable:
-                    log.error("learned_scores_not_written", path=str(self._file.path), reason=str(error))
-                self._unwritable = True
-            else:
-                if self._unwritable:
-                    log.info("learned_scores_written_again", path=str(self._file.path))
-                self._unwritable = False
-                self._written = self._learned
+    def _use(self, learned: LearnedScores) -> None:
+        """Route by `learned` from now on, whether or not it can be written."""
+        before, self._learned = self._learned, learned
+        if self.on_change:
+            self.on_change(learned)
+        if changed := _count_changes(before, learned):
+            log.info("scores_applied", version=learned.version, changed=changed)
+
+    def _keep(self) -> bool:
+        """Whether the file holds the scores as they stand; writes them if not. A poll tries again what the disk refused."""
+        if self._written is self._learned:
+            return True
+        try:
+            self._file.write(self._learned)
+        except OSError as error:
+            if not self._unwritable:
+                log.error("learned_scores_not_written", path=str(self._file.path), reason=str(error))
+            self._unwritable = True
+            return False
+        if self._unwritable:
+            log.info("learned_scores_written_again", path=str(self._file.path))
+        self._unwritable = False
+        self._written = self._learned
+        return True
 
     def _refuse(self, source: str, number: int, reason: str) -> None:
         self.refused += 1
@@ -218,12 +234,16 @@ def _contradicts(known: LearnedScores, snapshot: list[_ScoreRow] | None) -> bool
     )
 
 
-def _read_log(connection: psycopg.Connection[Any], cursor: int) -> list[_LogRow]:
-    rows: list[_LogRow] = []
-    while page := connection.execute(_UPDATES, (cursor,)).fetchall():
-        rows += page
+def _read_log(connection: psycopg.Connection[Any], cursor: int) -> tuple[str, list[_LogRow]]:
+    """The epoch, and every message after `cursor`."""
+    updates: list[_LogRow] = []
+    while True:
+        rows = connection.execute(_LOG, (cursor,)).fetchall()
+        page = [row[1:] for row in rows if row[1] is not None]
+        updates += page
+        if len(page) < _LOG_PAGE:
+            return rows[0][0], updates
         cursor = page[-1][0]
-    return rows
 
 
 def _count_changes(before: LearnedScores, after: LearnedScores) -> int:

@@ -108,19 +108,21 @@ def test_the_snapshot_alone_is_enough(new_updater: NewUpdater, database: Databas
     assert (score_of(newcomer), newcomer.learned.version) == (2.6, 2)
 
 
-def test_more_updates_than_one_page_are_all_read(new_updater: NewUpdater, database_url: str) -> None:
+@pytest.mark.parametrize("updates", [999, 1000, 1001, 2500])
+def test_more_updates_than_one_page_are_all_read(new_updater: NewUpdater, database_url: str, updates: int) -> None:
     execute(
         database_url,
         """
         SELECT pgmq.send(
             'model_score_updates', jsonb_build_object('model', 'm' || n, 'complexity', 'simple', 'new_score', 1)
         )
-        FROM generate_series(1, 2500) n
+        FROM generate_series(1, %s) n
         """,
+        (updates,),
     )
     updater = new_updater("i-1")
     updater.run_once()
-    assert len(updater.learned.scores) == 2500
+    assert len(updater.learned.scores) == updates
 
 
 def test_a_score_by_hand_is_applied_and_stands_until_the_next_version(
