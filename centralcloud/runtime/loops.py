@@ -26,11 +26,13 @@ class Part(ABC):
     Attributes:
         name: names the thread, and the part in logs.
         interval_seconds: longest wait between two runs; None: runs at the start, and then only when woken.
+        woken: whether the run in hand was asked for by `wake()`, and not by the clock.
     """
 
     def __init__(self, name: str, database: Database, *, interval_seconds: float | None) -> None:
         self.name = name
         self.interval_seconds = interval_seconds
+        self.woken = False
         self.database = database
         self.on_crash: Callable[[str, BaseException], None] | None = None
         self._wake = threading.Event()
@@ -51,6 +53,10 @@ class Part(ABC):
     def wake(self) -> None:
         """Make the loop run now instead of at the end of its wait."""
         self._wake.set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait in the middle of a run. Ended early by `wake()`, after which the next run comes at once, and by `stop()`."""
+        self._wake.wait(seconds)
 
     def stop(self) -> None:
         """Ask the loop to end after the work in hand; returns at once. Safe to call twice."""
@@ -112,7 +118,7 @@ class Part(ABC):
                 self._advanced_at = time.monotonic()
                 if not more:
                     self._waits_to_be_woken = self.interval_seconds is None
-                    self._wake.wait(self.interval_seconds)
+                    self.woken = self._wake.wait(self.interval_seconds)
                     self._advanced_at = time.monotonic()
                     self._waits_to_be_woken = False
         except BaseException as error:

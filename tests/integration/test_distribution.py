@@ -309,6 +309,26 @@ def test_a_hint_brings_a_score_long_before_the_poll(
         assert listener.join(5)
 
 
+def test_an_update_is_used_while_the_acknowledgement_still_waits(
+    new_updater: NewUpdater, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole fleet is woken at once: who has the scores lets the others go first, and then acknowledges after all."""
+    monkeypatch.setattr("instance_agent.score_updater._PAUSE_SECONDS", (3600, 3600))
+    updater = new_updater("i-1", poll_interval_seconds=3600)
+    acknowledged = "SELECT applied_version FROM instances"
+    updater.start()
+    try:
+        eventually(lambda: execute(database_url, acknowledged) == [(0,)])
+        learn_once(database, database_url)
+        updater.wake()
+        eventually(lambda: score_of(updater) == 2.3)
+        assert execute(database_url, acknowledged) == [(0,)]
+    finally:
+        updater.stop()
+        assert updater.join(5)
+    assert execute(database_url, acknowledged) == [(1,)]
+
+
 def test_a_full_disk_keeps_the_scores_in_use_and_acknowledges_nothing(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:

@@ -156,6 +156,41 @@ def test_stop_ends_a_wait_at_once(nowhere: Database) -> None:
     stopper.join()
 
 
+class Pausing(Counting):
+    """Pauses for very long in the runs that it was woken for."""
+
+    pausing = False
+
+    def run_once(self) -> bool:
+        super().run_once()
+        if self.woken:
+            self.pausing = True
+            self.pause(3600)
+            self.pausing = False
+        return False
+
+
+def test_a_run_knows_whether_it_was_woken_for(nowhere: Database) -> None:
+    part = Pausing(nowhere, interval_seconds=0.01)
+    part.start()
+    eventually(lambda: part.runs >= 3)
+    assert not part.pausing, "those were of the clock"
+    part.wake()
+    eventually(lambda: part.pausing)
+    end(part)
+
+
+def test_a_pause_in_a_run_ends_when_the_part_is_woken_again(nowhere: Database) -> None:
+    part = Pausing(nowhere)
+    part.start()
+    eventually(lambda: part.runs == 1)
+    part.wake()
+    eventually(lambda: part.pausing)
+    part.wake()
+    eventually(lambda: part.runs == 3)
+    end(part)
+
+
 def test_a_command_tries_again_when_another_transaction_is_in_the_way() -> None:
     failures: list[Exception] = [psycopg.errors.LockNotAvailable("busy")] * 3
 
