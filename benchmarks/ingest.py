@@ -7,7 +7,8 @@ Prints one JSON object, in events per second:
   time, delete; each statement its own transaction.
 - ceiling: one SQL statement a batch, and nothing else: pop, insert records, upsert metrics, with the specification's columns
   and indexes. No validation, no dead letters, no resends, no evidence, no accounting; nothing leaves the server.
-- ours: the real consumer with everything on, with one and two worker processes.
+- ours: the real consumers with everything on: one and two worker processes of two consumers each, which is how
+  `centralcloud run` comes, and one worker of one consumer, which is a single database session like the ceiling's.
 Every round runs every variant once on a freshly filled queue; the figures are medians over the rounds, the ratios medians of
 the rounds' ratios, so that a machine that is busy for a while slows both sides of a ratio.
 """
@@ -16,6 +17,7 @@ import argparse
 import json
 import multiprocessing
 import statistics
+import threading
 import time
 from collections import defaultdict
 from typing import Any
@@ -24,12 +26,19 @@ import psycopg
 from _shared import a_database, a_running_server, machine, progress, routing_events
 
 from centralcloud.ingest.consumer import Consumer
+from centralcloud.ingest.workers import WorkerRegister
 from centralcloud.runtime.database import Database
 from centralcloud.runtime.logs import configure_logs
+from centralcloud.settings import Settings
 
 QUEUE = "model_routing_decisions"
 BATCH_SIZES = (100, 1000, 5000)
-WORKERS = (1, 2)
+#: name: worker processes, consumers in each
+WORKERS = {
+    "1 worker": (1, Settings().consumers),
+    "2 workers": (2, Settings().consumers),
+    "1 worker of 1 consumer": (1, 1),
+}
 LITERAL_EVENTS = 2000
 
 SEED_TABLES = """
@@ -150,9 +159,9 @@ def _variants(url: str, connection: psycopg.Connection[Any], events: int) -> Any
         suffix = ", with ids" if with_ids else ""
         for batch in BATCH_SIZES:
             yield f"ceiling, batch {batch}{suffix}", measured(lambda b=batch: _ceiling(connection, b), events, with_ids)
-            for workers in WORKERS:
-                name = f"ours, batch {batch}, {workers} worker{'s' * (workers > 1)}{suffix}"
-                yield name, measured(lambda b=batch, w=workers: _ours(url, b, w), events, with_ids)
+            for workers, numbers in WORKERS.items():
+                name = f"ours, batch {batch}, {workers}{suffix}"
+                yield name, measured(lambda b=batch, n=numbers: _ours(url, b, *n), events, with_ids)
 
 
 def _report(rates: dict[str, list[float]]) -> dict[str, Any]:
@@ -238,11 +247,11 @@ def _ceiling(connection: psycopg.Connection[Any], batch_size: int) -> float:
     return time.perf_counter() - started
 
 
-def _ours(url: str, batch_size: int, workers: int) -> float:
+def _ours(url: str, batch_size: int, workers: int, consumers: int) -> float:
     """Seconds from the moment when every worker is connected to the commit of the last batch."""
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(workers + 1)
-    processes = [context.Process(target=_work, args=(url, batch_size, barrier)) for _ in range(workers)]
+    processes = [context.Process(target=_work, args=(url, batch_size, consumers, barrier)) for _ in range(workers)]
     for process in processes:
         process.start()
     barrier.wait()
@@ -254,17 +263,31 @@ def _ours(url: str, batch_size: int, workers: int) -> float:
     return seconds
 
 
-def _work(url: str, batch_size: int, barrier: Any) -> None:
+def _work(url: str, batch_size: int, consumers: int, barrier: Any) -> None:
+    """One worker process, as `centralcloud run` has it."""
     configure_logs("warning")
     with Database(url, application_name="benchmark/worker") as database:
-        consumer = Consumer(database, batch_size=batch_size, poll_interval_seconds=1)
+        register = WorkerRegister(database, batch_size=batch_size)
+        parts = [
+            Consumer(database, batch_size=batch_size, poll_interval_seconds=1, register=register)
+            for _ in range(consumers)
+        ]
         with database.transaction() as connection:
             connection.execute("SELECT 1")
         barrier.wait()
-        while consumer.run_once():
-            pass
+        threads = [threading.Thread(target=_empty_the_queue, args=(part,)) for part in parts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         barrier.wait()
-        consumer.close()
+        for part in parts:
+            part.close()
+
+
+def _empty_the_queue(consumer: Consumer) -> None:
+    while consumer.run_once():
+        pass
 
 
 if __name__ == "__main__":

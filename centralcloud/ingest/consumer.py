@@ -42,7 +42,7 @@ class Consumer(Part):
         one process share a `register`.
         """
         super().__init__(name, database, interval_seconds=poll_interval_seconds)
-        self._batch_size = batch_size
+        self._batch_size = self._next_batch_size = batch_size
         self._statistics = statistics
         self._careful_path = CarefulPath(database, max_attempts=max_attempts)
         self._register = register or WorkerRegister(database, batch_size=batch_size)
@@ -51,9 +51,9 @@ class Consumer(Part):
 
     def run_once(self) -> bool:
         """Settle one batch; True when there may be more."""
-        was_careful = self._careful_for > 0
+        was_careful, asked_for = self._careful_for > 0, self._next_batch_size
         settled = self.settle()
-        return was_careful or self._careful_for > 0 or settled.messages >= self._batch_size
+        return was_careful or self._careful_for > 0 or settled.messages >= asked_for
 
     def settle(self) -> Settled:
         """Settle one batch and report what became of it."""
@@ -104,11 +104,15 @@ class Consumer(Part):
             return settled
         try:
             with self.database.transaction() as connection:
-                return settle_batch(connection, self._batch_size)
+                settled = settle_batch(connection, self._next_batch_size)
+            self._next_batch_size = min(2 * self._next_batch_size, self._batch_size)
+            return settled
         except SuspectMessageError:
             reason = "a message was attempted before"
         except psycopg.Error as error:
             if not is_refusal(error) or is_missing_partition(error):
+                # If the batch took longer than a transaction may, half of it does not, or half of that.
+                self._next_batch_size = max(1, self._next_batch_size // 2)
                 raise
             reason = f"SQLSTATE {error.sqlstate}: {one_line(error)}"
         log.warning("batch_needs_care", reason=reason)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from centralcloud.ingest.careful_path import DEFAULT_MAX_ATTEMPTS
 from centralcloud.ingest.consumer import Consumer
 from centralcloud.ingest.settlement import Settled
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.database import Database, patiently
 from centralcloud.store import queries
 
 _PENDING = queries.load("decisions_pending")
@@ -35,7 +35,7 @@ def drain(database: Database, *, batch_size: int, max_attempts: int = DEFAULT_MA
     total = Settled()
     started = time.perf_counter()
     while True:
-        settled = consumer.settle()
+        settled = patiently(consumer.settle)
         total = total.plus(settled)
         if settled.messages:
             continue

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import psycopg
 
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store import queries
@@ -140,7 +140,7 @@ class Maintenance(Part):
         Raises:
             AnotherReplicaError: one does; there is nothing left to do here.
         """
-        with self.database.transaction(limit_seconds=None) as connection:
+        with self.database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection:
             row = connection.execute(_TRY_LOCK).fetchone()
             if not row or not row[0]:
                 raise AnotherReplicaError

@@ -84,7 +84,8 @@ def repair(database: Database) -> Verification:
         What was found, before the repair.
     """
     with database.transaction(limit_seconds=None) as connection:
-        connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")  # the recount takes its time
+        # The recount takes its time, and so may a round of maintenance that is under way.
+        connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = 0")
         connection.execute(_LOCK_MAINTENANCE)
         recount = _recount(database)
         for row in recount.metrics:

@@ -30,6 +30,8 @@ _CONNECTION_DEFAULTS: dict[str, Any] = {
 _FIXED: dict[str, Any] = {"client_encoding": "utf8"}
 #: Of a transaction: hundreds of times what a batch takes, and short enough for a fleet to wait out.
 _LIMIT_SECONDS: Final = 15.0
+#: Of a transaction that reads or writes a great deal in the background. Not endless: the connection may be a silent one.
+LONG_LIMIT_SECONDS: Final = 600.0
 #: For the server, when the client has vanished without closing: how long it keeps a transaction that is idle, or a result
 #: that nobody takes, and with them locks that others wait for. Nothing of ours idles longer than a batch is decoded, and
 #: psycopg takes a result as it comes.
@@ -107,8 +109,8 @@ class Database:
         """A pooled connection inside one transaction: committed at the end of the block, rolled back on an error.
 
         All of it, from the wait for a connection to the answer to the commit, takes `limit_seconds` (above 0) at most. None
-        is for work that may take long: the block and the commit have no limit then, except that the server still ends a
-        transaction that is left idle for 15 seconds.
+        is for commands, where somebody waits and can interrupt: the block and the commit have no limit then, except that the
+        server still ends a transaction that is left idle for 15 seconds.
 
         Raises:
             DatabaseAwayError: no connection could be had within a few seconds.

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import psycopg
 
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.store import queries
 
 _LOCK_SLICE = queries.load("lock_slice_for_closing")
@@ -33,7 +33,7 @@ def close_slice(database: Database) -> int:
         row = connection.execute(_CLOSE_SLICE).fetchone()
         assert row is not None
         newest_closed = int(row[0])
-    with database.transaction(limit_seconds=None) as connection:
+    with database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection:
         gather_evidence(connection)
     return newest_closed
 
