@@ -11,14 +11,14 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-def encode_extra(extra: dict[str, Any]) -> bytes | None:
-    """What is kept of a message beside its fields, as JSON; None when there is nothing.
+def encode_extra(extra: dict[str, Any]) -> bytes:
+    """What is kept of a message beside its fields, as JSON.
 
     Raises:
         ContractError: nested too deeply to be written, although it could be read.
     """
     try:
-        return _encode(extra) if extra else None
+        return _encode(extra)
     except RecursionError:
         raise ContractError("message", "JSON nested too deeply to be read", "a JSON object") from None
 

@@ -189,7 +189,7 @@ def _parse_field_by_field(text: str | None, now: datetime) -> RoutingEvent:
         if name in decision:
             value = decision[name]
             if value is None or accepts(value):
-                fields[name] = value
+                fields[name] = float(value) if value is not None and name in _FRACTIONS else value
                 del decision[name]
     # What is left of the decision and of the message around it is kept; a name used in both is told apart.
     extra = decision
@@ -314,4 +314,5 @@ _TOLERANT_FIELDS: Final[tuple[tuple[str, Callable[[Any], bool]], ...]] = (
     ("propensity", _is_probability),
     ("score_version", _is_version),
 )
+_FRACTIONS: Final = frozenset({"cost_usd", "propensity"})
 _OPTIONAL_FIELDS: Final = tuple(name for name, _ in _TOLERANT_FIELDS if name not in {"prefer", "user_model_request"})

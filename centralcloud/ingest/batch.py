@@ -64,10 +64,12 @@ class Claim(NamedTuple):
 def decode(messages: Iterable[Message], now: datetime) -> Batch:
     """Decode message by message: one that breaks the contract never costs its neighbours. `now` is the server's clock."""
     batch = Batch([], [])
-    for message in sorted(messages, key=lambda message: message.msg_id):
+    for message in sorted(messages):
+        msg_id, _, text = message
         try:
-            event = parse_routing_event(message.text, now)
-            batch.events.append(ReceivedEvent(message.msg_id, event, encode_extra(event.extra)))
+            event = parse_routing_event(text, now)
+            extra = encode_extra(event.extra) if event.extra else None
+            batch.events.append(ReceivedEvent(msg_id, event, extra))
         except ContractError as error:
             batch.dead_letters.append(DeadLetter(message, str(error), error.field))
     return batch

@@ -11,8 +11,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg
+from msgspec.structs import astuple
 from psycopg.types.json import Jsonb
 
+from centralcloud.contracts import RoutingEvent
 from centralcloud.contracts.json_text import encode_array
 from centralcloud.contracts.names import MAX_MESSAGE_BYTES
 from centralcloud.ingest.batch import Admission, Batch, DeadLetter, Message, ReceivedEvent, admit, claims_of, decode
@@ -20,8 +22,7 @@ from centralcloud.ingest.tally import MetricsRow, tally_metrics
 from centralcloud.store import queries
 
 _POP = queries.load("pop_decisions")
-_LOCK_SLICE = queries.load("lock_slice_for_ingest")
-_OPEN_SLICE = queries.load("open_slice")
+_LOCK_OPEN_SLICE = queries.load("lock_open_slice")
 _CLAIM = queries.load("claim_decisions")
 _COPY = queries.load("copy_records")
 _ADD_METRICS = queries.load("add_metrics")
@@ -32,8 +33,10 @@ _COUNT_SETTLED = queries.load("count_settled")
 _RECORD_TYPES = (
     "timestamptz", "varchar", "varchar", "varchar", "varchar", "float8", "varchar", "int4", "text[]",
     "varchar", "varchar", "varchar", "int4", "int4", "float8", "varchar", "varchar",
-    "float8", "int8", "int8", "jsonb", "int8", "bool",
+    "float8", "int8", "jsonb", "int8", "int8", "bool",
 )  # fmt: skip
+_CAPABILITIES = RoutingEvent.__struct_fields__.index("capabilities_required")
+_EXTRA = RoutingEvent.__struct_fields__.index("extra")
 
 
 class Settled(NamedTuple):
@@ -111,14 +114,20 @@ def is_missing_partition(error: psycopg.Error) -> bool:
 def _take_in(connection: psycopg.Connection[Any], batch: Batch) -> Admission:
     if not batch.events:
         return Admission([], set(), 0)
-    connection.execute(_LOCK_SLICE)
-    row = connection.execute(_OPEN_SLICE).fetchone()
-    assert row is not None
+    slice_no = _lock_open_slice(connection)
     admission = admit(batch.events, _claim(connection, batch.events))
     if admission.accepted:
-        _copy_records(connection, admission, slice_no=int(row[0]))
+        _copy_records(connection, admission, slice_no)
         _add_metrics(connection, tally_metrics(admission))
     return admission
+
+
+def _lock_open_slice(connection: psycopg.Connection[Any]) -> int:
+    cursor = connection.execute(_LOCK_OPEN_SLICE)
+    cursor.nextset()
+    row = cursor.fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _claim(connection: psycopg.Connection[Any], events: list[ReceivedEvent]) -> dict[tuple[str, str], int]:
@@ -132,36 +141,15 @@ def _claim(connection: psycopg.Connection[Any], events: list[ReceivedEvent]) -> 
 
 
 def _copy_records(connection: psycopg.Connection[Any], admission: Admission, slice_no: int) -> None:
+    first_of_decision = admission.first_of_decision
     with connection.cursor().copy(_COPY) as copy:
         copy.set_types(_RECORD_TYPES)
         for msg_id, event, extra in admission.accepted:
-            copy.write_row(
-                (
-                    event.timestamp,
-                    event.instance_id,
-                    event.complexity,
-                    event.model,
-                    event.provider,
-                    event.complexity_score,
-                    event.outcome,
-                    event.response_time_ms,
-                    list(event.capabilities_required),
-                    event.prefer,
-                    event.user_model_request,
-                    event.decision_id,
-                    event.input_tokens,
-                    event.output_tokens,
-                    None if event.cost_usd is None else float(event.cost_usd),
-                    event.error_kind,
-                    event.task_type,
-                    None if event.propensity is None else float(event.propensity),
-                    event.score_version,
-                    slice_no,
-                    None if extra is None else Jsonb(extra, dumps=_as_it_is),
-                    msg_id,
-                    None if event.decision_id is None else msg_id in admission.first_of_decision,
-                )
-            )
+            row: list[Any] = list(astuple(event))  # copy_records.sql begins with the fields of an event
+            row[_CAPABILITIES] = list(event.capabilities_required)  # a tuple would be no array
+            row[_EXTRA] = None if extra is None else Jsonb(extra, dumps=_as_it_is)
+            row += (slice_no, msg_id, None if event.decision_id is None else msg_id in first_of_decision)
+            copy.write_row(row)
 
 
 def _add_metrics(connection: psycopg.Connection[Any], rows: dict[Any, MetricsRow]) -> None:

@@ -5,7 +5,6 @@ Pure: no database. What the counters mean is in docs/reference/tables.md (design
 
 from dataclasses import dataclass, field
 
-from centralcloud.contracts import RoutingEvent
 from centralcloud.ingest.batch import Admission, ReceivedEvent
 
 #: `model_routing_metrics.response_times` keeps this many; the specification's ever-growing array makes updates slow.
@@ -42,8 +41,7 @@ def tally_metrics(admission: Admission) -> dict[Pair, MetricsRow]:
         row = rows.get((event.model, event.complexity))
         if row is None:
             row = rows[event.model, event.complexity] = MetricsRow()
-        _count_outcome(row, event)
-        _count_usage(row, received, admission.first_of_decision)
+        _count(row, received, admission.first_of_decision)
         if event.response_time_ms is not None:
             row.times += 1
             row.times_sum += event.response_time_ms
@@ -54,7 +52,9 @@ def tally_metrics(admission: Admission) -> dict[Pair, MetricsRow]:
     return dict(sorted(rows.items()))
 
 
-def _count_outcome(row: MetricsRow, event: RoutingEvent) -> None:
+def _count(row: MetricsRow, received: ReceivedEvent, first_of_decision: set[int]) -> None:
+    """The outcome, and the use: a decision is used once, known by its id, or else by the greater of routed and resolved."""
+    event = received.event
     if event.outcome == "routed":
         row.routed += 1
     elif event.outcome == "success":
@@ -63,13 +63,9 @@ def _count_outcome(row: MetricsRow, event: RoutingEvent) -> None:
         row.blameless += 1
     else:
         row.failures += 1
-
-
-def _count_usage(row: MetricsRow, received: ReceivedEvent, first_of_decision: set[int]) -> None:
-    """A decision is used once: known by its id, or for events without one by the greater of routed and resolved."""
-    if received.event.decision_id is not None:
+    if event.decision_id is not None:
         row.linked_decisions += received.msg_id in first_of_decision
-    elif received.event.resolved:
-        row.unlinked_resolved += 1
-    else:
+    elif event.outcome == "routed":
         row.unlinked_routed += 1
+    else:
+        row.unlinked_resolved += 1

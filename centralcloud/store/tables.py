@@ -69,7 +69,6 @@ routing_records = Table(
 )
 Index("idx_routing_records_model_complexity", routing_records.c.model, routing_records.c.complexity)
 Index("idx_routing_records_timestamp", desc(routing_records.c.timestamp))
-Index("idx_routing_records_slice", routing_records.c.slice_no)
 
 model_routing_metrics = Table(
     "model_routing_metrics",
@@ -112,7 +111,7 @@ evidence_slices = Table(
     Column("slice_no", BigInteger, primary_key=True, autoincrement=False),
     Column("opened_at", _Timestamp, nullable=False, server_default=text("clock_timestamp()")),
     Column("closed_at", _Timestamp),
-    _counter("records_before"),
+    _counter("after_record_id"),
     Column("gathered_at", _Timestamp),
     Column("merged_from", BigInteger),
 )

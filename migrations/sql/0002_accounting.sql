@@ -36,7 +36,6 @@ FROM (
     FROM routing_records WHERE decision_id IS NOT NULL
 ) AS numbered
 WHERE r.id = numbered.id AND r.created_at = numbered.created_at;
-CREATE INDEX idx_routing_records_slice ON routing_records (slice_no);
 
 COMMENT ON COLUMN routing_records.msg_id IS 'the message that carried the event; unknown for records from before revision 0002';
 COMMENT ON COLUMN routing_records.first_of_decision IS 'whether this was the first event of its decision; null without a decision_id';
@@ -67,15 +66,16 @@ ALTER TABLE dropped_evidence ADD PRIMARY KEY (model_name, complexity_level, slic
 
 -- Evidence is gathered from the records of a slice when the slice has been closed, and merged with its neighbours with age.
 ALTER TABLE evidence_slices
-    ADD COLUMN records_before bigint NOT NULL DEFAULT 0,
+    ADD COLUMN after_record_id bigint NOT NULL DEFAULT 0,
     ADD COLUMN gathered_at timestamptz,
     ADD COLUMN merged_from bigint;
 UPDATE evidence_slices SET gathered_at = closed_at WHERE closed_at IS NOT NULL;
+UPDATE evidence_slices s SET after_record_id = coalesce((SELECT min(id) - 1 FROM routing_records r WHERE r.slice_no = s.slice_no), 0);
 CREATE INDEX idx_evidence_slices_ungathered ON evidence_slices (slice_no) WHERE gathered_at IS NULL;
 -- What the open slice holds so far is gathered again with the rest of it.
 DELETE FROM evidence WHERE slice_no = (SELECT max(slice_no) FROM evidence_slices);
 
-COMMENT ON COLUMN evidence_slices.records_before IS 'accounting.records when the slice was opened: tells whether anything is in it';
+COMMENT ON COLUMN evidence_slices.after_record_id IS 'the newest record id when the slice was opened: its records have greater ones, up to that of the next slice';
 COMMENT ON COLUMN evidence_slices.gathered_at IS 'when the evidence of this slice was gathered from its records';
 COMMENT ON COLUMN evidence_slices.merged_from IS 'the first of the slices that were merged into this one; null: this one alone';
 

@@ -32,7 +32,6 @@ LEASE = {"msg_id": 10**9, "read_ct": 0, "seconds": 1, "reason": "r", "field": "f
 #: The statements of ingest, learning and distribution, each with what it is given.
 HOT: dict[str, dict[str, Any]] = {
     "pop_decisions": {"batch_size": 10, "max_bytes": MAX_MESSAGE_BYTES},
-    "open_slice": {},
     "claim_decisions": {"instance_ids": '["instance-1"]', "decision_ids": f'["{0xFFFF:032x}"]', "seen": "[1]"},
     "add_metrics": {
         "model": '["model-1"]', "complexity": '["simple"]', "newest_times": '["{1,2}"]', **dict.fromkeys(COLUMNS, "[1]"),

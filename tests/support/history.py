@@ -80,11 +80,13 @@ _STATEMENTS = (
     """,
     "DELETE FROM evidence_slices",
     """
-    INSERT INTO evidence_slices (slice_no, opened_at, closed_at, gathered_at)
-    SELECT slice_no, min(created_at), max(created_at), max(created_at) FROM routing_records GROUP BY slice_no
+    INSERT INTO evidence_slices (slice_no, opened_at, closed_at, gathered_at, after_record_id)
+    SELECT slice_no, min(created_at), max(created_at), max(created_at), min(id) - 1
+    FROM routing_records GROUP BY slice_no
     """,
     """
-    INSERT INTO evidence_slices (slice_no, records_before) SELECT max(slice_no) + 1, %(records)s FROM evidence_slices
+    INSERT INTO evidence_slices (slice_no, after_record_id)
+    SELECT max(slice_no) + 1, (SELECT last_value FROM routing_records_id_seq) FROM evidence_slices
     """,
     """
     INSERT INTO evidence (

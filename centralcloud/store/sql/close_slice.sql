@@ -1,13 +1,15 @@
 -- Closes the open slice when anything is in it, and opens the next. Returns the newest closed slice, 0 when there is none.
--- Served by the primary key of evidence_slices; accounting has one row.
+-- Served by the primary key of evidence_slices. With the slice locked nobody draws record ids.
 WITH open AS (
-    SELECT slice_no, records_before FROM evidence_slices ORDER BY slice_no DESC LIMIT 1
+    SELECT slice_no, after_record_id FROM evidence_slices ORDER BY slice_no DESC LIMIT 1
+), newest AS MATERIALIZED (
+    SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS record_id FROM routing_records_id_seq
 ), closed AS (
     UPDATE evidence_slices s SET closed_at = clock_timestamp()
-    FROM open, accounting
-    WHERE s.slice_no = open.slice_no AND accounting.records <> open.records_before
-    RETURNING s.slice_no, accounting.records
+    FROM open, newest
+    WHERE s.slice_no = open.slice_no AND newest.record_id > open.after_record_id
+    RETURNING s.slice_no, newest.record_id
 ), opened AS (
-    INSERT INTO evidence_slices (slice_no, records_before) SELECT slice_no + 1, records FROM closed
+    INSERT INTO evidence_slices (slice_no, after_record_id) SELECT slice_no + 1, record_id FROM closed
 )
 SELECT coalesce((SELECT slice_no FROM closed), (SELECT slice_no - 1 FROM open));

@@ -1,5 +1,5 @@
--- The evidence of one slice, from its records. Served by the index on slice_no of each partition: the cost is that of the
--- slice's own records. Times are those of outcomes that speak of the model.
+-- The evidence of one slice, from its records, whose ids lie between those of the neighbours. Served by the primary key of each
+-- partition: the cost is that of the slice's own records. Times are those of outcomes that speak of the model.
 INSERT INTO evidence (
     slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
     response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd
@@ -19,5 +19,9 @@ FROM (
     SELECT *, outcome = 'failure' AND coalesce(error_kind IN ('caller', 'policy'), false) AS blameless
     FROM routing_records
     WHERE slice_no = %(slice_no)s
+      AND id > (SELECT after_record_id FROM evidence_slices WHERE slice_no = %(slice_no)s)
+      AND id <= coalesce(
+          (SELECT after_record_id FROM evidence_slices WHERE slice_no = %(slice_no)s + 1), 9223372036854775807
+      )
 ) AS record
 GROUP BY slice_no, model, complexity, provider, instance_id;

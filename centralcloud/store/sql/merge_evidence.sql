@@ -9,6 +9,7 @@ WITH boundary AS (
     SELECT
         s.slice_no,
         s.opened_at,
+        s.after_record_id,
         coalesce(s.merged_from, s.slice_no) AS first_slice,
         stretch.k,
         floor(extract(epoch FROM s.closed_at) / 3600 / 2 ^ stretch.k) AS number,
@@ -25,7 +26,9 @@ WITH boundary AS (
         - row_number() OVER (PARTITION BY k, number, boundaries_before ORDER BY slice_no) AS island
     FROM aged
 ), merged AS MATERIALIZED (
-    SELECT min(first_slice) AS first_slice, max(slice_no) AS last_slice, min(opened_at) AS opened_at
+    SELECT
+        min(first_slice) AS first_slice, max(slice_no) AS last_slice, min(opened_at) AS opened_at,
+        min(after_record_id) AS after_record_id
     FROM numbered
     GROUP BY k, number, boundaries_before, island
     HAVING count(*) > 1
@@ -60,7 +63,7 @@ WITH boundary AS (
     FROM taken_dropped
     GROUP BY last_slice, model_name, complexity_level, provider, instance_id
 ), kept AS (
-    UPDATE evidence_slices s SET merged_from = m.first_slice, opened_at = m.opened_at
+    UPDATE evidence_slices s SET merged_from = m.first_slice, opened_at = m.opened_at, after_record_id = m.after_record_id
     FROM merged m WHERE s.slice_no = m.last_slice
 ), gone AS (
     DELETE FROM evidence_slices s USING merged m

@@ -1,8 +1,10 @@
--- Rolls up the records that arrived from one moment to another, both full hours. Served by the index on slice_no of each
--- partition: the cost is that of the hours' own records.
+-- Rolls up the records that arrived from one moment to another, both full hours. Served by the primary key of each partition,
+-- by way of the slices that were open then: the cost is that of the hours' own records.
 WITH slices AS (
-    SELECT min(coalesce(merged_from, slice_no)) AS first_slice, max(slice_no) AS last_slice
-    FROM evidence_slices
+    SELECT
+        min(after_record_id) AS after_record_id,
+        (SELECT min(later.after_record_id) FROM evidence_slices later WHERE later.slice_no > max(s.slice_no)) AS last_record_id
+    FROM evidence_slices s
     WHERE coalesce(closed_at, 'infinity') >= %(since)s AND opened_at <= %(until)s + interval '1 hour'
 ), record AS (
     SELECT
@@ -11,7 +13,8 @@ WITH slices AS (
         nullif(coalesce(input_tokens, 0) + coalesce(output_tokens, 0), 0) AS tokens,
         r.*
     FROM routing_records r
-    WHERE slice_no BETWEEN (SELECT first_slice FROM slices) AND (SELECT last_slice FROM slices)
+    WHERE id > (SELECT after_record_id FROM slices)
+      AND id <= (SELECT coalesce(last_record_id, 9223372036854775807) FROM slices)
       AND created_at >= %(since)s AND created_at < %(until)s
 ), hour AS (
     SELECT
