@@ -14,6 +14,7 @@ the rounds' ratios, so that a machine that is busy for a while slows both sides 
 """
 
 import argparse
+import gc
 import json
 import multiprocessing
 import statistics
@@ -266,7 +267,8 @@ def _ours(url: str, batch_size: int, workers: int, consumers: int) -> float:
 def _work(url: str, batch_size: int, consumers: int, barrier: Any) -> None:
     """One worker process, as `centralcloud run` has it."""
     configure_logs("warning")
-    with Database(url, application_name="benchmark/worker") as database:
+    gc.freeze()
+    with Database(url, application_name="benchmark/worker", max_connections=2 * consumers + 4) as database:
         register = WorkerRegister(database, batch_size=batch_size)
         parts = [
             Consumer(database, batch_size=batch_size, poll_interval_seconds=1, register=register)

@@ -69,13 +69,16 @@ def settle_batch(connection: psycopg.Connection[Any], batch_size: int) -> Settle
 
     Either way nothing has left the queue once the transaction is rolled back.
     """
-    rows = connection.execute(_POP, {"batch_size": batch_size, "max_bytes": MAX_MESSAGE_BYTES}).fetchall()
-    if not rows:
-        return Settled()
-    if any(row[4] for row in rows):
+    parameters = {"batch_size": batch_size, "max_bytes": MAX_MESSAGE_BYTES}
+    row = connection.execute(_POP, parameters, binary=True).fetchone()
+    assert row is not None
+    msg_ids, enqueued_at, texts, too_large, most_attempts, now = row
+    if most_attempts:
         raise SuspectMessageError
-    messages = [Message(*row[:3]) for row in rows if not row[3]]
-    return settle(connection, messages, now=rows[0][5], too_large=len(rows) - len(messages))
+    messages = list(map(Message, msg_ids, enqueued_at, texts)) if msg_ids else []
+    if not messages and not too_large:
+        return Settled()
+    return settle(connection, messages, now=now, too_large=too_large)
 
 
 def settle(
@@ -136,8 +139,12 @@ def _claim(connection: psycopg.Connection[Any], events: list[ReceivedEvent]) -> 
         return {}
     instance_ids, decision_ids, phases = zip(*claims, strict=True)
     columns = {"instance_ids": instance_ids, "decision_ids": decision_ids, "seen": phases}
-    cursor = connection.execute(_CLAIM, _as_json(columns))
-    return {(instance_id, decision_id): seen_before for instance_id, decision_id, seen_before in cursor}
+    row = connection.execute(_CLAIM, _as_json(columns), binary=True).fetchone()
+    assert row is not None
+    claimed_instances, claimed_decisions, seen_before = row
+    if seen_before is None:
+        return {}
+    return dict(zip(zip(claimed_instances, claimed_decisions, strict=True), seen_before, strict=True))
 
 
 def _copy_records(connection: psycopg.Connection[Any], admission: Admission, slice_no: int) -> None:

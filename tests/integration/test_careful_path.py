@@ -1,8 +1,9 @@
 """What the fast path cannot settle: refused by the database, or attempted before by a process that was killed."""
 
+import threading
+
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 from support.events import an_event, send
 from support.servers import execute
 from support.waiting import eventually
@@ -90,21 +91,31 @@ def test_a_lease_that_ran_out_is_somebody_elses_message(database: Database, data
     assert verify(database).ok
 
 
-def test_an_outage_is_no_attempt(database_url: str) -> None:
+def test_an_outage_is_no_attempt(database: Database, database_url: str) -> None:
     """Leases that an outage interrupts are given back, and do not count."""
     send_models(database_url, *"abc")
-    impatient_url = make_conninfo(database_url, options="-c lock_timeout=50ms")
-    with Database(impatient_url, application_name="tests") as database, psycopg.connect(database_url) as other:
-        consumer = a_consumer(database)
-        consumer._check_in()
-        consumer._careful_for = 10
-        for _ in range(8):  # more often than a message may be attempted
+    consumer = a_consumer(database)
+    consumer._check_in()
+    consumer._careful_for = 10
+    terminated = """
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO model_routing_metrics%'
+    """
+
+    def terminate_whoever_waits() -> None:
+        eventually(lambda: execute(database_url, terminated))
+
+    for _ in range(8):  # more often than a message may be attempted
+        with psycopg.connect(database_url) as other:
             other.execute("LOCK TABLE model_routing_metrics IN ACCESS EXCLUSIVE MODE")
-            with pytest.raises(psycopg.errors.LockNotAvailable):
+            fault = threading.Thread(target=terminate_whoever_waits)
+            fault.start()
+            with pytest.raises(psycopg.errors.AdminShutdown):
                 consumer.settle()
-            other.rollback()
-        assert consumer.settle() == Settled(records=3)
-        assert verify(database).ok
+            fault.join()
+    assert execute(database_url, f"SELECT max(read_ct) FROM {QUEUE}") == [(1,)], "leased by the last one"
+    assert consumer.settle() == Settled(records=3)
+    assert verify(database).ok
 
 
 def test_a_start_beside_a_worker_that_never_said_goodbye_is_careful(database: Database, database_url: str) -> None:
