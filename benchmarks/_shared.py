@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,13 @@ import uuid_utils
 from psycopg.conninfo import make_conninfo
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from support.servers import a_server
 
 from centralcloud.runtime.database import Database
 from centralcloud.store.partitions import ensure_partitions
 from centralcloud.store.schema import migrate
 
 _COMPLEXITIES = ("simple", "medium", "complex")
-
-
-@contextmanager
-def a_running_server(url: str | None) -> Iterator[str]:
-    """URL of a server whose role may create databases: the one at `url`, or an embedded one that ends with the block."""
-    with a_server(url) as server:
-        yield server
+_FIRST = datetime(2026, 11, 19, tzinfo=UTC)
 
 
 @contextmanager
@@ -59,7 +53,7 @@ def routing_events(count: int, *, with_ids: bool, models: int = 20, instances: i
         if with_ids and (len(unresolved) > 2000 or (unresolved and count - number <= len(unresolved))):
             event = unresolved.pop(0)
         else:
-            event = _event(rng, models, instances)
+            event = _event(rng, number, models, instances)
             if with_ids:
                 event["routing_decision"]["decision_id"] = str(uuid_utils.uuid7())
                 unresolved.append(json.loads(json.dumps(event)))
@@ -67,10 +61,10 @@ def routing_events(count: int, *, with_ids: bool, models: int = 20, instances: i
         yield json.dumps(event)
 
 
-def _event(rng: random.Random, models: int, instances: int) -> dict[str, Any]:
+def _event(rng: random.Random, number: int, models: int, instances: int) -> dict[str, Any]:
     model = rng.randrange(models)
     return {
-        "timestamp": f"2026-11-19T{rng.randrange(24):02}:{rng.randrange(60):02}:{rng.randrange(60):02}Z",
+        "timestamp": (_FIRST + number * timedelta(milliseconds=10)).isoformat(),
         "instance_id": f"instance-{rng.randrange(instances)}",
         "routing_decision": {
             "complexity": rng.choice(_COMPLEXITIES),

@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
-from _shared import a_database, a_running_server, machine, progress, routing_events
+from _shared import a_database, machine, progress, routing_events
 from support.history import fill_history
+from support.servers import a_server
 
 from centralcloud.ingest.consumer import Consumer
 from centralcloud.ingest.workers import WorkerRegister
@@ -70,7 +71,7 @@ def main() -> None:
     pasts += [Past(100_000, pairs, instances) for pairs in (10, 100, 1000) for instances in (10, 1000)]
     pasts = list(dict.fromkeys(pasts))
     measured: dict[Past, dict[str, list[float]]] = {past: defaultdict(list) for past in pasts}
-    with a_running_server(arguments.database_url) as server, ExitStack() as stack:
+    with a_server(arguments.database_url) as server, ExitStack() as stack:
         urls = {}
         for past in pasts:
             progress(f"making {past.records:,} records, {past.pairs} pairs, {past.instances} instances")

@@ -24,7 +24,8 @@ from collections import defaultdict
 from typing import Any
 
 import psycopg
-from _shared import a_database, a_running_server, machine, progress, routing_events
+from _shared import a_database, machine, progress, routing_events
+from support.servers import a_server
 
 from centralcloud.ingest.consumer import Consumer
 from centralcloud.ingest.workers import WorkerRegister
@@ -119,7 +120,7 @@ def main() -> None:
     configure_logs("warning")
     rates: dict[str, list[float]] = defaultdict(list)
     with (
-        a_running_server(arguments.database_url) as server,
+        a_server(arguments.database_url) as server,
         a_database(server) as url,
         psycopg.connect(url, autocommit=True) as connection,
     ):

@@ -409,3 +409,14 @@ def listening(url: str) -> bool:
     return bool(
         execute(url, "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%%'")
     )
+
+
+def test_a_batch_that_fails_is_halved_and_grows_again(database: Database, database_url: str) -> None:
+    """If a batch takes longer than a transaction may, half of it does not, or half of that."""
+    send(database_url, outcomes(40, 0))
+    consumer = Consumer(database, batch_size=16, poll_interval_seconds=1)
+    execute(database_url, "ALTER TABLE accounting RENAME TO somewhere_else")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        consumer.settle()
+    execute(database_url, "ALTER TABLE somewhere_else RENAME TO accounting")
+    assert [consumer.settle().records for _ in range(4)] == [8, 16, 16, 0]

@@ -4,6 +4,7 @@ The faults are such as a decoder with a bug in C, or a power cut, would be: the 
 Nothing else of the program is changed.
 """
 
+import io
 import os
 import signal
 import sys
@@ -52,22 +53,18 @@ def learner_before_commit() -> None:
 
 def half_written_file() -> None:
     """Dies in the middle of writing the learned scores, once there are some."""
-    import json
-
     from instance_agent import learned_scores
 
-    dump = json.dump
+    class DeadlyStream(io.TextIOWrapper):
+        def write(self, text: str) -> int:
+            if '"scores": []' in text:
+                return super().write(text)
+            super().write(text[: len(text) // 2])
+            self.flush()
+            die()
+            return 0
 
-    def dump_half_and_die(value: Any, stream: Any) -> None:
-        if not value["scores"]:
-            dump(value, stream)
-            return
-        text = json.dumps(value)
-        stream.write(text[: len(text) // 2])
-        stream.flush()
-        die()
-
-    learned_scores.json.dump = dump_half_and_die
+    learned_scores.os.fdopen = lambda descriptor, _mode: DeadlyStream(open(descriptor, "wb"))  # noqa: SIM115, PTH123
 
 
 def unmoved_file() -> None:

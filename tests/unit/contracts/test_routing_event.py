@@ -4,8 +4,9 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from support.events import EVENT, an_event
 from support.malformed import MALFORMED
 
@@ -205,3 +206,37 @@ def test_whatever_comes_is_an_event_or_a_refusal(text: str) -> None:
         parse_routing_event(text, NOW)
     except ContractError as refusal:
         assert refusal.field  # noqa: PT017 - either outcome is fine, another exception is not
+
+
+_VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 2**65), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=5),
+    st.sampled_from(["simple", "MEDIUM", "success", "routed", "caller"]),
+    st.sampled_from(["2026-11-01T12:00:00Z", "2026-11-01 12:00:00.1234567+02:00"]),
+    st.lists(st.one_of(st.text(max_size=3), st.integers()), max_size=2), st.just({}),
+)  # fmt: skip
+_FIELDS = st.sampled_from(
+    ["timestamp", "instance_id", "complexity", "selected_model", "selected_provider", "complexity_score", "outcome",
+     "response_time_ms", "capabilities_required", "prefer", "user_model_request", "decision_id", "input_tokens",
+     "output_tokens", "cost_usd", "error_kind", "task_type", "propensity", "score_version"]
+)  # fmt: skip
+
+
+@settings(max_examples=500)
+@given(changes=st.dictionaries(_FIELDS, _VALUES, max_size=3))
+def test_a_plain_message_reads_the_same_as_one_that_is_looked_at_field_by_field(changes: dict) -> None:
+    """One field that we do not know makes the difference; it must be the only one."""
+    event = an_event(**{name: value for name, value in changes.items() if name not in ("timestamp", "instance_id")})
+    event |= {name: value for name, value in changes.items() if name in ("timestamp", "instance_id")}
+
+    def read(message: dict) -> RoutingEvent | str:
+        try:
+            return parse(message)
+        except ContractError as error:
+            return str(error)
+
+    plain, unusual = read(event), read({**event, "unknown": 1})
+    if isinstance(plain, str) or isinstance(unusual, str):
+        assert plain == unusual
+    else:
+        assert unusual.extra == {**plain.extra, "unknown": 1}
+        assert replace(plain, extra={}) == replace(unusual, extra={})
