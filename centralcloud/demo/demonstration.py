@@ -27,6 +27,7 @@ from centralcloud.store.schema import downgrade, migrate
 
 FOLDER: Final = Path(DEFAULT_FOLDER) / "demo"
 _PLAIN_LINE_SECONDS: Final = 5
+_CONVERGE_SECONDS: Final = 2.0
 _SETTLE_SECONDS: Final = 5
 _ALONE: Final = "SELECT pg_try_advisory_lock(hashtext('centralcloud.demo'))"
 
@@ -90,6 +91,16 @@ def _show(console: Console, database: Database, fleet: Fleet, shutdown: Shutdown
                 screen.update(live_view(snapshot, fleet), refresh=True)
             elif tick % _PLAIN_LINE_SECONDS == 0:
                 _say(console, headline(snapshot, fleet))
+    return _converged(database, fleet, snapshot)
+
+
+def _converged(database: Database, fleet: Fleet, last: Snapshot) -> Snapshot:
+    """The state at the first moment when no instance has a score still to apply: between two runs of the learner."""
+    deadline = time.monotonic() + _CONVERGE_SECONDS
+    snapshot = last
+    while snapshot.instances_up_to_date < fleet.size and time.monotonic() < deadline:
+        time.sleep(0.05)
+        snapshot = take_snapshot(database, last.seconds, last)
     return snapshot
 
 
