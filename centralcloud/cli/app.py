@@ -210,7 +210,7 @@ def verify(
     from centralcloud.operations import verification
 
     with open_database(read_settings(), "verify") as database:
-        found = verification.repair(database) if repair else verification.verify(database)
+        found = patiently(lambda: verification.repair(database)) if repair else verification.verify(database)
         left = verification.verify(database) if repair and not found.ok else found
     if json_output:
         print_json(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from centralcloud.cli.arguments import moment
+from centralcloud.cli.arguments import moment, utf8
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.operations import dead_letters
 from centralcloud.operations.dead_letters import Edit, Filter
@@ -36,7 +36,9 @@ def list_command(
     """List dead letters, newest first."""
     which = _filter(None, field, reason, since, until)
     with open_database(read_settings(), "dead-letters") as database, database.transaction() as connection:
-        letters = dead_letters.list_dead_letters(connection, which, limit=limit, with_resolved=with_resolved)
+        letters = dead_letters.list_dead_letters(
+            connection, which, limit=limit, with_resolved=with_resolved, with_message=json_output
+        )
     if json_output:
         print_json(letters)
         return
@@ -87,6 +89,8 @@ def replay(
     """
     which = _chosen(ids, field, reason, since, until, everyone=everyone)
     edits = [_edit(text) for text in edit or []]
+    if len({tuple(edit.path) for edit in edits}) < len(edits):
+        raise SettingsError("--edit: found a field twice, expected it once")
     with open_database(read_settings(), "dead-letters") as database:
         replayed = dead_letters.replay(database, which, edits)
     if json_output:
@@ -117,6 +121,9 @@ def discard(
         print_json({"discarded": discarded})
     else:
         typer.echo(f"discarded {discarded} dead letters")
+    if ids and discarded < len(set(ids)):
+        typer.echo(f"{len(set(ids)) - discarded} of the ids are of no open dead letter", err=True)
+        raise typer.Exit(1)
 
 
 def _filter(
@@ -124,8 +131,8 @@ def _filter(
 ) -> Filter:
     return Filter(
         ids=ids or None,
-        field=field,
-        reason=reason,
+        field=utf8(field, "--field"),
+        reason=utf8(reason, "--reason"),
         since=moment(since, "--since") if since else None,
         until=moment(until, "--until") if until else None,
     )
@@ -152,10 +159,21 @@ def _edit(text: str) -> Edit:
     path, separator, value = text.partition("=")
     if not separator or not all(path.split(".")):
         raise SettingsError(f"--edit: found {text!r}, expected field=value, e.g. routing_decision.complexity=simple")
+    return Edit(path.split("."), _json_or_word(value))
+
+
+def _json_or_word(text: str) -> Any:
+    """What PostgreSQL can store of it: numbers are finite, strings are Unicode."""
     try:
-        return Edit(path.split("."), json.loads(value))
-    except ValueError:
-        return Edit(path.split("."), value)
+        value = json.loads(text, parse_constant=str)
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except RecursionError:
+        raise SettingsError("--edit: found JSON nested too deeply, expected a value") from None
+    except ValueError as error:
+        if isinstance(error, json.JSONDecodeError):
+            return utf8(text, "--edit")
+        raise SettingsError(f"--edit: found {text[:40]!r}, expected a finite number or a string of Unicode") from None
+    return value
 
 
 def _indented(message: str | None) -> str:

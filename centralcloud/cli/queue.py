@@ -1,12 +1,11 @@
 """`centralcloud queue`: the queue of routing events."""
 
 import sys
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from centralcloud.cli.arguments import age
+from centralcloud.cli.arguments import ago
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.operations import decision_queue
 from centralcloud.runtime.command_line import AsJson, print_json
@@ -55,7 +54,7 @@ def purge(
 
     For a queue that has grown beyond what can be taken in, or beyond the disk.
     """
-    before = datetime.now(UTC) - age(older_than, "--older-than")
+    before = ago(older_than, "--older-than")
     with open_database(read_settings(), "queue") as database:
         if not yes:
             _confirm(f"Remove every message sent before {before.astimezone():%Y-%m-%d %H:%M:%S}, unread?")

@@ -14,7 +14,7 @@ import psycopg
 from msgspec.structs import astuple
 from psycopg.types.json import Jsonb
 
-from centralcloud.contracts import RoutingEvent
+from centralcloud.contracts import CentralCloudError, RoutingEvent
 from centralcloud.contracts.json_text import encode_array
 from centralcloud.contracts.names import MAX_MESSAGE_BYTES
 from centralcloud.ingest.batch import Admission, Batch, DeadLetter, Message, ReceivedEvent, admit, claims_of, decode
@@ -101,7 +101,11 @@ def settle(
 
 def keep_accounts(connection: psycopg.Connection[Any], settled: Settled) -> None:
     """Count what the connection's open transaction has settled."""
-    connection.execute(_COUNT_SETTLED, {**settled._asdict(), "messages": settled.messages})
+    counted = connection.execute(_COUNT_SETTLED, {**settled._asdict(), "messages": settled.messages}).rowcount
+    if counted != 1:
+        raise CentralCloudError(
+            f"accounting: found {counted} rows, expected one; `centralcloud verify --repair` makes it"
+        )
 
 
 def is_missing_partition(error: psycopg.Error) -> bool:

@@ -36,7 +36,8 @@ class WorkerRegister:
         self._worker_id: int | None = None
         self._seen_at = 0.0
         self._consumers = 0
-        self._suspects = 0
+        self._careful_for = 0
+        self._killed_here: list[int] = []
 
     def join(self) -> int:
         """A consumer begins.
@@ -50,11 +51,11 @@ class WorkerRegister:
         with self._lock:
             if self._worker_id is None:
                 with self._database.transaction() as connection:
-                    self._suspects = _largest_batch_of_the_killed(connection)
+                    self._careful_for, self._killed_here = _find_the_killed(connection)
                     self._worker_id = self._say_hello(connection)
                 self._seen_at = time.monotonic()
             self._consumers += 1
-            return self._suspects
+            return self._careful_for
 
     def check_in(self) -> None:
         """Say now and then that the process lives."""
@@ -73,7 +74,8 @@ class WorkerRegister:
                 return
             try:
                 with self._database.transaction() as connection:
-                    connection.execute(_SAY_GOODBYE, {"worker_id": self._worker_id})
+                    # We have come through: those who were killed here before us are no reason to be careful any more.
+                    connection.execute(_SAY_GOODBYE, {"worker_ids": [self._worker_id, *self._killed_here]})
             except Exception as error:
                 if not is_database_error(error):
                     raise
@@ -86,12 +88,11 @@ class WorkerRegister:
         return int(row[0])
 
 
-def _largest_batch_of_the_killed(connection: psycopg.Connection[Any]) -> int:
-    killed = [
-        batch_size
-        for host, process, batch_size in connection.execute(_OTHERS)
-        if not (host == socket.gethostname() and lives(process))
-    ]
+def _find_the_killed(connection: psycopg.Connection[Any]) -> tuple[int, list[int]]:
+    """The largest batch of a worker that may have been killed, 0 when there is none; and those of this machine."""
+    here = socket.gethostname()
+    killed = [row for row in connection.execute(_OTHERS).fetchall() if not (row[1] == here and lives(row[2]))]
+    largest = max((batch_size for *_, batch_size in killed), default=0)
     if killed:
-        log.warning("worker_never_said_goodbye", workers=len(killed), effect=f"careful for {max(killed)} messages")
-    return max(killed, default=0)
+        log.warning("worker_never_said_goodbye", workers=len(killed), effect=f"careful for {largest} messages")
+    return largest, [worker_id for worker_id, host, *_ in killed if host == here]

@@ -15,7 +15,7 @@ from centralcloud.runtime.database import Database
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store import queries
-from centralcloud.store.slices import close_slice, gather_evidence
+from centralcloud.store.slices import close_slice, evidence_as_it_stands
 
 log = get_logger(__name__)
 
@@ -94,12 +94,20 @@ class Learner(Part):
 
     def preview(self) -> LearningRun:
         """What `learn` would do now. The open slice stays open: its evidence is gathered, looked at, and undone."""
-        with self.database.transaction(limit_seconds=None) as connection, connection.transaction(force_rollback=True):
-            gather_evidence(connection, with_open=True)
-            pairs = _read_evidence(connection, None)
+        pairs = self._look_at_evidence()
         evaluations = _evaluate(self._rule, pairs)
         changes = [Change.of(evaluation) for evaluation in evaluations if evaluation.changed]
         return _report(None, self._rule.name, None, pairs, evaluations, changes)
+
+    def _look_at_evidence(self) -> list[PairEvidence]:
+        for _ in range(_TRIES - 1):
+            try:
+                with evidence_as_it_stands(self.database) as connection:
+                    return _read_evidence(connection, None)
+            except psycopg.errors.UniqueViolation:
+                continue  # a learner gathered the same slice at the same moment
+        with evidence_as_it_stands(self.database) as connection:
+            return _read_evidence(connection, None)
 
     def _log(self, run: LearningRun) -> None:
         for change in run.changes:

@@ -63,10 +63,15 @@ class Replayed(NamedTuple):
 
 
 def list_dead_letters(
-    connection: psycopg.Connection[Any], which: Filter, *, limit: int, with_resolved: bool = False
+    connection: psycopg.Connection[Any],
+    which: Filter,
+    *,
+    limit: int,
+    with_resolved: bool = False,
+    with_message: bool = True,
 ) -> list[dict[str, Any]]:
-    """The newest `limit` dead letters, newest first: the columns of ``list_dead_letters.sql``."""
-    parameters = {**asdict(which), "limit": limit, "with_resolved": with_resolved}
+    """The newest `limit` dead letters, newest first: the columns of ``list_dead_letters.sql``. A message may be large."""
+    parameters = {**asdict(which), "limit": limit, "with_resolved": with_resolved, "with_message": with_message}
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(_LIST, parameters).fetchall()
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from psycopg.rows import dict_row
 
+from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.database import Database
 from centralcloud.store import queries
 
@@ -24,10 +25,10 @@ def queue_state(database: Database, *, measure_seconds: float) -> dict[str, Any]
         bytes_on_disk with indexes, dead rows included; dead_rows, an estimate; and per second, over `measure_seconds`:
         sent_per_second, taken_per_second, bytes_per_second.
     """
-    before = _row(database, _COUNTERS)
+    before = _counters(database)
     state = _row(database, _STATE)
     time.sleep(measure_seconds)
-    after = _row(database, _COUNTERS)
+    after = _counters(database)
     seconds = after["at"] - before["at"]
     changed = {name: (after[name] - before[name]) / seconds for name in ("sent", "left_the_queue", "bytes_on_disk")}
     return {
@@ -42,7 +43,8 @@ def purge(database: Database, *, before: datetime) -> int:
     """Remove the messages that were sent before a moment, unread, and count them. Returns how many."""
     purged = 0
     after: int | None = 0
-    while after is not None:
+    newest = _counters(database)["sent"]  # what comes meanwhile is not old
+    while after is not None and after < newest:
         with database.transaction() as connection:
             row = connection.execute(
                 _PURGE_PAGE, {"after": after, "before": before, "page_size": _PAGE_SIZE}
@@ -53,8 +55,13 @@ def purge(database: Database, *, before: datetime) -> int:
     return purged
 
 
+def _counters(database: Database) -> dict[str, Any]:
+    return _row(database, _COUNTERS)
+
+
 def _row(database: Database, query: bytes) -> dict[str, Any]:
     with database.transaction() as connection, connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(query).fetchone()
-    assert row is not None
+    if row is None:
+        raise CentralCloudError("accounting: found no row, expected one; `centralcloud verify --repair` makes it")
     return row

@@ -98,8 +98,12 @@ class Maintenance(Part):
     def _drop_partitions(self) -> int:
         dropped = 0
         while self._retention.records_days and not self.stopping:
-            with self._alone() as connection:
-                partition = drop_expired_partition(connection, self._retention.records_days)
+            try:
+                with self._alone() as connection:
+                    partition = drop_expired_partition(connection, self._retention.records_days)
+            except psycopg.errors.LockNotAvailable:
+                log.info("partition_drop_postponed", reason="somebody reads routing_records", until="the next round")
+                break
             if partition is None:
                 break
             log.info("partition_dropped", **partition._asdict())

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.rows import dict_row
 
+from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.database import Database
 from centralcloud.store import queries
 
@@ -14,6 +15,7 @@ _MESSAGES = queries.load("recount_messages")
 _METRICS = queries.load("recount_metrics")
 _EVIDENCE = queries.load("recount_evidence")
 _LOCK_MAINTENANCE = queries.load("lock_maintenance")
+_ENSURE_ACCOUNTS = "INSERT INTO accounting DEFAULT VALUES ON CONFLICT DO NOTHING"
 _REPAIR_ACCOUNTS = queries.load("repair_accounts")
 _REPAIR_METRICS = queries.load("repair_metrics")
 _REPAIR_RESPONSE_TIMES = queries.load("repair_response_times")
@@ -83,6 +85,8 @@ def repair(database: Database) -> Verification:
     Returns:
         What was found, before the repair.
     """
+    with database.transaction() as connection:
+        connection.execute(_ENSURE_ACCOUNTS)
     with database.transaction(limit_seconds=None) as connection:
         # The recount takes its time, and so may a round of maintenance that is under way.
         connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = 0")
@@ -107,7 +111,10 @@ def _recount(database: Database) -> _Recount:
         connection.execute("LOCK TABLE routing_records IN ACCESS SHARE MODE")
         with connection.cursor(row_factory=dict_row) as cursor:
             accounts = cursor.execute(_ACCOUNTS).fetchone()
-            assert accounts is not None
+            if accounts is None:
+                raise CentralCloudError(
+                    "accounting: found no row, expected one; `centralcloud verify --repair` makes it"
+                )
             return _Recount(
                 accounts,
                 cursor.execute(_MESSAGES).fetchall(),
@@ -177,4 +184,5 @@ def _repair_metrics(connection: psycopg.Connection[Any], row: dict[str, Any]) ->
         "stored_msg_id": stored.get("last_reported_msg_id"),
     }
     connection.execute(_REPAIR_METRICS, values)
-    connection.execute(_REPAIR_RESPONSE_TIMES, row["key"])
+    if stored.get(_NEWEST_TIMES) != recounted.get(_NEWEST_TIMES):
+        connection.execute(_REPAIR_RESPONSE_TIMES, row["key"])

@@ -104,6 +104,8 @@ def print_rows(rows: list[dict[str, Any]], columns: Mapping[str, Callable[[Any],
 def _what_failed(error: psycopg.Error) -> str:
     if is_contention(error):
         return "another transaction is in the way"
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return "the database is read-only"
     return "the database is away" if is_outage(error) else "the database refuses the work"
 
 

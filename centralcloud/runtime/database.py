@@ -35,7 +35,12 @@ LONG_LIMIT_SECONDS: Final = 600.0
 #: For the server, when the client has vanished without closing: how long it keeps a transaction that is idle, or a result
 #: that nobody takes, and with them locks that others wait for. Nothing of ours idles longer than a batch is decoded, and
 #: psycopg takes a result as it comes.
-_SESSION_SETTINGS: Final = "SET idle_in_transaction_session_timeout = '15s'; SET tcp_user_timeout = '15s'"
+#: And for ourselves: a statement that has waited for a lock must see what it has waited for, and dates must
+#: be such as psycopg reads, whatever the server's defaults are.
+_SESSION_SETTINGS: Final = """
+    SET idle_in_transaction_session_timeout = '15s'; SET tcp_user_timeout = '15s';
+    SET default_transaction_isolation = 'read committed'; SET datestyle = 'ISO'
+"""
 #: In the pool: a statement that waits for a lock ends before its client gives up. Else it would go on waiting with nobody
 #: behind it, and one more would join it at every retry, until the server has no connections left.
 _LOCK_SETTING: Final = "SET lock_timeout = '12s'"

@@ -18,6 +18,8 @@ def lives(identity: str) -> bool:
 
 
 def _identity(pid: int) -> str:
-    """A process by its id and start time: ids are used again."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return f"{pid}:{fields[19]}"
+    """A process by its id and start time: ids are used again. One that has ended and waits to be reaped is none any more."""
+    state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    if state in {"Z", "X"}:
+        raise ProcessLookupError(pid)
+    return f"{pid}:{fields[18]}"

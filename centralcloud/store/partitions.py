@@ -34,7 +34,7 @@ def drop_expired_partition(connection: psycopg.Connection[Any], retention_days: 
     What its records had added to counters and evidence is kept, so that both can still be recounted.
 
     Raises:
-        psycopg.errors.LockNotAvailable: readers or writers were in the way all the time; try again later.
+        psycopg.errors.LockNotAvailable: somebody reads routing_records and does not end; try again much later.
     """
     row = connection.execute(
         "SELECT * FROM centralcloud.drop_expired_partition(make_interval(days => %s))", (retention_days,)

@@ -1,5 +1,7 @@
 """Slices of arrival: closing the open one, and gathering its evidence from its records."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import psycopg
@@ -10,6 +12,7 @@ from centralcloud.store import queries
 _LOCK_SLICE = queries.load("lock_slice_for_closing")
 _CLOSE_SLICE = queries.load("close_slice")
 _UNGATHERED = queries.load("ungathered_slices")
+_IN_HAND = queries.load("slices_in_hand")
 _GATHER = queries.load("gather_evidence")
 _MARK_GATHERED = queries.load("mark_gathered")
 #: Ingest queues up behind a waiting close: do not make it wait longer than this for a transaction that hangs.
@@ -34,12 +37,27 @@ def close_slice(database: Database) -> int:
         assert row is not None
         newest_closed = int(row[0])
     with database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection:
-        gather_evidence(connection)
+        _gather_evidence(connection)
     return newest_closed
 
 
-def gather_evidence(connection: psycopg.Connection[Any], *, with_open: bool = False) -> None:
-    """Gather the evidence of slices that have none yet; `with_open` also what the open slice holds so far (to be undone)."""
-    for (slice_no,) in connection.execute(_UNGATHERED, {"with_open": with_open}).fetchall():
+@contextmanager
+def evidence_as_it_stands(database: Database) -> Iterator[psycopg.Connection[Any]]:
+    """A transaction that sees the evidence of every slice, what the open one holds so far included. Undone at its end.
+
+    Raises:
+        psycopg.errors.UniqueViolation: a slice was gathered meanwhile; try again.
+    """
+    with (
+        database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection,
+        connection.transaction(force_rollback=True),
+    ):
+        for (slice_no,) in connection.execute(_IN_HAND).fetchall():
+            connection.execute(_GATHER, {"slice_no": slice_no})
+        yield connection
+
+
+def _gather_evidence(connection: psycopg.Connection[Any]) -> None:
+    for (slice_no,) in connection.execute(_UNGATHERED).fetchall():
         connection.execute(_GATHER, {"slice_no": slice_no})
         connection.execute(_MARK_GATHERED, {"slice_no": slice_no})

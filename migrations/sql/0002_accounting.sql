@@ -57,9 +57,29 @@ CREATE TABLE dropped_metrics (
     last_reported_msg_id     bigint,
     PRIMARY KEY (model_name, complexity_level)
 );
--- Records from before this revision do not know their message: the newest one of each pair is remembered here.
-INSERT INTO dropped_metrics (model_name, complexity_level, last_reported_score, last_reported_msg_id)
-SELECT model_name, complexity_level, last_reported_score, last_reported_msg_id FROM model_routing_metrics;
+-- What was counted, and of which no record is there: partitions may have been dropped by hand, or by this revision before it
+-- was taken back. Records from before it do not know their message, so the newest score of each pair is remembered too.
+INSERT INTO dropped_metrics (
+    model_name, complexity_level, routed_count, success_count, failure_count, blameless_count, linked_decision_count,
+    unlinked_routed_count, unlinked_resolved_count, response_time_count, response_time_sum_ms, last_reported_score,
+    last_reported_msg_id
+)
+SELECT
+    model_name, complexity_level, routed_count - count(r.id) FILTER (WHERE r.outcome = 'routed'),
+    success_count - count(r.id) FILTER (WHERE r.outcome = 'success'),
+    failure_count - count(r.id) FILTER (WHERE r.outcome = 'failure' AND NOT r.blameless),
+    blameless_count - count(r.id) FILTER (WHERE r.blameless),
+    linked_decision_count - count(r.id) FILTER (WHERE r.first_of_decision),
+    unlinked_routed_count - count(r.id) FILTER (WHERE r.decision_id IS NULL AND r.outcome = 'routed'),
+    unlinked_resolved_count - count(r.id) FILTER (WHERE r.decision_id IS NULL AND r.outcome <> 'routed'),
+    m.response_time_count - count(r.response_time_ms),
+    m.response_time_sum_ms - coalesce(sum(r.response_time_ms), 0),
+    last_reported_score, last_reported_msg_id
+FROM model_routing_metrics m
+LEFT JOIN (
+    SELECT *, outcome = 'failure' AND coalesce(error_kind IN ('caller', 'policy'), false) AS blameless FROM routing_records
+) AS r ON r.model = m.model_name AND r.complexity = m.complexity_level
+GROUP BY m.id;
 
 CREATE TABLE dropped_evidence (LIKE evidence INCLUDING DEFAULTS);
 ALTER TABLE dropped_evidence ADD PRIMARY KEY (model_name, complexity_level, slice_no, provider, instance_id);
@@ -70,10 +90,62 @@ ALTER TABLE evidence_slices
     ADD COLUMN gathered_at timestamptz,
     ADD COLUMN merged_from bigint;
 UPDATE evidence_slices SET gathered_at = closed_at WHERE closed_at IS NOT NULL;
-UPDATE evidence_slices s SET after_record_id = coalesce((SELECT min(id) - 1 FROM routing_records r WHERE r.slice_no = s.slice_no), 0);
+UPDATE evidence_slices s SET after_record_id = earlier.newest_id
+FROM (
+    SELECT slice_no, coalesce(max(r.newest_id) OVER (ORDER BY slice_no ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
+        AS newest_id
+    FROM evidence_slices
+    LEFT JOIN (SELECT slice_no, max(id) AS newest_id FROM routing_records GROUP BY slice_no) AS r USING (slice_no)
+) AS earlier
+WHERE s.slice_no = earlier.slice_no;
+-- A gap in the numbers is where slices were merged before this revision was taken back and came again.
+UPDATE evidence_slices s SET merged_from = before.slice_no + 1
+FROM (SELECT slice_no AS merged, lag(slice_no) OVER (ORDER BY slice_no) AS slice_no FROM evidence_slices) AS before
+WHERE s.slice_no = before.merged AND before.slice_no + 1 < s.slice_no;
 CREATE INDEX idx_evidence_slices_ungathered ON evidence_slices (slice_no) WHERE gathered_at IS NULL;
 -- What the open slice holds so far is gathered again with the rest of it.
 DELETE FROM evidence WHERE slice_no = (SELECT max(slice_no) FROM evidence_slices);
+
+INSERT INTO dropped_evidence (
+    slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
+    response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd
+)
+SELECT * FROM (
+    SELECT
+        slice_no, model_name, complexity_level, provider, instance_id, e.routed - coalesce(r.routed, 0) AS routed,
+        e.successes - coalesce(r.successes, 0), e.failures - coalesce(r.failures, 0),
+        e.blameless - coalesce(r.blameless, 0), e.response_time_count - coalesce(r.response_time_count, 0),
+        e.response_time_sum_ms - coalesce(r.response_time_sum_ms, 0), e.input_tokens - coalesce(r.input_tokens, 0),
+        e.output_tokens - coalesce(r.output_tokens, 0), e.cost_usd - coalesce(r.cost_usd, 0)
+    FROM evidence e
+    LEFT JOIN (
+        SELECT
+            slice.merged_into AS slice_no, model AS model_name, complexity AS complexity_level, provider, instance_id,
+            count(*) FILTER (WHERE outcome = 'routed') AS routed,
+            count(*) FILTER (WHERE outcome = 'success') AS successes,
+            count(*) FILTER (WHERE outcome = 'failure' AND NOT blameless) AS failures,
+            count(*) FILTER (WHERE blameless) AS blameless,
+            count(response_time_ms) FILTER (WHERE outcome <> 'routed' AND NOT blameless) AS response_time_count,
+            coalesce(sum(response_time_ms) FILTER (WHERE outcome <> 'routed' AND NOT blameless), 0) AS response_time_sum_ms,
+            coalesce(sum(input_tokens), 0) AS input_tokens,
+            coalesce(sum(output_tokens), 0) AS output_tokens,
+            coalesce(sum(cost_usd), 0) AS cost_usd
+        FROM (
+            SELECT *, outcome = 'failure' AND coalesce(error_kind IN ('caller', 'policy'), false) AS blameless
+            FROM routing_records
+        ) AS record
+        JOIN (
+            SELECT generate_series(coalesce(merged_from, slice_no), slice_no) AS slice_no, slice_no AS merged_into
+            FROM evidence_slices WHERE gathered_at IS NOT NULL
+        ) AS slice USING (slice_no)
+        GROUP BY slice.merged_into, model, complexity, provider, instance_id
+    ) AS r USING (slice_no, model_name, complexity_level, provider, instance_id)
+) AS residue (
+    slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
+    response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd
+)
+WHERE (routed, successes, failures, blameless, response_time_count, response_time_sum_ms, input_tokens, output_tokens)
+   <> (0, 0, 0, 0, 0, 0, 0, 0) OR abs(cost_usd) > 1e-9;
 
 COMMENT ON COLUMN evidence_slices.after_record_id IS 'the newest record id when the slice was opened: its records have greater ones, up to that of the next slice';
 COMMENT ON COLUMN evidence_slices.gathered_at IS 'when the evidence of this slice was gathered from its records';

@@ -5,12 +5,12 @@ ALTER TABLE evidence DROP CONSTRAINT evidence_slice_no_fkey;
 
 CREATE FUNCTION centralcloud.drop_expired_partition(keep interval)
 RETURNS TABLE (partition_name text, record_count bigint)
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp SET datestyle = 'ISO' SET timezone = 'UTC'
 AS $$
 -- Drops the oldest partition of routing_records when all of it is older than `keep`. What its records had added to the
 -- lifetime counters and to the evidence is kept, in the same transaction. Returns no row when there is nothing to drop, or
 -- when evidence is still to be gathered from it.
--- Ingest is in the way of, and waits for, the last step alone: some milliseconds, tried for 100 ms at a time.
+-- Ingest is in the way of, and waits for, the last step alone: some milliseconds, tried a few times for 100 ms.
 DECLARE
     expired regclass;
     found bigint;
@@ -120,15 +120,15 @@ BEGIN
     partition_name := expired::text;
     record_count := found;
     SET LOCAL lock_timeout = '100ms';
-    FOR attempt IN 1..30 LOOP
+    FOR attempt IN 1..5 LOOP
         BEGIN
             EXECUTE format('ALTER TABLE public.routing_records DETACH PARTITION %s', expired);
             EXIT;
         EXCEPTION WHEN lock_not_available THEN
-            IF attempt = 30 THEN
+            IF attempt = 5 THEN
                 RAISE;
             END IF;
-            PERFORM pg_sleep(random() * 0.2);
+            PERFORM pg_sleep(0.2 + random() * 0.3);
         END;
     END LOOP;
     EXECUTE format('DROP TABLE %s', expired);
@@ -141,3 +141,6 @@ $$;
 COMMENT ON FUNCTION centralcloud.drop_expired_partition IS 'maintenance calls it: drops one partition of routing_records that is older than `keep`';
 
 REVOKE ALL ON FUNCTION centralcloud.drop_expired_partition FROM PUBLIC;
+
+-- Bounds are written as text and read again: in a form that every server reads, whatever the session's is.
+ALTER FUNCTION centralcloud.ensure_partitions SET datestyle = 'ISO' SET timezone = 'UTC';

@@ -1,6 +1,10 @@
 """What the fast path cannot settle: refused by the database, or attempted before by a process that was killed."""
 
+import socket
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -14,6 +18,7 @@ from centralcloud.ingest.settlement import Settled
 from centralcloud.ingest.workers import WorkerRegister
 from centralcloud.operations.verification import verify
 from centralcloud.runtime.database import Database
+from centralcloud.runtime.processes import lives
 
 QUEUE = "pgmq.q_model_routing_decisions"
 
@@ -146,3 +151,27 @@ def test_a_worker_that_ends_as_it_should_leaves_the_register(database: Database,
     second.stop()
     assert second.join(5)
     assert execute(database_url, "SELECT count(*) FROM ingest_workers") == [(0,)]
+
+
+def test_a_worker_that_was_killed_here_is_forgotten_when_the_next_has_come_through(
+    database: Database, database_url: str
+) -> None:
+    """Also one that nobody has reaped yet."""
+    killed = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    stat = Path(f"/proc/{killed.pid}/stat")
+    identity = f"{killed.pid}:{stat.read_text().rpartition(')')[2].split()[19]}"
+    assert lives(identity)
+    killed.kill()
+    eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "Z")
+    assert not lives(identity)
+    execute(
+        database_url,
+        "INSERT INTO ingest_workers (host, process, batch_size) VALUES (%s, %s, 7)",
+        (socket.gethostname(), identity),
+    )
+    consumer = a_consumer(database)
+    consumer._check_in()
+    assert consumer._careful_for == 7
+    consumer.close()
+    assert execute(database_url, "SELECT count(*) FROM ingest_workers") == [(0,)]
+    killed.communicate()

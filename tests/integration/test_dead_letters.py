@@ -129,6 +129,13 @@ def test_what_cannot_be_replayed_stays_open_and_says_why(
         (["replay", "--all", "--edit", "complexity"], "expected field=value"),
         (["list", "--since", "yesterday"], "--since: found 'yesterday'"),
         (["show", "nonsense"], "valid integer"),
+        (["list", "--since", "999999d"], "--since: found '999999d'"),
+        (["list", "--until", "9999-12-31T23:59:59-12:00"], "--until: found"),
+        (["list", "--reason", "\udcff"], "--reason: found a byte that is no UTF-8"),
+        (["replay", "--all", "--edit", 'a="\\ud800"'], "expected a finite number or a string of Unicode"),
+        (["replay", "--all", "--edit", "a=1e999"], "expected a finite number"),
+        (["replay", "--all", "--edit", "a=" + "[" * 3000], "nested too deeply"),
+        (["replay", "--all", "--edit", "a=1", "--edit", "a=2"], "found a field twice"),
     ],
 )
 def test_a_wrong_use_is_one_line(database_url: str, arguments: list[str], complaint: str) -> None:
@@ -163,3 +170,4 @@ def test_discarded_ones_are_counted_and_no_longer_open(
     verification = verify(database)
     assert verification.ok
     assert verification.accounts["dead_letters_discarded"] == 3
+    assert "1 of the ids are of no open dead letter" in command(database_url, "discard", "99999", code=1)

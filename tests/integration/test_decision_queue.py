@@ -73,6 +73,7 @@ def test_shedding_removes_what_is_old_and_counts_it(database: Database, database
     ("arguments", "complaint"),
     [
         (["--older-than", "2h"], "found nobody to ask, expected --yes"),
+        (["--older-than", "999999w", "--yes"], "--older-than: found '999999w', expected a shorter time"),
         (["--older-than", "soon", "--yes"], "--older-than: found 'soon', expected a length of time like 90s"),
         ([], "--older-than"),
     ],

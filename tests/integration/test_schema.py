@@ -1,5 +1,6 @@
 """Migrations: from nothing to the newest schema and back, by several at once, and never on a database that is too new."""
 
+import random
 import subprocess
 import sys
 import warnings
@@ -9,12 +10,18 @@ import psycopg
 import pytest
 from pgmq.install import get_embedded_install_sql
 from support.commands import run_command, start_command
+from support.events import an_event, random_events, send
+from support.history import pretend_all_came
 from support.servers import embedded_folder, execute
 
+from centralcloud.ingest.drain import drain
+from centralcloud.operations.maintenance import Maintenance
+from centralcloud.operations.verification import verify
 from centralcloud.runtime.database import Database
 from centralcloud.store import schema
 from centralcloud.store.partitions import ensure_partitions
 from centralcloud.store.schema import SchemaError, check_schema, downgrade, migrate
+from centralcloud.store.slices import close_slice
 
 _OURS = """
     SELECT relname FROM pg_class
@@ -170,3 +177,31 @@ def test_partitions_are_attached_while_an_ingest_transaction_is_open(database: D
         )
         assert ensure_partitions(database, 12) == 4
         ingest.rollback()
+
+
+def test_a_revision_taken_back_and_brought_again_has_lost_nothing(database: Database, database_url: str) -> None:
+    """Dropped partitions, merged slices, an open slice, resends and dead letters among it."""
+    rng = random.Random(9)
+    for days_ago in (100, 60, 60, 0):
+        linked = [an_event(decision_id=f"{days_ago}-{n}", outcome=o) for n in range(20) for o in ("routed", "success")]
+        send(database_url, [*random_events(100, rng), *linked, linked[0], {"no": "event"}])
+        drain(database, batch_size=50)
+        if days_ago:
+            close_slice(database)
+            pretend_all_came(database_url, days_ago)
+    Maintenance(database).run_once()  # drops, merges, and closes the last slice
+    send(database_url, random_events(50, rng))
+    drain(database, batch_size=50)
+    assert verify(database).ok
+    totals = """SELECT (SELECT sum(usage_count) FROM model_routing_metrics), sum(routed + successes + failures + blameless)
+        FROM evidence"""
+    ((usage, events),) = execute(database_url, totals)
+    downgrade(database, "0001")
+    assert execute(database_url, totals) == [(usage, events + 50)], "what was still to be gathered is there"
+    migrate(database)
+    assert verify(database).differences == []
+    close_slice(database)
+    assert execute(database_url, totals) == [(usage, events + 50)]
+    Maintenance(database).run_once()
+    assert verify(database).differences == []
+    assert verify(database).accounts["records_kept"] == 430

@@ -7,9 +7,11 @@ import threading
 import pytest
 from support.commands import run_command
 from support.events import an_event, random_events, send
+from support.history import pretend_all_came
 from support.servers import execute
 
 from centralcloud.ingest.drain import drain
+from centralcloud.operations.maintenance import Maintenance
 from centralcloud.operations.verification import Difference, repair, verify
 from centralcloud.runtime.database import Database
 from centralcloud.store.slices import close_slice
@@ -153,3 +155,26 @@ def test_the_command_prints_what_differs_and_exits_with_1(filled: Database, data
     repaired = run_command("centralcloud", "verify", "--repair", "--json", env=env)
     assert (repaired.returncode, json.loads(repaired.stdout)["repaired"]) == (0, 1)
     assert run_command("centralcloud", "verify", env=env).returncode == 0
+
+
+def test_newest_times_whose_records_were_dropped_are_not_missed(filled: Database, database_url: str) -> None:
+    pretend_all_came(database_url, 100)
+    Maintenance(filled).run_once()
+    assert verify(filled).differences == []
+    execute(database_url, "UPDATE model_routing_metrics SET response_times = '{}' WHERE model_name = 'dune'")
+    assert verify(filled).differences == [], "there is nothing left to take them from"
+    execute(database_url, "DELETE FROM model_routing_metrics WHERE model_name = 'dune'")
+    assert len(repair(filled).differences) == 3
+    assert verify(filled).differences == []
+
+
+def test_accounts_that_are_gone_are_told_and_made_again(filled: Database, database_url: str) -> None:
+    before = execute(database_url, "SELECT records, dead_letters FROM accounting")
+    execute(database_url, "DELETE FROM accounting")
+    for arguments in (["verify"], ["queue", "--seconds", "0.1"]):
+        told = run_command("centralcloud", *arguments, env={"DATABASE_URL": database_url})
+        assert (told.returncode, told.stderr.count("\n")) == (1, 1)
+        assert "accounting: found no row, expected one" in told.stderr
+    repair(filled)
+    assert execute(database_url, "SELECT records, dead_letters FROM accounting") == before
+    assert {difference.table for difference in verify(filled).differences} == set(), "duplicates cannot be recounted"

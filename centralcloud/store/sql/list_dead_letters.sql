@@ -1,6 +1,7 @@
 -- Dead letters, newest first. A filter that is null takes all. With a time, served by the index on created_at; with ids, by
 -- the primary key.
-SELECT id, created_at, msg_id, enqueued_at, field, reason, resolution, resolved_at, replayed_msg_id, message
+SELECT id, created_at, msg_id, enqueued_at, field, reason, resolution, resolved_at, replayed_msg_id,
+    CASE WHEN %(with_message)s THEN message END AS message
 FROM dead_letters
 WHERE (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s::bigint[]))
   AND (%(field)s::text IS NULL OR field = %(field)s)

@@ -66,4 +66,4 @@ WHERE s.slice_no IS NULL OR r.slice_no IS NULL
    <> (r.routed, r.successes, r.failures, r.blameless, r.response_time_count, r.response_time_sum_ms, r.input_tokens,
        r.output_tokens)
    OR abs(s.cost_usd - r.cost_usd) > 1e-9 * greatest(1, abs(r.cost_usd))  -- sums of fractions depend on their order
-ORDER BY slice_no, model_name, complexity_level, provider, instance_id;
+ORDER BY slice_no, model_name COLLATE "C", complexity_level COLLATE "C", provider COLLATE "C", instance_id COLLATE "C";

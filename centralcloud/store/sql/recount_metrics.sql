@@ -23,32 +23,39 @@ WITH record AS (
         count(*) FILTER (WHERE decision_id IS NULL AND outcome = 'routed') AS unlinked_routed_count,
         count(*) FILTER (WHERE decision_id IS NULL AND outcome <> 'routed') AS unlinked_resolved_count,
         count(response_time_ms) AS response_time_count,
-        coalesce(sum(response_time_ms), 0) AS response_time_sum_ms
+        coalesce(sum(response_time_ms), 0) AS response_time_sum_ms,
+        count(response_time_ms) AS times_kept
     FROM record
     GROUP BY model, complexity
     UNION ALL
     SELECT
         model_name, complexity_level, routed_count, success_count, failure_count, blameless_count, linked_decision_count,
-        unlinked_routed_count, unlinked_resolved_count, response_time_count, response_time_sum_ms
+        unlinked_routed_count, unlinked_resolved_count, response_time_count, response_time_sum_ms, 0
     FROM dropped_metrics
 ), recount AS (
     SELECT
         model_name,
         complexity_level,
-        sum(routed_count)::bigint AS routed_count,
-        sum(success_count)::bigint AS success_count,
-        sum(failure_count)::bigint AS failure_count,
-        sum(blameless_count)::bigint AS blameless_count,
-        sum(linked_decision_count)::bigint AS linked_decision_count,
-        sum(unlinked_routed_count)::bigint AS unlinked_routed_count,
-        sum(unlinked_resolved_count)::bigint AS unlinked_resolved_count,
-        sum(response_time_count)::bigint AS response_time_count,
-        sum(response_time_sum_ms)::bigint AS response_time_sum_ms,
-        least(100, sum(response_time_count))::integer AS newest_response_times,
+        sum(c.routed_count)::bigint AS routed_count,
+        sum(c.success_count)::bigint AS success_count,
+        sum(c.failure_count)::bigint AS failure_count,
+        sum(c.blameless_count)::bigint AS blameless_count,
+        sum(c.linked_decision_count)::bigint AS linked_decision_count,
+        sum(c.unlinked_routed_count)::bigint AS unlinked_routed_count,
+        sum(c.unlinked_resolved_count)::bigint AS unlinked_resolved_count,
+        sum(c.response_time_count)::bigint AS response_time_count,
+        sum(c.response_time_sum_ms)::bigint AS response_time_sum_ms,
+        -- At least those that can be had from the records; more may be left from dropped ones.
+        CASE
+            WHEN cardinality(m.response_times) BETWEEN least(100, sum(times_kept)) AND least(100, sum(c.response_time_count))
+            THEN cardinality(m.response_times) ELSE least(100, sum(times_kept))::integer
+        END AS newest_response_times,
         min(newest.score) AS last_reported_score,
         min(newest.msg_id) AS last_reported_msg_id
-    FROM counted JOIN newest USING (model_name, complexity_level)
-    GROUP BY model_name, complexity_level
+    FROM counted c
+    JOIN newest USING (model_name, complexity_level)
+    LEFT JOIN model_routing_metrics m USING (model_name, complexity_level)
+    GROUP BY model_name, complexity_level, m.response_times
 ), stored AS (
     SELECT
         model_name, complexity_level, routed_count, success_count, failure_count, blameless_count, linked_decision_count,
@@ -62,4 +69,4 @@ SELECT
     CASE WHEN r.model_name IS NOT NULL THEN to_json(r) END AS recount
 FROM stored s FULL JOIN recount r USING (model_name, complexity_level)
 WHERE s IS DISTINCT FROM r
-ORDER BY model_name, complexity_level;
+ORDER BY model_name COLLATE "C", complexity_level COLLATE "C";  -- as ingest sorts: whoever repairs locks rows in this order

@@ -7,5 +7,4 @@ UPDATE model_routing_metrics SET response_times = ARRAY(
         ORDER BY id DESC LIMIT 100
     ) AS newest ORDER BY id
 )
-WHERE model_name = %(model_name)s AND complexity_level = %(complexity_level)s
-  AND cardinality(response_times) <> least(100, response_time_count);
+WHERE model_name = %(model_name)s AND complexity_level = %(complexity_level)s;

@@ -5,12 +5,12 @@ WITH slices AS (
         min(after_record_id) AS after_record_id,
         (SELECT min(later.after_record_id) FROM evidence_slices later WHERE later.slice_no > max(s.slice_no)) AS last_record_id
     FROM evidence_slices s
-    WHERE coalesce(closed_at, 'infinity') >= %(since)s AND opened_at <= %(until)s + interval '1 hour'
+    WHERE coalesce(closed_at, 'infinity') >= %(since)s AND (opened_at <= %(until)s + interval '1 hour' OR opened_at > now())
 ), record AS (
     SELECT
         date_trunc('hour', created_at, 'UTC') AS window_start,
         outcome = 'failure' AND coalesce(error_kind IN ('caller', 'policy'), false) AS blameless,
-        nullif(coalesce(input_tokens, 0) + coalesce(output_tokens, 0), 0) AS tokens,
+        nullif(coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0), 0) AS tokens,
         r.*
     FROM routing_records r
     WHERE id > (SELECT after_record_id FROM slices)

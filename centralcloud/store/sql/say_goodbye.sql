@@ -1,1 +1,2 @@
-DELETE FROM ingest_workers WHERE worker_id = %(worker_id)s;
+-- Served by the primary key.
+DELETE FROM ingest_workers WHERE worker_id = ANY (%(worker_ids)s::bigint[]);
