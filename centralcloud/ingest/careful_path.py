@@ -8,6 +8,7 @@ A lease runs out after `_LEASE_SECONDS`. Settling deletes the message only if it
 should somebody else have leased it meanwhile, nothing happens.
 """
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -25,6 +26,7 @@ log = get_logger(__name__)
 
 _ATTEMPTS = queries.load("attempts_of_oldest_decisions")
 _LEASE = queries.load("lease_decisions")
+_LEASE_SUSPECT = queries.load("lease_attempted_decision")
 _TAKE = queries.load("take_decision")
 _PUT_ASIDE = queries.load("put_decision_aside")
 _ARCHIVE = queries.load("archive_decision")
@@ -55,6 +57,10 @@ class CarefulPath:
         self._max_attempts = max_attempts
         self._held: list[Lease] = []
 
+    def settle_suspect(self, among: int) -> tuple[Settled, int]:
+        """As `settle`, for one message that was attempted before, of the `among` oldest ones. The others need no care."""
+        return self._settle_held(lambda: self._lease_suspect(among))
+
     def settle(self, limit: int) -> tuple[Settled, int]:
         """Lease at most `limit` messages and settle them.
 
@@ -65,8 +71,11 @@ class CarefulPath:
             psycopg.Error, DatabaseAwayError: an outage, or a missing partition. What was not settled is given back by the
                 next call, and the attempt is not counted: neither says anything about a message.
         """
+        return self._settle_held(lambda: self._lease(min(limit, _LEASE_MESSAGES)))
+
+    def _settle_held(self, lease: Callable[[], list[Lease]]) -> tuple[Settled, int]:
         self.give_back()
-        self._held = self._lease(min(limit, _LEASE_MESSAGES))
+        self._held = lease()
         leased = len(self._held)
         total = Settled()
         while self._held:
@@ -94,6 +103,12 @@ class CarefulPath:
             untried = next((position for position, count in enumerate(attempts) if count > 0), len(attempts))
             rows = connection.execute(_LEASE, {"seconds": _LEASE_SECONDS, "count": max(1, untried)})
             return [Lease(*row) for row in rows]
+
+    def _lease_suspect(self, among: int) -> list[Lease]:
+        with self._database.transaction() as connection:
+            return [
+                Lease(*row) for row in connection.execute(_LEASE_SUSPECT, {"seconds": _LEASE_SECONDS, "among": among})
+            ]
 
     def _settle_one(self, lease: Lease) -> Settled:
         if lease.read_ct > self._max_attempts:

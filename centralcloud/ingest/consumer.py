@@ -19,10 +19,11 @@ log = get_logger(__name__)
 class Consumer(Part):
     """Takes batches of routing events off the queue until it is empty, then waits for a hint or the poll interval.
 
-    The fast path settles a whole batch in one transaction. As many messages as a batch has go the careful way instead when
+    The fast path settles a whole batch in one transaction. The careful way go instead
 
-    - the database refuses something in a batch, or a batch holds a message that was attempted before;
-    - at the start the register knows a worker that never said goodbye: a message may have killed it.
+    - as many messages as a batch has, when the database refuses something in one, or when at the start the register knows
+      a worker that never said goodbye: a message may have killed it;
+    - messages that were attempted before, when a batch holds some.
     """
 
     def __init__(
@@ -48,12 +49,13 @@ class Consumer(Part):
         self._register = register or WorkerRegister(database, batch_size=batch_size)
         self._joined = False
         self._careful_for = 0
+        self._suspects = 0
 
     def run_once(self) -> bool:
         """Settle one batch; True when there may be more."""
-        was_careful, asked_for = self._careful_for > 0, self._next_batch_size
+        was_careful, asked_for = self._careful, self._next_batch_size
         settled = self.settle()
-        return was_careful or self._careful_for > 0 or settled.messages >= asked_for
+        return was_careful or self._careful or settled.messages >= asked_for
 
     def settle(self) -> Settled:
         """Settle one batch and report what became of it."""
@@ -90,6 +92,10 @@ class Consumer(Part):
         if self.stopping:  # a crash is no goodbye
             self.close()
 
+    @property
+    def _careful(self) -> bool:
+        return self._careful_for > 0 or self._suspects > 0
+
     def _check_in(self) -> None:
         if self._joined:
             self._register.check_in()
@@ -102,13 +108,19 @@ class Consumer(Part):
             settled, leased = self._careful_path.settle(self._careful_for)
             self._careful_for = max(0, self._careful_for - leased) if leased else 0
             return settled
+        if self._suspects:
+            settled, leased = self._careful_path.settle_suspect(among=self._batch_size)
+            self._suspects = self._suspects - 1 if leased else 0
+            return settled
         try:
             with self.database.transaction() as connection:
                 settled = settle_batch(connection, self._next_batch_size)
             self._next_batch_size = min(2 * self._next_batch_size, self._batch_size)
             return settled
-        except SuspectMessageError:
-            reason = "a message was attempted before"
+        except SuspectMessageError as error:
+            log.warning("batch_needs_care", reason=str(error))
+            self._suspects = error.count
+            return Settled()
         except psycopg.Error as error:
             if not is_refusal(error) or is_missing_partition(error):
                 # If the batch took longer than a transaction may, half of it does not, or half of that.

@@ -57,7 +57,11 @@ class Settled(NamedTuple):
 
 
 class SuspectMessageError(Exception):
-    """A batch holds a message that has been attempted before, and not settled: it has to be handled with care."""
+    """A batch holds `count` messages that were attempted before, and not settled: they have to be handled with care."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(f"{count} messages were attempted before")
+        self.count = count
 
 
 def settle_batch(connection: psycopg.Connection[Any], batch_size: int) -> Settled:
@@ -72,9 +76,9 @@ def settle_batch(connection: psycopg.Connection[Any], batch_size: int) -> Settle
     parameters = {"batch_size": batch_size, "max_bytes": MAX_MESSAGE_BYTES}
     row = connection.execute(_POP, parameters, binary=True).fetchone()
     assert row is not None
-    msg_ids, enqueued_at, texts, too_large, most_attempts, now = row
-    if most_attempts:
-        raise SuspectMessageError
+    msg_ids, enqueued_at, texts, too_large, attempted_before, now = row
+    if attempted_before:
+        raise SuspectMessageError(attempted_before)
     messages = list(map(Message, msg_ids, enqueued_at, texts)) if msg_ids else []
     if not messages and not too_large:
         return Settled()

@@ -175,3 +175,16 @@ def test_a_worker_that_was_killed_here_is_forgotten_when_the_next_has_come_throu
     consumer.close()
     assert execute(database_url, "SELECT count(*) FROM ingest_workers") == [(0,)]
     killed.communicate()
+
+
+def test_messages_attempted_before_are_handled_alone_and_the_others_at_full_speed(
+    database: Database, database_url: str
+) -> None:
+    send_models(database_url, *"abcdefghij" * 10)
+    execute(database_url, f"UPDATE {QUEUE} SET read_ct = 1 WHERE msg_id IN (3, 7, 55)")
+    consumer = a_consumer(database)
+    while consumer.run_once():
+        pass
+    batches = "SELECT count(*), count(DISTINCT created_at) FROM routing_records"
+    assert execute(database_url, batches) == [(100, 3 + 10)], "three alone, ninety-seven in tens"
+    assert verify(database).ok

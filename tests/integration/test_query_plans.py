@@ -39,6 +39,7 @@ HOT: dict[str, dict[str, Any]] = {
     "count_settled": {"messages": 1, "records": 1, "duplicates": 0, "dead_letters": 0},
     "attempts_of_oldest_decisions": {"count": 10},
     "lease_decisions": {"seconds": 1, "count": 10},
+    "lease_attempted_decision": {"seconds": 1, "among": 100},
     "take_decision": LEASE,
     "put_decision_aside": LEASE,
     "put_decision_off": LEASE,

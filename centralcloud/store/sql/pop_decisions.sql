@@ -17,7 +17,7 @@ SELECT
     array_agg(enqueued_at::text) AS enqueued_at,
     array_agg(text) AS texts,
     (SELECT count(*) FROM too_large) AS too_large,
-    (SELECT max(read_ct) FROM popped) AS most_attempts,
+    (SELECT count(*) FROM popped WHERE read_ct > 0) AS attempted_before,
     clock_timestamp() AS now
 FROM popped
 WHERE octet_length(text) > %(max_bytes)s IS NOT TRUE;
