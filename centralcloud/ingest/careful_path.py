@@ -17,7 +17,13 @@ from centralcloud.contracts import ContractError
 from centralcloud.contracts.names import MAX_MESSAGE_BYTES
 from centralcloud.contracts.routing_event import message_too_large
 from centralcloud.ingest.batch import Message
-from centralcloud.ingest.settlement import Settled, is_missing_partition, keep_accounts, settle
+from centralcloud.ingest.settlement import (
+    ONE_MESSAGE_LIMIT_SECONDS,
+    Settled,
+    is_missing_partition,
+    keep_accounts,
+    settle,
+)
 from centralcloud.runtime.database import Database, is_refusal, one_line
 from centralcloud.runtime.logs import get_logger
 from centralcloud.store import queries
@@ -124,7 +130,7 @@ class CarefulPath:
             return self._refused(lease, error)
 
     def _take_in(self, lease: Lease) -> Settled:
-        with self._database.transaction() as connection:
+        with self._database.transaction(limit_seconds=ONE_MESSAGE_LIMIT_SECONDS) as connection:
             row = connection.execute(_TAKE, {**lease._asdict(), "max_bytes": MAX_MESSAGE_BYTES}).fetchone()
             if row is None:
                 return Settled()
@@ -145,7 +151,7 @@ class CarefulPath:
 
     def _put_aside(self, lease: Lease, reason: str, field: str) -> Settled:
         letter = {**lease._asdict(), "reason": reason, "field": field}
-        with self._database.transaction() as connection:
+        with self._database.transaction(limit_seconds=ONE_MESSAGE_LIMIT_SECONDS) as connection:
             settled = Settled(dead_letters=_write_dead_letter(connection, letter))
             keep_accounts(connection, settled)
         return settled

@@ -5,10 +5,16 @@ import time
 import psycopg
 
 from centralcloud.ingest.careful_path import DEFAULT_MAX_ATTEMPTS, CarefulPath
-from centralcloud.ingest.settlement import Settled, SuspectMessageError, is_missing_partition, settle_batch
+from centralcloud.ingest.settlement import (
+    ONE_MESSAGE_LIMIT_SECONDS,
+    Settled,
+    SuspectMessageError,
+    is_missing_partition,
+    settle_batch,
+)
 from centralcloud.ingest.statistics import IngestStatistics
 from centralcloud.ingest.workers import WorkerRegister
-from centralcloud.runtime.database import Database, is_database_error, is_refusal, one_line
+from centralcloud.runtime.database import LIMIT_SECONDS, Database, is_database_error, is_refusal, one_line
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store.partitions import ensure_partitions
@@ -113,7 +119,8 @@ class Consumer(Part):
             self._suspects = self._suspects - 1 if leased else 0
             return settled
         try:
-            with self.database.transaction() as connection:
+            limit = LIMIT_SECONDS if self._next_batch_size > 1 else ONE_MESSAGE_LIMIT_SECONDS
+            with self.database.transaction(limit_seconds=limit) as connection:
                 settled = settle_batch(connection, self._next_batch_size)
             self._next_batch_size = min(2 * self._next_batch_size, self._batch_size)
             return settled

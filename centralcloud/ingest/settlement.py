@@ -8,7 +8,7 @@ wait for each other instead of deadlocking.
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from msgspec.structs import astuple
@@ -29,6 +29,9 @@ _ADD_METRICS = queries.load("add_metrics")
 _ADD_DEAD_LETTERS = queries.load("add_dead_letters")
 _COUNT_SETTLED = queries.load("count_settled")
 
+#: Of a transaction over one message. PostgreSQL prints up to a gigabyte of a number with a huge exponent before it gives up,
+#: and to take that for an outage would be to try it for ever.
+ONE_MESSAGE_LIMIT_SECONDS: Final = 120.0
 #: Types of the columns in copy_records.sql: binary COPY converts nothing.
 _RECORD_TYPES = (
     "timestamptz", "varchar", "varchar", "varchar", "varchar", "float8", "varchar", "int4", "text[]",

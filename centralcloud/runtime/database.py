@@ -29,7 +29,7 @@ _CONNECTION_DEFAULTS: dict[str, Any] = {
 #: Wins over what the URL and the environment say: our texts are UTF-8, whatever the database's encoding is.
 _FIXED: dict[str, Any] = {"client_encoding": "utf8"}
 #: Of a transaction: hundreds of times what a batch takes, and short enough for a fleet to wait out.
-_LIMIT_SECONDS: Final = 15.0
+LIMIT_SECONDS: Final = 15.0
 #: Of a transaction that reads or writes a great deal in the background. Not endless: the connection may be a silent one.
 LONG_LIMIT_SECONDS: Final = 600.0
 #: For the server, when the client has vanished without closing: how long it keeps a transaction that is idle, or a result
@@ -91,7 +91,7 @@ class Database:
         return connection
 
     @contextmanager
-    def connection(self, *, limit_seconds: float = _LIMIT_SECONDS) -> Iterator[psycopg.Connection[Any]]:
+    def connection(self, *, limit_seconds: float = LIMIT_SECONDS) -> Iterator[psycopg.Connection[Any]]:
         """A pooled connection in autocommit: every statement is a transaction of its own, and costs one round trip.
 
         For loops, which try again: on a connection from before a restart of the server the first statement fails, as in any
@@ -110,7 +110,7 @@ class Database:
             self._give_back(pool, connection)
 
     @contextmanager
-    def transaction(self, *, limit_seconds: float | None = _LIMIT_SECONDS) -> Iterator[psycopg.Connection[Any]]:
+    def transaction(self, *, limit_seconds: float | None = LIMIT_SECONDS) -> Iterator[psycopg.Connection[Any]]:
         """A pooled connection inside one transaction: committed at the end of the block, rolled back on an error.
 
         All of it, from the wait for a connection to the answer to the commit, takes `limit_seconds` (above 0) at most. None
