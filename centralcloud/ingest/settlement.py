@@ -14,12 +14,13 @@ import psycopg
 from msgspec.structs import astuple
 from psycopg.types.json import Jsonb
 
-from centralcloud.contracts import CentralCloudError, RoutingEvent
+from centralcloud.contracts import RoutingEvent
 from centralcloud.contracts.json_text import encode_array
 from centralcloud.contracts.names import MAX_MESSAGE_BYTES
 from centralcloud.ingest.batch import Admission, Batch, DeadLetter, Message, ReceivedEvent, admit, claims_of, decode
 from centralcloud.ingest.tally import MetricsRow, tally_metrics
 from centralcloud.store import queries
+from centralcloud.store.accounts import AccountsMissingError
 
 _POP = queries.load("pop_decisions")
 _LOCK_OPEN_SLICE = queries.load("lock_open_slice")
@@ -108,11 +109,9 @@ def settle(
 
 def keep_accounts(connection: psycopg.Connection[Any], settled: Settled) -> None:
     """Count what the connection's open transaction has settled."""
-    counted = connection.execute(_COUNT_SETTLED, {**settled._asdict(), "messages": settled.messages}).rowcount
-    if counted != 1:
-        raise CentralCloudError(
-            f"accounting: found {counted} rows, expected one; `centralcloud verify --repair` makes it"
-        )
+    counts = {**settled._asdict(), "messages": settled.messages}
+    if connection.execute(_COUNT_SETTLED, counts).rowcount != 1:
+        raise AccountsMissingError
 
 
 def is_missing_partition(error: psycopg.Error) -> bool:

@@ -24,7 +24,7 @@ _HEARTBEAT_SECONDS: Final = 60.0
 class WorkerRegister:
     """This process's row in `ingest_workers`, shared by its consumers.
 
-    The row is there from the first `check_in` until every consumer has left. A process that is killed leaves it behind. Of
+    The row is there from the first `join` until every consumer has left. A process that is killed leaves it behind. Of
     another machine's row nobody knows whether its process lives; it counts as one that was killed, because a careful start
     costs a second or two, and a message that kills one worker after the other costs the night.
     """

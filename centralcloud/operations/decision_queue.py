@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from psycopg.rows import dict_row
 
-from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.database import Database
 from centralcloud.store import queries
+from centralcloud.store.accounts import AccountsMissingError
 
 _STATE = queries.load("queue_state")
 _COUNTERS = queries.load("queue_counters")
@@ -63,5 +63,5 @@ def _row(database: Database, query: bytes) -> dict[str, Any]:
     with database.transaction() as connection, connection.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute(query).fetchone()
     if row is None:
-        raise CentralCloudError("accounting: found no row, expected one; `centralcloud verify --repair` makes it")
+        raise AccountsMissingError
     return row

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.rows import dict_row
 
-from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.database import Database
 from centralcloud.store import queries
+from centralcloud.store.accounts import AccountsMissingError
 
 _ACCOUNTS = queries.load("recount_accounts")
 _MESSAGES = queries.load("recount_messages")
@@ -112,9 +112,7 @@ def _recount(database: Database) -> _Recount:
         with connection.cursor(row_factory=dict_row) as cursor:
             accounts = cursor.execute(_ACCOUNTS).fetchone()
             if accounts is None:
-                raise CentralCloudError(
-                    "accounting: found no row, expected one; `centralcloud verify --repair` makes it"
-                )
+                raise AccountsMissingError
             return _Recount(
                 accounts,
                 cursor.execute(_MESSAGES).fetchall(),
