@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from centralcloud import __version__
 from centralcloud.contracts import DECISIONS_CHANNEL
+from centralcloud.ingest.careful_path import CarefulPath
 from centralcloud.ingest.consumer import Consumer
 from centralcloud.ingest.statistics import IngestStatistics
 from centralcloud.ingest.workers import WorkerRegister
@@ -105,13 +106,14 @@ class Daemon:
 
     def _consumers(self) -> list[Part]:
         statistics = IngestStatistics(self.registry)
+        careful_path = CarefulPath(self._database, max_attempts=self._settings.max_attempts)
         register = WorkerRegister(self._database, batch_size=self._settings.batch_size)
         consumers = [
             Consumer(
                 self._database,
                 batch_size=self._settings.batch_size,
                 poll_interval_seconds=self._settings.poll_interval_seconds,
-                max_attempts=self._settings.max_attempts,
+                careful_path=careful_path,
                 register=register,
                 statistics=statistics,
                 name=f"consumer-{number}",

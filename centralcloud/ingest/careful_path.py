@@ -2,12 +2,14 @@
 
 The fast path pops a batch and settles it in one transaction, which leaves no trace when it fails. Here the messages are
 leased first (`pgmq.read`, committed on its own), so that each attempt is counted in `read_ct` even if it kills the process.
-A message that has been attempted before is leased alone, or its neighbours would be counted with it.
+A message that has been attempted before is leased alone, and the consumers of a process take turns, or its neighbours would
+be counted with it.
 
 A lease runs out after `_LEASE_SECONDS`. Settling deletes the message only if its `read_ct` is still that of our lease:
 should somebody else have leased it meanwhile, nothing happens.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -56,16 +58,20 @@ class Lease(NamedTuple):
 
 
 class CarefulPath:
-    """Settles messages one by one; what cannot be settled in `max_attempts` attempts becomes a dead letter."""
+    """Settles messages one by one; what cannot be settled in `max_attempts` attempts becomes a dead letter.
+
+    The consumers of one process share it, and wait for each other here.
+    """
 
     def __init__(self, database: Database, *, max_attempts: int = DEFAULT_MAX_ATTEMPTS) -> None:
         self._database = database
         self._max_attempts = max_attempts
         self._held: list[Lease] = []
+        self._turn = threading.Lock()
 
     def settle_suspect(self, among: int) -> tuple[Settled, int]:
         """As `settle`, for one message that was attempted before, of the `among` oldest ones. The others need no care."""
-        return self._settle_held(lambda: self._lease_suspect(among))
+        return self._settle_leased(lambda: self._lease_suspect(among))
 
     def settle(self, limit: int) -> tuple[Settled, int]:
         """Lease at most `limit` messages and settle them.
@@ -77,20 +83,25 @@ class CarefulPath:
             psycopg.Error, DatabaseAwayError: an outage, or a missing partition. What was not settled is given back by the
                 next call, and the attempt is not counted: neither says anything about a message.
         """
-        return self._settle_held(lambda: self._lease(min(limit, _LEASE_MESSAGES)))
-
-    def _settle_held(self, lease: Callable[[], list[Lease]]) -> tuple[Settled, int]:
-        self.give_back()
-        self._held = lease()
-        leased = len(self._held)
-        total = Settled()
-        while self._held:
-            total = total.plus(self._settle_one(self._held[0]))
-            del self._held[0]
-        return total, leased
+        return self._settle_leased(lambda: self._lease(min(limit, _LEASE_MESSAGES)))
 
     def give_back(self) -> None:
         """Make the messages that are still leased visible again."""
+        with self._turn:
+            self._give_back()
+
+    def _settle_leased(self, lease: Callable[[], list[Lease]]) -> tuple[Settled, int]:
+        with self._turn:
+            self._give_back()
+            self._held = lease()
+            leased = len(self._held)
+            total = Settled()
+            while self._held:
+                total = total.plus(self._settle_one(self._held[0]))
+                del self._held[0]
+            return total, leased
+
+    def _give_back(self) -> None:
         if not self._held:
             return
         leases = {

@@ -4,7 +4,7 @@ import time
 
 import psycopg
 
-from centralcloud.ingest.careful_path import DEFAULT_MAX_ATTEMPTS, CarefulPath
+from centralcloud.ingest.careful_path import CarefulPath
 from centralcloud.ingest.settlement import (
     ONE_MESSAGE_LIMIT_SECONDS,
     Settled,
@@ -38,20 +38,19 @@ class Consumer(Part):
         *,
         batch_size: int,
         poll_interval_seconds: float,
-        max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+        careful_path: CarefulPath | None = None,
         register: WorkerRegister | None = None,
         statistics: IngestStatistics | None = None,
         name: str = "consumer",
     ) -> None:
         """`batch_size` messages at most a transaction; `poll_interval_seconds` between polls of an empty queue.
 
-        A message that the database refuses, or that ends the process, is attempted `max_attempts` times. The consumers of
-        one process share a `register`.
+        The consumers of one process share a `careful_path` and a `register`.
         """
         super().__init__(name, database, interval_seconds=poll_interval_seconds)
         self._batch_size = self._next_batch_size = batch_size
         self._statistics = statistics
-        self._careful_path = CarefulPath(database, max_attempts=max_attempts)
+        self._careful_path = careful_path or CarefulPath(database)
         self._register = register or WorkerRegister(database, batch_size=batch_size)
         self._joined = False
         self._careful_for = 0

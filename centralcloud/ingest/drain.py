@@ -3,7 +3,7 @@
 import time
 from typing import Final, NamedTuple
 
-from centralcloud.ingest.careful_path import DEFAULT_MAX_ATTEMPTS
+from centralcloud.ingest.careful_path import DEFAULT_MAX_ATTEMPTS, CarefulPath
 from centralcloud.ingest.consumer import Consumer
 from centralcloud.ingest.settlement import Settled
 from centralcloud.runtime.database import Database, patiently
@@ -31,7 +31,8 @@ def drain(database: Database, *, batch_size: int, max_attempts: int = DEFAULT_MA
     Waits for messages that were attempted and will be attempted again within a minute. Others whose visibility timeout lies
     in the future are left alone.
     """
-    consumer = Consumer(database, batch_size=batch_size, poll_interval_seconds=0, max_attempts=max_attempts)
+    careful_path = CarefulPath(database, max_attempts=max_attempts)
+    consumer = Consumer(database, batch_size=batch_size, poll_interval_seconds=0, careful_path=careful_path)
     total = Settled()
     started = time.perf_counter()
     while True:

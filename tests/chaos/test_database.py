@@ -24,7 +24,7 @@ def test_postgresql_stopped_at_once_and_restarted(start_worker: StartWorker, own
             own_server.crash()
             own_server.start()
     assert worker.process.poll() is None
-    assert worker.events().count("database_back") >= 1
+    worker.wait_for("database_back")
 
 
 def test_backends_terminated(start_worker: StartWorker, start_agent: StartWorker, database_url: str) -> None:

@@ -10,8 +10,9 @@ import psycopg
 import pytest
 from support.events import an_event, send
 from support.servers import execute
-from support.waiting import eventually
+from support.waiting import eventually, passes
 
+from centralcloud.ingest.careful_path import CarefulPath
 from centralcloud.ingest.consumer import Consumer
 from centralcloud.ingest.drain import drain
 from centralcloud.ingest.settlement import Settled
@@ -72,7 +73,7 @@ def test_after_so_many_refusals_it_becomes_a_dead_letter_with_the_reason(databas
 
 def test_the_fast_path_resumes_by_itself(database: Database, database_url: str) -> None:
     poison(database_url)
-    consumer = a_consumer(database, max_attempts=1)
+    consumer = a_consumer(database, careful_path=CarefulPath(database, max_attempts=1))
     send_models(database_url, *["a"] * 5, "poison", *["b"] * 30)
     while consumer.run_once():
         pass
@@ -188,3 +189,27 @@ def test_messages_attempted_before_are_handled_alone_and_the_others_at_full_spee
     batches = "SELECT count(*), count(DISTINCT created_at) FROM routing_records"
     assert execute(database_url, batches) == [(100, 3 + 10)], "three alone, ninety-seven in tens"
     assert verify(database).ok
+
+
+def test_one_message_at_a_time_is_attempted_again_or_a_deadly_one_would_take_an_innocent_with_it(
+    database: Database, database_url: str
+) -> None:
+    """What kills the process counts as an attempt of everything that is leased at that moment."""
+    send_models(database_url, "a", "b")
+    execute(database_url, f"UPDATE {QUEUE} SET read_ct = 1")
+    careful_path = CarefulPath(database)
+    consumers = [a_consumer(database, careful_path=careful_path) for _ in range(2)]
+    for consumer in consumers:
+        consumer._check_in()
+        consumer._careful_for = 1
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE routing_records IN SHARE MODE")
+        threads = [threading.Thread(target=consumer.settle) for consumer in consumers]
+        for thread in threads:
+            thread.start()
+        attempted_again = f"SELECT count(*) FROM {QUEUE} WHERE read_ct > 1"
+        eventually(lambda: execute(database_url, attempted_again) == [(1,)])
+        assert not passes(lambda: execute(database_url, attempted_again) != [(1,)], within_seconds=0.5)
+    for thread in threads:
+        thread.join()
+    assert execute(database_url, "SELECT count(*) FROM routing_records") == [(2,)]
