@@ -1,96 +1,185 @@
-"""What a rule sees of one pair, and what it answers. Pure: no database."""
+"""What has come in, slice by slice and pair by pair, as a rule sees it. Pure: no database."""
 
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Final, Protocol
+from datetime import datetime
+from typing import Final
 
-SCORE_STEP: Final = Decimal("0.001")
-LOWEST_SCORE: Final = Decimal("0.000")
-HIGHEST_SCORE: Final = Decimal("5.000")
+import numpy as np
+from numpy.typing import NDArray
 
+#: (model, complexity)
+Pair = tuple[str, str]
+Floats = NDArray[np.float64]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairEvidence:
-    """What has come in for one (model, complexity) since it was last evaluated.
-
-    Attributes:
-        old_score: the score it has now: the learned one, else the one that instances last reported.
-        after_slice: the evidence is that of the slices after this one.
-        routed, successes, failures, blameless: events.
-        response_time_count, response_time_sum_ms: of the successes and failures that reported a time.
-    """
-
-    model: str
-    complexity: str
-    old_score: Decimal
-    after_slice: int = 0
-    routed: int = 0
-    successes: int = 0
-    failures: int = 0
-    blameless: int = 0
-    response_time_count: int = 0
-    response_time_sum_ms: int = 0
-
-    @property
-    def outcomes(self) -> int:
-        """Resolved decisions that say something about the model."""
-        return self.successes + self.failures
-
-    @property
-    def success_rate(self) -> float | None:
-        """successes / outcomes, None without outcomes."""
-        return self.successes / self.outcomes if self.outcomes else None
-
-    @property
-    def avg_response_time_ms(self) -> float | None:
-        """Mean response time in ms, None when no time was reported."""
-        return self.response_time_sum_ms / self.response_time_count if self.response_time_count else None
+#: Boundaries at which a rule may look for a change are at least so many outcomes of the fleet apart: closer together false
+#: alarms rise from 0 to 13-20 per million outcomes (measured, docs/explanation/learning.md).
+BOUNDARY_OUTCOMES: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """What a rule decided about one pair on `evidence`, which it has thereby used up.
+class Sums:
+    """What came in for one pair in one slice. Blameless failures (kind caller or policy) are in `blameless` only.
 
     Attributes:
-        new_score: 0.000 to 5.000, three places; may equal the old score.
-        reason: the numbers, in words.
-        confidence: 0 to 1.
+        outcomes: resolved decisions that say something about the model.
+        reward, reward_squares: sum and sum of squares of their rewards, each 0 to 1; both are the number of successes when
+            an outcome is either a success or a failure.
+        timed, response_time_ms: how many of them reported a response time, and the sum of these.
+        latency: sum of min(response time / reference, 1) over the timed ones, with the reference in force then.
+        priced, cost: how many reported a cost, and the sum of min(cost / reference, 1) over these.
+        routed, blameless, late: decisions made, blameless failures, outcomes that came more than an hour after the decision.
     """
 
-    evidence: PairEvidence
-    new_score: Decimal
-    reason: str
-    confidence: float
+    outcomes: float = 0.0
+    reward: float = 0.0
+    reward_squares: float = 0.0
+    timed: float = 0.0
+    response_time_ms: float = 0.0
+    latency: float = 0.0
+    priced: float = 0.0
+    cost: float = 0.0
+    routed: float = 0.0
+    blameless: float = 0.0
+    late: float = 0.0
+
+
+FIELDS: Final = tuple(Sums.__dataclass_fields__)
+_FIELD: Final = {name: position for position, name in enumerate(FIELDS)}
+
+
+class Evidence:
+    """Sums of every slice and pair, oldest slice first; grows at the end.
+
+    Held as running totals, so that the sums over any stretch of slices are one subtraction. Positions count slices from 0:
+    `total(name, position)` is over the slices before `position`, and `size` is after the newest one.
+
+    Attributes:
+        slices: slice numbers, ascending.
+        opened_at: when each slice was opened.
+        fleet: outcomes of the whole fleet before each position, retired models included: what weighs evidence by age must
+            not change when a model is retired.
+        reported: the score that instances last reported for each pair, 0.0 to 5.0.
+        excluded: instances whose evidence is left out.
+    """
+
+    def __init__(self, *, excluded: Iterable[str] = ()) -> None:
+        self.slices: list[int] = []
+        self.opened_at: list[datetime] = []
+        self.reported: dict[Pair, float] = {}
+        self.excluded = frozenset(excluded)
+        self._pairs: dict[Pair, int] = {}
+        self._running = np.zeros((len(FIELDS), 1, 8))
+        self.fleet: list[float] = [0.0]
+        self._boundaries: list[int] = []
+        self._outcomes_at_boundary = 0.0
 
     @property
-    def changed(self) -> bool:
-        """Whether the score is a new one."""
-        return self.new_score != self.evidence.old_score
-
-
-class Rule(Protocol):
-    """Decides, from evidence alone, which score a pair should have."""
+    def pairs(self) -> list[Pair]:
+        """Every pair, in the order of the columns of `total`."""
+        return list(self._pairs)
 
     @property
-    def name(self) -> str:
-        """The rule's name in settings, messages and history."""
+    def size(self) -> int:
+        """How many slices there are."""
+        return len(self.slices)
 
-    def evaluate(self, evidence: PairEvidence) -> Evaluation | None:
-        """The pair's new score; None while the evidence is not enough, which leaves it for a later run."""
+    def append(
+        self, slice_no: int, opened_at: datetime, sums: Mapping[Pair, Sums], *, retired_outcomes: float = 0.0
+    ) -> None:
+        """Add the next slice. `retired_outcomes`: those of retired models in it, of which nothing else is counted."""
+        if self.slices and slice_no <= self.slices[-1]:
+            raise ValueError(f"slice {slice_no} after slice {self.slices[-1]}: expected a later one")
+        for pair in sums:
+            self._pairs.setdefault(pair, len(self._pairs))
+        self._make_room()
+        row = self.size + 1
+        self._running[:, row, :] = self._running[:, row - 1, :]
+        for pair, of_pair in sums.items():
+            self._running[:, row, self._pairs[pair]] += [getattr(of_pair, name) for name in FIELDS]
+        self.slices.append(slice_no)
+        self.opened_at.append(opened_at)
+        self.fleet.append(self.fleet[-1] + sum(of_pair.outcomes for of_pair in sums.values()) + retired_outcomes)
+        if self.fleet[-1] - self._outcomes_at_boundary >= BOUNDARY_OUTCOMES:
+            self._boundaries.append(row)
+            self._outcomes_at_boundary = self.fleet[-1]
+
+    def up_to(self, slice_no: int) -> "Evidence":
+        """The evidence as it was when slice `slice_no` was the newest; pairs that came later have sums of 0.
+
+        Shares its numbers with this one, which may grow on: it itself is not to be grown.
+        """
+        earlier = Evidence(excluded=self.excluded)
+        size = self.position_after(slice_no)
+        earlier.slices, earlier.opened_at = self.slices[:size], self.opened_at[:size]
+        earlier.reported, earlier._pairs, earlier._running = self.reported, dict(self._pairs), self._running
+        earlier.fleet = self.fleet[: size + 1]
+        earlier._boundaries = [position for position in self._boundaries if position <= size]
+        return earlier
+
+    def total(self, name: str, position: int | NDArray[np.int64] | None = None) -> Floats:
+        """The sum of one of `FIELDS` over the slices before `position` (default: all), for each pair.
+
+        Shape (pairs,), or (positions, pairs) for an array of positions.
+        """
+        where = self.size if position is None else position
+        return self._running[_FIELD[name], where, : len(self._pairs)]
+
+    def since(self, name: str, positions: NDArray[np.int64]) -> Floats:
+        """The sum of one of `FIELDS` from each pair's own position to the end; shape (pairs,)."""
+        columns = np.arange(len(self._pairs))
+        return self.total(name) - self._running[_FIELD[name], positions, columns]  # type: ignore[no-any-return]
+
+    def position_after(self, slice_no: int) -> int:
+        """The position after slice `slice_no`: how many slices are not newer."""
+        return bisect_right(self.slices, slice_no)
+
+    def boundaries(self, finest: int) -> NDArray[np.int64]:
+        """Positions at which a rule may look for a change, ascending.
+
+        They are `BOUNDARY_OUTCOMES` apart at least, and the further back the coarser: a boundary that lies k boundaries
+        back has its neighbour about k / `finest` away. So their number grows with the logarithm of what has come in.
+        """
+        boundaries = np.array(self._boundaries, dtype=np.int64)
+        number = np.arange(1, len(boundaries) + 1)
+        age = len(boundaries) + 1 - number
+        step = 2 ** np.floor(np.log2(np.maximum(age / finest, 1))).astype(np.int64)
+        coarser: NDArray[np.int64] = boundaries[number % step == 0]
+        return coarser
+
+    def _make_room(self) -> None:
+        _, rows, columns = self._running.shape
+        if self.size + 2 <= rows and len(self._pairs) <= columns:
+            return
+        wanted_rows = rows if self.size + 2 <= rows else 2 * (self.size + 2)
+        wanted_columns = columns if len(self._pairs) <= columns else 2 * len(self._pairs)
+        grown = np.zeros((len(FIELDS), wanted_rows, wanted_columns))
+        grown[:, :rows, :columns] = self._running
+        self._running = grown
 
 
-def as_score(value: float | Decimal) -> Decimal:
-    """`value` as a score: a decimal of three places, from 0.000 to 5.000."""
-    score = Decimal(repr(value) if isinstance(value, float) else value).quantize(SCORE_STEP, ROUND_HALF_EVEN)
-    return min(max(score, LOWEST_SCORE), HIGHEST_SCORE)
+@dataclass(frozen=True, slots=True)
+class RecentOutcomes:
+    """Outcomes of the newest slices, instance by instance.
 
+    Attributes:
+        instances, pairs: what the rows and the columns are.
+        outcomes, reward: sums; shape (instances, pairs).
+    """
 
-def wilson_interval(successes: int, outcomes: int, z: float = 1.96) -> tuple[float, float]:
-    """The Wilson score interval of a success rate (Wilson 1927); `z` 1.96 gives 95 %. (0, 1) without outcomes."""
-    if outcomes == 0:
-        return 0.0, 1.0
-    rate = successes / outcomes
-    spread = z * z / outcomes
-    centre = (rate + spread / 2) / (1 + spread)
-    half = z * (rate * (1 - rate) / outcomes + spread / (4 * outcomes)) ** 0.5 / (1 + spread)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    instances: tuple[str, ...]
+    pairs: tuple[Pair, ...]
+    outcomes: Floats
+    reward: Floats
+
+    @classmethod
+    def of(cls, sums: Mapping[tuple[str, Pair], tuple[float, float]]) -> "RecentOutcomes":
+        """From outcomes and reward of each (instance, pair)."""
+        instances = sorted({instance for instance, _ in sums})
+        pairs = sorted({pair for _, pair in sums})
+        row, column = ({name: i for i, name in enumerate(names)} for names in (instances, pairs))
+        both = np.zeros((2, len(instances), len(pairs)))
+        for (instance, pair), values in sums.items():
+            both[:, row[instance], column[pair]] = values
+        return cls(tuple(instances), tuple(pairs), both[0], both[1])

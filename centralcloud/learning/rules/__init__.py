@@ -1,5 +1,6 @@
-"""The rules that ship with CentralCloud."""
+"""The rules that ship with CentralCloud, and those that others have installed."""
 
+from centralcloud.learning.rules.adaptive import AdaptiveRule, AdaptiveSettings
 from centralcloud.learning.rules.threshold import ThresholdRule, ThresholdSettings
 
-__all__ = ["ThresholdRule", "ThresholdSettings"]
+__all__ = ["AdaptiveRule", "AdaptiveSettings", "ThresholdRule", "ThresholdSettings"]

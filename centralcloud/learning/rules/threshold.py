@@ -8,9 +8,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from centralcloud.learning.evidence import Evaluation, PairEvidence, as_score, wilson_interval
+import numpy as np
+from numpy.typing import NDArray
+
+from centralcloud.learning.evidence import Evidence, Floats, Pair, RecentOutcomes
+from centralcloud.learning.rule import PairState, Quarantine, Ruling, Score, State, as_score, wilson_interval
 
 _NO_STEP: Final = Decimal(0)
+_NEUTRAL_SCORE: Final = 2.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,15 +41,79 @@ class ThresholdSettings:
     speed_step: Decimal = Decimal("0.1")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairEvidence:
+    """What has come in for one pair since it was last evaluated.
+
+    Attributes:
+        old_score: the score it has now: the rule's own, else the one that instances last reported.
+        successes, failures: outcomes.
+        response_time_count, response_time_sum_ms: of those that reported a time.
+    """
+
+    old_score: Decimal
+    successes: int = 0
+    failures: int = 0
+    response_time_count: int = 0
+    response_time_sum_ms: int = 0
+
+    @property
+    def outcomes(self) -> int:
+        """Resolved decisions that say something about the model."""
+        return self.successes + self.failures
+
+
 @dataclass(frozen=True, slots=True)
 class ThresholdRule:
-    """Evaluates a pair once `min_samples` outcomes have come in since its last evaluation, on those alone."""
+    """Evaluates a pair once `min_samples` outcomes have come in since its last evaluation, on those alone.
+
+    Its state is the score it stands at, and the newest slice whose evidence it has used up.
+    """
 
     settings: ThresholdSettings = field(default_factory=ThresholdSettings)
     name: str = "threshold"
+    eager: bool = False
 
-    def evaluate(self, evidence: PairEvidence) -> Evaluation | None:
-        """The pair's new score; None below `min_samples` outcomes. Comparisons are exact, there is no rounding in them."""
+    def exclude(self, recent: RecentOutcomes) -> list[Quarantine]:  # noqa: ARG002
+        """Nobody: the specification counts every instance."""
+        return []
+
+    def decide(self, evidence: Evidence, state: State) -> Ruling:
+        """Scores of the pairs with enough fresh outcomes."""
+        ruling = Ruling([], dict(state))
+        pairs = evidence.pairs
+        used = np.array(
+            [evidence.position_after(state.get(pair, {}).get("after_slice", 0)) for pair in pairs], dtype=np.int64
+        )
+        fresh = _fresh(evidence, used)
+        for column, pair in enumerate(pairs):
+            before = state.get(pair, {}).get("score")
+            old_score = as_score(evidence.reported.get(pair, _NEUTRAL_SCORE)) if before is None else Decimal(before)
+            of_pair = _pair_evidence(fresh, column, old_score)
+            if (judged := self.judge(of_pair)) is None:
+                continue
+            score, reason = judged
+            ruling.scores.append(_score(pair, of_pair, score, reason, evidence, int(used[column])))
+            ruling.state[pair] = {
+                "score": str(score),
+                "after_slice": evidence.slices[-1],
+                "from": str(of_pair.old_score),
+            }
+        return ruling
+
+    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: PairState) -> Decimal:
+        """The score of `pair` on evidence after `after_slice`, from the score that `state` says it came from."""
+        starts = np.full(len(evidence.pairs), evidence.position_after(after_slice), dtype=np.int64)
+        of_pair = _pair_evidence(_fresh(evidence, starts), evidence.pairs.index(pair), Decimal(state["from"]))
+        judged = self.judge(of_pair)
+        return of_pair.old_score if judged is None else judged[0]
+
+    def start_again(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:  # noqa: ARG002
+        """It goes on from `score`, on evidence after `after_slice`."""
+        return {"score": str(score), "after_slice": after_slice}
+
+    def judge(self, evidence: PairEvidence) -> tuple[Decimal, str] | None:
+        """The pair's new score and why; None below `min_samples` outcomes. Comparisons are exact."""
         if evidence.outcomes == 0 or evidence.outcomes < self.settings.min_samples:
             return None
         success_step, success_reason = self._judge_success(evidence)
@@ -54,8 +123,7 @@ class ThresholdRule:
         reason = f"{success_reason}; {speed_reason}; {evidence.old_score} -> {new_score}"
         if new_score != wanted:
             reason += f" (limited, would be {wanted})"
-        low, high = wilson_interval(evidence.successes, evidence.outcomes)
-        return Evaluation(evidence=evidence, new_score=new_score, reason=reason, confidence=round(1 - (high - low), 4))
+        return new_score, reason
 
     def _judge_success(self, evidence: PairEvidence) -> tuple[Decimal, str]:
         constants = self.settings
@@ -86,6 +154,40 @@ class ThresholdRule:
         else:
             step, verdict = _NO_STEP, f"from {fast:,} to {constants.slow_response_ms:,} ms"
         return step, f"average response time {total / count:,.0f} ms ({verdict}): {_signed(step)}"
+
+
+def _fresh(evidence: Evidence, starts: NDArray[np.int64]) -> dict[str, Floats]:
+    return {name: evidence.since(name, starts) for name in ("outcomes", "reward", "timed", "response_time_ms")}
+
+
+def _pair_evidence(fresh: dict[str, Floats], column: int, old_score: Decimal) -> PairEvidence:
+    successes = round(fresh["reward"][column])
+    return PairEvidence(
+        old_score=old_score,
+        successes=successes,
+        failures=round(fresh["outcomes"][column]) - successes,
+        response_time_count=round(fresh["timed"][column]),
+        response_time_sum_ms=round(fresh["response_time_ms"][column]),
+    )
+
+
+def _score(pair: Pair, fresh: PairEvidence, score: Decimal, reason: str, evidence: Evidence, used: int) -> Score:
+    low, high = wilson_interval(fresh.successes, fresh.outcomes)
+    times = fresh.response_time_count
+    return Score(
+        model=pair[0],
+        complexity=pair[1],
+        score=score,
+        kind="step",
+        reason=reason,
+        confidence=round(1 - (high - low), 4),
+        samples=fresh.outcomes,
+        success_rate=fresh.successes / fresh.outcomes,
+        avg_response_time_ms=fresh.response_time_sum_ms / times if times else None,
+        after_slice=evidence.slices[used - 1] if used else 0,
+        through_slice=evidence.slices[-1],
+        window_start=evidence.opened_at[used],
+    )
 
 
 def _percent(share: Decimal) -> str:

@@ -1,19 +1,21 @@
 """The threshold rule: every branch and every boundary, from the specification and from its origin's dead band."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
-from centralcloud.learning.evidence import PairEvidence, as_score, wilson_interval
+from centralcloud.learning.evidence import Evidence, Sums
+from centralcloud.learning.rule import as_score, wilson_interval
 from centralcloud.learning.rules import ThresholdRule, ThresholdSettings
+from centralcloud.learning.rules.threshold import PairEvidence
 
+PAIR = ("m", "simple")
 DEAD_BAND = ThresholdSettings(low_success_rate=Decimal("0.85"), fast_response_ms=Decimal(500))
 
 
 def evidence(successes: int, failures: int, time_sum: int = 0, times: int = 0, score: str = "2.500") -> PairEvidence:
     return PairEvidence(
-        model="m",
-        complexity="simple",
         old_score=Decimal(score),
         successes=successes,
         failures=failures,
@@ -48,8 +50,8 @@ def evidence(successes: int, failures: int, time_sum: int = 0, times: int = 0, s
     ],
 )
 def test_the_specifications_rule(case: str, given_evidence: PairEvidence, expected: str | None) -> None:
-    evaluation = ThresholdRule().evaluate(given_evidence)
-    assert (None if evaluation is None else str(evaluation.new_score)) == expected, case
+    judged = ThresholdRule().judge(given_evidence)
+    assert (None if judged is None else str(judged[0])) == expected, case
 
 
 @pytest.mark.parametrize(
@@ -68,54 +70,82 @@ def test_the_specifications_rule(case: str, given_evidence: PairEvidence, expect
     ],
 )
 def test_the_origins_dead_band(case: str, given_evidence: PairEvidence, expected: str) -> None:
-    evaluation = ThresholdRule(DEAD_BAND).evaluate(given_evidence)
-    assert evaluation is not None
-    assert str(evaluation.new_score) == expected, case
+    judged = ThresholdRule(DEAD_BAND).judge(given_evidence)
+    assert judged is not None
+    assert str(judged[0]) == expected, case
+
+
+def taken_in(*slices: Sums, reported: float = 2.0) -> Evidence:
+    taken = Evidence()
+    taken.reported = {PAIR: reported}
+    for number, sums in enumerate(slices, start=1):
+        taken.append(number, datetime(2026, 1, 1, tzinfo=UTC), {PAIR: sums})
+    return taken
+
+
+def sums(successes: int, failures: int, **others: float) -> Sums:
+    return Sums(outcomes=successes + failures, reward=successes, reward_squares=successes, **others)
 
 
 def test_blameless_failures_are_no_outcomes() -> None:
-    assert (
-        ThresholdRule().evaluate(PairEvidence(model="m", complexity="simple", old_score=Decimal(2), blameless=500))
-        is None
-    )
+    assert ThresholdRule().decide(taken_in(Sums(blameless=500)), {}).scores == []
+
+
+def test_an_evaluation_uses_its_evidence_up() -> None:
+    rule, taken = ThresholdRule(), taken_in(sums(60, 0), sums(40, 0))
+    ruling = rule.decide(taken, {})
+    assert [str(score.score) for score in ruling.scores] == ["2.200"]
+    assert rule.decide(taken, ruling.state).scores == []
+    taken.append(3, datetime(2026, 1, 1, tzinfo=UTC), {PAIR: sums(0, 99)})
+    assert rule.decide(taken, ruling.state).scores == []
+    taken.append(4, datetime(2026, 1, 1, tzinfo=UTC), {PAIR: sums(0, 1)})
+    (score,) = rule.decide(taken, ruling.state).scores
+    assert (str(score.score), score.samples, score.after_slice, score.through_slice) == ("2.000", 100, 2, 4)
+
+
+def test_the_score_of_a_pair_that_was_set_by_hand_is_where_it_goes_on() -> None:
+    rule, taken = ThresholdRule(), taken_in(sums(100, 0))
+    state = {PAIR: rule.start_again(None, Decimal("4.000"), 1)}
+    assert rule.decide(taken, state).scores == []
+    taken.append(2, datetime(2026, 1, 1, tzinfo=UTC), {PAIR: sums(100, 0)})
+    assert [str(score.score) for score in rule.decide(taken, state).scores] == ["4.200"]
+
+
+def test_a_score_can_be_computed_again() -> None:
+    rule, taken = ThresholdRule(), taken_in(sums(60, 0), sums(40, 0, timed=1, response_time_ms=5))
+    ruling = rule.decide(taken, {})
+    (score,) = ruling.scores
+    assert rule.recompute(taken, PAIR, score.after_slice, ruling.state[PAIR]) == score.score
 
 
 def test_a_step_of_a_tenth_is_a_change_wherever_it_starts() -> None:
     """Compared as floats, a step of 0.1 is more than 0.1 for 31 of 50 scores and not for the others."""
-    rule = ThresholdRule()
     for tenths in range(1, 50):
-        evaluation = rule.evaluate(evidence(0, 100, time_sum=1, times=1, score=f"{Decimal(tenths) / 10:.3f}"))
-        assert evaluation is not None
-        assert evaluation.evidence.old_score - evaluation.new_score == Decimal("0.1")
-        assert evaluation.changed
-
-
-def test_a_score_that_stays_is_no_change() -> None:
-    evaluation = ThresholdRule(DEAD_BAND).evaluate(evidence(90, 10))
-    assert evaluation is not None
-    assert not evaluation.changed
+        before = Decimal(tenths) / 10
+        judged = ThresholdRule().judge(evidence(0, 100, time_sum=1, times=1, score=f"{before:.3f}"))
+        assert judged is not None
+        assert before - judged[0] == Decimal("0.1")
 
 
 def test_the_reason_says_the_numbers_in_words() -> None:
-    evaluation = ThresholdRule().evaluate(evidence(1173, 31, time_sum=2_213_000, times=1204, score="4.900"))
-    assert evaluation is not None
-    assert evaluation.reason == (
+    judged = ThresholdRule().judge(evidence(1173, 31, time_sum=2_213_000, times=1204, score="4.900"))
+    assert judged is not None
+    assert judged[1] == (
         "1,173 of 1,204 outcomes succeeded (97.4 %, more than 95 %): +0.2; "
         "average response time 1,838 ms (not more than 2,000 ms): +0.1; 4.900 -> 5.000 (limited, would be 5.200)"
     )
 
 
 def test_the_reason_says_when_there_were_no_times() -> None:
-    evaluation = ThresholdRule().evaluate(evidence(100, 0))
-    assert evaluation is not None
-    assert "no response times: +0" in evaluation.reason
+    judged = ThresholdRule().judge(evidence(100, 0))
+    assert judged is not None
+    assert "no response times: +0" in judged[1]
 
 
 def test_confidence_grows_with_the_number_of_outcomes() -> None:
     confidences = [
-        evaluation.confidence
+        ThresholdRule().decide(taken_in(sums(outcomes * 9 // 10, outcomes // 10)), {}).scores[0].confidence
         for outcomes in (100, 1_000, 10_000)
-        if (evaluation := ThresholdRule().evaluate(evidence(outcomes * 9 // 10, outcomes // 10)))
     ]
     assert confidences == sorted(confidences)
     assert 0.8 < confidences[0] < confidences[-1] < 1

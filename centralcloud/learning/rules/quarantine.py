@@ -1,0 +1,46 @@
+"""Finding the instances whose outcomes differ from those of the fleet."""
+
+from typing import Final
+
+import numpy as np
+
+from centralcloud.learning.evidence import RecentOutcomes
+from centralcloud.learning.rule import Quarantine
+from centralcloud.learning.rules.likelihood import log_likelihood
+
+#: How many of the newest slices are compared (docs/explanation/learning.md, step 0; so are the constants below).
+RECENT_SLICES: Final = 30
+_LEAST_OUTCOMES: Final = 5
+_LEAST_OUTCOMES_OF_REST: Final = 10
+_TOLERATED: Final = 12.0
+_LEAST_INSTANCES: Final = 4
+_MOST_EXCLUDED: Final = 1 / 3
+
+
+def differing_instances(recent: RecentOutcomes) -> list[Quarantine]:
+    """The instances whose outcomes the rest of the fleet does not explain, the most different one first.
+
+    For instance i, L_i sums n_i kl(p_i, p) + n_rest kl(p_rest, p) over the k pairs on which both sides have enough outcomes,
+    where p is the pooled rate and kl the Bernoulli Kullback-Leibler divergence. While the largest L_i - 12 - k is above 0
+    and fewer than a third are out, that instance is taken out and the others are compared again.
+    """
+    counted = np.ones(len(recent.instances), dtype=bool)
+    reporting = int((recent.outcomes.sum(axis=1) > 0).sum())
+    found: list[Quarantine] = []
+    if reporting < _LEAST_INSTANCES:
+        return found
+    while len(found) < _MOST_EXCLUDED * reporting:
+        n, s = recent.outcomes, recent.reward
+        n_all, s_all = n[counted].sum(axis=0), s[counted].sum(axis=0)
+        n_rest, s_rest = n_all - n, s_all - s
+        compared = (n >= _LEAST_OUTCOMES) & (n_rest >= _LEAST_OUTCOMES_OF_REST) & counted[:, None]
+        ratio = log_likelihood(s, n) + log_likelihood(s_rest, n_rest) - log_likelihood(s_all, n_all)
+        pairs = compared.sum(axis=1)
+        excess = np.where(compared, ratio, 0.0).sum(axis=1) - _TOLERATED - pairs
+        excess[~counted] = -np.inf
+        most = int(np.argmax(excess))
+        if excess[most] <= 0:
+            break
+        counted[most] = False
+        found.append(Quarantine(instance_id=recent.instances[most], excess=float(excess[most]), pairs=int(pairs[most])))
+    return found

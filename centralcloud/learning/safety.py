@@ -1,0 +1,60 @@
+"""What no run may publish by itself."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from centralcloud.learning.evidence import Pair
+from centralcloud.learning.rule import HIGHEST_SCORE, LOWEST_SCORE, Score
+
+#: Fewer pairs than this may all move at once: one model of a small fleet that fails is no reason to stand still.
+_LEAST_PAIRS: Final = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafetyLimits:
+    """How much one run may move.
+
+    Attributes:
+        moved_share: a run in which more than this share of the pairs (0 to 1) moves by more than `moved_step` (0 to 5,
+            against what the same rule gave them before) is not published.
+    """
+
+    moved_share: float = 0.5
+    moved_step: Decimal = Decimal("1.0")
+
+
+def faults(scores: Iterable[Score]) -> list[str]:
+    """What is no score at all, in words: nobody can want it published."""
+    return [
+        f"{score.model} ({score.complexity}): found {what}, expected {expected}"
+        for score in scores
+        for what, expected in _faults(score)
+    ]
+
+
+def leap(scores: Iterable[Score], before: Mapping[Pair, Decimal], limits: SafetyLimits) -> list[str]:
+    """Why so much should not move in one run, unless an operator wants it to; empty when it is not too much."""
+    known = [score for score in scores if score.pair in before]
+    moved = [score for score in known if abs(score.score - before[score.pair]) > limits.moved_step]
+    if len(known) < _LEAST_PAIRS or len(moved) <= limits.moved_share * len(known):
+        return []
+    pairs = ", ".join(f"{score.model} ({score.complexity})" for score in moved[:3])
+    more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
+    return [
+        f"{len(moved)} of {len(known)} pairs would move by more than {limits.moved_step}: {pairs}{more}; "
+        f"expected at most {limits.moved_share:.0%}: `centralcloud learn --force` publishes it"
+    ]
+
+
+def _faults(score: Score) -> Iterable[tuple[str, str]]:
+    if not score.score.is_finite() or not LOWEST_SCORE <= score.score <= HIGHEST_SCORE:
+        yield f"score {score.score}", f"{LOWEST_SCORE} to {HIGHEST_SCORE}"
+    for name in ("confidence", "mean", "low", "high", "probe_share"):
+        value = getattr(score, name)
+        if value is not None and not 0 <= value <= 1:
+            yield f"{name} {value}", "a number from 0 to 1"
+    if score.n_eff is not None and not 0 <= score.n_eff < math.inf:
+        yield f"n_eff {score.n_eff}", "a finite number, 0 or more"

@@ -1,0 +1,120 @@
+"""An independent calculation of what the adaptive rule should make of slices of evidence.
+
+Written for clarity from its description, pair by pair and slice by slice, with nothing of the product in it but the sums.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from centralcloud.learning.evidence import Evidence, Pair, Sums
+
+Slice = dict[Pair, Sums]
+OPENED = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
+
+
+def of(
+    outcomes: float,
+    reward: float,
+    squares: float | None = None,
+    *,
+    latency: float | None = None,
+    cost: float | None = None,
+) -> Sums:
+    """What came in for a pair in a slice; `latency` and `cost` are means over all outcomes, as shares of the references."""
+    return Sums(
+        outcomes=outcomes,
+        reward=reward,
+        reward_squares=reward if squares is None else squares,
+        timed=0 if latency is None else outcomes,
+        latency=0 if latency is None else latency * outcomes,
+        response_time_ms=0 if latency is None else latency * outcomes * 10_000,
+        priced=0 if cost is None else outcomes,
+        cost=0 if cost is None else cost * outcomes,
+    )
+
+
+def evidence_of(slices: Sequence[Slice], *, first: int = 1, excluded: Sequence[str] = ()) -> Evidence:
+    """The slices as the rule sees them: numbered from `first`, opened a minute apart."""
+    evidence = Evidence(excluded=excluded)
+    for number, sums in enumerate(slices):
+        evidence.append(first + number, OPENED + timedelta(minutes=number), sums)
+    return evidence
+
+
+def kl(p: float, q: float) -> float:
+    """The Bernoulli Kullback-Leibler divergence."""
+    terms = ((p, q), (1 - p, 1 - q))
+    return sum(a * math.log(a / b) for a, b in terms if a > 0)
+
+
+def differ(n1: float, s1: float, n2: float, s2: float) -> float:
+    """n1 kl(p1, p) + n2 kl(p2, p), p pooled."""
+    p = (s1 + s2) / (n1 + n2)
+    return n1 * kl(s1 / n1, p) + n2 * kl(s2 / n2, p)
+
+
+def threshold(outcomes: float) -> float:
+    return math.log(4 * outcomes**1.5 / 0.1)
+
+
+def boundaries(slices: Sequence[Slice]) -> list[int]:
+    """Positions at least 50 outcomes of the fleet apart; all of them, so for a short history only."""
+    found, since = [], 0.0
+    for position, of_slice in enumerate(slices, 1):
+        since += sum(sums.outcomes for sums in of_slice.values())
+        if since >= 50:
+            found.append(position)
+            since = 0.0
+    assert len(found) < 64, "older ones become coarser"
+    return found
+
+
+def total(slices: Sequence[Slice], pair: Pair, name: str) -> float:
+    return math.fsum(getattr(of_slice[pair], name) for of_slice in slices if pair in of_slice)
+
+
+def dispersion(slices: Sequence[Slice]) -> float:
+    """phi, of pairs whose windows are the whole history."""
+    above = below = 0.0
+    for pair in {pair for of_slice in slices for pair in of_slice}:
+        n, s, ss = (total(slices, pair, name) for name in ("outcomes", "reward", "reward_squares"))
+        if n:
+            above += ss - s * s / n
+            below += s * (1 - s / n)
+    return max(0.05, above / below) if below else 1.0
+
+
+@dataclass
+class BestSplit:
+    position: int
+    statistic: float
+    before: float
+    after: float
+    threshold: float
+
+
+def best_split(slices: Sequence[Slice], pair: Pair, phi: float = 1.0) -> BestSplit | None:
+    """The split of a pair's history with the largest G; None when it is too short for any."""
+    best = None
+    for position in boundaries(slices):
+        n1, s1 = (total(slices[:position], pair, name) for name in ("outcomes", "reward"))
+        n2, s2 = (total(slices[position:], pair, name) for name in ("outcomes", "reward"))
+        if min(n1, n2) < 10:
+            continue
+        statistic = differ(n1, s1, n2, s2) / phi
+        if best is None or statistic > best.statistic:
+            best = BestSplit(position, statistic, s1 / n1, s2 / n2, threshold(n1 + n2))
+    return best
+
+
+def decayed_mean(slices: Sequence[Slice], pair: Pair, name: str, count: str) -> float:
+    """Each slice weighs half of one that is 3,000 outcomes of the fleet newer. One pass, newest slice last."""
+    above = below = 0.0
+    for of_slice in slices:
+        keep = 0.5 ** (sum(sums.outcomes for sums in of_slice.values()) / 3000)
+        sums = of_slice.get(pair, Sums())
+        above = keep * above + getattr(sums, name)
+        below = keep * below + getattr(sums, count)
+    return above / below if below else 0.0

@@ -1,0 +1,70 @@
+"""An alarm to which an instance has contributed that is quarantined afterwards is looked at again without it."""
+
+from datetime import UTC, datetime, timedelta
+
+from centralcloud.learning.evidence import Evidence, Pair, Sums
+from centralcloud.learning.rule import Ruling
+from centralcloud.learning.rules import AdaptiveRule
+
+PAIR: Pair = ("m", "simple")
+OTHER: Pair = ("n", "simple")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+KNOWN, LIED = 20, 3
+
+
+def outcomes(successes: int, count: int) -> Sums:
+    return Sums(outcomes=count, reward=successes, reward_squares=successes)
+
+
+def history(lies: int, *, honest: int = 36, slices: int = KNOWN + LIED, excluded: tuple[str, ...] = ()) -> Evidence:
+    """Slices of 40 honest outcomes, `honest` of them successes from slice 21 on (36 before), and `lies` failures besides."""
+    evidence = Evidence(excluded=excluded)
+    for number in range(1, slices + 1):
+        late = number > KNOWN
+        good, false = (honest, lies) if late else (36, 0)
+        sums = {PAIR: outcomes(good, 40 + false), OTHER: outcomes(30, 40)}
+        evidence.append(number, START + timedelta(minutes=number), sums)
+    return evidence
+
+
+def test_what_only_the_liar_showed_is_taken_back() -> None:
+    rule = AdaptiveRule()
+    deceived = rule.decide(history(lies=30), {})
+    assert [(alarm.model, alarm.after < alarm.before) for alarm in deceived.alarms] == [("m", True)]
+    clean = history(lies=0, slices=KNOWN + LIED + 1, excluded=("liar",))
+    ruling = rule.decide(clean, deceived.state)
+    assert not ruling.alarms
+    assert samples(ruling) == 40 * (KNOWN + LIED + 1)
+    assert "fallen_from" not in ruling.state[PAIR]
+
+
+def test_what_the_others_show_too_is_found_again_at_once() -> None:
+    rule = AdaptiveRule()
+    deceived = rule.decide(history(lies=30, honest=8), {})
+    assert deceived.alarms
+    ruling = rule.decide(history(lies=0, honest=8, excluded=("liar",)), deceived.state)
+    assert [alarm.after_slice for alarm in ruling.alarms] == [KNOWN]
+    assert samples(ruling) == 40 * LIED
+
+
+def test_an_instance_that_was_out_already_changes_nothing() -> None:
+    rule = AdaptiveRule()
+    found = rule.decide(history(lies=0, honest=8, excluded=("liar",)), {})
+    ruling = rule.decide(history(lies=0, honest=8, slices=KNOWN + LIED + 1, excluded=("liar",)), found.state)
+    assert found.alarms
+    assert not ruling.alarms
+    assert samples(ruling) == 40 * (LIED + 1)
+
+
+def test_an_alarm_older_than_what_a_quarantine_is_judged_by_stands() -> None:
+    rule = AdaptiveRule()
+    state = rule.decide(history(lies=0, honest=8), {}).state
+    later = history(lies=0, honest=8, slices=KNOWN + LIED + 30, excluded=("liar",))
+    ruling = rule.decide(later, state)
+    assert not ruling.alarms
+    assert samples(ruling) == 40 * (LIED + 30)
+    assert "before" not in ruling.state[PAIR]
+
+
+def samples(ruling: Ruling) -> int:
+    return next(score.samples for score in ruling.scores if score.pair == PAIR)

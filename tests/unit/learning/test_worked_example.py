@@ -1,0 +1,96 @@
+"""The worked example of docs/explanation/learning.md: every number in it is what the rule makes of its table of slices."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from support.adaptive_by_hand import Slice, kl, of, threshold
+
+from centralcloud.learning.evidence import Evidence
+from centralcloud.learning.rule import Ruling, Score
+from centralcloud.learning.rules import AdaptiveRule
+from centralcloud.learning.rules.change_detection import Split, find_changes
+
+_PAGE = (Path(__file__).parents[3] / "docs/explanation/learning.md").read_text()
+_SECTION = _PAGE.split("## A worked example")[1].split("\n## ")[0]
+_MODELS = ("ace", "bold")
+#: What every answer takes, as a share of the reference of 10 s.
+_LATENCY = {"ace": 0.2, "bold": 0.1}
+
+
+def rows(header: str) -> list[list[str]]:
+    """The rows of the table that begins with `header`."""
+    table = _SECTION[_SECTION.index(f"| {header} |") :].split("\n\n")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+
+
+def run() -> dict[int, tuple[Ruling, Split]]:
+    """The rulings after every slice, and the best splits that they were made with."""
+    evidence, rule, state = Evidence(), AdaptiveRule(), {}
+    rulings = {}
+    for slice_no, opened, *counts in rows("slice"):
+        hour, minute = map(int, opened.split(":"))
+        sums: Slice = {
+            (model, "complex"): of(int(counts[2 * i]), int(counts[2 * i + 1]), latency=_LATENCY[model])
+            for i, model in enumerate(_MODELS)
+        }
+        evidence.append(int(slice_no), datetime(2026, 11, 20, hour, minute, tzinfo=UTC), sums)
+        starts = [evidence.position_after(state.get(pair, {}).get("after_slice", 0)) for pair in evidence.pairs]
+        split = find_changes(evidence, np.array(starts, dtype=np.int64), 1.0)
+        ruling = rule.decide(evidence, state)
+        rulings[int(slice_no)] = ruling, split
+        state = ruling.state
+    return rulings
+
+
+def score(ruling: Ruling, model: str) -> Score:
+    return next(score for score in ruling.scores if score.model == model)
+
+
+def test_the_table_of_runs_is_what_the_rule_computes() -> None:
+    rulings = run()
+    documented = rows("after slice")
+    assert len(documented) >= 7
+    for slice_no, model, *numbers in documented:
+        ruling, split = rulings[int(slice_no)]
+        found, column = score(ruling, model), _MODELS.index(model)
+        computed = [
+            f"{split.statistic[column] + 0.0:.2f}".replace("-0.00", "0.00"),
+            f"{split.threshold[column]:.2f}",
+            f"{found.mean:.3f}",
+            f"{found.n_eff:.0f}",
+            f"{found.score}",
+            f"{found.low:.3f} to {found.high:.3f}",
+            f"{found.probe_share:.1%}".replace("%", " %"),
+        ]
+        assert numbers == computed, f"slice {slice_no}, {model}"
+
+
+def test_the_alarms_are_those_that_are_told() -> None:
+    alarms = {number: [alarm.model for alarm in ruling.alarms] for number, (ruling, _) in run().items()}
+    assert {number: models for number, models in alarms.items() if models} == {6: ["ace"], 9: ["ace"]}
+
+
+def test_the_sentences_are_the_reasons_of_the_scores() -> None:
+    reasons = {score.reason for ruling, _ in run().values() for score in ruling.scores}
+    sentences = [block.strip() for block in re.findall(r"```text\n(.*?)```", _SECTION, re.DOTALL)]
+    assert len(sentences) == 2
+    assert reasons.issuperset(sentences)
+
+
+def test_what_is_worked_out_in_words_is_right() -> None:
+    text = " ".join(_SECTION.split())
+    parts = 500 * kl(0.95, 535 / 600), 100 * kl(0.60, 535 / 600)
+    ace, bold = (score(run()[6][0], model) for model in _MODELS)
+    assert ace.mean is not None
+    assert bold.mean is not None
+    gap = (bold.mean - 0.010) - (ace.mean - 0.020)
+    for told in (
+        f"(475 + 1) / (500 + 2) = {476 / 502:.3f}, score 5 * ({476 / 502:.3f} - 0.020) = {5 * (476 / 502 - 0.020):.3f}",
+        f"= {parts[0]:.2f} + {parts[1]:.2f} = {sum(parts):.2f}",
+        f"ln(4 * 600^1.5 / 0.1) = {threshold(600):.2f}",
+        f"`ace` is {gap:.3f} behind",
+        f"0.002 / {gap:.3f} + 0.01 / {gap:.3f} = {0.012 / gap:.1%}".replace("%", " %"),
+    ):
+        assert told in text, told
