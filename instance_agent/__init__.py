@@ -2,7 +2,8 @@
 
 from instance_agent.agent import InstanceAgent
 from instance_agent.catalog import ModelCatalog
-from instance_agent.router import Decision, ModelRouter, RoutingError
+from instance_agent.decision import Choice, Decision
+from instance_agent.router import ModelRouter, RoutingError
 from instance_agent.settings import AgentSettings
 
-__all__ = ["AgentSettings", "Decision", "InstanceAgent", "ModelCatalog", "ModelRouter", "RoutingError"]
+__all__ = ["AgentSettings", "Choice", "Decision", "InstanceAgent", "ModelCatalog", "ModelRouter", "RoutingError"]

@@ -10,6 +10,7 @@ from centralcloud.runtime.database import Database
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.runtime.notifications import NotificationListener
+from centralcloud.runtime.service_manager import ServiceManager
 from centralcloud.runtime.shutdown import Shutdown
 from centralcloud.runtime.supervisor import Supervisor
 from instance_agent.catalog import ModelCatalog, read_catalog_file
@@ -75,6 +76,7 @@ class InstanceAgent:
             self.catalog,
             instance_id=settings.instance_id,
             publisher=self.publisher,
+            selection=settings.selection,
             exploration=settings.exploration,
         )
         listener = NotificationListener(self._database, UPDATES_CHANNEL, self.updater.wake)
@@ -101,10 +103,12 @@ class InstanceAgent:
 
     def run(self) -> None:
         """Run until the shutdown is asked for, or until a part dies."""
+        service_manager = ServiceManager()
         try:
             self.start()
-            self._supervisor.wait()
+            self._supervisor.wait(service_manager)
         finally:
+            service_manager.stopping()
             self.stop()
 
     def __enter__(self) -> "InstanceAgent":

@@ -1,8 +1,9 @@
 """The model catalog: the user's YAML, which is never rewritten, with the learned scores laid over it."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,12 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from centralcloud.contracts import COMPLEXITIES, SCORE_MAX, SCORE_MIN
 from centralcloud.contracts.errors import quote
 from centralcloud.runtime.configuration import SettingsError
-from instance_agent.learned_scores import LearnedScore, LearnedScores, LearnedScoresFile
+from instance_agent.learned_scores import LearnedScores, LearnedScoresFile
 
 Complexity = Literal["simple", "medium", "complex"]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Score = Annotated[float, Field(ge=SCORE_MIN, le=SCORE_MAX)]
+
+_NOTHING_LEARNED: Final = LearnedScores()
 
 
 class Pricing(BaseModel):
@@ -64,14 +67,14 @@ class ModelCatalog:
 
     def __init__(
         self,
-        models: list[Model],
+        models: Sequence[Model],
         *,
         learned: LearnedScores | None = None,
         file: LearnedScoresFile | None = None,
         ignore_learned: bool = False,
     ) -> None:
         """With a `file`, `refresh()` takes over what another process (the sidecar) has written to it."""
-        self.models = models
+        self.models = tuple(models)
         self._ignore_learned = ignore_learned
         self._file = file
         self._fingerprint: tuple[int, int] | None = None
@@ -94,14 +97,15 @@ class ModelCatalog:
         """The newest score version applied, 0 for none."""
         return self._learned.version
 
-    def learned(self, model: str, complexity: str) -> LearnedScore | None:
-        """The learned score of a pair; None when there is none, or when learned scores are to be ignored."""
-        return None if self._ignore_learned else self._learned.scores.get((model, complexity))
+    @property
+    def effective(self) -> LearnedScores:
+        """The learned scores as they stand now; none when they are to be ignored. Immutable: good for a whole decision."""
+        return _NOTHING_LEARNED if self._ignore_learned else self._learned
 
-    def score(self, model: Model, complexity: str) -> float | None:
-        """The score of `model` as it stands now; None when it has none for this complexity."""
-        learned = self.learned(model.name, complexity)
-        return learned.score if learned else model.complexity_scores.get(complexity)  # type: ignore[call-overload]
+    def score(self, model: Model, complexity: str, learned: LearnedScores | None = None) -> float | None:
+        """The score of `model` with what is `learned` (as it stands now); None when it has none for this complexity."""
+        row = (self.effective if learned is None else learned).of(model.name, complexity)
+        return row.score if row else model.complexity_scores.get(complexity)  # type: ignore[call-overload]
 
     def use(self, learned: LearnedScores) -> None:
         """Take over learned scores; decisions from now on see all of them at once."""
@@ -122,9 +126,7 @@ class ModelCatalog:
     def as_json(self) -> dict[str, Any]:
         """The effective catalog: every model of the YAML, then those that are only known from learned scores."""
         known = {model.name for model in self.models}
-        unknown = sorted(
-            {name for name, _ in self._learned.scores if name not in known} if not self._ignore_learned else ()
-        )
+        unknown = sorted({name for name, _ in self.effective.scores if name not in known})
         return {
             "version": self.version,
             "models": [self._model_json(model) for model in self.models]
@@ -152,9 +154,17 @@ class ModelCatalog:
         }
 
     def _learned_json(self, name: str) -> dict[str, dict[str, Any]]:
-        rows = {complexity: self.learned(name, complexity) for complexity in COMPLEXITIES}
+        rows = {complexity: self.effective.of(name, complexity) for complexity in COMPLEXITIES}
         return {
-            complexity: {"score": row.score, "version": row.version, "at": row.at.isoformat(), "reason": row.reason}
+            complexity: {
+                "score": row.score,
+                "version": row.version,
+                "at": row.at.isoformat(),
+                "reason": row.reason,
+                "mean": row.mean,
+                "n_eff": row.n_eff,
+                "probe_share": row.probe_share,
+            }
             for complexity, row in rows.items()
             if row is not None
         }

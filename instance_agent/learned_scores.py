@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from centralcloud.contracts.score_update import is_score
+from centralcloud.contracts.score_update import is_score, is_share, usable_estimate
 from centralcloud.runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -28,12 +28,18 @@ class LearnedScore:
         score: 0.0 to 5.0.
         version: None for a score that somebody sent by hand, without one.
         at: when it was published, by the database's clock.
+        mean, n_eff: the success probability behind it is Beta(mean n_eff, (1 - mean) n_eff); None when its rule, or whoever
+            sent it, estimates none.
+        probe_share: share of the tasks of this complexity that should go to this model to keep it judged, 0 to 1.
     """
 
     score: float
     version: int | None
     at: datetime
     reason: str | None = None
+    mean: float | None = None
+    n_eff: float | None = None
+    probe_share: float | None = None
 
     def wins_over(self, other: "LearnedScore | None") -> bool:
         """Whether this score is to be used instead of `other`.
@@ -65,6 +71,10 @@ class LearnedScores:
     cursor: int = 0
     version: int = 0
     scores: dict[Pair, LearnedScore] = field(default_factory=dict)
+
+    def of(self, model: str, complexity: str) -> LearnedScore | None:
+        """The learned score of a pair; None when there is none."""
+        return self.scores.get((model, complexity))
 
     def with_score(self, pair: Pair, score: LearnedScore) -> "LearnedScores":
         """These scores with one more taken into account; the same object when it changes nothing."""
@@ -131,6 +141,9 @@ def _to_json(learned: LearnedScores) -> dict[str, Any]:
                 "version": learned_score.version,
                 "at": learned_score.at.isoformat(),
                 "reason": learned_score.reason,
+                "mean": learned_score.mean,
+                "n_eff": learned_score.n_eff,
+                "probe_share": learned_score.probe_share,
             }
             for (model, complexity), learned_score in sorted(learned.scores.items())
         ],
@@ -146,9 +159,20 @@ def _from_json(value: dict[str, Any]) -> LearnedScores:
             raise ValueError(f"score {row['score']!r} of {row['model']}")
         if row["version"] is not None and not isinstance(row["version"], int):
             raise ValueError(f"version {row['version']!r} of {row['model']}")
-        at = datetime.fromisoformat(row["at"]).astimezone(UTC)
+        mean, n_eff = usable_estimate(row.get("mean"), row.get("n_eff"))
+        if (mean, n_eff) != (row.get("mean"), row.get("n_eff")):
+            raise ValueError(f"mean {row.get('mean')!r} and n_eff {row.get('n_eff')!r} of {row['model']}")
+        probe_share = row.get("probe_share")
+        if probe_share is not None and not is_share(probe_share):
+            raise ValueError(f"probe_share {probe_share!r} of {row['model']}")
         scores[str(row["model"]), str(row["complexity"])] = LearnedScore(
-            score=float(row["score"]), version=row["version"], at=at, reason=row["reason"]
+            score=float(row["score"]),
+            version=row["version"],
+            at=datetime.fromisoformat(row["at"]).astimezone(UTC),
+            reason=row["reason"],
+            mean=mean,
+            n_eff=n_eff,
+            probe_share=probe_share,
         )
     if not isinstance(value["epoch"], str | None):
         raise TypeError(f"epoch {value['epoch']!r}")

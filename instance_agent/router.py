@@ -1,10 +1,10 @@
 """Choosing a model for a task, and telling CentralCloud what was chosen and how it went."""
 
 import random
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import uuid_utils
 
@@ -12,11 +12,11 @@ from centralcloud.contracts import COMPLEXITIES, CentralCloudError, RoutingEvent
 from centralcloud.contracts.names import MAX_INT4
 from centralcloud.runtime.logs import get_logger
 from instance_agent.catalog import Model, ModelCatalog
+from instance_agent.decision import PREFERENCES, Choice, Decision, Fallback, Preference, RankedModel
+from instance_agent.learned_scores import LearnedScore, LearnedScores, Pair
+from instance_agent.selection import Candidate, How, Method, Selection, SelectionMode
 
 log = get_logger(__name__)
-
-Preference = Literal["speed", "cost"]
-PREFERENCES: Final = ("speed", "cost")
 
 #: Score that is reported for a model on request that has none.
 _NEUTRAL_SCORE: Final = 2.5
@@ -27,6 +27,11 @@ _SPEED_WEIGHT: Final = 0.3
 _SPEED_REFERENCE_TOKENS: Final = 5000
 _COST_SCORE_WEIGHT: Final = 0.6
 _COST_WEIGHT: Final = 0.4
+_SCORE_WEIGHTS: Final = {None: 1.0, "speed": _SPEED_SCORE_WEIGHT, "cost": _COST_SCORE_WEIGHT}
+
+#: Different wishes (complexity, capabilities, preference, model) whose chances are kept; more than a fleet ever has.
+_MOST_CONTESTS: Final = 1000
+_CHOICE_FIELDS: Final = tuple(field.name for field in fields(Choice))
 
 
 class RoutingError(CentralCloudError):
@@ -40,73 +45,38 @@ class EventSink(Protocol):
         """Take one event."""
 
 
-@dataclass(frozen=True, slots=True)
-class RankedModel:
-    """A model that could have been chosen.
+class _Wish(NamedTuple):
+    """What is asked for; the key of a contest."""
 
-    Attributes:
-        score: its score for the task, 0.0 to 5.0.
-        value: what it was ranked by: the score, mixed with speed or cost when that is preferred.
-    """
+    complexity: str
+    capabilities: tuple[str, ...]
+    prefer: Preference | None
+    model: str | None
+
+
+class _Entry(NamedTuple):
+    """A model that may be chosen, with its score as it stands now."""
 
     model: Model
     score: float
     value: float
+    learned: LearnedScore | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """One routing decision.
+class _Contest(NamedTuple):
+    """Everything that can come out of one wish while the scores stay as they are, and how probable each is."""
 
-    Attributes:
-        decision_id: UUIDv7; links this decision to its outcome.
-        model: the catalog's entry; ``model.name`` and ``model.provider`` say whom to call.
-        score: the score that was used, 0.0 to 5.0.
-        ranking: every model that could have been chosen, best first.
-        propensity: probability with which this model was chosen, 0 to 1.
-        explored: chosen to learn about it, not for its score.
-        fallback: None, or why the wish could not be met: ``capabilities`` (no model has them all, they were ignored),
-            ``simple`` (no model has a score for the complexity, the best for simple tasks was taken).
-        score_version: version of the score that was used, None for a configured one.
-    """
-
-    decision_id: str
-    timestamp: datetime
-    complexity: str
-    model: Model
-    score: float
-    ranking: tuple[RankedModel, ...]
-    propensity: float
-    explored: bool = False
-    fallback: str | None = None
-    score_version: int | None = None
-    capabilities: tuple[str, ...] = ()
-    prefer: Preference | None = None
-    requested_model: str | None = None
-    task_type: str | None = None
-
-    @property
-    def reason(self) -> str:
-        """Why this model, in words."""
-        if self.requested_model:
-            return f"{self.requested_model} was asked for"
-        if self.explored:
-            return f"chosen at random among {len(self.ranking)} models, to learn about it"
-        by = f"score and {self.prefer}" if self.prefer else "score"
-        equals = sum(ranked.value == self.ranking[0].value for ranked in self.ranking)
-        best = f"best {by} for {self.complexity} tasks" if equals == 1 else f"one of {equals} with the best {by}"
-        if self.fallback == "capabilities":
-            return f"no model has {', '.join(self.capabilities)} together; {best}"
-        if self.fallback == "simple":
-            return f"no model has a score for {self.complexity} tasks; best {by} for simple tasks"
-        return best
+    selection: Selection
+    choices: dict[tuple[int, How], Choice]
 
 
 class ModelRouter:
     """Chooses the model with the best score for a task's complexity.
 
-    With an `exploration` share of tasks it takes any suitable model instead, with equal chances: without that, a model
-    that starts with too low a score is never tried again. Safe to use from several threads.
+    Where the rule behind the scores also tells how sure it is of them, the best is found by Thompson sampling, and each
+    model is probed as often as the rule asks for: see `selection`. With an `exploration` share of tasks any suitable model
+    is taken instead, with equal chances: under a rule that asks for no probes, a model that starts with too low a score is
+    never tried again without that. Safe to use from several threads.
     """
 
     def __init__(
@@ -115,17 +85,23 @@ class ModelRouter:
         *,
         instance_id: str,
         publisher: EventSink | None = None,
+        selection: SelectionMode = "auto",
         exploration: float = 0.0,
         rng: random.Random | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`exploration` is a probability, 0 to 1. Without a `publisher` nobody learns from the decisions."""
+        """`exploration` is a probability, 0 to 1. Without a `publisher` nobody learns from the decisions.
+
+        `selection` `auto` is `thompson` where at least one candidate's score comes with an estimate, else `greedy`.
+        """
         self._catalog = catalog
         self._instance_id = instance_id
         self._publisher = publisher
+        self._selection = selection
         self._exploration = exploration
         self._rng = rng or random.Random()
         self._clock = clock
+        self._contests: tuple[Mapping[Pair, LearnedScore], dict[_Wish, _Contest]] = {}, {}
 
     def route(
         self,
@@ -148,39 +124,52 @@ class ModelRouter:
         Raises:
             RoutingError: the catalog is empty, the model is not in it, no model has a score, or an argument is wrong.
         """
+        choice = self.choose(complexity, capabilities=capabilities, prefer=prefer, model=model)
+        decision = Decision(
+            **{name: getattr(choice, name) for name in _CHOICE_FIELDS},
+            decision_id=str(uuid_utils.uuid7()),
+            timestamp=self._clock(),
+            task_type=task_type,
+        )
+        self._publish(self._event(decision, "routed"))
+        return decision
+
+    def choose(
+        self,
+        complexity: str,
+        *,
+        capabilities: Iterable[str] = (),
+        prefer: Preference | None = None,
+        model: str | None = None,
+    ) -> Choice:
+        """Choose a model as `route` does, and tell nobody.
+
+        The chances of the models are computed once for each wish and state of the scores (milliseconds); a choice from
+        them costs a microsecond or two.
+
+        Raises:
+            RoutingError: as `route` does.
+        """
         if complexity not in COMPLEXITIES:
             raise RoutingError(f"complexity: found {complexity!r}, expected one of {', '.join(COMPLEXITIES)}")
         if prefer is not None and prefer not in PREFERENCES:
             raise RoutingError(f"prefer: found {prefer!r}, expected one of {', '.join(PREFERENCES)}")
         self._catalog.refresh()
-        if not self._catalog.models:
-            raise RoutingError("the catalog is empty: name a YAML file with models in INSTANCE_AGENT_CATALOG")
         wanted = (capabilities,) if isinstance(capabilities, str) else tuple(capabilities)
-        ranking, scored_as, fallback = (
-            (self._requested(model, complexity), complexity, None) if model else self._rank(complexity, wanted, prefer)
-        )
-        best = [ranked for ranked in ranking if ranked.value == ranking[0].value]
-        explored = not model and len(ranking) > 1 and self._rng.random() < self._exploration
-        chosen = self._rng.choice(ranking if explored else best)
-        learned = self._catalog.learned(chosen.model.name, scored_as)
-        decision = Decision(
-            decision_id=str(uuid_utils.uuid7()),
-            timestamp=self._clock(),
-            complexity=complexity,
-            model=chosen.model,
-            score=chosen.score,
-            ranking=tuple(ranking),
-            propensity=self._propensity(chosen, ranking, best, exploring=not model),
-            explored=explored,
-            fallback=fallback,
-            score_version=learned.version if learned else None,
-            capabilities=wanted,
-            prefer=prefer,
-            requested_model=model,
-            task_type=task_type,
-        )
-        self._publish(self._event(decision, "routed"))
-        return decision
+        wish = _Wish(complexity, wanted, prefer, model or None)
+        learned = self._catalog.effective
+        # Scores and contests are replaced together, so that a thread never finds contests on other scores than it sees.
+        scores, contests = self._contests
+        if scores is not learned.scores:
+            contests = {}
+            self._contests = learned.scores, contests
+        contest = contests.get(wish)
+        if contest is None:
+            contest = self._contest(wish, learned)
+            if len(contests) >= _MOST_CONTESTS:
+                contests.clear()
+            contests[wish] = contest
+        return contest.choices[contest.selection.draw(self._rng)]
 
     def report_outcome(
         self,
@@ -211,46 +200,76 @@ class ModelRouter:
             )
         )
 
-    def _rank(
-        self, complexity: str, capabilities: Sequence[str], prefer: Preference | None
-    ) -> tuple[list[RankedModel], str, str | None]:
-        """The suitable models, best first; the complexity whose scores were used; why the wish could not be met."""
+    def _contest(self, wish: _Wish, learned: LearnedScores) -> _Contest:
+        if not self._catalog.models:
+            raise RoutingError("the catalog is empty: name a YAML file with models in INSTANCE_AGENT_CATALOG")
+        if wish.model is None:
+            entries, fallback = self._rank(wish, learned)
+        else:
+            entries, fallback = self._requested(wish.model, wish.complexity, learned), None
+        # What is found out about a task that is served by the scores for simple ones says nothing about those.
+        probing = wish.model is None and fallback != "simple"
+        candidates = [_candidate(entry, probing=probing) for entry in entries]
+        selection = Selection(
+            candidates,
+            self._method(candidates) if wish.model is None else "greedy",
+            scale=_SCORE_WEIGHTS[wish.prefer],
+            exploration=self._exploration if wish.model is None else 0.0,
+        )
+        ranking = tuple(
+            RankedModel(entry.model, entry.score, entry.value, entry.learned, candidate.penalty, chance)
+            for entry, candidate, chance in zip(entries, candidates, selection.chances, strict=True)
+        )
+        choices = {
+            (index, how): Choice(
+                complexity=wish.complexity,
+                chosen=ranking[index],
+                ranking=ranking,
+                method=selection.method,
+                how=how,
+                fallback=fallback,
+                capabilities=wish.capabilities,
+                prefer=wish.prefer,
+                requested_model=wish.model,
+            )
+            for index, how in selection.possible
+        }
+        return _Contest(selection, choices)
+
+    def _method(self, candidates: Sequence[Candidate]) -> Method:
+        if self._selection != "auto":
+            return self._selection
+        return "greedy" if all(candidate.mean is None for candidate in candidates) else "thompson"
+
+    def _rank(self, wish: _Wish, learned: LearnedScores) -> tuple[list[_Entry], Fallback | None]:
+        """The suitable models, best first, and why the wish could not be met."""
         models = self._catalog.models
-        capable = [model for model in models if model.capabilities.issuperset(capabilities)]
-        for candidates, scored_as, fallback in (
-            (capable, complexity, None),
-            (models, complexity, "capabilities"),
+        capable = [model for model in models if model.capabilities.issuperset(wish.capabilities)]
+        ways: tuple[tuple[Sequence[Model], str, Fallback | None], ...] = (
+            (capable, wish.complexity, None),
+            (models, wish.complexity, "capabilities"),
             (models, "simple", "simple"),
-        ):
-            if ranking := self._ranked(candidates, scored_as, prefer):
-                return ranking, scored_as, fallback
-        raise RoutingError(f"no model of the catalog has a score for {complexity} or for simple tasks")
+        )
+        for candidates, scored_as, fallback in ways:
+            entries = [
+                _Entry(model, score, preferred_value(model, score, wish.prefer), learned.of(model.name, scored_as))
+                for model in candidates
+                if (score := self._catalog.score(model, scored_as, learned)) is not None
+            ]
+            if entries:
+                return sorted(entries, key=lambda entry: -entry.value), fallback
+        raise RoutingError(f"no model of the catalog has a score for {wish.complexity} or for simple tasks")
 
-    def _ranked(self, models: Sequence[Model], complexity: str, prefer: Preference | None) -> list[RankedModel]:
-        ranking = [
-            RankedModel(model, score, preferred_value(model, score, prefer))
-            for model in models
-            if (score := self._catalog.score(model, complexity)) is not None
-        ]
-        return sorted(ranking, key=lambda ranked: -ranked.value)
-
-    def _requested(self, name: str, complexity: str) -> list[RankedModel]:
+    def _requested(self, name: str, complexity: str, learned: LearnedScores) -> list[_Entry]:
         matching = [model for model in self._catalog.models if model.name == name]
         if not matching:
             known = ", ".join(sorted({model.name for model in self._catalog.models}))
             raise RoutingError(f"model: found {name!r}, expected one of the catalog: {known}")
-        scores = [self._catalog.score(model, complexity) for model in matching]
+        scores = [self._catalog.score(model, complexity, learned) for model in matching]
         return [
-            RankedModel(model, _NEUTRAL_SCORE if score is None else score, 0.0)
+            _Entry(model, _NEUTRAL_SCORE if score is None else score, 0.0, learned.of(name, complexity))
             for model, score in zip(matching, scores, strict=True)
         ]
-
-    def _propensity(
-        self, chosen: RankedModel, ranking: list[RankedModel], best: list[RankedModel], *, exploring: bool
-    ) -> float:
-        share = self._exploration if exploring and len(ranking) > 1 else 0.0
-        greedy = (1 - share) / len(best) if chosen in best else 0.0
-        return greedy + share / len(ranking)
 
     def _event(self, decision: Decision, outcome: str, **reported: Any) -> RoutingEvent:
         return RoutingEvent(
@@ -268,12 +287,26 @@ class ModelRouter:
             task_type=decision.task_type,
             propensity=decision.propensity,
             score_version=decision.score_version,
+            extra={"probe": True} if decision.probe else {},
             **reported,
         )
 
     def _publish(self, event: RoutingEvent) -> None:
         if self._publisher is not None:
             self._publisher.publish(event)
+
+
+def _candidate(entry: _Entry, *, probing: bool) -> Candidate:
+    learned = entry.learned
+    return Candidate(
+        model=entry.model.name,
+        score=entry.score,
+        value=entry.value,
+        learned=learned is not None,
+        mean=learned.mean if learned else None,
+        n_eff=learned.n_eff if learned else None,
+        probe_share=(learned.probe_share or 0.0) if learned and probing else 0.0,
+    )
 
 
 def _usable_time(value: Any) -> int | None:

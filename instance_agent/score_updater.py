@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.contracts import ContractError, parse_score_update
-from centralcloud.contracts.score_update import is_score
+from centralcloud.contracts.score_update import is_score, is_share, usable_estimate
 from centralcloud.runtime.database import Database, is_database_error
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
@@ -34,7 +34,8 @@ _LOG: Final = """
 _LOG_PAGE: Final = 1000
 _ONE_MOMENT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _SNAPSHOT: Final = """
-    SELECT model_name, complexity_level, score, version, updated_at, reason FROM centralcloud.current_scores()
+    SELECT model_name, complexity_level, score, version, updated_at, reason, mean, n_eff, probe_share
+    FROM centralcloud.current_scores()
 """
 _ACKNOWLEDGE: Final = "SELECT centralcloud.acknowledge(%s, %s)"
 #: A notification wakes the whole fleet at once: an instance that has applied the scores leaves the server to those that have
@@ -46,8 +47,8 @@ _MOST_GAPS: Final = 1000
 
 #: msg_id, enqueued_at, text
 _LogRow = tuple[int, datetime, str | None]
-#: model, complexity, score, version, updated_at, reason
-_ScoreRow = tuple[str, str, Decimal, int, datetime, str]
+#: model, complexity, score, version, updated_at, reason, mean, n_eff, probe_share
+_ScoreRow = tuple[str, str, Decimal, int, datetime, str, float | None, float | None, float | None]
 
 
 class _Read(NamedTuple):
@@ -158,18 +159,36 @@ class ScoreUpdater(Part):
                 continue
             # A version counts from its publication; the message's own time is the start of the sender's transaction.
             at = update.timestamp if update.version is not None and update.timestamp else enqueued_at
-            score = LearnedScore(score=update.new_score, version=update.version, at=at, reason=update.reason)
+            score = LearnedScore(
+                score=update.new_score,
+                version=update.version,
+                at=at,
+                reason=update.reason,
+                mean=update.mean,
+                n_eff=update.n_eff,
+                probe_share=update.probe_share,
+            )
             learned = learned.with_score((update.model, update.complexity), score)
         return learned
 
     def _apply_snapshot(self, learned: LearnedScores, rows: list[_ScoreRow]) -> LearnedScores:
-        for model, complexity, value, version, updated_at, reason in rows:
+        for model, complexity, value, version, updated_at, reason, *estimate in rows:
             if not is_score(float(value)):
                 self._refuse(
                     "snapshot", version, f"{model} ({complexity}): found {value}, expected a score from 0 to 5"
                 )
                 continue
-            score = LearnedScore(score=float(value), version=version, at=updated_at, reason=reason)
+            mean, n_eff = usable_estimate(*estimate[:2])
+            probe_share = estimate[2] if is_share(estimate[2]) else None
+            score = LearnedScore(
+                score=float(value),
+                version=version,
+                at=updated_at,
+                reason=reason,
+                mean=mean,
+                n_eff=n_eff,
+                probe_share=probe_share,
+            )
             learned = learned.with_score((model, complexity), score)
         return learned
 

@@ -8,6 +8,7 @@ from pydantic import AliasChoices, Field
 from pydantic_settings import SettingsConfigDict
 
 from centralcloud.runtime.configuration import DatabaseUrl, ProgramSettings
+from instance_agent.selection import SelectionMode
 
 
 class AgentSettings(ProgramSettings):
@@ -18,6 +19,9 @@ class AgentSettings(ProgramSettings):
     database_url: DatabaseUrl | None = Field(
         default=None, validation_alias=AliasChoices("INSTANCE_AGENT_DATABASE_URL", "DATABASE_URL")
     )
+    database_url_file: Path | None = Field(
+        default=None, validation_alias=AliasChoices("INSTANCE_AGENT_DATABASE_URL_FILE", "DATABASE_URL_FILE")
+    )
     instance_id: str = Field(
         default_factory=socket.gethostname, min_length=1, max_length=200, validation_alias=AliasChoices("INSTANCE_ID")
     )
@@ -25,6 +29,7 @@ class AgentSettings(ProgramSettings):
     state_dir: Path | None = None
     poll_interval_seconds: float = Field(default=10.0, ge=0.01, le=3600)
     reconcile_interval_seconds: float = Field(default=60.0, ge=0.01, le=86_400)
+    selection: SelectionMode = "auto"
     exploration: float = Field(default=0.0, ge=0, le=1)
     ignore_learned: bool = False
     pgmq_enabled: bool = Field(default=True, validation_alias=AliasChoices("EX_LLM_PGMQ_ENABLED"))

@@ -35,6 +35,60 @@ def test_what_is_written_has_the_specifications_fields_first() -> None:
     message = ScoreUpdate(model="m", complexity="simple", new_score=1.0, version=3).to_message()
     assert list(message)[:7] == list(SEED_FORM)
     assert message["event_type"] == "model_score_update"
+    assert list(message)[7:] == ["version", "confidence", "based_on_samples", "rule", "run_id"]
+
+
+def test_an_estimate_follows_when_there_is_one() -> None:
+    update = ScoreUpdate(
+        model="m",
+        complexity="simple",
+        new_score=4.2,
+        mean=0.842,
+        n_eff=1206.0,
+        probe_share=0.0,
+        interval=(0.825, 0.859),
+        window_start=datetime(2026, 11, 20, 9, 14, tzinfo=UTC),
+    )
+    assert dict(list(update.to_message().items())[12:]) == {
+        "mean": 0.842,
+        "n_eff": 1206.0,
+        "probe_share": 0.0,
+        "interval": [0.825, 0.859],
+        "window_start": "2026-11-20T09:14:00+00:00",
+    }
+    assert parse_score_update(update.to_json()) == update
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept"),
+    [
+        ({"mean": 1, "n_eff": 2}, {"mean": 1.0, "n_eff": 2.0}),
+        ({"mean": 0.5}, {}),
+        ({"n_eff": 12}, {}),
+        ({"mean": 1.01, "n_eff": 12}, {}),
+        ({"mean": True, "n_eff": 12}, {}),
+        ({"mean": 0.5, "n_eff": 0}, {}),
+        ({"mean": 0.5, "n_eff": "12"}, {}),
+        ({"mean": 0.5, "n_eff": True}, {}),
+        ({"mean": 0.5, "n_eff": 10**400}, {}),
+        ({"mean": "x", "n_eff": 12, "probe_share": 0.003}, {"probe_share": 0.003}),
+        ({"probe_share": 1.5}, {}),
+        ({"probe_share": [0.1]}, {}),
+        ({"interval": [0, 1]}, {"interval": (0.0, 1.0)}),
+        ({"interval": [0.6, 0.5]}, {}),
+        ({"interval": [0.5]}, {}),
+        ({"interval": [0.5, 1.5]}, {}),
+        ({"interval": {"low": 0.1}}, {}),
+        ({"interval": "01"}, {}),
+        ({"window_start": "2026-11-20T09:14:00"}, {"window_start": datetime(2026, 11, 20, 9, 14, tzinfo=UTC)}),
+        ({"window_start": 7}, {}),
+    ],
+)
+def test_of_an_estimate_only_what_makes_sense_is_kept(fields: dict, kept: dict) -> None:
+    update = parse_score_update(json.dumps({**SEED_FORM, **fields}))
+    assert update.new_score == 5.0
+    names = ("mean", "n_eff", "probe_share", "interval", "window_start")
+    assert {name: value for name in names if (value := getattr(update, name)) is not None} == kept
 
 
 @pytest.mark.parametrize(
@@ -96,6 +150,9 @@ def test_a_describing_field_of_the_wrong_form_does_not_cost_the_update(changes: 
         based_on_samples=st.none() | st.integers(0, 10**9),
         rule=st.none() | st.text(),
         run_id=st.none() | st.integers(1, 10**9),
+        probe_share=st.none() | st.floats(0, 1),
+        interval=st.none() | st.tuples(st.floats(0, 0.5), st.floats(0.5, 1)),
+        window_start=st.none() | st.just(datetime(2026, 11, 20, tzinfo=UTC)),
     )
 )
 def test_what_is_written_is_read_again(update: ScoreUpdate) -> None:

@@ -1,6 +1,7 @@
 """Learned scores of an instance: the order of arrival decides nothing, and the file survives what happens to files."""
 
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from pathlib import Path
@@ -59,6 +60,37 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     scores = scores.with_score(("n", "complex"), learned(0.0, None, 3))
     file.write(scores)
     assert file.read() == scores
+
+
+def test_estimates_are_kept_in_the_file(tmp_path: Path) -> None:
+    score = replace(learned(4.1, 7, 3), mean=0.84, n_eff=1204.0, probe_share=0.003)
+    scores = LearnedScores(epoch="e", version=7).with_score(("m", "simple"), score)
+    LearnedScoresFile(tmp_path).write(scores)
+    assert LearnedScoresFile(tmp_path).read() == scores
+
+
+def test_a_file_from_before_there_were_estimates_is_read(tmp_path: Path) -> None:
+    file = LearnedScoresFile(tmp_path)
+    file.path.write_text(
+        '{"format": 1, "epoch": "e", "cursor": 4, "version": 7, "scores": [{"model": "m", "complexity": "simple",'
+        ' "score": 2.5, "version": 7, "at": "2026-11-20T00:00:03+00:00", "reason": null}]}'
+    )
+    assert file.read() == LearnedScores(epoch="e", cursor=4, version=7, scores={("m", "simple"): learned(2.5, 7, 3)})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    ['"mean": 1.2, "n_eff": 3', '"mean": 0.5', '"n_eff": 3', '"mean": 0.5, "n_eff": 0', '"mean": 0.5, "n_eff": 1e400',
+     '"mean": true, "n_eff": 3', '"mean": "0.5", "n_eff": 3', '"probe_share": 1.5', '"probe_share": "x"',
+     '"mean": NaN, "n_eff": 3'],
+)  # fmt: skip
+def test_a_file_with_an_impossible_estimate_is_damaged(tmp_path: Path, fields: str) -> None:
+    file = LearnedScoresFile(tmp_path)
+    file.path.write_text(
+        '{"format": 1, "epoch": "e", "cursor": 4, "version": 7, "scores": [{"model": "m", "complexity": "simple",'
+        f' "score": 2.5, "version": 7, "at": "2026-11-20T00:00:03+00:00", "reason": null, {fields}}}]}}'
+    )
+    assert file.read() == LearnedScores()
 
 
 def test_a_missing_file_is_empty(tmp_path: Path) -> None:

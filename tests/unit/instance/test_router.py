@@ -2,6 +2,8 @@
 
 import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -139,6 +141,149 @@ def test_exploration_tries_every_suitable_model_and_tells_its_probability() -> N
     propensities = {decision.model.name: decision.propensity for decision in decisions}
     assert propensities == pytest.approx({"a": 0.8, "b": 0.1, "c": 0.1})
     assert sum(decision.explored for decision in decisions) / 3000 == pytest.approx(0.3, abs=0.04)
+
+
+def estimated(mean: float, n_eff: float, *, version: int = 1, penalty: float = 0.0, probe_share: float = 0.0):
+    return LearnedScore(
+        score=5 * max(0.0, mean - penalty), version=version, at=NOW, mean=mean, n_eff=n_eff, probe_share=probe_share
+    )
+
+
+def known(complexity: str = "simple", **scores: LearnedScore) -> LearnedScores:
+    learned = LearnedScores(epoch="e")
+    for name, score in scores.items():
+        learned = learned.with_score((name, complexity), score)
+    return learned
+
+
+def test_estimates_are_drawn_from_and_the_propensity_is_the_frequency() -> None:
+    learned = known(a=estimated(0.85, 40, version=1), b=estimated(0.8, 20, version=2, probe_share=0.03))
+    router = a_router(model("a"), model("b"), model("c", simple=2.0), learned=learned, exploration=0.05)
+    choices = [router.choose("simple") for _ in range(50_000)]
+    shares = Counter(choice.model.name for choice in choices)
+    propensities = {choice.model.name: choice.propensity for choice in choices}
+    assert {name: count / 50_000 for name, count in shares.items()} == pytest.approx(propensities, abs=0.01)
+    assert sum(propensities.values()) == pytest.approx(1)
+    assert {choice.method for choice in choices} == {"thompson"}
+    assert {choice.score_version for choice in choices} == {1, 2, None}
+    assert sum(choice.probe for choice in choices) / 50_000 == pytest.approx(0.95 * 0.03, abs=0.004)
+    assert propensities["c"] > 0.05, "nobody has tried c: it has its chance"
+
+
+def test_what_a_choice_says_about_itself() -> None:
+    learned = known(a=estimated(0.9, 5000), b=estimated(0.5, 5000, probe_share=0.003))
+    router = a_router(model("a"), model("b"), learned=learned)
+    reasons = {choice.how: choice.reason for choice in (router.choose("simple") for _ in range(3000))}
+    assert reasons == {
+        "best": "Thompson draw by score for simple tasks: it had a 100.0 % chance",
+        "probe": "probed: 0.3 % of traffic re-checks it",
+    }
+
+
+def test_a_probe_is_published_as_one() -> None:
+    published = Published()
+    learned = known(a=LearnedScore(score=4.0, version=1, at=NOW), b=estimated(0.1, 50, version=2, probe_share=0.5))
+    router = a_router(model("a"), model("b"), learned=learned, publisher=published, selection="greedy")
+    decisions = [router.route("simple") for _ in range(20)]
+    assert {decision.model.name for decision in decisions} == {"a", "b"}
+    for decision, event in zip(decisions, published, strict=True):
+        assert decision.probe == (decision.model.name == "b")
+        assert event.extra == ({"probe": True} if decision.probe else {})
+        assert (event.propensity, event.score_version) == (0.5, 2 if decision.probe else 1)
+        assert parse_routing_event(event.to_json(), NOW) == event
+
+
+@pytest.mark.parametrize(
+    ("selection", "with_estimate", "method"),
+    [
+        ("auto", True, "thompson"),
+        ("auto", False, "greedy"),
+        ("greedy", True, "greedy"),
+        ("thompson", False, "thompson"),
+    ],
+)
+def test_which_selection_is_in_force(selection, with_estimate: bool, method: str) -> None:
+    score = estimated(0.8, 40) if with_estimate else LearnedScore(score=4.0, version=1, at=NOW)
+    router = a_router(model("a"), model("b"), learned=known(a=score), selection=selection)
+    assert router.choose("simple").method == method
+    assert router.choose("complex").method == ("thompson" if selection == "thompson" else "greedy")
+
+
+def test_a_model_without_a_capability_is_not_probed_and_a_preference_counts() -> None:
+    learned = known(
+        a=estimated(0.80, 4000), b=estimated(0.70, 4000, probe_share=0.2), blind=estimated(0.6, 9, probe_share=0.2)
+    )
+    router = a_router(
+        model("a", capabilities={"vision"}),
+        model("b", capabilities={"vision"}, pricing=Pricing(input=0, output=0)),
+        model("blind"),
+        learned=learned,
+    )
+    choice = router.choose("simple", capabilities=["vision"], prefer="cost")
+    chances = {ranked.model.name: ranked.chance for ranked in choice.ranking}
+    assert set(chances) == {"a", "b"}
+    assert (chances["a"].win, chances["b"].win) == pytest.approx((0, 1), abs=0.001)
+    assert router.choose("simple", capabilities=["vision"]).ranking[0].chance.win == pytest.approx(1)
+
+
+def test_scores_for_simple_tasks_that_stand_in_are_not_probed() -> None:
+    learned = known(a=estimated(0.9, 4000), b=estimated(0.5, 4000, probe_share=0.4))
+    router = a_router(model("a", complex_=None), model("b", complex_=None), learned=learned)
+    choice = router.choose("complex")
+    assert (choice.model.name, choice.propensity, choice.fallback) == ("a", 1, "simple")
+    assert choice.reason.startswith("no model has a score for complex tasks; Thompson draw by score for simple tasks")
+
+
+def test_a_model_without_any_score_for_the_complexity_is_not_offered() -> None:
+    learned = known("complex", a=estimated(0.3, 10))
+    router = a_router(model("a"), model("b", complex_=None), learned=learned)
+    assert [ranked.model.name for ranked in router.choose("complex").ranking] == ["a"]
+
+
+def test_new_scores_change_the_chances_at_once() -> None:
+    catalog = ModelCatalog([model("a"), model("b")], learned=known(a=estimated(0.9, 4000), b=estimated(0.5, 4000)))
+    router = ModelRouter(catalog, instance_id="i-1")
+    assert router.choose("simple").model.name == "a"
+    catalog.use(known(a=estimated(0.4, 4000, version=3), b=estimated(0.5, 4000)))
+    assert router.choose("simple").model.name == "b"
+
+
+def test_chances_are_kept_while_the_scores_stay() -> None:
+    learned = known(a=estimated(0.9, 40), b=estimated(0.8, 40))
+    catalog = ModelCatalog([model("a"), model("b")], learned=learned)
+    router = ModelRouter(catalog, instance_id="i-1")
+    ranking = router.choose("simple").ranking
+    catalog.use(replace(learned, cursor=7))  # read on, but no new score
+    assert router.choose("simple").ranking is ranking
+    for number in range(1500):
+        router.choose("simple", capabilities=[f"c{number}"])
+    assert len(router._contests[1]) <= 1000
+
+
+def test_choices_from_several_threads_are_those_of_the_scores_they_saw() -> None:
+    states = [known(a=estimated(0.9, 4000, version=n), b=estimated(0.5, 4000, version=n)) for n in (1, 2)]
+    catalog = ModelCatalog([model("a"), model("b")], learned=states[0])
+    router = ModelRouter(catalog, instance_id="i-1")
+
+    def choose_often() -> set[tuple[int | None, ...]]:
+        rankings = [router.choose("simple").ranking for _ in range(3000)]
+        return {tuple(ranked.learned.version for ranked in ranking if ranked.learned) for ranking in rankings}
+
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(choose_often) for _ in range(4)]
+        for number in range(200):
+            catalog.use(states[number % 2])
+        seen = set().union(*(one.result() for one in running))
+    assert seen <= {(1, 1), (2, 2)}
+
+
+def test_a_seed_chooses_the_same_again() -> None:
+    def chosen(seed: int) -> list[str]:
+        learned = known(a=estimated(0.8, 10), b=estimated(0.8, 10))
+        router = a_router(model("a"), model("b"), learned=learned, rng=random.Random(seed))
+        return [router.choose("simple").model.name for _ in range(50)]
+
+    assert chosen(1) == chosen(1) != chosen(2)
 
 
 def test_a_decision_and_its_outcome_are_published_under_one_id() -> None:
