@@ -1,31 +1,46 @@
-"""The learner: closes the slice, asks the rule about every pair, publishes what changed."""
+"""The learner: closes the slice, asks every rule about every pair, publishes what the active one has changed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.learning.evidence import Evaluation, PairEvidence, Rule, as_score
-from centralcloud.learning.publication import Change, publish
+from centralcloud.learning.evidence import Evidence, Pair
+from centralcloud.learning.evidence_reader import EvidenceReader
+from centralcloud.learning.publication import Change, Publication, Standing, publish, read_standing
+from centralcloud.learning.rule import PairState, Quarantine, Rule, Ruling, Score
+from centralcloud.learning.safety import SafetyLimits, faults, leap
 from centralcloud.learning.statistics import LearningStatistics
-from centralcloud.runtime.database import Database
-from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.database import Database, is_contention, patiently
+from centralcloud.runtime.logs import bind_to_logs, get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store import queries
-from centralcloud.store.slices import close_slice, evidence_as_it_stands
+from centralcloud.store.findings import Finding, replace_findings
+from centralcloud.store.slices import References, close_slice, evidence_as_it_stands
 
 log = get_logger(__name__)
 
-_FRESH_EVIDENCE = queries.load("fresh_evidence")
+_CONTROL = queries.load("learning_control")
+_RULE_SCORES = queries.load("rule_scores")
+_PUT_RULE_SCORE = queries.load("put_rule_score")
+_ADD_RUN = queries.load("add_learning_run")
+_FORGET_HOLDS = queries.load("forget_holds")
 _LOCK_SCORES = queries.load("lock_scores")
-_WATERMARKS = queries.load("score_watermarks")
+_TOUCH = queries.load("touch_scores")
+_OUTCOMES_WAITING = queries.load("outcomes_waiting")
 _TRIES: Final = 5
+#: How often an eager rule looks whether enough outcomes have come in.
+_LOOK_SECONDS: Final = 1.0
+#: A change that is no fall is told until the new level is known from so many outcomes.
+_SETTLED_OUTCOMES: Final = 100
 
-#: How far each pair has been evaluated: what must not have changed between reading and publishing.
-_Watermarks = Mapping[tuple[str, str], tuple[int, int]]
+#: Kinds of findings that a run itself makes.
+FINDING_KINDS: Final = ("change_alarm", "quarantined_instance", "publication_withheld")
 
 
 class LearningRun(NamedTuple):
@@ -33,9 +48,12 @@ class LearningRun(NamedTuple):
 
     Attributes:
         run_id: None for a dry run.
-        evaluated: pairs that had enough evidence, changed or not.
-        waiting: pairs with outcomes, but not enough of them yet.
+        evaluated: pairs of which the active rule had enough evidence, changed or not.
+        waiting: pairs with fresh outcomes, but not enough of them yet.
         without_outcomes: (model, complexity) of pairs that were chosen, and of which no outcome has come in.
+        changes: what instances are told.
+        withheld: why nothing was published; empty when nothing stood against it.
+        quarantined: instances whose evidence the active rule has not counted.
     """
 
     run_id: int | None
@@ -45,45 +63,77 @@ class LearningRun(NamedTuple):
     waiting: int
     without_outcomes: list[tuple[str, str]]
     changes: list[Change]
+    withheld: list[str]
+    quarantined: list[str]
+
+
+class _Known(NamedTuple):
+    """What a run starts from, as of one moment. `stored` is what each rule gave each pair last, with its state."""
+
+    revision: int
+    frozen_reason: str | None
+    standing: list[Standing]
+    stored: dict[str, dict[Pair, Publication]]
+    excluded: dict[str, list[Quarantine]]
+    evidence: dict[str, Evidence]
 
 
 class Learner(Part):
-    """Runs when woken (the daemon's schedule does that). Any number of replicas may run: the score lock orders them."""
+    """Runs when woken (the daemon's schedule does that), and for an eager rule as soon as enough outcomes are in.
 
-    def __init__(self, database: Database, rule: Rule, *, statistics: LearningStatistics | None = None) -> None:
-        super().__init__("learner", database, interval_seconds=None)
-        self._rule = rule
+    Any number of replicas may run: the score lock orders them. All `rules` are asked, so that those in the shadow can be
+    compared with the active one, the first; only its scores are published.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        rules: Sequence[Rule],
+        *,
+        references: References | None = None,
+        limits: SafetyLimits | None = None,
+        after_outcomes: int = 0,
+        statistics: LearningStatistics | None = None,
+    ) -> None:
+        """`after_outcomes`: how many new outcomes start a run of an eager rule between two wakes; 0: none do."""
+        active = rules[0]
+        self._after_outcomes = after_outcomes if active.eager else 0
+        super().__init__("learner", database, interval_seconds=_LOOK_SECONDS if self._after_outcomes else None)
+        self._rules = list(rules)
+        self._references = references or References()
+        self._limits = limits or SafetyLimits()
         self._statistics = statistics
+        self._reader = EvidenceReader()
+        self._runs = 0
 
     def run_once(self) -> bool:
-        self.learn()
+        if self.woken or not self._after_outcomes or self._enough_is_waiting():
+            self.learn()
         return False
 
-    def learn(self) -> LearningRun:
-        """One run: close the slice, read, compute, publish. No transaction is open while the rule computes.
+    def learn(self, *, force: bool = False) -> LearningRun:
+        """One run: close the slice, read, compute, publish. No transaction is open while the rules compute.
+
+        Args:
+            force: publish even when more would move than the safety limits allow. What is no score is never published.
 
         Raises:
             CentralCloudError: other writers changed the scores again and again in the meantime.
         """
         started_at = datetime.now(UTC)
-        through_slice = close_slice(self.database)
+        self._runs += 1
+        bind_to_logs(run=self._runs)
+        through_slice = close_slice(self.database, self._references)
         for _ in range(_TRIES):
             with self.database.transaction() as connection:
-                watermarks = _read_watermarks(connection)
-                pairs = _read_evidence(connection, through_slice)
-            evaluations = _evaluate(self._rule, pairs)
+                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                known = self._read(connection, through_slice, self._reader)
+            rulings = self._decide(known)
             with self.database.transaction() as connection:
                 connection.execute(_LOCK_SCORES)
-                if _read_watermarks(connection) != watermarks:
+                if _read_control(connection)[0] != known.revision:
                     continue  # another replica, or an operator, wrote scores: what was read is used up
-                run_id, changes = publish(
-                    connection,
-                    evaluations,
-                    rule=self._rule.name,
-                    through_slice=through_slice,
-                    started_at=started_at,
-                )
-            run = _report(run_id, self._rule.name, through_slice, pairs, evaluations, changes)
+                run = self._write(connection, known, rulings, through_slice, started_at, force=force)
             self._log(run)
             if self._statistics:
                 self._statistics.add(run.evaluated, len(run.changes), (datetime.now(UTC) - started_at).total_seconds())
@@ -94,66 +144,243 @@ class Learner(Part):
 
     def preview(self) -> LearningRun:
         """What `learn` would do now. The open slice stays open: its evidence is gathered, looked at, and undone."""
-        pairs = self._look_at_evidence()
-        evaluations = _evaluate(self._rule, pairs)
-        changes = [Change.of(evaluation) for evaluation in evaluations if evaluation.changed]
-        return _report(None, self._rule.name, None, pairs, evaluations, changes)
 
-    def _look_at_evidence(self) -> list[PairEvidence]:
-        for _ in range(_TRIES - 1):
-            try:
-                with evidence_as_it_stands(self.database) as connection:
-                    return _read_evidence(connection, None)
-            except psycopg.errors.UniqueViolation:
-                continue  # a learner gathered the same slice at the same moment
-        with evidence_as_it_stands(self.database) as connection:
-            return _read_evidence(connection, None)
+        def look() -> _Known:
+            with evidence_as_it_stands(self.database) as connection:
+                return self._read(connection, None, EvidenceReader())
+
+        # A learner may gather the same slice at the same moment.
+        known = patiently(look, is_in_the_way=lambda error: is_contention(error) or _gathered_meanwhile(error))
+        rulings = self._decide(known)
+        active = self._rules[0].name
+        publications, withheld = self._publications(known, rulings[active], datetime.now(UTC), force=False)
+        changes = [Change.of(each.standing.old_score, each.score) for each in publications]
+        return _report(None, active, None, known, rulings[active], changes, withheld)
+
+    def _enough_is_waiting(self) -> bool:
+        with self.database.transaction() as connection:
+            row = connection.execute(_OUTCOMES_WAITING, {"limit": self._after_outcomes}).fetchone()
+        return row is not None and row[0] >= self._after_outcomes
+
+    def _read(self, connection: psycopg.Connection[Any], through_slice: int | None, reader: EvidenceReader) -> _Known:
+        revision, generation, frozen_reason = _read_control(connection)
+        standing = read_standing(connection)
+        reported = {of.pair: of.last_reported_score for of in standing if of.last_reported_score is not None}
+        recent = reader.recent(connection, through_slice)
+        excluded = {rule.name: rule.exclude(recent) for rule in self._rules}
+        evidence = {
+            name: reader.evidence(
+                connection,
+                through_slice,
+                generation=generation,
+                excluded=[instance.instance_id for instance in instances],
+                reported=reported,
+            )
+            for name, instances in excluded.items()
+        }
+        reader.forget_all_but(of_rule.excluded for of_rule in evidence.values())
+        return _Known(revision, frozen_reason, standing, _read_rule_scores(connection, standing), excluded, evidence)
+
+    def _decide(self, known: _Known) -> dict[str, Ruling]:
+        retired = {standing.model for standing in known.standing if standing.retired_at is not None}
+        return {
+            rule.name: rule.decide(
+                known.evidence[rule.name],
+                {
+                    pair: stored.state
+                    for pair, stored in known.stored.get(rule.name, {}).items()
+                    if pair[0] not in retired
+                },
+            )
+            for rule in self._rules
+            if known.evidence[rule.name].slices
+        } | {rule.name: Ruling([], {}) for rule in self._rules if not known.evidence[rule.name].slices}
+
+    def _write(
+        self,
+        connection: psycopg.Connection[Any],
+        known: _Known,
+        rulings: dict[str, Ruling],
+        through_slice: int,
+        started_at: datetime,
+        *,
+        force: bool,
+    ) -> LearningRun:
+        active = self._rules[0].name
+        publications, withheld = self._publications(known, rulings[active], started_at, force=force)
+        run = {
+            "rule": active,
+            "through_slice": through_slice,
+            "started_at": started_at,
+            "pairs_evaluated": len(rulings[active].scores),
+            "pairs_changed": len(publications),
+            "samples": sum(score.samples for score in rulings[active].scores),
+            "excluded": [instance.instance_id for instance in known.excluded[active]],
+        }
+        row = connection.execute(_ADD_RUN, run).fetchone()
+        assert row is not None
+        run_id, now = row
+        objections = {rule: withheld if rule == active else faults(ruling.scores) for rule, ruling in rulings.items()}
+        for rule, ruling in rulings.items():
+            if not objections[rule]:
+                _put_rule_scores(connection, rule, ruling, known.stored.get(rule, {}), run_id=run_id, now=now)
+        changes = publish(connection, publications, rule=active, run_id=run_id, now=now) if publications else []
+        released = [each.standing for each in publications if each.standing.held_after_slice is not None]
+        if released:
+            pairs = {"models": [of.model for of in released], "complexities": [of.complexity for of in released]}
+            connection.execute(_FORGET_HOLDS, pairs)
+        if not publications and any(ruling.scores for ruling in rulings.values()):
+            connection.execute(_TOUCH)
+        findings = [*_alarm_findings(rulings[active]), *_quarantine_findings(known.excluded[active])]
+        findings += [
+            Finding("publication_withheld", rule, "; ".join(reasons), {"reasons": reasons})
+            for rule, reasons in objections.items()
+            if reasons
+        ]
+        replace_findings(connection, FINDING_KINDS, findings)
+        return _report(run_id, active, through_slice, known, rulings[active], changes, withheld)
+
+    def _publications(
+        self, known: _Known, ruling: Ruling, now: datetime, *, force: bool
+    ) -> tuple[list[Publication], list[str]]:
+        """What is to be published, or why nothing is."""
+        stored = known.stored.get(self._rules[0].name, {})
+        before = {
+            pair: each.score.score for pair, each in stored.items() if not each.standing.withheld(each.score, now)
+        }
+        if reasons := faults(ruling.scores) or ([] if force else leap(ruling.scores, before, self._limits)):
+            return [], reasons
+        if known.frozen_reason is not None:
+            return [], []
+        scores = {pair: each.score for pair, each in stored.items()} | {score.pair: score for score in ruling.scores}
+        publications = []
+        for standing in known.standing:
+            score = scores.get(standing.pair)
+            if score is None or standing.withheld(score, now) or not standing.differs_from(score):
+                continue
+            publications.append(Publication(standing, score, ruling.state.get(standing.pair, {})))
+        return publications, []
 
     def _log(self, run: LearningRun) -> None:
         for change in run.changes:
             log.debug("score_changed", **change._asdict())
+        if run.withheld:
+            log.warning("publication_withheld", run_id=run.run_id, reasons=run.withheld)
         if run.evaluated:
             log.info("learning_run", run_id=run.run_id, evaluated=run.evaluated, changed=len(run.changes))
 
 
-def _read_evidence(connection: psycopg.Connection[Any], through_slice: int | None) -> list[PairEvidence]:
+def _gathered_meanwhile(error: BaseException) -> bool:
+    return isinstance(error, psycopg.errors.UniqueViolation)
+
+
+def _read_control(connection: psycopg.Connection[Any]) -> tuple[int, int, str | None]:
+    """Revision, evidence generation, and why learning is frozen (None: it is not)."""
+    row = connection.execute(_CONTROL).fetchone()
+    if row is None:
+        raise CentralCloudError("the table learning_control is empty: expected its one row, which the migration made")
+    revision, generation, frozen_at, frozen_reason = row
+    return int(revision), int(generation), (frozen_reason or "") if frozen_at is not None else None
+
+
+def _read_rule_scores(
+    connection: psycopg.Connection[Any], standing: Iterable[Standing]
+) -> dict[str, dict[Pair, Publication]]:
+    by_pair = {of.pair: of for of in standing}
+    stored: dict[str, dict[Pair, Publication]] = {}
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(_FRESH_EVIDENCE, {"through_slice": through_slice}).fetchall()
-    return [_pair_evidence(row) for row in rows]
+        for row in cursor.execute(_RULE_SCORES):
+            rule, state = row.pop("rule"), row.pop("state")
+            score = Score(**row)
+            if score.pair in by_pair:
+                stored.setdefault(rule, {})[score.pair] = Publication(by_pair[score.pair], score, state)
+    return stored
 
 
-def _pair_evidence(row: dict[str, Any]) -> PairEvidence:
-    learned, reported = row.pop("learned_score"), row.pop("last_reported_score")
-    return PairEvidence(
-        model=row.pop("model_name"),
-        complexity=row.pop("complexity_level"),
-        old_score=as_score(reported if learned is None else learned),
-        **row,
-    )
+def _put_rule_scores(
+    connection: psycopg.Connection[Any],
+    rule: str,
+    ruling: Ruling,
+    stored: dict[Pair, Publication],
+    *,
+    run_id: int,
+    now: datetime,
+) -> None:
+    """Write what has changed: a pair of which nothing came in has the same numbers as before."""
+    rows = [
+        {**score.values(), "rule": rule, "run_id": run_id, "now": now, "state": Jsonb(ruling.state.get(score.pair, {}))}
+        for score in ruling.scores
+        if _is_new(score, ruling.state.get(score.pair, {}), stored.get(score.pair))
+    ]
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.executemany(_PUT_RULE_SCORE, rows)
 
 
-def _read_watermarks(connection: psycopg.Connection[Any]) -> _Watermarks:
-    return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(_WATERMARKS)}
+def _is_new(score: Score, state: PairState, stored: Publication | None) -> bool:
+    if stored is None:
+        return True
+    return stored.state != state or stored.score != replace(score, through_slice=stored.score.through_slice)
 
 
-def _evaluate(rule: Rule, pairs: list[PairEvidence]) -> list[Evaluation]:
-    return [evaluation for pair in pairs if (evaluation := rule.evaluate(pair)) is not None]
+def _alarm_findings(ruling: Ruling) -> list[Finding]:
+    """Falls that have not been made good, and other changes until the new level is known well."""
+    found = []
+    for score in ruling.scores:
+        state = ruling.state.get(score.pair, {})
+        if "alarm" not in state or not (state.get("fallen_from") or score.samples < _SETTLED_OUTCOMES):
+            continue
+        before, after, statistic, threshold = state["alarm"]
+        direction = "fell" if after < before else "rose"
+        # A fall in the middle of a slice is noticed in two steps: it is told from where it began.
+        before = max(before, state.get("fallen_from", before))
+        message = (
+            f"the success rate of {score.model} for {score.complexity} tasks {direction} from {before:.2f} to {after:.2f} "
+            f"(G {statistic:.0f}, over {threshold:.0f}); it is {score.mean:.2f} now"
+        )
+        details = {"model": score.model, "complexity": score.complexity, "before": before, "after": after}
+        found.append(Finding("change_alarm", f"{score.model}/{score.complexity}", message, details))
+    return found
+
+
+def _quarantine_findings(excluded: list[Quarantine]) -> list[Finding]:
+    return [
+        Finding(
+            "quarantined_instance",
+            instance.instance_id,
+            f"the outcomes of {instance.instance_id} differ from the fleet's on {instance.pairs} pairs "
+            f"(log-likelihood {instance.excess:.0f} more than chance explains): not counted while they do",
+            {"excess": round(instance.excess, 1), "pairs": instance.pairs},
+        )
+        for instance in excluded
+    ]
 
 
 def _report(
     run_id: int | None,
     rule: str,
     through_slice: int | None,
-    pairs: list[PairEvidence],
-    evaluations: list[Evaluation],
+    known: _Known,
+    ruling: Ruling,
     changes: list[Change],
+    withheld: list[str],
 ) -> LearningRun:
+    evidence = known.evidence[rule]
+    evaluated = {score.pair for score in ruling.scores}
+    stored = known.stored.get(rule, {})
+    waiting = 0
+    for column, pair in enumerate(evidence.pairs):
+        used = evidence.position_after(stored[pair].state.get("after_slice", 0)) if pair in stored else 0
+        fresh = evidence.total("outcomes")[column] - evidence.total("outcomes", used)[column]
+        waiting += int(pair not in evaluated and fresh > 0)
     return LearningRun(
         run_id=run_id,
         rule=rule,
         through_slice=through_slice,
-        evaluated=len(evaluations),
-        waiting=sum(pair.outcomes > 0 for pair in pairs) - len(evaluations),
-        without_outcomes=[(pair.model, pair.complexity) for pair in pairs if pair.routed and not pair.outcomes],
+        evaluated=len(evaluated),
+        waiting=waiting,
+        without_outcomes=[of.pair for of in known.standing if of.routed_count and not of.outcome_count],
         changes=changes,
+        withheld=withheld,
+        quarantined=[instance.instance_id for instance in known.excluded[rule]],
     )

@@ -1,18 +1,91 @@
-"""Writing what a rule decided: scores, history, the run, and the messages to the instances, in one transaction."""
+"""Writing scores: what stands, its history, and the messages to the instances, in one transaction under the score lock."""
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
 
 import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
 
 from centralcloud.contracts import ScoreUpdate
-from centralcloud.learning.evidence import Evaluation
+from centralcloud.learning.evidence import Pair
+from centralcloud.learning.rule import PairState, Score, as_score
 from centralcloud.store import queries
 
-_ADD_RUN = queries.load("add_learning_run")
+_STANDING = queries.load("standing_scores")
 _PUT_SCORE = queries.load("put_score")
 _ADD_HISTORY = queries.load("add_score_history")
 _SEND_UPDATES = queries.load("send_score_updates")
+_TOUCH = queries.load("touch_scores")
+
+#: The score of a pair of which nobody has reported one.
+NEUTRAL_SCORE: Final = 2.5
+#: An estimate is worth a message when the score, the certainty, or the probe share has moved by so much.
+_TELLING_STEP: Final = Decimal("0.005")
+_TELLING_RATIO: Final = 1.1
+_TELLING_PROBE_RATIO: Final = 1.25
+_SMALLEST_PROBE_SHARE: Final = 0.0005
+#: After a rollback a score is published again once so many new outcomes are behind it.
+HOLD_OUTCOMES: Final = 50
+
+
+class Standing(NamedTuple):
+    """A pair as it stands: the score that instances use, and what an operator has said about it."""
+
+    model: str
+    complexity: str
+    last_reported_score: float | None
+    score: Decimal | None
+    version: int | None
+    mean: float | None
+    n_eff: float | None
+    probe_share: float | None
+    through_slice: int | None
+    pinned_score: Decimal | None
+    pinned_until: datetime | None
+    held_after_slice: int | None
+    retired_at: datetime | None
+    routed_count: int
+    outcome_count: int
+
+    @property
+    def pair(self) -> Pair:
+        """What it is."""
+        return self.model, self.complexity
+
+    @property
+    def old_score(self) -> Decimal:
+        """The published score, else the one that instances last reported."""
+        if self.score is not None:
+            return self.score
+        return as_score(NEUTRAL_SCORE if self.last_reported_score is None else self.last_reported_score)
+
+    def withheld(self, score: Score, now: datetime) -> bool:
+        """Whether an operator's word stands against publishing `score`."""
+        if self.retired_at is not None:
+            return True
+        if self.pinned_score is not None and (self.pinned_until is None or self.pinned_until > now):
+            return True
+        return self.held_after_slice is not None and not (
+            score.through_slice > self.held_after_slice and score.samples >= HOLD_OUTCOMES
+        )
+
+    def differs_from(self, score: Score) -> bool:
+        """Whether instances should hear of `score`: of every step, and of an estimate that tells them something new."""
+        if self.version is None:
+            return score.samples > 0
+        if score.mean is None or self.mean is None:
+            return score.score != self.score or (score.mean is None) != (self.mean is None)
+        return (
+            abs(score.score - self.old_score) >= _TELLING_STEP
+            or _ratio(score.n_eff, self.n_eff) >= _TELLING_RATIO
+            or (
+                _ratio(score.probe_share, self.probe_share) >= _TELLING_PROBE_RATIO
+                and abs((score.probe_share or 0.0) - (self.probe_share or 0.0)) > _SMALLEST_PROBE_SHARE
+            )
+        )
 
 
 class Change(NamedTuple):
@@ -26,88 +99,84 @@ class Change(NamedTuple):
     based_on_samples: int
     success_rate: float | None
     avg_response_time: float | None
-    confidence: float
+    confidence: float | None
     version: int | None
 
     @classmethod
-    def of(cls, evaluation: Evaluation, version: int | None = None) -> "Change":
-        """The change that `evaluation` makes."""
-        evidence = evaluation.evidence
+    def of(cls, old_score: Decimal, score: Score, version: int | None = None) -> "Change":
+        """The change from `old_score` to `score`."""
         return cls(
-            model=evidence.model,
-            complexity=evidence.complexity,
-            old_score=float(evidence.old_score),
-            new_score=float(evaluation.new_score),
-            reason=evaluation.reason,
-            based_on_samples=evidence.outcomes,
-            success_rate=evidence.success_rate,
-            avg_response_time=evidence.avg_response_time_ms,
-            confidence=evaluation.confidence,
+            model=score.model,
+            complexity=score.complexity,
+            old_score=float(old_score),
+            new_score=float(score.score),
+            reason=score.reason,
+            based_on_samples=score.samples,
+            success_rate=score.success_rate,
+            avg_response_time=score.avg_response_time_ms,
+            confidence=score.confidence,
             version=version,
         )
 
 
+class Publication(NamedTuple):
+    """A score on its way: what stood before, the score, and the rule's state behind it."""
+
+    standing: Standing
+    score: Score
+    state: PairState
+
+
+def read_standing(connection: psycopg.Connection[Any]) -> list[Standing]:
+    """Every pair as it stands, ordered by model and complexity."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return [Standing(**row) for row in cursor.execute(_STANDING)]
+
+
 def publish(
     connection: psycopg.Connection[Any],
-    evaluations: list[Evaluation],
+    publications: Iterable[Publication],
     *,
     rule: str,
-    through_slice: int,
-    started_at: datetime,
-) -> tuple[int, list[Change]]:
-    """Write the outcome of a run in the connection's transaction, which must hold the score lock.
+    run_id: int | None,
+    now: datetime,
+) -> list[Change]:
+    """Make scores the ones that stand, in the connection's transaction, which must hold the score lock.
 
-    A pair whose score stays the same has its watermark moved and sends no message.
+    A first score that equals what instances report is written, and sends no message unless it says more than that.
+
+    Args:
+        rule: who says so: the name of a rule, or `pin`, `rollback` or `retired`.
+        run_id: of the learner; None when an operator says so.
 
     Returns:
-        The id of the run, and its changes in order of version.
+        What instances are told, in order of version.
     """
-    run = {
-        "rule": rule,
-        "through_slice": through_slice,
-        "started_at": started_at,
-        "pairs_evaluated": len(evaluations),
-        "pairs_changed": sum(evaluation.changed for evaluation in evaluations),
-        "samples": sum(evaluation.evidence.outcomes for evaluation in evaluations),
-    }
-    run_id, now = _returned(connection.execute(_ADD_RUN, run))
-    changes = []
-    for evaluation in evaluations:
-        values = {
-            **_score_values(evaluation, rule=rule, run_id=run_id, through_slice=through_slice),
-            "now": now,
-        }
-        version, is_new = _returned(connection.execute(_PUT_SCORE, values))
-        if is_new:  # changed, or the first score of this pair that is ours
-            connection.execute(_ADD_HISTORY, {**values, "version": version})
-        if evaluation.changed:
-            changes.append(Change.of(evaluation, version))
-    if changes:
-        messages = [_message(change, rule=rule, run_id=run_id, now=now) for change in changes]
+    publications = list(publications)
+    rows = [
+        {**each.score.values(), "rule": rule, "run_id": run_id, "now": now, "state": Jsonb(each.state)}
+        for each in publications
+    ]
+    changes: list[Change] = []
+    messages: list[str] = []
+    with connection.cursor() as cursor:
+        cursor.executemany(_PUT_SCORE, rows, returning=True)
+        for row, (standing, score, _) in zip(rows, publications, strict=True):
+            row["version"] = _returned(cursor)
+            row["old_score"] = standing.old_score
+            cursor.nextset()
+            if standing.version is None and score.score == standing.old_score and score.mean is None:
+                continue
+            changes.append(Change.of(standing.old_score, score, row["version"]))
+            messages.append(_message(changes[-1], score, rule=rule, run_id=run_id, now=now))
+        cursor.executemany(_ADD_HISTORY, rows)
+    if messages:
         connection.execute(_SEND_UPDATES, {"messages": messages})
-    return run_id, changes
+    connection.execute(_TOUCH)
+    return changes
 
 
-def _score_values(evaluation: Evaluation, *, rule: str, run_id: int, through_slice: int) -> dict[str, Any]:
-    evidence = evaluation.evidence
-    return {
-        "model": evidence.model,
-        "complexity": evidence.complexity,
-        "old_score": evidence.old_score,
-        "score": evaluation.new_score,
-        "reason": evaluation.reason,
-        "rule": rule,
-        "run_id": run_id,
-        "confidence": evaluation.confidence,
-        "samples": evidence.outcomes,
-        "success_rate": evidence.success_rate,
-        "avg_response_time": evidence.avg_response_time_ms,
-        "after_slice": evidence.after_slice,
-        "through_slice": through_slice,
-    }
-
-
-def _message(change: Change, *, rule: str, run_id: int, now: datetime) -> str:
+def _message(change: Change, score: Score, *, rule: str, run_id: int | None, now: datetime) -> str:
     return ScoreUpdate(
         model=change.model,
         complexity=change.complexity,
@@ -120,10 +189,22 @@ def _message(change: Change, *, rule: str, run_id: int, now: datetime) -> str:
         based_on_samples=change.based_on_samples,
         rule=rule,
         run_id=run_id,
+        mean=score.mean,
+        n_eff=score.n_eff,
+        probe_share=score.probe_share,
+        interval=None if score.low is None or score.high is None else (score.low, score.high),
+        window_start=None if score.mean is None else score.window_start,
     ).to_json()
 
 
-def _returned(cursor: psycopg.Cursor[Any]) -> tuple[Any, ...]:
+def _returned(cursor: psycopg.Cursor[Any]) -> int:
     row = cursor.fetchone()
     assert row is not None
-    return tuple(row)
+    return int(row[0])
+
+
+def _ratio(one: float | None, other: float | None) -> float:
+    low, high = sorted((one or 0.0, other or 0.0))
+    if high == 0.0:
+        return 1.0
+    return high / low if low else float("inf")

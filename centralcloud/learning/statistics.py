@@ -10,7 +10,7 @@ class LearningStatistics:
         self._runs = Counter("centralcloud_learning_runs", "Completed runs of the learner", registry=registry)
         self._evaluated = Counter("centralcloud_pairs_evaluated", "Evaluations of a pair", registry=registry)
         self._changed = Counter("centralcloud_scores_changed", "Scores that changed", registry=registry)
-        self._seconds = Histogram("centralcloud_learning_run_seconds", "Duration of a run", registry=registry)
+        self._seconds = Histogram("centralcloud_learning_run_duration_seconds", "Duration of a run", registry=registry)
         self._last = Gauge(
             "centralcloud_learning_last_success_timestamp_seconds", "End of the last completed run", registry=registry
         )

@@ -5,10 +5,18 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from centralcloud.contracts import CentralCloudError
 from centralcloud.store import queries
 
 _CURRENT_METRICS = queries.load("current_metrics")
 _CURRENT_SCORES = queries.load("current_scores")
+_EXPLAIN_SCORE = queries.load("explain_score")
+_SCORE_HISTORY = queries.load("score_history")
+_COMPARE_RULES = queries.load("compare_rules")
+
+
+class UnknownPairError(CentralCloudError):
+    """Nobody has ever chosen or scored such a pair."""
 
 
 class ModelMetrics:
@@ -51,3 +59,32 @@ def current_scores(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
     """One row a learned score, ordered by model and complexity: the columns of ``current_scores.sql``."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(_CURRENT_SCORES).fetchall()
+
+
+def explain_score(connection: psycopg.Connection[Any], model: str, complexity: str) -> dict[str, Any]:
+    """Everything known about the score of a pair: the columns of ``explain_score.sql``.
+
+    Raises:
+        UnknownPairError: nobody has ever chosen or scored it.
+    """
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(_EXPLAIN_SCORE, {"model": model, "complexity": complexity}).fetchone()
+    if row is None:
+        raise UnknownPairError(
+            f"found no {model} for {complexity} tasks, expected a pair that `centralcloud metrics` or `scores` shows"
+        )
+    return row
+
+
+def score_history(
+    connection: psycopg.Connection[Any], *, model: str | None, complexity: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """Scores that ever stood, newest first, at most `limit`: the columns of ``score_history.sql``."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_SCORE_HISTORY, {"model": model, "complexity": complexity, "limit": limit}).fetchall()
+
+
+def compare_rules(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
+    """One row a pair, ordered by model and complexity: the columns of ``compare_rules.sql``."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(_COMPARE_RULES).fetchall()

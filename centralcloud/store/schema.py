@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -14,15 +15,27 @@ from alembic import context
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from pgmq.install import get_embedded_install_sql
+from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.runtime.database import Database, is_outage, one_line
+from centralcloud.runtime.database import Database, is_outage, one_line, patiently
 from centralcloud.store.tables import metadata
 
 _SCHEMA: Final = "centralcloud"
 _REVISION_TABLE: Final = "schema_revision"
 _SMALLEST_PGMQ: Final = "1.6.2"
+#: A migration that waits longer for a lock starts again: behind it, whoever takes events in waits as well.
+_LOCK_WAIT: Final = "3s"
+_KNOWS: Final = """
+    SELECT to_regclass('centralcloud.schema_revision') IS NOT NULL,
+        to_regclass('centralcloud.schema_compatibility') IS NOT NULL
+"""
+#: What revisions before 0004 know of themselves.
+_REVISION_ALONE: Final = "SELECT version_num, NULL FROM centralcloud.schema_revision"
+_REVISION_AND_OLDEST_CODE: Final = """
+    SELECT version_num, (SELECT oldest_revision FROM centralcloud.schema_compatibility WHERE revision = version_num)
+    FROM centralcloud.schema_revision
+"""
 
 
 class SchemaError(CentralCloudError):
@@ -36,26 +49,41 @@ class Migration(NamedTuple):
     after: str
 
 
+class _Known(NamedTuple):
+    """The revisions that this code has migrations for."""
+
+    revisions: frozenset[str]
+    newest: str
+
+    def refusal_of(self, revision: str) -> SchemaError:
+        return SchemaError(
+            f"the database is at revision {revision}, which is newer than this version of CentralCloud "
+            f"(up to {self.newest}): install the newer version"
+        )
+
+
+@cache  # what a running program knows does not change when its files are replaced
+def _known_to_this_code(migrations_folder: Path) -> _Known:
+    script = ScriptDirectory.from_config(_config(folder=migrations_folder))
+    return _Known(frozenset(known.revision for known in script.walk_revisions()), str(script.get_current_head()))
+
+
 def migrate(database: Database, revision: str = "head") -> Migration:
     """Bring `database` to the newest schema, pgmq included, in one transaction.
 
-    Safe to run twice and by two at once: the second waits for the first and finds nothing to do.
+    Safe to run twice and by two at once: the second waits for the first and finds nothing to do. Safe beside workers at
+    work: when one of its locks does not come soon, it lets go of the others and starts again, some times.
 
     Raises:
         SchemaError: the database is newer than this code, pgmq is too old, or a right is missing.
+        psycopg.OperationalError: the database is away, or somebody holds a lock for long.
     """
     try:
-        with _engine_connection(database) as connection:
-            config = _config(connection)
-            before = _locked_revision(connection)
-            alembic.command.upgrade(config, revision)
-            after = _revision(connection)
-    except (sqlalchemy.exc.DBAPIError, psycopg.Error) as error:
-        cause = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) and error.orig else error
-        if is_outage(cause):
-            raise cause from None
-        raise SchemaError(f"the database refuses the migration, and is as it was: {one_line(cause)}") from None
-    return Migration(before, str(after))
+        return patiently(lambda: _upgrade(database, revision))
+    except psycopg.Error as error:
+        if is_outage(error):
+            raise
+        raise SchemaError(f"the database refuses the migration, and is as it was: {one_line(error)}") from None
 
 
 def downgrade(database: Database, revision: str = "base") -> None:
@@ -64,22 +92,27 @@ def downgrade(database: Database, revision: str = "base") -> None:
         alembic.command.downgrade(_config(connection), revision)
 
 
-def check_schema(database: Database) -> None:
-    """Make sure that `database` has the schema of this version.
+def check_schema(database: Database) -> str:
+    """Make sure that this code may run on `database`: it has the schema of this version, or a newer one that says so.
+
+    Returns:
+        The database's revision.
 
     Raises:
-        SchemaError: it has none, an older or a newer one; the line says what to do.
+        SchemaError: it has none, an older one, or one that is too new; the line says what to do.
     """
-    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    known = _known_to_this_code(_migrations_folder())
     with database.transaction() as connection:
-        revision = _read_revision(connection)
+        revision, oldest_code = _read_revision(connection)
     if revision is None:
         raise SchemaError("the database has no schema yet: run `centralcloud migrate`")
-    if revision != newest:
-        _refuse_newer(revision)
+    if revision not in known.revisions and oldest_code not in known.revisions:
+        raise known.refusal_of(revision)
+    if revision in known.revisions and revision != known.newest:
         raise SchemaError(
-            f"the database is at revision {revision}, this version needs {newest}: run `centralcloud migrate`"
+            f"the database is at revision {revision}, this version needs {known.newest}: run `centralcloud migrate`"
         )
+    return revision
 
 
 def run_sql_file(name: str) -> None:
@@ -97,8 +130,9 @@ def connect_for_migrations(url: str) -> Iterator[sqlalchemy.Connection]:
 def configure_and_run(connection: sqlalchemy.Connection) -> None:
     """For migrations/env.py: run the migrations that Alembic was asked for over `connection`."""
     revision = _locked_revision(connection)
-    if revision is not None:
-        _refuse_newer(revision)
+    known = _known_to_this_code(_migrations_folder())
+    if revision is not None and revision not in known.revisions:
+        raise known.refusal_of(revision)
     _ensure_pgmq(connection)
     connection.dialect.supports_comments = False  # comments stand in the migrations' SQL only
     context.configure(
@@ -111,6 +145,37 @@ def configure_and_run(connection: sqlalchemy.Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+    _record_oldest_code(connection)
+
+
+def _upgrade(database: Database, revision: str) -> Migration:
+    try:
+        with _engine_connection(database) as connection:
+            config = _config(connection)
+            before = _locked_revision(connection)
+            alembic.command.upgrade(config, revision)
+            return Migration(before, str(_revision(connection)))
+    except sqlalchemy.exc.DBAPIError as error:
+        raise error.orig if isinstance(error.orig, psycopg.Error) else error from None
+
+
+def _record_oldest_code(connection: sqlalchemy.Connection) -> None:
+    """Write down which code may run on the schema as it is now: what the newest migration says, else its own alone."""
+    revision = _revision(connection)
+    exists = "SELECT to_regclass('centralcloud.schema_compatibility') IS NOT NULL"
+    if revision is None or not connection.exec_driver_sql(exists).scalar_one():
+        return
+    migration = ScriptDirectory.from_config(_config()).get_revision(revision)
+    oldest_code = getattr(migration.module if migration else None, "oldest_code", revision)
+    connection.exec_driver_sql(
+        """
+        INSERT INTO centralcloud.schema_compatibility AS known (revision, oldest_revision)
+        VALUES (%(revision)s, %(oldest_code)s)
+        ON CONFLICT (only_row) DO UPDATE SET revision = excluded.revision, oldest_revision = excluded.oldest_revision
+        WHERE (known.revision, known.oldest_revision) <> (excluded.revision, excluded.oldest_revision)
+        """,
+        {"revision": revision, "oldest_code": oldest_code},
+    )
 
 
 def _is_ours(_object: Any, name: str | None, kind: str, reflected: bool, _compare_to: Any) -> bool:
@@ -118,9 +183,9 @@ def _is_ours(_object: Any, name: str | None, kind: str, reflected: bool, _compar
     return not (kind == "table" and reflected and name not in metadata.tables)
 
 
-def _config(connection: sqlalchemy.Connection | None = None) -> Config:
+def _config(connection: sqlalchemy.Connection | None = None, folder: Path | None = None) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(_migrations_folder()).replace("%", "%%"))
+    config.set_main_option("script_location", str(folder or _migrations_folder()).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
 
@@ -150,6 +215,7 @@ def _locked_revision(connection: sqlalchemy.Connection) -> str | None:
         CREATE SCHEMA IF NOT EXISTS centralcloud;
         """,
     )
+    _run_script(connection, f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
     return _revision(connection)
 
 
@@ -160,21 +226,14 @@ def _revision(connection: sqlalchemy.Connection) -> str | None:
     return migration.get_current_revision()
 
 
-def _read_revision(connection: psycopg.Connection[Any]) -> str | None:
-    exists = connection.execute("SELECT to_regclass('centralcloud.schema_revision') IS NOT NULL").fetchone()
-    if not exists or not exists[0]:
-        return None
-    row = connection.execute("SELECT version_num FROM centralcloud.schema_revision").fetchone()
-    return str(row[0]) if row else None
-
-
-def _refuse_newer(revision: str) -> None:
-    script = ScriptDirectory.from_config(_config())
-    if revision not in {known.revision for known in script.walk_revisions()}:
-        raise SchemaError(
-            f"the database is at revision {revision}, which is newer than this version of CentralCloud "
-            f"(up to {script.get_current_head()}): install the newer version"
-        )
+def _read_revision(connection: psycopg.Connection[Any]) -> tuple[str | None, str | None]:
+    """The database's revision, and the oldest whose code may run on it; None where it says nothing."""
+    has_revision, has_compatibility = connection.execute(_KNOWS).fetchone() or (False, False)
+    if not has_revision:
+        return None, None
+    query = _REVISION_AND_OLDEST_CODE if has_compatibility else _REVISION_ALONE
+    revision, oldest_code = connection.execute(query).fetchone() or (None, None)
+    return revision, oldest_code
 
 
 def _ensure_pgmq(connection: sqlalchemy.Connection) -> None:
@@ -185,12 +244,18 @@ def _ensure_pgmq(connection: sqlalchemy.Connection) -> None:
         """
     ).one()
     if not installed:
-        _run_script(connection, "CREATE EXTENSION pgmq CASCADE" if offered else get_embedded_install_sql())
+        _run_script(connection, "CREATE EXTENSION pgmq CASCADE" if offered else _pgmq_install_sql())
     usable = connection.exec_driver_sql("SELECT to_regprocedure('pgmq.pop(text, integer)') IS NOT NULL").scalar_one()
     if not usable:
         raise SchemaError(
             f"the database's pgmq is older than {_SMALLEST_PGMQ} (it cannot pop a batch): upgrade it first"
         )
+
+
+def _pgmq_install_sql() -> str:
+    """pgmq's own SQL, and its version in a comment: nothing else would tell an upgrade where to begin."""
+    return f"""{get_embedded_install_sql()}
+        ;COMMENT ON SCHEMA pgmq IS 'pgmq {get_embedded_sql_version()}, installed by its SQL'"""
 
 
 def _run_script(connection: sqlalchemy.Connection, script: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 
@@ -19,7 +19,17 @@ _MARK_GATHERED = queries.load("mark_gathered")
 _SHORT_LOCK_WAIT: Final = "SET LOCAL lock_timeout = '2s'"
 
 
-def close_slice(database: Database) -> int:
+class References(NamedTuple):
+    """Above these a response time, or a cost, counts as this in the evidence that is gathered from now on."""
+
+    latency_ref_ms: int = 10_000
+    cost_ref_usd: float = 0.01
+
+
+_DEFAULT_REFERENCES: Final = References()
+
+
+def close_slice(database: Database, references: References = _DEFAULT_REFERENCES) -> int:
     """Close the open slice when anything is in it, and gather the evidence of every closed slice.
 
     Gathering happens after the closing transaction: the records of a closed slice never change, so ingest need not wait.
@@ -33,7 +43,7 @@ def close_slice(database: Database) -> int:
     with database.transaction() as connection:
         connection.execute(_SHORT_LOCK_WAIT)
         connection.execute(_LOCK_SLICE)
-        row = connection.execute(_CLOSE_SLICE).fetchone()
+        row = connection.execute(_CLOSE_SLICE, references._asdict()).fetchone()
         assert row is not None
         newest_closed = int(row[0])
     with database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection:

@@ -114,6 +114,8 @@ evidence_slices = Table(
     _counter("after_record_id"),
     Column("gathered_at", _Timestamp),
     Column("merged_from", BigInteger),
+    Column("latency_ref_ms", Integer, nullable=False, server_default=text("10000")),
+    Column("cost_ref_usd", Double, nullable=False, server_default=text("0.01")),
 )
 Index(
     "idx_evidence_slices_ungathered",
@@ -138,11 +140,16 @@ def _evidence_columns() -> list[SchemaItem]:
         _counter("input_tokens"),
         _counter("output_tokens"),
         Column("cost_usd", Double, nullable=False, server_default=text("0")),
+        _counter("capped_response_time_sum_ms"),
+        _counter("cost_count"),
+        Column("capped_cost_sum_usd", Double, nullable=False, server_default=text("0")),
+        _counter("late"),
         PrimaryKeyConstraint("model_name", "complexity_level", "slice_no", "provider", "instance_id"),
     ]
 
 
 evidence = Table("evidence", metadata, *_evidence_columns())
+Index("idx_evidence_slice_no", evidence.c.slice_no)
 dropped_evidence = Table("dropped_evidence", metadata, *_evidence_columns())
 
 dropped_metrics = Table(
@@ -256,12 +263,21 @@ learning_runs = Table(
     Column("pairs_evaluated", Integer, nullable=False),
     Column("pairs_changed", Integer, nullable=False),
     Column("samples", BigInteger, nullable=False),
+    Column("excluded_instances", ARRAY(Text), nullable=False, server_default=text("'{}'")),
 )
 Index(
-    "idx_learning_runs_idle",
+    "idx_learning_runs_unpublished",
     learning_runs.c.finished_at,
-    postgresql_where=text("pairs_evaluated = 0"),
+    postgresql_where=text("pairs_changed = 0"),
 )
+Index("idx_learning_runs_finished_at", learning_runs.c.finished_at, postgresql_using="brin")
+
+
+def _estimate_columns() -> list[SchemaItem]:
+    """What a rule that estimates success probabilities says of one; null for others."""
+    names = ("mean", "n_eff", "low", "high", "probe_share", "latency_penalty", "cost_penalty")
+    return [Column("window_start", _Timestamp), *(Column(name, Double) for name in names)]
+
 
 model_score_version = Sequence("model_score_version", metadata=metadata)
 
@@ -280,6 +296,9 @@ model_scores = Table(
     Column("evaluated_through_slice", BigInteger, nullable=False),
     Column("evaluated_at", _Timestamp, nullable=False, server_default=text("now()")),
     Column("updated_at", _Timestamp, nullable=False, server_default=text("now()")),
+    Column("after_slice", BigInteger, nullable=False, server_default=text("0")),
+    *_estimate_columns(),
+    Column("state", JSONB, nullable=False, server_default=text("'{}'")),
     PrimaryKeyConstraint("model_name", "complexity_level"),
 )
 
@@ -301,6 +320,8 @@ model_score_history = Table(
     Column("after_slice", BigInteger, nullable=False),
     Column("through_slice", BigInteger, nullable=False),
     Column("created_at", _Timestamp, nullable=False, server_default=text("now()")),
+    Column("kind", String, nullable=False, server_default=text("'step'")),
+    *_estimate_columns(),
 )
 Index(
     "idx_model_score_history_pair",
@@ -308,6 +329,90 @@ Index(
     model_score_history.c.complexity_level,
     desc(model_score_history.c.version),
 )
+Index("idx_model_score_history_created_at", model_score_history.c.created_at, postgresql_using="brin")
+
+rule_scores = Table(
+    "rule_scores",
+    metadata,
+    Column("rule", String, nullable=False),
+    Column("model_name", String, nullable=False),
+    Column("complexity_level", String, nullable=False),
+    Column("score", Numeric(4, 3), nullable=False),
+    Column("kind", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("confidence", Double),
+    Column("based_on_samples", BigInteger, nullable=False),
+    Column("success_rate", Double),
+    Column("avg_response_time", Double),
+    Column("after_slice", BigInteger, nullable=False),
+    Column("through_slice", BigInteger, nullable=False),
+    *_estimate_columns(),
+    Column("state", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("run_id", BigInteger),
+    Column("evaluated_at", _Timestamp, nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("rule", "model_name", "complexity_level"),
+)
+
+learning_control = Table(
+    "learning_control",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    _counter("revision"),
+    _counter("evidence_generation"),
+    Column("frozen_at", _Timestamp),
+    Column("frozen_reason", Text),
+)
+
+score_pins = Table(
+    "score_pins",
+    metadata,
+    Column("model_name", String, nullable=False),
+    Column("complexity_level", String, nullable=False),
+    Column("score", Numeric(4, 3), nullable=False),
+    Column("expires_at", _Timestamp),
+    Column("created_at", _Timestamp, nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("model_name", "complexity_level"),
+)
+
+score_holds = Table(
+    "score_holds",
+    metadata,
+    Column("model_name", String, nullable=False),
+    Column("complexity_level", String, nullable=False),
+    Column("after_slice", BigInteger, nullable=False),
+    Column("created_at", _Timestamp, nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("model_name", "complexity_level"),
+)
+
+retired_models = Table(
+    "retired_models",
+    metadata,
+    Column("model_name", String, primary_key=True),
+    Column("retired_at", _Timestamp, nullable=False, server_default=text("now()")),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("expires_at", _Timestamp, nullable=False),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("finding_id", BigInteger, Identity(), primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("opened_at", _Timestamp, nullable=False, server_default=text("now()")),
+    Column("seen_at", _Timestamp, nullable=False, server_default=text("now()")),
+    Column("closed_at", _Timestamp),
+)
+Index("idx_findings_open", findings.c.kind, findings.c.subject, unique=True, postgresql_where=text("closed_at IS NULL"))
+Index("idx_findings_opened_at", findings.c.opened_at)
 
 instances = Table(
     "instances",
@@ -316,6 +421,15 @@ instances = Table(
     Column("applied_version", BigInteger, nullable=False),
     Column("first_seen_at", _Timestamp, nullable=False, server_default=text("now()")),
     Column("last_seen_at", _Timestamp, nullable=False, server_default=text("now()")),
+)
+
+instance_logins = Table(
+    "instance_logins",
+    metadata,
+    Column("role_name", String, nullable=False),
+    Column("instance_id", String, nullable=False),
+    Column("created_at", _Timestamp, nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("role_name", "instance_id"),
 )
 
 database_generation = Table(

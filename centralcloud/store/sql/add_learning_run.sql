@@ -1,4 +1,7 @@
 -- finished_at is the moment of publication by the server's clock, taken under the score lock: later runs have later ones.
-INSERT INTO learning_runs (rule, through_slice, started_at, pairs_evaluated, pairs_changed, samples)
-VALUES (%(rule)s, %(through_slice)s, %(started_at)s, %(pairs_evaluated)s, %(pairs_changed)s, %(samples)s)
+INSERT INTO learning_runs (
+    rule, through_slice, started_at, pairs_evaluated, pairs_changed, samples, excluded_instances
+) VALUES (
+    %(rule)s, %(through_slice)s, %(started_at)s, %(pairs_evaluated)s, %(pairs_changed)s, %(samples)s, %(excluded)s
+)
 RETURNING run_id, finished_at;

@@ -1,4 +1,4 @@
--- Every pair's counters; the table has one row a pair.
+-- Every pair's counters; the table has one row a pair. late_count is summed up from all evidence, as of the last closed slice.
 SELECT
     model_name AS model,
     complexity_level AS complexity,
@@ -13,6 +13,13 @@ SELECT
     response_time_count,
     response_time_sum_ms,
     last_reported_score,
-    updated_at
+    updated_at,
+    coalesce(late_count, 0) AS late_count,
+    greatest(
+        0, linked_decision_count - (success_count + failure_count + blameless_count - unlinked_resolved_count)
+    )::double precision / nullif(linked_decision_count, 0) AS unresolved_rate
 FROM model_routing_metrics
+LEFT JOIN (
+    SELECT model_name, complexity_level, sum(late)::bigint AS late_count FROM evidence GROUP BY model_name, complexity_level
+) AS gathered USING (model_name, complexity_level)
 ORDER BY model_name, complexity_level;

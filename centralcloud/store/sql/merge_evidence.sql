@@ -1,8 +1,13 @@
 -- Merges slices with their neighbours as they age: a stretch of 2^k hours becomes one slice once it is older than 24 times its
--- own length, so that the number of slices grows with the logarithm of time. Never across a slice where the evidence behind
--- a standing score begins or ends. Returns how many slices were merged away. Looks through evidence, once a round.
+-- own length (k from -6, about a minute), so that the number of slices grows with the logarithm of time. Never across a slice
+-- where the evidence behind a standing score begins or ends, or where the references change; and none of the newest slices that
+-- a rule still weighs one by one. Returns how many slices were merged away. Looks through evidence, once a round.
 WITH boundary AS (
     SELECT evaluated_through_slice AS slice_no FROM model_scores
+    UNION SELECT after_slice FROM model_scores
+    UNION SELECT after_slice FROM rule_scores
+    UNION SELECT through_slice FROM rule_scores
+    UNION SELECT (state->>'after_slice')::bigint FROM rule_scores
     UNION SELECT h.after_slice FROM model_score_history h JOIN model_scores USING (version)
     UNION SELECT h.through_slice FROM model_score_history h JOIN model_scores USING (version)
 ), aged AS (
@@ -10,6 +15,8 @@ WITH boundary AS (
         s.slice_no,
         s.opened_at,
         s.after_record_id,
+        s.latency_ref_ms,
+        s.cost_ref_usd,
         coalesce(s.merged_from, s.slice_no) AS first_slice,
         stretch.k,
         floor(extract(epoch FROM s.closed_at) / 3600 / 2 ^ stretch.k) AS number,
@@ -17,20 +24,28 @@ WITH boundary AS (
     FROM evidence_slices s
     CROSS JOIN LATERAL (
         SELECT max(k) AS k
-        FROM generate_series(0, 20) AS k
+        FROM generate_series(-6, 20) AS k
         WHERE (floor(extract(epoch FROM s.closed_at) / 3600 / 2 ^ k) + 1 + 24) * 3600 * 2 ^ k <= extract(epoch FROM now())
     ) AS stretch
-    WHERE s.gathered_at IS NOT NULL AND stretch.k IS NOT NULL
+    WHERE s.gathered_at IS NOT NULL
+      AND stretch.k IS NOT NULL
+      AND s.slice_no <= ALL (
+          SELECT slice_no FROM (
+              SELECT slice_no, after_record_id, max(after_record_id) OVER () - %(weighed_records)s AS weighed_after
+              FROM (SELECT slice_no, after_record_id FROM evidence_slices ORDER BY slice_no DESC LIMIT %(weighed_slices)s) AS newest
+          ) AS newest
+          WHERE after_record_id > weighed_after
+      )
 ), numbered AS (  -- neighbours of one stretch have one `island`, also if the clock was once set back
     SELECT *, row_number() OVER (ORDER BY slice_no)
-        - row_number() OVER (PARTITION BY k, number, boundaries_before ORDER BY slice_no) AS island
+        - row_number() OVER (PARTITION BY k, number, boundaries_before, latency_ref_ms, cost_ref_usd ORDER BY slice_no) AS island
     FROM aged
 ), merged AS MATERIALIZED (
     SELECT
         min(first_slice) AS first_slice, max(slice_no) AS last_slice, min(opened_at) AS opened_at,
         min(after_record_id) AS after_record_id
     FROM numbered
-    GROUP BY k, number, boundaries_before, island
+    GROUP BY k, number, boundaries_before, latency_ref_ms, cost_ref_usd, island
     HAVING count(*) > 1
 ), taken AS (
     DELETE FROM evidence e USING merged m
@@ -39,12 +54,13 @@ WITH boundary AS (
 ), put AS (
     INSERT INTO evidence (
         slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
-        response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd
+        response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms,
+        cost_count, capped_cost_sum_usd, late
     )
     SELECT
         last_slice, model_name, complexity_level, provider, instance_id, sum(routed), sum(successes), sum(failures),
         sum(blameless), sum(response_time_count), sum(response_time_sum_ms), sum(input_tokens), sum(output_tokens),
-        sum(cost_usd)
+        sum(cost_usd), sum(capped_response_time_sum_ms), sum(cost_count), sum(capped_cost_sum_usd), sum(late)
     FROM taken
     GROUP BY last_slice, model_name, complexity_level, provider, instance_id
 ), taken_dropped AS (
@@ -54,12 +70,13 @@ WITH boundary AS (
 ), put_dropped AS (
     INSERT INTO dropped_evidence (
         slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
-        response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd
+        response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms,
+        cost_count, capped_cost_sum_usd, late
     )
     SELECT
         last_slice, model_name, complexity_level, provider, instance_id, sum(routed), sum(successes), sum(failures),
         sum(blameless), sum(response_time_count), sum(response_time_sum_ms), sum(input_tokens), sum(output_tokens),
-        sum(cost_usd)
+        sum(cost_usd), sum(capped_response_time_sum_ms), sum(cost_count), sum(capped_cost_sum_usd), sum(late)
     FROM taken_dropped
     GROUP BY last_slice, model_name, complexity_level, provider, instance_id
 ), kept AS (
@@ -69,5 +86,7 @@ WITH boundary AS (
     DELETE FROM evidence_slices s USING merged m
     WHERE s.slice_no >= m.first_slice AND s.slice_no < m.last_slice
     RETURNING s.slice_no
+), moved_on AS (
+    UPDATE learning_control SET evidence_generation = evidence_generation + 1 WHERE EXISTS (SELECT FROM gone)
 )
 SELECT count(*) FROM gone;

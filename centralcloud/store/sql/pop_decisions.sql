@@ -18,6 +18,7 @@ SELECT
     array_agg(text) AS texts,
     (SELECT count(*) FROM too_large) AS too_large,
     (SELECT count(*) FROM popped WHERE read_ct > 0) AS attempted_before,
-    clock_timestamp() AS now
+    clock_timestamp() AS now,
+    extract(epoch FROM clock_timestamp() - min(enqueued_at))::double precision AS lag_seconds
 FROM popped
 WHERE octet_length(text) > %(max_bytes)s IS NOT TRUE;

@@ -1,11 +1,12 @@
 -- The evidence of one closed slice and key, as a recount found it. Served by the primary key.
 INSERT INTO evidence AS e (
     slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
-    response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd
+    response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms, cost_count,
+    capped_cost_sum_usd, late
 ) VALUES (
     %(slice_no)s, %(model_name)s, %(complexity_level)s, %(provider)s, %(instance_id)s, %(routed)s, %(successes)s,
     %(failures)s, %(blameless)s, %(response_time_count)s, %(response_time_sum_ms)s, %(input_tokens)s, %(output_tokens)s,
-    %(cost_usd)s
+    %(cost_usd)s, %(capped_response_time_sum_ms)s, %(cost_count)s, %(capped_cost_sum_usd)s, %(late)s
 )
 ON CONFLICT (model_name, complexity_level, slice_no, provider, instance_id) DO UPDATE SET
     routed = excluded.routed,
@@ -16,4 +17,8 @@ ON CONFLICT (model_name, complexity_level, slice_no, provider, instance_id) DO U
     response_time_sum_ms = excluded.response_time_sum_ms,
     input_tokens = excluded.input_tokens,
     output_tokens = excluded.output_tokens,
-    cost_usd = excluded.cost_usd;
+    cost_usd = excluded.cost_usd,
+    capped_response_time_sum_ms = excluded.capped_response_time_sum_ms,
+    cost_count = excluded.cost_count,
+    capped_cost_sum_usd = excluded.capped_cost_sum_usd,
+    late = excluded.late;

@@ -1,20 +1,32 @@
--- The outcome of one evaluation: the watermark always moves, version and updated_at only when the score is new.
+-- The score of a pair from now on, with a version of its own.
 INSERT INTO model_scores AS s (
-    model_name, complexity_level, score, version, reason, rule, run_id, confidence, based_on_samples,
-    evaluated_through_slice, evaluated_at, updated_at
+    model_name, complexity_level, score, version, reason, rule, run_id, confidence, based_on_samples, after_slice,
+    evaluated_through_slice, evaluated_at, updated_at, window_start, mean, n_eff, low, high, probe_share, latency_penalty,
+    cost_penalty, state
 ) VALUES (
     %(model)s, %(complexity)s, %(score)s, nextval('model_score_version'), %(reason)s, %(rule)s, %(run_id)s,
-    %(confidence)s, %(samples)s, %(through_slice)s, %(now)s, %(now)s
+    %(confidence)s, %(samples)s, %(after_slice)s, %(through_slice)s, %(now)s, %(now)s, %(window_start)s, %(mean)s,
+    %(n_eff)s, %(low)s, %(high)s, %(probe_share)s, %(latency_penalty)s, %(cost_penalty)s, %(state)s
 )
 ON CONFLICT (model_name, complexity_level) DO UPDATE SET
-    version = CASE WHEN s.score = excluded.score THEN s.version ELSE excluded.version END,
-    updated_at = CASE WHEN s.score = excluded.score THEN s.updated_at ELSE excluded.updated_at END,
     score = excluded.score,
+    version = excluded.version,
     reason = excluded.reason,
     rule = excluded.rule,
     run_id = excluded.run_id,
     confidence = excluded.confidence,
     based_on_samples = excluded.based_on_samples,
+    after_slice = excluded.after_slice,
     evaluated_through_slice = excluded.evaluated_through_slice,
-    evaluated_at = excluded.evaluated_at
-RETURNING version, updated_at = evaluated_at AS is_new;
+    evaluated_at = excluded.evaluated_at,
+    updated_at = excluded.updated_at,
+    window_start = excluded.window_start,
+    mean = excluded.mean,
+    n_eff = excluded.n_eff,
+    low = excluded.low,
+    high = excluded.high,
+    probe_share = excluded.probe_share,
+    latency_penalty = excluded.latency_penalty,
+    cost_penalty = excluded.cost_penalty,
+    state = excluded.state
+RETURNING version;

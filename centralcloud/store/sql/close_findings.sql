@@ -1,0 +1,8 @@
+-- Closes what no longer holds: the open findings of some kinds, except those named. Served by idx_findings_open.
+UPDATE findings SET closed_at = now()
+WHERE closed_at IS NULL
+  AND kind = ANY (%(kinds)s)
+  AND NOT EXISTS (
+      SELECT FROM unnest(%(held_kinds)s::text[], %(held_subjects)s::text[]) AS held (kind, subject)
+      WHERE held.kind = findings.kind AND held.subject = findings.subject
+  );

@@ -1,0 +1,11 @@
+-- What is published for each pair, and what every rule would publish. One row a pair that a rule has scored.
+SELECT
+    r.model_name AS model,
+    r.complexity_level AS complexity,
+    min(s.score)::double precision AS published,
+    json_object_agg(r.rule, r.score::double precision) AS scores
+FROM rule_scores r
+LEFT JOIN model_scores s USING (model_name, complexity_level)
+WHERE NOT EXISTS (SELECT FROM retired_models t WHERE t.model_name = r.model_name)
+GROUP BY r.model_name, r.complexity_level
+ORDER BY r.model_name, r.complexity_level;

@@ -1,0 +1,50 @@
+-- What the doctor asks the server, in one row. Looks at catalogs and small tables.
+SELECT
+    ARRAY(
+        SELECT privilege || ' on ' || name
+        FROM (
+            VALUES
+                ('INSERT', 'routing_records'), ('SELECT', 'routing_records'), ('UPDATE', 'model_routing_metrics'),
+                ('INSERT', 'decision_ids'), ('INSERT', 'dead_letters'), ('UPDATE', 'accounting'),
+                ('UPDATE', 'evidence_slices'), ('INSERT', 'evidence'), ('UPDATE', 'model_scores'),
+                ('INSERT', 'model_score_history'), ('UPDATE', 'rule_scores'), ('DELETE', 'pgmq.q_model_routing_decisions'),
+                ('INSERT', 'pgmq.q_model_score_updates')
+        ) AS needed (privilege, name)
+        WHERE NOT coalesce(has_table_privilege(to_regclass(name), privilege), false)
+    ) AS missing_privileges,
+    to_regprocedure('pgmq.pop(text, integer)') IS NOT NULL AS pgmq_pops_batches,
+    (SELECT extversion FROM pg_extension WHERE extname = 'pgmq') AS pgmq_version,
+    ARRAY(
+        SELECT name FROM unnest(ARRAY['model_routing_decisions', 'model_score_updates']) AS name
+        WHERE to_regclass('pgmq.q_' || name) IS NULL
+    ) AS missing_queues,
+    current_setting('autovacuum') AS autovacuum,
+    coalesce(
+        (SELECT 'autovacuum_vacuum_scale_factor=0.01' = ANY (reloptions) FROM pg_class
+         WHERE oid = to_regclass('pgmq.q_model_routing_decisions')),
+        false
+    ) AS queue_is_vacuumed_often,
+    (
+        SELECT extract(epoch FROM max(upper_bound) - now()) / 604800
+        FROM (
+            SELECT substring(pg_get_expr(c.relpartbound, c.oid) FROM $bound$TO \('([^']+)'\)$bound$)::timestamptz AS upper_bound
+            FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent = to_regclass('routing_records')
+        ) AS partition
+        WHERE upper_bound > now()
+    )::double precision AS partition_weeks_ahead,
+    EXISTS (SELECT FROM accounting) AS accounts_are_there,
+    snapshot.seconds AS oldest_snapshot_seconds,
+    snapshot.of AS oldest_snapshot_of,
+    (SELECT count(*) FROM dead_letters WHERE resolution IS NULL) AS dead_letters,
+    (SELECT coalesce(frozen_reason, 'no reason given') FROM learning_control WHERE frozen_at IS NOT NULL) AS frozen_reason,
+    (SELECT extract(epoch FROM clock_timestamp() - max(finished_at)) FROM learning_runs)::double precision AS last_run_seconds
+FROM (SELECT) AS always
+LEFT JOIN LATERAL (
+    SELECT
+        extract(epoch FROM clock_timestamp() - xact_start)::double precision AS seconds,
+        concat_ws(', ', 'process ' || pid, nullif(application_name, ''), usename, state) AS of
+    FROM pg_stat_activity
+    WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+    ORDER BY xact_start LIMIT 1
+) AS snapshot ON true;

@@ -1,0 +1,27 @@
+-- Evidence of every pair, slice by slice, after one slice and through another (NULL: also the open one), without that of some
+-- instances, and whether its model is retired. Served by idx_evidence_slice_no: the cost is that of the rows since.
+SELECT
+    e.slice_no,
+    e.model_name,
+    e.complexity_level,
+    sum(e.successes + e.failures)::double precision AS outcomes,
+    sum(e.successes)::double precision AS reward,
+    sum(e.successes)::double precision AS reward_squares,
+    sum(e.response_time_count)::double precision AS timed,
+    sum(e.response_time_sum_ms)::double precision AS response_time_ms,
+    sum(e.capped_response_time_sum_ms)::double precision / s.latency_ref_ms AS latency,
+    sum(e.cost_count)::double precision AS priced,
+    sum(e.capped_cost_sum_usd) / s.cost_ref_usd AS cost,
+    sum(e.routed)::double precision AS routed,
+    sum(e.blameless)::double precision AS blameless,
+    sum(e.late)::double precision AS late,
+    EXISTS (SELECT FROM retired_models r WHERE r.model_name = e.model_name) AS retired
+FROM evidence e
+JOIN evidence_slices s USING (slice_no)
+WHERE e.slice_no > %(after_slice)s
+  AND e.slice_no <= coalesce(%(through_slice)s, 9223372036854775807)
+  AND s.slice_no > %(after_slice)s  -- said again, so that only these slices are looked at
+  AND s.slice_no <= coalesce(%(through_slice)s, 9223372036854775807)
+  AND e.instance_id <> ALL (%(excluded)s)
+GROUP BY e.slice_no, e.model_name, e.complexity_level, s.latency_ref_ms, s.cost_ref_usd
+ORDER BY e.slice_no, e.model_name, e.complexity_level;

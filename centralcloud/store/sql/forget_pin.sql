@@ -1,0 +1,1 @@
+DELETE FROM score_pins WHERE model_name = %(model)s AND complexity_level = %(complexity)s;

@@ -1,0 +1,9 @@
+-- The complexities of a model, and when it was retired. Served by the primary and unique keys.
+SELECT
+    complexity_level AS complexity,
+    (SELECT retired_at FROM retired_models WHERE model_name = %(model)s) AS retired_at
+FROM (
+    SELECT complexity_level FROM model_routing_metrics WHERE model_name = %(model)s
+    UNION SELECT complexity_level FROM model_scores WHERE model_name = %(model)s
+) AS pair
+ORDER BY complexity_level;

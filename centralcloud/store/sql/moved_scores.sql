@@ -1,0 +1,19 @@
+-- Scores that moved most within a day: from what stood then to what stands now. Served by idx_model_score_history_pair.
+SELECT model, complexity, score_before, score_now, score_now - score_before AS moved
+FROM (
+    SELECT
+        s.model_name AS model,
+        s.complexity_level AS complexity,
+        (
+            SELECT old_score FROM model_score_history h
+            WHERE h.model_name = s.model_name AND h.complexity_level = s.complexity_level
+              AND h.created_at > now() - interval '1 day'
+            ORDER BY h.version LIMIT 1
+        )::double precision AS score_before,
+        s.score::double precision AS score_now
+    FROM model_scores s
+    WHERE s.updated_at > now() - interval '1 day'
+) AS moves
+WHERE score_before <> score_now
+ORDER BY abs(score_now - score_before) DESC, model, complexity
+LIMIT 10;

@@ -1,0 +1,19 @@
+-- What came in over the newest 24 hours, by pair and provider, and of it over the newest hour; without retired models.
+-- A slice counts where it was closed. Served by idx_evidence_slice_no: the cost is that of a day.
+SELECT
+    e.model_name AS model,
+    e.complexity_level AS complexity,
+    e.provider,
+    sum(e.successes)::bigint AS successes,
+    sum(e.failures)::bigint AS failures,
+    sum(e.response_time_count)::bigint AS response_time_count,
+    sum(e.response_time_sum_ms)::bigint AS response_time_sum_ms,
+    coalesce(sum(e.successes) FILTER (WHERE s.closed_at > now() - interval '1 hour'), 0)::bigint AS successes_last_hour,
+    coalesce(sum(e.failures) FILTER (WHERE s.closed_at > now() - interval '1 hour'), 0)::bigint AS failures_last_hour
+FROM evidence e
+JOIN evidence_slices s USING (slice_no)
+WHERE e.slice_no >= (SELECT min(slice_no) FROM evidence_slices WHERE closed_at > now() - interval '24 hours')
+  AND s.closed_at > now() - interval '24 hours'
+  AND NOT EXISTS (SELECT FROM retired_models r WHERE r.model_name = e.model_name)
+GROUP BY e.model_name, e.complexity_level, e.provider
+ORDER BY e.model_name, e.complexity_level, e.provider;

@@ -1,0 +1,15 @@
+-- Single figures over whole tables. Dead letters: served by idx_dead_letters_resolved_at's complement, a count of few rows;
+-- outcomes: by idx_evidence_slice_no over the slices of the newest hour.
+SELECT
+    (SELECT count(*) FROM dead_letters WHERE resolution IS NULL)::double precision AS dead_letters_open,
+    (
+        SELECT sum(e.successes)::double precision / nullif(sum(e.successes + e.failures), 0)
+        FROM evidence e
+        WHERE e.slice_no > (SELECT coalesce(max(slice_no), 0) FROM evidence_slices WHERE closed_at < now() - interval '1 hour')
+    ) AS success_rate,
+    (
+        SELECT coalesce(extract(epoch FROM clock_timestamp() - min(xact_start)), 0)::double precision
+        FROM pg_stat_activity
+        WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+    ) AS oldest_snapshot_age_seconds,
+    (SELECT extract(epoch FROM max(finished_at))::double precision FROM learning_runs) AS last_learning_run;

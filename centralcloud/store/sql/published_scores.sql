@@ -1,0 +1,25 @@
+-- The scores of a model that stand, with the whole of what is known of each. Served by primary keys.
+SELECT
+    s.model_name AS model,
+    s.complexity_level AS complexity,
+    s.score,
+    s.rule,
+    coalesce(h.kind, 'step') AS kind,
+    s.reason,
+    s.confidence,
+    s.based_on_samples AS samples,
+    h.success_rate,
+    h.avg_response_time AS avg_response_time_ms,
+    s.after_slice,
+    s.evaluated_through_slice AS through_slice,
+    s.window_start,
+    s.mean,
+    s.n_eff,
+    s.low,
+    s.high,
+    s.probe_share,
+    s.latency_penalty,
+    s.cost_penalty
+FROM model_scores s
+LEFT JOIN model_score_history h USING (version)
+WHERE s.model_name = %(model)s;

@@ -1,0 +1,31 @@
+-- What a rule thinks of a pair now, and what it remembers of it. Served by the primary key.
+INSERT INTO rule_scores AS r (
+    rule, model_name, complexity_level, score, kind, reason, confidence, based_on_samples, success_rate, avg_response_time,
+    after_slice, through_slice, window_start, mean, n_eff, low, high, probe_share, latency_penalty, cost_penalty, state,
+    run_id, evaluated_at
+) VALUES (
+    %(rule)s, %(model)s, %(complexity)s, %(score)s, %(kind)s, %(reason)s, %(confidence)s, %(samples)s, %(success_rate)s,
+    %(avg_response_time_ms)s, %(after_slice)s, %(through_slice)s, %(window_start)s, %(mean)s, %(n_eff)s, %(low)s, %(high)s,
+    %(probe_share)s, %(latency_penalty)s, %(cost_penalty)s, %(state)s, %(run_id)s, %(now)s
+)
+ON CONFLICT (rule, model_name, complexity_level) DO UPDATE SET
+    score = excluded.score,
+    kind = excluded.kind,
+    reason = excluded.reason,
+    confidence = excluded.confidence,
+    based_on_samples = excluded.based_on_samples,
+    success_rate = excluded.success_rate,
+    avg_response_time = excluded.avg_response_time,
+    after_slice = excluded.after_slice,
+    through_slice = excluded.through_slice,
+    window_start = excluded.window_start,
+    mean = excluded.mean,
+    n_eff = excluded.n_eff,
+    low = excluded.low,
+    high = excluded.high,
+    probe_share = excluded.probe_share,
+    latency_penalty = excluded.latency_penalty,
+    cost_penalty = excluded.cost_penalty,
+    state = excluded.state,
+    run_id = excluded.run_id,
+    evaluated_at = excluded.evaluated_at;

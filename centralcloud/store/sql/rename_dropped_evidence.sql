@@ -1,0 +1,28 @@
+-- Keys that both models have become one: what came in adds up. Served by the primary key.
+WITH gone AS (
+    DELETE FROM dropped_evidence WHERE model_name = %(old)s RETURNING *
+)
+INSERT INTO dropped_evidence AS e (
+    slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
+    response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms, cost_count,
+    capped_cost_sum_usd, late
+)
+SELECT
+    slice_no, %(new)s, complexity_level, provider, instance_id, routed, successes, failures, blameless,
+    response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms, cost_count,
+    capped_cost_sum_usd, late
+FROM gone
+ON CONFLICT (model_name, complexity_level, slice_no, provider, instance_id) DO UPDATE SET
+    routed = e.routed + excluded.routed,
+    successes = e.successes + excluded.successes,
+    failures = e.failures + excluded.failures,
+    blameless = e.blameless + excluded.blameless,
+    response_time_count = e.response_time_count + excluded.response_time_count,
+    response_time_sum_ms = e.response_time_sum_ms + excluded.response_time_sum_ms,
+    input_tokens = e.input_tokens + excluded.input_tokens,
+    output_tokens = e.output_tokens + excluded.output_tokens,
+    cost_usd = e.cost_usd + excluded.cost_usd,
+    capped_response_time_sum_ms = e.capped_response_time_sum_ms + excluded.capped_response_time_sum_ms,
+    cost_count = e.cost_count + excluded.cost_count,
+    capped_cost_sum_usd = e.capped_cost_sum_usd + excluded.capped_cost_sum_usd,
+    late = e.late + excluded.late;

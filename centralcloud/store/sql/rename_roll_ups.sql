@@ -1,0 +1,39 @@
+-- Hours that both models have become one: sums and counts add up, means are weighted. The percentiles of both together lie
+-- between those of each: the greater stands. Goes through all roll-ups.
+WITH gone AS (
+    DELETE FROM model_performance WHERE model_name = %(old)s RETURNING *
+)
+INSERT INTO model_performance AS p (
+    window_start, window_end, model_name, complexity_level, provider, instance_id, total_requests, successful_requests,
+    failed_requests, blameless_requests, avg_response_time_ms, p50_response_time_ms, p95_response_time_ms,
+    p99_response_time_ms, total_cost, total_tokens, avg_tokens_used
+)
+SELECT
+    window_start, window_end, %(new)s, complexity_level, provider, instance_id, total_requests, successful_requests,
+    failed_requests, blameless_requests, avg_response_time_ms, p50_response_time_ms, p95_response_time_ms,
+    p99_response_time_ms, total_cost, total_tokens, avg_tokens_used
+FROM gone
+ON CONFLICT (window_start, model_name, complexity_level, provider, instance_id) DO UPDATE SET
+    total_requests = p.total_requests + excluded.total_requests,
+    successful_requests = p.successful_requests + excluded.successful_requests,
+    failed_requests = p.failed_requests + excluded.failed_requests,
+    blameless_requests = p.blameless_requests + excluded.blameless_requests,
+    avg_response_time_ms = CASE
+        WHEN p.avg_response_time_ms IS NULL THEN excluded.avg_response_time_ms
+        WHEN excluded.avg_response_time_ms IS NULL THEN p.avg_response_time_ms
+        ELSE (
+            p.avg_response_time_ms * (p.successful_requests + p.failed_requests)
+            + excluded.avg_response_time_ms * (excluded.successful_requests + excluded.failed_requests)
+        ) / (p.successful_requests + p.failed_requests + excluded.successful_requests + excluded.failed_requests)
+    END,
+    p50_response_time_ms = greatest(p.p50_response_time_ms, excluded.p50_response_time_ms),
+    p95_response_time_ms = greatest(p.p95_response_time_ms, excluded.p95_response_time_ms),
+    p99_response_time_ms = greatest(p.p99_response_time_ms, excluded.p99_response_time_ms),
+    total_cost = p.total_cost + excluded.total_cost,
+    total_tokens = p.total_tokens + excluded.total_tokens,
+    avg_tokens_used = CASE
+        WHEN p.avg_tokens_used IS NULL THEN excluded.avg_tokens_used
+        WHEN excluded.avg_tokens_used IS NULL THEN p.avg_tokens_used
+        ELSE (p.total_tokens + excluded.total_tokens)
+            / (p.total_tokens / p.avg_tokens_used + excluded.total_tokens / excluded.avg_tokens_used)
+    END;

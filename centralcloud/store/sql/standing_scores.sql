@@ -1,0 +1,23 @@
+-- Every pair that has been chosen or scored: the score it has now, and what an operator has said about it. One row a pair.
+SELECT
+    model_name AS model,
+    complexity_level AS complexity,
+    m.last_reported_score,
+    s.score,
+    s.version,
+    s.mean,
+    s.n_eff,
+    s.probe_share,
+    s.evaluated_through_slice AS through_slice,
+    p.score AS pinned_score,
+    p.expires_at AS pinned_until,
+    h.after_slice AS held_after_slice,
+    r.retired_at,
+    coalesce(m.routed_count, 0) AS routed_count,
+    coalesce(m.success_count + m.failure_count, 0) AS outcome_count
+FROM model_routing_metrics m
+FULL JOIN model_scores s USING (model_name, complexity_level)
+FULL JOIN score_pins p USING (model_name, complexity_level)
+LEFT JOIN score_holds h USING (model_name, complexity_level)
+LEFT JOIN retired_models r USING (model_name)
+ORDER BY model_name, complexity_level;
