@@ -1,18 +1,32 @@
 """The command line: `instance-agent <command>`."""
 
+import random
 import signal
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
 from centralcloud.contracts import COMPLEXITIES
-from centralcloud.runtime.command_line import AsJson, new_app, print_json, print_table, run_app
+from centralcloud.runtime.command_line import (
+    AsJson,
+    new_app,
+    print_checkup,
+    print_json,
+    print_rows,
+    print_table,
+    run_app,
+)
 from centralcloud.runtime.configuration import SettingsError, load_settings
+from centralcloud.runtime.database import Database
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.shutdown import Shutdown
 from instance_agent.agent import InstanceAgent
 from instance_agent.catalog import ModelCatalog
-from instance_agent.router import PREFERENCES, ModelRouter
+from instance_agent.decision import PREFERENCES, Choice, RankedModel
+from instance_agent.doctor import examine
+from instance_agent.router import ModelRouter
+from instance_agent.selection import SelectionMode
 from instance_agent.settings import AgentSettings
 
 app = new_app(
@@ -64,6 +78,10 @@ def route(
     capability: Annotated[list[str] | None, typer.Option(help="What the model must be able to do; repeatable.")] = None,
     prefer: Annotated[str | None, typer.Option(help="speed or cost.")] = None,
     model: Annotated[str | None, typer.Option(help="Take exactly this model.")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show the chances of every model; with the share of exploration in them.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(help="Draw the same model again; a whole number.")] = None,
     json_output: AsJson = False,
 ) -> None:
     """Show which model would be chosen for a task, and why. Publishes nothing and needs no database."""
@@ -72,38 +90,86 @@ def route(
         raise SettingsError(f"--complexity is {complexity!r}: expected one of {', '.join(COMPLEXITIES)}")
     if prefer is not None and prefer not in PREFERENCES:
         raise SettingsError(f"--prefer is {prefer!r}: expected one of {', '.join(PREFERENCES)}")
-    router = ModelRouter(_catalog(settings), instance_id=settings.instance_id)
-    decision = router.route(complexity, capabilities=capability or (), prefer=prefer, model=model)  # type: ignore[arg-type]
-    ranking = [
-        {
-            "model": ranked.model.name,
-            "provider": ranked.model.provider,
-            "score": ranked.score,
-            "value": round(ranked.value, 6),
-        }
-        for ranked in decision.ranking
-    ]
+    router = ModelRouter(
+        _catalog(settings),
+        instance_id=settings.instance_id,
+        selection=settings.selection,
+        exploration=settings.exploration if explain else 0.0,
+        rng=random.Random(seed),
+    )
+    choice = router.choose(complexity, capabilities=capability or (), prefer=prefer, model=model)  # type: ignore[arg-type]
+    ranking = [_ranked(ranked) for ranked in choice.ranking]
     if json_output:
         print_json(
             {
-                "model": decision.model.name,
-                "provider": decision.model.provider,
-                "complexity": decision.complexity,
-                "score": decision.score,
-                "reason": decision.reason,
-                "fallback": decision.fallback,
-                "propensity": decision.propensity,
-                "score_version": decision.score_version,
+                "model": choice.model.name,
+                "provider": choice.model.provider,
+                "complexity": choice.complexity,
+                "score": choice.score,
+                "reason": choice.reason,
+                "fallback": choice.fallback,
+                "propensity": choice.propensity,
+                "score_version": choice.score_version,
+                "probe": choice.probe,
+                "explored": choice.explored,
+                "selection": choice.method,
+                "selection_reason": _why_this_method(choice, settings.selection),
                 "exploration": settings.exploration,
                 "ranking": ranking,
             }
         )
         return
-    typer.echo(f"{decision.model.name} of {decision.model.provider}: {decision.reason}")
-    if settings.exploration:
+    typer.echo(f"{choice.model.name} of {choice.model.provider}: {choice.reason}")
+    columns: dict[str, Callable[[Any], Any] | None] = {"model": None, "provider": None, "score": None, "value": None}
+    if explain:
+        typer.echo(f"selection: {choice.method}, {_why_this_method(choice, settings.selection)}")
+        columns |= {"mean": None, "n_eff": None, "penalty": None}
+        columns |= {"probe_share": _percent, "win_probability": _percent, "propensity": _percent}
+    elif settings.exploration:
         typer.echo(f"(a running router takes another one in {settings.exploration:.1%} of cases, to learn about it)")
-    columns = ("model", "provider", "score", "value")
-    print_table(columns, ([row[name] for name in columns] for row in ranking), empty="")
+    print_rows(ranking, columns, empty="")
+
+
+def _ranked(ranked: RankedModel) -> dict[str, Any]:
+    learned, chance = ranked.learned, ranked.chance
+    return {
+        "model": ranked.model.name,
+        "provider": ranked.model.provider,
+        "score": ranked.score,
+        "value": round(ranked.value, 6),
+        "mean": learned.mean if learned else None,
+        "n_eff": learned.n_eff if learned else None,
+        "penalty": None if ranked.penalty is None else round(ranked.penalty, 6),
+        "probe_share": chance.probe,
+        "win_probability": chance.win,
+        "propensity": chance.propensity,
+    }
+
+
+def _why_this_method(choice: Choice, setting: SelectionMode) -> str:
+    if choice.requested_model:
+        return "since one model was asked for"
+    if setting != "auto":
+        return "set by INSTANCE_AGENT_SELECTION"
+    if choice.method == "thompson":
+        return "since a learned score tells how sure it is (mean, n_eff)"
+    return "since no learned score tells how sure it is"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+@app.command()
+def doctor(json_output: AsJson = False) -> None:
+    """Look at what an operator would look at first: each check is OK, WARN or FAIL, and says what to do.
+
+    Exit code 1 when one has failed.
+    """
+    settings = load_settings(AgentSettings)
+    configure_logs("error", settings.log_format)
+    with Database(settings.database, application_name="instance-agent/doctor", max_connections=2) as database:
+        print_checkup(examine(settings, database), as_json=json_output)
 
 
 def _catalog(settings: AgentSettings) -> ModelCatalog:

@@ -5,17 +5,22 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from centralcloud.cli import dead_letters, queue
+from centralcloud.cli import dead_letters, instances, models, queue, scores
 from centralcloud.cli.context import open_database, read_settings
-from centralcloud.runtime.command_line import AsJson, new_app, print_json, print_rows, run_app
+from centralcloud.cli.findings import findings
+from centralcloud.cli.grants import grants
+from centralcloud.cli.simulate import simulate
+from centralcloud.cli.status import status
+from centralcloud.runtime.command_line import AsJson, new_app, print_checkup, print_json, print_rows, run_app
 from centralcloud.runtime.configuration import SettingsError
-from centralcloud.runtime.database import patiently
+from centralcloud.runtime.database import Database, patiently
 from centralcloud.runtime.shutdown import Shutdown
 
 app = new_app(
@@ -24,7 +29,16 @@ app = new_app(
     ".centralcloud/ of the working folder.",
 )
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(instances.app, name="instances")
+app.add_typer(models.app, name="models")
 app.add_typer(queue.app, name="queue")
+app.add_typer(scores.app, name="scores")
+app.command()(scores.freeze)
+app.command()(scores.unfreeze)
+app.command()(findings)
+app.command()(simulate)
+app.command()(status)
+app.command()(grants)
 
 
 def main() -> None:
@@ -134,6 +148,9 @@ def publish(
 @app.command()
 def learn(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; write nothing.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish even more than the safety limits allow to move.")
+    ] = False,
     json_output: AsJson = False,
 ) -> None:
     """Run the learner once, now.
@@ -144,8 +161,8 @@ def learn(
 
     settings = read_settings()
     with open_database(settings, "learn") as database:
-        learner = Learner(database, settings.rule)
-        result = learner.preview() if dry_run else patiently(learner.learn)
+        learner = Learner(database, settings.rules, references=settings.references, limits=settings.safety_limits)
+        result = learner.preview() if dry_run else patiently(lambda: learner.learn(force=force))
     changes = [change._asdict() for change in result.changes]
     if json_output:
         pairs = [{"model": model, "complexity": complexity} for model, complexity in result.without_outcomes]
@@ -155,28 +172,19 @@ def learn(
     print_rows(changes, dict.fromkeys(columns), empty="no score changes")
     for model, complexity in result.without_outcomes:
         typer.echo(f"{model} ({complexity}) was chosen, but no outcome has been reported")
+    for reason in result.withheld:
+        typer.echo(f"nothing was published: {reason}")
+    for instance in result.quarantined:
+        typer.echo(f"{instance} is in quarantine: its outcomes differ from the fleet's and are not counted")
     typer.echo(f"{result.evaluated} pairs evaluated, {result.waiting} wait for more outcomes")
-
-
-@app.command()
-def scores(json_output: AsJson = False) -> None:
-    """Show the learned scores and their reasons."""
-    from centralcloud.store.reports import current_scores
-
-    with open_database(read_settings(), "scores") as database, database.transaction() as connection:
-        rows = current_scores(connection)
-    if json_output:
-        print_json(rows)
-        return
-    columns = ("model", "complexity", "score", "version", "updated_at", "reason")
-    print_rows(rows, dict.fromkeys(columns), empty="nothing learned yet")
 
 
 @app.command()
 def metrics(json_output: AsJson = False) -> None:
     """Show the counters of every pair.
 
-    A pair is a model and a complexity. With --json rates are 0 to 1; times are in milliseconds.
+    A pair is a model and a complexity. With --json rates are 0 to 1; times are in milliseconds. late_count: outcomes that
+    came more than an hour after their decision; unresolved_rate: share of the decisions with ids that have no outcome.
     """
     from centralcloud.store.reports import ModelMetrics
 
@@ -193,6 +201,8 @@ def metrics(json_output: AsJson = False) -> None:
         "failure_count": None,
         "success_rate": lambda rate: None if rate is None else f"{rate:.1%}",
         "avg_response_time": lambda average: None if average is None else f"{average:,.0f} ms",
+        "late_count": None,
+        "unresolved_rate": lambda rate: None if rate is None else f"{rate:.1%}",
     }
     print_rows(rows, columns, empty="no events taken in yet")
 
@@ -200,6 +210,7 @@ def metrics(json_output: AsJson = False) -> None:
 @app.command()
 def verify(
     repair: Annotated[bool, typer.Option("--repair", help="Make every aggregate what the recount says.")] = False,
+    scores: Annotated[bool, typer.Option("--scores", help="Only compute every score again from its evidence.")] = False,
     json_output: AsJson = False,
 ) -> None:
     """Show that nothing was lost and nothing counted twice.
@@ -209,6 +220,9 @@ def verify(
     """
     from centralcloud.operations import verification
 
+    if scores:
+        _verify_scores(json_output=json_output)
+        return
     with open_database(read_settings(), "verify") as database:
         found = patiently(lambda: verification.repair(database)) if repair else verification.verify(database)
         left = verification.verify(database) if repair and not found.ok else found
@@ -231,8 +245,52 @@ def verify(
         raise typer.Exit(1)
 
 
+def _verify_scores(*, json_output: bool) -> None:
+    from centralcloud.learning.audit import audit_scores
+
+    settings = read_settings()
+    with open_database(settings, "verify") as database:
+        audit = audit_scores(database, settings.rules)
+    differences = [difference._asdict() for difference in audit.differences]
+    ok = not differences
+    if json_output:
+        checked = {"scores": audit.checked}
+        print_json({"ok": ok, "checked": checked, "differences": differences, "unknown_rules": audit.unknown_rules})
+    else:
+        empty = f"{audit.checked} scores computed again, every one the same"
+        print_rows(differences, dict.fromkeys(("table", "key", "stored", "recomputed")), empty=empty)
+        for rule in audit.unknown_rules:
+            typer.echo(f"scores of the rule {rule} were left out: it is not installed here")
+    if not ok:
+        raise typer.Exit(1)
+
+
+class DemoRule(StrEnum):
+    """Rules that the demonstration shows."""
+
+    THRESHOLD = "threshold"
+    ADAPTIVE = "adaptive"
+
+
+@app.command()
+def doctor(json_output: AsJson = False) -> None:
+    """Look at what an operator would look at first: each check is OK, WARN or FAIL, and says what to do.
+
+    Exit code 1 when one has failed.
+    """
+    from centralcloud.operations.doctor import Expectations, examine
+
+    settings = read_settings()
+    with Database(settings.database, application_name="centralcloud/doctor", max_connections=2) as database:
+        expectations = Expectations(settings.http_address, settings.http_port)
+        print_checkup(examine(database, expectations), as_json=json_output)
+
+
 @app.command()
 def demo(
+    rule: Annotated[DemoRule, typer.Option(help="Rule that learns; adaptive: with a model that degrades.")] = (
+        DemoRule.THRESHOLD
+    ),
     instances: Annotated[int, typer.Option(min=1, max=50, help="Simulated instances.")] = 5,
     seconds: Annotated[float | None, typer.Option(min=1, help="End after this long; without it, at Ctrl-C.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
@@ -241,10 +299,13 @@ def demo(
 
     An embedded PostgreSQL, the daemon, and a simulated fleet of routers that start with misleading scores. No settings.
     Everything it writes is in .centralcloud/demo/ of the working folder.
+
+    With --rule adaptive a model that leads silently degrades after half a minute and recovers later; 90 seconds tell the
+    whole story, and a shorter demonstration tells it faster.
     """
     from centralcloud.demo.demonstration import run_demo
 
-    raise typer.Exit(run_demo(instances=instances, seconds=seconds, seed=seed))
+    raise typer.Exit(run_demo(rule=rule.value, instances=instances, seconds=seconds, seed=seed))
 
 
 @contextmanager

@@ -22,8 +22,9 @@ def open_database(settings: Settings, command: str, *, checked: bool = True) -> 
     """The database of the settings, with the schema of this version."""
     from centralcloud.store.schema import check_schema
 
-    # Each consumer, the learner, the maintenance and the listener's look at the database may be at work at once.
-    connections = settings.consumers + 4
+    # Each consumer, the learner, maintenance, the observer, findings, the schema watch and a look at the schema may be at
+    # work at once.
+    connections = settings.consumers + 7
     with Database(
         settings.database, application_name=f"centralcloud/{command}", max_connections=connections
     ) as database:

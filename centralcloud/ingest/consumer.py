@@ -15,7 +15,7 @@ from centralcloud.ingest.settlement import (
 from centralcloud.ingest.statistics import IngestStatistics
 from centralcloud.ingest.workers import WorkerRegister
 from centralcloud.runtime.database import LIMIT_SECONDS, Database, is_database_error, is_refusal, one_line
-from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.logs import bind_to_logs, get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store.partitions import ensure_partitions
 
@@ -55,6 +55,7 @@ class Consumer(Part):
         self._joined = False
         self._careful_for = 0
         self._suspects = 0
+        self._batches = 0
 
     def run_once(self) -> bool:
         """Settle one batch; True when there may be more."""
@@ -65,6 +66,8 @@ class Consumer(Part):
     def settle(self) -> Settled:
         """Settle one batch and report what became of it."""
         self._check_in()
+        self._batches += 1
+        bind_to_logs(worker=self._register.worker_id, batch=self._batches)
         started = time.perf_counter()
         try:
             settled = self._settle()
@@ -120,7 +123,8 @@ class Consumer(Part):
         try:
             limit = LIMIT_SECONDS if self._next_batch_size > 1 else ONE_MESSAGE_LIMIT_SECONDS
             with self.database.transaction(limit_seconds=limit) as connection:
-                settled = settle_batch(connection, self._next_batch_size)
+                on_lag = self._statistics.lag if self._statistics else None
+                settled = settle_batch(connection, self._next_batch_size, on_lag)
             self._next_batch_size = min(2 * self._next_batch_size, self._batch_size)
             return settled
         except SuspectMessageError as error:

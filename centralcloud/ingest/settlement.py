@@ -5,7 +5,7 @@ wait for. The order of locks is the same everywhere (slice, decisions, pairs, ea
 wait for each other instead of deadlocking.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -68,8 +68,12 @@ class SuspectMessageError(Exception):
         self.count = count
 
 
-def settle_batch(connection: psycopg.Connection[Any], batch_size: int) -> Settled:
+def settle_batch(
+    connection: psycopg.Connection[Any], batch_size: int, on_lag: Callable[[float], None] | None = None
+) -> Settled:
     """Take at most `batch_size` messages off the queue and settle them, in the connection's open transaction.
+
+    `on_lag` is told how many seconds ago the oldest of them was sent.
 
     Raises:
         SuspectMessageError: one of them was attempted before. Nothing has been decoded.
@@ -80,12 +84,14 @@ def settle_batch(connection: psycopg.Connection[Any], batch_size: int) -> Settle
     parameters = {"batch_size": batch_size, "max_bytes": MAX_MESSAGE_BYTES}
     row = connection.execute(_POP, parameters, binary=True).fetchone()
     assert row is not None
-    msg_ids, enqueued_at, texts, too_large, attempted_before, now = row
+    msg_ids, enqueued_at, texts, too_large, attempted_before, now, lag_seconds = row
     if attempted_before:
         raise SuspectMessageError(attempted_before)
     messages = list(map(Message, msg_ids, enqueued_at, texts)) if msg_ids else []
     if not messages and not too_large:
         return Settled()
+    if on_lag is not None and lag_seconds is not None:
+        on_lag(lag_seconds)
     return settle(connection, messages, now=now, too_large=too_large)
 
 

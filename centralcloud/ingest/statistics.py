@@ -1,32 +1,45 @@
 """What this process has ingested, as Prometheus metrics."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from centralcloud.ingest.settlement import Settled
 
 
 class IngestStatistics:
-    """Counters of the events that the consumers of this process have taken in."""
+    """Counters of the messages that the consumers of this process have taken off the queue."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._events = Counter(
-            "centralcloud_events", "Routing events taken off the queue, by result", ["result"], registry=registry
+        self._results = {
+            "records": Counter("centralcloud_events_ingested", "Routing events taken in", registry=registry),
+            "duplicates": Counter(
+                "centralcloud_events_duplicate", "Resends and second outcomes of a decision", registry=registry
+            ),
+            "dead_letters": Counter(
+                "centralcloud_events_dead_lettered", "Messages put aside as dead letters", registry=registry
+            ),
+        }
+        self._seconds = Histogram(
+            "centralcloud_batch_duration_seconds", "Duration of one ingest transaction", registry=registry
         )
-        self._batch_seconds = Histogram(
-            "centralcloud_batch_seconds", "Duration of one ingest transaction", registry=registry
-        )
-        self._batch_messages = Histogram(
-            "centralcloud_batch_messages",
+        self._size = Histogram(
+            "centralcloud_batch_size",
             "Messages in one ingest transaction",
             buckets=(1, 10, 100, 500, 1000, 2000, 5000, 10000),
             registry=registry,
         )
-        for result in Settled._fields:
-            self._events.labels(result=result)
+        self._lag = Gauge(
+            "centralcloud_ingest_lag_seconds",
+            "From sending to taking in, of the oldest message of the newest batch",
+            registry=registry,
+        )
 
     def add(self, settled: Settled, seconds: float) -> None:
         """Count one settled batch that took `seconds`."""
         for result, count in settled._asdict().items():
-            self._events.labels(result=result).inc(count)
-        self._batch_seconds.observe(seconds)
-        self._batch_messages.observe(settled.messages)
+            self._results[result].inc(count)
+        self._seconds.observe(seconds)
+        self._size.observe(settled.messages)
+
+    def lag(self, seconds: float) -> None:
+        """The oldest message of a batch was taken off the queue so long after it was sent."""
+        self._lag.set(seconds)

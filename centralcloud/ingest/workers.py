@@ -39,6 +39,11 @@ class WorkerRegister:
         self._careful_for = 0
         self._killed_here: list[int] = []
 
+    @property
+    def worker_id(self) -> int | None:
+        """Names this process in the register; None while no consumer is at work."""
+        return self._worker_id
+
     def join(self) -> int:
         """A consumer begins.
 

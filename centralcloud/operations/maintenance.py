@@ -13,7 +13,7 @@ from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store import queries
 from centralcloud.store.partitions import DEFAULT_WEEKS_AHEAD, drop_expired_partition, ensure_partitions
-from centralcloud.store.slices import close_slice
+from centralcloud.store.slices import References, close_slice
 
 log = get_logger(__name__)
 
@@ -26,23 +26,36 @@ _TRIM_DECISION_IDS = queries.load("trim_decision_ids")
 _TRIM_SCORE_UPDATES = queries.load("trim_score_updates")
 _TRIM_ROLL_UPS = queries.load("trim_roll_ups")
 _TRIM_DEAD_LETTERS = queries.load("trim_dead_letters")
-_TRIM_IDLE_RUNS = queries.load("trim_idle_runs")
+_TRIM_FINDINGS = queries.load("trim_findings")
+_TRIM_SCORE_HISTORY = queries.load("trim_score_history")
+_TRIM_UNPUBLISHED_RUNS = queries.load("trim_unpublished_runs")
+_TRIM_LEARNING_RUNS = queries.load("trim_learning_runs")
 _TRIM_WORKERS = queries.load("trim_workers")
 #: Rows a transaction: short enough that nobody waits for it.
 _TRIM_BATCH: Final = 10_000
+#: What is not merged yet: the adaptive rule weighs its newest 45,000 outcomes slice by slice, each may be of two records.
+_WEIGHED_RECORDS: Final = 90_000
+#: But not more slices than these: where little happens a slice is small.
+_WEIGHED_SLICES: Final = 1000
 #: Hours that are rolled up in one transaction.
 _ROLL_UP_STEP: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """For how many days what is kept. Records: 0 = for ever. Dead letters: those that were replayed or discarded."""
+    """For how many days what is kept.
+
+    Records: 0 = for ever. Dead letters: those that were replayed or discarded. Findings: those that were closed. Score
+    history: of scores that no longer stand, and the runs of the learner behind them.
+    """
 
     records_days: int = 90
     decision_ids_days: int = 7
     score_updates_days: int = 30
     roll_ups_days: int = 400
     dead_letters_days: int = 30
+    findings_days: int = 90
+    score_history_days: int = 400
 
 
 class AnotherReplicaError(Exception):
@@ -53,18 +66,26 @@ class Maintenance(Part):
     """Runs at the start and then when woken (the daemon's schedule does that); one replica at a time does the work."""
 
     def __init__(
-        self, database: Database, *, weeks_ahead: int = DEFAULT_WEEKS_AHEAD, retention: Retention | None = None
+        self,
+        database: Database,
+        *,
+        weeks_ahead: int = DEFAULT_WEEKS_AHEAD,
+        retention: Retention | None = None,
+        references: References | None = None,
     ) -> None:
         super().__init__("maintenance", database, interval_seconds=None)
         self._weeks_ahead = weeks_ahead
         self._retention = retention or Retention()
+        self._references = references or References()
 
     def run_once(self) -> bool:
         """One round."""
         # Not left to another replica: without a partition nobody can ingest.
         done = {"partitions_made": ensure_partitions(self.database, self._weeks_ahead)}
         try:
-            close_slice(self.database)  # so that roll-ups and retention also get on where nobody learns
+            close_slice(
+                self.database, self._references
+            )  # so that roll-ups and retention also get on where nobody learns
             done["hours_rolled_up"] = self._roll_up()
             done["partitions_dropped"] = self._drop_partitions()
             done["slices_merged"] = self._merge_evidence()
@@ -112,7 +133,8 @@ class Maintenance(Part):
 
     def _merge_evidence(self) -> int:
         with self._alone() as connection:
-            row = connection.execute(_MERGE_EVIDENCE).fetchone()
+            weighed = {"weighed_records": _WEIGHED_RECORDS, "weighed_slices": _WEIGHED_SLICES}
+            row = connection.execute(_MERGE_EVIDENCE, weighed).fetchone()
         return int(row[0]) if row else 0
 
     def _trim_all(self) -> dict[str, int]:
@@ -129,7 +151,10 @@ class Maintenance(Part):
             "score_updates_trimmed": self._trim(_TRIM_SCORE_UPDATES, _older_than(keep.score_updates_days)),
             "roll_ups_trimmed": self._trim(_TRIM_ROLL_UPS, _older_than(keep.roll_ups_days)),
             "dead_letters_trimmed": self._trim(_TRIM_DEAD_LETTERS, _older_than(keep.dead_letters_days)),
-            "idle_runs_trimmed": self._trim(_TRIM_IDLE_RUNS),
+            "findings_trimmed": self._trim(_TRIM_FINDINGS, _older_than(keep.findings_days)),
+            "score_history_trimmed": self._trim(_TRIM_SCORE_HISTORY, _older_than(keep.score_history_days)),
+            "learning_runs_trimmed": self._trim(_TRIM_UNPUBLISHED_RUNS)
+            + self._trim(_TRIM_LEARNING_RUNS, _older_than(keep.score_history_days)),
             "workers_trimmed": self._trim(_TRIM_WORKERS),
         }
 

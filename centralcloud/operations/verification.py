@@ -22,6 +22,7 @@ _REPAIR_RESPONSE_TIMES = queries.load("repair_response_times")
 _FORGET_EMPTY_METRICS = queries.load("forget_empty_metrics")
 _PUT_EVIDENCE = queries.load("put_evidence")
 _FORGET_EVIDENCE = queries.load("forget_evidence")
+_RENEW_EVIDENCE = queries.load("renew_evidence")
 
 _LAST_REPORTED = ("last_reported_score", "last_reported_msg_id")
 _NEWEST_TIMES = "newest_response_times"
@@ -100,6 +101,8 @@ def repair(database: Database) -> Verification:
                 connection.execute(_FORGET_EVIDENCE, row["key"])
             else:
                 connection.execute(_PUT_EVIDENCE, row["recount"])
+        if recount.evidence:
+            connection.execute(_RENEW_EVIDENCE)
         connection.execute(_REPAIR_ACCOUNTS, _account_corrections(recount.accounts))
     return Verification(_accounts_of(recount.accounts), list(_differences(recount)))
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.checkup import Result, Verdict
 from centralcloud.runtime.database import is_contention, is_outage, one_line
 
 _WRONG_USAGE = 2
@@ -99,6 +100,26 @@ def print_rows(rows: list[dict[str, Any]], columns: Mapping[str, Callable[[Any],
         ([convert(row[name]) if convert else row[name] for name, convert in columns.items()] for row in rows),
         empty=empty,
     )
+
+
+def print_checkup(results: Iterable[Result], *, as_json: bool) -> None:
+    """Print the checks of a doctor as they are made.
+
+    Raises:
+        typer.Exit: with code 1, when one has failed.
+    """
+    made = []
+    for result in results:
+        made.append(result)
+        if not as_json:
+            print(f"{result.verdict:<4}  {result.check}: {result.found}", flush=True)  # noqa: T201
+            if result.advice:
+                print(f"      {result.advice}", flush=True)  # noqa: T201
+    failed = any(result.verdict == Verdict.FAIL for result in made)
+    if as_json:
+        print_json({"ok": not failed, "checks": [result._asdict() for result in made]})
+    if failed:
+        raise typer.Exit(_FAILED)
 
 
 def _what_failed(error: psycopg.Error) -> str:

@@ -1,6 +1,7 @@
 """Settings from environment variables: one line that names the variable, the value and what is allowed."""
 
 import os
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
@@ -39,6 +40,7 @@ class ProgramSettings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True)
 
     database_url: DatabaseUrl | None = None
+    database_url_file: Path | None = None
     http_address: str = "127.0.0.1"
     http_port: int = Field(default=0, ge=0, le=65_535)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = "info"
@@ -49,11 +51,25 @@ class ProgramSettings(BaseSettings):
         """The database's URL in clear.
 
         Raises:
-            SettingsError: none is set; the line names both ways to set one.
+            SettingsError: none is set, or the file that names it cannot be used.
         """
-        if self.database_url is None:
-            raise SettingsError(f"DATABASE_URL is not set: {HOW_TO_NAME_A_DATABASE}")
-        return self.database_url.get_secret_value()
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        if self.database_url_file is not None:
+            return _read_database_url(self.database_url_file)
+        raise SettingsError(f"DATABASE_URL is not set: {HOW_TO_NAME_A_DATABASE}")
+
+
+def _read_database_url(file: Path) -> str:
+    """The URL in a file, as secrets are handed to a service: unlike an environment, no child and no `ps` ever sees it."""
+    try:
+        return check_url(file.read_text().strip())
+    except OSError as error:
+        raise SettingsError(f"DATABASE_URL_FILE is {str(file)!r}: {error.strerror}") from None
+    except ValueError:
+        raise SettingsError(
+            f"DATABASE_URL_FILE is {str(file)!r}, which names no database that can be used: {HOW_TO_NAME_A_DATABASE}"
+        ) from None
 
 
 _Settings = TypeVar("_Settings", bound=BaseSettings)

@@ -45,6 +45,8 @@ _SESSION_SETTINGS: Final = """
 #: behind it, and one more would join it at every retry, until the server has no connections left.
 _LOCK_SETTING: Final = "SET lock_timeout = '12s'"
 _POOL_WAIT_SECONDS: Final = 3.0
+#: A pool that could not connect does not try again for those who wait already, only for who asks: so ask again.
+_POOL_ASK_SECONDS: Final = 0.5
 _TRIES: Final = 5
 
 _T = TypeVar("_T")
@@ -60,6 +62,8 @@ class DatabaseAwayError(CentralCloudError):
 
 class Database:
     """One PostgreSQL database, as one process sees it.
+
+    `on_outage` is called when it has gone away while somebody wanted something of it.
 
     Prepared statements are off: they do not survive a transaction pooler, and our batches gain nothing from them.
     """
@@ -77,6 +81,7 @@ class Database:
         self._state_lock = threading.Lock()
         self._away: set[str] = set()
         self._away_since = 0.0
+        self.on_outage: Callable[[], None] | None = None
 
     def connect(self, *, autocommit: bool = False) -> LimitedConnection:
         """A connection of its own, outside the pool, without a limit once it is there. The caller closes it.
@@ -156,11 +161,17 @@ class Database:
                 return connection, block
 
     def _take(self, pool: _Pool, deadline: float | None) -> LimitedConnection:
-        wait_seconds = _POOL_WAIT_SECONDS if deadline is None else min(_POOL_WAIT_SECONDS, deadline - time.monotonic())
-        try:
-            return pool.getconn(timeout=wait_seconds)
-        except psycopg_pool.PoolTimeout:
-            raise DatabaseAwayError(LimitedConnection.last_failure or "no free connection in the pool") from None
+        until = time.monotonic() + _POOL_WAIT_SECONDS
+        until = until if deadline is None else min(until, deadline)
+        while True:
+            wait_seconds = until - time.monotonic()
+            try:
+                return pool.getconn(timeout=min(_POOL_ASK_SECONDS, wait_seconds))
+            except psycopg_pool.PoolTimeout:
+                if wait_seconds <= _POOL_ASK_SECONDS:
+                    raise DatabaseAwayError(
+                        LimitedConnection.last_failure or "no free connection in the pool"
+                    ) from None
 
     def _give_back(self, pool: _Pool, connection: LimitedConnection) -> None:
         pool.putconn(connection)
@@ -192,6 +203,8 @@ class Database:
             self._away.add(who)
             if first:
                 self._away_since = time.monotonic()
+                if self.on_outage:
+                    self.on_outage()
                 log.warning("database_away", reason=one_line(error))
 
     def mark_back(self, who: str) -> None:
@@ -264,13 +277,13 @@ def is_contention(error: BaseException) -> bool:
     )
 
 
-def patiently(work: Callable[[], _T]) -> _T:
+def patiently(work: Callable[[], _T], *, is_in_the_way: Callable[[BaseException], bool] = is_contention) -> _T:
     """Do `work` again when another transaction was in the way, as the loops do; for commands. Gives up after some tries."""
     for _ in range(_TRIES - 1):
         try:
             return work()
         except psycopg.Error as error:
-            if not is_contention(error):
+            if not is_in_the_way(error):
                 raise
     return work()
 

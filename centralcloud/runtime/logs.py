@@ -32,6 +32,11 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
+def bind_to_logs(**fields: Any) -> None:
+    """Add fields to everything that this thread logs from now on."""
+    structlog.contextvars.bind_contextvars(**fields)
+
+
 def configure_logs(level: str = "info", log_format: str = "auto") -> None:
     """For the programs: our events from `level` on, and warnings of the libraries, to standard error in one form.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from centralcloud.runtime.database import Database, is_contention, is_outage, one_line
-from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.logs import bind_to_logs, get_logger
 
 log = get_logger(__name__)
 
@@ -47,6 +47,7 @@ class Part(ABC):
 
     def start(self) -> None:
         """Start the loop in a thread of its own."""
+        self._advanced_at = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
@@ -81,7 +82,7 @@ class Part(ABC):
 
         A run that fails for want of the database comes round; one that hangs does not.
         """
-        if self._waits_to_be_woken:
+        if self._thread is None or self._waits_to_be_woken:
             return 0.0
         return time.monotonic() - self._advanced_at - (self.interval_seconds or 0.0)
 
@@ -94,6 +95,7 @@ class Part(ABC):
 
     def _run(self) -> None:
         backoff = _FIRST_BACKOFF_SECONDS
+        bind_to_logs(part=self.name)
         try:
             while True:
                 self._wake.clear()

@@ -8,9 +8,16 @@ from psycopg import sql
 
 from centralcloud.runtime.connection import ANSWER_SECONDS, LimitedConnection
 from centralcloud.runtime.database import Database
+from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 
+log = get_logger(__name__)
+
 _WAIT_SECONDS: Final = 0.5
+#: What a listener sends itself; the listeners of other processes hear it, too, and are not woken by it.
+_PROBE: Final = "probe"
+#: A probe that has not come by then does not come.
+_PROBE_PATIENCE_WAITS: Final = 10
 #: How often a silent connection is asked whether it still lives.
 _PROBE_EVERY_WAITS: Final = 40
 
@@ -19,7 +26,8 @@ class NotificationListener(Part):
     """Listens on one channel over a connection of its own and calls `on_notify` at each notification.
 
     Also calls it once after every (re)connection: what was sent while nobody listened is found by that run.
-    Through a transaction pooler nothing ever arrives, and nothing but speed is lost.
+    Through a transaction pooler nothing ever arrives, and nothing but speed is lost. Now and then it notifies itself, which
+    shows that the connection lives, and whether notifications arrive: `working` (None: not known yet).
     """
 
     def __init__(self, database: Database, channel: str, on_notify: Callable[[], None]) -> None:
@@ -28,6 +36,8 @@ class NotificationListener(Part):
         self._on_notify = on_notify
         self._connection: LimitedConnection | None = None
         self._silent_waits = 0
+        self._awaits_probe = False
+        self.working: bool | None = None
 
     def run_once(self) -> bool:
         try:
@@ -36,17 +46,9 @@ class NotificationListener(Part):
                 with self._connection.limited(ANSWER_SECONDS):
                     self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
                 self._on_notify()
-            notified = False
-            for _ in self._connection.notifies(timeout=_WAIT_SECONDS, stop_after=1):
-                notified = True
-            if notified:
-                self._silent_waits = 0
-                self._on_notify()
-            else:
-                self._silent_waits += 1
-                if self._silent_waits % _PROBE_EVERY_WAITS == 0:
-                    with self._connection.limited(ANSWER_SECONDS):
-                        self._connection.execute("SELECT 1")
+                self._send_probe(self._connection)
+            payloads = [notice.payload for notice in self._connection.notifies(timeout=_WAIT_SECONDS, stop_after=1)]
+            self._look_at(payloads, self._connection)
         except psycopg.Error:
             self._disconnect()
             raise
@@ -55,7 +57,30 @@ class NotificationListener(Part):
     def on_stop(self) -> None:
         self._disconnect()
 
+    def _look_at(self, payloads: list[str], connection: LimitedConnection) -> None:
+        if payloads:
+            self.working = True
+            self._awaits_probe = False
+            self._silent_waits = 0
+            if any(not payload.startswith(_PROBE) for payload in payloads):
+                self._on_notify()
+            return
+        self._silent_waits += 1
+        if self._awaits_probe and self._silent_waits >= _PROBE_PATIENCE_WAITS:
+            if self.working is not False:
+                log.warning("notifications_do_not_arrive", channel=self._channel, effect="polling only")
+            self.working = False
+            self._awaits_probe = False
+        if self._silent_waits % _PROBE_EVERY_WAITS == 0:
+            self._send_probe(connection)
+
+    def _send_probe(self, connection: LimitedConnection) -> None:
+        with connection.limited(ANSWER_SECONDS):
+            connection.execute("SELECT pg_notify(%s, %s)", (self._channel, _PROBE))
+        self._awaits_probe = True
+
     def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self.working = None

@@ -13,6 +13,7 @@ from centralcloud.runtime.database import one_line
 from centralcloud.runtime.health import Check, HealthServer
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
+from centralcloud.runtime.service_manager import ServiceManager
 from centralcloud.runtime.shutdown import Shutdown
 
 log = get_logger(__name__)
@@ -31,6 +32,7 @@ class Supervisor:
         self._parts = parts
         self._crash: BaseException | None = None
         self._health: HealthServer | None = None
+        self._started = False
         self.shutdown = shutdown or Shutdown()
         for part in parts:
             part.on_crash = self._on_crash
@@ -43,21 +45,21 @@ class Supervisor:
         not_ready: Check,
         pages: Mapping[str, Callable[[], Any]] | None = None,
     ) -> None:
-        """Answer over HTTP from `start` to `stop`, when the settings name a port.
+        """Answer over HTTP until `stop`, when the settings name a port. Ready from `start` on.
 
         Raises:
             CentralCloudError: the port cannot be opened.
         """
         if settings.http_port:
-            checks = {"/livez": self.stuck_parts, "/readyz": lambda: self._stopping() or not_ready()}
+            checks = {"/livez": self.stuck_parts, "/readyz": lambda: self._not_running() or not_ready()}
             self._health = HealthServer(
                 settings.http_address, settings.http_port, checks=checks, registry=registry, pages=pages
             )
+            self._health.start()
 
     def start(self) -> None:
         """Start every part in its thread."""
-        if self._health:
-            self._health.start()
+        self._started = True
         for part in self._parts:
             part.start()
         log.info("started", parts=[part.name for part in self._parts])
@@ -65,6 +67,15 @@ class Supervisor:
     def stop(self) -> None:
         """End every part after the work in hand, within a few seconds. Safe to call twice."""
         self.shutdown.request()
+        if self._started:
+            self._stop_parts()
+        if self._health:
+            self._health.stop()
+            self._health = None
+        if self._started:
+            log.info("stopped")
+
+    def _stop_parts(self) -> None:
         log.info("stopping")
         for part in self._parts:
             part.stop()
@@ -72,18 +83,16 @@ class Supervisor:
         unfinished = [part.name for part in self._parts if not part.join(max(0.0, deadline - time.monotonic()))]
         if unfinished:
             log.warning("stopped_with_work_in_hand", parts=unfinished, effect="the database rolls it back")
-        if self._health:
-            self._health.stop()
-            self._health = None
-        log.info("stopped")
 
-    def wait(self, timeout_seconds: float | None = None) -> None:
-        """Wait until the end is asked for.
+    def wait(self, service_manager: ServiceManager) -> None:
+        """Wait until the end is asked for, and tell the service manager meanwhile that all parts advance.
 
         Raises:
             CentralCloudError: a part died.
         """
-        self.shutdown.wait(timeout_seconds)
+        service_manager.ready()
+        while not self.shutdown.wait(service_manager.heartbeat_seconds):
+            service_manager.heartbeat(self.stuck_parts())
         if self._crash is not None:
             raise CentralCloudError(
                 f"stopped because a part died: {type(self._crash).__name__}: {one_line(self._crash)}"
@@ -97,8 +106,10 @@ class Supervisor:
             if part.seconds_overdue > _STUCK_SECONDS
         ]
 
-    def _stopping(self) -> list[str]:
-        return ["stopping"] if self.shutdown.requested else []
+    def _not_running(self) -> list[str]:
+        if self.shutdown.requested:
+            return ["stopping"]
+        return [] if self._started else ["starting"]
 
     def _on_crash(self, part: str, error: BaseException) -> None:
         log.error("part_died", part=part, error=repr(error), traceback=traceback.format_exception(error))

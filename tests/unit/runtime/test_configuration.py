@@ -2,6 +2,7 @@
 
 import socket
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -19,11 +20,11 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_defaults_are_the_specifications(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_settings(Settings)
     assert (settings.poll_interval_seconds, settings.learn_interval_seconds, settings.http_port) == (5, 60, 0)
-    constants = settings.rule.settings
+    constants = settings.rules[0].settings
     assert (constants.min_samples, constants.success_rate, constants.slow_response_ms) == (100, Decimal("0.95"), 2000)
     agent = load_settings(AgentSettings)
     assert agent.instance_id == socket.gethostname()
-    assert (agent.poll_interval_seconds, agent.exploration) == (10, 0)
+    assert (agent.poll_interval_seconds, agent.exploration, agent.selection) == (10, 0, "auto")
     assert (agent.ignore_learned, agent.pgmq_enabled) == (False, True)
 
 
@@ -66,6 +67,37 @@ def test_a_wrong_database_url_is_refused_without_repeating_it(monkeypatch: pytes
     monkeypatch.setenv("DATABASE_URL", value)
     with pytest.raises(SettingsError, match="DATABASE_URL is no database that can be used") as refused:
         load_settings(Settings)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings_class", "variable"),
+    [
+        (Settings, "DATABASE_URL_FILE"),
+        (Settings, "CENTRALCLOUD_DATABASE_URL_FILE"),
+        (AgentSettings, "INSTANCE_AGENT_DATABASE_URL_FILE"),
+    ],
+)
+def test_the_url_may_be_in_a_file_and_the_environment_wins_over_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings_class: type, variable: str
+) -> None:
+    (tmp_path / "url").write_text("postgresql://u:s3cret@h/db\n")
+    monkeypatch.setenv(variable, str(tmp_path / "url"))
+    assert load_settings(settings_class).database == "postgresql://u:s3cret@h/db"
+    monkeypatch.setenv("DATABASE_URL", "postgresql://environment/db")
+    assert load_settings(settings_class).database == "postgresql://environment/db"
+
+
+@pytest.mark.parametrize("content", [None, "", "s3cret"])
+def test_a_file_that_names_no_database_is_refused_without_repeating_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "url"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("DATABASE_URL_FILE", str(file))
+    with pytest.raises(SettingsError, match=rf"^DATABASE_URL_FILE is '{file}'") as refused:
+        _ = load_settings(Settings).database
     assert "s3cret" not in str(refused.value)
 
 

@@ -9,6 +9,7 @@ from support.waiting import eventually
 from centralcloud.runtime.batches import send_around_refusals
 from centralcloud.runtime.database import Database, DatabaseAwayError, is_outage, patiently
 from centralcloud.runtime.loops import Part
+from centralcloud.runtime.service_manager import ServiceManager
 from centralcloud.runtime.supervisor import Supervisor
 
 
@@ -133,7 +134,7 @@ def test_a_fault_ends_the_program_loudly(nowhere: Database) -> None:
     supervisor = Supervisor([part])
     supervisor.start()
     with pytest.raises(Exception, match="a part died: ZeroDivisionError: fault"):
-        supervisor.wait(5)
+        supervisor.wait(ServiceManager({}))
     supervisor.stop()
     assert part.released
 

@@ -1,0 +1,38 @@
+"""`centralcloud findings`: what an operator should know."""
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from centralcloud.cli.context import open_database, read_settings
+from centralcloud.operations.symptoms import SYMPTOM_KINDS
+from centralcloud.runtime.command_line import AsJson, print_json, print_rows
+from centralcloud.runtime.configuration import SettingsError
+
+#: Those that a run of the learner makes, and those of the watch.
+_KINDS: Final = ("change_alarm", "publication_withheld", "quarantined_instance", *SYMPTOM_KINDS)
+
+
+def findings(
+    everything: Annotated[bool, typer.Option("--all", help="Also those that no longer hold.")] = False,
+    kind: Annotated[str | None, typer.Option(help=f"Only these: {', '.join(_KINDS)}.")] = None,
+    json_output: AsJson = False,
+) -> None:
+    """Show what an operator should know: what holds now, newest first.
+
+    The daemon looks for it with every run of the learner.
+    """
+    from centralcloud.operations.findings import list_findings
+
+    if kind is not None and kind not in _KINDS:
+        raise SettingsError(f"--kind: found {kind!r}, expected one of {', '.join(_KINDS)}")
+    with open_database(read_settings(), "findings") as database, database.transaction() as connection:
+        rows = list_findings(connection, with_closed=everything, kind=kind)
+    if json_output:
+        print_json(rows)
+        return
+    columns: dict[str, Any] = dict.fromkeys(("kind", "subject", "opened_at"))
+    if everything:
+        columns["closed_at"] = None
+    columns["message"] = None
+    print_rows(rows, columns, empty="no findings" if everything else "no open findings")

@@ -1,0 +1,148 @@
+"""`centralcloud grants`: roles with no more rights than they need."""
+
+import unicodedata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from centralcloud.cli.arguments import utf8
+from centralcloud.cli.context import open_database, read_settings
+from centralcloud.runtime.configuration import SettingsError
+
+if TYPE_CHECKING:
+    from centralcloud.operations.grants import Applied, Login, Roles
+
+_LONGEST_ROLE_NAME: Final = 63
+_LONGEST_INSTANCE_ID: Final = 200
+#: Words that are no names of roles in GRANT, even in quotes.
+_NO_ROLES: Final = ("public", "none")
+
+
+def grants(
+    worker_role: Annotated[str, typer.Option(help="Role of `centralcloud run` and of operators.")] = (
+        "centralcloud_worker"
+    ),
+    instance_role: Annotated[str, typer.Option(help="Role of instances.")] = "centralcloud_instance",
+    dashboard_role: Annotated[str, typer.Option(help="Role that reads what dashboards show.")] = (
+        "centralcloud_dashboard"
+    ),
+    instance: Annotated[str | None, typer.Option(help="Instead, a login of its own for this instance id.")] = None,
+    login: Annotated[str | None, typer.Option(help="Name of that login; without it, made from the id.")] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File with that login's password; without it, set it yourself.")
+    ] = None,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take the login of that instance back.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Do it, instead of printing the SQL.")] = False,
+) -> None:
+    """Show the SQL for roles with no more rights than they need; with --apply, run it.
+
+    A role for workers, one for instances, one for dashboards. With --instance, a login that may speak for one instance and
+    for no other. May be run again, and has to be after `centralcloud migrate`. Needs the owner of the schema, as a role that
+    may create roles, or a superuser; the SQL alone needs no database.
+    """
+    from centralcloud.operations.grants import Login, Roles, login_name, login_script, revoke_login_script, roles_script
+
+    names = {"--worker-role": worker_role, "--instance-role": instance_role, "--dashboard-role": dashboard_role}
+    for option, name in names.items():
+        _check_role(name, option)
+    if instance is None:
+        for option, given in {"--login": login, "--password-file": password_file, "--revoke": revoke}.items():
+            if given:
+                raise SettingsError(f"{option}: found no --instance, expected the id of an instance with it")
+        if len(set(names.values())) < len(names):
+            raise SettingsError(f"{', '.join(names)}: found the same name twice, expected three roles")
+        roles = Roles(worker=worker_role, instance=instance_role, dashboard=dashboard_role)
+        if apply:
+            _apply_roles(roles)
+        else:
+            _print(roles_script(roles))
+        return
+    _check_instance(instance)
+    if password_file is not None and (revoke or not apply):
+        raise SettingsError(
+            "--password-file: expected --apply with it, and no --revoke: no SQL is printed with a password"
+        )
+    _check_role(login := login or login_name(instance_role, instance), "--login")
+    one = Login(login, instance, instance_role)
+    if not apply:
+        _print(revoke_login_script(one) if revoke else login_script(one))
+    elif revoke:
+        _apply_revocation(one)
+    else:
+        _apply_login(one, _password(password_file))
+
+
+def _apply_roles(roles: "Roles") -> None:
+    from centralcloud.operations.grants import apply_roles
+
+    with open_database(read_settings(), "grants") as database:
+        done = apply_roles(database, roles)
+    typer.echo(f"workers: {roles.worker}, instances: {roles.instance}, dashboards: {roles.dashboard}")
+    _tell(done, done.created)
+
+
+def _apply_login(login: "Login", password: str | None) -> None:
+    from centralcloud.operations.grants import apply_login
+
+    with open_database(read_settings(), "grants") as database:
+        done = apply_login(database, login, password)
+    typer.echo(f"{login.instance_id} logs in as {login.name}, which speaks for no other instance that it was not given")
+    _tell(done, [name for name in done.created if password is None or name != login.name])
+
+
+def _apply_revocation(login: "Login") -> None:
+    from centralcloud.operations.grants import apply_revocation
+
+    with open_database(read_settings(), "grants") as database:
+        left = apply_revocation(database, login)
+    fate = "stays, and may do nothing here for this instance" if left else "is gone"
+    typer.echo(f"{login.instance_id} has no login {login.name} any more: the role {fate}")
+
+
+def _tell(done: "Applied", without_password: list[str]) -> None:
+    from centralcloud.operations.grants import password_statement
+
+    for warning in done.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    if without_password:
+        typer.echo("new, and without a password; where one is needed, complete and run:")
+        for name in without_password:
+            typer.echo(password_statement(name))
+
+
+def _print(script: str) -> None:
+    typer.echo(f"BEGIN;\n{script.rstrip()}\nCOMMIT;")
+
+
+def _check_role(name: str, option: str) -> None:
+    _check_text(name, option)
+    if not 1 <= len(name.encode()) <= _LONGEST_ROLE_NAME:
+        raise SettingsError(f"{option}: found {len(name.encode())} bytes, expected 1 to {_LONGEST_ROLE_NAME}")
+    if name in _NO_ROLES or name.startswith("pg_"):
+        raise SettingsError(f"{option}: found {name!r}, a word of PostgreSQL's own, expected another name")
+
+
+def _check_instance(instance: str) -> None:
+    _check_text(instance, "--instance")
+    if not 1 <= len(instance) <= _LONGEST_INSTANCE_ID:
+        raise SettingsError(f"--instance: found {len(instance)} characters, expected 1 to {_LONGEST_INSTANCE_ID}")
+
+
+def _check_text(text: str, option: str) -> None:
+    """Nothing that would end the line of a comment in the SQL that is printed."""
+    utf8(text, option)
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise SettingsError(f"{option}: found a control character in {text!r}, expected text on one line")
+
+
+def _password(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        password = file.read_text("utf-8").removesuffix("\n").removesuffix("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"--password-file: cannot read {file}: {getattr(error, 'strerror', 'no UTF-8')}") from None
+    if not password or "\n" in password or "\0" in password:
+        raise SettingsError(f"--password-file: expected a password on one line in {file}")
+    return password

@@ -1,0 +1,208 @@
+"""`centralcloud doctor`: what an operator would look at first, looked at."""
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from psycopg.rows import dict_row
+
+from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.checkup import (
+    Check,
+    Finding,
+    Result,
+    Verdict,
+    clocks_agree,
+    fail,
+    http_port_is_free,
+    make_checks,
+    notifications_arrive,
+    ok,
+    warn,
+)
+from centralcloud.runtime.database import Database
+from centralcloud.store import queries
+from centralcloud.store.schema import check_schema
+
+_DOCTOR = queries.load("doctor")
+_QUEUE = queries.load("queue_state")
+_INSTANCES = queries.load("observe_instances")
+
+_OLDEST_SERVER: Final = 140_000
+_FEWEST_WEEKS_AHEAD: Final = 2
+_OLD_SNAPSHOT_SECONDS: Final = 300.0
+_OLD_MESSAGE_SECONDS: Final = 300.0
+_LARGE_QUEUE_BYTES: Final = 5 * 2**30
+_SILENT_INSTANCE_SECONDS: Final = 600.0
+
+#: Without these nothing can be done, and no waiting helps. That there are partitions is seen to by maintenance.
+_FATAL: Final = ("database", "server version", "schema", "privileges", "pgmq", "queues", "accounts")
+
+
+class Expectations(NamedTuple):
+    """What the settings ask for."""
+
+    http_address: str = "127.0.0.1"
+    http_port: int = 0
+
+
+class _Doctor:
+    def __init__(self, database: Database, expectations: Expectations) -> None:
+        self._database = database
+        self._expects = expectations
+        self._server: dict[str, Any] = {}
+
+    def checks(self) -> list[Check]:
+        return [
+            Check("database", self._reachable),
+            Check("server version", self._version, "database"),
+            Check("schema", self._schema, "database"),
+            Check("privileges", self._privileges, "schema"),
+            Check("pgmq", self._pgmq, "schema"),
+            Check("queues", self._queues, "pgmq"),
+            Check("autovacuum", self._autovacuum, "queues"),
+            Check("notifications", lambda: notifications_arrive(self._database), "database"),
+            Check("clock", lambda: clocks_agree(self._database), "database"),
+            Check("partitions", self._partitions, "schema"),
+            Check("accounts", self._accounts, "schema"),
+            Check("oldest snapshot", self._snapshot, "database"),
+            Check("instances", self._instances, "schema"),
+            Check("queue depth", self._queue_depth, "queues"),
+            Check("dead letters", self._dead_letters, "schema"),
+            Check("learning", self._learning, "schema"),
+            Check("HTTP port", lambda: http_port_is_free(self._expects.http_address, self._expects.http_port)),
+        ]
+
+    def _reachable(self) -> Finding:
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "SELECT current_database(), current_user, current_setting('server_version_num')::int"
+            ).fetchone()
+        assert row is not None
+        self._server = {"version": row[2]}
+        return ok(f"reached {row[0]} as {row[1]}")
+
+    def _version(self) -> Finding:
+        version = self._server["version"]
+        found = f"PostgreSQL {version // 10_000}.{version % 10_000}"
+        if version < _OLDEST_SERVER:
+            return fail(f"{found}, expected 14 or newer", "upgrade the server")
+        return ok(found)
+
+    def _schema(self) -> Finding:
+        check_schema(self._database)
+        return ok("the one of this version")
+
+    def _privileges(self) -> Finding:
+        missing = self._ask("missing_privileges")
+        if missing:
+            return fail(f"missing: {', '.join(missing)}", "grant them: `centralcloud grants` prints how")
+        return ok("every table and function of ours can be used")
+
+    def _pgmq(self) -> Finding:
+        if not self._ask("pgmq_pops_batches"):
+            return fail(
+                "pgmq is missing, or older than 1.6.2", "install or upgrade it; `centralcloud migrate` installs it"
+            )
+        return ok(f"there{f', version {version}' if (version := self._ask('pgmq_version')) else ', installed by SQL'}")
+
+    def _queues(self) -> Finding:
+        if missing := self._ask("missing_queues"):
+            return fail(f"missing: {', '.join(missing)}", "make them: SELECT pgmq.create('name'), or migrate again")
+        return ok("both are there")
+
+    def _autovacuum(self) -> Finding:
+        if self._ask("autovacuum") != "on":
+            return fail("autovacuum is off", "switch it on: the queue's dead rows are never cleaned up without it")
+        if not self._ask("queue_is_vacuumed_often"):
+            return warn(
+                "the queue has the server's own vacuum settings",
+                "ALTER TABLE pgmq.q_model_routing_decisions SET (autovacuum_vacuum_scale_factor = 0.01, fillfactor = 70)",
+            )
+        return ok("the queue is vacuumed at 1 % of dead rows")
+
+    def _partitions(self) -> Finding:
+        weeks = self._ask("partition_weeks_ahead")
+        if weeks is None:
+            return fail(
+                "routing_records has no partition for now: nothing can be taken in", "`centralcloud run` makes it"
+            )
+        if weeks < _FEWEST_WEEKS_AHEAD:
+            return warn(f"made for {weeks:.1f} weeks ahead", "is `centralcloud run` running? Maintenance makes them")
+        return ok(f"made for {weeks:.0f} weeks ahead")
+
+    def _accounts(self) -> Finding:
+        if not self._ask("accounts_are_there"):
+            return fail("the table accounting is empty: nothing can be taken in", "`centralcloud verify --repair`")
+        return ok("kept")
+
+    def _snapshot(self) -> Finding:
+        seconds = self._ask("oldest_snapshot_seconds") or 0.0
+        if seconds > _OLD_SNAPSHOT_SECONDS:
+            return warn(
+                f"a transaction is open since {seconds:,.0f} seconds ({self._ask('oldest_snapshot_of')})",
+                "end it: while it lasts the queue's dead rows cannot be cleaned up, and ingest becomes slow",
+            )
+        return ok(f"{seconds:,.0f} seconds old")
+
+    def _instances(self) -> Finding:
+        with self._database.transaction() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            instances = cursor.execute(_INSTANCES).fetchall()
+        if not instances:
+            return warn("none has acknowledged scores within a day", "is a ScoreUpdater running anywhere?")
+        late = [row for row in instances if row["version_lag"] and row["seconds_since_seen"] > _SILENT_INSTANCE_SECONDS]
+        if late:
+            names = ", ".join(f"{row['instance_id']} ({row['version_lag']} versions)" for row in late[:5])
+            return warn(f"{len(late)} of {len(instances)} are behind and silent: {names}", "look at their agents")
+        return ok(f"{len(instances)} seen within a day")
+
+    def _queue_depth(self) -> Finding:
+        with self._database.transaction() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            queue = cursor.execute(_QUEUE).fetchone()
+        assert queue is not None
+        age, size = queue["oldest_age_seconds"] or 0.0, queue["bytes_on_disk"]
+        found = f"{queue['messages']:,} messages, the oldest {age:,.0f} seconds old, {size / 2**20:,.0f} MB on disk"
+        if age > _OLD_MESSAGE_SECONDS or size > _LARGE_QUEUE_BYTES:
+            return warn(found, "is `centralcloud run` running? See `centralcloud queue`")
+        return ok(found)
+
+    def _dead_letters(self) -> Finding:
+        if number := self._ask("dead_letters"):
+            return warn(f"{number:,} are open", "`centralcloud dead-letters list`; mend the sender, then replay them")
+        return ok("none is open")
+
+    def _learning(self) -> Finding:
+        if frozen := self._ask("frozen_reason"):
+            return warn(f"publishing is frozen: {frozen}", "`centralcloud unfreeze` when it is time")
+        age = self._ask("last_run_seconds")
+        if age is None:
+            return warn("the learner has never run", "`centralcloud run` runs it on schedule")
+        return ok(f"last run {age:,.0f} seconds ago")
+
+    def _ask(self, name: str) -> Any:
+        """One column of doctor.sql, asked for when first needed."""
+        if name not in self._server:
+            with self._database.transaction() as connection, connection.cursor(row_factory=dict_row) as cursor:
+                row = cursor.execute(_DOCTOR).fetchone()
+            assert row is not None
+            self._server |= row
+        return self._server[name]
+
+
+def examine(database: Database, expectations: Expectations) -> Iterator[Result]:
+    """Every check, in an order in which the first failure is the one to mend."""
+    return make_checks(_Doctor(database, expectations).checks())
+
+
+def refuse_to_start(database: Database) -> None:
+    """Make the checks without which nothing can be taken in or learned.
+
+    Raises:
+        CentralCloudError: one has failed; says what was found and what to do.
+        psycopg.Error: among others, the database is away.
+    """
+    for check in _Doctor(database, Expectations()).checks():
+        if check.name not in _FATAL:
+            continue
+        finding = check.make()
+        if finding.verdict == Verdict.FAIL:
+            raise CentralCloudError(f"{check.name}: {finding.found}: {finding.advice}")

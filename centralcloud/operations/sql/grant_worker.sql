@@ -1,0 +1,18 @@
+-- {role}: `centralcloud run` and whatever operators do, but not `migrate`. It owns nothing: partitions
+-- are made and dropped by functions that run as their owner.
+{create_role};
+GRANT USAGE ON SCHEMA public, centralcloud, pgmq TO {role};
+GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO {role};
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA centralcloud TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON
+    {tables}
+TO {role};
+GRANT SELECT ON
+    database_generation, dashboard_models_per_instance, dashboard_success_rates, dashboard_response_times,
+    dashboard_hourly_performance, dashboard_late_and_lost_outcomes
+TO {role};
+GRANT USAGE ON SEQUENCE model_score_version TO {role};
+GRANT SELECT ON SEQUENCE routing_records_id_seq, pgmq.q_model_routing_decisions_msg_id_seq TO {role};
+GRANT SELECT, INSERT, UPDATE, DELETE ON pgmq.q_model_routing_decisions, pgmq.q_model_score_updates TO {role};
+GRANT SELECT, INSERT ON pgmq.a_model_routing_decisions TO {role};
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pgmq TO {role};

@@ -1,0 +1,19 @@
+BEGIN
+    DELETE FROM public.instance_logins WHERE role_name = {name} AND instance_id = {instance_id};
+    -- A login may speak for several; and one that is gone has nothing left to take.
+    IF EXISTS (SELECT FROM public.instance_logins WHERE role_name = {name})
+        OR NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) THEN
+        RETURN;
+    END IF;
+    REVOKE {instance_role} FROM {role};
+    IF has_schema_privilege({name}, 'centralcloud', 'USAGE')
+        AND has_function_privilege({name}, 'centralcloud.publish_decision(jsonb)', 'EXECUTE') THEN
+        RAISE EXCEPTION 'the role % may still publish, by a right that was given in another way: no longer listed, it would '
+            'speak for any instance; take that right away first', {name};
+    END IF;
+    IF EXISTS (
+        SELECT FROM pg_roles WHERE rolname = {name} AND shobj_description(oid, 'pg_authid') = {mark}
+    ) THEN
+        DROP ROLE {role};
+    END IF;
+END

@@ -1,0 +1,130 @@
+"""The shape of `doctor` in both programs: named checks, each with what was found and what to do."""
+
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from psycopg import sql
+
+from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.database import Database, is_database_error, one_line
+
+_MOST_CLOCK_DIFFERENCE_SECONDS: Final = 5.0
+_NOTIFY_SECONDS: Final = 2.0
+
+
+class Verdict(StrEnum):
+    """What a check comes to. `SKIP`: it could not be made, because one before it failed."""
+
+    OK = "OK"
+    WARN = "WARN"
+    FAIL = "FAIL"
+    SKIP = "SKIP"
+
+
+class Finding(NamedTuple):
+    """What a check found, and what to do about it; nothing is to be done when all is well."""
+
+    verdict: Verdict
+    found: str
+    advice: str = ""
+
+
+class Result(NamedTuple):
+    """One check, made."""
+
+    check: str
+    verdict: Verdict
+    found: str
+    advice: str
+
+
+class Check(NamedTuple):
+    """A named check.
+
+    Attributes:
+        needs: the check that must not have failed for this one to make sense.
+    """
+
+    name: str
+    make: Callable[[], Finding]
+    needs: str | None = None
+
+
+def ok(found: str) -> Finding:
+    """All is well."""
+    return Finding(Verdict.OK, found)
+
+
+def warn(found: str, advice: str) -> Finding:
+    """It works, and will not for long, or not well."""
+    return Finding(Verdict.WARN, found, advice)
+
+
+def fail(found: str, advice: str) -> Finding:
+    """It does not work."""
+    return Finding(Verdict.FAIL, found, advice)
+
+
+def make_checks(checks: Iterable[Check]) -> Iterator[Result]:
+    """Make every check in turn. One that ends in an error of the database, or of ours, has failed with that line."""
+    failed: set[str] = set()
+    for name, make, needs in checks:
+        if needs in failed:
+            finding = Finding(Verdict.SKIP, f"not looked at: {needs} failed")
+        else:
+            try:
+                finding = make()
+            except Exception as error:
+                if not isinstance(error, CentralCloudError) and not is_database_error(error):
+                    raise
+                finding = fail(one_line(error), "mend this first, then run doctor again")
+        if finding.verdict in (Verdict.FAIL, Verdict.SKIP):
+            failed.add(name)
+        yield Result(name, *finding)
+
+
+def http_port_is_free(address: str, port: int) -> Finding:
+    """Whether a server could listen there now."""
+    if not port:
+        return ok("no HTTP server is asked for")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            return warn(
+                f"{address}:{port} cannot be opened: {error.strerror}",
+                "fine if the program is running; else name another port, or end who holds it",
+            )
+    return ok(f"{address}:{port} is free")
+
+
+def clocks_agree(database: Database) -> Finding:
+    """Whether our clock and the server's are the same, give or take what asking takes."""
+    before = time.time()
+    with database.connection() as connection:
+        row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
+    assert row is not None
+    difference = max(before - row[0], row[0] - time.time(), 0.0)
+    if difference > _MOST_CLOCK_DIFFERENCE_SECONDS:
+        return warn(f"{difference:.1f} seconds between here and the server", "run a time service on both")
+    return ok("the same as the server's")
+
+
+def notifications_arrive(database: Database) -> Finding:
+    """Whether a NOTIFY of one connection reaches another that listens."""
+    channel = f"centralcloud_doctor_{time.monotonic_ns()}"
+    with database.connect(autocommit=True) as listener:
+        listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+        with database.transaction() as connection:
+            connection.execute("SELECT pg_notify(%s, '')", (channel,))
+        arrived = any(True for _ in listener.notifies(timeout=_NOTIFY_SECONDS, stop_after=1))
+    if not arrived:
+        return warn(
+            "they do not arrive: is a transaction pooler in between?",
+            "everything works by polling; connect past the pooler to be faster",
+        )
+    return ok("they arrive")
