@@ -223,7 +223,7 @@ def _prepare_evidence(connection: psycopg.Connection[Any], database: Database, s
 
 def _publish(publisher: _Publisher, scores: int) -> int:
     """Run the learner; the newest version that it published."""
-    run = Learner(publisher, ThresholdRule()).learn()
+    run = Learner(publisher, [ThresholdRule()]).learn()
     assert len(run.changes) == scores, f"{len(run.changes)} scores changed, expected {scores}"
     version = run.changes[-1].version
     assert version is not None

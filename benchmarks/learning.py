@@ -1,0 +1,237 @@
+"""How well each rule routes, on recorded outcomes. Prints one JSON object.
+
+Every scenario of examples/scenarios is run with every rule and every seed, as `centralcloud simulate` does it; the targets
+are those of the adaptive rule (docs/explanation/learning.md). With --quick: three seeds, a tenth of `unchanging`.
+
+The table of outcomes is, unless --outcomes names one, ../shared/data/outcomes_bfcl.csv.gz beside the repository (Berkeley
+Function Calling Leaderboard, 20 models), and where that is missing a made-up one.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from _outcomes import write_outcomes
+from _shared import progress
+
+from centralcloud.simulate.comparison import compare
+from centralcloud.simulate.contestants import BASELINES, RULES
+from centralcloud.simulate.outcomes import OutcomeFile, read_outcomes
+from centralcloud.simulate.scenario import Scenario
+from centralcloud.simulate.scenario_file import read_scenario
+from centralcloud.simulate.world import make_world
+
+_REPOSITORY: Final = Path(__file__).resolve().parents[1]
+_RECORDED: Final = _REPOSITORY.parent / "shared/data/outcomes_bfcl.csv.gz"
+_SCENARIOS: Final = _REPOSITORY / "examples/scenarios"
+#: A million tasks with every rule would take hours and say nothing: only this rule raises alarms.
+_LONG: Final = "unchanging"
+_JUDGED: Final = "adaptive"
+_QUICK_SEEDS: Final = 3
+_QUICK_EVENTS: Final = 100_000
+
+_POISONED: Final = ("all-failure", "invert", "fabricate", "flood", "drip", "three")
+_DRIP_TICKS: Final = 30
+_POISON_TICKS: Final = 10
+_POISON_POINTS: Final = 0.6
+
+_SHOWN: Final = (
+    "reward",
+    "oracle_reward",
+    "regret_percent",
+    "success_regret_percent",
+    "pairs_ordered_right",
+    "saturated_share",
+    "tied_share",
+    "probe_share",
+    "mean_latency_ms",
+    "mean_cost_usd",
+    "false_alarms",
+    "ticks_to_quarantine",
+    "honest_exclusions",
+    "rule_milliseconds_per_tick",
+    "microseconds_per_event",
+)
+_SHOWN_OF_PHASES: Final = ("regret_percent", "events_to_detect", "events_to_recover")
+
+Results = dict[str, dict[str, Any]]
+
+
+class Target(NamedTuple):
+    """What the adaptive rule is to reach.
+
+    Attributes:
+        value: what it reached, from the results of all rules by scenario; None when it never got there.
+        at_most: the target is an upper bound, else a lower one.
+    """
+
+    scenario: str
+    what: str
+    value: Callable[[Results], float | None]
+    bound: float
+    at_most: bool = True
+
+
+def main() -> None:
+    """Run everything and print the result."""
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        path = arguments.outcomes or _RECORDED
+        if not path.exists() and arguments.outcomes is None:
+            path = Path(folder) / "made-up.csv"
+            write_outcomes(path)
+        outcomes = read_outcomes(path)
+    seeds = range(_QUICK_SEEDS if arguments.quick else arguments.seeds)
+    started = time.perf_counter()
+    results: Results = {}
+    for file in sorted(_SCENARIOS.glob("*.json")):
+        if arguments.scenarios and file.stem not in arguments.scenarios:
+            continue
+        scenario = read_scenario(file, outcomes)
+        if file.stem == _LONG and arguments.quick:
+            scenario = replace(scenario, phases=(replace(scenario.phases[0], events=_QUICK_EVENTS),))
+        for rule in [_JUDGED] if file.stem == _LONG else arguments.rules:
+            progress(f"{file.stem}: {rule}")
+            results.setdefault(file.stem, {})[rule] = _run(scenario, outcomes, rule, seeds, arguments.jobs)
+    targets = [_judged(target, results) for target in _targets() if _JUDGED in results.get(target.scenario, {})]
+    print(
+        json.dumps(
+            {
+                "benchmark": "learning",
+                "outcomes": path.name,
+                "models": len(outcomes.models),
+                "seeds": len(seeds),
+                "targets": targets,
+                "met": f"{sum(target['met'] for target in targets)} of {len(targets)}",
+                "scenarios": {name: {rule: _row(one) for rule, one in by.items()} for name, by in results.items()},
+                "seconds": round(time.perf_counter() - started, 1),
+                "machine": {"cores": os.cpu_count(), "python": sys.version.split()[0]},
+            }
+        )
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    rules = (*RULES, *BASELINES)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--outcomes", type=Path, help="another table of outcomes")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{_QUICK_SEEDS} seeds, {_QUICK_EVENTS:,} unchanging tasks"
+    )
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--rules", nargs="+", default=rules, choices=rules, metavar="RULE")
+    parser.add_argument("--scenarios", nargs="+", metavar="NAME", help="only these of examples/scenarios")
+    return parser.parse_args()
+
+
+def _run(scenario: Scenario, outcomes: OutcomeFile, rule: str, seeds: range, jobs: int) -> dict[str, Any]:
+    return compare(make_world(scenario, outcomes.table(scenario.answering)), rule, seeds, jobs=jobs)
+
+
+def _row(result: dict[str, Any]) -> dict[str, Any]:
+    """The means of a rule in a scenario, with the 95 % interval of its regret."""
+    regret = result["regret_percent"]
+    return {
+        **{name: _mean(result, name) for name in _SHOWN},
+        "regret_interval": [regret["low"], regret["high"]],
+        "phases": [{name: _mean(phase, name) for name in _SHOWN_OF_PHASES} for phase in result["phases"]],
+    }
+
+
+def _targets() -> list[Target]:
+    stationary, drift, unchanging = "stationary", "drift", _LONG
+    targets = [
+        Target(stationary, "reward of the oracle's, from the first task on", _share_of_oracle(stationary), 0.99, False),
+        Target(stationary, "reward of the oracle's, after 20,000 tasks", _share_of_oracle(stationary, 1), 0.99, False),
+        Target(stationary, "saturated share", _of(stationary, "saturated_share"), 0.0),
+        Target(stationary, "pairs ordered right", _of(stationary, "pairs_ordered_right"), 0.93, False),
+        Target("newcomer-better", "tasks until on top", _of_phase("newcomer-better", 1, "events_to_recover"), 600),
+        Target("newcomer-worse", "share of the traffic", _newcomers_traffic, 0.01),
+        Target("slow", "regret, % in that phase", _of_phase("slow", 1, "regret_percent"), 2.5),
+        Target("slow-heavy", "regret, % in that phase", _of_phase("slow-heavy", 1, "regret_percent"), 2.5),
+        Target(unchanging, "false alarms", _of(unchanging, "false_alarms"), 1.0),
+    ]
+    for name in (drift, "drift-many"):
+        targets += [
+            Target(name, "reward of the oracle's", _share_of_oracle(name), 0.97, False),
+            Target(name, "tasks until the fall is seen", _of_phase(name, 1, "events_to_detect"), 600),
+            Target(name, "regret of Thompson's with half-life", _of_half_life(name), 0.6),
+        ]
+    # Where there are many models, several are as good as the best within what can be told apart in so many tasks.
+    targets.append(Target(drift, "tasks until recovered", _of_phase(drift, 2, "events_to_recover"), 1600))
+    for kind in _POISONED:
+        name = f"poison-{kind}"
+        ticks = _DRIP_TICKS if kind == "drip" else _POISON_TICKS
+        targets += [
+            Target(name, "regret, points above that without poison", _points_above_honest(name), _POISON_POINTS),
+            Target(name, "ticks until found", _of(name, "ticks_to_quarantine"), ticks),
+            Target(name, "honest instances out", _of(name, "honest_exclusions"), 0.0),
+        ]
+    return targets
+
+
+def _of(scenario: str, measure: str) -> Callable[[Results], float | None]:
+    return lambda results: _mean(results[scenario][_JUDGED], measure)
+
+
+def _of_phase(scenario: str, phase: int, measure: str) -> Callable[[Results], float | None]:
+    return lambda results: _mean(results[scenario][_JUDGED]["phases"][phase], measure)
+
+
+def _share_of_oracle(scenario: str, phase: int | None = None) -> Callable[[Results], float | None]:
+    """Reward over that of the oracle: of the whole run, or of the phases from `phase` on, which are of equal length."""
+
+    def value(results: Results) -> float:
+        result = results[scenario][_JUDGED]
+        parts = [result] if phase is None else result["phases"][phase:]
+        return sum(part["reward"]["mean"] for part in parts) / sum(part["oracle_reward"]["mean"] for part in parts)
+
+    return value
+
+
+def _of_half_life(scenario: str) -> Callable[[Results], float | None]:
+    def value(results: Results) -> float | None:
+        other = results[scenario].get("thompson-half-life")
+        return _mean(results[scenario][_JUDGED], "regret_percent") / _mean(other, "regret_percent") if other else None
+
+    return value
+
+
+def _points_above_honest(scenario: str) -> Callable[[Results], float | None]:
+    def value(results: Results) -> float | None:
+        honest = results.get("honest", {}).get(_JUDGED)
+        return _mean(results[scenario][_JUDGED], "regret_percent") - _mean(honest, "regret_percent") if honest else None
+
+    return value
+
+
+def _newcomers_traffic(results: Results) -> float | None:
+    before, now = (phase["traffic"] for phase in results["newcomer-worse"][_JUDGED]["phases"])
+    return sum(share["mean"] for model, share in now.items() if model not in before)
+
+
+def _mean(result: dict[str, Any], measure: str) -> Any:
+    return result[measure]["mean"]
+
+
+def _judged(target: Target, results: Results) -> dict[str, Any]:
+    value = target.value(results)
+    return {
+        "scenario": target.scenario,
+        "what": target.what,
+        "value": None if value is None else round(value, 4),
+        "bound": f"{'<=' if target.at_most else '>='} {target.bound:g}",
+        "met": value is not None and (value <= target.bound if target.at_most else value >= target.bound),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Many runs of one rule, one for each seed, in processes side by side; and their means."""
+
+import math
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+from centralcloud.simulate.contestants import check_rule, contestant
+from centralcloud.simulate.engine import simulate
+from centralcloud.simulate.measures import Judged, judge
+from centralcloud.simulate.world import World
+from instance_agent.selection import SelectionMode
+
+#: 97.5 % quantiles of Student's t with 1 to 30 degrees of freedom; beyond, the next terms of its expansion are below 0.1 %.
+_T: Final = (
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
+)  # fmt: skip
+_NORMAL: Final = 1.96
+
+
+def compare(
+    world: World, rule: str, seeds: Sequence[int], *, selection: SelectionMode = "auto", jobs: int | None = None
+) -> dict[str, Any]:
+    """Run the scenario once with each seed, in `jobs` processes (default: one for each core).
+
+    What comes back is a JSON object: every measure as {"mean", "low", "high", "runs"} (95 % interval of the mean over seeds,
+    null with fewer than two runs that it says something of), `phases` with the same for each phase.
+
+    Raises:
+        SettingsError: there is no such rule.
+    """
+    check_rule(rule)
+    started = time.perf_counter()
+    jobs = min(jobs or os.cpu_count() or 1, len(seeds))
+    if jobs == 1:
+        judged = [_judged(world, rule, seed, selection) for seed in seeds]
+    else:
+        judged = _side_by_side(world, rule, seeds, selection, jobs)
+    return {
+        "rule": rule,
+        "selection": selection,
+        "seeds": list(seeds),
+        "events": world.scenario.events,
+        **_means([one.whole for one in judged]),
+        "phases": [_phase(world, judged, number) for number in range(len(world.phases))],
+        "elapsed_seconds": round(time.perf_counter() - started, 3),
+    }
+
+
+def _side_by_side(world: World, rule: str, seeds: Sequence[int], selection: SelectionMode, jobs: int) -> list[Judged]:
+    context = multiprocessing.get_context("spawn")
+    # Nothing is ever sent: the processes end when our end closes, because we were interrupted or are no more.
+    theirs, ours = context.Pipe(duplex=False)
+    with theirs, ours, ProcessPoolExecutor(jobs, context, _prepare, (theirs, world, rule, selection)) as pool:
+        try:
+            return list(pool.map(_judged_here, seeds))
+        except BaseException:
+            ours.close()
+            raise
+
+
+def _phase(world: World, judged: Sequence[Judged], number: int) -> dict[str, Any]:
+    traffic = [one.traffic[number] for one in judged]
+    return {
+        "events": world.scenario.phases[number].events,
+        **_means([one.phases[number] for one in judged]),
+        "traffic": _means(traffic),
+    }
+
+
+def _means(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {name: estimate(run[name] for run in runs) for name in runs[0]}
+
+
+def estimate(values: Iterable[float | None]) -> dict[str, Any]:
+    """Mean and 95 % interval (Student's t) of the values that are there, and how many these are."""
+    known = [value for value in values if value is not None]
+    mean = math.fsum(known) / len(known) if known else None
+    half = None
+    if mean is not None and len(known) > 1:
+        variance = math.fsum((value - mean) ** 2 for value in known) / (len(known) - 1)
+        quantile = _T[len(known) - 2] if len(known) - 2 < len(_T) else _NORMAL
+        half = quantile * math.sqrt(variance / len(known))
+    return {
+        "mean": _rounded(mean),
+        "low": None if mean is None or half is None else _rounded(mean - half),
+        "high": None if mean is None or half is None else _rounded(mean + half),
+        "runs": len(known),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
+
+
+_work: tuple[World, str, SelectionMode]
+
+
+def _prepare(parent: Connection, world: World, rule: str, selection: SelectionMode) -> None:
+    """What a process works on, sent once and not with every seed."""
+    global _work
+    _work = world, rule, selection
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, and it tells us
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Connection) -> None:
+    parent.poll(None)
+    os._exit(1)
+
+
+def _judged_here(seed: int) -> Judged:
+    world, rule, selection = _work
+    return _judged(world, rule, seed, selection)
+
+
+def _judged(world: World, rule: str, seed: int, selection: SelectionMode) -> Judged:
+    return judge(simulate(world, contestant(rule, world), seed, selection=selection), world)

@@ -1,0 +1,165 @@
+"""One run of a scenario: tasks are routed, outcomes come in, and at every tick the rule gives new scores."""
+
+import random
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from centralcloud.learning.evidence import Floats
+from centralcloud.learning.rule import Rule, State
+from centralcloud.simulate.contestants import Contestant
+from centralcloud.simulate.fleet import UNTRIED_SCORE, Fleet
+from centralcloud.simulate.memory import EvidenceInMemory
+from centralcloud.simulate.poison import report
+from centralcloud.simulate.reports import Reports, Tasks
+from centralcloud.simulate.world import Integers, PhaseTruth, World
+from instance_agent.selection import SelectionMode
+
+
+@dataclass(slots=True)
+class PhaseTotals:
+    """Sums over the tasks of one phase.
+
+    Attributes:
+        reward: utility of what happened: success less what latency and cost take off.
+        oracle_reward: what the best model of each complexity yields at the same tasks.
+        success, oracle_success: the same without latency and cost; the oracle's with the most successful model.
+        traffic: tasks of each model; shape (models,).
+    """
+
+    traffic: Floats
+    events: int = 0
+    reward: float = 0.0
+    oracle_reward: float = 0.0
+    success: float = 0.0
+    oracle_success: float = 0.0
+    probes: int = 0
+    timed: int = 0
+    latency_ms: float = 0.0
+    priced: int = 0
+    cost_usd: float = 0.0
+
+    def add(self, tasks: Tasks, truth: PhaseTruth, probes: int) -> None:
+        """Count tasks that were done."""
+        self.events += len(tasks.item)
+        self.traffic += np.bincount(tasks.model, minlength=len(self.traffic))
+        self.reward += float(tasks.utility.sum())
+        self.success += float(tasks.reward.sum())
+        self.oracle_reward += float(self._by(truth.best, tasks, truth).utility.sum())
+        self.oracle_success += float(self._by(truth.most_successful, tasks, truth).reward.sum())
+        self.probes += probes
+        self.timed += int((~np.isnan(tasks.latency_ms)).sum())
+        self.latency_ms += float(np.nansum(tasks.latency_ms))
+        self.priced += int((~np.isnan(tasks.cost_usd)).sum())
+        self.cost_usd += float(np.nansum(tasks.cost_usd))
+
+    def _by(self, models: Integers, tasks: Tasks, truth: PhaseTruth) -> Tasks:
+        return Tasks.done(truth, tasks.instance, tasks.complexity, tasks.item, models[tasks.complexity])
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One run of the rule.
+
+    Attributes:
+        phase: in which it lies.
+        event: how many tasks of the scenario came before it, and how many of them in the phase.
+        scores: what every pair stands at after it; shape (models, complexities).
+        alarms: models and complexities, by number, of which it says that they changed.
+        excluded: instances that it leaves out, by number.
+    """
+
+    phase: int
+    event: int
+    event_in_phase: int
+    scores: Floats
+    alarms: tuple[tuple[int, int], ...]
+    excluded: frozenset[int]
+
+
+@dataclass(slots=True)
+class Run:
+    """What came of one run.
+
+    Attributes:
+        seconds: wall time of it all; `rule_seconds` of it were spent in the rule.
+    """
+
+    phases: list[PhaseTotals]
+    ticks: list[Tick] = field(default_factory=list)
+    seconds: float = 0.0
+    rule_seconds: float = 0.0
+
+
+def simulate(world: World, contestant: Contestant, seed: int, *, selection: SelectionMode = "auto") -> Run:
+    """One run of the scenario. Equal seeds give equal tasks, whatever the rule, and equal runs of one rule."""
+    return _Simulation(world, contestant, seed, selection).run()
+
+
+class _Simulation:
+    def __init__(self, world: World, contestant: Contestant, seed: int, selection: SelectionMode) -> None:
+        scenario = world.scenario
+        self._world = world
+        self._rule: Rule = contestant.rule
+        self._state: State = {}
+        self._draw, self._lie = (np.random.default_rng([seed, part]) for part in range(2))
+        self._fleet = Fleet(world, random.Random(seed), contestant.known, selection=selection)
+        self._evidence = EvidenceInMemory(world.pairs, scenario.instances, scenario.weights)
+        self._model = {name: number for number, name in enumerate(world.models)}
+        self._complexity = {name: number for number, name in enumerate(world.complexities)}
+        self._scores = np.array(
+            [[contestant.known.get(model, UNTRIED_SCORE)] * len(world.complexities) for model in world.models]
+        )
+        self._result = Run([PhaseTotals(np.zeros(len(world.models))) for _ in world.phases])
+        self._pending: list[Reports] = []
+
+    def run(self) -> Run:
+        started = time.perf_counter()
+        tick = self._world.scenario.tick
+        event = 0
+        for number, (phase, truth) in enumerate(zip(self._world.scenario.phases, self._world.phases, strict=True)):
+            self._fleet.offer(np.flatnonzero(truth.present).tolist())
+            begin, end = event, event + phase.events
+            while event < end:
+                some = min(end - event, tick - event % tick)
+                self._route(number, truth, event, some)
+                event += some
+                if event % tick == 0:
+                    self._learn(number, event, event - begin)
+        self._result.seconds = time.perf_counter() - started
+        return self._result
+
+    def _route(self, phase: int, truth: PhaseTruth, first_event: int, count: int) -> None:
+        draw, world = self._draw, self._world
+        complexity = draw.integers(len(world.complexities), size=count)
+        item = (draw.random(count) * world.items[complexity]).astype(np.int64)
+        instance = draw.integers(world.scenario.instances, size=count)
+        model, probes = self._fleet.choose(complexity)
+        tasks = Tasks.done(truth, instance, complexity, item, model)
+        self._result.phases[phase].add(tasks, truth, probes)
+        self._pending.append(report(tasks, truth, first_event, world.scenario.poison, self._lie))
+
+    def _learn(self, phase: int, event: int, event_in_phase: int) -> None:
+        memory = self._evidence
+        memory.add_slice(Reports.joined(self._pending), event - self._world.scenario.tick)
+        self._pending.clear()
+        excluded = frozenset(found.instance_id for found in self._rule.exclude(memory.recent()))
+        evidence = memory.without(excluded)
+        deciding = time.perf_counter()
+        ruling = self._rule.decide(evidence, self._state)
+        self._result.rule_seconds += time.perf_counter() - deciding
+        self._state = ruling.state
+        self._fleet.learn(ruling.scores)
+        for score in ruling.scores:
+            self._scores[self._model[score.model], self._complexity[score.complexity]] = float(score.score)
+        self._result.ticks.append(
+            Tick(
+                phase=phase,
+                event=event,
+                event_in_phase=event_in_phase,
+                scores=self._scores.copy(),
+                alarms=tuple((self._model[alarm.model], self._complexity[alarm.complexity]) for alarm in ruling.alarms),
+                excluded=frozenset(map(memory.instance_number, excluded)),
+            )
+        )

@@ -1,0 +1,84 @@
+"""The simulated instances' routers. They share one set of scores, so one router stands for all of them."""
+
+import random
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+
+from centralcloud.learning.rule import Score
+from centralcloud.simulate.world import Integers, World
+from instance_agent.catalog import Model, ModelCatalog
+from instance_agent.learned_scores import LearnedScore, LearnedScores, Pair
+from instance_agent.router import ModelRouter
+from instance_agent.selection import SelectionMode
+
+#: When scores were published: nothing depends on it.
+_NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
+#: What a catalog lists for a model that nobody has tried.
+UNTRIED_SCORE: Final = 2.5
+
+
+class Fleet:
+    """Chooses models as instances do, by the scores of the last tick."""
+
+    def __init__(
+        self, world: World, rng: random.Random, known: Mapping[str, float], *, selection: SelectionMode
+    ) -> None:
+        """`known`: learned scores of models, 0.0 to 5.0, that the instances begin with."""
+        self._entries = [
+            Model(
+                name=model,
+                provider="simulated",
+                complexity_scores=dict.fromkeys(world.complexities, UNTRIED_SCORE),
+            )
+            for model in world.models
+        ]
+        self._number = {model: number for number, model in enumerate(world.models)}
+        self._complexities = world.complexities
+        self._scores: dict[Pair, LearnedScore] = {
+            (model, complexity): LearnedScore(score=score, version=0, at=_NOW)
+            for model, score in known.items()
+            for complexity in world.complexities
+        }
+        self._version = 0
+        self._rng = rng
+        self._selection: SelectionMode = selection
+        self._catalog = ModelCatalog([])
+        self.offer(range(len(world.models)))
+
+    def offer(self, present: Iterable[int]) -> None:
+        """From now on these models are in the catalogs."""
+        self._catalog = ModelCatalog([self._entries[number] for number in present])
+        self._router = ModelRouter(self._catalog, instance_id="simulated", selection=self._selection, rng=self._rng)
+        self._use_scores()
+
+    def learn(self, scores: Iterable[Score]) -> None:
+        """Take over scores; those of other pairs stay."""
+        self._version += 1
+        for score in scores:
+            self._scores[score.pair] = LearnedScore(
+                score=float(score.score),
+                version=self._version,
+                at=_NOW,
+                mean=score.mean,
+                n_eff=score.n_eff,
+                probe_share=score.probe_share,
+            )
+        self._use_scores()
+
+    def choose(self, complexities: Integers) -> tuple[Integers, int]:
+        """The model for each task, and how many were chosen to keep a model judged and not for their score."""
+        probes = 0
+        models = np.empty(len(complexities), dtype=np.int64)
+        choose, number = self._router.choose, self._number
+        names = [self._complexities[complexity] for complexity in complexities]
+        for position, complexity in enumerate(names):
+            choice = choose(complexity)
+            models[position] = number[choice.model.name]
+            probes += choice.how == "probe"
+        return models, probes
+
+    def _use_scores(self) -> None:
+        self._catalog.use(LearnedScores(version=self._version, scores=dict(self._scores)))

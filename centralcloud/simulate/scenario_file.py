@@ -1,0 +1,236 @@
+"""A scenario as it is written: JSON, checked, with every name of a model resolved."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from centralcloud.contracts.errors import quote
+from centralcloud.runtime.configuration import SettingsError
+from centralcloud.simulate.outcomes import OutcomeFile
+from centralcloud.simulate.scenario import POISON_KINDS, Phase, Poison, Scenario, Weights
+
+_Count = Annotated[int, Field(ge=1, le=100_000_000)]
+_Factor = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+_Weight = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class _Phase(_Part):
+    events: _Count
+    serve: dict[str, str] = {}
+    absent: list[str] = []
+    slow: dict[str, _Factor] = {}
+    outage: list[str] = []
+
+
+class _Poison(_Part):
+    instance: Annotated[int, Field(ge=0)]
+    kind: Literal[POISON_KINDS]  # type: ignore[valid-type]
+    from_event: Annotated[int, Field(ge=0)] = 0
+
+
+_DEFAULT: Final = Weights()
+
+
+class _Weights(_Part):
+    latency: _Weight = _DEFAULT.latency
+    latency_ref_ms: Annotated[int, Field(gt=0, le=1_000_000_000)] = _DEFAULT.latency_ref_ms
+    cost: _Weight = _DEFAULT.cost
+    cost_ref_usd: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] = _DEFAULT.cost_ref_usd
+
+
+class _Scenario(_Part):
+    about: str = ""
+    models: Annotated[list[str], Field(min_length=1)] | None = None
+    instances: Annotated[int, Field(ge=1, le=10_000)] = 10
+    tick: _Count = 200
+    phases: Annotated[list[_Phase], Field(min_length=1, max_length=10_000)]
+    poison: list[_Poison] = []
+    weights: _Weights = _Weights()
+
+
+#: The parts that a scenario is made of, by where they stand in it: what keys are expected there.
+_KEYS: Final[Mapping[str, type[BaseModel]]] = {
+    "": _Scenario,
+    "phases": _Phase,
+    "poison": _Poison,
+    "weights": _Weights,
+}
+
+
+def read_scenario(path: Path, outcomes: OutcomeFile) -> Scenario:
+    """The scenario of a JSON file, for a table of outcomes.
+
+    Where a model is named, `@best`, `@2`, `@worst` and `@25%` name one by its rank: in `models` among all models of the
+    table, elsewhere among those of the scenario. So one scenario serves any table.
+
+    Raises:
+        SettingsError: the file cannot be read or is no scenario for this table; one line that names the place.
+    """
+    try:
+        written = json.loads(path.read_text("utf-8"), object_pairs_hook=_no_key_twice, parse_constant=_refuse_constant)
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: found a byte that is no UTF-8 at position {error.start}, expected JSON") from None
+    except json.JSONDecodeError as error:
+        raise SettingsError(
+            f"{path}: line {error.lineno}, column {error.colno}: found no JSON ({error.msg.lower()}), expected JSON"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{path}: found {error}, expected JSON") from None
+    return scenario_from(written, outcomes, place=str(path))
+
+
+def scenario_from(written: Any, outcomes: OutcomeFile, *, place: str = "scenario") -> Scenario:
+    """The scenario that a JSON value describes; `place` stands in front of what is wrong with it.
+
+    Raises:
+        SettingsError: as `read_scenario`.
+    """
+    if not isinstance(written, dict):
+        raise SettingsError(f"{place}: found {quote(written)}, expected an object with phases")
+    try:
+        parts = _Scenario.model_validate(written)
+    except ValidationError as error:
+        raise SettingsError(f"{place}: {_explain(error)}") from None
+    return _Resolver(place, parts, outcomes).scenario()
+
+
+class _Resolver:
+    """Turns what is written into a scenario of models that are there."""
+
+    def __init__(self, place: str, parts: _Scenario, outcomes: OutcomeFile) -> None:
+        self._place = place
+        self._parts = parts
+        self._outcomes = outcomes
+        self._models = self._scenario_models()
+
+    def scenario(self) -> Scenario:
+        parts = self._parts
+        return Scenario(
+            models=self._models,
+            instances=parts.instances,
+            tick=parts.tick,
+            phases=tuple(self._phase(phase, f"phases[{number}]") for number, phase in enumerate(parts.phases)),
+            poison=self._poison(),
+            weights=Weights(**parts.weights.model_dump()),
+        )
+
+    def _scenario_models(self) -> tuple[str, ...]:
+        known = self._outcomes.models
+        if self._parts.models is None:
+            return known
+        chosen: list[str] = []
+        for position, name in enumerate(self._parts.models):
+            model = self._model(name, f"models[{position}]", known, "the models of the table")
+            if model not in chosen:
+                chosen.append(model)
+            elif not _is_rank(name):  # in a small table two ranks may be the same model
+                raise self._wrong(f"models[{position}]", name, "each model once")
+        return tuple(chosen)
+
+    def _phase(self, phase: _Phase, place: str) -> Phase:
+        serve = {}
+        for alias, other in phase.serve.items():
+            model = self._own(alias, f"{place}.serve")
+            # What answers under the alias need not be offered itself.
+            serve[model] = self._model(
+                other,
+                f"{place}.serve.{alias}",
+                self._models if _is_rank(other) else self._outcomes.models,
+                "the models of the table",
+            )
+        absent = frozenset(self._own(name, f"{place}.absent[{i}]") for i, name in enumerate(phase.absent))
+        if absent.issuperset(self._models):
+            raise SettingsError(f"{self._place}: {place}.absent: found every model, expected one to be left")
+        return Phase(
+            events=phase.events,
+            serve=serve,
+            absent=absent,
+            slow={self._own(name, f"{place}.slow"): factor for name, factor in phase.slow.items()},
+            outage=frozenset(self._own(name, f"{place}.outage[{i}]") for i, name in enumerate(phase.outage)),
+        )
+
+    def _poison(self) -> tuple[Poison, ...]:
+        seen: set[int] = set()
+        for position, poison in enumerate(self._parts.poison):
+            place = f"poison[{position}].instance"
+            if poison.instance >= self._parts.instances:
+                raise self._wrong(place, poison.instance, f"0 to {self._parts.instances - 1}, one of the instances")
+            if poison.instance in seen:
+                raise self._wrong(place, poison.instance, "each instance once")
+            seen.add(poison.instance)
+        return tuple(Poison(**poison.model_dump()) for poison in self._parts.poison)
+
+    def _own(self, name: str, place: str) -> str:
+        return self._model(name, place, self._models, "the models of the scenario")
+
+    def _model(self, name: str, place: str, known: Sequence[str], among: str) -> str:
+        if name in known:
+            return name
+        if _is_rank(name):
+            ranking = self._outcomes.table(known).ranking()
+            position = _position(name, len(ranking))
+            if not 0 <= position < len(ranking):
+                raise self._wrong(place, name, f"a rank from 1 to {len(ranking)}")
+            return ranking[position]
+        names = ", ".join(sorted(known)[:30]) + (", ..." if len(known) > 30 else "")
+        raise self._wrong(place, name, f"one of {among}: {names}")
+
+    def _wrong(self, place: str, found: Any, expected: str) -> SettingsError:
+        return SettingsError(f"{self._place}: {place}: found {quote(found)}, expected {expected}")
+
+
+_RANK: Final = re.compile(r"@(best|worst|\d{1,6}|(?:100|\d{1,2})%)")
+
+
+def _is_rank(name: str) -> bool:
+    return _RANK.fullmatch(name) is not None
+
+
+def _position(rank: str, models: int) -> int:
+    """Where a model named by its rank stands in the ranking, counted from 0. Half a position goes to the worse."""
+    text = rank[1:]
+    if text == "best":
+        return 0
+    if text == "worst":
+        return models - 1
+    if text.endswith("%"):
+        return int(int(text[:-1]) / 100 * (models - 1) + 0.5)
+    return int(text) - 1
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    if first["type"] == "extra_forbidden":
+        *parents, key = first["loc"]
+        part = _KEYS[str(parents[0]) if parents else ""]
+        where = path.rpartition(".")[0]
+        return f"{where or 'scenario'}: found the key {quote(key)}, expected one of {', '.join(part.model_fields)}"
+    if first["type"] == "missing":
+        return f"{path}: found nothing, expected a value"
+    expected = re.sub(r"^Input should( be)?|^(Value|List|String) should (be|have)", "", first["msg"]).strip()
+    if "NoneType" in expected or first["type"] in ("model_type", "dict_type"):
+        expected = "an object"
+    return f"{path}: found {quote(first['input'])}, expected {expected}"
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(f"the key {quote(key)} twice in one object")
+    return dict(pairs)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"the number {name}")
