@@ -8,15 +8,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from rich.console import Console
 from rich.live import Live
 
 from centralcloud.contracts import DECISIONS_QUEUE, UPDATES_QUEUE, CentralCloudError
 from centralcloud.daemon import Daemon
-from centralcloud.demo.fleet import DECISIONS_PER_SECOND, EXPLORATION, Fleet
-from centralcloud.demo.view import Snapshot, headline, live_view, print_summary, take_snapshot
+from centralcloud.demo.fleet import DECISIONS_PER_SECOND, Fleet
+from centralcloud.demo.incident import Incident
+from centralcloud.demo.simulated_models import World
+from centralcloud.demo.view import Snapshot, headline, live_view, print_summary, story_line, take_snapshot
 from centralcloud.runtime.configuration import load_settings
 from centralcloud.runtime.database import Database
 from centralcloud.runtime.embedded import DEFAULT_FOLDER, EMBEDDED_PREFIX
@@ -29,6 +31,9 @@ FOLDER: Final = Path(DEFAULT_FOLDER) / "demo"
 _PLAIN_LINE_SECONDS: Final = 5
 _CONVERGE_SECONDS: Final = 2.0
 _SETTLE_SECONDS: Final = 5
+#: Share of decisions that try any model: what the threshold rule needs so that every model keeps being judged. The adaptive
+#: rule asks for the probes it needs.
+_EXPLORATION: Final = {"threshold": 0.12, "adaptive": 0.0}
 _ALONE: Final = "SELECT pg_try_advisory_lock(hashtext('centralcloud.demo'))"
 
 
@@ -36,17 +41,26 @@ class DemoError(CentralCloudError):
     """The demonstration cannot run."""
 
 
-def run_demo(*, instances: int, seconds: float | None, seed: int) -> int:
-    """Run until `seconds` are over or a signal comes; returns the exit code, 0 in both cases."""
+def run_demo(*, rule: Literal["threshold", "adaptive"], instances: int, seconds: float | None, seed: int) -> int:
+    """Run until `seconds` are over or a signal comes; returns the exit code, 0 in both cases.
+
+    Under the adaptive rule there is an incident: see the module of that name.
+    """
     console = Console()
     configure_logs("warning")
     shutdown = Shutdown()
     shutdown.on_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     url = f"{EMBEDDED_PREFIX}{FOLDER}"
+    world, exploration = World(), _EXPLORATION[rule]
+    incident = Incident(world, seconds=seconds) if rule == "adaptive" else None
     _say(
         console,
         f"{instances} routers start with misleading scores; what happens teaches them better. "
-        "Watch the fleet's success rate climb: it takes about half a minute.",
+        + (
+            "Watch the fleet's success rate climb, and what becomes of it when a model that leads silently degrades."
+            if incident
+            else "Watch the fleet's success rate climb: it takes about half a minute."
+        ),
     )
     _say(console, f"starting PostgreSQL in {FOLDER}/ (on the first run it is created there, which takes some seconds)")
     with ExitStack() as stack:
@@ -59,18 +73,20 @@ def run_demo(*, instances: int, seconds: float | None, seed: int) -> int:
         if not shutdown.requested:
             _say(
                 console,
-                f"starting the daemon and {instances} instances, each with {DECISIONS_PER_SECOND} decisions a second, "
-                f"of which {EXPLORATION:.0%} try any model",
+                f"starting the daemon with the rule {rule} and {instances} instances, each with {DECISIONS_PER_SECOND} "
+                "decisions a second" + (f", of which {exploration:.0%} try any model" if exploration else ""),
             )
-            stack.enter_context(_daemon(database))
-            fleet = Fleet(database, FOLDER / "instances", instances=instances, seed=seed)
+            stack.enter_context(_daemon(database, rule))
+            fleet = Fleet(
+                database, FOLDER / "instances", world, instances=instances, exploration=exploration, seed=seed
+            )
             fleet.start()
             try:
-                snapshot = _show(console, database, fleet, shutdown, seconds)
+                snapshot = _show(console, database, fleet, world, incident, shutdown, seconds)
             finally:
                 _say(console, "stopping the fleet")
                 fleet.stop()
-            print_summary(console, snapshot, _settled(database, snapshot), fleet)
+            print_summary(console, snapshot, _settled(database, snapshot), fleet, world, incident)
             _say(
                 console,
                 f"the database stays: DATABASE_URL={url} {sys.argv[0]} scores (in this folder) shows what was learned",
@@ -78,7 +94,15 @@ def run_demo(*, instances: int, seconds: float | None, seed: int) -> int:
     return 0
 
 
-def _show(console: Console, database: Database, fleet: Fleet, shutdown: Shutdown, seconds: float | None) -> Snapshot:
+def _show(
+    console: Console,
+    database: Database,
+    fleet: Fleet,
+    world: World,
+    incident: Incident | None,
+    shutdown: Shutdown,
+    seconds: float | None,
+) -> Snapshot:
     """Refresh the view every second until the end; returns the last state."""
     started = time.monotonic()
     snapshot = take_snapshot(database, 0.0, None)
@@ -87,10 +111,15 @@ def _show(console: Console, database: Database, fleet: Fleet, shutdown: Shutdown
         for tick in _ticks(shutdown, started, seconds):
             fleet.mark_second()
             snapshot = take_snapshot(database, time.monotonic() - started, snapshot)
+            news = incident.advance(database, fleet, snapshot.seconds) if incident else []
             if screen is not None:
-                screen.update(live_view(snapshot, fleet), refresh=True)
-            elif tick % _PLAIN_LINE_SECONDS == 0:
-                _say(console, headline(snapshot, fleet))
+                story = incident.story if incident else []
+                screen.update(live_view(snapshot, fleet, world, story), refresh=True)
+                continue
+            for line in news:
+                _say(console, story_line(line))
+            if tick % _PLAIN_LINE_SECONDS == 0:
+                _say(console, headline(snapshot, fleet, world))
     return _converged(database, fleet, snapshot)
 
 
@@ -142,8 +171,10 @@ def _alone(database: Database) -> Iterator[None]:
 
 
 @contextmanager
-def _daemon(database: Database) -> Iterator[None]:
-    settings = load_settings(Settings, poll_interval_seconds=1, learn_interval_seconds=0.5, http_port=0)
+def _daemon(database: Database, rule: str) -> Iterator[None]:
+    settings = load_settings(
+        Settings, poll_interval_seconds=1, learn_interval_seconds=0.5, learning_rule=rule, http_port=0
+    )
     daemon = Daemon(settings, database)
     daemon.start()
     try:

@@ -5,32 +5,52 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import yaml
 
 from centralcloud.demo import simulated_models
+from centralcloud.demo.simulated_models import World
 from centralcloud.runtime.configuration import load_settings
 from centralcloud.runtime.database import Database
 from instance_agent import AgentSettings, InstanceAgent
 
-#: Share of decisions in which an instance tries any model instead of the best, so that every model keeps being judged.
-EXPLORATION: Final = 0.12
 DECISIONS_PER_SECOND: Final = 200
 _TICKS_PER_SECOND: Final = 20
+#: Over how many of the newest marks (seconds) rates and shares are taken.
+_RECENT_MARKS: Final = 5
+_SHARE_MARKS: Final = 2
+
+
+class _Mark(NamedTuple):
+    """Where the fleet's counters stood at one moment; `choices` by (model, complexity)."""
+
+    decisions: int
+    successes: int
+    choices: dict[tuple[str, str], int]
 
 
 class SimulatedInstance:
     """One instance: a thread that routes tasks, 'calls' the chosen model, and reports how it went."""
 
-    def __init__(self, instance_id: str, database: Database, catalog: Path, state: Path, seed: int) -> None:
+    def __init__(
+        self,
+        instance_id: str,
+        database: Database,
+        world: World,
+        *,
+        catalog: Path,
+        state: Path,
+        exploration: float,
+        seed: int,
+    ) -> None:
         settings = load_settings(
             AgentSettings,
             INSTANCE_ID=instance_id,
             EX_LLM_PGMQ_ENABLED=True,
             catalog=catalog,
             state_dir=state,
-            exploration=EXPLORATION,
+            exploration=exploration,
             ignore_learned=False,
             http_port=0,
             poll_interval_seconds=2,
@@ -39,6 +59,8 @@ class SimulatedInstance:
         self.instance_id = instance_id
         self.decisions = 0
         self.successes = 0
+        self.choices = dict.fromkeys(simulated_models.PAIRS, 0)
+        self._world = world
         self._rng = random.Random(seed)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name=instance_id, daemon=True)
@@ -61,8 +83,10 @@ class SimulatedInstance:
 
     def _do_task(self, complexity: str) -> None:
         decision = self.agent.router.route(complexity)
-        success, response_time_ms = simulated_models.call(decision.model.name, complexity, self._rng)
+        name = decision.model.name
+        success, response_time_ms = self._world.call(name, complexity, self._rng)
         self.agent.router.report_outcome(decision, success, response_time_ms)
+        self.choices[name, complexity] += 1
         self.decisions += 1
         self.successes += success
 
@@ -70,17 +94,33 @@ class SimulatedInstance:
 class Fleet:
     """All simulated instances, and how the whole fleet is doing."""
 
-    def __init__(self, database: Database, folder: Path, *, instances: int, seed: int) -> None:
-        """`folder` holds the catalog YAML that all share, and a state folder for each."""
+    def __init__(
+        self, database: Database, folder: Path, world: World, *, instances: int, exploration: float, seed: int
+    ) -> None:
+        """`folder` holds the catalog YAML that all share, and a state folder for each.
+
+        `exploration` is the share of decisions in which an instance tries any model instead of the best: under a rule that
+        asks for no probes it is what keeps every model judged.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         catalog = folder / "catalog.yaml"
         models = [model.model_dump(mode="json", exclude_none=True) for model in simulated_models.catalog()]
         catalog.write_text(yaml.safe_dump({"models": models}, sort_keys=False))
         self._instances = [
-            SimulatedInstance(f"demo-{number}", database, catalog, folder / f"demo-{number}", seed * 1000 + number)
+            SimulatedInstance(
+                f"demo-{number}",
+                database,
+                world,
+                catalog=catalog,
+                state=folder / f"demo-{number}",
+                exploration=exploration,
+                seed=seed * 1000 + number,
+            )
             for number in range(1, instances + 1)
         ]
-        self._marks: deque[tuple[int, int]] = deque([(0, 0)], maxlen=6)
+        self.exploration = exploration
+        nothing = _Mark(0, 0, dict.fromkeys(simulated_models.PAIRS, 0))
+        self._marks: deque[_Mark] = deque([nothing], maxlen=_RECENT_MARKS + 1)
         self.first_rate: float | None = None
 
     def start(self) -> None:
@@ -105,12 +145,19 @@ class Fleet:
 
     def mark_second(self) -> None:
         """Remember where the counters stand; call it once a second."""
-        self._marks.append((self.decisions, sum(instance.successes for instance in self._instances)))
+        choices = {pair: sum(instance.choices[pair] for instance in self._instances) for pair in simulated_models.PAIRS}
+        self._marks.append(_Mark(self.decisions, sum(instance.successes for instance in self._instances), choices))
         if self.first_rate is None and self.decisions > DECISIONS_PER_SECOND * self.size:
             self.first_rate = self.recent_rate
 
     @property
     def recent_rate(self) -> float:
         """Success rate of the fleet over the last five marks."""
-        (decisions_before, successes_before), (decisions, successes) = self._marks[0], self._marks[-1]
-        return (successes - successes_before) / max(1, decisions - decisions_before)
+        before, now = self._marks[0], self._marks[-1]
+        return (now.successes - before.successes) / max(1, now.decisions - before.decisions)
+
+    def recent_share(self, model: str, complexity: str) -> float:
+        """Share of the tasks of a complexity that went to a model over the last two marks, 0 to 1."""
+        before, now = self._marks[max(0, len(self._marks) - 1 - _SHARE_MARKS)], self._marks[-1]
+        chosen = {pair: now.choices[pair] - before.choices[pair] for pair in now.choices if pair[1] == complexity}
+        return chosen[model, complexity] / max(1, sum(chosen.values()))

@@ -36,17 +36,12 @@ SIMULATED_MODELS: Final = {
 }
 # fmt: on
 COMPLEXITIES: Final = ("simple", "medium", "complex")
+PAIRS: Final = tuple((model, complexity) for model in SIMULATED_MODELS for complexity in COMPLEXITIES)
 
 
 def truth(model: str, complexity: str) -> Truth:
     """What is so about a model at one complexity."""
     return SIMULATED_MODELS[model][COMPLEXITIES.index(complexity)]
-
-
-def perfect_success_rate() -> float:
-    """Success rate of a fleet that always takes the best model; complexities are equally frequent."""
-    best = [max(row[position].success_rate for row in SIMULATED_MODELS.values()) for position in range(3)]
-    return sum(best) / len(best)
 
 
 def catalog() -> list[Model]:
@@ -61,7 +56,28 @@ def catalog() -> list[Model]:
     ]
 
 
-def call(model: str, complexity: str, rng: random.Random) -> tuple[bool, int]:
-    """Let a simulated model do a task: whether it succeeded, and after how many ms. Takes no time itself."""
-    facts = truth(model, complexity)
-    return rng.random() < facts.success_rate, max(1, round(rng.gammavariate(4.0, facts.latency_ms / 4.0)))
+class World:
+    """The simulated models as they are at the moment: as the table says, except for those that have degraded."""
+
+    def __init__(self) -> None:
+        self._success_rates = {pair: truth(*pair).success_rate for pair in PAIRS}
+
+    def success_rate(self, model: str, complexity: str) -> float:
+        """Hidden true probability of success, now."""
+        return self._success_rates[model, complexity]
+
+    def set_success_rate(self, model: str, complexity: str, success_rate: float) -> None:
+        """Make a model better or worse from now on. It tells nobody."""
+        self._success_rates[model, complexity] = success_rate
+
+    def perfect_success_rate(self) -> float:
+        """Success rate of a fleet that always takes the best model; complexities are equally frequent."""
+        best = [max(self.success_rate(model, complexity) for model in SIMULATED_MODELS) for complexity in COMPLEXITIES]
+        return sum(best) / len(best)
+
+    def call(self, model: str, complexity: str, rng: random.Random) -> tuple[bool, int]:
+        """Let a model do a task: whether it succeeded, and after how many ms. Takes no time itself."""
+        latency_ms = truth(model, complexity).latency_ms
+        return rng.random() < self.success_rate(model, complexity), max(
+            1, round(rng.gammavariate(4.0, latency_ms / 4.0))
+        )

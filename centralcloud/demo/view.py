@@ -1,6 +1,6 @@
 """What the demonstration shows: a live table on a terminal, plain lines elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from centralcloud.demo import simulated_models
-from centralcloud.demo.fleet import EXPLORATION, Fleet
+from centralcloud.demo.fleet import Fleet
+from centralcloud.demo.incident import Incident, Line
+from centralcloud.demo.simulated_models import World
 from centralcloud.runtime.database import Database
 from centralcloud.store.reports import ModelMetrics, current_scores
 
@@ -64,42 +66,48 @@ def take_snapshot(database: Database, seconds: float, before: Snapshot | None) -
     return Snapshot(seconds, events, rate, queue_length, lag, metrics, scores, applied)
 
 
-def headline(snapshot: Snapshot, fleet: Fleet) -> str:
+def headline(snapshot: Snapshot, fleet: Fleet, world: World) -> str:
     """The whole state in one line."""
     return (
         f"{snapshot.seconds:5.0f} s  {snapshot.events_per_second:6,.0f} events/s  "
         f"queue {snapshot.queue_length:,} ({snapshot.queue_lag_seconds:.1f} s)  "
         f"fleet success {fleet.recent_rate:.1%} (at the start {_first_rate(fleet)}, "
-        f"a perfect choice {simulated_models.perfect_success_rate():.1%})  "
+        f"a perfect choice {world.perfect_success_rate():.1%})  "
         f"score version {snapshot.newest_version}, applied by {snapshot.instances_up_to_date}/{fleet.size} instances"
     )
 
 
-def live_view(snapshot: Snapshot, fleet: Fleet) -> RenderableType:
-    """The state as a table, for a terminal."""
+def story_line(line: Line) -> str:
+    """One sentence of the story."""
+    return f"{line.seconds:5.1f} s  {line.text}"
+
+
+def live_view(snapshot: Snapshot, fleet: Fleet, world: World, story: Sequence[Line]) -> RenderableType:
+    """The state as a table, for a terminal, and above it what has happened so far."""
     versions = "  ".join(f"{instance} at {version}" for instance, version in snapshot.applied_versions.items())
     success = Text.assemble(
         "fleet success  ",
         (f"{fleet.recent_rate:.1%}", "bold green"),
-        f"   at the start {_first_rate(fleet)}   a perfect choice {simulated_models.perfect_success_rate():.1%}"
-        f"   ({EXPLORATION:.0%} explore)   Ctrl-C ends",
+        f"   at the start {_first_rate(fleet)}   a perfect choice {world.perfect_success_rate():.1%}"
+        f"{f'   ({fleet.exploration:.0%} explore)' if fleet.exploration else ''}   Ctrl-C ends",
     )
     loop = (
         f"{snapshot.seconds:.0f} s   {snapshot.events_per_second:,.0f} events/s   {snapshot.events:,} events taken in   "
         f"queue lag {snapshot.queue_length:,} events, {snapshot.queue_lag_seconds:.1f} s"
     )
     applied = f"score version {snapshot.newest_version}   applied: {versions or '-'}"
-    return Group(success, loop, applied, "", score_table(snapshot))
+    told = [Text(story_line(line), "yellow") for line in story]
+    return Group(success, loop, applied, *told, "", score_table(snapshot, fleet))
 
 
-def score_table(snapshot: Snapshot) -> Table:
-    """One row a model and complexity: how it is used, how it does, and what its score has become."""
+def score_table(snapshot: Snapshot, fleet: Fleet) -> Table:
+    """One row a model and complexity: how it is used (in all, and which share of late), how it does, its scores."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("model")
     table.add_column("complexity")
-    for name in ("uses", "success", "avg ms", "score at start", "score now"):
+    for name in ("uses", "share", "success", "avg ms", "at start", "score now"):
         table.add_column(name, justify="right")
-    for row in _rows(snapshot):
+    for row in _rows(snapshot, fleet):
         table.add_row(*row)
     return table
 
@@ -108,7 +116,7 @@ def _first_rate(fleet: Fleet) -> str:
     return "-" if fleet.first_rate is None else f"{fleet.first_rate:.1%}"
 
 
-def _rows(snapshot: Snapshot) -> Iterator[tuple[str | Text, ...]]:
+def _rows(snapshot: Snapshot, fleet: Fleet) -> Iterator[tuple[str | Text, ...]]:
     for model in simulated_models.SIMULATED_MODELS:
         for complexity in simulated_models.COMPLEXITIES:
             metrics = snapshot.metrics.get((model, complexity), {})
@@ -121,6 +129,7 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str | Text, ...]]:
                 model,
                 complexity,
                 f"{metrics.get('usage_count', 0):,}",
+                f"{fleet.recent_share(model, complexity):.1%}",
                 "-" if rate is None else f"{rate:.1%}",
                 "-" if average is None else f"{average:,.0f}",
                 f"{claimed:.3f}",
@@ -128,20 +137,23 @@ def _rows(snapshot: Snapshot) -> Iterator[tuple[str | Text, ...]]:
             )
 
 
-def print_summary(console: Console, last: Snapshot, settled: Snapshot, fleet: Fleet) -> None:
+def print_summary(
+    console: Console, last: Snapshot, settled: Snapshot, fleet: Fleet, world: World, incident: Incident | None
+) -> None:
     """What the demonstration has shown, once it is over: the result last.
 
     `last` was taken while the instances still ran, `settled` when everything that they had sent was taken in.
     """
+    costs = f"; that {fleet.exploration:.0%} of the decisions explore costs the rest" if fleet.exploration else ""
     lines = (
         "",
         f"{fleet.decisions:,} decisions of {fleet.size} instances, {settled.events:,} events taken in, "
         f"{settled.events_per_second:,.0f} a second",
         f"score version {last.newest_version}, applied by {last.instances_up_to_date} of {fleet.size} instances",
         f"fleet success {_first_rate(fleet)} at the start, {fleet.recent_rate:.1%} after {last.seconds:.0f} seconds",
-        f"a perfect choice would give {simulated_models.perfect_success_rate():.1%}; "
-        f"that {EXPLORATION:.0%} of the decisions explore costs the rest",
+        f"a perfect choice would give {world.perfect_success_rate():.1%}{costs}",
+        *(["", *incident.summary(fleet)] if incident else []),
     )
-    console.print(score_table(settled))
+    console.print(score_table(settled, fleet))
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
