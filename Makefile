@@ -30,7 +30,8 @@ check: setup
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
-	@echo "check: lint, format, types and import rules are clean"
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive centralcloud instance_agent migrations
+	@echo "check: lint, format, types, import rules and security checks are clean"
 
 format: setup
 	@$(BIN)/ruff check --quiet --fix .

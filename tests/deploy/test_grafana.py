@@ -1,0 +1,122 @@
+"""The dashboard: what it asks for is there, and the role it asks as may read it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+from support.metric_names import METRICS
+
+from centralcloud.contracts import COMPLEXITIES
+
+_DASHBOARD = Path(__file__).parents[2] / "deploy/grafana/dashboards/centralcloud.json"
+
+
+def _panels() -> list[dict[str, Any]]:
+    return json.loads(_DASHBOARD.read_text())["panels"]
+
+
+def _queries(field: str) -> list[tuple[str, str]]:
+    return [
+        (panel["title"], target[field]) for panel in _panels() for target in panel.get("targets", ()) if field in target
+    ]
+
+
+def as_grafana_sends_it(sql: str) -> str:
+    """The query with Grafana's macros and the dashboard's variables put in."""
+    sql = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 BETWEEN '2026-11-01T00:00:00Z' AND '2026-11-20T00:00:00Z'", sql)
+    return sql.replace("$complexity", ",".join(f"'{each}'" for each in COMPLEXITIES))
+
+
+@pytest.fixture
+def grafana(database_url: str, deploy: Path) -> psycopg.Connection:
+    """A connection that may do what Grafana's may. Roles belong to the whole server: this one ends with the test."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("CREATE ROLE grafana")
+        connection.execute((deploy / "grafana/access.sql").read_text())
+        connection.execute("SET LOCAL ROLE grafana")
+        yield connection
+        connection.rollback()
+
+
+def test_every_query_of_the_dashboard_runs_with_grafanas_rights(grafana: psycopg.Connection) -> None:
+    queries = _queries("rawSql")
+    assert len(queries) > 8
+    for title, sql in queries:
+        sql = as_grafana_sends_it(sql)
+        assert "$" not in sql, title
+        try:
+            grafana.execute(sql)
+        except psycopg.Error as error:
+            pytest.fail(f"{title}: {error}")
+
+
+def test_a_time_series_names_its_columns_as_grafana_wants_them(grafana: psycopg.Connection) -> None:
+    for panel in _panels():
+        for target in panel.get("targets", ()):
+            if target.get("format") == "time_series":
+                columns = grafana.execute(as_grafana_sends_it(target["rawSql"])).description
+                assert [column.name for column in columns] == ["time", "metric", "value"], panel["title"]
+
+
+def test_grafana_sees_no_event_and_no_message(grafana: psycopg.Connection) -> None:
+    for table in ("routing_records", "decision_ids", "dead_letters"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), grafana.transaction():
+            grafana.execute(f"SELECT * FROM {table}")
+
+
+def test_every_metric_of_the_dashboard_exists() -> None:
+    queries = _queries("expr")
+    assert len(queries) > 25
+    for title, expression in queries:
+        named = set(re.findall(r"\b(?:centralcloud|instance_agent)_\w+", expression))
+        assert named, title
+        assert named <= set(METRICS), title
+
+
+def test_every_metric_that_an_operator_can_watch_is_shown() -> None:
+    """Those left out say nothing that another one shown does not."""
+    shown = {
+        name for _, expr in _queries("expr") for name in re.findall(r"\b(?:centralcloud|instance_agent)_\w+", expr)
+    }
+    unshown = {
+        "centralcloud_pairs_evaluated_total",
+        *(name for name in METRICS if name.endswith(("_sum", "_count"))),
+        "centralcloud_instance_applied_version",
+        "instance_agent_applied_version",
+    }
+    assert set(METRICS) - shown <= unshown
+
+
+def test_panels_have_a_place_of_their_own_and_a_datasource_that_is_provisioned(deploy: Path) -> None:
+    dashboard = json.loads(_DASHBOARD.read_text())
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(ids) == len(set(ids))
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not cells & taken, panel["title"]
+        assert at["x"] + at["w"] <= 24, panel["title"]
+        taken |= cells
+    provisioned = yaml.safe_load((deploy / "grafana/provisioning/datasources/centralcloud.yaml").read_text())
+    by_uid = {source["uid"]: source["type"] for source in provisioned["datasources"]}
+    chosen = {
+        variable["name"]: by_uid[variable["current"]["value"]]
+        for variable in dashboard["templating"]["list"]
+        if variable["type"] == "datasource"
+    }
+    for panel in dashboard["panels"]:
+        for source in [panel.get("datasource"), *(target["datasource"] for target in panel.get("targets", ()))]:
+            if source is not None:
+                assert source["type"] == chosen[source["uid"].strip("${}")], panel["title"]
+
+
+def test_every_variable_of_the_provisioning_is_set_by_the_example(deploy: Path) -> None:
+    text = (deploy / "grafana/provisioning/datasources/centralcloud.yaml").read_text()
+    wanted = set(re.findall(r"\$([A-Z_]+)", text))
+    compose = yaml.safe_load((deploy / "docker/compose.yaml").read_text())
+    assert wanted <= set(compose["services"]["grafana"]["environment"])

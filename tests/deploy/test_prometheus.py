@@ -1,0 +1,56 @@
+"""The alert rules and the scrape configuration, by Prometheus's own tool where it is installed."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from support.metric_names import METRICS
+
+_needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is missing"
+)
+
+
+def _rules(deploy: Path) -> list[dict]:
+    groups = yaml.safe_load((deploy / "prometheus/centralcloud.rules.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def _promtool(*arguments: str, folder: Path) -> None:
+    result = subprocess.run(["promtool", *arguments], cwd=folder, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@_needs_promtool
+def test_prometheus_takes_the_rules_and_the_configuration(deploy: Path) -> None:
+    _promtool("check", "config", "prometheus.yml", folder=deploy / "prometheus")
+
+
+@_needs_promtool
+def test_every_alert_fires_when_it_should_and_only_then(deploy: Path) -> None:
+    _promtool("test", "rules", "centralcloud.rules.test.yml", folder=deploy / "prometheus")
+
+
+def test_every_alert_has_a_test_that_sees_it_fire_and_one_that_does_not(deploy: Path) -> None:
+    tests = yaml.safe_load((deploy / "prometheus/centralcloud.rules.test.yml").read_text())["tests"]
+    checks = [check for test in tests for check in test["alert_rule_test"]]
+    fires = {check["alertname"] for check in checks if check.get("exp_alerts")}
+    stays_silent = {check["alertname"] for check in checks if not check.get("exp_alerts")}
+    assert fires == stays_silent == {rule["alert"] for rule in _rules(deploy)}
+
+
+def test_every_metric_of_the_rules_exists(deploy: Path) -> None:
+    for rule in _rules(deploy):
+        named = set(re.findall(r"\b(?:centralcloud|instance_agent)_\w+", rule["expr"]))
+        assert named, rule["alert"]
+        assert named <= set(METRICS), rule["alert"]
+
+
+def test_every_alert_says_how_soon_and_what_to_do(deploy: Path) -> None:
+    for rule in _rules(deploy):
+        assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+        assert {"summary", "description", "runbook"} == set(rule["annotations"])
+        assert (deploy.parent / rule["annotations"]["runbook"]).exists(), rule["alert"]

@@ -1,0 +1,96 @@
+"""The units of deploy/systemd, as systemd reads them."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from centralcloud.runtime.supervisor import _STOP_SECONDS
+from centralcloud.settings import Settings
+from instance_agent.settings import AgentSettings
+
+_SYSTEMDS_OWN = Path("/usr/lib/systemd/system")
+_needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None or not _SYSTEMDS_OWN.exists(), reason="systemd-analyze is not installed"
+)
+_UNITS = ("centralcloud.service", "centralcloud-migrate.service", "instance-agent@.service")
+
+
+def settings_of(unit: Path) -> dict[str, list[str]]:
+    """What a unit sets, by name."""
+    found: dict[str, list[str]] = {}
+    for name, value in re.findall(r"^(\w+)=(.*)$", unit.read_text(), re.MULTILINE):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+@pytest.fixture
+def installed(deploy: Path, tmp_path: Path) -> Path:
+    """A root folder with the units in it, and something to run where they expect the programs."""
+    shutil.copytree(_SYSTEMDS_OWN, tmp_path / "usr/lib/systemd/system", symlinks=True)
+    (tmp_path / "lib").symlink_to("usr/lib")
+    units = tmp_path / "etc/systemd/system"
+    units.mkdir(parents=True)
+    for name in _UNITS:
+        shutil.copy(deploy / "systemd" / name, units)
+    programs = tmp_path / "opt/centralcloud/bin"
+    programs.mkdir(parents=True)
+    for name in ("centralcloud", "instance-agent"):
+        (programs / name).write_text("#!/bin/sh\n")
+        (programs / name).chmod(0o755)
+    return tmp_path
+
+
+@_needs_systemd
+@pytest.mark.parametrize("unit", [name.replace("@.", "@eu-1.") for name in _UNITS])
+def test_systemd_finds_nothing_wrong_with_it(installed: Path, unit: str) -> None:
+    result = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", f"--root={installed}", unit], capture_output=True, text=True
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@_needs_systemd
+@pytest.mark.parametrize("unit", _UNITS)
+def test_its_exposure_is_ok(deploy: Path, unit: str) -> None:
+    """systemd calls 2.0 of 10 and below OK; these are at 1.4, and stay below 1.5."""
+    result = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", "--threshold=15", "--no-pager", deploy / "systemd" / unit],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout[-200:]
+    assert " OK " in result.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("unit", _UNITS)
+def test_every_unit_has_the_same_sandbox(deploy: Path, unit: str) -> None:
+    about = settings_of(deploy / "systemd" / unit)
+    reference = settings_of(deploy / "systemd/centralcloud.service")
+    sandbox = [
+        name
+        for name in reference
+        if re.match(r"Protect|Private|Restrict(?!Prev)|System|Cap|NoNew|Lock|Mem.*Deny", name)
+    ]
+    assert len(sandbox) > 18
+    assert {name: about.get(name) for name in sandbox} == {name: reference[name] for name in sandbox}
+
+
+@pytest.mark.parametrize("unit", ["centralcloud.service", "instance-agent@.service"])
+def test_the_stop_has_the_time_that_it_takes(deploy: Path, unit: str) -> None:
+    about = settings_of(deploy / "systemd" / unit)
+    assert float(about["TimeoutStopSec"][0]) > 2 * _STOP_SECONDS
+    assert float(about["WatchdogSec"][0]) > 2 * _STOP_SECONDS, "the watchdog must not bite while it stops"
+
+
+@pytest.mark.parametrize(
+    ("file", "settings_class"), [("centralcloud.env", Settings), ("instance-agent.env", AgentSettings)]
+)
+def test_the_example_files_name_settings_that_exist(deploy: Path, file: str, settings_class: type) -> None:
+    prefix = settings_class.model_config["env_prefix"]
+    known = {f"{prefix}{name}".upper() for name in settings_class.model_fields}
+    named = set(re.findall(r"^#?([A-Z_]+)=", (deploy / "systemd" / file).read_text(), re.MULTILINE))
+    assert named
+    assert named <= known
