@@ -38,7 +38,7 @@ def test_an_instance_killed_while_writing_its_learned_scores(
     def learn(successes: int) -> None:
         send(database_url, outcomes(successes, 0, complexity_score=1.0))
         drain(database, batch_size=1000)
-        Learner(database, ThresholdRule()).learn()
+        Learner(database, [ThresholdRule()]).learn()
 
     victim = start("instance-agent", "run", fault=fault, **instance)
     victim.wait_for("started")

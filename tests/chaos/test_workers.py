@@ -80,7 +80,7 @@ def test_a_learner_killed_between_computing_and_publishing(
     assert victim.process.wait(timeout=10) == -9
     assert execute(database_url, "SELECT count(*) FROM model_scores") == [(0,)]
     assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_score_updates") == [(0,)]
-    (change,) = Learner(database, ThresholdRule()).learn().changes
+    (change,) = Learner(database, [ThresholdRule()]).learn().changes
     assert (change.based_on_samples, change.new_score) == (100, 3.3)
     assert verify(database).ok
 

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -12,6 +13,8 @@ from support.commands import BIN, environment, run_command, start_command
 from support.events import an_event, outcomes, send
 from support.servers import embedded_folder, execute
 from support.waiting import eventually
+
+from instance_agent.learned_scores import LearnedScore, LearnedScores, LearnedScoresFile
 
 CATALOG = """
 models:
@@ -145,7 +148,7 @@ def test_an_interrupted_publish_says_how_far_it_came(database_url: str, tmp_path
             queued = "SELECT count(*) FROM pgmq.q_model_routing_decisions"
             eventually(lambda: execute(database_url, queued) == [(200,)])
             process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=10) == 130
+            assert process.wait(timeout=30) == 130
         log.seek(0)
         assert log.read() == ("stopped after line 200: 200 events sent; of the next 100 lines it is not known\n")
 
@@ -257,6 +260,44 @@ def test_the_catalog_and_a_route_need_no_database(catalog: dict[str, str]) -> No
     assert route("--complexity", "complex", "--model", "llama")["model"] == "llama"
     table = run_command("instance-agent", "route", "--complexity", "simple", env=catalog)
     assert "best score for simple tasks" in table.stdout
+
+
+def test_a_route_is_explained_model_by_model(catalog: dict[str, str]) -> None:
+    learned = LearnedScores(epoch="e")
+    for version, (mean, n_eff, probe_share) in enumerate(((0.9, 100.0, 0.0), (0.85, 20.0, 0.01)), start=1):
+        score = LearnedScore(
+            score=5 * (mean - 0.02),
+            version=version,
+            at=datetime(2026, 11, 20, tzinfo=UTC),
+            mean=mean,
+            n_eff=n_eff,
+            probe_share=probe_share,
+        )
+        learned = learned.with_score((("gpt-4o", "llama")[version - 1], "simple"), score)
+    LearnedScoresFile(Path(catalog["INSTANCE_AGENT_STATE_DIR"])).write(learned)
+
+    def route(*arguments: str, **env: str) -> str:
+        result = run_command("instance-agent", "route", "--complexity", "simple", *arguments, env=catalog | env)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    drawn = json.loads(route("--json", "--explain", "--seed", "4"))
+    assert drawn == json.loads(route("--json", "--explain", "--seed", "4"))
+    assert (drawn["selection"], drawn["probe"]) == ("thompson", False)
+    assert "how sure" in drawn["selection_reason"]
+    gpt, llama = drawn["ranking"]
+    assert (gpt["mean"], gpt["n_eff"], gpt["penalty"], gpt["probe_share"]) == (0.9, 100, 0.02, 0)
+    assert llama["propensity"] == pytest.approx(0.01 + 0.99 * llama["win_probability"])
+    assert gpt["propensity"] + llama["propensity"] == pytest.approx(1)
+    exploring = json.loads(route("--json", "--explain", INSTANCE_AGENT_EXPLORATION="0.5"))["ranking"][1]
+    assert exploring["propensity"] == pytest.approx(0.25 + 0.5 * llama["propensity"])
+    greedy = json.loads(route("--json", INSTANCE_AGENT_SELECTION="greedy"))
+    assert (greedy["selection"], greedy["ranking"][0]["propensity"]) == ("greedy", 0.99)
+    assert greedy["selection_reason"] == "set by INSTANCE_AGENT_SELECTION"
+    table = route("--explain")
+    for words in ("selection: thompson", "n_eff", "win_probability", "1.00 %"):
+        assert words in table
+    assert "win_probability" not in route()
 
 
 def test_an_empty_catalog_is_one_line(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_signal_while_the_embedded_server_starts_ends_cleanly(
         process = start(program, command, DATABASE_URL=f"embedded:{folder}", **state)
         process.wait_for("embedded_server_creating")
         process.process.send_signal(signal.SIGTERM)
-        assert process.process.wait(timeout=10) == 0
+        assert process.process.wait(timeout=30) == 0
         assert not (folder / "postgresql" / "postmaster.pid").exists()
 
 
@@ -134,6 +134,16 @@ def test_a_database_that_is_away_is_waited_for_with_one_line_a_change(start) -> 
         assert daemon.process.wait(timeout=5) == 0
         changes = [event for event in daemon.events() if event.startswith("database_")]
         assert changes == ["database_away", "database_back"] * 2 + ["database_away"]
+
+
+def test_who_waits_for_the_database_at_the_start_lives_and_is_not_ready(start) -> None:
+    """An orchestrator must not end it for an outage, nor send it work."""
+    with embedded_folder() as folder:
+        port = free_port()
+        url = f"postgresql:///routing?host={folder}"
+        start("centralcloud", "run", DATABASE_URL=url, CENTRALCLOUD_HTTP_PORT=port).wait_for("database_away")
+        assert get(port, "/livez") == (200, "ok\n")
+        assert get(port, "/readyz") == (503, "starting\n")
 
 
 def test_an_agent_goes_on_with_its_scores_while_the_database_is_away(start, tmp_path: Path) -> None:
@@ -182,7 +192,9 @@ def test_health_and_metrics_over_http(start, database_url: str, tmp_path: Path) 
 
     def counted() -> bool:
         text = get(port, "/metrics")[1]
-        return 'centralcloud_events_total{result="records"} 1.0' in text and 'result="dead_letters"} 1.0' in text
+        return (
+            "centralcloud_events_ingested_total 1.0" in text and "centralcloud_events_dead_lettered_total 1.0" in text
+        )
 
     eventually(counted)
     start(
@@ -219,3 +231,20 @@ def test_the_password_is_in_no_log(start, server: str, database_url: str) -> Non
     finally:
         execute(database_url, f"DROP OWNED BY {role}")
         execute(database_url, f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("program", ["centralcloud", "instance-agent"])
+def test_no_log_holds_the_password(program: str, tmp_path: Path) -> None:
+    """Neither while the database is away, nor with everything said that can be said."""
+    env = {
+        "DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:1/db?application_name=x",
+        "INSTANCE_AGENT_STATE_DIR": str(tmp_path / "state"),
+        "CENTRALCLOUD_LOG_LEVEL": "debug",
+        "INSTANCE_AGENT_LOG_LEVEL": "debug",
+    }
+    running = Program(program, "run", log=tmp_path / "log", env=env)
+    running.wait_for("database_away")
+    running.end()
+    result = run_command(program, "doctor", env=env)
+    assert "FAIL  database" in result.stdout
+    assert "s3cret" not in (tmp_path / "log").read_text() + result.stdout + result.stderr

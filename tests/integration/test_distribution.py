@@ -42,7 +42,7 @@ def learn_once(database: Database, url: str, model: str = "gpt-4o", score: float
     counts = (100, 0) if good else (0, 100)
     send(url, outcomes(*counts, selected_model=model, complexity_score=score))
     drain(database, batch_size=1000)
-    Learner(database, ThresholdRule()).learn()
+    Learner(database, [ThresholdRule()]).learn()
 
 
 def score_of(updater: ScoreUpdater, model: str = "gpt-4o", complexity: str = "complex") -> float | None:
@@ -145,6 +145,22 @@ def test_a_score_by_hand_is_applied_and_stands_until_the_next_version(
     assert [score_of(each) for each in (updater, newcomer, third)] == [2.6, 2.6, 2.6]
 
 
+def test_what_a_rule_estimates_arrives_by_snapshot_and_by_message(
+    new_updater: NewUpdater, database: Database, database_url: str
+) -> None:
+    learn_once(database, database_url)
+    execute(database_url, "UPDATE model_scores SET mean = 0.84, n_eff = 1204, probe_share = 0.003")
+    estimate = {"mean": 0.9, "n_eff": 2, "probe_share": 0.01}
+    send_by_hand(database_url, 4.5, model="llama", **estimate)
+    send_by_hand(database_url, 4.5, model="odd", mean="high", n_eff=2)
+    updater = new_updater("i-1")
+    updater.run_once()
+    again = new_updater("i-1")  # as it left its file behind
+    for known in (updater.learned, again.learned):
+        estimates = {pair[0]: (one.mean, one.n_eff, one.probe_share) for pair, one in known.scores.items()}
+        assert estimates == {"gpt-4o": (0.84, 1204, 0.003), "llama": (0.9, 2, 0.01), "odd": (None, None, None)}
+
+
 def test_a_message_that_becomes_visible_late_is_not_passed_over(new_updater: NewUpdater, database_url: str) -> None:
     updater = new_updater("i-1", reconcile_interval_seconds=3600)
     with psycopg.connect(database_url) as slow:
@@ -225,6 +241,7 @@ def test_a_database_restored_in_place_is_noticed(
     updater = new_updater("i-1", reconcile_interval_seconds=0)
     learn_once(database, database_url)
     copy = execute(database_url, "SELECT score, version, evaluated_through_slice FROM model_scores")[0]
+    execute(database_url, "CREATE TABLE copy_of_rule_scores AS SELECT * FROM rule_scores")
     for _ in range(3):
         learn_once(database, database_url)
     learn_once(database, database_url, model="llama")
@@ -233,6 +250,7 @@ def test_a_database_restored_in_place_is_noticed(
     execute(database_url, "DELETE FROM pgmq.q_model_score_updates")
     execute(database_url, "DELETE FROM model_scores WHERE model_name = 'llama'")
     execute(database_url, "DELETE FROM model_score_history WHERE version > 1")
+    execute(database_url, "DELETE FROM rule_scores; INSERT INTO rule_scores SELECT * FROM copy_of_rule_scores")
     execute(database_url, "UPDATE model_scores SET score = %s, version = %s, evaluated_through_slice = %s", copy)
     execute(database_url, "SELECT setval('model_score_version', 1)")
     updater.run_once()
@@ -258,7 +276,7 @@ def test_a_score_by_hand_sent_while_a_run_waits_is_overtaken_by_the_run(
     drain(database, batch_size=1000)
     with psycopg.connect(database_url) as other:
         other.execute("SELECT pg_advisory_xact_lock(hashtext('centralcloud.scores'))")
-        thread = threading.Thread(target=Learner(database, ThresholdRule()).learn)
+        thread = threading.Thread(target=Learner(database, [ThresholdRule()]).learn)
         thread.start()
         waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         eventually(lambda: execute(database_url, waiting), what="the run waiting for the score lock")
@@ -373,7 +391,7 @@ def test_outcomes_change_what_the_router_chooses(agent: InstanceAgent, database:
     eventually(lambda: agent.publisher is not None and agent.publisher.sent == 401, what="sending")
     settled = drain(database, batch_size=1000).settled
     assert (settled.records, settled.duplicates, settled.dead_letters) == (401, 0, 0)
-    Learner(database, ThresholdRule()).learn()
+    Learner(database, [ThresholdRule()]).learn()
     eventually(lambda: agent.router.route("complex").model.name == "good", what="the better choice")
     assert agent.router.route("complex").score_version is not None
     rows = execute(

@@ -33,7 +33,7 @@ def blocks(language: str) -> list[str]:
 def test_every_statement_runs(database: Database, database_url: str) -> None:
     send(database_url, outcomes(100, 0))
     drain(database, batch_size=1000)
-    Learner(database, Settings().rule).learn()
+    Learner(database, Settings().rules).learn()
     statements = blocks("sql")
     assert len(statements) > 6
     try:
@@ -41,7 +41,7 @@ def test_every_statement_runs(database: Database, database_url: str) -> None:
             for statement in statements:
                 connection.execute(statement)  # type: ignore[arg-type]
         assert execute(database_url, "SELECT instance_id FROM instances") == [("singularity-1",)]
-        assert drain(database, batch_size=1000).settled == (3, 0, 0), "the events of README and docs are good ones"
+        assert drain(database, batch_size=1000).settled == (5, 0, 0), "the events of README and docs are good ones"
     finally:
         execute(database_url, "DROP OWNED BY instances")
         execute(database_url, "DROP ROLE instances")
@@ -94,7 +94,10 @@ def test_every_command_and_option_that_is_shown_exists() -> None:
         (program, *words.split(), option)
         for page in _PAGES
         for program, words, rest in re.findall(
-            r"\b(centralcloud|instance-agent) ((?:dead-letters |queue (?=purge))?[a-z][a-z-]*)\b([^\n|`#]*)",
+            r"\b(centralcloud|instance-agent) "
+            r"((?:dead-letters |instances |models |queue (?=purge)|scores (?=explain|history|rollback|pin|unpin))?"
+            r"[a-z][a-z-]*)\b"
+            r"([^\n|`#]*)",
             page.read_text(),
         )
         for option in [None, *re.findall(r"(--[a-z-]+)", rest)]
@@ -137,7 +140,26 @@ def test_the_table_of_settings_is_that_of_the_code(title: str, settings_class: t
     assert {name: value.lower() for name, value in documented.items()} == in_code
 
 
+def test_every_log_event_is_documented_with_its_level() -> None:
+    page = (_REPOSITORY / "docs/reference/logs.md").read_text()
+    documented = set(re.findall(r"^\| `(\w+)` \| (\w+) \|", page, re.MULTILINE))
+    sources = [path for package in ("centralcloud", "instance_agent") for path in (_REPOSITORY / package).rglob("*.py")]
+    logged = {
+        (event, level)
+        for path in sources
+        for level, event in re.findall(r"\blog\.(debug|info|warning|error)\(\s*\"(\w+)\"", path.read_text())
+    }
+    assert documented == logged - {("event_name", "info")}, "event_name is the example of a docstring"
+
+
 def test_links_lead_to_files_that_are_there() -> None:
     for page in _PAGES:
         for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = _REPOSITORY / "docs/README.md"
+    listed = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)#]+)", index.read_text())}
+    pages = {page for page in _PAGES if page.is_relative_to(index.parent) and page != index}
+    assert pages <= listed, sorted(str(page.relative_to(index.parent)) for page in pages - listed)

@@ -160,6 +160,27 @@ def test_the_demonstration_shows_the_loop_and_leaves_nothing_behind() -> None:
         assert not (folder / ".centralcloud/demo/postgresql/postmaster.pid").exists()
 
 
+def test_the_demonstration_tells_of_a_model_that_degrades() -> None:
+    with embedded_folder() as folder:
+        arguments = ("demo", "--rule", "adaptive", "--seconds", "30")
+        process = start_command("centralcloud", *arguments, env={}, cwd=folder, log=subprocess.PIPE)
+        output = process.communicate(timeout=120)[0]
+        assert process.returncode == 0, output
+        told = [
+            "starting the daemon with the rule adaptive",
+            "ember-reason silently degrades: 30% of its complex tasks succeed instead of 98%",
+            "noticed: the success rate of ember-reason for complex tasks fell from 0.9",
+            "avoided: ember-reason gets ",
+            "ember-reason recovers, and tells nobody",
+            "ember-reason led complex tasks with ",
+            "its share fell to ",
+        ]
+        positions = [output.find(text) for text in told]
+        assert -1 not in positions, output
+        assert positions == sorted(positions), output
+        assert "explore" not in output
+
+
 @pytest.mark.parametrize("whom", ["process", "group"])
 @pytest.mark.parametrize("after", ["starting PostgreSQL", "making a fresh database", "fleet success"])
 def test_ctrl_c_ends_the_demonstration_cleanly_at_any_time(after: str, whom: str) -> None:

@@ -11,13 +11,13 @@ from support.waiting import eventually
 
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
-from centralcloud.learning.rules import ThresholdRule, ThresholdSettings
+from centralcloud.learning.rules import AdaptiveRule, ThresholdRule, ThresholdSettings
 from centralcloud.runtime.database import Database, is_contention
 
 
 @pytest.fixture
 def learner(database: Database) -> Learner:
-    return Learner(database, ThresholdRule())
+    return Learner(database, [ThresholdRule()])
 
 
 def take_in(database: Database, url: str, events: list[dict]) -> None:
@@ -96,7 +96,7 @@ def test_evidence_gathers_over_runs_until_there_is_enough(
 
 def test_an_evaluation_uses_its_evidence_up_also_when_the_score_stays(database: Database, database_url: str) -> None:
     dead_band = ThresholdSettings(low_success_rate=Decimal("0.85"), fast_response_ms=Decimal(100))
-    learner = Learner(database, ThresholdRule(dead_band))
+    learner = Learner(database, [ThresholdRule(dead_band)])
     take_in(database, database_url, outcomes(90, 10, complexity_score=3.0))
     run = learner.learn()
     assert (run.evaluated, run.changes) == (1, [])
@@ -183,13 +183,13 @@ def test_scores_written_meanwhile_make_a_run_compute_again(database: Database, d
     class Interrupted(ThresholdRule):
         calls = 0
 
-        def evaluate(self, evidence):
+        def decide(self, evidence, state):
             Interrupted.calls += 1
             if Interrupted.calls == 1:  # another replica is faster
-                Learner(database, ThresholdRule()).learn()
-            return super().evaluate(evidence)
+                Learner(database, [ThresholdRule()]).learn()
+            return super().decide(evidence, state)
 
-    run = Learner(database, Interrupted()).learn()
+    run = Learner(database, [Interrupted()]).learn()
     assert run.changes == []
     assert scores(database_url)["gpt-4o", "complex"][0] == "2.300"
     assert len(messages(database_url)) == 1
@@ -199,7 +199,7 @@ def test_replicas_learning_at_once_use_evidence_once(database: Database, databas
     for model in "abcdefgh":
         send(database_url, outcomes(100, 0, selected_model=model, complexity_score=2.0))
     drain(database, batch_size=1000)
-    learners = [Learner(database, ThresholdRule()) for _ in range(4)]
+    learners = [Learner(database, [ThresholdRule()]) for _ in range(4)]
     threads = [threading.Thread(target=learner.learn) for learner in learners]
     for thread in threads:
         thread.start()
@@ -221,3 +221,28 @@ def test_a_woken_learner_runs_and_a_stopped_one_ends(learner: Learner, database:
     finally:
         learner.stop()
     assert learner.join(5)
+
+
+def test_a_fall_is_a_finding_until_it_is_made_good(database: Database, database_url: str) -> None:
+    learner = Learner(database, [AdaptiveRule(), ThresholdRule()])
+
+    def learn(successes: int, failures: int) -> list[str]:
+        take_in(database, database_url, outcomes(successes, failures))
+        learner.learn()
+        open_ones = "SELECT message FROM findings WHERE kind = 'change_alarm' AND closed_at IS NULL"
+        return [message for (message,) in execute(database_url, open_ones)]
+
+    for _ in range(4):
+        assert learn(98, 2) == []
+    (message,) = learn(40, 60)
+    assert message == (
+        "the success rate of gpt-4o for complex tasks fell from 0.98 to 0.40 (G 92, over 13); it is 0.40 now"
+    )
+    (message,) = learn(5, 95)
+    assert message.startswith("the success rate of gpt-4o for complex tasks fell from 0.98 to 0.05 (G "), (
+        "noticed in two steps: told from where it began"
+    )
+    (message,) = learn(30, 0)
+    assert message.startswith("the success rate of gpt-4o for complex tasks rose from 0.05 to 1.00 (G ")
+    assert learn(69, 1) == [], "a hundred outcomes since the rise"
+    assert execute(database_url, "SELECT count(*) FROM findings") == [(1,)], "one from its fall to its recovery"

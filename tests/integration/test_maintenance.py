@@ -2,6 +2,8 @@
 
 import random
 import threading
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import psycopg
 import pytest
@@ -13,6 +15,7 @@ from support.servers import execute
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
+from centralcloud.operations import maintenance
 from centralcloud.operations.maintenance import AnotherReplicaError, Maintenance, Retention
 from centralcloud.operations.verification import verify
 from centralcloud.runtime.database import Database
@@ -22,6 +25,12 @@ from centralcloud.store.slices import close_slice, evidence_as_it_stands
 
 def maintain(database: Database, **retention: int) -> None:
     Maintenance(database, retention=Retention(**retention)).run_once()
+
+
+@pytest.fixture
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the slices of a test were not among the thousand newest, which stay as they are."""
+    monkeypatch.setattr(maintenance, "_WEIGHED_SLICES", 0)
 
 
 def ingest(database: Database, database_url: str, events: list[dict]) -> None:
@@ -88,7 +97,7 @@ def test_records_whose_evidence_is_not_gathered_yet_are_not_dropped(database: Da
     maintain(database, records_days=90)
     assert records(database_url) == 0
     assert execute(database_url, "SELECT sum(successes)::int, sum(failures)::int FROM evidence") == [(60, 60)]
-    (change,) = Learner(database, ThresholdRule()).learn().changes
+    (change,) = Learner(database, [ThresholdRule()]).learn().changes
     assert change.based_on_samples == 120
 
 
@@ -125,6 +134,7 @@ def test_one_replica_at_a_time(database: Database, database_url: str) -> None:
     assert verify(database).differences == []
 
 
+@pytest.mark.usefixtures("small_slices")
 def test_slices_are_merged_with_age_and_no_evidence_changes(database: Database, database_url: str) -> None:
     rng = random.Random(2)
     for _ in range(40):
@@ -150,6 +160,7 @@ def test_slices_are_merged_with_age_and_no_evidence_changes(database: Database, 
     assert execute(database_url, "SELECT count(*) FROM evidence_slices WHERE closed_at IS NOT NULL") == [(slices,)]
 
 
+@pytest.mark.usefixtures("small_slices")
 def test_ten_years_of_slices_become_few(database: Database, database_url: str) -> None:
     execute(
         database_url,
@@ -169,17 +180,18 @@ def test_ten_years_of_slices_become_few(database: Database, database_url: str) -
     maintain(database)
     ((rows, successes),) = execute(database_url, "SELECT count(*), sum(successes)::int FROM evidence")
     assert successes == 87_598
-    assert rows < 400
+    assert rows < 600
     gap = """SELECT count(*) FROM (
         SELECT coalesce(merged_from, slice_no) - lag(slice_no) OVER (ORDER BY slice_no) AS step FROM evidence_slices
     ) AS steps WHERE step <> 1"""
     assert execute(database_url, gap) == [(0,)], "every slice is in exactly one"
 
 
+@pytest.mark.usefixtures("small_slices")
 def test_evidence_behind_a_standing_score_is_never_merged_with_other_evidence(
     database: Database, database_url: str
 ) -> None:
-    learner = Learner(database, ThresholdRule())
+    learner = Learner(database, [ThresholdRule()])
     for successes in (120, 30, 110, 20):  # evaluated, waiting, evaluated (with what waited), waiting
         ingest(database, database_url, outcomes(successes, 0, complexity_score=2.0))
         learner.learn()
@@ -326,3 +338,81 @@ def test_a_look_at_the_open_slice_keeps_nobody_waiting(database: Database, datab
             connection.execute("SELECT pg_advisory_xact_lock(hashtext('centralcloud.slice'))")
             connection.execute("SELECT FROM evidence_slices FOR UPDATE")
     assert execute(database_url, "SELECT count(*) FROM evidence") == [(0,)]
+
+
+def test_the_newest_slices_are_left_as_they_are(database: Database, database_url: str) -> None:
+    """A rule weighs them one by one: merged, they would give other scores."""
+    for _ in range(5):
+        ingest(database, database_url, outcomes(10, 0))
+        close_slice(database)
+    execute(
+        database_url,
+        "UPDATE evidence_slices SET opened_at = opened_at - interval '9 days', closed_at = closed_at - interval '9 days'",
+    )
+    maintain(database)
+    assert execute(database_url, "SELECT count(*) FROM evidence_slices WHERE closed_at IS NOT NULL") == [(5,)]
+
+
+def test_old_score_history_and_runs_are_forgotten_but_never_those_behind_a_standing_score(
+    database: Database, database_url: str
+) -> None:
+    learner = Learner(database, [ThresholdRule()])
+    for _ in range(3):  # the first two versions are replaced
+        ingest(database, database_url, outcomes(100, 0, complexity_score=2.0))
+        learner.learn()
+    learner.learn()
+    everything = """SELECT (SELECT array_agg(version ORDER BY version) FROM model_score_history),
+        (SELECT array_agg(run_id ORDER BY run_id) FROM learning_runs)"""
+    ((versions, runs),) = execute(database_url, everything)
+    assert (len(versions), len(runs)) == (3, 4)
+    execute(database_url, "UPDATE learning_runs SET finished_at = finished_at - interval '2 days'")
+    maintain(database)
+    assert execute(database_url, everything) == [(versions, runs[:3])], "the run that published nothing"
+    execute(database_url, "UPDATE learning_runs SET finished_at = finished_at - interval '500 days'")
+    execute(database_url, "UPDATE model_score_history SET created_at = created_at - interval '500 days'")
+    maintain(database, score_history_days=600)
+    assert execute(database_url, everything) == [(versions, runs[:3])]
+    maintain(database)
+    assert execute(database_url, everything) == [(versions[2:], runs[2:3])]
+
+
+def test_an_outcome_hours_late_counts_in_the_slice_in_which_it_arrives_and_is_marked(
+    database: Database, database_url: str
+) -> None:
+    now = datetime.now(UTC)
+
+    def event(outcome: str, hours_ago: float, **decision: object) -> dict:
+        return an_event(outcome=outcome, **decision) | {"timestamp": (now - timedelta(hours=hours_ago)).isoformat()}
+
+    ingest(database, database_url, [event("routed", 0, decision_id="in time"), event("routed", 0, decision_id="lost")])
+    ingest(
+        database, database_url, [event("routed", 0, decision_id="late"), event("success", 0.5, decision_id="in time")]
+    )
+    close_slice(database)
+    ingest(
+        database,
+        database_url,
+        [
+            event("failure", 5, decision_id="late", response_time_ms=100),
+            event("failure", 5, error_kind="caller"),
+            event("success", 0.9),
+        ],
+    )
+    close_slice(database)
+    by_slice = "SELECT slice_no, successes, failures, blameless, late FROM evidence ORDER BY slice_no"
+    assert execute(database_url, by_slice) == [(1, 1, 0, 0, 0), (2, 1, 1, 1, 1)]
+    (metrics,) = counters(database)
+    assert metrics["late_count"] == 1, "late, and a failure like any other"
+    assert metrics["unresolved_rate"] == pytest.approx(1 / 3), "of the decisions with an id one is lost"
+    assert (metrics["success_count"], metrics["failure_count"]) == (2, 1), "which is no failure"
+    view = "SELECT linked_decision_count, unresolved_rate, outcome_count, late_count, late_rate FROM "
+    assert execute(database_url, view + "dashboard_late_and_lost_outcomes") == [
+        (3, Decimal("33.33"), 3, 1, Decimal("33.33"))
+    ]
+    assert verify(database).differences == []
+
+
+def test_without_decision_ids_nothing_is_known_to_be_lost(database: Database, database_url: str) -> None:
+    ingest(database, database_url, [an_event(), *outcomes(3, 0)])
+    (metrics,) = counters(database)
+    assert (metrics["late_count"], metrics["unresolved_rate"]) == (0, None)

@@ -28,6 +28,7 @@ COLUMNS = (
     "routed", "successes", "failures", "blameless", "linked_decisions", "unlinked_routed", "unlinked_resolved", "times",
     "times_sum", "score", "msg_id",
 )  # fmt: skip
+STRETCH = {"after_slice": 3, "through_slice": 6}
 LEASE = {"msg_id": 10**9, "read_ct": 0, "seconds": 1, "reason": "r", "field": "f", "max_bytes": MAX_MESSAGE_BYTES}
 #: The statements of ingest, learning and distribution, each with what it is given.
 HOT: dict[str, dict[str, Any]] = {
@@ -45,13 +46,19 @@ HOT: dict[str, dict[str, Any]] = {
     "put_decision_off": LEASE,
     "archive_decision": LEASE,
     "give_decisions_back": {"msg_ids": [1, 2], "read_cts": [1, 1]},
-    "close_slice": {},
+    "close_slice": {"latency_ref_ms": 10_000, "cost_ref_usd": 0.01},
     "ungathered_slices": {},
     "slices_in_hand": {},
     "gather_evidence": {"slice_no": 3},
     "mark_gathered": {"slice_no": 3},
-    "fresh_evidence": {"through_slice": 10**9},
-    "score_watermarks": {},
+    "outcomes_waiting": {"limit": 50},
+    "slices_after": STRETCH,
+    "evidence_after": {**STRETCH, "excluded": []},
+    "recent_outcomes": STRETCH,
+    "newest_outcomes": {},
+    "lifetime_outcomes": {},
+    "count_open_findings": {},
+    "list_instances": {},
     "roll_up": {"since": datetime.now(UTC) - timedelta(hours=1), "until": datetime.now(UTC) + timedelta(hours=1)},
     "roll_up_stretch": {},
     "clear_roll_up": {"since": datetime.now(UTC), "until": datetime.now(UTC)},
@@ -63,8 +70,8 @@ CALLS = {
     "acknowledge": "SELECT centralcloud.acknowledge('instance-1', 1)",
     "publish_decision": """SELECT centralcloud.publish_decision('{"a": 1}')""",
 }
-#: An hour holds a share of all records that is the same here: its cost is that of its own records.
-PROPORTIONAL = {"roll_up"}
+#: An hour, or a day, holds a share of all records that is the same here: its cost is that of its own records.
+PROPORTIONAL = {"roll_up", "newest_outcomes", "list_instances"}
 
 
 def _a_past(server: str, template: str, records: int) -> Iterator[str]:

@@ -52,7 +52,9 @@ def pretend_all_came(database_url: str, days_ago: float) -> None:
         f"""
         CREATE TABLE IF NOT EXISTS {name} PARTITION OF routing_records
             FOR VALUES FROM ('{start.isoformat()}') TO ('{(start + timedelta(days=7)).isoformat()}');
-        UPDATE routing_records SET created_at = created_at - interval '{shift.total_seconds()} seconds'
+        UPDATE routing_records SET
+            created_at = created_at - interval '{shift.total_seconds()} seconds',
+            timestamp = timestamp - interval '{shift.total_seconds()} seconds'
             WHERE created_at > now() - interval '1 hour';
         UPDATE evidence_slices SET
             opened_at = opened_at - interval '{shift.total_seconds()} seconds',
@@ -91,11 +93,11 @@ _STATEMENTS = (
     """
     INSERT INTO evidence (
         slice_no, model_name, complexity_level, provider, instance_id, successes, failures, response_time_count,
-        response_time_sum_ms
+        response_time_sum_ms, capped_response_time_sum_ms
     )
     SELECT slice_no, model, complexity, provider, instance_id, count(*) FILTER (WHERE outcome = 'success'),
-        count(*) FILTER (WHERE outcome = 'failure'), count(*), sum(response_time_ms)
-    FROM routing_records GROUP BY 1, 2, 3, 4, 5
+        count(*) FILTER (WHERE outcome = 'failure'), count(*), sum(response_time_ms), sum(response_time_ms)
+    FROM routing_records GROUP BY 1, 2, 3, 4, 5 ORDER BY 1
     """,
     """
     INSERT INTO model_routing_metrics (
@@ -117,6 +119,14 @@ _STATEMENTS = (
     SELECT model_name, complexity_level, 2.5, nextval('model_score_version'), 'history', 'threshold', 100,
         (SELECT max(slice_no) - 1 FROM evidence_slices)
     FROM model_routing_metrics
+    """,
+    """
+    INSERT INTO rule_scores (
+        rule, model_name, complexity_level, score, kind, reason, based_on_samples, after_slice, through_slice, state
+    )
+    SELECT rule, model_name, complexity_level, score, 'step', reason, based_on_samples, evaluated_through_slice,
+        evaluated_through_slice, jsonb_build_object('score', score::text, 'after_slice', evaluated_through_slice)
+    FROM model_scores
     """,
     """
     SELECT pgmq.send('model_score_updates', jsonb_build_object('model', model_name, 'complexity', complexity_level,

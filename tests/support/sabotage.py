@@ -8,11 +8,12 @@ import io
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-#: A message that holds this kills the process that decodes it.
+#: A message that holds this kills the process that decodes it, or keeps it for ever.
 DEADLY = "deadly"
 
 
@@ -31,6 +32,22 @@ def deadly_message() -> None:
         return parse(text, now)
 
     batch.parse_routing_event = parse_or_die
+
+
+def hanging_message() -> None:
+    """A loop is given up after a second here, so that a test need not wait for a minute."""
+    from centralcloud.ingest import batch
+    from centralcloud.runtime import supervisor
+
+    supervisor._STUCK_SECONDS = 1.0  # type: ignore[misc]
+    parse = batch.parse_routing_event
+
+    def parse_or_hang(text: str | None, now: Any) -> Any:
+        if text and DEADLY in text:
+            threading.Event().wait()
+        return parse(text, now)
+
+    batch.parse_routing_event = parse_or_hang
 
 
 def learner_before_publishing() -> None:
@@ -81,7 +98,14 @@ def unmoved_file() -> None:
 
 FAULTS: dict[str, Callable[[], None]] = {
     fault.__name__: fault
-    for fault in (deadly_message, learner_before_publishing, learner_before_commit, half_written_file, unmoved_file)
+    for fault in (
+        deadly_message,
+        hanging_message,
+        learner_before_publishing,
+        learner_before_commit,
+        half_written_file,
+        unmoved_file,
+    )
 }
 
 

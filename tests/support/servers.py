@@ -2,16 +2,17 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from centralcloud.runtime.embedded import EmbeddedServer
+from centralcloud.runtime.embedded import EmbeddedServer, EmbeddedServerError, _find_programs
 from support.waiting import eventually
 
 
@@ -75,6 +76,20 @@ def execute(url: str, query: str, parameters: object = None) -> list[tuple]:
     with psycopg.connect(url) as connection:
         cursor = connection.execute(query, parameters)
         return cursor.fetchall() if cursor.description else []
+
+
+def programs_of(url: str) -> Path:
+    """pg_dump and the rest, of the server's own major version."""
+    ((major,),) = execute(url, "SELECT current_setting('server_version_num')::int / 10000")
+    folders = [Path(f"/usr/lib/postgresql/{major}/bin")]
+    with suppress(EmbeddedServerError):
+        folders.insert(0, _find_programs())
+    for folder in folders:
+        if all((folder / program).exists() for program in ("pg_dump", "pg_restore", "createdb", "psql")):
+            version = subprocess.run([folder / "pg_dump", "--version"], capture_output=True, text=True, check=True)
+            if f" {major}." in version.stdout:
+                return folder
+    pytest.skip(f"no pg_dump and pg_restore of PostgreSQL {major} here")
 
 
 @contextmanager

@@ -1,0 +1,198 @@
+"""`doctor` and `status`: what is wrong is found and named, and what to do about it is said."""
+
+import json
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.commands import run_command
+from support.events import outcomes, send
+from support.servers import execute
+
+from centralcloud.ingest.drain import drain
+from centralcloud.learning.learner import Learner
+from centralcloud.learning.rules import ThresholdRule
+from centralcloud.operations.doctor import Expectations, examine
+from centralcloud.runtime.checkup import Result, Verdict
+from centralcloud.runtime.database import Database
+
+Examine = Callable[..., dict[str, Result]]
+
+
+@pytest.fixture
+def look(database: Database) -> Examine:
+    def examine_all(**expectations: object) -> dict[str, Result]:
+        return {result.check: result for result in examine(database, Expectations(**expectations))}  # type: ignore[arg-type]
+
+    return examine_all
+
+
+def test_a_fleet_at_work_is_well(look: Examine, database: Database, database_url: str) -> None:
+    send(database_url, outcomes(100, 0))
+    drain(database, batch_size=100)
+    Learner(database, [ThresholdRule()]).learn()
+    execute(database_url, "SELECT centralcloud.acknowledge('i', 1)")
+    results = look()
+    assert {result.verdict for result in results.values()} == {Verdict.OK}, results
+    assert len(results) >= 12
+
+
+@pytest.mark.parametrize(
+    ("check", "damage", "verdict", "found"),
+    [
+        (
+            "schema",
+            "UPDATE centralcloud.schema_revision SET version_num = '0001'",
+            "FAIL",
+            "run `centralcloud migrate`",
+        ),
+        ("pgmq", "DROP FUNCTION pgmq.pop(text, integer)", "FAIL", "older than 1.6.2"),
+        ("queues", "SELECT pgmq.drop_queue('model_score_updates')", "FAIL", "missing: model_score_updates"),
+        ("accounts", "DELETE FROM accounting", "FAIL", "the table accounting is empty"),
+        (
+            "autovacuum",
+            "ALTER TABLE pgmq.q_model_routing_decisions RESET (autovacuum_vacuum_scale_factor)",
+            "WARN",
+            "own",
+        ),
+        ("instances", "SELECT 1", "WARN", "none has acknowledged"),
+        (
+            "instances",
+            """
+            INSERT INTO instances VALUES ('slow', 0, now(), now() - interval '1 hour');
+            INSERT INTO model_scores VALUES ('m', 'simple', 2, 7, 'r', 't', NULL, NULL, 1, 1)
+            """,
+            "WARN",
+            r"1 of 1 are behind and silent: slow \(7 versions\)",
+        ),
+        ("dead letters", "SELECT pgmq.send('model_routing_decisions', '{}')", "WARN", "1 are open"),
+        ("learning", "UPDATE learning_control SET frozen_at = now(), frozen_reason = 'audit'", "WARN", "frozen: audit"),
+        (
+            "queue depth",
+            """
+            SELECT pgmq.send('model_routing_decisions', '{}', 600);
+            UPDATE pgmq.q_model_routing_decisions SET enqueued_at = now() - interval '1 hour'
+            """,
+            "WARN",
+            "1 messages, the oldest 3,6",
+        ),
+    ],
+)
+def test_what_is_wrong_is_found(
+    look: Examine, database: Database, database_url: str, check: str, damage: str, verdict: str, found: str
+) -> None:
+    execute(database_url, damage)
+    if check == "dead letters":
+        drain(database, batch_size=10)
+    result = look()[check]
+    assert result.verdict == verdict, result
+    assert re.search(found, result.found), result
+    assert result.advice
+
+
+def test_a_missing_partition_and_an_old_snapshot_are_found(
+    look: Examine, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("centralcloud.operations.doctor._OLD_SNAPSHOT_SECONDS", 0.0)
+    for (name,) in execute(
+        database_url, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'routing_records'::regclass"
+    ):
+        execute(database_url, f"DROP TABLE {name}")
+    with psycopg.connect(database_url) as idle:
+        idle.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        idle.execute("SELECT 1 FROM routing_records")
+        pid = idle.info.backend_pid
+        results = look()
+    assert results["partitions"].verdict == Verdict.FAIL
+    assert results["oldest snapshot"].verdict == Verdict.WARN
+    assert f"process {pid}" in results["oldest snapshot"].found
+
+
+def test_a_taken_port_is_found(look: Examine) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        result = look(http_port=holder.getsockname()[1])["HTTP port"]
+    assert (result.verdict, "cannot be opened" in result.found) == (Verdict.WARN, True)
+
+
+def test_missing_privileges_are_found_and_keep_the_daemon_from_starting(database_url: str) -> None:
+    execute(
+        database_url,
+        "DROP ROLE IF EXISTS cc_doctor; CREATE ROLE cc_doctor LOGIN; GRANT USAGE ON SCHEMA centralcloud TO cc_doctor",
+    )
+    execute(
+        database_url,
+        """
+        GRANT SELECT ON ALL TABLES IN SCHEMA public TO cc_doctor;
+        GRANT SELECT ON centralcloud.schema_revision TO cc_doctor
+        """,
+    )
+    execute(database_url, "GRANT USAGE ON SCHEMA pgmq TO cc_doctor")
+    try:
+        url = psycopg.conninfo.make_conninfo(database_url, user="cc_doctor")
+        result = run_command("centralcloud", "doctor", "--json", env={"DATABASE_URL": url})
+        checks = {check["check"]: check for check in json.loads(result.stdout)["checks"]}
+        assert (result.returncode, checks["privileges"]["verdict"]) == (1, "FAIL")
+        assert "INSERT on routing_records" in checks["privileges"]["found"]
+        result = run_command("centralcloud", "run", env={"DATABASE_URL": url})
+        assert result.returncode == 1
+        assert "privileges: missing: INSERT on routing_records" in result.stderr
+    finally:
+        execute(database_url, "DROP OWNED BY cc_doctor; DROP ROLE cc_doctor")
+
+
+def test_a_database_that_is_away_is_the_first_thing_said(tmp_path: Path) -> None:
+    env = {"DATABASE_URL": "postgresql://127.0.0.1:1/db", "INSTANCE_AGENT_STATE_DIR": str(tmp_path)}
+    for program in ("centralcloud", "instance-agent"):
+        result = run_command(program, "doctor", env=env)
+        assert result.returncode == 1
+        assert "FAIL  database: connection" in result.stdout
+        assert "not looked at: database failed" in result.stdout
+        assert "Traceback" not in result.stderr
+
+
+def test_an_instance_is_examined_as_it_stands(database: Database, database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "catalog.yaml").write_text("models: [{name: other, provider: p}]")
+    send(database_url, outcomes(100, 0))
+    drain(database, batch_size=100)
+    Learner(database, [ThresholdRule()]).learn()
+    env = {
+        "DATABASE_URL": database_url,
+        "INSTANCE_AGENT_STATE_DIR": str(tmp_path / "state"),
+        "INSTANCE_AGENT_CATALOG": str(tmp_path / "catalog.yaml"),
+    }
+    result = run_command("instance-agent", "doctor", "--json", env=env)
+    assert result.returncode == 0, result.stdout
+    checks = {check["check"]: check for check in json.loads(result.stdout)["checks"]}
+    assert checks["functions"]["verdict"] == "OK"
+    assert checks["newest version"]["found"] == "applied 0, published 1"
+    assert "none of the catalog's models" in checks["scores"]["found"]
+    env["INSTANCE_AGENT_CATALOG"] = str(tmp_path / "nowhere.yaml")
+    result = run_command("instance-agent", "doctor", env=env)
+    assert result.returncode == 1
+    assert "FAIL  catalog: cannot read the catalog" in result.stdout
+
+
+def test_the_status_is_one_screen(database: Database, database_url: str) -> None:
+    send(database_url, [*outcomes(100, 0, complexity_score=2.0), {"no": "event"}])
+    drain(database, batch_size=100)
+    Learner(database, [ThresholdRule()]).learn()
+    execute(database_url, "SELECT centralcloud.acknowledge('late-one', 0)")
+    env = {"DATABASE_URL": database_url}
+    shown = run_command("centralcloud", "status", "--seconds", "0.1", env=env).stdout
+    for part in (
+        "queue      0 messages",
+        "learning   threshold, ",
+        "instances  1 seen within a day, 1 behind version 1",
+        "late-one is at 0",
+        "letters    1 dead letters open: 1 for timestamp",
+        "gpt-4o (complex): 2.000 -> 2.300",
+    ):
+        assert part in shown, shown
+    assert len(shown.splitlines()) < 24
+    found = json.loads(run_command("centralcloud", "status", "--json", "--seconds", "0.1", env=env).stdout)
+    assert found["dead_letters"] == {"timestamp": 1}

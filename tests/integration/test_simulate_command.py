@@ -1,0 +1,98 @@
+"""`centralcloud simulate` as a person runs it. Needs no database."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.commands import run_command
+from support.outcomes import write_table
+
+SCENARIO = {"phases": [{"events": 600}, {"events": 400, "outage": ["@best"]}], "weights": {"latency": 0}}
+MEASURES = (
+    *(
+        "reward",
+        "oracle_reward",
+        "regret_percent",
+        "pairs_ordered_right",
+        "saturated_share",
+        "tied_share",
+        "probe_share",
+    ),
+    *("mean_cost_usd", "mean_latency_ms", "events_to_detect", "events_to_recover", "false_alarms"),
+    *("ticks_to_quarantine", "honest_exclusions", "wall_seconds"),
+)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    scenario = tmp_path / "scenario.json"
+    scenario.write_text(json.dumps(SCENARIO))
+    return ["--outcomes", str(write_table(tmp_path)), "--scenario", str(scenario)]
+
+
+def test_json_has_every_measure_with_its_interval(files: list[str]) -> None:
+    finished = run_command("centralcloud", "simulate", *files, "--rule", "adaptive", "--seeds", "0-2", "--json", env={})
+    assert finished.returncode == 0, finished.stderr
+    result = json.loads(finished.stdout)
+    assert (result["rule"], result["seeds"], result["events"]) == ("adaptive", [0, 1, 2], 1000)
+    for name in MEASURES:
+        assert set(result[name]) == {"mean", "low", "high", "runs"}, name
+    assert result["regret_percent"]["low"] <= result["regret_percent"]["mean"] <= result["regret_percent"]["high"]
+    assert [phase["events"] for phase in result["phases"]] == [600, 400]
+    assert all(phase["regret_percent"]["runs"] == 3 for phase in result["phases"])
+
+
+def test_a_table_for_people(files: list[str]) -> None:
+    finished = run_command(
+        "centralcloud", "simulate", *files, "--rule", "threshold", "--seeds", "1,4", "--jobs", "1", env={}
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "regret_percent" in finished.stdout
+    assert "threshold: 2 runs of 1,000 tasks" in finished.stdout
+
+
+def test_instances_can_be_told_how_to_choose(files: list[str]) -> None:
+    regrets = set()
+    for selection in ("thompson", "greedy"):
+        finished = run_command(
+            "centralcloud", "simulate", *files, "--seeds", "0", "--selection", selection, "--json", env={}
+        )
+        regrets.add(json.loads(finished.stdout)["regret_percent"]["mean"])
+    assert len(regrets) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        (
+            ["--rule", "best"],
+            "--rule: found 'best', expected one of threshold, adaptive, thompson, thompson-half-life,",
+        ),
+        (["--seeds", "4-1"], "--seeds: found '4-1', expected from 1 to 10,000 seeds, the lower first"),
+        (["--seeds", "x"], "--seeds: found 'x', expected seeds like 7, 0-19 or 1,3,5-8"),
+        (["--seeds", "0-99999"], "--seeds: found '0-99999', expected from 1 to 10,000 seeds, the lower first"),
+        (["--selection", "best"], "--selection: found 'best', expected one of auto, thompson, greedy"),
+        (["--outcomes", "/nowhere.csv"], "cannot read /nowhere.csv: No such file or directory"),
+        (["--scenario", "/nowhere.json"], "cannot read /nowhere.json: No such file or directory"),
+        (["--scenario", "/"], "cannot read /: Is a directory"),
+        (["--jobs", "0"], "Invalid value for '--jobs'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(files: list[str], changed: list[str], complaint: str) -> None:
+    finished = run_command("centralcloud", "simulate", *files, *changed, env={})
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+    assert finished.stderr.startswith("centralcloud: ")
+    assert complaint in finished.stderr
+    assert finished.stderr.count("\n") == 1
+
+
+def test_a_mistake_in_a_scenario_is_named_with_its_place(files: list[str], tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(json.dumps({"phases": [{"events": 100, "outage": ["nobody"]}]}))
+    finished = run_command("centralcloud", "simulate", *files, "--scenario", str(wrong), env={})
+    assert finished.returncode == 2
+    assert finished.stderr == (
+        f'centralcloud: {wrong}: phases[0].outage[0]: found "nobody", expected one of the models of the scenario: '
+        "bad, fair, good, poor\n"
+    )

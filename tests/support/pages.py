@@ -1,0 +1,104 @@
+"""The shell commands of a page of the documentation, and what the page says they print."""
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from support.commands import BIN, environment
+
+_BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+#: Above a block of commands that run until Ctrl-C. Invisible to readers.
+_OWN_TERMINAL = "<!-- in a terminal of its own -->"
+
+
+@dataclass
+class ShellBlock:
+    """One ``sh`` block: the heading it stands under, and the ``text`` block behind it."""
+
+    heading: str
+    commands: str
+    shown: str = ""
+    own_terminal: bool = False
+
+
+def shell_blocks(page: Path) -> list[ShellBlock]:
+    """The ``sh`` blocks of `page`, in order."""
+    text = page.read_text()
+    found: list[ShellBlock] = []
+    for match in _BLOCK.finditer(text):
+        language, body = match.groups()
+        before = text[: match.start()]
+        if language == "text":
+            assert not found[-1].shown, "a text block shows what the commands above it print"
+            found[-1].shown = body
+            continue
+        heading = re.findall(
+            r"^#+ (.*)$", re.sub(r"^```.*?^```", "", before, flags=re.DOTALL | re.MULTILINE), re.MULTILINE
+        )
+        found.append(ShellBlock(heading[-1], body, own_terminal=before.rstrip().endswith(_OWN_TERMINAL)))
+    return found
+
+
+def missing_lines(shown: str, printed: str) -> list[str]:
+    """The lines of `shown` that `printed` lacks. ``...`` stands for anything; the width of gaps does not count."""
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    missing = []
+    for line in shown.splitlines():
+        pattern = ".*".join(re.escape(part) for part in " ".join(line.split()).split("..."))
+        if line.strip() and not any(re.fullmatch(pattern, each) for each in lines):
+            missing.append(line)
+    return missing
+
+
+@dataclass
+class Terminal:
+    """A shell as a reader uses it: in one folder, keeping what is exported from one block to the next."""
+
+    folder: Path
+    exported: dict[str, str]
+    programs: Path | None = None  # before ours on the PATH
+    user: str | None = None
+    _env: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        folders = [str(self.programs)] if self.programs else []
+        path = ":".join([*folders, str(BIN), os.environ["PATH"]])
+        self._env = environment(**self.exported) | {"PATH": path, "LC_ALL": "C.UTF-8", "COLUMNS": "250"}
+
+    def run(self, block: ShellBlock | str) -> str:
+        """Run a block to its end, the way `set -e` does; what it printed. Fails when a command failed."""
+        commands = block if isinstance(block, str) else block.commands
+        kept = self.folder / ".environment"
+        keep = f"\nenv -0 > '{kept}'" if self.user is None else ""
+        result = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands + keep],
+            cwd=self.folder,
+            env=self._env,
+            user=self.user,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert result.returncode == 0, f"{commands}\n{result.stdout}\n{result.stderr}"
+        if keep:
+            self._env = dict(pair.split("=", 1) for pair in kept.read_text().split("\0") if "=" in pair)
+        return result.stdout
+
+    def start(self, block: ShellBlock, log: Path) -> "subprocess.Popen[str]":
+        """Start a block that runs until it is interrupted; what it prints goes to `log`."""
+        *before, last = block.commands.strip().splitlines()
+        script = "\n".join([*before, f"exec {last}"])
+        with log.open("w") as out:
+            return subprocess.Popen(
+                ["bash", "-euo", "pipefail", "-c", script],
+                cwd=self.folder,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
