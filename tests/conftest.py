@@ -1,5 +1,6 @@
 """Where the tests find PostgreSQL: the embedded one by default, any server by URL, or a container."""
 
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from support.tcp_proxy import TcpProxy
 from centralcloud.runtime.database import Database
 from centralcloud.store.partitions import ensure_partitions
 from centralcloud.store.schema import migrate
+
+# A suite that was started in the background inherits that Ctrl-C is ignored, and would hand that on to what it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
