@@ -128,7 +128,7 @@ def test_missing_privileges_are_found_and_keep_the_daemon_from_starting(database
         database_url,
         """
         GRANT SELECT ON ALL TABLES IN SCHEMA public TO cc_doctor;
-        GRANT SELECT ON centralcloud.schema_revision TO cc_doctor
+        GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO cc_doctor
         """,
     )
     execute(database_url, "GRANT USAGE ON SCHEMA pgmq TO cc_doctor")

@@ -407,7 +407,10 @@ def test_a_hint_wakes_a_consumer_long_before_its_poll(database: Database, databa
 
 def listening(url: str) -> bool:
     return bool(
-        execute(url, "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%%'")
+        execute(
+            url,
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query ~ '^(LISTEN|SELECT pg_notify)'",
+        )
     )
 
 
