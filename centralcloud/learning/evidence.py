@@ -152,8 +152,8 @@ class Evidence:
         _, rows, columns = self._running.shape
         if self.size + 2 <= rows and len(self._pairs) <= columns:
             return
-        wanted_rows = rows if self.size + 2 <= rows else 2 * (self.size + 2)
-        wanted_columns = columns if len(self._pairs) <= columns else 2 * len(self._pairs)
+        wanted_rows = rows if self.size + 2 <= rows else (self.size + 2) * 5 // 4 + 8
+        wanted_columns = columns if len(self._pairs) <= columns else len(self._pairs) * 5 // 4 + 8
         grown = np.zeros((len(FIELDS), wanted_rows, wanted_columns))
         grown[:, :rows, :columns] = self._running
         self._running = grown

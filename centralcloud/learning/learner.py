@@ -1,6 +1,8 @@
 """The learner: closes the slice, asks every rule about every pair, publishes what the active one has changed."""
 
-from collections.abc import Iterable, Sequence
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -16,7 +18,7 @@ from centralcloud.learning.publication import Change, Publication, Standing, pub
 from centralcloud.learning.rule import PairState, Quarantine, Rule, Ruling, Score
 from centralcloud.learning.safety import SafetyLimits, faults, leap
 from centralcloud.learning.statistics import LearningStatistics
-from centralcloud.runtime.database import Database, is_contention, patiently
+from centralcloud.runtime.database import LONG_LIMIT_SECONDS, Database, is_contention, patiently
 from centralcloud.runtime.logs import bind_to_logs, get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store import queries
@@ -41,6 +43,10 @@ _SETTLED_OUTCOMES: Final = 100
 
 #: Kinds of findings that a run itself makes.
 FINDING_KINDS: Final = ("change_alarm", "quarantined_instance", "publication_withheld")
+
+
+class ScoresBusyError(CentralCloudError):
+    """Others wrote scores again and again while a run computed."""
 
 
 class LearningRun(NamedTuple):
@@ -76,6 +82,7 @@ class _Known(NamedTuple):
     stored: dict[str, dict[Pair, Publication]]
     excluded: dict[str, list[Quarantine]]
     evidence: dict[str, Evidence]
+    failures: dict[str, str]
 
 
 class Learner(Part):
@@ -99,6 +106,7 @@ class Learner(Part):
         active = rules[0]
         self._after_outcomes = after_outcomes if active.eager else 0
         super().__init__("learner", database, interval_seconds=_LOOK_SECONDS if self._after_outcomes else None)
+        self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._rules = list(rules)
         self._references = references or References()
         self._limits = limits or SafetyLimits()
@@ -108,7 +116,10 @@ class Learner(Part):
 
     def run_once(self) -> bool:
         if self.woken or not self._after_outcomes or self._enough_is_waiting():
-            self.learn()
+            try:
+                self.learn()
+            except ScoresBusyError as error:
+                log.warning("learning_put_off", reason=str(error))  # whoever was faster has learned the same
         return False
 
     def learn(self, *, force: bool = False) -> LearningRun:
@@ -118,7 +129,7 @@ class Learner(Part):
             force: publish even when more would move than the safety limits allow. What is no score is never published.
 
         Raises:
-            CentralCloudError: other writers changed the scores again and again in the meantime.
+            ScoresBusyError: other writers changed the scores again and again in the meantime.
         """
         started_at = datetime.now(UTC)
         self._runs += 1
@@ -138,7 +149,7 @@ class Learner(Part):
             if self._statistics:
                 self._statistics.add(run.evaluated, len(run.changes), (datetime.now(UTC) - started_at).total_seconds())
             return run
-        raise CentralCloudError(
+        raise ScoresBusyError(
             f"the scores changed during each of {_TRIES} tries to learn: is another writer running wild?"
         )
 
@@ -153,7 +164,7 @@ class Learner(Part):
         known = patiently(look, is_in_the_way=lambda error: is_contention(error) or _gathered_meanwhile(error))
         rulings = self._decide(known)
         active = self._rules[0].name
-        publications, withheld = self._publications(known, rulings[active], datetime.now(UTC), force=False)
+        publications, withheld = self._publications(known, rulings[active], force=False)
         changes = [Change.of(each.standing.old_score, each.score) for each in publications]
         return _report(None, active, None, known, rulings[active], changes, withheld)
 
@@ -167,7 +178,12 @@ class Learner(Part):
         standing = read_standing(connection)
         reported = {of.pair: of.last_reported_score for of in standing if of.last_reported_score is not None}
         recent = reader.recent(connection, through_slice)
-        excluded = {rule.name: rule.exclude(recent) for rule in self._rules}
+        failures: dict[str, str] = {}
+        excluded = {}
+        for rule in self._rules:
+            with _noting(rule, failures):
+                excluded[rule.name] = rule.exclude(recent)
+            excluded.setdefault(rule.name, [])
         evidence = {
             name: reader.evidence(
                 connection,
@@ -179,22 +195,20 @@ class Learner(Part):
             for name, instances in excluded.items()
         }
         reader.forget_all_but(of_rule.excluded for of_rule in evidence.values())
-        return _Known(revision, frozen_reason, standing, _read_rule_scores(connection, standing), excluded, evidence)
+        stored = _read_rule_scores(connection, standing)
+        return _Known(revision, frozen_reason, standing, stored, excluded, evidence, failures)
 
     def _decide(self, known: _Known) -> dict[str, Ruling]:
         retired = {standing.model for standing in known.standing if standing.retired_at is not None}
-        return {
-            rule.name: rule.decide(
-                known.evidence[rule.name],
-                {
-                    pair: stored.state
-                    for pair, stored in known.stored.get(rule.name, {}).items()
-                    if pair[0] not in retired
-                },
-            )
-            for rule in self._rules
-            if known.evidence[rule.name].slices
-        } | {rule.name: Ruling([], {}) for rule in self._rules if not known.evidence[rule.name].slices}
+        rulings = {rule.name: Ruling([], {}) for rule in self._rules}
+        for rule in self._rules:
+            if rule.name in known.failures or not known.evidence[rule.name].slices:
+                continue
+            stored = known.stored.get(rule.name, {})
+            state = {pair: each.state for pair, each in stored.items() if pair[0] not in retired}
+            with _noting(rule, known.failures):
+                rulings[rule.name] = rule.decide(known.evidence[rule.name], state)
+        return rulings
 
     def _write(
         self,
@@ -207,7 +221,7 @@ class Learner(Part):
         force: bool,
     ) -> LearningRun:
         active = self._rules[0].name
-        publications, withheld = self._publications(known, rulings[active], started_at, force=force)
+        publications, withheld = self._publications(known, rulings[active], force=force)
         run = {
             "rule": active,
             "through_slice": through_slice,
@@ -220,16 +234,20 @@ class Learner(Part):
         row = connection.execute(_ADD_RUN, run).fetchone()
         assert row is not None
         run_id, now = row
-        objections = {rule: withheld if rule == active else faults(ruling.scores) for rule, ruling in rulings.items()}
-        for rule, ruling in rulings.items():
-            if not objections[rule]:
-                _put_rule_scores(connection, rule, ruling, known.stored.get(rule, {}), run_id=run_id, now=now)
+        objections = {
+            rule: withheld if rule == active else _objections(known, rule, ruling) for rule, ruling in rulings.items()
+        }
+        written = sum(
+            _put_rule_scores(connection, rule, ruling, known.stored.get(rule, {}), run_id=run_id, now=now)
+            for rule, ruling in rulings.items()
+            if not objections[rule]
+        )
         changes = publish(connection, publications, rule=active, run_id=run_id, now=now) if publications else []
         released = [each.standing for each in publications if each.standing.held_after_slice is not None]
         if released:
             pairs = {"models": [of.model for of in released], "complexities": [of.complexity for of in released]}
             connection.execute(_FORGET_HOLDS, pairs)
-        if not publications and any(ruling.scores for ruling in rulings.values()):
+        if written:
             connection.execute(_TOUCH)
         findings = [*_alarm_findings(rulings[active]), *_quarantine_findings(known.excluded[active])]
         findings += [
@@ -240,15 +258,15 @@ class Learner(Part):
         replace_findings(connection, FINDING_KINDS, findings)
         return _report(run_id, active, through_slice, known, rulings[active], changes, withheld)
 
-    def _publications(
-        self, known: _Known, ruling: Ruling, now: datetime, *, force: bool
-    ) -> tuple[list[Publication], list[str]]:
+    def _publications(self, known: _Known, ruling: Ruling, *, force: bool) -> tuple[list[Publication], list[str]]:
         """What is to be published, or why nothing is."""
-        stored = known.stored.get(self._rules[0].name, {})
-        before = {
-            pair: each.score.score for pair, each in stored.items() if not each.standing.withheld(each.score, now)
-        }
-        if reasons := faults(ruling.scores) or ([] if force else leap(ruling.scores, before, self._limits)):
+        active = self._rules[0].name
+        stored = known.stored.get(active, {})
+        if reasons := _objections(known, active, ruling):
+            return [], reasons
+        free = {of.pair for of in known.standing if not of.withheld(_outcomes_since_hold(known.evidence[active], of))}
+        before = {pair: each.score.score for pair, each in stored.items() if pair in free}
+        if not force and (reasons := leap(ruling.scores, before, self._limits)):
             return [], reasons
         if known.frozen_reason is not None:
             return [], []
@@ -256,7 +274,7 @@ class Learner(Part):
         publications = []
         for standing in known.standing:
             score = scores.get(standing.pair)
-            if score is None or standing.withheld(score, now) or not standing.differs_from(score):
+            if score is None or standing.pair not in free or not standing.differs_from(score):
                 continue
             publications.append(Publication(standing, score, ruling.state.get(standing.pair, {})))
         return publications, []
@@ -268,6 +286,29 @@ class Learner(Part):
             log.warning("publication_withheld", run_id=run.run_id, reasons=run.withheld)
         if run.evaluated:
             log.info("learning_run", run_id=run.run_id, evaluated=run.evaluated, changed=len(run.changes))
+
+
+@contextmanager
+def _noting(rule: Rule, failures: dict[str, str]) -> Iterator[None]:
+    """A rule that fails is not worth a daemon: its run comes to nothing, and an operator finds out why."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - anything may be wrong with a rule of somebody else's
+        log.error("rule_failed", rule=rule.name, error=repr(error), traceback=traceback.format_exception(error))
+        failures[rule.name] = f"the rule {rule.name} failed: {error!r}"
+
+
+def _objections(known: _Known, rule: str, ruling: Ruling) -> list[str]:
+    return [known.failures[rule]] if rule in known.failures else faults(ruling)
+
+
+def _outcomes_since_hold(evidence: Evidence, standing: Standing) -> float:
+    """Outcomes of a pair since it was rolled back, 0 for one that was not."""
+    if standing.held_after_slice is None or standing.pair not in evidence.pairs:
+        return 0.0
+    column = evidence.pairs.index(standing.pair)
+    held = evidence.position_after(standing.held_after_slice)
+    return float(evidence.total("outcomes")[column] - evidence.total("outcomes", held)[column])
 
 
 def _gathered_meanwhile(error: BaseException) -> bool:
@@ -305,8 +346,8 @@ def _put_rule_scores(
     *,
     run_id: int,
     now: datetime,
-) -> None:
-    """Write what has changed: a pair of which nothing came in has the same numbers as before."""
+) -> int:
+    """Write what has changed: a pair of which nothing came in has the same numbers as before. Returns how many have."""
     rows = [
         {**score.values(), "rule": rule, "run_id": run_id, "now": now, "state": Jsonb(ruling.state.get(score.pair, {}))}
         for score in ruling.scores
@@ -315,6 +356,7 @@ def _put_rule_scores(
     if rows:
         with connection.cursor() as cursor:
             cursor.executemany(_PUT_RULE_SCORE, rows)
+    return len(rows)
 
 
 def _is_new(score: Score, state: PairState, stored: Publication | None) -> bool:

@@ -77,14 +77,13 @@ def unpin(database: Database, pair: Pair) -> None:
 def roll_back(database: Database, rules: Sequence[Rule], to_version: int, references: References) -> Rollback:
     """Make the scores what they were when `to_version` was the newest: as new versions, so that every instance follows.
 
-    A pair that had no score then gets what its instances reported at the time. The active rule, the first of `rules`, goes
-    on from there: what came in up to now is not held against the restored scores again. Pins and retirements stay.
+    A pair that had no score then gets what its instances reported at the time. Every rule goes on from there: what came in
+    up to now is not held against the restored scores again. Pins and retirements stay.
 
     Raises:
         UnknownVersionError: no such version was ever published.
     """
     through_slice = close_slice(database, references)
-    active = rules[0]
     with writing_scores(database) as (connection, now):
         publications, then = [], _scores_at(connection, to_version)
         for standing in read_standing(connection):
@@ -99,8 +98,9 @@ def roll_back(database: Database, rules: Sequence[Rule], to_version: int, refere
         for each in publications:
             pair = {"model": each.score.model, "complexity": each.score.complexity}
             connection.execute(_PUT_HOLD, {**pair, "after_slice": through_slice})
-            state = active.start_again(None, each.score.score, through_slice)
-            connection.execute(_RESTART, {**pair, "rule": active.name, "state": Jsonb(state)})
+            for rule in rules:
+                state = rule.start_again(None, each.score.score, through_slice)
+                connection.execute(_RESTART, {**pair, "rule": rule.name, "state": Jsonb(state)})
         undone = publish(connection, publications, rule="rollback", run_id=None, now=now) if publications else []
     return Rollback(to_version, undone)
 

@@ -62,15 +62,11 @@ class Standing(NamedTuple):
             return self.score
         return as_score(NEUTRAL_SCORE if self.last_reported_score is None else self.last_reported_score)
 
-    def withheld(self, score: Score, now: datetime) -> bool:
-        """Whether an operator's word stands against publishing `score`."""
-        if self.retired_at is not None:
+    def withheld(self, outcomes_since_hold: float) -> bool:
+        """Whether an operator's word stands against publishing what a rule thinks of it."""
+        if self.retired_at is not None or self.pinned_score is not None:
             return True
-        if self.pinned_score is not None and (self.pinned_until is None or self.pinned_until > now):
-            return True
-        return self.held_after_slice is not None and not (
-            score.through_slice > self.held_after_slice and score.samples >= HOLD_OUTCOMES
-        )
+        return self.held_after_slice is not None and outcomes_since_hold < HOLD_OUTCOMES
 
     def differs_from(self, score: Score) -> bool:
         """Whether instances should hear of `score`: of every step, and of an estimate that tells them something new."""

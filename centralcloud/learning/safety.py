@@ -1,5 +1,6 @@
 """What no run may publish by itself."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from centralcloud.learning.evidence import Pair
-from centralcloud.learning.rule import HIGHEST_SCORE, LOWEST_SCORE, Score
+from centralcloud.learning.rule import HIGHEST_SCORE, LOWEST_SCORE, Ruling, Score
 
 #: Fewer pairs than this may all move at once: one model of a small fleet that fails is no reason to stand still.
 _LEAST_PAIRS: Final = 4
@@ -26,12 +27,12 @@ class SafetyLimits:
     moved_step: Decimal = Decimal("1.0")
 
 
-def faults(scores: Iterable[Score]) -> list[str]:
+def faults(ruling: Ruling) -> list[str]:
     """What is no score at all, in words: nobody can want it published."""
     return [
         f"{score.model} ({score.complexity}): found {what}, expected {expected}"
-        for score in scores
-        for what, expected in _faults(score)
+        for score in ruling.scores
+        for what, expected in (*_faults(score), *_faults_of_state(ruling.state.get(score.pair, {})))
     ]
 
 
@@ -50,11 +51,28 @@ def leap(scores: Iterable[Score], before: Mapping[Pair, Decimal], limits: Safety
 
 
 def _faults(score: Score) -> Iterable[tuple[str, str]]:
-    if not score.score.is_finite() or not LOWEST_SCORE <= score.score <= HIGHEST_SCORE:
-        yield f"score {score.score}", f"{LOWEST_SCORE} to {HIGHEST_SCORE}"
+    given: object = score.score  # by a rule of somebody else's
+    if not isinstance(given, Decimal):
+        yield f"score {given!r}", "a Decimal"
+    elif not given.is_finite() or not LOWEST_SCORE <= given <= HIGHEST_SCORE:
+        yield f"score {given}", f"{LOWEST_SCORE} to {HIGHEST_SCORE}"
+    elif given != round(given, 3):
+        yield f"score {given}", "at most three places"
+    if "\0" in score.reason:
+        yield "a reason with a zero byte", "text"
     for name in ("confidence", "mean", "low", "high", "probe_share"):
         value = getattr(score, name)
         if value is not None and not 0 <= value <= 1:
             yield f"{name} {value}", "a number from 0 to 1"
     if score.n_eff is not None and not 0 <= score.n_eff < math.inf:
         yield f"n_eff {score.n_eff}", "a finite number, 0 or more"
+
+
+def _faults_of_state(state: object) -> Iterable[tuple[str, str]]:
+    try:
+        json.dumps(state, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        yield f"a state that is no JSON ({error})", "a JSON object"
+        return
+    if not isinstance(state, dict) or not isinstance(state.get("after_slice", 0), int):
+        yield f"the state {state!r}", "a JSON object; if it has `after_slice`, an integer"

@@ -132,7 +132,10 @@ class _Doctor:
 
     def _accounts(self) -> Finding:
         if not self._ask("accounts_are_there"):
-            return fail("the table accounting is empty: nothing can be taken in", "`centralcloud verify --repair`")
+            return fail(
+                "the table accounting or learning_control is empty: nothing can be taken in or learned",
+                "`centralcloud verify --repair`",
+            )
         return ok("kept")
 
     def _snapshot(self) -> Finding:

@@ -64,6 +64,7 @@ class FindingWatch(Part):
     ) -> None:
         """`every_seconds`: how often it is woken; after three times that without a look another replica takes over."""
         super().__init__("findings", database, interval_seconds=None)
+        self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._limits = limits or SymptomLimits()
         self._lease_seconds = 3 * every_seconds
         self._statistics = statistics

@@ -36,7 +36,7 @@ _TRIM_BATCH: Final = 10_000
 #: What is not merged yet: the adaptive rule weighs its newest 45,000 outcomes slice by slice, each may be of two records.
 _WEIGHED_RECORDS: Final = 90_000
 #: But not more slices than these: where little happens a slice is small.
-_WEIGHED_SLICES: Final = 1000
+_WEIGHED_SLICES: Final = 2000
 #: Hours that are rolled up in one transaction.
 _ROLL_UP_STEP: Final = timedelta(days=1)
 
@@ -74,6 +74,7 @@ class Maintenance(Part):
         references: References | None = None,
     ) -> None:
         super().__init__("maintenance", database, interval_seconds=None)
+        self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._weeks_ahead = weeks_ahead
         self._retention = retention or Retention()
         self._references = references or References()

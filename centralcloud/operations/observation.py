@@ -42,6 +42,7 @@ class Observer(Part):
         self, database: Database, *, interval_seconds: float, registry: CollectorRegistry | None = None
     ) -> None:
         super().__init__("observer", database, interval_seconds=interval_seconds)
+        self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._seen: Observation | None = None
         self._valid_seconds = 3 * interval_seconds
         if registry is not None:

@@ -15,7 +15,10 @@ _MESSAGES = queries.load("recount_messages")
 _METRICS = queries.load("recount_metrics")
 _EVIDENCE = queries.load("recount_evidence")
 _LOCK_MAINTENANCE = queries.load("lock_maintenance")
-_ENSURE_ACCOUNTS = "INSERT INTO accounting DEFAULT VALUES ON CONFLICT DO NOTHING"
+_ENSURE_ACCOUNTS = """
+    INSERT INTO accounting DEFAULT VALUES ON CONFLICT DO NOTHING;
+    INSERT INTO learning_control DEFAULT VALUES ON CONFLICT DO NOTHING
+"""
 _REPAIR_ACCOUNTS = queries.load("repair_accounts")
 _REPAIR_METRICS = queries.load("repair_metrics")
 _REPAIR_RESPONSE_TIMES = queries.load("repair_response_times")

@@ -26,12 +26,14 @@ class Part(ABC):
     Attributes:
         name: names the thread, and the part in logs.
         interval_seconds: longest wait between two runs; None: runs at the start, and then only when woken.
+        longest_run_seconds: a run may take so long before the loop counts as one that no longer comes round.
         woken: whether the run in hand was asked for by `wake()`, and not by the clock.
     """
 
     def __init__(self, name: str, database: Database, *, interval_seconds: float | None) -> None:
         self.name = name
         self.interval_seconds = interval_seconds
+        self.longest_run_seconds = 0.0
         self.woken = False
         self.database = database
         self.on_crash: Callable[[str, BaseException], None] | None = None
@@ -84,7 +86,7 @@ class Part(ABC):
         """
         if self._thread is None or self._waits_to_be_woken:
             return 0.0
-        return time.monotonic() - self._advanced_at - (self.interval_seconds or 0.0)
+        return time.monotonic() - self._advanced_at - (self.interval_seconds or 0.0) - self.longest_run_seconds
 
     def is_outage(self, error: BaseException) -> bool:
         """Whether `error` is to be waited out rather than to end the program."""

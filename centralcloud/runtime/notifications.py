@@ -37,6 +37,7 @@ class NotificationListener(Part):
         self._connection: LimitedConnection | None = None
         self._silent_waits = 0
         self._awaits_probe = False
+        self._probed_at = 0
         self.working: bool | None = None
 
     def run_once(self) -> bool:
@@ -66,7 +67,7 @@ class NotificationListener(Part):
                 self._on_notify()
             return
         self._silent_waits += 1
-        if self._awaits_probe and self._silent_waits >= _PROBE_PATIENCE_WAITS:
+        if self._awaits_probe and self._silent_waits - self._probed_at >= _PROBE_PATIENCE_WAITS:
             if self.working is not False:
                 log.warning("notifications_do_not_arrive", channel=self._channel, effect="polling only")
             self.working = False
@@ -78,6 +79,7 @@ class NotificationListener(Part):
         with connection.limited(ANSWER_SECONDS):
             connection.execute("SELECT pg_notify(%s, %s)", (self._channel, _PROBE))
         self._awaits_probe = True
+        self._probed_at = self._silent_waits
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -51,7 +51,7 @@ def test_a_fleet_at_work_is_well(look: Examine, database: Database, database_url
         ),
         ("pgmq", "DROP FUNCTION pgmq.pop(text, integer)", "FAIL", "older than 1.6.2"),
         ("queues", "SELECT pgmq.drop_queue('model_score_updates')", "FAIL", "missing: model_score_updates"),
-        ("accounts", "DELETE FROM accounting", "FAIL", "the table accounting is empty"),
+        ("accounts", "DELETE FROM accounting", "FAIL", "the table accounting or learning_control is empty"),
         (
             "autovacuum",
             "ALTER TABLE pgmq.q_model_routing_decisions RESET (autovacuum_vacuum_scale_factor)",

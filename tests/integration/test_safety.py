@@ -1,7 +1,7 @@
 """What no run publishes by itself: a leap of the whole fleet, and what is no score at all."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
@@ -162,3 +162,50 @@ def test_a_rule_in_the_shadow_that_gives_no_scores_holds_nobody_up(
         assert evaluated == [(100 * number,)]
         assert complaint in open_findings(database_url)["wild"]
     assert kept(database_url, "wild") == []
+
+
+@dataclass(frozen=True)
+class Broken(ThresholdRule):
+    """A rule with a bug in it, as a third party's may have one."""
+
+    name: str = "broken"
+    spoil: Callable[[Ruling], Ruling] = lambda ruling: ruling
+
+    def decide(self, evidence: Evidence, state: State) -> Ruling:
+        return self.spoil(super().decide(evidence, state))
+
+
+def _raise(_ruling: Ruling) -> Ruling:
+    raise ZeroDivisionError("division by zero")
+
+
+def _spoil(**changes: object) -> Callable[[Ruling], Ruling]:
+    return lambda ruling: Ruling([replace(score, **changes) for score in ruling.scores], ruling.state)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _raise,
+        _spoil(score=3.0),
+        _spoil(score=Decimal("3.00001")),
+        _spoil(reason="nothing\0more"),
+        lambda ruling: Ruling(ruling.scores, {pair: {"after_slice": 0.5} for pair in ruling.state}),
+        lambda ruling: Ruling(ruling.scores, {pair: {"x": float("nan")} for pair in ruling.state}),
+    ],
+)
+@pytest.mark.parametrize("active", [True, False])
+def test_a_rule_with_a_bug_stops_nobody_but_itself(
+    database: Database, database_url: str, spoil: Callable[[Ruling], Ruling], active: bool
+) -> None:
+    send(database_url, outcomes(100, 0, complexity_score=2.0))
+    drain(database, batch_size=100)
+    rules = [Broken(spoil=spoil), ThresholdRule()] if active else [ThresholdRule(), Broken(spoil=spoil)]
+    run = Learner(database, rules).learn()
+    assert bool(run.changes) is not active
+    found = execute(
+        database_url, "SELECT subject FROM findings WHERE kind = 'publication_withheld' AND closed_at IS NULL"
+    )
+    assert found == [("broken",)]
+    rules_stored = execute(database_url, "SELECT DISTINCT rule FROM rule_scores")
+    assert rules_stored == [("threshold",)]

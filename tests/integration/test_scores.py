@@ -1,6 +1,7 @@
 """Scores that explain themselves, and an operator's word about them: pins, rollbacks, freezes, comparisons, audits."""
 
 import json
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -15,7 +16,7 @@ from centralcloud.learning.learner import Learner, LearningRun
 from centralcloud.learning.overrides import freeze, pin, roll_back, unfreeze, unpin
 from centralcloud.learning.publication import HOLD_OUTCOMES
 from centralcloud.learning.rule import Rule
-from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
+from centralcloud.learning.rules import AdaptiveRule, ThresholdRule, ThresholdSettings
 from centralcloud.operations.verification import repair
 from centralcloud.runtime.database import Database
 from centralcloud.store.reports import UnknownPairError, compare_rules, explain_score, score_history
@@ -228,3 +229,59 @@ def test_the_commands_say_what_was_done(learn: Learn, database_url: str) -> None
     assert "found no version 77" in run("scores", "rollback", "--to", "77", code=1)
     env["CENTRALCLOUD_LEARNING_RULE"] = "bandit"
     assert "expected one of" in run("learn", code=2)
+
+
+def test_a_pin_that_has_ended_is_in_nobodys_way(learn: Learn, database: Database, database_url: str) -> None:
+    learn(THRESHOLD, good=(98, 2))
+    then, version = published(database_url), newest_version(database_url)
+    pin(database, ("good", "complex"), Decimal(1), None)
+    execute(database_url, "UPDATE score_pins SET expires_at = now() - interval '1 second'")
+    learn(THRESHOLD, good=(0, 100))
+    assert published(database_url) != then
+    assert len(roll_back(database, THRESHOLD, version, References()).undone) == 1
+    assert published(database_url) == then
+
+
+def test_a_hold_ends_with_its_outcomes_however_few_an_evaluation_takes(
+    learn: Learn, database: Database, database_url: str
+) -> None:
+    eager = [ThresholdRule(ThresholdSettings(min_samples=20)), AdaptiveRule()]
+    learn(eager, good=(100, 0))
+    version = newest_version(database_url)
+    learn(eager, good=(0, 100))
+    roll_back(database, eager, version, References())
+    for expected in ([], [], ["good"]):
+        assert [change.model for change in learn(eager, good=(20, 0)).changes] == expected
+
+
+def test_a_switch_of_rules_does_not_redo_what_was_rolled_back(
+    learn: Learn, database: Database, database_url: str
+) -> None:
+    learn(THRESHOLD, good=(98, 2))
+    then, version = published(database_url), newest_version(database_url)
+    learn(THRESHOLD, good=(0, 400))
+    roll_back(database, THRESHOLD, version, References())
+    learn(ADAPTIVE, good=(1, 0))
+    assert published(database_url) == then
+    learn(ADAPTIVE, good=(50, 0))
+    assert published(database_url)["good"] > 4.7
+
+
+def test_replicas_in_step_do_not_end_each_other(learn: Learn, database: Database, database_url: str) -> None:
+    learn(ADAPTIVE, good=(98, 2), bad=(20, 80))
+    send(database_url, [an_event(selected_model="good", outcome="failure") for _ in range(50)])
+    drain(database, batch_size=100)
+    barrier = threading.Barrier(8)
+    runs: list[LearningRun] = []
+
+    def run() -> None:
+        learner = Learner(database, THRESHOLD)
+        barrier.wait()
+        runs.append(learner.learn())
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(runs) == 8

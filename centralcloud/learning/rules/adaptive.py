@@ -225,7 +225,7 @@ def _reconsidered(state: PairState, evidence: Evidence) -> PairState:
     while "before" in state:
         if evidence.excluded.issubset(state["raised_without"]):
             return state
-        state = {**state["before"], "parts": state["parts"]}
+        state = {**state["before"], **{name: state[name] for name in ("parts",) if name in state}}
     return state
 
 

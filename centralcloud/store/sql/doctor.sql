@@ -33,7 +33,7 @@ SELECT
         ) AS partition
         WHERE upper_bound > now()
     )::double precision AS partition_weeks_ahead,
-    EXISTS (SELECT FROM accounting) AS accounts_are_there,
+    EXISTS (SELECT FROM accounting) AND EXISTS (SELECT FROM learning_control) AS accounts_are_there,
     snapshot.seconds AS oldest_snapshot_seconds,
     snapshot.of AS oldest_snapshot_of,
     (SELECT count(*) FROM dead_letters WHERE resolution IS NULL) AS dead_letters,

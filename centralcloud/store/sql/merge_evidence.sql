@@ -7,7 +7,8 @@ WITH boundary AS (
     UNION SELECT after_slice FROM model_scores
     UNION SELECT after_slice FROM rule_scores
     UNION SELECT through_slice FROM rule_scores
-    UNION SELECT (state->>'after_slice')::bigint FROM rule_scores
+    UNION SELECT (found.number #>> '{}')::numeric::bigint
+    FROM rule_scores, jsonb_path_query(state, '$.**.after_slice ? (@.type() == "number")') AS found (number)
     UNION SELECT h.after_slice FROM model_score_history h JOIN model_scores USING (version)
     UNION SELECT h.through_slice FROM model_score_history h JOIN model_scores USING (version)
 ), aged AS (
@@ -87,6 +88,7 @@ WITH boundary AS (
     WHERE s.slice_no >= m.first_slice AND s.slice_no < m.last_slice
     RETURNING s.slice_no
 ), moved_on AS (
-    UPDATE learning_control SET evidence_generation = evidence_generation + 1 WHERE EXISTS (SELECT FROM gone)
+    UPDATE learning_control SET evidence_generation = evidence_generation + 1, revision = revision + 1
+    WHERE EXISTS (SELECT FROM gone)
 )
 SELECT count(*) FROM gone;

@@ -1,7 +1,9 @@
--- Where both models are pinned, the pin of the new name stays. Served by the primary key.
+-- Where both models are pinned, the pin of the new name stays, unless its time is over. Served by the primary key.
 WITH gone AS (
     DELETE FROM score_pins WHERE model_name = %(old)s RETURNING *
 )
 INSERT INTO score_pins (model_name, complexity_level, score, expires_at, created_at)
 SELECT %(new)s, complexity_level, score, expires_at, created_at FROM gone
-ON CONFLICT DO NOTHING;
+ON CONFLICT (model_name, complexity_level) DO UPDATE SET
+    score = excluded.score, expires_at = excluded.expires_at, created_at = excluded.created_at
+WHERE score_pins.expires_at <= now();

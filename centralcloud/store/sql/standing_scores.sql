@@ -17,7 +17,7 @@ SELECT
     coalesce(m.success_count + m.failure_count, 0) AS outcome_count
 FROM model_routing_metrics m
 FULL JOIN model_scores s USING (model_name, complexity_level)
-FULL JOIN score_pins p USING (model_name, complexity_level)
+FULL JOIN (SELECT * FROM score_pins WHERE expires_at IS NULL OR expires_at > now()) p USING (model_name, complexity_level)
 LEFT JOIN score_holds h USING (model_name, complexity_level)
 LEFT JOIN retired_models r USING (model_name)
 ORDER BY model_name, complexity_level;

@@ -68,3 +68,15 @@ def test_an_alarm_older_than_what_a_quarantine_is_judged_by_stands() -> None:
 
 def samples(ruling: Ruling) -> int:
     return next(score.samples for score in ruling.scores if score.pair == PAIR)
+
+
+def test_a_state_that_was_renamed_since_says_less_and_is_enough() -> None:
+    """A rename forgets what the last score was made of; the alarms stay."""
+    rule = AdaptiveRule()
+    deceived = rule.decide(history(lies=30), {})
+    state = {
+        pair: {name: value for name, value in of.items() if name != "parts"} for pair, of in deceived.state.items()
+    }
+    assert "before" in state[PAIR]
+    ruling = rule.decide(history(lies=0, excluded=("liar",)), state)
+    assert "fallen_from" not in ruling.state[PAIR]

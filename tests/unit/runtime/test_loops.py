@@ -1,6 +1,7 @@
 """The one loop shape: it runs, waits, wakes, survives outages, dies loudly."""
 
 import threading
+import time
 
 import psycopg
 import pytest
@@ -246,3 +247,17 @@ def test_an_outage_is_no_refusal() -> None:
 )
 def test_what_counts_as_an_outage(error: Exception, outage: bool) -> None:
     assert is_outage(error) is outage
+
+
+def test_a_run_that_may_take_long_is_not_overdue_for_it() -> None:
+    class Slow(Part):
+        def run_once(self) -> bool:
+            raise NotImplementedError
+
+    quick, slow = (Slow(name, None, interval_seconds=1.0) for name in ("quick", "slow"))  # type: ignore[arg-type]
+    slow.longest_run_seconds = 600.0
+    for part in (quick, slow):
+        part._thread = threading.current_thread()
+        part._advanced_at = time.monotonic() - 100
+    assert quick.seconds_overdue > 90
+    assert slow.seconds_overdue < 0
