@@ -75,6 +75,7 @@ def _differences(
     connection: psycopg.Connection[Any], stored: list[_StoredScore], rules: dict[str, Rule]
 ) -> Iterator[ScoreDifference]:
     reader = EvidenceReader()
+    newest = max((each.through_slice for each in stored), default=0)
     for each in stored:
         which = {"rule": each.rule} if each.version is None else {"version": each.version}
         key = {"model": each.model, "complexity": each.complexity, **which}
@@ -82,7 +83,7 @@ def _differences(
             yield ScoreDifference(each.table, key, each.score, each.in_history)
         elif each.rule in rules and each.state:
             whole = reader.evidence(
-                connection, None, generation=0, excluded=each.state.get("excluded", ()), reported={}
+                connection, newest, generation=0, excluded=each.state.get("excluded", ()), reported={}
             )
             recomputed = _recompute(whole, each, rules[each.rule])
             if recomputed != each.score:

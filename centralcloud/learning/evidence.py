@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 #: Boundaries at which a rule may look for a change are at least so many outcomes of the fleet apart: closer together false
 #: alarms rise from 0 to 13-20 per million outcomes (measured, docs/explanation/learning.md).
 BOUNDARY_OUTCOMES: Final = 50
+#: On how many of the newest slices instances are compared with each other (docs/explanation/learning.md, step 0).
+RECENT_SLICES: Final = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,19 +2,17 @@
 
 from collections.abc import Iterable
 from itertools import groupby
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
 
-from centralcloud.learning.evidence import FIELDS, Evidence, Pair, RecentOutcomes, Sums
+from centralcloud.learning.evidence import FIELDS, RECENT_SLICES, Evidence, Pair, RecentOutcomes, Sums
 from centralcloud.store import queries
 
 _SLICES = queries.load("slices_after")
 _EVIDENCE = queries.load("evidence_after")
 _RECENT = queries.load("recent_outcomes")
-#: On how many of the newest slices instances are compared with each other (docs/explanation/learning.md, step 0).
-RECENT_SLICES: Final = 30
 
 
 class EvidenceReader:
@@ -26,9 +24,8 @@ class EvidenceReader:
 
     def recent(self, connection: psycopg.Connection[Any], through_slice: int | None) -> RecentOutcomes:
         """Outcomes of the newest slices through one (None: also the open one), instance by instance."""
-        slices = connection.execute(_SLICES, {"after_slice": 0, "through_slice": through_slice}).fetchall()
-        after_slice = slices[-RECENT_SLICES][0] - 1 if len(slices) >= RECENT_SLICES else 0
-        rows = connection.execute(_RECENT, {"after_slice": after_slice, "through_slice": through_slice}).fetchall()
+        newest = {"through_slice": through_slice, "slices": RECENT_SLICES}
+        rows = connection.execute(_RECENT, newest).fetchall()
         return RecentOutcomes.of({(row[0], (row[1], row[2])): (row[3], row[4]) for row in rows})
 
     def evidence(
@@ -46,7 +43,8 @@ class EvidenceReader:
             self._generation = generation
         key = frozenset(excluded)
         evidence = self._kept.get(key) or Evidence(excluded=key)
-        _read_on(connection, evidence, through_slice)
+        if through_slice is None or not evidence.slices or evidence.slices[-1] < through_slice:
+            _read_on(connection, evidence, through_slice)
         evidence.reported = reported
         self._kept[key] = evidence
         return evidence

@@ -44,7 +44,6 @@ class Standing(NamedTuple):
     probe_share: float | None
     through_slice: int | None
     pinned_score: Decimal | None
-    pinned_until: datetime | None
     held_after_slice: int | None
     retired_at: datetime | None
     routed_count: int

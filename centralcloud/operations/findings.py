@@ -13,7 +13,7 @@ from centralcloud.operations.symptoms import (
     SymptomLimits,
     find_symptoms,
 )
-from centralcloud.runtime.database import LONG_LIMIT_SECONDS, Database, is_database_error
+from centralcloud.runtime.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
 from centralcloud.store import queries
@@ -81,12 +81,7 @@ class FindingWatch(Part):
         return False
 
     def on_stop(self) -> None:
-        try:
-            with self.database.transaction() as connection:
-                give_lease_up(connection, _LEASE)
-        except Exception as error:
-            if not is_database_error(error):
-                raise
+        give_lease_up(self.database, _LEASE)
 
     def _look(self, connection: psycopg.Connection[Any]) -> dict[str, int]:
         newest = [NewestOutcomes(*row) for row in connection.execute(_NEWEST)]

@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from psycopg.rows import dict_row
 
-from centralcloud.runtime.database import LONG_LIMIT_SECONDS, Database, is_database_error
+from centralcloud.runtime.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.loops import Part
 from centralcloud.store import queries
 from centralcloud.store.leases import give_lease_up, take_lease
@@ -69,12 +69,7 @@ class Observer(Part):
         return False
 
     def on_stop(self) -> None:
-        try:
-            with self.database.transaction() as connection:
-                give_lease_up(connection, _LEASE)
-        except Exception as error:
-            if not is_database_error(error):
-                raise
+        give_lease_up(self.database, _LEASE)
 
 
 #: Names, less the prefix, and where the figure is found in the queue's state, or among those of the tables.

@@ -25,7 +25,7 @@ _REPAIR_RESPONSE_TIMES = queries.load("repair_response_times")
 _FORGET_EMPTY_METRICS = queries.load("forget_empty_metrics")
 _PUT_EVIDENCE = queries.load("put_evidence")
 _FORGET_EVIDENCE = queries.load("forget_evidence")
-_RENEW_EVIDENCE = queries.load("renew_evidence")
+_TOUCH_EVIDENCE = queries.load("touch_evidence")
 
 _LAST_REPORTED = ("last_reported_score", "last_reported_msg_id")
 _NEWEST_TIMES = "newest_response_times"
@@ -105,7 +105,7 @@ def repair(database: Database) -> Verification:
             else:
                 connection.execute(_PUT_EVIDENCE, row["recount"])
         if recount.evidence:
-            connection.execute(_RENEW_EVIDENCE)
+            connection.execute(_TOUCH_EVIDENCE)
         connection.execute(_REPAIR_ACCOUNTS, _account_corrections(recount.accounts))
     return Verification(_accounts_of(recount.accounts), list(_differences(recount)))
 

@@ -6,8 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from centralcloud.learning.evidence import Evidence, Floats, Pair, RecentOutcomes, Sums
-from centralcloud.learning.rules.quarantine import RECENT_SLICES
+from centralcloud.learning.evidence import RECENT_SLICES, Evidence, Floats, Pair, RecentOutcomes, Sums
 from centralcloud.simulate.reports import Reports
 from centralcloud.simulate.scenario import Weights
 from centralcloud.simulate.world import Integers, share_of

@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 
+from centralcloud.runtime.database import Database, is_database_error
 from centralcloud.runtime.processes import this_process
 from centralcloud.store import queries
 
@@ -17,9 +18,14 @@ def take_lease(connection: psycopg.Connection[Any], name: str, *, seconds: float
     return connection.execute(_TAKE, {"name": name, "holder": _holder(), "seconds": seconds}).fetchone() is not None
 
 
-def give_lease_up(connection: psycopg.Connection[Any], name: str) -> None:
-    """Let another replica take over at once."""
-    connection.execute(_GIVE_UP, {"name": name, "holder": _holder()})
+def give_lease_up(database: Database, name: str) -> None:
+    """Let another replica take over at once. Without a database it takes over when the lease has run out."""
+    try:
+        with database.transaction() as connection:
+            connection.execute(_GIVE_UP, {"name": name, "holder": _holder()})
+    except Exception as error:
+        if not is_database_error(error):
+            raise
 
 
 def _holder() -> str:

@@ -54,7 +54,7 @@ HOT: dict[str, dict[str, Any]] = {
     "outcomes_waiting": {"limit": 50},
     "slices_after": STRETCH,
     "evidence_after": {**STRETCH, "excluded": []},
-    "recent_outcomes": STRETCH,
+    "recent_outcomes": {"through_slice": 10**9, "slices": 30},
     "newest_outcomes": {},
     "lifetime_outcomes": {},
     "count_open_findings": {},

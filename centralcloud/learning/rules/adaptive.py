@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from centralcloud.learning.evidence import Evidence, Floats, Pair, RecentOutcomes
+from centralcloud.learning.evidence import RECENT_SLICES, Evidence, Floats, Pair, RecentOutcomes
 from centralcloud.learning.rule import (
     HIGHEST_SCORE,
     Alarm,
@@ -28,7 +28,7 @@ from centralcloud.learning.rule import (
     wilson_interval,
 )
 from centralcloud.learning.rules.change_detection import Split, find_changes
-from centralcloud.learning.rules.quarantine import RECENT_SLICES, differing_instances
+from centralcloud.learning.rules.quarantine import differing_instances
 
 _HALF_LIFE_OUTCOMES: Final = 3000.0
 #: Fifteen half-lives: what is older weighs less than 1/32,000. Evidence is not merged before (merge_evidence.sql).

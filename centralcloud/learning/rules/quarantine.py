@@ -8,8 +8,7 @@ from centralcloud.learning.evidence import RecentOutcomes
 from centralcloud.learning.rule import Quarantine
 from centralcloud.learning.rules.likelihood import log_likelihood
 
-#: How many of the newest slices are compared (docs/explanation/learning.md, step 0; so are the constants below).
-RECENT_SLICES: Final = 30
+# The constants are those of docs/explanation/learning.md, step 0.
 _LEAST_OUTCOMES: Final = 5
 _LEAST_OUTCOMES_OF_REST: Final = 10
 _TOLERATED: Final = 12.0

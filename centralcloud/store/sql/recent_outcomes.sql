@@ -1,8 +1,13 @@
--- Outcomes of every instance in the newest slices. Served by idx_evidence_slice_no.
+-- Outcomes of every instance in so many of the newest slices through one (NULL: also the open one). Served by the primary key
+-- of evidence_slices, and by idx_evidence_slice_no.
 SELECT
     instance_id, model_name, complexity_level, sum(successes + failures)::double precision, sum(successes)::double precision
 FROM evidence
-WHERE slice_no > %(after_slice)s
+WHERE slice_no > coalesce((
+      SELECT slice_no FROM evidence_slices
+      WHERE slice_no <= coalesce(%(through_slice)s, 9223372036854775807)
+      ORDER BY slice_no DESC OFFSET %(slices)s LIMIT 1
+  ), 0)
   AND slice_no <= coalesce(%(through_slice)s, 9223372036854775807)
   AND NOT EXISTS (SELECT FROM retired_models r WHERE r.model_name = evidence.model_name)
 GROUP BY instance_id, model_name, complexity_level

@@ -10,7 +10,6 @@ SELECT
     s.probe_share,
     s.evaluated_through_slice AS through_slice,
     p.score AS pinned_score,
-    p.expires_at AS pinned_until,
     h.after_slice AS held_after_slice,
     r.retired_at,
     coalesce(m.routed_count, 0) AS routed_count,
