@@ -3,7 +3,7 @@
 from typing import Final
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
 from centralcloud import __version__
 from centralcloud.contracts import DECISIONS_CHANNEL
@@ -21,6 +21,7 @@ from centralcloud.operations.schema_watch import SchemaWatch
 from centralcloud.runtime.database import Database, is_outage
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
+from centralcloud.runtime.metrics import show_listener, show_program
 from centralcloud.runtime.notifications import NotificationListener
 from centralcloud.runtime.service_manager import ServiceManager
 from centralcloud.runtime.shutdown import Shutdown
@@ -54,7 +55,7 @@ class Daemon:
         self._database = database
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self.registry = CollectorRegistry()
-        self._watch_the_database()
+        self._readings = show_program(self.registry, "centralcloud", database)
         parts: list[Part] = [SchemaWatch(database), self._maintenance(), self._observer()]
         if ingest:
             parts += self._consumers()
@@ -161,27 +162,12 @@ class Daemon:
                 consumer.wake()
 
         listener = NotificationListener(self._database, DECISIONS_CHANNEL, wake)
-        working = Gauge(
-            "centralcloud_notify_working",
-            "1: notifications wake the consumers; 0: they poll only",
-            registry=self.registry,
-        )
-        working.set_function(lambda: float(bool(listener.working)))
+        show_listener(self._readings, listener)
         return [*consumers, listener]
 
     def _observer(self) -> Part:
         interval = self._settings.observation_interval_seconds
         return Observer(self._database, interval_seconds=interval, registry=self.registry)
-
-    def _watch_the_database(self) -> None:
-        away = Gauge("centralcloud_database_away", "1 while the database is away", registry=self.registry)
-        away.set_function(lambda: float(self._database.away))
-        reconnects = Counter(
-            "centralcloud_database_reconnects",
-            "How often the database went away since the start",
-            registry=self.registry,
-        )
-        self._database.on_outage = reconnects.inc
 
     def _scheduled(self, part: Part, interval_seconds: float) -> Part:
         """The schedule only wakes the part: stopping, outages and crashes are the loop's business."""

@@ -1,14 +1,14 @@
 """An instance's parts put together: as a sidecar program, or as a library inside a router's process."""
 
 from types import TracebackType
-from typing import Any
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 
 from centralcloud.contracts import UPDATES_CHANNEL
 from centralcloud.runtime.database import Database
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.loops import Part
+from centralcloud.runtime.metrics import show_listener, show_program
 from centralcloud.runtime.notifications import NotificationListener
 from centralcloud.runtime.service_manager import ServiceManager
 from centralcloud.runtime.shutdown import Shutdown
@@ -79,8 +79,8 @@ class InstanceAgent:
             selection=settings.selection,
             exploration=settings.exploration,
         )
-        listener = NotificationListener(self._database, UPDATES_CHANNEL, self.updater.wake)
-        parts: list[Part] = [self.updater, listener]
+        self._listener = NotificationListener(self._database, UPDATES_CHANNEL, self.updater.wake)
+        parts: list[Part] = [self.updater, self._listener]
         if self.publisher:
             parts.append(self.publisher)
         self._supervisor = Supervisor(parts, shutdown)
@@ -127,14 +127,12 @@ class InstanceAgent:
 
     def _registry(self) -> CollectorRegistry:
         registry = CollectorRegistry()
-        version = Gauge("instance_agent_applied_version", "Newest score version applied", registry=registry)
-        version.set_function(lambda: self.updater.learned.version)
-        refused = Gauge("instance_agent_updates_refused", "Score updates refused since the start", registry=registry)
-        refused.set_function(lambda: self.updater.refused)
-        publisher: Any = self.publisher
-        if publisher:
-            waiting = Gauge("instance_agent_events_waiting", "Routing events in memory", registry=registry)
-            waiting.set_function(lambda: publisher.waiting)
-            dropped = Gauge("instance_agent_events_dropped", "Routing events lost since the start", registry=registry)
-            dropped.set_function(lambda: publisher.dropped)
+        readings = show_program(registry, "instance_agent", self._database)
+        show_listener(readings, self._listener)
+        readings.gauge("applied_version", "Newest score version applied", lambda: self.updater.learned.version)
+        readings.counter("updates_refused", "Score updates refused since the start", lambda: self.updater.refused)
+        if publisher := self.publisher:
+            readings.counter("events_sent", "Routing events sent since the start", lambda: publisher.sent)
+            readings.gauge("events_waiting", "Routing events in memory", lambda: publisher.waiting)
+            readings.counter("events_dropped", "Routing events lost since the start", lambda: publisher.dropped)
         return registry

@@ -63,9 +63,10 @@ class DatabaseAwayError(CentralCloudError):
 class Database:
     """One PostgreSQL database, as one process sees it.
 
-    `on_outage` is called when it has gone away while somebody wanted something of it.
-
     Prepared statements are off: they do not survive a transaction pooler, and our batches gain nothing from them.
+
+    Attributes:
+        outages: how often it has gone away while somebody wanted something of it.
     """
 
     def __init__(self, url: str, *, application_name: str, max_connections: int = 8) -> None:
@@ -81,7 +82,7 @@ class Database:
         self._state_lock = threading.Lock()
         self._away: set[str] = set()
         self._away_since = 0.0
-        self.on_outage: Callable[[], None] | None = None
+        self.outages = 0
 
     def connect(self, *, autocommit: bool = False) -> LimitedConnection:
         """A connection of its own, outside the pool, without a limit once it is there. The caller closes it.
@@ -203,8 +204,7 @@ class Database:
             self._away.add(who)
             if first:
                 self._away_since = time.monotonic()
-                if self.on_outage:
-                    self.on_outage()
+                self.outages += 1
                 log.warning("database_away", reason=one_line(error))
 
     def mark_back(self, who: str) -> None:

@@ -8,8 +8,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from support.events import an_event, outcomes, send
 from support.servers import execute
+from support.tcp_proxy import TcpProxy
 from support.waiting import eventually
 
+from centralcloud import __version__
 from centralcloud.daemon import Daemon
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
@@ -41,9 +43,12 @@ def test_every_metric_is_documented_with_its_type(daemon: Daemon, database_url: 
     Learner(daemon._database, [AdaptiveRule()]).learn()
     eventually(lambda: value(daemon.registry, "centralcloud_score", model="gpt-4o", complexity="complex"))
     agent = InstanceAgent(AgentSettings(database_url=database_url, state_dir=tmp_path))
-    documented = dict(re.findall(r"^\| `(\w+)` \| (gauge|counter|histogram)", _PAGE.read_text(), re.MULTILINE))
+    documented = dict(re.findall(r"^\| `(\w+)` \| (gauge|counter|info|histogram)", _PAGE.read_text(), re.MULTILINE))
     shown = {
-        family.name: family.type for registry in (daemon.registry, agent._registry()) for family in registry.collect()
+        family.name: family.type
+        for registry in (daemon.registry, agent._registry())
+        for family in registry.collect()
+        if not family.name.startswith("process_")
     }
     assert shown == documented
 
@@ -91,3 +96,19 @@ def test_a_database_that_goes_away_is_counted(daemon: Daemon, database_url: str)
     eventually(lambda: (value(daemon.registry, "centralcloud_database_reconnects_total") or 0) > 0)
     eventually(lambda: value(daemon.registry, "centralcloud_database_away") == 0)
     drain(daemon._database, batch_size=10)
+
+
+def test_an_instance_shows_its_scores_and_its_connections(database_url: str, proxy: TcpProxy, tmp_path: Path) -> None:
+    settings = AgentSettings(database_url=proxy.url, state_dir=tmp_path, poll_interval_seconds=0.1)
+    with InstanceAgent(settings) as agent:
+        registry = agent._registry()
+        eventually(lambda: value(registry, "instance_agent_notify_working") == 1)
+        assert value(registry, "instance_agent_database_away") == 0
+        assert value(registry, "instance_agent_database_reconnects_total") == 0
+        assert value(registry, "instance_agent_build_info", version=__version__) == 1
+        execute(database_url, "SELECT pgmq.send('model_score_updates', '{\"no\": \"score\"}')")
+        eventually(lambda: value(registry, "instance_agent_updates_refused_total") == 1)
+        proxy.close()
+        eventually(lambda: value(registry, "instance_agent_database_away") == 1)
+        assert value(registry, "instance_agent_notify_working") == 0
+        assert value(registry, "instance_agent_database_reconnects_total") == 1

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 _PAGE = Path(__file__).parents[2] / "docs/reference/metrics.md"
-_ON_THE_WIRE = {"gauge": ("",), "counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+_ON_THE_WIRE = {"gauge": ("",), "counter": ("_total",), "info": ("_info",), "histogram": ("_bucket", "_sum", "_count")}
 
 METRICS = frozenset(
     name + ending
-    for name, kind in re.findall(r"^\| `(\w+)` \| (gauge|counter|histogram)", _PAGE.read_text(), re.MULTILINE)
+    for name, kind in re.findall(r"^\| `(\w+)` \| (gauge|counter|info|histogram)", _PAGE.read_text(), re.MULTILINE)
     for ending in _ON_THE_WIRE[kind]
 )

@@ -47,7 +47,9 @@ class TcpProxy:
             link.close()
 
     def close(self) -> None:
-        """Close all connections and listen no longer."""
+        """Close all connections and listen no longer. Safe to call twice."""
+        if self._listener.fileno() == -1:
+            return
         self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept()
         self._acceptor.join()
         self._listener.close()
