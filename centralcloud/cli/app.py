@@ -18,7 +18,7 @@ from centralcloud.cli.findings import findings
 from centralcloud.cli.grants import grants
 from centralcloud.cli.simulate import simulate
 from centralcloud.cli.status import status
-from centralcloud.runtime.command_line import AsJson, new_app, print_checkup, print_json, print_rows, run_app
+from centralcloud.runtime.command_line import AsJson, counted, new_app, print_checkup, print_json, print_rows, run_app
 from centralcloud.runtime.configuration import SettingsError
 from centralcloud.runtime.database import Database, patiently
 from centralcloud.runtime.shutdown import Shutdown
@@ -134,13 +134,13 @@ def publish(
         except BaseException:
             # Whoever goes on from here must not send twice: a batch that was not confirmed may have arrived.
             typer.echo(
-                f"stopped after line {advance.lines}: {advance.sent} events sent; "
+                f"stopped after line {advance.lines}: {counted(advance.sent, 'event')} sent; "
                 f"of the next {settings.batch_size} lines it is not known",
                 err=True,
             )
             raise
-    refused = f", {published.refused} lines refused" if published.refused else ""
-    typer.echo(f"sent {published.sent} events to model_routing_decisions{refused}")
+    refused = f", {counted(published.refused, 'line')} refused" if published.refused else ""
+    typer.echo(f"sent {counted(published.sent, 'event')} to model_routing_decisions{refused}")
     if published.refused:
         raise typer.Exit(1)
 
@@ -257,7 +257,7 @@ def _verify_scores(*, json_output: bool) -> None:
         checked = {"scores": audit.checked}
         print_json({"ok": ok, "checked": checked, "differences": differences, "unknown_rules": audit.unknown_rules})
     else:
-        empty = f"{audit.checked} scores computed again, every one the same"
+        empty = f"{counted(audit.checked, 'score')} computed again, nothing differs"
         print_rows(differences, dict.fromkeys(("table", "key", "stored", "recomputed")), empty=empty)
         for rule in audit.unknown_rules:
             typer.echo(f"scores of the rule {rule} were left out: it is not installed here")

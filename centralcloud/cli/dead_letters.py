@@ -10,7 +10,7 @@ from centralcloud.cli.arguments import moment, utf8
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.operations import dead_letters
 from centralcloud.operations.dead_letters import Edit, Filter
-from centralcloud.runtime.command_line import AsJson, print_json, print_rows
+from centralcloud.runtime.command_line import AsJson, counted, print_json, print_rows
 from centralcloud.runtime.configuration import SettingsError
 
 app = typer.Typer(help="Look at messages that could not be taken in, send them again, or give them up.")
@@ -98,7 +98,7 @@ def replay(
     else:
         for refusal in replayed.refused:
             typer.echo(f"dead letter {refusal.id} was not sent: {refusal.reason}", err=True)
-        typer.echo(f"sent {replayed.sent} messages to model_routing_decisions again")
+        typer.echo(f"sent {counted(replayed.sent, 'message')} to model_routing_decisions again")
     if replayed.refused:
         raise typer.Exit(1)
 

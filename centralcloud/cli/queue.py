@@ -8,7 +8,7 @@ import typer
 from centralcloud.cli.arguments import ago
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.operations import decision_queue
-from centralcloud.runtime.command_line import AsJson, print_json
+from centralcloud.runtime.command_line import AsJson, counted, print_json
 from centralcloud.runtime.configuration import SettingsError
 
 app = typer.Typer(
@@ -62,7 +62,7 @@ def purge(
     if json_output:
         print_json({"purged": purged})
     else:
-        typer.echo(f"purged {purged:,} messages")
+        typer.echo(f"purged {counted(purged, 'message')}")
 
 
 def _confirm(question: str) -> None:

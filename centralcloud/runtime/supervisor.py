@@ -112,6 +112,8 @@ class Supervisor:
         return [] if self._started else ["starting"]
 
     def _on_crash(self, part: str, error: BaseException) -> None:
-        log.error("part_died", part=part, error=repr(error), traceback=traceback.format_exception(error))
+        # What we raise ourselves says what is wrong; of everything else we want to know where it came from.
+        where = {} if isinstance(error, CentralCloudError) else {"traceback": traceback.format_exception(error)}
+        log.error("part_died", part=part, error=repr(error), **where)
         self._crash = error
         self.shutdown.request()

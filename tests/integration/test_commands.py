@@ -165,7 +165,11 @@ def test_output_that_cannot_be_written_is_one_line(catalog: dict[str, str]) -> N
 def test_publish_reads_standard_input(database_url: str) -> None:
     text = "\n".join(json.dumps(an_event()) for _ in range(2500))
     result = run_command("centralcloud", "publish", "-", env={"DATABASE_URL": database_url}, input_text=text)
-    assert (result.returncode, result.stdout, result.stderr) == (0, "sent 2500 events to model_routing_decisions\n", "")
+    assert (result.returncode, result.stdout, result.stderr) == (
+        0,
+        "sent 2,500 events to model_routing_decisions\n",
+        "",
+    )
 
 
 def test_without_arguments_the_help_is_shown() -> None:
