@@ -48,16 +48,18 @@ def main() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to the newest schema.
+    """Bring the database to the newest schema, with partitions for the weeks to come.
 
     Installs pgmq if it is not there. Safe to run again and by several at once. A database that is newer than this version
     is refused.
     """
+    from centralcloud.store.partitions import ensure_partitions
     from centralcloud.store.schema import migrate as run_migrations
 
     settings = read_settings()
     with open_database(settings, "migrate", checked=False) as database:
         result = run_migrations(database)
+        patiently(lambda: ensure_partitions(database, settings.partitions_ahead_weeks))
     done = "is at" if result.before == result.after else f"went from {result.before or 'empty'} to"
     typer.echo(f"the database {done} revision {result.after}")
 

@@ -93,6 +93,13 @@ def test_what_is_wrong_is_found(
     assert result.advice
 
 
+def test_a_new_database_fails_nothing(empty_url: str) -> None:
+    run_command("centralcloud", "migrate", env={"DATABASE_URL": empty_url})
+    result = run_command("centralcloud", "doctor", env={"DATABASE_URL": empty_url})
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "FAIL" not in result.stdout
+
+
 def test_a_missing_partition_and_an_old_snapshot_are_found(
     look: Examine, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
