@@ -2,21 +2,24 @@
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
-from support.commands import run_command
+import typer
 from support.events import an_event, outcomes, send
 from support.servers import execute
 
+from centralcloud.cli.app import app as centralcloud
 from centralcloud.contracts import parse_routing_event
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.runtime.database import Database
 from centralcloud.settings import Settings
 from instance_agent import AgentSettings
+from instance_agent.cli import app as instance_agent
 
 _REPOSITORY = Path(__file__).parents[2]
 _PAGES = [_REPOSITORY / "README.md", *sorted((_REPOSITORY / "docs").rglob("*.md"))]
@@ -102,14 +105,21 @@ def test_every_command_and_option_that_is_shown_exists() -> None:
         )
         for option in [None, *re.findall(r"(--[a-z-]+)", rest)]
     }
-    helps = {command: run_command(*command, "--help", env={}) for command in {row[:-1] for row in shown}}
-    known = {command: result.stdout for command, result in helps.items() if result.returncode == 0}
-    assert len(known) >= 17
+    known = dict([*_options(("centralcloud",), centralcloud), *_options(("instance-agent",), instance_agent)])
     for *command, option in shown:
         if tuple(command) in known and option:
             assert option in known[tuple(command)], f"{command} {option}"
     prose = {command[1] for *command, _ in shown if tuple(command) not in known}
     assert prose <= {"learns", "takes", "library", "commands", "or"}, prose
+
+
+def _options(path: tuple[str, ...], app: typer.Typer) -> Iterator[tuple[tuple[str, ...], set[str]]]:
+    """Every command of a program, and the options that it has."""
+    commands = [(path, typer.main.get_command(app))]
+    while commands:
+        path, command = commands.pop()
+        yield path, {"--help", *(name for parameter in command.params for name in parameter.opts)}
+        commands += [((*path, name), each) for name, each in getattr(command, "commands", {}).items()]
 
 
 def test_every_promise_is_a_test_and_every_scenario_a_promise() -> None:
@@ -152,10 +162,18 @@ def test_every_log_event_is_documented_with_its_level() -> None:
     assert documented == logged - {("event_name", "info")}, "event_name is the example of a docstring"
 
 
-def test_links_lead_to_files_that_are_there() -> None:
+def test_links_lead_to_pages_and_headings_that_are_there() -> None:
     for page in _PAGES:
-        for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+        for target, heading in re.findall(r"\]\((?!https?://)([^)#]*)#?([^)]*)\)", page.read_text()):
+            linked = page.parent / target if target else page
+            assert linked.exists(), f"{page.name}: {target}"
+            assert not heading or heading in _headings(linked), f"{page.name}: {target}#{heading}"
+
+
+def _headings(page: Path) -> set[str]:
+    """The headings of a page, as links name them."""
+    titles = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
 
 
 def test_every_page_is_in_the_index() -> None:
