@@ -281,6 +281,58 @@ def test_a_login_may_speak_for_several(fleet: Fleet) -> None:
     execute(login, "SELECT centralcloud.publish_decision(%s)", (event("node-1"),))
 
 
+SPEAKING = (
+    ("SELECT centralcloud.publish_decision(%s)", (event(),)),
+    ("SELECT centralcloud.publish_decisions(%s::jsonb[])", ([event(), event("node-2")],)),
+    ("SELECT centralcloud.acknowledge(%s, 0)", ("node-1",)),
+)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "DELETE FROM instance_logins",  # restored from a backup that is older than the login
+        'ALTER ROLE "{role}" RENAME TO "{role}_renamed"',
+    ],
+)
+def test_a_login_that_is_not_listed_speaks_for_no_instance(fleet: Fleet, loss: str) -> None:
+    """Whose it is stands in this database; that it is not anybody's stands in the server, and is not lost with it."""
+    url = a_login(fleet, "node-1")
+    role = f"{fleet.roles.instance}_node-1"
+    execute(fleet.admin, loss.format(role=role))
+    if "RENAME" in loss:
+        role = f"{role}_renamed"
+        fleet.let_in(role)
+        url = fleet.url(role)
+    for statement, parameters in SPEAKING:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege) as refused:
+            execute(url, statement, parameters)
+        expected = f'found "node-1", expected none: the login {role} is listed for no instance here'
+        assert expected in str(refused.value.diag.message_primary)
+        assert "centralcloud grants --instance ID --apply" in str(refused.value.diag.message_hint)
+    assert queued(fleet) == []
+    assert execute(url, "SELECT count(*) FROM centralcloud.current_scores()") == [(0,)], "reading is no speaking"
+    with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(f'COMMENT ON ROLE "{role}" IS NULL')
+    with Database(fleet.owner, application_name="tests") as database:
+        apply_login(database, Login(role, "node-1", fleet.roles.instance))
+    for statement, parameters in SPEAKING[::2]:
+        execute(url, statement, parameters)
+
+
+def test_a_login_speaks_for_no_instance_in_another_database_of_the_server(fleet: Fleet, server: str) -> None:
+    """The role of instances has its rights there, and a login has them from it."""
+    role = f"{fleet.roles.instance}_node-1"
+    a_login(fleet, "node-1")
+    with a_fleet(server) as other:
+        with Database(other.admin, application_name="tests") as database:
+            apply_roles(database, fleet.roles)
+        for statement, parameters in SPEAKING:
+            assert refusal(other.url(role), statement, parameters)
+        assert queued(other) == []
+        execute(other.admin, f"DROP OWNED BY {fleet.roles.worker}, {fleet.roles.instance}, {fleet.roles.dashboard}")
+
+
 def an_agent(url: str, instance_id: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> InstanceAgent:
     (folder / "catalog.yaml").write_text("models: [{name: gpt-4o, provider: p, complexity_scores: {complex: 3.0}}]")
     monkeypatch.setenv("INSTANCE_ID", instance_id)
@@ -494,6 +546,20 @@ def test_grants_twice_at_once(fleet: Fleet) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(grant, range(8)))
+
+
+def test_without_revision_0005_logins_that_are_not_listed_speak_for_any_again(fleet: Fleet) -> None:
+    from centralcloud.store.schema import downgrade, migrate
+
+    url = a_login(fleet, "node-1")
+    statement, parameters = SPEAKING[1]
+    with Database(fleet.owner, application_name="tests") as database:
+        downgrade(database, "0004")
+        assert "speaks for no other instance" in refusal(url, statement, parameters)
+        execute(fleet.admin, "DELETE FROM instance_logins")
+        execute(url, statement, parameters)
+        migrate(database)
+    assert refusal(url, statement, parameters)
 
 
 def test_without_revision_0004_logins_speak_for_any_again(fleet: Fleet) -> None:
