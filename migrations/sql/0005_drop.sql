@@ -17,3 +17,10 @@ BEGIN
         USING ERRCODE = 'insufficient_privilege';
 END
 $$;
+
+ALTER FUNCTION centralcloud.publish_decision(jsonb) SET search_path = pg_catalog, public, pg_temp;
+ALTER FUNCTION centralcloud.publish_decisions(jsonb[], boolean) SET search_path = pg_catalog, public, pg_temp;
+ALTER FUNCTION centralcloud.score_updates_since(bigint) SET search_path = pg_catalog, public, pg_temp;
+ALTER FUNCTION centralcloud.current_scores() SET search_path = pg_catalog, public, pg_temp;
+ALTER FUNCTION centralcloud.acknowledge(text, bigint) SET search_path = pg_catalog, public, pg_temp;
+ALTER FUNCTION centralcloud.epoch() SET search_path = pg_catalog, public, pg_temp;

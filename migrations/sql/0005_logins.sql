@@ -1,11 +1,11 @@
 -- Revision 0005: a login of single instances speaks for none where instance_logins does not list it.
--- Expands only: two functions replaced, with the same signatures.
+-- Expands only: functions are replaced, with the same signatures.
 
 -- A login that was made after the backup that has been restored is in the server, and not in the restored table. So is one that
 -- was renamed, or made for another database of the server. Its comment tells it from a login that speaks for any: it is in the
 -- server, too, stays with the role when that is renamed, and the role itself may not change it.
 CREATE OR REPLACE FUNCTION centralcloud.own_instances() RETURNS text[]
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 -- session_user: who has logged in, whatever roles are set since. Both queries are served by primary keys, and planned once a
 -- session: every call of an instance waits for this.
@@ -45,3 +45,12 @@ BEGIN
         USING ERRCODE = 'insufficient_privilege';
 END
 $$;
+
+-- What instances call names the schema of everything outside pg_catalog. In `public` somebody might have an operator of their own
+-- that fits better than PostgreSQL's, such as varchar = text, and that would run as the owner.
+ALTER FUNCTION centralcloud.publish_decision(jsonb) SET search_path = pg_catalog, pg_temp;
+ALTER FUNCTION centralcloud.publish_decisions(jsonb[], boolean) SET search_path = pg_catalog, pg_temp;
+ALTER FUNCTION centralcloud.score_updates_since(bigint) SET search_path = pg_catalog, pg_temp;
+ALTER FUNCTION centralcloud.current_scores() SET search_path = pg_catalog, pg_temp;
+ALTER FUNCTION centralcloud.acknowledge(text, bigint) SET search_path = pg_catalog, pg_temp;
+ALTER FUNCTION centralcloud.epoch() SET search_path = pg_catalog, pg_temp;

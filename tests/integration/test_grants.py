@@ -660,6 +660,25 @@ def test_nobody_creates_objects_where_everybody_could(bare: Fleet) -> None:
     execute(bare.owner, "CREATE TABLE mine (n int)")
 
 
+def test_an_operator_of_somebody_s_own_does_not_run_as_the_owner(fleet: Fleet) -> None:
+    """Where a login may create objects in the schema public all the same, as PostgreSQL 14 lets everybody."""
+    login, role = a_login(fleet, "node-1"), f"{fleet.roles.instance}_node-1"
+    execute(fleet.admin, f'GRANT USAGE, CREATE ON SCHEMA public TO "{role}"')
+    with psycopg.connect(login) as connection:
+        for left, right in (("varchar", "text"), ("varchar", "varchar"), ("name", "text"), ("oid", "regrole")):
+            connection.execute(
+                f"""
+                CREATE FUNCTION public.mine({left}, {right}) RETURNS boolean LANGUAGE plpgsql AS $$
+                BEGIN RAISE EXCEPTION 'ran as %', current_user; END $$;
+                CREATE OPERATOR public.= (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = public.mine)
+                """
+            )
+    for statement, parameters in (*SPEAKING[::2], ("SELECT centralcloud.epoch(), centralcloud.current_scores()", None)):
+        execute(login, statement, parameters)
+    execute(login, "SELECT centralcloud.score_updates_since(0)")
+    assert refusal(login, *SPEAKING[1])
+
+
 def test_what_the_owner_cannot_take_from_everybody_is_said(bare: Fleet) -> None:
     execute(bare.admin, "ALTER SCHEMA public OWNER TO CURRENT_USER; GRANT CREATE, USAGE ON SCHEMA public TO PUBLIC")
     with Database(bare.owner, application_name="tests") as database:
