@@ -1,6 +1,7 @@
 """Roles with no more rights than they need: what each is for works, and the rest is refused."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -658,6 +659,27 @@ def test_nobody_creates_objects_where_everybody_could(bare: Fleet) -> None:
     bare.let_in(bare.roles.instance)
     assert refusal(bare.instance, "CREATE TABLE mine (n int)")
     execute(bare.owner, "CREATE TABLE mine (n int)")
+
+
+def test_locks_can_be_forbidden_to_instances_as_the_page_says(fleet: Fleet) -> None:
+    """A lock of the same name as the one that ingest takes would stop it for as long as it is held."""
+    page = (Path(__file__).parents[2] / "docs/how-to/least-privilege.md").read_text()
+    (block,) = re.findall(r"<<'END'\n(.*?)^END\n", page, re.DOTALL | re.MULTILINE)
+    for name in ("worker", "owner"):
+        block = block.replace(f"'centralcloud_{name}'", f"'{fleet.name}_{name}'")
+    login = a_login(fleet, "node-1")
+    lock = "SELECT pg_advisory_lock(hashtext('centralcloud.slice'))"
+    execute(login, lock)
+    with psycopg.connect(fleet.admin) as connection:
+        connection.execute(block)
+    for shape in ("lock(1)", "lock_shared(1)", "xact_lock(1, 2)", "xact_lock_shared(1)"):
+        assert refusal(login, f"SELECT pg_advisory_{shape}")
+        assert refusal(login, f"SELECT pg_try_advisory_{shape}")
+    execute(login, "SELECT pg_advisory_unlock_all()")  # some drivers do, between uses of a connection
+    statement, parameters = SPEAKING[0]
+    execute(login, statement, parameters)
+    learn_something(fleet)
+    assert run_command("centralcloud", "migrate", env={"DATABASE_URL": fleet.owner}).returncode == 0
 
 
 def test_an_operator_of_somebody_s_own_does_not_run_as_the_owner(fleet: Fleet) -> None:
