@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -20,7 +20,8 @@ from centralcloud.store.tables import metadata
 #: PostgreSQL cuts longer names, and would take two of them for one.
 _LONGEST_ROLE_NAME: Final = 63
 _DIGEST_LENGTH: Final = 12
-#: The comment on logins of our making: `revoke_login` drops no others.
+#: The comment on logins of our making: `revoke_login` drops no others. Its words "centralcloud grants --instance" tell the
+#: functions of instances that a login which is not listed speaks for none (migration 0005).
 _MARK: Final = "made by centralcloud grants --instance"
 #: To whoever does not own a thing, GRANT and REVOKE may say no more than a warning.
 _OWNED: Final = "SELECT pg_has_role(relowner, 'MEMBER') FROM pg_class WHERE oid = 'public.routing_records'::regclass"
@@ -45,7 +46,7 @@ class Roles:
 
 
 class Login(NamedTuple):
-    """A login that speaks for one instance, with the rights of the role of instances."""
+    """A login that speaks for one instance, and may otherwise do what the role of instances may."""
 
     name: str
     instance_id: str
@@ -61,7 +62,15 @@ class Applied(NamedTuple):
 
 def login_name(instance_role: str, instance_id: str) -> str:
     """The name of an instance's login; where that is too long for PostgreSQL, its beginning and a digest of the whole."""
-    name = f"{instance_role}_{instance_id}"
+    return _short_enough(f"{instance_role}_{instance_id}")
+
+
+def login_group(instance_role: str) -> str:
+    """The name of the role that logins of single instances have their rights from. Nobody logs in as it."""
+    return _short_enough(f"{instance_role}s")
+
+
+def _short_enough(name: str) -> str:
     if len(name.encode()) <= _LONGEST_ROLE_NAME:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_LENGTH]
@@ -75,26 +84,29 @@ def roles_script(roles: Roles) -> str:
     parts = (
         _fill("grant_foundation"),
         _fill("grant_worker", **_role(roles.worker), tables=sql.SQL(",\n    ").join(worker_tables)),
-        _fill("grant_instance", **_role(roles.instance)),
+        _grant_instance(roles.instance, "LOGIN"),
+        _renew_group(login_group(roles.instance)),
         _fill("grant_dashboard", **_role(roles.dashboard)),
     )
     return _text(sql.SQL("\n").join(parts))
 
 
 def login_script(login: Login) -> str:
-    """SQL that makes the login of an instance, and the role of instances when it is not there."""
+    """SQL that makes the login of an instance, and the role that it has its rights from when that is not there."""
     names = _names(login)
+    leave_roles = _do(_leave_roles(login.name, login.instance_role))
     parts = (
         _fill("grant_foundation"),
-        _fill("grant_instance", **_role(login.instance_role)),
-        _fill("grant_login", **names, create_login=_do(_fill("create_login", **names))),
+        _grant_instance(login_group(login.instance_role), "NOLOGIN"),
+        _fill("grant_login", **names, create_login=_do(_fill("create_login", **names)), leave_roles=leave_roles),
     )
     return _text(sql.SQL("\n").join(parts))
 
 
 def revoke_login_script(login: Login) -> str:
     """SQL that takes an instance's login back, and drops the role when it was made by `login_script`."""
-    return _text(sql.SQL("{};\n").format(_do(_fill("revoke_login", **_names(login)))))
+    leave_roles = _leave_roles(login.name, login.instance_role, login_group(login.instance_role))
+    return _text(sql.SQL("{};\n").format(_do(_fill("revoke_login", **_names(login), leave_roles=leave_roles))))
 
 
 def password_statement(role: str) -> str:
@@ -118,11 +130,9 @@ def apply_login(database: Database, login: Login, password: str | None = None) -
     Raises:
         GrantsError: as for `apply_roles`.
     """
-    names = (login.instance_role, login.name)
     return _apply(
-        database, login_script(login), names, instances=[login.instance_role, login.name], login=login.name,
-        password=password,
-    )  # fmt: skip
+        database, login_script(login), [login.name], instances=[login.name], login=login.name, password=password
+    )
 
 
 def apply_revocation(database: Database, login: Login) -> bool:
@@ -154,7 +164,7 @@ def _apply(
         wanted = {"worker": worker, "instances": list(instances), "login": login}
         if missing := connection.execute(_read("missing_rights").encode(), wanted).fetchone():
             raise GrantsError(f"{missing[0]}, and this role may not give it: run this as the owner, or as a superuser")
-        checked = {"roles": list(names), "instances": list(instances)}
+        checked = {"roles": list(names), "instances": list(instances), "login": login}
         surplus = connection.execute(_read("surplus_rights").encode(), checked).fetchall()
         created = [name for name in names if name not in before]
     return Applied(created, [row[0] for row in surplus])
@@ -187,9 +197,28 @@ def _set_password(connection: psycopg.Connection[Any], role: str, password: str)
     connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(encrypted)))
 
 
-def _role(name: str) -> dict[str, sql.Composable]:
+def _grant_instance(role: str, login: Literal["LOGIN", "NOLOGIN"]) -> sql.Composable:
+    return _fill("grant_instance", **_role(role, login), rights=_instance_rights(role))
+
+
+def _renew_group(group: str) -> sql.Composable:
+    """Gives the logins of single instances what the role of instances is given, where there are any."""
+    rights = _instance_rights(group)
+    return sql.SQL("{};\n").format(_do(_fill("renew_group", name=sql.Literal(group), rights=rights)))
+
+
+def _instance_rights(role: str) -> sql.Composable:
+    return sql.SQL(_text(_fill("instance_rights", role=sql.Identifier(role))).rstrip())
+
+
+def _leave_roles(name: str, *roles: str) -> sql.Composable:
+    block = _fill("leave_roles", name=sql.Literal(name), roles=sql.SQL(", ").join(map(sql.Literal, roles)))
+    return sql.SQL(_text(block).rstrip())
+
+
+def _role(name: str, login: Literal["LOGIN", "NOLOGIN"] = "LOGIN") -> dict[str, sql.Composable]:
     names: dict[str, sql.Composable] = {"role": sql.Identifier(name), "name": sql.Literal(name)}
-    return {**names, "create_role": _do(_fill("create_role", **names))}
+    return {**names, "create_role": _do(_fill("create_role", **names, login=sql.SQL(login)))}
 
 
 def _names(login: Login) -> dict[str, sql.Composable]:
@@ -198,17 +227,18 @@ def _names(login: Login) -> dict[str, sql.Composable]:
         "name": sql.Literal(login.name),
         "instance_id": sql.Literal(login.instance_id),
         "instance_role": sql.Identifier(login.instance_role),
+        "group": sql.Identifier(login_group(login.instance_role)),
         "mark": sql.Literal(_MARK),
     }
 
 
 def _do(body: sql.Composable) -> sql.Composable:
     """A DO block, quoted by a tag that no name in its body can end."""
-    text = _text(body)
+    text = _text(body).rstrip()
     tag = "$do$"
     while tag in text:
         tag = f"{tag[:-1]}_$"
-    return sql.SQL(f"DO {tag}\n{text}{tag}")
+    return sql.SQL(f"DO {tag}\n{text}\n{tag}")
 
 
 def _fill(file: str, /, **values: sql.Composable) -> sql.Composable:

@@ -1,6 +1,7 @@
 """Roles with no more rights than they need: what each is for works, and the rest is refused."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,16 @@ from support.servers import execute
 from support.waiting import eventually
 
 from centralcloud.ingest.drain import drain
-from centralcloud.operations.grants import Login, Roles, apply_login, apply_roles, login_script, roles_script
+from centralcloud.operations.grants import (
+    Login,
+    Roles,
+    apply_login,
+    apply_revocation,
+    apply_roles,
+    login_group,
+    login_script,
+    roles_script,
+)
 from centralcloud.runtime.database import Database
 from centralcloud.store.slices import close_slice
 from centralcloud.store.tables import metadata
@@ -37,6 +47,13 @@ def bare(server: str) -> Iterator[Fleet]:
 
 def event(instance_id: str = "node-1") -> str:
     return json.dumps(an_event(instance_id))
+
+
+SPEAKING = (
+    ("SELECT centralcloud.publish_decision(%s)", (event(),)),
+    ("SELECT centralcloud.publish_decisions(%s::jsonb[])", ([event(), event("node-2")],)),
+    ("SELECT centralcloud.acknowledge(%s, 0)", ("node-1",)),
+)
 
 
 def queued(fleet: Fleet) -> list[str]:
@@ -260,9 +277,57 @@ def test_a_login_speaks_for_its_own_instance_only(fleet: Fleet) -> None:
     assert execute(fleet.admin, "SELECT instance_id FROM instances") == [("node-1",)]
     execute(fleet.instance, publish, (event("node-2"),))  # not listed: speaks for any
     with psycopg.connect(login) as connection:
-        connection.execute(f"SET ROLE {fleet.roles.instance}")
+        connection.execute(f"SET ROLE {login_group(fleet.roles.instance)}")
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="speaks for no other"):
             connection.execute(publish, (event("node-2"),))
+
+
+def test_a_login_cannot_become_a_role_that_speaks_for_any(fleet: Fleet) -> None:
+    """Whoever may become a role may set its password and log in as it, change its settings, and end its sessions."""
+    login, role = a_login(fleet, "node-1"), fleet.roles.instance
+    assert "denied" in refusal(login, f'SET ROLE "{role}"')
+    with psycopg.connect(fleet.instance) as other:
+        assert refusal(login, f"SELECT pg_terminate_backend({other.info.backend_pid})")
+    with psycopg.connect(a_login(fleet, "node-2")) as other:
+        assert refusal(login, f"SELECT pg_terminate_backend({other.info.backend_pid})")
+    # What it can become nobody can log in as, whatever its password is set to.
+    group = login_group(role)
+    with psycopg.connect(login) as connection:
+        connection.execute(f'SET ROLE "{group}"; ALTER ROLE "{group}" PASSWORD \'fleet\'')
+    with pytest.raises(psycopg.OperationalError, match="not permitted to log in"):
+        psycopg.connect(fleet.url(group))
+
+
+def test_a_login_of_before_is_made_again_without_the_role_of_instances(fleet: Fleet) -> None:
+    """As it was made at first: a member of that role. Taking it back, or making it again, ends that."""
+    role, instance_role = f"{fleet.roles.instance}_node-1", fleet.roles.instance
+    login = Login(role, "node-1", instance_role)
+    mark = "made by centralcloud grants --instance"
+    execute(fleet.owner, f'CREATE ROLE "{role}" LOGIN; COMMENT ON ROLE "{role}" IS \'{mark}\'')
+    execute(fleet.owner, "INSERT INTO instance_logins VALUES (%s, 'node-1')", (role,))
+    execute(fleet.owner, f'GRANT "{instance_role}" TO "{role}"')
+    fleet.let_in(role)
+    with Database(fleet.owner, application_name="tests") as database:
+        assert apply_login(database, login).warnings == []
+        assert "denied" in refusal(fleet.url(role), f'SET ROLE "{instance_role}"')
+        execute(fleet.url(role), "SELECT centralcloud.publish_decision(%s)", (event(),))
+        execute(fleet.owner, f'GRANT "{instance_role}" TO "{role}"')
+        assert apply_revocation(database, login) is False, "the role is gone"
+        a_login(fleet, "node-1")
+        execute(fleet.admin, f'GRANT "{instance_role}" TO "{role}"')  # by somebody else, who alone can take it back
+        warnings = apply_login(database, login).warnings
+    if execute(fleet.admin, "SELECT pg_has_role(%s, %s, 'MEMBER')", (role, instance_role)) == [(True,)]:
+        assert warnings == [f"the role {role} may become the role {instance_role}, and set its password"]
+
+
+def test_rights_of_logins_are_renewed_with_the_others(fleet: Fleet) -> None:
+    url = a_login(fleet, "node-1")
+    execute(fleet.owner, f"REVOKE USAGE ON SCHEMA centralcloud FROM {login_group(fleet.roles.instance)}")
+    statement, parameters = SPEAKING[0]
+    assert refusal(url, statement, parameters)
+    with Database(fleet.owner, application_name="tests") as database:
+        apply_roles(database, fleet.roles)
+    execute(url, statement, parameters)
 
 
 def test_a_login_may_speak_for_several(fleet: Fleet) -> None:
@@ -279,6 +344,52 @@ def test_a_login_may_speak_for_several(fleet: Fleet) -> None:
     assert "stays" in run_command("centralcloud", *options, "--revoke", env=env).stdout
     assert refusal(login, "SELECT centralcloud.publish_decision(%s)", (event("node-2"),))
     execute(login, "SELECT centralcloud.publish_decision(%s)", (event("node-1"),))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "DELETE FROM instance_logins",  # restored from a backup that is older than the login
+        'ALTER ROLE "{role}" RENAME TO "{role}_renamed"',
+    ],
+)
+def test_a_login_that_is_not_listed_speaks_for_no_instance(fleet: Fleet, loss: str) -> None:
+    """Whose it is stands in this database; that it is not anybody's stands in the server, and is not lost with it."""
+    url = a_login(fleet, "node-1")
+    role = f"{fleet.roles.instance}_node-1"
+    execute(fleet.admin, loss.format(role=role))
+    if "RENAME" in loss:
+        role = f"{role}_renamed"
+        fleet.let_in(role)
+        url = fleet.url(role)
+    for statement, parameters in SPEAKING:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege) as refused:
+            execute(url, statement, parameters)
+        expected = f'found "node-1", expected none: the login {role} is listed for no instance here'
+        assert expected in str(refused.value.diag.message_primary)
+        assert "centralcloud grants --instance ID --apply" in str(refused.value.diag.message_hint)
+    assert queued(fleet) == []
+    assert execute(url, "SELECT count(*) FROM centralcloud.current_scores()") == [(0,)], "reading is no speaking"
+    with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(f'COMMENT ON ROLE "{role}" IS NULL')
+    with Database(fleet.owner, application_name="tests") as database:
+        apply_login(database, Login(role, "node-1", fleet.roles.instance))
+    for statement, parameters in SPEAKING[::2]:
+        execute(url, statement, parameters)
+
+
+def test_a_login_speaks_for_no_instance_in_another_database_of_the_server(fleet: Fleet, server: str) -> None:
+    """Not even where logins of other instances have rights, by the role that this one has its own from."""
+    role = f"{fleet.roles.instance}_node-1"
+    a_login(fleet, "node-1")
+    with a_fleet(server) as other:
+        with Database(other.admin, application_name="tests") as database:
+            apply_login(database, Login(f"{fleet.roles.instance}_node-2", "node-2", fleet.roles.instance))
+        for statement, parameters in SPEAKING:
+            assert refusal(other.url(role), statement, parameters)
+        assert queued(other) == []
+        assert execute(other.url(role), "SELECT count(*) FROM centralcloud.current_scores()") == [(0,)]
+        execute(other.admin, f"DROP OWNED BY {login_group(fleet.roles.instance)}")
 
 
 def an_agent(url: str, instance_id: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> InstanceAgent:
@@ -452,11 +563,19 @@ def test_a_role_that_was_there_is_not_dropped(fleet: Fleet) -> None:
     execute(fleet.admin, f"CREATE ROLE {role} LOGIN")
     options = ["grants", "--apply", "--instance-role", fleet.roles.instance, "--instance", "node-1", "--login", role]
     env = {"DATABASE_URL": fleet.admin}
-    assert run_command("centralcloud", *options, env=env).returncode == 0
+    made = run_command("centralcloud", *options, env=env)
+    assert made.returncode == 0
+    (warning,) = made.stderr.strip().splitlines()
+    assert warning.startswith(f"warning: the role {role} was there before")
+    fleet.let_in(role)
+    execute(fleet.admin, f"COMMENT ON ROLE {role} IS 'a router; its instances: centralcloud grants --instance'")
+    assert run_command("centralcloud", *options, env=env).stderr == "", "told"
+    execute(fleet.url(role), "SELECT centralcloud.publish_decision(%s)", (event(),))
+    execute(fleet.admin, "DELETE FROM instance_logins")
+    assert "expected none" in refusal(fleet.url(role), "SELECT centralcloud.publish_decision(%s)", (event(),))
     result = run_command("centralcloud", *options, "--revoke", env=env)
     assert (result.returncode, result.stderr) == (0, "")
     assert execute(fleet.admin, "SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)) == [(1,)]
-    fleet.let_in(role)
     assert refusal(fleet.url(role), "SELECT centralcloud.publish_decision(%s)", (event(),))
 
 
@@ -496,6 +615,20 @@ def test_grants_twice_at_once(fleet: Fleet) -> None:
         list(pool.map(grant, range(8)))
 
 
+def test_without_revision_0005_logins_that_are_not_listed_speak_for_any_again(fleet: Fleet) -> None:
+    from centralcloud.store.schema import downgrade, migrate
+
+    url = a_login(fleet, "node-1")
+    statement, parameters = SPEAKING[1]
+    with Database(fleet.owner, application_name="tests") as database:
+        downgrade(database, "0004")
+        assert "speaks for no other instance" in refusal(url, statement, parameters)
+        execute(fleet.admin, "DELETE FROM instance_logins")
+        execute(url, statement, parameters)
+        migrate(database)
+    assert refusal(url, statement, parameters)
+
+
 def test_without_revision_0004_logins_speak_for_any_again(fleet: Fleet) -> None:
     """Nothing is left behind by a downgrade, and the roles go on."""
     from centralcloud.store.schema import downgrade, migrate
@@ -526,6 +659,46 @@ def test_nobody_creates_objects_where_everybody_could(bare: Fleet) -> None:
     bare.let_in(bare.roles.instance)
     assert refusal(bare.instance, "CREATE TABLE mine (n int)")
     execute(bare.owner, "CREATE TABLE mine (n int)")
+
+
+def test_locks_can_be_forbidden_to_instances_as_the_page_says(fleet: Fleet) -> None:
+    """A lock of the same name as the one that ingest takes would stop it for as long as it is held."""
+    page = (Path(__file__).parents[2] / "docs/how-to/least-privilege.md").read_text()
+    (block,) = re.findall(r"<<'END'\n(.*?)^END\n", page, re.DOTALL | re.MULTILINE)
+    for name in ("worker", "owner"):
+        block = block.replace(f"'centralcloud_{name}'", f"'{fleet.name}_{name}'")
+    login = a_login(fleet, "node-1")
+    lock = "SELECT pg_advisory_lock(hashtext('centralcloud.slice'))"
+    execute(login, lock)
+    with psycopg.connect(fleet.admin) as connection:
+        connection.execute(block)
+    for shape in ("lock(1)", "lock_shared(1)", "xact_lock(1, 2)", "xact_lock_shared(1)"):
+        assert refusal(login, f"SELECT pg_advisory_{shape}")
+        assert refusal(login, f"SELECT pg_try_advisory_{shape}")
+    execute(login, "SELECT pg_advisory_unlock_all()")  # some drivers do, between uses of a connection
+    statement, parameters = SPEAKING[0]
+    execute(login, statement, parameters)
+    learn_something(fleet)
+    assert run_command("centralcloud", "migrate", env={"DATABASE_URL": fleet.owner}).returncode == 0
+
+
+def test_an_operator_of_somebody_s_own_does_not_run_as_the_owner(fleet: Fleet) -> None:
+    """Where a login may create objects in the schema public all the same, as PostgreSQL 14 lets everybody."""
+    login, role = a_login(fleet, "node-1"), f"{fleet.roles.instance}_node-1"
+    execute(fleet.admin, f'GRANT USAGE, CREATE ON SCHEMA public TO "{role}"')
+    with psycopg.connect(login) as connection:
+        for left, right in (("varchar", "text"), ("varchar", "varchar"), ("name", "text"), ("oid", "regrole")):
+            connection.execute(
+                f"""
+                CREATE FUNCTION public.mine({left}, {right}) RETURNS boolean LANGUAGE plpgsql AS $$
+                BEGIN RAISE EXCEPTION 'ran as %', current_user; END $$;
+                CREATE OPERATOR public.= (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = public.mine)
+                """
+            )
+    for statement, parameters in (*SPEAKING[::2], ("SELECT centralcloud.epoch(), centralcloud.current_scores()", None)):
+        execute(login, statement, parameters)
+    execute(login, "SELECT centralcloud.score_updates_since(0)")
+    assert refusal(login, *SPEAKING[1])
 
 
 def test_what_the_owner_cannot_take_from_everybody_is_said(bare: Fleet) -> None:

@@ -19,12 +19,15 @@ from centralcloud.runtime.database import Database
 from centralcloud.store import schema
 from centralcloud.store.schema import SchemaError, check_schema, downgrade, migrate
 
+#: The newest revision that there is, and the next one, which these tests make up.
+_NEWEST = schema._known_to_this_code(schema._migrations_folder()).newest
+_NEXT = f"{int(_NEWEST) + 1:04d}"
 #: What the migration waits for in its slow part, and the test holds.
 _GATE = 5_000_005
-_NEXT = """
+_MIGRATION = """
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0005", "0004", None, None
+revision, down_revision, branch_labels, depends_on = "{revision}", "{newest}", None, None
 {oldest_code}
 
 def upgrade() -> None:
@@ -48,8 +51,10 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
         folder = tmp_path / "migrations"
         shutil.copytree(schema._migrations_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
         declared = f'oldest_code = "{oldest_code}"' if oldest_code else ""
-        text = _NEXT.format(oldest_code=declared, gate=_GATE, pause=pause, lock_timeout=lock_timeout)
-        (folder / "versions" / "0005_next.py").write_text(text)
+        text = _MIGRATION.format(
+            revision=_NEXT, newest=_NEWEST, oldest_code=declared, gate=_GATE, pause=pause, lock_timeout=lock_timeout
+        )
+        (folder / "versions" / f"{_NEXT}_next.py").write_text(text)
         monkeypatch.setattr(schema, "_migrations_folder", lambda: folder)
 
     return release_one
@@ -72,7 +77,7 @@ def grows(url: str, by: int = 200) -> None:
 def test_a_worker_goes_on_and_starts_again_while_the_next_migration_runs(
     database: Database, database_url: str, release: Callable[..., None], gate: psycopg.Connection, start
 ) -> None:
-    release("0004", pause=1)
+    release(_NEWEST, pause=1)
     settings = {
         "DATABASE_URL": database_url, "CENTRALCLOUD_POLL_INTERVAL_SECONDS": "0.1", "CENTRALCLOUD_BATCH_SIZE": "100",
         "CENTRALCLOUD_LEARN_INTERVAL_SECONDS": "0.5",
@@ -102,15 +107,15 @@ def test_a_worker_goes_on_and_starts_again_while_the_next_migration_runs(
         third.wait_for("started")
         grows(database_url)
         assert producers.busy, "there was load to the end"
-    assert execute(database_url, "SELECT version_num FROM centralcloud.schema_revision") == [("0005",)]
+    assert execute(database_url, "SELECT version_num FROM centralcloud.schema_revision") == [(_NEXT,)]
     assert "part_died" not in worker.events() + second.events() + third.events()
     for command in (["metrics"], ["learn"], ["verify"]):
         assert run_command("centralcloud", *command, env={"DATABASE_URL": database_url}).returncode == 0
-    downgrade(database, "0004")
+    downgrade(database, _NEWEST)
     assert verify(database).ok
 
 
-@pytest.mark.parametrize("oldest_code", ["0005", None])
+@pytest.mark.parametrize("oldest_code", [_NEXT, None])
 def test_a_worker_that_the_migration_declares_too_old_stops_and_does_not_start_again(
     database: Database, database_url: str, release: Callable[..., None], start, oldest_code: str | None
 ) -> None:
@@ -119,9 +124,9 @@ def test_a_worker_that_the_migration_declares_too_old_stops_and_does_not_start_a
     worker.wait_for("started")
     release(oldest_code)
     migrate(database)
-    assert check_schema(database) == "0005", "the next version runs"
+    assert check_schema(database) == _NEXT, "the next version runs"
     assert worker.process.wait(timeout=20) == 1
-    refusal = "the database is at revision 0005, which is newer than this version of CentralCloud (up to 0004)"
+    refusal = f"the database is at revision {_NEXT}, which is newer than this version of CentralCloud (up to {_NEWEST})"
     log = worker._log_path.read_text()
     assert refusal in log.splitlines()[-1]
     assert "Traceback" not in log, "an operator can help it"
@@ -138,14 +143,14 @@ def test_code_that_is_newer_than_the_schema_waits_for_the_migration(database: Da
         result = run_command("centralcloud", *command, env={"DATABASE_URL": database_url})
         assert result.returncode == 1
         (line,) = result.stderr.strip().splitlines()
-        assert "is at revision 0003, this version needs 0004: run `centralcloud migrate`" in line
+        assert f"is at revision 0003, this version needs {_NEWEST}: run `centralcloud migrate`" in line
 
 
 def test_what_the_schema_says_of_another_revision_counts_for_nothing(database: Database, database_url: str) -> None:
     """As when somebody migrates in another way than ours, and nobody says which code may run."""
     told = "SELECT revision, oldest_revision FROM centralcloud.schema_compatibility"
-    assert execute(database_url, told) == [("0004", "0003")]
-    execute(database_url, "UPDATE centralcloud.schema_revision SET version_num = '0005'")
+    assert execute(database_url, told) == [(_NEWEST, "0003")]
+    execute(database_url, "UPDATE centralcloud.schema_revision SET version_num = %s", (_NEXT,))
     with pytest.raises(SchemaError, match="newer than this version"):
         check_schema(database)
 
@@ -153,7 +158,7 @@ def test_what_the_schema_says_of_another_revision_counts_for_nothing(database: D
 def test_a_migration_that_a_reader_is_in_the_way_of_gives_up_and_changes_nothing(
     database: Database, database_url: str, release: Callable[..., None]
 ) -> None:
-    release("0004", lock_timeout="0.3s")
+    release(_NEWEST, lock_timeout="0.3s")
     send(database_url, outcomes(10, 0))
     with psycopg.connect(database_url) as reader:
         reader.execute("SELECT count(*) FROM routing_records")
@@ -161,7 +166,7 @@ def test_a_migration_that_a_reader_is_in_the_way_of_gives_up_and_changes_nothing
             migrate(database)
         assert drain(database, batch_size=100).settled.records == 10
         reader.commit()
-    assert migrate(database) == ("0004", "0005")
+    assert migrate(database) == (_NEWEST, _NEXT)
     send(database_url, [an_event()])
     assert drain(database, batch_size=100).settled.records == 1
 

@@ -1,7 +1,3 @@
 -- {role}: publish decisions, read scores, acknowledge them, and nothing else; no table and no queue.
 {create_role};
-GRANT USAGE ON SCHEMA centralcloud TO {role};
-GRANT EXECUTE ON FUNCTION
-    centralcloud.publish_decision, centralcloud.publish_decisions, centralcloud.score_updates_since,
-    centralcloud.current_scores, centralcloud.acknowledge, centralcloud.epoch
-TO {role};
+{rights}

@@ -5,7 +5,7 @@ BEGIN
         OR NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) THEN
         RETURN;
     END IF;
-    REVOKE {instance_role} FROM {role};
+{leave_roles};
     IF has_schema_privilege({name}, 'centralcloud', 'USAGE')
         AND has_function_privilege({name}, 'centralcloud.publish_decision(jsonb)', 'EXECUTE') THEN
         RAISE EXCEPTION 'the role % may still publish, by a right that was given in another way: no longer listed, it would '

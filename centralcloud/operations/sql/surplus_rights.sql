@@ -8,9 +8,17 @@ SELECT format('the role %%s %%s', role, surplus) FROM (
             THEN 'may use the schema pgmq' END,
         CASE WHEN rolname = ANY (%(instances)s::text[])
                 AND has_any_column_privilege(rolname, 'public.model_scores', 'SELECT, INSERT, UPDATE')
-            THEN 'may read or write tables' END
+            THEN 'may read or write tables' END,
+        CASE WHEN rolname = ANY (%(instances)s::text[])
+            THEN 'may become the role ' || (
+                SELECT string_agg(other.rolname, ', ' ORDER BY other.rolname) FROM pg_roles AS other
+                WHERE other.rolcanlogin AND other.oid <> one.oid AND pg_has_role(one.oid, other.oid, 'MEMBER')
+            ) || ', and set its password' END,
+        CASE WHEN rolname = %(login)s AND shobj_description(oid, 'pg_authid') LIKE '%%centralcloud grants --instance%%' IS NOT TRUE
+            THEN 'was there before: where instance_logins does not list it, it speaks for any instance, unless a comment on it '
+                'says "centralcloud grants --instance"' END
     ] END) AS surplus
-    FROM pg_roles WHERE rolname = ANY (%(roles)s::text[])
+    FROM pg_roles AS one WHERE rolname = ANY (%(roles)s::text[])
 ) AS found
 WHERE surplus IS NOT NULL
 ORDER BY 1;
