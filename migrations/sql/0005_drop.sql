@@ -18,8 +18,48 @@ BEGIN
 END
 $$;
 
-ALTER FUNCTION centralcloud.publish_decision(jsonb) SET search_path = pg_catalog, public, pg_temp;
-ALTER FUNCTION centralcloud.publish_decisions(jsonb[], boolean) SET search_path = pg_catalog, public, pg_temp;
+CREATE OR REPLACE FUNCTION centralcloud.publish_decision(event jsonb) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    own text[] := centralcloud.own_instances();
+BEGIN
+    IF own IS NOT NULL AND (event ->> 'instance_id' = ANY (own)) IS NOT TRUE THEN
+        PERFORM centralcloud.refuse_instance('instance_id', event ->> 'instance_id', own);
+    END IF;
+    RETURN (SELECT sent FROM pgmq.send('model_routing_decisions', event) AS sent);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION centralcloud.publish_decisions(events jsonb[], hint boolean DEFAULT false) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
+AS $$
+DECLARE
+    own text[] := centralcloud.own_instances();
+    other record;
+    sent bigint := 0;
+BEGIN
+    IF own IS NOT NULL THEN
+        SELECT n - 1 AS place, event ->> 'instance_id' AS instance_id INTO other
+        FROM unnest(events) WITH ORDINALITY AS batch (event, n)
+        WHERE (event ->> 'instance_id' = ANY (own)) IS NOT TRUE
+        ORDER BY n LIMIT 1;
+        IF FOUND THEN
+            PERFORM centralcloud.refuse_instance(format('events[%s].instance_id', other.place), other.instance_id, own);
+        END IF;
+    END IF;
+    IF cardinality(events) > 0 THEN
+        SELECT count(*) INTO sent FROM pgmq.send_batch('model_routing_decisions', events);
+        IF hint THEN
+            PERFORM pg_notify('centralcloud_decisions', '');
+        END IF;
+    END IF;
+    RETURN sent;
+END
+$$;
+
+DROP FUNCTION centralcloud.refuse_size(text, jsonb), centralcloud.is_too_large(jsonb);
+
 ALTER FUNCTION centralcloud.score_updates_since(bigint) SET search_path = pg_catalog, public, pg_temp;
 ALTER FUNCTION centralcloud.current_scores() SET search_path = pg_catalog, public, pg_temp;
 ALTER FUNCTION centralcloud.acknowledge(text, bigint) SET search_path = pg_catalog, public, pg_temp;

@@ -1,4 +1,4 @@
-"""A login of single instances that is not listed speaks for none; functions of instances look nowhere but where they say."""
+"""A login of single instances that is not listed speaks for none; what is far too large for an event is not let in."""
 
 from centralcloud.store.schema import run_sql_file
 
@@ -12,7 +12,7 @@ oldest_code = "0003"
 
 
 def upgrade() -> None:
-    run_sql_file("0005_logins.sql")
+    run_sql_file("0005_unlisted_logins.sql")
 
 
 def downgrade() -> None:

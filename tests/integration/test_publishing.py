@@ -11,6 +11,8 @@ from support.events import an_event
 from support.pages import Terminal, missing_lines, shell_blocks
 from support.servers import execute, programs_of, with_database
 
+from centralcloud.contracts.names import MAX_MESSAGE_BYTES
+
 _PAGE = Path(__file__).parents[2] / "docs/how-to/publish-from-any-language.md"
 _SEND = "SELECT centralcloud.publish_decision(%s::text::jsonb)"
 
@@ -56,6 +58,8 @@ _ERRORS = {
     "22P02": _refused("{no json"),
     "22P05": _refused(r'{"a": "\u0000"}'),
     "22021": _bytes_of_latin_1,
+    "54000": _refused(json.dumps({"task": "x" * 5_000_000})),
+    "54001": _refused("[" * 100_000 + "]" * 100_000),
     "42501": _without_rights,
     "3F000": _elsewhere,
     "25006": _read_only,
@@ -71,3 +75,17 @@ def test_an_error_has_the_sqlstate_of_the_page(sqlstate: str, database_url: str)
 
 def test_no_other_sqlstate_is_named() -> None:
     assert set(re.findall(r"^\| `(\w{5})` \|", _PAGE.read_text(), re.MULTILINE)) == set(_ERRORS)
+
+
+def test_nobody_sends_what_is_far_too_large_for_an_event(database_url: str) -> None:
+    """In a batch, the whole batch is refused, and the place is named; what the contract allows always fits."""
+    large, small = json.dumps({"task": "x" * 5_000_000}), json.dumps(an_event())
+    batch = "SELECT centralcloud.publish_decisions(%s::text[]::jsonb[])"
+    with pytest.raises(
+        psycopg.errors.ProgramLimitExceeded, match=r"events\[1\]: found 4883 kB as jsonb, expected at most"
+    ):
+        execute(database_url, batch, ([small, large],))
+    assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(0,)]
+    dense = json.dumps(an_event(dense=[1] * 100_000), separators=(",", ":"))
+    assert 200_000 < len(dense) < MAX_MESSAGE_BYTES
+    assert execute(database_url, batch, ([dense],)) == [(1,)]
