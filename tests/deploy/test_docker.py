@@ -89,6 +89,34 @@ def test_what_compose_mounts_is_there(compose: dict, deploy: Path) -> None:
                 assert source in compose["volumes"], f"{name}: {source}"
 
 
+def test_compose_builds_our_image_once_and_never_asks_a_registry_for_it(compose: dict) -> None:
+    """A service without `build` has its image pulled first, even if another one builds it."""
+    ours = {
+        name: service for name, service in compose["services"].items() if service["image"].startswith("${CENTRALCLOUD")
+    }
+    assert [name for name, service in ours.items() if "build" in service] == ["migrate"]
+    assert all(service.get("pull_policy") == "never" for name, service in ours.items() if name != "migrate")
+
+
+def test_the_data_are_in_the_volume_with_a_name_whatever_image_the_database_has(compose: dict) -> None:
+    """Images before PostgreSQL 18 declare a volume at /var/lib/postgresql/data; nobody finds that again after `down`."""
+    database = compose["services"]["database"]
+    assert database["volumes"] == ["database:/var/lib/postgresql"]
+    data = Path(database["environment"]["PGDATA"])
+    assert Path("/var/lib/postgresql") in data.parents
+    assert not data.is_relative_to("/var/lib/postgresql/data")
+
+
+def test_what_is_only_a_client_of_the_database_leaves_no_volume_behind(compose: dict) -> None:
+    images = {name: service["image"] for name, service in compose["services"].items()}
+    assert images["grafana-access"] == images["database"]
+    assert compose["services"]["grafana-access"]["tmpfs"] == ["/var/lib/postgresql"]
+
+
+def test_the_file_with_the_passwords_is_in_no_commit(deploy: Path) -> None:
+    assert "deploy/docker/.env" in (_REPOSITORY / ".gitignore").read_text().splitlines()
+
+
 def test_compose_serves_nothing_beyond_this_machine(compose: dict) -> None:
     published = [port for service in compose["services"].values() for port in service.get("ports", ())]
     assert published
