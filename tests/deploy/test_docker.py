@@ -89,6 +89,34 @@ def test_what_compose_mounts_is_there(compose: dict, deploy: Path) -> None:
                 assert source in compose["volumes"], f"{name}: {source}"
 
 
+def test_compose_builds_our_image_once_and_never_asks_a_registry_for_it(compose: dict) -> None:
+    """A service without `build` has its image pulled first, even if another one builds it."""
+    ours = {
+        name: service for name, service in compose["services"].items() if service["image"].startswith("${CENTRALCLOUD")
+    }
+    assert [name for name, service in ours.items() if "build" in service] == ["migrate"]
+    assert all(service.get("pull_policy") == "never" for name, service in ours.items() if name != "migrate")
+
+
+def test_the_data_are_in_the_volume_with_a_name_whatever_image_the_database_has(compose: dict) -> None:
+    """Images before PostgreSQL 18 declare a volume at /var/lib/postgresql/data; nobody finds that again after `down`."""
+    database = compose["services"]["database"]
+    assert database["volumes"] == ["database:/var/lib/postgresql"]
+    data = Path(database["environment"]["PGDATA"])
+    assert Path("/var/lib/postgresql") in data.parents
+    assert not data.is_relative_to("/var/lib/postgresql/data")
+
+
+def test_what_is_only_a_client_of_the_database_leaves_no_volume_behind(compose: dict) -> None:
+    images = {name: service["image"] for name, service in compose["services"].items()}
+    assert images["grafana-access"] == images["database"]
+    assert compose["services"]["grafana-access"]["tmpfs"] == ["/var/lib/postgresql"]
+
+
+def test_the_file_with_the_passwords_is_in_no_commit(deploy: Path) -> None:
+    assert "deploy/docker/.env" in (_REPOSITORY / ".gitignore").read_text().splitlines()
+
+
 def test_compose_serves_nothing_beyond_this_machine(compose: dict) -> None:
     published = [port for service in compose["services"].values() for port in service.get("ports", ())]
     assert published
@@ -110,15 +138,31 @@ def test_prometheus_scrapes_the_services_of_compose(compose: dict, deploy: Path)
     assert {target.partition(":")[0] for target in targets} <= set(compose["services"])
 
 
-def test_docker_takes_the_compose_file(deploy: Path) -> None:
+def _docker_takes(file: Path, deploy: Path) -> None:
     try:
         subprocess.run(["docker", "compose", "version"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("docker compose is not installed")
     result = subprocess.run(
-        ["docker", "compose", "--env-file", "example.env", "--file", "compose.yaml", "config", "--quiet"],
+        ["docker", "compose", "--env-file", "example.env", "--file", file, "config", "--quiet"],
         cwd=deploy / "docker",
         capture_output=True,
         text=True,
     )
     assert result.returncode == 0, result.stderr
+
+
+def test_docker_takes_the_compose_file(deploy: Path) -> None:
+    _docker_takes(deploy / "docker/compose.yaml", deploy)
+
+
+def test_docker_takes_it_without_the_database_as_the_how_to_says(compose: dict, deploy: Path, tmp_path: Path) -> None:
+    out = ("database", "grafana-access")
+    for name in out:
+        del compose["services"][name]
+    for service in compose["services"].values():
+        for name in out:
+            service.get("depends_on", {}).pop(name, None)
+    file = tmp_path / "compose.yaml"
+    file.write_text(yaml.safe_dump(compose))
+    _docker_takes(file, deploy)

@@ -1,18 +1,28 @@
 """The dashboard: what it asks for is there, and the role it asks as may read it."""
 
+import base64
+import hashlib
+import hmac
 import json
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import yaml
+from psycopg.conninfo import conninfo_to_dict
+from support.commands import run_command
 from support.metric_names import METRICS
+from support.servers import OwnServer, embedded_folder, execute, programs_of
 
 from centralcloud.contracts import COMPLEXITIES
 
 _DASHBOARD = Path(__file__).parents[2] / "deploy/grafana/dashboards/centralcloud.json"
+_LIBPQ = {"HOST": "host", "PORT": "port", "USER": "user", "DATABASE": "dbname"}
 
 
 def _panels() -> list[dict[str, Any]]:
@@ -29,6 +39,16 @@ def as_grafana_sends_it(sql: str) -> str:
     """The query with Grafana's macros and the dashboard's variables put in."""
     sql = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 BETWEEN '2026-11-01T00:00:00Z' AND '2026-11-20T00:00:00Z'", sql)
     return sql.replace("$complexity", ",".join(f"'{each}'" for each in COMPLEXITIES))
+
+
+def _is_password(password: str, kept: str) -> bool:
+    """Whether `kept`, as in pg_authid, was made of `password` (SCRAM, RFC 5802)."""
+    method, iterations_and_salt, keys = kept.split("$")
+    assert method == "SCRAM-SHA-256"
+    iterations, salt = iterations_and_salt.split(":")
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(iterations))
+    client_key = hmac.digest(salted, b"Client Key", "sha256")
+    return base64.b64encode(hashlib.sha256(client_key).digest()).decode() == keys.split(":")[0]
 
 
 @pytest.fixture
@@ -66,6 +86,37 @@ def test_grafana_sees_no_event_and_no_message(grafana: psycopg.Connection) -> No
     for table in ("routing_records", "decision_ids", "dead_letters"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege), grafana.transaction():
             grafana.execute(f"SELECT * FROM {table}")
+
+
+def test_compose_gives_grafana_its_role_and_repeats_it_with_another_password(deploy: Path, tmp_path: Path) -> None:
+    """On a server of its own: the role would be there for all of them."""
+    script = shutil.copy(deploy / "docker/grafana-access.sh", tmp_path)
+    shutil.copy(deploy / "grafana/access.sql", tmp_path)
+    with embedded_folder() as folder:
+        server = OwnServer(str(folder))
+        try:
+            programs = programs_of(server.url)
+            assert run_command("centralcloud", "migrate", env={"DATABASE_URL": server.url}).returncode == 0
+            where = conninfo_to_dict(server.url)
+            env = {f"PG{name}": str(where[key]) for name, key in _LIBPQ.items() if key in where}
+            env |= {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+            for password in ("first", 'it\'s "another" $one'):
+                command = ["bash", script]
+                subprocess.run(command, env=env | {"GRAFANA_PASSWORD": password}, check=True, timeout=60)
+                ((kept,),) = execute(server.url, "SELECT rolpassword FROM pg_authid WHERE rolname = 'grafana'")
+                assert _is_password(password, kept)
+            ((may_read,),) = execute(
+                server.url, "SELECT has_table_privilege('grafana', 'dashboard_success_rates', 'SELECT')"
+            )
+            assert may_read
+        finally:
+            server.stop()
+
+
+def test_what_compose_gives_grafana_its_role_with_is_known_to_the_oldest_psql(deploy: Path) -> None:
+    """It is the database's image that runs it. psql 14 has neither \\getenv nor \\bind."""
+    script = (deploy / "docker/grafana-access.sh").read_text()
+    assert set(re.findall(r"\\([a-z]+)", script)) == {"set", "gexec", "i"}
 
 
 def test_every_metric_of_the_dashboard_exists() -> None:

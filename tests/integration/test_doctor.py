@@ -127,20 +127,18 @@ def test_a_taken_port_is_found(look: Examine) -> None:
 
 
 def test_missing_privileges_are_found_and_keep_the_daemon_from_starting(database_url: str) -> None:
-    execute(
-        database_url,
-        "DROP ROLE IF EXISTS cc_doctor; CREATE ROLE cc_doctor LOGIN; GRANT USAGE ON SCHEMA centralcloud TO cc_doctor",
-    )
+    execute(database_url, "DROP ROLE IF EXISTS cc_doctor; CREATE ROLE cc_doctor LOGIN PASSWORD 'doctor'")
     execute(
         database_url,
         """
+        GRANT USAGE ON SCHEMA centralcloud TO cc_doctor;
         GRANT SELECT ON ALL TABLES IN SCHEMA public TO cc_doctor;
         GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO cc_doctor
         """,
     )
     execute(database_url, "GRANT USAGE ON SCHEMA pgmq TO cc_doctor")
     try:
-        url = psycopg.conninfo.make_conninfo(database_url, user="cc_doctor")
+        url = psycopg.conninfo.make_conninfo(database_url, user="cc_doctor", password="doctor")
         result = run_command("centralcloud", "doctor", "--json", env={"DATABASE_URL": url})
         checks = {check["check"]: check for check in json.loads(result.stdout)["checks"]}
         assert (result.returncode, checks["privileges"]["verdict"]) == (1, "FAIL")
