@@ -1,6 +1,7 @@
 """Connections to PostgreSQL: one pool a process, dedicated connections for LISTEN, and what counts as an outage."""
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -81,6 +82,8 @@ class Database:
         self._state_lock = threading.Lock()
         self._away: set[str] = set()
         self._away_since = 0.0
+        self._reason = ""
+        self._reasons_said: set[str] = set()
         self.on_outage: Callable[[], None] | None = None
 
     def connect(self, *, autocommit: bool = False) -> LimitedConnection:
@@ -197,15 +200,25 @@ class Database:
             return self._pool
 
     def mark_away(self, who: str, error: BaseException) -> None:
-        """Record that `who` failed for want of the database. The first report of an outage is logged, the others are not."""
+        """Record that `who` failed for want of the database. Each reason is logged once in an outage.
+
+        What is heard first is seldom why it lasts: a connection breaks, and the next one is refused for a wrong password.
+        """
+        reason = one_line(error)
+        alike = re.sub(r"\d+", "", reason)
         with self._state_lock:
             first = not self._away
             self._away.add(who)
+            self._reason = reason
             if first:
                 self._away_since = time.monotonic()
+                self._reasons_said = {alike}
                 if self.on_outage:
                     self.on_outage()
-                log.warning("database_away", reason=one_line(error))
+                log.warning("database_away", reason=reason)
+            elif alike not in self._reasons_said:
+                self._reasons_said.add(alike)
+                log.warning("database_still_away", reason=reason)
 
     def mark_back(self, who: str) -> None:
         """Record that `who` succeeded. Logged when everybody who had failed has succeeded again."""
@@ -220,6 +233,11 @@ class Database:
     def away(self) -> bool:
         """Whether somebody failed for want of the database, and has not succeeded since."""
         return bool(self._away)
+
+    @property
+    def why_away(self) -> str:
+        """What the newest failure for want of the database said; empty while it is there."""
+        return self._reason if self._away else ""
 
     def close(self) -> None:
         """Close the pool; stop the embedded server if this process was the last to use it."""

@@ -83,6 +83,26 @@ def test_an_outage_is_waited_out_and_said_once(nowhere: Database, caplog: pytest
     assert not nowhere.away
 
 
+def test_every_reason_of_an_outage_is_said_once(nowhere: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """What is heard first is seldom why it lasts."""
+    broken, refused = "server closed the connection", 'password authentication failed for user "u"'
+    answers = [f"no answer, given up after {seconds} seconds" for seconds in (5.0, 5.1, 4.9)]
+    for who, text in [("a", broken), ("b", refused), ("a", refused), ("b", broken), *(("a", each) for each in answers)]:
+        nowhere.mark_away(who, psycopg.OperationalError(text))
+        assert nowhere.why_away == text
+    said = [(record.msg["event"], record.msg["reason"]) for record in caplog.records]  # type: ignore[index]
+    assert said == [
+        ("database_away", broken),
+        ("database_still_away", refused),
+        ("database_still_away", answers[0]),
+    ]
+    nowhere.mark_back("a")
+    nowhere.mark_back("b")
+    assert nowhere.why_away == ""
+    nowhere.mark_away("a", psycopg.OperationalError(refused))
+    assert caplog.records[-1].msg["event"] == "database_away"  # type: ignore[index]
+
+
 def test_a_part_that_hangs_is_overdue_and_one_that_waits_is_not(nowhere: Database) -> None:
     released = threading.Event()
 
