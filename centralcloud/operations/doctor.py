@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 from psycopg.rows import dict_row
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.operations.grants import WORKER_TABLES
 from centralcloud.runtime.checkup import (
     Check,
     Finding,
@@ -24,6 +25,7 @@ from centralcloud.store import queries
 from centralcloud.store.schema import check_schema
 
 _DOCTOR = queries.load("doctor")
+_MISSING_PRIVILEGES = queries.load("missing_privileges")
 _QUEUE = queries.load("queue_state")
 _INSTANCES = queries.load("observe_instances")
 
@@ -33,6 +35,7 @@ _OLD_SNAPSHOT_SECONDS: Final = 300.0
 _OLD_MESSAGE_SECONDS: Final = 300.0
 _LARGE_QUEUE_BYTES: Final = 5 * 2**30
 _SILENT_INSTANCE_SECONDS: Final = 600.0
+_MOST_NAMED: Final = 10
 
 #: Without these nothing can be done, and no waiting helps. That there are partitions is seen to by maintenance.
 _FATAL: Final = ("database", "server version", "schema", "privileges", "pgmq", "queues", "accounts")
@@ -93,9 +96,15 @@ class _Doctor:
         return ok("the one of this version")
 
     def _privileges(self) -> Finding:
-        missing = self._ask("missing_privileges")
-        if missing:
-            return fail(f"missing: {', '.join(missing)}", "grant them: `centralcloud grants` prints how")
+        with self._database.transaction() as connection:
+            row = connection.execute(_MISSING_PRIVILEGES, {"tables": list(WORKER_TABLES)}).fetchone()
+        assert row is not None
+        if missing := row[0]:
+            more = f", and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+            return fail(
+                f"missing: {', '.join(missing[:_MOST_NAMED])}{more}",
+                "run `centralcloud grants --apply` as the owner, as after every migrate",
+            )
         return ok("every table and function of ours can be used")
 
     def _pgmq(self) -> Finding:

@@ -145,6 +145,31 @@ def test_missing_privileges_are_found_and_keep_the_daemon_from_starting(database
         execute(database_url, "DROP OWNED BY cc_doctor; DROP ROLE cc_doctor")
 
 
+def test_a_right_on_one_table_that_is_missing_is_found(database_url: str) -> None:
+    """As after a migration that brought a table, and nobody ran `grants --apply`."""
+    roles = ("--worker-role", "cc_w", "--instance-role", "cc_i", "--dashboard-role", "cc_d")
+    try:
+        assert (
+            run_command("centralcloud", "grants", "--apply", *roles, env={"DATABASE_URL": database_url}).returncode == 0
+        )
+        worker = {"DATABASE_URL": psycopg.conninfo.make_conninfo(database_url, user="cc_w")}
+
+        def privileges() -> str:
+            lines = run_command("centralcloud", "doctor", env=worker).stdout.splitlines()
+            return next(line for line in lines if "privileges: " in line)
+
+        assert privileges() == "OK    privileges: every table and function of ours can be used"
+        execute(database_url, "REVOKE INSERT ON learning_runs FROM cc_w")
+        assert privileges() == "FAIL  privileges: missing: INSERT on learning_runs"
+        execute(database_url, "REVOKE ALL ON learning_runs, findings FROM cc_w")
+        assert "SELECT on findings" in privileges()
+        result = run_command("centralcloud", "run", env=worker)
+        assert (result.returncode, "Traceback" in result.stderr) == (1, False)
+        assert "privileges: missing: DELETE on findings" in result.stderr
+    finally:
+        execute(database_url, "DROP OWNED BY cc_w, cc_i, cc_d; DROP ROLE cc_w, cc_i, cc_d")
+
+
 def test_a_database_that_is_away_is_the_first_thing_said(tmp_path: Path) -> None:
     env = {"DATABASE_URL": "postgresql://127.0.0.1:1/db", "INSTANCE_AGENT_STATE_DIR": str(tmp_path)}
     for program in ("centralcloud", "instance-agent"):
