@@ -16,6 +16,7 @@ from centralcloud.runtime.checkup import (
     make_checks,
     notifications_arrive,
     ok,
+    takes_writes,
     warn,
 )
 from centralcloud.runtime.database import Database
@@ -45,6 +46,7 @@ class _Doctor:
             Check("state folder", self._state_folder),
             Check("learned scores", self._learned_scores),
             Check("database", self._reachable),
+            Check("writes", lambda: takes_writes(self._database), "database"),
             Check("functions", self._functions, "database"),
             Check("scores", self._scores, "functions"),
             Check("newest version", self._newest_version, "functions"),

@@ -1,5 +1,6 @@
 """`centralcloud doctor`: what an operator would look at first, looked at."""
 
+import time
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +19,7 @@ from centralcloud.runtime.checkup import (
     make_checks,
     notifications_arrive,
     ok,
+    takes_writes,
     warn,
 )
 from centralcloud.runtime.database import Database
@@ -27,6 +29,8 @@ from centralcloud.store.schema import check_schema
 _DOCTOR = queries.load("doctor")
 _MISSING_PRIVILEGES = queries.load("missing_privileges")
 _QUEUE = queries.load("queue_state")
+_LOCK_HOLDERS = queries.load("lock_holders")
+_HIDDEN_SNAPSHOTS = queries.load("hidden_snapshots")
 _INSTANCES = queries.load("observe_instances")
 
 _OLDEST_SERVER: Final = 140_000
@@ -36,6 +40,8 @@ _OLD_MESSAGE_SECONDS: Final = 300.0
 _LARGE_QUEUE_BYTES: Final = 5 * 2**30
 _SILENT_INSTANCE_SECONDS: Final = 600.0
 _MOST_NAMED: Final = 10
+#: What is still there when looked at again did not come and go.
+_LASTING_SECONDS: Final = 1.0
 
 #: Without these nothing can be done, and no waiting helps. That there are partitions is seen to by maintenance.
 _FATAL: Final = ("database", "server version", "schema", "privileges", "pgmq", "queues", "accounts")
@@ -58,6 +64,8 @@ class _Doctor:
         return [
             Check("database", self._reachable),
             Check("server version", self._version, "database"),
+            Check("writes", lambda: takes_writes(self._database), "database"),
+            Check("locks", self._locks, "database"),
             Check("schema", self._schema, "database"),
             Check("privileges", self._privileges, "schema"),
             Check("pgmq", self._pgmq, "schema"),
@@ -90,6 +98,14 @@ class _Doctor:
         if version < _OLDEST_SERVER:
             return fail(f"{found}, expected 14 or newer", "upgrade the server")
         return ok(found)
+
+    def _locks(self) -> Finding:
+        if holders := self._lasting(_LOCK_HOLDERS):
+            return warn(
+                f"in the way of others: {'; '.join(holders)}",
+                "if it need not run, end it as its own role or a superuser: SELECT pg_terminate_backend(process)",
+            )
+        return ok("nobody holds others up")
 
     def _schema(self) -> Finding:
         check_schema(self._database)
@@ -154,6 +170,11 @@ class _Doctor:
                 f"a transaction is open since {seconds:,.0f} seconds ({self._ask('oldest_snapshot_of')})",
                 "end it: while it lasts the queue's dead rows cannot be cleaned up, and ingest becomes slow",
             )
+        if hidden := self._lasting(_HIDDEN_SNAPSHOTS):
+            return warn(
+                f"held by other roles, since when is not for this one to see: {'; '.join(hidden)}",
+                "look in pg_stat_activity as a superuser, who may also let this role see: GRANT pg_read_all_stats",
+            )
         return ok(f"{seconds:,.0f} seconds old")
 
     def _instances(self) -> Finding:
@@ -189,6 +210,19 @@ class _Doctor:
         if age is None:
             return warn("the learner has never run", "`centralcloud run` runs it on schedule")
         return ok(f"last run {age:,.0f} seconds ago")
+
+    def _lasting(self, query: bytes) -> list[str]:
+        """What `query` finds (key, text) now and a moment later: the texts."""
+        found = self._rows(query)
+        if found:
+            time.sleep(_LASTING_SECONDS)
+            later = self._rows(query)
+            found = {key: text for key, text in later.items() if key in found}
+        return list(found.values())[:_MOST_NAMED]
+
+    def _rows(self, query: bytes) -> dict[Any, str]:
+        with self._database.transaction() as connection:
+            return dict(connection.execute(query).fetchall())
 
     def _ask(self, name: str) -> Any:
         """One column of doctor.sql, asked for when first needed."""

@@ -3,19 +3,24 @@
 import json
 import re
 import socket
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
+from prometheus_client import CollectorRegistry
 from support.commands import run_command
 from support.events import outcomes, send
 from support.servers import execute
+from support.waiting import eventually
 
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
 from centralcloud.operations.doctor import Expectations, examine
+from centralcloud.operations.observation import Observer
 from centralcloud.runtime.checkup import Result, Verdict
 from centralcloud.runtime.database import Database
 
@@ -109,6 +114,73 @@ def test_a_missing_partition_and_an_old_snapshot_are_found(
     assert results["partitions"].verdict == Verdict.FAIL
     assert results["oldest snapshot"].verdict == Verdict.WARN
     assert f"process {pid}" in results["oldest snapshot"].found
+
+
+def test_a_server_that_takes_no_writes_is_found(database: Database, database_url: str, tmp_path: Path) -> None:
+    (name,) = execute(database_url, "SELECT current_database()")[0]
+    execute(database_url, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    env = {"DATABASE_URL": database_url, "INSTANCE_AGENT_STATE_DIR": str(tmp_path)}
+    for program in ("centralcloud", "instance-agent"):
+        result = run_command(program, "doctor", env=env)
+        assert "FAIL  writes: default_transaction_read_only is on, set by: database\n" in result.stdout
+        assert result.returncode == 1
+
+
+def test_who_holds_a_lock_is_named_before_the_checks_that_wait_for_it(look: Examine, database_url: str) -> None:
+    with psycopg.connect(database_url, application_name="forgotten") as holder:
+        holder.execute("LOCK TABLE dead_letters IN SHARE ROW EXCLUSIVE MODE")
+        found = look()["locks"]
+        assert found.verdict == Verdict.WARN
+        assert f"process {holder.info.backend_pid}, forgotten" in found.found
+        assert "ShareRowExclusiveLock on dead_letters" in found.found
+        holder.rollback()
+        assert look()["locks"].verdict == Verdict.OK
+        holder.execute("UPDATE accounting SET records = records")  # a row: seen by who waits for it
+        with psycopg.connect(database_url, autocommit=True) as waiter:
+            thread = threading.Thread(target=waiter.execute, args=("UPDATE accounting SET records = records",))
+            thread.start()
+            eventually(lambda: execute(database_url, "SELECT 1 FROM pg_locks WHERE NOT granted"))
+            found = look()["locks"]
+            holder.rollback()
+            thread.join(timeout=10)
+        assert found.found == (
+            f"in the way of others: process {holder.info.backend_pid}, forgotten, "
+            f"{holder.info.user}, idle in transaction, 1 waiting"
+        )
+
+
+def test_a_snapshot_of_another_role_is_seen_though_not_its_age(database_url: str) -> None:
+    """Workers own nothing, so that of what others do PostgreSQL shows them no more than that it is there."""
+    execute(database_url, "CREATE ROLE cc_blind LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO cc_blind")
+    execute(database_url, "GRANT USAGE ON SCHEMA centralcloud, pgmq TO cc_blind")
+    execute(database_url, "GRANT ALL ON ALL TABLES IN SCHEMA centralcloud, pgmq TO cc_blind")
+    registry = CollectorRegistry()
+    try:
+        url = psycopg.conninfo.make_conninfo(database_url, user="cc_blind")
+        with (
+            psycopg.connect(database_url, application_name="report") as idle,
+            Database(url, application_name="blind") as blind,
+        ):
+            idle.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            idle.execute("SELECT 1 FROM routing_records")
+            results = {result.check: result for result in examine(blind, Expectations())}
+            assert results["oldest snapshot"].verdict == Verdict.WARN
+            assert f"process {idle.info.backend_pid}, report" in results["oldest snapshot"].found
+
+            observer = Observer(blind, interval_seconds=5, registry=registry)
+            observer.run_once()
+            seen_at = time.monotonic()
+
+            def age() -> float:
+                observer.run_once()
+                return registry.get_sample_value("centralcloud_oldest_snapshot_age_seconds") or 0.0
+
+            eventually(lambda: age() > 0.2)
+            assert age() <= time.monotonic() - seen_at + 0.2
+            idle.rollback()
+            assert age() == 0.0
+    finally:
+        execute(database_url, "DROP OWNED BY cc_blind; DROP ROLE cc_blind")
 
 
 def test_a_taken_port_is_found(look: Examine) -> None:

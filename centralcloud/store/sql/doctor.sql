@@ -34,5 +34,6 @@ LEFT JOIN LATERAL (
         concat_ws(', ', 'process ' || pid, nullif(application_name, ''), usename, state) AS of
     FROM pg_stat_activity
     WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+        AND datname = current_database()
     ORDER BY xact_start LIMIT 1
 ) AS snapshot ON true;
