@@ -316,7 +316,7 @@ def check_url(url: str) -> str:
     """`url` when it names a database.
 
     Raises:
-        ValueError: neither ``embedded:`` nor anything libpq can read. The text never repeats the URL, which may hold a
+        ValueError: neither ``embedded:`` nor anything libpq can use. The text never repeats the URL, which may hold a
             password.
     """
     if url.startswith(EMBEDDED_PREFIX):
@@ -324,10 +324,27 @@ def check_url(url: str) -> str:
     if not url:
         raise ValueError("empty")
     try:
-        _read_conninfo(url)
+        conninfo = _read_conninfo(url)
     except psycopg.ProgrammingError:
         raise ValueError("not a libpq URI") from None
+    if not _could_be_reached(conninfo):
+        raise ValueError("names no host and port")
     return url
+
+
+def _could_be_reached(conninfo: dict[str, Any]) -> bool:
+    """Whether hosts, ports and the time-out can be what they say.
+
+    An @ or / in a password that is not percent-encoded ends it: the rest counts as host or port, which every message of a
+    failed connection would repeat.
+    """
+    hosts, ports = (str(conninfo.get(name, "")).split(",") for name in ("host", "port"))
+    seconds = str(conninfo.get("connect_timeout", "0"))
+    return (
+        not any("@" in host[1:] and not host.startswith("/") for host in hosts)
+        and all(port == "" or (port.isdecimal() and 0 < int(port) < 65_536) for port in ports)
+        and seconds.removeprefix("-").isdecimal()
+    )
 
 
 def _read_conninfo(url: str) -> dict[str, Any]:
