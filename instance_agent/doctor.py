@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import psycopg
+
 from centralcloud.runtime.checkup import (
     Check,
     Finding,
@@ -19,9 +21,9 @@ from centralcloud.runtime.checkup import (
     takes_writes,
     warn,
 )
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.database import Database, one_line
 from instance_agent.catalog import ModelCatalog, read_catalog_file
-from instance_agent.learned_scores import LearnedScoresFile
+from instance_agent.learned_scores import LearnedScores, LearnedScoresFile
 from instance_agent.settings import AgentSettings
 
 #: What an instance calls, and nothing else.
@@ -48,6 +50,7 @@ class _Doctor:
             Check("database", self._reachable),
             Check("writes", lambda: takes_writes(self._database), "database"),
             Check("functions", self._functions, "database"),
+            Check("login", self._login, "functions"),
             Check("scores", self._scores, "functions"),
             Check("newest version", self._newest_version, "functions"),
             Check("notifications", lambda: notifications_arrive(self._database), "database"),
@@ -75,6 +78,8 @@ class _Doctor:
         if not file.path.exists():
             return warn(f"{file.path} is not there yet", "`instance-agent run` writes it at the first contact")
         learned = file.read()
+        if learned == LearnedScores():
+            return warn(f"{file.path} is damaged, and counts as empty", "`instance-agent run` writes it anew")
         age = time.time() - file.path.stat().st_mtime
         found = f"{len(learned.scores)} scores, version {learned.version}, written {age:,.0f} seconds ago"
         if age > _OLD_FILE_SECONDS:
@@ -102,6 +107,17 @@ class _Doctor:
         if forbidden := [name for name, _, allowed in rows if not allowed]:
             return fail(f"not allowed: {', '.join(forbidden)}", "grant them: `centralcloud grants` prints how")
         return ok("all there, and allowed")
+
+    def _login(self) -> Finding:
+        """Acknowledges for real, and takes it back: what every poll does."""
+        instance_id = self._settings.instance_id
+        try:
+            with self._database.transaction() as connection:
+                connection.execute("SELECT centralcloud.acknowledge(%s, 0)", (instance_id,))
+                raise psycopg.Rollback
+        except psycopg.errors.InsufficientPrivilege as error:
+            return fail(one_line(error), "set INSTANCE_ID to the login's instance, or give it the login of this one")
+        return ok(f"speaks for {instance_id}")
 
     def _scores(self) -> Finding:
         with self._database.transaction() as connection:

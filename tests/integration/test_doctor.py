@@ -274,6 +274,29 @@ def test_an_instance_is_examined_as_it_stands(database: Database, database_url: 
     assert "FAIL  catalog: cannot read the catalog" in result.stdout
 
 
+def test_an_instance_with_the_login_of_another_and_a_damaged_file_is_told(database_url: str, tmp_path: Path) -> None:
+    """Both look well otherwise: the scores arrive, and a file that cannot be read counts as none."""
+    (tmp_path / "learned_scores.json").write_text("{broken")
+    role = "cc_instance_node-1"
+    grants = ("centralcloud", "grants", "--instance", "node-1", "--instance-role", "cc_instance", "--apply")
+    try:
+        assert run_command(*grants, env={"DATABASE_URL": database_url}).returncode == 0
+        env = {
+            "DATABASE_URL": psycopg.conninfo.make_conninfo(database_url, user=role),
+            "INSTANCE_AGENT_STATE_DIR": str(tmp_path),
+            "INSTANCE_ID": "node-2",
+        }
+        result = run_command("instance-agent", "doctor", env=env)
+        assert 'FAIL  login: instance_id: found "node-2", expected "node-1"' in result.stdout
+        assert "learned_scores.json is damaged" in result.stdout
+        assert result.returncode == 1
+        result = run_command("instance-agent", "doctor", env={**env, "INSTANCE_ID": "node-1"})
+        assert "OK    login: speaks for node-1" in result.stdout
+        assert execute(database_url, "SELECT count(*) FROM instances") == [(0,)], "what was tried was taken back"
+    finally:
+        execute(database_url, f'DROP OWNED BY "{role}", cc_instance; DROP ROLE "{role}", cc_instance')
+
+
 def test_the_status_is_one_screen(database: Database, database_url: str) -> None:
     send(database_url, [*outcomes(100, 0, complexity_score=2.0), {"no": "event"}])
     drain(database, batch_size=100)
