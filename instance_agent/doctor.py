@@ -112,9 +112,8 @@ class _Doctor:
         """Acknowledges for real, and takes it back: what every poll does."""
         instance_id = self._settings.instance_id
         try:
-            with self._database.transaction() as connection:
+            with self._database.connection() as connection, connection.transaction(force_rollback=True):
                 connection.execute("SELECT centralcloud.acknowledge(%s, 0)", (instance_id,))
-                raise psycopg.Rollback
         except psycopg.errors.InsufficientPrivilege as error:
             return fail(one_line(error), "set INSTANCE_ID to the login's instance, or give it the login of this one")
         return ok(f"speaks for {instance_id}")
