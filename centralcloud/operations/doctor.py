@@ -181,7 +181,10 @@ class _Doctor:
         with self._database.transaction() as connection, connection.cursor(row_factory=dict_row) as cursor:
             instances = cursor.execute(_INSTANCES).fetchall()
         if not instances:
-            return warn("none has acknowledged scores within a day", "is a ScoreUpdater running anywhere?")
+            return warn(
+                "none has acknowledged scores within a day",
+                "is `instance-agent run`, or a router with the library, running anywhere?",
+            )
         late = [row for row in instances if row["version_lag"] and row["seconds_since_seen"] > _SILENT_INSTANCE_SECONDS]
         if late:
             names = ", ".join(f"{row['instance_id']} ({row['version_lag']} versions)" for row in late[:5])
