@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from support.waiting import eventually
 
+from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.batches import send_around_refusals
 from centralcloud.runtime.database import Database, DatabaseAwayError, is_outage, patiently
 from centralcloud.runtime.loops import Part
@@ -148,6 +149,16 @@ def test_contention_is_no_outage(nowhere: Database) -> None:
     eventually(lambda: part.runs == 3)
     end(part)
     assert not nowhere.away
+
+
+def test_a_right_that_is_missing_ends_the_program_with_what_to_do(nowhere: Database) -> None:
+    part = Counting(nowhere, failures=[psycopg.errors.InsufficientPrivilege("permission denied for table t")])
+    crashes: list[BaseException] = []
+    part.on_crash = lambda _name, error: crashes.append(error)
+    part.start()
+    eventually(lambda: crashes)
+    assert isinstance(crashes[0], CentralCloudError)
+    assert str(crashes[0]).startswith("permission denied for table t: `centralcloud doctor` names")
 
 
 def test_a_fault_ends_the_program_loudly(nowhere: Database) -> None:
