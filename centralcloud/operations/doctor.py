@@ -215,7 +215,7 @@ class _Doctor:
         return ok(f"last run {age:,.0f} seconds ago")
 
     def _lasting(self, query: bytes) -> list[str]:
-        """What `query` finds (key, text) now and a moment later: the texts."""
+        """What `query` finds (a transaction's key, text) now and a moment later: the texts."""
         found = self._rows(query)
         if found:
             time.sleep(_LASTING_SECONDS)

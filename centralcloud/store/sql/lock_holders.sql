@@ -21,7 +21,7 @@ WITH ours AS (
     SELECT pid, 0 FROM held
 )
 SELECT
-    a.pid,
+    (SELECT min(virtualtransaction) FROM pg_locks WHERE pid = a.pid) AS transaction,
     concat_ws(
         ', ', 'process ' || a.pid, nullif(a.application_name, ''), a.usename, a.state,
         (SELECT string_agg(what, ', ' ORDER BY what) FROM held WHERE held.pid = a.pid),
