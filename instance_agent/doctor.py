@@ -27,8 +27,9 @@ from instance_agent.learned_scores import LearnedScores, LearnedScoresFile
 from instance_agent.settings import AgentSettings
 
 #: What an instance calls, and nothing else.
+_PUBLISH: Final = "centralcloud.publish_decisions(jsonb[], boolean)"
 _FUNCTIONS: Final = (
-    "centralcloud.publish_decisions(jsonb[], boolean)",
+    _PUBLISH,
     "centralcloud.score_updates_since(bigint)",
     "centralcloud.current_scores()",
     "centralcloud.acknowledge(text, bigint)",
@@ -104,7 +105,13 @@ class _Doctor:
             ).fetchall()
         if missing := [name for name, exists, _ in rows if not exists]:
             return fail(f"missing: {', '.join(missing)}", "run `centralcloud migrate` on this database")
-        if forbidden := [name for name, _, allowed in rows if not allowed]:
+        forbidden = [name for name, _, allowed in rows if not allowed]
+        if forbidden == [_PUBLISH]:
+            return warn(
+                f"not allowed: {_PUBLISH}",
+                "fine for a sidecar, which publishes nothing; a router with the library needs it",
+            )
+        if forbidden:
             return fail(f"not allowed: {', '.join(forbidden)}", "grant them: `centralcloud grants` prints how")
         return ok("all there, and allowed")
 

@@ -297,6 +297,29 @@ def test_an_instance_with_the_login_of_another_and_a_damaged_file_is_told(databa
         execute(database_url, f'DROP OWNED BY "{role}", cc_instance; DROP ROLE "{role}", cc_instance')
 
 
+def test_a_sidecar_needs_no_right_to_publish(database_url: str, tmp_path: Path) -> None:
+    """docs/how-to/deploy-with-systemd.md gives it none."""
+    execute(
+        database_url,
+        """
+        CREATE ROLE cc_sidecar LOGIN;
+        GRANT USAGE ON SCHEMA centralcloud TO cc_sidecar;
+        GRANT EXECUTE ON FUNCTION centralcloud.score_updates_since, centralcloud.current_scores, centralcloud.acknowledge,
+            centralcloud.epoch TO cc_sidecar
+        """,
+    )
+    try:
+        url = psycopg.conninfo.make_conninfo(database_url, user="cc_sidecar")
+        env = {"DATABASE_URL": url, "INSTANCE_AGENT_STATE_DIR": str(tmp_path)}
+        result = run_command("instance-agent", "doctor", env=env)
+        assert result.returncode == 0, result.stdout
+        assert "WARN  functions: not allowed: centralcloud.publish_decisions" in result.stdout
+        execute(database_url, "REVOKE EXECUTE ON FUNCTION centralcloud.acknowledge FROM cc_sidecar")
+        assert "FAIL  functions: not allowed: " in run_command("instance-agent", "doctor", env=env).stdout
+    finally:
+        execute(database_url, "DROP OWNED BY cc_sidecar; DROP ROLE cc_sidecar")
+
+
 def test_the_status_is_one_screen(database: Database, database_url: str) -> None:
     send(database_url, [*outcomes(100, 0, complexity_score=2.0), {"no": "event"}])
     drain(database, batch_size=100)
