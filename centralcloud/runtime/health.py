@@ -60,6 +60,7 @@ class HealthServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # a handful lets the kernel drop who comes at the same time, for a second
 
     def handle_error(self, _request: Any, client_address: Any) -> None:
         """A client that hung up is no fault of ours, and one of ours must not write over the log."""
