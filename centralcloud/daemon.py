@@ -192,4 +192,5 @@ class Daemon:
         return False
 
     def _not_ready(self) -> list[str]:
-        return ["the database is away"] if self._database.away else []
+        why = self._database.why_away
+        return [f"the database is away: {why}"] if why else []

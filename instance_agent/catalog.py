@@ -185,16 +185,18 @@ def read_catalog_file(path: Path) -> list[Model]:
     except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise SettingsError(
-            f"{path}{place}: found {getattr(error, 'problem', None) or 'no YAML'}, expected YAML"
-        ) from None
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise SettingsError(f"{path}{place}: expected YAML: {problem}") from None
     try:
         models = _CatalogFile.model_validate(content).models
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
         found = "nothing" if first["type"] == "missing" else quote(first["input"])
-        raise SettingsError(f"{path}: {field or 'file'}: found {found}: {first['msg'].lower()}") from None
+        expected = "expected a mapping" if first["type"] == "model_type" else first["msg"].lower()
+        if not field:
+            expected = "expected a mapping with models"
+        raise SettingsError(f"{path}: {field or 'file'}: found {found}: {expected}") from None
     seen: set[tuple[str, str]] = set()
     for position, model in enumerate(models):
         if (model.name, model.provider) in seen:

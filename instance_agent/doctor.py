@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import psycopg
+
 from centralcloud.runtime.checkup import (
     Check,
     Finding,
@@ -16,16 +18,18 @@ from centralcloud.runtime.checkup import (
     make_checks,
     notifications_arrive,
     ok,
+    takes_writes,
     warn,
 )
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.database import Database, one_line
 from instance_agent.catalog import ModelCatalog, read_catalog_file
-from instance_agent.learned_scores import LearnedScoresFile
+from instance_agent.learned_scores import LearnedScores, LearnedScoresFile
 from instance_agent.settings import AgentSettings
 
 #: What an instance calls, and nothing else.
+_PUBLISH: Final = "centralcloud.publish_decisions(jsonb[], boolean)"
 _FUNCTIONS: Final = (
-    "centralcloud.publish_decisions(jsonb[], boolean)",
+    _PUBLISH,
     "centralcloud.score_updates_since(bigint)",
     "centralcloud.current_scores()",
     "centralcloud.acknowledge(text, bigint)",
@@ -45,7 +49,9 @@ class _Doctor:
             Check("state folder", self._state_folder),
             Check("learned scores", self._learned_scores),
             Check("database", self._reachable),
+            Check("writes", lambda: takes_writes(self._database), "database"),
             Check("functions", self._functions, "database"),
+            Check("login", self._login, "functions"),
             Check("scores", self._scores, "functions"),
             Check("newest version", self._newest_version, "functions"),
             Check("notifications", lambda: notifications_arrive(self._database), "database"),
@@ -73,6 +79,8 @@ class _Doctor:
         if not file.path.exists():
             return warn(f"{file.path} is not there yet", "`instance-agent run` writes it at the first contact")
         learned = file.read()
+        if learned == LearnedScores():
+            return warn(f"{file.path} is damaged, and counts as empty", "`instance-agent run` writes it anew")
         age = time.time() - file.path.stat().st_mtime
         found = f"{len(learned.scores)} scores, version {learned.version}, written {age:,.0f} seconds ago"
         if age > _OLD_FILE_SECONDS:
@@ -97,9 +105,25 @@ class _Doctor:
             ).fetchall()
         if missing := [name for name, exists, _ in rows if not exists]:
             return fail(f"missing: {', '.join(missing)}", "run `centralcloud migrate` on this database")
-        if forbidden := [name for name, _, allowed in rows if not allowed]:
+        forbidden = [name for name, _, allowed in rows if not allowed]
+        if forbidden == [_PUBLISH]:
+            return warn(
+                f"not allowed: {_PUBLISH}",
+                "fine for a sidecar, which publishes nothing; a router with the library needs it",
+            )
+        if forbidden:
             return fail(f"not allowed: {', '.join(forbidden)}", "grant them: `centralcloud grants` prints how")
         return ok("all there, and allowed")
+
+    def _login(self) -> Finding:
+        """Acknowledges for real, and takes it back: what every poll does."""
+        instance_id = self._settings.instance_id
+        try:
+            with self._database.connection() as connection, connection.transaction(force_rollback=True):
+                connection.execute("SELECT centralcloud.acknowledge(%s, 0)", (instance_id,))
+        except psycopg.errors.InsufficientPrivilege as error:
+            return fail(one_line(error), "set INSTANCE_ID to the login's instance, or give it the login of this one")
+        return ok(f"speaks for {instance_id}")
 
     def _scores(self) -> Finding:
         with self._database.transaction() as connection:

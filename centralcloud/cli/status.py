@@ -1,7 +1,9 @@
 """`centralcloud status`: how the fleet is doing, on one screen."""
 
+import sys
+import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -10,8 +12,10 @@ from rich.console import Console
 
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.runtime.command_line import AsJson, print_json
+from centralcloud.runtime.database import Database, is_outage, one_line
 
 _MOST_LINES = 8
+_INDENT = " " * 11
 
 
 def status(
@@ -25,18 +29,54 @@ def status(
     from centralcloud.operations.status import fleet_status
 
     with open_database(read_settings(), "status") as database:
-        while True:
+        if not watch:
             found = fleet_status(database, measure_seconds=seconds)
             if json_output:
                 print_json(found)
             else:
-                if watch:
-                    Console().clear()
-                for line in _lines(found):
-                    typer.echo(line)
-            if not watch:
-                return
+                _show(_lines(found))
+        while watch:
+            if json_output:
+                print_json(fleet_status(database, measure_seconds=seconds))
+            else:
+                lines = look(database, seconds)
+                Console().clear()
+                _show(lines, whole_screen=True)
             time.sleep(seconds)
+
+
+def look(database: Database, seconds: float) -> list[str]:
+    """What there is to show, or why there is nothing: who watches wants to see it come back."""
+    from centralcloud.operations.status import fleet_status
+
+    try:
+        return list(_lines(fleet_status(database, measure_seconds=seconds)))
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        return [f"{datetime.now(UTC).astimezone():%H:%M:%S}   the database does not answer: {one_line(error)}"]
+
+
+def _show(lines: Iterable[str], *, whole_screen: bool = False) -> None:
+    """Print lines: as they are into a pipe, on a terminal as wide as it is, and with `whole_screen` no more than fit."""
+    if sys.stdout.isatty():
+        width, height = Console().size
+        lines = fitted(lines, width, height - 1 if whole_screen else None)
+    for line in lines:
+        typer.echo(line)
+
+
+def fitted(lines: Iterable[str], width: int, height: int | None = None) -> list[str]:
+    """`lines` broken between words to `width` columns, their rest indented; the first `height` of them, if they are more."""
+    broken = [
+        part
+        for line in lines
+        for part in textwrap.wrap(line, max(width, 2 * len(_INDENT)), subsequent_indent=f"{_INDENT}  ") or [""]
+    ]
+    if height is None or len(broken) <= height:
+        return broken
+    shown = max(height - 1, 1)
+    return [*broken[:shown], f"{_INDENT}{len(broken) - shown} more lines: a larger window shows them"]
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
@@ -79,9 +119,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
 def _indented(lines: Iterator[str]) -> Iterator[str]:
     rest = list(lines)
     for line in rest[:_MOST_LINES]:
-        yield f"           {line}"
+        yield f"{_INDENT}{line}"
     if len(rest) > _MOST_LINES:
-        yield f"           and {len(rest) - _MOST_LINES} more"
+        yield f"{_INDENT}and {len(rest) - _MOST_LINES} more"
 
 
 def _since(text: str) -> str:

@@ -1,11 +1,13 @@
 """`centralcloud doctor`: what an operator would look at first, looked at."""
 
+import time
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from psycopg.rows import dict_row
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.operations.grants import WORKER_TABLES
 from centralcloud.runtime.checkup import (
     Check,
     Finding,
@@ -17,6 +19,7 @@ from centralcloud.runtime.checkup import (
     make_checks,
     notifications_arrive,
     ok,
+    takes_writes,
     warn,
 )
 from centralcloud.runtime.database import Database
@@ -24,7 +27,10 @@ from centralcloud.store import queries
 from centralcloud.store.schema import check_schema
 
 _DOCTOR = queries.load("doctor")
+_MISSING_PRIVILEGES = queries.load("missing_privileges")
 _QUEUE = queries.load("queue_state")
+_LOCK_HOLDERS = queries.load("lock_holders")
+_HIDDEN_SNAPSHOTS = queries.load("hidden_snapshots")
 _INSTANCES = queries.load("observe_instances")
 
 _OLDEST_SERVER: Final = 140_000
@@ -33,6 +39,9 @@ _OLD_SNAPSHOT_SECONDS: Final = 300.0
 _OLD_MESSAGE_SECONDS: Final = 300.0
 _LARGE_QUEUE_BYTES: Final = 5 * 2**30
 _SILENT_INSTANCE_SECONDS: Final = 600.0
+_MOST_NAMED: Final = 10
+#: What is still there when looked at again did not come and go.
+_LASTING_SECONDS: Final = 1.0
 
 #: Without these nothing can be done, and no waiting helps. That there are partitions is seen to by maintenance.
 _FATAL: Final = ("database", "server version", "schema", "privileges", "pgmq", "queues", "accounts")
@@ -55,6 +64,8 @@ class _Doctor:
         return [
             Check("database", self._reachable),
             Check("server version", self._version, "database"),
+            Check("writes", lambda: takes_writes(self._database), "database"),
+            Check("locks", self._locks, "database"),
             Check("schema", self._schema, "database"),
             Check("privileges", self._privileges, "schema"),
             Check("pgmq", self._pgmq, "schema"),
@@ -88,14 +99,28 @@ class _Doctor:
             return fail(f"{found}, expected 14 or newer", "upgrade the server")
         return ok(found)
 
+    def _locks(self) -> Finding:
+        if holders := self._lasting(_LOCK_HOLDERS):
+            return warn(
+                f"in the way of others: {'; '.join(holders)}",
+                "if it need not run, end it as its own role or a superuser: SELECT pg_terminate_backend(process)",
+            )
+        return ok("nobody holds others up")
+
     def _schema(self) -> Finding:
         check_schema(self._database)
         return ok("the one of this version")
 
     def _privileges(self) -> Finding:
-        missing = self._ask("missing_privileges")
-        if missing:
-            return fail(f"missing: {', '.join(missing)}", "grant them: `centralcloud grants` prints how")
+        with self._database.transaction() as connection:
+            row = connection.execute(_MISSING_PRIVILEGES, {"tables": list(WORKER_TABLES)}).fetchone()
+        assert row is not None
+        if missing := row[0]:
+            more = f", and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
+            return fail(
+                f"missing: {', '.join(missing[:_MOST_NAMED])}{more}",
+                "run `centralcloud grants --apply` as the owner, as after every migrate",
+            )
         return ok("every table and function of ours can be used")
 
     def _pgmq(self) -> Finding:
@@ -145,13 +170,21 @@ class _Doctor:
                 f"a transaction is open since {seconds:,.0f} seconds ({self._ask('oldest_snapshot_of')})",
                 "end it: while it lasts the queue's dead rows cannot be cleaned up, and ingest becomes slow",
             )
+        if hidden := self._lasting(_HIDDEN_SNAPSHOTS):
+            return warn(
+                f"held by other roles, since when is not for this one to see: {'; '.join(hidden)}",
+                "look in pg_stat_activity as a superuser, who may also let this role see: GRANT pg_read_all_stats",
+            )
         return ok(f"{seconds:,.0f} seconds old")
 
     def _instances(self) -> Finding:
         with self._database.transaction() as connection, connection.cursor(row_factory=dict_row) as cursor:
             instances = cursor.execute(_INSTANCES).fetchall()
         if not instances:
-            return warn("none has acknowledged scores within a day", "is a ScoreUpdater running anywhere?")
+            return warn(
+                "none has acknowledged scores within a day",
+                "is `instance-agent run`, or a router with the library, running anywhere?",
+            )
         late = [row for row in instances if row["version_lag"] and row["seconds_since_seen"] > _SILENT_INSTANCE_SECONDS]
         if late:
             names = ", ".join(f"{row['instance_id']} ({row['version_lag']} versions)" for row in late[:5])
@@ -180,6 +213,19 @@ class _Doctor:
         if age is None:
             return warn("the learner has never run", "`centralcloud run` runs it on schedule")
         return ok(f"last run {age:,.0f} seconds ago")
+
+    def _lasting(self, query: bytes) -> list[str]:
+        """What `query` finds (a transaction's key, text) now and a moment later: the texts."""
+        found = self._rows(query)
+        if found:
+            time.sleep(_LASTING_SECONDS)
+            later = self._rows(query)
+            found = {key: text for key, text in later.items() if key in found}
+        return list(found.values())[:_MOST_NAMED]
+
+    def _rows(self, query: bytes) -> dict[Any, str]:
+        with self._database.transaction() as connection:
+            return dict(connection.execute(query).fetchall())
 
     def _ask(self, name: str) -> Any:
         """One column of doctor.sql, asked for when first needed."""

@@ -30,6 +30,8 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('centralcloud.grants'))"
 _EXPECTED: Final = "the owner of the tables, as a role that may create roles, or a superuser"
 #: Tables that workers do not write: who speaks for whom is not for them to say.
 _NOT_FOR_WORKERS: Final = ("database_generation", "instance_logins")
+#: Those that they read and write.
+WORKER_TABLES: Final = tuple(name for name in sorted(metadata.tables) if name not in _NOT_FOR_WORKERS)
 
 
 class GrantsError(CentralCloudError):
@@ -80,10 +82,10 @@ def _short_enough(name: str) -> str:
 
 def roles_script(roles: Roles) -> str:
     """SQL that makes the three roles and gives each its rights."""
-    worker_tables = [sql.Identifier(name) for name in sorted(metadata.tables) if name not in _NOT_FOR_WORKERS]
+    tables = [sql.Identifier(name) for name in WORKER_TABLES]
     parts = (
         _fill("grant_foundation"),
-        _fill("grant_worker", **_role(roles.worker), tables=sql.SQL(",\n    ").join(worker_tables)),
+        _fill("grant_worker", **_role(roles.worker), tables=sql.SQL(",\n    ").join(tables)),
         _grant_instance(roles.instance, "LOGIN"),
         _renew_group(login_group(roles.instance)),
         _fill("grant_dashboard", **_role(roles.dashboard)),

@@ -18,6 +18,7 @@ _QUEUE = queries.load("queue_state")
 _INSTANCES = queries.load("observe_instances")
 _SCORES = queries.load("observe_scores")
 _TABLES = queries.load("observe_tables")
+_HIDDEN_SNAPSHOTS = queries.load("hidden_snapshots")
 _LEASE: Final = "observation"
 
 
@@ -44,6 +45,7 @@ class Observer(Part):
         super().__init__("observer", database, interval_seconds=interval_seconds)
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._seen: Observation | None = None
+        self._hidden_since: dict[str, float] = {}
         self._valid_seconds = 3 * interval_seconds
         if registry is not None:
             registry.register(_TableMetrics(self))
@@ -65,11 +67,21 @@ class Observer(Part):
             assert queue is not None
             assert tables is not None
             scores = connection.execute(_SCORES).fetchall()
+            hidden = [row[0] for row in connection.execute(_HIDDEN_SNAPSHOTS).fetchall()]
+            tables["oldest_snapshot_age_seconds"] = max(
+                tables["oldest_snapshot_age_seconds"], self._seconds_seen(hidden)
+            )
             self._seen = Observation(time.monotonic(), queue, tables, instances, scores)
         return False
 
     def on_stop(self) -> None:
         give_lease_up(self.database, _LEASE)
+
+    def _seconds_seen(self, snapshots: list[str]) -> float:
+        """For how long the oldest of these has been there, as far as we have seen: the server does not tell this role."""
+        now = time.monotonic()
+        self._hidden_since = {each: self._hidden_since.get(each, now) for each in snapshots}
+        return now - min(self._hidden_since.values(), default=now)
 
 
 #: Names, less the prefix, and where the figure is found in the queue's state, or among those of the tables.

@@ -9,10 +9,12 @@ from typing import Final, NamedTuple
 from psycopg import sql
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.runtime.database import Database, is_database_error, one_line
+from centralcloud.runtime.database import Database, is_contention, is_database_error, one_line
 
 _MOST_CLOCK_DIFFERENCE_SECONDS: Final = 5.0
 _NOTIFY_SECONDS: Final = 2.0
+_FIRST: Final = "mend this first, then run doctor again"
+_LOCKED: Final = "somebody holds a lock that this needs: the check `locks` of `centralcloud doctor` says who"
 
 
 class Verdict(StrEnum):
@@ -80,7 +82,7 @@ def make_checks(checks: Iterable[Check]) -> Iterator[Result]:
             except Exception as error:
                 if not isinstance(error, CentralCloudError) and not is_database_error(error):
                     raise
-                finding = fail(one_line(error), "mend this first, then run doctor again")
+                finding = fail(one_line(error), _LOCKED if is_contention(error) else _FIRST)
         if finding.verdict in (Verdict.FAIL, Verdict.SKIP):
             failed.add(name)
         yield Result(name, *finding)
@@ -100,6 +102,25 @@ def http_port_is_free(address: str, port: int) -> Finding:
                 "fine if the program is running; else name another port, or end who holds it",
             )
     return ok(f"{address}:{port} is free")
+
+
+def takes_writes(database: Database) -> Finding:
+    """Whether a transaction may write: it may not on a standby, and where read-only is the default."""
+    with database.connection() as connection:
+        row = connection.execute(
+            "SELECT pg_is_in_recovery(), setting = 'on', source FROM pg_settings"
+            " WHERE name = 'default_transaction_read_only'"
+        ).fetchone()
+    assert row is not None
+    in_recovery, read_only, source = row
+    if in_recovery:
+        return fail(
+            "the server is in recovery: a standby, or a failover that is not over",
+            "promote it, or name the primary in DATABASE_URL",
+        )
+    if read_only:
+        return fail(f"default_transaction_read_only is on, set by: {source}", "switch it off there")
+    return ok("transactions may write")
 
 
 def clocks_agree(database: Database) -> Finding:

@@ -129,7 +129,7 @@ def print_checkup(results: Iterable[Result], *, as_json: bool) -> None:
 
 def _what_failed(error: psycopg.Error) -> str:
     if is_contention(error):
-        return "another transaction is in the way"
+        return "another transaction is in the way (`centralcloud doctor` says whose)"
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return "the database is read-only"
     return "the database is away" if is_outage(error) else "the database refuses the work"

@@ -14,6 +14,7 @@ HOW_TO_NAME_A_DATABASE = (
     "set it to your PostgreSQL (postgresql://user@host/database), "
     "or to embedded: for a server of our own in .centralcloud/"
 )
+_HOW_TO_WRITE_IT = f"{HOW_TO_NAME_A_DATABASE}; in a password, @ and / and % are written %40 and %2F and %25"
 
 
 class SettingsError(CentralCloudError):
@@ -68,7 +69,7 @@ def _read_database_url(file: Path) -> str:
         raise SettingsError(f"DATABASE_URL_FILE is {str(file)!r}: {error.strerror}") from None
     except ValueError:
         raise SettingsError(
-            f"DATABASE_URL_FILE is {str(file)!r}, which names no database that can be used: {HOW_TO_NAME_A_DATABASE}"
+            f"DATABASE_URL_FILE is {str(file)!r}, which names no database that can be used: {_HOW_TO_WRITE_IT}"
         ) from None
 
 
@@ -92,7 +93,7 @@ def _explain(settings_class: type[BaseSettings], error: ValidationError) -> str:
     name = str(first["loc"][0]) if first["loc"] else "settings"
     variable = _variable(settings_class, name)
     if variable.endswith("DATABASE_URL"):
-        return f"{variable} is no database that can be used: {HOW_TO_NAME_A_DATABASE}"
+        return f"{variable} is no database that can be used: {_HOW_TO_WRITE_IT}"
     expected = first["msg"][0].lower() + first["msg"][1:]
     return f"{variable} is {first['input']!r}: {expected}"
 

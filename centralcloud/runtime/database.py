@@ -1,6 +1,7 @@
 """Connections to PostgreSQL: one pool a process, dedicated connections for LISTEN, and what counts as an outage."""
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -82,6 +83,8 @@ class Database:
         self._state_lock = threading.Lock()
         self._away: set[str] = set()
         self._away_since = 0.0
+        self._reason = ""
+        self._reasons_said: set[str] = set()
         self.outages = 0
 
     def connect(self, *, autocommit: bool = False) -> LimitedConnection:
@@ -198,14 +201,24 @@ class Database:
             return self._pool
 
     def mark_away(self, who: str, error: BaseException) -> None:
-        """Record that `who` failed for want of the database. The first report of an outage is logged, the others are not."""
+        """Record that `who` failed for want of the database. Each reason is logged once in an outage.
+
+        What is heard first is seldom why it lasts: a connection breaks, and the next one is refused for a wrong password.
+        """
+        reason = one_line(error)
+        alike = re.sub(r"\d+", "", reason)
         with self._state_lock:
             first = not self._away
             self._away.add(who)
+            self._reason = reason
             if first:
                 self._away_since = time.monotonic()
                 self.outages += 1
-                log.warning("database_away", reason=one_line(error))
+                self._reasons_said = {alike}
+                log.warning("database_away", reason=reason)
+            elif alike not in self._reasons_said:
+                self._reasons_said.add(alike)
+                log.warning("database_still_away", reason=reason)
 
     def mark_back(self, who: str) -> None:
         """Record that `who` succeeded. Logged when everybody who had failed has succeeded again."""
@@ -220,6 +233,11 @@ class Database:
     def away(self) -> bool:
         """Whether somebody failed for want of the database, and has not succeeded since."""
         return bool(self._away)
+
+    @property
+    def why_away(self) -> str:
+        """What the newest failure for want of the database said; empty while it is there."""
+        return self._reason if self._away else ""
 
     def close(self) -> None:
         """Close the pool; stop the embedded server if this process was the last to use it."""
@@ -298,7 +316,7 @@ def check_url(url: str) -> str:
     """`url` when it names a database.
 
     Raises:
-        ValueError: neither ``embedded:`` nor anything libpq can read. The text never repeats the URL, which may hold a
+        ValueError: neither ``embedded:`` nor anything libpq can use. The text never repeats the URL, which may hold a
             password.
     """
     if url.startswith(EMBEDDED_PREFIX):
@@ -306,10 +324,27 @@ def check_url(url: str) -> str:
     if not url:
         raise ValueError("empty")
     try:
-        _read_conninfo(url)
+        conninfo = _read_conninfo(url)
     except psycopg.ProgrammingError:
         raise ValueError("not a libpq URI") from None
+    if not _could_be_reached(conninfo):
+        raise ValueError("names no host and port")
     return url
+
+
+def _could_be_reached(conninfo: dict[str, Any]) -> bool:
+    """Whether hosts, ports and the time-out can be what they say.
+
+    An @ or / in a password that is not percent-encoded ends it: the rest counts as host or port, which every message of a
+    failed connection would repeat.
+    """
+    hosts, ports = (str(conninfo.get(name, "")).split(",") for name in ("host", "port"))
+    seconds = str(conninfo.get("connect_timeout", "0"))
+    return (
+        not any("@" in host[1:] and not host.startswith("/") for host in hosts)
+        and all(port == "" or (port.isdecimal() and 0 < int(port) < 65_536) for port in ports)
+        and seconds.removeprefix("-").isdecimal()
+    )
 
 
 def _read_conninfo(url: str) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The small HTTP server of both programs: /livez, /readyz, /metrics, and pages of JSON."""
 
 import json
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
@@ -14,6 +16,8 @@ from centralcloud.runtime.logs import get_logger
 log = get_logger(__name__)
 
 _PLAIN: Final = "text/plain; charset=utf-8"
+#: Who connects and then says nothing, or takes no answer, is let go: a thread and a file descriptor wait for each.
+_SILENCE_SECONDS: Final = 10.0
 
 #: Returns what is wrong, a line each; nothing when all is well.
 Check = Callable[[], list[str]]
@@ -38,10 +42,9 @@ class HealthServer:
         """
         handler = _handler(checks, registry, pages or {})
         try:
-            self._server = ThreadingHTTPServer((address, port), handler)
+            self._server = _Server((address, port), handler)
         except OSError as error:
             raise CentralCloudError(f"cannot serve HTTP on {address}:{port}: {error.strerror}") from None
-        self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
 
     def start(self) -> None:
@@ -55,10 +58,28 @@ class HealthServer:
         self._server.server_close()
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # a handful lets the kernel drop who comes at the same time, for a second
+
+    def handle_error(self, _request: Any, client_address: Any) -> None:
+        """A client that hung up is no fault of ours, and one of ours must not write over the log."""
+        error = sys.exception()
+        if isinstance(error, OSError):
+            log.debug("http_client_gone", client=client_address[0], reason=str(error))
+        else:
+            log.error("http_request_failed", error=repr(error), traceback=traceback.format_exception(error))
+
+
 def _handler(
     checks: Mapping[str, Check], registry: CollectorRegistry, pages: Mapping[str, Callable[[], Any]]
 ) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        timeout = _SILENCE_SECONDS
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
         def do_GET(self) -> None:
             path = self.path.split("?")[0]
             if path in checks:
@@ -77,7 +98,8 @@ def _handler(
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command != "HEAD":
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
             log.debug("http_request", request=format % args)

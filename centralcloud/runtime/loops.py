@@ -7,6 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
 
+import psycopg
+
+from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.database import Database, is_contention, is_outage, one_line
 from centralcloud.runtime.logs import bind_to_logs, get_logger
 
@@ -14,14 +17,16 @@ log = get_logger(__name__)
 
 _FIRST_BACKOFF_SECONDS: Final = 0.1
 _LONGEST_BACKOFF_SECONDS: Final = 5.0
+#: Of a role, which is an operator's to mend and no fault of the program.
+_RIGHTS: Final = "`centralcloud doctor` names every right that is missing"
 
 
 class Part(ABC):
     """A background part: one thread that calls `run_once` again and again.
 
     Between two runs it waits until `wake()` is called, the interval is over, or `stop()` is called, whichever is first.
-    An outage of the database is waited out with backoff. Any other exception ends the thread and is handed to
-    `on_crash`: a part that dies stops the program loudly.
+    An outage of the database is waited out with backoff. Any other exception ends the thread and is handed to `on_crash`: a
+    part that dies stops the program loudly; for a right that is missing, with a line for the operator.
 
     Attributes:
         name: names the thread, and the part in logs.
@@ -108,6 +113,8 @@ class Part(ABC):
                     more = self.run_once()
                 except Exception as error:
                     if not self.is_outage(error):
+                        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+                            raise CentralCloudError(f"{one_line(error)}: {_RIGHTS}") from None
                         raise
                     if is_contention(error):
                         log.info("transaction_retried", part=self.name, reason=one_line(error))

@@ -51,7 +51,7 @@ class Supervisor:
             CentralCloudError: the port cannot be opened.
         """
         if settings.http_port:
-            checks = {"/livez": self.stuck_parts, "/readyz": lambda: self._not_running() or not_ready()}
+            checks = {"/livez": self.stuck_parts, "/readyz": lambda: self._not_running() + not_ready()}
             self._health = HealthServer(
                 settings.http_address, settings.http_port, checks=checks, registry=registry, pages=pages
             )

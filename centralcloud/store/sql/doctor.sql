@@ -1,17 +1,5 @@
 -- What the doctor asks the server, in one row. Looks at catalogs and small tables.
 SELECT
-    ARRAY(
-        SELECT privilege || ' on ' || name
-        FROM (
-            VALUES
-                ('INSERT', 'routing_records'), ('SELECT', 'routing_records'), ('UPDATE', 'model_routing_metrics'),
-                ('INSERT', 'decision_ids'), ('INSERT', 'dead_letters'), ('UPDATE', 'accounting'),
-                ('UPDATE', 'evidence_slices'), ('INSERT', 'evidence'), ('UPDATE', 'model_scores'),
-                ('INSERT', 'model_score_history'), ('UPDATE', 'rule_scores'), ('DELETE', 'pgmq.q_model_routing_decisions'),
-                ('INSERT', 'pgmq.q_model_score_updates')
-        ) AS needed (privilege, name)
-        WHERE NOT coalesce(has_table_privilege(to_regclass(name), privilege), false)
-    ) AS missing_privileges,
     to_regprocedure('pgmq.pop(text, integer)') IS NOT NULL AS pgmq_pops_batches,
     (SELECT extversion FROM pg_extension WHERE extname = 'pgmq') AS pgmq_version,
     ARRAY(
@@ -46,5 +34,6 @@ LEFT JOIN LATERAL (
         concat_ws(', ', 'process ' || pid, nullif(application_name, ''), usename, state) AS of
     FROM pg_stat_activity
     WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+        AND datname = current_database()
     ORDER BY xact_start LIMIT 1
 ) AS snapshot ON true;

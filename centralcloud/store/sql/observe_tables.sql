@@ -11,5 +11,6 @@ SELECT
         SELECT coalesce(extract(epoch FROM clock_timestamp() - min(xact_start)), 0)::double precision
         FROM pg_stat_activity
         WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+            AND datname = current_database()
     ) AS oldest_snapshot_age_seconds,
     (SELECT extract(epoch FROM max(finished_at))::double precision FROM learning_runs) AS last_learning_run;

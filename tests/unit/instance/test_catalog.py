@@ -59,8 +59,10 @@ def test_the_shipped_example_is_a_valid_catalog() -> None:
     ("content", "words"),
     [
         ("models: [", "catalog.yaml:1"),
-        ("", "file"),
-        ("[]", "file"),
+        ("models: [\n - {a", "catalog.yaml:2:2: expected YAML: expected the node content, but found '-'"),
+        ("", "file: found null: expected a mapping with models"),
+        ("[]", "file: found a list of 0 items: expected a mapping with models"),
+        ("models: [3]", "models[0]: found 3: expected a mapping"),
         ("models: 3", "models"),
         ("models: [{provider: x}]", "models[0].name: found nothing"),
         ("models: [{name: '', provider: x}]", 'models[0].name: found ""'),

@@ -45,6 +45,9 @@ def test_a_programs_own_database_url_wins(monkeypatch: pytest.MonkeyPatch, setti
         "postgresql://u@/db?host=/var/run/postgresql",
         "postgresql:///db?options=-csearch_path%3Dpublic",
         "host=/tmp dbname=db user=u",
+        "host=/tmp/a@b dbname=db",
+        "postgresql://u:p%40ss%2Fword@h1:5432,h2,[::1]:5433/db",
+        "postgresql://@abstract/db",
         "embedded:",
         "embedded:/a/folder",
     ],
@@ -52,6 +55,27 @@ def test_a_programs_own_database_url_wins(monkeypatch: pytest.MonkeyPatch, setti
 def test_libpq_uris_and_embedded_are_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
     assert load_settings(Settings).database == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:hunter@2secret@h:5432/db",
+        "postgresql://u:hunter@2secret:1@h:5432/db",
+        "postgresql://u:hunter/2secret@h:5432/db",
+        "postgresql://u:hunter%2secret%@h:5432/db",
+        "host=h port=hunter2secret",
+        "postgresql://u:hunter2secret@h:70000/db",
+        "postgresql://u:hunter2secret@h/db?connect_timeout=abc",
+    ],
+)
+def test_a_url_that_could_never_work_is_refused_without_repeating_it(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """What follows an @ in a password would be taken for the host, and be in every message of a failed connection."""
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(SettingsError, match="written %40") as refused:
+        load_settings(Settings)
+    assert "secret" not in str(refused.value)
+    assert "hunter" not in str(refused.value)
 
 
 def test_without_a_database_the_line_names_both_ways() -> None:

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from support.waiting import eventually
 
+from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.batches import send_around_refusals
 from centralcloud.runtime.database import Database, DatabaseAwayError, is_outage, patiently
 from centralcloud.runtime.loops import Part
@@ -83,6 +84,26 @@ def test_an_outage_is_waited_out_and_said_once(nowhere: Database, caplog: pytest
     assert not nowhere.away
 
 
+def test_every_reason_of_an_outage_is_said_once(nowhere: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """What is heard first is seldom why it lasts."""
+    broken, refused = "server closed the connection", 'password authentication failed for user "u"'
+    answers = [f"no answer, given up after {seconds} seconds" for seconds in (5.0, 5.1, 4.9)]
+    for who, text in [("a", broken), ("b", refused), ("a", refused), ("b", broken), *(("a", each) for each in answers)]:
+        nowhere.mark_away(who, psycopg.OperationalError(text))
+        assert nowhere.why_away == text
+    said = [(record.msg["event"], record.msg["reason"]) for record in caplog.records]  # type: ignore[index]
+    assert said == [
+        ("database_away", broken),
+        ("database_still_away", refused),
+        ("database_still_away", answers[0]),
+    ]
+    nowhere.mark_back("a")
+    nowhere.mark_back("b")
+    assert nowhere.why_away == ""
+    nowhere.mark_away("a", psycopg.OperationalError(refused))
+    assert caplog.records[-1].msg["event"] == "database_away"  # type: ignore[index]
+
+
 def test_a_part_that_hangs_is_overdue_and_one_that_waits_is_not(nowhere: Database) -> None:
     released = threading.Event()
 
@@ -128,6 +149,16 @@ def test_contention_is_no_outage(nowhere: Database) -> None:
     eventually(lambda: part.runs == 3)
     end(part)
     assert not nowhere.away
+
+
+def test_a_right_that_is_missing_ends_the_program_with_what_to_do(nowhere: Database) -> None:
+    part = Counting(nowhere, failures=[psycopg.errors.InsufficientPrivilege("permission denied for table t")])
+    crashes: list[BaseException] = []
+    part.on_crash = lambda _name, error: crashes.append(error)
+    part.start()
+    eventually(lambda: crashes)
+    assert isinstance(crashes[0], CentralCloudError)
+    assert str(crashes[0]).startswith("permission denied for table t: `centralcloud doctor` names")
 
 
 def test_a_fault_ends_the_program_loudly(nowhere: Database) -> None:
