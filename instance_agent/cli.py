@@ -17,7 +17,7 @@ from centralcloud.runtime.command_line import (
     print_table,
     run_app,
 )
-from centralcloud.runtime.configuration import SettingsError, load_settings
+from centralcloud.runtime.configuration import SettingsError, load_settings, warn_of_unknown_variables
 from centralcloud.runtime.database import Database
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.shutdown import Shutdown
@@ -49,6 +49,7 @@ def run() -> None:
     """
     settings = load_settings(AgentSettings)
     configure_logs(settings.log_level, settings.log_format)
+    warn_of_unknown_variables(AgentSettings)
     shutdown = Shutdown()
     shutdown.on_signals(signal.SIGTERM, signal.SIGINT)
     InstanceAgent(settings, routes=False, shutdown=shutdown).run()

@@ -18,9 +18,11 @@ from centralcloud.runtime.checkup import (
     make_checks,
     notifications_arrive,
     ok,
+    settings_are_known,
     takes_writes,
     warn,
 )
+from centralcloud.runtime.configuration import unknown_variables
 from centralcloud.runtime.database import Database, one_line
 from instance_agent.catalog import ModelCatalog, read_catalog_file
 from instance_agent.learned_scores import LearnedScores, LearnedScoresFile
@@ -45,6 +47,7 @@ class _Doctor:
 
     def checks(self) -> list[Check]:
         return [
+            Check("settings", lambda: settings_are_known(unknown_variables(AgentSettings))),
             Check("catalog", self._catalog),
             Check("state folder", self._state_folder),
             Check("learned scores", self._learned_scores),

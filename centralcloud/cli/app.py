@@ -19,9 +19,10 @@ from centralcloud.cli.grants import grants
 from centralcloud.cli.simulate import simulate
 from centralcloud.cli.status import status
 from centralcloud.runtime.command_line import AsJson, counted, new_app, print_checkup, print_json, print_rows, run_app
-from centralcloud.runtime.configuration import SettingsError
+from centralcloud.runtime.configuration import SettingsError, unknown_variables
 from centralcloud.runtime.database import Database, patiently
 from centralcloud.runtime.shutdown import Shutdown
+from centralcloud.settings import Settings
 
 app = new_app(
     "Learns LLM routing scores from real outcomes, on plain PostgreSQL.",
@@ -284,7 +285,7 @@ def doctor(json_output: AsJson = False) -> None:
 
     settings = read_settings()
     with Database(settings.database, application_name="centralcloud/doctor", max_connections=2) as database:
-        expectations = Expectations(settings.http_address, settings.http_port)
+        expectations = Expectations(settings.http_address, settings.http_port, unknown_variables(Settings))
         print_checkup(examine(database, expectations), as_json=json_output)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from centralcloud.runtime.configuration import load_settings
+from centralcloud.runtime.configuration import load_settings, warn_of_unknown_variables
 from centralcloud.runtime.database import Database
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.settings import Settings
@@ -14,6 +14,8 @@ def read_settings(*, background: bool = False) -> Settings:
     settings = load_settings(Settings)
     quiet = not background and settings.log_level == "info"
     configure_logs("warning" if quiet else settings.log_level, settings.log_format)
+    if background:
+        warn_of_unknown_variables(Settings)
     return settings
 
 

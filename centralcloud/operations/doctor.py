@@ -1,7 +1,8 @@
 """`centralcloud doctor`: what an operator would look at first, looked at."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from psycopg.rows import dict_row
@@ -19,6 +20,7 @@ from centralcloud.runtime.checkup import (
     make_checks,
     notifications_arrive,
     ok,
+    settings_are_known,
     takes_writes,
     warn,
 )
@@ -52,6 +54,7 @@ class Expectations(NamedTuple):
 
     http_address: str = "127.0.0.1"
     http_port: int = 0
+    unknown_settings: Mapping[str, str | None] = MappingProxyType({})
 
 
 class _Doctor:
@@ -62,6 +65,7 @@ class _Doctor:
 
     def checks(self) -> list[Check]:
         return [
+            Check("settings", lambda: settings_are_known(self._expects.unknown_settings)),
             Check("database", self._reachable),
             Check("server version", self._version, "database"),
             Check("writes", lambda: takes_writes(self._database), "database"),

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -10,6 +10,7 @@ from psycopg import sql
 
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.database import Database, is_contention, is_database_error, one_line
+from centralcloud.runtime.health import family_of
 
 _MOST_CLOCK_DIFFERENCE_SECONDS: Final = 5.0
 _NOTIFY_SECONDS: Final = 2.0
@@ -88,19 +89,27 @@ def make_checks(checks: Iterable[Check]) -> Iterator[Result]:
         yield Result(name, *finding)
 
 
+def settings_are_known(unknown: Mapping[str, str | None]) -> Finding:
+    """Whether every variable that begins like a setting is one: `unknown` are those that are none, and what may be meant."""
+    if unknown:
+        names = ", ".join(f"{name} (is {meant} meant?)" if meant else name for name, meant in unknown.items())
+        return warn(f"of no effect: {names}", "mend the name; docs/reference/settings.md lists every setting")
+    return ok("no variable is mistyped")
+
+
 def http_port_is_free(address: str, port: int) -> Finding:
     """Whether a server could listen there now."""
     if not port:
         return ok("no HTTP server is asked for")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family_of(address)) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
-        except OSError as error:
-            return warn(
-                f"{address}:{port} cannot be opened: {error.strerror}",
-                "fine if the program is running; else name another port, or end who holds it",
-            )
+    except OSError as error:
+        return warn(
+            f"{address}:{port} cannot be opened: {error.strerror}",
+            "fine if the program is running; else name another port, or end who holds it",
+        )
     return ok(f"{address}:{port} is free")
 
 

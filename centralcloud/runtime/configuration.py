@@ -1,20 +1,28 @@
 """Settings from environment variables: one line that names the variable, the value and what is allowed."""
 
+import difflib
 import os
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.database import check_url
+from centralcloud.runtime.logs import get_logger
+
+log = get_logger(__name__)
 
 HOW_TO_NAME_A_DATABASE = (
     "set it to your PostgreSQL (postgresql://user@host/database), "
     "or to embedded: for a server of our own in .centralcloud/"
 )
 _HOW_TO_WRITE_IT = f"{HOW_TO_NAME_A_DATABASE}; in a password, @ and / and % are written %40 and %2F and %25"
+
+#: What it sets in every container beside a service named like us, less the prefix.
+_OF_KUBERNETES: Final = re.compile(r"(SERVICE_HOST|(SERVICE_)?PORT)(_|$)")
 
 
 class SettingsError(CentralCloudError):
@@ -88,6 +96,29 @@ def load_settings(settings_class: type[_Settings], **overrides: Any) -> _Setting
         raise SettingsError(_explain(settings_class, error)) from None
 
 
+def unknown_variables(settings_class: type[BaseSettings]) -> dict[str, str | None]:
+    """Variables of the environment that begin like settings and are none, each with the setting it may be meant for.
+
+    A setting whose name is mistyped has no effect, and nobody would be told.
+    """
+    prefix = settings_class.model_config["env_prefix"]
+    known = {variable for name in settings_class.model_fields for variable in _variables(settings_class, name)}
+    names = {variable.removeprefix(prefix): variable for variable in sorted(known)}
+    unknown: dict[str, str | None] = {}
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(prefix)
+        if name != variable and variable not in known and not _OF_KUBERNETES.match(name):
+            alike = difflib.get_close_matches(name, names, n=1, cutoff=0.7)
+            unknown[variable] = names[alike[0]] if alike else None
+    return unknown
+
+
+def warn_of_unknown_variables(settings_class: type[BaseSettings]) -> None:
+    """Log each of them; for the programs that run in the background."""
+    for variable, meant in unknown_variables(settings_class).items():
+        log.warning("setting_unknown", variable=variable, meant=meant, effect="none")
+
+
 def _explain(settings_class: type[BaseSettings], error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else "settings"
@@ -100,11 +131,16 @@ def _explain(settings_class: type[BaseSettings], error: ValidationError) -> str:
 
 def _variable(settings_class: type[BaseSettings], name: str) -> str:
     """The environment variable of a field, given by its name or one of its aliases."""
-    for field_name, field in settings_class.model_fields.items():
-        alias = field.validation_alias
-        choices = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
+    for field_name in settings_class.model_fields:
+        choices = _variables(settings_class, field_name)
         if name == field_name or name in choices:
-            if choices:
-                return next((choice for choice in choices if choice in os.environ), choices[-1])
-            return f"{settings_class.model_config.get('env_prefix', '')}{name}".upper()
+            return next((choice for choice in choices if choice in os.environ), choices[-1])
     return name
+
+
+def _variables(settings_class: type[BaseSettings], field_name: str) -> list[str]:
+    """The environment variables that a field is read from, the one that wins first."""
+    alias = settings_class.model_fields[field_name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices]
+    return [f"{settings_class.model_config['env_prefix']}{field_name}".upper()]

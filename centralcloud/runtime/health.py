@@ -1,6 +1,7 @@
 """The small HTTP server of both programs: /livez, /readyz, /metrics, and pages of JSON."""
 
 import json
+import socket
 import sys
 import threading
 import traceback
@@ -58,9 +59,28 @@ class HealthServer:
         self._server.server_close()
 
 
+def family_of(address: str) -> socket.AddressFamily:
+    """IPv4 or IPv6, as an address or a host name to listen on asks for.
+
+    Raises:
+        OSError: it is neither, or no address of a known host.
+    """
+    return socket.getaddrinfo(address, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128  # a handful lets the kernel drop who comes at the same time, for a second
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = family_of(address[0])
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """On :: for both protocols, whatever the system's default is."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
     def handle_error(self, _request: Any, client_address: Any) -> None:
         """A client that hung up is no fault of ours, and one of ours must not write over the log."""

@@ -291,8 +291,9 @@ def test_an_instance_with_the_login_of_another_and_a_damaged_file_is_told(databa
     grants = ("centralcloud", "grants", "--instance", "node-1", "--instance-role", "cc_instance", "--apply")
     try:
         assert run_command(*grants, env={"DATABASE_URL": database_url}).returncode == 0
+        execute(database_url, f"ALTER ROLE \"{role}\" PASSWORD 'n'")
         env = {
-            "DATABASE_URL": psycopg.conninfo.make_conninfo(database_url, user=role),
+            "DATABASE_URL": psycopg.conninfo.make_conninfo(database_url, user=role, password="n"),
             "INSTANCE_AGENT_STATE_DIR": str(tmp_path),
             "INSTANCE_ID": "node-2",
         }
@@ -304,7 +305,7 @@ def test_an_instance_with_the_login_of_another_and_a_damaged_file_is_told(databa
         assert "OK    login: speaks for node-1" in result.stdout
         assert execute(database_url, "SELECT count(*) FROM instances") == [(0,)], "what was tried was taken back"
     finally:
-        execute(database_url, f'DROP OWNED BY "{role}", cc_instance; DROP ROLE "{role}", cc_instance')
+        execute(database_url, f'DROP OWNED BY "{role}", cc_instances; DROP ROLE "{role}", cc_instances')
 
 
 def test_a_sidecar_needs_no_right_to_publish(database_url: str, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from centralcloud.runtime.configuration import SettingsError, load_settings
+from centralcloud.runtime.configuration import SettingsError, load_settings, unknown_variables
 from centralcloud.settings import Settings
 from instance_agent.settings import AgentSettings
 
@@ -171,3 +171,24 @@ def test_a_wrong_value_is_one_line_with_the_variable_the_value_and_what_is_allow
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CENTRALCLOUD_BATCH_SIZE", "")
     assert load_settings(Settings).batch_size == 1000
+
+
+@pytest.mark.parametrize(
+    ("settings_class", "mistyped", "meant"),
+    [
+        (Settings, "CENTRALCLOUD_CONSUMER", "CENTRALCLOUD_CONSUMERS"),
+        (Settings, "CENTRALCLOUD_LEARN_INTERVAL", "CENTRALCLOUD_LEARN_INTERVAL_SECONDS"),
+        (Settings, "CENTRALCLOUD_COLOUR", None),
+        (AgentSettings, "INSTANCE_AGENT_POLL_SECONDS", "INSTANCE_AGENT_POLL_INTERVAL_SECONDS"),
+    ],
+)
+def test_a_mistyped_setting_is_told_from_those_that_exist(
+    monkeypatch: pytest.MonkeyPatch, settings_class: type, mistyped: str, meant: str | None
+) -> None:
+    for name in ("CENTRALCLOUD_CONSUMERS", "CENTRALCLOUD_DATABASE_URL", "INSTANCE_AGENT_CATALOG", "INSTANCE_ID"):
+        monkeypatch.setenv(name, "1")
+    for name in ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_8080_TCP_ADDR"):
+        monkeypatch.setenv(f"CENTRALCLOUD_{name}", "set by Kubernetes beside a service named centralcloud")
+    assert unknown_variables(settings_class) == {}
+    monkeypatch.setenv(mistyped, "1")
+    assert unknown_variables(settings_class) == {mistyped: meant}

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from support.waiting import eventually
 
+from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.health import HealthServer
 
 
@@ -41,6 +42,25 @@ def test_a_check_is_answered_to_get_and_to_head(server: HealthServer) -> None:
     assert ask(server, "HEAD", "/readyz") == (503, "")
     assert ask(server, "HEAD", "/nothing") == (404, "")
     assert ask(server, "POST", "/livez")[0] == 501
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+def test_on_ipv6_it_answers_both_protocols() -> None:
+    """As a cluster with IPv6 alone needs it: CENTRALCLOUD_HTTP_ADDRESS=::."""
+    server = HealthServer("::", 0, checks={"/livez": list}, registry=CollectorRegistry())
+    server.start()
+    try:
+        for host in ("::1", "127.0.0.1"):
+            connection = http.client.HTTPConnection(host, server.port, timeout=5)
+            connection.request("GET", "/livez")
+            assert connection.getresponse().status == 200, host
+    finally:
+        server.stop()
+
+
+def test_an_address_that_is_none_is_one_line() -> None:
+    with pytest.raises(CentralCloudError, match=r"cannot serve HTTP on no\.such\.host\.invalid:0: "):
+        HealthServer("no.such.host.invalid", 0, checks={}, registry=CollectorRegistry())
 
 
 def test_clients_that_say_nothing_are_let_go(server: HealthServer, monkeypatch: pytest.MonkeyPatch) -> None:
