@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+# Tests wait more than they compute, on two cores as well. 0: one after the other, for a debugger.
+TEST_WORKERS ?= 3
+PYTEST := $(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist loadfile
 DEMO_ARGS ?=
 SOAK_SECONDS ?= 600
 
@@ -23,7 +26,7 @@ demo: setup
 	@$(BIN)/centralcloud demo $(DEMO_ARGS)
 
 test: setup check
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@$(PYTEST) $(PYTEST_ARGS)
 
 check: setup
 	@$(BIN)/ruff check --quiet .
@@ -44,7 +47,7 @@ soak: setup
 test-postgresql: setup
 	@test "$(origin DATABASE_URL)" = "command line" \
 	  || { echo "test-postgresql: name a server for tests: make test-postgresql DATABASE_URL=postgresql://... (not by the environment: databases are created and dropped there)" >&2; exit 2; }
-	@$(BIN)/pytest --database-url '$(DATABASE_URL)' tests/integration tests/chaos $(PYTEST_ARGS)
+	@$(PYTEST) --database-url '$(DATABASE_URL)' tests/integration tests/chaos $(PYTEST_ARGS)
 
 clean:
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -222,7 +222,7 @@ def test_the_commands_say_what_was_done(learn: Learn, database_url: str) -> None
     assert run("freeze", "--reason", "a test").startswith("frozen")
     assert "frozen since" in run("scores", "explain", "good", "complex")
     assert run("unfreeze").startswith("published again")
-    assert run("verify", "--scores").endswith("every one the same")
+    assert run("verify", "--scores").endswith("scores computed again, nothing differs")
     assert "expected a number from 0 to 5" in run("scores", "pin", "good", "complex", "6", code=2)
     assert "expected a time to come" in run("scores", "pin", "good", "complex", "3", "--until", "2020-01-01", code=2)
     assert "expected one of simple, medium, complex" in run("scores", "explain", "good", "hard", code=2)
