@@ -152,19 +152,23 @@ def publish(
 def learn(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change; write nothing.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Publish even more than the safety limits allow to move.")
+        bool,
+        typer.Option("--force", help="Publish even more than the safety limits allow to move, or by another rule."),
     ] = False,
     json_output: AsJson = False,
 ) -> None:
     """Run the learner once, now.
 
-    Shows which scores changed, and why.
+    Shows which scores changed, and why. By the rule that the daemon uses: another one changes all scores, and is refused
+    without --force.
     """
     from centralcloud.learning.learner import Learner
 
     settings = read_settings()
     with open_database(settings, "learn") as database:
         learner = Learner(database, settings.rules, references=settings.references, limits=settings.safety_limits)
+        if not dry_run and not force:
+            learner.refuse_to_change_the_rule()
         result = learner.preview() if dry_run else patiently(lambda: learner.learn(force=force))
     changes = [change._asdict() for change in result.changes]
     if json_output:

@@ -33,6 +33,7 @@ _PUT_RULE_SCORE = queries.load("put_rule_score")
 _ADD_RUN = queries.load("add_learning_run")
 _FORGET_HOLDS = queries.load("forget_holds")
 _LOCK_SCORES = queries.load("lock_scores")
+_NEWEST_RULE = queries.load("newest_rule")
 _TOUCH = queries.load("touch_scores")
 _OUTCOMES_WAITING = queries.load("outcomes_waiting")
 _TRIES: Final = 5
@@ -47,6 +48,10 @@ FINDING_KINDS: Final = ("change_alarm", "quarantined_instance", "publication_wit
 
 class ScoresBusyError(CentralCloudError):
     """Others wrote scores again and again while a run computed."""
+
+
+class OtherRuleError(CentralCloudError):
+    """A run by hand would change the rule by which scores are published."""
 
 
 class LearningRun(NamedTuple):
@@ -152,6 +157,21 @@ class Learner(Part):
         raise ScoresBusyError(
             f"the scores changed during each of {_TRIES} tries to learn: is another writer running wild?"
         )
+
+    def refuse_to_change_the_rule(self) -> None:
+        """For a run by hand, whose settings are those of a shell and need not be the daemon's.
+
+        Raises:
+            OtherRuleError: the run before this one was by another rule.
+        """
+        with self.database.transaction() as connection:
+            row = connection.execute(_NEWEST_RULE).fetchone()
+        active = self._rules[0].name
+        if row and row[0] != active:
+            raise OtherRuleError(
+                f"the last run was by the rule {row[0]}, and {active} is set here: set CENTRALCLOUD_LEARNING_RULE={row[0]}, "
+                "as the daemon has it, or add --force"
+            )
 
     def preview(self) -> LearningRun:
         """What `learn` would do now. The open slice stays open: its evidence is gathered, looked at, and undone."""

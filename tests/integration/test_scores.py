@@ -231,6 +231,21 @@ def test_the_commands_say_what_was_done(learn: Learn, database_url: str) -> None
     assert "expected one of" in run("learn", code=2)
 
 
+def test_a_run_by_hand_does_not_change_the_rule_unless_it_is_forced(learn: Learn, database_url: str) -> None:
+    """The settings of a shell are not the daemon's."""
+    learn(ADAPTIVE, good=(98, 2), bad=(10, 90))
+    before, shell = published(database_url), {"DATABASE_URL": database_url}
+    result = run_command("centralcloud", "learn", env=shell)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "the last run was by the rule adaptive, and threshold is set here" in result.stderr
+    assert published(database_url) == before
+    assert run_command("centralcloud", "learn", env={**shell, "CENTRALCLOUD_LEARNING_RULE": "adaptive"}).returncode == 0
+    assert run_command("centralcloud", "learn", "--dry-run", env=shell).returncode == 0
+    assert published(database_url) == before
+    assert run_command("centralcloud", "learn", "--force", env=shell).returncode == 0
+    assert published(database_url) != before
+
+
 def test_a_pin_that_has_ended_is_in_nobodys_way(learn: Learn, database: Database, database_url: str) -> None:
     learn(THRESHOLD, good=(98, 2))
     then, version = published(database_url), newest_version(database_url)
