@@ -96,9 +96,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
             f"{run['pairs_changed']} scores changed{without}"
         )
     if found["frozen"]:
-        yield f"           FROZEN {_since(found['frozen']['at'])}: {found['frozen']['reason']}"
+        yield f"{_INDENT}FROZEN {_since(found['frozen']['at'])}: {found['frozen']['reason']}"
     if found["pins"]:
-        yield f"           {found['pins']} scores are pinned"
+        yield f"{_INDENT}{found['pins']} scores are pinned"
     behind = found["instances_behind"]
     yield f"instances  {found['instances']} seen within a day, {len(behind)} behind version {found['newest_version']}"
     yield from _indented(

@@ -1,24 +1,15 @@
--- What this role lacks of what a worker does, first what it does all the time. Looks at catalogs only.
+-- What this role lacks of what a worker does, first of all that which nothing is taken in without. Looks at catalogs only.
 SELECT
     ARRAY(
         SELECT privilege || ' on ' || name
         FROM (
-            SELECT (name <> 'routing_records')::int AS place, privilege, name
-            FROM (
-                VALUES
-                    ('INSERT', 'routing_records'), ('SELECT', 'routing_records'), ('UPDATE', 'model_routing_metrics'),
-                    ('INSERT', 'decision_ids'), ('INSERT', 'dead_letters'), ('UPDATE', 'accounting'),
-                    ('UPDATE', 'evidence_slices'), ('INSERT', 'evidence'), ('UPDATE', 'model_scores'),
-                    ('INSERT', 'model_score_history'), ('UPDATE', 'rule_scores'),
-                    ('DELETE', 'pgmq.q_model_routing_decisions'), ('INSERT', 'pgmq.q_model_score_updates')
-            ) AS first_of_all (privilege, name)
-            UNION ALL
-            SELECT 2, privilege, name
+            SELECT privilege, name
             FROM unnest(%(tables)s::text[]) AS name, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
+            UNION ALL
+            VALUES ('DELETE', 'pgmq.q_model_routing_decisions'), ('INSERT', 'pgmq.q_model_score_updates')
         ) AS needed
         WHERE NOT coalesce(has_table_privilege(to_regclass(name), privilege), false)
-        GROUP BY privilege, name
-        ORDER BY min(place), name, privilege
+        ORDER BY (privilege, name) <> ('INSERT', 'routing_records'), name, privilege
     ) || ARRAY(
         -- Those that workers and commands call; what these call in turn runs as their owner.
         SELECT 'EXECUTE on ' || oid::regprocedure FROM pg_proc
