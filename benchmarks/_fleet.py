@@ -10,12 +10,13 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from centralcloud.runtime.configuration import load_settings
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.settings import load_settings
 from instance_agent import AgentSettings, InstanceAgent, ModelCatalog
-from instance_agent.catalog import read_catalog_file
-from instance_agent.learned_scores import LearnedScores, LearnedScoresFile
-from instance_agent.score_updater import ScoreUpdater
+from instance_agent.catalog.catalog_file import read_catalog_file
+from instance_agent.catalog.learned_scores import LearnedScores
+from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.sync.score_updater import ScoreUpdater
 
 _CATALOG: Final = Path(__file__).parents[1] / "examples" / "catalog.yaml"
 _LONGEST_WAIT_SECONDS: Final = 60.0

@@ -17,7 +17,7 @@ from psycopg.conninfo import make_conninfo
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.partitions import ensure_partitions
 from centralcloud.store.schema import migrate
 

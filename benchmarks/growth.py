@@ -32,14 +32,14 @@ from support.history import fill_history
 from support.servers import a_server
 
 from centralcloud.ingest.consumer import Consumer
-from centralcloud.ingest.workers import WorkerRegister
+from centralcloud.ingest.worker_registry import WorkerRegistry
 from centralcloud.learning.learner import Learner
-from centralcloud.runtime.database import Database
 from centralcloud.runtime.logs import configure_logs
+from centralcloud.runtime.postgres import query
+from centralcloud.runtime.postgres.database import Database
 from centralcloud.settings import Settings
-from centralcloud.store import queries
-from instance_agent.learned_scores import LearnedScoresFile
-from instance_agent.score_updater import ScoreUpdater
+from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.sync.score_updater import ScoreUpdater
 
 EVENTS = 20_000
 BATCH_SIZE = 1000
@@ -121,14 +121,17 @@ def _measure(url: str, past: Past, *, seed: int) -> dict[str, float]:
 def _merge_evidence(url: str) -> None:
     """As hourly maintenance would have done all along."""
     with psycopg.connect(url) as connection:
-        connection.execute(queries.load("merge_evidence"), {"weighed_records": 90_000, "weighed_slices": 1000})
+        connection.execute(
+            query.load("centralcloud.maintenance", "merge_evidence"),
+            {"weighed_records": 90_000, "weighed_slices": 1000},
+        )
 
 
 def _ingest(database: Database) -> None:
     """What one worker process does with its settings as they come."""
-    register = WorkerRegister(database, batch_size=BATCH_SIZE)
+    registry = WorkerRegistry(database, batch_size=BATCH_SIZE)
     consumers = [
-        Consumer(database, batch_size=BATCH_SIZE, poll_interval_seconds=1, register=register)
+        Consumer(database, batch_size=BATCH_SIZE, poll_interval_seconds=1, registry=registry)
         for _ in range(Settings().consumers)
     ]
 

@@ -28,9 +28,9 @@ from _shared import a_database, machine, progress, routing_events
 from support.servers import a_server
 
 from centralcloud.ingest.consumer import Consumer
-from centralcloud.ingest.workers import WorkerRegister
-from centralcloud.runtime.database import Database
+from centralcloud.ingest.worker_registry import WorkerRegistry
 from centralcloud.runtime.logs import configure_logs
+from centralcloud.runtime.postgres.database import Database
 from centralcloud.settings import Settings
 
 QUEUE = "model_routing_decisions"
@@ -270,9 +270,9 @@ def _work(url: str, batch_size: int, consumers: int, barrier: Any) -> None:
     configure_logs("warning")
     gc.freeze()
     with Database(url, application_name="benchmark/worker", max_connections=2 * consumers + 4) as database:
-        register = WorkerRegister(database, batch_size=batch_size)
+        registry = WorkerRegistry(database, batch_size=batch_size)
         parts = [
-            Consumer(database, batch_size=batch_size, poll_interval_seconds=1, register=register)
+            Consumer(database, batch_size=batch_size, poll_interval_seconds=1, registry=registry)
             for _ in range(consumers)
         ]
         with database.transaction() as connection:

@@ -37,7 +37,7 @@ from support.servers import a_server
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.postgres.database import Database
 
 #: The settings' defaults, with which notifications are measured, and a shorter interval for polling alone.
 _DAEMON_POLL_SECONDS: Final = 5.0

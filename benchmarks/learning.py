@@ -21,12 +21,12 @@ from typing import Any, Final, NamedTuple
 from _outcomes import write_outcomes
 from _shared import progress
 
+from centralcloud.simulate.candidates import BASELINES, RULES
 from centralcloud.simulate.comparison import compare
-from centralcloud.simulate.contestants import BASELINES, RULES
+from centralcloud.simulate.ground_truth import make_world
 from centralcloud.simulate.outcomes import OutcomeFile, read_outcomes
 from centralcloud.simulate.scenario import Scenario
 from centralcloud.simulate.scenario_file import read_scenario
-from centralcloud.simulate.world import make_world
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 _RECORDED: Final = _REPOSITORY.parent / "shared/data/outcomes_bfcl.csv.gz"

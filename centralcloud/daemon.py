@@ -7,25 +7,26 @@ from prometheus_client import CollectorRegistry
 
 from centralcloud import __version__
 from centralcloud.contracts import DECISIONS_CHANNEL
-from centralcloud.ingest.careful_path import CarefulPath
 from centralcloud.ingest.consumer import Consumer
-from centralcloud.ingest.statistics import IngestStatistics
-from centralcloud.ingest.workers import WorkerRegister
+from centralcloud.ingest.metrics import IngestMetrics
+from centralcloud.ingest.slow_path import SlowPath
+from centralcloud.ingest.worker_registry import WorkerRegistry
 from centralcloud.learning.learner import Learner
-from centralcloud.learning.statistics import LearningStatistics
-from centralcloud.operations.doctor import refuse_to_start
-from centralcloud.operations.findings import FindingStatistics, FindingWatch
-from centralcloud.operations.maintenance import Maintenance, Retention
-from centralcloud.operations.observation import Observer
-from centralcloud.operations.schema_watch import SchemaWatch
-from centralcloud.runtime.database import Database, is_outage
+from centralcloud.learning.metrics import LearningMetrics
+from centralcloud.maintenance.maintenance import Maintenance, Retention
+from centralcloud.monitoring.doctor import preflight
+from centralcloud.monitoring.finding_detector import FindingDetector, FindingMetrics
+from centralcloud.monitoring.schema_monitor import SchemaMonitor
+from centralcloud.monitoring.table_metrics import TableMetricsCollector
+from centralcloud.runtime.http.metrics import show_listener, show_program
 from centralcloud.runtime.logs import get_logger
-from centralcloud.runtime.loops import Part
-from centralcloud.runtime.metrics import show_listener, show_program
-from centralcloud.runtime.notifications import NotificationListener
-from centralcloud.runtime.service_manager import ServiceManager
-from centralcloud.runtime.shutdown import Shutdown
-from centralcloud.runtime.supervisor import Supervisor
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import is_outage
+from centralcloud.runtime.postgres.notifications import NotificationListener
+from centralcloud.runtime.process.background import BackgroundTask
+from centralcloud.runtime.process.shutdown import Shutdown
+from centralcloud.runtime.process.supervisor import Supervisor
+from centralcloud.runtime.process.systemd import ServiceManager
 from centralcloud.settings import Settings
 
 log = get_logger(__name__)
@@ -55,13 +56,13 @@ class Daemon:
         self._database = database
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self.registry = CollectorRegistry()
-        self._readings = show_program(self.registry, "centralcloud", database)
-        parts: list[Part] = [SchemaWatch(database), self._maintenance(), self._observer()]
+        self._callback_metrics = show_program(self.registry, "centralcloud", database)
+        tasks: list[BackgroundTask] = [SchemaMonitor(database), self._maintenance(), self._observer()]
         if ingest:
-            parts += self._consumers()
+            tasks += self._consumers()
         if learn:
-            parts += [self._learner(), self._finding_watch()]
-        self._supervisor = Supervisor(parts, shutdown)
+            tasks += [self._learner(), self._finding_watch()]
+        self._supervisor = Supervisor(tasks, shutdown)
 
     def start(self) -> None:
         """Start every part in its thread.
@@ -70,12 +71,12 @@ class Daemon:
             CentralCloudError: the HTTP port cannot be opened.
         """
         self._serve()
-        self._start_parts()
+        self._start_tasks()
 
     def _serve(self) -> None:
         self._supervisor.serve(self._settings, registry=self.registry, not_ready=self._not_ready)
 
-    def _start_parts(self) -> None:
+    def _start_tasks(self) -> None:
         log.info("starting", version=__version__)
         self._supervisor.start()
         self._scheduler.start()
@@ -96,14 +97,14 @@ class Daemon:
         try:
             self._serve()  # first: who waits for the database lives, and is not to be ended for it
             if self._wait_for_schema(service_manager):
-                self._start_parts()
+                self._start_tasks()
                 self._supervisor.wait(service_manager)
         finally:
             service_manager.stopping()
             self.stop()
 
-    def _maintenance(self) -> Part:
-        part = Maintenance(
+    def _maintenance(self) -> BackgroundTask:
+        task = Maintenance(
             self._database,
             weeks_ahead=self._settings.partitions_ahead_weeks,
             references=self._settings.references,
@@ -117,41 +118,41 @@ class Daemon:
                 score_history_days=self._settings.score_history_retention_days,
             ),
         )
-        return self._scheduled(part, self._settings.maintenance_interval_seconds)
+        return self._scheduled(task, self._settings.maintenance_interval_seconds)
 
-    def _learner(self) -> Part:
-        part = Learner(
+    def _learner(self) -> BackgroundTask:
+        task = Learner(
             self._database,
             self._settings.rules,
             references=self._settings.references,
             limits=self._settings.safety_limits,
             after_outcomes=self._settings.learn_after_outcomes,
-            statistics=LearningStatistics(self.registry),
+            metrics=LearningMetrics(self.registry),
         )
-        return self._scheduled(part, self._settings.learn_interval_seconds)
+        return self._scheduled(task, self._settings.learn_interval_seconds)
 
-    def _finding_watch(self) -> Part:
+    def _finding_watch(self) -> BackgroundTask:
         interval = self._settings.learn_interval_seconds
-        part = FindingWatch(
+        task = FindingDetector(
             self._database,
-            limits=self._settings.symptom_limits,
-            statistics=FindingStatistics(self.registry),
+            limits=self._settings.finding_thresholds,
+            metrics=FindingMetrics(self.registry),
             every_seconds=interval,
         )
-        return self._scheduled(part, interval)
+        return self._scheduled(task, interval)
 
-    def _consumers(self) -> list[Part]:
-        statistics = IngestStatistics(self.registry)
-        careful_path = CarefulPath(self._database, max_attempts=self._settings.max_attempts)
-        register = WorkerRegister(self._database, batch_size=self._settings.batch_size)
+    def _consumers(self) -> list[BackgroundTask]:
+        metrics = IngestMetrics(self.registry)
+        slow_path = SlowPath(self._database, max_attempts=self._settings.max_attempts)
+        registry = WorkerRegistry(self._database, batch_size=self._settings.batch_size)
         consumers = [
             Consumer(
                 self._database,
                 batch_size=self._settings.batch_size,
                 poll_interval_seconds=self._settings.poll_interval_seconds,
-                careful_path=careful_path,
-                register=register,
-                statistics=statistics,
+                slow_path=slow_path,
+                registry=registry,
+                metrics=metrics,
                 name=f"consumer-{number}",
             )
             for number in range(1, self._settings.consumers + 1)
@@ -162,35 +163,35 @@ class Daemon:
                 consumer.wake()
 
         listener = NotificationListener(self._database, DECISIONS_CHANNEL, wake)
-        show_listener(self._readings, listener)
+        show_listener(self._callback_metrics, listener)
         return [*consumers, listener]
 
-    def _observer(self) -> Part:
+    def _observer(self) -> BackgroundTask:
         interval = self._settings.observation_interval_seconds
-        return Observer(self._database, interval_seconds=interval, registry=self.registry)
+        return TableMetricsCollector(self._database, interval_seconds=interval, registry=self.registry)
 
-    def _scheduled(self, part: Part, interval_seconds: float) -> Part:
+    def _scheduled(self, task: BackgroundTask, interval_seconds: float) -> BackgroundTask:
         """The schedule only wakes the part: stopping, outages and crashes are the loop's business."""
-        self._scheduler.add_job(part.wake, "interval", seconds=interval_seconds, id=part.name, misfire_grace_time=None)
-        return part
+        self._scheduler.add_job(task.wake, "interval", seconds=interval_seconds, id=task.name, misfire_grace_time=None)
+        return task
 
     def _wait_for_schema(self, service_manager: ServiceManager) -> bool:
         """Wait until the database is there and its schema fits; False when told to stop meanwhile."""
         shutdown = self._supervisor.shutdown
         while not shutdown.requested:
             try:
-                refuse_to_start(self._database)
+                preflight(self._database)
             except Exception as error:
                 if not is_outage(error):
                     raise
-                self._database.mark_away("start", error)
+                self._database.mark_unavailable("start", error)
                 service_manager.waiting("waiting for the database", _ATTEMPT_SECONDS)
                 shutdown.wait(_RETRY_SECONDS)
             else:
-                self._database.mark_back("start")
+                self._database.mark_available("start")
                 return True
         return False
 
     def _not_ready(self) -> list[str]:
-        why = self._database.why_away
+        why = self._database.unavailable_reason
         return [f"the database is away: {why}"] if why else []

@@ -6,14 +6,15 @@ from pathlib import Path
 from pydantic import AliasChoices, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from centralcloud.contracts.names import MAX_COST_USD, MAX_INT4
-from centralcloud.ingest.careful_path import DEFAULT_MAX_ATTEMPTS
+from centralcloud.contracts import SettingsError
+from centralcloud.contracts.limits import MAX_COST_USD, MAX_INT4
+from centralcloud.ingest.slow_path import DEFAULT_MAX_ATTEMPTS
 from centralcloud.learning.rule import Rule
 from centralcloud.learning.rules import AdaptiveRule, AdaptiveSettings, ThresholdRule, ThresholdSettings
 from centralcloud.learning.rules.installed import installed_rules
 from centralcloud.learning.safety import SafetyLimits
-from centralcloud.operations.symptoms import SymptomLimits
-from centralcloud.runtime.configuration import DatabaseUrl, ProgramSettings, SettingsError
+from centralcloud.monitoring.finding_rules import FindingThresholds
+from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings
 from centralcloud.store.partitions import DEFAULT_WEEKS_AHEAD
 from centralcloud.store.slices import References
 
@@ -112,9 +113,9 @@ class Settings(ProgramSettings):
         return SafetyLimits(moved_share=self.moved_share_limit, moved_step=self.moved_step_limit)
 
     @property
-    def symptom_limits(self) -> SymptomLimits:
+    def finding_thresholds(self) -> FindingThresholds:
         """From where on something is worth a finding."""
-        return SymptomLimits(
+        return FindingThresholds(
             success_rate=self.finding_success_rate,
             slow_response_ms=self.finding_slow_response_ms,
             min_outcomes=self.finding_min_outcomes,

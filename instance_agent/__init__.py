@@ -1,9 +1,9 @@
 """The instance side: catalog, router, publisher of decisions, and updater of scores. A sidecar, or a library."""
 
 from instance_agent.agent import InstanceAgent
-from instance_agent.catalog import ModelCatalog
-from instance_agent.decision import Choice, Decision
-from instance_agent.router import ModelRouter, RoutingError
+from instance_agent.catalog.catalog import ModelCatalog
+from instance_agent.routing.decision import Choice, Decision
+from instance_agent.routing.router import ModelRouter, RoutingError
 from instance_agent.settings import AgentSettings
 
 __all__ = ["AgentSettings", "Choice", "Decision", "InstanceAgent", "ModelCatalog", "ModelRouter", "RoutingError"]

@@ -5,20 +5,22 @@ from types import TracebackType
 from prometheus_client import CollectorRegistry
 
 from centralcloud.contracts import UPDATES_CHANNEL
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.http.metrics import show_listener, show_program
 from centralcloud.runtime.logs import get_logger
-from centralcloud.runtime.loops import Part
-from centralcloud.runtime.metrics import show_listener, show_program
-from centralcloud.runtime.notifications import NotificationListener
-from centralcloud.runtime.service_manager import ServiceManager
-from centralcloud.runtime.shutdown import Shutdown
-from centralcloud.runtime.supervisor import Supervisor
-from instance_agent.catalog import ModelCatalog, read_catalog_file
-from instance_agent.learned_scores import LearnedScores, LearnedScoresFile
-from instance_agent.publisher import DecisionPublisher
-from instance_agent.router import ModelRouter
-from instance_agent.score_updater import ScoreUpdater
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.notifications import NotificationListener
+from centralcloud.runtime.process.background import BackgroundTask
+from centralcloud.runtime.process.shutdown import Shutdown
+from centralcloud.runtime.process.supervisor import Supervisor
+from centralcloud.runtime.process.systemd import ServiceManager
+from instance_agent.catalog.catalog import ModelCatalog
+from instance_agent.catalog.catalog_file import read_catalog_file
+from instance_agent.catalog.learned_scores import LearnedScores
+from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.routing.router import ModelRouter
 from instance_agent.settings import AgentSettings
+from instance_agent.sync.event_publisher import DecisionPublisher
+from instance_agent.sync.score_updater import ScoreUpdater
 
 log = get_logger(__name__)
 
@@ -80,10 +82,10 @@ class InstanceAgent:
             exploration=settings.exploration,
         )
         self._listener = NotificationListener(self._database, UPDATES_CHANNEL, self.updater.wake)
-        parts: list[Part] = [self.updater, self._listener]
+        tasks: list[BackgroundTask] = [self.updater, self._listener]
         if self.publisher:
-            parts.append(self.publisher)
-        self._supervisor = Supervisor(parts, shutdown)
+            tasks.append(self.publisher)
+        self._supervisor = Supervisor(tasks, shutdown)
 
     def start(self) -> None:
         """Start the threads.
@@ -127,12 +129,12 @@ class InstanceAgent:
 
     def _registry(self) -> CollectorRegistry:
         registry = CollectorRegistry()
-        readings = show_program(registry, "instance_agent", self._database)
-        show_listener(readings, self._listener)
-        readings.gauge("applied_version", "Newest score version applied", lambda: self.updater.learned.version)
-        readings.counter("updates_refused", "Score updates refused since the start", lambda: self.updater.refused)
+        metrics = show_program(registry, "instance_agent", self._database)
+        show_listener(metrics, self._listener)
+        metrics.gauge("applied_version", "Newest score version applied", lambda: self.updater.learned.version)
+        metrics.counter("updates_refused", "Score updates refused since the start", lambda: self.updater.refused)
         if publisher := self.publisher:
-            readings.counter("events_sent", "Routing events sent since the start", lambda: publisher.sent)
-            readings.gauge("events_waiting", "Routing events in memory", lambda: publisher.waiting)
-            readings.counter("events_dropped", "Routing events lost since the start", lambda: publisher.dropped)
+            metrics.counter("events_sent", "Routing events sent since the start", lambda: publisher.sent)
+            metrics.gauge("events_waiting", "Routing events in memory", lambda: publisher.waiting)
+            metrics.counter("events_dropped", "Routing events lost since the start", lambda: publisher.dropped)
         return registry

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from centralcloud.contracts import COMPLEXITIES
-from centralcloud.runtime.command_line import (
+from centralcloud.contracts import COMPLEXITIES, SettingsError
+from centralcloud.runtime.cli import (
     AsJson,
     new_app,
     print_checkup,
@@ -17,16 +17,16 @@ from centralcloud.runtime.command_line import (
     print_table,
     run_app,
 )
-from centralcloud.runtime.configuration import SettingsError, load_settings, warn_of_unknown_variables
-from centralcloud.runtime.database import Database
 from centralcloud.runtime.logs import configure_logs
-from centralcloud.runtime.shutdown import Shutdown
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.process.shutdown import Shutdown
+from centralcloud.runtime.settings import load_settings, warn_of_unknown_variables
 from instance_agent.agent import InstanceAgent
-from instance_agent.catalog import ModelCatalog
-from instance_agent.decision import PREFERENCES, Choice, RankedModel
+from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.doctor import examine
-from instance_agent.router import ModelRouter
-from instance_agent.selection import SelectionMode
+from instance_agent.routing.decision import PREFERENCES, Choice, RankedModel
+from instance_agent.routing.router import ModelRouter
+from instance_agent.routing.selection import SelectionMode
 from instance_agent.settings import AgentSettings
 
 app = new_app(

@@ -8,10 +8,10 @@ from typing import Final
 
 import psycopg
 
-from centralcloud.runtime.checkup import (
+from centralcloud.runtime.diagnostics import (
     Check,
-    Finding,
-    Result,
+    CheckResult,
+    NamedCheckResult,
     clocks_agree,
     fail,
     http_port_is_free,
@@ -22,10 +22,13 @@ from centralcloud.runtime.checkup import (
     takes_writes,
     warn,
 )
-from centralcloud.runtime.configuration import unknown_variables
-from centralcloud.runtime.database import Database, one_line
-from instance_agent.catalog import ModelCatalog, read_catalog_file
-from instance_agent.learned_scores import LearnedScores, LearnedScoresFile
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import summarize_error
+from centralcloud.runtime.settings import unknown_variables
+from instance_agent.catalog.catalog import ModelCatalog
+from instance_agent.catalog.catalog_file import read_catalog_file
+from instance_agent.catalog.learned_scores import LearnedScores
+from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.settings import AgentSettings
 
 #: What an instance calls, and nothing else.
@@ -62,13 +65,13 @@ class _Doctor:
             Check("HTTP port", lambda: http_port_is_free(self._settings.http_address, self._settings.http_port)),
         ]
 
-    def _catalog(self) -> Finding:
+    def _catalog(self) -> CheckResult:
         if self._settings.catalog is None:
             return warn("INSTANCE_AGENT_CATALOG is not set: no model can be chosen", "name a YAML file with models")
         models = read_catalog_file(self._settings.catalog)
         return ok(f"{len(models)} models in {self._settings.catalog}") if models else warn("it is empty", "add models")
 
-    def _state_folder(self) -> Finding:
+    def _state_folder(self) -> CheckResult:
         folder = self._settings.state_folder
         existing = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
         if not os.access(existing, os.W_OK | os.X_OK):
@@ -77,7 +80,7 @@ class _Doctor:
             )
         return ok(str(folder))
 
-    def _learned_scores(self) -> Finding:
+    def _learned_scores(self) -> CheckResult:
         file = LearnedScoresFile(self._settings.state_folder)
         if not file.path.exists():
             return warn(f"{file.path} is not there yet", "`instance-agent run` writes it at the first contact")
@@ -90,13 +93,13 @@ class _Doctor:
             return warn(found, "is `instance-agent run` running? (Nothing may have changed for so long.)")
         return ok(found)
 
-    def _reachable(self) -> Finding:
+    def _reachable(self) -> CheckResult:
         with self._database.transaction() as connection:
             row = connection.execute("SELECT current_database(), current_user").fetchone()
         assert row is not None
         return ok(f"reached {row[0]} as {row[1]}")
 
-    def _functions(self) -> Finding:
+    def _functions(self) -> CheckResult:
         with self._database.transaction() as connection:
             rows = connection.execute(
                 """
@@ -118,17 +121,19 @@ class _Doctor:
             return fail(f"not allowed: {', '.join(forbidden)}", "grant them: `centralcloud grants` prints how")
         return ok("all there, and allowed")
 
-    def _login(self) -> Finding:
+    def _login(self) -> CheckResult:
         """Acknowledges for real, and takes it back: what every poll does."""
         instance_id = self._settings.instance_id
         try:
             with self._database.connection() as connection, connection.transaction(force_rollback=True):
                 connection.execute("SELECT centralcloud.acknowledge(%s, 0)", (instance_id,))
         except psycopg.errors.InsufficientPrivilege as error:
-            return fail(one_line(error), "set INSTANCE_ID to the login's instance, or give it the login of this one")
+            return fail(
+                summarize_error(error), "set INSTANCE_ID to the login's instance, or give it the login of this one"
+            )
         return ok(f"speaks for {instance_id}")
 
-    def _scores(self) -> Finding:
+    def _scores(self) -> CheckResult:
         with self._database.transaction() as connection:
             rows = connection.execute("SELECT model_name FROM centralcloud.current_scores()").fetchall()
         if self._settings.catalog is None or not rows:
@@ -142,7 +147,7 @@ class _Doctor:
             )
         return ok(f"{len(rows)} learned scores, {len(own & learned)} of {len(own)} models of the catalog")
 
-    def _newest_version(self) -> Finding:
+    def _newest_version(self) -> CheckResult:
         own = LearnedScoresFile(self._settings.state_folder).read().version
         with self._database.transaction() as connection:
             row = connection.execute("SELECT coalesce(max(version), 0) FROM centralcloud.current_scores()").fetchone()
@@ -152,6 +157,6 @@ class _Doctor:
         return ok(f"{own}, the newest")
 
 
-def examine(settings: AgentSettings, database: Database) -> Iterator[Result]:
+def examine(settings: AgentSettings, database: Database) -> Iterator[NamedCheckResult]:
     """Every check, in an order in which the first failure is the one to mend."""
     return make_checks(_Doctor(settings, database).checks())

@@ -7,8 +7,8 @@ import platformdirs
 from pydantic import AliasChoices, Field
 from pydantic_settings import SettingsConfigDict
 
-from centralcloud.runtime.configuration import DatabaseUrl, ProgramSettings
-from instance_agent.selection import SelectionMode
+from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings
+from instance_agent.routing.selection import SelectionMode
 
 
 class AgentSettings(ProgramSettings):

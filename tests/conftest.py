@@ -11,7 +11,7 @@ from support.programs import Program
 from support.servers import a_server, with_database
 from support.tcp_proxy import TcpProxy
 
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.partitions import ensure_partitions
 from centralcloud.store.schema import migrate
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from centralcloud.runtime.shutdown import end_on_signals_until_ready
+from centralcloud.runtime.process.shutdown import end_on_signals_until_ready
 
 #: Commands that take signals over themselves once they run.
 _LONG_RUNNING = ("run", "demo")

@@ -18,10 +18,12 @@ from centralcloud.cli.findings import findings
 from centralcloud.cli.grants import grants
 from centralcloud.cli.simulate import simulate
 from centralcloud.cli.status import status
-from centralcloud.runtime.command_line import AsJson, counted, new_app, print_checkup, print_json, print_rows, run_app
-from centralcloud.runtime.configuration import SettingsError, unknown_variables
-from centralcloud.runtime.database import Database, patiently
-from centralcloud.runtime.shutdown import Shutdown
+from centralcloud.contracts import SettingsError
+from centralcloud.runtime.cli import AsJson, counted, new_app, print_checkup, print_json, print_rows, run_app
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import retry_on_contention
+from centralcloud.runtime.process.shutdown import Shutdown
+from centralcloud.runtime.settings import unknown_variables
 from centralcloud.settings import Settings
 
 app = new_app(
@@ -60,7 +62,7 @@ def migrate() -> None:
     settings = read_settings()
     with open_database(settings, "migrate", checked=False) as database:
         result = run_migrations(database)
-        patiently(lambda: ensure_partitions(database, settings.partitions_ahead_weeks))
+        retry_on_contention(lambda: ensure_partitions(database, settings.partitions_ahead_weeks))
     done = "is at" if result.before == result.after else f"went from {result.before or 'empty'} to"
     typer.echo(f"the database {done} revision {result.after}")
 
@@ -101,12 +103,12 @@ def drain() -> None:
 
     settings = read_settings()
     with open_database(settings, "drain") as database:
-        patiently(lambda: ensure_partitions(database, settings.partitions_ahead_weeks))
+        retry_on_contention(lambda: ensure_partitions(database, settings.partitions_ahead_weeks))
         drained = run_drain(database, batch_size=settings.batch_size, max_attempts=settings.max_attempts)
     print_json(
         {
-            "events": drained.settled.messages,
-            **drained.settled._asdict(),
+            "events": drained.result.messages,
+            **drained.result._asdict(),
             "seconds": round(drained.seconds, 3),
             "events_per_second": round(drained.events_per_second, 1),
         }
@@ -169,7 +171,7 @@ def learn(
         learner = Learner(database, settings.rules, references=settings.references, limits=settings.safety_limits)
         if not dry_run and not force:
             learner.refuse_to_change_the_rule()
-        result = learner.preview() if dry_run else patiently(lambda: learner.learn(force=force))
+        result = learner.preview() if dry_run else retry_on_contention(lambda: learner.learn(force=force))
     changes = [change._asdict() for change in result.changes]
     if json_output:
         pairs = [{"model": model, "complexity": complexity} for model, complexity in result.without_outcomes]
@@ -193,7 +195,7 @@ def metrics(json_output: AsJson = False) -> None:
     A pair is a model and a complexity. With --json rates are 0 to 1; times are in milliseconds. late_count: outcomes that
     came more than an hour after their decision; unresolved_rate: share of the decisions with ids that have no outcome.
     """
-    from centralcloud.store.reports import ModelMetrics
+    from centralcloud.monitoring.reports import ModelMetrics
 
     with open_database(read_settings(), "metrics") as database, database.transaction() as connection:
         rows = ModelMetrics(connection).all()
@@ -225,13 +227,13 @@ def verify(
     Checks that every message is accounted for, and recounts every aggregate (metrics and evidence) from the records, dropped
     ones included. Exit code 1 when something differs. Ingest may go on meanwhile, also while it repairs.
     """
-    from centralcloud.operations import verification
+    from centralcloud.administration import verification
 
     if scores:
         _verify_scores(json_output=json_output)
         return
     with open_database(read_settings(), "verify") as database:
-        found = patiently(lambda: verification.repair(database)) if repair else verification.verify(database)
+        found = retry_on_contention(lambda: verification.repair(database)) if repair else verification.verify(database)
         left = verification.verify(database) if repair and not found.ok else found
     if json_output:
         print_json(
@@ -253,7 +255,7 @@ def verify(
 
 
 def _verify_scores(*, json_output: bool) -> None:
-    from centralcloud.learning.audit import audit_scores
+    from centralcloud.administration.score_audit import audit_scores
 
     settings = read_settings()
     with open_database(settings, "verify") as database:
@@ -285,7 +287,7 @@ def doctor(json_output: AsJson = False) -> None:
 
     Exit code 1 when one has failed.
     """
-    from centralcloud.operations.doctor import Expectations, examine
+    from centralcloud.monitoring.doctor import Expectations, examine
 
     settings = read_settings()
     with Database(settings.database, application_name="centralcloud/doctor", max_connections=2) as database:

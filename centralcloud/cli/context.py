@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from centralcloud.runtime.configuration import load_settings, warn_of_unknown_variables
-from centralcloud.runtime.database import Database
 from centralcloud.runtime.logs import configure_logs
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.settings import load_settings, warn_of_unknown_variables
 from centralcloud.settings import Settings
 
 

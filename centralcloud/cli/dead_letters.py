@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from centralcloud.administration import dead_letters
+from centralcloud.administration.dead_letters import Edit, Filter
 from centralcloud.cli.arguments import moment, utf8
 from centralcloud.cli.context import open_database, read_settings
-from centralcloud.operations import dead_letters
-from centralcloud.operations.dead_letters import Edit, Filter
-from centralcloud.runtime.command_line import AsJson, counted, print_json, print_rows
-from centralcloud.runtime.configuration import SettingsError
+from centralcloud.contracts import SettingsError
+from centralcloud.runtime.cli import AsJson, counted, print_json, print_rows
 
 app = typer.Typer(help="Look at messages that could not be taken in, send them again, or give them up.")
 

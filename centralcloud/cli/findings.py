@@ -5,12 +5,12 @@ from typing import Annotated, Any, Final
 import typer
 
 from centralcloud.cli.context import open_database, read_settings
-from centralcloud.operations.symptoms import SYMPTOM_KINDS
-from centralcloud.runtime.command_line import AsJson, print_json, print_rows
-from centralcloud.runtime.configuration import SettingsError
+from centralcloud.contracts import SettingsError
+from centralcloud.monitoring.finding_rules import FINDING_KINDS
+from centralcloud.runtime.cli import AsJson, print_json, print_rows
 
 #: Those that a run of the learner makes, and those of the watch.
-_KINDS: Final = ("change_alarm", "publication_withheld", "quarantined_instance", *SYMPTOM_KINDS)
+_KINDS: Final = ("change_alarm", "publication_withheld", "quarantined_instance", *FINDING_KINDS)
 
 
 def findings(
@@ -22,7 +22,7 @@ def findings(
 
     The daemon looks for it with every run of the learner.
     """
-    from centralcloud.operations.findings import list_findings
+    from centralcloud.monitoring.finding_detector import list_findings
 
     if kind is not None and kind not in _KINDS:
         raise SettingsError(f"--kind: found {kind!r}, expected one of {', '.join(_KINDS)}")

@@ -8,10 +8,10 @@ import typer
 
 from centralcloud.cli.arguments import utf8
 from centralcloud.cli.context import open_database, read_settings
-from centralcloud.runtime.configuration import SettingsError
+from centralcloud.contracts import SettingsError
 
 if TYPE_CHECKING:
-    from centralcloud.operations.grants import Applied, Login, Roles
+    from centralcloud.administration.grants import Applied, Login, Roles
 
 _LONGEST_ROLE_NAME: Final = 63
 _LONGEST_INSTANCE_ID: Final = 200
@@ -41,7 +41,14 @@ def grants(
     for no other. May be run again, and has to be after `centralcloud migrate`. Needs the owner of the schema, as a role that
     may create roles, or a superuser; the SQL alone needs no database.
     """
-    from centralcloud.operations.grants import Login, Roles, login_name, login_script, revoke_login_script, roles_script
+    from centralcloud.administration.grants import (
+        Login,
+        Roles,
+        login_name,
+        login_script,
+        revoke_login_script,
+        roles_script,
+    )
 
     names = {"--worker-role": worker_role, "--instance-role": instance_role, "--dashboard-role": dashboard_role}
     for option, name in names.items():
@@ -74,7 +81,7 @@ def grants(
 
 
 def _apply_roles(roles: "Roles") -> None:
-    from centralcloud.operations.grants import apply_roles
+    from centralcloud.administration.grants import apply_roles
 
     with open_database(read_settings(), "grants") as database:
         done = apply_roles(database, roles)
@@ -83,7 +90,7 @@ def _apply_roles(roles: "Roles") -> None:
 
 
 def _apply_login(login: "Login", password: str | None) -> None:
-    from centralcloud.operations.grants import apply_login
+    from centralcloud.administration.grants import apply_login
 
     with open_database(read_settings(), "grants") as database:
         done = apply_login(database, login, password)
@@ -92,7 +99,7 @@ def _apply_login(login: "Login", password: str | None) -> None:
 
 
 def _apply_revocation(login: "Login") -> None:
-    from centralcloud.operations.grants import apply_revocation
+    from centralcloud.administration.grants import apply_revocation
 
     with open_database(read_settings(), "grants") as database:
         left = apply_revocation(database, login)
@@ -101,7 +108,7 @@ def _apply_revocation(login: "Login") -> None:
 
 
 def _tell(done: "Applied", without_password: list[str]) -> None:
-    from centralcloud.operations.grants import password_statement
+    from centralcloud.administration.grants import password_statement
 
     for warning in done.warnings:
         typer.echo(f"warning: {warning}", err=True)

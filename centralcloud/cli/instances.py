@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
+from centralcloud.administration import instances as names
 from centralcloud.cli.arguments import utf8
 from centralcloud.cli.context import open_database, read_settings
-from centralcloud.operations import names
-from centralcloud.runtime.command_line import AsJson, print_json, print_rows
+from centralcloud.runtime.cli import AsJson, print_json, print_rows
 
 app = typer.Typer(help="Show the instances that apply the scores, and forget those that are gone.")
 

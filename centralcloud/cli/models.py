@@ -6,10 +6,10 @@ import typer
 
 from centralcloud.cli.arguments import utf8
 from centralcloud.cli.context import open_database, read_settings
-from centralcloud.contracts.names import MAX_NAME_LENGTH
-from centralcloud.runtime.command_line import AsJson, print_json, print_rows
-from centralcloud.runtime.configuration import SettingsError
-from centralcloud.runtime.database import patiently
+from centralcloud.contracts import SettingsError
+from centralcloud.contracts.limits import MAX_NAME_LENGTH
+from centralcloud.runtime.cli import AsJson, print_json, print_rows
+from centralcloud.runtime.postgres.errors import retry_on_contention
 
 app = typer.Typer(help="Show the models that were ever chosen, rename, merge and retire them.")
 
@@ -17,7 +17,7 @@ app = typer.Typer(help="Show the models that were ever chosen, rename, merge and
 @app.command("list")
 def list_command(json_output: AsJson = False) -> None:
     """List the models: what is known of each over all complexities, and its scores."""
-    from centralcloud.operations.names import list_models
+    from centralcloud.administration.models import list_models
 
     with open_database(read_settings(), "models") as database, database.transaction() as connection:
         rows = list_models(connection)
@@ -47,7 +47,7 @@ def rename(
     Counters and evidence of a name that exists already are added to; its scores stay. Rename the model in the instances'
     catalogs too: what they go on reporting under the old name makes a new model of that name.
     """
-    from centralcloud.learning.names import rename_model
+    from centralcloud.administration.models import rename_model
 
     for name, option in ((old, "OLD"), (new, "NEW")):
         _check_name(name, option)
@@ -76,11 +76,11 @@ def retire(
 
     What comes in of it is still counted. Without --undo it stays so.
     """
-    from centralcloud.learning.names import reinstate_model, retire_model
+    from centralcloud.administration.models import reinstate_model, retire_model
 
     _check_name(model, "NAME")
     with open_database(read_settings(), "models") as database:
-        changes = patiently(lambda: (reinstate_model if undo else retire_model)(database, model))
+        changes = retry_on_contention(lambda: (reinstate_model if undo else retire_model)(database, model))
     rows = [change._asdict() for change in changes]
     if json_output:
         print_json({"model": model, "retired": not undo, "changes": rows})

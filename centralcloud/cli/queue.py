@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
+from centralcloud.administration import decision_queue
 from centralcloud.cli.arguments import ago
 from centralcloud.cli.context import open_database, read_settings
-from centralcloud.operations import decision_queue
-from centralcloud.runtime.command_line import AsJson, counted, print_json
-from centralcloud.runtime.configuration import SettingsError
+from centralcloud.contracts import SettingsError
+from centralcloud.monitoring.queue_state import queue_state
+from centralcloud.runtime.cli import AsJson, counted, print_json
 
 app = typer.Typer(
     help="Show how full the queue of routing events is, and shed when it must be.", invoke_without_command=True
@@ -27,7 +28,7 @@ def show(
     if context.invoked_subcommand is not None:
         return
     with open_database(read_settings(), "queue") as database:
-        state = decision_queue.queue_state(database, measure_seconds=seconds)
+        state = queue_state(database, measure_seconds=seconds)
     if json_output:
         print_json(state)
         return

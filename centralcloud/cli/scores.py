@@ -7,9 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from centralcloud.cli.context import open_database, read_settings
-from centralcloud.contracts import COMPLEXITIES
-from centralcloud.runtime.command_line import AsJson, print_json, print_rows, print_table
-from centralcloud.runtime.configuration import SettingsError
+from centralcloud.contracts import COMPLEXITIES, SettingsError
+from centralcloud.runtime.cli import AsJson, print_json, print_rows, print_table
 
 app = typer.Typer(help="Show, explain, compare, pin and roll back the learned scores.", invoke_without_command=True)
 
@@ -24,7 +23,7 @@ def show(
     json_output: AsJson = False,
 ) -> None:
     """Show the learned scores and their reasons."""
-    from centralcloud.store.reports import current_scores
+    from centralcloud.monitoring.reports import current_scores
 
     if context.invoked_subcommand is not None:
         return
@@ -43,7 +42,7 @@ def show(
 @app.command()
 def explain(model: ModelName, complexity: Complexity, json_output: AsJson = False) -> None:
     """Say why a pair has the score that it has: the numbers behind it, what other rules think, what an operator has said."""
-    from centralcloud.store.reports import explain_score
+    from centralcloud.monitoring.reports import explain_score
 
     _check_complexity(complexity)
     with open_database(read_settings(), "scores") as database, database.transaction() as connection:
@@ -77,7 +76,7 @@ def history(
     json_output: AsJson = False,
 ) -> None:
     """Show the scores that ever stood, newest first, each with its version and reason."""
-    from centralcloud.store.reports import score_history
+    from centralcloud.monitoring.reports import score_history
 
     if complexity is not None:
         _check_complexity(complexity)
@@ -99,7 +98,7 @@ def rollback(
 
     What has come in up to now is not held against them again: a pair changes once enough new outcomes are in. Pins stay.
     """
-    from centralcloud.learning.overrides import roll_back
+    from centralcloud.administration.score_overrides import roll_back
 
     settings = read_settings()
     with open_database(settings, "scores") as database:
@@ -121,7 +120,7 @@ def pin(
     json_output: AsJson = False,
 ) -> None:
     """Set a score, and keep it whatever is learned."""
-    from centralcloud.learning.overrides import pin as set_pin
+    from centralcloud.administration.score_overrides import pin as set_pin
 
     _check_complexity(complexity)
     score, end = _score(value), _time(until)
@@ -136,7 +135,7 @@ def pin(
 @app.command()
 def unpin(model: ModelName, complexity: Complexity) -> None:
     """Take a pin back: the next run of the learner publishes what its rule thinks."""
-    from centralcloud.learning.overrides import unpin as take_pin_back
+    from centralcloud.administration.score_overrides import unpin as take_pin_back
 
     _check_complexity(complexity)
     with open_database(read_settings(), "scores") as database:
@@ -148,7 +147,7 @@ def unpin(model: ModelName, complexity: Complexity) -> None:
 
 def freeze(reason: Annotated[str, typer.Option(help="Why, for whoever finds it frozen.")]) -> None:
     """Publish no learned scores until unfreeze. The rules go on learning in the shadow; pins and rollbacks still work."""
-    from centralcloud.learning.overrides import freeze as stand_still
+    from centralcloud.administration.score_overrides import freeze as stand_still
 
     if not reason.strip():
         raise SettingsError("--reason is empty: expected why, for whoever finds it frozen")
@@ -159,7 +158,7 @@ def freeze(reason: Annotated[str, typer.Option(help="Why, for whoever finds it f
 
 def unfreeze() -> None:
     """Publish learned scores again, from the next run of the learner on."""
-    from centralcloud.learning.overrides import unfreeze as go_on
+    from centralcloud.administration.score_overrides import unfreeze as go_on
 
     with open_database(read_settings(), "unfreeze") as database:
         was_frozen = go_on(database)
@@ -167,7 +166,7 @@ def unfreeze() -> None:
 
 
 def _compare(*, json_output: bool) -> None:
-    from centralcloud.store.reports import compare_rules
+    from centralcloud.monitoring.reports import compare_rules
 
     settings = read_settings()
     active = settings.rules[0].name

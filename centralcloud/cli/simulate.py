@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 
 import typer
 
-from centralcloud.runtime.command_line import AsJson, print_json, print_table
-from centralcloud.runtime.configuration import SettingsError
+from centralcloud.contracts import SettingsError
+from centralcloud.runtime.cli import AsJson, print_json, print_table
 
 if TYPE_CHECKING:
-    from instance_agent.selection import SelectionMode
+    from instance_agent.routing.selection import SelectionMode
 
 _MOST_SEEDS: Final = 10_000
 _SELECTIONS: Final = ("auto", "thompson", "greedy")
@@ -57,11 +57,11 @@ def simulate(
     Replays a course of events in which models change and instances lie, with the rule and the router's choice as they
     are, and tells what was lost against the best model for each complexity.
     """
+    from centralcloud.simulate.candidates import check_rule
     from centralcloud.simulate.comparison import compare
-    from centralcloud.simulate.contestants import check_rule
+    from centralcloud.simulate.ground_truth import make_world
     from centralcloud.simulate.outcomes import read_outcomes
     from centralcloud.simulate.scenario_file import read_scenario
-    from centralcloud.simulate.world import make_world
 
     if selection not in _SELECTIONS:
         raise SettingsError(f"--selection: found {selection!r}, expected one of {', '.join(_SELECTIONS)}")

@@ -11,8 +11,9 @@ import typer
 from rich.console import Console
 
 from centralcloud.cli.context import open_database, read_settings
-from centralcloud.runtime.command_line import AsJson, print_json
-from centralcloud.runtime.database import Database, is_outage, one_line
+from centralcloud.runtime.cli import AsJson, print_json
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import is_outage, summarize_error
 
 _MOST_LINES = 8
 _INDENT = " " * 11
@@ -26,7 +27,7 @@ def status(
     json_output: AsJson = False,
 ) -> None:
     """Show how the fleet is doing: workers, queue, learning, instances, dead letters, findings."""
-    from centralcloud.operations.status import fleet_status
+    from centralcloud.monitoring.status import fleet_status
 
     with open_database(read_settings(), "status") as database:
         if not watch:
@@ -47,14 +48,14 @@ def status(
 
 def look(database: Database, seconds: float) -> list[str]:
     """What there is to show, or why there is nothing: who watches wants to see it come back."""
-    from centralcloud.operations.status import fleet_status
+    from centralcloud.monitoring.status import fleet_status
 
     try:
         return list(_lines(fleet_status(database, measure_seconds=seconds)))
     except Exception as error:
         if not is_outage(error):
             raise
-        return [f"{datetime.now(UTC).astimezone():%H:%M:%S}   the database does not answer: {one_line(error)}"]
+        return [f"{datetime.now(UTC).astimezone():%H:%M:%S}   the database does not answer: {summarize_error(error)}"]
 
 
 def _show(lines: Iterable[str], *, whole_screen: bool = False) -> None:

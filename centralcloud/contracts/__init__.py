@@ -1,7 +1,7 @@
 """The two wire messages: what they may hold, how they are read, checked and written. Imports nothing else of ours."""
 
-from centralcloud.contracts.errors import CentralCloudError, ContractError
-from centralcloud.contracts.names import (
+from centralcloud.contracts.errors import CentralCloudError, ContractError, SettingsError
+from centralcloud.contracts.limits import (
     COMPLEXITIES,
     DECISIONS_CHANNEL,
     DECISIONS_QUEUE,
@@ -27,6 +27,7 @@ __all__ = [
     "ContractError",
     "RoutingEvent",
     "ScoreUpdate",
+    "SettingsError",
     "parse_routing_event",
     "parse_score_update",
 ]

@@ -14,6 +14,12 @@ class CentralCloudError(Exception):
     exit_code = 1
 
 
+class SettingsError(CentralCloudError):
+    """A setting, a file named by one, or the use of a command is wrong."""
+
+    exit_code = 2
+
+
 class ContractError(CentralCloudError):
     """A message breaks its contract.
 

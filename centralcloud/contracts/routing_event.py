@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 
 from centralcloud.contracts.errors import MISSING, ContractError, quote
 from centralcloud.contracts.json_text import decode_object
-from centralcloud.contracts.names import (
+from centralcloud.contracts.limits import (
     BLAMELESS_ERROR_KINDS,
     COMPLEXITIES,
     ERROR_KINDS,

@@ -7,7 +7,7 @@ import msgspec
 
 from centralcloud.contracts.errors import ContractError, quote
 from centralcloud.contracts.json_text import decode_object
-from centralcloud.contracts.names import COMPLEXITIES, MAX_INT8, MAX_NAME_LENGTH, SCORE_MAX, SCORE_MIN
+from centralcloud.contracts.limits import COMPLEXITIES, MAX_INT8, MAX_NAME_LENGTH, SCORE_MAX, SCORE_MIN
 
 EVENT_TYPE = "model_score_update"
 

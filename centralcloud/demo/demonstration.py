@@ -19,11 +19,12 @@ from centralcloud.demo.fleet import DECISIONS_PER_SECOND, Fleet
 from centralcloud.demo.incident import Incident
 from centralcloud.demo.simulated_models import World
 from centralcloud.demo.view import Snapshot, headline, live_view, print_summary, story_line, take_snapshot
-from centralcloud.runtime.configuration import load_settings
-from centralcloud.runtime.database import Database
-from centralcloud.runtime.embedded import DEFAULT_FOLDER, EMBEDDED_PREFIX
 from centralcloud.runtime.logs import configure_logs
-from centralcloud.runtime.shutdown import Shutdown
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.embedded import DEFAULT_FOLDER
+from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX
+from centralcloud.runtime.process.shutdown import Shutdown
+from centralcloud.runtime.settings import load_settings
 from centralcloud.settings import Settings
 from centralcloud.store.schema import downgrade, migrate
 

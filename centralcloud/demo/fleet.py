@@ -11,8 +11,8 @@ import yaml
 
 from centralcloud.demo import simulated_models
 from centralcloud.demo.simulated_models import World
-from centralcloud.runtime.configuration import load_settings
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.settings import load_settings
 from instance_agent import AgentSettings, InstanceAgent
 
 DECISIONS_PER_SECOND: Final = 200

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from centralcloud.demo.fleet import Fleet
 from centralcloud.demo.simulated_models import World, truth
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.postgres.database import Database
 
 _MODEL: Final = "ember-reason"
 _COMPLEXITY: Final = "complex"

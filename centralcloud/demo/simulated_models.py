@@ -7,7 +7,7 @@ one model succeeds in more than 95 % of tasks, which is what the threshold rule 
 import random
 from typing import Final, NamedTuple
 
-from instance_agent.catalog import Model
+from instance_agent.catalog.model import Model
 
 
 class Truth(NamedTuple):

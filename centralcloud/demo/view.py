@@ -12,8 +12,8 @@ from centralcloud.demo import simulated_models
 from centralcloud.demo.fleet import Fleet
 from centralcloud.demo.incident import Incident, Line
 from centralcloud.demo.simulated_models import World
-from centralcloud.runtime.database import Database
-from centralcloud.store.reports import ModelMetrics, current_scores
+from centralcloud.monitoring.reports import ModelMetrics, current_scores
+from centralcloud.runtime.postgres.database import Database
 
 _QUEUE = """
     SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(enqueued_at)), 0)::float8

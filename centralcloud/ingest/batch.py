@@ -53,7 +53,7 @@ class Batch(NamedTuple):
     dead_letters: list[DeadLetter]
 
 
-class Claim(NamedTuple):
+class DecisionPhases(NamedTuple):
     """The phases of one decision that occur in a batch."""
 
     instance_id: str
@@ -75,17 +75,17 @@ def decode(messages: Iterable[Message], now: datetime) -> Batch:
     return batch
 
 
-def claims_of(events: Iterable[ReceivedEvent]) -> list[Claim]:
+def phases_by_decision(events: Iterable[ReceivedEvent]) -> list[DecisionPhases]:
     """What the events of linked decisions claim: one row a decision, sorted, so that consumers lock in one order."""
     phases: dict[tuple[str, str], int] = {}
     for received in events:
         if (decision_id := received.event.decision_id) is not None:
             key = (received.event.instance_id, decision_id)
             phases[key] = phases.get(key, 0) | received.phase
-    return [Claim(*key, phases[key]) for key in sorted(phases)]
+    return [DecisionPhases(*key, phases[key]) for key in sorted(phases)]
 
 
-class Admission(NamedTuple):
+class Deduplicated(NamedTuple):
     """The events of a batch that count, and what each says about usage."""
 
     accepted: list[ReceivedEvent]
@@ -93,7 +93,7 @@ class Admission(NamedTuple):
     duplicates: int
 
 
-def admit(events: Iterable[ReceivedEvent], seen_before: dict[tuple[str, str], int]) -> Admission:
+def deduplicate(events: Iterable[ReceivedEvent], seen_before: dict[tuple[str, str], int]) -> Deduplicated:
     """Leave out resends: each phase of a linked decision counts once, and its first message wins.
 
     Args:
@@ -120,4 +120,4 @@ def admit(events: Iterable[ReceivedEvent], seen_before: dict[tuple[str, str], in
                 first_of_decision.add(received.msg_id)
             seen[key] = known | received.phase
         accepted.append(received)
-    return Admission(accepted, first_of_decision, duplicates)
+    return Deduplicated(accepted, first_of_decision, duplicates)

@@ -3,26 +3,27 @@
 import time
 from typing import Final, NamedTuple
 
-from centralcloud.ingest.careful_path import DEFAULT_MAX_ATTEMPTS, CarefulPath
+from centralcloud.ingest.batch_ingest import BatchResult
 from centralcloud.ingest.consumer import Consumer
-from centralcloud.ingest.settlement import Settled
-from centralcloud.runtime.database import Database, patiently
-from centralcloud.store import queries
+from centralcloud.ingest.slow_path import DEFAULT_MAX_ATTEMPTS, SlowPath
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import retry_on_contention
+from centralcloud.runtime.postgres.query import Query
 
-_PENDING = queries.load("decisions_pending")
+_PENDING = Query(__package__, "pending_messages")
 _WAIT_SECONDS: Final = 0.02
 
 
 class Drained(NamedTuple):
     """What a drain has taken in."""
 
-    settled: Settled
+    result: BatchResult
     seconds: float
 
     @property
     def events_per_second(self) -> float:
         """Messages a second over the whole drain."""
-        return self.settled.messages / self.seconds if self.seconds else 0.0
+        return self.result.messages / self.seconds if self.seconds else 0.0
 
 
 def drain(database: Database, *, batch_size: int, max_attempts: int = DEFAULT_MAX_ATTEMPTS) -> Drained:
@@ -31,17 +32,17 @@ def drain(database: Database, *, batch_size: int, max_attempts: int = DEFAULT_MA
     Waits for messages that were attempted and will be attempted again within a minute. Others whose visibility timeout lies
     in the future are left alone.
     """
-    careful_path = CarefulPath(database, max_attempts=max_attempts)
-    consumer = Consumer(database, batch_size=batch_size, poll_interval_seconds=0, careful_path=careful_path)
-    total = Settled()
+    slow_path = SlowPath(database, max_attempts=max_attempts)
+    consumer = Consumer(database, batch_size=batch_size, poll_interval_seconds=0, slow_path=slow_path)
+    total = BatchResult()
     started = time.perf_counter()
     while True:
-        settled = patiently(consumer.settle)
-        total = total.plus(settled)
-        if settled.messages:
+        result = retry_on_contention(consumer.ingest_batch)
+        total = total.plus(result)
+        if result.messages:
             continue
         with database.transaction() as connection:
-            row = connection.execute(_PENDING).fetchone()
+            row = connection.execute(_PENDING.text).fetchone()
         if not row or not row[0]:
             consumer.close()
             return Drained(total, time.perf_counter() - started)

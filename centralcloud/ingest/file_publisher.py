@@ -6,8 +6,8 @@ from typing import NamedTuple
 import psycopg
 
 from centralcloud.contracts import DECISIONS_CHANNEL, DECISIONS_QUEUE
-from centralcloud.runtime.batches import send_around_refusals
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.postgres.batch_send import send_isolating_rejects
+from centralcloud.runtime.postgres.database import Database
 
 _SEND = "SELECT count(*) FROM pgmq.send_batch(%s, %s::jsonb[])"
 _NOTIFY = "SELECT pg_notify(%s, '')"
@@ -101,7 +101,7 @@ def _send(database: Database, lines: list[Line]) -> list[Refusal]:
 
     return [
         Refusal(line.number, f"PostgreSQL refuses it as jsonb: {_reason(error)}")
-        for line, error in send_around_refusals(lines, send)
+        for line, error in send_isolating_rejects(lines, send)
     ]
 
 

@@ -8,11 +8,11 @@ import psycopg
 from psycopg.rows import dict_row
 
 from centralcloud.learning.evidence import FIELDS, RECENT_SLICES, Evidence, Pair, RecentOutcomes, Sums
-from centralcloud.store import queries
+from centralcloud.runtime.postgres.query import Query
 
-_SLICES = queries.load("slices_after")
-_EVIDENCE = queries.load("evidence_after")
-_RECENT = queries.load("recent_outcomes")
+_SLICES = Query(__package__, "slices_after")
+_EVIDENCE = Query(__package__, "evidence_after")
+_RECENT = Query(__package__, "recent_instance_outcomes")
 
 
 class EvidenceReader:
@@ -25,7 +25,7 @@ class EvidenceReader:
     def recent(self, connection: psycopg.Connection[Any], through_slice: int | None) -> RecentOutcomes:
         """Outcomes of the newest slices through one (None: also the open one), instance by instance."""
         newest = {"through_slice": through_slice, "slices": RECENT_SLICES}
-        rows = connection.execute(_RECENT, newest).fetchall()
+        rows = connection.execute(_RECENT.text, newest).fetchall()
         return RecentOutcomes.of({(row[0], (row[1], row[2])): (row[3], row[4]) for row in rows})
 
     def evidence(
@@ -61,11 +61,11 @@ def _read_on(connection: psycopg.Connection[Any], evidence: Evidence, through_sl
         "through_slice": through_slice,
         "excluded": list(evidence.excluded),
     }
-    slices = connection.execute(_SLICES, stretch).fetchall()
+    slices = connection.execute(_SLICES.text, stretch).fetchall()
     sums: dict[int, dict[Pair, Sums]] = {}
     retired: dict[int, float] = {}
     with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(_EVIDENCE, stretch)
+        rows = cursor.execute(_EVIDENCE.text, stretch)
         for slice_no, all_of_slice in groupby(rows, key=lambda row: row["slice_no"]):
             of_slice = list(all_of_slice)
             retired[slice_no] = sum(row["outcomes"] for row in of_slice if row["retired"])

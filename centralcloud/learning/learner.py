@@ -12,30 +12,32 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.learning.current_scores import CurrentScore, read_current_scores
 from centralcloud.learning.evidence import Evidence, Pair
 from centralcloud.learning.evidence_reader import EvidenceReader
-from centralcloud.learning.publication import Change, Publication, Standing, publish, read_standing
-from centralcloud.learning.rule import PairState, Quarantine, Rule, Ruling, Score
-from centralcloud.learning.safety import SafetyLimits, faults, leap
-from centralcloud.learning.statistics import LearningStatistics
-from centralcloud.runtime.database import LONG_LIMIT_SECONDS, Database, is_contention, patiently
+from centralcloud.learning.metrics import LearningMetrics
+from centralcloud.learning.publication import Change, Publication, publish
+from centralcloud.learning.rule import PairState, Quarantine, Rule, RuleResult, Score
+from centralcloud.learning.safety import SafetyLimits, exceeds_limits, invalid_fields
 from centralcloud.runtime.logs import bind_to_logs, get_logger
-from centralcloud.runtime.loops import Part
-from centralcloud.store import queries
+from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
+from centralcloud.runtime.postgres.errors import is_contention, retry_on_contention
+from centralcloud.runtime.postgres.query import Query
+from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.store.findings import Finding, replace_findings
-from centralcloud.store.slices import References, close_slice, evidence_as_it_stands
+from centralcloud.store.slices import References, close_slice, evidence_including_open_slice
 
 log = get_logger(__name__)
 
-_CONTROL = queries.load("learning_control")
-_RULE_SCORES = queries.load("rule_scores")
-_PUT_RULE_SCORE = queries.load("put_rule_score")
-_ADD_RUN = queries.load("add_learning_run")
-_FORGET_HOLDS = queries.load("forget_holds")
-_LOCK_SCORES = queries.load("lock_scores")
-_NEWEST_RULE = queries.load("newest_rule")
-_TOUCH = queries.load("touch_scores")
-_OUTCOMES_WAITING = queries.load("outcomes_waiting")
+_CONTROL = Query(__package__, "learning_control")
+_RULE_SCORES = Query(__package__, "rule_scores")
+_PUT_RULE_SCORE = Query(__package__, "upsert_rule_score")
+_ADD_RUN = Query(__package__, "insert_learning_run")
+_FORGET_HOLDS = Query(__package__, "delete_holds")
+_LOCK_SCORES = Query("centralcloud.store", "lock_scores")
+_NEWEST_RULE = Query(__package__, "last_run_rule")
+_TOUCH = Query("centralcloud.store", "bump_score_revision")
+_OUTCOMES_WAITING = Query(__package__, "count_waiting_outcomes")
 _TRIES: Final = 5
 #: How often an eager rule looks whether enough outcomes have come in.
 _LOOK_SECONDS: Final = 1.0
@@ -78,19 +80,19 @@ class LearningRun(NamedTuple):
     quarantined: list[str]
 
 
-class _Known(NamedTuple):
+class RunInput(NamedTuple):
     """What a run starts from, as of one moment. `stored` is what each rule gave each pair last, with its state."""
 
     revision: int
     frozen_reason: str | None
-    standing: list[Standing]
+    current: list[CurrentScore]
     stored: dict[str, dict[Pair, Publication]]
     excluded: dict[str, list[Quarantine]]
     evidence: dict[str, Evidence]
     failures: dict[str, str]
 
 
-class Learner(Part):
+class Learner(BackgroundTask):
     """Runs when woken (the daemon's schedule does that), and for an eager rule as soon as enough outcomes are in.
 
     Any number of replicas may run: the score lock orders them. All `rules` are asked, so that those in the shadow can be
@@ -105,7 +107,7 @@ class Learner(Part):
         references: References | None = None,
         limits: SafetyLimits | None = None,
         after_outcomes: int = 0,
-        statistics: LearningStatistics | None = None,
+        metrics: LearningMetrics | None = None,
     ) -> None:
         """`after_outcomes`: how many new outcomes start a run of an eager rule between two wakes; 0: none do."""
         active = rules[0]
@@ -115,7 +117,7 @@ class Learner(Part):
         self._rules = list(rules)
         self._references = references or References()
         self._limits = limits or SafetyLimits()
-        self._statistics = statistics
+        self._metrics = metrics
         self._reader = EvidenceReader()
         self._runs = 0
 
@@ -124,7 +126,7 @@ class Learner(Part):
             try:
                 self.learn()
             except ScoresBusyError as error:
-                log.warning("learning_put_off", reason=str(error))  # whoever was faster has learned the same
+                log.warning("learning_deferred", reason=str(error))  # whoever was faster has learned the same
         return False
 
     def learn(self, *, force: bool = False) -> LearningRun:
@@ -143,16 +145,16 @@ class Learner(Part):
         for _ in range(_TRIES):
             with self.database.transaction() as connection:
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                known = self._read(connection, through_slice, self._reader)
-            rulings = self._decide(known)
+                run_input = self._read(connection, through_slice, self._reader)
+            results = self._evaluate(run_input)
             with self.database.transaction() as connection:
-                connection.execute(_LOCK_SCORES)
-                if _read_control(connection)[0] != known.revision:
+                connection.execute(_LOCK_SCORES.text)
+                if _read_control(connection)[0] != run_input.revision:
                     continue  # another replica, or an operator, wrote scores: what was read is used up
-                run = self._write(connection, known, rulings, through_slice, started_at, force=force)
+                run = self._write(connection, run_input, results, through_slice, started_at, force=force)
             self._log(run)
-            if self._statistics:
-                self._statistics.add(run.evaluated, len(run.changes), (datetime.now(UTC) - started_at).total_seconds())
+            if self._metrics:
+                self._metrics.add(run.evaluated, len(run.changes), (datetime.now(UTC) - started_at).total_seconds())
             return run
         raise ScoresBusyError(
             f"the scores changed during each of {_TRIES} tries to learn: is another writer running wild?"
@@ -165,7 +167,7 @@ class Learner(Part):
             OtherRuleError: the run before this one was by another rule.
         """
         with self.database.transaction() as connection:
-            row = connection.execute(_NEWEST_RULE).fetchone()
+            row = connection.execute(_NEWEST_RULE.text).fetchone()
         active = self._rules[0].name
         if row and row[0] != active:
             raise OtherRuleError(
@@ -176,27 +178,29 @@ class Learner(Part):
     def preview(self) -> LearningRun:
         """What `learn` would do now. The open slice stays open: its evidence is gathered, looked at, and undone."""
 
-        def look() -> _Known:
-            with evidence_as_it_stands(self.database) as connection:
+        def look() -> RunInput:
+            with evidence_including_open_slice(self.database) as connection:
                 return self._read(connection, None, EvidenceReader())
 
         # A learner may gather the same slice at the same moment.
-        known = patiently(look, is_in_the_way=lambda error: is_contention(error) or _gathered_meanwhile(error))
-        rulings = self._decide(known)
+        run_input = retry_on_contention(
+            look, is_in_the_way=lambda error: is_contention(error) or _gathered_meanwhile(error)
+        )
+        results = self._evaluate(run_input)
         active = self._rules[0].name
-        publications, withheld = self._publications(known, rulings[active], force=False)
-        changes = [Change.of(each.standing.old_score, each.score) for each in publications]
-        return _report(None, active, None, known, rulings[active], changes, withheld)
+        publications, withheld = self._publications(run_input, results[active], force=False)
+        changes = [Change.of(each.current.old_score, each.score) for each in publications]
+        return _report(None, active, None, run_input, results[active], changes, withheld)
 
     def _enough_is_waiting(self) -> bool:
         with self.database.transaction() as connection:
-            row = connection.execute(_OUTCOMES_WAITING, {"limit": self._after_outcomes}).fetchone()
+            row = connection.execute(_OUTCOMES_WAITING.text, {"limit": self._after_outcomes}).fetchone()
         return row is not None and row[0] >= self._after_outcomes
 
-    def _read(self, connection: psycopg.Connection[Any], through_slice: int | None, reader: EvidenceReader) -> _Known:
+    def _read(self, connection: psycopg.Connection[Any], through_slice: int | None, reader: EvidenceReader) -> RunInput:
         revision, generation, frozen_reason = _read_control(connection)
-        standing = read_standing(connection)
-        reported = {of.pair: of.last_reported_score for of in standing if of.last_reported_score is not None}
+        current = read_current_scores(connection)
+        reported = {of.pair: of.last_reported_score for of in current if of.last_reported_score is not None}
         recent = reader.recent(connection, through_slice)
         failures: dict[str, str] = {}
         excluded = {}
@@ -215,88 +219,93 @@ class Learner(Part):
             for name, instances in excluded.items()
         }
         reader.forget_all_but(of_rule.excluded for of_rule in evidence.values())
-        stored = _read_rule_scores(connection, standing)
-        return _Known(revision, frozen_reason, standing, stored, excluded, evidence, failures)
+        stored = _read_rule_scores(connection, current)
+        return RunInput(revision, frozen_reason, current, stored, excluded, evidence, failures)
 
-    def _decide(self, known: _Known) -> dict[str, Ruling]:
-        retired = {standing.model for standing in known.standing if standing.retired_at is not None}
-        rulings = {rule.name: Ruling([], {}) for rule in self._rules}
+    def _evaluate(self, run_input: RunInput) -> dict[str, RuleResult]:
+        retired = {current.model for current in run_input.current if current.retired_at is not None}
+        results = {rule.name: RuleResult([], {}) for rule in self._rules}
         for rule in self._rules:
-            if rule.name in known.failures or not known.evidence[rule.name].slices:
+            if rule.name in run_input.failures or not run_input.evidence[rule.name].slices:
                 continue
-            stored = known.stored.get(rule.name, {})
+            stored = run_input.stored.get(rule.name, {})
             state = {pair: each.state for pair, each in stored.items() if pair[0] not in retired}
-            with _noting(rule, known.failures):
-                rulings[rule.name] = rule.decide(known.evidence[rule.name], state)
-        return rulings
+            with _noting(rule, run_input.failures):
+                results[rule.name] = rule.evaluate(run_input.evidence[rule.name], state)
+        return results
 
     def _write(
         self,
         connection: psycopg.Connection[Any],
-        known: _Known,
-        rulings: dict[str, Ruling],
+        run_input: RunInput,
+        results: dict[str, RuleResult],
         through_slice: int,
         started_at: datetime,
         *,
         force: bool,
     ) -> LearningRun:
         active = self._rules[0].name
-        publications, withheld = self._publications(known, rulings[active], force=force)
+        publications, withheld = self._publications(run_input, results[active], force=force)
         run = {
             "rule": active,
             "through_slice": through_slice,
             "started_at": started_at,
-            "pairs_evaluated": len(rulings[active].scores),
+            "pairs_evaluated": len(results[active].scores),
             "pairs_changed": len(publications),
-            "samples": sum(score.samples for score in rulings[active].scores),
-            "excluded": [instance.instance_id for instance in known.excluded[active]],
+            "samples": sum(score.samples for score in results[active].scores),
+            "excluded": [instance.instance_id for instance in run_input.excluded[active]],
         }
-        row = connection.execute(_ADD_RUN, run).fetchone()
+        row = connection.execute(_ADD_RUN.text, run).fetchone()
         assert row is not None
         run_id, now = row
         objections = {
-            rule: withheld if rule == active else _objections(known, rule, ruling) for rule, ruling in rulings.items()
+            rule: withheld if rule == active else _rejections(run_input, rule, result)
+            for rule, result in results.items()
         }
         written = sum(
-            _put_rule_scores(connection, rule, ruling, known.stored.get(rule, {}), run_id=run_id, now=now)
-            for rule, ruling in rulings.items()
+            _put_rule_scores(connection, rule, result, run_input.stored.get(rule, {}), run_id=run_id, now=now)
+            for rule, result in results.items()
             if not objections[rule]
         )
         changes = publish(connection, publications, rule=active, run_id=run_id, now=now) if publications else []
-        released = [each.standing for each in publications if each.standing.held_after_slice is not None]
+        released = [each.current for each in publications if each.current.held_after_slice is not None]
         if released:
             pairs = {"models": [of.model for of in released], "complexities": [of.complexity for of in released]}
-            connection.execute(_FORGET_HOLDS, pairs)
+            connection.execute(_FORGET_HOLDS.text, pairs)
         if written:
-            connection.execute(_TOUCH)
-        findings = [*_alarm_findings(rulings[active]), *_quarantine_findings(known.excluded[active])]
+            connection.execute(_TOUCH.text)
+        findings = [*_alarm_findings(results[active]), *_quarantine_findings(run_input.excluded[active])]
         findings += [
             Finding("publication_withheld", rule, "; ".join(reasons), {"reasons": reasons})
             for rule, reasons in objections.items()
             if reasons
         ]
         replace_findings(connection, FINDING_KINDS, findings)
-        return _report(run_id, active, through_slice, known, rulings[active], changes, withheld)
+        return _report(run_id, active, through_slice, run_input, results[active], changes, withheld)
 
-    def _publications(self, known: _Known, ruling: Ruling, *, force: bool) -> tuple[list[Publication], list[str]]:
+    def _publications(
+        self, run_input: RunInput, result: RuleResult, *, force: bool
+    ) -> tuple[list[Publication], list[str]]:
         """What is to be published, or why nothing is."""
         active = self._rules[0].name
-        stored = known.stored.get(active, {})
-        if reasons := _objections(known, active, ruling):
+        stored = run_input.stored.get(active, {})
+        if reasons := _rejections(run_input, active, result):
             return [], reasons
-        free = {of.pair for of in known.standing if not of.withheld(_outcomes_since_hold(known.evidence[active], of))}
+        free = {
+            of.pair for of in run_input.current if not of.withheld(_outcomes_since_hold(run_input.evidence[active], of))
+        }
         before = {pair: each.score.score for pair, each in stored.items() if pair in free}
-        if not force and (reasons := leap(ruling.scores, before, self._limits)):
+        if not force and (reasons := exceeds_limits(result.scores, before, self._limits)):
             return [], reasons
-        if known.frozen_reason is not None:
+        if run_input.frozen_reason is not None:
             return [], []
-        scores = {pair: each.score for pair, each in stored.items()} | {score.pair: score for score in ruling.scores}
+        scores = {pair: each.score for pair, each in stored.items()} | {score.pair: score for score in result.scores}
         publications = []
-        for standing in known.standing:
-            score = scores.get(standing.pair)
-            if score is None or standing.pair not in free or not standing.differs_from(score):
+        for current in run_input.current:
+            score = scores.get(current.pair)
+            if score is None or current.pair not in free or not current.differs_from(score):
                 continue
-            publications.append(Publication(standing, score, ruling.state.get(standing.pair, {})))
+            publications.append(Publication(current, score, result.state.get(current.pair, {})))
         return publications, []
 
     def _log(self, run: LearningRun) -> None:
@@ -318,16 +327,16 @@ def _noting(rule: Rule, failures: dict[str, str]) -> Iterator[None]:
         failures[rule.name] = f"the rule {rule.name} failed: {error!r}"
 
 
-def _objections(known: _Known, rule: str, ruling: Ruling) -> list[str]:
-    return [known.failures[rule]] if rule in known.failures else faults(ruling)
+def _rejections(run_input: RunInput, rule: str, result: RuleResult) -> list[str]:
+    return [run_input.failures[rule]] if rule in run_input.failures else invalid_fields(result)
 
 
-def _outcomes_since_hold(evidence: Evidence, standing: Standing) -> float:
+def _outcomes_since_hold(evidence: Evidence, current: CurrentScore) -> float:
     """Outcomes of a pair since it was rolled back, 0 for one that was not."""
-    if standing.held_after_slice is None or standing.pair not in evidence.pairs:
+    if current.held_after_slice is None or current.pair not in evidence.pairs:
         return 0.0
-    column = evidence.pairs.index(standing.pair)
-    held = evidence.position_after(standing.held_after_slice)
+    column = evidence.pairs.index(current.pair)
+    held = evidence.position_after(current.held_after_slice)
     return float(evidence.total("outcomes")[column] - evidence.total("outcomes", held)[column])
 
 
@@ -337,7 +346,7 @@ def _gathered_meanwhile(error: BaseException) -> bool:
 
 def _read_control(connection: psycopg.Connection[Any]) -> tuple[int, int, str | None]:
     """Revision, evidence generation, and why learning is frozen (None: it is not)."""
-    row = connection.execute(_CONTROL).fetchone()
+    row = connection.execute(_CONTROL.text).fetchone()
     if row is None:
         raise CentralCloudError("the table learning_control is empty: expected its one row, which the migration made")
     revision, generation, frozen_at, frozen_reason = row
@@ -345,12 +354,12 @@ def _read_control(connection: psycopg.Connection[Any]) -> tuple[int, int, str | 
 
 
 def _read_rule_scores(
-    connection: psycopg.Connection[Any], standing: Iterable[Standing]
+    connection: psycopg.Connection[Any], current: Iterable[CurrentScore]
 ) -> dict[str, dict[Pair, Publication]]:
-    by_pair = {of.pair: of for of in standing}
+    by_pair = {of.pair: of for of in current}
     stored: dict[str, dict[Pair, Publication]] = {}
     with connection.cursor(row_factory=dict_row) as cursor:
-        for row in cursor.execute(_RULE_SCORES):
+        for row in cursor.execute(_RULE_SCORES.text):
             rule, state = row.pop("rule"), row.pop("state")
             score = Score(**row)
             if score.pair in by_pair:
@@ -361,7 +370,7 @@ def _read_rule_scores(
 def _put_rule_scores(
     connection: psycopg.Connection[Any],
     rule: str,
-    ruling: Ruling,
+    result: RuleResult,
     stored: dict[Pair, Publication],
     *,
     run_id: int,
@@ -369,13 +378,13 @@ def _put_rule_scores(
 ) -> int:
     """Write what has changed: a pair of which nothing came in has the same numbers as before. Returns how many have."""
     rows = [
-        {**score.values(), "rule": rule, "run_id": run_id, "now": now, "state": Jsonb(ruling.state.get(score.pair, {}))}
-        for score in ruling.scores
-        if _is_new(score, ruling.state.get(score.pair, {}), stored.get(score.pair))
+        {**score.values(), "rule": rule, "run_id": run_id, "now": now, "state": Jsonb(result.state.get(score.pair, {}))}
+        for score in result.scores
+        if _is_new(score, result.state.get(score.pair, {}), stored.get(score.pair))
     ]
     if rows:
         with connection.cursor() as cursor:
-            cursor.executemany(_PUT_RULE_SCORE, rows)
+            cursor.executemany(_PUT_RULE_SCORE.text, rows)
     return len(rows)
 
 
@@ -385,11 +394,11 @@ def _is_new(score: Score, state: PairState, stored: Publication | None) -> bool:
     return stored.state != state or stored.score != replace(score, through_slice=stored.score.through_slice)
 
 
-def _alarm_findings(ruling: Ruling) -> list[Finding]:
+def _alarm_findings(result: RuleResult) -> list[Finding]:
     """Falls that have not been made good, and other changes until the new level is known well."""
     found = []
-    for score in ruling.scores:
-        state = ruling.state.get(score.pair, {})
+    for score in result.scores:
+        state = result.state.get(score.pair, {})
         if "alarm" not in state or not (state.get("fallen_from") or score.samples < _SETTLED_OUTCOMES):
             continue
         before, after, statistic, threshold = state["alarm"]
@@ -422,14 +431,14 @@ def _report(
     run_id: int | None,
     rule: str,
     through_slice: int | None,
-    known: _Known,
-    ruling: Ruling,
+    run_input: RunInput,
+    result: RuleResult,
     changes: list[Change],
     withheld: list[str],
 ) -> LearningRun:
-    evidence = known.evidence[rule]
-    evaluated = {score.pair for score in ruling.scores}
-    stored = known.stored.get(rule, {})
+    evidence = run_input.evidence[rule]
+    evaluated = {score.pair for score in result.scores}
+    stored = run_input.stored.get(rule, {})
     waiting = 0
     for column, pair in enumerate(evidence.pairs):
         used = evidence.position_after(stored[pair].state.get("after_slice", 0)) if pair in stored else 0
@@ -441,8 +450,8 @@ def _report(
         through_slice=through_slice,
         evaluated=len(evaluated),
         waiting=waiting,
-        without_outcomes=[of.pair for of in known.standing if of.routed_count and not of.outcome_count],
+        without_outcomes=[of.pair for of in run_input.current if of.routed_count and not of.outcome_count],
         changes=changes,
         withheld=withheld,
-        quarantined=[instance.instance_id for instance in known.excluded[rule]],
+        quarantined=[instance.instance_id for instance in run_input.excluded[rule]],
     )

@@ -1,86 +1,25 @@
 """Writing scores: what stands, its history, and the messages to the instances, in one transaction under the score lock."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import psycopg
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from centralcloud.contracts import ScoreUpdate
-from centralcloud.learning.evidence import Pair
-from centralcloud.learning.rule import PairState, Score, as_score
-from centralcloud.store import queries
+from centralcloud.learning.current_scores import CurrentScore
+from centralcloud.learning.rule import PairState, Score
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.query import Query
 
-_STANDING = queries.load("standing_scores")
-_PUT_SCORE = queries.load("put_score")
-_ADD_HISTORY = queries.load("add_score_history")
-_SEND_UPDATES = queries.load("send_score_updates")
-_TOUCH = queries.load("touch_scores")
-
-#: The score of a pair of which nobody has reported one.
-NEUTRAL_SCORE: Final = 2.5
-#: An estimate is worth a message when the score, the certainty, or the probe share has moved by so much.
-_TELLING_STEP: Final = Decimal("0.005")
-_TELLING_RATIO: Final = 1.1
-_TELLING_PROBE_RATIO: Final = 1.25
-_SMALLEST_PROBE_SHARE: Final = 0.0005
-#: After a rollback a score is published again once so many new outcomes are behind it.
-HOLD_OUTCOMES: Final = 50
-
-
-class Standing(NamedTuple):
-    """A pair as it stands: the score that instances use, and what an operator has said about it."""
-
-    model: str
-    complexity: str
-    last_reported_score: float | None
-    score: Decimal | None
-    version: int | None
-    mean: float | None
-    n_eff: float | None
-    probe_share: float | None
-    through_slice: int | None
-    pinned_score: Decimal | None
-    held_after_slice: int | None
-    retired_at: datetime | None
-    routed_count: int
-    outcome_count: int
-
-    @property
-    def pair(self) -> Pair:
-        """What it is."""
-        return self.model, self.complexity
-
-    @property
-    def old_score(self) -> Decimal:
-        """The published score, else the one that instances last reported."""
-        if self.score is not None:
-            return self.score
-        return as_score(NEUTRAL_SCORE if self.last_reported_score is None else self.last_reported_score)
-
-    def withheld(self, outcomes_since_hold: float) -> bool:
-        """Whether an operator's word stands against publishing what a rule thinks of it."""
-        if self.retired_at is not None or self.pinned_score is not None:
-            return True
-        return self.held_after_slice is not None and outcomes_since_hold < HOLD_OUTCOMES
-
-    def differs_from(self, score: Score) -> bool:
-        """Whether instances should hear of `score`: of every step, and of an estimate that tells them something new."""
-        if self.version is None:
-            return score.samples > 0
-        if score.mean is None or self.mean is None:
-            return score.score != self.score or (score.mean is None) != (self.mean is None)
-        return (
-            abs(score.score - self.old_score) >= _TELLING_STEP
-            or _ratio(score.n_eff, self.n_eff) >= _TELLING_RATIO
-            or (
-                _ratio(score.probe_share, self.probe_share) >= _TELLING_PROBE_RATIO
-                and abs((score.probe_share or 0.0) - (self.probe_share or 0.0)) > _SMALLEST_PROBE_SHARE
-            )
-        )
+_LOCK_SCORES = Query("centralcloud.store", "lock_scores")
+_PUT_SCORE = Query(__package__, "upsert_score")
+_ADD_HISTORY = Query(__package__, "insert_score_history")
+_SEND_UPDATES = Query(__package__, "send_score_updates")
+_TOUCH = Query("centralcloud.store", "bump_score_revision")
 
 
 class Change(NamedTuple):
@@ -117,15 +56,9 @@ class Change(NamedTuple):
 class Publication(NamedTuple):
     """A score on its way: what stood before, the score, and the rule's state behind it."""
 
-    standing: Standing
+    current: CurrentScore
     score: Score
     state: PairState
-
-
-def read_standing(connection: psycopg.Connection[Any]) -> list[Standing]:
-    """Every pair as it stands, ordered by model and complexity."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return [Standing(**row) for row in cursor.execute(_STANDING)]
 
 
 def publish(
@@ -155,19 +88,19 @@ def publish(
     changes: list[Change] = []
     messages: list[str] = []
     with connection.cursor() as cursor:
-        cursor.executemany(_PUT_SCORE, rows, returning=True)
-        for row, (standing, score, _) in zip(rows, publications, strict=True):
+        cursor.executemany(_PUT_SCORE.text, rows, returning=True)
+        for row, (current, score, _) in zip(rows, publications, strict=True):
             row["version"] = _returned(cursor)
-            row["old_score"] = standing.old_score
+            row["old_score"] = current.old_score
             cursor.nextset()
-            if standing.version is None and score.score == standing.old_score and score.mean is None:
+            if current.version is None and score.score == current.old_score and score.mean is None:
                 continue
-            changes.append(Change.of(standing.old_score, score, row["version"]))
+            changes.append(Change.of(current.old_score, score, row["version"]))
             messages.append(_message(changes[-1], score, rule=rule, run_id=run_id, now=now))
-        cursor.executemany(_ADD_HISTORY, rows)
+        cursor.executemany(_ADD_HISTORY.text, rows)
     if messages:
-        connection.execute(_SEND_UPDATES, {"messages": messages})
-    connection.execute(_TOUCH)
+        connection.execute(_SEND_UPDATES.text, {"messages": messages})
+    connection.execute(_TOUCH.text)
     return changes
 
 
@@ -198,8 +131,29 @@ def _returned(cursor: psycopg.Cursor[Any]) -> int:
     return int(row[0])
 
 
-def _ratio(one: float | None, other: float | None) -> float:
-    low, high = sorted((one or 0.0, other or 0.0))
-    if high == 0.0:
-        return 1.0
-    return high / low if low else float("inf")
+@contextmanager
+def score_transaction(database: Database) -> Iterator[tuple[psycopg.Connection[Any], datetime]]:
+    """A transaction that holds the score lock, and the moment of publication by the server's clock."""
+    with database.transaction() as connection:
+        connection.execute(_LOCK_SCORES.text)
+        row = connection.execute("SELECT clock_timestamp()").fetchone()
+        assert row is not None
+        yield connection, row[0]
+
+
+def manual_score(current: CurrentScore, score: Decimal, kind: str, reason: str) -> Score:
+    """A score that no evidence stands behind."""
+    through_slice = current.through_slice or 0
+    return Score(
+        model=current.model,
+        complexity=current.complexity,
+        score=score,
+        kind=kind,
+        reason=reason,
+        confidence=None,
+        samples=0,
+        success_rate=None,
+        avg_response_time_ms=None,
+        after_slice=through_slice,
+        through_slice=through_slice,
+    )

@@ -108,7 +108,7 @@ class Quarantine:
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
+class RuleResult:
     """What a rule decided in one run.
 
     Attributes:
@@ -140,7 +140,7 @@ class Rule(Protocol):
     def exclude(self, recent: RecentOutcomes) -> list[Quarantine]:
         """Instances whose evidence is not to be counted in this run, judged by the newest slices."""
 
-    def decide(self, evidence: Evidence, state: State) -> Ruling:
+    def evaluate(self, evidence: Evidence, state: State) -> RuleResult:
         """The scores on `evidence`, which holds nothing of the excluded instances."""
 
     def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: PairState) -> Decimal:
@@ -149,7 +149,7 @@ class Rule(Protocol):
         For `centralcloud verify --scores`, which shows that nobody has changed a score, nor what stands behind it.
         """
 
-    def start_again(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:
+    def reset(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:
         """The state of a pair that an operator has set to `score`: older evidence must not undo that."""
 
 

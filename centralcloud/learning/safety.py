@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from centralcloud.learning.evidence import Pair
-from centralcloud.learning.rule import HIGHEST_SCORE, LOWEST_SCORE, Ruling, Score
+from centralcloud.learning.rule import HIGHEST_SCORE, LOWEST_SCORE, RuleResult, Score
 
 #: Fewer pairs than this may all move at once: one model of a small fleet that fails is no reason to stand still.
 _LEAST_PAIRS: Final = 4
@@ -27,16 +27,16 @@ class SafetyLimits:
     moved_step: Decimal = Decimal("1.0")
 
 
-def faults(ruling: Ruling) -> list[str]:
+def invalid_fields(result: RuleResult) -> list[str]:
     """What is no score at all, in words: nobody can want it published."""
     return [
         f"{score.model} ({score.complexity}): found {what}, expected {expected}"
-        for score in ruling.scores
-        for what, expected in (*_faults(score), *_faults_of_state(ruling.state.get(score.pair, {})))
+        for score in result.scores
+        for what, expected in (*_invalid_fields(score), *_invalid_state(result.state.get(score.pair, {})))
     ]
 
 
-def leap(scores: Iterable[Score], before: Mapping[Pair, Decimal], limits: SafetyLimits) -> list[str]:
+def exceeds_limits(scores: Iterable[Score], before: Mapping[Pair, Decimal], limits: SafetyLimits) -> list[str]:
     """Why so much should not move in one run, unless an operator wants it to; empty when it is not too much."""
     known = [score for score in scores if score.pair in before]
     moved = [score for score in known if abs(score.score - before[score.pair]) > limits.moved_step]
@@ -50,7 +50,7 @@ def leap(scores: Iterable[Score], before: Mapping[Pair, Decimal], limits: Safety
     ]
 
 
-def _faults(score: Score) -> Iterable[tuple[str, str]]:
+def _invalid_fields(score: Score) -> Iterable[tuple[str, str]]:
     given: object = score.score  # by a rule of somebody else's
     if not isinstance(given, Decimal):
         yield f"score {given!r}", "a Decimal"
@@ -68,7 +68,7 @@ def _faults(score: Score) -> Iterable[tuple[str, str]]:
         yield f"n_eff {score.n_eff}", "a finite number, 0 or more"
 
 
-def _faults_of_state(state: object) -> Iterable[tuple[str, str]]:
+def _invalid_state(state: object) -> Iterable[tuple[str, str]]:
     try:
         json.dumps(state, allow_nan=False)
     except (TypeError, ValueError) as error:

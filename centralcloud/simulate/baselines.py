@@ -11,7 +11,7 @@ from centralcloud.learning.rule import (
     HIGHEST_SCORE,
     PairState,
     Quarantine,
-    Ruling,
+    RuleResult,
     Score,
     State,
     as_score,
@@ -42,10 +42,10 @@ class ThompsonRule:
         """Nobody."""
         return []
 
-    def decide(self, evidence: Evidence, state: State) -> Ruling:  # noqa: ARG002
+    def evaluate(self, evidence: Evidence, state: State) -> RuleResult:  # noqa: ARG002
         """A score for every pair."""
         if not evidence.pairs:
-            return Ruling([], {})
+            return RuleResult([], {})
         n, s, timed, latency, priced, cost = self._sums(
             evidence, ("outcomes", "reward", "timed", "latency", "priced", "cost")
         )
@@ -76,13 +76,13 @@ class ThompsonRule:
                     cost_penalty=float(cost[column]),
                 )
             )
-        return Ruling(scores, {})
+        return RuleResult(scores, {})
 
     def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: PairState) -> Decimal:  # noqa: ARG002
         """The score of `pair`."""
-        return next(score.score for score in self.decide(evidence, {}).scores if score.pair == pair)
+        return next(score.score for score in self.evaluate(evidence, {}).scores if score.pair == pair)
 
-    def start_again(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:  # noqa: ARG002
+    def reset(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:  # noqa: ARG002
         """It remembers nothing between runs."""
         return {}
 
@@ -108,15 +108,15 @@ class SilentRule:
         """Nobody."""
         return []
 
-    def decide(self, evidence: Evidence, state: State) -> Ruling:  # noqa: ARG002
+    def evaluate(self, evidence: Evidence, state: State) -> RuleResult:  # noqa: ARG002
         """Nothing."""
-        return Ruling([], {})
+        return RuleResult([], {})
 
     def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: PairState) -> Decimal:
         """Never asked for: it gave no score."""
         raise NotImplementedError
 
-    def start_again(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:  # noqa: ARG002
+    def reset(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:  # noqa: ARG002
         """It remembers nothing between runs."""
         return {}
 

@@ -11,11 +11,11 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
-from centralcloud.simulate.contestants import check_rule, contestant
+from centralcloud.simulate.candidates import check_rule, contestant
 from centralcloud.simulate.engine import simulate
-from centralcloud.simulate.measures import Judged, judge
-from centralcloud.simulate.world import World
-from instance_agent.selection import SelectionMode
+from centralcloud.simulate.evaluation import Judged, judge
+from centralcloud.simulate.ground_truth import World
+from instance_agent.routing.selection import SelectionMode
 
 #: 97.5 % quantiles of Student's t with 1 to 30 degrees of freedom; beyond, the next terms of its expansion are below 0.1 %.
 _T: Final = (

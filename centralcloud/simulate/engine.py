@@ -8,13 +8,13 @@ import numpy as np
 
 from centralcloud.learning.evidence import Floats
 from centralcloud.learning.rule import Rule, State
-from centralcloud.simulate.contestants import Contestant
+from centralcloud.simulate.adversary import report
+from centralcloud.simulate.candidates import Contestant
 from centralcloud.simulate.fleet import UNTRIED_SCORE, Fleet
-from centralcloud.simulate.memory import EvidenceInMemory
-from centralcloud.simulate.poison import report
+from centralcloud.simulate.ground_truth import Integers, PhaseTruth, World
+from centralcloud.simulate.in_memory_evidence import EvidenceInMemory
 from centralcloud.simulate.reports import Reports, Tasks
-from centralcloud.simulate.world import Integers, PhaseTruth, World
-from instance_agent.selection import SelectionMode
+from instance_agent.routing.selection import SelectionMode
 
 
 @dataclass(slots=True)
@@ -147,11 +147,11 @@ class _Simulation:
         excluded = frozenset(found.instance_id for found in self._rule.exclude(memory.recent()))
         evidence = memory.without(excluded)
         deciding = time.perf_counter()
-        ruling = self._rule.decide(evidence, self._state)
+        result = self._rule.evaluate(evidence, self._state)
         self._result.rule_seconds += time.perf_counter() - deciding
-        self._state = ruling.state
-        self._fleet.learn(ruling.scores)
-        for score in ruling.scores:
+        self._state = result.state
+        self._fleet.learn(result.scores)
+        for score in result.scores:
             self._scores[self._model[score.model], self._complexity[score.complexity]] = float(score.score)
         self._result.ticks.append(
             Tick(
@@ -159,7 +159,7 @@ class _Simulation:
                 event=event,
                 event_in_phase=event_in_phase,
                 scores=self._scores.copy(),
-                alarms=tuple((self._model[alarm.model], self._complexity[alarm.complexity]) for alarm in ruling.alarms),
+                alarms=tuple((self._model[alarm.model], self._complexity[alarm.complexity]) for alarm in result.alarms),
                 excluded=frozenset(map(memory.instance_number, excluded)),
             )
         )

@@ -8,11 +8,12 @@ from typing import Final
 import numpy as np
 
 from centralcloud.learning.rule import Score
-from centralcloud.simulate.world import Integers, World
-from instance_agent.catalog import Model, ModelCatalog
-from instance_agent.learned_scores import LearnedScore, LearnedScores, Pair
-from instance_agent.router import ModelRouter
-from instance_agent.selection import SelectionMode
+from centralcloud.simulate.ground_truth import Integers, World
+from instance_agent.catalog.catalog import ModelCatalog
+from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores, Pair
+from instance_agent.catalog.model import Model
+from instance_agent.routing.router import ModelRouter
+from instance_agent.routing.selection import SelectionMode
 
 #: When scores were published: nothing depends on it.
 _NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -77,7 +78,7 @@ class Fleet:
         for position, complexity in enumerate(names):
             choice = choose(complexity)
             models[position] = number[choice.model.name]
-            probes += choice.how == "probe"
+            probes += choice.kind == "probe"
         return models, probes
 
     def _use_scores(self) -> None:

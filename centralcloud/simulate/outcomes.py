@@ -11,10 +11,9 @@ from typing import Final, NamedTuple, TextIO
 
 import numpy as np
 
-from centralcloud.contracts import COMPLEXITIES
+from centralcloud.contracts import COMPLEXITIES, SettingsError
 from centralcloud.contracts.errors import quote
 from centralcloud.learning.evidence import Floats
-from centralcloud.runtime.configuration import SettingsError
 
 _REQUIRED: Final = ("model", "item_id", "complexity", "success")
 _GZIP_MAGIC: Final = b"\x1f\x8b"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from centralcloud.learning.evidence import Floats
-from centralcloud.simulate.world import Integers, PhaseTruth
+from centralcloud.simulate.ground_truth import Integers, PhaseTruth
 
 
 @dataclass(frozen=True, slots=True)

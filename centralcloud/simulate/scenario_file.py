@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
-from centralcloud.runtime.configuration import SettingsError
 from centralcloud.simulate.outcomes import OutcomeFile
 from centralcloud.simulate.scenario import POISON_KINDS, Phase, Poison, Scenario, Weights
 

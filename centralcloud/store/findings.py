@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.types.json import Jsonb
 
-from centralcloud.store import queries
+from centralcloud.runtime.postgres.query import Query
 
-_PUT = queries.load("put_finding")
-_CLOSE = queries.load("close_findings")
+_PUT = Query(__package__, "upsert_finding")
+_CLOSE = Query(__package__, "close_findings")
 
 
 class Finding(NamedTuple):
@@ -32,6 +32,6 @@ def replace_findings(connection: psycopg.Connection[Any], kinds: Iterable[str], 
     """Make `found` the open findings of `kinds`: new ones open, the others of these kinds close."""
     found = list(found)
     held = {"held_kinds": [each.kind for each in found], "held_subjects": [each.subject for each in found]}
-    connection.execute(_CLOSE, {"kinds": list(kinds), **held})
+    connection.execute(_CLOSE.text, {"kinds": list(kinds), **held})
     for each in found:
-        connection.execute(_PUT, {**each._asdict(), "details": Jsonb(each.details)})
+        connection.execute(_PUT.text, {**each._asdict(), "details": Jsonb(each.details)})

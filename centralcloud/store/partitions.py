@@ -4,7 +4,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.postgres.database import Database
 
 DEFAULT_WEEKS_AHEAD: Final = 8
 

@@ -18,7 +18,8 @@ from alembic.script import ScriptDirectory
 from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.runtime.database import Database, is_outage, one_line, patiently
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import is_outage, retry_on_contention, summarize_error
 from centralcloud.store.tables import metadata
 
 _SCHEMA: Final = "centralcloud"
@@ -79,11 +80,11 @@ def migrate(database: Database, revision: str = "head") -> Migration:
         psycopg.OperationalError: the database is away, or somebody holds a lock for long.
     """
     try:
-        return patiently(lambda: _upgrade(database, revision))
+        return retry_on_contention(lambda: _upgrade(database, revision))
     except psycopg.Error as error:
         if is_outage(error):
             raise
-        raise SchemaError(f"the database refuses the migration, and is as it was: {one_line(error)}") from None
+        raise SchemaError(f"the database refuses the migration, and is as it was: {summarize_error(error)}") from None
 
 
 def downgrade(database: Database, revision: str = "base") -> None:

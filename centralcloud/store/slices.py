@@ -6,15 +6,15 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from centralcloud.runtime.database import LONG_LIMIT_SECONDS, Database
-from centralcloud.store import queries
+from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
+from centralcloud.runtime.postgres.query import Query
 
-_LOCK_SLICE = queries.load("lock_slice_for_closing")
-_CLOSE_SLICE = queries.load("close_slice")
-_UNGATHERED = queries.load("ungathered_slices")
-_IN_HAND = queries.load("slices_in_hand")
-_GATHER = queries.load("gather_evidence")
-_MARK_GATHERED = queries.load("mark_gathered")
+_LOCK_SLICE = Query(__package__, "lock_slice_for_closing")
+_CLOSE_SLICE = Query(__package__, "close_slice")
+_UNGATHERED = Query(__package__, "ungathered_slices")
+_IN_HAND = Query(__package__, "slices_to_gather")
+_GATHER = Query(__package__, "gather_evidence")
+_MARK_GATHERED = Query(__package__, "mark_gathered")
 #: Ingest queues up behind a waiting close: do not make it wait longer than this for a transaction that hangs.
 _SHORT_LOCK_WAIT: Final = "SET LOCAL lock_timeout = '2s'"
 
@@ -42,8 +42,8 @@ def close_slice(database: Database, references: References = _DEFAULT_REFERENCES
     """
     with database.transaction() as connection:
         connection.execute(_SHORT_LOCK_WAIT)
-        connection.execute(_LOCK_SLICE)
-        row = connection.execute(_CLOSE_SLICE, references._asdict()).fetchone()
+        connection.execute(_LOCK_SLICE.text)
+        row = connection.execute(_CLOSE_SLICE.text, references._asdict()).fetchone()
         assert row is not None
         newest_closed = int(row[0])
     with database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection:
@@ -52,7 +52,7 @@ def close_slice(database: Database, references: References = _DEFAULT_REFERENCES
 
 
 @contextmanager
-def evidence_as_it_stands(database: Database) -> Iterator[psycopg.Connection[Any]]:
+def evidence_including_open_slice(database: Database) -> Iterator[psycopg.Connection[Any]]:
     """A transaction that sees the evidence of every slice, what the open one holds so far included. Undone at its end.
 
     Raises:
@@ -62,12 +62,12 @@ def evidence_as_it_stands(database: Database) -> Iterator[psycopg.Connection[Any
         database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection,
         connection.transaction(force_rollback=True),
     ):
-        for (slice_no,) in connection.execute(_IN_HAND).fetchall():
-            connection.execute(_GATHER, {"slice_no": slice_no})
+        for (slice_no,) in connection.execute(_IN_HAND.text).fetchall():
+            connection.execute(_GATHER.text, {"slice_no": slice_no})
         yield connection
 
 
 def _gather_evidence(connection: psycopg.Connection[Any]) -> None:
-    for (slice_no,) in connection.execute(_UNGATHERED).fetchall():
-        connection.execute(_GATHER, {"slice_no": slice_no})
-        connection.execute(_MARK_GATHERED, {"slice_no": slice_no})
+    for (slice_no,) in connection.execute(_UNGATHERED.text).fetchall():
+        connection.execute(_GATHER.text, {"slice_no": slice_no})
+        connection.execute(_MARK_GATHERED.text, {"slice_no": slice_no})

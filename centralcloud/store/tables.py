@@ -1,5 +1,7 @@
 """The tables, as SQLAlchemy Core sees them. The migrations make them; `alembic check` keeps the two equal."""
 
+from typing import Final
+
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -439,3 +441,8 @@ database_generation = Table(
     Column("generation", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
     Column("created_at", _Timestamp, nullable=False, server_default=text("now()")),
 )
+
+#: Tables that workers do not write: who speaks for whom is not for them to say.
+_NOT_FOR_WORKERS: Final = ("database_generation", "instance_logins")
+#: Those that they read and write.
+WORKER_TABLES: Final = tuple(name for name in sorted(metadata.tables) if name not in _NOT_FOR_WORKERS)

@@ -24,7 +24,7 @@ def test_postgresql_stopped_at_once_and_restarted(start_worker: StartWorker, own
             own_server.crash()
             own_server.start()
     assert worker.process.poll() is None
-    worker.wait_for("database_back")
+    worker.wait_for("database_restored")
 
 
 def test_backends_terminated(start_worker: StartWorker, start_agent: StartWorker, database_url: str) -> None:
@@ -57,14 +57,14 @@ def test_a_database_that_is_read_only_for_a_while(start_worker: StartWorker, dat
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
                 (name,),
             )
-            worker.wait_for("database_away")
+            worker.wait_for("database_unavailable")
             connection.execute("SET default_transaction_read_only = off")
             connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()",
                 (name,),
             )
-        worker.wait_for("database_back")
+        worker.wait_for("database_restored")
     assert worker.process.poll() is None
 
 

@@ -19,10 +19,10 @@ from support.servers import execute
 from support.tcp_proxy import TcpProxy
 from support.waiting import eventually
 
-from centralcloud.operations.verification import verify
+from centralcloud.administration.verification import verify
 from centralcloud.runtime import notifications
-from centralcloud.runtime.database import Database
-from centralcloud.runtime.notifications import NotificationListener
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.notifications import NotificationListener
 from instance_agent import AgentSettings, InstanceAgent
 
 Start = Callable[..., Program]
@@ -93,7 +93,7 @@ def test_a_daemon_that_falls_silent_in_a_batch_comes_back_and_counts_everything_
         with held_up(database_url, "INSERT INTO decision_ids", table="decision_ids"):
             proxy.pause()
         silent_at = time.monotonic()
-        daemon.wait_for("database_away")
+        daemon.wait_for("database_unavailable")
         measured("noticed after", since=silent_at)
         proxy.resume()
         resumed_at = time.monotonic()
@@ -102,7 +102,7 @@ def test_a_daemon_that_falls_silent_in_a_batch_comes_back_and_counts_everything_
         measured("ingest resumed after", since=resumed_at)
     eventually(lambda: records(database_url) >= producer.sent, within_seconds=30, what="all records")
     measured("caught up after", since=resumed_at)
-    daemon.wait_for("database_back")
+    daemon.wait_for("database_restored")
     assert daemon.process.poll() is None
     assert execute(database_url, "SELECT count(*), count(DISTINCT decision_id) FROM routing_records") == [
         (producer.sent, producer.sent)
@@ -180,7 +180,7 @@ def test_an_instance_that_falls_silent_routes_on_and_gets_the_scores_it_missed(
         started = time.monotonic()
         assert route() == "good", "the last good scores"
         routing_seconds.append(time.monotonic() - started)
-        return agent.updater.database.away
+        return agent.updater.database.unavailable
 
     set_score(database_url, "good", 3.0)
     eventually(lambda: route() == "good", what="the first score")
@@ -211,7 +211,7 @@ def test_a_listener_that_falls_silent_listens_again(
             assert heard.acquire(timeout=10), "connected"
             proxy.pause()
             silent_at = time.monotonic()
-            eventually(lambda: database.away, what="the silence noticed")
+            eventually(lambda: database.unavailable, what="the silence noticed")
             measured("noticed after", since=silent_at)
             proxy.resume()
             resumed_at = time.monotonic()

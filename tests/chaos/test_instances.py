@@ -12,7 +12,7 @@ from support.waiting import eventually
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.postgres.database import Database
 
 
 @pytest.mark.parametrize("fault", ["half_written_file", "unmoved_file"])

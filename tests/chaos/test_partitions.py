@@ -11,9 +11,9 @@ from support.programs import Program
 from support.servers import execute
 from support.waiting import eventually
 
+from centralcloud.administration.verification import verify
 from centralcloud.ingest.drain import drain
-from centralcloud.operations.verification import verify
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.slices import close_slice
 
 StartProgram = Callable[..., Program]

@@ -72,4 +72,4 @@ def test_through_pgbouncer_in_transaction_mode(
     eventually(lambda: has_newest_scores(database_url))
     for program in (worker, agent):
         assert program.process.poll() is None
-        assert "database_away" not in program.events()
+        assert "database_unavailable" not in program.events()

@@ -11,11 +11,11 @@ from support.sabotage import DEADLY
 from support.servers import execute
 from support.waiting import eventually
 
+from centralcloud.administration.verification import verify
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
-from centralcloud.operations.verification import verify
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.postgres.database import Database
 
 StartWorker = Callable[..., Program]
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.repository import REPOSITORY
 
 from centralcloud.settings import Settings
 from instance_agent.settings import AgentSettings
-
-_REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -50,11 +49,11 @@ def test_the_last_stage_runs_as_nobody_in_particular_and_builds_nothing(dockerfi
 
 
 def test_what_a_wheel_is_made_of_is_in_the_context_and_nothing_that_is_not(dockerfile: str) -> None:
-    taken = {line[1:] for line in (_REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    taken = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert taken == {
         "centralcloud", "instance_agent", "migrations", "pyproject.toml", "constraints.txt", "README.md", "CHANGELOG.md",
     }  # fmt: skip
-    assert all((_REPOSITORY / name).exists() for name in taken)
+    assert all((REPOSITORY / name).exists() for name in taken)
 
 
 def test_compose_runs_our_programs_with_as_little_as_kubernetes_does(compose: dict) -> None:
@@ -114,7 +113,7 @@ def test_what_is_only_a_client_of_the_database_leaves_no_volume_behind(compose: 
 
 
 def test_the_file_with_the_passwords_is_in_no_commit(deploy: Path) -> None:
-    assert "deploy/docker/.env" in (_REPOSITORY / ".gitignore").read_text().splitlines()
+    assert "deploy/docker/.env" in (REPOSITORY / ".gitignore").read_text().splitlines()
 
 
 def test_compose_serves_nothing_beyond_this_machine(compose: dict) -> None:

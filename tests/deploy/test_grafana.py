@@ -17,11 +17,12 @@ import yaml
 from psycopg.conninfo import conninfo_to_dict
 from support.commands import run_command
 from support.metric_names import METRICS
+from support.repository import REPOSITORY
 from support.servers import OwnServer, embedded_folder, execute, programs_of
 
 from centralcloud.contracts import COMPLEXITIES
 
-_DASHBOARD = Path(__file__).parents[2] / "deploy/grafana/dashboards/centralcloud.json"
+_DASHBOARD = REPOSITORY / "deploy/grafana/dashboards/centralcloud.json"
 _LIBPQ = {"HOST": "host", "PORT": "port", "USER": "user", "DATABASE": "dbname"}
 
 

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from support.repository import REPOSITORY
 
-_REPOSITORY = Path(__file__).parents[2]
-_PAGES = sorted((_REPOSITORY / "docs/how-to").glob("deploy-with-*.md"))
+_PAGES = sorted((REPOSITORY / "docs/how-to").glob("deploy-with-*.md"))
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.stem)
@@ -16,18 +16,18 @@ def test_the_files_that_its_commands_name_are_there(page: Path) -> None:
     named = set(re.findall(r"(?<![\w/])(?:deploy|examples)/[\w./*@-]+", commands))
     assert named
     for path in named:
-        assert path.startswith(made_by_the_reader) or list(_REPOSITORY.glob(path)), path
+        assert path.startswith(made_by_the_reader) or list(REPOSITORY.glob(path)), path
 
 
 def test_each_is_linked_where_how_tos_are_listed() -> None:
     assert len(_PAGES) == 3
     for listed_in, prefix in (("README.md", "docs/how-to/"), ("docs/README.md", "how-to/")):
-        text = (_REPOSITORY / listed_in).read_text()
+        text = (REPOSITORY / listed_in).read_text()
         assert all(f"({prefix}{page.name})" in text for page in _PAGES)
 
 
 def test_commands_of_systemd_name_units_that_exist() -> None:
-    text = (_REPOSITORY / "docs/how-to/deploy-with-systemd.md").read_text()
+    text = (REPOSITORY / "docs/how-to/deploy-with-systemd.md").read_text()
     named = set(re.findall(r"systemctl (?:start|restart|status|enable --now) ([\w@-]+)", text))
-    units = {file.stem for file in (_REPOSITORY / "deploy/systemd").glob("*.service")}
+    units = {file.stem for file in (REPOSITORY / "deploy/systemd").glob("*.service")}
     assert {f"{name.split('@')[0]}@" if "@" in name else name for name in named} == units

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
+from support.repository import REPOSITORY
 
-from centralcloud.runtime.supervisor import _STOP_SECONDS
+from centralcloud.runtime.process.supervisor import _STOP_SECONDS
 from centralcloud.settings import Settings
 from instance_agent.settings import AgentSettings
 
-_FOLDER = Path(__file__).parents[2] / "deploy/kubernetes"
+_FOLDER = REPOSITORY / "deploy/kubernetes"
 _FILES = sorted(file for file in _FOLDER.rglob("*.yaml") if file.name not in {"kustomization.yaml", "catalog.yaml"})
 _BUILT = ("base", "overlays/production", "examples")
 _OLDEST = "1.29"  # sidecars; what is newer than that must not be used

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from centralcloud.runtime.supervisor import _STOP_SECONDS
+from centralcloud.runtime.process.supervisor import _STOP_SECONDS
 from centralcloud.settings import Settings
 from instance_agent.settings import AgentSettings
 

@@ -6,32 +6,31 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from support.repository import REPOSITORY
 from support.servers import execute
-
-_REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=_REPOSITORY, check=True, capture_output=True)
+    subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
 
 def test_the_wheel_holds_both_packages_their_sql_and_the_migrations(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    packages = [_REPOSITORY / "centralcloud", _REPOSITORY / "instance_agent"]
+    packages = [REPOSITORY / "centralcloud", REPOSITORY / "instance_agent"]
     expected = {
-        str(file.relative_to(_REPOSITORY))
+        str(file.relative_to(REPOSITORY))
         for package in packages
         for file in package.rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
     expected |= {
-        f"centralcloud/{file.relative_to(_REPOSITORY)}"
-        for file in (_REPOSITORY / "migrations").rglob("*")
+        f"centralcloud/{file.relative_to(REPOSITORY)}"
+        for file in (REPOSITORY / "migrations").rglob("*")
         if file.is_file() and "__pycache__" not in file.parts
     }
     assert expected <= names
@@ -43,7 +42,7 @@ def test_the_migrations_inside_the_wheel_work(wheel: Path, empty_url: str, tmp_p
     script = (
         f"import sys; sys.path.insert(0, {str(tmp_path / 'installed')!r})\n"
         "import centralcloud; from centralcloud.store import schema\n"
-        "from centralcloud.runtime.database import Database\n"
+        "from centralcloud.runtime.postgres.database import Database\n"
         "assert 'installed' in str(schema._migrations_folder()), schema._migrations_folder()\n"
         f"with Database({empty_url!r}, application_name='test') as database: print(schema.migrate(database).after)\n"
     )

@@ -16,7 +16,7 @@ from support.programs import Program
 from support.servers import embedded_folder, execute
 from support.waiting import eventually
 
-from centralcloud.runtime.embedded import EmbeddedServer
+from centralcloud.runtime.postgres.embedded import EmbeddedServer
 
 
 def records(url: str) -> int:
@@ -82,7 +82,7 @@ def test_a_batch_that_does_not_end_is_given_back(start, database_url: str) -> No
     with a_stuck_daemon(start, database_url) as daemon:
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(timeout=5.5) == 0
-        assert "stopped_with_work_in_hand" in daemon.events()
+        assert "shutdown_timeout" in daemon.events()
     result = run_command("centralcloud", "drain", env={"DATABASE_URL": database_url})
     assert json.loads(result.stdout)["records"] == 1
 
@@ -122,18 +122,18 @@ def test_a_database_that_is_away_is_waited_for_with_one_line_a_change(start) -> 
         server.stop()
         settings = {"CENTRALCLOUD_POLL_INTERVAL_SECONDS": "0.2", "CENTRALCLOUD_LEARN_INTERVAL_SECONDS": "0.3"}
         daemon = start("centralcloud", "run", DATABASE_URL=url, **settings)  # away at the start
-        daemon.wait_for("database_away")
+        daemon.wait_for("database_unavailable")
         for outage in (1, 2):
             server = EmbeddedServer.start(f"embedded:{folder}")
-            daemon.wait_for("database_back", times=outage)
+            daemon.wait_for("database_restored", times=outage)
             send(url, [an_event() for _ in range(10)])
             eventually(lambda: records(url) == 10 * outage, within_seconds=30)  # noqa: B023
             server.stop()
-            daemon.wait_for("database_away", times=outage + 1)
+            daemon.wait_for("database_unavailable", times=outage + 1)
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(timeout=5) == 0
-        changes = [event for event in daemon.events() if event in ("database_away", "database_back")]
-        assert changes == ["database_away", "database_back"] * 2 + ["database_away"]
+        changes = [event for event in daemon.events() if event in ("database_unavailable", "database_restored")]
+        assert changes == ["database_unavailable", "database_restored"] * 2 + ["database_unavailable"]
 
 
 def test_who_waits_for_the_database_at_the_start_lives_and_is_not_ready(start) -> None:
@@ -141,7 +141,7 @@ def test_who_waits_for_the_database_at_the_start_lives_and_is_not_ready(start) -
     with embedded_folder() as folder:
         port = free_port()
         url = f"postgresql:///routing?host={folder}"
-        start("centralcloud", "run", DATABASE_URL=url, CENTRALCLOUD_HTTP_PORT=port).wait_for("database_away")
+        start("centralcloud", "run", DATABASE_URL=url, CENTRALCLOUD_HTTP_PORT=port).wait_for("database_unavailable")
         assert get(port, "/livez") == (200, "ok\n")
         status, text = get(port, "/readyz")
         assert status == 503
@@ -173,11 +173,11 @@ def test_an_agent_goes_on_with_its_scores_while_the_database_is_away(start, tmp_
         run_command("centralcloud", "learn", env=env)
         eventually(lambda: score() == 1.3)
         server.stop()
-        agent.wait_for("database_away")
+        agent.wait_for("database_unavailable")
         assert agent.process.poll() is None
         assert score() == 1.3
         server = EmbeddedServer.start(f"embedded:{folder}")
-        agent.wait_for("database_back")
+        agent.wait_for("database_restored")
         server.stop()
     agent.process.send_signal(signal.SIGTERM)
     assert agent.process.wait(timeout=5) == 0
@@ -216,7 +216,7 @@ def test_a_part_that_dies_stops_the_program_loudly(start, database_url: str) -> 
     execute(database_url, "DROP TABLE model_routing_metrics CASCADE")
     send(database_url, [an_event()])
     assert daemon.process.wait(timeout=20) == 1
-    assert "part_died" in daemon.events()
+    assert "background_task_failed" in daemon.events()
     assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(1,)], "nothing is lost"
 
 
@@ -245,7 +245,7 @@ def test_no_log_holds_the_password(program: str, tmp_path: Path) -> None:
         "INSTANCE_AGENT_LOG_LEVEL": "debug",
     }
     running = Program(program, "run", log=tmp_path / "log", env=env)
-    running.wait_for("database_away")
+    running.wait_for("database_unavailable")
     running.end()
     result = run_command(program, "doctor", env=env)
     assert "FAIL  database" in result.stdout

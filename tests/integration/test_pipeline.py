@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from support.commands import run_command
 from support.recount import recount, threshold_score
+from support.repository import REPOSITORY
 from support.servers import execute
 
-_REPOSITORY = Path(__file__).parents[2]
-_SMALL = _REPOSITORY / "tests" / "data" / "events.jsonl"
-_REAL = _REPOSITORY.parent / "shared" / "data" / "events_bfcl.jsonl.gz"
+_SMALL = REPOSITORY / "tests" / "data" / "events.jsonl"
+_REAL = REPOSITORY.parent / "shared" / "data" / "events_bfcl.jsonl.gz"
 
 
 @pytest.fixture(params=["small", "real"])

@@ -8,8 +8,8 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from centralcloud.operations.grants import Roles, apply_roles
-from centralcloud.runtime.database import Database
+from centralcloud.administration.grants import Roles, apply_roles
+from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.partitions import ensure_partitions
 from centralcloud.store.schema import migrate
 from support.servers import with_database

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import psycopg
 
-from centralcloud.operations.verification import verify
-from centralcloud.runtime.database import Database
+from centralcloud.administration.verification import verify
+from centralcloud.runtime.postgres.database import Database
 from support.events import an_event
 from support.servers import execute
 from support.waiting import eventually

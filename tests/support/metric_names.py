@@ -1,9 +1,10 @@
 """The metrics as they appear on the wire, from the page that a test compares with what the programs register."""
 
 import re
-from pathlib import Path
 
-_PAGE = Path(__file__).parents[2] / "docs/reference/metrics.md"
+from support.repository import REPOSITORY
+
+_PAGE = REPOSITORY / "docs/reference/metrics.md"
 _ON_THE_WIRE = {"gauge": ("",), "counter": ("_total",), "info": ("_info",), "histogram": ("_bucket", "_sum", "_count")}
 
 METRICS = frozenset(

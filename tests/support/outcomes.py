@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from centralcloud.simulate.ground_truth import World, make_world
 from centralcloud.simulate.outcomes import OutcomeFile, read_outcomes
 from centralcloud.simulate.scenario_file import scenario_from
-from centralcloud.simulate.world import World, make_world
 
 #: Success rates of models at simple, medium and complex tasks: well apart, in the same order everywhere.
 RATES = {"good": (0.95, 0.9, 0.9), "fair": (0.8, 0.75, 0.7), "poor": (0.5, 0.5, 0.4), "bad": (0.1, 0.1, 0.1)}

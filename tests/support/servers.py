@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from centralcloud.runtime.embedded import EmbeddedServer, EmbeddedServerError, _find_programs
+from centralcloud.runtime.postgres.embedded import EmbeddedServer, EmbeddedServerError, _find_programs
 from support.waiting import eventually
 
 

@@ -21,7 +21,7 @@ from centralcloud.learning.rule import (
     Alarm,
     PairState,
     Quarantine,
-    Ruling,
+    RuleResult,
     Score,
     State,
     as_score,
@@ -84,11 +84,11 @@ class AdaptiveRule:
         """Step 0: the instances whose outcomes the rest of the fleet does not explain."""
         return differing_instances(recent)
 
-    def decide(self, evidence: Evidence, state: State) -> Ruling:
+    def evaluate(self, evidence: Evidence, state: State) -> RuleResult:
         """Steps 1 to 4: a score for every pair of which an outcome has ever come in, or that has been chosen."""
         pairs = evidence.pairs
         if not pairs:
-            return Ruling([], {})
+            return RuleResult([], {})
         before = [_reconsidered(state.get(pair, {}), evidence) for pair in pairs]
         starts = np.array(
             [evidence.position_after(of_pair.get("after_slice", 0)) for of_pair in before], dtype=np.int64
@@ -103,20 +103,20 @@ class AdaptiveRule:
         estimate = self._estimate(evidence, starts, dispersion)
         probes = _probe_shares(pairs, estimate, now, split)
         sums = [evidence.since(name, starts) for name in ("reward", "timed", "response_time_ms")]
-        ruling = Ruling([], {})
+        result = RuleResult([], {})
         for column, pair in enumerate(pairs):
             score = self._score(
                 evidence, pair, column, int(starts[column]), sums, estimate, float(probes[column]), now[column]
             )
-            ruling.scores.append(score)
-            ruling.state[pair] = {
+            result.scores.append(score)
+            result.state[pair] = {
                 **now[column],
                 "parts": [score.mean, score.latency_penalty, score.cost_penalty],
                 "excluded": sorted(evidence.excluded),
             }
             if split.changed[column]:
-                ruling.alarms.append(_alarm(pair, split, column, evidence))
-        return ruling
+                result.alarms.append(_alarm(pair, split, column, evidence))
+        return result
 
     def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: PairState) -> Decimal:  # noqa: ARG002
         """The score of `pair` on evidence after `after_slice`."""
@@ -124,7 +124,7 @@ class AdaptiveRule:
         estimate = self._estimate(evidence, starts, 1.0)
         return _as_score(float(estimate.utility[evidence.pairs.index(pair)]))
 
-    def start_again(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:  # noqa: ARG002
+    def reset(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:  # noqa: ARG002
         """The window begins after `after_slice`; what the pair had fallen from is forgotten."""
         return {"after_slice": after_slice}
 

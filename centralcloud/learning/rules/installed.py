@@ -26,9 +26,7 @@ def installed_rules() -> Iterator[Rule]:
             rule = entry_point.load()()
         except Exception as error:
             raise BadRuleError(f"{where}: cannot be used: {type(error).__name__}: {error}") from error
-        missing = [
-            name for name in ("eager", "exclude", "decide", "recompute", "start_again") if not hasattr(rule, name)
-        ]
+        missing = [name for name in ("eager", "exclude", "evaluate", "recompute", "reset") if not hasattr(rule, name)]
         if getattr(rule, "name", None) != entry_point.name or missing:
             found = f"no {', '.join(missing)}" if missing else f"the name {getattr(rule, 'name', None)!r}"
             raise BadRuleError(f"{where}: found {found}, expected a rule of the name {entry_point.name!r}")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centralcloud.learning.evidence import Evidence, Floats, Pair, RecentOutcomes
-from centralcloud.learning.rule import PairState, Quarantine, Ruling, Score, State, as_score, wilson_interval
+from centralcloud.learning.rule import PairState, Quarantine, RuleResult, Score, State, as_score, wilson_interval
 
 _NO_STEP: Final = Decimal(0)
 _NEUTRAL_SCORE: Final = 2.5
@@ -78,9 +78,9 @@ class ThresholdRule:
         """Nobody: the specification counts every instance."""
         return []
 
-    def decide(self, evidence: Evidence, state: State) -> Ruling:
+    def evaluate(self, evidence: Evidence, state: State) -> RuleResult:
         """Scores of the pairs with enough fresh outcomes."""
-        ruling = Ruling([], dict(state))
+        result = RuleResult([], dict(state))
         pairs = evidence.pairs
         used = np.array(
             [evidence.position_after(state.get(pair, {}).get("after_slice", 0)) for pair in pairs], dtype=np.int64
@@ -93,13 +93,13 @@ class ThresholdRule:
             if (judged := self.judge(of_pair)) is None:
                 continue
             score, reason = judged
-            ruling.scores.append(_score(pair, of_pair, score, reason, evidence, int(used[column])))
-            ruling.state[pair] = {
+            result.scores.append(_score(pair, of_pair, score, reason, evidence, int(used[column])))
+            result.state[pair] = {
                 "score": str(score),
                 "after_slice": evidence.slices[-1],
                 "from": str(of_pair.old_score),
             }
-        return ruling
+        return result
 
     def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: PairState) -> Decimal:
         """The score of `pair` on evidence after `after_slice`, from the score that `state` says it came from."""
@@ -108,7 +108,7 @@ class ThresholdRule:
         judged = self.judge(of_pair)
         return of_pair.old_score if judged is None else judged[0]
 
-    def start_again(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:  # noqa: ARG002
+    def reset(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:  # noqa: ARG002
         """It goes on from `score`, on evidence after `after_slice`."""
         return {"score": str(score), "after_slice": after_slice}
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from centralcloud.cli.arguments import age, moment
-from centralcloud.runtime.configuration import SettingsError
+from centralcloud.contracts import SettingsError
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from centralcloud.cli.status import fitted, look
-from centralcloud.runtime.database import Database
+from centralcloud.runtime.postgres.database import Database
 
 _FINDING = (
     "           low_success_rate 19 minutes ago: 3,661 of 4,826 outcomes of gpt-4o for complex tasks succeeded in the "

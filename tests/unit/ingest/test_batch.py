@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from support.events import an_event
 
-from centralcloud.ingest.batch import RESOLVED, ROUTED, Message, admit, claims_of, decode
+from centralcloud.ingest.batch import RESOLVED, ROUTED, Message, decode, deduplicate, phases_by_decision
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -36,14 +36,14 @@ def test_claims_are_one_row_a_decision_and_sorted() -> None:
         ),
         NOW,
     ).events
-    assert claims_of(events) == [("a", "9", ROUTED), ("b", "2", ROUTED | RESOLVED)]
+    assert phases_by_decision(events) == [("a", "9", ROUTED), ("b", "2", ROUTED | RESOLVED)]
 
 
 def test_the_first_outcome_wins_within_a_batch() -> None:
     events = decode(
         messages(an_event(decision_id="d", outcome="success"), an_event(decision_id="d", outcome="failure")), NOW
     ).events
-    admission = admit(events, {("singularity-1", "d"): 0})
+    admission = deduplicate(events, {("singularity-1", "d"): 0})
     assert [received.event.outcome for received in admission.accepted] == ["success"]
     assert admission.duplicates == 1
     assert admission.first_of_decision == {1}
@@ -51,17 +51,17 @@ def test_the_first_outcome_wins_within_a_batch() -> None:
 
 def test_an_outcome_after_its_decision_is_no_second_use() -> None:
     events = decode(messages(an_event(decision_id="d", outcome="success")), NOW).events
-    admission = admit(events, {("singularity-1", "d"): ROUTED})
+    admission = deduplicate(events, {("singularity-1", "d"): ROUTED})
     assert len(admission.accepted) == 1
     assert admission.first_of_decision == set()
 
 
 def test_a_decision_of_which_nothing_is_new_is_all_duplicates() -> None:
     events = decode(messages(an_event(decision_id="d"), an_event(decision_id="d", outcome="success")), NOW).events
-    assert admit(events, {}).duplicates == 2
+    assert deduplicate(events, {}).duplicates == 2
 
 
 def test_the_same_id_of_two_instances_is_two_decisions() -> None:
     events = decode(messages(an_event("a", decision_id="d"), an_event("b", decision_id="d")), NOW).events
-    admission = admit(events, {("a", "d"): 0, ("b", "d"): 0})
+    admission = deduplicate(events, {("a", "d"): 0, ("b", "d"): 0})
     assert admission.first_of_decision == {1, 2}

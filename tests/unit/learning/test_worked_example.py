@@ -2,17 +2,17 @@
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 from support.adaptive_by_hand import Slice, kl, of, threshold
+from support.repository import REPOSITORY
 
 from centralcloud.learning.evidence import Evidence
-from centralcloud.learning.rule import Ruling, Score
+from centralcloud.learning.rule import RuleResult, Score
 from centralcloud.learning.rules import AdaptiveRule
 from centralcloud.learning.rules.change_detection import Split, find_changes
 
-_PAGE = (Path(__file__).parents[3] / "docs/explanation/learning.md").read_text()
+_PAGE = (REPOSITORY / "docs/explanation/learning.md").read_text()
 _SECTION = _PAGE.split("## A worked example")[1].split("\n## ")[0]
 _MODELS = ("ace", "bold")
 #: What every answer takes, as a share of the reference of 10 s.
@@ -25,10 +25,10 @@ def rows(header: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
 
-def run() -> dict[int, tuple[Ruling, Split]]:
+def run() -> dict[int, tuple[RuleResult, Split]]:
     """The rulings after every slice, and the best splits that they were made with."""
     evidence, rule, state = Evidence(), AdaptiveRule(), {}
-    rulings = {}
+    results = {}
     for slice_no, opened, *counts in rows("slice"):
         hour, minute = map(int, opened.split(":"))
         sums: Slice = {
@@ -38,23 +38,23 @@ def run() -> dict[int, tuple[Ruling, Split]]:
         evidence.append(int(slice_no), datetime(2026, 11, 20, hour, minute, tzinfo=UTC), sums)
         starts = [evidence.position_after(state.get(pair, {}).get("after_slice", 0)) for pair in evidence.pairs]
         split = find_changes(evidence, np.array(starts, dtype=np.int64), 1.0)
-        ruling = rule.decide(evidence, state)
-        rulings[int(slice_no)] = ruling, split
-        state = ruling.state
-    return rulings
+        result = rule.evaluate(evidence, state)
+        results[int(slice_no)] = result, split
+        state = result.state
+    return results
 
 
-def score(ruling: Ruling, model: str) -> Score:
-    return next(score for score in ruling.scores if score.model == model)
+def score(result: RuleResult, model: str) -> Score:
+    return next(score for score in result.scores if score.model == model)
 
 
 def test_the_table_of_runs_is_what_the_rule_computes() -> None:
-    rulings = run()
+    results = run()
     documented = rows("after slice")
     assert len(documented) >= 7
     for slice_no, model, *numbers in documented:
-        ruling, split = rulings[int(slice_no)]
-        found, column = score(ruling, model), _MODELS.index(model)
+        result, split = results[int(slice_no)]
+        found, column = score(result, model), _MODELS.index(model)
         computed = [
             f"{split.statistic[column] + 0.0:.2f}".replace("-0.00", "0.00"),
             f"{split.threshold[column]:.2f}",
@@ -68,12 +68,12 @@ def test_the_table_of_runs_is_what_the_rule_computes() -> None:
 
 
 def test_the_alarms_are_those_that_are_told() -> None:
-    alarms = {number: [alarm.model for alarm in ruling.alarms] for number, (ruling, _) in run().items()}
+    alarms = {number: [alarm.model for alarm in result.alarms] for number, (result, _) in run().items()}
     assert {number: models for number, models in alarms.items() if models} == {6: ["ace"], 9: ["ace"]}
 
 
 def test_the_sentences_are_the_reasons_of_the_scores() -> None:
-    reasons = {score.reason for ruling, _ in run().values() for score in ruling.scores}
+    reasons = {score.reason for result, _ in run().values() for score in result.scores}
     sentences = [block.strip() for block in re.findall(r"```text\n(.*?)```", _SECTION, re.DOTALL)]
     assert len(sentences) == 2
     assert reasons.issuperset(sentences)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from support.outcomes import RATES, a_table, a_world
 
+from centralcloud.simulate.candidates import contestant
 from centralcloud.simulate.comparison import compare, estimate
-from centralcloud.simulate.contestants import contestant
 from centralcloud.simulate.engine import simulate
-from centralcloud.simulate.measures import judge
+from centralcloud.simulate.evaluation import judge
+from centralcloud.simulate.ground_truth import single_best_model
 from centralcloud.simulate.outcomes import OutcomeFile
-from centralcloud.simulate.world import single_best_model
 
 #: Measures of time: all others are the same for the same seed.
 CLOCK = ("wall_seconds", "rule_milliseconds_per_tick", "microseconds_per_event")

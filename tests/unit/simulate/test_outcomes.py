@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.outcomes import a_table, table_text, write_table
 
-from centralcloud.runtime.configuration import SettingsError
+from centralcloud.contracts import SettingsError
 from centralcloud.simulate.outcomes import read_outcomes
 
 HEADER = "model,item_id,complexity,success,latency_ms,cost_usd\n"

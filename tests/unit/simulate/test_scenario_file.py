@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from support.outcomes import a_table
+from support.repository import REPOSITORY
 
-from centralcloud.runtime.configuration import SettingsError
+from centralcloud.contracts import SettingsError
 from centralcloud.simulate.outcomes import OutcomeFile
 from centralcloud.simulate.scenario import Weights
 from centralcloud.simulate.scenario_file import read_scenario, scenario_from
 
-EXAMPLES = sorted((Path(__file__).parents[3] / "examples/scenarios").glob("*.json"))
+EXAMPLES = sorted((REPOSITORY / "examples/scenarios").glob("*.json"))
 PHASES = [{"events": 100}]
 
 

@@ -1,0 +1,1 @@
+"""Commands of an operator that change something: each in one transaction."""

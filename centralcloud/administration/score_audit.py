@@ -1,0 +1,97 @@
+"""Showing that every score is what its rule makes of the evidence behind it."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg.rows import dict_row
+
+from centralcloud.learning.evidence import Evidence, Pair
+from centralcloud.learning.evidence_reader import EvidenceReader
+from centralcloud.learning.rule import PairState, Rule
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.query import Query
+
+_STORED = Query(__package__, "scores_to_audit")
+
+
+class ScoreDifference(NamedTuple):
+    """A stored score that is not what its rule makes of the evidence.
+
+    Attributes:
+        table: where it is stored.
+        key: which row.
+        stored, recomputed: the score on both sides, 0.000 to 5.000; `recomputed` is None when the pair has no evidence.
+    """
+
+    table: str
+    key: dict[str, Any]
+    stored: Decimal
+    recomputed: Decimal | None
+
+
+class Audit(NamedTuple):
+    """What an audit found. `unknown_rules`: rules that have scores, and that are not installed here."""
+
+    checked: int
+    differences: list[ScoreDifference]
+    unknown_rules: list[str]
+
+
+class _StoredScore(NamedTuple):
+    table: str
+    rule: str
+    model: str
+    complexity: str
+    version: int | None
+    score: Decimal
+    in_history: Decimal | None
+    after_slice: int
+    through_slice: int
+    state: PairState
+
+    @property
+    def pair(self) -> Pair:
+        return self.model, self.complexity
+
+
+def audit_scores(database: Database, rules: Sequence[Rule]) -> Audit:
+    """Compute every published score again, and every rule's own, each on the evidence through the slice it was given on.
+
+    A score that an operator has set (`pin`, `rollback`, `retired`, `renamed`) is compared with its history alone.
+    """
+    by_name = {rule.name: rule for rule in rules}
+    with database.transaction(limit_seconds=None) as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        with connection.cursor(row_factory=dict_row) as cursor:
+            stored = [_StoredScore(**row) for row in cursor.execute(_STORED.text)]
+        differences = list(_differences(connection, stored, by_name))
+    unknown = {each.rule for each in stored if each.table == "rule_scores"} - by_name.keys()
+    return Audit(len(stored), differences, sorted(unknown))
+
+
+def _differences(
+    connection: psycopg.Connection[Any], stored: list[_StoredScore], rules: dict[str, Rule]
+) -> Iterator[ScoreDifference]:
+    reader = EvidenceReader()
+    newest = max((each.through_slice for each in stored), default=0)
+    for each in stored:
+        which = {"rule": each.rule} if each.version is None else {"version": each.version}
+        key = {"model": each.model, "complexity": each.complexity, **which}
+        if each.version is not None and each.in_history != each.score:
+            yield ScoreDifference(each.table, key, each.score, each.in_history)
+        elif each.rule in rules and each.state:
+            whole = reader.evidence(
+                connection, newest, generation=0, excluded=each.state.get("excluded", ()), reported={}
+            )
+            recomputed = _recompute(whole, each, rules[each.rule])
+            if recomputed != each.score:
+                yield ScoreDifference(each.table, key, each.score, recomputed)
+
+
+def _recompute(whole: Evidence, each: _StoredScore, rule: Rule) -> Decimal | None:
+    evidence = whole.up_to(each.through_slice)
+    if each.pair not in evidence.pairs or not evidence.slices:
+        return None
+    return rule.recompute(evidence, each.pair, each.after_slice, each.state)

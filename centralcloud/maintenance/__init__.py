@@ -1,0 +1,1 @@
+"""Partitions, roll-ups, merging of evidence and retention."""

@@ -1,0 +1,1 @@
+"""Read-only views for an operator: doctor, status, findings, metrics of the tables."""

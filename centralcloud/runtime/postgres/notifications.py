@@ -1,0 +1,88 @@
+"""NOTIFY as a hint: a listener that wakes a loop early. Whoever waits must also poll, and works the same without it."""
+
+from collections.abc import Callable
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.deadline_connection import ANSWER_SECONDS, DeadlineConnection
+from centralcloud.runtime.process.background import BackgroundTask
+
+log = get_logger(__name__)
+
+_WAIT_SECONDS: Final = 0.5
+#: What a listener sends itself; the listeners of other processes hear it, too, and are not woken by it.
+_PROBE: Final = "probe"
+#: A probe that has not come by then does not come.
+_PROBE_PATIENCE_WAITS: Final = 10
+#: How often a silent connection is asked whether it still lives.
+_PROBE_EVERY_WAITS: Final = 40
+
+
+class NotificationListener(BackgroundTask):
+    """Listens on one channel over a connection of its own and calls `on_notify` at each notification.
+
+    Also calls it once after every (re)connection: what was sent while nobody listened is found by that run.
+    Through a transaction pooler nothing ever arrives, and nothing but speed is lost. Now and then it notifies itself, which
+    shows that the connection lives, and whether notifications arrive: `working` (None: not known yet).
+    """
+
+    def __init__(self, database: Database, channel: str, on_notify: Callable[[], None]) -> None:
+        super().__init__(f"listener:{channel}", database, interval_seconds=0)
+        self._channel = channel
+        self._on_notify = on_notify
+        self._connection: DeadlineConnection | None = None
+        self._silent_waits = 0
+        self._awaits_probe = False
+        self._probed_at = 0
+        self.working: bool | None = None
+
+    def run_once(self) -> bool:
+        try:
+            if self._connection is None:
+                self._connection = self.database.connect(autocommit=True)
+                with self._connection.limited(ANSWER_SECONDS):
+                    self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+                self._on_notify()
+                self._send_probe(self._connection)
+            payloads = [notice.payload for notice in self._connection.notifies(timeout=_WAIT_SECONDS, stop_after=1)]
+            self._look_at(payloads, self._connection)
+        except psycopg.Error:
+            self._disconnect()
+            raise
+        return True
+
+    def on_stop(self) -> None:
+        self._disconnect()
+
+    def _look_at(self, payloads: list[str], connection: DeadlineConnection) -> None:
+        if payloads:
+            self.working = True
+            self._awaits_probe = False
+            self._silent_waits = 0
+            if any(not payload.startswith(_PROBE) for payload in payloads):
+                self._on_notify()
+            return
+        self._silent_waits += 1
+        if self._awaits_probe and self._silent_waits - self._probed_at >= _PROBE_PATIENCE_WAITS:
+            if self.working is not False:
+                log.warning("notifications_do_not_arrive", channel=self._channel, effect="polling only")
+            self.working = False
+            self._awaits_probe = False
+        if self._silent_waits % _PROBE_EVERY_WAITS == 0:
+            self._send_probe(connection)
+
+    def _send_probe(self, connection: DeadlineConnection) -> None:
+        with connection.limited(ANSWER_SECONDS):
+            connection.execute("SELECT pg_notify(%s, %s)", (self._channel, _PROBE))
+        self._awaits_probe = True
+        self._probed_at = self._silent_waits
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+            self.working = None

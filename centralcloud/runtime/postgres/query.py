@@ -1,0 +1,111 @@
+"""SQL files as objects: a query is loaded once, beside the room that uses it, and runs on any connection."""
+
+from collections.abc import Callable, Iterable, Mapping
+from importlib.resources import files
+from typing import Any, Generic, TypeAlias, TypeVar, overload
+
+import psycopg
+from psycopg import rows
+
+_Row = TypeVar("_Row")
+_Connection: TypeAlias = psycopg.Connection[Any]
+_Parameters: TypeAlias = Mapping[str, Any]
+
+#: Types of a single column; a query whose row is one of them returns the bare value.
+_SCALARS = (bool, int, float, str)
+
+
+class Query(Generic[_Row]):
+    """The statement in ``sql/<name>.sql`` of a package, with psycopg's named parameters in it.
+
+    Attributes:
+        name: of the file, without its ending: a verb and what it is about.
+        text: the statement.
+    """
+
+    @overload
+    def __init__(self: "Query[tuple[Any, ...]]", package: str | None, name: str) -> None: ...
+    @overload
+    def __init__(
+        self: "Query[dict[str, Any]]", package: str | None, name: str, *, row: type[dict[Any, Any]]
+    ) -> None: ...
+    @overload
+    def __init__(self, package: str | None, name: str, *, row: type[_Row]) -> None: ...
+
+    def __init__(self, package: str | None, name: str, *, row: Any = tuple) -> None:
+        """Load the statement.
+
+        Args:
+            package: usually `__package__` of the module that uses the query.
+            row: what a row becomes: `tuple`, `dict` (by column), `int`, `float`, `str` or `bool` (the value of the only
+                column), or a class with a keyword argument for each column.
+        """
+        self.name = name
+        self.text = files(package or "").joinpath("sql", f"{name}.sql").read_bytes()
+        self._row_factory = _row_factory(row)
+
+    def one(self, connection: _Connection, parameters: _Parameters | None = None, *, binary: bool = False) -> _Row:
+        """The only row that the query returns.
+
+        Raises:
+            RuntimeError: there is none. For a query that always has one; `maybe` is for the others.
+        """
+        row = self.maybe(connection, parameters, binary=binary)
+        if row is None:
+            raise RuntimeError(f"{self.name}.sql: found no row, expected one")
+        return row
+
+    def maybe(
+        self, connection: _Connection, parameters: _Parameters | None = None, *, binary: bool = False
+    ) -> _Row | None:
+        """The first row that the query returns; None when there is none."""
+        with self._executed(connection, parameters, binary=binary) as cursor:
+            row: _Row | None = cursor.fetchone()
+            return row
+
+    def all(
+        self, connection: _Connection, parameters: _Parameters | None = None, *, binary: bool = False
+    ) -> list[_Row]:
+        """Every row that the query returns."""
+        with self._executed(connection, parameters, binary=binary) as cursor:
+            return cursor.fetchall()
+
+    def run(self, connection: _Connection, parameters: _Parameters | None = None) -> int:
+        """Execute the statement for its effect; returns how many rows it touched."""
+        return connection.execute(self.text, parameters).rowcount
+
+    def run_each(self, connection: _Connection, parameters: Iterable[_Parameters]) -> None:
+        """Execute the statement once for each set of parameters, in one pipeline."""
+        with connection.cursor() as cursor:
+            cursor.executemany(self.text, parameters)
+
+    def one_each(self, connection: _Connection, parameters: Iterable[_Parameters]) -> list[_Row]:
+        """As `one` for each set of parameters, in one pipeline: the rows in the order of the parameters."""
+        with connection.cursor(row_factory=self._row_factory) as cursor:
+            cursor.executemany(self.text, parameters, returning=True)
+            found: list[_Row] = []
+            while cursor.pgresult is not None:
+                found.extend(cursor.fetchall())
+                if not cursor.nextset():
+                    break
+            return found
+
+    def _executed(
+        self, connection: _Connection, parameters: _Parameters | None, *, binary: bool
+    ) -> psycopg.Cursor[Any]:
+        """A cursor on the rows of the statement, or of the last one of several."""
+        cursor = connection.cursor(binary=binary, row_factory=self._row_factory)
+        cursor.execute(self.text, parameters)
+        while cursor.nextset():
+            pass
+        return cursor
+
+
+def _row_factory(row: Any) -> Callable[[Any], Any]:
+    if row is tuple:
+        return rows.tuple_row
+    if row is dict:
+        return rows.dict_row
+    if row in _SCALARS:
+        return rows.scalar_row
+    return rows.class_row(row)

@@ -1,0 +1,1 @@
+"""Background tasks, their supervisor, shutdown, and the service manager."""

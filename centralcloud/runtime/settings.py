@@ -1,0 +1,140 @@
+"""Settings from environment variables: one line that names the variable, the value and what is allowed."""
+
+import difflib
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from centralcloud.contracts import SettingsError
+from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.postgres.url import check_url
+
+log = get_logger(__name__)
+
+HOW_TO_NAME_A_DATABASE = (
+    "set it to your PostgreSQL (postgresql://user@host/database), "
+    "or to embedded: for a server of our own in .centralcloud/"
+)
+_HOW_TO_WRITE_IT = f"{HOW_TO_NAME_A_DATABASE}; in a password, @ and / and % are written %40 and %2F and %25"
+
+#: What it sets in every container beside a service named like us, less the prefix.
+_OF_KUBERNETES: Final = re.compile(r"(SERVICE_HOST|(SERVICE_)?PORT)(_|$)")
+
+
+def _check_database_url(value: SecretStr) -> SecretStr:
+    check_url(value.get_secret_value())
+    return value
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database_url)]
+
+
+def _lowered(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+class ProgramSettings(BaseSettings):
+    """What both programs can be told, each under its own prefix."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True)
+
+    database_url: DatabaseUrl | None = None
+    database_url_file: Path | None = None
+    http_address: str = "127.0.0.1"
+    http_port: int = Field(default=0, ge=0, le=65_535)
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = "info"
+    log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lowered)] = "auto"
+
+    @property
+    def database(self) -> str:
+        """The database's URL in clear.
+
+        Raises:
+            SettingsError: none is set, or the file that names it cannot be used.
+        """
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        if self.database_url_file is not None:
+            return _read_database_url(self.database_url_file)
+        raise SettingsError(f"DATABASE_URL is not set: {HOW_TO_NAME_A_DATABASE}")
+
+
+def _read_database_url(file: Path) -> str:
+    """The URL in a file, as secrets are handed to a service: unlike an environment, no child and no `ps` ever sees it."""
+    try:
+        return check_url(file.read_text().strip())
+    except OSError as error:
+        raise SettingsError(f"DATABASE_URL_FILE is {str(file)!r}: {error.strerror}") from None
+    except ValueError:
+        raise SettingsError(
+            f"DATABASE_URL_FILE is {str(file)!r}, which names no database that can be used: {_HOW_TO_WRITE_IT}"
+        ) from None
+
+
+_Settings = TypeVar("_Settings", bound=BaseSettings)
+
+
+def load_settings(settings_class: type[_Settings], **overrides: Any) -> _Settings:
+    """The settings of the environment; what is given in `overrides` and is not None wins.
+
+    Raises:
+        SettingsError: a value is wrong.
+    """
+    try:
+        return settings_class(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError(_explain(settings_class, error)) from None
+
+
+def unknown_variables(settings_class: type[BaseSettings]) -> dict[str, str | None]:
+    """Variables of the environment that begin like settings and are none, each with the setting it may be meant for.
+
+    A setting whose name is mistyped has no effect, and nobody would be told.
+    """
+    prefix = settings_class.model_config["env_prefix"]
+    known = {variable for name in settings_class.model_fields for variable in _variables(settings_class, name)}
+    names = {variable.removeprefix(prefix): variable for variable in sorted(known)}
+    unknown: dict[str, str | None] = {}
+    for variable in sorted(os.environ):
+        name = variable.removeprefix(prefix)
+        if name != variable and variable not in known and not _OF_KUBERNETES.match(name):
+            alike = difflib.get_close_matches(name, names, n=1, cutoff=0.7)
+            unknown[variable] = names[alike[0]] if alike else None
+    return unknown
+
+
+def warn_of_unknown_variables(settings_class: type[BaseSettings]) -> None:
+    """Log each of them; for the programs that run in the background."""
+    for variable, meant in unknown_variables(settings_class).items():
+        log.warning("setting_unknown", variable=variable, meant=meant, effect="none")
+
+
+def _explain(settings_class: type[BaseSettings], error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    variable = _variable(settings_class, name)
+    if variable.endswith("DATABASE_URL"):
+        return f"{variable} is no database that can be used: {_HOW_TO_WRITE_IT}"
+    expected = first["msg"][0].lower() + first["msg"][1:]
+    return f"{variable} is {first['input']!r}: {expected}"
+
+
+def _variable(settings_class: type[BaseSettings], name: str) -> str:
+    """The environment variable of a field, given by its name or one of its aliases."""
+    for field_name in settings_class.model_fields:
+        choices = _variables(settings_class, field_name)
+        if name == field_name or name in choices:
+            return next((choice for choice in choices if choice in os.environ), choices[-1])
+    return name
+
+
+def _variables(settings_class: type[BaseSettings], field_name: str) -> list[str]:
+    """The environment variables that a field is read from, the one that wins first."""
+    alias = settings_class.model_fields[field_name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices]
+    return [f"{settings_class.model_config['env_prefix']}{field_name}".upper()]

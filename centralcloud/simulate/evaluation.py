@@ -1,0 +1,180 @@
+"""What a run is judged by.
+
+Every measure is a number of one run, or None where it says nothing; `statistics.py` takes means over runs.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from centralcloud.simulate.engine import PhaseTotals, Run, Tick
+from centralcloud.simulate.ground_truth import PhaseTruth, World
+
+Measures = dict[str, float | None]
+
+#: What is judged at the end of a run is the mean over so many ticks: one alone is subject to chance.
+_LAST_TICKS: Final = 10
+#: LEARNING.md, "simulate": recovered when the right model is top in 80 % of the next 10 ticks.
+_RECOVERY_TICKS: Final = 10
+_RECOVERY_SHARE: Final = 0.8
+_LOWEST, _HIGHEST = 0.0, 5.0
+
+
+class Judged(NamedTuple):
+    """One run, judged as a whole and phase by phase; `traffic` is the share of each model in each phase."""
+
+    whole: Measures
+    phases: list[Measures]
+    traffic: list[dict[str, float]]
+
+
+def judge(run: Run, world: World) -> Judged:
+    """Everything that is measured of a run."""
+    phases = [
+        {**_yields([totals]), **_reaction(run, world, number), "probe_share": totals.probes / totals.events}
+        for number, totals in enumerate(run.phases)
+    ]
+    changed = phases[1:]
+    whole: Measures = {
+        **_yields(run.phases),
+        **_order(run, world),
+        "probe_share": _total(run.phases, "probes") / world.scenario.events,
+        "events_to_detect": _mean(phase["events_to_detect"] for phase in changed),
+        "events_to_recover": _mean(phase["events_to_recover"] for phase in changed),
+        "false_alarms": float(_false_alarms(run, world)),
+        **_quarantine(run, world),
+        "wall_seconds": run.seconds,
+        "rule_milliseconds_per_tick": 1000 * run.rule_seconds / len(run.ticks) if run.ticks else None,
+        "microseconds_per_event": 1e6 * run.seconds / world.scenario.events,
+    }
+    traffic = [
+        {
+            model: float(count / totals.events)
+            for model, count, present in zip(world.models, totals.traffic, truth.present, strict=True)
+            if present
+        }
+        for totals, truth in zip(run.phases, world.phases, strict=True)
+    ]
+    return Judged(whole, phases, traffic)
+
+
+def _yields(phases: Sequence[PhaseTotals]) -> Measures:
+    """What the tasks came to: reward and regret, with and without latency and cost, mean latency and cost."""
+    events, timed, priced = (_total(phases, name) for name in ("events", "timed", "priced"))
+    reward, oracle = _total(phases, "reward") / events, _total(phases, "oracle_reward") / events
+    success, oracle_success = _total(phases, "success") / events, _total(phases, "oracle_success") / events
+    return {
+        "reward": reward,
+        "oracle_reward": oracle,
+        "regret_percent": 100 * (1 - reward / oracle) if oracle > 0 else None,
+        "success_rate": success,
+        "oracle_success_rate": oracle_success,
+        "success_regret_percent": 100 * (1 - success / oracle_success) if oracle_success > 0 else None,
+        "mean_latency_ms": _total(phases, "latency_ms") / timed if timed else None,
+        "mean_cost_usd": _total(phases, "cost_usd") / priced if priced else None,
+    }
+
+
+def _order(run: Run, world: World) -> Measures:
+    """How the scores at the end stand to each other and to the truth of the last phase, for the models in the catalogs."""
+    truth = world.phases[-1]
+    ticks = [tick.scores[truth.present] for tick in run.ticks[-_LAST_TICKS:]]
+    if not ticks:
+        return {"pairs_ordered_right": None, "saturated_share": None, "tied_share": None}
+    scores = np.array(ticks)
+    low, high = truth.low[truth.present], truth.high[truth.present]
+    difference = scores[:, :, None, :] - scores[:, None, :, :]
+    better = low[:, None, :] > high[None, :, :]
+    others = np.triu_indices(scores.shape[1], k=1)
+    tied = difference[:, others[0], others[1], :] == 0
+    return {
+        "pairs_ordered_right": float((difference[:, better] > 0).mean()) if better.any() else None,
+        "saturated_share": float(((scores <= _LOWEST) | (scores >= _HIGHEST)).mean()),
+        "tied_share": float(tied.mean()) if tied.size else None,
+    }
+
+
+def _reaction(run: Run, world: World, phase: int) -> Measures:
+    """How soon the run came to terms with what the phase began with. Of the first phase: with knowing nothing."""
+    truth = world.phases[phase]
+    ticks = [tick for tick in run.ticks if tick.phase == phase]
+    right = np.array([_right_on_top(tick, truth) for tick in ticks])
+    concerned = np.ones(len(world.complexities), dtype=bool)
+    affected: set[tuple[int, int]] = set()
+    if phase:
+        before = world.phases[phase - 1]
+        affected = _affected(before, truth)
+        concerned = ~truth.right[before.best, np.arange(len(world.complexities))]
+    recovered = _first(
+        ticks, lambda i: bool(concerned.any() and right[i : i + _RECOVERY_TICKS, concerned].mean() >= _RECOVERY_SHARE)
+    )
+    alarmed = _first(ticks, lambda i: not affected.isdisjoint(ticks[i].alarms))
+    on_top = _first(ticks, lambda i: bool(concerned.any() and right[i, concerned].all()))
+    return {
+        "events_to_detect": None if not phase else on_top if alarmed is None else alarmed,
+        "events_to_recover": recovered,
+    }
+
+
+def _right_on_top(tick: Tick, truth: PhaseTruth) -> NDArray[np.bool_]:
+    """For each complexity, whether every present model of the highest score is a right one."""
+    scores = np.where(truth.present[:, None], tick.scores, -np.inf)
+    wrong = (scores == scores.max(axis=0)) & ~truth.right
+    return ~wrong.any(axis=0)  # type: ignore[no-any-return]
+
+
+def _affected(before: PhaseTruth, truth: PhaseTruth) -> set[tuple[int, int]]:
+    """Pairs, in the catalogs before and now, whose success is no longer what it was."""
+    return {
+        (model, complexity)
+        for model, answer in enumerate(truth.answers)
+        if answer != before.answers[model] and truth.present[model] and before.present[model]
+        for complexity in range(truth.success.shape[1])
+        if truth.success[model, complexity] != before.success[model, complexity]
+    }
+
+
+def _false_alarms(run: Run, world: World) -> int:
+    """Alarms on pairs that did not change at the beginning of this phase nor of the one before."""
+    changes: list[set[tuple[int, int]]] = [set()]
+    changes += [_affected(before, now) for before, now in zip(world.phases, world.phases[1:], strict=False)]
+    return sum(
+        pair not in changes[tick.phase] and pair not in changes[max(tick.phase - 1, 0)]
+        for tick in run.ticks
+        for pair in tick.alarms
+    )
+
+
+def _quarantine(run: Run, world: World) -> Measures:
+    poison = world.scenario.poison
+    first_lie = {each.instance: each.from_event for each in poison}
+    waited = []
+    for each in poison:
+        lying = [tick for tick in run.ticks if tick.event > each.from_event]
+        waited += [i for i, tick in enumerate(lying, 1) if each.instance in tick.excluded][:1]
+    honest = {
+        instance
+        for tick in run.ticks
+        for instance in tick.excluded
+        if tick.event <= first_lie.get(instance, world.scenario.events)
+    }
+    return {
+        "ticks_to_quarantine": float(max(waited)) if poison and len(waited) == len(poison) else None,
+        "honest_exclusions": float(len(honest)),
+    }
+
+
+def _first(ticks: Sequence[Tick], reached: Callable[[int], bool]) -> float | None:
+    """Tasks from the start of the phase to the first tick (by position) that `reached` says yes to."""
+    return next((float(tick.event_in_phase) for i, tick in enumerate(ticks) if reached(i)), None)
+
+
+def _total(phases: Sequence[PhaseTotals], name: str) -> float:
+    return float(sum(getattr(phase, name) for phase in phases))
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,1 @@
+"""The models an instance may use, and the learned scores laid over them."""

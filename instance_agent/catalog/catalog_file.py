@@ -1,0 +1,51 @@
+"""The catalog YAML: read and checked, never written."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from centralcloud.contracts import SettingsError
+from centralcloud.contracts.errors import quote
+from instance_agent.catalog.model import Model
+
+
+class _CatalogFile(BaseModel):
+    models: list[Model]
+
+
+def read_catalog_file(path: Path) -> list[Model]:
+    """The models of a catalog YAML.
+
+    Raises:
+        SettingsError: the file cannot be read, is no YAML, or breaks the form; one line that names the place.
+    """
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read the catalog {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: found a byte that is no UTF-8 at position {error.start}, expected YAML") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
+        mark = getattr(error, "problem_mark", None)
+        place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise SettingsError(f"{path}{place}: expected YAML: {problem}") from None
+    try:
+        models = _CatalogFile.model_validate(content).models
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+        found = "nothing" if first["type"] == "missing" else quote(first["input"])
+        expected = "expected a mapping" if first["type"] == "model_type" else first["msg"].lower()
+        if not field:
+            expected = "expected a mapping with models"
+        raise SettingsError(f"{path}: {field or 'file'}: found {found}: {expected}") from None
+    seen: set[tuple[str, str]] = set()
+    for position, model in enumerate(models):
+        if (model.name, model.provider) in seen:
+            raise SettingsError(
+                f"{path}: models[{position}]: found {model.name} of {model.provider} again, expected it once"
+            )
+        seen.add((model.name, model.provider))
+    return models

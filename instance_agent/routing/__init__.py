@@ -1,0 +1,1 @@
+"""From a request to a model. Pure and synchronous: no database, no network."""

@@ -1,0 +1,1 @@
+"""Exchange with PostgreSQL, in background threads."""

@@ -1,0 +1,88 @@
+"""The queue when nobody consumes: how full it is, how it grows, and how to shed."""
+
+import json
+import threading
+
+import psycopg
+import pytest
+from support.commands import run_command
+from support.events import an_event, outcomes, send
+from support.servers import execute
+
+from centralcloud.administration.verification import verify
+from centralcloud.ingest.drain import drain
+from centralcloud.monitoring.queue_state import queue_state
+from centralcloud.runtime.postgres.database import Database
+
+QUEUE = "pgmq.q_model_routing_decisions"
+
+
+def test_depth_age_size_and_growth(database: Database, database_url: str) -> None:
+    empty = queue_state(database, measure_seconds=0.1)
+    assert (empty["messages"], empty["oldest_age_seconds"], empty["sent_per_second"]) == (0, None, 0)
+    send(database_url, outcomes(10, 0))
+    execute(
+        database_url,
+        f"""
+        UPDATE {QUEUE} SET vt = now() + interval '1 hour' WHERE msg_id <= 4;
+        UPDATE {QUEUE} SET read_ct = 1 WHERE msg_id = 1;
+        UPDATE {QUEUE} SET enqueued_at = now() - interval '1 hour' WHERE msg_id = 2;
+        """,
+    )
+    sender = threading.Timer(0.2, send, (database_url, outcomes(30, 0)))
+    sender.start()
+    state = queue_state(database, measure_seconds=2)
+    sender.join()
+    assert (state["messages"], state["visible"], state["in_flight"], state["delayed"]) == (10, 6, 1, 3)
+    assert 3600 <= state["oldest_age_seconds"] < 3700
+    assert 0 <= state["newest_age_seconds"] < 60
+    assert 10 < state["sent_per_second"] <= 15
+    assert state["taken_per_second"] == 0
+    assert state["bytes_on_disk"] > 8192
+
+
+def test_the_command(database_url: str) -> None:
+    send(database_url, outcomes(3, 0))
+    env = {"DATABASE_URL": database_url}
+    shown = run_command("centralcloud", "queue", "--seconds", "0.1", env=env)
+    assert shown.returncode == 0, shown.stderr
+    assert "3: 3 visible, 0 in flight" in shown.stdout
+    document = json.loads(run_command("centralcloud", "queue", "--seconds", "0.1", "--json", env=env).stdout)
+    assert document["messages"] == 3
+
+
+def test_shedding_removes_what_is_old_and_counts_it(database: Database, database_url: str) -> None:
+    send(database_url, outcomes(25_000, 0))
+    execute(database_url, f"UPDATE {QUEUE} SET enqueued_at = now() - interval '3 hours' WHERE msg_id % 2 = 0")
+    env = {"DATABASE_URL": database_url}
+    with psycopg.connect(database_url) as consumer:
+        consumer.execute(f"SELECT FROM {QUEUE} WHERE msg_id = 2 FOR UPDATE")  # in somebody's hands
+        purged = run_command("centralcloud", "queue", "purge", "--older-than", "2h", "--yes", "--json", env=env)
+    assert json.loads(purged.stdout) == {"purged": 12_499}
+    verification = verify(database)
+    assert verification.ok
+    assert verification.accounts["purged"] == 12_499
+    assert verification.accounts["sent"] == 25_000
+    drain(database, batch_size=1000)
+    verification = verify(database)
+    assert verification.ok
+    assert verification.accounts["records"] == 12_501
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--older-than", "2h"], "found nobody to ask, expected --yes"),
+        (["--older-than", "999999w", "--yes"], "--older-than: found '999999w', expected a shorter time"),
+        (["--older-than", "soon", "--yes"], "--older-than: found 'soon', expected a length of time like 90s"),
+        ([], "--older-than"),
+    ],
+)
+def test_nothing_is_shed_by_mistake(database_url: str, arguments: list[str], complaint: str) -> None:
+    send(database_url, [an_event()])
+    execute(database_url, f"UPDATE {QUEUE} SET enqueued_at = now() - interval '3 hours'")
+    result = run_command("centralcloud", "queue", "purge", *arguments, env={"DATABASE_URL": database_url})
+    assert result.returncode == 2
+    assert complaint in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert execute(database_url, f"SELECT count(*) FROM {QUEUE}") == [(1,)]

@@ -1,0 +1,180 @@
+"""`verify` finds whatever differs from the records, `--repair` makes it good, and neither is in the way of ingest."""
+
+import json
+import random
+import threading
+
+import pytest
+from support.commands import run_command
+from support.events import an_event, random_events, send
+from support.history import pretend_all_came
+from support.servers import execute
+
+from centralcloud.administration.verification import Difference, repair, verify
+from centralcloud.ingest.drain import drain
+from centralcloud.maintenance.maintenance import Maintenance
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.store.slices import close_slice
+
+
+@pytest.fixture
+def filled(database: Database, database_url: str) -> Database:
+    """A database that has taken in some hundred events in two slices, with ids, resends and dead letters among them."""
+    rng = random.Random(3)
+    linked = [
+        an_event(decision_id=str(number % 60), outcome=rng.choice(["routed", "success"])) for number in range(150)
+    ]
+    for events in (random_events(300, rng), linked):
+        send(database_url, [*events, {"no": "event"}])
+        drain(database, batch_size=100)
+        close_slice(database)
+    return database
+
+
+def test_what_was_taken_in_adds_up(filled: Database) -> None:
+    verification = verify(filled)
+    assert verification.differences == []
+    accounts = verification.accounts
+    assert accounts["sent"] == 452
+    assert accounts["dead_letters_open"] == 2
+    assert accounts["records"] + accounts["duplicates"] == 450
+    assert accounts["duplicates"] > 0
+
+
+BREAKAGES = {
+    "a counter": ("UPDATE model_routing_metrics SET success_count = success_count + 1 WHERE model_name = 'atlas'", 3),
+    "a linked decision": ("UPDATE model_routing_metrics SET linked_decision_count = 0 WHERE model_name = 'gpt-4o'", 1),
+    "the sum of times": ("UPDATE model_routing_metrics SET response_time_sum_ms = 0 WHERE model_name = 'dune'", 3),
+    "the newest times": ("UPDATE model_routing_metrics SET response_times = '{}' WHERE model_name = 'dune'", 3),
+    "the newest score": ("UPDATE model_routing_metrics SET last_reported_score = 0.1 WHERE model_name = 'dune'", 3),
+    "a row of metrics gone": ("DELETE FROM model_routing_metrics WHERE model_name = 'atlas'", 3),
+    "a row of metrics too many": (
+        "INSERT INTO model_routing_metrics (model_name, complexity_level, success_count) VALUES ('ghost', 'simple', 4)", 1,
+    ),
+    "evidence": ("UPDATE evidence SET failures = failures + 2 WHERE model_name = 'gpt-4o'", 1),
+    "a fraction of a cent": ("UPDATE evidence SET cost_usd = 0.001 WHERE model_name = 'gpt-4o'", 1),
+    "evidence gone": ("DELETE FROM evidence WHERE model_name = 'gpt-4o'", 1),
+    "evidence too much": (
+        """INSERT INTO evidence (slice_no, model_name, complexity_level, provider, instance_id)
+        VALUES (1, 'ghost', 'simple', 'p', 'i')""", 1,
+    ),
+    "the number of records": ("UPDATE accounting SET records = records - 1, taken = taken - 1", 2),
+    "the number of dead letters": ("UPDATE accounting SET dead_letters = dead_letters + 1, taken = taken + 1", 3),
+    "the number taken": ("UPDATE accounting SET taken = taken + 1", 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BREAKAGES)
+def test_what_was_changed_behind_our_back_is_found_and_repaired(filled: Database, database_url: str, what: str) -> None:
+    before = snapshot(database_url)
+    statement, rows = BREAKAGES[what]
+    execute(database_url, statement)
+    found = verify(filled)
+    assert len(found.differences) == rows, found.differences
+    assert repair(filled).differences == found.differences
+    assert verify(filled).differences == []
+    assert snapshot(database_url) == before
+
+
+def snapshot(database_url: str) -> list[tuple]:
+    """Everything that a repair may touch, as it stands."""
+    queries = (
+        """SELECT model_name, complexity_level, usage_count, routed_count, success_count, failure_count, blameless_count,
+           avg_response_time, response_times, last_reported_score FROM model_routing_metrics ORDER BY 1, 2""",
+        "SELECT * FROM evidence ORDER BY slice_no, model_name, complexity_level, provider, instance_id",
+        "SELECT * FROM accounting",
+    )
+    return [row for query in queries for row in execute(database_url, query)]
+
+
+def test_a_record_that_is_lost_or_doubled_is_found(filled: Database, database_url: str) -> None:
+    execute(database_url, "DELETE FROM routing_records WHERE id = (SELECT min(id) FROM routing_records)")
+    assert {difference.table for difference in verify(filled).differences} == {
+        "accounting", "model_routing_metrics", "evidence",
+    }  # fmt: skip
+    execute(
+        database_url,
+        """
+        INSERT INTO routing_records (timestamp, instance_id, complexity, model, provider, score, outcome, slice_no, msg_id)
+        SELECT timestamp, instance_id, complexity, model, provider, score, outcome, slice_no, msg_id
+        FROM routing_records ORDER BY id LIMIT 1
+        """,
+    )
+    ((msg_id,),) = execute(database_url, "SELECT msg_id FROM routing_records ORDER BY id LIMIT 1")
+    doubled = Difference("routing_records", {"msg_id": msg_id}, {"records": 2}, {"records": 1})
+    assert doubled in verify(filled).differences
+    assert doubled in repair(filled).differences
+    assert verify(filled).differences == [doubled], "what cannot be repaired is still told"
+
+
+def test_more_taken_than_was_ever_sent_is_found(filled: Database, database_url: str) -> None:
+    execute(database_url, "SELECT setval('pgmq.q_model_routing_decisions_msg_id_seq', 100)")
+    assert verify(filled).differences == [Difference("accounting", {}, {"sent": 452}, {"sent": 100})]
+
+
+def test_repairing_while_ingest_goes_on(filled: Database, database_url: str) -> None:
+    """What comes in between the recount and the repair is neither lost nor counted twice."""
+    stop = threading.Event()
+
+    def ingest() -> None:
+        rng = random.Random(5)
+        with Database(database_url, application_name="tests") as database:
+            while not stop.is_set():
+                send(database_url, random_events(40, rng))
+                drain(database, batch_size=20)
+
+    thread = threading.Thread(target=ingest)
+    thread.start()
+    try:
+        for _ in range(5):
+            execute(database_url, "UPDATE model_routing_metrics SET success_count = success_count + 7")
+            execute(database_url, "UPDATE accounting SET records = records + 7, taken = taken + 7")
+            assert not repair(filled).ok
+            assert verify(filled).differences == []
+    finally:
+        stop.set()
+        thread.join()
+    assert verify(filled).differences == []
+
+
+def test_the_command_prints_what_differs_and_exits_with_1(filled: Database, database_url: str) -> None:
+    env = {"DATABASE_URL": database_url}
+    clean = run_command("centralcloud", "verify", "--json", env=env)
+    assert clean.returncode == 0
+    assert json.loads(clean.stdout)["ok"] is True
+    execute(
+        database_url, "UPDATE model_routing_metrics SET success_count = success_count + 1 WHERE model_name = 'gpt-4o'"
+    )
+    wrong = run_command("centralcloud", "verify", "--json", env=env)
+    assert wrong.returncode == 1
+    (difference,) = json.loads(wrong.stdout)["differences"]
+    assert difference["table"] == "model_routing_metrics"
+    assert difference["key"] == {"model_name": "gpt-4o", "complexity_level": "complex"}
+    assert difference["stored"]["success_count"] == difference["recounted"]["success_count"] + 1
+    assert "success_count" in run_command("centralcloud", "verify", env=env).stdout
+    repaired = run_command("centralcloud", "verify", "--repair", "--json", env=env)
+    assert (repaired.returncode, json.loads(repaired.stdout)["repaired"]) == (0, 1)
+    assert run_command("centralcloud", "verify", env=env).returncode == 0
+
+
+def test_newest_times_whose_records_were_dropped_are_not_missed(filled: Database, database_url: str) -> None:
+    pretend_all_came(database_url, 100)
+    Maintenance(filled).run_once()
+    assert verify(filled).differences == []
+    execute(database_url, "UPDATE model_routing_metrics SET response_times = '{}' WHERE model_name = 'dune'")
+    assert verify(filled).differences == [], "there is nothing left to take them from"
+    execute(database_url, "DELETE FROM model_routing_metrics WHERE model_name = 'dune'")
+    assert len(repair(filled).differences) == 3
+    assert verify(filled).differences == []
+
+
+def test_accounts_that_are_gone_are_told_and_made_again(filled: Database, database_url: str) -> None:
+    before = execute(database_url, "SELECT records, dead_letters FROM accounting")
+    execute(database_url, "DELETE FROM accounting")
+    for arguments in (["verify"], ["queue", "--seconds", "0.1"]):
+        told = run_command("centralcloud", *arguments, env={"DATABASE_URL": database_url})
+        assert (told.returncode, told.stderr.count("\n")) == (1, 1)
+        assert "accounting: found no row, expected one" in told.stderr
+    repair(filled)
+    assert execute(database_url, "SELECT records, dead_letters FROM accounting") == before
+    assert {difference.table for difference in verify(filled).differences} == set(), "duplicates cannot be recounted"

@@ -1,0 +1,183 @@
+"""What README and docs say is so: SQL runs, commands and settings exist, links lead somewhere."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+import typer
+from support.events import an_event, outcomes, send
+from support.repository import REPOSITORY
+from support.servers import execute
+
+from centralcloud.cli.app import app as centralcloud
+from centralcloud.contracts import parse_routing_event
+from centralcloud.ingest.drain import drain
+from centralcloud.learning.learner import Learner
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.settings import Settings
+from instance_agent import AgentSettings
+from instance_agent.cli import app as instance_agent
+
+_PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+
+
+def blocks(language: str) -> list[str]:
+    return [
+        block
+        for page in _PAGES
+        for block in re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    ]
+
+
+def test_every_statement_runs(database: Database, database_url: str) -> None:
+    send(database_url, outcomes(100, 0))
+    drain(database, batch_size=1000)
+    Learner(database, Settings().rules).learn()
+    statements = blocks("sql")
+    assert len(statements) > 6
+    try:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)  # type: ignore[arg-type]
+        assert execute(database_url, "SELECT instance_id FROM instances") == [("singularity-1",)]
+        assert drain(database, batch_size=1000).result == (5, 0, 0), "the events of README and docs are good ones"
+    finally:
+        execute(database_url, "DROP OWNED BY instances")
+        execute(database_url, "DROP ROLE instances")
+
+
+def test_the_role_of_the_how_to_can_do_just_that(database: Database, database_url: str) -> None:
+    role = "cc_documented_instance"
+    (block,) = [block for block in blocks("sql") if "GRANT" in block]
+    grants = block[block.index("GRANT") :]
+    try:
+        execute(database_url, f"CREATE ROLE {role}")
+        execute(database_url, grants.replace("TO instances", f"TO {role}"))
+        with psycopg.connect(database_url) as connection:
+            connection.execute(f"SET ROLE {role}")
+            connection.execute("SELECT centralcloud.publish_decision(%s)", (json.dumps(an_event()),))
+            connection.execute("SELECT * FROM centralcloud.score_updates_since(0)")
+            connection.execute("SELECT * FROM centralcloud.current_scores()")
+            connection.execute("SELECT centralcloud.acknowledge('i', 0), centralcloud.epoch()")
+            connection.commit()
+            for forbidden in (
+                "SELECT * FROM routing_records",
+                "SELECT * FROM pgmq.q_model_routing_decisions",
+                "SELECT pgmq.pop('model_routing_decisions', 1)",
+                "UPDATE model_scores SET score = 5",
+                "SELECT centralcloud.ensure_partitions(1)",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(forbidden)
+                connection.rollback()
+    finally:
+        execute(database_url, f"DROP OWNED BY {role}")
+        execute(database_url, f"DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("arguments", [("", 0), ("a" * 201, 0), (None, 0), ("i", -1), ("i", None)])
+def test_an_acknowledgement_that_makes_no_sense_is_refused(database_url: str, arguments: tuple) -> None:
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match=r"found .*, expected"):
+        execute(database_url, "SELECT centralcloud.acknowledge(%s, %s)", arguments)
+
+
+def test_the_event_of_the_readme_is_a_good_one() -> None:
+    for block in blocks("json"):
+        event = parse_routing_event(block, datetime(2026, 11, 20, 12, tzinfo=UTC))
+        assert event.decision_id is not None
+        assert event.extra == {}
+
+
+def test_every_command_and_option_that_is_shown_exists() -> None:
+    shown = {
+        (program, *words.split(), option)
+        for page in _PAGES
+        for program, words, rest in re.findall(
+            r"\b(centralcloud|instance-agent) "
+            r"((?:dead-letters |instances |models |queue (?=purge)|scores (?=explain|history|rollback|pin|unpin))?"
+            r"[a-z][a-z-]*)\b"
+            r"([^\n|`#]*)",
+            page.read_text(),
+        )
+        for option in [None, *re.findall(r"(--[a-z-]+)", rest)]
+    }
+    known = dict([*_options(("centralcloud",), centralcloud), *_options(("instance-agent",), instance_agent)])
+    for *command, option in shown:
+        if tuple(command) in known and option:
+            assert option in known[tuple(command)], f"{command} {option}"
+    prose = {command[1] for *command, _ in shown if tuple(command) not in known}
+    assert prose <= {"learns", "takes", "library", "commands", "or"}, prose
+
+
+def _options(path: tuple[str, ...], app: typer.Typer) -> Iterator[tuple[tuple[str, ...], set[str]]]:
+    """Every command of a program, and the options that it has."""
+    commands = [(path, typer.main.get_command(app))]
+    while commands:
+        path, command = commands.pop()
+        yield path, {"--help", *(name for parameter in command.params for name in parameter.opts)}
+        commands += [((*path, name), each) for name, each in getattr(command, "commands", {}).items()]
+
+
+def test_every_promise_is_a_test_and_every_scenario_a_promise() -> None:
+    page = (REPOSITORY / "docs/explanation/reliability.md").read_text()
+    promised = re.findall(r"\| `(test_\w+)` \|$", page, re.MULTILINE)
+    shown = [
+        name
+        for module in (REPOSITORY / "tests/chaos").glob("test_*.py")
+        if module.name != "test_soak.py"
+        for name in re.findall(r"^def (test_\w+)", module.read_text(), re.MULTILINE)
+    ]
+    assert sorted(promised) == sorted(shown)
+
+
+@pytest.mark.parametrize(("title", "settings_class"), [("Daemon", Settings), ("Instance", AgentSettings)])
+def test_the_table_of_settings_is_that_of_the_code(title: str, settings_class: type) -> None:
+    text = (REPOSITORY / "docs/reference/settings.md").read_text()
+    section = text.split(f"## {title}")[1].split("\n## ")[0]
+    documented = dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\|", section, re.MULTILINE))
+    in_code = {}
+    for name, field in settings_class.model_fields.items():
+        alias = field.validation_alias
+        variable = alias.choices[-1] if alias else f"{settings_class.model_config['env_prefix']}{name}".upper()
+        in_code[variable] = "" if field.default is None else str(field.default).lower()
+    for variable in ("INSTANCE_ID", "INSTANCE_AGENT_STATE_DIR"):  # computed, described in words
+        in_code.pop(variable, None)
+        documented.pop(variable, None)
+    assert {name: value.lower() for name, value in documented.items()} == in_code
+
+
+def test_every_log_event_is_documented_with_its_level() -> None:
+    page = (REPOSITORY / "docs/reference/logs.md").read_text()
+    documented = set(re.findall(r"^\| `(\w+)` \| (\w+) \|", page, re.MULTILINE))
+    sources = [path for package in ("centralcloud", "instance_agent") for path in (REPOSITORY / package).rglob("*.py")]
+    logged = {
+        (event, level)
+        for path in sources
+        for level, event in re.findall(r"\blog\.(debug|info|warning|error)\(\s*\"(\w+)\"", path.read_text())
+    }
+    assert documented == logged - {("event_name", "info")}, "event_name is the example of a docstring"
+
+
+def test_links_lead_to_pages_and_headings_that_are_there() -> None:
+    for page in _PAGES:
+        for target, heading in re.findall(r"\]\((?!https?://)([^)#]*)#?([^)]*)\)", page.read_text()):
+            linked = page.parent / target if target else page
+            assert linked.exists(), f"{page.name}: {target}"
+            assert not heading or heading in _headings(linked), f"{page.name}: {target}#{heading}"
+
+
+def _headings(page: Path) -> set[str]:
+    """The headings of a page, as links name them."""
+    titles = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = REPOSITORY / "docs/README.md"
+    listed = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)#]+)", index.read_text())}
+    pages = {page for page in _PAGES if page.is_relative_to(index.parent) and page != index}
+    assert pages <= listed, sorted(str(page.relative_to(index.parent)) for page in pages - listed)

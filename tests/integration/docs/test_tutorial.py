@@ -1,0 +1,61 @@
+"""docs/tutorial/first-ten-minutes.md: every command in order, and what the page says it prints."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.pages import Terminal, missing_lines, shell_blocks
+from support.repository import REPOSITORY
+from support.servers import embedded_folder
+from support.waiting import eventually
+
+from centralcloud.runtime.postgres.embedded import EmbeddedServer
+
+_PAGE = REPOSITORY / "docs/tutorial/first-ten-minutes.md"
+
+
+@pytest.fixture
+def checkout() -> Iterator[Path]:
+    """What the page needs of a checkout, installed already: `make setup` has nothing to do."""
+    with embedded_folder() as folder:
+        shutil.copytree(REPOSITORY / "examples", folder / "examples")
+        (folder / "Makefile").write_text("setup:\n")
+        yield folder
+
+
+def test_the_page_from_top_to_bottom(checkout: Path, tmp_path: Path) -> None:
+    terminal = Terminal(checkout, {})
+    running: list[subprocess.Popen[str]] = []
+    held = EmbeddedServer.start(f"embedded:{checkout}/.centralcloud")  # not to be started anew for each command
+
+    def matches(number: int) -> bool:
+        printed = terminal.run(blocks[number])
+        missing = missing_lines(blocks[number].shown, printed)
+        assert not missing, f"{blocks[number].commands}\n{missing}\n{printed}"
+        return True
+
+    blocks = shell_blocks(_PAGE)
+    assert len(blocks) >= 12
+    try:
+        for number, block in enumerate(blocks):
+            if block.heading == "Clean up":
+                for program in running:
+                    os.kill(program.pid, signal.SIGINT)  # Ctrl-C
+                assert [program.wait(timeout=30) for program in running] == [0] * len(running)
+                held.stop()
+            if block.own_terminal:
+                running.append(terminal.start(block, tmp_path / f"{number}.log"))
+            elif running and "publish" not in block.commands and block.shown:  # the page lets a few seconds pass
+                eventually(lambda number=number: matches(number), within_seconds=30)
+            else:
+                matches(number)
+        assert sorted(path.name for path in checkout.iterdir()) == [".environment", "Makefile", "examples"]
+    finally:
+        for program in running:
+            program.kill()
+            program.wait()
+        held.stop()

@@ -1,0 +1,215 @@
+"""What the fast path cannot settle: refused by the database, or attempted before by a process that was killed."""
+
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.events import an_event, send
+from support.servers import execute
+from support.waiting import eventually, passes
+
+from centralcloud.administration.verification import verify
+from centralcloud.ingest.batch_ingest import BatchResult
+from centralcloud.ingest.consumer import Consumer
+from centralcloud.ingest.drain import drain
+from centralcloud.ingest.slow_path import SlowPath
+from centralcloud.ingest.worker_registry import WorkerRegistry
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.process.identity import is_running
+
+QUEUE = "pgmq.q_model_routing_decisions"
+
+
+def poison(database_url: str) -> None:
+    execute(database_url, "ALTER TABLE routing_records ADD CONSTRAINT no_poison CHECK (model <> 'poison')")
+
+
+def a_consumer(database: Database, **options: object) -> Consumer:
+    return Consumer(database, batch_size=10, poll_interval_seconds=0.01, **options)  # type: ignore[arg-type]
+
+
+def send_models(database_url: str, *models: str) -> None:
+    send(database_url, [an_event(selected_model=model) for model in models])
+
+
+def test_a_refused_message_is_attempted_again_later_and_its_neighbours_are_not_kept_waiting(
+    database: Database, database_url: str
+) -> None:
+    poison(database_url)
+    send_models(database_url, "a", "poison", "b")
+    consumer = a_consumer(database)
+    while consumer.run_once():
+        pass
+    assert execute(database_url, "SELECT model FROM routing_records ORDER BY id") == [("a",), ("b",)]
+    assert execute(database_url, f"SELECT read_ct, vt > clock_timestamp() FROM {QUEUE}") == [(1, True)]
+    assert execute(database_url, "SELECT count(*) FROM dead_letters") == [(0,)]
+
+
+def test_what_is_refused_today_and_taken_tomorrow_is_never_put_aside(database: Database, database_url: str) -> None:
+    poison(database_url)
+    send_models(database_url, "poison")
+    consumer = a_consumer(database)
+    consumer.ingest_batch()
+    consumer.ingest_batch()
+    assert execute(database_url, f"SELECT read_ct FROM {QUEUE}") == [(1,)]
+    execute(database_url, "ALTER TABLE routing_records DROP CONSTRAINT no_poison")
+    assert drain(database, batch_size=10).result == BatchResult(records=1)
+    assert verify(database).ok
+
+
+def test_after_so_many_refusals_it_becomes_a_dead_letter_with_the_reason(database: Database, database_url: str) -> None:
+    poison(database_url)
+    send_models(database_url, "poison")
+    assert drain(database, batch_size=10, max_attempts=2).result == BatchResult(dead_letters=1)
+    ((field, reason),) = execute(database_url, "SELECT field, reason FROM dead_letters")
+    assert field == "database"
+    assert "SQLSTATE 23514" in reason
+    assert verify(database).ok
+
+
+def test_the_fast_path_resumes_by_itself(database: Database, database_url: str) -> None:
+    poison(database_url)
+    consumer = a_consumer(database, slow_path=SlowPath(database, max_attempts=1))
+    send_models(database_url, *["a"] * 5, "poison", *["b"] * 30)
+    while consumer.run_once():
+        pass
+    assert execute(database_url, "SELECT count(*), count(DISTINCT created_at) < 20 FROM routing_records") == [
+        (35, True)
+    ]
+    assert verify(database).ok
+
+
+def test_a_lease_that_ran_out_is_somebody_elses_message(database: Database, database_url: str) -> None:
+    """`read_ct` is the fence: whoever leased last settles, and nobody else."""
+    send_models(database_url, "a")
+    slow, fast = a_consumer(database), a_consumer(database)
+    slow._slow_path._held = slow._slow_path._lease(1)
+    execute(database_url, f"UPDATE {QUEUE} SET vt = clock_timestamp()")  # the lease has run out
+    fast._isolate_next = 1
+    fast._joined = True
+    assert fast.ingest_batch() == BatchResult(records=1)
+    assert slow._slow_path._settle_one(slow._slow_path._held[0]) == BatchResult()
+    assert execute(database_url, "SELECT count(*) FROM routing_records") == [(1,)]
+    assert verify(database).ok
+
+
+def test_an_outage_is_no_attempt(database: Database, database_url: str) -> None:
+    """Leases that an outage interrupts are given back, and do not count."""
+    send_models(database_url, *"abc")
+    consumer = a_consumer(database)
+    consumer._check_in()
+    consumer._isolate_next = 10
+    terminated = """
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO model_routing_metrics%'
+    """
+
+    def terminate_whoever_waits() -> None:
+        eventually(lambda: execute(database_url, terminated))
+
+    for _ in range(8):  # more often than a message may be attempted
+        with psycopg.connect(database_url) as other:
+            other.execute("LOCK TABLE model_routing_metrics IN ACCESS EXCLUSIVE MODE")
+            fault = threading.Thread(target=terminate_whoever_waits)
+            fault.start()
+            with pytest.raises(psycopg.errors.AdminShutdown):
+                consumer.ingest_batch()
+            fault.join()
+    assert execute(database_url, f"SELECT max(read_ct) FROM {QUEUE}") == [(1,)], "leased by the last one"
+    assert consumer.ingest_batch() == BatchResult(records=3)
+    assert verify(database).ok
+
+
+def test_a_start_beside_a_worker_that_never_said_goodbye_is_careful(database: Database, database_url: str) -> None:
+    execute(database_url, "INSERT INTO ingest_workers (host, process, batch_size) VALUES ('elsewhere', '1:1', 7)")
+    consumer = a_consumer(database)
+    consumer._check_in()
+    assert consumer._isolate_next == 7
+    send_models(database_url, *"abcdefghij")
+    while consumer.run_once():
+        pass
+    assert execute(database_url, "SELECT count(*) FROM routing_records") == [(10,)]
+    assert verify(database).ok
+
+
+def test_a_worker_that_ends_as_it_should_leaves_the_register(database: Database, database_url: str) -> None:
+    registry = WorkerRegistry(database, batch_size=10)
+    first, second = (a_consumer(database, registry=registry) for _ in range(2))
+    first.start()
+    second.start()
+    eventually(lambda: execute(database_url, "SELECT count(*) FROM ingest_workers") == [(1,)])
+    other = a_consumer(database)  # of this process, which lives: no reason to be careful
+    other._check_in()
+    assert other._isolate_next == 0
+    other.close()
+    first.stop()
+    assert first.join(5)
+    assert execute(database_url, "SELECT count(*) FROM ingest_workers") == [(1,)]
+    second.stop()
+    assert second.join(5)
+    assert execute(database_url, "SELECT count(*) FROM ingest_workers") == [(0,)]
+
+
+def test_a_worker_that_was_killed_here_is_forgotten_when_the_next_has_come_through(
+    database: Database, database_url: str
+) -> None:
+    """Also one that nobody has reaped yet."""
+    killed = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    stat = Path(f"/proc/{killed.pid}/stat")
+    identity = f"{killed.pid}:{stat.read_text().rpartition(')')[2].split()[19]}"
+    assert is_running(identity)
+    killed.kill()
+    eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "Z")
+    assert not is_running(identity)
+    execute(
+        database_url,
+        "INSERT INTO ingest_workers (host, process, batch_size) VALUES (%s, %s, 7)",
+        (socket.gethostname(), identity),
+    )
+    consumer = a_consumer(database)
+    consumer._check_in()
+    assert consumer._isolate_next == 7
+    consumer.close()
+    assert execute(database_url, "SELECT count(*) FROM ingest_workers") == [(0,)]
+    killed.communicate()
+
+
+def test_messages_attempted_before_are_handled_alone_and_the_others_at_full_speed(
+    database: Database, database_url: str
+) -> None:
+    send_models(database_url, *"abcdefghij" * 10)
+    execute(database_url, f"UPDATE {QUEUE} SET read_ct = 1 WHERE msg_id IN (3, 7, 55)")
+    consumer = a_consumer(database)
+    while consumer.run_once():
+        pass
+    batches = "SELECT count(*), count(DISTINCT created_at) FROM routing_records"
+    assert execute(database_url, batches) == [(100, 3 + 10)], "three alone, ninety-seven in tens"
+    assert verify(database).ok
+
+
+def test_one_message_at_a_time_is_attempted_again_or_a_deadly_one_would_take_an_innocent_with_it(
+    database: Database, database_url: str
+) -> None:
+    """What kills the process counts as an attempt of everything that is leased at that moment."""
+    send_models(database_url, "a", "b")
+    execute(database_url, f"UPDATE {QUEUE} SET read_ct = 1")
+    slow_path = SlowPath(database)
+    consumers = [a_consumer(database, slow_path=slow_path) for _ in range(2)]
+    for consumer in consumers:
+        consumer._check_in()
+        consumer._isolate_next = 1
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE routing_records IN SHARE MODE")
+        threads = [threading.Thread(target=consumer.ingest_batch) for consumer in consumers]
+        for thread in threads:
+            thread.start()
+        attempted_again = f"SELECT count(*) FROM {QUEUE} WHERE read_ct > 1"
+        eventually(lambda: execute(database_url, attempted_again) == [(1,)])
+        assert not passes(lambda: execute(database_url, attempted_again) != [(1,)], within_seconds=0.5)
+    for thread in threads:
+        thread.join()
+    assert execute(database_url, "SELECT count(*) FROM routing_records") == [(2,)]

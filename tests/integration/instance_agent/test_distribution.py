@@ -1,0 +1,411 @@
+"""Every instance gets every score: whenever it starts, whatever it missed, whoever sent it."""
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.events import outcomes, send
+from support.servers import execute, with_database
+from support.waiting import eventually
+
+from centralcloud.contracts import UPDATES_CHANNEL
+from centralcloud.ingest.drain import drain
+from centralcloud.learning.learner import Learner
+from centralcloud.learning.rules import ThresholdRule
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.notifications import NotificationListener
+from centralcloud.store.schema import migrate
+from instance_agent import AgentSettings, InstanceAgent
+from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.sync.score_updater import ScoreUpdater
+
+NewUpdater = Callable[..., ScoreUpdater]
+
+
+@pytest.fixture
+def new_updater(database: Database, tmp_path: Path) -> NewUpdater:
+    """Makes the updater of an instance, with the state that it left behind when it ran before."""
+
+    def make(instance_id: str, **options) -> ScoreUpdater:
+        file = LearnedScoresFile(tmp_path / instance_id)
+        return ScoreUpdater(options.pop("database", database), instance_id=instance_id, file=file, **options)
+
+    return make
+
+
+def learn_once(database: Database, url: str, model: str = "gpt-4o", score: float = 2.0, good: bool = True) -> None:
+    """One evaluation that moves a model's score by +0.3, or by -0.1."""
+    counts = (100, 0) if good else (0, 100)
+    send(url, outcomes(*counts, selected_model=model, complexity_score=score))
+    drain(database, batch_size=1000)
+    Learner(database, [ThresholdRule()]).learn()
+
+
+def score_of(updater: ScoreUpdater, model: str = "gpt-4o", complexity: str = "complex") -> float | None:
+    learned = updater.learned.scores.get((model, complexity))
+    return learned.score if learned else None
+
+
+def send_by_hand(url: str, new_score: object, model: str = "gpt-4o", **fields: object) -> None:
+    message = {"model": model, "complexity": "complex", "new_score": new_score, **fields}
+    execute(url, "SELECT pgmq.send('model_score_updates', %s::jsonb)", (json.dumps(message),))
+
+
+def test_three_instances_each_apply_every_update(
+    new_updater: NewUpdater, database: Database, database_url: str
+) -> None:
+    early, stopped = new_updater("early"), new_updater("stopped")
+    learn_once(database, database_url)
+    early.run_once()
+    stopped.run_once()
+    learn_once(database, database_url, model="llama")  # `stopped` misses this one, and the next
+    learn_once(database, database_url)
+    early.run_once()
+    late = new_updater("late")  # starts after the learner has run
+    late.run_once()
+    back = new_updater("stopped")
+    back.run_once()
+    for updater in (early, late, back):
+        assert score_of(updater) == 2.6
+        assert score_of(updater, "llama") == 2.3
+        assert updater.learned.version == 3
+    assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_score_updates") == [(3,)], "nobody takes them away"
+
+
+def test_what_was_applied_is_acknowledged(new_updater: NewUpdater, database: Database, database_url: str) -> None:
+    updater = new_updater("i-1")
+    updater.run_once()
+    query = "SELECT instance_id, applied_version, last_seen_at > now() - interval '1 minute' FROM instances"
+    assert execute(database_url, query) == [("i-1", 0, True)]
+    learn_once(database, database_url)
+    updater.run_once()
+    assert execute(database_url, query) == [("i-1", 1, True)]
+
+
+def test_the_log_alone_is_enough(new_updater: NewUpdater, database: Database, database_url: str) -> None:
+    updater = new_updater("i-1", reconcile_interval_seconds=3600)
+    updater.run_once()
+    learn_once(database, database_url)
+    updater.run_once()
+    assert score_of(updater) == 2.3
+
+
+def test_the_snapshot_alone_is_enough(new_updater: NewUpdater, database: Database, database_url: str) -> None:
+    """An instance that was away for longer than messages are kept."""
+    updater = new_updater("i-1", reconcile_interval_seconds=0)
+    learn_once(database, database_url)
+    updater.run_once()
+    learn_once(database, database_url)
+    execute(database_url, "DELETE FROM pgmq.q_model_score_updates")
+    updater.run_once()
+    assert score_of(updater) == 2.6
+    newcomer = new_updater("i-2")
+    newcomer.run_once()
+    assert (score_of(newcomer), newcomer.learned.version) == (2.6, 2)
+
+
+@pytest.mark.parametrize("updates", [999, 1000, 1001, 2500])
+def test_more_updates_than_one_page_are_all_read(new_updater: NewUpdater, database_url: str, updates: int) -> None:
+    execute(
+        database_url,
+        """
+        SELECT pgmq.send(
+            'model_score_updates', jsonb_build_object('model', 'm' || n, 'complexity', 'simple', 'new_score', 1)
+        )
+        FROM generate_series(1, %s) n
+        """,
+        (updates,),
+    )
+    updater = new_updater("i-1")
+    updater.run_once()
+    assert len(updater.learned.scores) == updates
+
+
+def test_a_score_by_hand_is_applied_and_stands_until_the_next_version(
+    new_updater: NewUpdater, database: Database, database_url: str
+) -> None:
+    updater = new_updater("i-1", reconcile_interval_seconds=0)
+    learn_once(database, database_url)
+    send_by_hand(database_url, 4.75, reason="on call decided")
+    for _ in range(3):  # also after the snapshot, which still has version 1
+        updater.run_once()
+        assert score_of(updater) == 4.75
+    newcomer = new_updater("i-2")
+    newcomer.run_once()
+    assert score_of(newcomer) == 4.75, "whoever starts later sees the same"
+    learn_once(database, database_url)
+    updater.run_once()
+    newcomer.run_once()
+    third = new_updater("i-3")
+    third.run_once()
+    assert [score_of(each) for each in (updater, newcomer, third)] == [2.6, 2.6, 2.6]
+
+
+def test_what_a_rule_estimates_arrives_by_snapshot_and_by_message(
+    new_updater: NewUpdater, database: Database, database_url: str
+) -> None:
+    learn_once(database, database_url)
+    execute(database_url, "UPDATE model_scores SET mean = 0.84, n_eff = 1204, probe_share = 0.003")
+    estimate = {"mean": 0.9, "n_eff": 2, "probe_share": 0.01}
+    send_by_hand(database_url, 4.5, model="llama", **estimate)
+    send_by_hand(database_url, 4.5, model="odd", mean="high", n_eff=2)
+    updater = new_updater("i-1")
+    updater.run_once()
+    again = new_updater("i-1")  # as it left its file behind
+    for known in (updater.learned, again.learned):
+        estimates = {pair[0]: (one.mean, one.n_eff, one.probe_share) for pair, one in known.scores.items()}
+        assert estimates == {"gpt-4o": (0.84, 1204, 0.003), "llama": (0.9, 2, 0.01), "odd": (None, None, None)}
+
+
+def test_a_message_that_becomes_visible_late_is_not_passed_over(new_updater: NewUpdater, database_url: str) -> None:
+    updater = new_updater("i-1", reconcile_interval_seconds=3600)
+    with psycopg.connect(database_url) as slow:
+        slow.execute(
+            'SELECT pgmq.send(\'model_score_updates\', \'{"model": "slow", "complexity": "simple", "new_score": 1}\')'
+        )
+        for _ in range(300):
+            send_by_hand(database_url, 3.0, model="fast")
+        updater.run_once()
+        assert set(updater.learned.scores) == {("fast", "complex")}
+        slow.commit()
+    updater.run_once()
+    assert set(updater.learned.scores) == {("fast", "complex"), ("slow", "simple")}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"new_score": "NaN"}, {"new_score": 1e308}, {"new_score": 5.01}, {"new_score": -0.01}, {"new_score": None},
+        {"complexity": "urgent"}, {"model": ""}, {"version": -1}, {"version": "seven"}, {"event_type": "other"},
+    ],
+)  # fmt: skip
+def test_an_unusable_update_changes_nothing(new_updater: NewUpdater, database_url: str, message: dict) -> None:
+    updater = new_updater("i-1")
+    send_by_hand(database_url, 3.25)
+    updater.run_once()
+    send_by_hand(database_url, **{"new_score": 1.0, **message})
+    execute(
+        database_url, "SELECT pgmq.send('model_score_updates', '[]'), pgmq.send('model_score_updates', NULL::jsonb)"
+    )
+    for _ in range(2):
+        updater.run_once()
+    assert (score_of(updater), len(updater.learned.scores)) == (3.25, 1)
+    assert updater.refused == 3, "each is refused once, not at every poll"
+    send_by_hand(database_url, 3.5)
+    updater.run_once()
+    assert score_of(updater) == 3.5
+
+
+def test_another_database_under_the_same_name_is_noticed(new_updater: NewUpdater, server: str, tmp_path: Path) -> None:
+    """Restored or recreated: cursor and versions of the old one mean nothing in the new one."""
+    name = f"cc_epoch_{tmp_path.name[-8:].replace('-', '_')}".lower()
+    url = with_database(server, name)
+
+    def recreate() -> None:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {name}")
+        with Database(url, application_name="tests") as fresh:
+            migrate(fresh)
+
+    try:
+        recreate()
+        with Database(url, application_name="tests") as old:
+            updater = new_updater("i-1", database=old)
+            for score in (2.0, 2.0, 2.0):
+                learn_once(old, url, score=score)
+            learn_once(old, url, model="llama")
+            updater.run_once()
+            assert (score_of(updater), updater.learned.version) == (2.9, 4)
+        recreate()
+        with Database(url, application_name="tests") as new:
+            learn_once(new, url, score=1.0)
+            again = new_updater("i-1", database=new)
+            again.run_once()
+            assert (score_of(again), again.learned.version) == (1.3, 1)
+            assert score_of(again, "llama") is None, "what the new database never learned is forgotten"
+            assert execute(url, "SELECT applied_version FROM instances") == [(1,)]
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def test_a_database_restored_in_place_is_noticed(
+    new_updater: NewUpdater, database: Database, database_url: str
+) -> None:
+    """A cold copy put back has the same epoch; that its versions went back gives it away."""
+    updater = new_updater("i-1", reconcile_interval_seconds=0)
+    learn_once(database, database_url)
+    copy = execute(database_url, "SELECT score, version, evaluated_through_slice FROM model_scores")[0]
+    execute(database_url, "CREATE TABLE copy_of_rule_scores AS SELECT * FROM rule_scores")
+    for _ in range(3):
+        learn_once(database, database_url)
+    learn_once(database, database_url, model="llama")
+    updater.run_once()
+    assert (score_of(updater), score_of(updater, "llama"), updater.learned.version) == (3.2, 2.3, 5)
+    execute(database_url, "DELETE FROM pgmq.q_model_score_updates")
+    execute(database_url, "DELETE FROM model_scores WHERE model_name = 'llama'")
+    execute(database_url, "DELETE FROM model_score_history WHERE version > 1")
+    execute(database_url, "DELETE FROM rule_scores; INSERT INTO rule_scores SELECT * FROM copy_of_rule_scores")
+    execute(database_url, "UPDATE model_scores SET score = %s, version = %s, evaluated_through_slice = %s", copy)
+    execute(database_url, "SELECT setval('model_score_version', 1)")
+    updater.run_once()
+    assert (score_of(updater), score_of(updater, "llama"), updater.learned.version) == (2.3, None, 1)
+    learn_once(database, database_url)
+    updater.run_once()
+    assert (score_of(updater), score_of(updater, "llama")) == (2.6, 2.3), "and so are the scores that come after"
+
+
+def test_a_forged_version_does_not_last(new_updater: NewUpdater, database: Database, database_url: str) -> None:
+    updater = new_updater("i-1", reconcile_interval_seconds=0)
+    learn_once(database, database_url)
+    send_by_hand(database_url, 0.5, version=10**15)
+    for _ in range(3):
+        updater.run_once()
+    assert (score_of(updater), updater.learned.version) == (2.3, 1)
+
+
+def test_a_score_by_hand_sent_while_a_run_waits_is_overtaken_by_the_run(
+    new_updater: NewUpdater, database: Database, database_url: str
+) -> None:
+    send(database_url, outcomes(100, 0, complexity_score=2.0))
+    drain(database, batch_size=1000)
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(hashtext('centralcloud.scores'))")
+        thread = threading.Thread(target=Learner(database, [ThresholdRule()]).learn)
+        thread.start()
+        waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        eventually(lambda: execute(database_url, waiting), what="the run waiting for the score lock")
+        send_by_hand(database_url, 1.0)
+        other.rollback()
+        thread.join()
+    for name in ("i-1", "i-2"):
+        updater = new_updater(name)
+        updater.run_once()
+        assert score_of(updater) == 2.3
+
+
+def test_routing_uses_scores_that_could_not_be_written(
+    agent: InstanceAgent, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    learn_once(database, database_url, model="good")
+    eventually(lambda: agent.router.route("complex").model.name == "good")
+    state = tmp_path / "state"
+    shutil.rmtree(state)
+    state.write_text("a file where the folder should be")
+    for _ in range(4):
+        learn_once(database, database_url, model="bad", score=2.1)
+    eventually(lambda: agent.updater.learned.version == 5)
+    for _ in range(3):
+        assert agent.router.route("complex").model.name == "bad"
+
+
+def test_a_hint_brings_a_score_long_before_the_poll(
+    new_updater: NewUpdater, database: Database, database_url: str
+) -> None:
+    updater = new_updater("i-1", poll_interval_seconds=3600)
+    listener = NotificationListener(database, UPDATES_CHANNEL, updater.wake)
+    updater.start()
+    listener.start()
+    try:
+        eventually(
+            lambda: execute(
+                database_url,
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query ~ '^(LISTEN|SELECT pg_notify)'",
+            )
+        )
+        learn_once(database, database_url)
+        eventually(lambda: score_of(updater) == 2.3)
+    finally:
+        for part in (updater, listener):
+            part.stop()
+        assert updater.join(5)
+        assert listener.join(5)
+
+
+def test_an_update_is_used_while_the_acknowledgement_still_waits(
+    new_updater: NewUpdater, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole fleet is woken at once: who has the scores lets the others go first, and then acknowledges after all."""
+    monkeypatch.setattr("instance_agent.sync.score_updater._PAUSE_SECONDS", (3600, 3600))
+    updater = new_updater("i-1", poll_interval_seconds=3600)
+    acknowledged = "SELECT applied_version FROM instances"
+    updater.start()
+    try:
+        eventually(lambda: execute(database_url, acknowledged) == [(0,)])
+        learn_once(database, database_url)
+        updater.wake()
+        eventually(lambda: score_of(updater) == 2.3)
+        assert execute(database_url, acknowledged) == [(0,)]
+    finally:
+        updater.stop()
+        assert updater.join(5)
+    assert execute(database_url, acknowledged) == [(1,)]
+
+
+def test_a_full_disk_keeps_the_scores_in_use_and_acknowledges_nothing(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    used = []
+    blocked = tmp_path / "state"
+    updater = ScoreUpdater(database, instance_id="i-1", file=LearnedScoresFile(blocked), on_change=used.append)
+    blocked.write_text("a file where the folder should be")
+    learn_once(database, database_url)
+    updater.run_once()
+    assert used[-1].scores["gpt-4o", "complex"].score == 2.3
+    assert execute(database_url, "SELECT count(*) FROM instances") == [(0,)]
+    blocked.unlink()
+    updater.run_once()
+    assert execute(database_url, "SELECT applied_version FROM instances") == [(1,)]
+
+
+CATALOG = """
+models:
+  - {name: good, provider: p, complexity_scores: {simple: 2.0, medium: 2.0, complex: 2.0}}
+  - {name: bad, provider: p, complexity_scores: {simple: 2.1, medium: 2.1, complex: 2.1}}
+"""
+
+
+@pytest.fixture
+def agent(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InstanceAgent]:
+    (tmp_path / "catalog.yaml").write_text(CATALOG)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("INSTANCE_ID", "i-1")
+    monkeypatch.setenv("INSTANCE_AGENT_CATALOG", str(tmp_path / "catalog.yaml"))
+    monkeypatch.setenv("INSTANCE_AGENT_STATE_DIR", str(tmp_path / "state"))
+    with InstanceAgent(AgentSettings()) as agent:
+        yield agent
+
+
+def test_outcomes_change_what_the_router_chooses(agent: InstanceAgent, database: Database, database_url: str) -> None:
+    """The loop, closed: decisions of the router go in, and its own choice changes."""
+    assert agent.router.route("complex").model.name == "bad"
+    for name, success in (("bad", False), ("good", True)):
+        for _ in range(100):
+            decision = agent.router.route("complex", model=name)
+            agent.router.report_outcome(decision, success=success, response_time_ms=100)
+    eventually(lambda: agent.publisher is not None and agent.publisher.sent == 401, what="sending")
+    settled = drain(database, batch_size=1000).result
+    assert (settled.records, settled.duplicates, settled.dead_letters) == (401, 0, 0)
+    Learner(database, [ThresholdRule()]).learn()
+    eventually(lambda: agent.router.route("complex").model.name == "good", what="the better choice")
+    assert agent.router.route("complex").score_version is not None
+    rows = execute(
+        database_url,
+        "SELECT model_name, usage_count, routed_count, success_count FROM model_routing_metrics ORDER BY 1",
+    )
+    assert rows == [("bad", 101, 101, 0), ("good", 100, 100, 100)]
+
+
+def test_publishing_can_be_switched_off(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "catalog.yaml").write_text(CATALOG)
+    monkeypatch.setenv("EX_LLM_PGMQ_ENABLED", "false")
+    settings = AgentSettings(catalog=tmp_path / "catalog.yaml", state_dir=tmp_path / "state", database_url=database_url)
+    with InstanceAgent(settings) as agent:
+        agent.router.report_outcome(agent.router.route("simple"), success=True)
+        assert agent.publisher is None
+    assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(0,)]

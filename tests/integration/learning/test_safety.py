@@ -1,0 +1,211 @@
+"""What no run publishes by itself: a leap of the whole fleet, and what is no score at all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import pytest
+from support.events import outcomes, send
+from support.servers import execute
+
+from centralcloud.ingest.drain import drain
+from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
+from centralcloud.learning.learner import Learner
+from centralcloud.learning.rule import PairState, Quarantine, RuleResult, State
+from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
+from centralcloud.learning.safety import SafetyLimits
+from centralcloud.runtime.postgres.database import Database
+
+MODELS = "abcde"
+TakeIn = Callable[..., None]
+
+
+@pytest.fixture
+def take_in(database: Database, database_url: str) -> TakeIn:
+    """Takes in outcomes of some models: (successes, failures)."""
+
+    def take(models: str, successes: int, failures: int) -> None:
+        for model in models:
+            send(database_url, outcomes(successes, failures, selected_model=model))
+        drain(database, batch_size=1000)
+
+    return take
+
+
+def told(url: str) -> int:
+    return execute(url, "SELECT count(*) FROM pgmq.q_model_score_updates")[0][0]
+
+
+def kept(url: str, rule: str) -> list[tuple]:
+    query = "SELECT model_name, score, state, through_slice FROM rule_scores WHERE rule = %s ORDER BY model_name"
+    return execute(url, query, (rule,))
+
+
+def open_findings(url: str) -> dict[str, str]:
+    query = "SELECT subject, message FROM findings WHERE kind = 'publication_withheld' AND closed_at IS NULL"
+    return dict(execute(url, query))
+
+
+def test_a_leap_of_most_pairs_is_withheld_until_an_operator_wants_it(
+    take_in: TakeIn, database: Database, database_url: str
+) -> None:
+    learner = Learner(database, [AdaptiveRule(), ThresholdRule()])
+    take_in(MODELS, 180, 20)
+    assert len(learner.learn().changes) == 5
+    before, shadow_before = kept(database_url, "adaptive"), kept(database_url, "threshold")
+
+    take_in("abc", 0, 100)
+    for _ in range(2):  # nothing is used up: the next run sees the same
+        run = learner.learn()
+        assert run.changes == []
+        (reason,) = run.withheld
+        assert reason == (
+            "3 of 5 pairs would move by more than 1.0: a (complex), b (complex), c (complex); expected at most 50%: "
+            "`centralcloud learn --force` publishes it"
+        )
+        assert told(database_url) == 5
+        assert kept(database_url, "adaptive") == before
+        assert open_findings(database_url) == {"adaptive": reason}
+    assert kept(database_url, "threshold") != shadow_before, "who is in the shadow goes on"
+    assert learner.preview().withheld == [reason]
+
+    forced = learner.learn(force=True)
+    assert {change.model for change in forced.changes} >= {"a", "b", "c"}
+    assert all(change.new_score < 1 for change in forced.changes if change.model in "abc")
+    assert kept(database_url, "adaptive") != before
+    assert open_findings(database_url) == {}
+    assert execute(database_url, "SELECT count(*) FROM findings WHERE kind = 'publication_withheld'") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("case", "limits"),
+    [("two of five", SafetyLimits()), ("a wider share", SafetyLimits(moved_share=1.0))],
+)
+def test_what_is_within_the_limits_is_published(
+    case: str, limits: SafetyLimits, take_in: TakeIn, database: Database
+) -> None:
+    learner = Learner(database, [AdaptiveRule()], limits=limits)
+    take_in(MODELS, 180, 20)
+    learner.learn()
+    take_in("ab" if case == "two of five" else MODELS, 0, 100)
+    run = learner.learn()
+    assert (run.withheld, {change.model for change in run.changes} >= {"a", "b"}) == ([], True)
+
+
+def test_a_small_fleet_may_move_as_a_whole(take_in: TakeIn, database: Database) -> None:
+    learner = Learner(database, [AdaptiveRule()])
+    take_in("abc", 180, 20)
+    learner.learn()
+    take_in("abc", 0, 100)
+    assert len(learner.learn().changes) == 3
+
+
+class Wild:
+    """Somebody else's rule, with something wrong in every score."""
+
+    name = "wild"
+    eager = False
+
+    def __init__(self, wrong: dict[str, object]) -> None:
+        self._wrong = wrong
+
+    def exclude(self, recent: RecentOutcomes) -> list[Quarantine]:
+        return []
+
+    def evaluate(self, evidence: Evidence, state: State) -> RuleResult:
+        result = AdaptiveRule().evaluate(evidence, state)
+        return RuleResult([replace(score, **self._wrong) for score in result.scores], result.state)
+
+    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: PairState) -> Decimal:
+        return Decimal(0)
+
+    def reset(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:
+        return {}
+
+
+WRONG = [
+    ({"score": Decimal("NaN")}, "found score NaN, expected 0.000 to 5.000"),
+    ({"score": Decimal("Infinity")}, "found score Infinity, expected 0.000 to 5.000"),
+    ({"score": Decimal("5.001")}, "found score 5.001, expected 0.000 to 5.000"),
+    ({"score": Decimal("-0.001")}, "found score -0.001, expected 0.000 to 5.000"),
+    ({"score": Decimal(12345)}, "found score 12345, expected 0.000 to 5.000"),
+    ({"mean": float("nan")}, "found mean nan, expected a number from 0 to 1"),
+    ({"high": 1.1}, "found high 1.1, expected a number from 0 to 1"),
+    ({"mean": 1.5}, "found mean 1.5, expected a number from 0 to 1"),
+    ({"n_eff": float("inf")}, "found n_eff inf, expected a finite number, 0 or more"),
+    ({"probe_share": -0.1}, "found probe_share -0.1, expected a number from 0 to 1"),
+]
+
+
+def test_what_is_no_score_is_never_published(take_in: TakeIn, database: Database, database_url: str) -> None:
+    take_in("ab", 90, 10)
+    for wrong, complaint in WRONG:
+        learner = Learner(database, [Wild(wrong), ThresholdRule()])
+        for force in (False, True):
+            run = learner.learn(force=force)
+            assert run.changes == []
+            assert run.withheld == [f"a (complex): {complaint}", f"b (complex): {complaint}"]
+        assert open_findings(database_url) == {"wild": "; ".join(run.withheld)}
+    assert told(database_url) == 0
+    assert kept(database_url, "wild") == []
+    assert len(kept(database_url, "threshold")) == 2
+
+
+def test_a_rule_in_the_shadow_that_gives_no_scores_holds_nobody_up(
+    take_in: TakeIn, database: Database, database_url: str
+) -> None:
+    for number, (wrong, complaint) in enumerate(WRONG, 1):
+        take_in("ab", 90, 10)
+        run = Learner(database, [AdaptiveRule(), Wild(wrong)]).learn()
+        assert run.withheld == []
+        evaluated = execute(database_url, "SELECT DISTINCT based_on_samples FROM rule_scores WHERE rule = 'adaptive'")
+        assert evaluated == [(100 * number,)]
+        assert complaint in open_findings(database_url)["wild"]
+    assert kept(database_url, "wild") == []
+
+
+@dataclass(frozen=True)
+class Broken(ThresholdRule):
+    """A rule with a bug in it, as a third party's may have one."""
+
+    name: str = "broken"
+    spoil: Callable[[RuleResult], RuleResult] = lambda result: result
+
+    def evaluate(self, evidence: Evidence, state: State) -> RuleResult:
+        return self.spoil(super().evaluate(evidence, state))
+
+
+def _raise(_ruling: RuleResult) -> RuleResult:
+    raise ZeroDivisionError("division by zero")
+
+
+def _spoil(**changes: object) -> Callable[[RuleResult], RuleResult]:
+    return lambda result: RuleResult([replace(score, **changes) for score in result.scores], result.state)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _raise,
+        _spoil(score=3.0),
+        _spoil(score=Decimal("3.00001")),
+        _spoil(reason="nothing\0more"),
+        lambda result: RuleResult(result.scores, {pair: {"after_slice": 0.5} for pair in result.state}),
+        lambda result: RuleResult(result.scores, {pair: {"x": float("nan")} for pair in result.state}),
+    ],
+)
+@pytest.mark.parametrize("active", [True, False])
+def test_a_rule_with_a_bug_stops_nobody_but_itself(
+    database: Database, database_url: str, spoil: Callable[[RuleResult], RuleResult], active: bool
+) -> None:
+    send(database_url, outcomes(100, 0, complexity_score=2.0))
+    drain(database, batch_size=100)
+    rules = [Broken(spoil=spoil), ThresholdRule()] if active else [ThresholdRule(), Broken(spoil=spoil)]
+    run = Learner(database, rules).learn()
+    assert bool(run.changes) is not active
+    found = execute(
+        database_url, "SELECT subject FROM findings WHERE kind = 'publication_withheld' AND closed_at IS NULL"
+    )
+    assert found == [("broken",)]
+    rules_stored = execute(database_url, "SELECT DISTINCT rule FROM rule_scores")
+    assert rules_stored == [("threshold",)]

@@ -1,0 +1,418 @@
+"""What keeps the database in shape for years: retention, roll-ups, merged evidence. Nothing of it changes a count."""
+
+import random
+import threading
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import psycopg
+import pytest
+from centralcloud.maintenance import maintenance
+from psycopg.conninfo import make_conninfo
+from support.events import an_event, outcomes, random_events, send
+from support.history import pretend_all_came
+from support.servers import execute
+
+from centralcloud.administration.verification import verify
+from centralcloud.ingest.drain import drain
+from centralcloud.learning.learner import Learner
+from centralcloud.learning.rules import ThresholdRule
+from centralcloud.maintenance.maintenance import AnotherReplicaError, Maintenance, Retention
+from centralcloud.monitoring.reports import ModelMetrics
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.store.slices import close_slice, evidence_including_open_slice
+
+
+def maintain(database: Database, **retention: int) -> None:
+    Maintenance(database, retention=Retention(**retention)).run_once()
+
+
+@pytest.fixture
+def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the slices of a test were not among the thousand newest, which stay as they are."""
+    monkeypatch.setattr(maintenance, "_WEIGHED_SLICES", 0)
+
+
+def ingest(database: Database, database_url: str, events: list[dict]) -> None:
+    send(database_url, events)
+    drain(database, batch_size=100)
+
+
+def counters(database: Database) -> list[dict]:
+    with database.transaction() as connection:
+        return ModelMetrics(connection).all()
+
+
+def evidence_totals(database_url: str) -> list[tuple]:
+    return execute(
+        database_url,
+        """
+        SELECT model_name, complexity_level, provider, instance_id, sum(routed), sum(successes), sum(failures),
+               sum(blameless), sum(response_time_count), sum(response_time_sum_ms)
+        FROM evidence GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+        """,
+    )
+
+
+def records(database_url: str) -> int:
+    ((count,),) = execute(database_url, "SELECT count(*) FROM routing_records")
+    return int(count)
+
+
+def test_old_partitions_are_dropped_and_every_lifetime_count_stays(database: Database, database_url: str) -> None:
+    rng = random.Random(1)
+    linked = [an_event(decision_id=str(n), outcome=o, input_tokens=7) for n in range(20) for o in ("routed", "success")]
+    for days_ago in (120, 100, 30):
+        ingest(database, database_url, [*random_events(200, rng), *linked])
+        close_slice(database)
+        pretend_all_came(database_url, days_ago)
+        linked = [an_event(decision_id=f"{days_ago}-{n}", outcome="failure") for n in range(20)]
+    ingest(database, database_url, random_events(50, rng))
+    close_slice(database)
+    before = counters(database)
+    assert verify(database).differences == []
+    maintain(database, records_days=90)
+    assert records(database_url) == 270
+    assert counters(database) == before
+    verification = verify(database)
+    assert verification.differences == []
+    assert verification.accounts["records_dropped"] == 460
+    assert verification.accounts["records"] == 730
+
+
+def test_for_ever_means_for_ever(database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(5, 5))
+    close_slice(database)
+    pretend_all_came(database_url, 4000)
+    maintain(database, records_days=0)
+    assert records(database_url) == 10
+
+
+def test_records_whose_evidence_is_not_gathered_yet_are_not_dropped(database: Database, database_url: str) -> None:
+    """However long nobody has learned: maintenance gathers the evidence first."""
+    ingest(database, database_url, outcomes(60, 60))
+    pretend_all_came(database_url, 100)
+    with database.transaction() as connection:
+        assert connection.execute("SELECT * FROM centralcloud.drop_expired_partition('90 days')").fetchall() == []
+    maintain(database, records_days=90)
+    assert records(database_url) == 0
+    assert execute(database_url, "SELECT sum(successes)::int, sum(failures)::int FROM evidence") == [(60, 60)]
+    (change,) = Learner(database, [ThresholdRule()]).learn().changes
+    assert change.based_on_samples == 120
+
+
+def test_a_reader_in_the_way_of_a_drop_makes_it_wait_for_the_next_round(database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(5, 5))
+    close_slice(database)
+    pretend_all_came(database_url, 100)
+    with psycopg.connect(database_url) as reader:
+        reader.execute("SELECT count(*) FROM routing_records")
+        maintain(database, records_days=90)
+        assert records(database_url) == 10
+        ingest(database, database_url, outcomes(1, 0))  # is not in the way, nor kept waiting
+    assert verify(database).differences == []
+    maintain(database, records_days=90)
+    assert records(database_url) == 1
+    assert verify(database).differences == []
+
+
+def test_one_replica_at_a_time(database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(5, 5))
+    pretend_all_came(database_url, 100)
+    maintenance = Maintenance(database, retention=Retention(records_days=90))
+    with maintenance._alone():
+        with pytest.raises(AnotherReplicaError), maintenance._alone():
+            pass
+        maintain(database, records_days=90)
+        assert records(database_url) == 10, "left to the other one"
+    threads = [threading.Thread(target=maintain, args=(database,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert records(database_url) == 0
+    assert verify(database).differences == []
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_slices_are_merged_with_age_and_no_evidence_changes(database: Database, database_url: str) -> None:
+    rng = random.Random(2)
+    for _ in range(40):
+        ingest(database, database_url, random_events(15, rng))
+        close_slice(database)
+    # One slice an hour, the newest two days ago.
+    execute(
+        database_url,
+        """
+        UPDATE evidence_slices SET
+            opened_at = date_trunc('day', now()) - interval '42 hours' - (41 - slice_no) * interval '1 hour',
+            closed_at = date_trunc('day', now()) - interval '42 hours' - (40 - slice_no) * interval '1 hour'
+        WHERE closed_at IS NOT NULL
+        """,
+    )
+    before = evidence_totals(database_url)
+    maintain(database)
+    ((slices,),) = execute(database_url, "SELECT count(*) FROM evidence_slices WHERE closed_at IS NOT NULL")
+    assert 20 <= slices <= 32, "those older than two days in pairs"
+    assert evidence_totals(database_url) == before
+    assert verify(database).differences == []
+    maintain(database)
+    assert execute(database_url, "SELECT count(*) FROM evidence_slices WHERE closed_at IS NOT NULL") == [(slices,)]
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_ten_years_of_slices_become_few(database: Database, database_url: str) -> None:
+    execute(
+        database_url,
+        """
+        INSERT INTO evidence_slices (slice_no, opened_at, closed_at, gathered_at)
+        SELECT n + 1, now() - (87600 - n) * interval '1 hour', now() - (87599 - n) * interval '1 hour', now()
+        FROM generate_series(1, 87598) AS n
+        """,
+    )
+    execute(
+        database_url,
+        """
+        INSERT INTO evidence (slice_no, model_name, complexity_level, provider, instance_id, successes)
+        SELECT slice_no, 'm', 'simple', 'p', 'i', 1 FROM evidence_slices WHERE gathered_at IS NOT NULL
+        """,
+    )
+    maintain(database)
+    ((rows, successes),) = execute(database_url, "SELECT count(*), sum(successes)::int FROM evidence")
+    assert successes == 87_598
+    assert rows < 600
+    gap = """SELECT count(*) FROM (
+        SELECT coalesce(merged_from, slice_no) - lag(slice_no) OVER (ORDER BY slice_no) AS step FROM evidence_slices
+    ) AS steps WHERE step <> 1"""
+    assert execute(database_url, gap) == [(0,)], "every slice is in exactly one"
+
+
+@pytest.mark.usefixtures("small_slices")
+def test_evidence_behind_a_standing_score_is_never_merged_with_other_evidence(
+    database: Database, database_url: str
+) -> None:
+    learner = Learner(database, [ThresholdRule()])
+    for successes in (120, 30, 110, 20):  # evaluated, waiting, evaluated (with what waited), waiting
+        ingest(database, database_url, outcomes(successes, 0, complexity_score=2.0))
+        learner.learn()
+    execute(
+        database_url,
+        """UPDATE evidence_slices
+        SET opened_at = opened_at - interval '900 days', closed_at = closed_at - interval '900 days'""",
+    )
+    maintain(database)
+    ((after, through),) = execute(
+        database_url, "SELECT after_slice, through_slice FROM model_score_history ORDER BY version DESC LIMIT 1"
+    )
+    behind = "SELECT sum(successes)::int FROM evidence WHERE slice_no > %s AND slice_no <= %s"
+    assert execute(database_url, behind, (after, through)) == [(140,)]
+    assert execute(database_url, "SELECT count(*) FROM evidence_slices WHERE closed_at IS NOT NULL") == [(3,)]
+    ingest(database, database_url, outcomes(80, 0, complexity_score=2.0))
+    (change,) = learner.learn().changes
+    assert change.based_on_samples == 100, "what waited is still there"
+
+
+def test_hours_are_rolled_up_exactly(database: Database, database_url: str) -> None:
+    cost = {"cost_usd": 0.5, "input_tokens": 10, "output_tokens": 5}
+    events = [
+        *[an_event("i-1", outcome="success", response_time_ms=ms, **cost) for ms in (100, 200, 300, 400, 1000)],
+        an_event("i-1", outcome="failure", response_time_ms=5000),
+        an_event("i-1", outcome="failure", error_kind="caller", response_time_ms=1),
+        *[an_event("i-2", outcome=outcome, decision_id="d") for outcome in ("routed", "success")],
+    ]
+    ingest(database, database_url, events)
+    maintain(database)
+    assert execute(
+        database_url,
+        """
+        SELECT instance_id, total_requests, successful_requests, failed_requests, blameless_requests, avg_response_time_ms,
+               p50_response_time_ms, p95_response_time_ms, p99_response_time_ms, total_cost, total_tokens, avg_tokens_used,
+               window_end - window_start = interval '1 hour', date_trunc('hour', now()) - window_start <= interval '1 hour'
+        FROM model_performance ORDER BY instance_id
+        """,
+    ) == [
+        ("i-1", 7, 5, 1, 1, pytest.approx(7000 / 6), 350.0, 4000.0, pytest.approx(4800.0), 2.5, 75, 15.0, True, True),
+        ("i-2", 1, 1, 0, 0, None, None, None, None, 0.0, 0, None, True, True),
+    ]
+    ((total,),) = execute(database_url, "SELECT sum(total_requests)::int FROM dashboard_hourly_performance")
+    assert total == 8
+
+
+def test_roll_ups_are_incremental_and_the_newest_hours_are_done_again(database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(5, 5))
+    close_slice(database)
+    pretend_all_came(database_url, 10)
+    ingest(database, database_url, outcomes(2, 1))
+    maintain(database)
+    rolled_up = "SELECT sum(successful_requests)::int, sum(failed_requests)::int FROM model_performance"
+    assert execute(database_url, rolled_up) == [(7, 6)]
+    execute(
+        database_url, "UPDATE model_performance SET provider = 'old' WHERE window_start < now() - interval '9 days'"
+    )
+    ingest(database, database_url, outcomes(4, 0))
+    maintain(database)
+    assert execute(database_url, rolled_up) == [(11, 6)]
+    assert execute(database_url, "SELECT count(*) FROM model_performance WHERE provider = 'old'") == [(1,)]
+
+
+def test_what_retention_has_dropped_stays_rolled_up_until_its_own_retention(
+    database: Database, database_url: str
+) -> None:
+    ingest(database, database_url, outcomes(5, 5))
+    close_slice(database)
+    pretend_all_came(database_url, 100)
+    maintain(database, records_days=90)
+    maintain(database, records_days=90)
+    assert records(database_url) == 0
+    assert execute(database_url, "SELECT sum(successful_requests)::int FROM model_performance") == [(5,)]
+    maintain(database, roll_ups_days=50)
+    assert execute(database_url, "SELECT count(*) FROM model_performance") == [(0,)]
+
+
+def test_what_is_only_remembered_for_a_while_is_forgotten(database: Database, database_url: str) -> None:
+    ingest(database, database_url, [an_event(decision_id=str(number)) for number in range(30)])
+    execute(
+        database_url,
+        """
+        UPDATE decision_ids SET created_at = now() - interval '8 days' WHERE decision_id < '2';
+        INSERT INTO dead_letters (queue_name, msg_id, enqueued_at, reason, field, resolution, resolved_at)
+        SELECT 'q', n, now(), 'r', 'f', CASE WHEN n > 1 THEN 'discarded' END, now() - n * interval '20 days'
+        FROM generate_series(1, 3) AS n;
+        INSERT INTO ingest_workers (host, process, batch_size, seen_at)
+        SELECT 'h', 'p', 1, now() - n * interval '20 hours' FROM generate_series(1, 3) AS n;
+        SELECT pgmq.send('model_score_updates', '{}');
+        UPDATE pgmq.q_model_score_updates SET enqueued_at = now() - interval '31 days';
+        """,
+    )
+    maintain(database)
+    counts = """SELECT (SELECT count(*) FROM decision_ids), (SELECT count(*) FROM dead_letters),
+        (SELECT count(*) FROM ingest_workers), (SELECT count(*) FROM pgmq.q_model_score_updates)"""
+    assert execute(database_url, counts) == [(18, 1, 1, 0)]
+
+
+def test_queues_are_vacuumed_as_they_must_be(database_url: str) -> None:
+    ((options,),) = execute(
+        database_url, "SELECT reloptions FROM pg_class WHERE oid = 'pgmq.q_model_routing_decisions'::regclass"
+    )
+    assert {"fillfactor=70", "autovacuum_vacuum_scale_factor=0.01"} <= set(options)
+
+
+def test_the_largest_numbers_that_an_event_may_have_are_rolled_up(database: Database, database_url: str) -> None:
+    largest = 2**31 - 1
+    event = an_event(
+        outcome="success", input_tokens=largest, output_tokens=largest, response_time_ms=largest, cost_usd=1e9
+    )
+    ingest(database, database_url, [event, event])
+    maintain(database)
+    assert execute(database_url, "SELECT total_tokens FROM model_performance") == [(4 * largest,)]
+
+
+def test_a_clock_that_was_ahead_does_not_stop_the_roll_ups(database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(3, 0))
+    maintain(database)
+    execute(database_url, "UPDATE model_performance SET window_start = window_start + interval '1 day'")
+    execute(database_url, "UPDATE routing_records SET created_at = created_at + interval '1 day'")
+    ingest(database, database_url, outcomes(4, 0))
+    maintain(database)
+    rolled_up = "SELECT sum(successful_requests)::int FROM model_performance WHERE window_start <= now()"
+    assert execute(database_url, rolled_up) == [(4,)]
+
+
+def test_partitions_of_a_server_that_writes_dates_its_own_way(database_url: str) -> None:
+    url = make_conninfo(database_url, options="-c datestyle=SQL,DMY -c timezone=Asia/Jakarta")
+    with Database(url, application_name="tests") as database:
+        ingest(database, database_url, outcomes(5, 5))
+        close_slice(database)
+        pretend_all_came(database_url, 100)
+        Maintenance(database, weeks_ahead=20).run_once()
+    assert records(database_url) == 0
+
+
+def test_a_look_at_the_open_slice_keeps_nobody_waiting(database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(60, 60))
+    with evidence_including_open_slice(database) as looking:
+        assert looking.execute("SELECT sum(successes)::int FROM evidence").fetchone() == (60,)
+        ingest(database, database_url, outcomes(1, 0))
+        with database.transaction() as connection:
+            connection.execute("SET LOCAL lock_timeout = '100ms'")
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext('centralcloud.slice'))")
+            connection.execute("SELECT FROM evidence_slices FOR UPDATE")
+    assert execute(database_url, "SELECT count(*) FROM evidence") == [(0,)]
+
+
+def test_the_newest_slices_are_left_as_they_are(database: Database, database_url: str) -> None:
+    """A rule weighs them one by one: merged, they would give other scores."""
+    for _ in range(5):
+        ingest(database, database_url, outcomes(10, 0))
+        close_slice(database)
+    execute(
+        database_url,
+        "UPDATE evidence_slices SET opened_at = opened_at - interval '9 days', closed_at = closed_at - interval '9 days'",
+    )
+    maintain(database)
+    assert execute(database_url, "SELECT count(*) FROM evidence_slices WHERE closed_at IS NOT NULL") == [(5,)]
+
+
+def test_old_score_history_and_runs_are_forgotten_but_never_those_behind_a_standing_score(
+    database: Database, database_url: str
+) -> None:
+    learner = Learner(database, [ThresholdRule()])
+    for _ in range(3):  # the first two versions are replaced
+        ingest(database, database_url, outcomes(100, 0, complexity_score=2.0))
+        learner.learn()
+    learner.learn()
+    everything = """SELECT (SELECT array_agg(version ORDER BY version) FROM model_score_history),
+        (SELECT array_agg(run_id ORDER BY run_id) FROM learning_runs)"""
+    ((versions, runs),) = execute(database_url, everything)
+    assert (len(versions), len(runs)) == (3, 4)
+    execute(database_url, "UPDATE learning_runs SET finished_at = finished_at - interval '2 days'")
+    maintain(database)
+    assert execute(database_url, everything) == [(versions, runs[:3])], "the run that published nothing"
+    execute(database_url, "UPDATE learning_runs SET finished_at = finished_at - interval '500 days'")
+    execute(database_url, "UPDATE model_score_history SET created_at = created_at - interval '500 days'")
+    maintain(database, score_history_days=600)
+    assert execute(database_url, everything) == [(versions, runs[:3])]
+    maintain(database)
+    assert execute(database_url, everything) == [(versions[2:], runs[2:3])]
+
+
+def test_an_outcome_hours_late_counts_in_the_slice_in_which_it_arrives_and_is_marked(
+    database: Database, database_url: str
+) -> None:
+    now = datetime.now(UTC)
+
+    def event(outcome: str, hours_ago: float, **decision: object) -> dict:
+        return an_event(outcome=outcome, **decision) | {"timestamp": (now - timedelta(hours=hours_ago)).isoformat()}
+
+    ingest(database, database_url, [event("routed", 0, decision_id="in time"), event("routed", 0, decision_id="lost")])
+    ingest(
+        database, database_url, [event("routed", 0, decision_id="late"), event("success", 0.5, decision_id="in time")]
+    )
+    close_slice(database)
+    ingest(
+        database,
+        database_url,
+        [
+            event("failure", 5, decision_id="late", response_time_ms=100),
+            event("failure", 5, error_kind="caller"),
+            event("success", 0.9),
+        ],
+    )
+    close_slice(database)
+    by_slice = "SELECT slice_no, successes, failures, blameless, late FROM evidence ORDER BY slice_no"
+    assert execute(database_url, by_slice) == [(1, 1, 0, 0, 0), (2, 1, 1, 1, 1)]
+    (metrics,) = counters(database)
+    assert metrics["late_count"] == 1, "late, and a failure like any other"
+    assert metrics["unresolved_rate"] == pytest.approx(1 / 3), "of the decisions with an id one is lost"
+    assert (metrics["success_count"], metrics["failure_count"]) == (2, 1), "which is no failure"
+    view = "SELECT linked_decision_count, unresolved_rate, outcome_count, late_count, late_rate FROM "
+    assert execute(database_url, view + "dashboard_late_and_lost_outcomes") == [
+        (3, Decimal("33.33"), 3, 1, Decimal("33.33"))
+    ]
+    assert verify(database).differences == []
+
+
+def test_without_decision_ids_nothing_is_known_to_be_lost(database: Database, database_url: str) -> None:
+    ingest(database, database_url, [an_event(), *outcomes(3, 0)])
+    (metrics,) = counters(database)
+    assert (metrics["late_count"], metrics["unresolved_rate"]) == (0, None)

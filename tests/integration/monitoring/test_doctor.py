@@ -1,0 +1,352 @@
+"""`doctor` and `status`: what is wrong is found and named, and what to do about it is said."""
+
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from prometheus_client import CollectorRegistry
+from support.commands import run_command
+from support.events import outcomes, send
+from support.servers import execute
+from support.waiting import eventually
+
+from centralcloud.ingest.drain import drain
+from centralcloud.learning.learner import Learner
+from centralcloud.learning.rules import ThresholdRule
+from centralcloud.monitoring.doctor import Expectations, examine
+from centralcloud.monitoring.table_metrics import TableMetricsCollector
+from centralcloud.runtime.diagnostics import Result, Verdict
+from centralcloud.runtime.postgres.database import Database
+
+Examine = Callable[..., dict[str, Result]]
+
+
+@pytest.fixture
+def look(database: Database) -> Examine:
+    def examine_all(**expectations: object) -> dict[str, Result]:
+        return {result.check: result for result in examine(database, Expectations(**expectations))}  # type: ignore[arg-type]
+
+    return examine_all
+
+
+def test_a_fleet_at_work_is_well(look: Examine, database: Database, database_url: str) -> None:
+    send(database_url, outcomes(100, 0))
+    drain(database, batch_size=100)
+    Learner(database, [ThresholdRule()]).learn()
+    execute(database_url, "SELECT centralcloud.acknowledge('i', 1)")
+    results = look()
+    assert {result.verdict for result in results.values()} == {Verdict.OK}, results
+    assert len(results) >= 12
+
+
+@pytest.mark.parametrize(
+    ("check", "damage", "verdict", "found"),
+    [
+        (
+            "schema",
+            "UPDATE centralcloud.schema_revision SET version_num = '0001'",
+            "FAIL",
+            "run `centralcloud migrate`",
+        ),
+        ("pgmq", "DROP FUNCTION pgmq.pop(text, integer)", "FAIL", "older than 1.6.2"),
+        ("queues", "SELECT pgmq.drop_queue('model_score_updates')", "FAIL", "missing: model_score_updates"),
+        ("accounts", "DELETE FROM accounting", "FAIL", "the table accounting or learning_control is empty"),
+        (
+            "autovacuum",
+            "ALTER TABLE pgmq.q_model_routing_decisions RESET (autovacuum_vacuum_scale_factor)",
+            "WARN",
+            "own",
+        ),
+        ("instances", "SELECT 1", "WARN", "none has acknowledged"),
+        (
+            "instances",
+            """
+            INSERT INTO instances VALUES ('slow', 0, now(), now() - interval '1 hour');
+            INSERT INTO model_scores VALUES ('m', 'simple', 2, 7, 'r', 't', NULL, NULL, 1, 1)
+            """,
+            "WARN",
+            r"1 of 1 are behind and silent: slow \(7 versions\)",
+        ),
+        ("dead letters", "SELECT pgmq.send('model_routing_decisions', '{}')", "WARN", "1 are open"),
+        ("learning", "UPDATE learning_control SET frozen_at = now(), frozen_reason = 'audit'", "WARN", "frozen: audit"),
+        (
+            "queue depth",
+            """
+            SELECT pgmq.send('model_routing_decisions', '{}', 600);
+            UPDATE pgmq.q_model_routing_decisions SET enqueued_at = now() - interval '1 hour'
+            """,
+            "WARN",
+            "1 messages, the oldest 3,6",
+        ),
+    ],
+)
+def test_what_is_wrong_is_found(
+    look: Examine, database: Database, database_url: str, check: str, damage: str, verdict: str, found: str
+) -> None:
+    execute(database_url, damage)
+    if check == "dead letters":
+        drain(database, batch_size=10)
+    result = look()[check]
+    assert result.verdict == verdict, result
+    assert re.search(found, result.found), result
+    assert result.advice
+
+
+def test_a_new_database_fails_nothing(empty_url: str) -> None:
+    run_command("centralcloud", "migrate", env={"DATABASE_URL": empty_url})
+    result = run_command("centralcloud", "doctor", env={"DATABASE_URL": empty_url})
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "FAIL" not in result.stdout
+
+
+def test_a_missing_partition_and_an_old_snapshot_are_found(
+    look: Examine, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("centralcloud.monitoring.doctor._OLD_SNAPSHOT_SECONDS", 0.0)
+    for (name,) in execute(
+        database_url, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'routing_records'::regclass"
+    ):
+        execute(database_url, f"DROP TABLE {name}")
+    with psycopg.connect(database_url) as idle:
+        idle.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        idle.execute("SELECT 1 FROM routing_records")
+        pid = idle.info.backend_pid
+        results = look()
+    assert results["partitions"].verdict == Verdict.FAIL
+    assert results["oldest snapshot"].verdict == Verdict.WARN
+    assert f"process {pid}" in results["oldest snapshot"].found
+
+
+def test_a_server_that_takes_no_writes_is_found(database: Database, database_url: str, tmp_path: Path) -> None:
+    (name,) = execute(database_url, "SELECT current_database()")[0]
+    execute(database_url, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    env = {"DATABASE_URL": database_url, "INSTANCE_AGENT_STATE_DIR": str(tmp_path)}
+    for program in ("centralcloud", "instance-agent"):
+        result = run_command(program, "doctor", env=env)
+        assert "FAIL  writes: default_transaction_read_only is on, set by: database\n" in result.stdout
+        assert result.returncode == 1
+
+
+def test_who_holds_a_lock_is_named_before_the_checks_that_wait_for_it(look: Examine, database_url: str) -> None:
+    with psycopg.connect(database_url, application_name="forgotten") as holder:
+        holder.execute("LOCK TABLE dead_letters IN SHARE ROW EXCLUSIVE MODE")
+        found = look()["locks"]
+        assert found.verdict == Verdict.WARN
+        assert f"process {holder.info.backend_pid}, forgotten" in found.found
+        assert "ShareRowExclusiveLock on dead_letters" in found.found
+        holder.rollback()
+        assert look()["locks"].verdict == Verdict.OK
+        holder.execute("UPDATE accounting SET records = records")  # a row: seen by who waits for it
+        with psycopg.connect(database_url, autocommit=True) as waiter:
+            thread = threading.Thread(target=waiter.execute, args=("UPDATE accounting SET records = records",))
+            thread.start()
+            eventually(lambda: execute(database_url, "SELECT 1 FROM pg_locks WHERE NOT granted"))
+            found = look()["locks"]
+            holder.rollback()
+            thread.join(timeout=10)
+        assert found.found == (
+            f"in the way of others: process {holder.info.backend_pid}, forgotten, "
+            f"{holder.info.user}, idle in transaction, 1 waiting"
+        )
+
+
+def test_a_snapshot_of_another_role_is_seen_though_not_its_age(database_url: str) -> None:
+    """Workers own nothing, so that of what others do PostgreSQL shows them no more than that it is there."""
+    execute(database_url, "CREATE ROLE cc_blind LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO cc_blind")
+    execute(database_url, "GRANT USAGE ON SCHEMA centralcloud, pgmq TO cc_blind")
+    execute(database_url, "GRANT ALL ON ALL TABLES IN SCHEMA centralcloud, pgmq TO cc_blind")
+    registry = CollectorRegistry()
+    try:
+        url = psycopg.conninfo.make_conninfo(database_url, user="cc_blind")
+        with (
+            psycopg.connect(database_url, application_name="report") as idle,
+            Database(url, application_name="blind") as blind,
+        ):
+            idle.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            idle.execute("SELECT 1 FROM routing_records")
+            results = {result.check: result for result in examine(blind, Expectations())}
+            assert results["oldest snapshot"].verdict == Verdict.WARN
+            assert f"process {idle.info.backend_pid}, report" in results["oldest snapshot"].found
+
+            observer = TableMetricsCollector(blind, interval_seconds=5, registry=registry)
+            observer.run_once()
+            seen_at = time.monotonic()
+
+            def age() -> float:
+                observer.run_once()
+                return registry.get_sample_value("centralcloud_oldest_snapshot_age_seconds") or 0.0
+
+            eventually(lambda: age() > 0.2)
+            assert age() <= time.monotonic() - seen_at + 0.2
+            idle.rollback()
+            assert age() == 0.0
+    finally:
+        execute(database_url, "DROP OWNED BY cc_blind; DROP ROLE cc_blind")
+
+
+def test_a_taken_port_is_found(look: Examine) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        result = look(http_port=holder.getsockname()[1])["HTTP port"]
+    assert (result.verdict, "cannot be opened" in result.found) == (Verdict.WARN, True)
+
+
+def test_missing_privileges_are_found_and_keep_the_daemon_from_starting(database_url: str) -> None:
+    execute(database_url, "DROP ROLE IF EXISTS cc_doctor; CREATE ROLE cc_doctor LOGIN PASSWORD 'doctor'")
+    execute(
+        database_url,
+        """
+        GRANT USAGE ON SCHEMA centralcloud TO cc_doctor;
+        GRANT SELECT ON ALL TABLES IN SCHEMA public TO cc_doctor;
+        GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO cc_doctor
+        """,
+    )
+    execute(database_url, "GRANT USAGE ON SCHEMA pgmq TO cc_doctor")
+    try:
+        url = psycopg.conninfo.make_conninfo(database_url, user="cc_doctor", password="doctor")
+        result = run_command("centralcloud", "doctor", "--json", env={"DATABASE_URL": url})
+        checks = {check["check"]: check for check in json.loads(result.stdout)["checks"]}
+        assert (result.returncode, checks["privileges"]["verdict"]) == (1, "FAIL")
+        assert "INSERT on routing_records" in checks["privileges"]["found"]
+        result = run_command("centralcloud", "run", env={"DATABASE_URL": url})
+        assert result.returncode == 1
+        assert "privileges: missing: INSERT on routing_records" in result.stderr
+    finally:
+        execute(database_url, "DROP OWNED BY cc_doctor; DROP ROLE cc_doctor")
+
+
+def test_a_right_on_one_table_that_is_missing_is_found(database_url: str) -> None:
+    """As after a migration that brought a table, and nobody ran `grants --apply`."""
+    roles = ("--worker-role", "cc_w", "--instance-role", "cc_i", "--dashboard-role", "cc_d")
+    try:
+        assert (
+            run_command("centralcloud", "grants", "--apply", *roles, env={"DATABASE_URL": database_url}).returncode == 0
+        )
+        execute(database_url, "ALTER ROLE cc_w PASSWORD 'w'")
+        worker = {"DATABASE_URL": psycopg.conninfo.make_conninfo(database_url, user="cc_w", password="w")}
+
+        def privileges() -> str:
+            lines = run_command("centralcloud", "doctor", env=worker).stdout.splitlines()
+            return next(line for line in lines if "privileges: " in line)
+
+        assert privileges() == "OK    privileges: every table and function of ours can be used"
+        execute(
+            database_url, "REVOKE EXECUTE ON FUNCTION centralcloud.own_instances, centralcloud.is_too_large FROM cc_w"
+        )
+        assert privileges().startswith("OK"), "others call these, as their owner"
+        execute(database_url, "REVOKE INSERT ON learning_runs FROM cc_w")
+        assert privileges() == "FAIL  privileges: missing: INSERT on learning_runs"
+        execute(database_url, "REVOKE ALL ON learning_runs, findings FROM cc_w")
+        assert "SELECT on findings" in privileges()
+        result = run_command("centralcloud", "run", env=worker)
+        assert (result.returncode, "Traceback" in result.stderr) == (1, False)
+        assert "privileges: missing: DELETE on findings" in result.stderr
+    finally:
+        execute(database_url, "DROP OWNED BY cc_w, cc_i, cc_d; DROP ROLE cc_w, cc_i, cc_d")
+
+
+def test_a_database_that_is_away_is_the_first_thing_said(tmp_path: Path) -> None:
+    env = {"DATABASE_URL": "postgresql://127.0.0.1:1/db", "INSTANCE_AGENT_STATE_DIR": str(tmp_path)}
+    for program in ("centralcloud", "instance-agent"):
+        result = run_command(program, "doctor", env=env)
+        assert result.returncode == 1
+        assert "FAIL  database: connection" in result.stdout
+        assert "not looked at: database failed" in result.stdout
+        assert "Traceback" not in result.stderr
+
+
+def test_an_instance_is_examined_as_it_stands(database: Database, database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "catalog.yaml").write_text("models: [{name: other, provider: p}]")
+    send(database_url, outcomes(100, 0))
+    drain(database, batch_size=100)
+    Learner(database, [ThresholdRule()]).learn()
+    env = {
+        "DATABASE_URL": database_url,
+        "INSTANCE_AGENT_STATE_DIR": str(tmp_path / "state"),
+        "INSTANCE_AGENT_CATALOG": str(tmp_path / "catalog.yaml"),
+    }
+    result = run_command("instance-agent", "doctor", "--json", env=env)
+    assert result.returncode == 0, result.stdout
+    checks = {check["check"]: check for check in json.loads(result.stdout)["checks"]}
+    assert checks["functions"]["verdict"] == "OK"
+    assert checks["newest version"]["found"] == "applied 0, published 1"
+    assert "none of the catalog's models" in checks["scores"]["found"]
+    env["INSTANCE_AGENT_CATALOG"] = str(tmp_path / "nowhere.yaml")
+    result = run_command("instance-agent", "doctor", env=env)
+    assert result.returncode == 1
+    assert "FAIL  catalog: cannot read the catalog" in result.stdout
+
+
+def test_an_instance_with_the_login_of_another_and_a_damaged_file_is_told(database_url: str, tmp_path: Path) -> None:
+    """Both look well otherwise: the scores arrive, and a file that cannot be read counts as none."""
+    (tmp_path / "learned_scores.json").write_text("{broken")
+    role = "cc_instance_node-1"
+    grants = ("centralcloud", "grants", "--instance", "node-1", "--instance-role", "cc_instance", "--apply")
+    try:
+        assert run_command(*grants, env={"DATABASE_URL": database_url}).returncode == 0
+        execute(database_url, f"ALTER ROLE \"{role}\" PASSWORD 'n'")
+        env = {
+            "DATABASE_URL": psycopg.conninfo.make_conninfo(database_url, user=role, password="n"),
+            "INSTANCE_AGENT_STATE_DIR": str(tmp_path),
+            "INSTANCE_ID": "node-2",
+        }
+        result = run_command("instance-agent", "doctor", env=env)
+        assert 'FAIL  login: instance_id: found "node-2", expected "node-1"' in result.stdout
+        assert "learned_scores.json is damaged" in result.stdout
+        assert result.returncode == 1
+        result = run_command("instance-agent", "doctor", env={**env, "INSTANCE_ID": "node-1"})
+        assert "OK    login: speaks for node-1" in result.stdout
+        assert execute(database_url, "SELECT count(*) FROM instances") == [(0,)], "what was tried was taken back"
+    finally:
+        execute(database_url, f'DROP OWNED BY "{role}", cc_instances; DROP ROLE "{role}", cc_instances')
+
+
+def test_a_sidecar_needs_no_right_to_publish(database_url: str, tmp_path: Path) -> None:
+    """docs/how-to/deploy-with-systemd.md gives it none."""
+    execute(
+        database_url,
+        """
+        CREATE ROLE cc_sidecar LOGIN PASSWORD 's';
+        GRANT USAGE ON SCHEMA centralcloud TO cc_sidecar;
+        GRANT EXECUTE ON FUNCTION centralcloud.score_updates_since, centralcloud.current_scores, centralcloud.acknowledge,
+            centralcloud.epoch TO cc_sidecar
+        """,
+    )
+    try:
+        url = psycopg.conninfo.make_conninfo(database_url, user="cc_sidecar", password="s")
+        env = {"DATABASE_URL": url, "INSTANCE_AGENT_STATE_DIR": str(tmp_path)}
+        result = run_command("instance-agent", "doctor", env=env)
+        assert result.returncode == 0, result.stdout
+        assert "WARN  functions: not allowed: centralcloud.publish_decisions" in result.stdout
+        execute(database_url, "REVOKE EXECUTE ON FUNCTION centralcloud.acknowledge FROM cc_sidecar")
+        assert "FAIL  functions: not allowed: " in run_command("instance-agent", "doctor", env=env).stdout
+    finally:
+        execute(database_url, "DROP OWNED BY cc_sidecar; DROP ROLE cc_sidecar")
+
+
+def test_the_status_is_one_screen(database: Database, database_url: str) -> None:
+    send(database_url, [*outcomes(100, 0, complexity_score=2.0), {"no": "event"}])
+    drain(database, batch_size=100)
+    Learner(database, [ThresholdRule()]).learn()
+    execute(database_url, "SELECT centralcloud.acknowledge('late-one', 0)")
+    env = {"DATABASE_URL": database_url}
+    shown = run_command("centralcloud", "status", "--seconds", "0.1", env=env).stdout
+    for part in (
+        "queue      0 messages",
+        "learning   threshold, ",
+        "instances  1 seen within a day, 1 behind version 1",
+        "late-one is at 0",
+        "letters    1 dead letters open: 1 for timestamp",
+        "gpt-4o (complex): 2.000 -> 2.300",
+    ):
+        assert part in shown, shown
+    assert len(shown.splitlines()) < 24
+    found = json.loads(run_command("centralcloud", "status", "--json", "--seconds", "0.1", env=env).stdout)
+    assert found["dead_letters"] == {"timestamp": 1}

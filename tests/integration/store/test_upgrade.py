@@ -1,0 +1,187 @@
+"""The next migration, run beside workers that do not know it: they go on, or stop where it says that they must."""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.commands import run_command
+from support.events import an_event, outcomes, send
+from support.load import load, records
+from support.servers import execute
+from support.waiting import eventually
+
+from centralcloud.administration.verification import verify
+from centralcloud.ingest.drain import drain
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.store import schema
+from centralcloud.store.schema import SchemaError, check_schema, downgrade, migrate
+
+#: The newest revision that there is, and the next one, which these tests make up.
+_NEWEST = schema._known_to_this_code(schema._migrations_folder()).newest
+_NEXT = f"{int(_NEWEST) + 1:04d}"
+#: What the migration waits for in its slow part, and the test holds.
+_GATE = 5_000_005
+_MIGRATION = """
+from alembic import op
+
+revision, down_revision, branch_labels, depends_on = "{revision}", "{newest}", None, None
+{oldest_code}
+
+def upgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = 0")
+    op.execute("SELECT pg_advisory_xact_lock({gate})")  # as long as it takes: nobody waits for it
+    op.execute("SET LOCAL lock_timeout = '{lock_timeout}'")
+    op.execute("ALTER TABLE routing_records ADD COLUMN region varchar")
+    op.execute("CREATE INDEX idx_routing_records_region ON routing_records (region) WHERE region IS NOT NULL")
+    op.execute("SELECT pg_sleep({pause})")  # whoever takes events in waits now, and tries again
+
+def downgrade() -> None:
+    op.execute("ALTER TABLE routing_records DROP COLUMN region")
+"""
+
+
+@pytest.fixture
+def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes this process the next version, which knows one more migration. Programs that are started are of this one."""
+
+    def release_one(oldest_code: str | None, *, pause: float = 0, lock_timeout: str = "3s") -> None:
+        folder = tmp_path / "migrations"
+        shutil.copytree(schema._migrations_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+        declared = f'oldest_code = "{oldest_code}"' if oldest_code else ""
+        text = _MIGRATION.format(
+            revision=_NEXT, newest=_NEWEST, oldest_code=declared, gate=_GATE, pause=pause, lock_timeout=lock_timeout
+        )
+        (folder / "versions" / f"{_NEXT}_next.py").write_text(text)
+        monkeypatch.setattr(schema, "_migrations_folder", lambda: folder)
+
+    return release_one
+
+
+@pytest.fixture
+def gate(database_url: str) -> Iterator[psycopg.Connection]:
+    """A transaction that holds the migration in its slow part until it ends."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_GATE,))
+        yield connection
+
+
+def grows(url: str, by: int = 200) -> None:
+    """Waits until events are taken in."""
+    before = records(url)
+    eventually(lambda: records(url) >= before + by, what="events taken in")
+
+
+def test_a_worker_goes_on_and_starts_again_while_the_next_migration_runs(
+    database: Database, database_url: str, release: Callable[..., None], gate: psycopg.Connection, start
+) -> None:
+    release(_NEWEST, pause=1)
+    settings = {
+        "DATABASE_URL": database_url, "CENTRALCLOUD_POLL_INTERVAL_SECONDS": "0.1", "CENTRALCLOUD_BATCH_SIZE": "100",
+        "CENTRALCLOUD_LEARN_INTERVAL_SECONDS": "0.5",
+    }  # fmt: skip
+    worker = start("centralcloud", "run", **settings)
+    worker.wait_for("started")
+    migration = threading.Thread(target=migrate, args=(database,))
+    with load(database_url, decisions=9000, pause_seconds=0.1, within_seconds=60) as producers:
+        grows(database_url)
+        migration.start()
+        waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
+        eventually(lambda: execute(database_url, waiting, (_GATE,)), what="the migration at work")
+        grows(database_url)
+        worker.kill()
+        second = start("centralcloud", "run", **settings)
+        second.wait_for("started")
+        grows(database_url)
+        assert migration.is_alive()
+        gate.commit()
+        migration.join(30)
+        assert not migration.is_alive()
+        grows(database_url)
+        second.wait_for("schema_upgraded")
+        second.process.terminate()
+        assert second.process.wait(timeout=10) == 0
+        third = start("centralcloud", "run", **settings)
+        third.wait_for("started")
+        grows(database_url)
+        assert producers.busy, "there was load to the end"
+    assert execute(database_url, "SELECT version_num FROM centralcloud.schema_revision") == [(_NEXT,)]
+    assert "background_task_failed" not in worker.events() + second.events() + third.events()
+    for command in (["metrics"], ["learn"], ["verify"]):
+        assert run_command("centralcloud", *command, env={"DATABASE_URL": database_url}).returncode == 0
+    downgrade(database, _NEWEST)
+    assert verify(database).ok
+
+
+@pytest.mark.parametrize("oldest_code", [_NEXT, None])
+def test_a_worker_that_the_migration_declares_too_old_stops_and_does_not_start_again(
+    database: Database, database_url: str, release: Callable[..., None], start, oldest_code: str | None
+) -> None:
+    """Also when a migration says nothing of older code."""
+    worker = start("centralcloud", "run", DATABASE_URL=database_url)
+    worker.wait_for("started")
+    release(oldest_code)
+    migrate(database)
+    assert check_schema(database) == _NEXT, "the next version runs"
+    assert worker.process.wait(timeout=20) == 1
+    refusal = f"the database is at revision {_NEXT}, which is newer than this version of CentralCloud (up to {_NEWEST})"
+    log = worker._log_path.read_text()
+    assert refusal in log.splitlines()[-1]
+    assert "Traceback" not in log, "an operator can help it"
+    for command in (["run"], ["drain"], ["scores"], ["migrate"]):
+        result = run_command("centralcloud", *command, env={"DATABASE_URL": database_url})
+        assert result.returncode == 1
+        (line,) = result.stderr.strip().splitlines()
+        assert refusal in line
+
+
+def test_code_that_is_newer_than_the_schema_waits_for_the_migration(database: Database, database_url: str) -> None:
+    downgrade(database, "0003")
+    for command in (["run"], ["drain"], ["scores"]):
+        result = run_command("centralcloud", *command, env={"DATABASE_URL": database_url})
+        assert result.returncode == 1
+        (line,) = result.stderr.strip().splitlines()
+        assert f"is at revision 0003, this version needs {_NEWEST}: run `centralcloud migrate`" in line
+
+
+def test_what_the_schema_says_of_another_revision_counts_for_nothing(database: Database, database_url: str) -> None:
+    """As when somebody migrates in another way than ours, and nobody says which code may run."""
+    told = "SELECT revision, oldest_revision FROM centralcloud.schema_compatibility"
+    assert execute(database_url, told) == [(_NEWEST, "0003")]
+    execute(database_url, "UPDATE centralcloud.schema_revision SET version_num = %s", (_NEXT,))
+    with pytest.raises(SchemaError, match="newer than this version"):
+        check_schema(database)
+
+
+def test_a_migration_that_a_reader_is_in_the_way_of_gives_up_and_changes_nothing(
+    database: Database, database_url: str, release: Callable[..., None]
+) -> None:
+    release(_NEWEST, lock_timeout="0.3s")
+    send(database_url, outcomes(10, 0))
+    with psycopg.connect(database_url) as reader:
+        reader.execute("SELECT count(*) FROM routing_records")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            migrate(database)
+        assert drain(database, batch_size=100).result.records == 10
+        reader.commit()
+    assert migrate(database) == (_NEWEST, _NEXT)
+    send(database_url, [an_event()])
+    assert drain(database, batch_size=100).result.records == 1
+
+
+def test_an_installed_pgmq_says_its_version(database_url: str) -> None:
+    ((comment,),) = execute(database_url, "SELECT obj_description('pgmq'::regnamespace)")
+    assert comment.startswith("pgmq 1.")
+
+
+def test_nothing_of_ours_goes_with_what_an_upgrade_of_pgmq_drops(database_url: str) -> None:
+    ours = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'centralcloud'::regnamespace"
+    with psycopg.connect(database_url) as connection:
+        before = connection.execute(ours).fetchone()
+        connection.execute("DROP TYPE pgmq.message_record, pgmq.metrics_result, pgmq.queue_record CASCADE")
+        connection.execute("DROP FUNCTION pgmq.format_table_name CASCADE")
+        assert connection.execute(ours).fetchone() == before
+        assert connection.execute("SELECT count(*) FROM dashboard_success_rates").fetchone() == (0,)
+        connection.rollback()

@@ -1,0 +1,5 @@
+"""Where the repository is, for tests of its documents and deployment files."""
+
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]

@@ -1,0 +1,109 @@
+"""The chances in a contest: those of closed forms where there are any, and of simulation everywhere."""
+
+import math
+import random
+from collections import Counter
+from statistics import NormalDist
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from instance_agent.routing.best_probability import BetaPosterior, Point, probability_best
+
+
+def belief(mean: float, n_eff: float, shift: float = 0.0) -> BetaPosterior:
+    return BetaPosterior(mean * n_eff, (1 - mean) * n_eff, shift)
+
+
+def simulated(contestants: list[Point | BetaPosterior], draws: int, seed: int = 1) -> list[float]:
+    rng = random.Random(seed)
+    wins: Counter[int] = Counter()
+    for _ in range(draws):
+        drawn = [
+            one.at if isinstance(one, Point) else rng.betavariate(one.alpha, one.beta) + one.shift
+            for one in contestants
+        ]
+        best = max(drawn)
+        wins[rng.choice([number for number, value in enumerate(drawn) if value == best])] += 1
+    return [wins[number] / draws for number in range(len(contestants))]
+
+
+@pytest.mark.parametrize(
+    "parameters", [(1, 1), (2, 1), (0.2, 0.2), (0.2, 3, 1), (50, 20, 1, 0.5), (1e6, 3e6), (1e6, 1), tuple(range(1, 21))]
+)
+@pytest.mark.parametrize("shift", [0.0, -0.3])
+def test_powers_of_uniform_numbers_win_in_proportion(parameters: tuple[float, ...], shift: float) -> None:
+    """Beta(k, 1) is U^(1/k), and -log U is exponential: the least of exponentials is known in closed form."""
+    chances = probability_best([BetaPosterior(k, 1, shift) for k in parameters])
+    assert chances == pytest.approx([k / sum(parameters) for k in parameters], abs=0.001)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.02, 0.5, 0.98])
+def test_a_penalty_moves_a_uniform_belief(penalty: float) -> None:
+    _, chance = probability_best([BetaPosterior(1, 1), BetaPosterior(1, 1, -penalty)])
+    assert chance == pytest.approx((1 - penalty) ** 2 / 2, abs=0.001)
+
+
+@pytest.mark.parametrize("difference", [0.0, 0.0002, 0.001, 0.01])
+@pytest.mark.parametrize("n_eff", [1e4, 1e6])
+def test_much_evidence_is_as_good_as_a_normal_distribution(difference: float, n_eff: float) -> None:
+    sigma = math.sqrt(2 * 0.8 * 0.2 / n_eff)
+    chance, _ = probability_best([belief(0.8, n_eff), belief(0.8, n_eff, -difference)])
+    assert chance == pytest.approx(NormalDist().cdf(difference / sigma), abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "contestants",
+    [
+        [belief(0.8, 1e6), belief(0.8, 2)],
+        [belief(0.9, 2), belief(0.9, 2), belief(0.1, 2), belief(0.5, 2)],
+        [belief(0.99, 2, -0.01), belief(0.995, 2, -0.0137), belief(0.9, 2), Point(0.93)],
+        [belief(0.02, 2), belief(0.03, 2, 0.003), belief(0.025, 2, 0.001)],
+        [belief(0.84 + 0.002 * number, 1200, -0.01 * number) for number in range(5)],
+        [Point(0.5), Point(0.5), belief(0.1, 2), belief(0.4, 30)],
+    ],
+    ids=["sharp and vague", "newcomers", "near one", "near zero", "close", "points"],
+)
+def test_chances_are_those_of_sampling(contestants: list[Point | BetaPosterior]) -> None:
+    assert probability_best(contestants) == pytest.approx(simulated(contestants, 100_000), abs=0.007)
+
+
+CONTESTANTS = st.lists(
+    st.builds(Point, st.floats(0, 1))
+    | st.builds(belief, st.floats(0.05, 0.95), st.floats(0.31, 6).map(lambda x: 10**x), st.floats(-0.2, 0.1)),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(CONTESTANTS)
+def test_chances_of_any_contest_are_those_of_sampling(contestants: list[Point | BetaPosterior]) -> None:
+    draws = 5000
+    for chance, share in zip(probability_best(contestants), simulated(contestants, draws), strict=True):
+        assert abs(chance - share) < 0.003 + 6 * math.sqrt(max(chance * (1 - chance), 1 / draws) / draws)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.builds(Point, st.floats(-1, 5))
+        | st.builds(belief, st.floats(0, 1), st.floats(1e-6, 9e18), st.floats(-1, 100)),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_chances_add_up_whatever_is_known(contestants: list[Point | BetaPosterior]) -> None:
+    chances = probability_best(contestants)
+    assert sum(chances) == pytest.approx(1, abs=1e-12)
+    assert all(0 <= chance <= 1 for chance in chances)
+
+
+def test_equal_points_share_and_lower_ones_get_nothing() -> None:
+    assert probability_best([Point(0.4), Point(0.7), Point(0.7)]) == [0, 0.5, 0.5]
+
+
+def test_who_cannot_win_gets_nothing() -> None:
+    chances = probability_best([belief(0.9, 10_000), belief(0.5, 10_000), belief(0.9, 10_000, -0.3), Point(0.8)])
+    assert chances == [1, 0, 0, 0]

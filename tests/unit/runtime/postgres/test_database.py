@@ -1,0 +1,28 @@
+"""Reaching a server that is not there: within the time that was given, and in the words of the cause."""
+
+import socket
+import time
+
+import pytest
+
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import DatabaseUnavailableError
+
+
+def test_a_server_that_accepts_and_never_answers_is_away_within_the_limit() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none?connect_timeout=2"
+        with Database(url, application_name="tests") as database:
+            started = time.monotonic()
+            with pytest.raises(DatabaseUnavailableError), database.transaction(limit_seconds=0.3):
+                pass
+            assert time.monotonic() - started < 2
+
+
+def test_a_server_that_refuses_is_away_for_that_reason() -> None:
+    with (
+        Database("postgresql://nobody@127.0.0.1:1/none", application_name="tests") as database,
+        pytest.raises(DatabaseUnavailableError, match="Connection refused"),
+        database.transaction(limit_seconds=0.3),
+    ):
+        pass

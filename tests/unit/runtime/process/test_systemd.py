@@ -1,0 +1,58 @@
+"""The notification protocol of systemd."""
+
+import os
+import uuid
+
+import pytest
+from support.service_manager import a_service_manager
+
+from centralcloud.runtime.process.systemd import ServiceManager
+
+
+def test_without_a_service_manager_nothing_is_said() -> None:
+    manager = ServiceManager({"WATCHDOG_USEC": "3000000"})
+    assert manager.heartbeat_seconds is None
+    manager.ready()
+    manager.heartbeat([])
+    manager.stopping()
+
+
+@pytest.mark.parametrize(
+    ("environment", "heartbeat_seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "30000000"}, 10.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 10.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_the_watchdog_is_fed_thrice_as_often_as_it_asks(
+    environment: dict[str, str], heartbeat_seconds: float | None
+) -> None:
+    assert ServiceManager({"NOTIFY_SOCKET": "@nowhere", **environment}).heartbeat_seconds == heartbeat_seconds
+
+
+def test_what_is_said_is_the_protocols() -> None:
+    address = f"@centralcloud-{uuid.uuid4().hex}"
+    with a_service_manager(address) as systemd:
+        manager = ServiceManager({"NOTIFY_SOCKET": address})
+        manager.waiting("waiting for the database", 60)
+        systemd.hear("EXTEND_TIMEOUT_USEC=60000000")
+        manager.ready()
+        systemd.hear("READY=1")
+        manager.heartbeat([])
+        systemd.hear("WATCHDOG=1")
+        manager.heartbeat(["learner is 61 seconds overdue"])
+        systemd.hear("STATUS=learner")
+        manager.heartbeat(["learner is 61 seconds overdue"])
+        assert not systemd.hears("", for_seconds=0.1), "the same again"
+        manager.heartbeat([])
+        systemd.hear("WATCHDOG=1")
+        manager.stopping()
+        systemd.hear("STOPPING=1")
+
+
+def test_a_service_manager_that_is_gone_ends_nothing() -> None:
+    ServiceManager({"NOTIFY_SOCKET": "@centralcloud-nobody-listens"}).ready()
