@@ -13,7 +13,7 @@ from centralcloud.ingest.slow_path import SlowPath
 from centralcloud.ingest.worker_registry import WorkerRegistry
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.metrics import LearningMetrics
-from centralcloud.maintenance.maintenance import Maintenance, Retention
+from centralcloud.maintenance.maintenance import Maintenance
 from centralcloud.monitoring.doctor import preflight
 from centralcloud.monitoring.finding_detector import FindingDetector, FindingMetrics
 from centralcloud.monitoring.schema_monitor import SchemaMonitor
@@ -107,16 +107,8 @@ class Daemon:
         task = Maintenance(
             self._database,
             weeks_ahead=self._settings.partitions_ahead_weeks,
-            references=self._settings.references,
-            retention=Retention(
-                records_days=self._settings.retention_days,
-                decision_ids_days=self._settings.resend_window_days,
-                score_updates_days=self._settings.score_update_retention_days,
-                roll_ups_days=self._settings.performance_retention_days,
-                dead_letters_days=self._settings.dead_letter_retention_days,
-                findings_days=self._settings.finding_retention_days,
-                score_history_days=self._settings.score_history_retention_days,
-            ),
+            references=self._settings.reference,
+            retention=self._settings.retention,
         )
         return self._scheduled(task, self._settings.maintenance_interval_seconds)
 
@@ -124,8 +116,8 @@ class Daemon:
         task = Learner(
             self._database,
             self._settings.rules,
-            references=self._settings.references,
-            limits=self._settings.safety_limits,
+            references=self._settings.reference,
+            limits=self._settings.safety,
             after_outcomes=self._settings.learn_after_outcomes,
             metrics=LearningMetrics(self.registry),
         )
@@ -135,7 +127,7 @@ class Daemon:
         interval = self._settings.learn_interval_seconds
         task = FindingDetector(
             self._database,
-            limits=self._settings.finding_thresholds,
+            limits=self._settings.finding,
             metrics=FindingMetrics(self.registry),
             every_seconds=interval,
         )

@@ -168,7 +168,7 @@ def learn(
 
     settings = read_settings()
     with open_database(settings, "learn") as database:
-        learner = Learner(database, settings.rules, references=settings.references, limits=settings.safety_limits)
+        learner = Learner(database, settings.rules, references=settings.reference, limits=settings.safety)
         if not dry_run and not force:
             learner.refuse_to_change_the_rule()
         result = learner.preview() if dry_run else retry_on_contention(lambda: learner.learn(force=force))

@@ -113,7 +113,7 @@ def discard(
     everyone: EveryOne = False,
     json_output: AsJson = False,
 ) -> None:
-    """Give open dead letters up. They are deleted after CENTRALCLOUD_DEAD_LETTER_RETENTION_DAYS."""
+    """Give open dead letters up. They are deleted after CENTRALCLOUD_RETENTION_DEAD_LETTERS_DAYS."""
     which = _chosen(ids, field, reason, since, until, everyone=everyone)
     with open_database(read_settings(), "dead-letters") as database:
         discarded = dead_letters.discard(database, which)

@@ -102,7 +102,7 @@ def rollback(
 
     settings = read_settings()
     with open_database(settings, "scores") as database:
-        done = roll_back(database, settings.rules, to, settings.references)
+        done = roll_back(database, settings.rules, to, settings.reference)
     undone = [change._asdict() for change in done.undone]
     if json_output:
         print_json({"to_version": done.to_version, "undone": undone})

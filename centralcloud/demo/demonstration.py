@@ -173,9 +173,7 @@ def _alone(database: Database) -> Iterator[None]:
 
 @contextmanager
 def _daemon(database: Database, rule: str) -> Iterator[None]:
-    settings = load_settings(
-        Settings, poll_interval_seconds=1, learn_interval_seconds=0.5, learning_rule=rule, http_port=0
-    )
+    settings = load_settings(Settings, poll_interval_seconds=1, learn_interval_seconds=0.5, rule=rule, http_port=0)
     daemon = Daemon(settings, database)
     daemon.start()
     try:

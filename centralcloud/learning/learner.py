@@ -171,7 +171,7 @@ class Learner(BackgroundTask):
         active = self._rules[0].name
         if row and row[0] != active:
             raise OtherRuleError(
-                f"the last run was by the rule {row[0]}, and {active} is set here: set CENTRALCLOUD_LEARNING_RULE={row[0]}, "
+                f"the last run was by the rule {row[0]}, and {active} is set here: set CENTRALCLOUD_RULE={row[0]}, "
                 "as the daemon has it, or add --force"
             )
 

@@ -3,9 +3,10 @@
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from centralcloud.learning.evidence import Pair
 from centralcloud.learning.rule import HIGHEST_SCORE, LOWEST_SCORE, RuleResult, Score
@@ -14,8 +15,7 @@ from centralcloud.learning.rule import HIGHEST_SCORE, LOWEST_SCORE, RuleResult, 
 _LEAST_PAIRS: Final = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SafetyLimits:
+class SafetyLimits(BaseModel):
     """How much one run may move.
 
     Attributes:
@@ -23,8 +23,10 @@ class SafetyLimits:
             against what the same rule gave them before) is not published.
     """
 
-    moved_share: float = 0.5
-    moved_step: Decimal = Decimal("1.0")
+    model_config = ConfigDict(frozen=True)
+
+    moved_share: float = Field(default=0.5, ge=0, le=1)
+    moved_step: Decimal = Field(default=Decimal("1.0"), ge=0, le=5)
 
 
 def invalid_fields(result: RuleResult) -> list[str]:

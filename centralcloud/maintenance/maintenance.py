@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import psycopg
 
+from centralcloud.maintenance.retention import Retention
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
@@ -39,23 +39,6 @@ _WEIGHED_RECORDS: Final = 90_000
 _WEIGHED_SLICES: Final = 2000
 #: Hours that are rolled up in one transaction.
 _ROLL_UP_STEP: Final = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
-    """For how many days what is kept.
-
-    Records: 0 = for ever. Dead letters: those that were replayed or discarded. Findings: those that were closed. Score
-    history: of scores that no longer stand, and the runs of the learner behind them.
-    """
-
-    records_days: int = 90
-    decision_ids_days: int = 7
-    score_updates_days: int = 30
-    roll_ups_days: int = 400
-    dead_letters_days: int = 30
-    findings_days: int = 90
-    score_history_days: int = 400
 
 
 class AnotherReplicaError(Exception):

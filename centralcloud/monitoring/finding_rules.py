@@ -3,9 +3,11 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from pydantic import BaseModel, ConfigDict, Field
+
+from centralcloud.contracts.limits import MAX_INT4
 from centralcloud.store.findings import Finding
 
 #: Kinds of findings that are found here.
@@ -18,8 +20,7 @@ _SURGE_THRESHOLD: Final = 10.0
 _SURGE_OUTCOMES: Final = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FindingThresholds:
+class FindingThresholds(BaseModel):
     """From where on something is worth a finding. Blameless failures (of kind caller or policy) count nowhere as failures.
 
     Attributes:
@@ -33,13 +34,15 @@ class FindingThresholds:
             (0 to 1), and by more than chance explains.
     """
 
-    success_rate: float = 0.85
-    slow_response_ms: int = 5000
-    min_outcomes: int = 30
-    newcomer_outcomes: int = 100
-    no_outcomes_decisions: int = 20
-    unresolved_share: float = 0.2
-    surge_rise: float = 0.1
+    model_config = ConfigDict(frozen=True)
+
+    success_rate: float = Field(default=0.85, ge=0, le=1)
+    slow_response_ms: int = Field(default=5000, ge=1, le=MAX_INT4)
+    min_outcomes: int = Field(default=30, ge=1, le=1_000_000)
+    newcomer_outcomes: int = Field(default=100, ge=0, le=1_000_000)
+    no_outcomes_decisions: int = Field(default=20, ge=1, le=1_000_000)
+    unresolved_share: float = Field(default=0.2, ge=0, le=1)
+    surge_rise: float = Field(default=0.1, ge=0, le=1)
 
 
 class NewestOutcomes(NamedTuple):

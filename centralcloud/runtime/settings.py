@@ -3,10 +3,11 @@
 import difflib
 import os
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from centralcloud.contracts import SettingsError
@@ -96,7 +97,8 @@ def unknown_variables(settings_class: type[BaseSettings]) -> dict[str, str | Non
     A setting whose name is mistyped has no effect, and nobody would be told.
     """
     prefix = settings_class.model_config["env_prefix"]
-    known = {variable for name in settings_class.model_fields for variable in _variables(settings_class, name)}
+    fields = settings_class.model_fields
+    known = {variable for name in fields for _, choices in _variables(settings_class, name) for variable in choices}
     names = {variable.removeprefix(prefix): variable for variable in sorted(known)}
     unknown: dict[str, str | None] = {}
     for variable in sorted(os.environ):
@@ -115,26 +117,46 @@ def warn_of_unknown_variables(settings_class: type[BaseSettings]) -> None:
 
 def _explain(settings_class: type[BaseSettings], error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    name = str(first["loc"][0]) if first["loc"] else "settings"
-    variable = _variable(settings_class, name)
+    path = [str(part) for part in first["loc"]]
+    found = first["input"]
+    if field := first.get("ctx", {}).get("field"):  # raised for a group as a whole: it names the field and its value
+        path.append(field)
+        found = first["ctx"]["found"]
+    variable = _variable(settings_class, path)
     if variable.endswith("DATABASE_URL"):
         return f"{variable} is no database that can be used: {_HOW_TO_WRITE_IT}"
     expected = first["msg"][0].lower() + first["msg"][1:]
-    return f"{variable} is {first['input']!r}: {expected}"
+    return f"{variable} is {str(found)!r}: {expected}"
 
 
-def _variable(settings_class: type[BaseSettings], name: str) -> str:
-    """The environment variable of a field, given by its name or one of its aliases."""
+def _variable(settings_class: type[BaseSettings], path: Sequence[str]) -> str:
+    """The environment variable of a field, given by its name or an alias of it, and by its group before that."""
     for field_name in settings_class.model_fields:
-        choices = _variables(settings_class, field_name)
-        if name == field_name or name in choices:
-            return next((choice for choice in choices if choice in os.environ), choices[-1])
-    return name
+        for names, choices in _variables(settings_class, field_name):
+            if tuple(path) == names or path[0] in choices:
+                return next((choice for choice in choices if choice in os.environ), choices[-1])
+    return ".".join(path) or "settings"
 
 
-def _variables(settings_class: type[BaseSettings], field_name: str) -> list[str]:
-    """The environment variables that a field is read from, the one that wins first."""
-    alias = settings_class.model_fields[field_name].validation_alias
-    if isinstance(alias, AliasChoices):
-        return [str(choice) for choice in alias.choices]
-    return [f"{settings_class.model_config['env_prefix']}{field_name}".upper()]
+def _variables(settings_class: type[BaseSettings], field_name: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:
+    """The path of a field, or of each field of a group, with the variables that it is read from: the one that wins first."""
+    field = settings_class.model_fields[field_name]
+    prefix = settings_class.model_config["env_prefix"]
+    group = field.annotation
+    if isinstance(group, type) and issubclass(group, BaseModel):
+        for name in group.model_fields:
+            yield (field_name, name), [f"{prefix}{field_name}_{name}".upper()]
+    elif isinstance(alias := field.validation_alias, AliasChoices):
+        yield (field_name,), [str(choice) for choice in alias.choices]
+    else:
+        yield (field_name,), [f"{prefix}{field_name}".upper()]
+
+
+def variables_of(settings_class: type[BaseSettings]) -> dict[str, Any]:
+    """Every environment variable that the settings are read from, with its default; of several names the general one."""
+    found: dict[str, Any] = {}
+    for field_name, field in settings_class.model_fields.items():
+        for path, choices in _variables(settings_class, field_name):
+            default = field.get_default(call_default_factory=False)
+            found[choices[-1]] = getattr(default, path[1]) if len(path) > 1 else default
+    return found

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import psycopg
+from pydantic import BaseModel, ConfigDict, Field
 
+from centralcloud.contracts.limits import MAX_COST_USD, MAX_INT4
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
 
@@ -19,11 +21,18 @@ _MARK_GATHERED = Query(__package__, "mark_gathered")
 _SHORT_LOCK_WAIT: Final = "SET LOCAL lock_timeout = '2s'"
 
 
-class References(NamedTuple):
-    """Above these a response time, or a cost, counts as this in the evidence that is gathered from now on."""
+class References(BaseModel):
+    """Caps of the evidence that is gathered from now on: a longer response time, or a higher cost, counts as the cap.
 
-    latency_ref_ms: int = 10_000
-    cost_ref_usd: float = 0.01
+    Attributes:
+        latency_ms: cap of response times, in ms.
+        cost_usd: cap of costs, in USD.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    latency_ms: int = Field(default=10_000, ge=1, le=MAX_INT4)
+    cost_usd: float = Field(default=0.01, gt=0, le=MAX_COST_USD)
 
 
 _DEFAULT_REFERENCES: Final = References()
@@ -43,7 +52,9 @@ def close_slice(database: Database, references: References = _DEFAULT_REFERENCES
     with database.transaction() as connection:
         connection.execute(_SHORT_LOCK_WAIT)
         connection.execute(_LOCK_SLICE.text)
-        row = connection.execute(_CLOSE_SLICE.text, references._asdict()).fetchone()
+        row = connection.execute(
+            _CLOSE_SLICE.text, {"latency_ref_ms": references.latency_ms, "cost_ref_usd": references.cost_usd}
+        ).fetchone()
         assert row is not None
         newest_closed = int(row[0])
     with database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection:

@@ -31,7 +31,7 @@ def test_partitions_attached_and_dropped_under_full_ingest(
         drain(database, batch_size=100)
         close_slice(database)
         pretend_all_came(database_url, days_ago)
-    keep = {"CENTRALCLOUD_RETENTION_DAYS": "0"}
+    keep = {"CENTRALCLOUD_RETENTION_RECORDS_DAYS": "0"}
     workers = [start_worker(database_url, **keep) for _ in range(2)]
     longest_pause = 0.0
     with Producers(database_url, events=12_000, pause_seconds=0.02) as producers:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from centralcloud.learning.evidence import RECENT_SLICES, Evidence, Floats, Pair, RecentOutcomes
 from centralcloud.learning.rule import (
@@ -48,8 +49,7 @@ _NEW_OUTCOMES: Final = 30
 _TELLING_PENALTY: Final = 0.01
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdaptiveSettings:
+class AdaptiveSettings(BaseModel):
     """Constants of the rule.
 
     Attributes:
@@ -57,8 +57,10 @@ class AdaptiveSettings:
             references of the evidence or more.
     """
 
-    latency_weight: float = 0.1
-    cost_weight: float = 0.0
+    model_config = ConfigDict(frozen=True)
+
+    latency_weight: float = Field(default=0.1, ge=0, le=1)
+    cost_weight: float = Field(default=0.0, ge=0, le=1)
 
 
 class _Estimate(NamedTuple):

@@ -10,6 +10,8 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from centralcloud.learning.evidence import Evidence, Floats, Pair, RecentOutcomes
 from centralcloud.learning.rule import PairState, Quarantine, RuleResult, Score, State, as_score, wilson_interval
@@ -18,8 +20,7 @@ _NO_STEP: Final = Decimal(0)
 _NEUTRAL_SCORE: Final = 2.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThresholdSettings:
+class ThresholdSettings(BaseModel):
     """Constants of the rule.
 
     Attributes:
@@ -32,13 +33,27 @@ class ThresholdSettings:
             None: no dead band, everything not above `slow_response_ms` rises.
     """
 
-    min_samples: int = 100
-    success_rate: Decimal = Decimal("0.95")
-    low_success_rate: Decimal | None = None
-    success_step: Decimal = Decimal("0.2")
-    slow_response_ms: Decimal = Decimal(2000)
-    fast_response_ms: Decimal | None = None
-    speed_step: Decimal = Decimal("0.1")
+    model_config = ConfigDict(frozen=True)
+
+    min_samples: int = Field(default=100, ge=1)
+    success_rate: Decimal = Field(default=Decimal("0.95"), ge=0, le=1)
+    low_success_rate: Decimal | None = Field(default=None, ge=0, le=1)
+    success_step: Decimal = Field(default=Decimal("0.2"), ge=0, le=5, decimal_places=3)
+    slow_response_ms: Decimal = Field(default=Decimal(2000), ge=0)
+    fast_response_ms: Decimal | None = Field(default=None, ge=0)
+    speed_step: Decimal = Field(default=Decimal("0.1"), ge=0, le=5, decimal_places=3)
+
+    @model_validator(mode="after")
+    def _dead_bands_have_a_width(self) -> "ThresholdSettings":
+        for low, high in (("low_success_rate", "success_rate"), ("fast_response_ms", "slow_response_ms")):
+            lower, upper = getattr(self, low), getattr(self, high)
+            if lower is not None and lower > upper:
+                raise PydanticCustomError(
+                    "dead_band",
+                    "expected at most {limit}, the value of {other}",
+                    {"field": low, "found": str(lower), "limit": str(upper), "other": high},
+                )
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

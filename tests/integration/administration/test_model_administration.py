@@ -25,7 +25,8 @@ from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rule import Rule
 from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
-from centralcloud.maintenance.maintenance import Maintenance, Retention
+from centralcloud.maintenance.maintenance import Maintenance
+from centralcloud.maintenance.retention import Retention
 from centralcloud.monitoring.reports import ModelMetrics
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store import slices
@@ -226,7 +227,7 @@ def test_evidence_that_is_being_gathered_is_renamed_too(database: Database, data
     fill(database, database_url)
     with database.transaction() as closing:
         closing.execute("SELECT pg_advisory_xact_lock(hashtext('centralcloud.slice'))")
-        closing.execute(slices._CLOSE_SLICE, slices.References()._asdict())
+        closing.execute(slices._CLOSE_SLICE.text, {"latency_ref_ms": 10_000, "cost_ref_usd": 0.01})
     with psycopg.connect(database_url) as gathering:
         slices._gather_evidence(gathering)
         with renaming(database, database_url, "atlas", "zephyr"):

@@ -203,7 +203,7 @@ def test_rules_are_compared_side_by_side(learn: Learn, database: Database) -> No
 
 def test_the_commands_say_what_was_done(learn: Learn, database_url: str) -> None:
     learn(good=(98, 2), bad=(10, 90))
-    env = {"DATABASE_URL": database_url, "CENTRALCLOUD_LEARNING_RULE": "adaptive"}
+    env = {"DATABASE_URL": database_url, "CENTRALCLOUD_RULE": "adaptive"}
 
     def run(*arguments: str, code: int = 0) -> str:
         result = run_command("centralcloud", *arguments, env=env)
@@ -227,7 +227,7 @@ def test_the_commands_say_what_was_done(learn: Learn, database_url: str) -> None
     assert "expected a time to come" in run("scores", "pin", "good", "complex", "3", "--until", "2020-01-01", code=2)
     assert "expected one of simple, medium, complex" in run("scores", "explain", "good", "hard", code=2)
     assert "found no version 77" in run("scores", "rollback", "--to", "77", code=1)
-    env["CENTRALCLOUD_LEARNING_RULE"] = "bandit"
+    env["CENTRALCLOUD_RULE"] = "bandit"
     assert "expected one of" in run("learn", code=2)
 
 
@@ -239,7 +239,7 @@ def test_a_run_by_hand_does_not_change_the_rule_unless_it_is_forced(learn: Learn
     assert (result.returncode, result.stdout) == (1, "")
     assert "the last run was by the rule adaptive, and threshold is set here" in result.stderr
     assert published(database_url) == before
-    assert run_command("centralcloud", "learn", env={**shell, "CENTRALCLOUD_LEARNING_RULE": "adaptive"}).returncode == 0
+    assert run_command("centralcloud", "learn", env={**shell, "CENTRALCLOUD_RULE": "adaptive"}).returncode == 0
     assert run_command("centralcloud", "learn", "--dry-run", env=shell).returncode == 0
     assert published(database_url) == before
     assert run_command("centralcloud", "learn", "--force", env=shell).returncode == 0

@@ -18,6 +18,7 @@ from centralcloud.contracts import parse_routing_event
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.settings import variables_of
 from centralcloud.settings import Settings
 from instance_agent import AgentSettings
 from instance_agent.cli import app as instance_agent
@@ -139,11 +140,9 @@ def test_the_table_of_settings_is_that_of_the_code(title: str, settings_class: t
     text = (REPOSITORY / "docs/reference/settings.md").read_text()
     section = text.split(f"## {title}")[1].split("\n## ")[0]
     documented = dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\|", section, re.MULTILINE))
-    in_code = {}
-    for name, field in settings_class.model_fields.items():
-        alias = field.validation_alias
-        variable = alias.choices[-1] if alias else f"{settings_class.model_config['env_prefix']}{name}".upper()
-        in_code[variable] = "" if field.default is None else str(field.default).lower()
+    in_code = {
+        variable: "" if default is None else str(default).lower() for variable, default in variables_of(settings_class).items()
+    }
     for variable in ("INSTANCE_ID", "INSTANCE_AGENT_STATE_DIR"):  # computed, described in words
         in_code.pop(variable, None)
         documented.pop(variable, None)

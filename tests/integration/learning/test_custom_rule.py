@@ -43,7 +43,7 @@ def test_it_learns_in_the_shadow_and_when_it_is_named(database: Database, databa
         drain(database, batch_size=1000)
 
     take_in(180, 20)
-    in_shadow, active = Settings().rules, Settings(learning_rule="cautious").rules
+    in_shadow, active = Settings().rules, Settings(rule="cautious").rules
     assert [rule.name for rule in in_shadow] == ["threshold", "adaptive", "cautious"]
     assert [change.reason for change in Learner(database, in_shadow).learn().changes] != []
     expected = 5 * wilson_interval(180, 200)[0]

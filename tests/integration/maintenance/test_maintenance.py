@@ -7,7 +7,6 @@ from decimal import Decimal
 
 import psycopg
 import pytest
-from centralcloud.maintenance import maintenance
 from psycopg.conninfo import make_conninfo
 from support.events import an_event, outcomes, random_events, send
 from support.history import pretend_all_came
@@ -17,6 +16,7 @@ from centralcloud.administration.verification import verify
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
+from centralcloud.maintenance import maintenance
 from centralcloud.maintenance.maintenance import AnotherReplicaError, Maintenance, Retention
 from centralcloud.monitoring.reports import ModelMetrics
 from centralcloud.runtime.postgres.database import Database

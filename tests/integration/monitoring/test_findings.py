@@ -11,7 +11,8 @@ from support.servers import execute
 
 from centralcloud.administration.models import reinstate_model, retire_model
 from centralcloud.ingest.drain import drain
-from centralcloud.maintenance.maintenance import Maintenance, Retention
+from centralcloud.maintenance.maintenance import Maintenance
+from centralcloud.maintenance.retention import Retention
 from centralcloud.monitoring.finding_detector import FindingDetector, FindingMetrics, list_findings
 from centralcloud.monitoring.finding_rules import FindingThresholds
 from centralcloud.runtime.postgres.database import Database

@@ -66,18 +66,16 @@ def test_without_others_there_are_the_rules_that_ship() -> None:
 def test_an_installed_rule_runs_in_the_shadow_or_when_it_is_named(install: Callable[[str], None]) -> None:
     install("flat = flat_rules:Flat")
     assert [rule.name for rule in Settings().rules] == ["threshold", "adaptive", "flat"]
-    assert [rule.name for rule in Settings(learning_rule="flat").rules] == ["flat", "threshold", "adaptive"]
+    assert [rule.name for rule in Settings(rule="flat").rules] == ["flat", "threshold", "adaptive"]
 
 
 def test_the_active_rule_is_only_the_first_of_all() -> None:
-    assert [rule.name for rule in Settings(learning_rule="adaptive").rules] == ["adaptive", "threshold"]
+    assert [rule.name for rule in Settings(rule="adaptive").rules] == ["adaptive", "threshold"]
 
 
 def test_a_rule_that_nobody_has_installed_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(
-        SettingsError, match=r"CENTRALCLOUD_LEARNING_RULE is 'magic': expected one of adaptive, threshold"
-    ):
-        _ = Settings(learning_rule="magic").rules
+    with pytest.raises(SettingsError, match=r"CENTRALCLOUD_RULE is 'magic': expected one of adaptive, threshold"):
+        _ = Settings(rule="magic").rules
 
 
 @pytest.mark.parametrize(

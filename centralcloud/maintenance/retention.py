@@ -1,0 +1,27 @@
+"""How long each kind of row is kept."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Retention(BaseModel):
+    """Days that rows are kept.
+
+    Attributes:
+        records_days: routing records; whole weekly partitions are dropped. 0: for ever.
+        decision_ids_days: ids of decisions: a resend after that counts again.
+        score_updates_days: messages in `model_score_updates`.
+        roll_ups_days: hourly roll-ups in `model_performance`.
+        dead_letters_days: dead letters since they were replayed or discarded; open ones are kept.
+        findings_days: findings since they were closed; open ones are kept.
+        score_history_days: scores that were replaced, and the learner's runs that published something.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    records_days: int = Field(default=90, ge=0, le=36_500)
+    decision_ids_days: int = Field(default=7, ge=1, le=3650)
+    score_updates_days: int = Field(default=30, ge=1, le=3650)
+    roll_ups_days: int = Field(default=400, ge=1, le=36_500)
+    dead_letters_days: int = Field(default=30, ge=1, le=36_500)
+    findings_days: int = Field(default=90, ge=1, le=36_500)
+    score_history_days: int = Field(default=400, ge=1, le=36_500)
