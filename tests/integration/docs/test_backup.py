@@ -21,7 +21,7 @@ from support.waiting import eventually
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
-from centralcloud.runtime import embedded
+from centralcloud.runtime.postgres import embedded
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.schema import migrate
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
