@@ -21,7 +21,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
-_SUFFIXES = {".ex", ".exs", ".md", ".py", ".sh", ".sql", ".yaml", ".yml"}
+_SUFFIXES = {".conf", ".env", ".ex", ".exs", ".md", ".py", ".service", ".sh", ".sql", ".yaml", ".yml"}
 _SKIPPED_FOLDERS = {"__pycache__", "build", "dist"}
 #: Other hidden folders hold environments and caches.
 _HIDDEN_FOLDERS = {".ci", ".github"}
