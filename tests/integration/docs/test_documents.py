@@ -176,6 +176,33 @@ def _headings(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
 
 
+def test_pages_and_sections_that_the_code_cites_exist() -> None:
+    cited = {
+        (page, " ".join(section.split()))
+        for folder in (
+            "benchmarks",
+            "centralcloud",
+            "deploy",
+            "examples",
+            "instance_agent",
+            "migrations",
+            "tests",
+            "tools",
+        )
+        for path in (REPOSITORY / folder).rglob("*.*")
+        if path.suffix in {".env", ".ex", ".py", ".service", ".sql", ".toml", ".yaml", ".yml"}
+        for page, section in re.findall(r"(docs/[\w/-]+\.md)(?:, section ([A-Z][\w\s]*))?", path.read_text())
+    }
+    assert len(cited) > 10
+    for page, section in cited:
+        assert (REPOSITORY / page).exists(), page
+        assert not section or section in _sections(REPOSITORY / page), f"{page}, section {section}"
+
+
+def _sections(page: Path) -> set[str]:
+    return set(re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE))
+
+
 def test_every_page_is_in_the_index() -> None:
     index = REPOSITORY / "docs/README.md"
     listed = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)#]+)", index.read_text())}

@@ -97,10 +97,10 @@ def test_a_path_that_does_not_exist_is_named(tmp_path: Path) -> None:
 def test_an_allowed_place_keeps_its_word(check_words: ModuleType) -> None:
     words = check_words.WordList(
         [check_words.Word(check_words._whole_words(_WORD, exact=False), "no worker")],
-        [check_words.Allowed("docs/*.md", "quoted")],
+        [check_words.Allowed("pages/*.md", "quoted")],
     )
-    assert words.check("docs/page.md", f"quoted: {_WORD}\n") == []
-    assert words.check("docs/page.md", f"{_WORD}\n") != []
+    assert words.check("pages/page.md", f"quoted: {_WORD}\n") == []
+    assert words.check("pages/page.md", f"{_WORD}\n") != []
     assert words.check("README.md", f"quoted: {_WORD}\n") != []
 
 
