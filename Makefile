@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
-# Tests wait more than they compute, on two cores as well. 0: one after the other, for a debugger.
+# Tests mostly wait, so more workers than cores are worth it. 0: one test after the other, for a debugger.
 TEST_WORKERS ?= 3
 PYTEST := $(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist loadfile
 DEMO_ARGS ?=
@@ -34,7 +34,8 @@ check: setup
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive centralcloud instance_agent migrations
-	@echo "check: lint, format, types, import rules and security checks are clean"
+	@$(BIN)/python tools/check_words.py
+	@echo "check: lint, format, types, import rules, security checks and words are clean"
 
 format: setup
 	@$(BIN)/ruff check --quiet --fix .
@@ -43,7 +44,7 @@ format: setup
 soak: setup
 	@$(BIN)/pytest -s --soak-seconds $(SOAK_SECONDS) tests/chaos/test_soak.py $(PYTEST_ARGS)
 
-# The tests that touch storage, on a server of yours whose role may create databases.
+# The tests that use a database, on your own server; its role must be allowed to create databases.
 test-postgresql: setup
 	@test "$(origin DATABASE_URL)" = "command line" \
 	  || { echo "test-postgresql: name a server for tests: make test-postgresql DATABASE_URL=postgresql://... (not by the environment: databases are created and dropped there)" >&2; exit 2; }

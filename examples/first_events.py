@@ -1,6 +1,6 @@
-"""Prints the routing events of docs/tutorial/first-ten-minutes.md: 200 decisions, each followed by how it turned out.
+"""Print the routing events of docs/tutorial/first-ten-minutes.md: 200 decisions, each followed by its outcome.
 
-`gpt-4o` succeeds at 70 of 100 complex tasks, `claude-sonnet` at 97 and faster. `--from N` numbers the decisions from N on.
+`gpt-4o` succeeds in 70 of 100 complex tasks; `claude-sonnet` in 97, and faster. `--from N` starts the numbers at N.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def events(first: int) -> Iterator[dict[str, object]]:
                 "complexity_score": score,
                 "decision_id": f"tutorial-{model}-{number}",
             }
-            succeeded = number * 37 % 100 < successes  # 37 and 100 have no common factor: spread over the hundred
+            succeeded = number * 37 % 100 < successes  # 37 and 100 share no factor: successes are spread evenly
             outcome = "success" if succeeded else "failure"
             for kind, time_ms in (("routed", None), (outcome, response_time_ms)):
                 routing_decision = decision | {"outcome": kind, "response_time_ms": time_ms}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the role "grafana", or gives it its password anew, and lets it read what the dashboard shows.
+# Creates the role "grafana" or sets its password again, and grants it the rights that the dashboard needs.
 set -euo pipefail
 cd "$(dirname "$0")"
 psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 <<'SQL'

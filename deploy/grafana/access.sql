@@ -1,6 +1,6 @@
--- What Grafana may read, for the owner of the database to run after every migration. The role must be there:
+-- Rights of Grafana. The owner of the database runs this after every migration. The role must exist:
 -- CREATE ROLE grafana LOGIN PASSWORD '...' CONNECTION LIMIT 10
--- Nothing of a routing event itself, and no message of a dead letter.
+-- Grafana can read neither routing events nor the messages of dead letters.
 GRANT USAGE ON SCHEMA public TO grafana;
 GRANT SELECT ON
     dashboard_models_per_instance, dashboard_success_rates, dashboard_response_times, dashboard_hourly_performance,

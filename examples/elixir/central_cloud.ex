@@ -1,8 +1,8 @@
-# An instance in Elixir, with nothing but Postgrex (0.15.6 or newer). docs/how-to/connect-an-instance.md explains it.
+# An instance in Elixir that needs only Postgrex (0.15.6 or newer). docs/how-to/connect-an-instance.md explains it.
 
 defmodule CentralCloud do
   @moduledoc """
-  Publishes routing decisions and their outcomes, and keeps learned scores at the newest.
+  Publishes routing decisions and their outcomes, and keeps the learned scores up to date.
 
       children = [
         {CentralCloud,
@@ -12,8 +12,8 @@ defmodule CentralCloud do
          on_scores: &MyRouter.put_scores/1}
       ]
 
-  `on_scores` is called with every learned score, `%{{model, complexity} => score}`, at the start and whenever one
-  changes, in the process of the updater: let it store them (`:persistent_term`, ETS) and return.
+  `on_scores` receives all learned scores, `%{{model, complexity} => score}`, at the start and whenever one changes. It
+  runs in the process of the updater, so it should store them (`:persistent_term`, ETS) and return.
   """
   use Supervisor
 
@@ -24,7 +24,7 @@ defmodule CentralCloud do
     connection = Keyword.fetch!(options, :connection)
     listening = [name: CentralCloud.Notifications, sync_connect: false, auto_reconnect: true]
 
-    # Who listens is started anew when the process that it listens to is; what waits to be sent survives that.
+    # A restart of Notifications also restarts the ScoreUpdater that listens to it, but not the Publisher and its events.
     Supervisor.init(
       [
         {Postgrex, connection ++ [name: CentralCloud.Database, pool_size: 2]},
@@ -37,8 +37,8 @@ defmodule CentralCloud do
   end
 
   @doc """
-  Reports a decision; returns it, to report its outcome by. Needs `:complexity`, `:model`, `:provider`, and `:score`, the
-  score that the model was chosen by. Returns at once, whether or not the database is there.
+  Reports a decision and returns it; pass it to `resolved/3`. Needs `:complexity`, `:model`, `:provider`, and `:score`, the
+  score by which the model was chosen. Returns immediately, also when the database is unavailable.
   """
   def routed(%{complexity: complexity, model: model, provider: provider, score: score} = decision)
       when is_binary(complexity) and is_binary(model) and is_binary(provider) and is_number(score) do
@@ -48,8 +48,8 @@ defmodule CentralCloud do
   end
 
   @doc """
-  Reports how a decision has turned out, `"success"` or `"failure"`. Options: `:response_time_ms`, and for failures
-  `:error_kind`, one of `"caller"`, `"policy"`, `"provider"`, `"timeout"`; the first two are not blamed on the model.
+  Reports the outcome of a decision, `"success"` or `"failure"`. Options: `:response_time_ms`, and for failures
+  `:error_kind`, one of `"caller"`, `"policy"`, `"provider"`, `"timeout"`; the first two do not count against the model.
   """
   def resolved(decision, outcome, options \\ []) when outcome in ["success", "failure"] do
     details = Map.new(options)
@@ -58,7 +58,7 @@ defmodule CentralCloud do
     CentralCloud.Publisher.publish(decision, outcome, details)
   end
 
-  # A UUIDv7: ids that grow with time keep the index of decision ids fast.
+  # UUIDv7: ids that grow with time keep the index of decision ids fast.
   defp new_id do
     <<a::12, b::62, _::6>> = :crypto.strong_rand_bytes(10)
     hex = Base.encode16(<<System.os_time(:millisecond)::48, 7::4, a::12, 2::2, b::62>>, case: :lower)
@@ -69,8 +69,8 @@ end
 
 defmodule CentralCloud.Publisher do
   @moduledoc """
-  Events wait here, in memory, and are sent in batches. While the database is away they are kept, up to 10,000; a batch whose
-  commit was not confirmed is sent again, which the decision ids make harmless. What PostgreSQL refuses is dropped.
+  Keeps events in memory, at most 10,000, and sends them in batches, also after the database was unavailable. It sends a
+  batch again if its commit was not confirmed, which the decision ids make safe. It drops events that PostgreSQL rejects.
   """
   use GenServer
   require Logger
@@ -80,7 +80,7 @@ defmodule CentralCloud.Publisher do
   @retry_ms 2_000
   @most_waiting 10_000
 
-  # Typed arrays instead of JSON text: no JSON library is needed, and nothing has to be escaped.
+  # Typed arrays instead of JSON text need no JSON library and no escaping.
   @send """
   SELECT centralcloud.publish_decisions(array_agg(jsonb_build_object(
       'timestamp', e.timestamp, 'instance_id', $1::text, 'routing_decision', jsonb_build_object(
@@ -106,7 +106,7 @@ defmodule CentralCloud.Publisher do
   @impl true
   def init(options) do
     Process.flag(:trap_exit, true)
-    {:ok, %{instance_id: Keyword.fetch!(options, :instance_id), waiting: :queue.new(), timer: nil, away: false, dropped: 0}}
+    {:ok, %{instance_id: Keyword.fetch!(options, :instance_id), waiting: :queue.new(), timer: nil, unavailable: false, dropped: 0}}
   end
 
   @impl true
@@ -114,7 +114,7 @@ defmodule CentralCloud.Publisher do
     if :queue.len(state.waiting) < @most_waiting do
       {:noreply, schedule(%{state | waiting: :queue.in(event, state.waiting)}, @linger_ms)}
     else
-      {:noreply, drop(state, "#{@most_waiting} events wait already")}
+      {:noreply, drop(state, "#{@most_waiting} events are already waiting")}
     end
   end
 
@@ -123,8 +123,8 @@ defmodule CentralCloud.Publisher do
     state = %{state | timer: nil}
 
     case send_all(state) do
-      {:ok, state} -> {:noreply, %{state | away: false}}
-      {:away, state} -> {:noreply, schedule(%{state | away: true}, @retry_ms)}
+      {:ok, state} -> {:noreply, %{state | unavailable: false}}
+      {:unavailable, state} -> {:noreply, schedule(%{state | unavailable: true}, @retry_ms)}
     end
   end
 
@@ -132,9 +132,9 @@ defmodule CentralCloud.Publisher do
 
   @impl true
   def terminate(_, state) do
-    # Twice: the first time may only find out that a connection has broken.
-    with {:away, state} <- send_all(state), {:away, state} <- send_all(state) do
-      Logger.warning("CentralCloud: #{:queue.len(state.waiting)} events are lost, the database is away")
+    # Twice, because the first attempt may only reveal a broken connection.
+    with {:unavailable, state} <- send_all(state), {:unavailable, state} <- send_all(state) do
+      Logger.warning("CentralCloud: #{:queue.len(state.waiting)} events are lost, the database is unavailable")
     end
   end
 
@@ -149,12 +149,12 @@ defmodule CentralCloud.Publisher do
       batch ->
         case send_batch(state, batch) do
           {:ok, state} -> send_all(%{state | waiting: elem(:queue.split(length(batch), state.waiting), 1)})
-          {:away, state} -> {:away, state}
+          {:unavailable, state} -> {:unavailable, state}
         end
     end
   end
 
-  # One event that PostgreSQL refuses makes the whole batch fail: halve it until that event is alone.
+  # One event that PostgreSQL rejects makes the whole batch fail: halve the batch until that event is alone.
   defp send_batch(state, batch) do
     columns = batch |> Enum.map(&Tuple.to_list/1) |> Enum.zip_with(& &1)
 
@@ -171,8 +171,8 @@ defmodule CentralCloud.Publisher do
         end
 
       {:error, error} ->
-        unless state.away, do: Logger.warning("CentralCloud: events wait: #{Exception.message(error)}")
-        {:away, state}
+        unless state.unavailable, do: Logger.warning("CentralCloud: cannot send events, trying again: #{Exception.message(error)}")
+        {:unavailable, state}
     end
   end
 
@@ -184,19 +184,19 @@ end
 
 defmodule CentralCloud.ScoreUpdater do
   @moduledoc """
-  Polls for score updates, keeps them in a file, hands them to `on_scores`. Without the database the last ones stay.
+  Polls for score updates, stores them in a file and passes them to `on_scores`. Without the database the last scores stay.
   """
   use GenServer
   require Logger
 
   @poll_ms 10_000
   @reconcile_ms 60_000
-  # A message may become visible after one with a greater id; reading it twice changes nothing.
+  # A message may become visible after one with a greater id. Reading a message twice changes nothing.
   @look_behind 100
-  # What score_updates_since returns at most.
+  # The maximum that score_updates_since returns.
   @page 1000
 
-  # Numbers as text: a message that somebody sent by hand may hold anything, and must not make the query fail.
+  # Numbers as text: a manually sent message may hold anything, and must not make the query fail.
   @log """
   SELECT (SELECT centralcloud.epoch()), log.msg_id, log.message->>'model', log.message->>'complexity',
          CASE jsonb_typeof(log.message->'new_score') WHEN 'number' THEN log.message->>'new_score' END,
@@ -214,7 +214,7 @@ defmodule CentralCloud.ScoreUpdater do
 
   def start_link(options), do: GenServer.start_link(__MODULE__, options, name: __MODULE__)
 
-  # What is kept in the file: `scores` is %{{model, complexity} => {score, version or nil, time}}.
+  # Content of the file: `scores` is %{{model, complexity} => {score, version or nil, time}}.
   defp nothing(epoch), do: %{format: 1, epoch: epoch, cursor: 0, scores: %{}}
 
   @impl true
@@ -232,7 +232,7 @@ defmodule CentralCloud.ScoreUpdater do
       written: learned,
       reconcile_at: nil,
       timer: nil,
-      away: false
+      unavailable: false
     }
 
     state.on_scores.(plain(learned))
@@ -241,13 +241,13 @@ defmodule CentralCloud.ScoreUpdater do
 
   @impl true
   def handle_continue(:listen, state) do
-    # {:ok, _}, or {:eventually, _} while the database is away. It is a hint only: polling goes on all the same.
+    # {:ok, _}, or {:eventually, _} while the database is unavailable. Notifications are only a hint: polling continues.
     Postgrex.Notifications.listen(CentralCloud.Notifications, "centralcloud_scores")
     {:noreply, poll(state)}
   end
 
   @impl true
-  # A notification wakes the whole fleet at once: come a little apart.
+  # A notification wakes all instances at once: spread their polls.
   def handle_info({:notification, _, _, _, _}, state), do: {:noreply, schedule(state, :rand.uniform(200))}
   def handle_info(:poll, state), do: {:noreply, poll(state)}
   def handle_info(_, state), do: {:noreply, state}
@@ -262,32 +262,32 @@ defmodule CentralCloud.ScoreUpdater do
 
     case refresh(state) do
       {:ok, state} ->
-        if state.away, do: Logger.info("CentralCloud: the database is back")
-        %{state | away: false}
+        if state.unavailable, do: Logger.info("CentralCloud: the database is available again")
+        %{state | unavailable: false}
 
       {:error, error} ->
-        unless state.away, do: Logger.warning("CentralCloud: routing by the last scores: #{Exception.message(error)}")
-        %{state | away: true}
+        unless state.unavailable, do: Logger.warning("CentralCloud: database unavailable, routing by the last scores: #{Exception.message(error)}")
+        %{state | unavailable: true}
     end
   end
 
   defp refresh(state) do
     with {:ok, learned} <- read_log(state.learned),
          {:ok, learned, reconcile_at} <- reconcile(state, learned) do
-      # Used first: neither the disk nor an answer of the database stands between a score and its use.
+      # Use the scores first: neither the disk nor the database may delay them.
       if learned.scores != state.learned.scores, do: state.on_scores.(plain(learned))
       state = write_file(%{state | learned: learned, reconcile_at: reconcile_at})
       acknowledge(state)
     end
   end
 
-  # Everything behind the cursor. Another epoch means another history: cursor and versions mean nothing there.
-  defp read_log(learned, by_hand_only \\ false) do
+  # Everything after the cursor. In another epoch cursor and versions are not valid.
+  defp read_log(learned, manual_only \\ false) do
     cursor = max(learned.cursor - @look_behind, 0)
-    read_pages(learned, cursor, by_hand_only)
+    read_pages(learned, cursor, manual_only)
   end
 
-  defp read_pages(learned, cursor, by_hand_only) do
+  defp read_pages(learned, cursor, manual_only) do
     with {:ok, %{rows: [[epoch | _] | _] = rows}} <- query(@log, [cursor]) do
       updates = for [_, id | rest] <- rows, id != nil, do: [id | rest]
 
@@ -296,22 +296,22 @@ defmodule CentralCloud.ScoreUpdater do
           start_over(epoch)
 
         length(updates) < @page ->
-          {:ok, apply_updates(learned, updates, by_hand_only)}
+          {:ok, apply_updates(learned, updates, manual_only)}
 
         true ->
           [last | _] = List.last(updates)
-          read_pages(apply_updates(learned, updates, by_hand_only), last, by_hand_only)
+          read_pages(apply_updates(learned, updates, manual_only), last, manual_only)
       end
     end
   end
 
   defp start_over(epoch) do
-    Logger.warning("CentralCloud: a database we do not know (#{epoch}): starting over from its scores")
+    Logger.warning("CentralCloud: new epoch #{epoch} of the database: starting over from its scores")
 
     with {:ok, epoch, scores} <- read_snapshot(), do: read_log(%{nothing(epoch) | scores: scores}, true)
   end
 
-  # Now and then the whole table as well: what was missed, for whatever reason, is made good.
+  # Read the whole table regularly: it corrects everything that was missed, for any reason.
   defp reconcile(state, learned) do
     now = System.monotonic_time(:millisecond)
 
@@ -324,7 +324,7 @@ defmodule CentralCloud.ScoreUpdater do
     end
   end
 
-  # The table was read after the log, and a version never goes back: one that did was restored.
+  # The table is read after the log, so its versions are at least as new. An older one means that the database was restored.
   defp compare(learned, epoch, scores) do
     restored =
       Enum.any?(learned.scores, fn {pair, {_, version, _}} ->
@@ -352,7 +352,7 @@ defmodule CentralCloud.ScoreUpdater do
     end
   end
 
-  defp apply_updates(learned, updates, by_hand_only) do
+  defp apply_updates(learned, updates, manual_only) do
     Enum.reduce(updates, learned, fn [msg_id, model, complexity, score, version, timestamp, enqueued_at], learned ->
       new = msg_id > learned.cursor
       learned = %{learned | cursor: max(msg_id, learned.cursor)}
@@ -364,7 +364,7 @@ defmodule CentralCloud.ScoreUpdater do
           if new, do: Logger.warning("CentralCloud: score update #{msg_id} is refused")
           learned
 
-        by_hand_only and version != nil ->
+        manual_only and version != nil ->
           learned
 
         true ->
@@ -374,13 +374,13 @@ defmodule CentralCloud.ScoreUpdater do
     end)
   end
 
-  # Of two versions the higher wins. A score without one was sent by hand, and stands until a newer version comes. So the
-  # order in which they are read makes no difference.
+  # The higher of two versions wins. A score without a version was sent manually and is valid until the next version. So the
+  # order in which updates are read makes no difference.
   defp newer({_, v1, _} = ours, {_, v2, _} = theirs) when v1 != nil and v2 != nil, do: if(v2 > v1, do: theirs, else: ours)
   defp newer({_, _, t1} = ours, {_, _, t2} = theirs) when t1 != t2, do: if(t2 > t1, do: theirs, else: ours)
   defp newer({_, v1, _} = ours, {_, v2, _} = theirs), do: if(v1 == nil and v2 != nil, do: theirs, else: ours)
 
-  # A version counts from its publication; a message's own time is when the sender's transaction began.
+  # A version counts from its publication. enqueued_at is the start of the sender's transaction.
   defp published_at(version, timestamp, enqueued_at) do
     with true <- version != nil and timestamp != nil,
          {:ok, at, _} <- DateTime.from_iso8601(timestamp) do
@@ -415,7 +415,7 @@ defmodule CentralCloud.ScoreUpdater do
   defp acknowledge(state) do
     newest = state.learned.scores |> Enum.map(fn {_, score} -> version_of(score) || 0 end) |> Enum.max(fn -> 0 end)
 
-    # Only what a restart would find again.
+    # Acknowledge only scores that are in the file, so that a restart has them.
     if state.written == state.learned do
       with {:ok, _} <- query(@acknowledge, [state.instance_id, newest]), do: {:ok, state}
     else
@@ -438,7 +438,7 @@ defmodule CentralCloud.ScoreUpdater do
     ArgumentError -> nothing(nil)
   end
 
-  # Beside its place and then moved there: a crash leaves the old scores or the new ones.
+  # Write a new file and rename it: after a crash the file holds the old scores or the new ones.
   defp write_file(%{written: same, learned: same} = state), do: state
 
   defp write_file(state) do

@@ -1,4 +1,4 @@
-"""Where the files of deploy/ are."""
+"""The folder deploy/."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The image and the compose file, as far as that can be told without Docker."""
+"""The image and the compose file, as far as they can be checked without Docker."""
 
 import re
 import subprocess
@@ -30,7 +30,7 @@ def _known_settings() -> set[str]:
     return known
 
 
-def test_the_image_sets_what_exists_and_asks_for_its_health_where_both_programs_answer(dockerfile: str) -> None:
+def test_the_image_sets_existing_settings_and_checks_health_on_the_port_of_both_programs(dockerfile: str) -> None:
     set_by_the_image = dict(re.findall(r"((?:CENTRALCLOUD|INSTANCE_AGENT)_\w+)=(\S+)", dockerfile))
     assert set(set_by_the_image) <= _known_settings()
     asked = re.search(r"http://127\.0\.0\.1:(\d+)/livez", dockerfile)
@@ -41,14 +41,14 @@ def test_the_image_sets_what_exists_and_asks_for_its_health_where_both_programs_
     assert ports == {asked[1]} == {exposed[1]}
 
 
-def test_the_last_stage_runs_as_nobody_in_particular_and_builds_nothing(dockerfile: str) -> None:
+def test_the_last_stage_runs_as_a_numeric_user_and_builds_nothing(dockerfile: str) -> None:
     build, last = dockerfile.split("FROM ${BASE_IMAGE}\n")
     assert "pip install" in build
     assert "pip" not in last.replace("pipefail", "")
     assert re.search(r"^USER \$\{UID\}:\$\{UID\}$", last, re.MULTILINE)
 
 
-def test_what_a_wheel_is_made_of_is_in_the_context_and_nothing_that_is_not(dockerfile: str) -> None:
+def test_the_build_context_holds_only_the_sources_of_the_wheel(dockerfile: str) -> None:
     taken = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert taken == {
         "centralcloud", "instance_agent", "migrations", "pyproject.toml", "constraints.txt", "README.md", "CHANGELOG.md",
@@ -56,7 +56,7 @@ def test_what_a_wheel_is_made_of_is_in_the_context_and_nothing_that_is_not(docke
     assert all((REPOSITORY / name).exists() for name in taken)
 
 
-def test_compose_runs_our_programs_with_as_little_as_kubernetes_does(compose: dict) -> None:
+def test_compose_limits_the_rights_of_the_programs_like_kubernetes(compose: dict) -> None:
     ours = {
         name: service for name, service in compose["services"].items() if service["image"].startswith("${CENTRALCLOUD")
     }
@@ -68,7 +68,7 @@ def test_compose_runs_our_programs_with_as_little_as_kubernetes_does(compose: di
         assert set(service["environment"]) <= _known_settings(), name
 
 
-def test_compose_starts_things_in_an_order_that_works(compose: dict) -> None:
+def test_compose_starts_services_in_the_right_order(compose: dict) -> None:
     def waits_for(name: str) -> dict[str, str]:
         return {other: each["condition"] for other, each in compose["services"][name].get("depends_on", {}).items()}
 
@@ -78,7 +78,7 @@ def test_compose_starts_things_in_an_order_that_works(compose: dict) -> None:
     assert waits_for("grafana") == {"grafana-access": "service_completed_successfully"}
 
 
-def test_what_compose_mounts_is_there(compose: dict, deploy: Path) -> None:
+def test_files_and_volumes_that_compose_mounts_exist(compose: dict, deploy: Path) -> None:
     for name, service in compose["services"].items():
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]
@@ -88,8 +88,8 @@ def test_what_compose_mounts_is_there(compose: dict, deploy: Path) -> None:
                 assert source in compose["volumes"], f"{name}: {source}"
 
 
-def test_compose_builds_our_image_once_and_never_asks_a_registry_for_it(compose: dict) -> None:
-    """A service without `build` has its image pulled first, even if another one builds it."""
+def test_compose_builds_the_image_once_and_never_pulls_it(compose: dict) -> None:
+    """Compose pulls the image of a service without `build` first, even if another service builds it."""
     ours = {
         name: service for name, service in compose["services"].items() if service["image"].startswith("${CENTRALCLOUD")
     }
@@ -97,8 +97,8 @@ def test_compose_builds_our_image_once_and_never_asks_a_registry_for_it(compose:
     assert all(service.get("pull_policy") == "never" for name, service in ours.items() if name != "migrate")
 
 
-def test_the_data_are_in_the_volume_with_a_name_whatever_image_the_database_has(compose: dict) -> None:
-    """Images before PostgreSQL 18 declare a volume at /var/lib/postgresql/data; nobody finds that again after `down`."""
+def test_the_data_are_in_the_named_volume_for_every_database_image(compose: dict) -> None:
+    """Images before PostgreSQL 18 declare an anonymous volume at /var/lib/postgresql/data, which `down` orphans."""
     database = compose["services"]["database"]
     assert database["volumes"] == ["database:/var/lib/postgresql"]
     data = Path(database["environment"]["PGDATA"])
@@ -106,23 +106,23 @@ def test_the_data_are_in_the_volume_with_a_name_whatever_image_the_database_has(
     assert not data.is_relative_to("/var/lib/postgresql/data")
 
 
-def test_what_is_only_a_client_of_the_database_leaves_no_volume_behind(compose: dict) -> None:
+def test_a_service_that_is_only_a_client_leaves_no_volume_behind(compose: dict) -> None:
     images = {name: service["image"] for name, service in compose["services"].items()}
     assert images["grafana-access"] == images["database"]
     assert compose["services"]["grafana-access"]["tmpfs"] == ["/var/lib/postgresql"]
 
 
-def test_the_file_with_the_passwords_is_in_no_commit(deploy: Path) -> None:
+def test_git_ignores_the_file_with_the_passwords(deploy: Path) -> None:
     assert "deploy/docker/.env" in (REPOSITORY / ".gitignore").read_text().splitlines()
 
 
-def test_compose_serves_nothing_beyond_this_machine(compose: dict) -> None:
+def test_compose_publishes_ports_on_this_machine_only(compose: dict) -> None:
     published = [port for service in compose["services"].values() for port in service.get("ports", ())]
     assert published
     assert all(port.startswith("127.0.0.1:") for port in published)
 
 
-def test_the_example_settings_are_all_that_compose_asks_for(compose: dict, deploy: Path) -> None:
+def test_the_example_settings_are_all_that_compose_requires(compose: dict, deploy: Path) -> None:
     text = (deploy / "docker/compose.yaml").read_text()
     required = set(re.findall(r"\$\{(\w+):\?", text))
     example = (deploy / "docker/example.env").read_text()
@@ -137,7 +137,7 @@ def test_prometheus_scrapes_the_services_of_compose(compose: dict, deploy: Path)
     assert {target.partition(":")[0] for target in targets} <= set(compose["services"])
 
 
-def _docker_takes(file: Path, deploy: Path) -> None:
+def _docker_accepts(file: Path, deploy: Path) -> None:
     try:
         subprocess.run(["docker", "compose", "version"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
@@ -151,11 +151,11 @@ def _docker_takes(file: Path, deploy: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_docker_takes_the_compose_file(deploy: Path) -> None:
-    _docker_takes(deploy / "docker/compose.yaml", deploy)
+def test_docker_accepts_the_compose_file(deploy: Path) -> None:
+    _docker_accepts(deploy / "docker/compose.yaml", deploy)
 
 
-def test_docker_takes_it_without_the_database_as_the_how_to_says(compose: dict, deploy: Path, tmp_path: Path) -> None:
+def test_docker_accepts_it_without_the_database_as_in_the_how_to(compose: dict, deploy: Path, tmp_path: Path) -> None:
     out = ("database", "grafana-access")
     for name in out:
         del compose["services"][name]
@@ -164,4 +164,4 @@ def test_docker_takes_it_without_the_database_as_the_how_to_says(compose: dict, 
             service.get("depends_on", {}).pop(name, None)
     file = tmp_path / "compose.yaml"
     file.write_text(yaml.safe_dump(compose))
-    _docker_takes(file, deploy)
+    _docker_accepts(file, deploy)

@@ -1,4 +1,4 @@
-"""The dashboard: what it asks for is there, and the role it asks as may read it."""
+"""The dashboard: its queries and metrics exist, and the role of Grafana may read them."""
 
 import base64
 import hashlib
@@ -37,13 +37,13 @@ def _queries(field: str) -> list[tuple[str, str]]:
 
 
 def as_grafana_sends_it(sql: str) -> str:
-    """The query with Grafana's macros and the dashboard's variables put in."""
+    """Return the query with the macros of Grafana and the variables of the dashboard replaced."""
     sql = re.sub(r"\$__timeFilter\((\w+)\)", r"\1 BETWEEN '2026-11-01T00:00:00Z' AND '2026-11-20T00:00:00Z'", sql)
     return sql.replace("$complexity", ",".join(f"'{each}'" for each in COMPLEXITIES))
 
 
 def _is_password(password: str, kept: str) -> bool:
-    """Whether `kept`, as in pg_authid, was made of `password` (SCRAM, RFC 5802)."""
+    """Return whether `kept`, from pg_authid, is a SCRAM verifier of `password` (RFC 5802)."""
     method, iterations_and_salt, keys = kept.split("$")
     assert method == "SCRAM-SHA-256"
     iterations, salt = iterations_and_salt.split(":")
@@ -54,7 +54,7 @@ def _is_password(password: str, kept: str) -> bool:
 
 @pytest.fixture
 def grafana(database_url: str, deploy: Path) -> psycopg.Connection:
-    """A connection that may do what Grafana's may. Roles belong to the whole server: this one ends with the test."""
+    """A connection with the rights of Grafana. Roles belong to the whole server, so this one is rolled back."""
     with psycopg.connect(database_url) as connection:
         connection.execute("CREATE ROLE grafana")
         connection.execute((deploy / "grafana/access.sql").read_text())
@@ -75,7 +75,7 @@ def test_every_query_of_the_dashboard_runs_with_grafanas_rights(grafana: psycopg
             pytest.fail(f"{title}: {error}")
 
 
-def test_a_time_series_names_its_columns_as_grafana_wants_them(grafana: psycopg.Connection) -> None:
+def test_a_time_series_has_the_column_names_that_grafana_needs(grafana: psycopg.Connection) -> None:
     for panel in _panels():
         for target in panel.get("targets", ()):
             if target.get("format") == "time_series":
@@ -89,8 +89,8 @@ def test_grafana_sees_no_event_and_no_message(grafana: psycopg.Connection) -> No
             grafana.execute(f"SELECT * FROM {table}")
 
 
-def test_compose_gives_grafana_its_role_and_repeats_it_with_another_password(deploy: Path, tmp_path: Path) -> None:
-    """On a server of its own: the role would be there for all of them."""
+def test_compose_creates_the_role_of_grafana_and_can_change_its_password(deploy: Path, tmp_path: Path) -> None:
+    """Use a separate server, because roles belong to the whole server."""
     script = shutil.copy(deploy / "docker/grafana-access.sh", tmp_path)
     shutil.copy(deploy / "grafana/access.sql", tmp_path)
     with embedded_folder() as folder:
@@ -114,8 +114,8 @@ def test_compose_gives_grafana_its_role_and_repeats_it_with_another_password(dep
             server.stop()
 
 
-def test_what_compose_gives_grafana_its_role_with_is_known_to_the_oldest_psql(deploy: Path) -> None:
-    """It is the database's image that runs it. psql 14 has neither \\getenv nor \\bind."""
+def test_the_script_of_compose_runs_in_the_oldest_psql(deploy: Path) -> None:
+    """The image of the database runs it, and psql 14 has neither \\getenv nor \\bind."""
     script = (deploy / "docker/grafana-access.sh").read_text()
     assert set(re.findall(r"\\([a-z]+)", script)) == {"set", "gexec", "i"}
 
@@ -129,8 +129,8 @@ def test_every_metric_of_the_dashboard_exists() -> None:
         assert named <= set(METRICS), title
 
 
-def test_every_metric_that_an_operator_can_watch_is_shown() -> None:
-    """Those left out say nothing that another one shown does not."""
+def test_every_metric_is_on_the_dashboard() -> None:
+    """The exceptions duplicate metrics that are shown."""
     shown = {
         name for _, expr in _queries("expr") for name in re.findall(r"\b(?:centralcloud|instance_agent)_\w+", expr)
     }
@@ -143,7 +143,7 @@ def test_every_metric_that_an_operator_can_watch_is_shown() -> None:
     assert set(METRICS) - shown <= unshown
 
 
-def test_panels_have_a_place_of_their_own_and_a_datasource_that_is_provisioned(deploy: Path) -> None:
+def test_panels_do_not_overlap_and_their_datasources_are_provisioned(deploy: Path) -> None:
     dashboard = json.loads(_DASHBOARD.read_text())
     ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(ids) == len(set(ids))

@@ -1,4 +1,4 @@
-"""The how-tos of deployment: what their commands name is there."""
+"""The deployment how-tos: the files and units that their commands name exist."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ _PAGES = sorted((REPOSITORY / "docs/how-to").glob("deploy-with-*.md"))
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.stem)
-def test_the_files_that_its_commands_name_are_there(page: Path) -> None:
+def test_the_files_that_its_commands_name_exist(page: Path) -> None:
     commands = "\n".join(re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE))
     made_by_the_reader = ("deploy/docker/.env", "deploy/kubernetes/overlays/mine")
     named = set(re.findall(r"(?<![\w/])(?:deploy|examples)/[\w./*@-]+", commands))
@@ -19,7 +19,7 @@ def test_the_files_that_its_commands_name_are_there(page: Path) -> None:
         assert path.startswith(made_by_the_reader) or list(REPOSITORY.glob(path)), path
 
 
-def test_each_is_linked_where_how_tos_are_listed() -> None:
+def test_each_is_linked_from_both_indexes() -> None:
     assert len(_PAGES) == 3
     for listed_in, prefix in (("README.md", "docs/how-to/"), ("docs/README.md", "how-to/")):
         text = (REPOSITORY / listed_in).read_text()

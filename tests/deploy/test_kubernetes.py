@@ -1,4 +1,4 @@
-"""The manifests of deploy/kubernetes: what Kubernetes' own schemas say, and what ours must hold to."""
+"""The manifests of deploy/kubernetes: valid by the schemas of Kubernetes, and within our own limits."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ from instance_agent.settings import AgentSettings
 _FOLDER = REPOSITORY / "deploy/kubernetes"
 _FILES = sorted(file for file in _FOLDER.rglob("*.yaml") if file.name not in {"kustomization.yaml", "catalog.yaml"})
 _BUILT = ("base", "overlays/production", "examples")
-_OLDEST = "1.29"  # sidecars; what is newer than that must not be used
+_OLDEST = "1.29"  # the first version with sidecars; newer features must not be used
 
 
 def _documents() -> Iterator[dict[str, Any]]:
@@ -55,7 +55,7 @@ def _validate(document: dict[str, Any]) -> None:
             pytest.fail(f"{document['kind']} {document['metadata']['name']}, Kubernetes {version}: {error}")
 
 
-def test_every_manifest_is_what_kubernetes_schemas_want() -> None:
+def test_every_manifest_is_valid_by_the_schemas_of_kubernetes() -> None:
     documents = list(_documents())
     kinds = {document["kind"] for document in documents}
     assert kinds == {"Deployment", "Job", "Namespace", "PodDisruptionBudget", "ServiceAccount", "StatefulSet"}
@@ -64,12 +64,12 @@ def test_every_manifest_is_what_kubernetes_schemas_want() -> None:
 
 
 @pytest.mark.parametrize("folder", _BUILT)
-def test_what_kustomize_makes_of_it_is_so_too(folder: str) -> None:
+def test_the_output_of_kustomize_is_valid_too(folder: str) -> None:
     for document in _build(folder):
         _validate(document)
 
 
-def test_the_overlay_changes_what_it_says() -> None:
+def test_the_overlay_applies_its_changes() -> None:
     built = {document["kind"]: document for document in _build("overlays/production")}
     deployment = built["Deployment"]
     assert deployment["spec"]["replicas"] == 3
@@ -81,8 +81,8 @@ def test_the_overlay_changes_what_it_says() -> None:
 
 
 @pytest.mark.parametrize(("name", "pod"), _pods())
-def test_a_pod_may_do_nothing_that_it_need_not(name: str, pod: dict[str, Any]) -> None:
-    """The level "restricted" of the Pod Security Standards, and a root file system that nobody writes to."""
+def test_a_pod_has_no_more_rights_than_it_needs(name: str, pod: dict[str, Any]) -> None:
+    """The level "restricted" of the Pod Security Standards, and a read-only root file system."""
     assert pod["automountServiceAccountToken"] is False, name
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["runAsUser"] > 0
@@ -99,7 +99,7 @@ def test_a_pod_may_do_nothing_that_it_need_not(name: str, pod: dict[str, Any]) -
         assert mounted <= {volume["name"] for volume in pod["volumes"]}
 
 
-def test_the_user_is_that_of_the_image(deploy: Path) -> None:
+def test_the_user_is_the_one_of_the_image(deploy: Path) -> None:
     uid = re.search(r"^ARG UID=(\d+)$", (deploy / "docker/Dockerfile").read_text(), re.MULTILINE)
     assert uid
     assert {pod["securityContext"]["runAsUser"] for _, pod in _pods()} == {int(uid[1])}
@@ -118,13 +118,13 @@ def test_settings_that_a_pod_names_exist(name: str, pod: dict[str, Any]) -> None
             assert {literal.partition("=")[0] for literal in generator.get("literals", ())} <= known, file
 
 
-def test_the_stop_has_the_time_that_it_takes() -> None:
+def test_the_grace_period_is_long_enough_for_a_stop() -> None:
     for name, pod in _pods():
         if name.startswith(("Deployment", "StatefulSet")):
             assert pod["terminationGracePeriodSeconds"] > 2 * _STOP_SECONDS, name
 
 
-def test_probes_ask_what_the_programs_answer() -> None:
+def test_probes_use_the_paths_that_the_programs_serve() -> None:
     paths = {
         probe: container[probe]["httpGet"]["path"]
         for _, pod in _pods()
@@ -135,7 +135,7 @@ def test_probes_ask_what_the_programs_answer() -> None:
     assert paths == {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
 
 
-def test_selectors_select_the_daemons_and_only_them() -> None:
+def test_selectors_match_only_the_daemons() -> None:
     by_kind = {document["kind"]: document for document in _documents()}
     daemon = by_kind["Deployment"]["spec"]["template"]["metadata"]["labels"]
     migration = by_kind["Job"]["spec"]["template"]["metadata"]["labels"]
@@ -150,6 +150,6 @@ def test_selectors_select_the_daemons_and_only_them() -> None:
         assert not selector.items() <= migration.items()
 
 
-def test_the_examples_catalog_is_the_one_that_is_documented() -> None:
-    """kustomize takes no file from outside its folder."""
+def test_the_example_has_a_copy_of_the_documented_catalog() -> None:
+    """kustomize reads only files in its own folder."""
     assert (_FOLDER / "examples/catalog.yaml").read_text() == (_FOLDER.parents[1] / "examples/catalog.yaml").read_text()

@@ -1,4 +1,4 @@
-"""The alert rules and the scrape configuration, by Prometheus's own tool where it is installed."""
+"""Check the alert rules and the scrape configuration with the tool of Prometheus, if it is installed."""
 
 import re
 import shutil
@@ -25,16 +25,16 @@ def _promtool(*arguments: str, folder: Path) -> None:
 
 
 @_needs_promtool
-def test_prometheus_takes_the_rules_and_the_configuration(deploy: Path) -> None:
+def test_prometheus_accepts_the_rules_and_the_configuration(deploy: Path) -> None:
     _promtool("check", "config", "prometheus.yml", folder=deploy / "prometheus")
 
 
 @_needs_promtool
-def test_every_alert_fires_when_it_should_and_only_then(deploy: Path) -> None:
+def test_alerts_fire_exactly_when_they_should(deploy: Path) -> None:
     _promtool("test", "rules", "centralcloud.rules.test.yml", folder=deploy / "prometheus")
 
 
-def test_every_alert_has_a_test_that_sees_it_fire_and_one_that_does_not(deploy: Path) -> None:
+def test_every_alert_has_a_test_that_fires_and_one_that_does_not(deploy: Path) -> None:
     tests = yaml.safe_load((deploy / "prometheus/centralcloud.rules.test.yml").read_text())["tests"]
     checks = [check for test in tests for check in test["alert_rule_test"]]
     fires = {check["alertname"] for check in checks if check.get("exp_alerts")}
@@ -49,7 +49,7 @@ def test_every_metric_of_the_rules_exists(deploy: Path) -> None:
         assert named <= set(METRICS), rule["alert"]
 
 
-def test_every_alert_says_how_soon_and_what_to_do(deploy: Path) -> None:
+def test_every_alert_has_an_urgency_and_an_action(deploy: Path) -> None:
     for rule in _rules(deploy):
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}
         assert {"summary", "description", "runbook"} == set(rule["annotations"])

@@ -1,4 +1,4 @@
-"""The programs under systemd: what they tell it, and when the watchdog is left to bite."""
+"""The programs under systemd: their notifications, and a watchdog that fires when a task hangs."""
 
 import signal
 import tempfile
@@ -14,20 +14,20 @@ from support.service_manager import NotificationSocket, a_service_manager
 
 from instance_agent import AgentSettings, InstanceAgent
 
-_WATCHDOG = {"WATCHDOG_USEC": "900000"}  # three heartbeats in it
+_WATCHDOG = {"WATCHDOG_USEC": "900000"}  # three heartbeats fit in
 _QUICK = {"CENTRALCLOUD_POLL_INTERVAL_SECONDS": "0.1"}
 
 
 @pytest.fixture(params=["a path", "abstract"])
 def systemd(request: pytest.FixtureRequest) -> Iterator[NotificationSocket]:
-    with tempfile.TemporaryDirectory() as folder:  # a short path: an address has 108 bytes
+    with tempfile.TemporaryDirectory() as folder:  # a short path: a socket address has at most 108 bytes
         in_a_folder = str(Path(folder) / "notify")
         address = in_a_folder if request.param == "a path" else f"@centralcloud-{uuid.uuid4().hex}"
         with a_service_manager(address) as listener:
             yield listener
 
 
-def test_the_daemon_says_that_it_is_ready_lives_and_ends(start, database_url: str, systemd: NotificationSocket) -> None:
+def test_the_daemon_notifies_ready_watchdog_and_stopping(start, database_url: str, systemd: NotificationSocket) -> None:
     daemon = start("centralcloud", "run", DATABASE_URL=database_url, NOTIFY_SOCKET=systemd.address, **_WATCHDOG)
     systemd.hear("READY=1")
     for _ in range(3):
@@ -37,7 +37,7 @@ def test_the_daemon_says_that_it_is_ready_lives_and_ends(start, database_url: st
     assert daemon.process.wait(timeout=5) == 0
 
 
-def test_a_loop_that_hangs_leaves_the_watchdog_to_bite(start, database_url: str, systemd: NotificationSocket) -> None:
+def test_the_watchdog_fires_when_a_task_hangs(start, database_url: str, systemd: NotificationSocket) -> None:
     start(
         "centralcloud", "run", DATABASE_URL=database_url, NOTIFY_SOCKET=systemd.address, fault="hanging_message",
         **_WATCHDOG, **_QUICK,
@@ -48,7 +48,7 @@ def test_a_loop_that_hangs_leaves_the_watchdog_to_bite(start, database_url: str,
     assert not systemd.hears("WATCHDOG=1", for_seconds=2)
 
 
-def test_the_agent_says_that_it_is_ready_lives_and_ends(
+def test_the_agent_notifies_ready_watchdog_and_stopping(
     start, database_url: str, systemd: NotificationSocket, tmp_path: Path
 ) -> None:
     agent = start(
@@ -75,10 +75,10 @@ def test_a_start_that_waits_for_the_database_asks_for_more_time(start, systemd: 
         assert daemon.process.wait(timeout=5) == 0
 
 
-def test_the_library_says_nothing_for_the_router_that_it_is_part_of(
+def test_the_library_sends_no_notification_for_its_router(
     database, systemd: NotificationSocket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the router knows when it is ready."""
+    """Only the router knows when the router is ready."""
     monkeypatch.setenv("NOTIFY_SOCKET", systemd.address)
     with InstanceAgent(AgentSettings(state_dir=tmp_path / "state"), database):
         pass

@@ -1,4 +1,4 @@
-"""The units of deploy/systemd, as systemd reads them."""
+"""The units of deploy/systemd, checked by systemd."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ _UNITS = ("centralcloud.service", "centralcloud-migrate.service", "instance-agen
 
 
 def settings_of(unit: Path) -> dict[str, list[str]]:
-    """What a unit sets, by name."""
+    """Return the directives of a unit by name."""
     found: dict[str, list[str]] = {}
     for name, value in re.findall(r"^(\w+)=(.*)$", unit.read_text(), re.MULTILINE):
         found.setdefault(name, []).append(value)
@@ -28,7 +28,7 @@ def settings_of(unit: Path) -> dict[str, list[str]]:
 
 @pytest.fixture
 def installed(deploy: Path, tmp_path: Path) -> Path:
-    """A root folder with the units in it, and something to run where they expect the programs."""
+    """A root folder with the units, and executable files in place of the programs."""
     shutil.copytree(_SYSTEMDS_OWN, tmp_path / "usr/lib/systemd/system", symlinks=True)
     (tmp_path / "lib").symlink_to("usr/lib")
     units = tmp_path / "etc/systemd/system"
@@ -45,7 +45,7 @@ def installed(deploy: Path, tmp_path: Path) -> Path:
 
 @_needs_systemd
 @pytest.mark.parametrize("unit", [name.replace("@.", "@eu-1.") for name in _UNITS])
-def test_systemd_finds_nothing_wrong_with_it(installed: Path, unit: str) -> None:
+def test_systemd_finds_no_error(installed: Path, unit: str) -> None:
     result = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", f"--root={installed}", unit], capture_output=True, text=True
     )
@@ -55,7 +55,7 @@ def test_systemd_finds_nothing_wrong_with_it(installed: Path, unit: str) -> None
 @_needs_systemd
 @pytest.mark.parametrize("unit", _UNITS)
 def test_its_exposure_is_ok(deploy: Path, unit: str) -> None:
-    """systemd calls 2.0 of 10 and below OK; these are at 1.4, and stay below 1.5."""
+    """systemd rates 2.0 of 10 and below as OK; these units are at 1.4 and must stay below 1.5."""
     result = subprocess.run(
         ["systemd-analyze", "security", "--offline=yes", "--threshold=15", "--no-pager", deploy / "systemd" / unit],
         capture_output=True,
@@ -79,7 +79,7 @@ def test_every_unit_has_the_same_sandbox(deploy: Path, unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", ["centralcloud.service", "instance-agent@.service"])
-def test_the_stop_has_the_time_that_it_takes(deploy: Path, unit: str) -> None:
+def test_the_timeout_is_long_enough_for_a_stop(deploy: Path, unit: str) -> None:
     about = settings_of(deploy / "systemd" / unit)
     assert float(about["TimeoutStopSec"][0]) > 2 * _STOP_SECONDS
     assert float(about["WatchdogSec"][0]) > 2 * _STOP_SECONDS, "the watchdog must not bite while it stops"
@@ -88,7 +88,7 @@ def test_the_stop_has_the_time_that_it_takes(deploy: Path, unit: str) -> None:
 @pytest.mark.parametrize(
     ("file", "settings_class"), [("centralcloud.env", Settings), ("instance-agent.env", AgentSettings)]
 )
-def test_the_example_files_name_settings_that_exist(deploy: Path, file: str, settings_class: type) -> None:
+def test_the_example_files_name_existing_settings(deploy: Path, file: str, settings_class: type) -> None:
     prefix = settings_class.model_config["env_prefix"]
     known = {f"{prefix}{name}".upper() for name in settings_class.model_fields}
     named = set(re.findall(r"^#?([A-Z_]+)=", (deploy / "systemd" / file).read_text(), re.MULTILINE))

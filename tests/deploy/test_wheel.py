@@ -1,4 +1,4 @@
-"""The wheel holds all that the programs need: SQL, migrations, both packages."""
+"""The wheel contains everything that the programs need: SQL, migrations, both packages."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return wheel
 
 
-def test_the_wheel_holds_both_packages_their_sql_and_the_migrations(wheel: Path) -> None:
+def test_the_wheel_contains_both_packages_their_sql_and_the_migrations(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     packages = [REPOSITORY / "centralcloud", REPOSITORY / "instance_agent"]
     expected = {

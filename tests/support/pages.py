@@ -1,4 +1,4 @@
-"""The shell commands of a page of the documentation, and what the page says they print."""
+"""Read and run the shell commands of a documentation page, and compare their output with the page."""
 
 import os
 import re
@@ -9,13 +9,13 @@ from pathlib import Path
 from support.commands import BIN, environment
 
 _BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-#: Above a block of commands that run until Ctrl-C. Invisible to readers.
+#: Marks, invisible to readers, a block whose commands run until Ctrl-C.
 _OWN_TERMINAL = "<!-- in a terminal of its own -->"
 
 
 @dataclass
 class ShellBlock:
-    """One ``sh`` block: the heading it stands under, and the ``text`` block behind it."""
+    """A ``sh`` block, with the heading above it and the ``text`` block after it."""
 
     heading: str
     commands: str
@@ -24,14 +24,14 @@ class ShellBlock:
 
 
 def shell_blocks(page: Path) -> list[ShellBlock]:
-    """The ``sh`` blocks of `page`, in order."""
+    """Return the ``sh`` blocks of `page`, in order."""
     text = page.read_text()
     found: list[ShellBlock] = []
     for match in _BLOCK.finditer(text):
         language, body = match.groups()
         before = text[: match.start()]
         if language == "text":
-            assert not found[-1].shown, "a text block shows what the commands above it print"
+            assert not found[-1].shown, "a text block shows the output of the commands above it"
             found[-1].shown = body
             continue
         heading = re.findall(
@@ -42,7 +42,7 @@ def shell_blocks(page: Path) -> list[ShellBlock]:
 
 
 def missing_lines(shown: str, printed: str) -> list[str]:
-    """The lines of `shown` that `printed` lacks. ``...`` stands for anything; the width of gaps does not count."""
+    """Return the lines of `shown` that `printed` lacks. ``...`` matches anything; the width of gaps does not count."""
     lines = [" ".join(line.split()) for line in printed.splitlines()]
     missing = []
     for line in shown.splitlines():
@@ -54,11 +54,11 @@ def missing_lines(shown: str, printed: str) -> list[str]:
 
 @dataclass
 class Terminal:
-    """A shell as a reader uses it: in one folder, keeping what is exported from one block to the next."""
+    """A shell as a reader uses it: in one folder, with variables that persist from block to block."""
 
     folder: Path
     exported: dict[str, str]
-    programs: Path | None = None  # before ours on the PATH
+    programs: Path | None = None  # first on the PATH
     user: str | None = None
     _env: dict[str, str] = field(init=False)
 
@@ -68,7 +68,7 @@ class Terminal:
         self._env = environment(**self.exported) | {"PATH": path, "LC_ALL": "C.UTF-8", "COLUMNS": "250"}
 
     def run(self, block: ShellBlock | str) -> str:
-        """Run a block to its end, the way `set -e` does; what it printed. Fails when a command failed."""
+        """Run a block and return its output. Fails as soon as a command fails, like `set -e`."""
         commands = block if isinstance(block, str) else block.commands
         kept = self.folder / ".environment"
         keep = f"\nenv -0 > '{kept}'" if self.user is None else ""
@@ -88,7 +88,7 @@ class Terminal:
         return result.stdout
 
     def start(self, block: ShellBlock, log: Path) -> "subprocess.Popen[str]":
-        """Start a block that runs until it is interrupted; what it prints goes to `log`."""
+        """Start a block that runs until it is interrupted; its output goes to `log`."""
         *before, last = block.commands.strip().splitlines()
         script = "\n".join([*before, f"exec {last}"])
         with log.open("w") as out:

@@ -1,4 +1,4 @@
-"""Backup and restore, by the commands of docs/how-to/backup-and-restore.md, with an instance that lives through it."""
+"""Backup and restore with the commands of docs/how-to/backup-and-restore.md, while an instance follows the database."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from support.waiting import eventually
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
-from centralcloud.runtime import embedded
+from centralcloud.runtime.postgres import embedded
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.schema import migrate
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
@@ -53,14 +53,14 @@ def test_every_command_of_the_page_is_run_here() -> None:
 
 
 def events_of(count: int, prefix: str, outcome: str = "success", **decision: object) -> list[Event]:
-    """Decisions that are resolved at once, each with an id."""
+    """Resolved decisions, each with an id."""
     return [
         an_event(outcome=outcome, response_time_ms=500, decision_id=f"{prefix}-{number}", **decision)
         for number in range(count)
     ]
 
 
-def take_in(url: str, events: list[Event]) -> None:
+def ingest(url: str, events: list[Event]) -> None:
     send(url, events)
     with Database(url, application_name="tests") as database:
         drain(database, batch_size=1000)
@@ -91,7 +91,7 @@ def publish_as(role: str, url: str) -> None:
 
 
 def follow_the_page_after_a_restore(folder: Path, url: str, programs: Path, sent_since: list[Event]) -> None:
-    """The page's last steps, run where the page says: its checks pass, and what was sent since is sent again."""
+    """Run the last steps of the page: its checks pass, and the events since the backup are sent again."""
     ours = Terminal(folder, {"DATABASE_URL": url}, programs=programs)
     checks, resend = under("After every restore")
     printed = ours.run(checks)
@@ -105,7 +105,7 @@ def follow_the_page_after_a_restore(folder: Path, url: str, programs: Path, sent
 
 
 def test_a_logical_backup_restored_into_a_new_database(database_url: str, server: str, tmp_path: Path) -> None:
-    """A dump taken with messages queued and rights granted; then a newer score; then the restore, beside the old one."""
+    """Dump a database with queued messages and granted rights, publish a newer score, restore beside the old database."""
     programs = programs_of(server)
     role = f"cc_backup_{uuid.uuid4().hex[:8]}"
     restored_url = with_database(database_url, "routing_restored")
@@ -115,7 +115,7 @@ def test_a_logical_backup_restored_into_a_new_database(database_url: str, server
     terminal = Terminal(tmp_path, {"DATABASE_URL": database_url, "RESTORED_URL": restored_url}, programs=programs)
     (dump,), restore = under("A logical backup"), under("Restore it")[0]
     try:
-        take_in(database_url, [*events_of(100, "before", complexity_score=2.0), {"no": "event"}])
+        ingest(database_url, [*events_of(100, "before", complexity_score=2.0), {"no": "event"}])
         learn(database_url)
         queued = events_of(7, "queued")
         send(database_url, queued)
@@ -124,7 +124,7 @@ def test_a_logical_backup_restored_into_a_new_database(database_url: str, server
         assert not missing_lines(dump.shown, printed), printed
 
         later = events_of(100, "later", complexity_score=2.0)
-        take_in(database_url, later)
+        ingest(database_url, later)
         learn(database_url)
         execute(database_url, "INSERT INTO instance_logins VALUES (%s, 'another')", (role,))
         updater = _an_updater(tmp_path, database_url)
@@ -135,11 +135,11 @@ def test_a_logical_backup_restored_into_a_new_database(database_url: str, server
         with _instance(tmp_path, restored_url) as followed:
             eventually(lambda: scores_of(followed) == before == {"gpt-4o": (2.3, 1)}, what="the restored scores")
             follow_the_page_after_a_restore(tmp_path, restored_url, programs, [*queued, *later])
-            assert _counts(restored_url) == (207, 7, 1), "what was queued, and what came later, each once"
+            assert _counts(restored_url) == (207, 7, 1), "queued and later events, each once"
             learn(restored_url)
             followed.wake()
             eventually(lambda: scores_of(followed) == {"gpt-4o": (2.6, 2)}, what="the scores after the restore")
-        publish_as(role, restored_url)  # its rights came along, and the tie made after the dump did not
+        publish_as(role, restored_url)  # the dump has its rights; its entry in instance_logins is newer
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="speaks for no other instance"):
             publish_as(role, database_url)
     finally:
@@ -149,18 +149,18 @@ def test_a_logical_backup_restored_into_a_new_database(database_url: str, server
         execute(database_url, f"DROP ROLE {role}")
 
 
-def test_back_to_a_point_in_time(tmp_path: Path) -> None:
-    """A private server, archived; an instance that follows it across the restore; producers that send again."""
+def test_restore_to_a_point_in_time(tmp_path: Path) -> None:
+    """A server with an archive, an instance that follows it across the restore, and producers that send again."""
     with _own_cluster() as (data, backup, programs, url):
         exported = {"DATABASE_URL": url, "PGDATA": str(data), "BACKUP": str(backup)}
         as_server = Terminal(backup, exported, programs=programs, user=_SERVER_USER)
         archive, base_backup = under("A physical backup, and back to a point in time")
         assert run_command("centralcloud", "migrate", env={"DATABASE_URL": url}).returncode == 0
         as_server.run(archive)
-        take_in(url, events_of(100, "first", complexity_score=2.0))
+        ingest(url, events_of(100, "first", complexity_score=2.0))
         as_server.run(base_backup)
 
-        take_in(url, [*events_of(100, "second", complexity_score=2.0), {"no": "event"}])
+        ingest(url, [*events_of(100, "second", complexity_score=2.0), {"no": "event"}])
         learn(url)
         queued = events_of(5, "queued")
         send(url, queued)
@@ -169,17 +169,17 @@ def test_back_to_a_point_in_time(tmp_path: Path) -> None:
 
         with _instance(tmp_path, url) as updater:
             lost = events_of(150, "lost", "failure", selected_model="llama", complexity_score=3.0)
-            take_in(url, lost)
+            ingest(url, lost)
             learn(url)
             execute(url, "DELETE FROM routing_records")  # the mistake
-            eventually(lambda: len(scores_of(updater)) == 2, what="the scores that will be undone")
+            eventually(lambda: len(scores_of(updater)) == 2, what="the scores that the restore will remove")
 
             Terminal(backup, exported | {"TARGET": target}, programs=programs, user=_SERVER_USER).run(
                 under("Restore it")[1]
             )
             eventually(lambda: scores_of(updater) == wanted == {"gpt-4o": (2.3, 1)}, what="the restored scores")
             follow_the_page_after_a_restore(tmp_path, url, programs, [*events_of(100, "second"), *queued, *lost])
-            assert _counts(url) == (355, 105, 1), "150 were lost and sent again; 105 were known"
+            assert _counts(url) == (355, 105, 1), "150 were lost and sent again; 105 are duplicates"
             learn(url)
             updater.wake()
             eventually(lambda: scores_of(updater) == scores(url), what="the scores after the restore")
@@ -189,8 +189,8 @@ def test_back_to_a_point_in_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("new_id", [True, False])
-def test_a_copy_of_the_embedded_server_put_back_in_place(new_id: bool, tmp_path: Path) -> None:
-    """The copy that the page makes is a whole server, and the same one: only a new id tells an instance so."""
+def test_restore_a_copy_of_the_embedded_server(new_id: bool, tmp_path: Path) -> None:
+    """The copy is a complete server with the same identity: instances notice the restore only by a new id."""
     (copy,) = under("The embedded server")
     (checks, _) = under("After every restore")
     with embedded_folder() as folder:
@@ -204,7 +204,7 @@ def test_a_copy_of_the_embedded_server_put_back_in_place(new_id: bool, tmp_path:
 
             server.start()
             updater = _an_updater(tmp_path, server.url)
-            take_in(server.url, events_of(100, "undone", complexity_score=2.0))
+            ingest(server.url, events_of(100, "undone", complexity_score=2.0))
             learn(server.url)
             updater.run_once()
             updater.database.close()
@@ -217,10 +217,10 @@ def test_a_copy_of_the_embedded_server_put_back_in_place(new_id: bool, tmp_path:
                 Terminal(folder, {"DATABASE_URL": server.url}, programs=embedded._find_programs()).run(
                     checks.commands.splitlines()[0]
                 )
-                # As many versions as before: none of the instance's is newer than the database's own.
-                take_in(server.url, events_of(100, "instead", "failure", complexity_score=2.0))
+                # As many versions as before: the instance has no version newer than the database.
+                ingest(server.url, events_of(100, "instead", "failure", complexity_score=2.0))
                 learn(server.url)
-                assert _counts(server.url)[0] == 103, "what was queued is queued again"
+                assert _counts(server.url)[0] == 103, "the queued events are queued again"
             updater = _an_updater(tmp_path, server.url)
             updater.run_once()
             assert scores_of(updater) == ({"gpt-4o": (1.9, 1)} if new_id else {})
@@ -230,7 +230,7 @@ def test_a_copy_of_the_embedded_server_put_back_in_place(new_id: bool, tmp_path:
 
 
 def _counts(url: str) -> tuple[int, int, int]:
-    """Records, duplicates, dead letters."""
+    """Return the numbers of records, duplicates and dead letters."""
     (counts,) = execute(
         url,
         "SELECT (SELECT count(*) FROM routing_records), (SELECT duplicates FROM accounting),"
@@ -240,7 +240,7 @@ def _counts(url: str) -> tuple[int, int, int]:
 
 
 def _an_updater(folder: Path, url: str) -> ScoreUpdater:
-    """The updater of the instance whose state is in `folder`, for one poll at a time."""
+    """Create the updater of the instance whose state is in `folder`, to poll step by step."""
     database = Database(url, application_name="instance")
     file = LearnedScoresFile(folder / "state")
     return ScoreUpdater(database, instance_id="i", file=file, poll_interval_seconds=0.1)
@@ -248,7 +248,7 @@ def _an_updater(folder: Path, url: str) -> ScoreUpdater:
 
 @contextmanager
 def _instance(folder: Path, url: str) -> Iterator[ScoreUpdater]:
-    """The same instance, running."""
+    """Run the same instance in the background."""
     updater = _an_updater(folder, url)
     updater.start()
     try:
@@ -260,7 +260,7 @@ def _instance(folder: Path, url: str) -> Iterator[ScoreUpdater]:
 
 @contextmanager
 def _own_cluster() -> Iterator[tuple[Path, Path, Path, str]]:
-    """A server of the test's own, made by PostgreSQL's programs: data folder, folder for backups, programs, URL."""
+    """Run a separate server, created by the programs of PostgreSQL; yields data folder, backup folder, programs, URL."""
     programs = embedded._find_programs()
     needed = ("initdb", "pg_ctl", "psql", "pg_basebackup")
     if missing := [program for program in needed if not (programs / program).exists()]:

@@ -1,4 +1,4 @@
-"""What README and docs say is so: SQL runs, commands and settings exist, links lead somewhere."""
+"""README and docs are correct: their SQL runs, their commands and settings exist, their links have a target."""
 
 import json
 import re
@@ -45,13 +45,13 @@ def test_every_statement_runs(database: Database, database_url: str) -> None:
             for statement in statements:
                 connection.execute(statement)  # type: ignore[arg-type]
         assert execute(database_url, "SELECT instance_id FROM instances") == [("singularity-1",)]
-        assert drain(database, batch_size=1000).result == (5, 0, 0), "the events of README and docs are good ones"
+        assert drain(database, batch_size=1000).result == (5, 0, 0), "the events in README and docs are valid"
     finally:
         execute(database_url, "DROP OWNED BY instances")
         execute(database_url, "DROP ROLE instances")
 
 
-def test_the_role_of_the_how_to_can_do_just_that(database: Database, database_url: str) -> None:
+def test_the_role_of_the_how_to_has_these_rights_and_no_others(database: Database, database_url: str) -> None:
     role = "cc_documented_instance"
     (block,) = [block for block in blocks("sql") if "GRANT" in block]
     grants = block[block.index("GRANT") :]
@@ -81,19 +81,19 @@ def test_the_role_of_the_how_to_can_do_just_that(database: Database, database_ur
 
 
 @pytest.mark.parametrize("arguments", [("", 0), ("a" * 201, 0), (None, 0), ("i", -1), ("i", None)])
-def test_an_acknowledgement_that_makes_no_sense_is_refused(database_url: str, arguments: tuple) -> None:
+def test_an_invalid_acknowledgement_is_rejected(database_url: str, arguments: tuple) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue, match=r"found .*, expected"):
         execute(database_url, "SELECT centralcloud.acknowledge(%s, %s)", arguments)
 
 
-def test_the_event_of_the_readme_is_a_good_one() -> None:
+def test_the_events_of_the_pages_are_valid() -> None:
     for block in blocks("json"):
         event = parse_routing_event(block, datetime(2026, 11, 20, 12, tzinfo=UTC))
         assert event.decision_id is not None
         assert event.extra == {}
 
 
-def test_every_command_and_option_that_is_shown_exists() -> None:
+def test_every_command_and_option_on_a_page_exists() -> None:
     shown = {
         (program, *words.split(), option)
         for page in _PAGES
@@ -115,7 +115,7 @@ def test_every_command_and_option_that_is_shown_exists() -> None:
 
 
 def _options(path: tuple[str, ...], app: typer.Typer) -> Iterator[tuple[tuple[str, ...], set[str]]]:
-    """Every command of a program, and the options that it has."""
+    """Yield every command of a program with its options."""
     commands = [(path, typer.main.get_command(app))]
     while commands:
         path, command = commands.pop()
@@ -123,7 +123,7 @@ def _options(path: tuple[str, ...], app: typer.Typer) -> Iterator[tuple[tuple[st
         commands += [((*path, name), each) for name, each in getattr(command, "commands", {}).items()]
 
 
-def test_every_promise_is_a_test_and_every_scenario_a_promise() -> None:
+def test_every_guarantee_has_a_test_and_every_chaos_test_is_a_guarantee() -> None:
     page = (REPOSITORY / "docs/explanation/reliability.md").read_text()
     promised = re.findall(r"\| `(test_\w+)` \|$", page, re.MULTILINE)
     shown = [
@@ -136,14 +136,15 @@ def test_every_promise_is_a_test_and_every_scenario_a_promise() -> None:
 
 
 @pytest.mark.parametrize(("title", "settings_class"), [("Daemon", Settings), ("Instance", AgentSettings)])
-def test_the_table_of_settings_is_that_of_the_code(title: str, settings_class: type) -> None:
+def test_the_tables_of_settings_match_the_code(title: str, settings_class: type) -> None:
     text = (REPOSITORY / "docs/reference/settings.md").read_text()
     section = text.split(f"## {title}")[1].split("\n## ")[0]
     documented = dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\|", section, re.MULTILINE))
     in_code = {
-        variable: "" if default is None else str(default).lower() for variable, default in variables_of(settings_class).items()
+        variable: "" if default is None else str(default).lower()
+        for variable, default in variables_of(settings_class).items()
     }
-    for variable in ("INSTANCE_ID", "INSTANCE_AGENT_STATE_DIR"):  # computed, described in words
+    for variable in ("INSTANCE_ID", "INSTANCE_AGENT_STATE_DIR"):  # their defaults are computed
         in_code.pop(variable, None)
         documented.pop(variable, None)
     assert {name: value.lower() for name, value in documented.items()} == in_code
@@ -161,7 +162,7 @@ def test_every_log_event_is_documented_with_its_level() -> None:
     assert documented == logged - {("event_name", "info")}, "event_name is the example of a docstring"
 
 
-def test_links_lead_to_pages_and_headings_that_are_there() -> None:
+def test_links_lead_to_existing_pages_and_headings() -> None:
     for page in _PAGES:
         for target, heading in re.findall(r"\]\((?!https?://)([^)#]*)#?([^)]*)\)", page.read_text()):
             linked = page.parent / target if target else page
@@ -170,9 +171,36 @@ def test_links_lead_to_pages_and_headings_that_are_there() -> None:
 
 
 def _headings(page: Path) -> set[str]:
-    """The headings of a page, as links name them."""
+    """Return the headings of a page in the form that links use."""
     titles = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+def test_pages_and_sections_that_the_code_cites_exist() -> None:
+    cited = {
+        (page, " ".join(section.split()))
+        for folder in (
+            "benchmarks",
+            "centralcloud",
+            "deploy",
+            "examples",
+            "instance_agent",
+            "migrations",
+            "tests",
+            "tools",
+        )
+        for path in (REPOSITORY / folder).rglob("*.*")
+        if path.suffix in {".env", ".ex", ".py", ".service", ".sql", ".toml", ".yaml", ".yml"}
+        for page, section in re.findall(r"(docs/[\w/-]+\.md)(?:, section ([A-Z][\w\s]*))?", path.read_text())
+    }
+    assert len(cited) > 10
+    for page, section in cited:
+        assert (REPOSITORY / page).exists(), page
+        assert not section or section in _sections(REPOSITORY / page), f"{page}, section {section}"
+
+
+def _sections(page: Path) -> set[str]:
+    return set(re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE))
 
 
 def test_every_page_is_in_the_index() -> None:

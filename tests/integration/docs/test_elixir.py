@@ -1,4 +1,4 @@
-"""The instance of examples/elixir, compiled and run against PostgreSQL, over a stand-in for Postgrex."""
+"""Compile the instance of examples/elixir and run it against PostgreSQL, with a stand-in for Postgrex."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ _SUPPORT = REPOSITORY / "tests/support/elixir"
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the compiled example and of the stand-in."""
+    """The folder with the compiled example and stand-in."""
     if shutil.which("elixirc") is None:
         pytest.skip("no Elixir here; Debian's package is elixir")
     folder = tmp_path_factory.mktemp("elixir")
@@ -36,7 +36,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class ElixirInstance:
-    """A running instance: it takes orders on its standard input and prints its scores."""
+    """A running instance: it reads commands from its standard input and prints its scores."""
 
     def __init__(self, compiled: Path, url: str, folder: Path, *, poll_ms: int, socket_dir: Path | None = None) -> None:
         named = conninfo_to_dict(url)
@@ -63,7 +63,7 @@ class ElixirInstance:
         return self._log.read_text()
 
     def scores(self) -> str:
-        """The newest ones it has printed."""
+        """Return the newest scores that it has printed."""
         return [line for line in self.log.splitlines() if line.startswith("scores")][-1].removeprefix("scores").strip()
 
     def wait_for_scores(self, scores: str) -> None:
@@ -83,7 +83,7 @@ class ElixirInstance:
 
 @pytest.fixture
 def instance(compiled: Path, database_url: str, tmp_path: Path) -> Iterator[ElixirInstance]:
-    """One that polls so rarely that what comes within a test was brought by a notification."""
+    """An instance that polls so rarely that only notifications bring scores during a test."""
     running = ElixirInstance(compiled, database_url, tmp_path, poll_ms=600_000)
     yield running
     running.kill()
@@ -95,7 +95,7 @@ def learn(database: Database, url: str, **decision: object) -> None:
     Learner(database, [ThresholdRule()]).learn()
 
 
-def by_hand(url: str, **message: object) -> None:
+def send_manually(url: str, **message: object) -> None:
     execute(url, "SELECT pgmq.send('model_score_updates', %s::jsonb)", (json.dumps(message),))
     execute(url, f"NOTIFY {UPDATES_CHANNEL}")
 
@@ -104,34 +104,34 @@ def acknowledged(url: str) -> list[tuple]:
     return execute(url, "SELECT instance_id, applied_version FROM instances")
 
 
-def test_scores_arrive_by_notification_and_outlive_a_restart(
+def test_scores_arrive_by_notification_and_survive_a_restart(
     instance: ElixirInstance, compiled: Path, database: Database, database_url: str, tmp_path: Path
 ) -> None:
     eventually(lambda: acknowledged(database_url) == [("elixir-1", 0)], what="the first poll")
     learn(database, database_url)
     instance.wait_for_scores("gpt-4o/complex=2.3")
-    by_hand(database_url, model="gpt-4o", complexity="complex", new_score=4.5)
+    send_manually(database_url, model="gpt-4o", complexity="complex", new_score=4.5)
     instance.wait_for_scores("gpt-4o/complex=4.5")
     for wrong in ({"new_score": 9}, {"new_score": "4.9"}, {"complexity": "huge"}, {"version": 1.5}):
-        by_hand(database_url, **{"model": "gpt-4o", "complexity": "complex", "new_score": 1, **wrong})
+        send_manually(database_url, **{"model": "gpt-4o", "complexity": "complex", "new_score": 1, **wrong})
     learn(database, database_url, selected_model="llama")
     instance.wait_for_scores("gpt-4o/complex=4.5 llama/complex=2.3")
     assert instance.log.count("is refused") == 4
-    learn(database, database_url)  # a newer version ends the score by hand
+    learn(database, database_url)  # a newer version replaces the manual score
     instance.wait_for_scores("gpt-4o/complex=2.6 llama/complex=2.3")
     eventually(lambda: acknowledged(database_url) == [("elixir-1", 3)], what="the acknowledgement")
     instance.kill()
 
     (tmp_path / "elixir.log").unlink()
-    away = ElixirInstance(compiled, database_url, tmp_path, poll_ms=600_000, socket_dir=tmp_path)
+    offline = ElixirInstance(compiled, database_url, tmp_path, poll_ms=600_000, socket_dir=tmp_path)
     try:
-        eventually(lambda: "routing by the last scores" in away.log, what="the outage")
-        assert away.scores() == "gpt-4o/complex=2.6 llama/complex=2.3", "from the file"
+        eventually(lambda: "routing by the last scores" in offline.log, what="the outage")
+        assert offline.scores() == "gpt-4o/complex=2.6 llama/complex=2.3", "from the file"
     finally:
-        away.stop()
+        offline.stop()
 
 
-def test_another_history_is_noticed(instance: ElixirInstance, database: Database, database_url: str) -> None:
+def test_a_new_epoch_is_noticed(instance: ElixirInstance, database: Database, database_url: str) -> None:
     learn(database, database_url)
     learn(database, database_url, selected_model="llama")
     instance.wait_for_scores("gpt-4o/complex=2.3 llama/complex=2.3")
@@ -147,11 +147,11 @@ def test_another_history_is_noticed(instance: ElixirInstance, database: Database
 def test_decisions_and_outcomes_are_counted_once(
     instance: ElixirInstance, database: Database, database_url: str
 ) -> None:
-    """Also around one that PostgreSQL refuses, and while connections break."""
+    """Also with an event that PostgreSQL rejects, and while connections break."""
     instance.order(*["gpt-4o success 840"] * 300, "NUL success", *["gpt-4o failure"] * 300)
     queued = "SELECT count(*) FROM pgmq.q_model_routing_decisions"
     eventually(lambda: execute(database_url, queued) == [(1200,)], what="the events")
-    assert instance.log.count("is dropped") == 1, "the second is counted, and only every thousandth told"
+    assert instance.log.count("is dropped") == 1, "only every thousandth dropped event is logged"
     execute(
         database_url,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -165,13 +165,13 @@ def test_decisions_and_outcomes_are_counted_once(
     assert execute(database_url, counts) == [(605, 305, 300, 840)]
 
 
-def test_a_notification_comes_again_after_the_connection_broke(
+def test_notifications_arrive_again_after_the_connection_broke(
     instance: ElixirInstance, database: Database, database_url: str
 ) -> None:
     eventually(lambda: acknowledged(database_url) == [("elixir-1", 0)], what="the first poll")
     ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query ~ '^LISTEN'"
-    assert eventually(lambda: execute(database_url, ended), what="its listener") == [(True,)]
+    assert eventually(lambda: execute(database_url, ended), what="the listener") == [(True,)]
     listening = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query ~ '^LISTEN'"
-    eventually(lambda: execute(database_url, listening), what="its new listener")
+    eventually(lambda: execute(database_url, listening), what="the new listener")
     learn(database, database_url)
     instance.wait_for_scores("gpt-4o/complex=2.3")

@@ -1,4 +1,4 @@
-"""docs/how-to/publish-from-any-language.md: its commands in order, and every SQLSTATE it names."""
+"""docs/how-to/publish-from-any-language.md: run its commands in order, and cause every SQLSTATE in its table."""
 
 import json
 import re
@@ -68,18 +68,18 @@ _ERRORS = {
 
 
 @pytest.mark.parametrize("sqlstate", _ERRORS)
-def test_an_error_has_the_sqlstate_of_the_page(sqlstate: str, database_url: str) -> None:
+def test_an_error_has_the_sqlstate_in_the_table(sqlstate: str, database_url: str) -> None:
     with pytest.raises(psycopg.Error) as failure:
         _ERRORS[sqlstate](database_url)
     assert failure.value.sqlstate == sqlstate
 
 
-def test_no_other_sqlstate_is_named() -> None:
+def test_the_table_names_no_other_sqlstate() -> None:
     assert set(re.findall(r"^\| `(\w{5})` \|", _PAGE.read_text(), re.MULTILINE)) == set(_ERRORS)
 
 
-def test_nobody_sends_what_is_far_too_large_for_an_event(database_url: str) -> None:
-    """In a batch, the whole batch is refused, and the place is named; what the contract allows always fits."""
+def test_messages_far_above_the_limit_are_rejected_when_sent(database_url: str) -> None:
+    """The whole batch is rejected and the error names the event; an event within the contract always fits."""
     large, small = json.dumps({"task": "x" * 5_000_000}), json.dumps(an_event())
     batch = "SELECT centralcloud.publish_decisions(%s::text[]::jsonb[])"
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""docs/tutorial/first-ten-minutes.md: every command in order, and what the page says it prints."""
+"""docs/tutorial/first-ten-minutes.md: run every command in order and compare the output with the page."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ _PAGE = REPOSITORY / "docs/tutorial/first-ten-minutes.md"
 
 @pytest.fixture
 def checkout() -> Iterator[Path]:
-    """What the page needs of a checkout, installed already: `make setup` has nothing to do."""
+    """The files of a checkout that the page needs. Everything is installed: `make setup` does nothing."""
     with embedded_folder() as folder:
         shutil.copytree(REPOSITORY / "examples", folder / "examples")
         (folder / "Makefile").write_text("setup:\n")
@@ -30,7 +30,7 @@ def checkout() -> Iterator[Path]:
 def test_the_page_from_top_to_bottom(checkout: Path, tmp_path: Path) -> None:
     terminal = Terminal(checkout, {})
     running: list[subprocess.Popen[str]] = []
-    held = EmbeddedServer.start(f"embedded:{checkout}/.centralcloud")  # not to be started anew for each command
+    held = EmbeddedServer.start(f"embedded:{checkout}/.centralcloud")  # keeps the server running between commands
 
     def matches(number: int) -> bool:
         printed = terminal.run(blocks[number])
@@ -49,7 +49,7 @@ def test_the_page_from_top_to_bottom(checkout: Path, tmp_path: Path) -> None:
                 held.stop()
             if block.own_terminal:
                 running.append(terminal.start(block, tmp_path / f"{number}.log"))
-            elif running and "publish" not in block.commands and block.shown:  # the page lets a few seconds pass
+            elif running and "publish" not in block.commands and block.shown:  # the page waits a few seconds
                 eventually(lambda number=number: matches(number), within_seconds=30)
             else:
                 matches(number)

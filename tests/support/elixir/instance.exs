@@ -1,4 +1,4 @@
-# An instance that is told what to do on its standard input, and prints its scores whenever they change.
+# An instance that reads commands from standard input and prints its scores whenever they change.
 
 [socket_dir, database, instance_id, state_file, poll_ms] = System.argv()
 

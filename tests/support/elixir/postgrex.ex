@@ -1,4 +1,4 @@
-# A stand-in for Postgrex where the real one cannot be had: the functions that examples/elixir uses, with their types of
+# A stand-in for Postgrex if the real one is not available: the functions that examples/elixir uses, with the same types of
 # parameters, results and errors, over PostgreSQL's protocol on a unix socket. One connection, opened again when it is lost.
 
 defmodule DBConnection.ConnectionError do
@@ -131,7 +131,7 @@ defmodule Postgrex do
   defp decode_row(<<size::32, value::binary-size(size), rest::binary>>, [type | types]),
     do: [decode(type, value) | decode_row(rest, types)]
 
-  # The types of Postgrex: nothing is converted to them.
+  # As strict as Postgrex: values of other types are not converted.
   defp encode(type, value) when type in [25, 1043] and is_binary(value), do: value
   defp encode(20, value) when is_integer(value), do: Integer.to_string(value)
   defp encode(701, value) when is_number(value), do: to_string(value)
