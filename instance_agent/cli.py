@@ -32,7 +32,7 @@ from instance_agent.settings import AgentSettings
 app = new_app(
     "Keeps one router's model catalog at the learned scores.",
     "INSTANCE_AGENT_CATALOG names the catalog YAML, DATABASE_URL the database (postgresql://user@host/database, or "
-    "embedded: for a server of our own in .centralcloud/).",
+    "embedded: for a server in .centralcloud/).",
 )
 
 

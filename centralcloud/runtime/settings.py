@@ -1,4 +1,4 @@
-"""Settings from environment variables: one line that names the variable, the value and what is allowed."""
+"""Settings from environment variables. A wrong value is one line: the variable, the value, and what is allowed."""
 
 import difflib
 import os
@@ -17,12 +17,11 @@ from centralcloud.runtime.postgres.url import check_url
 log = get_logger(__name__)
 
 HOW_TO_NAME_A_DATABASE = (
-    "set it to your PostgreSQL (postgresql://user@host/database), "
-    "or to embedded: for a server of our own in .centralcloud/"
+    "set it to your PostgreSQL (postgresql://user@host/database), or to embedded: for a server in .centralcloud/"
 )
 _HOW_TO_WRITE_IT = f"{HOW_TO_NAME_A_DATABASE}; in a password, @ and / and % are written %40 and %2F and %25"
 
-#: What it sets in every container beside a service named like us, less the prefix.
+#: Variables that Kubernetes sets for a service of the same name as the program, without the prefix.
 _OF_KUBERNETES: Final = re.compile(r"(SERVICE_HOST|(SERVICE_)?PORT)(_|$)")
 
 
@@ -39,7 +38,7 @@ def _lowered(value: Any) -> Any:
 
 
 class ProgramSettings(BaseSettings):
-    """What both programs can be told, each under its own prefix."""
+    """Settings that both programs have, each under its own prefix."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True)
 
@@ -52,10 +51,10 @@ class ProgramSettings(BaseSettings):
 
     @property
     def database(self) -> str:
-        """The database's URL in clear.
+        """The database URL as plain text.
 
         Raises:
-            SettingsError: none is set, or the file that names it cannot be used.
+            SettingsError: no URL is set, or the file that holds it cannot be used.
         """
         if self.database_url is not None:
             return self.database_url.get_secret_value()
@@ -65,14 +64,14 @@ class ProgramSettings(BaseSettings):
 
 
 def _read_database_url(file: Path) -> str:
-    """The URL in a file, as secrets are handed to a service: unlike an environment, no child and no `ps` ever sees it."""
+    """Read the URL from a file. Unlike an environment variable, a file is visible to no child process and not to `ps`."""
     try:
         return check_url(file.read_text().strip())
     except OSError as error:
         raise SettingsError(f"DATABASE_URL_FILE is {str(file)!r}: {error.strerror}") from None
     except ValueError:
         raise SettingsError(
-            f"DATABASE_URL_FILE is {str(file)!r}, which names no database that can be used: {_HOW_TO_WRITE_IT}"
+            f"DATABASE_URL_FILE is {str(file)!r}, which does not hold a usable database URL: {_HOW_TO_WRITE_IT}"
         ) from None
 
 
@@ -80,7 +79,7 @@ _Settings = TypeVar("_Settings", bound=BaseSettings)
 
 
 def load_settings(settings_class: type[_Settings], **overrides: Any) -> _Settings:
-    """The settings of the environment; what is given in `overrides` and is not None wins.
+    """Load the settings from the environment. A value in `overrides` that is not None takes precedence.
 
     Raises:
         SettingsError: a value is wrong.
@@ -92,9 +91,9 @@ def load_settings(settings_class: type[_Settings], **overrides: Any) -> _Setting
 
 
 def unknown_variables(settings_class: type[BaseSettings]) -> dict[str, str | None]:
-    """Variables of the environment that begin like settings and are none, each with the setting it may be meant for.
+    """Find variables that have the prefix of the settings and are not settings, each with the closest name.
 
-    A setting whose name is mistyped has no effect, and nobody would be told.
+    A mistyped name has no effect, and would otherwise be silent.
     """
     prefix = settings_class.model_config["env_prefix"]
     fields = settings_class.model_fields
@@ -110,7 +109,7 @@ def unknown_variables(settings_class: type[BaseSettings]) -> dict[str, str | Non
 
 
 def warn_of_unknown_variables(settings_class: type[BaseSettings]) -> None:
-    """Log each of them; for the programs that run in the background."""
+    """Log each unknown variable, for programs that run in the background."""
     for variable, meant in unknown_variables(settings_class).items():
         log.warning("setting_unknown", variable=variable, meant=meant, effect="none")
 
@@ -119,18 +118,18 @@ def _explain(settings_class: type[BaseSettings], error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     path = [str(part) for part in first["loc"]]
     found = first["input"]
-    if field := first.get("ctx", {}).get("field"):  # raised for a group as a whole: it names the field and its value
+    if field := first.get("ctx", {}).get("field"):  # raised by the validator of a group, which names the field
         path.append(field)
         found = first["ctx"]["found"]
     variable = _variable(settings_class, path)
     if variable.endswith("DATABASE_URL"):
-        return f"{variable} is no database that can be used: {_HOW_TO_WRITE_IT}"
+        return f"{variable} is not a usable database URL: {_HOW_TO_WRITE_IT}"
     expected = first["msg"][0].lower() + first["msg"][1:]
     return f"{variable} is {str(found)!r}: {expected}"
 
 
 def _variable(settings_class: type[BaseSettings], path: Sequence[str]) -> str:
-    """The environment variable of a field, given by its name or an alias of it, and by its group before that."""
+    """The environment variable of the field at `path`: its name or an alias, after the group if it has one."""
     for field_name in settings_class.model_fields:
         for names, choices in _variables(settings_class, field_name):
             if tuple(path) == names or path[0] in choices:
@@ -139,7 +138,7 @@ def _variable(settings_class: type[BaseSettings], path: Sequence[str]) -> str:
 
 
 def _variables(settings_class: type[BaseSettings], field_name: str) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """The path of a field, or of each field of a group, with the variables that it is read from: the one that wins first."""
+    """The path of a field, or of each field of a group, with its variables in the order of precedence."""
     field = settings_class.model_fields[field_name]
     prefix = settings_class.model_config["env_prefix"]
     group = field.annotation
@@ -153,7 +152,7 @@ def _variables(settings_class: type[BaseSettings], field_name: str) -> Iterator[
 
 
 def variables_of(settings_class: type[BaseSettings]) -> dict[str, Any]:
-    """Every environment variable that the settings are read from, with its default; of several names the general one."""
+    """Every environment variable with its default; of several names for a field, the general one."""
     found: dict[str, Any] = {}
     for field_name, field in settings_class.model_fields.items():
         for path, choices in _variables(settings_class, field_name):

@@ -90,7 +90,7 @@ def test_without_a_database_the_line_names_both_ways() -> None:
 @pytest.mark.parametrize("value", ["mysql://u:s3cret@h/db", "postgresql://u:s3cret@[h/db", "s3cret"])
 def test_a_wrong_database_url_is_refused_without_repeating_it(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("DATABASE_URL", value)
-    with pytest.raises(SettingsError, match="DATABASE_URL is no database that can be used") as refused:
+    with pytest.raises(SettingsError, match="DATABASE_URL is not a usable database URL") as refused:
         load_settings(Settings)
     assert "s3cret" not in str(refused.value)
 
