@@ -129,7 +129,7 @@ def test_a_file_that_names_no_database_is_refused_without_repeating_it(
 def test_the_variable_that_is_wrong_is_the_one_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://h/db")
     monkeypatch.setenv("CENTRALCLOUD_DATABASE_URL", "nonsense")
-    with pytest.raises(SettingsError, match=r"^CENTRALCLOUD_DATABASE_URL is no database"):
+    with pytest.raises(SettingsError, match=r"^CENTRALCLOUD_DATABASE_URL is not a usable database"):
         load_settings(Settings)
 
 
