@@ -120,8 +120,8 @@ def test_one_replica_at_a_time(database: Database, database_url: str) -> None:
     ingest(database, database_url, outcomes(5, 5))
     pretend_all_came(database_url, 100)
     maintenance = Maintenance(database, retention=Retention(records_days=90))
-    with maintenance._alone():
-        with pytest.raises(AnotherReplicaError), maintenance._alone():
+    with maintenance._exclusive():
+        with pytest.raises(AnotherReplicaError), maintenance._exclusive():
             pass
         maintain(database, records_days=90)
         assert records(database_url) == 10, "left to the other one"
