@@ -1,8 +1,8 @@
-"""`status` on a terminal: as wide as it is, and with --watch no longer than it is high."""
+"""`status` on a terminal: wrapped to its width, and with --watch cut to its height."""
 
 import pytest
 
-from centralcloud.cli.status import fitted, look
+from centralcloud.cli.status import fitted, read_lines
 from centralcloud.runtime.postgres.database import Database
 
 _FINDING = (
@@ -21,14 +21,14 @@ def test_a_line_breaks_between_words_and_its_rest_is_indented(width: int) -> Non
     assert " ".join(" ".join(lines[1:]).split()) == " ".join(_FINDING.split())
 
 
-def test_what_does_not_fit_on_the_screen_is_counted() -> None:
-    """The first lines matter most, and would have scrolled away."""
+def test_lines_that_do_not_fit_on_the_screen_are_counted() -> None:
+    """The first lines matter most, and would scroll away."""
     lines = [f"line {number}" for number in range(30)]
-    assert fitted(lines, 80, 23) == [*lines[:22], "           8 more lines: a larger window shows them"]
+    assert fitted(lines, 80, 23) == [*lines[:22], "           8 more lines: enlarge the window to see them"]
     assert fitted(lines[:23], 80, 23) == lines[:23]
 
 
 def test_an_outage_is_shown_and_does_not_end_the_watch() -> None:
-    with Database("postgresql://nobody@127.0.0.1:1/none", application_name="tests") as nowhere:
-        (line,) = look(nowhere, 0.1)
-    assert "the database does not answer: connection failed" in line
+    with Database("postgresql://user@127.0.0.1:1/none", application_name="tests") as unreachable:
+        (line,) = read_lines(unreachable, 0.1)
+    assert "the database is unavailable: connection failed" in line
