@@ -127,7 +127,7 @@ class Daemon:
         interval = self._settings.learn_interval_seconds
         task = FindingDetector(
             self._database,
-            limits=self._settings.finding,
+            thresholds=self._settings.finding,
             metrics=FindingMetrics(self.registry),
             every_seconds=interval,
         )

@@ -19,11 +19,12 @@ from centralcloud.cli.grants import grants
 from centralcloud.cli.simulate import simulate
 from centralcloud.cli.status import status
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.cli import AsJson, counted, new_app, print_checkup, print_json, print_rows, run_app
+from centralcloud.runtime.cli import AsJson, new_app, print_checkup, print_json, print_rows, run_app
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import retry_on_contention
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import unknown_variables
+from centralcloud.runtime.wording import counted
 from centralcloud.settings import Settings
 
 app = new_app(

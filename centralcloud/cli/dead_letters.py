@@ -11,7 +11,8 @@ from centralcloud.administration.dead_letters import Edit, Filter
 from centralcloud.cli.arguments import moment, utf8
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.cli import AsJson, counted, print_json, print_rows
+from centralcloud.runtime.cli import AsJson, print_json, print_rows
+from centralcloud.runtime.wording import counted
 
 app = typer.Typer(help="Look at messages that could not be taken in, send them again, or give them up.")
 

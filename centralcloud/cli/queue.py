@@ -10,7 +10,8 @@ from centralcloud.cli.arguments import ago
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
 from centralcloud.monitoring.queue_state import queue_state
-from centralcloud.runtime.cli import AsJson, counted, print_json
+from centralcloud.runtime.cli import AsJson, print_json
+from centralcloud.runtime.wording import counted
 
 app = typer.Typer(
     help="Show how full the queue of routing events is, and shed when it must be.", invoke_without_command=True

@@ -1,4 +1,4 @@
-"""`centralcloud status`: how the fleet is doing, on one screen."""
+"""`centralcloud status`: the state of the fleet, on one screen."""
 
 import sys
 import textwrap
@@ -14,19 +14,20 @@ from centralcloud.cli.context import open_database, read_settings
 from centralcloud.runtime.cli import AsJson, print_json
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_outage, summarize_error
+from centralcloud.runtime.wording import ago, counted
 
 _MOST_LINES = 8
 _INDENT = " " * 11
 
 
 def status(
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again at an interval, until Ctrl-C.")] = False,
     seconds: Annotated[
-        float, typer.Option(min=0.1, max=60, help="How long to measure rates, and between two looks.")
+        float, typer.Option(min=0.1, max=60, help="How long to measure rates, and to wait between two screens.")
     ] = 1.0,
     json_output: AsJson = False,
 ) -> None:
-    """Show how the fleet is doing: workers, queue, learning, instances, dead letters, findings."""
+    """Show the state of the fleet: workers, queue, learning, instances, dead letters, findings."""
     from centralcloud.monitoring.status import fleet_status
 
     with open_database(read_settings(), "status") as database:
@@ -40,14 +41,14 @@ def status(
             if json_output:
                 print_json(fleet_status(database, measure_seconds=seconds))
             else:
-                lines = look(database, seconds)
+                lines = read_lines(database, seconds)
                 Console().clear()
                 _show(lines, whole_screen=True)
             time.sleep(seconds)
 
 
-def look(database: Database, seconds: float) -> list[str]:
-    """What there is to show, or why there is nothing: who watches wants to see it come back."""
+def read_lines(database: Database, seconds: float) -> list[str]:
+    """Return the lines to show: the status, or during an outage one line that says so. --watch goes on after an outage."""
     from centralcloud.monitoring.status import fleet_status
 
     try:
@@ -55,11 +56,11 @@ def look(database: Database, seconds: float) -> list[str]:
     except Exception as error:
         if not is_outage(error):
             raise
-        return [f"{datetime.now(UTC).astimezone():%H:%M:%S}   the database does not answer: {summarize_error(error)}"]
+        return [f"{datetime.now(UTC).astimezone():%H:%M:%S}   the database is unavailable: {summarize_error(error)}"]
 
 
 def _show(lines: Iterable[str], *, whole_screen: bool = False) -> None:
-    """Print lines: as they are into a pipe, on a terminal as wide as it is, and with `whole_screen` no more than fit."""
+    """Print lines: unchanged into a pipe, wrapped to the width of a terminal, with `whole_screen` also cut to its height."""
     if sys.stdout.isatty():
         width, height = Console().size
         lines = fitted(lines, width, height - 1 if whole_screen else None)
@@ -68,7 +69,7 @@ def _show(lines: Iterable[str], *, whole_screen: bool = False) -> None:
 
 
 def fitted(lines: Iterable[str], width: int, height: int | None = None) -> list[str]:
-    """`lines` broken between words to `width` columns, their rest indented; the first `height` of them, if they are more."""
+    """Wrap `lines` between words to `width` columns, with the rest indented, and keep the first `height` of them."""
     broken = [
         part
         for line in lines
@@ -77,44 +78,65 @@ def fitted(lines: Iterable[str], width: int, height: int | None = None) -> list[
     if height is None or len(broken) <= height:
         return broken
     shown = max(height - 1, 1)
-    return [*broken[:shown], f"{_INDENT}{len(broken) - shown} more lines: a larger window shows them"]
+    return [*broken[:shown], f"{_INDENT}{len(broken) - shown} more lines: enlarge the window to see them"]
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
-    queue, run = found["queue"], found["last_run"]
-    workers = found["workers"]
-    yield f"workers    {len(workers)} taking events in: {', '.join(sorted({each['host'] for each in workers})) or 'none'}"
-    yield (
-        f"queue      {queue['messages']:,} messages, the oldest {_age(queue['oldest_age_seconds'])}; "
-        f"{queue['sent_per_second']:,.0f} sent and {queue['taken_per_second']:,.0f} taken in a second"
-    )
-    if run is None:
-        yield "learning   no run yet"
-    else:
-        without = f", without {', '.join(run['excluded_instances'])}" if run["excluded_instances"] else ""
-        yield (
-            f"learning   {run['rule']}, {_since(run['finished_at'])}: {run['pairs_evaluated']} pairs evaluated, "
-            f"{run['pairs_changed']} scores changed{without}"
-        )
+    yield _workers(found["workers"])
+    yield _queue(found["queue"])
+    yield _learning(found["last_run"])
     if found["frozen"]:
         yield f"{_INDENT}FROZEN {_since(found['frozen']['at'])}: {found['frozen']['reason']}"
     if found["pins"]:
-        yield f"{_INDENT}{found['pins']} scores are pinned"
+        yield f"{_INDENT}{counted(found['pins'], 'pinned score')}"
     behind = found["instances_behind"]
-    yield f"instances  {found['instances']} seen within a day, {len(behind)} behind version {found['newest_version']}"
-    yield from _indented(
-        f"{each['instance_id']} is at {each['applied_version']}, seen {_since(each['last_seen_at'])}" for each in behind
+    yield (
+        f"instances  {found['instances']:,} seen within a day, {len(behind)} behind version {found['newest_version']}"
     )
-    letters = found["dead_letters"]
-    by_field = ": " + ", ".join(f"{count} for {field}" for field, count in letters.items()) if letters else ""
-    yield f"letters    {sum(letters.values()):,} dead letters open{by_field}"
+    yield from _indented(
+        f"{each['instance_id']} is at version {each['applied_version']}, seen {_since(each['last_seen_at'])}"
+        for each in behind
+    )
+    yield _dead_letters(found["dead_letters"])
     yield f"findings   {len(found['findings'])} open"
     yield from _indented(f"{each['kind']} {_since(each['opened_at'])}: {each['message']}" for each in found["findings"])
-    yield f"moved      {len(found['moved_scores']) or 'no'} scores within a day"
+    moved = found["moved_scores"]
+    yield f"moved      {counted(len(moved), 'score') if moved else 'no scores'} within a day"
     yield from _indented(
         f"{each['model']} ({each['complexity']}): {each['score_before']:.3f} -> {each['score_now']:.3f}"
-        for each in found["moved_scores"]
+        for each in moved
     )
+
+
+def _workers(workers: list[dict[str, Any]]) -> str:
+    if not workers:
+        return "workers    none"
+    hosts = ", ".join(sorted({each["host"] for each in workers}))
+    return f"workers    {counted(len(workers), 'worker')} on {hosts}"
+
+
+def _queue(queue: dict[str, Any]) -> str:
+    oldest = queue["oldest_age_seconds"]
+    sent_oldest = "" if oldest is None else f", the oldest sent {ago(oldest)}"
+    rates = f"{queue['sent_per_second']:,.0f} sent and {queue['taken_per_second']:,.0f} ingested a second"
+    return f"queue      {counted(queue['messages'], 'message')}{sent_oldest}; {rates}"
+
+
+def _learning(run: dict[str, Any] | None) -> str:
+    if run is None:
+        return "learning   no run yet"
+    without = f", without {', '.join(run['excluded_instances'])}" if run["excluded_instances"] else ""
+    return (
+        f"learning   {run['rule']}, last run {_since(run['finished_at'])}: "
+        f"{counted(run['pairs_evaluated'], 'pair')} evaluated, {counted(run['pairs_changed'], 'score')} changed{without}"
+    )
+
+
+def _dead_letters(open_by_field: dict[str, int]) -> str:
+    if not open_by_field:
+        return "letters    no dead letters open"
+    fields = ", ".join(f"{count:,} for {field}" for field, count in open_by_field.items())
+    return f"letters    {counted(sum(open_by_field.values()), 'dead letter')} open: {fields}"
 
 
 def _indented(lines: Iterator[str]) -> Iterator[str]:
@@ -126,13 +148,4 @@ def _indented(lines: Iterator[str]) -> Iterator[str]:
 
 
 def _since(text: str) -> str:
-    return _age((datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds())
-
-
-def _age(seconds: float | None) -> str:
-    if seconds is None:
-        return "-"
-    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:,.0f} {unit} ago"
-    return f"{max(seconds, 0.0):,.0f} seconds ago"
+    return ago((datetime.now(UTC) - datetime.fromisoformat(text)).total_seconds())

@@ -1,1 +1,1 @@
-"""Partitions, roll-ups, merging of evidence and retention."""
+"""Maintenance: partitions, roll-ups, merging of evidence, and retention."""

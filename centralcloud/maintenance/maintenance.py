@@ -1,9 +1,9 @@
-"""The housekeeping part: partitions ahead of time, roll-ups, and what only has to be kept for a while."""
+"""The maintenance task: creates partitions ahead of time, rolls up hours, merges evidence, and deletes expired rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 
@@ -17,10 +17,18 @@ from centralcloud.store.slices import References, close_slice
 
 log = get_logger(__name__)
 
-_TRY_LOCK = Query(__package__, "try_lock_maintenance")
-_MERGE_EVIDENCE = Query(__package__, "merge_evidence")
-_ROLL_UP_STRETCH = Query(__package__, "pending_roll_up")
-_CLEAR_ROLL_UP = Query(__package__, "delete_roll_up")
+
+class _PendingRollUp(NamedTuple):
+    """The time that must be rolled up; it begins and ends at full hours (UTC)."""
+
+    since: datetime
+    until: datetime
+
+
+_TRY_LOCK_MAINTENANCE = Query(__package__, "try_lock_maintenance", row=bool)
+_MERGE_EVIDENCE = Query(__package__, "merge_evidence", row=int)
+_PENDING_ROLL_UP = Query(__package__, "pending_roll_up", row=_PendingRollUp)
+_DELETE_ROLL_UP = Query(__package__, "delete_roll_up")
 _ROLL_UP = Query(__package__, "roll_up")
 _TRIM_DECISION_IDS = Query(__package__, "trim_decision_ids")
 _TRIM_SCORE_UPDATES = Query(__package__, "trim_score_updates")
@@ -31,22 +39,23 @@ _TRIM_SCORE_HISTORY = Query(__package__, "trim_score_history")
 _TRIM_UNPUBLISHED_RUNS = Query(__package__, "trim_unpublished_runs")
 _TRIM_LEARNING_RUNS = Query(__package__, "trim_learning_runs")
 _TRIM_WORKERS = Query(__package__, "trim_workers")
-#: Rows a transaction: short enough that nobody waits for it.
+#: Rows that one transaction deletes: few enough that no other transaction waits for it noticeably.
 _TRIM_BATCH: Final = 10_000
-#: What is not merged yet: the adaptive rule weighs its newest 45,000 outcomes slice by slice, each may be of two records.
+#: The slices of the newest records are not merged: the adaptive rule weighs its newest 45,000 outcomes slice by slice, and a
+#: decision may have two records.
 _WEIGHED_RECORDS: Final = 90_000
-#: But not more slices than these: where little happens a slice is small.
+#: At most so many slices are kept unmerged for that: with little traffic, 90,000 records are very many small slices.
 _WEIGHED_SLICES: Final = 2000
-#: Hours that are rolled up in one transaction.
+#: Hours that one transaction rolls up.
 _ROLL_UP_STEP: Final = timedelta(days=1)
 
 
 class AnotherReplicaError(Exception):
-    """Another replica does maintenance at this moment."""
+    """Another replica is doing maintenance."""
 
 
 class Maintenance(BackgroundTask):
-    """Runs at the start and then when woken (the daemon's schedule does that); one replica at a time does the work."""
+    """Runs once at the start, then whenever the daemon's schedule wakes it. One replica at a time does the work."""
 
     def __init__(
         self,
@@ -63,51 +72,44 @@ class Maintenance(BackgroundTask):
         self._references = references or References()
 
     def run_once(self) -> bool:
-        """One round."""
-        # Not left to another replica: without a partition nobody can ingest.
-        done = {"partitions_made": ensure_partitions(self.database, self._weeks_ahead)}
+        """Do all maintenance once; never asks to be run again at once."""
+        # Every replica creates partitions: ingest fails without one.
+        done = {"partitions_created": ensure_partitions(self.database, self._weeks_ahead)}
         try:
-            close_slice(
-                self.database, self._references
-            )  # so that roll-ups and retention also get on where nobody learns
-            done["hours_rolled_up"] = self._roll_up()
+            # Roll-ups and retention need closed slices, also in a fleet whose learner does not run.
+            close_slice(self.database, self._references)
+            # Not logged: the newest hours are rolled up every time.
+            self._roll_up()
             done["partitions_dropped"] = self._drop_partitions()
             done["slices_merged"] = self._merge_evidence()
             done |= self._trim_all()
         except AnotherReplicaError:
             log.debug("maintenance_left_to_another_replica")
-        # The newest hours are rolled up every time: nothing to tell.
-        if told := {name: count for name, count in done.items() if count and name != "hours_rolled_up"}:
-            log.info("maintenance_done", **told)
+        if changed := {name: count for name, count in done.items() if count}:
+            log.info("maintenance_done", **changed)
         return False
 
-    def _roll_up(self) -> int:
-        with self._alone() as connection:
-            row = connection.execute(_ROLL_UP_STRETCH.text).fetchone()
-        if row is None:
-            return 0
-        since, end = row
-        hours = 0
-        while since < end and not self.stopping:
-            until = min(since + _ROLL_UP_STEP, end)
-            self._roll_up_stretch(since, until)
-            hours += (until - since) // timedelta(hours=1)
-            since = until
-        return hours
-
-    def _roll_up_stretch(self, since: datetime, until: datetime) -> None:
-        with self._alone() as connection:
-            connection.execute(_CLEAR_ROLL_UP.text, {"since": since, "until": until})
-            connection.execute(_ROLL_UP.text, {"since": since, "until": until})
+    def _roll_up(self) -> None:
+        with self._exclusive() as connection:
+            pending = _PENDING_ROLL_UP.maybe(connection)
+        if pending is None:
+            return
+        since = pending.since
+        while since < pending.until and not self.stopping:
+            hours = {"since": since, "until": min(since + _ROLL_UP_STEP, pending.until)}
+            with self._exclusive() as connection:
+                _DELETE_ROLL_UP.run(connection, hours)
+                _ROLL_UP.run(connection, hours)
+            since = hours["until"]
 
     def _drop_partitions(self) -> int:
         dropped = 0
         while self._retention.records_days and not self.stopping:
             try:
-                with self._alone() as connection:
+                with self._exclusive() as connection:
                     partition = drop_expired_partition(connection, self._retention.records_days)
             except psycopg.errors.LockNotAvailable:
-                log.info("partition_drop_postponed", reason="somebody reads routing_records", until="the next round")
+                log.info("partition_drop_postponed", reason="a transaction reads routing_records", until="the next run")
                 break
             if partition is None:
                 break
@@ -116,49 +118,48 @@ class Maintenance(BackgroundTask):
         return dropped
 
     def _merge_evidence(self) -> int:
-        with self._alone() as connection:
-            weighed = {"weighed_records": _WEIGHED_RECORDS, "weighed_slices": _WEIGHED_SLICES}
-            row = connection.execute(_MERGE_EVIDENCE.text, weighed).fetchone()
-        return int(row[0]) if row else 0
+        with self._exclusive() as connection:
+            unmerged = {"weighed_records": _WEIGHED_RECORDS, "weighed_slices": _WEIGHED_SLICES}
+            return _MERGE_EVIDENCE.one(connection, unmerged)
 
     def _trim_all(self) -> dict[str, int]:
         keep = self._retention
-        trimmed_ids = 0
-        while not self.stopping:
-            window = {"window": timedelta(days=keep.decision_ids_days), "limit": _TRIM_BATCH}
-            batch = self._trim(_TRIM_DECISION_IDS.text, window)
-            trimmed_ids += batch
-            if batch < _TRIM_BATCH:
-                break
         return {
-            "decision_ids_trimmed": trimmed_ids,
-            "score_updates_trimmed": self._trim(_TRIM_SCORE_UPDATES.text, _older_than(keep.score_updates_days)),
-            "roll_ups_trimmed": self._trim(_TRIM_ROLL_UPS.text, _older_than(keep.roll_ups_days)),
-            "dead_letters_trimmed": self._trim(_TRIM_DEAD_LETTERS.text, _older_than(keep.dead_letters_days)),
-            "findings_trimmed": self._trim(_TRIM_FINDINGS.text, _older_than(keep.findings_days)),
-            "score_history_trimmed": self._trim(_TRIM_SCORE_HISTORY.text, _older_than(keep.score_history_days)),
-            "learning_runs_trimmed": self._trim(_TRIM_UNPUBLISHED_RUNS.text)
-            + self._trim(_TRIM_LEARNING_RUNS.text, _older_than(keep.score_history_days)),
-            "workers_trimmed": self._trim(_TRIM_WORKERS.text),
+            "decision_ids_trimmed": self._trim_decision_ids(timedelta(days=keep.decision_ids_days)),
+            "score_updates_trimmed": self._trim(_TRIM_SCORE_UPDATES, keep.score_updates_days),
+            "roll_ups_trimmed": self._trim(_TRIM_ROLL_UPS, keep.roll_ups_days),
+            "dead_letters_trimmed": self._trim(_TRIM_DEAD_LETTERS, keep.dead_letters_days),
+            "findings_trimmed": self._trim(_TRIM_FINDINGS, keep.findings_days),
+            "score_history_trimmed": self._trim(_TRIM_SCORE_HISTORY, keep.score_history_days),
+            "learning_runs_trimmed": self._trim(_TRIM_UNPUBLISHED_RUNS)
+            + self._trim(_TRIM_LEARNING_RUNS, keep.score_history_days),
+            "workers_trimmed": self._trim(_TRIM_WORKERS),
         }
 
-    def _trim(self, query: bytes, parameters: dict[str, Any] | None = None) -> int:
-        with self._alone() as connection:
-            return connection.execute(query, parameters).rowcount
+    def _trim_decision_ids(self, window: timedelta) -> int:
+        """Delete the ids of decisions in batches: there can be millions."""
+        trimmed = 0
+        while not self.stopping:
+            with self._exclusive() as connection:
+                batch = _TRIM_DECISION_IDS.run(connection, {"window": window, "limit": _TRIM_BATCH})
+            trimmed += batch
+            if batch < _TRIM_BATCH:
+                break
+        return trimmed
+
+    def _trim(self, query: Query[Any], retention_days: int | None = None) -> int:
+        parameters = None if retention_days is None else {"retention": timedelta(days=retention_days)}
+        with self._exclusive() as connection:
+            return query.run(connection, parameters)
 
     @contextmanager
-    def _alone(self) -> Iterator[psycopg.Connection[Any]]:
-        """A transaction in which no other replica does maintenance.
+    def _exclusive(self) -> Iterator[psycopg.Connection[Any]]:
+        """Open a transaction in which no other replica does maintenance.
 
         Raises:
-            AnotherReplicaError: one does; there is nothing left to do here.
+            AnotherReplicaError: another replica is doing maintenance, and will do the rest.
         """
         with self.database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection:
-            row = connection.execute(_TRY_LOCK.text).fetchone()
-            if not row or not row[0]:
+            if not _TRY_LOCK_MAINTENANCE.one(connection):
                 raise AnotherReplicaError
             yield connection
-
-
-def _older_than(days: int) -> dict[str, Any]:
-    return {"retention": timedelta(days=days)}

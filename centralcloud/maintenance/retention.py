@@ -4,16 +4,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Retention(BaseModel):
-    """Days that rows are kept.
+    """Days for which rows are kept.
 
     Attributes:
-        records_days: routing records; whole weekly partitions are dropped. 0: for ever.
-        decision_ids_days: ids of decisions: a resend after that counts again.
+        records_days: routing records; whole weekly partitions are dropped. 0 keeps them forever.
+        decision_ids_days: ids of decisions. A resend after that is counted again.
         score_updates_days: messages in `model_score_updates`.
         roll_ups_days: hourly roll-ups in `model_performance`.
-        dead_letters_days: dead letters since they were replayed or discarded; open ones are kept.
-        findings_days: findings since they were closed; open ones are kept.
-        score_history_days: scores that were replaced, and the learner's runs that published something.
+        dead_letters_days: dead letters, from the time they were replayed or discarded; open ones are kept.
+        findings_days: findings, from the time they were closed; open ones are kept.
+        score_history_days: replaced scores, and runs of the learner that published something.
     """
 
     model_config = ConfigDict(frozen=True)

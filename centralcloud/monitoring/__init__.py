@@ -1,1 +1,1 @@
-"""Read-only views for an operator: doctor, status, findings, metrics of the tables."""
+"""Read-only views of the system for operators: doctor, status, findings, and metrics of the tables."""

@@ -1,13 +1,16 @@
-"""`centralcloud doctor`: what an operator would look at first, looked at."""
+"""The checks of `centralcloud doctor`: the things that an operator would look at first."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from psycopg.rows import dict_row
+import psycopg
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.monitoring.hidden_snapshots import read_hidden_snapshots
+from centralcloud.monitoring.instance_lags import read_instance_lags
 from centralcloud.runtime.diagnostics import (
     Check,
     CheckResult,
@@ -25,15 +28,10 @@ from centralcloud.runtime.diagnostics import (
 )
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.runtime.wording import age, ago, counted
+from centralcloud.store.queue import read_queue_state
 from centralcloud.store.schema import check_schema
 from centralcloud.store.tables import WORKER_TABLES
-
-_DOCTOR = Query(__package__, "doctor")
-_MISSING_PRIVILEGES = Query(__package__, "missing_privileges")
-_QUEUE = Query("centralcloud.store", "queue_state")
-_LOCK_HOLDERS = Query(__package__, "lock_holders")
-_HIDDEN_SNAPSHOTS = Query(__package__, "hidden_snapshots")
-_INSTANCES = Query(__package__, "instance_lags")
 
 _OLDEST_SERVER: Final = 140_000
 _FEWEST_WEEKS_AHEAD: Final = 2
@@ -42,32 +40,71 @@ _OLD_MESSAGE_SECONDS: Final = 300.0
 _LARGE_QUEUE_BYTES: Final = 5 * 2**30
 _SILENT_INSTANCE_SECONDS: Final = 600.0
 _MOST_NAMED: Final = 10
-#: What is still there when looked at again did not come and go.
-_LASTING_SECONDS: Final = 1.0
+_MOST_NAMED_INSTANCES: Final = 5
+#: A lock or snapshot that is still held after this long is reported; shorter ones are part of normal work.
+_PERSISTENT_SECONDS: Final = 1.0
 
-#: Without these nothing can be done, and no waiting helps. That there are partitions is seen to by maintenance.
-_FATAL: Final = ("database", "server version", "schema", "privileges", "pgmq", "queues", "accounts")
+#: Checks without which nothing works, and waiting does not help. Missing partitions are not among them: maintenance creates
+#: them.
+_FATAL: Final = ("database", "server version", "schema", "privileges", "pgmq", "queues", "message ledger")
 
 
 class Expectations(NamedTuple):
-    """What the settings ask for."""
+    """The settings that the checks compare with.
+
+    Attributes:
+        unknown_settings: variables that begin like a setting and are not one, each with the setting that may be meant.
+    """
 
     http_address: str = "127.0.0.1"
     http_port: int = 0
     unknown_settings: Mapping[str, str | None] = MappingProxyType({})
 
 
+class _ConnectedServer(NamedTuple):
+    database: str
+    role: str
+    version_number: int
+
+
+class _LockHolder(NamedTuple):
+    transaction: str
+    holder: str
+
+
+class _ServerState(NamedTuple):
+    """The columns of ``doctor.sql``."""
+
+    pgmq_pops_batches: bool
+    pgmq_version: str | None
+    missing_queues: list[str]
+    autovacuum: str
+    queue_is_vacuumed_early: bool
+    partition_weeks_ahead: float | None
+    ledger_is_present: bool
+    oldest_snapshot_seconds: float | None
+    oldest_snapshot_holder: str | None
+    dead_letters_open: int
+    frozen_reason: str | None
+    last_run_seconds: float | None
+
+
+_CONNECTED_SERVER = Query(__package__, "connected_server", row=_ConnectedServer)
+_DOCTOR = Query(__package__, "doctor", row=_ServerState)
+_LOCK_HOLDERS = Query(__package__, "lock_holders", row=_LockHolder)
+_MISSING_PRIVILEGES = Query(__package__, "missing_privileges", row=tuple)
+
+
 class _Doctor:
     def __init__(self, database: Database, expectations: Expectations) -> None:
         self._database = database
         self._expects = expectations
-        self._server: dict[str, Any] = {}
 
     def checks(self) -> list[Check]:
         return [
             Check("settings", lambda: settings_are_known(self._expects.unknown_settings)),
-            Check("database", self._reachable),
-            Check("server version", self._version, "database"),
+            Check("database", self._connection),
+            Check("server version", self._server_version, "database"),
             Check("writes", lambda: takes_writes(self._database), "database"),
             Check("locks", self._locks, "database"),
             Check("schema", self._schema, "database"),
@@ -78,8 +115,8 @@ class _Doctor:
             Check("notifications", lambda: notifications_arrive(self._database), "database"),
             Check("clock", lambda: clocks_agree(self._database), "database"),
             Check("partitions", self._partitions, "schema"),
-            Check("accounts", self._accounts, "schema"),
-            Check("oldest snapshot", self._snapshot, "database"),
+            Check("message ledger", self._message_ledger, "schema"),
+            Check("oldest snapshot", self._oldest_snapshot, "database"),
             Check("instances", self._instances, "schema"),
             Check("queue depth", self._queue_depth, "queues"),
             Check("dead letters", self._dead_letters, "schema"),
@@ -87,175 +124,195 @@ class _Doctor:
             Check("HTTP port", lambda: http_port_is_free(self._expects.http_address, self._expects.http_port)),
         ]
 
-    def _reachable(self) -> CheckResult:
+    @cached_property
+    def _server(self) -> _ConnectedServer:
         with self._database.transaction() as connection:
-            row = connection.execute(
-                "SELECT current_database(), current_user, current_setting('server_version_num')::int"
-            ).fetchone()
-        assert row is not None
-        self._server = {"version": row[2]}
-        return ok(f"reached {row[0]} as {row[1]}")
+            return _CONNECTED_SERVER.one(connection)
 
-    def _version(self) -> CheckResult:
-        version = self._server["version"]
+    @cached_property
+    def _state(self) -> _ServerState:
+        """Read when a check first needs it: the checks before it make sure that the read works."""
+        with self._database.transaction() as connection:
+            return _DOCTOR.one(connection)
+
+    def _connection(self) -> CheckResult:
+        return ok(f"connected to {self._server.database} as {self._server.role}")
+
+    def _server_version(self) -> CheckResult:
+        version = self._server.version_number
         found = f"PostgreSQL {version // 10_000}.{version % 10_000}"
         if version < _OLDEST_SERVER:
             return fail(f"{found}, expected 14 or newer", "upgrade the server")
         return ok(found)
 
     def _locks(self) -> CheckResult:
-        if holders := self._lasting(_LOCK_HOLDERS.text):
+        if holders := self._persistent(_read_lock_holders):
             return warn(
-                f"in the way of others: {'; '.join(holders)}",
-                "if it need not run, end it as its own role or a superuser: SELECT pg_terminate_backend(process)",
+                f"blocking locks: {'; '.join(holders)}",
+                "if the process is not needed, end it as its own role or a superuser: SELECT pg_terminate_backend(process)",
             )
-        return ok("nobody holds others up")
+        return ok("no blocking locks")
 
     def _schema(self) -> CheckResult:
-        check_schema(self._database)
-        return ok("the one of this version")
+        return ok(f"revision {check_schema(self._database)}, which this version can use")
 
     def _privileges(self) -> CheckResult:
         with self._database.transaction() as connection:
-            row = connection.execute(_MISSING_PRIVILEGES.text, {"tables": list(WORKER_TABLES)}).fetchone()
-        assert row is not None
-        if missing := row[0]:
+            (missing,) = _MISSING_PRIVILEGES.one(connection, {"tables": list(WORKER_TABLES)})
+        if missing:
             more = f", and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
             return fail(
                 f"missing: {', '.join(missing[:_MOST_NAMED])}{more}",
-                "run `centralcloud grants --apply` as the owner, as after every migrate",
+                "run `centralcloud grants --apply` as the owner of the tables, as after every migration",
             )
-        return ok("every table and function of ours can be used")
+        return ok("all required privileges are granted")
 
     def _pgmq(self) -> CheckResult:
-        if not self._ask("pgmq_pops_batches"):
+        if not self._state.pgmq_pops_batches:
             return fail(
                 "pgmq is missing, or older than 1.6.2", "install or upgrade it; `centralcloud migrate` installs it"
             )
-        return ok(f"there{f', version {version}' if (version := self._ask('pgmq_version')) else ', installed by SQL'}")
+        version = self._state.pgmq_version
+        return ok(f"installed as an extension, version {version}" if version else "installed by its SQL")
 
     def _queues(self) -> CheckResult:
-        if missing := self._ask("missing_queues"):
-            return fail(f"missing: {', '.join(missing)}", "make them: SELECT pgmq.create('name'), or migrate again")
-        return ok("both are there")
+        if missing := self._state.missing_queues:
+            return fail(
+                f"missing: {', '.join(missing)}",
+                "create them with SELECT pgmq.create('name'), or run `centralcloud migrate` again",
+            )
+        return ok("both queues exist")
 
     def _autovacuum(self) -> CheckResult:
-        if self._ask("autovacuum") != "on":
-            return fail("autovacuum is off", "switch it on: the queue's dead rows are never cleaned up without it")
-        if not self._ask("queue_is_vacuumed_often"):
+        if self._state.autovacuum != "on":
+            return fail("autovacuum is off", "turn it on: without it the queue's dead rows are never removed")
+        if not self._state.queue_is_vacuumed_early:
             return warn(
-                "the queue has the server's own vacuum settings",
+                "the queue has the server's default autovacuum settings",
                 "ALTER TABLE pgmq.q_model_routing_decisions SET (autovacuum_vacuum_scale_factor = 0.01, fillfactor = 70)",
             )
-        return ok("the queue is vacuumed at 1 % of dead rows")
+        return ok("autovacuum cleans the queue at 1% of dead rows")
 
     def _partitions(self) -> CheckResult:
-        weeks = self._ask("partition_weeks_ahead")
+        weeks = self._state.partition_weeks_ahead
         if weeks is None:
             return fail(
-                "routing_records has no partition for now: nothing can be taken in", "`centralcloud run` makes it"
+                "routing_records has no partition for the current time: no event can be ingested",
+                "start `centralcloud run`: it creates the partitions",
             )
         if weeks < _FEWEST_WEEKS_AHEAD:
-            return warn(f"made for {weeks:.1f} weeks ahead", "is `centralcloud run` running? Maintenance makes them")
-        return ok(f"made for {weeks:.0f} weeks ahead")
-
-    def _accounts(self) -> CheckResult:
-        if not self._ask("accounts_are_there"):
-            return fail(
-                "the table accounting or learning_control is empty: nothing can be taken in or learned",
-                "`centralcloud verify --repair`",
+            return warn(
+                f"the newest partition ends in {weeks:.1f} weeks",
+                "check that `centralcloud run` is running: its maintenance creates partitions",
             )
-        return ok("kept")
+        return ok(f"created for the next {weeks:.0f} weeks")
 
-    def _snapshot(self) -> CheckResult:
-        seconds = self._ask("oldest_snapshot_seconds") or 0.0
+    def _message_ledger(self) -> CheckResult:
+        if not self._state.ledger_is_present:
+            return fail(
+                "the table accounting or learning_control is empty: no event can be ingested, or no score learned",
+                "run `centralcloud verify --repair`",
+            )
+        return ok("present")
+
+    def _oldest_snapshot(self) -> CheckResult:
+        seconds = self._state.oldest_snapshot_seconds or 0.0
         if seconds > _OLD_SNAPSHOT_SECONDS:
             return warn(
-                f"a transaction is open since {seconds:,.0f} seconds ({self._ask('oldest_snapshot_of')})",
-                "end it: while it lasts the queue's dead rows cannot be cleaned up, and ingest becomes slow",
+                f"a transaction has been open for {age(seconds)} ({self._state.oldest_snapshot_holder})",
+                "end it: until then the queue's dead rows cannot be removed, and ingest becomes slow",
             )
-        if hidden := self._lasting(_HIDDEN_SNAPSHOTS.text):
+        if hidden := self._persistent(read_hidden_snapshots):
             return warn(
-                f"held by other roles, since when is not for this one to see: {'; '.join(hidden)}",
-                "look in pg_stat_activity as a superuser, who may also let this role see: GRANT pg_read_all_stats",
+                f"other roles hold snapshots, and this role cannot see their age: {'; '.join(hidden)}",
+                "look in pg_stat_activity as a superuser, or grant this role pg_read_all_stats",
             )
-        return ok(f"{seconds:,.0f} seconds old")
+        return ok(f"{age(seconds)} old")
 
     def _instances(self) -> CheckResult:
-        with self._database.transaction() as connection, connection.cursor(row_factory=dict_row) as cursor:
-            instances = cursor.execute(_INSTANCES.text).fetchall()
+        with self._database.transaction() as connection:
+            instances = read_instance_lags(connection)
         if not instances:
             return warn(
-                "none has acknowledged scores within a day",
-                "is `instance-agent run`, or a router with the library, running anywhere?",
+                "no instance has acknowledged scores within a day",
+                "start `instance-agent run`, or a router that uses the library",
             )
-        late = [row for row in instances if row["version_lag"] and row["seconds_since_seen"] > _SILENT_INSTANCE_SECONDS]
+        late = [each for each in instances if each.version_lag and each.seconds_since_seen > _SILENT_INSTANCE_SECONDS]
         if late:
-            names = ", ".join(f"{row['instance_id']} ({row['version_lag']} versions)" for row in late[:5])
-            return warn(f"{len(late)} of {len(instances)} are behind and silent: {names}", "look at their agents")
-        return ok(f"{len(instances)} seen within a day")
+            names = ", ".join(
+                f"{each.instance_id} ({counted(each.version_lag, 'version')} behind, seen {ago(each.seconds_since_seen)})"
+                for each in late[:_MOST_NAMED_INSTANCES]
+            )
+            return warn(
+                f"{len(late)} of {counted(len(instances), 'instance')} behind and silent: {names}",
+                "check their agents",
+            )
+        return ok(f"{counted(len(instances), 'instance')} seen within a day")
 
     def _queue_depth(self) -> CheckResult:
-        with self._database.transaction() as connection, connection.cursor(row_factory=dict_row) as cursor:
-            queue = cursor.execute(_QUEUE.text).fetchone()
-        assert queue is not None
-        age, size = queue["oldest_age_seconds"] or 0.0, queue["bytes_on_disk"]
-        found = f"{queue['messages']:,} messages, the oldest {age:,.0f} seconds old, {size / 2**20:,.0f} MB on disk"
-        if age > _OLD_MESSAGE_SECONDS or size > _LARGE_QUEUE_BYTES:
-            return warn(found, "is `centralcloud run` running? See `centralcloud queue`")
+        with self._database.transaction() as connection:
+            queue = read_queue_state(connection)
+        oldest = queue.oldest_age_seconds
+        found = ", ".join(
+            [
+                counted(queue.messages, "message"),
+                *([] if oldest is None else [f"the oldest {age(oldest)} old"]),
+                f"{queue.bytes_on_disk / 2**20:,.0f} MB on disk",
+            ]
+        )
+        if (oldest or 0.0) > _OLD_MESSAGE_SECONDS or queue.bytes_on_disk > _LARGE_QUEUE_BYTES:
+            return warn(found, "check that `centralcloud run` is running; `centralcloud queue` shows more")
         return ok(found)
 
     def _dead_letters(self) -> CheckResult:
-        if number := self._ask("dead_letters"):
-            return warn(f"{number:,} are open", "`centralcloud dead-letters list`; mend the sender, then replay them")
-        return ok("none is open")
+        if number := self._state.dead_letters_open:
+            return warn(
+                f"{counted(number, 'dead letter')} open",
+                "list them with `centralcloud dead-letters list`; fix the sender, then replay them",
+            )
+        return ok("no dead letters open")
 
     def _learning(self) -> CheckResult:
-        if frozen := self._ask("frozen_reason"):
-            return warn(f"publishing is frozen: {frozen}", "`centralcloud unfreeze` when it is time")
-        age = self._ask("last_run_seconds")
-        if age is None:
-            return warn("the learner has never run", "`centralcloud run` runs it on schedule")
-        return ok(f"last run {age:,.0f} seconds ago")
+        if reason := self._state.frozen_reason:
+            return warn(f"publishing is frozen: {reason}", "run `centralcloud unfreeze` when that is over")
+        seconds = self._state.last_run_seconds
+        if seconds is None:
+            return warn("the learner has never run", "start `centralcloud run`: it runs the learner on a schedule")
+        return ok(f"last run {ago(seconds)}")
 
-    def _lasting(self, query: bytes) -> list[str]:
-        """What `query` finds (a transaction's key, text) now and a moment later: the texts."""
-        found = self._rows(query)
+    def _persistent(self, read: Callable[[psycopg.Connection[Any]], dict[str, str]]) -> list[str]:
+        """Return the texts of the keys that `read` finds now and again after a moment, at most ten."""
+        found = self._read(read)
         if found:
-            time.sleep(_LASTING_SECONDS)
-            later = self._rows(query)
+            time.sleep(_PERSISTENT_SECONDS)
+            later = self._read(read)
             found = {key: text for key, text in later.items() if key in found}
         return list(found.values())[:_MOST_NAMED]
 
-    def _rows(self, query: bytes) -> dict[Any, str]:
+    def _read(self, read: Callable[[psycopg.Connection[Any]], dict[str, str]]) -> dict[str, str]:
         with self._database.transaction() as connection:
-            return dict(connection.execute(query).fetchall())
+            return read(connection)
 
-    def _ask(self, name: str) -> Any:
-        """One column of doctor.sql, asked for when first needed."""
-        if name not in self._server:
-            with self._database.transaction() as connection, connection.cursor(row_factory=dict_row) as cursor:
-                row = cursor.execute(_DOCTOR.text).fetchone()
-            assert row is not None
-            self._server |= row
-        return self._server[name]
+
+def _read_lock_holders(connection: psycopg.Connection[Any]) -> dict[str, str]:
+    return {found.transaction: found.holder for found in _LOCK_HOLDERS.all(connection)}
 
 
 def examine(database: Database, expectations: Expectations) -> Iterator[NamedCheckResult]:
-    """Every check, in an order in which the first failure is the one to mend."""
+    """Run every check, in an order in which the first failure is the one to fix first."""
     return make_checks(_Doctor(database, expectations).checks())
 
 
 def preflight(database: Database) -> None:
-    """Make the checks without which nothing can be taken in or learned.
+    """Run the checks without which no event can be ingested and no score learned.
 
     Raises:
-        CentralCloudError: one has failed; says what was found and what to do.
-        psycopg.Error: among others, the database is away.
+        CentralCloudError: a check failed; the message says what was found and what to do.
+        psycopg.Error: for example, the database is unavailable.
     """
     for check in _Doctor(database, Expectations()).checks():
         if check.name not in _FATAL:
             continue
-        finding = check.make()
-        if finding.verdict == Verdict.FAIL:
-            raise CentralCloudError(f"{check.name}: {finding.found}: {finding.advice}")
+        result = check.make()
+        if result.verdict == Verdict.FAIL:
+            raise CentralCloudError(f"{check.name}: {result.found}: {result.advice}")

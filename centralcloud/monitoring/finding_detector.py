@@ -1,16 +1,15 @@
-"""Looking at what comes in for what an operator should know, and showing it."""
+"""The background task that detects findings, and the query that lists them."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from prometheus_client import CollectorRegistry, Gauge
-from psycopg.rows import dict_row
 
 from centralcloud.monitoring.finding_rules import (
     FINDING_KINDS,
     FindingThresholds,
     LifetimeOutcomes,
-    NewestOutcomes,
+    RecentOutcomes,
     detect_findings,
 )
 from centralcloud.runtime.logs import get_logger
@@ -23,26 +22,33 @@ from centralcloud.store.leases import acquire_lease, release_lease
 log = get_logger(__name__)
 
 _LEASE: Final = "findings"
-_NEWEST = Query(__package__, "recent_pair_outcomes")
-_LIFETIME = Query(__package__, "lifetime_outcomes")
-_COUNT_OPEN = Query(__package__, "count_open_findings")
-_LIST = Query(__package__, "list_findings")
+
+
+class _OpenFindings(NamedTuple):
+    kind: str
+    number: int
+
+
+_RECENT_PAIR_OUTCOMES = Query(__package__, "recent_pair_outcomes", row=RecentOutcomes)
+_LIFETIME_OUTCOMES = Query(__package__, "lifetime_outcomes", row=LifetimeOutcomes)
+_COUNT_OPEN_FINDINGS = Query(__package__, "count_open_findings", row=_OpenFindings)
+_LIST_FINDINGS = Query(__package__, "list_findings", row=dict)
 
 
 class FindingMetrics:
-    """How many findings are open in the table, as Prometheus metrics. Nothing from a replica that has not looked last."""
+    """The numbers of open findings as Prometheus metrics. A replica shows them only while it is the one that detects."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._open = Gauge(
             "centralcloud_findings_open",
-            "Open findings in the database, by kind; from the replica that has counted them",
+            "Open findings in the database, by kind; shown by the replica that counted them",
             ["kind"],
             registry=registry,
         )
         self._known = set(FINDING_KINDS)
 
     def set(self, open_by_kind: dict[str, int] | None) -> None:
-        """Replace the counts; a kind that is not among them has 0. None: another replica has counted."""
+        """Replace the numbers; a kind that is not among them has 0. None, when another replica counts, shows nothing."""
         if open_by_kind is None:
             self._open.clear()
             return
@@ -52,28 +58,28 @@ class FindingMetrics:
 
 
 class FindingDetector(BackgroundTask):
-    """Runs at the start and then when woken (the daemon's schedule does that); one replica at a time does the work."""
+    """Runs once at the start, then whenever the daemon's schedule wakes it. One replica at a time does the work."""
 
     def __init__(
         self,
         database: Database,
         *,
-        limits: FindingThresholds | None = None,
+        thresholds: FindingThresholds | None = None,
         metrics: FindingMetrics | None = None,
         every_seconds: float = 60.0,
     ) -> None:
-        """`every_seconds`: how often it is woken; after three times that without a look another replica takes over."""
+        """`every_seconds`: how often the schedule wakes it. After three times that, another replica takes over."""
         super().__init__("findings", database, interval_seconds=None)
         self.longest_run_seconds = LONG_LIMIT_SECONDS
-        self._limits = limits or FindingThresholds()
+        self._thresholds = thresholds or FindingThresholds()
         self._lease_seconds = 3 * every_seconds
         self._metrics = metrics
 
     def run_once(self) -> bool:
-        """One look: opens what it finds, closes what no longer holds, and counts what is open, of whichever part."""
+        """Open what is detected, close what no longer holds, and count the open findings of every kind."""
         with self.database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection:
-            ours = acquire_lease(connection, _LEASE, seconds=self._lease_seconds)
-            open_by_kind = self._look(connection) if ours else None
+            has_lease = acquire_lease(connection, _LEASE, seconds=self._lease_seconds)
+            open_by_kind = self._detect(connection) if has_lease else None
         if open_by_kind is None:
             log.debug("findings_left_to_another_replica")
         if self._metrics:
@@ -81,18 +87,18 @@ class FindingDetector(BackgroundTask):
         return False
 
     def on_stop(self) -> None:
+        """Release the lease."""
         release_lease(self.database, _LEASE)
 
-    def _look(self, connection: psycopg.Connection[Any]) -> dict[str, int]:
-        newest = [NewestOutcomes(*row) for row in connection.execute(_NEWEST.text)]
-        lifetime = [LifetimeOutcomes(*row) for row in connection.execute(_LIFETIME.text)]
-        replace_findings(connection, FINDING_KINDS, detect_findings(newest, lifetime, self._limits))
-        return dict(connection.execute(_COUNT_OPEN.text).fetchall())
+    def _detect(self, connection: psycopg.Connection[Any]) -> dict[str, int]:
+        recent = _RECENT_PAIR_OUTCOMES.all(connection)
+        lifetime = _LIFETIME_OUTCOMES.all(connection)
+        replace_findings(connection, FINDING_KINDS, detect_findings(recent, lifetime, self._thresholds))
+        return {row.kind: row.number for row in _COUNT_OPEN_FINDINGS.all(connection)}
 
 
 def list_findings(
     connection: psycopg.Connection[Any], *, with_closed: bool = False, kind: str | None = None
 ) -> list[dict[str, Any]]:
-    """Findings, newest first: the columns of ``list_findings.sql``."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_LIST.text, {"with_closed": with_closed, "kind": kind}).fetchall()
+    """Return findings, newest first: the columns of ``list_findings.sql``."""
+    return _LIST_FINDINGS.all(connection, {"with_closed": with_closed, "kind": kind})

@@ -1,41 +1,33 @@
-"""How full the queue of routing events is, how old its messages are, and how fast it grows."""
+"""The depth of the queue of routing events, the age of its messages, and how fast it grows."""
 
 import time
 from typing import Any
 
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.query import Query
-from centralcloud.store.message_ledger import LedgerMissingError
-
-_STATE = Query("centralcloud.store", "queue_state", row=dict)
-_COUNTERS = Query("centralcloud.store", "queue_counters", row=dict)
+from centralcloud.store.queue import read_queue_counters, read_queue_state
 
 
 def queue_state(database: Database, *, measure_seconds: float) -> dict[str, Any]:
-    """What is in the queue, and how it changes while we look.
+    """Read the state of the queue, and measure for `measure_seconds` how it changes.
 
     Returns:
-        messages = visible + in_flight + delayed; oldest_age_seconds and newest_age_seconds (None when it is empty);
-        bytes_on_disk with indexes, dead rows included; dead_rows, an estimate; and per second, over `measure_seconds`:
-        sent_per_second, taken_per_second, bytes_per_second.
+        The fields of `QueueState`, and per second: sent_per_second, taken_per_second (messages that left the queue) and
+        bytes_per_second.
+
+    Raises:
+        LedgerMissingError: the message ledger has no row.
     """
-    before = _read(database, _COUNTERS)
-    state = _read(database, _STATE)
-    time.sleep(measure_seconds)
-    after = _read(database, _COUNTERS)
-    seconds = after["at"] - before["at"]
-    changed = {name: (after[name] - before[name]) / seconds for name in ("sent", "left_the_queue", "bytes_on_disk")}
-    return {
-        **state,
-        "sent_per_second": changed["sent"],
-        "taken_per_second": changed["left_the_queue"],
-        "bytes_per_second": changed["bytes_on_disk"],
-    }
-
-
-def _read(database: Database, query: Query[dict[str, Any]]) -> dict[str, Any]:
     with database.transaction() as connection:
-        row = query.maybe(connection)
-    if row is None:
-        raise LedgerMissingError
-    return row
+        before = read_queue_counters(connection)
+    with database.transaction() as connection:
+        state = read_queue_state(connection)
+    time.sleep(measure_seconds)
+    with database.transaction() as connection:
+        after = read_queue_counters(connection)
+    seconds = after.at - before.at
+    return {
+        **state._asdict(),
+        "sent_per_second": (after.sent - before.sent) / seconds,
+        "taken_per_second": (after.left_the_queue - before.left_the_queue) / seconds,
+        "bytes_per_second": (after.bytes_on_disk - before.bytes_on_disk) / seconds,
+    }

@@ -1,4 +1,4 @@
-"""Noticing that the schema has moved on under a worker at work."""
+"""Detects that the schema was migrated while a worker runs."""
 
 from typing import Final
 
@@ -13,14 +13,14 @@ _INTERVAL_SECONDS: Final = 5.0
 
 
 class SchemaMonitor(BackgroundTask):
-    """Looks at the schema's revision now and then. Dies, and with it the program, when this code may not run on it."""
+    """Checks the schema's revision every few seconds. Fails, and so stops the program, when this code may not run on it."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__("schema-watch", database, interval_seconds=_INTERVAL_SECONDS)
+        super().__init__("schema-monitor", database, interval_seconds=_INTERVAL_SECONDS)
         self._revision: str | None = None
 
     def run_once(self) -> bool:
-        """One look.
+        """Check the revision once.
 
         Raises:
             SchemaError: a migration has declared this code too old, or was taken back.

@@ -1,93 +1,115 @@
-"""What the tables say about the fleet, as Prometheus metrics: looked at by one replica at a time."""
+"""Prometheus metrics of the database's tables, read by one replica at a time."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from psycopg.rows import dict_row
 
+from centralcloud.monitoring.hidden_snapshots import read_hidden_snapshots
+from centralcloud.monitoring.instance_lags import InstanceLag, read_instance_lags
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.store.leases import acquire_lease, release_lease
+from centralcloud.store.queue import QueueState, read_queue_state
 
-_QUEUE = Query("centralcloud.store", "queue_state")
-_INSTANCES = Query(__package__, "instance_lags")
-_SCORES = Query(__package__, "published_score_ages")
-_TABLES = Query(__package__, "table_figures")
-_HIDDEN_SNAPSHOTS = Query(__package__, "hidden_snapshots")
-_LEASE: Final = "observation"
+_LEASE: Final = "table_metrics"
 
-
-#: By the values of the labels.
+#: Values by the values of their labels; None where nothing is known.
 _Values = Mapping[tuple[str, ...], float | None]
 
 
+class TableFigures(NamedTuple):
+    """Single figures over whole tables.
+
+    Attributes:
+        dead_letters_open: dead letters that were neither replayed nor discarded.
+        success_rate: of the fleet over the newest hour, 0 to 1; None without outcomes.
+        oldest_snapshot_age_seconds: age of the oldest transaction of a client that holds a snapshot, in seconds.
+    """
+
+    dead_letters_open: float
+    success_rate: float | None
+    oldest_snapshot_age_seconds: float
+
+
+class PublishedScore(NamedTuple):
+    """A published score (0 to 5) and the time since it was published, in seconds."""
+
+    model: str
+    complexity: str
+    score: float
+    age_seconds: float
+
+
 class TableSnapshot(NamedTuple):
-    """What was seen at one moment; `at` by the clock of `time.monotonic`."""
+    """The state of the tables at one moment; `at` is in seconds of `time.monotonic`."""
 
     at: float
-    queue: dict[str, Any]
-    tables: dict[str, Any]
-    instances: list[dict[str, Any]]
-    scores: list[tuple[str, str, float, float]]
+    queue: QueueState
+    figures: TableFigures
+    instances: list[InstanceLag]
+    scores: list[PublishedScore]
+
+
+_TABLE_FIGURES = Query(__package__, "table_figures", row=TableFigures)
+_PUBLISHED_SCORE_AGES = Query(__package__, "published_score_ages", row=PublishedScore)
 
 
 class TableMetricsCollector(BackgroundTask):
-    """Looks at the tables now and then: the replica that holds the lease. The others show nothing of what it sees."""
+    """Reads the tables at an interval, in the replica that holds the lease. The other replicas show no such metrics."""
 
     def __init__(
         self, database: Database, *, interval_seconds: float, registry: CollectorRegistry | None = None
     ) -> None:
-        super().__init__("observer", database, interval_seconds=interval_seconds)
+        super().__init__("table-metrics", database, interval_seconds=interval_seconds)
         self.longest_run_seconds = LONG_LIMIT_SECONDS
-        self._seen: TableSnapshot | None = None
+        self._snapshot: TableSnapshot | None = None
         self._hidden_since: dict[str, float] = {}
         self._valid_seconds = 3 * interval_seconds
         if registry is not None:
             registry.register(_TableMetrics(self))
 
     @property
-    def seen(self) -> TableSnapshot | None:
-        """The last observation, if it was ours and is not out of date."""
-        seen = self._seen
-        return seen if seen is not None and time.monotonic() - seen.at < self._valid_seconds else None
+    def snapshot(self) -> TableSnapshot | None:
+        """The last snapshot that this replica has read, while it is not older than three intervals."""
+        snapshot = self._snapshot
+        return snapshot if snapshot and time.monotonic() - snapshot.at < self._valid_seconds else None
 
     def run_once(self) -> bool:
+        """Read the tables once, if this replica has or gets the lease."""
         with self.database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection:
             if not acquire_lease(connection, _LEASE, seconds=self._valid_seconds):
-                self._seen = None
+                self._snapshot = None
                 return False
-            with connection.cursor(row_factory=dict_row) as cursor:
-                queue, tables = cursor.execute(_QUEUE.text).fetchone(), cursor.execute(_TABLES.text).fetchone()
-                instances = cursor.execute(_INSTANCES.text).fetchall()
-            assert queue is not None
-            assert tables is not None
-            scores = connection.execute(_SCORES.text).fetchall()
-            hidden = [row[0] for row in connection.execute(_HIDDEN_SNAPSHOTS.text).fetchall()]
-            tables["oldest_snapshot_age_seconds"] = max(
-                tables["oldest_snapshot_age_seconds"], self._seconds_seen(hidden)
-            )
-            self._seen = TableSnapshot(time.monotonic(), queue, tables, instances, scores)
+            queue = read_queue_state(connection)
+            figures = _TABLE_FIGURES.one(connection)
+            instances = read_instance_lags(connection)
+            scores = _PUBLISHED_SCORE_AGES.all(connection)
+            hidden_seconds = self._seconds_held(read_hidden_snapshots(connection))
+        oldest = max(figures.oldest_snapshot_age_seconds, hidden_seconds)
+        figures = figures._replace(oldest_snapshot_age_seconds=oldest)
+        self._snapshot = TableSnapshot(time.monotonic(), queue, figures, instances, scores)
         return False
 
     def on_stop(self) -> None:
+        """Release the lease."""
         release_lease(self.database, _LEASE)
 
-    def _seconds_seen(self, snapshots: list[str]) -> float:
-        """For how long the oldest of these has been there, as far as we have seen: the server does not tell this role."""
+    def _seconds_held(self, snapshots: Iterable[str]) -> float:
+        """How long the oldest of these has been held at least: since this task first saw it. The server hides its age."""
         now = time.monotonic()
         self._hidden_since = {each: self._hidden_since.get(each, now) for each in snapshots}
         return now - min(self._hidden_since.values(), default=now)
 
 
-#: Names, less the prefix, and where the figure is found in the queue's state, or among those of the tables.
-_OF_QUEUE: Final = {
-    "queue_visible": ("Messages that could be taken in now", "visible"),
-    "queue_in_flight": ("Messages leased, or to be attempted again later", "in_flight"),
+#: Names without the prefix, help texts, and the fields of `QueueState` that are shown; None is shown as 0.
+_QUEUE_METRICS: Final = {
+    "queue_visible": ("Messages that can be ingested now", "visible"),
+    "queue_in_flight": ("Messages that are leased, or that are to be attempted again later", "in_flight"),
     "queue_oldest_claimable_age_seconds": (
         "Age of the oldest message, 0 when the queue is empty",
         "oldest_age_seconds",
@@ -95,7 +117,8 @@ _OF_QUEUE: Final = {
     "queue_bytes": ("Size of the queue on disk, indexes and dead rows included", "bytes_on_disk"),
     "queue_dead_tuples": ("Dead rows in the queue, estimated", "dead_rows"),
 }
-_OF_TABLES: Final = {
+#: As above, for the fields of `TableFigures`; None is not shown.
+_FIGURE_METRICS: Final = {
     "dead_letters_open": ("Dead letters that were neither replayed nor discarded", "dead_letters_open"),
     "outcomes_success_rate": ("Success rate of the fleet over the newest hour, 0 to 1", "success_rate"),
     "oldest_snapshot_age_seconds": ("Age of the oldest snapshot of a client", "oldest_snapshot_age_seconds"),
@@ -103,36 +126,39 @@ _OF_TABLES: Final = {
 
 
 class _TableMetrics(Collector):
-    def __init__(self, observer: TableMetricsCollector) -> None:
-        self._observer = observer
+    def __init__(self, collector: TableMetricsCollector) -> None:
+        self._collector = collector
 
     def describe(self) -> Iterable[Metric]:
-        return self._metrics(None)
+        return _metrics(None)
 
     def collect(self) -> Iterable[Metric]:
-        return self._metrics(seen) if (seen := self._observer.seen) is not None else ()
+        return _metrics(snapshot) if (snapshot := self._collector.snapshot) is not None else ()
 
-    def _metrics(self, seen: TableSnapshot | None) -> Iterator[Metric]:
-        """The families, with what was seen; empty ones for None."""
-        for figures, names in ((seen and seen.queue, _OF_QUEUE), (seen and seen.tables, _OF_TABLES)):
-            for name, (text, key) in names.items():
-                yield _gauge(name, text, {(): figures[key]} if figures else {})
-        instances, scores = (seen.instances, seen.scores) if seen else ([], [])
-        lags: _Values = {(row["instance_id"],): row["version_lag"] for row in instances}
-        applied: _Values = {(row["instance_id"],): row["applied_version"] for row in instances}
-        furthest: _Values = {(): max((row["version_lag"] for row in instances), default=0)} if seen else {}
-        yield _gauge("fleet_version_lag", "Versions that the furthest instance is behind", furthest)
-        yield _gauge("instance_applied_version", "Newest version it has applied", applied, ["instance_id"])
-        yield _gauge("instance_version_lag", "Versions that it is behind", lags, ["instance_id"])
-        pair = ["model", "complexity"]
-        yield _gauge("score", "Published score, 0 to 5", {row[:2]: row[2] for row in scores}, pair)
-        yield _gauge("score_age_seconds", "Time since it was published", {row[:2]: row[3] for row in scores}, pair)
+
+def _metrics(snapshot: TableSnapshot | None) -> Iterator[Metric]:
+    """The metric families with the values of `snapshot`; without values for None."""
+    for name, (text, field) in _QUEUE_METRICS.items():
+        yield _gauge(name, text, {(): getattr(snapshot.queue, field) or 0} if snapshot else {})
+    for name, (text, field) in _FIGURE_METRICS.items():
+        yield _gauge(name, text, {(): getattr(snapshot.figures, field)} if snapshot else {})
+    instances, scores = (snapshot.instances, snapshot.scores) if snapshot else ([], [])
+    largest_lag: _Values = {(): max((each.version_lag for each in instances), default=0)} if snapshot else {}
+    applied: _Values = {(each.instance_id,): each.applied_version for each in instances}
+    lags: _Values = {(each.instance_id,): each.version_lag for each in instances}
+    values: _Values = {(each.model, each.complexity): each.score for each in scores}
+    ages: _Values = {(each.model, each.complexity): each.age_seconds for each in scores}
+    pair = ["model", "complexity"]
+    yield _gauge("fleet_version_lag", "Versions that the slowest instance is behind", largest_lag)
+    yield _gauge("instance_applied_version", "Newest score version that the instance applied", applied, ["instance_id"])
+    yield _gauge("instance_version_lag", "Score versions that the instance is behind", lags, ["instance_id"])
+    yield _gauge("score", "Published score, 0 to 5", values, pair)
+    yield _gauge("score_age_seconds", "Time since the score was published", ages, pair)
 
 
 def _gauge(name: str, text: str, values: _Values, labels: Sequence[str] = ()) -> GaugeMetricFamily:
-    """A value of None is left out, but an age of nothing is 0."""
     family = GaugeMetricFamily(f"centralcloud_{name}", text, labels=labels)
-    for of, value in values.items():
-        if value is not None or name.startswith("queue_"):
-            family.add_metric(of, value or 0)
+    for label_values, value in values.items():
+        if value is not None:
+            family.add_metric(label_values, value)
     return family

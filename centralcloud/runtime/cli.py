@@ -102,11 +102,6 @@ def print_rows(rows: list[dict[str, Any]], columns: Mapping[str, Callable[[Any],
     )
 
 
-def counted(count: int, noun: str) -> str:
-    """``counted(1, "event")`` is "1 event", ``counted(2500, "event")`` "2,500 events"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def print_checkup(results: Iterable[NamedCheckResult], *, as_json: bool) -> None:
     """Print the checks of a doctor as they are made.
 

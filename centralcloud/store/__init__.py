@@ -1,1 +1,1 @@
-"""The database: tables, migrations, and one .sql file for each hot query."""
+"""The database: tables, migrations, partitions, slices, leases and findings, and the SQL that two rooms share."""

@@ -1,4 +1,4 @@
-"""Findings: what an operator should know, from when to when."""
+"""Findings: problems that an operator should know about, each with the time when it was opened and closed."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -8,18 +8,18 @@ from psycopg.types.json import Jsonb
 
 from centralcloud.runtime.postgres.query import Query
 
-_PUT = Query(__package__, "upsert_finding")
-_CLOSE = Query(__package__, "close_findings")
+_UPSERT_FINDING = Query(__package__, "upsert_finding")
+_CLOSE_FINDINGS = Query(__package__, "close_findings")
 
 
 class Finding(NamedTuple):
-    """Something that holds now.
+    """A problem that exists now.
 
     Attributes:
-        kind: what it is, in a word.
-        subject: whom it is about; one finding of a kind is open for a subject at a time.
+        kind: its category, such as "low_success_rate".
+        subject: the pair, model, provider, instance or rule concerned. A subject has one open finding of a kind at most.
         message: what was found, with numbers, and what was expected.
-        details: the numbers.
+        details: the same numbers, for programs.
     """
 
     kind: str
@@ -29,9 +29,9 @@ class Finding(NamedTuple):
 
 
 def replace_findings(connection: psycopg.Connection[Any], kinds: Iterable[str], found: Iterable[Finding]) -> None:
-    """Make `found` the open findings of `kinds`: new ones open, the others of these kinds close."""
+    """Make `found` the only open findings of `kinds`: open the new ones, refresh the known ones, close the rest."""
     found = list(found)
     held = {"held_kinds": [each.kind for each in found], "held_subjects": [each.subject for each in found]}
-    connection.execute(_CLOSE.text, {"kinds": list(kinds), **held})
+    _CLOSE_FINDINGS.run(connection, {"kinds": list(kinds), **held})
     for each in found:
-        connection.execute(_PUT.text, {**each._asdict(), "details": Jsonb(each.details)})
+        _UPSERT_FINDING.run(connection, {**each._asdict(), "details": Jsonb(each.details)})

@@ -1,4 +1,4 @@
-"""Work that one replica does for all: whoever holds the lease does it, and another takes over when it is not prolonged."""
+"""Leases: work that one replica does for all. A replica that does not renew its lease in time loses it to another."""
 
 import socket
 from typing import Any
@@ -10,22 +10,23 @@ from centralcloud.runtime.postgres.errors import is_database_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.identity import this_process
 
-_TAKE = Query(__package__, "acquire_lease")
-_GIVE_UP = Query(__package__, "release_lease")
+_ACQUIRE_LEASE = Query(__package__, "acquire_lease", row=bool)
+_RELEASE_LEASE = Query(__package__, "release_lease")
 
 
 def acquire_lease(connection: psycopg.Connection[Any], name: str, *, seconds: float) -> bool:
-    """Whether this process holds the lease `name` for the next `seconds`: taken now, or prolonged."""
-    return (
-        connection.execute(_TAKE.text, {"name": name, "holder": _holder(), "seconds": seconds}).fetchone() is not None
-    )
+    """Acquire the lease `name` for `seconds` from now, or renew it; False while another process holds it."""
+    return _ACQUIRE_LEASE.maybe(connection, {"name": name, "holder": _holder(), "seconds": seconds}) is not None
 
 
 def release_lease(database: Database, name: str) -> None:
-    """Let another replica take over at once. Without a database it takes over when the lease has run out."""
+    """Release the lease, so that another replica can acquire it at once.
+
+    Does nothing when the database is unavailable: the lease then expires by itself.
+    """
     try:
         with database.transaction() as connection:
-            connection.execute(_GIVE_UP.text, {"name": name, "holder": _holder()})
+            _RELEASE_LEASE.run(connection, {"name": name, "holder": _holder()})
     except Exception as error:
         if not is_database_error(error):
             raise

@@ -1,10 +1,10 @@
-"""The one row of `accounting`, which everybody who counts relies on."""
+"""The message ledger: the only row of `accounting`, which counts what became of every message."""
 
 from centralcloud.contracts import CentralCloudError
 
 
 class LedgerMissingError(CentralCloudError):
-    """The row is gone: somebody has emptied the table."""
+    """The ledger's row was deleted."""
 
     def __init__(self) -> None:
-        super().__init__("accounting: found no row, expected one; `centralcloud verify --repair` makes it")
+        super().__init__("accounting: found no row, expected one; `centralcloud verify --repair` creates it")

@@ -1,4 +1,4 @@
-"""Bringing a database to the schema of this version, and refusing to work on any other."""
+"""The schema: migrate a database to this version, and refuse to work on a schema that does not fit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,23 +20,12 @@ from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_outage, retry_on_contention, summarize_error
+from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.tables import metadata
 
 _SCHEMA: Final = "centralcloud"
 _REVISION_TABLE: Final = "schema_revision"
 _SMALLEST_PGMQ: Final = "1.6.2"
-#: A migration that waits longer for a lock starts again: behind it, whoever takes events in waits as well.
-_LOCK_WAIT: Final = "3s"
-_KNOWS: Final = """
-    SELECT to_regclass('centralcloud.schema_revision') IS NOT NULL,
-        to_regclass('centralcloud.schema_compatibility') IS NOT NULL
-"""
-#: What revisions before 0004 know of themselves.
-_REVISION_ALONE: Final = "SELECT version_num, NULL FROM centralcloud.schema_revision"
-_REVISION_AND_OLDEST_CODE: Final = """
-    SELECT version_num, (SELECT oldest_revision FROM centralcloud.schema_compatibility WHERE revision = version_num)
-    FROM centralcloud.schema_revision
-"""
 
 
 class SchemaError(CentralCloudError):
@@ -44,63 +33,90 @@ class SchemaError(CentralCloudError):
 
 
 class Migration(NamedTuple):
-    """What `migrate` did: the revisions before (None for an empty database) and after."""
+    """The revisions of a database before and after `migrate`; before is None for an empty database."""
 
     before: str | None
     after: str
 
 
-class _Known(NamedTuple):
+class _SchemaTables(NamedTuple):
+    has_revision: bool
+    has_compatibility: bool
+
+
+class _SchemaRevision(NamedTuple):
+    """The revision of a database, and the oldest whose code may run on it; None where the database does not say."""
+
+    revision: str | None
+    oldest_code: str | None
+
+
+class _PgmqState(NamedTuple):
+    installed: bool
+    offered: bool
+
+
+_SCHEMA_TABLES = Query(__package__, "schema_tables", row=_SchemaTables)
+_SCHEMA_REVISION = Query(__package__, "schema_revision", row=_SchemaRevision)
+_SCHEMA_REVISION_BEFORE_0004 = Query(__package__, "schema_revision_before_0004", row=_SchemaRevision)
+_UPSERT_SCHEMA_COMPATIBILITY = Query(__package__, "upsert_schema_compatibility")
+_LOCK_MIGRATIONS = Query(__package__, "lock_migrations")
+_PGMQ_STATE = Query(__package__, "pgmq_state", row=_PgmqState)
+
+
+class _KnownRevisions(NamedTuple):
     """The revisions that this code has migrations for."""
 
     revisions: frozenset[str]
     newest: str
 
-    def refusal_of(self, revision: str) -> SchemaError:
+    def refusal_for(self, revision: str) -> SchemaError:
         return SchemaError(
             f"the database is at revision {revision}, which is newer than this version of CentralCloud "
             f"(up to {self.newest}): install the newer version"
         )
 
 
-@cache  # what a running program knows does not change when its files are replaced
-def _known_to_this_code(migrations_folder: Path) -> _Known:
+@cache  # an upgrade that replaces the files does not change what this process can run on
+def _known_to_this_code(migrations_folder: Path) -> _KnownRevisions:
     script = ScriptDirectory.from_config(_config(folder=migrations_folder))
-    return _Known(frozenset(known.revision for known in script.walk_revisions()), str(script.get_current_head()))
+    return _KnownRevisions(
+        frozenset(known.revision for known in script.walk_revisions()), str(script.get_current_head())
+    )
 
 
 def migrate(database: Database, revision: str = "head") -> Migration:
-    """Bring `database` to the newest schema, pgmq included, in one transaction.
+    """Migrate `database` to the newest schema, pgmq included, in one transaction.
 
-    Safe to run twice and by two at once: the second waits for the first and finds nothing to do. Safe beside workers at
-    work: when one of its locks does not come soon, it lets go of the others and starts again, some times.
+    Safe to run twice, and by two processes at the same time: the second waits for the first and has nothing to do. Safe
+    while workers run: when a lock is not available soon, the migration releases all its locks and starts again, a few times.
 
     Raises:
-        SchemaError: the database is newer than this code, pgmq is too old, or a right is missing.
-        psycopg.OperationalError: the database is away, or somebody holds a lock for long.
+        SchemaError: the database is newer than this code, pgmq is too old, or a privilege is missing.
+        psycopg.OperationalError: the database is unavailable, or another transaction has held a lock for too long.
     """
     try:
         return retry_on_contention(lambda: _upgrade(database, revision))
     except psycopg.Error as error:
         if is_outage(error):
             raise
-        raise SchemaError(f"the database refuses the migration, and is as it was: {summarize_error(error)}") from None
+        raise SchemaError(f"the migration failed and changed nothing: {summarize_error(error)}") from None
 
 
 def downgrade(database: Database, revision: str = "base") -> None:
-    """Take the schema back to `revision`; ``base`` removes every table of ours. The queues and pgmq stay."""
+    """Take the schema back to `revision`; ``base`` drops all tables of CentralCloud. The queues and pgmq stay."""
     with _engine_connection(database) as connection:
         alembic.command.downgrade(_config(connection), revision)
 
 
 def check_schema(database: Database) -> str:
-    """Make sure that this code may run on `database`: it has the schema of this version, or a newer one that says so.
+    """Check that this code may run on `database`: its schema is that of this version, or a newer one that allows it.
 
     Returns:
-        The database's revision.
+        The revision of the database.
 
     Raises:
-        SchemaError: it has none, an older one, or one that is too new; the line says what to do.
+        SchemaError: the database has no schema, an older one, or one that is too new; the message says what to do.
     """
     known = _known_to_this_code(_migrations_folder())
     with database.transaction() as connection:
@@ -108,7 +124,7 @@ def check_schema(database: Database) -> str:
     if revision is None:
         raise SchemaError("the database has no schema yet: run `centralcloud migrate`")
     if revision not in known.revisions and oldest_code not in known.revisions:
-        raise known.refusal_of(revision)
+        raise known.refusal_for(revision)
     if revision in known.revisions and revision != known.newest:
         raise SchemaError(
             f"the database is at revision {revision}, this version needs {known.newest}: run `centralcloud migrate`"
@@ -117,25 +133,25 @@ def check_schema(database: Database) -> str:
 
 
 def run_sql_file(name: str) -> None:
-    """For migrations: run ``migrations/sql/<name>``, which may hold many statements."""
+    """Run ``migrations/sql/<name>``, which may have many statements, inside a migration."""
     _run_script(alembic.op.get_bind(), (_migrations_folder() / "sql" / name).read_text("utf-8"))
 
 
 @contextmanager
 def connect_for_migrations(url: str) -> Iterator[sqlalchemy.Connection]:
-    """For Alembic's own command line: a connection in a transaction."""
+    """Open a connection in a transaction, for Alembic's own command line."""
     with Database(url, application_name="centralcloud/migrate") as database, _engine_connection(database) as connection:
         yield connection
 
 
 def configure_and_run(connection: sqlalchemy.Connection) -> None:
-    """For migrations/env.py: run the migrations that Alembic was asked for over `connection`."""
+    """Run the migrations that Alembic was asked for over `connection`, for migrations/env.py."""
     revision = _locked_revision(connection)
     known = _known_to_this_code(_migrations_folder())
     if revision is not None and revision not in known.revisions:
-        raise known.refusal_of(revision)
+        raise known.refusal_for(revision)
     _ensure_pgmq(connection)
-    connection.dialect.supports_comments = False  # comments stand in the migrations' SQL only
+    connection.dialect.supports_comments = False  # comments are in the SQL of the migrations only
     context.configure(
         connection=connection,
         target_metadata=metadata,
@@ -161,26 +177,17 @@ def _upgrade(database: Database, revision: str) -> Migration:
 
 
 def _record_oldest_code(connection: sqlalchemy.Connection) -> None:
-    """Write down which code may run on the schema as it is now: what the newest migration says, else its own alone."""
+    """Record the oldest revision whose code may run on this schema: as its migration declares, else its own."""
     revision = _revision(connection)
-    exists = "SELECT to_regclass('centralcloud.schema_compatibility') IS NOT NULL"
-    if revision is None or not connection.exec_driver_sql(exists).scalar_one():
+    if revision is None or not _SCHEMA_TABLES.one(_driver_connection(connection)).has_compatibility:
         return
     migration = ScriptDirectory.from_config(_config()).get_revision(revision)
     oldest_code = getattr(migration.module if migration else None, "oldest_code", revision)
-    connection.exec_driver_sql(
-        """
-        INSERT INTO centralcloud.schema_compatibility AS known (revision, oldest_revision)
-        VALUES (%(revision)s, %(oldest_code)s)
-        ON CONFLICT (only_row) DO UPDATE SET revision = excluded.revision, oldest_revision = excluded.oldest_revision
-        WHERE (known.revision, known.oldest_revision) <> (excluded.revision, excluded.oldest_revision)
-        """,
-        {"revision": revision, "oldest_code": oldest_code},
-    )
+    _UPSERT_SCHEMA_COMPATIBILITY.run(_driver_connection(connection), {"revision": revision, "oldest_code": oldest_code})
 
 
 def _is_ours(_object: Any, name: str | None, kind: str, reflected: bool, _compare_to: Any) -> bool:
-    """Leaves partitions, and tables of other applications in the same database, out of Alembic's comparison."""
+    """Leave partitions, and tables of other applications in the same database, out of Alembic's comparison."""
     return not (kind == "table" and reflected and name not in metadata.tables)
 
 
@@ -192,7 +199,7 @@ def _config(connection: sqlalchemy.Connection | None = None, folder: Path | None
 
 
 def _migrations_folder() -> Path:
-    """Inside the installed package, or at the top of a source tree."""
+    """Find the migrations: inside the installed package, or at the top of a source tree."""
     package = Path(str(files("centralcloud")))
     inside = package / "migrations"
     return inside if inside.exists() else package.parent / "migrations"
@@ -206,17 +213,8 @@ def _engine_connection(database: Database) -> Iterator[sqlalchemy.Connection]:
 
 
 def _locked_revision(connection: sqlalchemy.Connection) -> str | None:
-    """The database's revision, once nobody else is migrating; nobody else will until this transaction ends."""
-    _run_script(
-        connection,
-        """
-        SET LOCAL search_path = public;
-        SET LOCAL idle_in_transaction_session_timeout = 0;
-        SELECT pg_advisory_xact_lock(hashtext('centralcloud.migrate'));
-        CREATE SCHEMA IF NOT EXISTS centralcloud;
-        """,
-    )
-    _run_script(connection, f"SET LOCAL lock_timeout = '{_LOCK_WAIT}'")
+    """Wait until no other process migrates, and return the revision. No other migrates until this transaction ends."""
+    _LOCK_MIGRATIONS.run(_driver_connection(connection))
     return _revision(connection)
 
 
@@ -227,25 +225,22 @@ def _revision(connection: sqlalchemy.Connection) -> str | None:
     return migration.get_current_revision()
 
 
-def _read_revision(connection: psycopg.Connection[Any]) -> tuple[str | None, str | None]:
-    """The database's revision, and the oldest whose code may run on it; None where it says nothing."""
-    has_revision, has_compatibility = connection.execute(_KNOWS).fetchone() or (False, False)
-    if not has_revision:
-        return None, None
-    query = _REVISION_AND_OLDEST_CODE if has_compatibility else _REVISION_ALONE
-    revision, oldest_code = connection.execute(query).fetchone() or (None, None)
-    return revision, oldest_code
+def _read_revision(connection: psycopg.Connection[Any]) -> _SchemaRevision:
+    tables = _SCHEMA_TABLES.one(connection)
+    if not tables.has_revision:
+        return _SchemaRevision(None, None)
+    query = _SCHEMA_REVISION if tables.has_compatibility else _SCHEMA_REVISION_BEFORE_0004
+    return query.maybe(connection) or _SchemaRevision(None, None)
 
 
 def _ensure_pgmq(connection: sqlalchemy.Connection) -> None:
-    """Install pgmq when it is not there: as an extension if the server offers it, else by its SQL. Under the lock."""
-    installed, offered = connection.exec_driver_sql(
-        """
-        SELECT to_regclass('pgmq.meta') IS NOT NULL, EXISTS (SELECT FROM pg_available_extensions WHERE name = 'pgmq')
-        """
-    ).one()
-    if not installed:
-        _run_script(connection, "CREATE EXTENSION pgmq CASCADE" if offered else _pgmq_install_sql())
+    """Install pgmq if it is missing: as an extension where the server offers it, else by its SQL.
+
+    The caller holds the migration lock.
+    """
+    pgmq = _PGMQ_STATE.one(_driver_connection(connection))
+    if not pgmq.installed:
+        _run_script(connection, "CREATE EXTENSION pgmq CASCADE" if pgmq.offered else _pgmq_install_sql())
     usable = connection.exec_driver_sql("SELECT to_regprocedure('pgmq.pop(text, integer)') IS NOT NULL").scalar_one()
     if not usable:
         raise SchemaError(
@@ -254,13 +249,17 @@ def _ensure_pgmq(connection: sqlalchemy.Connection) -> None:
 
 
 def _pgmq_install_sql() -> str:
-    """pgmq's own SQL, and its version in a comment: nothing else would tell an upgrade where to begin."""
+    """The SQL that installs pgmq, with its version in a comment: an upgrade has no other way to find the version."""
     return f"""{get_embedded_install_sql()}
         ;COMMENT ON SCHEMA pgmq IS 'pgmq {get_embedded_sql_version()}, installed by its SQL'"""
 
 
 def _run_script(connection: sqlalchemy.Connection, script: str) -> None:
-    """Run statements that SQLAlchemy should not look into, in the connection's transaction."""
+    """Run statements that SQLAlchemy must not parse, in the connection's transaction."""
+    _driver_connection(connection).execute(script.encode())
+
+
+def _driver_connection(connection: sqlalchemy.Connection) -> psycopg.Connection[Any]:
     driver_connection = connection.connection.driver_connection
     assert isinstance(driver_connection, psycopg.Connection)
-    driver_connection.execute(script.encode())
+    return driver_connection

@@ -1,4 +1,4 @@
-"""Slices of arrival: closing the open one, and gathering its evidence from its records."""
+"""Slices of arrival: close the open slice, and gather the evidence of a slice from its records."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +11,13 @@ from centralcloud.contracts.limits import MAX_COST_USD, MAX_INT4
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
 
-_LOCK_SLICE = Query(__package__, "lock_slice_for_closing")
-_CLOSE_SLICE = Query(__package__, "close_slice")
-_UNGATHERED = Query(__package__, "ungathered_slices")
-_IN_HAND = Query(__package__, "slices_to_gather")
-_GATHER = Query(__package__, "gather_evidence")
+_LOCK_SLICE_FOR_CLOSING = Query(__package__, "lock_slice_for_closing")
+_CLOSE_SLICE = Query(__package__, "close_slice", row=int)
+_UNGATHERED_SLICES = Query(__package__, "ungathered_slices", row=int)
+_SLICES_TO_GATHER = Query(__package__, "slices_to_gather", row=int)
+_GATHER_EVIDENCE = Query(__package__, "gather_evidence")
 _MARK_GATHERED = Query(__package__, "mark_gathered")
-#: Ingest queues up behind a waiting close: do not make it wait longer than this for a transaction that hangs.
+#: Ingest queues up behind a close that waits for the lock: a hanging transaction must not block it for longer than this.
 _SHORT_LOCK_WAIT: Final = "SET LOCAL lock_timeout = '2s'"
 
 
@@ -39,46 +39,40 @@ _DEFAULT_REFERENCES: Final = References()
 
 
 def close_slice(database: Database, references: References = _DEFAULT_REFERENCES) -> int:
-    """Close the open slice when anything is in it, and gather the evidence of every closed slice.
+    """Close the open slice if it has records, and gather the evidence of every closed slice.
 
-    Gathering happens after the closing transaction: the records of a closed slice never change, so ingest need not wait.
+    Evidence is gathered after the transaction that closes the slice: the records of a closed slice never change, so ingest
+    does not have to wait.
 
     Returns:
-        The newest closed slice, 0 when there is none; evidence up to it is complete and never changes any more.
+        The newest closed slice, 0 when there is none. Evidence up to it is complete and never changes.
 
     Raises:
         psycopg.errors.LockNotAvailable: an ingest transaction hangs; try again later.
     """
+    caps = {"latency_ref_ms": references.latency_ms, "cost_ref_usd": references.cost_usd}
     with database.transaction() as connection:
         connection.execute(_SHORT_LOCK_WAIT)
-        connection.execute(_LOCK_SLICE.text)
-        row = connection.execute(
-            _CLOSE_SLICE.text, {"latency_ref_ms": references.latency_ms, "cost_ref_usd": references.cost_usd}
-        ).fetchone()
-        assert row is not None
-        newest_closed = int(row[0])
+        _LOCK_SLICE_FOR_CLOSING.run(connection)
+        newest_closed = _CLOSE_SLICE.one(connection, caps)
     with database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection:
-        _gather_evidence(connection)
+        for slice_no in _UNGATHERED_SLICES.all(connection):
+            _GATHER_EVIDENCE.run(connection, {"slice_no": slice_no})
+            _MARK_GATHERED.run(connection, {"slice_no": slice_no})
     return newest_closed
 
 
 @contextmanager
 def evidence_including_open_slice(database: Database) -> Iterator[psycopg.Connection[Any]]:
-    """A transaction that sees the evidence of every slice, what the open one holds so far included. Undone at its end.
+    """Open a transaction that sees the evidence of every slice, the open one as it is now. It is always rolled back.
 
     Raises:
-        psycopg.errors.UniqueViolation: a slice was gathered meanwhile; try again.
+        psycopg.errors.UniqueViolation: another transaction gathered one of the slices meanwhile; try again.
     """
     with (
         database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection,
         connection.transaction(force_rollback=True),
     ):
-        for (slice_no,) in connection.execute(_IN_HAND.text).fetchall():
-            connection.execute(_GATHER.text, {"slice_no": slice_no})
+        for slice_no in _SLICES_TO_GATHER.all(connection):
+            _GATHER_EVIDENCE.run(connection, {"slice_no": slice_no})
         yield connection
-
-
-def _gather_evidence(connection: psycopg.Connection[Any]) -> None:
-    for (slice_no,) in connection.execute(_UNGATHERED.text).fetchall():
-        connection.execute(_GATHER.text, {"slice_no": slice_no})
-        connection.execute(_MARK_GATHERED.text, {"slice_no": slice_no})

@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy Core sees them. The migrations make them; `alembic check` keeps the two equal."""
+"""The tables as SQLAlchemy Core objects. The migrations create them; `alembic check` finds where the two differ."""
 
 from typing import Final
 
@@ -276,7 +276,7 @@ Index("idx_learning_runs_finished_at", learning_runs.c.finished_at, postgresql_u
 
 
 def _estimate_columns() -> list[SchemaItem]:
-    """What a rule that estimates success probabilities says of one; null for others."""
+    """Columns of an estimated success probability; null for rules that estimate none."""
     names = ("mean", "n_eff", "low", "high", "probe_share", "latency_penalty", "cost_penalty")
     return [Column("window_start", _Timestamp), *(Column(name, Double) for name in names)]
 
@@ -442,7 +442,7 @@ database_generation = Table(
     Column("created_at", _Timestamp, nullable=False, server_default=text("now()")),
 )
 
-#: Tables that workers do not write: who speaks for whom is not for them to say.
+#: Tables that workers do not write: they must not change which login may send for which instance.
 _NOT_FOR_WORKERS: Final = ("database_generation", "instance_logins")
-#: Those that they read and write.
+#: Tables that workers read and write.
 WORKER_TABLES: Final = tuple(name for name in sorted(metadata.tables) if name not in _NOT_FOR_WORKERS)

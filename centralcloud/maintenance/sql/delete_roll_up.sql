@@ -1,2 +1,2 @@
--- Makes room for hours that are rolled up again. Served by the primary key, which begins with window_start.
+-- Deletes the roll-ups of hours that are rolled up again. Served by the primary key, which begins with window_start.
 DELETE FROM model_performance WHERE window_start >= %(since)s AND window_start < %(until)s;

@@ -1,7 +1,7 @@
--- Merges slices with their neighbours as they age: a stretch of 2^k hours becomes one slice once it is older than 24 times its
--- own length (k from -6, about a minute), so that the number of slices grows with the logarithm of time. Never across a slice
--- where the evidence behind a standing score begins or ends, or where the references change; and none of the newest slices that
--- a rule still weighs one by one. Returns how many slices were merged away. Looks through evidence, once a round.
+-- Merges neighbouring slices as they age: 2^k hours become one slice once they are older than 24 times that long (k from -6,
+-- about a minute), so that the number of slices grows with the logarithm of time. Does not merge across a slice where the
+-- evidence of a current score begins or ends, or where the references change; nor the newest slices, which a rule still weighs
+-- one by one. Returns how many slices were merged into another. Reads all of evidence_slices, once a run.
 WITH boundary AS (
     SELECT evaluated_through_slice AS slice_no FROM model_scores
     UNION SELECT after_slice FROM model_scores
@@ -37,7 +37,7 @@ WITH boundary AS (
           ) AS newest
           WHERE after_record_id > weighed_after
       )
-), numbered AS (  -- neighbours of one stretch have one `island`, also if the clock was once set back
+), numbered AS (  -- neighbours of one stretch have the same `island`, even if the clock was set back between them
     SELECT *, row_number() OVER (ORDER BY slice_no)
         - row_number() OVER (PARTITION BY k, number, boundaries_before, latency_ref_ms, cost_ref_usd ORDER BY slice_no) AS island
     FROM aged
@@ -48,11 +48,11 @@ WITH boundary AS (
     FROM numbered
     GROUP BY k, number, boundaries_before, latency_ref_ms, cost_ref_usd, island
     HAVING count(*) > 1
-), taken AS (
+), deleted AS (
     DELETE FROM evidence e USING merged m
     WHERE e.slice_no BETWEEN m.first_slice AND m.last_slice
     RETURNING m.last_slice, e.*
-), put AS (
+), inserted AS (
     INSERT INTO evidence (
         slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
         response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms,
@@ -62,13 +62,13 @@ WITH boundary AS (
         last_slice, model_name, complexity_level, provider, instance_id, sum(routed), sum(successes), sum(failures),
         sum(blameless), sum(response_time_count), sum(response_time_sum_ms), sum(input_tokens), sum(output_tokens),
         sum(cost_usd), sum(capped_response_time_sum_ms), sum(cost_count), sum(capped_cost_sum_usd), sum(late)
-    FROM taken
+    FROM deleted
     GROUP BY last_slice, model_name, complexity_level, provider, instance_id
-), taken_dropped AS (
+), deleted_dropped AS (
     DELETE FROM dropped_evidence e USING merged m
     WHERE e.slice_no BETWEEN m.first_slice AND m.last_slice
     RETURNING m.last_slice, e.*
-), put_dropped AS (
+), inserted_dropped AS (
     INSERT INTO dropped_evidence (
         slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
         response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms,
@@ -78,17 +78,17 @@ WITH boundary AS (
         last_slice, model_name, complexity_level, provider, instance_id, sum(routed), sum(successes), sum(failures),
         sum(blameless), sum(response_time_count), sum(response_time_sum_ms), sum(input_tokens), sum(output_tokens),
         sum(cost_usd), sum(capped_response_time_sum_ms), sum(cost_count), sum(capped_cost_sum_usd), sum(late)
-    FROM taken_dropped
+    FROM deleted_dropped
     GROUP BY last_slice, model_name, complexity_level, provider, instance_id
 ), kept AS (
     UPDATE evidence_slices s SET merged_from = m.first_slice, opened_at = m.opened_at, after_record_id = m.after_record_id
     FROM merged m WHERE s.slice_no = m.last_slice
-), gone AS (
+), merged_away AS (
     DELETE FROM evidence_slices s USING merged m
     WHERE s.slice_no >= m.first_slice AND s.slice_no < m.last_slice
     RETURNING s.slice_no
-), moved_on AS (
+), notified AS (
     UPDATE learning_control SET evidence_generation = evidence_generation + 1, revision = revision + 1
-    WHERE EXISTS (SELECT FROM gone)
+    WHERE EXISTS (SELECT FROM merged_away)
 )
-SELECT count(*) FROM gone;
+SELECT count(*) FROM merged_away;

@@ -1,5 +1,5 @@
--- Rolls up the records that arrived from one moment to another, both full hours. Served by the primary key of each partition,
--- by way of the slices that were open then: the cost is that of the hours' own records.
+-- Rolls up the records that arrived in a range of full hours. Served by the primary key of each partition, through the
+-- slices that were open then: the cost grows with the records of these hours only.
 WITH slices AS (
     SELECT
         min(after_record_id) AS after_record_id,

@@ -1,5 +1,5 @@
--- Forgets old runs with the history that refers to them; not those behind a score that stands, or a rule's newest word on a
--- pair. Served by the BRIN index idx_learning_runs_finished_at.
+-- Deletes old runs together with the history that refers to them, except runs that a current score or the newest result of a
+-- rule comes from. Served by the BRIN index idx_learning_runs_finished_at.
 DELETE FROM learning_runs r
 WHERE finished_at < now() - %(retention)s::interval
   AND NOT EXISTS (SELECT FROM model_scores s WHERE s.run_id = r.run_id)

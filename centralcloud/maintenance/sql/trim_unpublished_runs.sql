@@ -1,5 +1,5 @@
--- Runs that published nothing are of interest for a day, unless a rule's newest word on a pair is from one.
--- Served by the partial index idx_learning_runs_unpublished.
+-- Deletes runs that published nothing after a day, except runs that the newest result of a rule comes from. Served by the
+-- partial index idx_learning_runs_unpublished.
 DELETE FROM learning_runs r
 WHERE pairs_changed = 0
   AND finished_at < now() - interval '1 day'

@@ -1,2 +1,3 @@
--- Forgets workers that were not seen for a day: they were killed, and others have been careful since. One row a worker.
+-- Deletes workers that were not seen for a day: they were killed, and workers that started later have isolated their
+-- messages. One row a worker.
 DELETE FROM ingest_workers WHERE seen_at < now() - interval '1 day';

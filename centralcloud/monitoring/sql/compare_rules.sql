@@ -1,4 +1,4 @@
--- What is published for each pair, and what every rule would publish. One row a pair that a rule has scored.
+-- The published score of each pair, and the score that each rule would publish. One row a pair that a rule has scored.
 SELECT
     r.model_name AS model,
     r.complexity_level AS complexity,

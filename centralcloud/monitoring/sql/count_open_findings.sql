@@ -1,2 +1,2 @@
--- How many findings of each kind are open. Served by idx_findings_open.
-SELECT kind, count(*) FROM findings WHERE closed_at IS NULL GROUP BY kind;
+-- The number of open findings of each kind. Served by idx_findings_open.
+SELECT kind, count(*) AS number FROM findings WHERE closed_at IS NULL GROUP BY kind;

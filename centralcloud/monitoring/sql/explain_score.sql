@@ -1,4 +1,4 @@
--- Everything that is known about the score of a pair. Served by primary keys.
+-- Everything known about the score of a pair, in one row; no row for an unknown pair. Served by primary keys.
 SELECT
     m.model_name AS model,
     m.complexity_level AS complexity,

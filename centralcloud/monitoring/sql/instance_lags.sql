@@ -1,4 +1,4 @@
--- Instances that were seen within a day, and how many versions each is behind. The table has one row an instance.
+-- Instances that were seen within a day, and how many versions each is behind. One row an instance.
 SELECT
     instance_id,
     applied_version,

@@ -1,4 +1,4 @@
--- What has come in of every pair at all, without retired models. One row a pair.
+-- The lifetime counters of each pair, without retired models. One row a pair.
 SELECT
     model_name AS model,
     complexity_level AS complexity,

@@ -1,5 +1,5 @@
--- Findings, newest first. A kind that is null takes all. Open ones are served by idx_findings_open; the others are as many as
--- their retention.
+-- Findings, newest first; of every kind when the kind is null. Open ones are served by idx_findings_open. Closed ones are
+-- read from the whole table, which holds no more than their retention.
 SELECT finding_id, kind, subject, message, details, opened_at, seen_at, closed_at
 FROM findings
 WHERE (%(with_closed)s OR closed_at IS NULL)

@@ -1,4 +1,4 @@
--- Every pair's counters; the table has one row a pair. late_count is summed up from all evidence, as of the last closed slice.
+-- The counters of each pair. One row a pair. late_count is the sum over all evidence, as of the last closed slice.
 SELECT
     model_name AS model,
     complexity_level AS complexity,

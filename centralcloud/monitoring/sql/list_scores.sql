@@ -1,4 +1,4 @@
--- Every pair's learned score; the table has one row a pair.
+-- The published score of each pair. One row a pair.
 SELECT
     model_name AS model,
     complexity_level AS complexity,

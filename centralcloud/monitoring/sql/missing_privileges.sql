@@ -1,4 +1,5 @@
--- What this role lacks of what a worker does, first of all that which nothing is taken in without. Looks at catalogs only.
+-- The privileges of a worker that this role lacks, first the one without which no event can be ingested. Reads catalogs
+-- only.
 SELECT
     ARRAY(
         SELECT privilege || ' on ' || name
@@ -11,7 +12,7 @@ SELECT
         WHERE NOT coalesce(has_table_privilege(to_regclass(name), privilege), false)
         ORDER BY (privilege, name) <> ('INSERT', 'routing_records'), name, privilege
     ) || ARRAY(
-        -- Those that workers and commands call; what these call in turn runs as their owner.
+        -- Functions that workers and commands call. The functions that these call run as their owner.
         SELECT 'EXECUTE on ' || oid::regprocedure FROM pg_proc
         WHERE pronamespace = to_regnamespace('centralcloud') AND NOT has_function_privilege(oid, 'EXECUTE')
             AND proname IN ('ensure_partitions', 'drop_expired_partition', 'publish_decision', 'publish_decisions')

@@ -1,4 +1,5 @@
--- Scores that moved most within a day: from what stood then to what stands now. Served by idx_model_score_history_pair.
+-- The scores that changed most within a day, from the value a day ago to the value now. Served by
+-- idx_model_score_history_pair.
 SELECT model, complexity, score_before, score_now, score_now - score_before AS moved
 FROM (
     SELECT

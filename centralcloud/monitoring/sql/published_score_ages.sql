@@ -1,8 +1,8 @@
--- Every published score and its age. The table has one row a pair.
+-- The published score of each pair and its age. One row a pair.
 SELECT
-    model_name,
-    complexity_level,
-    score::double precision,
-    extract(epoch FROM clock_timestamp() - updated_at)::double precision
+    model_name AS model,
+    complexity_level AS complexity,
+    score::double precision AS score,
+    extract(epoch FROM clock_timestamp() - updated_at)::double precision AS age_seconds
 FROM model_scores
 ORDER BY model_name, complexity_level;

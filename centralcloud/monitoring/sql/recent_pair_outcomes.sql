@@ -1,5 +1,6 @@
--- What came in over the newest 24 hours, by pair and provider, and of it over the newest hour; without retired models.
--- A slice counts where it was closed. Served by idx_evidence_slice_no: the cost is that of a day.
+-- Outcomes of the newest 24 hours by pair and provider, and those of the newest hour among them; without retired models. A
+-- slice counts at the time when it was closed. Served by idx_evidence_slice_no: the cost grows with the evidence of one day
+-- only.
 SELECT
     e.model_name AS model,
     e.complexity_level AS complexity,

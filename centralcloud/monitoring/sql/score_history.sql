@@ -1,4 +1,4 @@
--- Scores that ever stood, newest first. Served by the primary key, or by idx_model_score_history_pair for one model.
+-- Published scores, newest first. Served by the primary key, or by idx_model_score_history_pair for one model.
 SELECT
     version, created_at, model_name AS model, complexity_level AS complexity, old_score, new_score, rule, kind, reason,
     confidence, based_on_samples, success_rate, avg_response_time, mean, n_eff, low, high, probe_share, latency_penalty,

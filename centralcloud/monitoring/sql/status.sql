@@ -1,4 +1,4 @@
--- How the fleet is doing, in one row. Looks at small tables, and at what is new of the large ones through their indexes.
+-- The state of the fleet, in one row. Reads small tables completely, and the newest rows of large ones by their indexes.
 SELECT
     (
         SELECT coalesce(json_agg(json_build_object('host', host, 'process', process, 'started_at', started_at, 'seen_at', seen_at)

@@ -1,5 +1,5 @@
--- Single figures over whole tables. Dead letters: served by idx_dead_letters_resolved_at's complement, a count of few rows;
--- outcomes: by idx_evidence_slice_no over the slices of the newest hour.
+-- Single figures over whole tables. Open dead letters are counted in the whole table; outcomes are served by
+-- idx_evidence_slice_no, over the slices of the newest hour.
 SELECT
     (SELECT count(*) FROM dead_letters WHERE resolution IS NULL)::double precision AS dead_letters_open,
     (
@@ -12,5 +12,4 @@ SELECT
         FROM pg_stat_activity
         WHERE backend_xmin IS NOT NULL AND pid <> pg_backend_pid() AND backend_type = 'client backend'
             AND datname = current_database()
-    ) AS oldest_snapshot_age_seconds,
-    (SELECT extract(epoch FROM max(finished_at))::double precision FROM learning_runs) AS last_learning_run;
+    ) AS oldest_snapshot_age_seconds;

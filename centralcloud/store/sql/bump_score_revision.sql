@@ -1,2 +1,2 @@
--- Something about scores was written: a run of the learner that has read before reads again.
+-- Says that scores have changed: a run of the learner that has read them before reads them again. One row.
 UPDATE learning_control SET revision = revision + 1;

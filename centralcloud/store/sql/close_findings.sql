@@ -1,4 +1,4 @@
--- Closes what no longer holds: the open findings of some kinds, except those named. Served by idx_findings_open.
+-- Closes the open findings of some kinds, except those that still hold. Served by idx_findings_open.
 UPDATE findings SET closed_at = now()
 WHERE closed_at IS NULL
   AND kind = ANY (%(kinds)s)

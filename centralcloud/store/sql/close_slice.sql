@@ -1,6 +1,6 @@
--- Closes the open slice when anything is in it, and opens the next. Returns the newest closed slice, 0 when there is none.
--- Served by the primary key of evidence_slices. With the slice locked nobody draws record ids. The references are those in
--- force now; those of an opened slice are set again when it is closed.
+-- Closes the open slice if it has records, and opens the next. Returns the newest closed slice, 0 when there is none.
+-- Served by the primary key of evidence_slices. No record id is drawn while the slice is locked. The slice gets the references
+-- that are valid now; those of the slice that is opened here are set again when it is closed.
 WITH open AS (
     SELECT slice_no, after_record_id FROM evidence_slices ORDER BY slice_no DESC LIMIT 1
 ), newest AS MATERIALIZED (

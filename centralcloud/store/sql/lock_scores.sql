@@ -1,2 +1,3 @@
--- Whoever writes scores holds this to the end of the transaction: versions are drawn and committed in one order.
+-- Locks the scores until the transaction ends. Every writer of scores takes this lock, so that versions are committed in the
+-- order in which they are drawn.
 SELECT pg_advisory_xact_lock(hashtext('centralcloud.scores'));

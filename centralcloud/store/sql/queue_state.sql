@@ -1,4 +1,4 @@
--- What is in the queue. Counts the whole queue, which takes a second for ten million messages.
+-- Counts the messages in the queue by state. Reads the whole queue: about a second for ten million messages.
 SELECT
     count(*) AS messages,
     count(*) FILTER (WHERE vt <= clock_timestamp()) AS visible,

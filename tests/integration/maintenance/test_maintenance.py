@@ -1,4 +1,4 @@
-"""What keeps the database in shape for years: retention, roll-ups, merged evidence. Nothing of it changes a count."""
+"""Maintenance: retention, roll-ups and merged evidence. None of it changes a lifetime counter."""
 
 import random
 import threading
@@ -29,7 +29,7 @@ def maintain(database: Database, **retention: int) -> None:
 
 @pytest.fixture
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the slices of a test were not among the thousand newest, which stay as they are."""
+    """Let maintenance merge the slices of a test, which are among the newest and would be left unmerged."""
     monkeypatch.setattr(maintenance, "_WEIGHED_SLICES", 0)
 
 
@@ -80,7 +80,7 @@ def test_old_partitions_are_dropped_and_every_lifetime_count_stays(database: Dat
     assert verification.accounts["records"] == 730
 
 
-def test_for_ever_means_for_ever(database: Database, database_url: str) -> None:
+def test_without_retention_records_are_kept_forever(database: Database, database_url: str) -> None:
     ingest(database, database_url, outcomes(5, 5))
     close_slice(database)
     pretend_all_came(database_url, 4000)
@@ -89,7 +89,7 @@ def test_for_ever_means_for_ever(database: Database, database_url: str) -> None:
 
 
 def test_records_whose_evidence_is_not_gathered_yet_are_not_dropped(database: Database, database_url: str) -> None:
-    """However long nobody has learned: maintenance gathers the evidence first."""
+    """Even if the learner has not run for long: maintenance gathers the evidence first."""
     ingest(database, database_url, outcomes(60, 60))
     pretend_all_came(database_url, 100)
     with database.transaction() as connection:
@@ -101,7 +101,7 @@ def test_records_whose_evidence_is_not_gathered_yet_are_not_dropped(database: Da
     assert change.based_on_samples == 120
 
 
-def test_a_reader_in_the_way_of_a_drop_makes_it_wait_for_the_next_round(database: Database, database_url: str) -> None:
+def test_a_drop_that_a_reader_blocks_waits_for_the_next_run(database: Database, database_url: str) -> None:
     ingest(database, database_url, outcomes(5, 5))
     close_slice(database)
     pretend_all_came(database_url, 100)
@@ -109,7 +109,7 @@ def test_a_reader_in_the_way_of_a_drop_makes_it_wait_for_the_next_round(database
         reader.execute("SELECT count(*) FROM routing_records")
         maintain(database, records_days=90)
         assert records(database_url) == 10
-        ingest(database, database_url, outcomes(1, 0))  # is not in the way, nor kept waiting
+        ingest(database, database_url, outcomes(1, 0))  # neither blocks nor waits
     assert verify(database).differences == []
     maintain(database, records_days=90)
     assert records(database_url) == 1
@@ -120,11 +120,11 @@ def test_one_replica_at_a_time(database: Database, database_url: str) -> None:
     ingest(database, database_url, outcomes(5, 5))
     pretend_all_came(database_url, 100)
     maintenance = Maintenance(database, retention=Retention(records_days=90))
-    with maintenance._alone():
-        with pytest.raises(AnotherReplicaError), maintenance._alone():
+    with maintenance._exclusive():
+        with pytest.raises(AnotherReplicaError), maintenance._exclusive():
             pass
         maintain(database, records_days=90)
-        assert records(database_url) == 10, "left to the other one"
+        assert records(database_url) == 10, "left to the other replica"
     threads = [threading.Thread(target=maintain, args=(database,)) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -135,12 +135,12 @@ def test_one_replica_at_a_time(database: Database, database_url: str) -> None:
 
 
 @pytest.mark.usefixtures("small_slices")
-def test_slices_are_merged_with_age_and_no_evidence_changes(database: Database, database_url: str) -> None:
+def test_slices_are_merged_as_they_age_and_no_evidence_changes(database: Database, database_url: str) -> None:
     rng = random.Random(2)
     for _ in range(40):
         ingest(database, database_url, random_events(15, rng))
         close_slice(database)
-    # One slice an hour, the newest two days ago.
+    # One slice an hour, the newest one two days old.
     execute(
         database_url,
         """
@@ -153,7 +153,7 @@ def test_slices_are_merged_with_age_and_no_evidence_changes(database: Database, 
     before = evidence_totals(database_url)
     maintain(database)
     ((slices,),) = execute(database_url, "SELECT count(*) FROM evidence_slices WHERE closed_at IS NOT NULL")
-    assert 20 <= slices <= 32, "those older than two days in pairs"
+    assert 20 <= slices <= 32, "slices older than two days are merged in pairs"
     assert evidence_totals(database_url) == before
     assert verify(database).differences == []
     maintain(database)
@@ -184,15 +184,13 @@ def test_ten_years_of_slices_become_few(database: Database, database_url: str) -
     gap = """SELECT count(*) FROM (
         SELECT coalesce(merged_from, slice_no) - lag(slice_no) OVER (ORDER BY slice_no) AS step FROM evidence_slices
     ) AS steps WHERE step <> 1"""
-    assert execute(database_url, gap) == [(0,)], "every slice is in exactly one"
+    assert execute(database_url, gap) == [(0,)], "every slice is in exactly one merged slice"
 
 
 @pytest.mark.usefixtures("small_slices")
-def test_evidence_behind_a_standing_score_is_never_merged_with_other_evidence(
-    database: Database, database_url: str
-) -> None:
+def test_evidence_of_a_current_score_is_never_merged_with_other_evidence(database: Database, database_url: str) -> None:
     learner = Learner(database, [ThresholdRule()])
-    for successes in (120, 30, 110, 20):  # evaluated, waiting, evaluated (with what waited), waiting
+    for successes in (120, 30, 110, 20):  # evaluated, waiting, evaluated with the waiting ones, waiting
         ingest(database, database_url, outcomes(successes, 0, complexity_score=2.0))
         learner.learn()
     execute(
@@ -209,7 +207,7 @@ def test_evidence_behind_a_standing_score_is_never_merged_with_other_evidence(
     assert execute(database_url, "SELECT count(*) FROM evidence_slices WHERE closed_at IS NOT NULL") == [(3,)]
     ingest(database, database_url, outcomes(80, 0, complexity_score=2.0))
     (change,) = learner.learn().changes
-    assert change.based_on_samples == 100, "what waited is still there"
+    assert change.based_on_samples == 100, "the waiting evidence is still there"
 
 
 def test_hours_are_rolled_up_exactly(database: Database, database_url: str) -> None:
@@ -238,7 +236,7 @@ def test_hours_are_rolled_up_exactly(database: Database, database_url: str) -> N
     assert total == 8
 
 
-def test_roll_ups_are_incremental_and_the_newest_hours_are_done_again(database: Database, database_url: str) -> None:
+def test_roll_ups_are_incremental_and_repeat_the_newest_hours(database: Database, database_url: str) -> None:
     ingest(database, database_url, outcomes(5, 5))
     close_slice(database)
     pretend_all_came(database_url, 10)
@@ -255,9 +253,7 @@ def test_roll_ups_are_incremental_and_the_newest_hours_are_done_again(database: 
     assert execute(database_url, "SELECT count(*) FROM model_performance WHERE provider = 'old'") == [(1,)]
 
 
-def test_what_retention_has_dropped_stays_rolled_up_until_its_own_retention(
-    database: Database, database_url: str
-) -> None:
+def test_roll_ups_outlive_their_records_until_their_own_retention(database: Database, database_url: str) -> None:
     ingest(database, database_url, outcomes(5, 5))
     close_slice(database)
     pretend_all_came(database_url, 100)
@@ -269,7 +265,7 @@ def test_what_retention_has_dropped_stays_rolled_up_until_its_own_retention(
     assert execute(database_url, "SELECT count(*) FROM model_performance") == [(0,)]
 
 
-def test_what_is_only_remembered_for_a_while_is_forgotten(database: Database, database_url: str) -> None:
+def test_expired_rows_are_deleted(database: Database, database_url: str) -> None:
     ingest(database, database_url, [an_event(decision_id=str(number)) for number in range(30)])
     execute(
         database_url,
@@ -290,7 +286,7 @@ def test_what_is_only_remembered_for_a_while_is_forgotten(database: Database, da
     assert execute(database_url, counts) == [(18, 1, 1, 0)]
 
 
-def test_queues_are_vacuumed_as_they_must_be(database_url: str) -> None:
+def test_the_queue_has_its_own_vacuum_settings(database_url: str) -> None:
     ((options,),) = execute(
         database_url, "SELECT reloptions FROM pg_class WHERE oid = 'pgmq.q_model_routing_decisions'::regclass"
     )
@@ -318,7 +314,7 @@ def test_a_clock_that_was_ahead_does_not_stop_the_roll_ups(database: Database, d
     assert execute(database_url, rolled_up) == [(4,)]
 
 
-def test_partitions_of_a_server_that_writes_dates_its_own_way(database_url: str) -> None:
+def test_partitions_are_dropped_under_any_date_style_and_time_zone(database_url: str) -> None:
     url = make_conninfo(database_url, options="-c datestyle=SQL,DMY -c timezone=Asia/Jakarta")
     with Database(url, application_name="tests") as database:
         ingest(database, database_url, outcomes(5, 5))
@@ -328,10 +324,10 @@ def test_partitions_of_a_server_that_writes_dates_its_own_way(database_url: str)
     assert records(database_url) == 0
 
 
-def test_a_look_at_the_open_slice_keeps_nobody_waiting(database: Database, database_url: str) -> None:
+def test_a_preview_of_the_open_slice_blocks_no_writer(database: Database, database_url: str) -> None:
     ingest(database, database_url, outcomes(60, 60))
-    with evidence_including_open_slice(database) as looking:
-        assert looking.execute("SELECT sum(successes)::int FROM evidence").fetchone() == (60,)
+    with evidence_including_open_slice(database) as preview:
+        assert preview.execute("SELECT sum(successes)::int FROM evidence").fetchone() == (60,)
         ingest(database, database_url, outcomes(1, 0))
         with database.transaction() as connection:
             connection.execute("SET LOCAL lock_timeout = '100ms'")
@@ -340,8 +336,8 @@ def test_a_look_at_the_open_slice_keeps_nobody_waiting(database: Database, datab
     assert execute(database_url, "SELECT count(*) FROM evidence") == [(0,)]
 
 
-def test_the_newest_slices_are_left_as_they_are(database: Database, database_url: str) -> None:
-    """A rule weighs them one by one: merged, they would give other scores."""
+def test_the_newest_slices_are_not_merged(database: Database, database_url: str) -> None:
+    """A rule weighs them one by one: merged slices would give other scores."""
     for _ in range(5):
         ingest(database, database_url, outcomes(10, 0))
         close_slice(database)
@@ -353,7 +349,7 @@ def test_the_newest_slices_are_left_as_they_are(database: Database, database_url
     assert execute(database_url, "SELECT count(*) FROM evidence_slices WHERE closed_at IS NOT NULL") == [(5,)]
 
 
-def test_old_score_history_and_runs_are_forgotten_but_never_those_behind_a_standing_score(
+def test_old_score_history_and_runs_are_deleted_but_never_those_of_a_current_score(
     database: Database, database_url: str
 ) -> None:
     learner = Learner(database, [ThresholdRule()])
@@ -367,7 +363,7 @@ def test_old_score_history_and_runs_are_forgotten_but_never_those_behind_a_stand
     assert (len(versions), len(runs)) == (3, 4)
     execute(database_url, "UPDATE learning_runs SET finished_at = finished_at - interval '2 days'")
     maintain(database)
-    assert execute(database_url, everything) == [(versions, runs[:3])], "the run that published nothing"
+    assert execute(database_url, everything) == [(versions, runs[:3])], "the run that published nothing is deleted"
     execute(database_url, "UPDATE learning_runs SET finished_at = finished_at - interval '500 days'")
     execute(database_url, "UPDATE model_score_history SET created_at = created_at - interval '500 days'")
     maintain(database, score_history_days=600)
@@ -376,7 +372,7 @@ def test_old_score_history_and_runs_are_forgotten_but_never_those_behind_a_stand
     assert execute(database_url, everything) == [(versions[2:], runs[2:3])]
 
 
-def test_an_outcome_hours_late_counts_in_the_slice_in_which_it_arrives_and_is_marked(
+def test_a_late_outcome_counts_in_the_slice_in_which_it_arrives_and_is_marked(
     database: Database, database_url: str
 ) -> None:
     now = datetime.now(UTC)
@@ -402,9 +398,9 @@ def test_an_outcome_hours_late_counts_in_the_slice_in_which_it_arrives_and_is_ma
     by_slice = "SELECT slice_no, successes, failures, blameless, late FROM evidence ORDER BY slice_no"
     assert execute(database_url, by_slice) == [(1, 1, 0, 0, 0), (2, 1, 1, 1, 1)]
     (metrics,) = counters(database)
-    assert metrics["late_count"] == 1, "late, and a failure like any other"
-    assert metrics["unresolved_rate"] == pytest.approx(1 / 3), "of the decisions with an id one is lost"
-    assert (metrics["success_count"], metrics["failure_count"]) == (2, 1), "which is no failure"
+    assert metrics["late_count"] == 1, "late, and counted as a failure like any other"
+    assert metrics["unresolved_rate"] == pytest.approx(1 / 3), "one of three decisions with an id has no outcome"
+    assert (metrics["success_count"], metrics["failure_count"]) == (2, 1), "a blameless failure is not counted"
     view = "SELECT linked_decision_count, unresolved_rate, outcome_count, late_count, late_rate FROM "
     assert execute(database_url, view + "dashboard_late_and_lost_outcomes") == [
         (3, Decimal("33.33"), 3, 1, Decimal("33.33"))
@@ -412,7 +408,7 @@ def test_an_outcome_hours_late_counts_in_the_slice_in_which_it_arrives_and_is_ma
     assert verify(database).differences == []
 
 
-def test_without_decision_ids_nothing_is_known_to_be_lost(database: Database, database_url: str) -> None:
+def test_without_decision_ids_the_unresolved_rate_is_unknown(database: Database, database_url: str) -> None:
     ingest(database, database_url, [an_event(), *outcomes(3, 0)])
     (metrics,) = counters(database)
     assert (metrics["late_count"], metrics["unresolved_rate"]) == (0, None)

@@ -1,4 +1,4 @@
-"""`doctor` and `status`: what is wrong is found and named, and what to do about it is said."""
+"""`doctor` and `status`: each problem is found and named, with advice on how to fix it."""
 
 import json
 import re
@@ -21,21 +21,21 @@ from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
 from centralcloud.monitoring.doctor import Expectations, examine
 from centralcloud.monitoring.table_metrics import TableMetricsCollector
-from centralcloud.runtime.diagnostics import Result, Verdict
+from centralcloud.runtime.diagnostics import NamedCheckResult, Verdict
 from centralcloud.runtime.postgres.database import Database
 
-Examine = Callable[..., dict[str, Result]]
+Examine = Callable[..., dict[str, NamedCheckResult]]
 
 
 @pytest.fixture
 def look(database: Database) -> Examine:
-    def examine_all(**expectations: object) -> dict[str, Result]:
+    def examine_all(**expectations: object) -> dict[str, NamedCheckResult]:
         return {result.check: result for result in examine(database, Expectations(**expectations))}  # type: ignore[arg-type]
 
     return examine_all
 
 
-def test_a_fleet_at_work_is_well(look: Examine, database: Database, database_url: str) -> None:
+def test_a_working_fleet_passes_every_check(look: Examine, database: Database, database_url: str) -> None:
     send(database_url, outcomes(100, 0))
     drain(database, batch_size=100)
     Learner(database, [ThresholdRule()]).learn()
@@ -56,14 +56,14 @@ def test_a_fleet_at_work_is_well(look: Examine, database: Database, database_url
         ),
         ("pgmq", "DROP FUNCTION pgmq.pop(text, integer)", "FAIL", "older than 1.6.2"),
         ("queues", "SELECT pgmq.drop_queue('model_score_updates')", "FAIL", "missing: model_score_updates"),
-        ("accounts", "DELETE FROM accounting", "FAIL", "the table accounting or learning_control is empty"),
+        ("message ledger", "DELETE FROM accounting", "FAIL", "the table accounting or learning_control is empty"),
         (
             "autovacuum",
             "ALTER TABLE pgmq.q_model_routing_decisions RESET (autovacuum_vacuum_scale_factor)",
             "WARN",
-            "own",
+            "server's default autovacuum settings",
         ),
-        ("instances", "SELECT 1", "WARN", "none has acknowledged"),
+        ("instances", "SELECT 1", "WARN", "no instance has acknowledged"),
         (
             "instances",
             """
@@ -71,9 +71,9 @@ def test_a_fleet_at_work_is_well(look: Examine, database: Database, database_url
             INSERT INTO model_scores VALUES ('m', 'simple', 2, 7, 'r', 't', NULL, NULL, 1, 1)
             """,
             "WARN",
-            r"1 of 1 are behind and silent: slow \(7 versions\)",
+            r"1 of 1 instance behind and silent: slow \(7 versions behind, seen 60 minutes ago\)",
         ),
-        ("dead letters", "SELECT pgmq.send('model_routing_decisions', '{}')", "WARN", "1 are open"),
+        ("dead letters", "SELECT pgmq.send('model_routing_decisions', '{}')", "WARN", "1 dead letter open"),
         ("learning", "UPDATE learning_control SET frozen_at = now(), frozen_reason = 'audit'", "WARN", "frozen: audit"),
         (
             "queue depth",
@@ -82,11 +82,11 @@ def test_a_fleet_at_work_is_well(look: Examine, database: Database, database_url
             UPDATE pgmq.q_model_routing_decisions SET enqueued_at = now() - interval '1 hour'
             """,
             "WARN",
-            "1 messages, the oldest 3,6",
+            "1 message, the oldest 60 minutes old",
         ),
     ],
 )
-def test_what_is_wrong_is_found(
+def test_each_problem_is_found(
     look: Examine, database: Database, database_url: str, check: str, damage: str, verdict: str, found: str
 ) -> None:
     execute(database_url, damage)
@@ -123,7 +123,7 @@ def test_a_missing_partition_and_an_old_snapshot_are_found(
     assert f"process {pid}" in results["oldest snapshot"].found
 
 
-def test_a_server_that_takes_no_writes_is_found(database: Database, database_url: str, tmp_path: Path) -> None:
+def test_a_read_only_server_is_found(database: Database, database_url: str, tmp_path: Path) -> None:
     (name,) = execute(database_url, "SELECT current_database()")[0]
     execute(database_url, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     env = {"DATABASE_URL": database_url, "INSTANCE_AGENT_STATE_DIR": str(tmp_path)}
@@ -133,7 +133,9 @@ def test_a_server_that_takes_no_writes_is_found(database: Database, database_url
         assert result.returncode == 1
 
 
-def test_who_holds_a_lock_is_named_before_the_checks_that_wait_for_it(look: Examine, database_url: str) -> None:
+def test_the_holder_of_a_blocking_lock_is_named_before_the_checks_that_wait_for_it(
+    look: Examine, database_url: str
+) -> None:
     with psycopg.connect(database_url, application_name="forgotten") as holder:
         holder.execute("LOCK TABLE dead_letters IN SHARE ROW EXCLUSIVE MODE")
         found = look()["locks"]
@@ -142,7 +144,9 @@ def test_who_holds_a_lock_is_named_before_the_checks_that_wait_for_it(look: Exam
         assert "ShareRowExclusiveLock on dead_letters" in found.found
         holder.rollback()
         assert look()["locks"].verdict == Verdict.OK
-        holder.execute("UPDATE accounting SET records = records")  # a row: seen by who waits for it
+        holder.execute(
+            "UPDATE accounting SET records = records"
+        )  # a lock on a row: found by the transaction that waits for it
         with psycopg.connect(database_url, autocommit=True) as waiter:
             thread = threading.Thread(target=waiter.execute, args=("UPDATE accounting SET records = records",))
             thread.start()
@@ -151,13 +155,13 @@ def test_who_holds_a_lock_is_named_before_the_checks_that_wait_for_it(look: Exam
             holder.rollback()
             thread.join(timeout=10)
         assert found.found == (
-            f"in the way of others: process {holder.info.backend_pid}, forgotten, "
+            f"blocking locks: process {holder.info.backend_pid}, forgotten, "
             f"{holder.info.user}, idle in transaction, 1 waiting"
         )
 
 
-def test_a_snapshot_of_another_role_is_seen_though_not_its_age(database_url: str) -> None:
-    """Workers own nothing, so that of what others do PostgreSQL shows them no more than that it is there."""
+def test_a_snapshot_of_another_role_is_found_although_its_age_is_hidden(database_url: str) -> None:
+    """PostgreSQL shows a role that the snapshots of others exist, and nothing more."""
     execute(database_url, "CREATE ROLE cc_blind LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO cc_blind")
     execute(database_url, "GRANT USAGE ON SCHEMA centralcloud, pgmq TO cc_blind")
     execute(database_url, "GRANT ALL ON ALL TABLES IN SCHEMA centralcloud, pgmq TO cc_blind")
@@ -174,12 +178,12 @@ def test_a_snapshot_of_another_role_is_seen_though_not_its_age(database_url: str
             assert results["oldest snapshot"].verdict == Verdict.WARN
             assert f"process {idle.info.backend_pid}, report" in results["oldest snapshot"].found
 
-            observer = TableMetricsCollector(blind, interval_seconds=5, registry=registry)
-            observer.run_once()
+            collector = TableMetricsCollector(blind, interval_seconds=5, registry=registry)
+            collector.run_once()
             seen_at = time.monotonic()
 
             def age() -> float:
-                observer.run_once()
+                collector.run_once()
                 return registry.get_sample_value("centralcloud_oldest_snapshot_age_seconds") or 0.0
 
             eventually(lambda: age() > 0.2)
@@ -222,8 +226,8 @@ def test_missing_privileges_are_found_and_keep_the_daemon_from_starting(database
         execute(database_url, "DROP OWNED BY cc_doctor; DROP ROLE cc_doctor")
 
 
-def test_a_right_on_one_table_that_is_missing_is_found(database_url: str) -> None:
-    """As after a migration that brought a table, and nobody ran `grants --apply`."""
+def test_one_missing_privilege_on_one_table_is_found(database_url: str) -> None:
+    """For example after a migration that created a table, when `grants --apply` was not run."""
     roles = ("--worker-role", "cc_w", "--instance-role", "cc_i", "--dashboard-role", "cc_d")
     try:
         assert (
@@ -236,11 +240,11 @@ def test_a_right_on_one_table_that_is_missing_is_found(database_url: str) -> Non
             lines = run_command("centralcloud", "doctor", env=worker).stdout.splitlines()
             return next(line for line in lines if "privileges: " in line)
 
-        assert privileges() == "OK    privileges: every table and function of ours can be used"
+        assert privileges() == "OK    privileges: all required privileges are granted"
         execute(
             database_url, "REVOKE EXECUTE ON FUNCTION centralcloud.own_instances, centralcloud.is_too_large FROM cc_w"
         )
-        assert privileges().startswith("OK"), "others call these, as their owner"
+        assert privileges().startswith("OK"), "functions that run as their owner call these"
         execute(database_url, "REVOKE INSERT ON learning_runs FROM cc_w")
         assert privileges() == "FAIL  privileges: missing: INSERT on learning_runs"
         execute(database_url, "REVOKE ALL ON learning_runs, findings FROM cc_w")
@@ -252,7 +256,7 @@ def test_a_right_on_one_table_that_is_missing_is_found(database_url: str) -> Non
         execute(database_url, "DROP OWNED BY cc_w, cc_i, cc_d; DROP ROLE cc_w, cc_i, cc_d")
 
 
-def test_a_database_that_is_away_is_the_first_thing_said(tmp_path: Path) -> None:
+def test_an_unavailable_database_is_reported_first(tmp_path: Path) -> None:
     env = {"DATABASE_URL": "postgresql://127.0.0.1:1/db", "INSTANCE_AGENT_STATE_DIR": str(tmp_path)}
     for program in ("centralcloud", "instance-agent"):
         result = run_command(program, "doctor", env=env)
@@ -262,7 +266,7 @@ def test_a_database_that_is_away_is_the_first_thing_said(tmp_path: Path) -> None
         assert "Traceback" not in result.stderr
 
 
-def test_an_instance_is_examined_as_it_stands(database: Database, database_url: str, tmp_path: Path) -> None:
+def test_the_doctor_of_an_instance_uses_its_settings(database: Database, database_url: str, tmp_path: Path) -> None:
     (tmp_path / "catalog.yaml").write_text("models: [{name: other, provider: p}]")
     send(database_url, outcomes(100, 0))
     drain(database, batch_size=100)
@@ -284,8 +288,10 @@ def test_an_instance_is_examined_as_it_stands(database: Database, database_url: 
     assert "FAIL  catalog: cannot read the catalog" in result.stdout
 
 
-def test_an_instance_with_the_login_of_another_and_a_damaged_file_is_told(database_url: str, tmp_path: Path) -> None:
-    """Both look well otherwise: the scores arrive, and a file that cannot be read counts as none."""
+def test_an_instance_with_the_login_of_another_and_a_damaged_file_is_reported(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Neither is noticed otherwise: the scores arrive, and an unreadable file counts as a missing one."""
     (tmp_path / "learned_scores.json").write_text("{broken")
     role = "cc_instance_node-1"
     grants = ("centralcloud", "grants", "--instance", "node-1", "--instance-role", "cc_instance", "--apply")
@@ -303,13 +309,13 @@ def test_an_instance_with_the_login_of_another_and_a_damaged_file_is_told(databa
         assert result.returncode == 1
         result = run_command("instance-agent", "doctor", env={**env, "INSTANCE_ID": "node-1"})
         assert "OK    login: speaks for node-1" in result.stdout
-        assert execute(database_url, "SELECT count(*) FROM instances") == [(0,)], "what was tried was taken back"
+        assert execute(database_url, "SELECT count(*) FROM instances") == [(0,)], "the test call was rolled back"
     finally:
         execute(database_url, f'DROP OWNED BY "{role}", cc_instances; DROP ROLE "{role}", cc_instances')
 
 
-def test_a_sidecar_needs_no_right_to_publish(database_url: str, tmp_path: Path) -> None:
-    """docs/how-to/deploy-with-systemd.md gives it none."""
+def test_a_sidecar_needs_no_privilege_to_publish(database_url: str, tmp_path: Path) -> None:
+    """docs/how-to/deploy-with-systemd.md grants it none."""
     execute(
         database_url,
         """
@@ -331,7 +337,7 @@ def test_a_sidecar_needs_no_right_to_publish(database_url: str, tmp_path: Path) 
         execute(database_url, "DROP OWNED BY cc_sidecar; DROP ROLE cc_sidecar")
 
 
-def test_the_status_is_one_screen(database: Database, database_url: str) -> None:
+def test_the_status_fits_on_one_screen(database: Database, database_url: str) -> None:
     send(database_url, [*outcomes(100, 0, complexity_score=2.0), {"no": "event"}])
     drain(database, batch_size=100)
     Learner(database, [ThresholdRule()]).learn()
@@ -340,10 +346,10 @@ def test_the_status_is_one_screen(database: Database, database_url: str) -> None
     shown = run_command("centralcloud", "status", "--seconds", "0.1", env=env).stdout
     for part in (
         "queue      0 messages",
-        "learning   threshold, ",
+        "learning   threshold, last run ",
         "instances  1 seen within a day, 1 behind version 1",
-        "late-one is at 0",
-        "letters    1 dead letters open: 1 for timestamp",
+        "late-one is at version 0, seen ",
+        "letters    1 dead letter open: 1 for timestamp",
         "gpt-4o (complex): 2.000 -> 2.300",
     ):
         assert part in shown, shown

@@ -1,4 +1,4 @@
-"""Findings: what an operator should know opens when it is seen, says so in numbers, and closes when it no longer holds."""
+"""Findings open when a problem is detected, describe it in numbers, and close when it no longer exists."""
 
 import json
 
@@ -20,14 +20,14 @@ from centralcloud.store.findings import Finding, replace_findings
 from centralcloud.store.slices import close_slice
 
 
-def take_in(database: Database, url: str, events: list[dict]) -> None:
+def ingest(database: Database, url: str, events: list[dict]) -> None:
     send(url, events)
     drain(database, batch_size=1000)
     close_slice(database)
 
 
-def an_hour_or_two_ago(url: str) -> None:
-    """Everything taken in so far came two hours ago."""
+def move_two_hours_back(url: str) -> None:
+    """Pretend that everything ingested so far arrived two hours ago."""
     execute(
         url,
         """
@@ -37,9 +37,9 @@ def an_hour_or_two_ago(url: str) -> None:
     )
 
 
-def look(database: Database, **limits: float) -> dict[str, dict]:
-    """The open findings after a look: by kind and subject."""
-    FindingDetector(database, limits=FindingThresholds(**limits)).run_once()  # type: ignore[arg-type]
+def detect(database: Database, **thresholds: float) -> dict[str, dict]:
+    """Run the detector once; return the open findings by kind and subject."""
+    FindingDetector(database, thresholds=FindingThresholds(**thresholds)).run_once()  # type: ignore[arg-type]
     return open_findings(database)
 
 
@@ -49,8 +49,8 @@ def open_findings(database: Database) -> dict[str, dict]:
 
 
 def test_a_low_success_rate_is_found_and_closes_when_it_is_good_again(database: Database, database_url: str) -> None:
-    take_in(database, database_url, outcomes(80, 20))
-    (found,) = look(database).values()
+    ingest(database, database_url, outcomes(80, 20))
+    (found,) = detect(database).values()
     assert (found["kind"], found["subject"]) == ("low_success_rate", "gpt-4o/complex")
     assert found["message"] == (
         "80 of 100 outcomes of gpt-4o for complex tasks succeeded in the last 24 hours (80.0%): expected at least 85.0%"
@@ -58,81 +58,83 @@ def test_a_low_success_rate_is_found_and_closes_when_it_is_good_again(database: 
     assert found["details"] == {
         "model": "gpt-4o", "complexity": "complex", "successes": 80, "outcomes": 100, "success_rate": 0.8,
     }  # fmt: skip
-    (seen_again,) = look(database).values()
+    (seen_again,) = detect(database).values()
     assert seen_again["opened_at"] == found["opened_at"]
     assert seen_again["seen_at"] > found["seen_at"]
-    take_in(database, database_url, outcomes(100, 0))
-    assert look(database) == {}
+    ingest(database, database_url, outcomes(100, 0))
+    assert detect(database) == {}
     with database.transaction() as connection:
         (closed,) = list_findings(connection, with_closed=True)
     assert closed["closed_at"] is not None
 
 
 @pytest.mark.parametrize(
-    ("case", "events", "limits"),
+    ("case", "events", "thresholds"),
     [
         ("just enough", outcomes(85, 15), {}),
         ("too few outcomes", outcomes(0, 29), {}),
-        ("another limit", outcomes(80, 20), {"success_rate": 0.8}),
+        ("another threshold", outcomes(80, 20), {"success_rate": 0.8}),
         ("blameless failures", outcomes(85, 0) + outcomes(0, 90, error_kind="policy", time_ms=9000), {}),
-        ("not slower than the limit", outcomes(100, 0, time_ms=5000), {}),
+        ("not slower than the threshold", outcomes(100, 0, time_ms=5000), {}),
         ("slow, but few", outcomes(29, 0, time_ms=9000) + outcomes(80, 0, time_ms=None), {}),
         ("chosen, and resolved once", [an_event() for _ in range(50)] + outcomes(100, 0), {}),
     ],
 )
-def test_nothing_is_found_where_nothing_is_amiss(
-    database: Database, database_url: str, case: str, events: list[dict], limits: dict
+def test_a_healthy_fleet_has_no_findings(
+    database: Database, database_url: str, case: str, events: list[dict], thresholds: dict
 ) -> None:
-    take_in(database, database_url, events)
-    assert look(database, newcomer_outcomes=0, **limits) == {}, case
+    ingest(database, database_url, events)
+    assert detect(database, newcomer_outcomes=0, **thresholds) == {}, case
 
 
 def test_a_slow_model_is_found(database: Database, database_url: str) -> None:
-    take_in(database, database_url, outcomes(100, 0, time_ms=5001))
-    (found,) = look(database).values()
+    ingest(database, database_url, outcomes(100, 0, time_ms=5001))
+    (found,) = detect(database).values()
     assert found["message"] == (
         "gpt-4o took 5,001 ms on average for complex tasks in the last 24 hours (100 outcomes): expected at most 5,000 ms"
     )
-    assert look(database, slow_response_ms=6000) == {}
+    assert detect(database, slow_response_ms=6000) == {}
 
 
 def test_only_the_newest_24_hours_count(database: Database, database_url: str) -> None:
-    take_in(database, database_url, outcomes(0, 100, time_ms=9000))
+    ingest(database, database_url, outcomes(0, 100, time_ms=9000))
     pretend_all_came(database_url, 10)
-    assert look(database) == {}
+    assert detect(database) == {}
 
 
-def test_a_newcomer_is_one_until_enough_is_known_of_it(database: Database, database_url: str) -> None:
-    take_in(database, database_url, outcomes(60, 0) + outcomes(39, 0, complexity="simple"))
-    (found,) = look(database).values()
+def test_a_model_is_a_newcomer_until_it_has_enough_outcomes(database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(60, 0) + outcomes(39, 0, complexity="simple"))
+    (found,) = detect(database).values()
     assert (found["kind"], found["subject"], found["details"]["outcomes"]) == ("newcomer", "gpt-4o", 99)
-    take_in(database, database_url, outcomes(1, 0))
-    assert look(database) == {}
+    ingest(database, database_url, outcomes(1, 0))
+    assert detect(database) == {}
 
 
-def test_a_pair_of_which_no_outcome_comes_is_found(database: Database, database_url: str) -> None:
-    take_in(database, database_url, [an_event() for _ in range(19)])
-    assert "no_outcomes gpt-4o/complex" not in look(database)
-    take_in(database, database_url, [an_event()])
-    found = look(database)["no_outcomes gpt-4o/complex"]
-    assert found["message"].startswith("gpt-4o was chosen for 20 complex tasks, and no outcome has come in")
-    take_in(database, database_url, outcomes(0, 1, error_kind="caller"))
-    assert "no_outcomes gpt-4o/complex" not in look(database), "somebody reports outcomes"
+def test_a_pair_without_outcomes_is_found(database: Database, database_url: str) -> None:
+    ingest(database, database_url, [an_event() for _ in range(19)])
+    assert "no_outcomes gpt-4o/complex" not in detect(database)
+    ingest(database, database_url, [an_event()])
+    found = detect(database)["no_outcomes gpt-4o/complex"]
+    assert found["message"] == (
+        "gpt-4o was chosen for 20 complex tasks, and no outcome was received: expected at least one after 20"
+    )
+    ingest(database, database_url, outcomes(0, 1, error_kind="caller"))
+    assert "no_outcomes gpt-4o/complex" not in detect(database), "outcomes are reported"
 
 
 def test_lost_outcomes_are_found_as_a_rate(database: Database, database_url: str) -> None:
     def decisions(first: int, last: int, outcome: str) -> list[dict]:
         return [an_event(decision_id=str(n), outcome=outcome, response_time_ms=5) for n in range(first, last)]
 
-    take_in(database, database_url, [*decisions(0, 40, "routed"), *decisions(0, 31, "success"), *outcomes(100, 0)])
-    (found,) = look(database).values()
+    ingest(database, database_url, [*decisions(0, 40, "routed"), *decisions(0, 31, "success"), *outcomes(100, 0)])
+    (found,) = detect(database).values()
     assert (found["kind"], found["subject"]) == ("unresolved", "gpt-4o/complex")
     assert found["details"] == {
         "model": "gpt-4o", "complexity": "complex", "decisions": 40, "unresolved": 9, "unresolved_rate": 0.225,
     }  # fmt: skip
-    assert "of 9 of 40 decisions for gpt-4o (complex) no outcome has come in (22.5%)" in found["message"]
-    take_in(database, database_url, decisions(31, 32, "failure"))
-    assert look(database) == {}, "at the limit"
+    assert "9 of 40 decisions for gpt-4o (complex) have no outcome (22.5%)" in found["message"]
+    ingest(database, database_url, decisions(31, 32, "failure"))
+    assert detect(database) == {}, "at the threshold"
 
 
 def test_a_surge_of_a_providers_failures_is_found_over_all_its_models(database: Database, database_url: str) -> None:
@@ -143,10 +145,10 @@ def test_a_surge_of_a_providers_failures_is_found_over_all_its_models(database: 
             for event in outcomes(successes, failures, selected_model=model, selected_provider=provider)
         ]
 
-    take_in(database, database_url, events(190, 10, "bad") + events(190, 10, "good"))
-    an_hour_or_two_ago(database_url)
-    take_in(database, database_url, events(15, 10, "bad") + events(24, 1, "good") + events(0, 9, "new"))
-    found = {subject: row for subject, row in look(database).items() if row["kind"] == "provider_surge"}
+    ingest(database, database_url, events(190, 10, "bad") + events(190, 10, "good"))
+    move_two_hours_back(database_url)
+    ingest(database, database_url, events(15, 10, "bad") + events(24, 1, "good") + events(0, 9, "new"))
+    found = {subject: row for subject, row in detect(database).items() if row["kind"] == "provider_surge"}
     assert found.keys() == {"provider_surge bad"}
     details = found["provider_surge bad"]["details"]
     assert details.pop("log_likelihood_ratio") > 10
@@ -157,48 +159,48 @@ def test_a_surge_of_a_providers_failures_is_found_over_all_its_models(database: 
         "20 of 50 outcomes of provider bad failed in the last hour (40.0%), 20 of 400"
         in (found["provider_surge bad"]["message"])
     )
-    an_hour_or_two_ago(database_url)
-    take_in(database, database_url, events(20, 5, "bad"))
-    assert "provider_surge bad" not in look(database), "it is no longer new"
+    move_two_hours_back(database_url)
+    ingest(database, database_url, events(20, 5, "bad"))
+    assert "provider_surge bad" not in detect(database), "the rate is no longer new"
 
 
-def test_a_rise_that_chance_explains_or_that_is_small_is_none(database: Database, database_url: str) -> None:
-    take_in(database, database_url, outcomes(950, 50))
-    an_hour_or_two_ago(database_url)
-    take_in(database, database_url, outcomes(8, 2))
-    assert look(database) == {}
-    take_in(database, database_url, outcomes(992, 148))
-    assert look(database) == {}, "significant, but 8 points"
-    assert "provider_surge github_models" in look(database, surge_rise=0.05)
+def test_a_small_rise_or_one_that_chance_explains_is_not_a_surge(database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(950, 50))
+    move_two_hours_back(database_url)
+    ingest(database, database_url, outcomes(8, 2))
+    assert detect(database) == {}
+    ingest(database, database_url, outcomes(992, 148))
+    assert detect(database) == {}, "significant, but 8 points"
+    assert "provider_surge github_models" in detect(database, surge_rise=0.05)
 
 
 def test_retired_models_are_left_out(database: Database, database_url: str) -> None:
-    take_in(database, database_url, outcomes(0, 50, time_ms=9000) + [an_event(complexity="simple") for _ in range(50)])
-    assert {row["kind"] for row in look(database).values()} == {"low_success_rate", "slow", "newcomer", "no_outcomes"}
+    ingest(database, database_url, outcomes(0, 50, time_ms=9000) + [an_event(complexity="simple") for _ in range(50)])
+    assert {row["kind"] for row in detect(database).values()} == {"low_success_rate", "slow", "newcomer", "no_outcomes"}
     retire_model(database, "gpt-4o")
-    assert look(database) == {}
+    assert detect(database) == {}
     reinstate_model(database, "gpt-4o")
-    assert len(look(database)) == 4
+    assert len(detect(database)) == 4
 
 
-def test_the_learners_findings_are_none_of_the_watchs_business(database: Database) -> None:
+def test_the_detector_leaves_the_findings_of_the_learner_alone(database: Database) -> None:
     with database.transaction() as connection:
         replace_findings(connection, ["change_alarm"], [Finding("change_alarm", "a/simple", "fell", {})])
-    assert look(database).keys() == {"change_alarm a/simple"}
+    assert detect(database).keys() == {"change_alarm a/simple"}
 
 
-def test_one_replica_at_a_time_looks_and_counts(database: Database, database_url: str) -> None:
+def test_one_replica_at_a_time_detects_and_counts(database: Database, database_url: str) -> None:
     registry = CollectorRegistry()
-    watch = FindingDetector(database, metrics=FindingMetrics(registry))
+    detector = FindingDetector(database, metrics=FindingMetrics(registry))
 
     def counted() -> dict[str, float]:
         (metric,) = registry.collect()
         return {sample.labels["kind"]: sample.value for sample in metric.samples}
 
-    take_in(database, database_url, outcomes(0, 50))
+    ingest(database, database_url, outcomes(0, 50))
     with database.transaction() as connection:
         replace_findings(connection, ["change_alarm"], [Finding("change_alarm", "a/simple", "fell", {})])
-    watch.run_once()
+    detector.run_once()
     assert {kind: number for kind, number in counted().items() if number} == {
         "low_success_rate": 1, "newcomer": 1, "change_alarm": 1,
     }  # fmt: skip
@@ -206,18 +208,18 @@ def test_one_replica_at_a_time_looks_and_counts(database: Database, database_url
     assert b'centralcloud_findings_open{kind="newcomer"} 1.0' in generate_latest(registry)
     with database.transaction() as connection:
         replace_findings(connection, ["change_alarm"], [])
-    watch.run_once()
+    detector.run_once()
     assert counted()["change_alarm"] == 0
     elsewhere = "UPDATE leases SET holder = 'another host', expires_at = now() + %s::interval WHERE name = 'findings'"
     execute(database_url, elsewhere, ("1 minute",))
-    watch.run_once()
-    assert counted() == {}, "told by the other one"
+    detector.run_once()
+    assert counted() == {}, "the other replica shows them"
     execute(database_url, elsewhere, ("-1 second",))
-    watch.run_once()
+    detector.run_once()
     assert counted()["newcomer"] == 1
 
 
-def test_the_command_shows_what_holds_and_what_held(database: Database, database_url: str) -> None:
+def test_the_command_shows_open_and_closed_findings(database: Database, database_url: str) -> None:
     def command(*arguments: str, code: int = 0) -> str:
         result = run_command("centralcloud", "findings", *arguments, env={"DATABASE_URL": database_url})
         assert result.returncode == code, result.stderr
@@ -225,10 +227,10 @@ def test_the_command_shows_what_holds_and_what_held(database: Database, database
 
     assert command() == "no open findings\n"
     assert command("--all") == "no findings\n"
-    take_in(database, database_url, outcomes(80, 20, time_ms=9000))
-    look(database)
-    take_in(database, database_url, outcomes(20, 0, selected_model="new"))
-    look(database, success_rate=0)
+    ingest(database, database_url, outcomes(80, 20, time_ms=9000))
+    detect(database)
+    ingest(database, database_url, outcomes(20, 0, selected_model="new"))
+    detect(database, success_rate=0)
     assert [row["kind"] for row in json.loads(command("--json"))] == ["newcomer", "slow"]
     everything = json.loads(command("--all", "--json"))
     assert {(row["kind"], row["closed_at"] is None) for row in everything} == {
@@ -245,7 +247,7 @@ def test_the_command_shows_what_holds_and_what_held(database: Database, database
     assert complaint.count("\n") == 1
 
 
-def test_closed_findings_are_forgotten_after_their_retention(database: Database, database_url: str) -> None:
+def test_closed_findings_are_deleted_after_their_retention(database: Database, database_url: str) -> None:
     execute(
         database_url,
         """

@@ -1,4 +1,4 @@
-"""What /metrics shows: every name documented, table-wide figures from one replica at a time."""
+"""The metrics at /metrics: every name is documented, and one replica at a time shows those of the tables."""
 
 import re
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def test_every_metric_is_documented_with_its_type(daemon: Daemon, database_url: 
     assert shown == documented
 
 
-def test_the_figures_are_those_of_the_tables(daemon: Daemon, database: Database, database_url: str) -> None:
+def test_the_metrics_are_those_of_the_tables(daemon: Daemon, database: Database, database_url: str) -> None:
     send(database_url, [*outcomes(60, 40), an_event(decision_id="d"), an_event(decision_id="d"), {"no": "event"}])
     registry = daemon.registry
     eventually(lambda: value(registry, "centralcloud_events_dead_lettered_total") == 1)
@@ -68,11 +68,11 @@ def test_the_figures_are_those_of_the_tables(daemon: Daemon, database: Database,
     assert value(registry, "centralcloud_queue_visible") == 0
     assert value(registry, "centralcloud_outcomes_success_rate") == 0.6
     assert 0 <= (value(registry, "centralcloud_ingest_lag_seconds") or 0) < 60
-    assert value(registry, "centralcloud_database_away") == 0
-    eventually(lambda: value(registry, "centralcloud_notify_working") == 1)
+    assert value(registry, "centralcloud_database_up") == 1
+    eventually(lambda: value(registry, "centralcloud_notify_up") == 1)
 
 
-def test_one_replica_at_a_time_looks_at_the_tables_and_another_takes_over(database: Database) -> None:
+def test_one_replica_at_a_time_reads_the_tables_and_another_takes_over(database: Database) -> None:
     registries = [CollectorRegistry(), CollectorRegistry()]
     first, second = (TableMetricsCollector(database, interval_seconds=60, registry=registry) for registry in registries)
     first.run_once()
@@ -80,13 +80,12 @@ def test_one_replica_at_a_time_looks_at_the_tables_and_another_takes_over(databa
         elsewhere.setattr("centralcloud.store.leases._holder", lambda: "another host/1")
         second.run_once()
         assert [value(registry, "centralcloud_queue_visible") for registry in registries] == [0, None]
-        first_holder = first.on_stop
-    first_holder()
+    first.on_stop()
     second.run_once()
     assert value(registries[1], "centralcloud_queue_visible") == 0
 
 
-def test_a_database_that_goes_away_is_counted(daemon: Daemon, database_url: str) -> None:
+def test_an_outage_of_the_database_is_counted(daemon: Daemon, database_url: str) -> None:
     execute(
         database_url,
         """
@@ -94,8 +93,8 @@ def test_a_database_that_goes_away_is_counted(daemon: Daemon, database_url: str)
         WHERE datname = current_database() AND pid <> pg_backend_pid()
         """,
     )
-    eventually(lambda: (value(daemon.registry, "centralcloud_database_reconnects_total") or 0) > 0)
-    eventually(lambda: value(daemon.registry, "centralcloud_database_away") == 0)
+    eventually(lambda: (value(daemon.registry, "centralcloud_database_outages_total") or 0) > 0)
+    eventually(lambda: value(daemon.registry, "centralcloud_database_up") == 1)
     drain(daemon._database, batch_size=10)
 
 
@@ -103,13 +102,13 @@ def test_an_instance_shows_its_scores_and_its_connections(database_url: str, pro
     settings = AgentSettings(database_url=proxy.url, state_dir=tmp_path, poll_interval_seconds=0.1)
     with InstanceAgent(settings) as agent:
         registry = agent._registry()
-        eventually(lambda: value(registry, "instance_agent_notify_working") == 1)
-        assert value(registry, "instance_agent_database_away") == 0
-        assert value(registry, "instance_agent_database_reconnects_total") == 0
+        eventually(lambda: value(registry, "instance_agent_notify_up") == 1)
+        assert value(registry, "instance_agent_database_up") == 1
+        assert value(registry, "instance_agent_database_outages_total") == 0
         assert value(registry, "instance_agent_build_info", version=__version__) == 1
         execute(database_url, "SELECT pgmq.send('model_score_updates', '{\"no\": \"score\"}')")
         eventually(lambda: value(registry, "instance_agent_updates_refused_total") == 1)
         proxy.close()
-        eventually(lambda: value(registry, "instance_agent_database_away") == 1)
-        assert value(registry, "instance_agent_notify_working") == 0
-        assert value(registry, "instance_agent_database_reconnects_total") == 1
+        eventually(lambda: value(registry, "instance_agent_database_up") == 0)
+        eventually(lambda: value(registry, "instance_agent_notify_up") == 0)
+        assert value(registry, "instance_agent_database_outages_total") == 1

@@ -1,4 +1,4 @@
-"""Every statement on a hot path is served by an index, and costs the same however much has been stored."""
+"""Every statement on a hot path is served by an index, and its cost does not grow with the number of stored rows."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 
 SMALL, LARGE = 20_000, 200_000
-#: Tables that grow with time. The others have one row a pair, an instance, or at all; of evidence_slices there are few.
+#: Tables that grow with time. The others have one row, or one row a pair or instance; evidence_slices has few.
 GROWING = (
     "routing_records", "evidence", "decision_ids", "dead_letters", "model_score_history",
     "model_performance", "q_model_routing_decisions", "q_model_score_updates",
@@ -30,10 +30,12 @@ COLUMNS = (
 )  # fmt: skip
 STRETCH = {"after_slice": 3, "through_slice": 6}
 LEASE = {"msg_id": 10**9, "read_ct": 0, "seconds": 1, "reason": "r", "field": "f", "max_bytes": MAX_MESSAGE_BYTES}
-#: The statements of ingest, learning and distribution, each with what it is given.
+#: The statements of ingest, learning and distribution, each with its parameters.
 HOT: dict[str, dict[str, Any]] = {
     "centralcloud.ingest/pop_messages": {"batch_size": 10, "max_bytes": MAX_MESSAGE_BYTES},
-    "centralcloud.ingest/deduplicate_decisions": {"instance_ids": '["instance-1"]', "decision_ids": f'["{0xFFFF:032x}"]', "seen": "[1]"},
+    "centralcloud.ingest/deduplicate_decisions": {
+        "instance_ids": '["instance-1"]', "decision_ids": f'["{0xFFFF:032x}"]', "seen": "[1]",
+    },
     "centralcloud.ingest/add_metric_deltas": {
         "model": '["model-1"]', "complexity": '["simple"]', "newest_times": '["{1,2}"]', **dict.fromkeys(COLUMNS, "[1]"),
     },
@@ -59,18 +61,20 @@ HOT: dict[str, dict[str, Any]] = {
     "centralcloud.monitoring/lifetime_outcomes": {},
     "centralcloud.monitoring/count_open_findings": {},
     "centralcloud.administration/list_instances": {},
-    "centralcloud.maintenance/roll_up": {"since": datetime.now(UTC) - timedelta(hours=1), "until": datetime.now(UTC) + timedelta(hours=1)},
+    "centralcloud.maintenance/roll_up": {
+        "since": datetime.now(UTC) - timedelta(hours=1), "until": datetime.now(UTC) + timedelta(hours=1),
+    },
     "centralcloud.maintenance/pending_roll_up": {},
     "centralcloud.maintenance/delete_roll_up": {"since": datetime.now(UTC), "until": datetime.now(UTC)},
 }  # fmt: skip
-#: What instances call: the bodies of functions, which EXPLAIN does not look into, so only their cost is compared.
+#: Functions that instances call. EXPLAIN does not show what happens inside them, so only their cost is compared.
 CALLS = {
     "score_updates_since": "SELECT * FROM centralcloud.score_updates_since(1000000)",
     "current_scores": "SELECT * FROM centralcloud.current_scores()",
     "acknowledge": "SELECT centralcloud.acknowledge('instance-1', 1)",
     "publish_decision": """SELECT centralcloud.publish_decision('{"a": 1}')""",
 }
-#: An hour, or a day, holds a share of all records that is the same here: its cost is that of its own records.
+#: Statements over an hour or a day, which has the same share of the records in both databases: their cost may grow with it.
 PROPORTIONAL = {
     "centralcloud.maintenance/roll_up",
     "centralcloud.monitoring/recent_pair_outcomes",
@@ -78,7 +82,7 @@ PROPORTIONAL = {
 }
 
 
-def _a_past(server: str, template: str, records: int) -> Iterator[str]:
+def _database_with_history(server: str, template: str, records: int) -> Iterator[str]:
     name = f"cc_plans_{records}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
@@ -93,7 +97,9 @@ def _a_past(server: str, template: str, records: int) -> Iterator[str]:
             (records // 10,),
         )
         send_texts(url, [json.dumps(an_event())] * (records // 20))
-        execute(url, "DELETE FROM evidence WHERE slice_no = 3")  # to be gathered again
+        execute(
+            url, "DELETE FROM evidence WHERE slice_no = 3"
+        )  # so that gathering it again does not violate the primary key
         execute(url, "ANALYZE")
         yield url
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -101,12 +107,12 @@ def _a_past(server: str, template: str, records: int) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def small(server: str, template: str) -> Iterator[str]:
-    yield from _a_past(server, template, SMALL)
+    yield from _database_with_history(server, template, SMALL)
 
 
 @pytest.fixture(scope="module")
 def large(server: str, template: str) -> Iterator[str]:
-    yield from _a_past(server, template, LARGE)
+    yield from _database_with_history(server, template, LARGE)
 
 
 def statement_of(name: str) -> str:
@@ -115,9 +121,9 @@ def statement_of(name: str) -> str:
 
 
 def explain(url: str, statement: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The plan and the pages that running it touched; nothing of it stays."""
+    """Run the statement and roll it back; return its plan with the pages that it touched."""
     with psycopg.connect(url) as connection, psycopg.ClientCursor(connection) as cursor:
-        cursor.execute(statement, parameters)  # once before: catalogs and caches are not its cost
+        cursor.execute(statement, parameters)  # warm up: reading catalogs is not counted
         connection.rollback()
         cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement}", parameters)
         row = cursor.fetchone()
@@ -137,13 +143,13 @@ def pages(plan: dict[str, Any]) -> int:
     return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
-def test_the_past_is_one_that_could_have_been(database: Database, database_url: str) -> None:
+def test_the_made_up_history_is_consistent(database: Database, database_url: str) -> None:
     fill_history(database_url, records=5000)
     assert verify(database).differences == []
 
 
 @pytest.mark.parametrize("name", HOT)
-def test_no_hot_statement_goes_through_a_whole_table(large: str, name: str) -> None:
+def test_no_hot_statement_reads_a_whole_table(large: str, name: str) -> None:
     plan = explain(large, statement_of(name), HOT[name])
     scanned = [node["Relation Name"] for node in nodes(plan) if node["Node Type"] == "Seq Scan" and pages(node)]
     growing = [table for table in scanned if table in GROWING or table.startswith("routing_records_2")]
@@ -151,8 +157,8 @@ def test_no_hot_statement_goes_through_a_whole_table(large: str, name: str) -> N
 
 
 @pytest.mark.parametrize("name", [*HOT, *CALLS])
-def test_the_cost_of_a_hot_statement_does_not_grow_with_what_is_stored(small: str, large: str, name: str) -> None:
-    """Ten times the rows: an index may be a level deeper, nothing more."""
+def test_the_cost_of_a_hot_statement_does_not_grow_with_the_stored_rows(small: str, large: str, name: str) -> None:
+    """With ten times the rows an index may have one more level, nothing else."""
     statement = CALLS[name] if name in CALLS else statement_of(name)
     before, after = (pages(explain(url, statement, HOT.get(name))) for url in (small, large))
     if name not in PROPORTIONAL:

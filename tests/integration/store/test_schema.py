@@ -1,9 +1,10 @@
-"""Migrations: from nothing to the newest schema and back, by several at once, and never on a database that is too new."""
+"""Migrations: from an empty database to the newest schema and back, by several at once, never on a newer schema."""
 
 import random
 import subprocess
 import sys
 import warnings
+from datetime import UTC, datetime
 
 import alembic.command
 import psycopg
@@ -23,7 +24,7 @@ from centralcloud.store.partitions import ensure_partitions
 from centralcloud.store.schema import SchemaError, check_schema, downgrade, migrate
 from centralcloud.store.slices import close_slice
 
-_OURS = """
+_OWN_OBJECTS = """
     SELECT relname FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'v', 'S')
     UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'centralcloud'::regnamespace
@@ -36,32 +37,32 @@ def empty(empty_url: str):
         yield database
 
 
-def test_from_empty_to_the_newest_and_again(empty: Database) -> None:
+def test_an_empty_database_is_migrated_and_a_second_run_changes_nothing(empty: Database) -> None:
     first = migrate(empty)
     assert first.before is None
     assert migrate(empty) == (first.after, first.after)
     check_schema(empty)
 
 
-def test_the_tables_are_those_that_the_code_knows(empty: Database) -> None:
+def test_the_migrations_create_the_tables_that_the_code_declares(empty: Database) -> None:
     migrate(empty)
     ensure_partitions(empty)
     with warnings.catch_warnings(), schema._engine_connection(empty) as connection:
         alembic.command.check(schema._config(connection))  # raises when a migration is missing
 
 
-def test_back_to_empty_and_forth_again(empty: Database, empty_url: str) -> None:
+def test_a_downgrade_to_empty_drops_everything_and_can_be_migrated_again(empty: Database, empty_url: str) -> None:
     migrate(empty)
     ensure_partitions(empty)
     downgrade(empty)
-    assert execute(empty_url, _OURS) == []
+    assert execute(empty_url, _OWN_OBJECTS) == []
     with pytest.raises(SchemaError, match="run `centralcloud migrate`"):
         check_schema(empty)
     migrate(empty)
     check_schema(empty)
 
 
-def test_messages_that_were_there_before_us_stay(empty: Database, empty_url: str) -> None:
+def test_a_downgrade_keeps_the_messages_in_the_queue(empty: Database, empty_url: str) -> None:
     migrate(empty)
     execute(empty_url, "SELECT pgmq.send('model_routing_decisions', '{}')")
     downgrade(empty)
@@ -69,7 +70,7 @@ def test_messages_that_were_there_before_us_stay(empty: Database, empty_url: str
     assert execute(empty_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(1,)]
 
 
-def test_several_at_once_make_one_schema(empty: Database, empty_url: str) -> None:
+def test_several_migrations_at_once_make_one_schema(empty: Database, empty_url: str) -> None:
     processes = [
         start_command("centralcloud", "migrate", env={"DATABASE_URL": empty_url}, log=subprocess.PIPE) for _ in range(3)
     ]
@@ -122,12 +123,12 @@ def test_a_pgmq_that_cannot_pop_a_batch_is_refused(empty: Database, empty_url: s
     assert execute(empty_url, "SELECT to_regclass('public.routing_records')") == [(None,)]
 
 
-def test_a_role_that_may_not_create_is_refused_in_one_line(empty: Database, empty_url: str) -> None:
-    role = f"{empty_url_name(empty_url)}_nobody"
-    execute(empty_url, f"CREATE ROLE {role} LOGIN PASSWORD 'nobody'")
+def test_a_role_without_the_privilege_to_create_is_refused_in_one_line(empty: Database, empty_url: str) -> None:
+    role = f"{empty_url_name(empty_url)}_reader"
+    execute(empty_url, f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
     try:
         execute(empty_url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-        url = psycopg.conninfo.make_conninfo(empty_url, user=role, password="nobody")
+        url = psycopg.conninfo.make_conninfo(empty_url, user=role, password="secret")
         result = run_command("centralcloud", "migrate", env={"DATABASE_URL": url})
         assert result.returncode == 1
         (line,) = result.stderr.strip().splitlines()
@@ -141,7 +142,7 @@ def empty_url_name(url: str) -> str:
     return str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
 
 
-def test_alembics_own_command_line_works(empty: Database, empty_url: str) -> None:
+def test_the_command_line_of_alembic_works(empty: Database, empty_url: str) -> None:
     migrate(empty)
     alembic_command = [sys.executable, "-m", "alembic", "-c", "migrations/alembic.ini", "check"]
     result = subprocess.run(
@@ -150,7 +151,7 @@ def test_alembics_own_command_line_works(empty: Database, empty_url: str) -> Non
     assert result.returncode == 0, result.stderr
 
 
-def test_partitions_are_made_ahead_once(database: Database, database_url: str) -> None:
+def test_partitions_are_created_ahead_once(database: Database, database_url: str) -> None:
     assert ensure_partitions(database, 8) == 0  # the template has them
     assert ensure_partitions(database, 10) == 2
     assert ensure_partitions(database, 10) == 0
@@ -179,8 +180,8 @@ def test_partitions_are_attached_while_an_ingest_transaction_is_open(database: D
         ingest.rollback()
 
 
-def test_a_revision_taken_back_and_brought_again_has_lost_nothing(database: Database, database_url: str) -> None:
-    """Dropped partitions, merged slices, an open slice, resends and dead letters among it."""
+def test_a_downgrade_and_a_new_migration_lose_nothing(database: Database, database_url: str) -> None:
+    """The database has dropped partitions, merged slices, an open slice, resends and dead letters."""
     rng = random.Random(9)
     for days_ago in (100, 60, 60, 0):
         linked = [an_event(decision_id=f"{days_ago}-{n}", outcome=o) for n in range(20) for o in ("routed", "success")]
@@ -197,7 +198,7 @@ def test_a_revision_taken_back_and_brought_again_has_lost_nothing(database: Data
         FROM evidence"""
     ((usage, events),) = execute(database_url, totals)
     downgrade(database, "0001")
-    assert execute(database_url, totals) == [(usage, events + 50)], "what was still to be gathered is there"
+    assert execute(database_url, totals) == [(usage, events + 50)], "the evidence of the open slice is gathered"
     migrate(database)
     assert verify(database).differences == []
     close_slice(database)
@@ -205,3 +206,25 @@ def test_a_revision_taken_back_and_brought_again_has_lost_nothing(database: Data
     Maintenance(database).run_once()
     assert verify(database).differences == []
     assert verify(database).accounts["records_kept"] == 430
+
+
+def run_migration_sql(url: str, name: str) -> None:
+    execute(url, (schema._migrations_folder() / "sql" / name).read_text())
+
+
+def test_models_per_instance_count_decisions_as_the_metrics_do(database: Database, database_url: str) -> None:
+    linked = [an_event(decision_id=str(n), outcome=o) for n in range(20) for o in ("routed", "success")]
+    in_flight = [an_event(decision_id=f"in flight {n}") for n in range(3)]
+    unlinked = [an_event(complexity=c, outcome=o) for c in ("simple", "complex") for o in ("routed", "failure")]
+    one_event = [an_event(selected_model="other", outcome="success") for _ in range(7)]
+    now = datetime.now(UTC).isoformat()
+    events = [event | {"timestamp": now} for event in (*linked, *in_flight, *unlinked, *one_event)]
+    send(database_url, [*events, events[0], an_event(decision_id="old")])
+    drain(database, batch_size=10)
+    run_migration_sql(database_url, "0007_views.sql")
+    view = "SELECT instance_id, model, usage_count FROM dashboard_models_per_instance"
+    assert execute(database_url, view) == [("singularity-1", "gpt-4o", 25), ("singularity-1", "other", 7)]
+    metrics = "SELECT model_name, sum(usage_count)::int FROM model_routing_metrics GROUP BY 1 ORDER BY 1"
+    assert execute(database_url, metrics) == [("gpt-4o", 25 + 1), ("other", 7)], "the old one is not of the last day"
+    run_migration_sql(database_url, "0007_views_drop.sql")
+    assert execute(database_url, view) == [("singularity-1", "gpt-4o", 47), ("singularity-1", "other", 7)]

@@ -1,4 +1,4 @@
-"""The next migration, run beside workers that do not know it: they go on, or stop where it says that they must."""
+"""The next migration, run while older workers run: they go on, or stop if the migration declares them too old."""
 
 import shutil
 import threading
@@ -19,10 +19,10 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.store import schema
 from centralcloud.store.schema import SchemaError, check_schema, downgrade, migrate
 
-#: The newest revision that there is, and the next one, which these tests make up.
+#: The newest revision that exists, and the next one, which these tests make up.
 _NEWEST = schema._known_to_this_code(schema._migrations_folder()).newest
 _NEXT = f"{int(_NEWEST) + 1:04d}"
-#: What the migration waits for in its slow part, and the test holds.
+#: Key of the advisory lock that the test holds and the migration waits for, in its slow part.
 _GATE = 5_000_005
 _MIGRATION = """
 from alembic import op
@@ -32,11 +32,11 @@ revision, down_revision, branch_labels, depends_on = "{revision}", "{newest}", N
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = 0")
-    op.execute("SELECT pg_advisory_xact_lock({gate})")  # as long as it takes: nobody waits for it
+    op.execute("SELECT pg_advisory_xact_lock({gate})")  # may take long: it blocks no worker
     op.execute("SET LOCAL lock_timeout = '{lock_timeout}'")
     op.execute("ALTER TABLE routing_records ADD COLUMN region varchar")
     op.execute("CREATE INDEX idx_routing_records_region ON routing_records (region) WHERE region IS NOT NULL")
-    op.execute("SELECT pg_sleep({pause})")  # whoever takes events in waits now, and tries again
+    op.execute("SELECT pg_sleep({pause})")  # ingest waits now, and tries again
 
 def downgrade() -> None:
     op.execute("ALTER TABLE routing_records DROP COLUMN region")
@@ -45,7 +45,7 @@ def downgrade() -> None:
 
 @pytest.fixture
 def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Makes this process the next version, which knows one more migration. Programs that are started are of this one."""
+    """Make this process the next version, with one more migration. Programs that are started are of the current version."""
 
     def release_one(oldest_code: str | None, *, pause: float = 0, lock_timeout: str = "3s") -> None:
         folder = tmp_path / "migrations"
@@ -62,19 +62,19 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
 
 @pytest.fixture
 def gate(database_url: str) -> Iterator[psycopg.Connection]:
-    """A transaction that holds the migration in its slow part until it ends."""
+    """Open a transaction that keeps the migration in its slow part until it ends."""
     with psycopg.connect(database_url) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_GATE,))
         yield connection
 
 
-def grows(url: str, by: int = 200) -> None:
-    """Waits until events are taken in."""
+def wait_for_ingest(url: str, by: int = 200) -> None:
+    """Wait until `by` more events are ingested."""
     before = records(url)
-    eventually(lambda: records(url) >= before + by, what="events taken in")
+    eventually(lambda: records(url) >= before + by, what="the ingest of events")
 
 
-def test_a_worker_goes_on_and_starts_again_while_the_next_migration_runs(
+def test_a_worker_runs_and_restarts_while_the_next_migration_runs(
     database: Database, database_url: str, release: Callable[..., None], gate: psycopg.Connection, start
 ) -> None:
     release(_NEWEST, pause=1)
@@ -86,27 +86,27 @@ def test_a_worker_goes_on_and_starts_again_while_the_next_migration_runs(
     worker.wait_for("started")
     migration = threading.Thread(target=migrate, args=(database,))
     with load(database_url, decisions=9000, pause_seconds=0.1, within_seconds=60) as producers:
-        grows(database_url)
+        wait_for_ingest(database_url)
         migration.start()
         waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
-        eventually(lambda: execute(database_url, waiting, (_GATE,)), what="the migration at work")
-        grows(database_url)
+        eventually(lambda: execute(database_url, waiting, (_GATE,)), what="the slow part of the migration")
+        wait_for_ingest(database_url)
         worker.kill()
         second = start("centralcloud", "run", **settings)
         second.wait_for("started")
-        grows(database_url)
+        wait_for_ingest(database_url)
         assert migration.is_alive()
         gate.commit()
         migration.join(30)
         assert not migration.is_alive()
-        grows(database_url)
+        wait_for_ingest(database_url)
         second.wait_for("schema_upgraded")
         second.process.terminate()
         assert second.process.wait(timeout=10) == 0
         third = start("centralcloud", "run", **settings)
         third.wait_for("started")
-        grows(database_url)
-        assert producers.busy, "there was load to the end"
+        wait_for_ingest(database_url)
+        assert producers.busy, "the load lasted until the end"
     assert execute(database_url, "SELECT version_num FROM centralcloud.schema_revision") == [(_NEXT,)]
     assert "background_task_failed" not in worker.events() + second.events() + third.events()
     for command in (["metrics"], ["learn"], ["verify"]):
@@ -116,10 +116,10 @@ def test_a_worker_goes_on_and_starts_again_while_the_next_migration_runs(
 
 
 @pytest.mark.parametrize("oldest_code", [_NEXT, None])
-def test_a_worker_that_the_migration_declares_too_old_stops_and_does_not_start_again(
+def test_a_worker_that_the_migration_declares_too_old_stops_and_cannot_be_restarted(
     database: Database, database_url: str, release: Callable[..., None], start, oldest_code: str | None
 ) -> None:
-    """Also when a migration says nothing of older code."""
+    """A migration that does not mention older code declares it too old."""
     worker = start("centralcloud", "run", DATABASE_URL=database_url)
     worker.wait_for("started")
     release(oldest_code)
@@ -129,7 +129,7 @@ def test_a_worker_that_the_migration_declares_too_old_stops_and_does_not_start_a
     refusal = f"the database is at revision {_NEXT}, which is newer than this version of CentralCloud (up to {_NEWEST})"
     log = worker._log_path.read_text()
     assert refusal in log.splitlines()[-1]
-    assert "Traceback" not in log, "an operator can help it"
+    assert "Traceback" not in log, "an operator can fix it"
     for command in (["run"], ["drain"], ["scores"], ["migrate"]):
         result = run_command("centralcloud", *command, env={"DATABASE_URL": database_url})
         assert result.returncode == 1
@@ -146,16 +146,16 @@ def test_code_that_is_newer_than_the_schema_waits_for_the_migration(database: Da
         assert f"is at revision 0003, this version needs {_NEWEST}: run `centralcloud migrate`" in line
 
 
-def test_what_the_schema_says_of_another_revision_counts_for_nothing(database: Database, database_url: str) -> None:
-    """As when somebody migrates in another way than ours, and nobody says which code may run."""
-    told = "SELECT revision, oldest_revision FROM centralcloud.schema_compatibility"
-    assert execute(database_url, told) == [(_NEWEST, "0003")]
+def test_compatibility_recorded_for_another_revision_is_ignored(database: Database, database_url: str) -> None:
+    """For example after a migration by another tool, which does not record which code may run."""
+    recorded = "SELECT revision, oldest_revision FROM centralcloud.schema_compatibility"
+    assert execute(database_url, recorded) == [(_NEWEST, "0003")]
     execute(database_url, "UPDATE centralcloud.schema_revision SET version_num = %s", (_NEXT,))
     with pytest.raises(SchemaError, match="newer than this version"):
         check_schema(database)
 
 
-def test_a_migration_that_a_reader_is_in_the_way_of_gives_up_and_changes_nothing(
+def test_a_migration_that_a_reader_blocks_gives_up_and_changes_nothing(
     database: Database, database_url: str, release: Callable[..., None]
 ) -> None:
     release(_NEWEST, lock_timeout="0.3s")
@@ -171,17 +171,17 @@ def test_a_migration_that_a_reader_is_in_the_way_of_gives_up_and_changes_nothing
     assert drain(database, batch_size=100).result.records == 1
 
 
-def test_an_installed_pgmq_says_its_version(database_url: str) -> None:
+def test_an_installed_pgmq_records_its_version(database_url: str) -> None:
     ((comment,),) = execute(database_url, "SELECT obj_description('pgmq'::regnamespace)")
     assert comment.startswith("pgmq 1.")
 
 
-def test_nothing_of_ours_goes_with_what_an_upgrade_of_pgmq_drops(database_url: str) -> None:
-    ours = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'centralcloud'::regnamespace"
+def test_no_own_object_depends_on_what_an_upgrade_of_pgmq_drops(database_url: str) -> None:
+    functions = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'centralcloud'::regnamespace"
     with psycopg.connect(database_url) as connection:
-        before = connection.execute(ours).fetchone()
+        before = connection.execute(functions).fetchone()
         connection.execute("DROP TYPE pgmq.message_record, pgmq.metrics_result, pgmq.queue_record CASCADE")
         connection.execute("DROP FUNCTION pgmq.format_table_name CASCADE")
-        assert connection.execute(ours).fetchone() == before
+        assert connection.execute(functions).fetchone() == before
         assert connection.execute("SELECT count(*) FROM dashboard_success_rates").fetchone() == (0,)
         connection.rollback()

@@ -1,8 +1,11 @@
-"""`status` on a terminal: as wide as it is, and with --watch no longer than it is high."""
+"""`status` on a terminal: wrapped to its width, and with --watch cut to its height."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from centralcloud.cli.status import fitted, look
+from centralcloud.cli.status import _lines, fitted, read_lines
 from centralcloud.runtime.postgres.database import Database
 
 _FINDING = (
@@ -21,14 +24,63 @@ def test_a_line_breaks_between_words_and_its_rest_is_indented(width: int) -> Non
     assert " ".join(" ".join(lines[1:]).split()) == " ".join(_FINDING.split())
 
 
-def test_what_does_not_fit_on_the_screen_is_counted() -> None:
-    """The first lines matter most, and would have scrolled away."""
+def test_lines_that_do_not_fit_on_the_screen_are_counted() -> None:
+    """The first lines matter most, and would scroll away."""
     lines = [f"line {number}" for number in range(30)]
-    assert fitted(lines, 80, 23) == [*lines[:22], "           8 more lines: a larger window shows them"]
+    assert fitted(lines, 80, 23) == [*lines[:22], "           8 more lines: enlarge the window to see them"]
     assert fitted(lines[:23], 80, 23) == lines[:23]
 
 
 def test_an_outage_is_shown_and_does_not_end_the_watch() -> None:
-    with Database("postgresql://nobody@127.0.0.1:1/none", application_name="tests") as nowhere:
-        (line,) = look(nowhere, 0.1)
-    assert "the database does not answer: connection failed" in line
+    with Database("postgresql://user@127.0.0.1:1/none", application_name="tests") as unreachable:
+        (line,) = read_lines(unreachable, 0.1)
+    assert "the database is unavailable: connection failed" in line
+
+
+def _status(**changes: Any) -> dict[str, Any]:
+    queue = {"messages": 0, "oldest_age_seconds": None, "sent_per_second": 0.0, "taken_per_second": 0.0}
+    return {
+        "workers": [], "queue": queue, "last_run": None, "frozen": None, "pins": 0, "newest_version": 0, "instances": 0,
+        "instances_behind": [], "dead_letters": {}, "findings": [], "moved_scores": [],
+    } | changes  # fmt: skip
+
+
+def test_an_empty_fleet_reads_as_such() -> None:
+    assert list(_lines(_status())) == [
+        "workers    none",
+        "queue      0 messages; 0 sent and 0 ingested a second",
+        "learning   no run yet",
+        "instances  0 seen within a day, 0 behind version 0",
+        "letters    no dead letters open",
+        "findings   0 open",
+        "moved      no scores within a day",
+    ]
+
+
+@pytest.mark.parametrize(("number", "ending"), [(1, ""), (2, "s")])
+def test_numbers_have_their_noun_in_singular_and_plural(number: int, ending: str) -> None:
+    before = (datetime.now(UTC) - timedelta(minutes=2, seconds=5)).isoformat()
+    run = {"rule": "adaptive", "finished_at": before, "excluded_instances": ["odd"]}
+    run |= {"pairs_evaluated": number, "pairs_changed": number}
+    queue = {"messages": number, "oldest_age_seconds": 7300.0, "sent_per_second": 1234.4, "taken_per_second": 9.6}
+    behind = [{"instance_id": "i-1", "applied_version": 4, "last_seen_at": before}]
+    moved = {"model": "m", "complexity": "simple", "score_before": 2.0, "score_now": 2.3}
+    status = _status(
+        workers=number * [{"host": "h"}], queue=queue, last_run=run, frozen={"at": before, "reason": "audit"}, pins=number,
+        newest_version=7, instances=12, instances_behind=behind, dead_letters={"timestamp": number},
+        moved_scores=number * [moved],
+    )  # fmt: skip
+    assert list(_lines(status)) == [
+        f"workers    {number} worker{ending} on h",
+        f"queue      {number} message{ending}, the oldest sent 2 hours ago; 1,234 sent and 10 ingested a second",
+        f"learning   adaptive, last run 2 minutes ago: {number} pair{ending} evaluated, {number} score{ending} changed, "
+        "without odd",
+        "           FROZEN 2 minutes ago: audit",
+        f"           {number} pinned score{ending}",
+        "instances  12 seen within a day, 1 behind version 7",
+        "           i-1 is at version 4, seen 2 minutes ago",
+        f"letters    {number} dead letter{ending} open: {number} for timestamp",
+        "findings   0 open",
+        f"moved      {number} score{ending} within a day",
+        *(number * ["           m (simple): 2.000 -> 2.300"]),
+    ]

@@ -1,0 +1,32 @@
+"""Numbers and ages as people say them. Pure."""
+
+from typing import Final
+
+_UNITS: Final = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+
+
+def age(seconds: float) -> str:
+    """Return a duration in words: "45 seconds", "90 minutes", "2 hours". Negative durations count as 0.
+
+    A larger unit is used from two of it on, so that rounding to a whole number changes the duration by a quarter at most.
+    """
+    whole = max(0, round(seconds))
+    for noun, length in _UNITS:
+        if whole >= 2 * length:
+            return counted(round(whole / length), noun)
+    return counted(whole, "second")
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago something happened: "2 minutes ago"."""
+    return f"{age(seconds)} ago"
+
+
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun: "1 event", "2,500 events"; with an irregular plural, "3 replies"."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Return a share (0 to 1) in percent, rounded to `digits` decimals: "87.5%"."""
+    return f"{share:.{digits}%}"

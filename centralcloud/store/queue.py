@@ -1,0 +1,69 @@
+"""The queue of routing events, as its table and the message ledger describe it."""
+
+from typing import Any, NamedTuple
+
+import psycopg
+
+from centralcloud.runtime.postgres.query import Query
+from centralcloud.store.message_ledger import LedgerMissingError
+
+
+class QueueState(NamedTuple):
+    """The messages in the queue at one moment: messages = visible + in_flight + delayed.
+
+    Attributes:
+        messages: all of them.
+        visible: those that a worker can read now.
+        in_flight: those that a worker has leased, or that are to be attempted again later.
+        delayed: those that were sent with a delay that is not over.
+        oldest_age_seconds: age of the oldest message; None when the queue is empty.
+        newest_age_seconds: age of the newest message; None when the queue is empty.
+        bytes_on_disk: size of the table, indexes and dead rows included.
+        dead_rows: rows that autovacuum has still to remove, estimated by the server.
+    """
+
+    messages: int
+    visible: int
+    in_flight: int
+    delayed: int
+    oldest_age_seconds: float | None
+    newest_age_seconds: float | None
+    bytes_on_disk: int
+    dead_rows: int
+
+
+class QueueCounters(NamedTuple):
+    """Lifetime counters of the queue; two readings give rates.
+
+    Attributes:
+        at: time of the reading by the server's clock, in seconds since 1970.
+        sent: messages ever sent. An upper bound: a transaction that rolls back has drawn its ids.
+        left_the_queue: messages that were ingested, dead-lettered, recognised as duplicates, or purged.
+        bytes_on_disk: size of the table, indexes and dead rows included.
+    """
+
+    at: float
+    sent: int
+    left_the_queue: int
+    bytes_on_disk: int
+
+
+_QUEUE_STATE = Query(__package__, "queue_state", row=QueueState)
+_QUEUE_COUNTERS = Query(__package__, "queue_counters", row=QueueCounters)
+
+
+def read_queue_state(connection: psycopg.Connection[Any]) -> QueueState:
+    """Read the state of the queue. Counts every message: about a second for ten million."""
+    return _QUEUE_STATE.one(connection)
+
+
+def read_queue_counters(connection: psycopg.Connection[Any]) -> QueueCounters:
+    """Read the lifetime counters of the queue. Costs the same however full the queue is.
+
+    Raises:
+        LedgerMissingError: the message ledger has no row.
+    """
+    counters = _QUEUE_COUNTERS.maybe(connection)
+    if counters is None:
+        raise LedgerMissingError
+    return counters

@@ -1,0 +1,50 @@
+"""Numbers and ages read as people say them."""
+
+import pytest
+
+from centralcloud.runtime.wording import age, ago, counted, percent
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (-3, "0 seconds"),
+        (0, "0 seconds"),
+        (0.4, "0 seconds"),
+        (0.6, "1 second"),
+        (1.4, "1 second"),
+        (45, "45 seconds"),
+        (119, "119 seconds"),
+        (119.6, "2 minutes"),
+        (120, "2 minutes"),
+        (149, "2 minutes"),
+        (151, "3 minutes"),
+        (5400, "90 minutes"),
+        (7199, "120 minutes"),
+        (7200, "2 hours"),
+        (86_400, "24 hours"),
+        (2 * 86_400, "2 days"),
+        (4000 * 86_400, "4,000 days"),
+    ],
+)
+def test_an_age_uses_the_largest_unit_that_it_holds_twice(seconds: float, words: str) -> None:
+    assert age(seconds) == words
+    assert ago(seconds) == f"{words} ago"
+
+
+@pytest.mark.parametrize(
+    ("count", "nouns", "words"),
+    [
+        (0, ("dead letter",), "0 dead letters"),
+        (1, ("dead letter",), "1 dead letter"),
+        (2500, ("event",), "2,500 events"),
+        (1, ("reply", "replies"), "1 reply"),
+        (3, ("reply", "replies"), "3 replies"),
+    ],
+)
+def test_one_is_singular_and_every_other_number_plural(count: int, nouns: tuple[str, ...], words: str) -> None:
+    assert counted(count, *nouns) == words
+
+
+def test_a_percentage_has_no_space() -> None:
+    assert [percent(0.875), percent(0.87, digits=0), percent(1), percent(0)] == ["87.5%", "87%", "100.0%", "0.0%"]
