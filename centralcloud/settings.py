@@ -3,7 +3,7 @@
 from decimal import Decimal
 from pathlib import Path
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from centralcloud.contracts import SettingsError
@@ -14,6 +14,7 @@ from centralcloud.learning.rules import AdaptiveRule, AdaptiveSettings, Threshol
 from centralcloud.learning.rules.installed import installed_rules
 from centralcloud.learning.safety import SafetyLimits
 from centralcloud.monitoring.finding_rules import FindingThresholds
+from centralcloud.runtime.process.schedule import parse_crontab
 from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings
 from centralcloud.store.partitions import DEFAULT_WEEKS_AHEAD
 from centralcloud.store.slices import References
@@ -35,8 +36,10 @@ class Settings(ProgramSettings):
     consumers: int = Field(default=2, ge=1, le=32)
     max_attempts: int = Field(default=DEFAULT_MAX_ATTEMPTS, ge=1, le=100)
     learn_interval_seconds: float = Field(default=60.0, ge=0.1, le=86_400)
+    learn_schedule: str | None = None
     observation_interval_seconds: float = Field(default=15.0, ge=0.1, le=3600)
     maintenance_interval_seconds: float = Field(default=3600.0, ge=1, le=86_400)
+    maintenance_schedule: str | None = None
     retention_days: int = Field(default=90, ge=0, le=36_500)
     resend_window_days: int = Field(default=7, ge=1, le=3650)
     score_update_retention_days: int = Field(default=30, ge=1, le=3650)
@@ -71,6 +74,16 @@ class Settings(ProgramSettings):
     threshold_slow_response_ms: Decimal = Field(default=Decimal(2000), ge=0)
     threshold_fast_response_ms: Decimal | None = Field(default=None, ge=0)
     threshold_speed_step: Decimal = Field(default=Decimal("0.1"), ge=0, le=5, decimal_places=3)
+
+    @field_validator("learn_schedule", "maintenance_schedule")
+    @classmethod
+    def _is_crontab(cls, value: str | None, info: ValidationInfo) -> str | None:
+        try:
+            if value is not None:
+                parse_crontab(value)
+        except ValueError as error:
+            raise SettingsError(f"CENTRALCLOUD_{str(info.field_name).upper()} is {value!r}: {error}") from None
+        return value
 
     @model_validator(mode="after")
     def _dead_bands_have_a_width(self) -> "Settings":

@@ -63,7 +63,7 @@ class AnotherReplicaError(Exception):
 
 
 class Maintenance(BackgroundTask):
-    """Runs at the start and then when woken (the daemon's schedule does that); one replica at a time does the work."""
+    """Runs at the start and then at every interval, or when woken; one replica at a time does the work."""
 
     def __init__(
         self,
@@ -72,8 +72,9 @@ class Maintenance(BackgroundTask):
         weeks_ahead: int = DEFAULT_WEEKS_AHEAD,
         retention: Retention | None = None,
         references: References | None = None,
+        interval_seconds: float | None = None,
     ) -> None:
-        super().__init__("maintenance", database, interval_seconds=None)
+        super().__init__("maintenance", database, interval_seconds=interval_seconds)
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._weeks_ahead = weeks_ahead
         self._retention = retention or Retention()

@@ -52,7 +52,7 @@ class FindingMetrics:
 
 
 class FindingDetector(BackgroundTask):
-    """Runs at the start and then when woken (the daemon's schedule does that); one replica at a time does the work."""
+    """Runs at the start and then at every interval; one replica at a time does the work."""
 
     def __init__(
         self,
@@ -60,13 +60,13 @@ class FindingDetector(BackgroundTask):
         *,
         limits: FindingThresholds | None = None,
         metrics: FindingMetrics | None = None,
-        every_seconds: float = 60.0,
+        interval_seconds: float = 60.0,
     ) -> None:
-        """`every_seconds`: how often it is woken; after three times that without a look another replica takes over."""
-        super().__init__("findings", database, interval_seconds=None)
+        """After three times `interval_seconds` without a run another replica takes over."""
+        super().__init__("findings", database, interval_seconds=interval_seconds)
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._limits = limits or FindingThresholds()
-        self._lease_seconds = 3 * every_seconds
+        self._lease_seconds = 3 * interval_seconds
         self._metrics = metrics
 
     def run_once(self) -> bool:
