@@ -1,4 +1,4 @@
-"""The shell commands of a page of the documentation, and what the page says they print."""
+"""The shell commands on a page of the documentation, and the output that the page shows."""
 
 import os
 import re
@@ -15,7 +15,7 @@ _OWN_TERMINAL = "<!-- in a terminal of its own -->"
 
 @dataclass
 class ShellBlock:
-    """One ``sh`` block: the heading it stands under, and the ``text`` block behind it."""
+    """One ``sh`` block: its heading, and the ``text`` block after it."""
 
     heading: str
     commands: str
@@ -54,7 +54,7 @@ def missing_lines(shown: str, printed: str) -> list[str]:
 
 @dataclass
 class Terminal:
-    """A shell as a reader uses it: in one folder, keeping what is exported from one block to the next."""
+    """A shell as a reader uses it: in one folder, with the exported variables of earlier blocks."""
 
     folder: Path
     exported: dict[str, str]
@@ -68,7 +68,7 @@ class Terminal:
         self._env = environment(**self.exported) | {"PATH": path, "LC_ALL": "C.UTF-8", "COLUMNS": "250"}
 
     def run(self, block: ShellBlock | str) -> str:
-        """Run a block to its end, the way `set -e` does; what it printed. Fails when a command failed."""
+        """Run a block to its end, as `set -e` does, and return its output. Fails when a command failed."""
         commands = block if isinstance(block, str) else block.commands
         kept = self.folder / ".environment"
         keep = f"\nenv -0 > '{kept}'" if self.user is None else ""
@@ -88,7 +88,7 @@ class Terminal:
         return result.stdout
 
     def start(self, block: ShellBlock, log: Path) -> "subprocess.Popen[str]":
-        """Start a block that runs until it is interrupted; what it prints goes to `log`."""
+        """Start a block that runs until it is interrupted; its output goes to `log`."""
         *before, last = block.commands.strip().splitlines()
         script = "\n".join([*before, f"exec {last}"])
         with log.open("w") as out:

@@ -1,4 +1,4 @@
-"""A program that runs for a while, and what it has logged."""
+"""A running program and its log."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from support.waiting import eventually
 
 
 class Program:
-    """A running program and what it has logged."""
+    """A running program and its log."""
 
     def __init__(self, program: str, *arguments: str, log: Path, env: dict[str, str], fault: str | None = None) -> None:
         self._log_path = log
@@ -25,7 +25,7 @@ class Program:
         eventually(lambda: self.events().count(event) >= times, what=f"{event} in {self._log_path}", within_seconds=30)
 
     def kill(self) -> None:
-        """End it as the kernel does when memory is short."""
+        """Kill it, as the kernel does when memory runs out."""
         self.process.kill()
         self.process.wait()
 

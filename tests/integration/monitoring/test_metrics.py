@@ -68,8 +68,8 @@ def test_the_figures_are_those_of_the_tables(daemon: Daemon, database: Database,
     assert value(registry, "centralcloud_queue_visible") == 0
     assert value(registry, "centralcloud_outcomes_success_rate") == 0.6
     assert 0 <= (value(registry, "centralcloud_ingest_lag_seconds") or 0) < 60
-    assert value(registry, "centralcloud_database_away") == 0
-    eventually(lambda: value(registry, "centralcloud_notify_working") == 1)
+    assert value(registry, "centralcloud_database_up") == 1
+    eventually(lambda: value(registry, "centralcloud_notify_up") == 1)
 
 
 def test_one_replica_at_a_time_looks_at_the_tables_and_another_takes_over(database: Database) -> None:
@@ -94,8 +94,8 @@ def test_a_database_that_goes_away_is_counted(daemon: Daemon, database_url: str)
         WHERE datname = current_database() AND pid <> pg_backend_pid()
         """,
     )
-    eventually(lambda: (value(daemon.registry, "centralcloud_database_reconnects_total") or 0) > 0)
-    eventually(lambda: value(daemon.registry, "centralcloud_database_away") == 0)
+    eventually(lambda: (value(daemon.registry, "centralcloud_database_outages_total") or 0) > 0)
+    eventually(lambda: value(daemon.registry, "centralcloud_database_up") == 1)
     drain(daemon._database, batch_size=10)
 
 
@@ -103,13 +103,13 @@ def test_an_instance_shows_its_scores_and_its_connections(database_url: str, pro
     settings = AgentSettings(database_url=proxy.url, state_dir=tmp_path, poll_interval_seconds=0.1)
     with InstanceAgent(settings) as agent:
         registry = agent._registry()
-        eventually(lambda: value(registry, "instance_agent_notify_working") == 1)
-        assert value(registry, "instance_agent_database_away") == 0
-        assert value(registry, "instance_agent_database_reconnects_total") == 0
+        eventually(lambda: value(registry, "instance_agent_notify_up") == 1)
+        assert value(registry, "instance_agent_database_up") == 1
+        assert value(registry, "instance_agent_database_outages_total") == 0
         assert value(registry, "instance_agent_build_info", version=__version__) == 1
         execute(database_url, "SELECT pgmq.send('model_score_updates', '{\"no\": \"score\"}')")
         eventually(lambda: value(registry, "instance_agent_updates_refused_total") == 1)
         proxy.close()
-        eventually(lambda: value(registry, "instance_agent_database_away") == 1)
-        assert value(registry, "instance_agent_notify_working") == 0
-        assert value(registry, "instance_agent_database_reconnects_total") == 1
+        eventually(lambda: value(registry, "instance_agent_database_up") == 0)
+        assert value(registry, "instance_agent_notify_up") == 0
+        assert value(registry, "instance_agent_database_outages_total") == 1
