@@ -15,8 +15,11 @@ class Program:
         self._log = log.open("w")
         self.process = start_command(program, *arguments, env=env, log=self._log, fault=fault)
 
+    def output(self) -> str:
+        return self._log_path.read_text()
+
     def log(self) -> list[dict]:
-        return [json.loads(line) for line in self._log_path.read_text().splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in self.output().splitlines() if line.startswith("{")]
 
     def events(self) -> list[str]:
         return [line["event"] for line in self.log()]

@@ -151,5 +151,5 @@ class Supervisor:
         # Our own errors say what is wrong; any other needs a traceback.
         where = {} if isinstance(error, CentralCloudError) else {"traceback": traceback.format_exception(error)}
         log.error("background_task_failed", task=task, error=repr(error), **where)
-        self._crashed = (task, error)
+        self._crashed = self._crashed or (task, error)  # the first one is the cause
         self.shutdown.request()
