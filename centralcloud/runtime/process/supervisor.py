@@ -66,7 +66,7 @@ class Supervisor:
         """
         if not settings.http_port:
             return
-        # aiohttp takes as long to import as the rest of a program; without a port it is not needed.
+        # Imported here, because aiohttp takes 0.2 seconds and a library or a command without a port does not need it.
         from centralcloud.runtime.http.routes import health_routes
         from centralcloud.runtime.http.server import HttpServer
 
