@@ -4,9 +4,9 @@ aiohttp closes a connection that is idle, but waits without limit for the rest o
 read its answer. Here a connection goes through these phases, and the phase says how long it may last:
 
     receiving   from the first moment, or the first byte of a further request, until the whole request has arrived
-    answering   while a handler works; the client must take what was written, but the handler sets its own limit
+    answering   while a handler works; the handler has its own time limit, but the client must read what was written
     idle        kept alive for another request
-    closing     until the client has taken the last bytes
+    closing     until the client has read the last bytes
 
 A connection that outlasts its phase is aborted: a graceful close would wait for a client that does not read.
 """

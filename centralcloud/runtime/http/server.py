@@ -38,7 +38,7 @@ class HttpServer:
 
     Attributes:
         port: the port it listens on.
-        heartbeat: of its event loop; a loop that is blocked answers nobody.
+        heartbeat: of its event loop; a blocked loop answers no request.
         on_crash: called with the name and the error when the server ends by an error.
     """
 
@@ -91,7 +91,7 @@ class HttpServer:
         connections = Connections(self._limits)
         app = web.Application(client_max_size=self._limits.body_bytes, middlewares=[exchange_within(connections)])
         app.add_routes(self._routes)
-        # The keep-alive of aiohttp is longer than ours, which also ends what aiohttp's does not.
+        # No keep-alive timeout for aiohttp: its default is longer than every deadline of a `Connection`.
         runner = web.AppRunner(
             app,
             access_log=None,
