@@ -1,4 +1,4 @@
-"""The composition root: settings become parts, and parts become a program."""
+"""The composition root: settings become background tasks, and the tasks become a program."""
 
 from typing import Final
 
@@ -24,6 +24,7 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_outage
 from centralcloud.runtime.postgres.notifications import NotificationListener
 from centralcloud.runtime.process.background import BackgroundTask
+from centralcloud.runtime.process.schedule import parse_crontab
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.process.supervisor import Supervisor
 from centralcloud.runtime.process.systemd import ServiceManager
@@ -32,14 +33,14 @@ from centralcloud.settings import Settings
 log = get_logger(__name__)
 
 _RETRY_SECONDS: Final = 1.0
-#: One attempt to reach a database that is away, and the wait after it, take less than this.
+#: One attempt to reach an unavailable database, and the wait after it, take less than this.
 _ATTEMPT_SECONDS: Final = 60.0
 
 
 class Daemon:
-    """Consumers, learner, watch for findings, maintenance and listener over one database.
+    """Consumers, learner, finding detector, maintenance, monitors and listener on one database.
 
-    `run()` is the program; `start()` and `stop()` embed the daemon in another one.
+    `run()` is the program; `start()` and `stop()` embed the daemon in another program.
     """
 
     def __init__(
@@ -51,21 +52,22 @@ class Daemon:
         learn: bool = True,
         shutdown: Shutdown | None = None,
     ) -> None:
-        """`shutdown` is what ends `run()`, usually on signals."""
+        """Create the tasks, and reserve their connections in the pool of `database`. `shutdown` ends `run()`."""
         self._settings = settings
         self._database = database
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self.registry = CollectorRegistry()
         self._callback_metrics = show_program(self.registry, "centralcloud", database)
-        tasks: list[BackgroundTask] = [SchemaMonitor(database), self._maintenance(), self._observer()]
+        tasks: list[BackgroundTask] = [SchemaMonitor(database), self._maintenance(), self._table_metrics()]
         if ingest:
             tasks += self._consumers()
         if learn:
-            tasks += [self._learner(), self._finding_watch()]
+            tasks += [self._learner(), self._finding_detector()]
         self._supervisor = Supervisor(tasks, shutdown)
+        self._supervisor.reserve_connections(database)
 
     def start(self) -> None:
-        """Start every part in its thread.
+        """Start every task in its thread.
 
         Raises:
             CentralCloudError: the HTTP port cannot be opened.
@@ -82,20 +84,20 @@ class Daemon:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """End every part after the work in hand, within a few seconds."""
+        """Stop every task after its current run, within a few seconds."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         self._supervisor.stop()
 
     def run(self) -> None:
-        """Run until the shutdown is asked for, or until a part dies.
+        """Run until the shutdown is requested, or until a background task fails.
 
         Raises:
-            CentralCloudError: the schema does not fit, the port is taken, or a part died.
+            CentralCloudError: the schema does not fit, the port is taken, or a background task failed.
         """
         service_manager = ServiceManager()
         try:
-            self._serve()  # first: who waits for the database lives, and is not to be ended for it
+            self._serve()  # first: a daemon that waits for the database is alive, and must not be restarted for it
             if self._wait_for_schema(service_manager):
                 self._start_tasks()
                 self._supervisor.wait(service_manager)
@@ -104,34 +106,38 @@ class Daemon:
             self.stop()
 
     def _maintenance(self) -> BackgroundTask:
+        schedule = self._settings.maintenance_schedule
         task = Maintenance(
             self._database,
             weeks_ahead=self._settings.partitions_ahead_weeks,
             references=self._settings.reference,
             retention=self._settings.retention,
+            interval_seconds=None if schedule else self._settings.maintenance_interval_seconds,
         )
-        return self._scheduled(task, self._settings.maintenance_interval_seconds)
+        self._wake_by_calendar(task, schedule)
+        return task
 
     def _learner(self) -> BackgroundTask:
+        schedule = self._settings.learn_schedule
         task = Learner(
             self._database,
             self._settings.rules,
             references=self._settings.reference,
             limits=self._settings.safety,
             after_outcomes=self._settings.learn_after_outcomes,
+            schedule_seconds=None if schedule else self._settings.learn_interval_seconds,
             metrics=LearningMetrics(self.registry),
         )
-        return self._scheduled(task, self._settings.learn_interval_seconds)
+        self._wake_by_calendar(task, schedule)
+        return task
 
-    def _finding_watch(self) -> BackgroundTask:
-        interval = self._settings.learn_interval_seconds
-        task = FindingDetector(
+    def _finding_detector(self) -> BackgroundTask:
+        return FindingDetector(
             self._database,
             thresholds=self._settings.finding,
             metrics=FindingMetrics(self.registry),
-            every_seconds=interval,
+            interval_seconds=self._settings.learn_interval_seconds,
         )
-        return self._scheduled(task, interval)
 
     def _consumers(self) -> list[BackgroundTask]:
         metrics = IngestMetrics(self.registry)
@@ -158,17 +164,17 @@ class Daemon:
         show_listener(self._callback_metrics, listener)
         return [*consumers, listener]
 
-    def _observer(self) -> BackgroundTask:
+    def _table_metrics(self) -> BackgroundTask:
         interval = self._settings.observation_interval_seconds
         return TableMetricsCollector(self._database, interval_seconds=interval, registry=self.registry)
 
-    def _scheduled(self, task: BackgroundTask, interval_seconds: float) -> BackgroundTask:
-        """The schedule only wakes the part: stopping, outages and crashes are the loop's business."""
-        self._scheduler.add_job(task.wake, "interval", seconds=interval_seconds, id=task.name, misfire_grace_time=None)
-        return task
+    def _wake_by_calendar(self, task: BackgroundTask, schedule: str | None) -> None:
+        """Wake a task by a crontab schedule. The scheduler does nothing else: the task handles outages and its stop."""
+        if schedule:
+            self._scheduler.add_job(task.wake, parse_crontab(schedule), id=task.name, misfire_grace_time=None)
 
     def _wait_for_schema(self, service_manager: ServiceManager) -> bool:
-        """Wait until the database is there and its schema fits; False when told to stop meanwhile."""
+        """Wait until the database is available and its schema fits; False when the shutdown is requested meanwhile."""
         shutdown = self._supervisor.shutdown
         while not shutdown.requested:
             try:
@@ -185,5 +191,5 @@ class Daemon:
         return False
 
     def _not_ready(self) -> list[str]:
-        why = self._database.unavailable_reason
-        return [f"the database is away: {why}"] if why else []
+        reason = self._database.unavailable_reason
+        return [f"the database is unavailable: {reason}"] if reason else []

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from centralcloud.contracts import SettingsError
@@ -14,6 +14,7 @@ from centralcloud.learning.rules.installed import installed_rules
 from centralcloud.learning.safety import SafetyLimits
 from centralcloud.maintenance.retention import Retention
 from centralcloud.monitoring.finding_rules import FindingThresholds
+from centralcloud.runtime.process.schedule import parse_crontab
 from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings
 from centralcloud.store.partitions import DEFAULT_WEEKS_AHEAD
 from centralcloud.store.slices import References
@@ -82,10 +83,22 @@ class Settings(ProgramSettings, FleetSettings):
     consumers: int = Field(default=2, ge=1, le=32)
     max_attempts: int = Field(default=DEFAULT_MAX_ATTEMPTS, ge=1, le=100)
     learn_interval_seconds: float = Field(default=60.0, ge=0.1, le=86_400)
+    learn_schedule: str | None = None
     learn_after_outcomes: int = Field(default=50, ge=0, le=1_000_000)
     observation_interval_seconds: float = Field(default=15.0, ge=0.1, le=3600)
     maintenance_interval_seconds: float = Field(default=3600.0, ge=1, le=86_400)
+    maintenance_schedule: str | None = None
     partitions_ahead_weeks: int = Field(default=DEFAULT_WEEKS_AHEAD, ge=1, le=520)
+
+    @field_validator("learn_schedule", "maintenance_schedule")
+    @classmethod
+    def _is_crontab(cls, value: str | None, info: ValidationInfo) -> str | None:
+        try:
+            if value is not None:
+                parse_crontab(value)
+        except ValueError as error:
+            raise SettingsError(f"CENTRALCLOUD_{str(info.field_name).upper()} is {value!r}: {error}") from None
+        return value
 
     @property
     def fleet(self) -> FleetSettings:

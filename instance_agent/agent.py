@@ -1,4 +1,4 @@
-"""An instance's parts put together: as a sidecar program, or as a library inside a router's process."""
+"""The composition root of an instance: a sidecar program, or a library inside a router's process."""
 
 from types import TracebackType
 
@@ -26,7 +26,7 @@ log = get_logger(__name__)
 
 
 class InstanceAgent:
-    """Keeps one instance's catalog at the newest scores and, as a library, routes and reports.
+    """Keeps the catalog of one instance at the newest scores; as a library it also routes and reports.
 
     Example:
         with InstanceAgent(AgentSettings()) as agent:
@@ -36,7 +36,7 @@ class InstanceAgent:
 
     Attributes:
         catalog: the effective catalog.
-        router: chooses models; publishes its decisions unless EX_LLM_PGMQ_ENABLED is false.
+        router: chooses models, and publishes its decisions unless EX_LLM_PGMQ_ENABLED is false.
     """
 
     def __init__(
@@ -47,13 +47,15 @@ class InstanceAgent:
         routes: bool = True,
         shutdown: Shutdown | None = None,
     ) -> None:
-        """Connects to nothing yet. Give a `database` to share it; it is then not closed at the end.
+        """Create the parts of an instance; connects to nothing yet.
 
-        With `routes` false (the sidecar) nothing is published: the decisions are made, and sent, elsewhere. `shutdown` is
-        what ends `run()`, usually on signals.
+        Args:
+            database: to share one; it is not closed at the end.
+            routes: false for the sidecar, which publishes nothing: another program routes and publishes.
+            shutdown: ends `run()`, usually on signals.
 
         Raises:
-            SettingsError: no database is set, or the catalog YAML is wrong.
+            SettingsError: no database is set, or the catalog YAML is invalid.
         """
         self._settings = settings
         models = read_catalog_file(settings.catalog) if settings.catalog else []
@@ -61,7 +63,7 @@ class InstanceAgent:
             log.warning("catalog_empty", expected="a YAML file with models in INSTANCE_AGENT_CATALOG")
         self._owns_database = database is None
         name = f"instance-agent/{settings.instance_id}"
-        self._database = database or Database(settings.database, application_name=name, max_connections=3)
+        self._database = database or Database(settings.database, application_name=name)
         self.updater = ScoreUpdater(
             self._database,
             instance_id=settings.instance_id,
@@ -86,9 +88,10 @@ class InstanceAgent:
         if self.publisher:
             tasks.append(self.publisher)
         self._supervisor = Supervisor(tasks, shutdown)
+        self._supervisor.reserve_connections(self._database)
 
     def start(self) -> None:
-        """Start the threads.
+        """Start every task in its thread.
 
         Raises:
             CentralCloudError: the HTTP port cannot be opened.
@@ -98,13 +101,17 @@ class InstanceAgent:
         self._supervisor.start()
 
     def stop(self) -> None:
-        """Send what is still to be sent, and end, within a few seconds."""
+        """Send the events that are still in memory, and stop, within a few seconds."""
         self._supervisor.stop()
         if self._owns_database:
             self._database.close()
 
     def run(self) -> None:
-        """Run until the shutdown is asked for, or until a part dies."""
+        """Run until the shutdown is requested, or until a background task fails.
+
+        Raises:
+            CentralCloudError: the HTTP port cannot be opened, or a background task failed.
+        """
         service_manager = ServiceManager()
         try:
             self.start()
@@ -123,9 +130,9 @@ class InstanceAgent:
         self.stop()
 
     def _not_ready(self) -> list[str]:
-        """Ready with the scores of the last contact, however old: an instance routes without the database."""
+        """Ready with the scores of the last contact, however old they are: an instance routes without the database."""
         learned: LearnedScores = self.updater.learned
-        return [] if learned.epoch is not None else ["no contact with the database yet"]
+        return [] if learned.epoch is not None else ["no scores from the database yet"]
 
     def _registry(self) -> CollectorRegistry:
         registry = CollectorRegistry()

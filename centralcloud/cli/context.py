@@ -24,12 +24,7 @@ def open_database(settings: Settings, command: str, *, checked: bool = True) -> 
     """The database of the settings, with the schema of this version."""
     from centralcloud.store.schema import check_schema
 
-    # Each consumer, the learner, maintenance, the observer, findings, the schema watch and a look at the schema may be at
-    # work at once.
-    connections = settings.consumers + 7
-    with Database(
-        settings.database, application_name=f"centralcloud/{command}", max_connections=connections
-    ) as database:
+    with Database(settings.database, application_name=f"centralcloud/{command}") as database:
         if command != "run":  # the daemon waits for a database that is away; a command says so at once
             database.connect().close()
         if checked:

@@ -1,5 +1,7 @@
 """The learner: closes the slice, asks every rule about every pair, publishes what the active one has changed."""
 
+import math
+import time
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -93,7 +95,7 @@ class RunInput(NamedTuple):
 
 
 class Learner(BackgroundTask):
-    """Runs when woken (the daemon's schedule does that), and for an eager rule as soon as enough outcomes are in.
+    """Runs on schedule, and for an eager rule as soon as enough outcomes are in.
 
     Any number of replicas may run: the score lock orders them. All `rules` are asked, so that those in the shadow can be
     compared with the active one, the first; only its scores are published.
@@ -107,12 +109,21 @@ class Learner(BackgroundTask):
         references: References | None = None,
         limits: SafetyLimits | None = None,
         after_outcomes: int = 0,
+        schedule_seconds: float | None = None,
         metrics: LearningMetrics | None = None,
     ) -> None:
-        """`after_outcomes`: how many new outcomes start a run of an eager rule between two wakes; 0: none do."""
+        """Create a learner.
+
+        Args:
+            after_outcomes: new outcomes that start a run of an eager rule between two scheduled runs; 0: none do.
+            schedule_seconds: time between two scheduled runs; None: `wake()` starts each of them.
+        """
         active = rules[0]
         self._after_outcomes = after_outcomes if active.eager else 0
-        super().__init__("learner", database, interval_seconds=_LOOK_SECONDS if self._after_outcomes else None)
+        intervals = [schedule_seconds, _LOOK_SECONDS if self._after_outcomes else None]
+        super().__init__("learner", database, interval_seconds=min((each for each in intervals if each), default=None))
+        self._schedule_seconds = schedule_seconds or math.inf
+        self._due_at = time.monotonic() + self._schedule_seconds
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._rules = list(rules)
         self._references = references or References()
@@ -122,11 +133,14 @@ class Learner(BackgroundTask):
         self._runs = 0
 
     def run_once(self) -> bool:
-        if self.woken or not self._after_outcomes or self._enough_is_waiting():
+        due = not self._after_outcomes or time.monotonic() >= self._due_at
+        if self.woken or due or self._enough_is_waiting():
             try:
                 self.learn()
             except ScoresBusyError as error:
                 log.warning("learning_deferred", reason=str(error))  # whoever was faster has learned the same
+            if due:  # only now: an attempt that fails for want of the database is repeated
+                self._due_at = time.monotonic() + self._schedule_seconds
         return False
 
     def learn(self, *, force: bool = False) -> LearningRun:

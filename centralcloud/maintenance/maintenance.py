@@ -55,7 +55,7 @@ class AnotherReplicaError(Exception):
 
 
 class Maintenance(BackgroundTask):
-    """Runs once at the start, then whenever the daemon's schedule wakes it. One replica at a time does the work."""
+    """Runs once at the start and then at every interval, or when woken. One replica at a time does the work."""
 
     def __init__(
         self,
@@ -64,8 +64,9 @@ class Maintenance(BackgroundTask):
         weeks_ahead: int = DEFAULT_WEEKS_AHEAD,
         retention: Retention | None = None,
         references: References | None = None,
+        interval_seconds: float | None = None,
     ) -> None:
-        super().__init__("maintenance", database, interval_seconds=None)
+        super().__init__("maintenance", database, interval_seconds=interval_seconds)
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._weeks_ahead = weeks_ahead
         self._retention = retention or Retention()

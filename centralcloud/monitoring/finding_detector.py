@@ -58,7 +58,7 @@ class FindingMetrics:
 
 
 class FindingDetector(BackgroundTask):
-    """Runs once at the start, then whenever the daemon's schedule wakes it. One replica at a time does the work."""
+    """Runs once at the start and then at every interval. One replica at a time does the work."""
 
     def __init__(
         self,
@@ -66,13 +66,13 @@ class FindingDetector(BackgroundTask):
         *,
         thresholds: FindingThresholds | None = None,
         metrics: FindingMetrics | None = None,
-        every_seconds: float = 60.0,
+        interval_seconds: float = 60.0,
     ) -> None:
-        """`every_seconds`: how often the schedule wakes it. After three times that, another replica takes over."""
-        super().__init__("findings", database, interval_seconds=None)
+        """After three times `interval_seconds` without a run another replica takes over."""
+        super().__init__("findings", database, interval_seconds=interval_seconds)
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._thresholds = thresholds or FindingThresholds()
-        self._lease_seconds = 3 * every_seconds
+        self._lease_seconds = 3 * interval_seconds
         self._metrics = metrics
 
     def run_once(self) -> bool:

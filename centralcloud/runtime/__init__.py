@@ -1,1 +1,1 @@
-"""What both programs stand on: connections, the one loop shape, notifications, logging, health, the embedded server."""
+"""Shared by both programs: PostgreSQL, background tasks, the HTTP server, settings, logs and the command line."""

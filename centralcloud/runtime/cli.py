@@ -1,4 +1,4 @@
-"""What both command lines share: one line for an error, the right exit code, JSON and tables."""
+"""Shared by both command lines: one line for an error, the right exit code, JSON and tables."""
 
 import json
 import os
@@ -25,10 +25,10 @@ _FAILED = 1
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
-def new_app(what: str, settings: str) -> typer.Typer:
-    """An empty command line whose help says `what` the program does and which `settings` it needs."""
+def new_app(purpose: str, settings: str) -> typer.Typer:
+    """Create an empty command line; its help states the `purpose` of the program and the `settings` that it needs."""
     return typer.Typer(
-        help=f"{what}\n\n{settings} Exit codes: 0 done, 1 failed, 2 wrong usage or settings.",
+        help=f"{purpose}\n\n{settings} Exit codes: 0 done, 1 failed, 2 wrong usage or settings.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -39,7 +39,7 @@ def new_app(what: str, settings: str) -> typer.Typer:
 def run_app(app: typer.Typer, name: str) -> None:
     """Run a command line and end the process: 0 done, 1 failed work, 2 wrong usage or settings, 130 interrupted.
 
-    A mistake of the operator's is one line on standard error. A traceback means a fault of ours.
+    A mistake of the operator is one line on standard error. A traceback means a bug in the program.
     """
     if sys.stdout is None:
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of the process
@@ -49,23 +49,23 @@ def run_app(app: typer.Typer, name: str) -> None:
         code = app(prog_name=name, standalone_mode=False)
         sys.stdout.flush()
     except CentralCloudError as error:
-        code = _complain(name, str(error), error.exit_code)
+        code = _print_error(name, str(error), error.exit_code)
     except BrokenPipeError:
-        # Whoever read our output has had enough. Keep Python from complaining about it at exit.
+        # The reader of our output is gone. Python must not report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _FAILED
     except OSError as error:
-        # Most of all a full disk behind our output, which Python would complain of again at exit.
+        # Usually a full disk behind our output. Python must not report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = _complain(name, str(error), _FAILED)
+        code = _print_error(name, str(error), _FAILED)
     except Exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # a class of typer's own copy of click
             typer.echo(str(error), err=True)
             code = _WRONG_USAGE
         elif (usage := _usage_message(error)) is not None:
-            code = _complain(name, usage, _WRONG_USAGE)
+            code = _print_error(name, usage, _WRONG_USAGE)
         elif isinstance(error, psycopg.Error):
-            code = _complain(name, f"{_what_failed(error)}: {summarize_error(error)}", _FAILED)
+            code = _print_error(name, f"{_describe(error)}: {summarize_error(error)}", _FAILED)
         else:
             raise
     sys.exit(code if isinstance(code, int) else 0)
@@ -77,7 +77,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
-    """Print rows as a table, wrapped to fit a terminal and a line a row elsewhere; the line `empty` when there are none."""
+    """Print rows as a table: wrapped to fit a terminal, elsewhere one line per row. Print the line `empty` without rows."""
     cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
         print(empty)  # noqa: T201
@@ -86,7 +86,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
         for row in cells:
             table.add_row(*row)
         Console().print(table, markup=False, highlight=False)
-    else:  # a line a row, for grep and awk
+    else:  # for grep and awk
         widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
         for row in (list(columns), *cells):
             line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -94,7 +94,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty:
 
 
 def print_rows(rows: list[dict[str, Any]], columns: Mapping[str, Callable[[Any], Any] | None], *, empty: str) -> None:
-    """Print some `columns` of rows as a table; a column may have a function that puts its values into words."""
+    """Print some `columns` of rows as a table; a column may have a function that formats its values."""
     print_table(
         list(columns),
         ([convert(row[name]) if convert else row[name] for name, convert in columns.items()] for row in rows),
@@ -103,35 +103,35 @@ def print_rows(rows: list[dict[str, Any]], columns: Mapping[str, Callable[[Any],
 
 
 def print_checkup(results: Iterable[NamedCheckResult], *, as_json: bool) -> None:
-    """Print the checks of a doctor as they are made.
+    """Print each check of a doctor when it is done.
 
     Raises:
-        typer.Exit: with code 1, when one has failed.
+        typer.Exit: with code 1, when a check failed.
     """
-    made = []
+    done = []
     for result in results:
-        made.append(result)
+        done.append(result)
         if not as_json:
             print(f"{result.verdict:<4}  {result.check}: {result.found}", flush=True)  # noqa: T201
             if result.advice:
                 print(f"      {result.advice}", flush=True)  # noqa: T201
-    failed = any(result.verdict == Verdict.FAIL for result in made)
+    failed = any(result.verdict == Verdict.FAIL for result in done)
     if as_json:
-        print_json({"ok": not failed, "checks": [result._asdict() for result in made]})
+        print_json({"ok": not failed, "checks": [result._asdict() for result in done]})
     if failed:
         raise typer.Exit(_FAILED)
 
 
-def _what_failed(error: psycopg.Error) -> str:
+def _describe(error: psycopg.Error) -> str:
     if is_contention(error):
-        return "another transaction is in the way (`centralcloud doctor` says whose)"
+        return "blocked by another transaction (`centralcloud doctor` names it)"
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return "the database is read-only"
-    return "the database is away" if is_outage(error) else "the database refuses the work"
+    return "the database is unavailable" if is_outage(error) else "the database rejects the statement"
 
 
 def _usage_message(error: Exception) -> str | None:
-    """The text of a wrong use of the command line, None for any other error. Typer brings its own copy of click."""
+    """Return the text of a usage error; None for any other error. Typer brings its own copy of click."""
     format_message = getattr(error, "format_message", None)
     if format_message is None:
         return None
@@ -141,7 +141,7 @@ def _usage_message(error: Exception) -> str | None:
     return f"{summarize_error(Exception(format_message()))}{f' ({hint})' if hint else ''}"
 
 
-def _complain(name: str, message: str, code: int) -> int:
+def _print_error(name: str, message: str, code: int) -> int:
     print(f"{name}: {message}", file=sys.stderr)  # noqa: T201
     return code
 

@@ -1,4 +1,4 @@
-"""The shape of `doctor` in both programs: named checks, each with what was found and what to do."""
+"""The shape of `doctor` in both programs: named checks, each with a result and advice."""
 
 import socket
 import time
@@ -9,18 +9,19 @@ from typing import Final, NamedTuple
 from psycopg import sql
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.runtime.http.server import family_of
+from centralcloud.runtime.http.listening import family_of
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_contention, is_database_error, summarize_error
+from centralcloud.runtime.postgres.query import Query
 
-_MOST_CLOCK_DIFFERENCE_SECONDS: Final = 5.0
+_MAX_CLOCK_DIFFERENCE_SECONDS: Final = 5.0
 _NOTIFY_SECONDS: Final = 2.0
-_FIRST: Final = "mend this first, then run doctor again"
-_LOCKED: Final = "somebody holds a lock that this needs: the check `locks` of `centralcloud doctor` says who"
+_FIRST: Final = "fix this first, then run doctor again"
+_LOCKED: Final = "another transaction holds a lock on it: the check `locks` of `centralcloud doctor` names it"
 
 
 class Verdict(StrEnum):
-    """What a check comes to. `SKIP`: it could not be made, because one before it failed."""
+    """The verdict of a check. `SKIP`: it could not run, because a check that it needs failed."""
 
     OK = "OK"
     WARN = "WARN"
@@ -29,7 +30,7 @@ class Verdict(StrEnum):
 
 
 class CheckResult(NamedTuple):
-    """What a check found, and what to do about it; nothing is to be done when all is well."""
+    """The finding of a check, and advice unless all is well."""
 
     verdict: Verdict
     found: str
@@ -37,7 +38,7 @@ class CheckResult(NamedTuple):
 
 
 class NamedCheckResult(NamedTuple):
-    """One check, made."""
+    """The result of one check, with the name of the check."""
 
     check: str
     verdict: Verdict
@@ -49,7 +50,7 @@ class Check(NamedTuple):
     """A named check.
 
     Attributes:
-        needs: the check that must not have failed for this one to make sense.
+        needs: the check that must have passed before this one makes sense.
     """
 
     name: str
@@ -57,27 +58,37 @@ class Check(NamedTuple):
     needs: str | None = None
 
 
+class _WriteAccess(NamedTuple):
+    in_recovery: bool
+    read_only: bool
+    source: str
+
+
+_WRITE_ACCESS = Query(__package__, "read_write_access", row=_WriteAccess)
+_SERVER_CLOCK = Query(__package__, "read_server_clock", row=float)
+
+
 def ok(found: str) -> CheckResult:
-    """All is well."""
+    """Return a result without problems."""
     return CheckResult(Verdict.OK, found)
 
 
 def warn(found: str, advice: str) -> CheckResult:
-    """It works, and will not for long, or not well."""
+    """Return a result for what works, but not well or not for long."""
     return CheckResult(Verdict.WARN, found, advice)
 
 
 def fail(found: str, advice: str) -> CheckResult:
-    """It does not work."""
+    """Return a result for what does not work."""
     return CheckResult(Verdict.FAIL, found, advice)
 
 
 def make_checks(checks: Iterable[Check]) -> Iterator[NamedCheckResult]:
-    """Make every check in turn. One that ends in an error of the database, or of ours, has failed with that line."""
+    """Run every check in turn. A check that raises an error of the database, or one of ours, fails with its text."""
     failed: set[str] = set()
     for name, make, needs in checks:
         if needs in failed:
-            finding = CheckResult(Verdict.SKIP, f"not looked at: {needs} failed")
+            finding = CheckResult(Verdict.SKIP, f"skipped: {needs} failed")
         else:
             try:
                 finding = make()
@@ -91,17 +102,17 @@ def make_checks(checks: Iterable[Check]) -> Iterator[NamedCheckResult]:
 
 
 def settings_are_known(unknown: Mapping[str, str | None]) -> CheckResult:
-    """Whether every variable that begins like a setting is one: `unknown` are those that are none, and what may be meant."""
+    """Check that every variable with our prefix is a setting; `unknown` are the others, with the settings they may mean."""
     if unknown:
-        names = ", ".join(f"{name} (is {meant} meant?)" if meant else name for name, meant in unknown.items())
-        return warn(f"of no effect: {names}", "mend the name; docs/reference/settings.md lists every setting")
-    return ok("no variable is mistyped")
+        names = ", ".join(f"{name} (did you mean {meant}?)" if meant else name for name, meant in unknown.items())
+        return warn(f"without effect: {names}", "fix the name; docs/reference/settings.md lists every setting")
+    return ok("every variable is known")
 
 
 def http_port_is_free(address: str, port: int) -> CheckResult:
-    """Whether a server could listen there now."""
+    """Check that a server could listen there now."""
     if not port:
-        return ok("no HTTP server is asked for")
+        return ok("no HTTP server is configured")
     try:
         with socket.socket(family_of(address)) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -109,44 +120,38 @@ def http_port_is_free(address: str, port: int) -> CheckResult:
     except OSError as error:
         return warn(
             f"{address}:{port} cannot be opened: {error.strerror}",
-            "fine if the program is running; else name another port, or end who holds it",
+            "expected if the program is running; otherwise set another port, or stop the process that uses this one",
         )
     return ok(f"{address}:{port} is free")
 
 
 def takes_writes(database: Database) -> CheckResult:
-    """Whether a transaction may write: it may not on a standby, and where read-only is the default."""
+    """Check that a transaction may write: not on a standby, and not where read-only is the default."""
     with database.connection() as connection:
-        row = connection.execute(
-            "SELECT pg_is_in_recovery(), setting = 'on', source FROM pg_settings"
-            " WHERE name = 'default_transaction_read_only'"
-        ).fetchone()
-    assert row is not None
-    in_recovery, read_only, source = row
-    if in_recovery:
+        access = _WRITE_ACCESS.one(connection)
+    if access.in_recovery:
         return fail(
-            "the server is in recovery: a standby, or a failover that is not over",
-            "promote it, or name the primary in DATABASE_URL",
+            "the server is in recovery: a standby, or an unfinished failover",
+            "promote it, or set DATABASE_URL to the primary",
         )
-    if read_only:
-        return fail(f"default_transaction_read_only is on, set by: {source}", "switch it off there")
+    if access.read_only:
+        return fail(f"default_transaction_read_only is on, set by: {access.source}", "switch it off there")
     return ok("transactions may write")
 
 
 def clocks_agree(database: Database) -> CheckResult:
-    """Whether our clock and the server's are the same, give or take what asking takes."""
+    """Check that our clock and the server's agree, apart from the time of the query."""
     before = time.time()
     with database.connection() as connection:
-        row = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchone()
-    assert row is not None
-    difference = max(before - row[0], row[0] - time.time(), 0.0)
-    if difference > _MOST_CLOCK_DIFFERENCE_SECONDS:
-        return warn(f"{difference:.1f} seconds between here and the server", "run a time service on both")
+        server = _SERVER_CLOCK.one(connection)
+    difference = max(before - server, server - time.time(), 0.0)
+    if difference > _MAX_CLOCK_DIFFERENCE_SECONDS:
+        return warn(f"{difference:.1f} seconds between this host and the server", "run a time service on both")
     return ok("the same as the server's")
 
 
 def notifications_arrive(database: Database) -> CheckResult:
-    """Whether a NOTIFY of one connection reaches another that listens."""
+    """Check that a NOTIFY on one connection reaches another connection that listens."""
     channel = f"centralcloud_doctor_{time.monotonic_ns()}"
     with database.connect(autocommit=True) as listener:
         listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
@@ -155,7 +160,7 @@ def notifications_arrive(database: Database) -> CheckResult:
         arrived = any(True for _ in listener.notifies(timeout=_NOTIFY_SECONDS, stop_after=1))
     if not arrived:
         return warn(
-            "they do not arrive: is a transaction pooler in between?",
-            "everything works by polling; connect past the pooler to be faster",
+            "they do not arrive: is there a transaction pooler in between?",
+            "polling finds everything; connect directly to the server to be faster",
         )
     return ok("they arrive")

@@ -1,6 +1,6 @@
-"""Structured logs: events with fields, through Python's logging, so that a router that uses us as a library stays in charge.
+"""Structured logs: events with fields, through Python's logging, which a router that uses the library configures itself.
 
-The programs send them to standard error: JSON for machines, colours on a terminal.
+The programs log to standard error: JSON for machines, colours on a terminal.
 """
 
 import logging
@@ -18,7 +18,7 @@ _PACKAGES: Final = ("centralcloud", "instance_agent")
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """The logger of a module: ``log.info("event_name", field=value)``. Level and handlers are those of `logging`."""
+    """Return the logger of a module: ``log.info("event_name", field=value)``. Level and handlers are those of `logging`."""
     logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
         logging.getLogger(name),
         processors=[
@@ -33,14 +33,16 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def bind_to_logs(**fields: Any) -> None:
-    """Add fields to everything that this thread logs from now on."""
+    """Add fields to every event that this thread logs from now on."""
     structlog.contextvars.bind_contextvars(**fields)
 
 
 def configure_logs(level: str = "info", log_format: str = "auto") -> None:
-    """For the programs: our events from `level` on, and warnings of the libraries, to standard error in one form.
+    """Log to standard error: our events from `level` on, and warnings of libraries. For the programs.
 
-    `log_format` is ``json``, ``console``, or ``auto``: console on a terminal, JSON elsewhere.
+    Args:
+        level: ``debug``, ``info``, ``warning`` or ``error``.
+        log_format: ``json``, ``console``, or ``auto``: console on a terminal, JSON elsewhere.
     """
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
@@ -53,6 +55,6 @@ def configure_logs(level: str = "info", log_format: str = "auto") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings repeat what we report ourselves
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings repeat our own events
     for package in _PACKAGES:
         logging.getLogger(package).setLevel(level.upper())

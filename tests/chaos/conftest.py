@@ -1,4 +1,4 @@
-"""What the scenarios share. docs/explanation/reliability.md promises what they show, under the same names."""
+"""Fixtures of the scenarios. docs/explanation/reliability.md lists the promises that they prove, by the same names."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ QUICK = {
 
 @pytest.fixture
 def start_worker(start: Callable[..., Program]) -> Callable[..., Program]:
-    """Starts `centralcloud run` on a database, and waits until it works."""
+    """Start `centralcloud run` on a database, and wait until it is running."""
 
     def start_one(url: str, *arguments: str, fault: str | None = None, **env: str) -> Program:
         worker = start("centralcloud", "run", *arguments, fault=fault, DATABASE_URL=url, **(QUICK | env))
@@ -30,7 +30,7 @@ def start_worker(start: Callable[..., Program]) -> Callable[..., Program]:
 
 @pytest.fixture
 def start_agent(start: Callable[..., Program], tmp_path: Path) -> Callable[..., Program]:
-    """Starts `instance-agent run` on a database, and waits until it works."""
+    """Start `instance-agent run` on a database, and wait until it is running."""
 
     def start_one(url: str) -> Program:
         agent = start(

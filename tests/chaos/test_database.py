@@ -1,4 +1,4 @@
-"""A database that crashes, refuses, or is held up while events are sent and taken in."""
+"""A database that crashes, refuses work or is slowed down while events are sent and ingested."""
 
 import random
 import threading
@@ -28,7 +28,7 @@ def test_postgresql_stopped_at_once_and_restarted(start_worker: StartWorker, own
 
 
 def test_backends_terminated(start_worker: StartWorker, start_agent: StartWorker, database_url: str) -> None:
-    """Of the consumers, the learner and the ScoreUpdater, again and again."""
+    """The sessions of consumers, learner and score updater, again and again."""
     worker = start_worker(database_url)
     agent = start_agent(database_url)
     with load(database_url, decisions=6000, pause_seconds=0.01) as producers:
@@ -69,7 +69,7 @@ def test_a_database_that_is_read_only_for_a_while(start_worker: StartWorker, dat
 
 
 def test_a_transaction_held_open_elsewhere(start_worker: StartWorker, database_url: str) -> None:
-    """Half a minute of a snapshot that keeps dead rows from being cleaned up: slower, but nothing waits for it."""
+    """For half a minute a snapshot keeps dead rows from being vacuumed: ingest is slower, but does not wait for it."""
     start_worker(database_url)
     with psycopg.connect(database_url) as idle:
         idle.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")

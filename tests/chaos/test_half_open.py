@@ -1,6 +1,6 @@
-"""A connection that falls silent without closing: who waits on it gives up, comes back, and holds nobody up for long.
+"""A connection that falls silent without closing: the client gives up, reconnects, and blocks others for seconds only.
 
-How long each step took is logged: `pytest --log-cli-level=INFO tests/chaos/test_half_open.py`.
+The duration of each step is logged: `pytest --log-cli-level=INFO tests/chaos/test_half_open.py`.
 """
 
 import json
@@ -20,14 +20,14 @@ from support.tcp_proxy import TcpProxy
 from support.waiting import eventually
 
 from centralcloud.administration.verification import verify
-from centralcloud.runtime import notifications
+from centralcloud.runtime.postgres import notifications
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.notifications import NotificationListener
 from instance_agent import AgentSettings, InstanceAgent
 
 Start = Callable[..., Program]
 
-#: One consumer, which the silence hits in the middle of a batch, and fast polls, so that what is measured is the silence.
+#: One consumer, so that the silence begins in the middle of its batch, and fast polls, so that only the silence is measured.
 _DAEMON = {
     "CENTRALCLOUD_CONSUMERS": "1",
     "CENTRALCLOUD_POLL_INTERVAL_SECONDS": "0.2",
@@ -60,7 +60,7 @@ class Producer:
 
 @contextmanager
 def held_up(url: str, statement: str, *, table: str, events: Sequence[dict] = ()) -> Iterator[None]:
-    """While the block lasts, somebody waits in `statement`, for a lock of the test's on `table`; at its end it goes on.
+    """Make a client wait in `statement` for a lock of the test on `table` until the end of the block.
 
     `events` are sent once the lock is held.
     """
@@ -68,14 +68,14 @@ def held_up(url: str, statement: str, *, table: str, events: Sequence[dict] = ()
         blocker.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         send(url, list(events))
         waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE %s"
-        eventually(lambda: execute(url, waiting, (f"%{statement}%",)), what=f"somebody waiting in {statement}")
+        eventually(lambda: execute(url, waiting, (f"%{statement}%",)), what=f"a client waiting in {statement}")
         yield
 
 
-def measured(what: str, *, since: float) -> float:
-    """Log how long something took, and return it in seconds."""
+def measured(step: str, *, since: float) -> float:
+    """Log the duration of a step, and return it in seconds."""
     seconds = time.monotonic() - since
-    logging.getLogger(__name__).info("%s: %.1f s", what, seconds)
+    logging.getLogger(__name__).info("%s: %.1f s", step, seconds)
     return seconds
 
 
@@ -115,7 +115,7 @@ def test_a_daemon_that_falls_silent_in_a_batch_comes_back_and_counts_everything_
 def test_the_locks_of_a_silent_consumer_hold_others_up_for_seconds_only(
     start: Start, database_url: str, proxy: TcpProxy
 ) -> None:
-    """The silent one has claimed a decision and holds the slice: an outcome waits for it, and so does the learner."""
+    """The silent consumer has inserted a decision and locks the slice: an outcome waits for it, and so does the learner."""
     silent = start("centralcloud", "run", "--no-learn", DATABASE_URL=proxy.url, **_DAEMON)
     silent.wait_for("started")
     event = an_event(decision_id="d")

@@ -1,4 +1,4 @@
-"""Instances that are killed while they write what they have learned."""
+"""Instances that are killed while they write the scores that they received."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ from centralcloud.runtime.postgres.database import Database
 def test_an_instance_killed_while_writing_its_learned_scores(
     start, database: Database, database_url: str, tmp_path: Path, fault: str
 ) -> None:
-    """The file holds the old scores or the new ones, never half of either; the next start goes on from there."""
+    """The file contains the old scores or the new ones, never a mixture; the next start continues from there."""
     (tmp_path / "catalog.yaml").write_text("models: [{name: gpt-4o, provider: p, complexity_scores: {complex: 1.0}}]")
     instance = {
         "DATABASE_URL": database_url,

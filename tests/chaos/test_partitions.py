@@ -1,4 +1,4 @@
-"""Partitions that come and go while everybody ingests."""
+"""Partitions that are created and dropped during full ingest."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ _PARTITIONS = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'routing_recor
 def test_partitions_attached_and_dropped_under_full_ingest(
     start_worker: StartProgram, database: Database, database_url: str
 ) -> None:
-    """Two workers ingest; eight old weeks go and a year of new ones comes, and no pause is longer than a few seconds."""
+    """Two workers ingest while eight old weeks are dropped and a year of new ones is created; no pause exceeds 5 seconds."""
     for days_ago in range(100, 156, 7):
         send(database_url, outcomes(30, 0))
         drain(database, batch_size=100)

@@ -1,4 +1,4 @@
-"""Everything through pgbouncer in transaction mode: no LISTEN, no session, a server connection of chance each time."""
+"""Everything through pgbouncer in transaction mode: no LISTEN, no session, any server connection for each transaction."""
 
 import os
 import pwd
@@ -34,7 +34,7 @@ logfile = {folder}/log
 
 @pytest.fixture
 def pooled_url(database_url: str) -> Iterator[str]:
-    """The database's URL through pgbouncer, which has four server connections for everybody."""
+    """The URL of the database through pgbouncer, which has four server connections for all clients."""
     program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         pytest.skip("pgbouncer is not installed (Debian's package pgbouncer)")

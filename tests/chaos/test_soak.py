@@ -1,4 +1,4 @@
-"""Everything at once for as long as is asked: `make soak`. In the end all adds up, and no worker has grown."""
+"""All faults at once for a given time: `make soak`. At the end every count adds up, and no worker uses more memory."""
 
 import os
 import random
@@ -28,7 +28,7 @@ def test_a_long_run_under_random_faults(
 ) -> None:
     seconds = request.config.option.soak_seconds
     if not seconds:
-        pytest.skip("a soak was not asked for: make soak")
+        pytest.skip("runs only with --soak-seconds: make soak")
     rng = random.Random(13)
     steady = start_worker(own_server.url, CENTRALCLOUD_MAINTENANCE_INTERVAL_SECONDS="5")
     agent = start_agent(own_server.url)
@@ -49,7 +49,7 @@ def test_a_long_run_under_random_faults(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^(centralcloud|instance)'",
         )
 
-    invalid_fields = [kill_a_worker, kill_a_worker, terminate_backends, restart_the_database]
+    faults = [kill_a_worker, kill_a_worker, terminate_backends, restart_the_database]
     memory: list[tuple[float, float]] = []
     started = time.monotonic()
     decisions = 0
@@ -57,7 +57,7 @@ def test_a_long_run_under_random_faults(
         with Producers(own_server.url, events=3000, pause_seconds=0.02, name=f"round-{decisions}") as producers:
             while producers.busy:
                 if not passes(lambda: not producers.busy, within_seconds=rng.uniform(0.5, 3)):
-                    rng.choice(invalid_fields)()
+                    rng.choice(faults)()
         decisions += producers.decisions
         memory.append((elapsed, resident_mb(steady)))
         print(f"{elapsed:6.0f} s: {records(own_server.url):9,} records, worker {memory[-1][1]:.1f} MB")  # noqa: T201

@@ -1,4 +1,4 @@
-"""Workers that are killed, alone and beside others, at any moment."""
+"""Workers that are killed at any moment, alone or beside others."""
 
 import random
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def test_a_worker_killed_at_random_moments(start_worker: StartWorker, database_u
 
 
 def test_one_of_two_workers_killed(start_worker: StartWorker, database_url: str) -> None:
-    """The other goes on at once with what the killed one had in hand: there is no lease to wait for."""
+    """The other ingests the unfinished batch of the killed one at once: there is no lease to wait for."""
     with load(database_url, decisions=6000, pause_seconds=0.01, within_seconds=10):
         survivor, victim = start_worker(database_url), start_worker(database_url)
         eventually(lambda: records(database_url) > 1000)
@@ -41,14 +41,14 @@ def test_one_of_two_workers_killed(start_worker: StartWorker, database_url: str)
 
 
 def test_a_message_that_kills_the_process(start_worker: StartWorker, database_url: str) -> None:
-    """It is attempted so many times, found out by its read_ct, and put aside; then the worker stays alive."""
+    """It is attempted as often as allowed, recognized by its read_ct, and dead-lettered; then the worker keeps running."""
     send(database_url, [an_event(decision_id=f"before-{n}") for n in range(40)])
     send(database_url, [an_event(note=DEADLY)])
     send(database_url, [an_event(decision_id=f"after-{n}") for n in range(40)])
     starts = 0
 
     def supervise() -> bool:
-        """As systemd does: start again what has died."""
+        """Restart the worker when it has exited, as systemd does."""
         nonlocal starts, worker
         if worker is None or worker.process.poll() is not None:
             starts += 1
@@ -56,7 +56,7 @@ def test_a_message_that_kills_the_process(start_worker: StartWorker, database_ur
         return queued(database_url) == 0
 
     worker: Program | None = None
-    eventually(supervise, within_seconds=90, what="the deadly message put aside")
+    eventually(supervise, within_seconds=90, what="the deadly message dead-lettered")
     assert starts == 4, "killed on the fast path once, and in each of two attempts"
     ((field, reason, message),) = execute(database_url, "SELECT field, reason, message FROM dead_letters")
     assert field == "message"
@@ -73,7 +73,7 @@ def test_a_message_that_kills_the_process(start_worker: StartWorker, database_ur
 def test_a_learner_killed_between_computing_and_publishing(
     start_worker: StartWorker, database: Database, database_url: str, fault: str
 ) -> None:
-    """The evidence is used up only when the scores are published: the next run finds it as it was."""
+    """Evidence is consumed only when the scores are published: the next run finds it unchanged."""
     send(database_url, outcomes(100, 0, complexity_score=3.0))
     drain(database, batch_size=100)
     victim = start_worker(database_url, fault=fault)

@@ -1,11 +1,13 @@
-"""The programs as a supervisor sees them: signals, outages, replicas, health."""
+"""The programs as a supervisor sees them: signals, outages, replicas, schedules, health."""
 
 import json
+import re
 import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -13,10 +15,15 @@ import pytest
 from support.commands import run_command
 from support.events import an_event, outcomes, send
 from support.programs import Program
+from support.sabotage import DEADLY
 from support.servers import embedded_folder, execute
-from support.waiting import eventually
+from support.waiting import eventually, passes
 
+from centralcloud.daemon import Daemon
+from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.embedded import EmbeddedServer
+from centralcloud.settings import Settings
+from instance_agent import AgentSettings, InstanceAgent
 
 
 def records(url: str) -> int:
@@ -41,7 +48,7 @@ def get(port: str, path: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_daemon_takes_events_in_learns_and_ends_on_a_signal(start, database_url: str, number: int) -> None:
+def test_the_daemon_ingests_learns_and_stops_on_a_signal(start, database_url: str, number: int) -> None:
     daemon = start("centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_LEARN_INTERVAL_SECONDS="0.5")
     daemon.wait_for("started")
     send(database_url, outcomes(100, 0, complexity_score=3.0))
@@ -53,7 +60,7 @@ def test_the_daemon_takes_events_in_learns_and_ends_on_a_signal(start, database_
 
 @contextmanager
 def a_stuck_daemon(start, database_url: str) -> Iterator[Program]:
-    """A daemon whose consumer waits, with a batch in hand, for a lock that the test holds."""
+    """A daemon whose consumer waits, in the middle of a batch, for a lock that the test holds."""
     with psycopg.connect(database_url) as blocker:
         blocker.execute("LOCK TABLE decision_ids IN ACCESS EXCLUSIVE MODE")
         daemon = start("centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_POLL_INTERVAL_SECONDS="0.1")
@@ -65,12 +72,12 @@ def a_stuck_daemon(start, database_url: str) -> Iterator[Program]:
 
 
 def test_a_second_signal_ends_at_once(start, database_url: str) -> None:
-    """A batch that waits for a lock keeps the first stop waiting; the second signal does not wait."""
+    """A batch that waits for a lock delays the stop after the first signal; the second signal does not wait."""
     with a_stuck_daemon(start, database_url) as daemon:
         daemon.process.send_signal(signal.SIGTERM)
         daemon.wait_for("stopping")
 
-        def signalled_again() -> bool:  # what comes within a tenth of a second is still the first signal
+        def signalled_again() -> bool:  # a signal within a tenth of a second counts as the first one
             daemon.process.send_signal(signal.SIGTERM)
             return daemon.process.poll() is not None
 
@@ -78,7 +85,7 @@ def test_a_second_signal_ends_at_once(start, database_url: str) -> None:
         assert daemon.process.returncode == 128 + signal.SIGTERM
 
 
-def test_a_batch_that_does_not_end_is_given_back(start, database_url: str) -> None:
+def test_a_batch_that_does_not_end_is_rolled_back(start, database_url: str) -> None:
     with a_stuck_daemon(start, database_url) as daemon:
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(timeout=5.5) == 0
@@ -114,14 +121,14 @@ def test_replicas_do_one_job_each(start, database_url: str) -> None:
     eventually(lambda: execute(database_url, "SELECT 1 FROM model_scores"))
 
 
-def test_a_database_that_is_away_is_waited_for_with_one_line_a_change(start) -> None:
+def test_an_outage_is_waited_for_with_one_line_per_change(start) -> None:
     with embedded_folder() as folder:
         server = EmbeddedServer.start(f"embedded:{folder}")
         url = server.uri
         run_command("centralcloud", "migrate", env={"DATABASE_URL": url})
         server.stop()
         settings = {"CENTRALCLOUD_POLL_INTERVAL_SECONDS": "0.2", "CENTRALCLOUD_LEARN_INTERVAL_SECONDS": "0.3"}
-        daemon = start("centralcloud", "run", DATABASE_URL=url, **settings)  # away at the start
+        daemon = start("centralcloud", "run", DATABASE_URL=url, **settings)  # unavailable at the start
         daemon.wait_for("database_unavailable")
         for outage in (1, 2):
             server = EmbeddedServer.start(f"embedded:{folder}")
@@ -136,8 +143,8 @@ def test_a_database_that_is_away_is_waited_for_with_one_line_a_change(start) -> 
         assert changes == ["database_unavailable", "database_restored"] * 2 + ["database_unavailable"]
 
 
-def test_who_waits_for_the_database_at_the_start_lives_and_is_not_ready(start) -> None:
-    """An orchestrator must not end it for an outage, nor send it work."""
+def test_a_daemon_that_waits_for_the_database_at_the_start_is_live_and_not_ready(start) -> None:
+    """An orchestrator must neither restart it for an outage nor send it requests."""
     with embedded_folder() as folder:
         port = free_port()
         url = f"postgresql:///routing?host={folder}"
@@ -145,10 +152,10 @@ def test_who_waits_for_the_database_at_the_start_lives_and_is_not_ready(start) -
         assert get(port, "/livez") == (200, "ok\n")
         status, text = get(port, "/readyz")
         assert status == 503
-        assert text.startswith("starting\nthe database is away: connection ")
+        assert text.startswith("starting\nthe database is unavailable: connection ")
 
 
-def test_an_agent_goes_on_with_its_scores_while_the_database_is_away(start, tmp_path: Path) -> None:
+def test_an_agent_keeps_its_scores_while_the_database_is_unavailable(start, tmp_path: Path) -> None:
     (tmp_path / "catalog.yaml").write_text("models: [{name: gpt-4o, provider: p, complexity_scores: {complex: 1.0}}]")
     instance = {
         "INSTANCE_ID": "i-1",
@@ -210,13 +217,122 @@ def test_health_and_metrics_over_http(start, database_url: str, tmp_path: Path) 
     assert taken.process.wait(timeout=20) == 1
 
 
-def test_a_part_that_dies_stops_the_program_loudly(start, database_url: str) -> None:
+def test_a_task_that_blocks_turns_livez_red(start, database_url: str) -> None:
+    port = free_port()
+    start(
+        "centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_HTTP_PORT=port, fault="hanging_message",
+        CENTRALCLOUD_POLL_INTERVAL_SECONDS="0.1", CENTRALCLOUD_CONSUMERS="1",
+    ).wait_for("started")  # fmt: skip
+    assert get(port, "/livez") == (200, "ok\n")
+    send(database_url, [an_event(instance_id=DEADLY)])
+    eventually(lambda: get(port, "/livez")[0] == 503)
+    status, text = get(port, "/livez")
+    assert status == 503
+    assert re.fullmatch(r"consumer-1: last heartbeat \d+ seconds ago, limit 1\n", text)
+    assert get(port, "/readyz")[0] == 200, "the database is available"
+
+
+@pytest.mark.parametrize("variable", ["CENTRALCLOUD_LEARN_SCHEDULE", "CENTRALCLOUD_MAINTENANCE_SCHEDULE"])
+def test_an_invalid_schedule_is_one_line(database_url: str, variable: str) -> None:
+    result = run_command("centralcloud", "run", env={"DATABASE_URL": database_url, variable: "every day"})
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"centralcloud: {variable} is 'every day': expected a crontab schedule in UTC")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_calendar_schedule_replaces_the_interval(database: Database, database_url: str) -> None:
+    settings = Settings(
+        database_url=database_url,
+        learn_interval_seconds=0.1,
+        learn_schedule="30 2 * * *",
+        maintenance_schedule="0 3 * * 0",
+    )
+    daemon = Daemon(settings, database, ingest=False)
+    runs = "SELECT count(*) FROM learning_runs"
+    daemon.start()
+    try:
+        jobs = {job.id: job for job in daemon._scheduler.get_jobs()}
+        assert set(jobs) == {"learner", "maintenance"}
+        assert f"{jobs['learner'].next_run_time:%H:%M}" == "02:30"
+        assert f"{jobs['maintenance'].next_run_time:%a %H:%M}" == "Sun 03:00"
+        eventually(lambda: execute(database_url, runs) == [(1,)], what="the run at the start")
+        assert not passes(lambda: execute(database_url, runs) != [(1,)], within_seconds=0.5)
+        jobs["learner"].modify(next_run_time=datetime.now(UTC))
+        eventually(lambda: execute(database_url, runs) == [(2,)], what="the scheduled run")
+    finally:
+        daemon.stop()
+
+
+def test_an_eager_rule_also_learns_at_its_interval(database: Database, database_url: str) -> None:
+    settings = Settings(
+        database_url=database_url, learning_rule="adaptive", learn_after_outcomes=1_000_000, learn_interval_seconds=0.2
+    )
+    daemon = Daemon(settings, database, ingest=False)
+    daemon.start()
+    try:
+        eventually(lambda: execute(database_url, "SELECT count(*) FROM learning_runs")[0][0] >= 3)
+    finally:
+        daemon.stop()
+
+
+def test_the_pool_has_as_many_connections_as_the_tasks_use(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """With that many no task waits for another one's connection."""
+    settings = Settings(
+        database_url=database_url,
+        consumers=3,
+        poll_interval_seconds=0.01,
+        learn_interval_seconds=0.1,
+        observation_interval_seconds=0.1,
+        maintenance_interval_seconds=1,
+    )
+    with Database(database_url, application_name="tests") as database:
+        daemon = Daemon(settings, database)
+        assert database.max_connections == 3 + 5, "consumers, schema monitor, maintenance, metrics, learner, findings"
+        daemon.start()
+        try:
+            send(database_url, outcomes(2000, 100))
+            eventually(lambda: records(database_url) == 2100)
+            eventually(lambda: execute(database_url, "SELECT count(*) FROM learning_runs")[0][0] >= 5)
+            assert database._pool is not None
+            statistics = database._pool.get_stats()
+        finally:
+            daemon.stop()
+        assert statistics["pool_max"] == 8
+        assert statistics.get("requests_errors", 0) == 0
+        assert "database_unavailable" not in caplog.text
+
+
+def test_each_task_needs_one_connection_at_a_time(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The sum of the tasks is enough because none holds a connection while it asks for another."""
+    with Database(database_url, application_name="tests", max_connections=1) as database:
+        daemon = Daemon(Settings(database_url=database_url, poll_interval_seconds=0.1), database)
+        send(database_url, [*outcomes(200, 10), {"no": "event"}])
+        daemon.start()
+        try:
+            eventually(lambda: records(database_url) == 210)
+            eventually(lambda: execute(database_url, "SELECT count(*) FROM learning_runs")[0][0] >= 1)
+        finally:
+            daemon.stop()
+    assert "no free connection" not in caplog.text
+
+
+def test_an_agent_reserves_the_connections_of_its_tasks(database_url: str, tmp_path: Path) -> None:
+    settings = AgentSettings(database_url=database_url, state_dir=tmp_path)
+    for routes, connections in ((True, 2), (False, 1)):
+        with InstanceAgent(settings, routes=routes) as agent:
+            assert agent.updater.database.max_connections == connections
+            eventually(lambda: agent.updater.learned.epoch is not None)
+
+
+def test_a_task_that_fails_stops_the_program_loudly(start, database_url: str) -> None:
     daemon = start("centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_POLL_INTERVAL_SECONDS="0.1")
     daemon.wait_for("started")
     execute(database_url, "DROP TABLE model_routing_metrics CASCADE")
     send(database_url, [an_event()])
     assert daemon.process.wait(timeout=20) == 1
     assert "background_task_failed" in daemon.events()
+    last = daemon.output().splitlines()[-1]
+    assert re.match(r"centralcloud: stopped because the background task [\w-]+ failed: UndefinedTable: relation ", last)
     assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(1,)], "nothing is lost"
 
 
@@ -237,7 +353,7 @@ def test_the_password_is_in_no_log(start, server: str, database_url: str) -> Non
 
 @pytest.mark.parametrize("program", ["centralcloud", "instance-agent"])
 def test_no_log_holds_the_password(program: str, tmp_path: Path) -> None:
-    """Neither while the database is away, nor with everything said that can be said."""
+    """Neither during an outage nor with every event logged."""
     env = {
         "DATABASE_URL": "postgresql://u:s3cret@127.0.0.1:1/db?application_name=x",
         "INSTANCE_AGENT_STATE_DIR": str(tmp_path / "state"),

@@ -1,1 +1,1 @@
-"""What tests share. Nothing here replaces a part of the product."""
+"""Helpers of the tests. Nothing here replaces code of the product."""

@@ -1,6 +1,6 @@
-"""An independent calculation of what the adaptive rule should make of slices of evidence.
+"""An independent calculation of the result that the adaptive rule should have for slices of evidence.
 
-Written for clarity from its description, pair by pair and slice by slice, with nothing of the product in it but the sums.
+Written for clarity from its description, pair by pair and slice by slice, with no code of the product except the sums.
 """
 
 import math
@@ -22,7 +22,7 @@ def of(
     latency: float | None = None,
     cost: float | None = None,
 ) -> Sums:
-    """What came in for a pair in a slice; `latency` and `cost` are means over all outcomes, as shares of the references."""
+    """The sums of a pair in a slice; `latency` and `cost` are means over all outcomes, as shares of the references."""
     return Sums(
         outcomes=outcomes,
         reward=reward,
@@ -36,7 +36,7 @@ def of(
 
 
 def evidence_of(slices: Sequence[Slice], *, first: int = 1, excluded: Sequence[str] = ()) -> Evidence:
-    """The slices as the rule sees them: numbered from `first`, opened a minute apart."""
+    """The slices as the rule gets them: numbered from `first`, opened a minute apart."""
     evidence = Evidence(excluded=excluded)
     for number, sums in enumerate(slices):
         evidence.append(first + number, OPENED + timedelta(minutes=number), sums)

@@ -1,4 +1,4 @@
-"""Running the programs as a person or a supervisor does: as processes."""
+"""Running the programs as a user or a supervisor does: as processes."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ _OURS = ("CENTRALCLOUD_", "INSTANCE_AGENT_", "DATABASE_URL", "INSTANCE_ID", "EX_
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's environment with only `variables` of ours in it."""
+    """The environment of this process; of our own variables only `variables`."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | variables
 
 
@@ -40,7 +40,7 @@ def start_command(
     cwd: Path | None = None,
     fault: str | None = None,
 ) -> subprocess.Popen[str]:
-    """Start a command that keeps running; its output and logs go to `log`. `fault`: one of support.sabotage."""
+    """Start a command that keeps running; its output and logs go to `log`. `fault`: the name of one in support.sabotage."""
     command = [BIN / program] if fault is None else [sys.executable, "-m", "support.sabotage", fault, program]
     return subprocess.Popen(
         [*command, *arguments],

@@ -1,4 +1,4 @@
-"""Routing events as instances send them, as plain dictionaries, and their way into the queue."""
+"""Routing events as plain dictionaries, as instances send them, and functions that queue them."""
 
 import copy
 import json
@@ -33,7 +33,7 @@ def an_event(instance_id: str = "singularity-1", **decision: Any) -> dict[str, A
 
 
 def outcomes(successes: int, failures: int, *, time_ms: int | None = 500, **decision: Any) -> list[dict[str, Any]]:
-    """One event a decision: `successes` that succeeded, then `failures` that failed."""
+    """One event per decision: `successes` that succeeded, then `failures` that failed."""
     return [
         an_event(outcome=outcome, response_time_ms=time_ms, **decision)
         for outcome, count in (("success", successes), ("failure", failures))
@@ -47,7 +47,7 @@ def send(url: str, events: list[dict[str, Any]]) -> None:
 
 
 def send_texts(url: str, texts: list[str | None]) -> None:
-    """Put messages on the queue, in order, whatever they hold."""
+    """Put messages of any content on the queue, in order."""
     with psycopg.connect(url) as connection:
         connection.cursor().executemany(
             "SELECT pgmq.send('model_routing_decisions', %s::jsonb)", [(text,) for text in texts]

@@ -1,4 +1,4 @@
-"""A database as it is in production: an owner that is no superuser, and roles that own nothing."""
+"""A database as in production: an owner that is not a superuser, and roles that own nothing."""
 
 import uuid
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _PASSWORD = "fleet"
 
 
 class Fleet:
-    """The database, and how each role reaches it. Every role's name begins with `name`."""
+    """The database, and a URL for each role. The name of every role begins with `name`."""
 
     def __init__(self, server: str, name: str) -> None:
         self.name = name
@@ -52,7 +52,7 @@ class Fleet:
         return self.url(self.roles.dashboard)
 
     def let_in(self, *roles: str) -> None:
-        """Give roles the password that `url` has in it, for servers that ask."""
+        """Set the password that `url` contains, for servers that require one."""
         with psycopg.connect(self.admin) as connection:
             for role in roles:
                 statement = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(_PASSWORD))
@@ -61,7 +61,7 @@ class Fleet:
 
 @contextmanager
 def a_fleet(server: str, *, granted: bool = True) -> Iterator[Fleet]:
-    """A database of its own, migrated by its owner, who may create roles; with the three roles if `granted`."""
+    """Create a database, migrated by its owner, which may create roles; with the three roles if `granted`."""
     fleet = Fleet(server, f"cc_fleet_{uuid.uuid4().hex[:8]}")
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {fleet.name}_owner LOGIN CREATEROLE PASSWORD '{_PASSWORD}'")
@@ -79,7 +79,7 @@ def a_fleet(server: str, *, granted: bool = True) -> Iterator[Fleet]:
             yield fleet
         finally:
             connection.execute(f"DROP DATABASE {fleet.name} WITH (FORCE)")
-            # The owner last: the others' memberships are of its giving.
+            # The owner last: it granted the memberships of the others.
             ours = connection.execute(
                 "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s) ORDER BY rolname LIKE '%%owner', 1 DESC",
                 (fleet.name,),

@@ -1,4 +1,4 @@
-"""A database with a past: made inside the server, so that ten million records take a minute or two."""
+"""A database with a history: generated inside the server, so that ten million records take a minute or two."""
 
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ _WEEKS = 12
 def fill_history(
     url: str, *, records: int, pairs: int = 60, instances: int = 10, records_per_slice: int = 1000
 ) -> None:
-    """Fill an empty database as if `records` events had come in, evenly over twelve weeks, and every score been learned.
+    """Fill an empty database as if `records` events had been ingested evenly over twelve weeks, and every score learned.
 
     Everything adds up: records in weekly partitions, counters, evidence in slices, decision ids of the last week, scores,
     accounts, and the queue's sequence.
@@ -41,7 +41,7 @@ def fill_history(
 
 
 def pretend_all_came(database_url: str, days_ago: float) -> None:
-    """Move everything taken in so far into the past, with a partition of its own week to hold the records."""
+    """Move everything ingested so far into the past; the records go to a partition of that week."""
     shift = timedelta(days=days_ago)
     ((start,),) = execute(
         database_url, "SELECT date_trunc('week', now() AT TIME ZONE 'UTC' - %s::interval) AT TIME ZONE 'UTC'", (shift,)

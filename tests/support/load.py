@@ -1,4 +1,4 @@
-"""Producers that send while something breaks, and the check that nothing was lost or counted twice."""
+"""Producers that send during a fault, and the check that nothing was lost or counted twice."""
 
 import json
 import random
@@ -20,10 +20,10 @@ _RETRY_SECONDS = 0.1
 
 
 class Producers:
-    """Threads that send events with decision ids, each in batches, until they have sent what they should.
+    """Threads that send a number of events with decision ids, in batches.
 
-    When the database is away they send the same batch again, as a client does that cannot know whether it has arrived: so
-    more messages than decisions may be sent, and the rest are duplicates.
+    When the database is unavailable they resend the same batch, as a client does that cannot know whether it arrived. So
+    more messages than decisions may be sent; the others are duplicates.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ def has_newest_scores(url: str) -> bool:
 
 
 def assert_settled(url: str, decisions: int, *, within_seconds: float = 30.0, dead_letters: int = 0) -> None:
-    """The queue becomes empty in time; then every decision is recorded once, and everything adds up."""
+    """Wait for an empty queue, then assert that every decision was recorded once and all counts agree."""
     eventually(lambda: queued(url) == 0, within_seconds=within_seconds, what="an empty queue")
     with Database(url, application_name="tests") as database:
         verification = verify(database)
@@ -117,7 +117,7 @@ def assert_settled(url: str, decisions: int, *, within_seconds: float = 30.0, de
 def load(
     url: str, *, decisions: int = 3000, pause_seconds: float = 0.0, within_seconds: float = 30.0, dead_letters: int = 0
 ) -> Iterator[Producers]:
-    """Producers at work during the block; afterwards all is settled in time."""
+    """Run producers during the block, then assert that everything was ingested in time."""
     with Producers(url, events=decisions, pause_seconds=pause_seconds) as producers:
         yield producers
     assert_settled(url, producers.decisions, within_seconds=within_seconds, dead_letters=dead_letters)

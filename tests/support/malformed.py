@@ -1,4 +1,4 @@
-"""Messages that PostgreSQL takes as jsonb and that are no routing events: one table, for unit and integration tests."""
+"""Messages that are valid jsonb but not valid routing events: one table, for unit and integration tests."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ def _with_number(field: str, digits: str) -> str:
     return _with(field, "NUMBER").replace('"NUMBER"', digits)
 
 
-#: what is wrong -> (JSON text or None for SQL NULL, field that the reason must name, words that it must hold)
+#: problem -> (JSON text or None for SQL NULL, field that the reason must name, words that it must contain)
 MALFORMED: dict[str, tuple[str | None, str, str]] = {
     "SQL NULL": (None, "message", "SQL NULL"),
     "a JSON null": ("null", "message", "null"),

@@ -1,4 +1,4 @@
-"""The metrics as they appear on the wire, from the page that a test compares with what the programs register."""
+"""The names of the metrics on the wire, from the page that a test compares with the programs."""
 
 import re
 

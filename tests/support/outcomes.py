@@ -26,18 +26,18 @@ def table_text(rates: Mapping[str, Sequence[float]] = RATES, items: int = 200) -
 
 
 def write_table(folder: Path, text: str | None = None, name: str = "outcomes.csv") -> Path:
-    """The file of a table, by default `table_text`'s."""
+    """Write the file of a table, by default that of `table_text`."""
     path = folder / name
     path.write_text(table_text() if text is None else text)
     return path
 
 
 def a_table(folder: Path, rates: Mapping[str, Sequence[float]] = RATES, items: int = 200) -> OutcomeFile:
-    """A table of these rates, read back from its file."""
+    """A table with these rates, read from its file."""
     return read_outcomes(write_table(folder, table_text(rates, items)))
 
 
 def a_world(outcomes: OutcomeFile, **scenario: object) -> World:
-    """The truth of a scenario that is judged by success alone unless it has weights."""
+    """The ground truth of a scenario, which is judged by success alone unless it has weights."""
     parsed = scenario_from({"weights": {"latency": 0}, **scenario}, outcomes)
     return make_world(parsed, outcomes.table(parsed.answering))

@@ -1,4 +1,4 @@
-"""A program that runs for a while, and what it has logged."""
+"""A running program and its log."""
 
 import json
 from pathlib import Path
@@ -8,15 +8,18 @@ from support.waiting import eventually
 
 
 class Program:
-    """A running program and what it has logged."""
+    """A running program and its log."""
 
     def __init__(self, program: str, *arguments: str, log: Path, env: dict[str, str], fault: str | None = None) -> None:
         self._log_path = log
         self._log = log.open("w")
         self.process = start_command(program, *arguments, env=env, log=self._log, fault=fault)
 
+    def output(self) -> str:
+        return self._log_path.read_text()
+
     def log(self) -> list[dict]:
-        return [json.loads(line) for line in self._log_path.read_text().splitlines() if line.startswith("{")]
+        return [json.loads(line) for line in self.output().splitlines() if line.startswith("{")]
 
     def events(self) -> list[str]:
         return [line["event"] for line in self.log()]
@@ -25,7 +28,7 @@ class Program:
         eventually(lambda: self.events().count(event) >= times, what=f"{event} in {self._log_path}", within_seconds=30)
 
     def kill(self) -> None:
-        """End it as the kernel does when memory is short."""
+        """Kill it, as the kernel does when memory runs out."""
         self.process.kill()
         self.process.wait()
 

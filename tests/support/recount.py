@@ -1,6 +1,6 @@
-"""An independent calculation of what CentralCloud should make of a list of events.
+"""An independent calculation of the result that CentralCloud should have for a list of events.
 
-Written for clarity from the specification and the design, event by event, with nothing of the product in it.
+Written for clarity from docs/reference/specification.md, event by event, without any code of the product.
 """
 
 from collections import defaultdict
@@ -32,7 +32,7 @@ class Pair:
 
 @dataclass
 class Recount:
-    """All pairs, and how many events counted or were left out."""
+    """All pairs, and the number of events that counted or were duplicates."""
 
     pairs: dict[tuple[str, str], Pair]
     records: int
@@ -40,7 +40,7 @@ class Recount:
 
 
 def recount(events: list[dict[str, Any]]) -> Recount:
-    """Go through valid events in the order in which they were sent."""
+    """Count valid events in the order in which they were sent."""
     pairs: dict[tuple[str, str], Pair] = defaultdict(Pair)
     known: dict[tuple[str, str], set[str]] = defaultdict(set)
     records = duplicates = 0

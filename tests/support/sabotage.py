@@ -1,7 +1,7 @@
-"""Runs one of our programs with one fault planted in it: `python -m support.sabotage FAULT PROGRAM [ARGUMENTS]`.
+"""Runs one of our programs with one fault in it: `python -m support.sabotage FAULT PROGRAM [ARGUMENTS]`.
 
-The faults are such as a decoder with a bug in C, or a power cut, would be: the process is gone between two instructions.
-Nothing else of the program is changed.
+The faults act like a crash in C code or a power cut: the process is gone between two instructions. Nothing else of the
+program is changed.
 """
 
 import io
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-#: A message that holds this kills the process that decodes it, or keeps it for ever.
+#: A message that contains this kills the process that decodes it, or blocks it for ever.
 DEADLY = "deadly"
 
 
@@ -35,11 +35,11 @@ def deadly_message() -> None:
 
 
 def hanging_message() -> None:
-    """A loop is given up after a second here, so that a test need not wait for a minute."""
+    """A task counts as stalled after a second here, so that a test need not wait for a minute."""
     from centralcloud.ingest import batch
-    from centralcloud.runtime import supervisor
+    from centralcloud.runtime.process import background
 
-    supervisor._STUCK_SECONDS = 1.0  # type: ignore[misc]
+    background.GRACE_SECONDS = 1.0  # type: ignore[misc]
     parse = batch.parse_routing_event
 
     def parse_or_hang(text: str | None, now: Any) -> Any:
@@ -69,8 +69,8 @@ def learner_before_commit() -> None:
 
 
 def half_written_file() -> None:
-    """Dies in the middle of writing the learned scores, once there are some."""
-    from instance_agent import learned_scores
+    """Die in the middle of writing the learned scores, once there are some."""
+    from instance_agent.catalog import learned_scores_file
 
     class DeadlyStream(io.TextIOWrapper):
         def write(self, text: str) -> int:
@@ -81,11 +81,11 @@ def half_written_file() -> None:
             die()
             return 0
 
-    learned_scores.os.fdopen = lambda descriptor, _mode: DeadlyStream(open(descriptor, "wb"))  # noqa: SIM115, PTH123
+    learned_scores_file.os.fdopen = lambda descriptor, _mode: DeadlyStream(open(descriptor, "wb"))  # noqa: SIM115, PTH123
 
 
 def unmoved_file() -> None:
-    """Dies when the new file is written and not yet in its place."""
+    """Die when the new file is written but not yet renamed."""
     replace = Path.replace
 
     def die_instead(self: Path, target: Any) -> Any:

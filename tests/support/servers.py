@@ -35,7 +35,7 @@ def a_server(url: str | None = None, image: str | None = None) -> Iterator[str]:
 
 @contextmanager
 def embedded_folder() -> Iterator[Path]:
-    """A folder for an embedded server, which also root's server can reach. Removed at the end."""
+    """A folder for an embedded server, one that the server of root can reach, too. Removed at the end."""
     base = "/var/tmp" if os.geteuid() == 0 else None  # root's /tmp folders are closed to the server's own user
     folder = Path(tempfile.mkdtemp(prefix="centralcloud-tests-", dir=base))
     folder.chmod(0o755)
@@ -54,9 +54,9 @@ class OwnServer:
         self.url = self._server.uri
 
     def crash(self) -> None:
-        """An immediate shutdown: no checkpoint, no goodbye to anybody; the next start recovers from the log."""
+        """Shut down immediately: no checkpoint, no message to clients; the next start recovers from the log."""
         self._server.kill()
-        eventually(lambda: not self._server._runs())
+        eventually(lambda: not self._server._is_running())
         self._server.stop()
 
     def start(self) -> None:
@@ -72,7 +72,7 @@ def with_database(url: str, name: str) -> str:
 
 
 def execute(url: str, query: str, parameters: object = None) -> list[tuple]:
-    """Run one statement in a transaction of its own, over a connection that is not the product's."""
+    """Run one statement in a transaction of its own, without the product's connection code."""
     with psycopg.connect(url) as connection:
         cursor = connection.execute(query, parameters)
         return cursor.fetchall() if cursor.description else []

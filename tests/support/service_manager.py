@@ -1,4 +1,4 @@
-"""What systemd is to a service: a socket that hears how it is."""
+"""A stand-in for systemd: a socket that receives the notifications of a service."""
 
 import socket
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from support.waiting import eventually
 
 
 class NotificationSocket:
-    """Listens like systemd; `address` is what a service finds in NOTIFY_SOCKET."""
+    """Listens like systemd; `address` is the value of NOTIFY_SOCKET."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -17,7 +17,7 @@ class NotificationSocket:
         self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
 
     def hear(self, line: str, *, within_seconds: float = 30.0) -> None:
-        """Wait for a message with a line that begins so, among those not yet heard."""
+        """Wait for a new message that contains a line with this beginning."""
         seen = len(self.heard)
         eventually(
             lambda: self._receive(0.1) and any(each.startswith(line) for each in self.heard[seen:]),
@@ -26,7 +26,7 @@ class NotificationSocket:
         )
 
     def hears(self, line: str, *, for_seconds: float) -> bool:
-        """Whether such a message comes during that time."""
+        """Whether such a message arrives during that time."""
         seen = len(self.heard)
         with_patience = self._receive(for_seconds)
         return with_patience and any(each.startswith(line) for each in self.heard[seen:])

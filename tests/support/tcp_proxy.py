@@ -1,4 +1,4 @@
-"""A TCP proxy that can fall silent: half-open connections, as a proxy that hangs or a firewall that forgets makes them."""
+"""A TCP proxy that can fall silent: half-open connections, as a hanging proxy or a firewall without state causes them."""
 
 import contextlib
 import socket
@@ -9,10 +9,10 @@ from psycopg.conninfo import make_conninfo
 
 
 class TcpProxy:
-    """Listens on 127.0.0.1 and forwards every connection to one server, until it is told to fall silent.
+    """Listens on 127.0.0.1 and forwards every connection to one server until `pause`.
 
-    A silent connection stays open and goes on taking in what either side sends, so that both kernels see their data
-    acknowledged; none of it reaches the other side, and neither does the end of one side. It is never forwarded again.
+    A silent connection stays open and keeps reading from both sides, so that both kernels see their data acknowledged. It
+    forwards neither data nor the end of a side, and never will again.
     """
 
     def __init__(self, server_url: str) -> None:
@@ -28,14 +28,14 @@ class TcpProxy:
         self._acceptor.start()
 
     def pause(self) -> None:
-        """Fall silent: all connections for good, and new ones are accepted and never answered."""
+        """Silence all connections for good; accept new ones but never answer them."""
         with self._lock:
             self._silent = True
             for link in self._links:
                 link.silent = True
 
     def resume(self) -> None:
-        """Forward connections that are opened from now on. Those opened before `pause`, or during it, stay silent."""
+        """Forward new connections. Those opened before or during the pause stay silent."""
         with self._lock:
             self._silent = False
 
@@ -47,7 +47,7 @@ class TcpProxy:
             link.close()
 
     def close(self) -> None:
-        """Close all connections and listen no longer. Safe to call twice."""
+        """Close all connections and stop listening. Safe to call twice."""
         if self._listener.fileno() == -1:
             return
         self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept()
@@ -70,7 +70,7 @@ class TcpProxy:
                     self._links.append(_Link(client, server))
 
     def _connect(self) -> socket.socket | None:
-        """A connection to the server; None when it is away, which looks like silence."""
+        """Connect to the server; None when it is unavailable, which looks like silence."""
         try:
             if not self._host.startswith("/"):
                 return socket.create_connection((self._host, self._port))

@@ -1,4 +1,4 @@
-"""Waiting for a condition, with a deadline: tests never sleep and hope."""
+"""Waiting for a condition, with a deadline. Tests never sleep and hope."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def passes(condition: Callable[[], bool], *, within_seconds: float) -> bool:
 
 
 def eventually(condition: Callable[[], _T], *, within_seconds: float = 20.0, what: str = "the condition") -> _T:
-    """The first true value of `condition`; fails when none comes in time. An error inside counts as not yet."""
+    """Return the first true value of `condition`; fails without one in time. An error in it counts as not yet."""
     deadline = time.monotonic() + within_seconds
     last: object = None
     while True:

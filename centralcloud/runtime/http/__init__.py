@@ -1,1 +1,1 @@
-"""The HTTP server of both programs: health, metrics and pages of JSON."""
+"""The HTTP server of both programs: health, metrics and JSON pages, served by aiohttp within limits of time and number."""

@@ -1,4 +1,4 @@
-"""What both programs show at /metrics: the version, the process, its database, and figures read at the moment of asking."""
+"""Metrics that both programs show: version, process, database, and values that are read at each scrape."""
 
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
@@ -15,38 +15,38 @@ _Family: TypeAlias = type[GaugeMetricFamily] | type[CounterMetricFamily]
 
 
 class CallbackMetrics(Collector):
-    """Metrics whose values are kept elsewhere: each is read when the metrics are asked for."""
+    """Metrics whose values are kept elsewhere: a function reads each of them at every scrape."""
 
     def __init__(self, registry: CollectorRegistry, prefix: str) -> None:
-        """Every name begins with `prefix` and an underscore."""
+        """Register with `registry`; every name begins with `prefix` and an underscore."""
         self._prefix: Final = prefix
         self._metrics: list[tuple[_Family, str, str, Callable[[], float]]] = []
         registry.register(self)
 
     def gauge(self, name: str, documentation: str, read: Callable[[], float]) -> None:
-        """Show what may rise and fall."""
+        """Add a value that may rise and fall."""
         self._metrics.append((GaugeMetricFamily, name, documentation, read))
 
     def counter(self, name: str, documentation: str, read: Callable[[], float]) -> None:
-        """Show what only rises while the process lives; on the wire its name ends in `_total`."""
+        """Add a value that only rises while the process runs; on the wire its name ends in `_total`."""
         self._metrics.append((CounterMetricFamily, name, documentation, read))
 
     def collect(self) -> Iterator[Metric]:
-        """Read them all."""
+        """Read every value."""
         for family, name, documentation, read in self._metrics:
             yield family(f"{self._prefix}_{name}", documentation, value=float(read()))
 
 
 def show_program(registry: CollectorRegistry, prefix: str, database: Database) -> CallbackMetrics:
-    """Show the version, the process (memory, CPU, open files) and whether its database is there. More may be added."""
-    Info(f"{prefix}_build", "The version that runs", registry=registry).info({"version": __version__})
+    """Show the version, the process (memory, CPU, open files) and the state of its database. The caller may add more."""
+    Info(f"{prefix}_build", "Version of the program", registry=registry).info({"version": __version__})
     ProcessCollector(registry=registry)
-    readings = CallbackMetrics(registry, prefix)
-    readings.gauge("database_unavailable", "1 while the database is away", lambda: database.unavailable)
-    readings.counter("database_reconnects", "How often the database went away", lambda: database.outages)
-    return readings
+    metrics = CallbackMetrics(registry, prefix)
+    metrics.gauge("database_up", "1: the database works; 0: it is unavailable", lambda: not database.unavailable)
+    metrics.counter("database_outages", "Outages of the database since the start", lambda: database.outages)
+    return metrics
 
 
-def show_listener(readings: CallbackMetrics, listener: NotificationListener) -> None:
-    """Show whether notifications arrive, or polling alone finds what is new."""
-    readings.gauge("notify_working", "1: notifications arrive; 0: polling only", lambda: bool(listener.working))
+def show_listener(metrics: CallbackMetrics, listener: NotificationListener) -> None:
+    """Show whether notifications arrive or the program only polls."""
+    metrics.gauge("notify_up", "1: notifications arrive; 0: polling only", lambda: bool(listener.working))

@@ -1,127 +1,175 @@
-"""The small HTTP server of both programs: /livez, /readyz, /metrics, and pages of JSON."""
+"""The HTTP server of both programs: aiohttp in a thread and an event loop of its own."""
 
-import json
-import socket
+import asyncio
+import contextlib
+import logging
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
-from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.http.connections import Connection, Connections, Limits
+from centralcloud.runtime.http.exchange import exchange_within
+from centralcloud.runtime.http.listening import listen
 from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.process.heartbeat import Heartbeat
 
 log = get_logger(__name__)
 
-_PLAIN: Final = "text/plain; charset=utf-8"
-#: Who connects and then says nothing, or takes no answer, is let go: a thread and a file descriptor wait for each.
-_SILENCE_SECONDS: Final = 10.0
+_BEAT_SECONDS: Final = 0.5
+#: The loop has nothing to do that takes longer than milliseconds.
+_STALL_SECONDS: Final = 10.0
+#: aiohttp waits this long for a handler to finish, and again for it to be cancelled.
+_STOP_SECONDS: Final = 0.25
+_JOIN_SECONDS: Final = 1.0
+#: After an accept that failed, most likely because the process has no file descriptors left.
+_ACCEPT_RETRY_SECONDS: Final = 0.5
+#: Of one header, and of the request line.
+_HEADER_BYTES: Final = 8190
+_HEADERS: Final = 64
 
-#: Returns what is wrong, a line each; nothing when all is well.
-Check = Callable[[], list[str]]
 
+class HttpServer:
+    """Serves routes until it is stopped.
 
-class HealthServer:
-    """Answers 200 when a check finds nothing wrong, 503 with what is wrong otherwise."""
+    Attributes:
+        port: the port it listens on.
+        heartbeat: of its event loop; a blocked loop answers no request.
+        on_crash: called with the name and the error when the server ends by an error.
+    """
 
     def __init__(
-        self,
-        address: str,
-        port: int,
-        *,
-        checks: Mapping[str, Check],
-        registry: CollectorRegistry,
-        pages: Mapping[str, Callable[[], Any]] | None = None,
+        self, address: str, port: int, routes: Iterable[web.AbstractRouteDef], *, limits: Limits | None = None
     ) -> None:
-        """`checks` and `pages` are by path, e.g. ``/livez``; a page's value is sent as JSON.
+        """Open the port; port 0 takes a free one.
 
         Raises:
             CentralCloudError: the port cannot be opened.
         """
-        handler = _handler(checks, registry, pages or {})
-        try:
-            self._server = _Server((address, port), handler)
-        except OSError as error:
-            raise CentralCloudError(f"cannot serve HTTP on {address}:{port}: {error.strerror}") from None
-        self.port: int = self._server.server_address[1]
+        self._listener = listen(address, port)
+        self.port: int = self._listener.getsockname()[1]
+        self._routes = list(routes)
+        self._limits = limits or Limits()
+        self.heartbeat = Heartbeat("http", lambda: _STALL_SECONDS)
+        self.on_crash: Callable[[str, BaseException], None] | None = None
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._started = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
 
     def start(self) -> None:
         """Serve in a thread of its own."""
-        threading.Thread(target=self._server.serve_forever, name="http", daemon=True).start()
-        log.info("http_listening", address=self._server.server_address[0], port=self.port)
+        self._thread.start()
+        self._started.wait()
+        log.info("http_listening", address=self._listener.getsockname()[0], port=self.port)
 
     def stop(self) -> None:
-        """Close the port."""
-        self._server.shutdown()
-        self._server.server_close()
+        """Close the port, then every connection, within a second."""
+        if self._loop is not None and self._stop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
+                self._loop.call_soon_threadsafe(self._stop.set)
+        if self._thread.ident is not None:
+            self._thread.join(_JOIN_SECONDS)
+        self.heartbeat.rest()
+        self._listener.close()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:
+            if self.on_crash is None:
+                raise
+            self.on_crash("http", error)
+        finally:
+            self._started.set()
+
+    async def _serve(self) -> None:
+        connections = Connections(self._limits)
+        app = web.Application(client_max_size=self._limits.body_bytes, middlewares=[exchange_within(connections)])
+        app.add_routes(self._routes)
+        # No keep-alive timeout for aiohttp: its default is longer than every deadline of a `Connection`.
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            logger=_ProtocolLog(__name__),
+            shutdown_timeout=_STOP_SECONDS,
+            auto_decompress=False,
+            max_line_size=_HEADER_BYTES,
+            max_field_size=_HEADER_BYTES,
+            max_headers=_HEADERS,
+        )
+        await runner.setup()
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(_log_fault)
+        self._stop = asyncio.Event()
+        stop = asyncio.create_task(self._stop.wait())
+        loops = [asyncio.create_task(self._accept(runner, connections)), asyncio.create_task(self._beat())]
+        self._started.set()
+        try:
+            ended, _ = await asyncio.wait([stop, *loops], return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
+        finally:
+            for task in loops:
+                task.cancel()
+            self._listener.close()
+            await runner.cleanup()
+            connections.abort_all()
+
+    async def _beat(self) -> None:
+        while True:
+            self.heartbeat.beat()
+            await asyncio.sleep(_BEAT_SECONDS)
+
+    async def _accept(self, runner: web.AppRunner, connections: Connections) -> None:
+        """Accept connections, one at a time. asyncio's own server has no cap, and at EMFILE it floods the log."""
+        loop = asyncio.get_running_loop()
+        protocol_of_aiohttp = runner.server
+        assert protocol_of_aiohttp is not None
+        failing = False
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(self._listener)
+            except OSError as error:
+                if not failing:
+                    log.warning("http_accept_failed", reason=str(error))
+                failing = True
+                await asyncio.sleep(_ACCEPT_RETRY_SECONDS)
+                continue
+            failing = False
+            try:
+                await connections.wait_for_room()
+                await loop.connect_accepted_socket(lambda: Connection(protocol_of_aiohttp(), connections), accepted)
+            except OSError as error:
+                log.debug("http_client_gone", client="", reason=str(error))
+                accepted.close()
+            except asyncio.CancelledError:
+                accepted.close()
+                raise
 
 
-def family_of(address: str) -> socket.AddressFamily:
-    """IPv4 or IPv6, as an address or a host name to listen on asks for.
-
-    Raises:
-        OSError: it is neither, or no address of a known host.
-    """
-    return socket.getaddrinfo(address, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+def _log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log an error that no handler has caught, instead of asyncio, which writes a traceback over several lines."""
+    error = context.get("exception")
+    where = traceback.format_exception(error) if error is not None else []
+    log.error("http_loop_failed", reason=context.get("message"), error=repr(error), traceback=where)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128  # a handful lets the kernel drop who comes at the same time, for a second
+class _ProtocolLog(logging.Logger):
+    """Turns the tracebacks that aiohttp logs, for its own errors and for requests that are not HTTP, into one event each."""
 
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        self.address_family = family_of(address[0])
-        super().__init__(address, handler)
+    def exception(self, msg: object, *_args: object, exc_info: Any = True, **_: Any) -> None:
+        error = exc_info if isinstance(exc_info, BaseException) else sys.exception()
+        if isinstance(error, HttpProcessingError):
+            log.debug("http_request_malformed", reason=" ".join(str(error).split()))
+        elif not isinstance(error, ConnectionError):
+            where = traceback.format_exception(error) if error is not None else []
+            log.error("http_loop_failed", reason=str(msg), error=repr(error), traceback=where)
 
-    def server_bind(self) -> None:
-        """On :: for both protocols, whatever the system's default is."""
-        if self.address_family == socket.AF_INET6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        super().server_bind()
-
-    def handle_error(self, _request: Any, client_address: Any) -> None:
-        """A client that hung up is no fault of ours, and one of ours must not write over the log."""
-        error = sys.exception()
-        if isinstance(error, OSError):
-            log.debug("http_client_gone", client=client_address[0], reason=str(error))
-        else:
-            log.error("http_request_failed", error=repr(error), traceback=traceback.format_exception(error))
-
-
-def _handler(
-    checks: Mapping[str, Check], registry: CollectorRegistry, pages: Mapping[str, Callable[[], Any]]
-) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = _SILENCE_SECONDS
-
-        def do_HEAD(self) -> None:
-            self.do_GET()
-
-        def do_GET(self) -> None:
-            path = self.path.split("?")[0]
-            if path in checks:
-                wrong = checks[path]()
-                self._answer(503 if wrong else 200, _PLAIN, ("\n".join(wrong or ["ok"]) + "\n").encode())
-            elif path == "/metrics":
-                self._answer(200, CONTENT_TYPE_LATEST, generate_latest(registry))
-            elif path in pages:
-                self._answer(200, "application/json", json.dumps(pages[path](), default=str).encode())
-            else:
-                known = ", ".join(sorted([*checks, *pages, "/metrics"]))
-                self._answer(404, _PLAIN, f"nothing here; there are {known}\n".encode())
-
-        def _answer(self, status: int, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            log.debug("http_request", request=format % args)
-
-    return Handler
+    def debug(self, msg: object, *_args: object, exc_info: Any = None, **_: Any) -> None:  # noqa: ARG002
+        if isinstance(exc_info, HttpProcessingError):
+            log.debug("http_request_malformed", reason=" ".join(str(exc_info).split()))

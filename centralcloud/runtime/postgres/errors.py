@@ -1,4 +1,4 @@
-"""Errors of PostgreSQL by kind: an outage, contention with another transaction, or a refusal of the data."""
+"""Kinds of PostgreSQL errors: an outage, contention with another transaction, or rejected data."""
 
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -13,14 +13,14 @@ _T = TypeVar("_T")
 
 
 class DatabaseUnavailableError(CentralCloudError):
-    """The database cannot be reached, or does not take work at the moment."""
+    """The database cannot be reached, or accepts no work at the moment."""
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether `error` says that the database is away or takes no work for now, rather than that the work is wrong.
+    """Whether `error` means that the database is unavailable for now, not that the statement is wrong.
 
     True for lost connections, shutdowns, exhausted resources, a read-only server (SQLSTATE class 25), lock timeouts,
-    deadlocks and serialisation failures: the transaction was rolled back and may be tried again as it is.
+    deadlocks and serialization failures: the transaction was rolled back and can be retried unchanged.
     """
     if isinstance(error, DatabaseUnavailableError):
         return True
@@ -31,20 +31,20 @@ def is_outage(error: BaseException) -> bool:
 
 
 def is_database_error(error: BaseException) -> bool:
-    """Whether `error` came from the database in any way: what an instance, which must go on routing, waits out."""
+    """Whether `error` came from the database in any way. An instance retries after all of them: it must keep routing."""
     return isinstance(error, psycopg.Error | DatabaseUnavailableError)
 
 
 def is_refusal(error: psycopg.Error) -> bool:
-    """Whether the database refuses what it was given: bad data, a violated constraint, or beyond its limits.
+    """Whether the database rejects the data: invalid, violating a constraint, or beyond its limits.
 
-    SQLSTATE classes 22, 23 and 54. The same again fails again; something else in the same batch may be fine.
+    SQLSTATE classes 22, 23 and 54. A retry fails again; other data in the same batch may be valid.
     """
     return (error.sqlstate or "")[:2] in {"22", "23", "54"}
 
 
 def is_contention(error: BaseException) -> bool:
-    """Whether `error` is an outage only in the sense that another transaction was in the way."""
+    """Whether `error` is caused by another transaction: a lock timeout, a deadlock or a serialization failure."""
     return isinstance(
         error,
         psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure | psycopg.errors.LockNotAvailable,
@@ -54,7 +54,7 @@ def is_contention(error: BaseException) -> bool:
 def retry_on_contention(
     work: Callable[[], _T], *, is_in_the_way: Callable[[BaseException], bool] = is_contention
 ) -> _T:
-    """Do `work` again when another transaction was in the way, as the loops do; for commands. Gives up after some tries."""
+    """Retry `work` when another transaction was in the way, as background tasks do; for commands. Five tries at most."""
     for _ in range(_TRIES - 1):
         try:
             return work()
@@ -65,6 +65,6 @@ def retry_on_contention(
 
 
 def summarize_error(error: BaseException) -> str:
-    """The message of `error` on one line, without the statement it is about."""
+    """Return the message of `error` on one line, without the statement that failed."""
     message = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return " ".join((message or str(error)).split()) or type(error).__name__

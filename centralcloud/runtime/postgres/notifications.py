@@ -1,4 +1,4 @@
-"""NOTIFY as a hint: a listener that wakes a loop early. Whoever waits must also poll, and works the same without it."""
+"""NOTIFY as a hint: a listener that wakes a task early. The task must also poll: it has to work without notifications."""
 
 from collections.abc import Callable
 from typing import Final
@@ -14,24 +14,26 @@ from centralcloud.runtime.process.background import BackgroundTask
 log = get_logger(__name__)
 
 _WAIT_SECONDS: Final = 0.5
-#: What a listener sends itself; the listeners of other processes hear it, too, and are not woken by it.
+#: Payload that a listener sends to itself. Listeners of other processes receive it, too, and ignore it.
 _PROBE: Final = "probe"
-#: A probe that has not come by then does not come.
+#: A probe that has not arrived by then is lost.
 _PROBE_PATIENCE_WAITS: Final = 10
-#: How often a silent connection is asked whether it still lives.
+#: How often a quiet connection is tested.
 _PROBE_EVERY_WAITS: Final = 40
 
 
 class NotificationListener(BackgroundTask):
     """Listens on one channel over a connection of its own and calls `on_notify` at each notification.
 
-    Also calls it once after every (re)connection: what was sent while nobody listened is found by that run.
-    Through a transaction pooler nothing ever arrives, and nothing but speed is lost. Now and then it notifies itself, which
-    shows that the connection lives, and whether notifications arrive: `working` (None: not known yet).
+    Also calls it once after every (re)connection, for whatever was sent in the meantime. Through a transaction pooler
+    nothing ever arrives, and only speed is lost. Now and then it notifies itself, which shows whether the connection works.
+
+    Attributes:
+        working: whether notifications arrive; None: not known yet.
     """
 
     def __init__(self, database: Database, channel: str, on_notify: Callable[[], None]) -> None:
-        super().__init__(f"listener:{channel}", database, interval_seconds=0)
+        super().__init__(f"listener:{channel}", database, interval_seconds=0, connections=0)
         self._channel = channel
         self._on_notify = on_notify
         self._connection: DeadlineConnection | None = None
@@ -49,7 +51,7 @@ class NotificationListener(BackgroundTask):
                 self._on_notify()
                 self._send_probe(self._connection)
             payloads = [notice.payload for notice in self._connection.notifies(timeout=_WAIT_SECONDS, stop_after=1)]
-            self._look_at(payloads, self._connection)
+            self._handle(payloads, self._connection)
         except psycopg.Error:
             self._disconnect()
             raise
@@ -58,7 +60,7 @@ class NotificationListener(BackgroundTask):
     def on_stop(self) -> None:
         self._disconnect()
 
-    def _look_at(self, payloads: list[str], connection: DeadlineConnection) -> None:
+    def _handle(self, payloads: list[str], connection: DeadlineConnection) -> None:
         if payloads:
             self.working = True
             self._awaits_probe = False

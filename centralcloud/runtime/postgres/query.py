@@ -1,4 +1,4 @@
-"""SQL files as objects: a query is loaded once, beside the room that uses it, and runs on any connection."""
+"""SQL files as objects: a query is loaded once from the package that uses it, and runs on any connection."""
 
 from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
@@ -19,7 +19,7 @@ class Query(Generic[_Row]):
     """The statement in ``sql/<name>.sql`` of a package, with psycopg's named parameters in it.
 
     Attributes:
-        name: of the file, without its ending: a verb and what it is about.
+        name: of the file, without its ending: a verb and its object.
         text: the statement.
     """
 
@@ -45,10 +45,10 @@ class Query(Generic[_Row]):
         self._row_factory = _row_factory(row)
 
     def one(self, connection: _Connection, parameters: _Parameters | None = None, *, binary: bool = False) -> _Row:
-        """The only row that the query returns.
+        """Return the only row of the query.
 
         Raises:
-            RuntimeError: there is none. For a query that always has one; `maybe` is for the others.
+            RuntimeError: it returns none. Use `maybe` for a query that may return none.
         """
         row = self.maybe(connection, parameters, binary=binary)
         if row is None:
@@ -58,7 +58,7 @@ class Query(Generic[_Row]):
     def maybe(
         self, connection: _Connection, parameters: _Parameters | None = None, *, binary: bool = False
     ) -> _Row | None:
-        """The first row that the query returns; None when there is none."""
+        """Return the first row of the query; None when it has none."""
         with self._executed(connection, parameters, binary=binary) as cursor:
             row: _Row | None = cursor.fetchone()
             return row
@@ -66,12 +66,12 @@ class Query(Generic[_Row]):
     def all(
         self, connection: _Connection, parameters: _Parameters | None = None, *, binary: bool = False
     ) -> list[_Row]:
-        """Every row that the query returns."""
+        """Return every row of the query."""
         with self._executed(connection, parameters, binary=binary) as cursor:
             return cursor.fetchall()
 
     def run(self, connection: _Connection, parameters: _Parameters | None = None) -> int:
-        """Execute the statement for its effect; returns how many rows it touched."""
+        """Execute the statement for its effect; returns the number of affected rows."""
         return connection.execute(self.text, parameters).rowcount
 
     def run_each(self, connection: _Connection, parameters: Iterable[_Parameters]) -> None:
@@ -93,7 +93,7 @@ class Query(Generic[_Row]):
     def _executed(
         self, connection: _Connection, parameters: _Parameters | None, *, binary: bool
     ) -> psycopg.Cursor[Any]:
-        """A cursor on the rows of the statement, or of the last one of several."""
+        """Return a cursor on the rows of the statement, or of the last one of several."""
         cursor = connection.cursor(binary=binary, row_factory=self._row_factory)
         cursor.execute(self.text, parameters)
         while cursor.nextset():

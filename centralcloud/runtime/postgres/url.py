@@ -1,4 +1,4 @@
-"""Database URLs: what libpq can use, and what may never be repeated in a message."""
+"""Validation of database URLs, in messages that never repeat a password."""
 
 from typing import Any, Final
 
@@ -10,10 +10,10 @@ EMBEDDED_PREFIX: Final = "embedded:"
 
 
 def check_url(url: str) -> str:
-    """`url` when it names a database.
+    """Return `url` if it names a database.
 
     Raises:
-        ValueError: neither ``embedded:`` nor anything libpq can use. The text never repeats the URL, which may hold a
+        ValueError: it is neither ``embedded:`` nor usable by libpq. The text never repeats the URL, which may contain a
             password.
     """
     if url.startswith(EMBEDDED_PREFIX):
@@ -30,10 +30,10 @@ def check_url(url: str) -> str:
 
 
 def _could_be_reached(conninfo: dict[str, Any]) -> bool:
-    """Whether hosts, ports and the time-out can be what they say.
+    """Whether hosts, ports and the timeout have a valid form.
 
-    An @ or / in a password that is not percent-encoded ends it: the rest counts as host or port, which every message of a
-    failed connection would repeat.
+    An @ or / in a password that is not percent-encoded ends the password: its rest is read as host or port, and every
+    message about a failed connection would repeat it.
     """
     hosts, ports = (str(conninfo.get(name, "")).split(",") for name in ("host", "port"))
     seconds = str(conninfo.get("connect_timeout", "0"))
@@ -45,4 +45,5 @@ def _could_be_reached(conninfo: dict[str, Any]) -> bool:
 
 
 def read_conninfo(url: str) -> dict[str, Any]:
+    """Return the parameters that a libpq URI or keyword string sets."""
     return {name: value for name, value in conninfo_to_dict(url).items() if value is not None}

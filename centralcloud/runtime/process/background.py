@@ -1,8 +1,7 @@
-"""The one shape of every background part: start, stop, run_once, and a loop that waits for work, the clock or the end."""
+"""The one shape of every background task: a loop that runs, then waits for the clock, for `wake()` or for `stop()`."""
 
 import random
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final
@@ -13,41 +12,46 @@ from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.logs import bind_to_logs, get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_contention, is_outage, summarize_error
+from centralcloud.runtime.process.heartbeat import GRACE_SECONDS, Heartbeat
 
 log = get_logger(__name__)
 
 _FIRST_BACKOFF_SECONDS: Final = 0.1
 _LONGEST_BACKOFF_SECONDS: Final = 5.0
-#: Of a role, which is an operator's to mend and no fault of the program.
-_RIGHTS: Final = "`centralcloud doctor` names every right that is missing"
+_MISSING_RIGHT: Final = "`centralcloud doctor` names every right that is missing"
 
 
 class BackgroundTask(ABC):
-    """A background part: one thread that calls `run_once` again and again.
+    """A task in the background: one thread that calls `run_once` again and again.
 
-    Between two runs it waits until `wake()` is called, the interval is over, or `stop()` is called, whichever is first.
-    An outage of the database is waited out with backoff. Any other exception ends the thread and is handed to `on_crash`: a
-    part that dies stops the program loudly; for a right that is missing, with a line for the operator.
+    Between two runs it waits until the interval is over, or until `wake()` or `stop()` is called, whichever is first. A run
+    that fails because the database is unavailable is repeated with backoff. Any other exception ends the thread and goes to
+    `on_crash`, which stops the program: a task that fails must not fail silently. For a missing right the error says what
+    the operator can do.
 
     Attributes:
-        name: names the thread, and the part in logs.
-        interval_seconds: longest wait between two runs; None: runs at the start, and then only when woken.
-        longest_run_seconds: a run may take so long before the loop counts as one that no longer comes round.
-        woken: whether the run in hand was asked for by `wake()`, and not by the clock.
+        name: of the thread, and of the task in logs.
+        interval_seconds: longest wait between two runs; None: one run at the start, then only after `wake()`.
+        longest_run_seconds: how long a run may take before the task counts as stalled.
+        connections: pooled connections that a run uses at the same time.
+        woken: whether `wake()`, and not the clock, started the current run.
+        heartbeat: beats before and after every run.
     """
 
-    def __init__(self, name: str, database: Database, *, interval_seconds: float | None) -> None:
+    def __init__(self, name: str, database: Database, *, interval_seconds: float | None, connections: int = 1) -> None:
         self.name = name
         self.interval_seconds = interval_seconds
         self.longest_run_seconds = 0.0
+        self.connections = connections
         self.woken = False
         self.database = database
         self.on_crash: Callable[[str, BaseException], None] | None = None
+        self.heartbeat = Heartbeat(
+            name, lambda: (self.interval_seconds or 0.0) + self.longest_run_seconds + GRACE_SECONDS
+        )
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._advanced_at = time.monotonic()
-        self._waits_to_be_woken = False
 
     @abstractmethod
     def run_once(self) -> bool:
@@ -55,20 +59,20 @@ class BackgroundTask(ABC):
 
     def start(self) -> None:
         """Start the loop in a thread of its own."""
-        self._advanced_at = time.monotonic()
+        self.heartbeat.beat()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
-        """Make the loop run now instead of at the end of its wait."""
+        """Start the next run now, not at the end of the interval."""
         self._wake.set()
 
     def pause(self, seconds: float) -> None:
-        """Wait in the middle of a run. Ended early by `wake()`, after which the next run comes at once, and by `stop()`."""
+        """Wait in the middle of a run. `stop()` ends the wait; so does `wake()`, and the next run then follows at once."""
         self._wake.wait(seconds)
 
     def stop(self) -> None:
-        """Ask the loop to end after the work in hand; returns at once. Safe to call twice."""
+        """Ask the loop to end after the current run; returns at once. Safe to call twice."""
         self._stopping.set()
         self._wake.set()
 
@@ -84,58 +88,58 @@ class BackgroundTask(ABC):
         """Whether `stop()` has been called."""
         return self._stopping.is_set()
 
-    @property
-    def seconds_overdue(self) -> float:
-        """For how long the loop should have come round and has not; 0.0 or less while all is well.
-
-        A run that fails for want of the database comes round; one that hangs does not.
-        """
-        if self._thread is None or self._waits_to_be_woken:
-            return 0.0
-        return time.monotonic() - self._advanced_at - (self.interval_seconds or 0.0) - self.longest_run_seconds
-
     def is_outage(self, error: BaseException) -> bool:
-        """Whether `error` is to be waited out rather than to end the program."""
+        """Whether a run that raised `error` is repeated; any other error ends the program."""
         return is_outage(error)
 
-    def on_stop(self) -> None:  # noqa: B027 - most parts hold nothing
-        """Release what the part holds; called in its thread after the last run."""
+    def on_stop(self) -> None:  # noqa: B027 - most tasks hold nothing
+        """Release what the task holds; called in its thread after the last run."""
 
     def _run(self) -> None:
-        backoff = _FIRST_BACKOFF_SECONDS
         bind_to_logs(task=self.name)
         try:
-            while True:
-                self._wake.clear()
-                if self.stopping:  # looked at after the clear, or a stop() in between would be slept through
-                    break
-                self._advanced_at = time.monotonic()
-                try:
-                    more = self.run_once()
-                except Exception as error:
-                    if not self.is_outage(error):
-                        if isinstance(error, psycopg.errors.InsufficientPrivilege):
-                            raise CentralCloudError(f"{summarize_error(error)}: {_RIGHTS}") from None
-                        raise
-                    if is_contention(error):
-                        log.info("transaction_retried", task=self.name, reason=summarize_error(error))
-                    else:
-                        self.database.mark_unavailable(self.name, error)
-                    self._advanced_at = time.monotonic()
-                    self._stopping.wait(backoff * random.uniform(0.5, 1.0))
-                    backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
-                    continue
-                self.database.mark_available(self.name)
-                backoff = _FIRST_BACKOFF_SECONDS
-                self._advanced_at = time.monotonic()
-                if not more:
-                    self._waits_to_be_woken = self.interval_seconds is None
-                    self.woken = self._wake.wait(self.interval_seconds)
-                    self._advanced_at = time.monotonic()
-                    self._waits_to_be_woken = False
+            self._loop()
         except BaseException as error:
             if self.on_crash is None:
                 raise
             self.on_crash(self.name, error)
         finally:
+            self.heartbeat.rest()
             self.on_stop()
+
+    def _loop(self) -> None:
+        backoff = _FIRST_BACKOFF_SECONDS
+        while True:
+            self._wake.clear()
+            if self.stopping:  # read after the clear: the wait below would miss a stop() in between
+                return
+            self.heartbeat.beat()
+            try:
+                more = self.run_once()
+            except Exception as error:
+                if not self.is_outage(error):
+                    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+                        raise CentralCloudError(f"{summarize_error(error)}: {_MISSING_RIGHT}") from None
+                    raise
+                self._log_outage(error)
+                self.heartbeat.beat()
+                self._stopping.wait(backoff * random.uniform(0.5, 1.0))
+                backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
+                continue
+            self.database.mark_available(self.name)
+            backoff = _FIRST_BACKOFF_SECONDS
+            if not more:
+                self._wait_for_next_run()
+
+    def _wait_for_next_run(self) -> None:
+        if self.interval_seconds is None:
+            self.heartbeat.rest()
+        else:
+            self.heartbeat.beat()
+        self.woken = self._wake.wait(self.interval_seconds)
+
+    def _log_outage(self, error: Exception) -> None:
+        if is_contention(error):
+            log.info("transaction_retried", task=self.name, reason=summarize_error(error))
+        else:
+            self.database.mark_unavailable(self.name, error)

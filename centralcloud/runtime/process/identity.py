@@ -1,11 +1,11 @@
-"""Telling one process of this machine from another."""
+"""Identities of processes on this machine."""
 
 import os
 from pathlib import Path
 
 
 def this_process() -> str:
-    """This process's identity, for `is_running`."""
+    """Return this process's identity, for `is_running`."""
     return _identity(os.getpid())
 
 
@@ -18,7 +18,7 @@ def is_running(identity: str) -> bool:
 
 
 def _identity(pid: int) -> str:
-    """A process by its id and start time: ids are used again. One that has ended and waits to be reaped is none any more."""
+    """Process id and start time, because ids are reused. A zombie counts as a process that has ended."""
     state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     if state in {"Z", "X"}:
         raise ProcessLookupError(pid)

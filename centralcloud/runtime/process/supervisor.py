@@ -1,77 +1,96 @@
-"""Starting and ending a program made of parts: crashes, deadlines, health."""
+"""Starting and stopping a program made of background tasks: failures, deadlines, health."""
 
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.runtime.http.server import Check, HealthServer
 from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import summarize_error
 from centralcloud.runtime.process.background import BackgroundTask
+from centralcloud.runtime.process.heartbeat import Heartbeat
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.process.systemd import ServiceManager
 from centralcloud.runtime.settings import ProgramSettings
 
+if TYPE_CHECKING:
+    from centralcloud.runtime.http.server import HttpServer
+
 log = get_logger(__name__)
 
-#: Stopping takes at most this long: what is in hand by then is rolled back, and done by the next start.
+#: Tasks have this long to stop. A run that is unfinished then is rolled back, and repeated after the next start.
 _STOP_SECONDS: Final = 4.0
-#: A loop that is overdue for this long does not live.
-_STUCK_SECONDS: Final = 60.0
+#: How often stalled tasks are looked for when no watchdog asks for it sooner.
+_WATCH_SECONDS: Final = 10.0
 
 
 class Supervisor:
-    """Runs parts until it is told to stop or one of them dies."""
+    """Runs background tasks until it is stopped or one of them fails."""
 
     def __init__(self, tasks: Sequence[BackgroundTask], shutdown: Shutdown | None = None) -> None:
-        """`parts` in the order in which they start and are asked to stop; `shutdown` when signals are to end them."""
+        """Take `tasks` in the order in which they start and stop; `shutdown` when signals should stop them."""
         self._tasks = tasks
-        self._crash: BaseException | None = None
-        self._health: HealthServer | None = None
+        self._crashed: tuple[str, BaseException] | None = None
+        self._http: HttpServer | None = None
         self._started = False
+        self._reported: set[str] = set()
         self.shutdown = shutdown or Shutdown()
         for task in tasks:
             task.on_crash = self._on_crash
+
+    @property
+    def connections(self) -> int:
+        """Pooled connections that all tasks use at the same time. HTTP pages use none: they read memory only."""
+        return sum(task.connections for task in self._tasks)
+
+    def reserve_connections(self, database: Database) -> None:
+        """Make the pool of `database` large enough for every task."""
+        database.reserve(self.connections)
 
     def serve(
         self,
         settings: ProgramSettings,
         *,
         registry: CollectorRegistry,
-        not_ready: Check,
+        not_ready: Callable[[], list[str]],
         pages: Mapping[str, Callable[[], Any]] | None = None,
     ) -> None:
-        """Answer over HTTP until `stop`, when the settings name a port. Ready from `start` on.
+        """Answer over HTTP until `stop`, when the settings name a port. Not ready before `start`.
 
         Raises:
             CentralCloudError: the port cannot be opened.
         """
-        if settings.http_port:
-            checks = {"/livez": self.stalled_tasks, "/readyz": lambda: self._not_running() + not_ready()}
-            self._health = HealthServer(
-                settings.http_address, settings.http_port, checks=checks, registry=registry, pages=pages
-            )
-            self._health.start()
+        if not settings.http_port:
+            return
+        # Imported here, because aiohttp takes 0.2 seconds and a library or a command without a port does not need it.
+        from centralcloud.runtime.http.routes import health_routes
+        from centralcloud.runtime.http.server import HttpServer
+
+        checks = {"/livez": self.stalled_tasks, "/readyz": lambda: self._not_running() + not_ready()}
+        routes = health_routes(checks, registry, pages)
+        self._http = HttpServer(settings.http_address, settings.http_port, routes)
+        self._http.on_crash = self._on_crash
+        self._http.start()
 
     def start(self) -> None:
-        """Start every part in its thread."""
+        """Start every task in its thread."""
         self._started = True
         for task in self._tasks:
             task.start()
         log.info("started", tasks=[task.name for task in self._tasks])
 
     def stop(self) -> None:
-        """End every part after the work in hand, within a few seconds. Safe to call twice."""
+        """Stop every task after its current run, within a few seconds. Safe to call twice."""
         self.shutdown.request()
         if self._started:
             self._stop_tasks()
-        if self._health:
-            self._health.stop()
-            self._health = None
+        if self._http:
+            self._http.stop()
+            self._http = None
         if self._started:
             log.info("stopped")
 
@@ -82,29 +101,46 @@ class Supervisor:
         deadline = time.monotonic() + _STOP_SECONDS
         unfinished = [task.name for task in self._tasks if not task.join(max(0.0, deadline - time.monotonic()))]
         if unfinished:
-            log.warning("shutdown_timeout", tasks=unfinished, effect="the database rolls it back")
+            log.warning("shutdown_timeout", tasks=unfinished, effect="the database rolls back their transactions")
 
     def wait(self, service_manager: ServiceManager) -> None:
-        """Wait until the end is asked for, and tell the service manager meanwhile that all parts advance.
+        """Wait for the shutdown. Meanwhile log stalled tasks, and notify the service manager while there are none.
 
         Raises:
-            CentralCloudError: a part died.
+            CentralCloudError: a background task failed.
         """
         service_manager.ready()
-        while not self.shutdown.wait(service_manager.heartbeat_seconds):
+        seconds = min(service_manager.heartbeat_seconds or _WATCH_SECONDS, _WATCH_SECONDS)
+        while not self.shutdown.wait(seconds):
+            self._log_stalled_tasks()
             service_manager.heartbeat(self.stalled_tasks())
-        if self._crash is not None:
+        if self._crashed is not None:
+            name, error = self._crashed
             raise CentralCloudError(
-                f"stopped because a part died: {type(self._crash).__name__}: {summarize_error(self._crash)}"
+                f"stopped because the background task {name} failed: {type(error).__name__}: {summarize_error(error)}"
             )
 
     def stalled_tasks(self) -> list[str]:
-        """The parts whose loop no longer comes round, a line each. Asks nothing of the database."""
-        return [
-            f"{task.name} is {task.seconds_overdue:.0f} seconds overdue"
-            for task in self._tasks
-            if task.seconds_overdue > _STUCK_SECONDS
-        ]
+        """Return one line for each loop whose heartbeat is too old, that of the HTTP server included. Never waits."""
+        return [str(heartbeat) for heartbeat in self._heartbeats() if heartbeat.stalled]
+
+    def _heartbeats(self) -> list[Heartbeat]:
+        http = self._http
+        return [*(task.heartbeat for task in self._tasks), *([http.heartbeat] if http else [])]
+
+    def _log_stalled_tasks(self) -> None:
+        """Log each stall once."""
+        stalled = {heartbeat.name: heartbeat for heartbeat in self._heartbeats() if heartbeat.stalled}
+        for name in sorted(stalled.keys() - self._reported):
+            log.error(
+                "background_task_stalled",
+                task=name,
+                heartbeat_age_seconds=round(stalled[name].age_seconds),
+                limit_seconds=round(stalled[name].limit_seconds),
+            )
+        for name in sorted(self._reported - stalled.keys()):
+            log.info("background_task_resumed", task=name)
+        self._reported = set(stalled)
 
     def _not_running(self) -> list[str]:
         if self.shutdown.requested:
@@ -112,8 +148,8 @@ class Supervisor:
         return [] if self._started else ["starting"]
 
     def _on_crash(self, task: str, error: BaseException) -> None:
-        # What we raise ourselves says what is wrong; of everything else we want to know where it came from.
+        # Our own errors say what is wrong; any other needs a traceback.
         where = {} if isinstance(error, CentralCloudError) else {"traceback": traceback.format_exception(error)}
         log.error("background_task_failed", task=task, error=repr(error), **where)
-        self._crash = error
+        self._crashed = self._crashed or (task, error)  # the first one is the cause
         self.shutdown.request()

@@ -262,7 +262,7 @@ def test_an_unavailable_database_is_reported_first(tmp_path: Path) -> None:
         result = run_command(program, "doctor", env=env)
         assert result.returncode == 1
         assert "FAIL  database: connection" in result.stdout
-        assert "not looked at: database failed" in result.stdout
+        assert "skipped: database failed" in result.stdout
         assert "Traceback" not in result.stderr
 
 

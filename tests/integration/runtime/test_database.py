@@ -1,4 +1,4 @@
-"""Connections that have died or fallen silent, and transactions that take too long: nobody waits for ever."""
+"""Connections that are lost or silent, and transactions that take too long: every wait has an end."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from support.servers import execute
 from support.tcp_proxy import TcpProxy
 from support.waiting import eventually
 
-from centralcloud.runtime import database as database_module
+from centralcloud.runtime.postgres import database as database_module
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import DatabaseUnavailableError, is_outage
 
@@ -30,7 +30,7 @@ def behind(proxy: TcpProxy) -> Iterator[Database]:
 
 
 def fill_pool(database: Database, connections: int) -> None:
-    """Have `connections` in use at once, so that as many are idle afterwards."""
+    """Use `connections` at the same time, so that as many are idle afterwards."""
     together = threading.Barrier(connections)
 
     def use() -> None:
@@ -45,7 +45,7 @@ def fill_pool(database: Database, connections: int) -> None:
 
 
 def failure_of(work: Callable[[], object], *, within_seconds: float) -> BaseException:
-    """What `work` ends with; fails, instead of waiting for ever, when it does not end."""
+    """Return the error that `work` raises; fails when it does not end in time."""
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -145,7 +145,7 @@ def test_a_connection_that_falls_silent_before_it_is_set_up_does_not_stop_the_po
     assert caplog.text.count("connection_timed_out") == 1
 
 
-def test_what_takes_longer_than_the_limit_is_rolled_back(database: Database, database_url: str) -> None:
+def test_a_transaction_that_takes_longer_than_its_limit_is_rolled_back(database: Database, database_url: str) -> None:
     execute(database_url, "CREATE TABLE counted (n int)")
 
     def work() -> None:
@@ -157,7 +157,7 @@ def test_what_takes_longer_than_the_limit_is_rolled_back(database: Database, dat
     with database.transaction(limit_seconds=0.3) as connection:
         connection.execute("INSERT INTO counted VALUES (2)")
     asleep = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'SELECT pg_sleep%%'"
-    eventually(lambda: not execute(database_url, asleep), what="the end of the session that was cut")
+    eventually(lambda: not execute(database_url, asleep), what="the end of the closed session")
     assert execute(database_url, "SELECT n FROM counted") == [(2,)]
 
 
@@ -167,29 +167,31 @@ def test_without_a_limit_a_transaction_takes_its_time(database: Database, monkey
         connection.execute("SELECT pg_sleep(0.5)")
 
 
-def test_an_answer_that_has_come_in_is_taken_however_late(database: Database) -> None:
-    """A transaction that was answered to the end is never reported as failed."""
+def test_an_answer_that_has_arrived_is_used_however_late(database: Database) -> None:
+    """A transaction with a complete answer is never reported as failed."""
 
-    def answered_after(looks: int) -> Iterator[Wait]:
-        for _ in range(looks):
+    def answered_after(waits: int) -> Iterator[Wait]:
+        for _ in range(waits):
             yield Wait.R
         return "the answer"
 
     connection = database.connect()
     long_ago = time.monotonic() - 60
-    waiting = connection._until(long_ago, answered_after(looks=1))
+    waiting = connection._until(long_ago, answered_after(waits=1))
     assert next(waiting) is Wait.R
     with pytest.raises(StopIteration, match="the answer"):
         waiting.send(Ready.R)
     assert not connection.closed
-    waiting = connection._until(long_ago, answered_after(looks=2))
+    waiting = connection._until(long_ago, answered_after(waits=2))
     next(waiting)
-    with pytest.raises(psycopg.OperationalError, match="no answer in time"):
+    with pytest.raises(psycopg.OperationalError, match="no answer from the server, gave up after"):
         waiting.send(Ready.R)
     assert connection.closed
 
 
-def test_nothing_is_cut_once_it_has_been_given_back(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_returned_connection_is_never_closed_by_its_old_deadline(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     pids = set()
     for _ in range(3):
         with database.transaction(limit_seconds=0.2) as connection:
@@ -200,7 +202,7 @@ def test_nothing_is_cut_once_it_has_been_given_back(database: Database, caplog: 
     assert "connection_timed_out" not in caplog.text
 
 
-def test_a_full_pool_is_waited_for_within_the_limit(database_url: str) -> None:
+def test_the_wait_for_a_full_pool_is_limited(database_url: str) -> None:
     with Database(database_url, application_name="tests", max_connections=1) as database, database.transaction():
 
         def work() -> None:
@@ -212,10 +214,10 @@ def test_a_full_pool_is_waited_for_within_the_limit(database_url: str) -> None:
         assert str(error) == "no free connection in the pool"
 
 
-def test_sessions_let_go_of_locks_by_themselves(database: Database) -> None:
-    """Settings of the server's side: a client that has vanished, and a lock that does not come."""
+def test_sessions_release_locks_by_themselves(database: Database) -> None:
+    """Settings on the server: for a client that vanished, and for a lock that is not granted."""
     limits = "SELECT current_setting('idle_in_transaction_session_timeout'), current_setting('lock_timeout')"
     with database.transaction() as connection:
         assert connection.execute(limits).fetchone() == ("15s", "12s")
     with database.connect(autocommit=True) as connection:
-        assert connection.execute(limits).fetchone() == ("15s", "0"), "a migration waits for the other one"
+        assert connection.execute(limits).fetchone() == ("15s", "0"), "a migration waits for another migration"

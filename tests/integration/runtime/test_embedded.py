@@ -1,4 +1,4 @@
-"""The embedded server and the demonstration on it: in any folder, interrupted at any moment, with nothing left behind."""
+"""The embedded server and the demonstration on it: in any folder, interrupted at any moment, without leftovers."""
 
 import contextlib
 import importlib.util
@@ -25,7 +25,7 @@ def runs(folder: Path) -> bool:
 
 
 def processes_in(folder: Path) -> list[str]:
-    """Command lines of the processes that work in or below `folder`: the server, its programs, and ours."""
+    """Command lines of all processes whose working folder is `folder` or below it."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -63,14 +63,14 @@ def test_a_folder_may_have_any_name(name: str) -> None:
         assert not runs(folder)
 
 
-def test_a_folder_that_cannot_be_used_is_one_line() -> None:
+def test_an_unusable_folder_is_reported_in_one_line() -> None:
     with embedded_folder() as parent:
         (parent / "file").write_text("")
         with pytest.raises(EmbeddedServerError, match="cannot use"):
             EmbeddedServer.start(f"embedded:{parent}/file")
 
 
-def test_a_cluster_that_is_broken_is_one_line_with_the_place_of_the_log() -> None:
+def test_a_broken_cluster_is_reported_in_one_line_with_the_path_of_its_log() -> None:
     with embedded_folder() as folder:
         EmbeddedServer.start(f"embedded:{folder}").stop()
         (folder / "postgresql" / "postgresql.conf").write_text("nonsense = 1\n")
@@ -79,7 +79,7 @@ def test_a_cluster_that_is_broken_is_one_line_with_the_place_of_the_log() -> Non
         assert "\n" not in str(refused.value)
 
 
-def test_whatever_the_locale_of_the_environment() -> None:
+def test_any_locale_in_the_environment_works() -> None:
     with embedded_folder() as folder:
         env = {"DATABASE_URL": "embedded:", "LANG": "xx_XX.UTF-8", "LC_ALL": "xx_XX.UTF-8"}
         result = run_command("centralcloud", "migrate", env=env, cwd=folder)
@@ -93,19 +93,19 @@ def test_a_server_whose_user_was_killed_is_taken_over() -> None:
         eventually(lambda: runs(folder))
         daemon.kill()
         daemon.wait()
-        assert runs(folder), "nobody could stop it"
+        assert runs(folder), "its only user could not stop it"
         result = run_command("centralcloud", "scores", env={"DATABASE_URL": "embedded:"}, cwd=folder)
         assert result.returncode == 0, result.stderr
         assert not runs(folder)
 
 
-def test_a_kill_while_the_cluster_is_made_does_not_spoil_the_folder() -> None:
+def test_a_kill_while_the_cluster_is_created_leaves_a_usable_folder() -> None:
     with embedded_folder() as folder:
         process = start_command("centralcloud", "migrate", env={"DATABASE_URL": "embedded:"}, cwd=folder)
         eventually(lambda: (folder / ".centralcloud" / "postgresql.new" / "PG_VERSION").exists())
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        # initdb runs in a session of its own and may still be at work for a moment, as it might after a kill by hand
+        # initdb runs in a session of its own and may still be running for a moment
         eventually(lambda: not processes_in(folder))
         result = run_command("centralcloud", "migrate", env={"DATABASE_URL": "embedded:"}, cwd=folder)
         assert result.returncode == 0, result.stderr
@@ -149,7 +149,7 @@ def test_root_may_install_below_a_closed_folder(tmp_path: Path) -> None:
     assert len(new) == 1, "the programs were copied"
 
 
-def test_the_demonstration_shows_the_loop_and_leaves_nothing_behind() -> None:
+def test_the_demonstration_shows_the_loop_and_cleans_up() -> None:
     with embedded_folder() as folder:
         process = start_command("centralcloud", "demo", "--seconds", "9", env={}, cwd=folder, log=subprocess.PIPE)
         output = process.communicate(timeout=90)[0]
@@ -160,7 +160,7 @@ def test_the_demonstration_shows_the_loop_and_leaves_nothing_behind() -> None:
         assert not (folder / ".centralcloud/demo/postgresql/postmaster.pid").exists()
 
 
-def test_the_demonstration_tells_of_a_model_that_degrades() -> None:
+def test_the_demonstration_reports_a_model_that_degrades() -> None:
     with embedded_folder() as folder:
         arguments = ("demo", "--rule", "adaptive", "--seconds", "30")
         process = start_command("centralcloud", *arguments, env={}, cwd=folder, log=subprocess.PIPE)
@@ -200,7 +200,7 @@ def test_ctrl_c_ends_the_demonstration_cleanly_at_any_time(after: str, whom: str
         assert processes_in(folder) == []
 
 
-def test_ctrl_c_before_the_demonstration_has_begun_is_an_end_as_well() -> None:
+def test_ctrl_c_before_the_demonstration_has_begun_ends_it_cleanly() -> None:
     with embedded_folder() as folder:
         for delay in (0.1, 0.2, 0.3, 0.4, 0.5):
             process = start_command("centralcloud", "demo", env={}, cwd=folder, log=subprocess.PIPE)

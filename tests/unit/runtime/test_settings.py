@@ -1,4 +1,4 @@
-"""Settings: names that others rely on, and one line for a wrong value."""
+"""Settings: stable names, and one line for an invalid value."""
 
 import socket
 from decimal import Decimal
@@ -53,7 +53,7 @@ def test_a_programs_own_database_url_wins(monkeypatch: pytest.MonkeyPatch, setti
         "embedded:/a/folder",
     ],
 )
-def test_libpq_uris_and_embedded_are_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_libpq_uris_and_embedded_are_accepted(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("DATABASE_URL", url)
     assert load_settings(Settings).database == url
 
@@ -71,7 +71,7 @@ def test_libpq_uris_and_embedded_are_taken(monkeypatch: pytest.MonkeyPatch, url:
     ],
 )
 def test_a_url_that_could_never_work_is_refused_without_repeating_it(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """What follows an @ in a password would be taken for the host, and be in every message of a failed connection."""
+    """The rest of a password after an @ would be read as the host, and appear in every message about the connection."""
     monkeypatch.setenv("DATABASE_URL", url)
     with pytest.raises(SettingsError, match="written %40") as refused:
         load_settings(Settings)
@@ -126,7 +126,7 @@ def test_a_file_that_names_no_database_is_refused_without_repeating_it(
     assert "s3cret" not in str(refused.value)
 
 
-def test_the_variable_that_is_wrong_is_the_one_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_the_invalid_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://h/db")
     monkeypatch.setenv("CENTRALCLOUD_DATABASE_URL", "nonsense")
     with pytest.raises(SettingsError, match=r"^CENTRALCLOUD_DATABASE_URL is not a usable database"):
@@ -183,7 +183,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
         (AgentSettings, "INSTANCE_AGENT_POLL_SECONDS", "INSTANCE_AGENT_POLL_INTERVAL_SECONDS"),
     ],
 )
-def test_a_mistyped_setting_is_told_from_those_that_exist(
+def test_a_mistyped_setting_is_distinguished_from_existing_ones(
     monkeypatch: pytest.MonkeyPatch, settings_class: type, mistyped: str, meant: str | None
 ) -> None:
     for name in ("CENTRALCLOUD_CONSUMERS", "CENTRALCLOUD_DATABASE_URL", "INSTANCE_AGENT_CATALOG", "INSTANCE_ID"):

@@ -1,4 +1,4 @@
-"""Reaching a server that is not there: within the time that was given, and in the words of the cause."""
+"""Errors of an unavailable server: within the time limit, and with the cause."""
 
 import socket
 import time
@@ -9,7 +9,7 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import DatabaseUnavailableError
 
 
-def test_a_server_that_accepts_and_never_answers_is_away_within_the_limit() -> None:
+def test_a_server_that_accepts_but_never_answers_is_unavailable_within_the_limit() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none?connect_timeout=2"
         with Database(url, application_name="tests") as database:
@@ -19,7 +19,7 @@ def test_a_server_that_accepts_and_never_answers_is_away_within_the_limit() -> N
             assert time.monotonic() - started < 2
 
 
-def test_a_server_that_refuses_is_away_for_that_reason() -> None:
+def test_a_refused_connection_is_reported_with_its_reason() -> None:
     with (
         Database("postgresql://nobody@127.0.0.1:1/none", application_name="tests") as database,
         pytest.raises(DatabaseUnavailableError, match="Connection refused"),

@@ -1,7 +1,6 @@
-"""The one loop shape: it runs, waits, wakes, survives outages, dies loudly."""
+"""The one shape of background tasks: run, wait, wake up, survive outages, fail loudly."""
 
 import threading
-import time
 
 import psycopg
 import pytest
@@ -11,7 +10,9 @@ from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.postgres.batch_send import send_isolating_rejects
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import DatabaseUnavailableError, is_outage, retry_on_contention
-from centralcloud.runtime.process.background import BackgroundTask
+from centralcloud.runtime.postgres.notifications import NotificationListener
+from centralcloud.runtime.process.background import GRACE_SECONDS, BackgroundTask
+from centralcloud.runtime.process.heartbeat import Heartbeat
 from centralcloud.runtime.process.supervisor import Supervisor
 from centralcloud.runtime.process.systemd import ServiceManager
 
@@ -22,7 +23,7 @@ def nowhere() -> Database:
 
 
 class Counting(BackgroundTask):
-    """Counts its runs, and fails as it is told."""
+    """Counts its runs; fails with the given errors first."""
 
     def __init__(
         self, database: Database, *, interval_seconds: float | None = None, failures: list | None = None
@@ -44,56 +45,64 @@ class Counting(BackgroundTask):
         self.released = True
 
 
-def end(part: BackgroundTask) -> None:
-    part.stop()
-    assert part.join(5)
+def stop(task: BackgroundTask) -> None:
+    task.stop()
+    assert task.join(5)
 
 
-def test_a_part_runs_at_the_start_and_then_when_woken(nowhere: Database) -> None:
-    part = Counting(nowhere)
-    part.start()
-    eventually(lambda: part.runs == 1)
-    part.wake()
-    eventually(lambda: part.runs == 2)
-    end(part)
-    assert part.runs == 2
-    assert part.released
+def test_a_task_runs_at_the_start_and_then_when_woken(nowhere: Database) -> None:
+    task = Counting(nowhere)
+    task.start()
+    eventually(lambda: task.runs == 1)
+    task.wake()
+    eventually(lambda: task.runs == 2)
+    stop(task)
+    assert task.runs == 2
+    assert task.released
 
 
-def test_a_part_runs_again_after_its_interval(nowhere: Database) -> None:
-    part = Counting(nowhere, interval_seconds=0.01)
-    part.start()
-    eventually(lambda: part.runs >= 5)
-    end(part)
+def test_a_task_runs_again_after_its_interval(nowhere: Database) -> None:
+    task = Counting(nowhere, interval_seconds=0.01)
+    task.start()
+    eventually(lambda: task.runs >= 5)
+    stop(task)
 
 
-def test_a_part_goes_on_at_once_while_there_is_more(nowhere: Database) -> None:
-    part = Counting(nowhere)
-    part.more = 50
-    part.start()
-    eventually(lambda: part.runs == 50)
-    end(part)
+def test_a_task_goes_on_at_once_while_there_is_more(nowhere: Database) -> None:
+    task = Counting(nowhere)
+    task.more = 50
+    task.start()
+    eventually(lambda: task.runs == 50)
+    stop(task)
 
 
-def test_an_outage_is_waited_out_and_said_once(nowhere: Database, caplog: pytest.LogCaptureFixture) -> None:
+def test_runs_are_repeated_during_an_outage_which_is_logged_once(
+    nowhere: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     failures = [psycopg.OperationalError("gone"), DatabaseUnavailableError("gone"), psycopg.InterfaceError("closed")]
-    part = Counting(nowhere, interval_seconds=0.01, failures=failures)
-    part.start()
-    eventually(lambda: part.runs >= 5)
-    end(part)
+    task = Counting(nowhere, interval_seconds=0.01, failures=failures)
+    task.start()
+    eventually(lambda: task.runs >= 5)
+    stop(task)
     assert caplog.text.count("database_unavailable") == 1
     assert not nowhere.unavailable
 
 
-def test_every_reason_of_an_outage_is_said_once(nowhere: Database, caplog: pytest.LogCaptureFixture) -> None:
-    """What is heard first is seldom why it lasts."""
+def test_every_reason_of_an_outage_is_logged_once(nowhere: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """The first reason is seldom the lasting one."""
     broken, refused = "server closed the connection", 'password authentication failed for user "u"'
-    answers = [f"no answer, given up after {seconds} seconds" for seconds in (5.0, 5.1, 4.9)]
-    for who, text in [("a", broken), ("b", refused), ("a", refused), ("b", broken), *(("a", each) for each in answers)]:
-        nowhere.mark_unavailable(who, psycopg.OperationalError(text))
+    answers = [f"no answer from the server, gave up after {seconds} seconds" for seconds in (5.0, 5.1, 4.9)]
+    for task, text in [
+        ("a", broken),
+        ("b", refused),
+        ("a", refused),
+        ("b", broken),
+        *(("a", each) for each in answers),
+    ]:
+        nowhere.mark_unavailable(task, psycopg.OperationalError(text))
         assert nowhere.unavailable_reason == text
-    said = [(record.msg["event"], record.msg["reason"]) for record in caplog.records]  # type: ignore[index]
-    assert said == [
+    logged = [(record.msg["event"], record.msg["reason"]) for record in caplog.records]  # type: ignore[index]
+    assert logged == [
         ("database_unavailable", broken),
         ("database_still_unavailable", refused),
         ("database_still_unavailable", answers[0]),
@@ -105,30 +114,82 @@ def test_every_reason_of_an_outage_is_said_once(nowhere: Database, caplog: pytes
     assert caplog.records[-1].msg["event"] == "database_unavailable"  # type: ignore[index]
 
 
-def test_a_part_that_hangs_is_overdue_and_one_that_waits_is_not(nowhere: Database) -> None:
+def test_a_task_that_blocks_is_stalled_and_one_that_waits_is_not(
+    nowhere: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("centralcloud.runtime.process.background.GRACE_SECONDS", 0.3)
     released = threading.Event()
 
-    class Hanging(Counting):
+    class Blocking(Counting):
         def run_once(self) -> bool:
             super().run_once()
             released.wait(10)
             return False
 
-    waiting, hanging = Counting(nowhere), Hanging(nowhere)
-    waiting.start()
-    hanging.start()
-    eventually(lambda: waiting.runs == 1 and hanging.runs == 1 and hanging.seconds_overdue > 0.1)
-    assert waiting.seconds_overdue <= 0
+    waiting, ticking, blocking = Counting(nowhere), Counting(nowhere, interval_seconds=0.01), Blocking(nowhere)
+    blocking.heartbeat.name = "blocking"
+    supervisor = Supervisor([waiting, ticking, blocking])
+    supervisor.start()
+    eventually(supervisor.stalled_tasks)
+    assert supervisor.stalled_tasks() == ["blocking: last heartbeat 0 seconds ago, limit 0"]
+    assert waiting.heartbeat.age_seconds == 0.0, "it waits without a limit"
+    assert ticking.runs > 5
     released.set()
-    eventually(lambda: hanging.seconds_overdue <= 0)
-    end(waiting)
-    end(hanging)
+    eventually(lambda: not supervisor.stalled_tasks())
+    supervisor.stop()
 
 
-def test_an_outage_lasts_until_whoever_failed_has_succeeded(
+def test_the_age_of_a_heartbeat_is_limited_by_interval_and_longest_run(nowhere: Database) -> None:
+    task = Counting(nowhere, interval_seconds=5.0)
+    assert task.heartbeat.limit_seconds == 5.0 + GRACE_SECONDS
+    task.longest_run_seconds = 600.0
+    assert task.heartbeat.limit_seconds == 5.0 + 600.0 + GRACE_SECONDS
+
+
+def test_a_stalled_task_is_named_with_its_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("centralcloud.runtime.process.heartbeat.time.monotonic", lambda: now)
+    heartbeat = Heartbeat("learner", lambda: 660.0)
+    assert not heartbeat.stalled, "not started"
+    heartbeat.beat()
+    now += 660.0
+    assert not heartbeat.stalled
+    now += 1.0
+    assert heartbeat.stalled
+    assert str(heartbeat) == "learner: last heartbeat 661 seconds ago, limit 660"
+    heartbeat.rest()
+    assert not heartbeat.stalled
+
+
+def test_a_stall_is_logged_once_and_so_is_its_end(
+    nowhere: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr("centralcloud.runtime.process.background.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("centralcloud.runtime.process.supervisor._WATCH_SECONDS", 0.02)
+    released = threading.Event()
+
+    class Blocking(Counting):
+        def run_once(self) -> bool:
+            released.wait(10)
+            return False
+
+    supervisor = Supervisor([Blocking(nowhere)])
+    supervisor.start()
+    main = threading.Thread(target=lambda: supervisor.wait(ServiceManager({})))
+    main.start()
+    eventually(lambda: "background_task_stalled" in caplog.text)
+    released.set()
+    eventually(lambda: "background_task_resumed" in caplog.text)
+    supervisor.stop()
+    main.join(5)
+    assert caplog.text.count("background_task_stalled") == 1
+
+
+def test_an_outage_lasts_until_every_task_that_failed_has_succeeded(
     nowhere: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """On a read-only server some parts work and others do not: that is one outage, not one a second."""
+    """On a read-only server some tasks work and others do not: that is one outage, not one per second."""
     caplog.set_level("INFO")
     failing = Counting(nowhere, failures=[psycopg.errors.ReadOnlySqlTransaction("25006")] * 3)
     working = Counting(nowhere, interval_seconds=0.01)
@@ -136,62 +197,64 @@ def test_an_outage_lasts_until_whoever_failed_has_succeeded(
     failing.start()
     working.start()
     eventually(lambda: failing.runs == 4)
-    end(failing)
-    end(working)
+    stop(failing)
+    stop(working)
     assert working.runs > 10
     assert (caplog.text.count("database_unavailable"), caplog.text.count("database_restored")) == (1, 1)
 
 
-def test_contention_is_no_outage(nowhere: Database) -> None:
-    part = Counting(
+def test_contention_is_not_an_outage(nowhere: Database) -> None:
+    task = Counting(
         nowhere, failures=[psycopg.errors.LockNotAvailable("busy"), psycopg.errors.DeadlockDetected("deadlock")]
     )
-    part.start()
-    eventually(lambda: part.runs == 3)
-    end(part)
+    task.start()
+    eventually(lambda: task.runs == 3)
+    stop(task)
     assert not nowhere.unavailable
 
 
-def test_a_right_that_is_missing_ends_the_program_with_what_to_do(nowhere: Database) -> None:
-    part = Counting(nowhere, failures=[psycopg.errors.InsufficientPrivilege("permission denied for table t")])
+def test_a_missing_right_ends_the_program_with_advice(nowhere: Database) -> None:
+    task = Counting(nowhere, failures=[psycopg.errors.InsufficientPrivilege("permission denied for table t")])
     crashes: list[BaseException] = []
-    part.on_crash = lambda _name, error: crashes.append(error)
-    part.start()
+    task.on_crash = lambda _name, error: crashes.append(error)
+    task.start()
     eventually(lambda: crashes)
     assert isinstance(crashes[0], CentralCloudError)
     assert str(crashes[0]).startswith("permission denied for table t: `centralcloud doctor` names")
 
 
-def test_a_fault_ends_the_program_loudly(nowhere: Database) -> None:
-    part = Counting(nowhere, failures=[ZeroDivisionError("fault")])
-    supervisor = Supervisor([part])
+def test_a_task_that_fails_ends_the_program_loudly(nowhere: Database) -> None:
+    task = Counting(nowhere, failures=[ZeroDivisionError("fault")])
+    supervisor = Supervisor([task])
     supervisor.start()
-    with pytest.raises(Exception, match="a part died: ZeroDivisionError: fault"):
+    with pytest.raises(
+        Exception, match="stopped because the background task counting failed: ZeroDivisionError: fault"
+    ):
         supervisor.wait(ServiceManager({}))
     supervisor.stop()
-    assert part.released
+    assert task.released
 
 
 def test_stopping_before_the_start_runs_nothing(nowhere: Database) -> None:
-    part = Counting(nowhere)
-    part.stop()
-    part.start()
-    assert part.join(5)
-    assert part.runs == 0
+    task = Counting(nowhere)
+    task.stop()
+    task.start()
+    assert task.join(5)
+    assert task.runs == 0
 
 
 def test_stop_ends_a_wait_at_once(nowhere: Database) -> None:
-    part = Counting(nowhere, interval_seconds=3600)
-    part.start()
-    eventually(lambda: part.runs == 1)
-    stopper = threading.Thread(target=part.stop)
+    task = Counting(nowhere, interval_seconds=3600)
+    task.start()
+    eventually(lambda: task.runs == 1)
+    stopper = threading.Thread(target=task.stop)
     stopper.start()
-    assert part.join(5)
+    assert task.join(5)
     stopper.join()
 
 
 class Pausing(Counting):
-    """Pauses for very long in the runs that it was woken for."""
+    """Pauses for a long time in every run that `wake` started."""
 
     pausing = False
 
@@ -204,28 +267,28 @@ class Pausing(Counting):
         return False
 
 
-def test_a_run_knows_whether_it_was_woken_for(nowhere: Database) -> None:
-    part = Pausing(nowhere, interval_seconds=0.01)
-    part.start()
-    eventually(lambda: part.runs >= 3)
-    assert not part.pausing, "those were of the clock"
-    part.wake()
-    eventually(lambda: part.pausing)
-    end(part)
+def test_a_run_knows_whether_wake_started_it(nowhere: Database) -> None:
+    task = Pausing(nowhere, interval_seconds=0.01)
+    task.start()
+    eventually(lambda: task.runs >= 3)
+    assert not task.pausing, "the clock started those"
+    task.wake()
+    eventually(lambda: task.pausing)
+    stop(task)
 
 
-def test_a_pause_in_a_run_ends_when_the_part_is_woken_again(nowhere: Database) -> None:
-    part = Pausing(nowhere)
-    part.start()
-    eventually(lambda: part.runs == 1)
-    part.wake()
-    eventually(lambda: part.pausing)
-    part.wake()
-    eventually(lambda: part.runs == 3)
-    end(part)
+def test_a_pause_in_a_run_ends_when_the_task_is_woken_again(nowhere: Database) -> None:
+    task = Pausing(nowhere)
+    task.start()
+    eventually(lambda: task.runs == 1)
+    task.wake()
+    eventually(lambda: task.pausing)
+    task.wake()
+    eventually(lambda: task.runs == 3)
+    stop(task)
 
 
-def test_a_command_tries_again_when_another_transaction_is_in_the_way() -> None:
+def test_a_command_retries_when_another_transaction_is_in_the_way() -> None:
     failures: list[Exception] = [psycopg.errors.LockNotAvailable("busy")] * 3
 
     def work() -> str:
@@ -243,20 +306,20 @@ def test_a_command_tries_again_when_another_transaction_is_in_the_way() -> None:
 
 
 @pytest.mark.parametrize("error", [psycopg.errors.ProgramLimitExceeded, psycopg.errors.UntranslatableCharacter])
-def test_a_batch_is_sent_around_what_the_database_refuses(error: type[psycopg.Error]) -> None:
+def test_a_batch_is_sent_without_the_items_that_the_database_rejects(error: type[psycopg.Error]) -> None:
     sent: list[int] = []
 
     def send(batch) -> None:
         if 7 in batch or 12 in batch:
-            raise error("refused")
+            raise error("rejected")
         sent.extend(batch)
 
-    refused = send_isolating_rejects(list(range(20)), send)
-    assert [item for item, _ in refused] == [7, 12]
+    rejected = send_isolating_rejects(list(range(20)), send)
+    assert [item for item, _ in rejected] == [7, 12]
     assert sent == [item for item in range(20) if item not in (7, 12)]
 
 
-def test_an_outage_is_no_refusal() -> None:
+def test_an_outage_is_not_a_rejection() -> None:
     def send(batch) -> None:
         raise psycopg.OperationalError("gone")
 
@@ -277,19 +340,23 @@ def test_an_outage_is_no_refusal() -> None:
         (ValueError("x"), False),
     ],
 )
-def test_what_counts_as_an_outage(error: Exception, outage: bool) -> None:
+def test_which_errors_count_as_an_outage(error: Exception, outage: bool) -> None:
     assert is_outage(error) is outage
 
 
-def test_a_run_that_may_take_long_is_not_overdue_for_it() -> None:
-    class Slow(BackgroundTask):
-        def run_once(self) -> bool:
-            raise NotImplementedError
+def test_a_pool_has_the_connections_that_tasks_reserve(nowhere: Database) -> None:
+    assert nowhere.max_connections == 8, "nothing is reserved"
+    tasks = [Counting(nowhere), Counting(nowhere), NotificationListener(nowhere, "channel", lambda: None)]
+    tasks[0].connections = 3
+    supervisor = Supervisor(tasks)
+    assert supervisor.connections == 4, "a listener has a connection of its own"
+    supervisor.reserve_connections(nowhere)
+    assert nowhere.max_connections == 4
+    supervisor.reserve_connections(nowhere)
+    assert nowhere.max_connections == 8, "two programs share one database"
 
-    quick, slow = (Slow(name, None, interval_seconds=1.0) for name in ("quick", "slow"))  # type: ignore[arg-type]
-    slow.longest_run_seconds = 600.0
-    for part in (quick, slow):
-        part._thread = threading.current_thread()
-        part._advanced_at = time.monotonic() - 100
-    assert quick.seconds_overdue > 90
-    assert slow.seconds_overdue < 0
+
+def test_a_size_that_was_given_stays() -> None:
+    database = Database("postgresql://nobody@127.0.0.1:1/none", application_name="tests", max_connections=2)
+    database.reserve(10)
+    assert database.max_connections == 2
