@@ -117,9 +117,9 @@ def _workers(workers: list[dict[str, Any]]) -> str:
 
 def _queue(queue: dict[str, Any]) -> str:
     oldest = queue["oldest_age_seconds"]
-    sent_oldest = "" if oldest is None else f", the oldest sent {ago(oldest)}"
+    sent = "" if oldest is None else f"the oldest sent {ago(oldest)}; "
     rates = f"{queue['sent_per_second']:,.0f} sent and {queue['taken_per_second']:,.0f} ingested a second"
-    return f"queue      {counted(queue['messages'], 'message')}{sent_oldest}; {rates}"
+    return f"queue      {counted(queue['messages'], 'message')}, {sent}{rates}"
 
 
 def _learning(run: dict[str, Any] | None) -> str:

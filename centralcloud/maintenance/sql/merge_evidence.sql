@@ -1,7 +1,7 @@
--- Merges neighbouring slices as they age: 2^k hours become one slice once they are older than 24 times that long (k from -6,
--- about a minute), so that the number of slices grows with the logarithm of time. Does not merge across a slice where the
--- evidence of a current score begins or ends, or where the references change; nor the newest slices, which a rule still weighs
--- one by one. Returns how many slices were merged into another. Reads all of evidence_slices, once a run.
+-- Merges slices with their neighbours as they age: a stretch of 2^k hours becomes one slice once it is older than 24 times its
+-- own length (k from -6, about a minute), so that the number of slices grows with the logarithm of time. Never across a slice
+-- where the evidence behind a standing score begins or ends, or where the references change; and none of the newest slices that
+-- a rule still weighs one by one. Returns how many slices were merged away. Looks through evidence, once a round.
 WITH boundary AS (
     SELECT evaluated_through_slice AS slice_no FROM model_scores
     UNION SELECT after_slice FROM model_scores
@@ -37,7 +37,7 @@ WITH boundary AS (
           ) AS newest
           WHERE after_record_id > weighed_after
       )
-), numbered AS (  -- neighbours of one stretch have the same `island`, even if the clock was set back between them
+), numbered AS (  -- neighbours of one stretch have one `island`, also if the clock was once set back
     SELECT *, row_number() OVER (ORDER BY slice_no)
         - row_number() OVER (PARTITION BY k, number, boundaries_before, latency_ref_ms, cost_ref_usd ORDER BY slice_no) AS island
     FROM aged

@@ -1,6 +1,5 @@
--- Gathers the evidence of one slice from its records, whose ids lie between those of the neighbouring slices. Served by the
--- primary key of each partition: the cost grows with the records of the slice only. Times are counted for outcomes that say
--- something about the model: not for blameless failures (of kind caller or policy).
+-- The evidence of one slice, from its records, whose ids lie between those of the neighbours. Served by the primary key of each
+-- partition: the cost is that of the slice's own records. Times are those of outcomes that speak of the model.
 INSERT INTO evidence (
     slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
     response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms, cost_count,

@@ -48,7 +48,7 @@ def _status(**changes: Any) -> dict[str, Any]:
 def test_an_empty_fleet_reads_as_such() -> None:
     assert list(_lines(_status())) == [
         "workers    none",
-        "queue      0 messages; 0 sent and 0 ingested a second",
+        "queue      0 messages, 0 sent and 0 ingested a second",
         "learning   no run yet",
         "instances  0 seen within a day, 0 behind version 0",
         "letters    no dead letters open",
