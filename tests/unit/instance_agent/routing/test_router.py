@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from centralcloud.contracts import RoutingEvent, parse_routing_event
+from centralcloud.contracts import Estimate, RoutingEvent, parse_routing_event
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
 from instance_agent.catalog.model import Model, Pricing
@@ -146,7 +146,10 @@ def test_exploration_tries_every_suitable_model_and_tells_its_probability() -> N
 
 def estimated(mean: float, n_eff: float, *, version: int = 1, penalty: float = 0.0, probe_share: float = 0.0):
     return LearnedScore(
-        score=5 * max(0.0, mean - penalty), version=version, at=NOW, mean=mean, n_eff=n_eff, probe_share=probe_share
+        score=5 * max(0.0, mean - penalty),
+        version=version,
+        at=NOW,
+        estimate=Estimate(mean=mean, n_eff=n_eff, probe_share=probe_share),
     )
 
 
@@ -176,8 +179,8 @@ def test_what_a_choice_says_about_itself() -> None:
     router = a_router(model("a"), model("b"), learned=learned)
     reasons = {choice.kind: choice.reason for choice in (router.choose("simple") for _ in range(3000))}
     assert reasons == {
-        "best": "Thompson draw by score for simple tasks: it had a 100.0 % chance",
-        "probe": "probed: 0.3 % of traffic re-checks it",
+        "best": "Thompson draw by score for simple tasks: its chance was 100.0%",
+        "probe": "probed: 0.3% of traffic re-checks it",
     }
 
 
@@ -258,7 +261,7 @@ def test_chances_are_kept_while_the_scores_stay() -> None:
     assert router.choose("simple").ranking is ranking
     for number in range(1500):
         router.choose("simple", capabilities=[f"c{number}"])
-    assert len(router._contests[1]) <= 1000
+    assert len(router._cache[1]) <= 1000
 
 
 def test_choices_from_several_threads_are_those_of_the_scores_they_saw() -> None:

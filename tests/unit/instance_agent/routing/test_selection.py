@@ -8,12 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from centralcloud.contracts import Estimate
 from instance_agent.routing.selection import Candidate, Selection, SelectionMethod
+
+
+def estimate(mean: float, n_eff: float, probe_share: float = 0.0) -> Estimate:
+    return Estimate(mean=mean, n_eff=n_eff, probe_share=probe_share)
 
 
 def learned(model: str, mean: float, n_eff: float = 1000, *, penalty: float = 0.0, probe_share: float = 0.0):
     score = round(5 * max(0.0, mean - penalty), 3)
-    return Candidate(model=model, score=score, value=score, mean=mean, n_eff=n_eff, probe_share=probe_share)
+    return Candidate(model=model, score=score, value=score, estimate=estimate(mean, n_eff, probe_share))
 
 
 def plain(model: str, score: float, **fields) -> Candidate:
@@ -31,9 +36,7 @@ CANDIDATES = st.lists(
             score=score,
             value=score + bonus,
             learned=known != "configured",
-            mean=mean if known == "estimate" else None,
-            n_eff=n_eff if known == "estimate" else None,
-            probe_share=probe_share,
+            estimate=estimate(mean, n_eff, probe_share) if known == "estimate" else Estimate(probe_share=probe_share),
         ),
         st.sampled_from("abcd"),
         st.floats(0, 1),
@@ -99,7 +102,9 @@ def test_greedy_shares_among_equals() -> None:
 
 
 def test_probes_take_at_most_half_of_the_tasks() -> None:
-    selection = Selection([plain("a", 4.0), *(plain(name, 1.0, probe_share=0.5) for name in "bcd")], "greedy")
+    selection = Selection(
+        [plain("a", 4.0), *(plain(name, 1.0, estimate=Estimate(probe_share=0.5)) for name in "bcd")], "greedy"
+    )
     assert [chance.propensity for chance in selection.chances] == pytest.approx([1 / 2, 1 / 6, 1 / 6, 1 / 6])
 
 
@@ -120,7 +125,7 @@ def test_a_score_that_was_clipped_at_zero_takes_off_the_whole_mean() -> None:
 
 
 def test_a_score_above_its_mean_is_no_bonus() -> None:
-    assert Candidate(model="a", score=5.0, value=5.0, mean=0.9, n_eff=10).penalty == 0
+    assert Candidate(model="a", score=5.0, value=5.0, estimate=estimate(0.9, 10)).penalty == 0
 
 
 def test_a_learned_score_without_an_estimate_stands_where_it_is() -> None:
@@ -140,12 +145,12 @@ def test_a_configured_score_is_worth_two_outcomes(score: float, mean: float) -> 
 
 def test_a_preference_is_a_bonus_beside_the_scaled_score() -> None:
     """0.6 * score + 0.4 for a free model: as good as 0.4 / 0.6 more in the score, whatever is known of it."""
-    paid = Candidate(model="paid", score=4.5, value=0.6 * 4.5, mean=0.9, n_eff=400)
-    free = Candidate(model="free", score=4.0, value=0.6 * 4.0 + 0.4, mean=0.8, n_eff=400)
+    paid = Candidate(model="paid", score=4.5, value=0.6 * 4.5, estimate=estimate(0.9, 400))
+    free = Candidate(model="free", score=4.0, value=0.6 * 4.0 + 0.4, estimate=estimate(0.8, 400))
     as_good = learned("free", 0.8, 400)
     assert wins(paid, free, scale=0.6)[1] > 0.8 > 0.001 > wins(learned("paid", 0.9, 400), as_good)[1]
-    level = Candidate(model="level", score=4.0, value=0.6 * 4.5, mean=0.8, n_eff=400)
-    spread = wins(learned("paid", 0.9, 400), Candidate(model="x", score=4.0, value=4.5, mean=0.8, n_eff=400))
+    level = Candidate(model="level", score=4.0, value=0.6 * 4.5, estimate=estimate(0.8, 400))
+    spread = wins(learned("paid", 0.9, 400), Candidate(model="x", score=4.0, value=4.5, estimate=estimate(0.8, 400)))
     assert wins(paid, level, scale=0.6) == pytest.approx(spread, abs=1e-9)
 
 
@@ -158,7 +163,7 @@ def test_entries_of_one_model_have_one_draw_and_one_probe_share_between_them() -
 
 def test_of_one_models_entries_the_better_value_gains_from_the_draw() -> None:
     def entry(value: float) -> Candidate:
-        return Candidate(model="a", score=4.0, value=value, mean=0.8, n_eff=20)
+        return Candidate(model="a", score=4.0, value=value, estimate=estimate(0.8, 20))
 
     assert wins(entry(2.4), entry(2.8), scale=0.6) == [0, 1]
     assert wins(entry(2.8), entry(2.4), scale=0.6) == [1, 0]
