@@ -19,7 +19,8 @@ _SMALLEST_PARAMETER: Final = 0.01
 _LARGEST_PARAMETER: Final = 1e9
 #: Distributions are cut off where the density (of the logit) is e^-12 of its peak; less than 1e-5 of the mass is beyond.
 _DEPTH: Final = 12.0
-#: Cells of a table on each side of the peak. With the next two constants, probabilities are accurate to 0.001 (see the tests).
+#: Cells of a table on each side of the peak. With the next two constants, probabilities are accurate to 0.001 (see the
+#: tests).
 _CELLS: Final = 32
 #: Points of the common grid, divided among the posteriors; each has at least `_MIN_POINTS` of them.
 _POINTS: Final = 240
@@ -49,9 +50,9 @@ class BetaPosterior:
 def probability_best(quantities: Sequence[FixedValue | BetaPosterior]) -> list[float]:
     """Return the probability that each quantity is the largest, when all are drawn independently. They add up to 1.
 
-    Equal fixed values share their probability. The probability of posterior i is the integral of f_i(x) times the product of
-    F_j(x) over the others, on the union of the posteriors' own grids, which suits narrow and wide ones. A quantity that cannot
-    be the largest gets exactly 0.
+    Equal fixed values share their probability. The probability of posterior i is the integral of f_i(x) times the product
+    of F_j(x) over the others, on the union of the posteriors' own grids, which suits narrow and wide ones. A quantity
+    that cannot be the largest gets exactly 0.
     """
     shapes = {number: _shape(one) for number, one in enumerate(quantities) if isinstance(one, BetaPosterior)}
     lows = [shape.low for shape in shapes.values()]

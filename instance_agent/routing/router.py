@@ -78,8 +78,8 @@ class ModelRouter:
 
     If the scores come with estimates of the success probability, the best model is found by Thompson sampling, and each
     model is probed as often as the rule behind the scores asks for: see `selection`. For a share `exploration` of the tasks,
-    every suitable model is equally likely instead. A rule that asks for no probes needs this: without it, a model that starts
-    with too low a score is never tried again.
+    every suitable model is equally likely instead. A rule that asks for no probes needs this: without it, a model that
+    starts with too low a score is never tried again.
     """
 
     def __init__(

@@ -27,8 +27,9 @@ class DecisionPublisher(BackgroundTask):
     """A bounded queue in memory, and a thread that sends its events to `model_routing_decisions`.
 
     Events are lost in two cases: they arrive while the queue is full (after a long outage of the database), or the process
-    is killed while they are in memory. `stop()` sends the remaining events if the database is available. Losses are logged and
-    counted in `dropped`. A batch whose commit was not confirmed is sent again; the decision ids make that harmless.
+    is killed while they are in memory. `stop()` sends the remaining events if the database is available. Losses are
+    logged and counted in `dropped`. A batch whose commit was not confirmed is sent again; the decision ids make that
+    harmless.
     """
 
     def __init__(self, database: Database, *, queue_size: int = 10_000) -> None:

@@ -57,8 +57,9 @@ _ACKNOWLEDGE = Query(__package__, "acknowledge")
 
 #: Most messages that one read of the log returns; with fewer there are no more.
 _LOG_PAGE: Final = 1000
-#: A notification wakes the whole fleet at once. An instance that has applied the scores leaves the server to the others: it
-#: pauses for a random time in this range, then acknowledges. With 100 instances, this halves the time until all have the scores.
+#: A notification wakes the whole fleet at once. An instance that has applied the scores leaves the server to the others:
+#: it pauses for a random time in this range, then acknowledges. With 100 instances, this halves the time until all have
+#: the scores.
 _PAUSE_SECONDS: Final = (0.1, 0.2)
 #: A message may become visible after one with a higher id. The reader looks for a missing id for this long.
 _GAP_TIMEOUT_SECONDS: Final = 600.0
@@ -148,7 +149,7 @@ class ScoreUpdater(BackgroundTask):
         return due_at is None or time.monotonic() >= due_at
 
     def _read_everything(self, known: LearnedScores, epoch: str) -> LearnedScores:
-        """Return all scores of a database that this instance has not read before: its snapshot, and its log's manual scores."""
+        """Return all scores of a database that is new to this instance: its snapshot, and the manual scores of its log."""
         if known.epoch is not None:
             log.warning("database_changed", before=known.epoch, now=epoch, effect="starting over from its scores")
         self._gaps = _Gaps()

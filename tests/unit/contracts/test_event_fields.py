@@ -33,7 +33,8 @@ COLUMN_TYPES = {
     "text[]": "TEXT[]",
     "jsonb": "JSONB",
 }
-#: Fields that the documentation's table has and `event_fields` has not: the object around the fields of a decision, and any other.
+#: Fields that the documentation's table has and `event_fields` has not: the object around the fields of a decision, and
+#: any other.
 DOCUMENTED_BESIDES = {"routing_decision"}
 
 

@@ -1,4 +1,4 @@
-"""The chances in a contest: those of closed forms where there are any, and of simulation everywhere."""
+"""The probability of the largest quantity: compared with closed forms where they exist, and with simulation."""
 
 import math
 import random
@@ -40,7 +40,7 @@ def test_powers_of_uniform_numbers_win_in_proportion(parameters: tuple[float, ..
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.02, 0.5, 0.98])
-def test_a_penalty_moves_a_uniform_posterior(penalty: float) -> None:
+def test_a_penalty_shifts_a_uniform_posterior(penalty: float) -> None:
     _, chance = probability_best([BetaPosterior(1, 1), BetaPosterior(1, 1, -penalty)])
     assert chance == pytest.approx((1 - penalty) ** 2 / 2, abs=0.001)
 
@@ -63,13 +63,13 @@ def test_much_evidence_is_as_good_as_a_normal_distribution(difference: float, n_
         [posterior(0.84 + 0.002 * number, 1200, -0.01 * number) for number in range(5)],
         [FixedValue(0.5), FixedValue(0.5), posterior(0.1, 2), posterior(0.4, 30)],
     ],
-    ids=["sharp and vague", "newcomers", "near one", "near zero", "close", "points"],
+    ids=["sharp and vague", "newcomers", "near one", "near zero", "close", "fixed values"],
 )
-def test_chances_are_those_of_sampling(quantities: list[FixedValue | BetaPosterior]) -> None:
+def test_probabilities_are_the_frequencies_of_a_simulation(quantities: list[FixedValue | BetaPosterior]) -> None:
     assert probability_best(quantities) == pytest.approx(simulated(quantities, 100_000), abs=0.007)
 
 
-CONTESTANTS = st.lists(
+QUANTITIES = st.lists(
     st.builds(FixedValue, st.floats(0, 1))
     | st.builds(posterior, st.floats(0.05, 0.95), st.floats(0.31, 6).map(lambda x: 10**x), st.floats(-0.2, 0.1)),
     min_size=1,
@@ -78,8 +78,10 @@ CONTESTANTS = st.lists(
 
 
 @settings(max_examples=25, deadline=None)
-@given(CONTESTANTS)
-def test_chances_of_any_contest_are_those_of_sampling(quantities: list[FixedValue | BetaPosterior]) -> None:
+@given(QUANTITIES)
+def test_probabilities_of_any_quantities_are_the_frequencies_of_a_simulation(
+    quantities: list[FixedValue | BetaPosterior],
+) -> None:
     draws = 5000
     for chance, share in zip(probability_best(quantities), simulated(quantities, draws), strict=True):
         assert abs(chance - share) < 0.003 + 6 * math.sqrt(max(chance * (1 - chance), 1 / draws) / draws)
@@ -94,17 +96,17 @@ def test_chances_of_any_contest_are_those_of_sampling(quantities: list[FixedValu
         max_size=5,
     )
 )
-def test_chances_add_up_whatever_is_known(quantities: list[FixedValue | BetaPosterior]) -> None:
+def test_probabilities_add_up_to_one(quantities: list[FixedValue | BetaPosterior]) -> None:
     chances = probability_best(quantities)
     assert sum(chances) == pytest.approx(1, abs=1e-12)
     assert all(0 <= chance <= 1 for chance in chances)
 
 
-def test_equal_points_share_and_lower_ones_get_nothing() -> None:
+def test_equal_fixed_values_share_and_lower_ones_get_nothing() -> None:
     assert probability_best([FixedValue(0.4), FixedValue(0.7), FixedValue(0.7)]) == [0, 0.5, 0.5]
 
 
-def test_who_cannot_win_gets_nothing() -> None:
+def test_a_quantity_that_cannot_be_the_largest_gets_nothing() -> None:
     chances = probability_best(
         [posterior(0.9, 10_000), posterior(0.5, 10_000), posterior(0.9, 10_000, -0.3), FixedValue(0.8)]
     )
