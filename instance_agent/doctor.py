@@ -164,7 +164,7 @@ class _Doctor:
         own = {model.name for model in ModelCatalog(read_catalog_file(self._settings.catalog)).models}
         if not own & learned:
             return warn(
-                f"scores for {', '.join(sorted(learned)[:5])}, but for no model of the catalog",
+                f"scores for {', '.join(sorted(learned)[:5])}, but for none of the catalog's models",
                 "use the same model names in the catalog and in the published decisions",
             )
         return ok(f"{scores}, for {len(own & learned)} of {counted(len(own), 'model')} of the catalog")
