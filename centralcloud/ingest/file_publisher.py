@@ -27,7 +27,7 @@ class Refusal(NamedTuple):
 
 
 class Published(NamedTuple):
-    """How many lines were sent, and how many were refused."""
+    """Numbers of sent and of refused lines."""
 
     sent: int
     refused: int
