@@ -1,4 +1,4 @@
-"""Real instances in several processes, which tell when their catalogs had a version of the scores."""
+"""Real instances in several processes that report when their catalogs had a version of the scores."""
 
 import multiprocessing
 import time
@@ -25,13 +25,13 @@ _Pipe: TypeAlias = "Connection[Any, Any]"
 
 
 class Fleet(NamedTuple):
-    """Which instances to run.
+    """The instances to run.
 
     Attributes:
         url: the database.
-        folder: where each instance gets a state folder.
-        numbers: names the instances, one each.
-        listening: whether they listen for notifications, as agents do; or only poll.
+        folder: parent of the instances' state folders.
+        numbers: one per instance; part of its name.
+        listening: whether the instances listen for notifications, as agents do, or only poll.
     """
 
     url: str
@@ -42,7 +42,7 @@ class Fleet(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """An instance's catalog had `version` at a moment, in ns of CLOCK_REALTIME."""
+    """The time at which an instance's catalog had `version`, in ns of CLOCK_REALTIME."""
 
     number: int
     version: int
@@ -50,31 +50,31 @@ class _Change(NamedTuple):
 
 
 class RunningFleet:
-    """The processes of a fleet, seen from outside."""
+    """The processes of a fleet, as the benchmark sees them."""
 
     def __init__(self, pipes: Sequence[_Pipe]) -> None:
         self._pipes = pipes
 
     @property
     def processes(self) -> int:
-        """How many processes there are."""
+        """Number of processes."""
         return len(self._pipes)
 
     def applied_at_ns(self, version: int) -> list[int]:
-        """Wait until every instance has `version`; the moment of each, in ns of CLOCK_REALTIME."""
+        """Wait until every instance has `version`; return when each had it, in ns of CLOCK_REALTIME."""
         for pipe in self._pipes:
             pipe.send(version)
         return [at_ns for pipe in self._pipes for at_ns in _receive(pipe)]
 
 
 @contextmanager
-def run_fleet(fleet: Fleet, *, instances_a_process: int) -> Iterator[RunningFleet]:
-    """Run the fleet in processes of its own."""
+def run_fleet(fleet: Fleet, *, instances_per_process: int) -> Iterator[RunningFleet]:
+    """Run the fleet in separate processes."""
     context = multiprocessing.get_context("spawn")
     pipes: list[_Pipe] = []
-    for first in range(0, len(fleet.numbers), instances_a_process):
+    for first in range(0, len(fleet.numbers), instances_per_process):
         ours, theirs = context.Pipe()
-        part = fleet._replace(numbers=fleet.numbers[first : first + instances_a_process])
+        part = fleet._replace(numbers=fleet.numbers[first : first + instances_per_process])
         context.Process(target=_run_instances, args=(theirs, part), daemon=True).start()
         pipes.append(ours)
     for pipe in pipes:
@@ -90,12 +90,12 @@ def run_fleet(fleet: Fleet, *, instances_a_process: int) -> Iterator[RunningFlee
 
 def _receive(pipe: _Pipe) -> Any:
     if not pipe.poll(_LONGEST_WAIT_SECONDS):
-        raise TimeoutError(f"no answer from a process of instances within {_LONGEST_WAIT_SECONDS:.0f} s")
+        raise TimeoutError(f"no answer from a process of the fleet within {_LONGEST_WAIT_SECONDS:.0f} s")
     return pipe.recv()
 
 
 def _run_instances(pipe: _Pipe, fleet: Fleet) -> None:
-    """A process of instances: answers each version with the moments at which its instances had it; ends at None."""
+    """Run some instances in this process: answer each version with the times at which they had it; stop at None."""
     changes: SimpleQueue[_Change] = SimpleQueue()
     start = _start_agent if fleet.listening else _start_updater
     stops = [start(fleet, number, changes) for number in fleet.numbers]
@@ -107,12 +107,12 @@ def _run_instances(pipe: _Pipe, fleet: Fleet) -> None:
             if change.version >= version:
                 applied_at_ns.setdefault(change.number, change.at_ns)
         pipe.send(list(applied_at_ns.values()))
-    with ThreadPoolExecutor(len(stops)) as pool:  # all at once: each takes up to half a second
+    with ThreadPoolExecutor(len(stops)) as pool:  # in parallel: each takes up to half a second
         list(pool.map(lambda stop: stop(), stops))
 
 
 def _start_agent(fleet: Fleet, number: int, changes: "SimpleQueue[_Change]") -> Callable[[], None]:
-    """Start an agent; returns what stops it."""
+    """Start an agent, and return the function that stops it."""
     settings = load_settings(
         AgentSettings,
         INSTANCE_ID=f"instance-{number}",
@@ -122,29 +122,29 @@ def _start_agent(fleet: Fleet, number: int, changes: "SimpleQueue[_Change]") -> 
         poll_interval_seconds=fleet.poll_interval_seconds,
     )
     agent = InstanceAgent(settings, routes=False)
-    agent.updater.on_change = _use_and_tell(agent.catalog, number, changes)
+    agent.updater.on_change = _use_and_report(agent.catalog, number, changes)
     agent.start()
     return agent.stop
 
 
 def _start_updater(fleet: Fleet, number: int, changes: "SimpleQueue[_Change]") -> Callable[[], None]:
-    """Start what an agent has, without its listener; returns what stops it."""
+    """Start the parts of an agent without its listener, and return the function that stops them."""
     catalog = ModelCatalog(read_catalog_file(_CATALOG))
     updater = ScoreUpdater(
         Database(fleet.url, application_name=f"instance-{number}", max_connections=3),
         instance_id=f"instance-{number}",
         file=LearnedScoresFile(fleet.folder / str(number)),
         poll_interval_seconds=fleet.poll_interval_seconds,
-        on_change=_use_and_tell(catalog, number, changes),
+        on_change=_use_and_report(catalog, number, changes),
     )
     updater.start()
     return updater.stop
 
 
-def _use_and_tell(
+def _use_and_report(
     catalog: ModelCatalog, number: int, changes: "SimpleQueue[_Change]"
 ) -> Callable[[LearnedScores], None]:
-    """What hands new scores to the catalog, as the agent does, and then tells when it had them."""
+    """Return a function that passes new scores to the catalog, as the agent does, and reports when it had them."""
 
     def on_change(learned: LearnedScores) -> None:
         catalog.use(learned)

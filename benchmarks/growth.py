@@ -1,18 +1,18 @@
-"""What grows as records pile up, and what does not.
+"""Measure which costs grow with the number of stored records, pairs and instances.
 
     python benchmarks/growth.py [--long] [--rounds 5] [--database-url URL]
 
-Databases with a past are made inside the server: 10^5, 10^6 and with --long 10^7 records at 100 pairs and 10 instances, and
-10^5 records at 10, 100 and 1,000 pairs and at 10 and 1,000 instances. Then, round by round, each in turn has measured:
+Creates databases with a history inside the server: 10^5, 10^6 and with --long 10^7 records at 100 pairs and 10 instances,
+and 10^5 records at 10, 100 and 1,000 pairs and at 10 and 1,000 instances. Each round measures in each database:
 
-- ingest: events a second, 20,000 new events with ids at batch 1,000, by the real consumers of one worker;
-- learner: seconds of one run over these events, the gathering of their evidence included, all rules; and of the first run
-  after a start, which reads all evidence there is;
+- ingest: events per second, for 20,000 new events with ids at batch size 1,000, by the real consumers of one worker;
+- learner: seconds of one run of all rules over these events, including the gathering of their evidence; and of the first run
+  after a start, which reads all evidence;
 - poll: milliseconds of one poll of a real ScoreUpdater, with the whole snapshot (reconcile) and without;
 - dashboards: milliseconds of each view, and of the counters that `centralcloud metrics` shows.
 
 Prints one JSON object: medians over the rounds, and for each database and figure the median of the rounds' ratios to the
-smallest one (10^5 records, 100 pairs, 10 instances): above 1 for ingest is faster, above 1 for a time is slower.
+smallest database (10^5 records, 100 pairs, 10 instances). A ratio above 1 is faster for ingest, and slower for a time.
 """
 
 import argparse
@@ -35,8 +35,8 @@ from centralcloud.ingest.consumer import Consumer
 from centralcloud.ingest.worker_registry import WorkerRegistry
 from centralcloud.learning.learner import Learner
 from centralcloud.runtime.logs import configure_logs
-from centralcloud.runtime.postgres import query
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.query import Query
 from centralcloud.settings import Settings
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.sync.score_updater import ScoreUpdater
@@ -52,55 +52,57 @@ DASHBOARDS = (
 )
 
 
-class Past(NamedTuple):
-    """How much a database has stored."""
+class History(NamedTuple):
+    """The amount of data in a database."""
 
     records: int
     pairs: int
     instances: int
 
 
-SMALLEST = Past(100_000, 100, 10)
+SMALLEST = History(100_000, 100, 10)
 
 
 def main() -> None:
     arguments = _arguments()
     configure_logs("error")
-    pasts = [SMALLEST, Past(1_000_000, 100, 10)]
+    histories = [SMALLEST, History(1_000_000, 100, 10)]
     if arguments.long:
-        pasts.append(Past(10_000_000, 100, 10))
-    pasts += [Past(100_000, pairs, instances) for pairs in (10, 100, 1000) for instances in (10, 1000)]
-    pasts = list(dict.fromkeys(pasts))
-    measured: dict[Past, dict[str, list[float]]] = {past: defaultdict(list) for past in pasts}
+        histories.append(History(10_000_000, 100, 10))
+    histories += [History(100_000, pairs, instances) for pairs in (10, 100, 1000) for instances in (10, 1000)]
+    histories = list(dict.fromkeys(histories))
+    measured: dict[History, dict[str, list[float]]] = {history: defaultdict(list) for history in histories}
     with a_server(arguments.database_url) as server, ExitStack() as stack:
         urls = {}
-        for past in pasts:
-            progress(f"making {past.records:,} records, {past.pairs} pairs, {past.instances} instances")
-            urls[past] = stack.enter_context(a_database(server))
-            fill_history(urls[past], **past._asdict())
-            _merge_evidence(urls[past])
+        for history in histories:
+            progress(f"creating {history.records:,} records, {history.pairs} pairs, {history.instances} instances")
+            urls[history] = stack.enter_context(a_database(server))
+            fill_history(urls[history], **history._asdict())
+            _merge_evidence(urls[history])
         for number in range(1, arguments.rounds + 1):
-            for past, url in urls.items():
-                for name, value in _measure(url, past, seed=number).items():
-                    measured[past][name].append(value)
-                progress(f"round {number}: {past}: {measured[past]['ingest_events_per_second'][-1]:,.0f} events/s")
+            for history, url in urls.items():
+                for name, value in _measure(url, history, seed=number).items():
+                    measured[history][name].append(value)
+                progress(
+                    f"round {number}: {history}: {measured[history]['ingest_events_per_second'][-1]:,.0f} events/s"
+                )
         with psycopg.connect(server) as connection:
             print(json.dumps({"rounds": arguments.rounds, **machine(connection), **_report(measured)}))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--long", action="store_true", help="also 10^7 records: some ten minutes and 5 GB more")
+    parser.add_argument("--long", action="store_true", help="also 10^7 records: about ten minutes and 5 GB more")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--database-url", help="a server whose role may create databases; without it an embedded one")
     return parser.parse_args()
 
 
-def _measure(url: str, past: Past, *, seed: int) -> dict[str, float]:
-    models = max(1, past.pairs // 3)
+def _measure(url: str, history: History, *, seed: int) -> dict[str, float]:
+    models = max(1, history.pairs // 3)
     with psycopg.connect(url, autocommit=True) as connection:
         with connection.cursor().copy("COPY pgmq.q_model_routing_decisions (vt, message) FROM STDIN") as copy:
-            for text in routing_events(EVENTS, with_ids=True, models=models, instances=past.instances, seed=seed):
+            for text in routing_events(EVENTS, with_ids=True, models=models, instances=history.instances, seed=seed):
                 copy.write_row(("now", text))
         connection.execute("VACUUM ANALYZE pgmq.q_model_routing_decisions")
         connection.execute("CHECKPOINT")
@@ -119,16 +121,15 @@ def _measure(url: str, past: Past, *, seed: int) -> dict[str, float]:
 
 
 def _merge_evidence(url: str) -> None:
-    """As hourly maintenance would have done all along."""
+    """Merge evidence as the hourly maintenance does."""
     with psycopg.connect(url) as connection:
-        connection.execute(
-            query.load("centralcloud.maintenance", "merge_evidence"),
-            {"weighed_records": 90_000, "weighed_slices": 1000},
+        Query("centralcloud.maintenance", "merge_evidence").run(
+            connection, {"weighed_records": 90_000, "weighed_slices": 1000}
         )
 
 
 def _ingest(database: Database) -> None:
-    """What one worker process does with its settings as they come."""
+    """Ingest the queue as one worker process with default settings does."""
     registry = WorkerRegistry(database, batch_size=BATCH_SIZE)
     consumers = [
         Consumer(database, batch_size=BATCH_SIZE, poll_interval_seconds=1, registry=registry)
@@ -158,7 +159,7 @@ def _polls(database: Database) -> dict[str, float]:
                 file=LearnedScoresFile(Path(folder)),
                 reconcile_interval_seconds=reconcile_seconds,
             )
-            updater.run_once()  # everything is new to it
+            updater.run_once()  # the first poll reads everything
             figures[name] = 1000 * statistics.median(_seconds(updater.run_once) for _ in range(20))
     return figures
 
@@ -169,16 +170,16 @@ def _seconds(work: Any) -> float:
     return time.perf_counter() - started
 
 
-def _report(measured: dict[Past, dict[str, list[float]]]) -> dict[str, Any]:
+def _report(measured: dict[History, dict[str, list[float]]]) -> dict[str, Any]:
     smallest = measured[SMALLEST]
     rows = []
-    for past, figures in measured.items():
+    for history, figures in measured.items():
         ratios = {
             name: statistics.median(a / b for a, b in zip(values, smallest[name], strict=True))
             for name, values in figures.items()
         }
         medians = {name: statistics.median(values) for name, values in figures.items()}
-        rows.append({**past._asdict(), **_rounded(medians), "to_smallest": _rounded(ratios)})
+        rows.append({**history._asdict(), **_rounded(medians), "to_smallest": _rounded(ratios)})
     most = max(
         (row for row in rows if (row["pairs"], row["instances"]) == SMALLEST[1:]), key=lambda row: row["records"]
     )

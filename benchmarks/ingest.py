@@ -1,15 +1,15 @@
-"""How fast events are taken in, beside the slowest and the fastest way to do it on the same server in the same run.
+"""Measure the throughput of ingest, next to the slowest and the fastest way to do it on the same server in the same run.
 
     python benchmarks/ingest.py [--events 100000] [--rounds 3] [--database-url URL]
 
-Prints one JSON object, in events per second:
+Prints one JSON object with events per second:
 - literal: the specification's loop. One message at a time: read, insert the record, update usage, success and response
-  time, delete; each statement its own transaction.
-- ceiling: one SQL statement a batch, and nothing else: pop, insert records, upsert metrics, with the specification's columns
-  and indexes. No validation, no dead letters, no resends, no evidence, no accounting; nothing leaves the server.
-- ours: the real consumers with everything on: one and two worker processes of two consumers each, which is how
-  `centralcloud run` comes, and one worker of one consumer, which is a single database session like the ceiling's.
-Every round runs every variant once on a freshly filled queue; the figures are medians over the rounds, the ratios medians of
+  time, delete; each statement is a transaction.
+- ceiling: one SQL statement per batch: pop, insert records, upsert metrics, with the specification's columns and indexes. It
+  has no validation, dead letters, deduplication, evidence or ledger, and no data leaves the server.
+- ours: the real consumers with all features: one and two worker processes of two consumers each, which is the default of
+  `centralcloud run`, and one worker of one consumer, which is a single database session like that of the ceiling.
+Each round runs each variant once on a newly filled queue. The figures are medians over the rounds. The ratios are medians of
 the rounds' ratios, so that a machine that is busy for a while slows both sides of a ratio.
 """
 
@@ -43,24 +43,24 @@ WORKERS = {
 }
 LITERAL_EVENTS = 2000
 
-SEED_TABLES = """
-CREATE SCHEMA seed;
-CREATE TABLE seed.routing_records (
+SPECIFICATION_TABLES = """
+CREATE SCHEMA specification;
+CREATE TABLE specification.routing_records (
     id bigserial PRIMARY KEY, timestamp timestamptz NOT NULL, instance_id varchar NOT NULL, complexity varchar NOT NULL,
     model varchar NOT NULL, provider varchar NOT NULL, score float NOT NULL, outcome varchar NOT NULL,
     response_time_ms integer, capabilities_required text[], preference varchar, created_at timestamptz DEFAULT now()
 );
-CREATE TABLE seed.model_routing_metrics (
+CREATE TABLE specification.model_routing_metrics (
     id bigserial PRIMARY KEY, model_name varchar NOT NULL, complexity_level varchar NOT NULL, usage_count bigint DEFAULT 0,
     success_count bigint DEFAULT 0, response_times integer[] DEFAULT '{}', avg_response_time float,
     response_time_count bigint DEFAULT 0, updated_at timestamptz DEFAULT now(), UNIQUE (model_name, complexity_level)
 );
-CREATE INDEX ON seed.routing_records (model, complexity);
-CREATE INDEX ON seed.routing_records (timestamp DESC);
-CREATE TABLE seed.messages (number bigint, with_ids boolean, message jsonb);
+CREATE INDEX ON specification.routing_records (model, complexity);
+CREATE INDEX ON specification.routing_records (timestamp DESC);
+CREATE TABLE specification.messages (number bigint, with_ids boolean, message jsonb);
 """
 RECORD = """
-INSERT INTO seed.routing_records (
+INSERT INTO specification.routing_records (
     timestamp, instance_id, complexity, model, provider, score, outcome, response_time_ms, capabilities_required, preference
 ) SELECT
     (message->>'timestamp')::timestamptz, message->>'instance_id', d->>'complexity', d->>'selected_model',
@@ -71,13 +71,13 @@ FROM (SELECT message, message->'routing_decision' AS d FROM {source}) AS event
 LITERAL = {
     "read": f"SELECT msg_id, message FROM pgmq.read('{QUEUE}', 30, 1)",
     "record": RECORD.format(source="(SELECT %(message)s::jsonb AS message)"),
-    "first_use": """INSERT INTO seed.model_routing_metrics (model_name, complexity_level) VALUES (%(model)s, %(complexity)s)
-        ON CONFLICT DO NOTHING""",
-    "usage": """UPDATE seed.model_routing_metrics SET usage_count = usage_count + 1, updated_at = now()
+    "first_use": """INSERT INTO specification.model_routing_metrics (model_name, complexity_level)
+        VALUES (%(model)s, %(complexity)s) ON CONFLICT DO NOTHING""",
+    "usage": """UPDATE specification.model_routing_metrics SET usage_count = usage_count + 1, updated_at = now()
         WHERE model_name = %(model)s AND complexity_level = %(complexity)s""",
-    "success": """UPDATE seed.model_routing_metrics SET success_count = success_count + 1, updated_at = now()
+    "success": """UPDATE specification.model_routing_metrics SET success_count = success_count + 1, updated_at = now()
         WHERE model_name = %(model)s AND complexity_level = %(complexity)s""",
-    "time": """UPDATE seed.model_routing_metrics SET
+    "time": """UPDATE specification.model_routing_metrics SET
         response_times = array_append(response_times, %(ms)s),
         avg_response_time = (coalesce(avg_response_time, 0) * response_time_count + %(ms)s) / (response_time_count + 1),
         response_time_count = response_time_count + 1, updated_at = now()
@@ -91,7 +91,7 @@ WITH popped AS MATERIALIZED (
     {RECORD.format(source="popped")}
     RETURNING model, complexity, outcome, response_time_ms
 ), counted AS (
-    INSERT INTO seed.model_routing_metrics AS m (
+    INSERT INTO specification.model_routing_metrics AS m (
         model_name, complexity_level, usage_count, success_count, response_times, avg_response_time, response_time_count
     )
     SELECT
@@ -124,7 +124,7 @@ def main() -> None:
         a_database(server) as url,
         psycopg.connect(url, autocommit=True) as connection,
     ):
-        connection.execute(SEED_TABLES)
+        connection.execute(SPECIFICATION_TABLES)
         for with_ids in (False, True):
             _store_messages(connection, arguments.events, with_ids)
         for number in range(1, arguments.rounds + 1):
@@ -191,8 +191,8 @@ def _report(rates: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def _store_messages(connection: psycopg.Connection[Any], count: int, with_ids: bool) -> None:
-    progress(f"making {count:,} events{' with ids' if with_ids else ''}")
-    with connection.cursor().copy("COPY seed.messages FROM STDIN") as copy:
+    progress(f"creating {count:,} events{' with ids' if with_ids else ''}")
+    with connection.cursor().copy("COPY specification.messages FROM STDIN") as copy:
         for number, text in enumerate(routing_events(count, with_ids=with_ids)):
             copy.write_row((number, with_ids, text))
 
@@ -201,13 +201,13 @@ def _fill(connection: psycopg.Connection[Any], count: int, with_ids: bool) -> No
     connection.execute(
         f"""
         INSERT INTO pgmq.q_{QUEUE} (vt, message)
-        SELECT now(), message FROM seed.messages WHERE with_ids = %s AND number < %s ORDER BY number
+        SELECT now(), message FROM specification.messages WHERE with_ids = %s AND number < %s ORDER BY number
         """,
         (with_ids, count),
     )
-    # Each variant starts from the same: no ids to be taken for resends, no dead rows, nothing still to be written out.
+    # Each variant starts from the same state: no ids of earlier variants, no dead rows, no dirty pages.
     connection.execute("TRUNCATE decision_ids")
-    for table in (f"pgmq.q_{QUEUE}", "model_routing_metrics", "evidence", "seed.model_routing_metrics"):
+    for table in (f"pgmq.q_{QUEUE}", "model_routing_metrics", "evidence", "specification.model_routing_metrics"):
         connection.execute(f"VACUUM ANALYZE {table}")
     connection.execute("CHECKPOINT")
 
@@ -250,7 +250,7 @@ def _ceiling(connection: psycopg.Connection[Any], batch_size: int) -> float:
 
 
 def _ours(url: str, batch_size: int, workers: int, consumers: int) -> float:
-    """Seconds from the moment when every worker is connected to the commit of the last batch."""
+    """Return the seconds from the moment when every worker is connected until the last commit."""
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(workers + 1)
     processes = [context.Process(target=_work, args=(url, batch_size, consumers, barrier)) for _ in range(workers)]
@@ -266,26 +266,26 @@ def _ours(url: str, batch_size: int, workers: int, consumers: int) -> float:
 
 
 def _work(url: str, batch_size: int, consumers: int, barrier: Any) -> None:
-    """One worker process, as `centralcloud run` has it."""
+    """Run one worker process as `centralcloud run` does."""
     configure_logs("warning")
     gc.freeze()
     with Database(url, application_name="benchmark/worker", max_connections=2 * consumers + 4) as database:
         registry = WorkerRegistry(database, batch_size=batch_size)
-        parts = [
+        tasks = [
             Consumer(database, batch_size=batch_size, poll_interval_seconds=1, registry=registry)
             for _ in range(consumers)
         ]
         with database.transaction() as connection:
             connection.execute("SELECT 1")
         barrier.wait()
-        threads = [threading.Thread(target=_empty_the_queue, args=(part,)) for part in parts]
+        threads = [threading.Thread(target=_empty_the_queue, args=(task,)) for task in tasks]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         barrier.wait()
-        for part in parts:
-            part.close()
+        for task in tasks:
+            task.close()
 
 
 def _empty_the_queue(consumer: Consumer) -> None:

@@ -1,17 +1,17 @@
-"""How long an event takes to be counted, and a score to reach every instance. Prints one JSON object.
+"""Measure how long it takes to count an event, and to bring a score to every instance. Prints one JSON object.
 
-Ingest: from before the call that sends one event until a look at `model_routing_metrics`, over another connection, finds
-it counted; a `centralcloud run` process takes it in. Between two looks there is a short sleep, because looking without a
-pause would take a core away from what is measured. How far the looks were apart is reported as `between_looks`: a time may
-be too long by that much. Events are sent one at a time, at random moments.
+Ingest: the time from the call that sends one event until a query of `model_routing_metrics`, over another connection, finds
+it counted. A `centralcloud run` process ingests it. The queries have short pauses between them, because polling without a
+pause would take a core from the measured processes. `between_queries` reports the time between two queries: a measured time
+may be too long by that much. Events are sent one at a time, at random moments.
 
-Distribution: from the moment at which the learner sends the COMMIT of its publication until an instance has handed the new
-scores to its catalog; `converged` is the time until the last instance has, `acknowledged` until the database knows of all.
-The instances are real agents, several in a process, each with connections and a folder of its own. All processes read the
-same clock of this machine (CLOCK_REALTIME). A round begins at a random moment after all have acknowledged the one before.
-An instance without notifications is the agent's updater and catalog without its listener.
+Distribution: the time from the learner's COMMIT of its publication until an instance has passed the new scores to its
+catalog. `converged` is the time until the last instance has done so, `acknowledged` the time until the database has every
+acknowledgement. The instances are real agents, several per process, each with its own connections and folder. All
+processes read the same clock (CLOCK_REALTIME). A round begins at a random moment after every instance has acknowledged
+the previous one. An instance without notifications is the agent's updater and catalog without its listener.
 
-Instances, server and learner share the cores of this machine. In a fleet they do not: what is shared there is the server.
+Instances, server and learner share the cores of this machine. In a fleet they share only the server.
 """
 
 import argparse
@@ -39,25 +39,25 @@ from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
 from centralcloud.runtime.postgres.database import Database
 
-#: The settings' defaults, with which notifications are measured, and a shorter interval for polling alone.
+#: The default settings, for the measurements with notifications, and a shorter interval for those without.
 _DAEMON_POLL_SECONDS: Final = 5.0
 _INSTANCE_POLL_SECONDS: Final = 10.0
 _SHORT_POLL_SECONDS: Final = 0.5
 _POLLING_INSTANCES: Final = 10
 
-_MOST_P50_MS: Final = 20.0
-_MOST_P99_MS: Final = 100.0
-_MOST_CONVERGED_MS: Final = 250.0
-#: What polling may take beside its interval: as much as a notification.
-_MOST_AFTER_POLL_MS: Final = _MOST_P99_MS
+_MAX_P50_MS: Final = 20.0
+_MAX_P99_MS: Final = 100.0
+_MAX_CONVERGED_MS: Final = 250.0
+#: Time that polling may take in addition to its interval: as much as a notification.
+_MAX_AFTER_POLL_MS: Final = _MAX_P99_MS
 
-_SEND_WITH_HINT: Final = "SELECT centralcloud.publish_decisions(ARRAY[%s::jsonb], true)"
+_SEND_AND_NOTIFY: Final = "SELECT centralcloud.publish_decisions(ARRAY[%s::jsonb], true)"
 _SEND: Final = "SELECT pgmq.send('model_routing_decisions', %s::jsonb)"
 _COUNTED: Final = "SELECT coalesce(sum(usage_count), 0) FROM model_routing_metrics WHERE model_name = 'latency'"
 _SLOWEST_ACKNOWLEDGED: Final = "SELECT count(*), min(applied_version) FROM instances"
 
-_LOOK_PAUSE_SECONDS: Final = 0.0005
-#: Longest random wait before each event and each round, so that neither finds the others in step with it.
+_QUERY_PAUSE_SECONDS: Final = 0.0005
+#: Longest random wait before each event and each round, so that they are not in step with the polls.
 _LONGEST_PAUSE_SECONDS: Final = 0.05
 _WARM_UP_EVENTS: Final = 5
 _WARM_UP_ROUNDS: Final = 2
@@ -66,7 +66,7 @@ _LONGEST_WAIT_SECONDS: Final = 60.0
 
 
 class _Publisher(Database):
-    """Remembers when its newest transaction sent its COMMIT."""
+    """A database that remembers when its last transaction sent its COMMIT."""
 
     commit_sent_at_ns = 0
 
@@ -78,7 +78,7 @@ class _Publisher(Database):
 
 
 def main() -> None:
-    """Measure, and print the result."""
+    """Measure and print the result."""
     arguments = _arguments()
     with a_server(arguments.database_url) as server:
         with psycopg.connect(server) as connection:
@@ -95,18 +95,20 @@ def main() -> None:
 def _measure_ingest(server: str, arguments: argparse.Namespace) -> dict[str, Any]:
     with a_database(server) as url:
         with _daemon(url, _DAEMON_POLL_SECONDS):
-            with_hint = _ingest_times(url, _SEND_WITH_HINT, arguments.samples, _LONGEST_PAUSE_SECONDS)
+            with_notification = _ingest_times(url, _SEND_AND_NOTIFY, arguments.samples, _LONGEST_PAUSE_SECONDS)
         with _daemon(url, _SHORT_POLL_SECONDS):
-            without_hint = _ingest_times(url, _SEND, arguments.samples_without_hint, _SHORT_POLL_SECONDS)
+            without_notification = _ingest_times(
+                url, _SEND, arguments.samples_without_notification, _SHORT_POLL_SECONDS
+            )
     return {
-        "with_hint": {"poll_interval_seconds": _DAEMON_POLL_SECONDS, **with_hint},
-        "without_hint": {"poll_interval_seconds": _SHORT_POLL_SECONDS, **without_hint},
+        "with_notification": {"poll_interval_seconds": _DAEMON_POLL_SECONDS, **with_notification},
+        "without_notification": {"poll_interval_seconds": _SHORT_POLL_SECONDS, **without_notification},
     }
 
 
 @contextmanager
 def _daemon(url: str, poll_interval_seconds: float) -> Iterator[None]:
-    """`centralcloud run` as a process, with its defaults for everything but the poll interval."""
+    """Run `centralcloud run` as a process, with default settings except for the poll interval."""
     settings = {
         "DATABASE_URL": url,
         "CENTRALCLOUD_POLL_INTERVAL_SECONDS": str(poll_interval_seconds),
@@ -123,7 +125,7 @@ def _daemon(url: str, poll_interval_seconds: float) -> Iterator[None]:
 def _ingest_times(url: str, send: str, samples: int, longest_pause_seconds: float) -> dict[str, Any]:
     """Send events one by one, each after a random pause, and wait until each is counted."""
     times_ms: list[float] = []
-    gaps_ms: list[float] = []
+    between_ms: list[float] = []
     with psycopg.connect(url, autocommit=True) as sender, psycopg.connect(url, autocommit=True) as observer:
         counted = _count(observer)
         for sample in range(_WARM_UP_EVENTS + samples):
@@ -132,25 +134,25 @@ def _ingest_times(url: str, send: str, samples: int, longest_pause_seconds: floa
             sent_at = time.perf_counter()
             sender.execute(send, (event,))
             counted += 1
-            looks = _look_until_seen(sent_at, lambda expected=counted: _count(observer) >= expected)  # type: ignore[misc]
+            query_times = _query_until(sent_at, lambda expected=counted: _count(observer) >= expected)  # type: ignore[misc]
             if sample >= _WARM_UP_EVENTS:
-                times_ms.append((looks[-1] - sent_at) * 1000)
-                gaps_ms += [(later - earlier) * 1000 for earlier, later in pairwise(looks)]
+                times_ms.append((query_times[-1] - sent_at) * 1000)
+                between_ms += [(later - earlier) * 1000 for earlier, later in pairwise(query_times)]
     progress(f"ingest: {samples} events, p50 {_percentile(times_ms, 50):.1f} ms")
-    return {"samples": samples, **_spread_ms(times_ms), "between_looks": _spread_ms(gaps_ms)}
+    return {"samples": samples, **_spread_ms(times_ms), "between_queries": _spread_ms(between_ms)}
 
 
-def _look_until_seen(started_at: float, seen: Callable[[], bool]) -> list[float]:
-    """Look again and again until `seen`; the moments at which each look was over."""
-    looks = []
+def _query_until(started_at: float, seen: Callable[[], bool]) -> list[float]:
+    """Query until `seen` is true; return the time at the end of each query."""
+    query_times = []
     while True:
         found = seen()
-        looks.append(time.perf_counter())
+        query_times.append(time.perf_counter())
         if found:
-            return looks
-        if looks[-1] - started_at > _LONGEST_WAIT_SECONDS:
+            return query_times
+        if query_times[-1] - started_at > _LONGEST_WAIT_SECONDS:
             raise TimeoutError(f"not seen within {_LONGEST_WAIT_SECONDS:.0f} s")
-        time.sleep(_LOOK_PAUSE_SECONDS)
+        time.sleep(_QUERY_PAUSE_SECONDS)
 
 
 def _count(observer: psycopg.Connection[Any]) -> int:
@@ -170,7 +172,7 @@ def _measure_distribution(server: str, arguments: argparse.Namespace) -> list[di
 def _distribution_times(
     server: str, arguments: argparse.Namespace, *, instances: int, listening: bool
 ) -> dict[str, Any]:
-    """Publish round after round to a number of instances, and collect when each had the scores."""
+    """Publish to a number of instances, round after round, and collect when each had the scores."""
     poll_interval_seconds = _INSTANCE_POLL_SECONDS if listening else _SHORT_POLL_SECONDS
     longest_pause_seconds = _LONGEST_PAUSE_SECONDS if listening else _SHORT_POLL_SECONDS
     applied_ms: list[float] = []
@@ -183,7 +185,7 @@ def _distribution_times(
         closing(_Publisher(url, application_name="benchmark")) as publisher,
     ):
         fleet = Fleet(url, Path(folder), range(instances), poll_interval_seconds, listening)
-        with run_fleet(fleet, instances_a_process=arguments.instances_a_process) as running:
+        with run_fleet(fleet, instances_per_process=arguments.instances_per_process) as running:
             for number in range(_WARM_UP_ROUNDS + arguments.rounds):
                 _prepare_evidence(observer, publisher, arguments.scores, good=number % 2 == 0)
                 time.sleep(random.uniform(0, longest_pause_seconds))
@@ -202,7 +204,7 @@ def _distribution_times(
         "listening": listening,
         "poll_interval_seconds": poll_interval_seconds,
         "rounds": arguments.rounds,
-        "scores_a_round": arguments.scores,
+        "scores_per_round": arguments.scores,
         "applied": _spread_ms(applied_ms),
         "converged": _spread_ms(converged_ms),
         "acknowledged": _spread_ms(acknowledged_ms),
@@ -210,7 +212,7 @@ def _distribution_times(
 
 
 def _prepare_evidence(connection: psycopg.Connection[Any], database: Database, scores: int, *, good: bool) -> None:
-    """Take in enough outcomes to move every model's score: up, and in the next round down again."""
+    """Ingest enough outcomes to change every model's score: up in one round, down in the next."""
     outcome, time_ms = ("success", 500) if good else ("failure", 3000)
     events = [
         _an_event(f"model-{model}", outcome, time_ms)
@@ -222,7 +224,7 @@ def _prepare_evidence(connection: psycopg.Connection[Any], database: Database, s
 
 
 def _publish(publisher: _Publisher, scores: int) -> int:
-    """Run the learner; the newest version that it published."""
+    """Run the learner, and return the newest version that it published."""
     run = Learner(publisher, [ThresholdRule()]).learn()
     assert len(run.changes) == scores, f"{len(run.changes)} scores changed, expected {scores}"
     version = run.changes[-1].version
@@ -231,14 +233,14 @@ def _publish(publisher: _Publisher, scores: int) -> int:
 
 
 def _wait_until_acknowledged(observer: psycopg.Connection[Any], instances: int, version: int) -> None:
-    """Wait until every instance has acknowledged `version`, and is at rest."""
-    _look_until_seen(
+    """Wait until every instance has acknowledged `version`, and is idle."""
+    _query_until(
         time.perf_counter(), lambda: observer.execute(_SLOWEST_ACKNOWLEDGED).fetchone() == (instances, version)
     )
 
 
 def _an_event(model: str, outcome: str, response_time_ms: int) -> str:
-    """One decision with its outcome, as an instance reports it."""
+    """Return a decision with its outcome, as an instance reports it."""
     decision = {
         "complexity": "simple",
         "selected_model": model,
@@ -252,7 +254,7 @@ def _an_event(model: str, outcome: str, response_time_ms: int) -> str:
 
 
 def _spread_ms(values_ms: Sequence[float]) -> dict[str, float]:
-    """Median, 99th percentile and greatest of times in ms."""
+    """Return the median, the 99th percentile and the maximum of times in ms."""
     return {
         "p50_ms": round(_percentile(values_ms, 50), 1),
         "p99_ms": round(_percentile(values_ms, 99), 1),
@@ -261,31 +263,31 @@ def _spread_ms(values_ms: Sequence[float]) -> dict[str, float]:
 
 
 def _percentile(values: Sequence[float], percent: float) -> float:
-    """The smallest value that at least `percent` of 100 do not exceed (nearest rank)."""
+    """Return the smallest value that is at least as large as `percent` of the values (nearest rank)."""
     return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
 
 
 def _goals(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Each goal with what was measured, and whether it is met."""
+    """Yield each goal with the measured time, and whether it is met."""
     ingest = result["ingest"]
-    yield from _quick_goals("ingest with hint", ingest["with_hint"])
-    yield _poll_goal("ingest without hint", ingest["without_hint"], ingest["without_hint"])
+    yield from _quick_goals("ingest with notification", ingest["with_notification"])
+    yield _poll_goal("ingest without notification", ingest["without_notification"], ingest["without_notification"])
     for times in result["distribution"]:
         instances = f"{times['instances']} instances"
         if times["listening"]:
             yield from _quick_goals(f"{instances}: applied", times["applied"])
-            yield _goal(f"{instances}: all converged", times["converged"]["max_ms"], _MOST_CONVERGED_MS)
+            yield _goal(f"{instances}: all converged", times["converged"]["max_ms"], _MAX_CONVERGED_MS)
         else:
             yield _poll_goal(f"{instances} without notifications: applied", times, times["applied"])
 
 
 def _quick_goals(name: str, times: dict[str, float]) -> Iterator[dict[str, Any]]:
-    yield _goal(f"{name}, p50", times["p50_ms"], _MOST_P50_MS)
-    yield _goal(f"{name}, p99", times["p99_ms"], _MOST_P99_MS)
+    yield _goal(f"{name}, p50", times["p50_ms"], _MAX_P50_MS)
+    yield _goal(f"{name}, p99", times["p99_ms"], _MAX_P99_MS)
 
 
 def _poll_goal(name: str, measurement: dict[str, float], times: dict[str, float]) -> dict[str, Any]:
-    at_most_ms = measurement["poll_interval_seconds"] * 1000 + _MOST_AFTER_POLL_MS
+    at_most_ms = measurement["poll_interval_seconds"] * 1000 + _MAX_AFTER_POLL_MS
     return _goal(f"{name}, max", times["max_ms"], at_most_ms)
 
 
@@ -296,11 +298,15 @@ def _goal(name: str, measured_ms: float, at_most_ms: float) -> dict[str, Any]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--database-url", help="a server on which to create a database; default: an embedded one")
-    parser.add_argument("--samples", type=int, default=200, help="events sent with the hint (default 200)")
-    parser.add_argument("--samples-without-hint", type=int, default=40, help="events sent without it (default 40)")
-    parser.add_argument("--instances", type=int, nargs="*", default=[1, 10, 100], help="fleets (default 1 10 100)")
-    parser.add_argument("--instances-a-process", type=int, default=10, help="default 10")
-    parser.add_argument("--rounds", type=int, default=30, help="publications to each fleet (default 30)")
+    parser.add_argument("--samples", type=int, default=200, help="events sent with a notification (default 200)")
+    parser.add_argument(
+        "--samples-without-notification", type=int, default=40, help="events sent without one (default 40)"
+    )
+    parser.add_argument(
+        "--instances", type=int, nargs="*", default=[1, 10, 100], help="sizes of the fleets (default 1 10 100)"
+    )
+    parser.add_argument("--instances-per-process", type=int, default=10, help="default 10")
+    parser.add_argument("--rounds", type=int, default=30, help="publications per fleet (default 30)")
     parser.add_argument("--scores", type=int, default=10, help="scores that change in each round (default 10)")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""The instance side: catalog, router, publisher of decisions, and updater of scores. A sidecar, or a library."""
+"""The instance agent: model catalog, router, decision publisher and score updater, as a sidecar or a library."""
 
 from instance_agent.agent import InstanceAgent
 from instance_agent.catalog.catalog import ModelCatalog

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from centralcloud.contracts import COMPLEXITIES, SettingsError
+from centralcloud.contracts import COMPLEXITIES, NO_ESTIMATE, SettingsError
 from centralcloud.runtime.cli import (
     AsJson,
     new_app,
@@ -30,9 +30,9 @@ from instance_agent.routing.selection import SelectionMode
 from instance_agent.settings import AgentSettings
 
 app = new_app(
-    "Keeps one router's model catalog at the learned scores.",
-    "INSTANCE_AGENT_CATALOG names the catalog YAML, DATABASE_URL the database (postgresql://user@host/database, or "
-    "embedded: for a server in .centralcloud/).",
+    "Keeps the model catalog of one router up to date with the learned scores.",
+    "INSTANCE_AGENT_CATALOG is the path of the catalog YAML. DATABASE_URL is the database: postgresql://user@host/database, "
+    "or embedded: for a private server in .centralcloud/.",
 )
 
 
@@ -43,9 +43,9 @@ def main() -> None:
 
 @app.command()
 def run() -> None:
-    """Run the sidecar: fetch learned scores as they are published, and keep them beside the catalog.
+    """Run the sidecar: fetch learned scores as they are published, and store them for the catalog.
 
-    Goes on with the last good scores while the database is away. SIGTERM or SIGINT (Ctrl-C) ends it.
+    Continues with the last good scores while the database is unavailable. SIGTERM or SIGINT (Ctrl-C) stops it.
     """
     settings = load_settings(AgentSettings)
     configure_logs(settings.log_level, settings.log_format)
@@ -57,7 +57,7 @@ def run() -> None:
 
 @app.command()
 def catalog(json_output: AsJson = False) -> None:
-    """Show the effective catalog: the YAML with the learned scores laid over it. Needs no database."""
+    """Show the effective catalog: the models of the YAML with their learned scores. Needs no database."""
     effective = _catalog(load_settings(AgentSettings)).as_json()
     if json_output:
         print_json(effective)
@@ -70,22 +70,25 @@ def catalog(json_output: AsJson = False) -> None:
             source = "configured" if learned is None else "learned"
             rows.append((model["name"], model["provider"], complexity, float(score), source, version))
     columns = ("model", "provider", "complexity", "score", "source", "version")
-    print_table(columns, rows, empty="no models: name a catalog YAML in INSTANCE_AGENT_CATALOG")
+    print_table(columns, rows, empty="no models: set INSTANCE_AGENT_CATALOG to a catalog YAML")
 
 
 @app.command()
 def route(
     complexity: Annotated[str, typer.Option(help="simple, medium or complex.")],
-    capability: Annotated[list[str] | None, typer.Option(help="What the model must be able to do; repeatable.")] = None,
+    capability: Annotated[list[str] | None, typer.Option(help="Required capability of the model; repeatable.")] = None,
     prefer: Annotated[str | None, typer.Option(help="speed or cost.")] = None,
-    model: Annotated[str | None, typer.Option(help="Take exactly this model.")] = None,
+    model: Annotated[str | None, typer.Option(help="Choose exactly this model.")] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show the chances of every model; with the share of exploration in them.")
+        bool, typer.Option("--explain", help="Show the probabilities of every model, exploration included.")
     ] = False,
-    seed: Annotated[int | None, typer.Option(help="Draw the same model again; a whole number.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Seed of the random choice, a whole number: the same seed chooses the same model."),
+    ] = None,
     json_output: AsJson = False,
 ) -> None:
-    """Show which model would be chosen for a task, and why. Publishes nothing and needs no database."""
+    """Show which model would be chosen for a task, and why. Publishes nothing; needs no database."""
     settings = load_settings(AgentSettings)
     if complexity not in COMPLEXITIES:
         raise SettingsError(f"--complexity is {complexity!r}: expected one of {', '.join(COMPLEXITIES)}")
@@ -114,7 +117,7 @@ def route(
                 "probe": choice.probe,
                 "explored": choice.explored,
                 "selection": choice.method,
-                "selection_reason": _why_this_method(choice, settings.selection),
+                "selection_reason": _selection_reason(choice, settings.selection),
                 "exploration": settings.exploration,
                 "ranking": ranking,
             }
@@ -123,23 +126,24 @@ def route(
     typer.echo(f"{choice.model.name} of {choice.model.provider}: {choice.reason}")
     columns: dict[str, Callable[[Any], Any] | None] = {"model": None, "provider": None, "score": None, "value": None}
     if explain:
-        typer.echo(f"selection: {choice.method}, {_why_this_method(choice, settings.selection)}")
+        typer.echo(f"selection: {choice.method}, {_selection_reason(choice, settings.selection)}")
         columns |= {"mean": None, "n_eff": None, "penalty": None}
         columns |= {"probe_share": _percent, "win_probability": _percent, "propensity": _percent}
     elif settings.exploration:
-        typer.echo(f"(a running router takes another one in {settings.exploration:.1%} of cases, to learn about it)")
+        typer.echo(f"(a running router chooses at random for {settings.exploration:.1%} of tasks, to explore)")
     print_rows(ranking, columns, empty="")
 
 
 def _ranked(ranked: RankedModel) -> dict[str, Any]:
-    learned, chance = ranked.learned, ranked.chance
+    estimate = ranked.learned.estimate if ranked.learned else NO_ESTIMATE
+    chance = ranked.chance
     return {
         "model": ranked.model.name,
         "provider": ranked.model.provider,
         "score": ranked.score,
         "value": round(ranked.value, 6),
-        "mean": learned.mean if learned else None,
-        "n_eff": learned.n_eff if learned else None,
+        "mean": estimate.mean,
+        "n_eff": estimate.n_eff,
         "penalty": None if ranked.penalty is None else round(ranked.penalty, 6),
         "probe_share": chance.probe,
         "win_probability": chance.win,
@@ -147,25 +151,25 @@ def _ranked(ranked: RankedModel) -> dict[str, Any]:
     }
 
 
-def _why_this_method(choice: Choice, setting: SelectionMode) -> str:
+def _selection_reason(choice: Choice, setting: SelectionMode) -> str:
     if choice.requested_model:
-        return "since one model was asked for"
+        return "because one model was requested"
     if setting != "auto":
         return "set by INSTANCE_AGENT_SELECTION"
     if choice.method == "thompson":
-        return "since a learned score tells how sure it is (mean, n_eff)"
-    return "since no learned score tells how sure it is"
+        return "because a learned score comes with an estimate (mean, n_eff)"
+    return "because no learned score comes with an estimate"
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
+    return f"{100 * share:.2f}%"
 
 
 @app.command()
 def doctor(json_output: AsJson = False) -> None:
-    """Look at what an operator would look at first: each check is OK, WARN or FAIL, and says what to do.
+    """Check the configuration and the database: each check is OK, WARN or FAIL, and says what to do.
 
-    Exit code 1 when one has failed.
+    Exit code 1 when a check has failed.
     """
     settings = load_settings(AgentSettings)
     configure_logs("error", settings.log_format)

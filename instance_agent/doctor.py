@@ -1,13 +1,14 @@
-"""`instance-agent doctor`: what keeps an instance from the newest scores, or its decisions from the queue."""
+"""`instance-agent doctor`: checks that the newest scores can reach an instance, and its decisions the queue."""
 
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import psycopg
 
+from centralcloud.runtime.cli import counted
 from centralcloud.runtime.diagnostics import (
     Check,
     CheckResult,
@@ -24,6 +25,7 @@ from centralcloud.runtime.diagnostics import (
 )
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import summarize_error
+from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.settings import unknown_variables
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.catalog_file import read_catalog_file
@@ -31,7 +33,7 @@ from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.settings import AgentSettings
 
-#: What an instance calls, and nothing else.
+#: The only functions that an instance calls.
 _PUBLISH: Final = "centralcloud.publish_decisions(jsonb[], boolean)"
 _FUNCTIONS: Final = (
     _PUBLISH,
@@ -41,6 +43,24 @@ _FUNCTIONS: Final = (
     "centralcloud.epoch()",
 )
 _OLD_FILE_SECONDS: Final = 86_400.0
+
+
+class _Identity(NamedTuple):
+    database: str
+    user: str
+
+
+class _FunctionPrivilege(NamedTuple):
+    name: str
+    exists: bool
+    allowed: bool
+
+
+_WHOAMI = Query(__package__, "whoami", row=_Identity)
+_FUNCTION_PRIVILEGES = Query(__package__, "function_privileges", row=_FunctionPrivilege)
+_ACKNOWLEDGE_NOTHING = Query(__package__, "acknowledge_nothing")
+_SCORED_MODELS = Query(__package__, "scored_models", row=str)
+_NEWEST_VERSION = Query(__package__, "newest_version", row=int)
 
 
 class _Doctor:
@@ -67,96 +87,104 @@ class _Doctor:
 
     def _catalog(self) -> CheckResult:
         if self._settings.catalog is None:
-            return warn("INSTANCE_AGENT_CATALOG is not set: no model can be chosen", "name a YAML file with models")
-        models = read_catalog_file(self._settings.catalog)
-        return ok(f"{len(models)} models in {self._settings.catalog}") if models else warn("it is empty", "add models")
+            return warn(
+                "INSTANCE_AGENT_CATALOG is not set: no model can be chosen", "set it to a YAML file with models"
+            )
+        path = self._settings.catalog
+        models = read_catalog_file(path)
+        return (
+            ok(f"{counted(len(models), 'model')} in {path}") if models else warn(f"{path} has no models", "add models")
+        )
 
     def _state_folder(self) -> CheckResult:
         folder = self._settings.state_folder
         existing = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
         if not os.access(existing, os.W_OK | os.X_OK):
             return fail(
-                f"{existing} cannot be written", "name another one in INSTANCE_AGENT_STATE_DIR, or change its owner"
+                f"{existing} is not writable", "set INSTANCE_AGENT_STATE_DIR to another folder, or change the owner"
             )
         return ok(str(folder))
 
     def _learned_scores(self) -> CheckResult:
         file = LearnedScoresFile(self._settings.state_folder)
         if not file.path.exists():
-            return warn(f"{file.path} is not there yet", "`instance-agent run` writes it at the first contact")
+            return warn(
+                f"{file.path} does not exist yet", "`instance-agent run` writes it when it first reaches the database"
+            )
         learned = file.read()
         if learned == LearnedScores():
-            return warn(f"{file.path} is damaged, and counts as empty", "`instance-agent run` writes it anew")
+            return warn(f"{file.path} is damaged and counts as empty", "`instance-agent run` writes it again")
         age = time.time() - file.path.stat().st_mtime
-        found = f"{len(learned.scores)} scores, version {learned.version}, written {age:,.0f} seconds ago"
+        found = f"{counted(len(learned.scores), 'score')}, version {learned.version}, written {_ago(age)}"
         if age > _OLD_FILE_SECONDS:
-            return warn(found, "is `instance-agent run` running? (Nothing may have changed for so long.)")
+            return warn(found, "check that `instance-agent run` is running (or no score has changed since then)")
         return ok(found)
 
     def _reachable(self) -> CheckResult:
         with self._database.transaction() as connection:
-            row = connection.execute("SELECT current_database(), current_user").fetchone()
-        assert row is not None
-        return ok(f"reached {row[0]} as {row[1]}")
+            identity = _WHOAMI.one(connection)
+        return ok(f"reached {identity.database} as {identity.user}")
 
     def _functions(self) -> CheckResult:
         with self._database.transaction() as connection:
-            rows = connection.execute(
-                """
-                SELECT name, to_regprocedure(name) IS NOT NULL,
-                       coalesce(has_function_privilege(to_regprocedure(name), 'EXECUTE'), false)
-                FROM unnest(%s::text[]) AS name
-                """,
-                (list(_FUNCTIONS),),
-            ).fetchall()
-        if missing := [name for name, exists, _ in rows if not exists]:
+            functions = _FUNCTION_PRIVILEGES.all(connection, {"names": list(_FUNCTIONS)})
+        if missing := [function.name for function in functions if not function.exists]:
             return fail(f"missing: {', '.join(missing)}", "run `centralcloud migrate` on this database")
-        forbidden = [name for name, _, allowed in rows if not allowed]
+        forbidden = [function.name for function in functions if not function.allowed]
         if forbidden == [_PUBLISH]:
             return warn(
                 f"not allowed: {_PUBLISH}",
-                "fine for a sidecar, which publishes nothing; a router with the library needs it",
+                "a sidecar does not need it; a router with the library does",
             )
         if forbidden:
-            return fail(f"not allowed: {', '.join(forbidden)}", "grant them: `centralcloud grants` prints how")
-        return ok("all there, and allowed")
+            return fail(
+                f"not allowed: {', '.join(forbidden)}", "grant them: `centralcloud grants` prints the statements"
+            )
+        return ok("all exist and are allowed")
 
     def _login(self) -> CheckResult:
-        """Acknowledges for real, and takes it back: what every poll does."""
+        """Acknowledge as every poll does, and roll back."""
         instance_id = self._settings.instance_id
         try:
             with self._database.connection() as connection, connection.transaction(force_rollback=True):
-                connection.execute("SELECT centralcloud.acknowledge(%s, 0)", (instance_id,))
+                _ACKNOWLEDGE_NOTHING.run(connection, {"instance_id": instance_id})
         except psycopg.errors.InsufficientPrivilege as error:
             return fail(
-                summarize_error(error), "set INSTANCE_ID to the login's instance, or give it the login of this one"
+                summarize_error(error), "set INSTANCE_ID to the login's instance, or use the login of this instance"
             )
         return ok(f"speaks for {instance_id}")
 
     def _scores(self) -> CheckResult:
         with self._database.transaction() as connection:
-            rows = connection.execute("SELECT model_name FROM centralcloud.current_scores()").fetchall()
-        if self._settings.catalog is None or not rows:
-            return ok(f"{len(rows)} learned scores")
-        learned = {row[0] for row in rows}
+            names = _SCORED_MODELS.all(connection)
+        scores = counted(len(names), "learned score")
+        if self._settings.catalog is None or not names:
+            return ok(scores)
+        learned = set(names)
         own = {model.name for model in ModelCatalog(read_catalog_file(self._settings.catalog)).models}
         if not own & learned:
             return warn(
-                f"scores of {', '.join(sorted(learned)[:5])}, and none of the catalog's models",
-                "are the names in the catalog those that the decisions are published with?",
+                f"scores for {', '.join(sorted(learned)[:5])}, but for none of the catalog's models",
+                "use the same model names in the catalog and in the published decisions",
             )
-        return ok(f"{len(rows)} learned scores, {len(own & learned)} of {len(own)} models of the catalog")
+        return ok(f"{scores}, for {len(own & learned)} of {counted(len(own), 'model')} of the catalog")
 
     def _newest_version(self) -> CheckResult:
         own = LearnedScoresFile(self._settings.state_folder).read().version
         with self._database.transaction() as connection:
-            row = connection.execute("SELECT coalesce(max(version), 0) FROM centralcloud.current_scores()").fetchone()
-        newest = row[0] if row else 0
+            newest = _NEWEST_VERSION.one(connection)
         if own < newest:
-            return warn(f"applied {own}, published {newest}", "`instance-agent run` applies it within a poll")
-        return ok(f"{own}, the newest")
+            return warn(f"applied {own}, published {newest}", "`instance-agent run` applies it at its next poll")
+        return ok(f"version {own} is the newest")
 
 
 def examine(settings: AgentSettings, database: Database) -> Iterator[NamedCheckResult]:
-    """Every check, in an order in which the first failure is the one to mend."""
+    """Run every check, in an order in which the first failure is the one to fix first."""
     return make_checks(_Doctor(settings, database).checks())
+
+
+def _ago(seconds: float) -> str:
+    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            return f"{counted(int(seconds // length), unit)} ago"
+    return f"{counted(int(seconds), 'second')} ago"

@@ -1,4 +1,4 @@
-"""The instance's settings: environment variables, prefix INSTANCE_AGENT_, and the names that users already have."""
+"""The settings of an instance: environment variables with the prefix INSTANCE_AGENT_, and a few established names."""
 
 import socket
 from pathlib import Path
@@ -12,7 +12,7 @@ from instance_agent.routing.selection import SelectionMode
 
 
 class AgentSettings(ProgramSettings):
-    """docs/reference/settings.md lists the variables."""
+    """The settings of an instance; docs/reference/settings.md lists the variables."""
 
     model_config = SettingsConfigDict(env_prefix="INSTANCE_AGENT_")
 
@@ -37,5 +37,5 @@ class AgentSettings(ProgramSettings):
 
     @property
     def state_folder(self) -> Path:
-        """Where the learned scores are kept: the setting, else a folder of this instance's in the user's state folder."""
+        """Folder of the learned scores: `state_dir`, else a folder for this instance in the user's state folder."""
         return self.state_dir or platformdirs.user_state_path("instance-agent") / self.instance_id.replace("/", "_")

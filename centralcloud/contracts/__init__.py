@@ -1,6 +1,7 @@
-"""The two wire messages: what they may hold, how they are read, checked and written. Imports nothing else of ours."""
+"""The wire messages: parsing, validation and serialization. Imports no other package of the project."""
 
 from centralcloud.contracts.errors import CentralCloudError, ContractError, SettingsError
+from centralcloud.contracts.estimate import NO_ESTIMATE, Estimate, parse_estimate
 from centralcloud.contracts.limits import (
     COMPLEXITIES,
     DECISIONS_CHANNEL,
@@ -18,6 +19,7 @@ __all__ = [
     "COMPLEXITIES",
     "DECISIONS_CHANNEL",
     "DECISIONS_QUEUE",
+    "NO_ESTIMATE",
     "OUTCOMES",
     "SCORE_MAX",
     "SCORE_MIN",
@@ -25,9 +27,11 @@ __all__ = [
     "UPDATES_QUEUE",
     "CentralCloudError",
     "ContractError",
+    "Estimate",
     "RoutingEvent",
     "ScoreUpdate",
     "SettingsError",
+    "parse_estimate",
     "parse_routing_event",
     "parse_score_update",
 ]

@@ -1,4 +1,4 @@
-"""The base of every error that is meant for a person."""
+"""The base class of every error that is meant for a user or operator."""
 
 from typing import Any, Final
 
@@ -6,25 +6,26 @@ _LONGEST_QUOTE = 80
 
 
 class CentralCloudError(Exception):
-    """Something a person can act on: its text is one line that says what was found, where, and what was expected.
+    """An error that a user can act on. Its text is one line: what was found, where, and what was expected.
 
-    `exit_code` is what a command ends with: 1 for failed work, 2 for wrong usage or settings.
+    Attributes:
+        exit_code: exit code of a command: 1 for failed work, 2 for wrong usage or settings.
     """
 
     exit_code = 1
 
 
 class SettingsError(CentralCloudError):
-    """A setting, a file named by one, or the use of a command is wrong."""
+    """A setting, a file that a setting names, or the usage of a command is wrong."""
 
     exit_code = 2
 
 
 class ContractError(CentralCloudError):
-    """A message breaks its contract.
+    """A message violates its contract.
 
     Attributes:
-        field: path of the offending field, e.g. ``routing_decision.complexity``; ``message`` for the message as a whole.
+        field: path of the invalid field, e.g. ``routing_decision.complexity``; ``message`` for the whole message.
     """
 
     def __init__(self, field: str, found: str, expected: str) -> None:
@@ -32,12 +33,12 @@ class ContractError(CentralCloudError):
         self.field = field
 
 
-#: Stands for a field that is not there.
+#: Placeholder for the value of a field that is missing.
 MISSING: Final = object()
 
 
 def quote(value: Any) -> str:
-    """`value` as a person would write it in JSON, cut to a length that fits in one line of a log."""
+    """Return `value` as JSON or as a description, short enough for one line of a log."""
     if value is MISSING:
         return "nothing"
     if value is None:

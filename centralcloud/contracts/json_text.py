@@ -1,4 +1,4 @@
-"""Reading JSON text that PostgreSQL has already accepted as jsonb, and that Python may still refuse."""
+"""JSON text of messages: decoding what PostgreSQL has accepted as jsonb, and encoding for its parameters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,10 +12,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode_extra(extra: dict[str, Any]) -> bytes:
-    """What is kept of a message beside its fields, as JSON.
+    """Encode the unknown fields of a message as JSON.
 
     Raises:
-        ContractError: nested too deeply to be written, although it could be read.
+        ContractError: they are nested too deeply to be encoded, although they could be decoded.
     """
     try:
         return _encode(extra)
@@ -24,24 +24,25 @@ def encode_extra(extra: dict[str, Any]) -> bytes:
 
 
 def encode_array(values: Sequence[Any]) -> str:
-    """`values` as a JSON array: the fastest form in which PostgreSQL takes many values in one parameter."""
+    """Encode `values` as a JSON array: the fastest way to send many values to PostgreSQL in one parameter."""
     return _encode(values).decode()
 
 
 def decode_object(text: str | None, field: str = "message") -> dict[str, Any]:
-    """The JSON object in `text`.
+    """Decode the JSON object in `text`.
 
-    Valid jsonb may hold numbers of thousands of digits and thousands of nested brackets, which no Python decoder takes.
+    Valid jsonb may contain numbers with thousands of digits and thousands of nested brackets, which no Python decoder
+    accepts.
 
     Raises:
-        ContractError: not JSON, not an object, or beyond what can be decoded.
+        ContractError: the text is not JSON, is not an object, or cannot be decoded.
     """
     if text is None:
         raise ContractError(field, "SQL NULL", "a JSON object")
     try:
         value = _decode(text)
     except msgspec.DecodeError as error:
-        # Includes numbers out of range; the text after the position adds nothing for a person.
+        # Also for numbers out of range.
         raise ContractError(field, f"JSON that cannot be read ({error})", "a JSON object") from None
     except RecursionError:
         raise ContractError(field, "JSON nested too deeply to be read", "a JSON object") from None

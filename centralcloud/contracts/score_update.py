@@ -1,13 +1,22 @@
 """The score update: one learned score for one (model, complexity) (queue `model_score_updates`)."""
 
-from datetime import UTC, datetime
-from typing import Any, TypeGuard
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from centralcloud.contracts.errors import ContractError, quote
+from centralcloud.contracts.estimate import NO_ESTIMATE, Estimate, parse_estimate
 from centralcloud.contracts.json_text import decode_object
 from centralcloud.contracts.limits import COMPLEXITIES, MAX_INT8, MAX_NAME_LENGTH, SCORE_MAX, SCORE_MIN
+from centralcloud.contracts.validators import (
+    is_integer,
+    is_name,
+    is_score,
+    is_share,
+    string_or_none,
+    timestamp_or_none,
+)
 
 EVENT_TYPE = "model_score_update"
 
@@ -17,17 +26,14 @@ class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         model, complexity: the pair that the score is for.
-        new_score, old_score: 0.0 to 5.0; `old_score` is None in a message by hand that leaves it out.
-        version: from one sequence over all pairs; None in a message of the specification's form, sent by hand.
+        new_score, old_score: 0.0 to 5.0; `old_score` is None in a manual message that leaves it out.
+        version: from one sequence over all pairs; None in a manual message of the specification's form.
         reason: the numbers behind the score, in words.
-        confidence: 0 to 1: one minus the width of the 95 % Wilson interval of the success rate behind the score.
+        confidence: 0 to 1: one minus the width of the 95% Wilson interval of the success rate behind the score.
         based_on_samples: resolved outcomes that were evaluated.
-        rule, run_id: which rule wrote it, in which run of the learner.
-        mean, n_eff: the success probability is Beta(mean n_eff, (1 - mean) n_eff); mean 0 to 1, n_eff above 0. Both or none:
-            None, as the three that follow, when the rule estimates no probability.
-        probe_share: share of the tasks of this complexity that should go to the model to keep it judged, 0 to 1.
-        interval: 5 % to 95 % interval of the success probability, 0 to 1.
-        window_start: when the evidence behind the score begins.
+        rule, run_id: the rule that computed the score, and the run of the learner in which it did.
+        estimate: the success probability behind the score; empty when the rule estimates none.
+        window_start: start of the evidence behind the estimate; None without an estimate.
     """
 
     model: str
@@ -41,14 +47,11 @@ class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
     based_on_samples: int | None = None
     rule: str | None = None
     run_id: int | None = None
-    mean: float | None = None
-    n_eff: float | None = None
-    probe_share: float | None = None
-    interval: tuple[float, float] | None = None
+    estimate: Estimate = NO_ESTIMATE
     window_start: datetime | None = None
 
     def to_message(self) -> dict[str, Any]:
-        """The update in the form of the specification, followed by our fields; those of an estimate only if set."""
+        """Return the message: the specification's fields, then the additional ones; those of an estimate only if set."""
         message = {
             "timestamp": self.timestamp.isoformat() if self.timestamp else None,
             "event_type": EVENT_TYPE,
@@ -62,36 +65,32 @@ class ScoreUpdate(msgspec.Struct, frozen=True, kw_only=True):
             "based_on_samples": self.based_on_samples,
             "rule": self.rule,
             "run_id": self.run_id,
+            **self.estimate.to_json(),
         }
-        estimate = {
-            "mean": self.mean,
-            "n_eff": self.n_eff,
-            "probe_share": self.probe_share,
-            "interval": None if self.interval is None else list(self.interval),
-            "window_start": self.window_start.isoformat() if self.window_start else None,
-        }
-        return message | {name: value for name, value in estimate.items() if value is not None}
+        if self.window_start is not None:
+            message["window_start"] = self.window_start.isoformat()
+        return message
 
     def to_json(self) -> str:
-        """The update as JSON text, ready to be sent."""
+        """Return the message as JSON text."""
         return msgspec.json.encode(self.to_message()).decode()
 
 
 def parse_score_update(text: str | None) -> ScoreUpdate:
-    """The score update in a message's JSON `text`.
+    """Parse the JSON `text` of a message.
 
-    The specification's own fields (`model`, `complexity`, `new_score`) are enough; the rest may be missing, and a
-    descriptive field of the wrong form is left out rather than costing the update.
+    `model`, `complexity` and `new_score` are required. Every other field may be missing; if it only describes the score and
+    has an invalid value, it is left out.
 
     Raises:
-        ContractError: the pair, the score or the version cannot be used; names the field.
+        ContractError: the pair, the score or the version is invalid; names the field.
     """
     message = decode_object(text)
     event_type = message.get("event_type", EVENT_TYPE)
     if event_type != EVENT_TYPE:
         raise ContractError("event_type", quote(event_type), f'"{EVENT_TYPE}"')
     model = message.get("model")
-    if not isinstance(model, str) or not 1 <= len(model) <= MAX_NAME_LENGTH:
+    if not is_name(model):
         raise ContractError("model", quote(model), f"a string of 1 to {MAX_NAME_LENGTH} characters")
     complexity = message.get("complexity")
     if not isinstance(complexity, str) or complexity.lower() not in COMPLEXITIES:
@@ -100,67 +99,22 @@ def parse_score_update(text: str | None) -> ScoreUpdate:
     if not is_score(new_score):
         raise ContractError("new_score", quote(new_score), f"a number from {SCORE_MIN} to {SCORE_MAX}")
     version = message.get("version")
-    if version is not None and (not _is_integer(version) or not 1 <= version <= MAX_INT8):
+    if version is not None and (not is_integer(version) or not 1 <= version <= MAX_INT8):
         raise ContractError("version", quote(version), "null or a positive integer")
     old_score, confidence = message.get("old_score"), message.get("confidence")
     samples, run_id = message.get("based_on_samples"), message.get("run_id")
-    mean, n_eff = usable_estimate(message.get("mean"), message.get("n_eff"))
-    probe_share = message.get("probe_share")
     return ScoreUpdate(
         model=model,
         complexity=complexity.lower(),
         new_score=float(new_score),
         old_score=float(old_score) if is_score(old_score) else None,
         version=version,
-        timestamp=_timestamp(message.get("timestamp")),
-        reason=_string(message.get("reason")),
-        confidence=float(confidence) if is_score(confidence) else None,
-        based_on_samples=samples if _is_integer(samples) else None,
-        rule=_string(message.get("rule")),
-        run_id=run_id if _is_integer(run_id) else None,
-        mean=mean,
-        n_eff=n_eff,
-        probe_share=float(probe_share) if is_share(probe_share) else None,
-        interval=_interval(message.get("interval")),
-        window_start=_timestamp(message.get("window_start")),
+        timestamp=timestamp_or_none(message.get("timestamp")),
+        reason=string_or_none(message.get("reason")),
+        confidence=float(confidence) if is_share(confidence) else None,
+        based_on_samples=samples if is_integer(samples) else None,
+        rule=string_or_none(message.get("rule")),
+        run_id=run_id if is_integer(run_id) else None,
+        estimate=parse_estimate(message),
+        window_start=timestamp_or_none(message.get("window_start")),
     )
-
-
-def is_score(value: Any) -> TypeGuard[int | float]:
-    """Whether `value` is a number from 0.0 to 5.0 (no booleans; NaN and infinity are not in the range)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and SCORE_MIN <= value <= SCORE_MAX
-
-
-def is_share(value: Any) -> TypeGuard[int | float]:
-    """Whether `value` is a number from 0.0 to 1.0."""
-    return is_score(value) and value <= 1
-
-
-def usable_estimate(mean: Any, n_eff: Any) -> tuple[float, float] | tuple[None, None]:
-    """Both as numbers when `mean` is 0 to 1 and `n_eff` above 0, else none: one says nothing without the other."""
-    if is_share(mean) and isinstance(n_eff, int | float) and not isinstance(n_eff, bool) and 0 < n_eff <= MAX_INT8:
-        return float(mean), float(n_eff)
-    return None, None
-
-
-def _interval(value: Any) -> tuple[float, float] | None:
-    match value:
-        case [low, high] if is_share(low) and is_share(high) and low <= high:
-            return float(low), float(high)
-    return None
-
-
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _string(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _timestamp(value: Any) -> datetime | None:
-    try:
-        timestamp = datetime.fromisoformat(value)
-        return timestamp.replace(tzinfo=UTC) if timestamp.tzinfo is None else timestamp.astimezone(UTC)
-    except (TypeError, ValueError, OverflowError):
-        return None

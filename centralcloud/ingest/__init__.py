@@ -1,1 +1,1 @@
-"""From the queue into records, metrics and evidence: each event once."""
+"""Ingest: moves routing events from the queue into records and metrics, each event exactly once."""

@@ -1,4 +1,4 @@
-"""A batch of messages, decoded: the events that count, and the dead letters. Pure: no database."""
+"""A decoded batch of messages: its events, its dead letters, and which events count. Pure: no database."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,7 +13,7 @@ RESOLVED = 2
 
 
 class Message(NamedTuple):
-    """One message as it was taken off the queue. `enqueued_at` is in PostgreSQL's own form."""
+    """One message from the queue. `enqueued_at` is text in PostgreSQL's own form."""
 
     msg_id: int
     enqueued_at: str
@@ -21,7 +21,7 @@ class Message(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """A message that cannot be taken in, and why."""
+    """A message that cannot be ingested, with the reason and the invalid field."""
 
     message: Message
     reason: str
@@ -29,11 +29,12 @@ class DeadLetter(NamedTuple):
 
 
 class ReceivedEvent(NamedTuple):
-    """A routing event with the id of the message that carried it.
+    """A routing event with the id of its message.
 
     Attributes:
-        extra: the event's `extra` as JSON, None when there is none. Made where the message is decoded: what can be read at
-            one depth of Python's stack need not be writable at another.
+        extra: the event's `extra` as JSON, None when it is empty. Encoded where the message is decoded: JSON that can be
+        decoded
+            at one depth of Python's stack may be nested too deeply to be encoded at another.
     """
 
     msg_id: int
@@ -47,7 +48,7 @@ class ReceivedEvent(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What a batch of messages holds, in the order in which the messages were sent."""
+    """The events and dead letters of a batch, in the order in which the messages were sent."""
 
     events: list[ReceivedEvent]
     dead_letters: list[DeadLetter]
@@ -62,7 +63,7 @@ class DecisionPhases(NamedTuple):
 
 
 def decode(messages: Iterable[Message], now: datetime) -> Batch:
-    """Decode message by message: one that breaks the contract never costs its neighbours. `now` is the server's clock."""
+    """Decode each message separately: an invalid one does not affect the others. `now` is the server's clock."""
     batch = Batch([], [])
     for message in sorted(messages):
         msg_id, _, text = message
@@ -76,7 +77,7 @@ def decode(messages: Iterable[Message], now: datetime) -> Batch:
 
 
 def phases_by_decision(events: Iterable[ReceivedEvent]) -> list[DecisionPhases]:
-    """What the events of linked decisions claim: one row a decision, sorted, so that consumers lock in one order."""
+    """Return the phases of each linked decision, sorted, so that all consumers lock decisions in the same order."""
     phases: dict[tuple[str, str], int] = {}
     for received in events:
         if (decision_id := received.event.decision_id) is not None:
@@ -86,7 +87,13 @@ def phases_by_decision(events: Iterable[ReceivedEvent]) -> list[DecisionPhases]:
 
 
 class Deduplicated(NamedTuple):
-    """The events of a batch that count, and what each says about usage."""
+    """The result of `deduplicate`.
+
+    Attributes:
+        accepted: the events that count.
+        first_of_decision: msg_ids of the accepted events that are the first of their linked decision.
+        duplicates: how many events were left out.
+    """
 
     accepted: list[ReceivedEvent]
     first_of_decision: set[int]
@@ -94,15 +101,12 @@ class Deduplicated(NamedTuple):
 
 
 def deduplicate(events: Iterable[ReceivedEvent], seen_before: dict[tuple[str, str], int]) -> Deduplicated:
-    """Leave out resends: each phase of a linked decision counts once, and its first message wins.
+    """Leave out resent events: each phase of a linked decision counts once, and its first message wins.
 
     Args:
         events: in the order of their messages.
-        seen_before: per claimed (instance_id, decision_id), the phases that an earlier batch has taken in. A decision of
-            which everything was known already may be missing.
-
-    Returns:
-        The accepted events; the msg_ids among them that are the first of their decision; how many were left out.
+        seen_before: for each (instance_id, decision_id), the phases that earlier batches have recorded. A decision that is
+            missing has both phases already.
     """
     accepted: list[ReceivedEvent] = []
     first_of_decision: set[int] = set()

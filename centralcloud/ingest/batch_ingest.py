@@ -1,8 +1,8 @@
-"""One batch, one transaction: off the queue, into records, metrics, accounts and dead letters.
+"""The fast path of ingest: one transaction moves a batch from the queue into records, metrics, dead letters and the ledger.
 
-A crash at any point rolls the pop back: nothing is lost, nothing is counted twice, and there is no visibility timeout to
-wait for. The order of locks is the same everywhere (slice, decisions, pairs, each sorted, then the accounts), so replicas
-wait for each other instead of deadlocking.
+A crash at any point rolls the transaction back: the messages are in the queue again at once, without a visibility timeout,
+none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, pairs, ledger;
+each sorted), so replicas wait for each other and do not deadlock.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 from msgspec.structs import astuple
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from centralcloud.contracts import RoutingEvent
+from centralcloud.contracts.event_fields import EVENT_ATTRIBUTES, EVENT_COLUMNS
 from centralcloud.contracts.json_text import encode_array
 from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
 from centralcloud.ingest.batch import (
@@ -31,29 +32,59 @@ from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ledger import LedgerMissingError
 
-_POP = Query(__package__, "pop_messages")
-_LOCK_OPEN_SLICE = Query(__package__, "lock_open_slice")
-_DEDUPLICATE = Query(__package__, "deduplicate_decisions")
-_COPY = Query(__package__, "copy_records")
-_ADD_METRICS = Query(__package__, "add_metric_deltas")
-_ADD_DEAD_LETTERS = Query(__package__, "insert_dead_letters")
+
+class _PoppedMessages(NamedTuple):
+    """The messages of a batch, as arrays, which is faster than rows. The arrays are None for an empty batch.
+
+    Attributes:
+        too_large: how many messages became dead letters for their size; they are not in the arrays.
+        attempted_before: how many messages were leased before.
+        now: the server's time.
+        lag_seconds: age of the oldest message; None for an empty batch.
+    """
+
+    msg_ids: list[int] | None
+    enqueued_at: list[str]
+    texts: list[str | None]
+    too_large: int
+    attempted_before: int
+    now: datetime
+    lag_seconds: float | None
+
+
+class _SeenDecisions(NamedTuple):
+    """Decisions and the phases that earlier batches have recorded, as arrays; None without any decision."""
+
+    instance_ids: list[str]
+    decision_ids: list[str]
+    seen_before: list[int] | None
+
+
+_POP_MESSAGES = Query(__package__, "pop_messages", row=_PoppedMessages)
+_LOCK_OPEN_SLICE = Query(__package__, "lock_open_slice", row=int)
+_DEDUPLICATE_DECISIONS = Query(__package__, "deduplicate_decisions", row=_SeenDecisions)
+_ADD_METRIC_DELTAS = Query(__package__, "add_metric_deltas")
+_INSERT_DEAD_LETTERS = Query(__package__, "insert_dead_letters")
 _RECORD_IN_LEDGER = Query(__package__, "record_in_ledger")
 
-#: Of a transaction over one message. PostgreSQL prints up to a gigabyte of a number with a huge exponent before it gives up,
-#: and to take that for an outage would be to try it for ever.
+#: Time limit of a transaction over one message. PostgreSQL prints up to a gigabyte of digits of a number with a huge
+#: exponent before it fails. With the usual limit this would count as an outage, and be retried for ever.
 ONE_MESSAGE_LIMIT_SECONDS: Final = 120.0
-#: Types of the columns in copy_records.sql: binary COPY converts nothing.
-_RECORD_TYPES = (
-    "timestamptz", "varchar", "varchar", "varchar", "varchar", "float8", "varchar", "int4", "text[]",
-    "varchar", "varchar", "varchar", "int4", "int4", "float8", "varchar", "varchar",
-    "float8", "int8", "jsonb", "int8", "int8", "bool",
-)  # fmt: skip
-_CAPABILITIES = RoutingEvent.__struct_fields__.index("capabilities_required")
-_EXTRA = RoutingEvent.__struct_fields__.index("extra")
+
+#: Columns and their types: those of an event, then those that ingest adds. `created_at` has its default, the start of the
+#: transaction, which decides the partition.
+_RECORD_COLUMNS: Final = (*EVENT_COLUMNS, ("slice_no", "int8"), ("msg_id", "int8"), ("first_of_decision", "bool"))
+#: Binary COPY converts nothing: the types must be exact.
+_RECORD_TYPES: Final = tuple(column_type for _, column_type in _RECORD_COLUMNS)
+_COPY_RECORDS: Final = sql.SQL("COPY routing_records ({}) FROM STDIN (FORMAT BINARY)").format(
+    sql.SQL(", ").join(sql.Identifier(column) for column, _ in _RECORD_COLUMNS)
+)
+_CAPABILITIES: Final = EVENT_ATTRIBUTES.index("capabilities_required")
+_EXTRA: Final = EVENT_ATTRIBUTES.index("extra")
 
 
 class BatchResult(NamedTuple):
-    """What became of the messages of a batch; their sum is the number of messages taken off the queue."""
+    """The results of a batch: how many messages became records, were duplicates, or became dead letters."""
 
     records: int = 0
     duplicates: int = 0
@@ -61,16 +92,16 @@ class BatchResult(NamedTuple):
 
     @property
     def messages(self) -> int:
-        """How many messages left the queue."""
+        """Number of messages that left the queue."""
         return self.records + self.duplicates + self.dead_letters
 
     def plus(self, other: "BatchResult") -> "BatchResult":
-        """The sum of both."""
+        """Return the sum of both results."""
         return BatchResult(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 class RetriedMessageError(Exception):
-    """A batch holds `count` messages that were attempted before, and not settled: they have to be handled with care."""
+    """A batch contains `count` messages that were attempted before without success: they need the slow path."""
 
     def __init__(self, count: int) -> None:
         super().__init__(f"{count} messages were attempted before")
@@ -80,57 +111,58 @@ class RetriedMessageError(Exception):
 def ingest_batch(
     connection: psycopg.Connection[Any], batch_size: int, on_lag: Callable[[float], None] | None = None
 ) -> BatchResult:
-    """Take at most `batch_size` messages off the queue and settle them, in the connection's open transaction.
+    """Ingest at most `batch_size` messages of the queue, in the connection's open transaction.
 
-    `on_lag` is told how many seconds ago the oldest of them was sent.
+    `on_lag` receives the age of the oldest message in seconds.
 
     Raises:
-        RetriedMessageError: one of them was attempted before. Nothing has been decoded.
-        psycopg.Error: among others, the database refuses something in the batch (`is_refusal`).
+        RetriedMessageError: a message was attempted before. No message has been decoded.
+        psycopg.Error: any error of the database, also because it refuses a value in the batch (`is_refusal`).
 
-    Either way nothing has left the queue once the transaction is rolled back.
+    After an error and the rollback, every message is in the queue again.
     """
     parameters = {"batch_size": batch_size, "max_bytes": MAX_MESSAGE_BYTES}
-    row = connection.execute(_POP.text, parameters, binary=True).fetchone()
-    assert row is not None
-    msg_ids, enqueued_at, texts, too_large, attempted_before, now, lag_seconds = row
-    if attempted_before:
-        raise RetriedMessageError(attempted_before)
-    messages = list(map(Message, msg_ids, enqueued_at, texts)) if msg_ids else []
-    if not messages and not too_large:
+    popped = _POP_MESSAGES.one(connection, parameters, binary=True)
+    if popped.attempted_before:
+        raise RetriedMessageError(popped.attempted_before)
+    messages = list(map(Message, popped.msg_ids, popped.enqueued_at, popped.texts)) if popped.msg_ids else []
+    if not messages and not popped.too_large:
         return BatchResult()
-    if on_lag is not None and lag_seconds is not None:
-        on_lag(lag_seconds)
-    return ingest_messages(connection, messages, now=now, too_large=too_large)
+    if on_lag is not None and popped.lag_seconds is not None:
+        on_lag(popped.lag_seconds)
+    return ingest_messages(connection, messages, now=popped.now, too_large=popped.too_large)
 
 
 def ingest_messages(
     connection: psycopg.Connection[Any], messages: list[Message], *, now: datetime, too_large: int = 0
 ) -> BatchResult:
-    """Settle messages that the connection's open transaction has taken off the queue, and keep the accounts.
+    """Store messages that the connection's open transaction has removed from the queue, and record them in the ledger.
 
     Args:
         now: the server's time.
-        too_large: how many more have become dead letters already, for their size.
+        too_large: how many more messages the transaction has already made dead letters, for their size.
     """
     batch = decode(messages, now)
     deduplicated = _store_events(connection, batch)
     if batch.dead_letters:
-        _add_dead_letters(connection, batch.dead_letters)
+        _insert_dead_letters(connection, batch.dead_letters)
     result = BatchResult(len(deduplicated.accepted), deduplicated.duplicates, len(batch.dead_letters) + too_large)
     record_in_ledger(connection, result)
     return result
 
 
 def record_in_ledger(connection: psycopg.Connection[Any], result: BatchResult) -> None:
-    """Count what the connection's open transaction has settled."""
-    counts = {**result._asdict(), "messages": result.messages}
-    if connection.execute(_RECORD_IN_LEDGER.text, counts).rowcount != 1:
+    """Add the result of the connection's open transaction to the message ledger.
+
+    Raises:
+        LedgerMissingError: the ledger has no row.
+    """
+    if _RECORD_IN_LEDGER.run(connection, {**result._asdict(), "messages": result.messages}) != 1:
         raise LedgerMissingError
 
 
 def is_missing_partition(error: psycopg.Error) -> bool:
-    """Whether `error` says that routing_records has no partition for now: our fault, never the message's."""
+    """Return whether `error` says that routing_records has no partition for the current time. No message causes this."""
     diag = error.diag
     return (
         isinstance(error, psycopg.errors.CheckViolation)
@@ -142,20 +174,12 @@ def is_missing_partition(error: psycopg.Error) -> bool:
 def _store_events(connection: psycopg.Connection[Any], batch: Batch) -> Deduplicated:
     if not batch.events:
         return Deduplicated([], set(), 0)
-    slice_no = _lock_open_slice(connection)
+    slice_no = _LOCK_OPEN_SLICE.one(connection)
     deduplicated = deduplicate(batch.events, _record_phases(connection, batch.events))
     if deduplicated.accepted:
         _copy_records(connection, deduplicated, slice_no)
         _add_metrics(connection, metric_deltas(deduplicated))
     return deduplicated
-
-
-def _lock_open_slice(connection: psycopg.Connection[Any]) -> int:
-    cursor = connection.execute(_LOCK_OPEN_SLICE.text)
-    cursor.nextset()
-    row = cursor.fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 def _record_phases(connection: psycopg.Connection[Any], events: list[ReceivedEvent]) -> dict[tuple[str, str], int]:
@@ -164,22 +188,20 @@ def _record_phases(connection: psycopg.Connection[Any], events: list[ReceivedEve
         return {}
     instance_ids, decision_ids, phases = zip(*decisions, strict=True)
     columns = {"instance_ids": instance_ids, "decision_ids": decision_ids, "seen": phases}
-    row = connection.execute(_DEDUPLICATE.text, _as_json(columns), binary=True).fetchone()
-    assert row is not None
-    claimed_instances, claimed_decisions, seen_before = row
-    if seen_before is None:
+    seen = _DEDUPLICATE_DECISIONS.one(connection, _as_json(columns), binary=True)
+    if seen.seen_before is None:
         return {}
-    return dict(zip(zip(claimed_instances, claimed_decisions, strict=True), seen_before, strict=True))
+    return dict(zip(zip(seen.instance_ids, seen.decision_ids, strict=True), seen.seen_before, strict=True))
 
 
 def _copy_records(connection: psycopg.Connection[Any], deduplicated: Deduplicated, slice_no: int) -> None:
     first_of_decision = deduplicated.first_of_decision
-    with connection.cursor().copy(_COPY.text) as copy:
+    with connection.cursor().copy(_COPY_RECORDS) as copy:
         copy.set_types(_RECORD_TYPES)
         for msg_id, event, extra in deduplicated.accepted:
-            row: list[Any] = list(astuple(event))  # copy_records.sql begins with the fields of an event
-            row[_CAPABILITIES] = list(event.capabilities_required)  # a tuple would be no array
-            row[_EXTRA] = None if extra is None else Jsonb(extra, dumps=_as_it_is)
+            row: list[Any] = list(astuple(event))
+            row[_CAPABILITIES] = list(event.capabilities_required)  # psycopg writes a tuple as a composite value
+            row[_EXTRA] = None if extra is None else Jsonb(extra, dumps=_unchanged)
             row += (slice_no, msg_id, None if event.decision_id is None else msg_id in first_of_decision)
             copy.write_row(row)
 
@@ -188,12 +210,12 @@ def _add_metrics(connection: psycopg.Connection[Any], rows: dict[Any, MetricDelt
     columns = {field.name: [getattr(row, field.name) for row in rows.values()] for field in fields(MetricDelta)}
     columns["newest_times"] = ["{" + ",".join(map(str, times)) + "}" for times in columns["newest_times"]]
     models, complexities = zip(*rows, strict=True)
-    connection.execute(_ADD_METRICS.text, _as_json({**columns, "model": models, "complexity": complexities}))
+    _ADD_METRIC_DELTAS.run(connection, _as_json({**columns, "model": models, "complexity": complexities}))
 
 
-def _add_dead_letters(connection: psycopg.Connection[Any], letters: list[DeadLetter]) -> None:
-    connection.execute(
-        _ADD_DEAD_LETTERS.text,
+def _insert_dead_letters(connection: psycopg.Connection[Any], letters: list[DeadLetter]) -> None:
+    _INSERT_DEAD_LETTERS.run(
+        connection,
         {
             "msg_id": [letter.message.msg_id for letter in letters],
             "enqueued_at": [letter.message.enqueued_at for letter in letters],
@@ -208,5 +230,5 @@ def _as_json(columns: Mapping[str, Sequence[Any]]) -> dict[str, str]:
     return {name: encode_array(values) for name, values in columns.items()}
 
 
-def _as_it_is(encoded: bytes) -> bytes:
+def _unchanged(encoded: bytes) -> bytes:
     return encoded

@@ -1,4 +1,4 @@
-"""The background part that keeps the queue empty."""
+"""The consumer: the background task that ingests the queue."""
 
 import time
 
@@ -24,13 +24,14 @@ log = get_logger(__name__)
 
 
 class Consumer(BackgroundTask):
-    """Takes batches of routing events off the queue until it is empty, then waits for a hint or the poll interval.
+    """Ingests batches of routing events until the queue is empty, then waits for a notification or the poll interval.
 
-    The fast path settles a whole batch in one transaction. The careful way go instead
+    The fast path ingests a whole batch in one transaction. These messages take the slow path, one by one:
 
-    - as many messages as a batch has, when the database refuses something in one, or when at the start the register knows
-      a worker that never said goodbye: a message may have killed it;
-    - messages that were attempted before, when a batch holds some.
+    - as many as a batch has, after the database has refused a value in a batch;
+    - as many as a batch has, at the start, if the registry has a worker that did not stop cleanly: a message may have
+      killed it;
+    - messages that were attempted before, when a batch contains some.
     """
 
     def __init__(
@@ -44,9 +45,9 @@ class Consumer(BackgroundTask):
         metrics: IngestMetrics | None = None,
         name: str = "consumer",
     ) -> None:
-        """`batch_size` messages at most a transaction; `poll_interval_seconds` between polls of an empty queue.
+        """Ingest at most `batch_size` messages per transaction; poll an empty queue every `poll_interval_seconds`.
 
-        The consumers of one process share a `slow_path` and a `register`.
+        The consumers of one process share a `slow_path` and a `registry`.
         """
         super().__init__(name, database, interval_seconds=poll_interval_seconds)
         self._batch_size = self._next_batch_size = batch_size
@@ -59,13 +60,13 @@ class Consumer(BackgroundTask):
         self._batches = 0
 
     def run_once(self) -> bool:
-        """Settle one batch; True when there may be more."""
-        was_careful, asked_for = self._isolating, self._next_batch_size
+        """Ingest one batch; return True when there may be more messages."""
+        was_isolating, batch_size = self._isolating, self._next_batch_size
         result = self.ingest_batch()
-        return was_careful or self._isolating or result.messages >= asked_for
+        return was_isolating or self._isolating or result.messages >= batch_size
 
     def ingest_batch(self) -> BatchResult:
-        """Settle one batch and report what became of it."""
+        """Ingest one batch, and count and log its result."""
         self._heartbeat()
         self._batches += 1
         bind_to_logs(worker=self._registry.worker_id, batch=self._batches)
@@ -87,7 +88,7 @@ class Consumer(BackgroundTask):
         return result
 
     def close(self) -> None:
-        """Give back what is leased, and leave the register. Without it, the next start is a careful one."""
+        """Release the leases and deregister. A worker that does not is an unclean exit for the next start."""
         try:
             self._slow_path.release_leases()
         except Exception as error:
@@ -98,7 +99,7 @@ class Consumer(BackgroundTask):
             self._registered = False
 
     def on_stop(self) -> None:
-        if self.stopping:  # a crash is no goodbye
+        if self.stopping:  # after a crash the worker stays registered: an unclean exit
             self.close()
 
     @property
@@ -134,7 +135,7 @@ class Consumer(BackgroundTask):
             return BatchResult()
         except psycopg.Error as error:
             if not is_refusal(error) or is_missing_partition(error):
-                # If the batch took longer than a transaction may, half of it does not, or half of that.
+                # If the batch has exceeded the time limit of a transaction, half of it may not, or half of that.
                 self._next_batch_size = max(1, self._next_batch_size // 2)
                 raise
             reason = f"SQLSTATE {error.sqlstate}: {summarize_error(error)}"

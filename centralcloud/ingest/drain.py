@@ -1,4 +1,4 @@
-"""Emptying the queue once, for operators and scripts."""
+"""The drain: ingests until the queue is empty, for operators and scripts."""
 
 import time
 from typing import Final, NamedTuple
@@ -10,27 +10,27 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import retry_on_contention
 from centralcloud.runtime.postgres.query import Query
 
-_PENDING = Query(__package__, "pending_messages")
+_HAS_PENDING_MESSAGES = Query(__package__, "has_pending_messages", row=bool)
 _WAIT_SECONDS: Final = 0.02
 
 
 class Drained(NamedTuple):
-    """What a drain has taken in."""
+    """The result of a drain."""
 
     result: BatchResult
     seconds: float
 
     @property
     def events_per_second(self) -> float:
-        """Messages a second over the whole drain."""
+        """Messages per second over the whole drain."""
         return self.result.messages / self.seconds if self.seconds else 0.0
 
 
 def drain(database: Database, *, batch_size: int, max_attempts: int = DEFAULT_MAX_ATTEMPTS) -> Drained:
-    """Consume until no message is visible, also none that another consumer holds and may give back.
+    """Ingest until the queue has no visible message, and no other consumer holds one that it may release again.
 
-    Waits for messages that were attempted and will be attempted again within a minute. Others whose visibility timeout lies
-    in the future are left alone.
+    Waits for messages that will be retried within a minute. Other messages with a visibility timeout in the future stay
+    in the queue.
     """
     slow_path = SlowPath(database, max_attempts=max_attempts)
     consumer = Consumer(database, batch_size=batch_size, poll_interval_seconds=0, slow_path=slow_path)
@@ -42,8 +42,8 @@ def drain(database: Database, *, batch_size: int, max_attempts: int = DEFAULT_MA
         if result.messages:
             continue
         with database.transaction() as connection:
-            row = connection.execute(_PENDING.text).fetchone()
-        if not row or not row[0]:
+            has_pending = _HAS_PENDING_MESSAGES.one(connection)
+        if not has_pending:
             consumer.close()
             return Drained(total, time.perf_counter() - started)
-        time.sleep(_WAIT_SECONDS)  # another consumer holds the rest, or its time has not come
+        time.sleep(_WAIT_SECONDS)  # another consumer holds the rest, or a retry is not due yet

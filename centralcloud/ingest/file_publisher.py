@@ -1,34 +1,33 @@
-"""Sending routing events from JSON lines to the queue."""
+"""The file publisher: sends routing events from JSON lines to the queue."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import psycopg
 
-from centralcloud.contracts import DECISIONS_CHANNEL, DECISIONS_QUEUE
 from centralcloud.runtime.postgres.batch_send import send_isolating_rejects
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.query import Query
 
-_SEND = "SELECT count(*) FROM pgmq.send_batch(%s, %s::jsonb[])"
-_NOTIFY = "SELECT pg_notify(%s, '')"
+_SEND_MESSAGES = Query(__package__, "send_messages")
 
 
 class Line(NamedTuple):
-    """One line of the input, by its number from 1."""
+    """One line of the input; numbers begin at 1."""
 
     number: int
     text: str
 
 
 class Refusal(NamedTuple):
-    """A line that was not sent, and why."""
+    """A line that was not sent, with the reason."""
 
     number: int
     reason: str
 
 
 class Published(NamedTuple):
-    """What became of the lines."""
+    """Numbers of sent and of refused lines."""
 
     sent: int
     refused: int
@@ -42,26 +41,27 @@ def publish_lines(
     on_refusal: Callable[[Refusal], None],
     on_progress: Callable[[int, int, int], None] | None = None,
 ) -> Published:
-    """Send each line as one message, unchanged, in batches of one transaction each. Empty lines are passed over.
+    """Send each line as one message, unchanged, in batches of one transaction each. Skip empty lines.
 
-    A line that is no JSON object, or that PostgreSQL refuses as jsonb, is handed to `on_refusal`; the rest is sent.
-    `on_progress` gets, of each batch that is done, its lines, its bytes, and how many of its lines were sent.
+    A line that is not a JSON object, or that PostgreSQL refuses as jsonb, is passed to `on_refusal`; the other lines are
+    sent. After each batch, `on_progress` receives its number of lines, its number of bytes, and how many of its lines
+    were sent.
 
     Raises:
-        psycopg.OperationalError: the database went away; the lines up to the last progress report have been sent.
+        psycopg.OperationalError: the connection was lost; the lines up to the last progress report have been sent.
     """
     sent = refused = 0
     for batch, size in _batches(lines, batch_size):
         read = [_read(number, raw) for number, raw in batch]
         candidates = [line for line in read if isinstance(line, Line) and line.text]
         unreadable = [line for line in read if isinstance(line, Refusal)]
-        unacceptable = _send(database, candidates)
-        for refusal in sorted(unreadable + unacceptable):
+        refused_by_server = _send(database, candidates)
+        for refusal in sorted(unreadable + refused_by_server):
             on_refusal(refusal)
-        sent += len(candidates) - len(unacceptable)
-        refused += len(unreadable) + len(unacceptable)
+        sent += len(candidates) - len(refused_by_server)
+        refused += len(unreadable) + len(refused_by_server)
         if on_progress:
-            on_progress(len(batch), size, len(candidates) - len(unacceptable))
+            on_progress(len(batch), size, len(candidates) - len(refused_by_server))
     return Published(sent, refused)
 
 
@@ -79,11 +79,11 @@ def _batches(lines: Iterable[bytes], batch_size: int) -> Iterator[tuple[list[tup
 
 
 def _read(number: int, raw: bytes) -> Line | Refusal:
-    """The line as text. Whether what begins like an object is JSON, PostgreSQL decides: it knows best what it takes."""
+    """Decode a line. PostgreSQL checks whether text that begins like an object is valid JSON."""
     try:
         text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
     except UnicodeDecodeError as error:
-        return Refusal(number, f"found a byte that is no UTF-8 (at position {error.start}), expected a JSON object")
+        return Refusal(number, f"found a byte that is not UTF-8 (at position {error.start}), expected a JSON object")
     if text and not text.startswith("{"):
         return Refusal(number, f"found {text[:40]!r}, expected a JSON object")
     if "\0" in text:
@@ -92,12 +92,11 @@ def _read(number: int, raw: bytes) -> Line | Refusal:
 
 
 def _send(database: Database, lines: list[Line]) -> list[Refusal]:
-    """Send the lines; those that PostgreSQL does not take as jsonb are found one by one."""
+    """Send the lines, and return those that PostgreSQL refuses as jsonb."""
 
     def send(batch: Sequence[Line]) -> None:
         with database.transaction() as connection:
-            connection.execute(_SEND, (DECISIONS_QUEUE, [line.text for line in batch]))
-            connection.execute(_NOTIFY, (DECISIONS_CHANNEL,))
+            _SEND_MESSAGES.run(connection, {"messages": [line.text for line in batch]})
 
     return [
         Refusal(line.number, f"PostgreSQL refuses it as jsonb: {_reason(error)}")

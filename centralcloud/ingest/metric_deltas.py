@@ -1,19 +1,19 @@
-"""Sums over the accepted events of a batch: one row a pair, to be added to the lifetime counters.
+"""The sums over the accepted events of a batch, for each pair, to be added to the lifetime counters.
 
-Pure: no database. What the counters mean is in docs/reference/tables.md (design 2.4).
+Pure: no database. docs/reference/tables.md explains the counters.
 """
 
 from dataclasses import dataclass, field
 
 from centralcloud.ingest.batch import Deduplicated, ReceivedEvent
 
-#: `model_routing_metrics.response_times` keeps this many; the specification's ever-growing array makes updates slow.
+#: Length of `model_routing_metrics.response_times`. An array without a limit would make updates slow.
 NEWEST_RESPONSE_TIMES = 100
 
 
 @dataclass(slots=True)
 class MetricDelta:
-    """What a batch adds to the lifetime counters of one (model, complexity)."""
+    """The amounts by which a batch increases the lifetime counters of one (model, complexity)."""
 
     routed: int = 0
     successes: int = 0
@@ -34,7 +34,7 @@ Pair = tuple[str, str]
 
 
 def metric_deltas(deduplicated: Deduplicated) -> dict[Pair, MetricDelta]:
-    """Sums for `model_routing_metrics`, by pair in sorted order."""
+    """Return the changes to `model_routing_metrics` by pair, in sorted order."""
     rows: dict[Pair, MetricDelta] = {}
     for received in deduplicated.accepted:
         event = received.event
@@ -53,7 +53,7 @@ def metric_deltas(deduplicated: Deduplicated) -> dict[Pair, MetricDelta]:
 
 
 def _count(row: MetricDelta, received: ReceivedEvent, first_of_decision: set[int]) -> None:
-    """The outcome, and the use: a decision is used once, known by its id, or else by the greater of routed and resolved."""
+    """Count the outcome and the usage: a decision counts once, by its id, else by the larger of routed and resolved."""
     event = received.event
     if event.outcome == "routed":
         row.routed += 1

@@ -1,4 +1,4 @@
-"""What this process has ingested, as Prometheus metrics."""
+"""Prometheus metrics of the messages that this process has ingested."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -6,16 +6,16 @@ from centralcloud.ingest.batch_ingest import BatchResult
 
 
 class IngestMetrics:
-    """Counters of the messages that the consumers of this process have taken off the queue."""
+    """Counts and durations of the batches that the consumers of this process have ingested."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._results = {
-            "records": Counter("centralcloud_events_ingested", "Routing events taken in", registry=registry),
+            "records": Counter("centralcloud_events_ingested", "Routing events ingested", registry=registry),
             "duplicates": Counter(
                 "centralcloud_events_duplicate", "Resends and second outcomes of a decision", registry=registry
             ),
             "dead_letters": Counter(
-                "centralcloud_events_dead_lettered", "Messages put aside as dead letters", registry=registry
+                "centralcloud_events_dead_lettered", "Messages that became dead letters", registry=registry
             ),
         }
         self._seconds = Histogram(
@@ -29,17 +29,17 @@ class IngestMetrics:
         )
         self._lag = Gauge(
             "centralcloud_ingest_lag_seconds",
-            "From sending to taking in, of the oldest message of the newest batch",
+            "Time from sending to ingestion of the oldest message of the newest batch",
             registry=registry,
         )
 
     def add(self, result: BatchResult, seconds: float) -> None:
-        """Count one settled batch that took `seconds`."""
+        """Count one ingested batch that took `seconds`."""
         for name, count in result._asdict().items():
             self._results[name].inc(count)
         self._seconds.observe(seconds)
         self._size.observe(result.messages)
 
     def lag(self, seconds: float) -> None:
-        """The oldest message of a batch was taken off the queue so long after it was sent."""
+        """Record the age of the oldest message of a batch, in seconds, when the batch was read."""
         self._lag.set(seconds)

@@ -1,16 +1,17 @@
-"""The careful path: message by message, for batches that the fast path cannot settle.
+"""The slow path: ingests message by message what the fast path cannot.
 
-The fast path pops a batch and settles it in one transaction, which leaves no trace when it fails. Here the messages are
-leased first (`pgmq.read`, committed on its own), so that each attempt is counted in `read_ct` even if it kills the process.
-A message that has been attempted before is leased alone, and the consumers of a process take turns, or its neighbours would
-be counted with it.
+The fast path pops and ingests a batch in one transaction, so an attempt that fails leaves no trace. The slow path leases
+the messages first (`pgmq.read`, committed separately): each attempt is counted in `read_ct`, even if it kills the
+process. It leases a message that was attempted before alone, and the consumers of a process take turns. Otherwise the
+attempt would count for other messages, too.
 
-A lease runs out after `_LEASE_SECONDS`. Settling deletes the message only if its `read_ct` is still that of our lease:
-should somebody else have leased it meanwhile, nothing happens.
+A lease expires after `_LEASE_SECONDS`. The message is deleted only if its `read_ct` is still that of the lease: if another
+worker has leased it since, nothing happens.
 """
 
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -33,18 +34,9 @@ from centralcloud.runtime.postgres.query import Query
 
 log = get_logger(__name__)
 
-_ATTEMPTS = Query(__package__, "attempts_of_oldest_messages")
-_LEASE = Query(__package__, "lease_messages")
-_LEASE_RETRIED = Query(__package__, "lease_retried_message")
-_TAKE = Query(__package__, "delete_leased_message")
-_DEAD_LETTER = Query(__package__, "dead_letter_message")
-_ARCHIVE = Query(__package__, "archive_message")
-_DEFER = Query(__package__, "defer_message")
-_RELEASE = Query(__package__, "release_leases")
-
-#: A lease is far longer than its messages take (some milliseconds each), and short enough to be waited for after a crash.
+#: A lease is far longer than its messages take (some milliseconds each), and short enough to wait for after a crash.
 _LEASE_SECONDS: Final = 10
-_LEASE_MESSAGES: Final = 100
+_MAX_LEASES: Final = 100
 _FIRST_BACKOFF_SECONDS: Final = 1.0
 _LONGEST_BACKOFF_SECONDS: Final = 60.0
 
@@ -52,16 +44,36 @@ DEFAULT_MAX_ATTEMPTS: Final = 5
 
 
 class Lease(NamedTuple):
-    """A message that is ours for a while, at its `read_ct`-th attempt."""
+    """A leased message at its `read_ct`-th attempt."""
 
     msg_id: int
     read_ct: int
 
 
-class SlowPath:
-    """Settles messages one by one; what cannot be settled in `max_attempts` attempts becomes a dead letter.
+class _DeletedMessage(NamedTuple):
+    """A message that was removed from the queue. `text` is None if it is larger than a message may be, or null."""
 
-    The consumers of one process share it, and wait for each other here.
+    msg_id: int
+    enqueued_at: str
+    text: str | None
+    size: int | None
+    now: datetime
+
+
+_LOCK_OLDEST_MESSAGES = Query(__package__, "lock_oldest_messages", row=int)
+_LEASE_MESSAGES = Query(__package__, "lease_messages", row=Lease)
+_LEASE_RETRIED_MESSAGE = Query(__package__, "lease_retried_message", row=Lease)
+_DELETE_LEASED_MESSAGE = Query(__package__, "delete_leased_message", row=_DeletedMessage)
+_DEAD_LETTER_MESSAGE = Query(__package__, "dead_letter_message")
+_ARCHIVE_MESSAGE = Query(__package__, "archive_message")
+_DEFER_MESSAGE = Query(__package__, "defer_message")
+_RELEASE_LEASES = Query(__package__, "release_leases")
+
+
+class SlowPath:
+    """Ingests messages one by one. A message becomes a dead letter after `max_attempts` attempts without success.
+
+    The consumers of one process share it, and take turns.
     """
 
     def __init__(self, database: Database, *, max_attempts: int = DEFAULT_MAX_ATTEMPTS) -> None:
@@ -71,20 +83,20 @@ class SlowPath:
         self._turn = threading.Lock()
 
     def ingest_retried(self, among: int) -> tuple[BatchResult, int]:
-        """As `settle`, for one message that was attempted before, of the `among` oldest ones. The others need no care."""
+        """Do as `ingest` does, for one message that was attempted before among the `among` oldest ones."""
         return self._ingest_leased(lambda: self._lease_retried(among))
 
     def ingest(self, limit: int) -> tuple[BatchResult, int]:
-        """Lease at most `limit` messages and settle them.
+        """Lease at most `limit` messages and ingest them.
 
         Returns:
-            What became of them, and how many were leased: 0 when none is visible.
+            The result, and how many messages were leased: 0 when none is visible.
 
         Raises:
-            psycopg.Error, DatabaseUnavailableError: an outage, or a missing partition. What was not settled is given back by the
-                next call, and the attempt is not counted: neither says anything about a message.
+            psycopg.Error, DatabaseUnavailableError: an outage, or a missing partition. The next call releases the remaining
+                leases. Their attempts do not count, because the error was not caused by a message.
         """
-        return self._ingest_leased(lambda: self._lease(min(limit, _LEASE_MESSAGES)))
+        return self._ingest_leased(lambda: self._lease(min(limit, _MAX_LEASES)))
 
     def release_leases(self) -> None:
         """Make the messages that are still leased visible again."""
@@ -110,31 +122,27 @@ class SlowPath:
             "read_cts": [lease.read_ct for lease in self._held],
         }
         with self._database.transaction() as connection:
-            connection.execute(_RELEASE.text, leases)
+            _RELEASE_LEASES.run(connection, leases)
         self._held = []
 
     def _lease(self, limit: int) -> list[Lease]:
         with self._database.transaction() as connection:
-            attempts = [row[0] for row in connection.execute(_ATTEMPTS.text, {"count": limit})]
+            attempts = _LOCK_OLDEST_MESSAGES.all(connection, {"count": limit})
             if not attempts:
                 return []
             untried = next((position for position, count in enumerate(attempts) if count > 0), len(attempts))
-            rows = connection.execute(_LEASE.text, {"seconds": _LEASE_SECONDS, "count": max(1, untried)})
-            return [Lease(*row) for row in rows]
+            return _LEASE_MESSAGES.all(connection, {"seconds": _LEASE_SECONDS, "count": max(1, untried)})
 
     def _lease_retried(self, among: int) -> list[Lease]:
         with self._database.transaction() as connection:
-            return [
-                Lease(*row)
-                for row in connection.execute(_LEASE_RETRIED.text, {"seconds": _LEASE_SECONDS, "among": among})
-            ]
+            return _LEASE_RETRIED_MESSAGE.all(connection, {"seconds": _LEASE_SECONDS, "among": among})
 
     def _ingest_one(self, lease: Lease) -> BatchResult:
         if lease.read_ct > self._max_attempts:
-            reason = f"message: attempted {self._max_attempts} times, and none came to an end: it may kill its worker"
+            reason = f"message: {self._max_attempts} attempts did not finish: it may kill its worker"
             return self._dead_letter(lease, reason, "message")
         try:
-            return self._store_events(lease)
+            return self._ingest_message(lease)
         except ContractError as error:
             return self._dead_letter(lease, str(error), error.field)
         except psycopg.Error as error:
@@ -142,24 +150,26 @@ class SlowPath:
                 raise
             return self._defer(lease, error)
 
-    def _store_events(self, lease: Lease) -> BatchResult:
+    def _ingest_message(self, lease: Lease) -> BatchResult:
+        parameters = {**lease._asdict(), "max_bytes": MAX_MESSAGE_BYTES}
         with self._database.transaction(limit_seconds=ONE_MESSAGE_LIMIT_SECONDS) as connection:
-            row = connection.execute(_TAKE.text, {**lease._asdict(), "max_bytes": MAX_MESSAGE_BYTES}).fetchone()
-            if row is None:
+            deleted = _DELETE_LEASED_MESSAGE.maybe(connection, parameters)
+            if deleted is None:  # another worker has leased it since
                 return BatchResult()
-            if row[3] is not None and row[3] > MAX_MESSAGE_BYTES:
-                raise message_too_large(row[3])
-            return ingest_messages(connection, [Message(*row[:3])], now=row[4])
+            if deleted.size is not None and deleted.size > MAX_MESSAGE_BYTES:
+                raise message_too_large(deleted.size)
+            message = Message(deleted.msg_id, deleted.enqueued_at, deleted.text)
+            return ingest_messages(connection, [message], now=deleted.now)
 
     def _defer(self, lease: Lease, error: psycopg.Error) -> BatchResult:
-        """Later again: what the database refuses today (a constraint, a migration on its way) it may take then."""
+        """Retry later: the database may accept the message then (after a migration, or without a constraint)."""
         reason = f"database: refused with SQLSTATE {error.sqlstate}: {summarize_error(error)}"
         if lease.read_ct >= self._max_attempts:
             return self._dead_letter(lease, reason, "database")
         seconds = min(_FIRST_BACKOFF_SECONDS * 2 ** (lease.read_ct - 1), _LONGEST_BACKOFF_SECONDS)
         log.warning("message_retry_scheduled", **lease._asdict(), seconds=seconds, reason=reason)
         with self._database.transaction() as connection:
-            connection.execute(_DEFER.text, {**lease._asdict(), "seconds": seconds})
+            _DEFER_MESSAGE.run(connection, {**lease._asdict(), "seconds": seconds})
         return BatchResult()
 
     def _dead_letter(self, lease: Lease, reason: str, field: str) -> BatchResult:
@@ -171,11 +181,11 @@ class SlowPath:
 
 
 def _write_dead_letter(connection: psycopg.Connection[Any], letter: dict[str, Any]) -> int:
-    """1, or 0 when the message is no longer ours."""
+    """Make a leased message a dead letter. Return 1, or 0 if another worker has leased it since."""
     try:
         with connection.transaction():
-            return connection.execute(_DEAD_LETTER.text, letter).rowcount
+            return _DEAD_LETTER_MESSAGE.run(connection, letter)
     except psycopg.Error as error:
         if not is_refusal(error):
             raise
-    return connection.execute(_ARCHIVE.text, letter).rowcount
+    return _ARCHIVE_MESSAGE.run(connection, letter)

@@ -1,9 +1,9 @@
-"""The register of worker processes: a start finds out whether one was killed at its work."""
+"""The registry of worker processes: a worker that starts finds out whether another one was killed."""
 
 import socket
 import threading
 import time
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 
@@ -15,19 +15,28 @@ from centralcloud.runtime.process.identity import is_running, this_process
 
 log = get_logger(__name__)
 
-_LIST_WORKERS = Query(__package__, "list_workers")
-_REGISTER = Query(__package__, "register_worker")
-_TOUCH_WORKER = Query(__package__, "touch_worker")
-_DEREGISTER = Query(__package__, "deregister_workers")
 _HEARTBEAT_SECONDS: Final = 60.0
+
+
+class _Worker(NamedTuple):
+    worker_id: int
+    host: str
+    process: str
+    batch_size: int
+
+
+_LIST_WORKERS = Query(__package__, "list_workers", row=_Worker)
+_REGISTER_WORKER = Query(__package__, "register_worker", row=int)
+_TOUCH_WORKER = Query(__package__, "touch_worker")
+_DEREGISTER_WORKERS = Query(__package__, "deregister_workers")
 
 
 class WorkerRegistry:
     """This process's row in `ingest_workers`, shared by its consumers.
 
-    The row is there from the first `join` until every consumer has left. A process that is killed leaves it behind. Of
-    another machine's row nobody knows whether its process lives; it counts as one that was killed, because a careful start
-    costs a second or two, and a message that kills one worker after the other costs the night.
+    The row exists from the first `register` until every consumer has deregistered. A process that is killed leaves it
+    behind. A row of another machine counts as that of a killed process, because this process cannot see whether it is
+    running. The slow path at the start costs a second or two; without it, one message could kill worker after worker.
     """
 
     def __init__(self, database: Database, *, batch_size: int) -> None:
@@ -42,17 +51,18 @@ class WorkerRegistry:
 
     @property
     def worker_id(self) -> int | None:
-        """Names this process in the register; None while no consumer is at work."""
+        """Identifies this process in the registry; None while no consumer is registered."""
         return self._worker_id
 
     def register(self) -> int:
-        """A consumer begins.
+        """Register a consumer of this process.
 
         Returns:
-            How many messages it should handle with care: the largest batch of a worker that may have been killed, or 0.
+            How many messages it should ingest by the slow path: the largest batch of a worker that may have been killed,
+            or 0.
 
         Raises:
-            psycopg.Error, DatabaseUnavailableError: it has not begun.
+            psycopg.Error, DatabaseUnavailableError: the consumer is not registered.
         """
         with self._lock:
             if self._worker_id is None:
@@ -64,24 +74,24 @@ class WorkerRegistry:
             return self._isolate_next
 
     def heartbeat(self) -> None:
-        """Say now and then that the process lives."""
+        """Update the row once a minute: this process is running."""
         if time.monotonic() - self._seen_at < _HEARTBEAT_SECONDS:
             return
         with self._lock, self._database.transaction() as connection:
-            if connection.execute(_TOUCH_WORKER.text, {"worker_id": self._worker_id}).rowcount == 0:
-                self._worker_id = self._register_worker(connection)  # maintenance took us for dead
+            if _TOUCH_WORKER.run(connection, {"worker_id": self._worker_id}) == 0:
+                self._worker_id = self._register_worker(connection)  # maintenance has deleted the row as stale
             self._seen_at = time.monotonic()
 
     def deregister(self) -> None:
-        """A consumer has ended as it should; the last one says goodbye. Without a database the next start is careful."""
+        """Deregister a consumer that has stopped cleanly; the last one deletes the row, if the database is available."""
         with self._lock:
             self._consumers -= 1
             if self._consumers or self._worker_id is None:
                 return
             try:
                 with self._database.transaction() as connection:
-                    # We have come through: those who were killed here before us are no reason to be careful any more.
-                    connection.execute(_DEREGISTER.text, {"worker_ids": [self._worker_id, *self._killed_here]})
+                    # This worker has ingested what may have killed earlier ones on this machine: forget them, too.
+                    _DEREGISTER_WORKERS.run(connection, {"worker_ids": [self._worker_id, *self._killed_here]})
             except Exception as error:
                 if not is_database_error(error):
                     raise
@@ -89,18 +99,16 @@ class WorkerRegistry:
 
     def _register_worker(self, connection: psycopg.Connection[Any]) -> int:
         worker = {"host": socket.gethostname(), "process": this_process(), "batch_size": self._batch_size}
-        row = connection.execute(_REGISTER.text, worker).fetchone()
-        assert row is not None
-        return int(row[0])
+        return _REGISTER_WORKER.one(connection, worker)
 
 
 def _unclean_exits(connection: psycopg.Connection[Any]) -> tuple[int, list[int]]:
-    """The largest batch of a worker that may have been killed, 0 when there is none; and those of this machine."""
+    """Return the largest batch of a worker that may have been killed, or 0, and the ids of those of this machine."""
     here = socket.gethostname()
     killed = [
-        row for row in connection.execute(_LIST_WORKERS.text).fetchall() if not (row[1] == here and is_running(row[2]))
+        worker for worker in _LIST_WORKERS.all(connection) if not (worker.host == here and is_running(worker.process))
     ]
-    largest = max((batch_size for *_, batch_size in killed), default=0)
+    largest = max((worker.batch_size for worker in killed), default=0)
     if killed:
-        log.warning("unclean_worker_exit", workers=len(killed), effect=f"careful for {largest} messages")
-    return largest, [worker_id for worker_id, host, *_ in killed if host == here]
+        log.warning("unclean_worker_exit", workers=len(killed), effect=f"the next {largest} messages are isolated")
+    return largest, [worker.worker_id for worker in killed if worker.host == here]

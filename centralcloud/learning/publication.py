@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.types.json import Jsonb
 
-from centralcloud.contracts import ScoreUpdate
+from centralcloud.contracts import Estimate, ScoreUpdate
 from centralcloud.learning.current_scores import CurrentScore
 from centralcloud.learning.rule import PairState, Score
 from centralcloud.runtime.postgres.database import Database
@@ -117,10 +117,12 @@ def _message(change: Change, score: Score, *, rule: str, run_id: int | None, now
         based_on_samples=change.based_on_samples,
         rule=rule,
         run_id=run_id,
-        mean=score.mean,
-        n_eff=score.n_eff,
-        probe_share=score.probe_share,
-        interval=None if score.low is None or score.high is None else (score.low, score.high),
+        estimate=Estimate(
+            mean=score.mean,
+            n_eff=score.n_eff,
+            probe_share=score.probe_share,
+            interval=None if score.low is None or score.high is None else (score.low, score.high),
+        ),
         window_start=None if score.mean is None else score.window_start,
     ).to_json()
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from centralcloud.contracts import Estimate
 from centralcloud.learning.rule import Score
 from centralcloud.simulate.ground_truth import Integers, World
 from instance_agent.catalog.catalog import ModelCatalog
@@ -63,9 +64,7 @@ class Fleet:
                 score=float(score.score),
                 version=self._version,
                 at=_NOW,
-                mean=score.mean,
-                n_eff=score.n_eff,
-                probe_share=score.probe_share,
+                estimate=Estimate(mean=score.mean, n_eff=score.n_eff, probe_share=score.probe_share),
             )
         self._use_scores()
 

@@ -1,1 +1,1 @@
-"""The models an instance may use, and the learned scores laid over them."""
+"""The models that an instance may use, and their learned scores."""

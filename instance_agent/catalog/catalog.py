@@ -1,4 +1,4 @@
-"""The model catalog: the user's YAML, which is never rewritten, with the learned scores laid over it."""
+"""The model catalog: the models of the user's YAML, which is never rewritten, with learned scores in place of its own."""
 
 import threading
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ _NOTHING_LEARNED: Final = LearnedScores()
 
 
 class ModelCatalog:
-    """The models an instance may use, with the score of each for each complexity as it stands now.
+    """The models that an instance may use, with the current score of each for each complexity. Thread-safe.
 
-    A learned score replaces the configured one. Scores learned for models that the YAML lacks are shown, but such models
-    are never chosen: this instance knows neither their provider nor what they can do. Safe to use from several threads.
+    A learned score replaces the configured one. Models that have learned scores but are not in the YAML are shown, and never
+    chosen: this instance knows neither their provider nor their capabilities.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class ModelCatalog:
         file: LearnedScoresFile | None = None,
         ignore_learned: bool = False,
     ) -> None:
-        """With a `file`, `refresh()` takes over what another process (the sidecar) has written to it."""
+        """With a `file`, `refresh()` loads the scores that another process (the sidecar) has written to it."""
         self.models = tuple(models)
         self._ignore_learned = ignore_learned
         self._file = file
@@ -40,10 +40,10 @@ class ModelCatalog:
 
     @classmethod
     def load(cls, path: Path | None, state_folder: Path, *, ignore_learned: bool = False) -> "ModelCatalog":
-        """The catalog of a YAML file (None: no models) and of the learned scores in `state_folder`.
+        """Return the catalog of a YAML file (None: no models) and of the learned scores in `state_folder`.
 
         Raises:
-            SettingsError: the YAML cannot be read or is wrong; names the place.
+            SettingsError: the YAML cannot be read or is invalid; names the place.
         """
         models = read_catalog_file(path) if path else []
         return cls(models, file=LearnedScoresFile(state_folder), ignore_learned=ignore_learned)
@@ -55,20 +55,20 @@ class ModelCatalog:
 
     @property
     def effective(self) -> LearnedScores:
-        """The learned scores as they stand now; none when they are to be ignored. Immutable: good for a whole decision."""
+        """The current learned scores; none if they are ignored. Immutable: use the same object for a whole decision."""
         return _NOTHING_LEARNED if self._ignore_learned else self._learned
 
     def score(self, model: Model, complexity: str, learned: LearnedScores | None = None) -> float | None:
-        """The score of `model` with what is `learned` (as it stands now); None when it has none for this complexity."""
+        """Return the score of `model` by `learned` (default: the current scores); None if it has none for `complexity`."""
         row = (self.effective if learned is None else learned).of(model.name, complexity)
         return row.score if row else model.complexity_scores.get(complexity)  # type: ignore[call-overload]
 
     def use(self, learned: LearnedScores) -> None:
-        """Take over learned scores; decisions from now on see all of them at once."""
+        """Replace the learned scores, all at once, for the decisions from now on."""
         self._learned = learned
 
     def refresh(self) -> None:
-        """Take over what another process has written to the file since the last look. Costs one stat when nothing is new."""
+        """Load the file of learned scores if another process has replaced it. Costs one stat otherwise."""
         if self._file is None:
             return
         fingerprint = self._file.fingerprint()
@@ -80,7 +80,7 @@ class ModelCatalog:
                 self._fingerprint = fingerprint
 
     def as_json(self) -> dict[str, Any]:
-        """The effective catalog: every model of the YAML, then those that are only known from learned scores."""
+        """Return the effective catalog: every model of the YAML, then the models that only have learned scores."""
         known = {model.name for model in self.models}
         unknown = sorted({name for name, _ in self.effective.scores if name not in known})
         return {
@@ -117,9 +117,9 @@ class ModelCatalog:
                 "version": row.version,
                 "at": row.at.isoformat(),
                 "reason": row.reason,
-                "mean": row.mean,
-                "n_eff": row.n_eff,
-                "probe_share": row.probe_share,
+                "mean": row.estimate.mean,
+                "n_eff": row.estimate.n_eff,
+                "probe_share": row.estimate.probe_share,
             }
             for complexity, row in rows.items()
             if row is not None

@@ -1,4 +1,4 @@
-"""The catalog YAML: read and checked, never written."""
+"""The catalog YAML: read and validated, never written."""
 
 from pathlib import Path
 
@@ -15,18 +15,20 @@ class _CatalogFile(BaseModel):
 
 
 def read_catalog_file(path: Path) -> list[Model]:
-    """The models of a catalog YAML.
+    """Read the models of a catalog YAML.
 
     Raises:
-        SettingsError: the file cannot be read, is no YAML, or breaks the form; one line that names the place.
+        SettingsError: the file cannot be read, is not YAML, or has an invalid value; one line that names the place.
     """
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
         raise SettingsError(f"cannot read the catalog {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: found a byte that is no UTF-8 at position {error.start}, expected YAML") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
+        raise SettingsError(
+            f"{path}: found a byte that is not UTF-8 at position {error.start}, expected YAML"
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an invalid date
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())

@@ -1,7 +1,9 @@
-"""Learned scores as an instance keeps them: which score wins, and the file that survives a restart."""
+"""Learned scores as an instance keeps them, and the rule by which one replaces another."""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from centralcloud.contracts import NO_ESTIMATE, Estimate
 
 #: (model, complexity)
 Pair = tuple[str, str]
@@ -13,27 +15,23 @@ class LearnedScore:
 
     Attributes:
         score: 0.0 to 5.0.
-        version: None for a score that somebody sent by hand, without one.
+        version: None for a manual score without one.
         at: when it was published, by the database's clock.
-        mean, n_eff: the success probability behind it is Beta(mean n_eff, (1 - mean) n_eff); None when its rule, or whoever
-            sent it, estimates none.
-        probe_share: share of the tasks of this complexity that should go to this model to keep it judged, 0 to 1.
+        estimate: the success probability behind it; empty for a manual score, and when the rule estimates none.
     """
 
     score: float
     version: int | None
     at: datetime
     reason: str | None = None
-    mean: float | None = None
-    n_eff: float | None = None
-    probe_share: float | None = None
+    estimate: Estimate = NO_ESTIMATE
 
-    def wins_over(self, other: "LearnedScore | None") -> bool:
-        """Whether this score is to be used instead of `other`.
+    def replaces(self, other: "LearnedScore | None") -> bool:
+        """Whether to use this score instead of `other`.
 
-        Of two versions the higher wins. A score without a version stands until a newer version comes, so there the time of
-        publication decides. The order in which scores arrive makes no difference, so reading a message twice, late, or
-        only as part of the snapshot always ends in the same catalog.
+        The higher of two versions wins. A score without a version is used until a newer version is published, so there the
+        time of publication decides. The order in which scores arrive makes no difference: a message that is read twice or
+        late, or a score that is seen in a snapshot only, leads to the same catalog.
         """
         if other is None:
             return True
@@ -46,11 +44,11 @@ class LearnedScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedScores:
-    """Everything an instance has learned from one history of one database. Immutable: a change makes a new one.
+    """All scores that an instance has received from one history of one database. Immutable.
 
     Attributes:
-        epoch: names that history; None before the first contact.
-        cursor: the newest message of `model_score_updates` that was read.
+        epoch: identifies that history; None before the first contact.
+        cursor: msg_id of the newest message of `model_score_updates` that was read.
         version: the newest score version applied, 0 for none.
     """
 
@@ -60,12 +58,12 @@ class LearnedScores:
     scores: dict[Pair, LearnedScore] = field(default_factory=dict)
 
     def of(self, model: str, complexity: str) -> LearnedScore | None:
-        """The learned score of a pair; None when there is none."""
+        """Return the learned score of a pair; None when there is none."""
         return self.scores.get((model, complexity))
 
     def with_score(self, pair: Pair, score: LearnedScore) -> "LearnedScores":
-        """These scores with one more taken into account; the same object when it changes nothing."""
+        """Return these scores with one more applied; the same object when it changes nothing."""
         version = max(self.version, score.version or 0)
-        if score.wins_over(self.scores.get(pair)):
+        if score.replaces(self.scores.get(pair)):
             return replace(self, version=version, scores={**self.scores, pair: score})
         return self if version == self.version else replace(self, version=version)

@@ -1,4 +1,4 @@
-"""The file of one instance's learned scores, which survives a restart and a database that is unavailable."""
+"""The file of an instance's learned scores: they survive a restart, also while the database is unavailable."""
 
 import json
 import os
@@ -7,24 +7,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from centralcloud.contracts.score_update import is_score, is_share, usable_estimate
+from centralcloud.contracts import Estimate, parse_estimate
+from centralcloud.contracts.validators import is_score
 from centralcloud.runtime.logs import get_logger
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
 
 log = get_logger(__name__)
 
 _FILE_NAME: Final = "learned_scores.json"
+#: Raised when a reader of the format before would misread the file. An additional key of a score does not raise it.
 _FORMAT: Final = 1
 
 
 class LearnedScoresFile:
-    """The file of one instance's learned scores. Written atomically, readable by its owner only."""
+    """The file of an instance's learned scores. Replaced atomically; readable by its owner only."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / _FILE_NAME
 
     def read(self) -> LearnedScores:
-        """What the file holds. A file that is missing or damaged counts as empty: the database fills it again."""
+        """Return the scores in the file. A missing or damaged file counts as empty: the database has all scores."""
         try:
             return _from_json(json.loads(self.path.read_bytes()))
         except FileNotFoundError:
@@ -34,16 +36,16 @@ class LearnedScoresFile:
             return LearnedScores()
 
     def write(self, learned: LearnedScores) -> None:
-        """Replace the file in one step: whoever reads it, or crashes, sees the old content or the new.
+        """Replace the file in one step: a concurrent reader, or a crash, finds the old content or the new.
 
         Raises:
-            OSError: it cannot be written; the old content stays.
+            OSError: the file cannot be written; the old content stays.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{_FILE_NAME}.")
         try:
             with os.fdopen(descriptor, "w") as stream:
-                stream.write(json.dumps(_to_json(learned)))  # json.dump would do the same in Python instead of in C
+                stream.write(json.dumps(_to_json(learned)))  # json.dump does not use the C encoder
                 stream.flush()
                 os.fsync(stream.fileno())
             Path(temporary).replace(self.path)
@@ -52,7 +54,7 @@ class LearnedScoresFile:
             raise
 
     def fingerprint(self) -> tuple[int, int] | None:
-        """Changes whenever the file is replaced; None while there is none."""
+        """Return a value that changes whenever the file is replaced; None while there is no file."""
         try:
             status = self.path.stat()
         except OSError:
@@ -74,9 +76,7 @@ def _to_json(learned: LearnedScores) -> dict[str, Any]:
                 "version": learned_score.version,
                 "at": learned_score.at.isoformat(),
                 "reason": learned_score.reason,
-                "mean": learned_score.mean,
-                "n_eff": learned_score.n_eff,
-                "probe_share": learned_score.probe_share,
+                **learned_score.estimate.to_json(),
             }
             for (model, complexity), learned_score in sorted(learned.scores.items())
         ],
@@ -92,23 +92,24 @@ def _from_json(value: dict[str, Any]) -> LearnedScores:
             raise ValueError(f"score {row['score']!r} of {row['model']}")
         if row["version"] is not None and not isinstance(row["version"], int):
             raise ValueError(f"version {row['version']!r} of {row['model']}")
-        mean, n_eff = usable_estimate(row.get("mean"), row.get("n_eff"))
-        if (mean, n_eff) != (row.get("mean"), row.get("n_eff")):
-            raise ValueError(f"mean {row.get('mean')!r} and n_eff {row.get('n_eff')!r} of {row['model']}")
-        probe_share = row.get("probe_share")
-        if probe_share is not None and not is_share(probe_share):
-            raise ValueError(f"probe_share {probe_share!r} of {row['model']}")
         scores[str(row["model"]), str(row["complexity"])] = LearnedScore(
             score=float(row["score"]),
             version=row["version"],
             at=datetime.fromisoformat(row["at"]).astimezone(UTC),
             reason=row["reason"],
-            mean=mean,
-            n_eff=n_eff,
-            probe_share=probe_share,
+            estimate=_estimate(row),
         )
     if not isinstance(value["epoch"], str | None):
         raise TypeError(f"epoch {value['epoch']!r}")
     return LearnedScores(
         epoch=value["epoch"], cursor=int(value["cursor"]), version=int(value["version"]), scores=scores
     )
+
+
+def _estimate(row: dict[str, Any]) -> Estimate:
+    """Parse the estimate of a score. Unlike in a message an invalid part is an error: the file is damaged."""
+    estimate = parse_estimate(row)
+    found = {name: row[name] for name in Estimate.__struct_fields__ if row.get(name) is not None}
+    if found != estimate.to_json():
+        raise ValueError(f"estimate {found} of {row['model']}")
+    return estimate

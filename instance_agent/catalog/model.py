@@ -1,4 +1,4 @@
-"""One model of the catalog: what it can do, what it costs, and its configured scores."""
+"""One model of the catalog: its capabilities, prices and configured scores."""
 
 from typing import Annotated, Literal
 
@@ -22,7 +22,7 @@ class Pricing(BaseModel):
 
     @property
     def average(self) -> float:
-        """Mean of both prices."""
+        """Mean of both prices, USD per million tokens."""
         return (self.input + self.output) / 2
 
 
@@ -30,8 +30,10 @@ class Model(BaseModel):
     """One entry of the catalog YAML.
 
     Attributes:
-        complexity_scores: 0.0 to 5.0 for each complexity that the model may be chosen for; one that is left out is not
-            offered until a score is learned.
+        context_window, max_output_tokens: in tokens; None when unknown.
+        pricing: None when unknown.
+        complexity_scores: 0.0 to 5.0 for each complexity that the model may be chosen for. Without a score for a complexity,
+            the model is not chosen for it until a score is learned.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())

@@ -1,1 +1,1 @@
-"""From a request to a model. Pure and synchronous: no database, no network."""
+"""The choice of a model for a request. Pure and synchronous: no database, no network."""

@@ -1,8 +1,8 @@
-"""How probable it is that each of several uncertain quantities is the largest.
+"""The probability that each of several uncertain quantities is the largest.
 
-Thompson sampling (Thompson 1933) draws from every posterior and takes the largest draw. Computed instead of sampled, the
-chances of all contestants are known before one of them is taken: a decision then costs one random number, and the
-probability that is recorded with it is exactly the one it was made with.
+Thompson sampling (Thompson 1933) draws from every posterior and takes the largest draw. Here the probability that a quantity
+has the largest draw is computed instead. It is known before a choice is made: a decision costs one random number, and the
+propensity that is recorded with it is exact.
 """
 
 import math
@@ -13,28 +13,29 @@ from functools import lru_cache
 from itertools import accumulate, pairwise
 from typing import Final
 
-#: Parameters of a Beta distribution are taken as no smaller and no larger: below, nearly all of its mass is at 0 and 1;
-#: above, it is as good as a point.
+#: Parameters of a Beta distribution are clipped to this range: below it, nearly all of the mass is at 0 and 1; above it, the
+#: distribution is as good as a fixed value.
 _SMALLEST_PARAMETER: Final = 0.01
 _LARGEST_PARAMETER: Final = 1e9
-#: Distributions end where the density (of the logit) is e^-12 of its peak; less than 1e-5 lies beyond.
+#: Distributions are cut off where the density (of the logit) is e^-12 of its peak; less than 1e-5 of the mass is beyond.
 _DEPTH: Final = 12.0
-#: Cells of a table on each side of the peak. With the two below, chances are within 0.001 of the truth (see the tests).
+#: Cells of a table on each side of the peak. With the next two constants, probabilities are accurate to 0.001 (see the
+#: tests).
 _CELLS: Final = 32
-#: Points of the common grid, divided among the contestants; each has at least `_FEWEST_POINTS` of them.
+#: Points of the common grid, divided among the posteriors; each has at least `_MIN_POINTS` of them.
 _POINTS: Final = 240
-_FEWEST_POINTS: Final = 16
-#: Beliefs whose tables are kept, some 6 kB each.
-_REMEMBERED: Final = 512
+_MIN_POINTS: Final = 16
+#: Posteriors whose tables are cached, about 6 kB each.
+_CACHED_POSTERIORS: Final = 512
 #: Gauss-Legendre with two points on (0, 1): exact for a product of four distribution functions that are linear in a cell.
 _GAUSS: Final = (0.5 - math.sqrt(1 / 12), 0.5 + math.sqrt(1 / 12))
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """A quantity that is known."""
+class FixedValue:
+    """A quantity that is known exactly."""
 
-    at: float
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +47,33 @@ class BetaPosterior:
     shift: float = 0.0
 
 
-def probability_best(contestants: Sequence[Point | BetaPosterior]) -> list[float]:
-    """The probability of each that it is the largest, all drawn independently; they add up to 1. Equal points share.
+def probability_best(quantities: Sequence[FixedValue | BetaPosterior]) -> list[float]:
+    """Return the probability that each quantity is the largest, when all are drawn independently. They add up to 1.
 
-    That of belief i is the integral of f_i(x) times the product of F_j(x) over the others, on the union of all contestants'
-    own grids, so that narrow and wide beliefs are both followed. Who cannot win gets exactly 0.
+    Equal fixed values share their probability. The probability of posterior i is the integral of f_i(x) times the product
+    of F_j(x) over the others, on the union of the posteriors' own grids, which suits narrow and wide ones. A quantity
+    that cannot be the largest gets exactly 0.
     """
-    shapes = {number: _shape(one) for number, one in enumerate(contestants) if isinstance(one, BetaPosterior)}
+    shapes = {number: _shape(one) for number, one in enumerate(quantities) if isinstance(one, BetaPosterior)}
     lows = [shape.low for shape in shapes.values()]
-    floor = max([*lows, *(one.at for one in contestants if isinstance(one, Point))])
-    contenders = {number: shape for number, shape in shapes.items() if shape.high > floor}
-    above, below = _integrate(list(contenders.values()), floor)
-    chances = [0.0] * len(contestants)
-    for number, chance in zip(contenders, above, strict=True):
-        chances[number] = chance
-    best_points = [number for number, one in enumerate(contestants) if isinstance(one, Point) and one.at == floor]
-    for number in best_points:
-        chances[number] = below / len(best_points)
-    total = math.fsum(chances)
-    return [chance / total for chance in chances]
+    floor = max([*lows, *(one.value for one in quantities if isinstance(one, FixedValue))])
+    possible = {number: shape for number, shape in shapes.items() if shape.high > floor}
+    above, below = _integrate(list(possible.values()), floor)
+    probabilities = [0.0] * len(quantities)
+    for number, probability in zip(possible, above, strict=True):
+        probabilities[number] = probability
+    largest = [number for number, one in enumerate(quantities) if isinstance(one, FixedValue) and one.value == floor]
+    for number in largest:
+        probabilities[number] = below / len(largest)
+    total = math.fsum(probabilities)
+    return [probability / total for probability in probabilities]
 
 
 def _integrate(shapes: Sequence["_Shape"], floor: float) -> tuple[list[float], float]:
-    """The probability of each that it is the largest and above `floor`, and the probability that none is above it."""
-    cells = max(_FEWEST_POINTS, _POINTS // max(1, len(shapes))) // 2
-    grid = [floor, *sorted({x for shape in shapes for x in _values(shape, cells) if x > floor})]
-    won = [0.0] * len(shapes)
+    """Return the probability that each is the largest and above `floor`, and the probability that none is above it."""
+    cells = max(_MIN_POINTS, _POINTS // max(1, len(shapes))) // 2
+    grid = [floor, *sorted({x for shape in shapes for x in _grid(shape, cells) if x > floor})]
+    largest = [0.0] * len(shapes)
     columns = [_table(shape).cumulative(grid) for shape in shapes]
     rows = list(zip(*columns, strict=True)) or [()]
     for before, after in pairwise(rows):
@@ -81,35 +83,35 @@ def _integrate(shapes: Sequence["_Shape"], floor: float) -> tuple[list[float], f
             product = math.prod(values) / len(_GAUSS)
             if product > 0:
                 for number, step in enumerate(steps):
-                    won[number] += step * product / values[number]
-    return won, math.prod(rows[0])
+                    largest[number] += step * product / values[number]
+    return largest, math.prod(rows[0])
 
 
 class _Shape:
-    """A belief in logit space, y = log(theta / (1 - theta)), where every Beta density is smooth and log-concave."""
+    """A posterior in logit space, y = log(theta / (1 - theta)), where every Beta density is smooth and log-concave."""
 
-    def __init__(self, belief: BetaPosterior) -> None:
-        self.alpha = min(max(belief.alpha, _SMALLEST_PARAMETER), _LARGEST_PARAMETER)
-        self.beta = min(max(belief.beta, _SMALLEST_PARAMETER), _LARGEST_PARAMETER)
-        self.shift = belief.shift
+    def __init__(self, posterior: BetaPosterior) -> None:
+        self.alpha = min(max(posterior.alpha, _SMALLEST_PARAMETER), _LARGEST_PARAMETER)
+        self.beta = min(max(posterior.beta, _SMALLEST_PARAMETER), _LARGEST_PARAMETER)
+        self.shift = posterior.shift
         self.peak = math.log(self.alpha / self.beta)
         self._log_height = self._log_density(self.peak)
         self.begin, self.end = self._limit(-1), self._limit(1)
         self.low, self.high = self.value(self.begin), self.value(self.end)
 
     def value(self, y: float) -> float:
-        """What the quantity is at `y`."""
+        """Return the quantity at `y`."""
         return _sigmoid(y) + self.shift
 
     def density(self, y: float) -> tuple[float, float]:
-        """Density of y, relative to its peak, and its derivative."""
+        """Return the density of y, relative to its peak, and the derivative."""
         density = math.exp(self._log_density(y) - self._log_height)
         return density, density * (self.alpha - (self.alpha + self.beta) * _sigmoid(y))
 
     def spread(self, cells: int) -> list[float]:
-        """Values of y from begin to end: `cells` steps on each side of the peak, which grow with the distance from it.
+        """Return values of y from begin to end: `cells` steps on each side of the peak, wider with the distance from it.
 
-        A density with a parameter well below 1 bends within a few units of its peak and then falls off over hundreds.
+        A density with a parameter well below 1 curves within a few units of its peak and then falls over hundreds of units.
         """
         left = [self.peak + (self.begin - self.peak) * (k / cells) ** 2 for k in range(cells, 0, -1)]
         right = [self.peak + (self.end - self.peak) * (k / cells) ** 2 for k in range(cells + 1)]
@@ -120,7 +122,7 @@ class _Shape:
         return self.alpha * y - (self.alpha + self.beta) * softplus
 
     def _limit(self, side: int) -> float:
-        """Where the density has fallen by `_DEPTH`, or a little farther out."""
+        """Return where the log density has fallen by `_DEPTH`, or a little farther out."""
         distance = math.sqrt(2 * _DEPTH * (1 / self.alpha + 1 / self.beta))
         while self._log_density(self.peak + side * distance) > self._log_height - _DEPTH:
             distance *= 1.25
@@ -128,14 +130,14 @@ class _Shape:
 
 
 class _Table:
-    """The distribution function of a belief, tabulated over y."""
+    """The distribution function of a posterior, tabulated over y."""
 
     def __init__(self, shape: _Shape) -> None:
         self._begin, self._end = shape.begin, shape.end
         self._high, self._shift = shape.high, shape.shift
         self._nodes = nodes = shape.spread(_CELLS)
         density = [shape.density(y) for y in nodes]
-        # The trapezoidal rule corrected by the derivatives at the ends: error of order width^4.
+        # The trapezoidal rule with a correction by the derivatives at the ends: the error is of order width^4.
         masses = (
             (b - a) * (at_a + at_b) / 2 + (b - a) ** 2 * (slope_a - slope_b) / 12
             for (a, (at_a, slope_a)), (b, (at_b, slope_b)) in pairwise(zip(nodes, density, strict=True))
@@ -146,7 +148,10 @@ class _Table:
         self._density = [at / total for at, _ in density]
 
     def cumulative(self, grid: Sequence[float]) -> list[float]:
-        """The probabilities that the quantity is at most each `x` of a grid: cubic between nodes, the density as slope."""
+        """Return the probability that the quantity is at most x, for each x of a grid.
+
+        Cubic interpolation between the nodes, with the density as slope.
+        """
         nodes, cumulative, density, shift = self._nodes, self._cumulative, self._density, self._shift
         begin, end, high = self._begin, self._end, self._high
         log = math.log
@@ -173,21 +178,21 @@ class _Table:
         return found
 
 
-# From one state of the scores to the next most beliefs stay as they are: of those that nobody has tried meanwhile, all.
+# Caches: from one state of the scores to the next, most posteriors do not change.
 
 
-@lru_cache(_REMEMBERED)
-def _shape(belief: BetaPosterior) -> _Shape:
-    return _Shape(belief)
+@lru_cache(_CACHED_POSTERIORS)
+def _shape(posterior: BetaPosterior) -> _Shape:
+    return _Shape(posterior)
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(_CACHED_POSTERIORS)
 def _table(shape: _Shape) -> _Table:
     return _Table(shape)
 
 
-@lru_cache(_REMEMBERED)
-def _values(shape: _Shape, cells: int) -> list[float]:
+@lru_cache(_CACHED_POSTERIORS)
+def _grid(shape: _Shape, cells: int) -> list[float]:
     return [shape.value(y) for y in shape.spread(cells)]
 
 

@@ -1,4 +1,4 @@
-"""What the router decided, and why, in words."""
+"""A choice of the router, with its reason in words."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,15 +15,15 @@ Fallback = Literal["capabilities", "simple"]
 
 @dataclass(frozen=True, slots=True)
 class RankedModel:
-    """A model that could have been chosen.
+    """A candidate model of a choice.
 
     Attributes:
         score: its score for the task, 0.0 to 5.0.
-        value: what it was ranked by: the score, mixed with speed or cost when that is preferred.
-        learned: where the score comes from; None for a configured one.
-        penalty: what time and money have taken off its success probability on the way to the score, 0 to 1; None when no
-            such probability is known.
-        chance: how probable it was that it is chosen.
+        value: what it was ranked by: the score, combined with speed or cost when that is preferred.
+        learned: the learned score that `score` comes from; None for a configured one.
+        penalty: what latency and cost have subtracted from its success probability to give the score, 0 to 1; None when its
+            success probability was not estimated.
+        chance: the probability with which it was chosen.
     """
 
     model: Model
@@ -40,11 +40,11 @@ class Choice:
 
     Attributes:
         chosen: the model's entry in the ranking.
-        ranking: every model that could have been chosen, best value first.
-        method: how the best is found: by its value (`greedy`), or by a draw of what is known of each (`thompson`).
-        how: whether it was taken as the best, as a probe, or at random.
-        fallback: None, or why the wish could not be met: `capabilities` (no model has them all, they were ignored),
-            `simple` (no model has a score for the complexity, the best for simple tasks was taken).
+        ranking: every candidate, best value first.
+        method: how the best is found: by its value (`greedy`), or by a draw from the posterior of each (`thompson`).
+        kind: whether the model was chosen as the best, as a probe, or at random.
+        fallback: None, or why the request could not be met: `capabilities` (no model has all of them; they were ignored),
+            `simple` (no model has a score for the complexity; the scores for simple tasks were used).
     """
 
     complexity: str
@@ -59,7 +59,7 @@ class Choice:
 
     @property
     def model(self) -> Model:
-        """The catalog's entry; ``model.name`` and ``model.provider`` say whom to call."""
+        """The catalog's entry: call ``model.name`` of ``model.provider``."""
         return self.chosen.model
 
     @property
@@ -69,55 +69,55 @@ class Choice:
 
     @property
     def score_version(self) -> int | None:
-        """Version of the score that was used; None for a configured one, and for one sent by hand."""
+        """Version of the score that was used; None for a configured or a manual one."""
         return self.chosen.learned.version if self.chosen.learned else None
 
     @property
     def propensity(self) -> float:
-        """Probability with which this model was chosen, in whichever way, 0 to 1."""
+        """Probability with which this model was chosen, for any reason, 0 to 1."""
         return self.chosen.chance.propensity
 
     @property
     def probe(self) -> bool:
-        """Chosen to re-check its score, as the rule behind the scores asks for."""
+        """Whether it was chosen to re-check its score, as the rule behind the scores asks for."""
         return self.kind == "probe"
 
     @property
     def explored(self) -> bool:
-        """Chosen at random, as INSTANCE_AGENT_EXPLORATION asks for."""
+        """Whether it was chosen at random, as INSTANCE_AGENT_EXPLORATION asks for."""
         return self.kind == "exploration"
 
     @property
     def reason(self) -> str:
-        """Why this model, in words."""
+        """The reason for this choice, in words."""
         if self.requested_model:
-            return f"{self.requested_model} was asked for"
+            return f"{self.requested_model} was requested"
         if self.explored:
-            return f"chosen at random among {len(self.ranking)} models, to learn about it"
-        return self._lacking() + (self._probed() if self.probe else self._best())
+            return f"chosen at random from {len(self.ranking)} models, to explore"
+        return self._fallback_reason() + (self._probe_reason() if self.probe else self._best_reason())
 
-    def _lacking(self) -> str:
+    def _fallback_reason(self) -> str:
         if self.fallback == "capabilities":
-            return f"no model has {', '.join(self.capabilities)} together; "
+            return f"no model has all required capabilities ({', '.join(self.capabilities)}); "
         if self.fallback == "simple":
             return f"no model has a score for {self.complexity} tasks; "
         return ""
 
-    def _probed(self) -> str:
-        return f"probed: {100 * self.chosen.chance.probe:.2g} % of traffic re-checks it"
+    def _probe_reason(self) -> str:
+        return f"probed: {100 * self.chosen.chance.probe:.2g}% of traffic re-checks it"
 
-    def _best(self) -> str:
+    def _best_reason(self) -> str:
         by = f"score and {self.prefer}" if self.prefer else "score"
         tasks = f"{self.fallback if self.fallback == 'simple' else self.complexity} tasks"
         if self.method == "thompson":
-            return f"Thompson draw by {by} for {tasks}: it had a {100 * self.chosen.chance.win:.1f} % chance"
+            return f"Thompson draw by {by} for {tasks}: its chance was {100 * self.chosen.chance.win:.1f}%"
         equals = sum(ranked.value == self.chosen.value for ranked in self.ranking)
-        return f"best {by} for {tasks}" if equals == 1 else f"one of {equals} with the best {by}"
+        return f"best {by} for {tasks}" if equals == 1 else f"one of {equals} models with the best {by} for {tasks}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision(Choice):
-    """A choice that was published, and whose outcome is to be reported.
+    """A choice that was published. Report its outcome with `ModelRouter.report_outcome`.
 
     Attributes:
         decision_id: UUIDv7; links this decision to its outcome.

@@ -1,4 +1,4 @@
-"""Choosing a model for a task, and telling CentralCloud what was chosen and how it went."""
+"""The router: chooses a model for each task, and publishes its decisions and their outcomes."""
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol
 
 import uuid_utils
+from msgspec.structs import replace
 
-from centralcloud.contracts import COMPLEXITIES, CentralCloudError, RoutingEvent
+from centralcloud.contracts import COMPLEXITIES, NO_ESTIMATE, CentralCloudError, RoutingEvent
 from centralcloud.contracts.limits import MAX_INT4
 from centralcloud.runtime.logs import get_logger
 from instance_agent.catalog.catalog import ModelCatalog
@@ -19,10 +20,10 @@ from instance_agent.routing.selection import Candidate, Selection, SelectionKind
 
 log = get_logger(__name__)
 
-#: Score that is reported for a model on request that has none.
+#: Score that is reported for a requested model without a score.
 _NEUTRAL_SCORE: Final = 2.5
 
-# Weights of the origin's router: how much the score counts beside speed and cost.
+# Weights of the score beside speed and cost (docs/reference/specification.md).
 _SPEED_SCORE_WEIGHT: Final = 0.7
 _SPEED_WEIGHT: Final = 0.3
 _SPEED_REFERENCE_TOKENS: Final = 5000
@@ -30,24 +31,25 @@ _COST_SCORE_WEIGHT: Final = 0.6
 _COST_WEIGHT: Final = 0.4
 _SCORE_WEIGHTS: Final = {None: 1.0, "speed": _SPEED_SCORE_WEIGHT, "cost": _COST_SCORE_WEIGHT}
 
-#: Different wishes (complexity, capabilities, preference, model) whose chances are kept; more than a fleet ever has.
-_MOST_CONTESTS: Final = 1000
+#: Routing keys whose selections are cached. A fleet has far fewer combinations of complexity, capabilities, preference and
+#: model; the limit bounds the memory if a caller makes up new ones.
+_MAX_CACHED_SELECTIONS: Final = 1000
 _CHOICE_FIELDS: Final = tuple(field.name for field in fields(Choice))
 
 
 class RoutingError(CentralCloudError):
-    """No model can be chosen."""
+    """No model can be chosen for a request."""
 
 
 class EventSink(Protocol):
-    """Takes routing events; must never block or raise."""
+    """A receiver of routing events. It must not block or raise."""
 
     def publish(self, event: RoutingEvent) -> None:
-        """Take one event."""
+        """Publish one event."""
 
 
 class RoutingKey(NamedTuple):
-    """What is asked for; the key of a contest."""
+    """A request, as far as the choice depends on it; the key of the cached selections."""
 
     complexity: str
     capabilities: tuple[str, ...]
@@ -56,7 +58,7 @@ class RoutingKey(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """A model that may be chosen, with its score as it stands now."""
+    """A candidate model with its current score."""
 
     model: Model
     score: float
@@ -64,20 +66,20 @@ class _Entry(NamedTuple):
     learned: LearnedScore | None
 
 
-class _Contest(NamedTuple):
-    """Everything that can come out of one wish while the scores stay as they are, and how probable each is."""
+class _CachedSelection(NamedTuple):
+    """The possible choices for one routing key by one state of the scores, and their probabilities."""
 
     selection: Selection
     choices: dict[tuple[int, SelectionKind], Choice]
 
 
 class ModelRouter:
-    """Chooses the model with the best score for a task's complexity.
+    """Chooses the model with the best score for a task's complexity. Thread-safe.
 
-    Where the rule behind the scores also tells how sure it is of them, the best is found by Thompson sampling, and each
-    model is probed as often as the rule asks for: see `selection`. With an `exploration` share of tasks any suitable model
-    is taken instead, with equal chances: under a rule that asks for no probes, a model that starts with too low a score is
-    never tried again without that. Safe to use from several threads.
+    If the scores come with estimates of the success probability, the best model is found by Thompson sampling, and each
+    model is probed as often as the rule behind the scores asks for: see `selection`. For a share `exploration` of the tasks,
+    every suitable model is equally likely instead. A rule that asks for no probes needs this: without it, a model that
+    starts with too low a score is never tried again.
     """
 
     def __init__(
@@ -91,9 +93,9 @@ class ModelRouter:
         rng: random.Random | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`exploration` is a probability, 0 to 1. Without a `publisher` nobody learns from the decisions.
+        """`exploration` is a probability, 0 to 1. Without a `publisher`, decisions are not reported.
 
-        `selection` `auto` is `thompson` where at least one candidate's score comes with an estimate, else `greedy`.
+        `selection` `auto` is `thompson` if the score of at least one candidate comes with an estimate, else `greedy`.
         """
         self._catalog = catalog
         self._instance_id = instance_id
@@ -102,7 +104,7 @@ class ModelRouter:
         self._exploration = exploration
         self._rng = rng or random.Random()
         self._clock = clock
-        self._contests: tuple[Mapping[Pair, LearnedScore], dict[RoutingKey, _Contest]] = {}, {}
+        self._cache: tuple[Mapping[Pair, LearnedScore], dict[RoutingKey, _CachedSelection]] = {}, {}
 
     def route(
         self,
@@ -117,13 +119,13 @@ class ModelRouter:
 
         Args:
             complexity: ``simple``, ``medium`` or ``complex``.
-            capabilities: what the model must be able to do; ignored, and reported, when no model has them all.
+            capabilities: required of the model; ignored, with a `fallback` in the decision, when no model has all of them.
             prefer: ``speed``: 0.7 * score + 0.3 * (5000 / max_output_tokens).
                 ``cost``: 0.6 * score + 0.4 * (1 if free else 1 / (1 + average price)).
-            model: take exactly this model.
+            model: choose exactly this model.
 
         Raises:
-            RoutingError: the catalog is empty, the model is not in it, no model has a score, or an argument is wrong.
+            RoutingError: the catalog is empty, the model is not in it, no model has a score, or an argument is invalid.
         """
         choice = self.choose(complexity, capabilities=capabilities, prefer=prefer, model=model)
         decision = Decision(
@@ -143,10 +145,10 @@ class ModelRouter:
         prefer: Preference | None = None,
         model: str | None = None,
     ) -> Choice:
-        """Choose a model as `route` does, and tell nobody.
+        """Choose a model as `route` does, without publishing the decision.
 
-        The chances of the models are computed once for each wish and state of the scores (milliseconds); a choice from
-        them costs a microsecond or two.
+        The probabilities are computed once for each routing key and state of the scores (milliseconds). A choice from cached
+        probabilities takes a microsecond or two.
 
         Raises:
             RoutingError: as `route` does.
@@ -156,21 +158,21 @@ class ModelRouter:
         if prefer is not None and prefer not in PREFERENCES:
             raise RoutingError(f"prefer: found {prefer!r}, expected one of {', '.join(PREFERENCES)}")
         self._catalog.refresh()
-        wanted = (capabilities,) if isinstance(capabilities, str) else tuple(capabilities)
-        wish = RoutingKey(complexity, wanted, prefer, model or None)
+        required = (capabilities,) if isinstance(capabilities, str) else tuple(capabilities)
+        key = RoutingKey(complexity, required, prefer, model or None)
         learned = self._catalog.effective
-        # Scores and contests are replaced together, so that a thread never finds contests on other scores than it sees.
-        scores, contests = self._contests
+        # Scores and selections are replaced together: a thread never finds selections by other scores than those it sees.
+        scores, selections = self._cache
         if scores is not learned.scores:
-            contests = {}
-            self._contests = learned.scores, contests
-        contest = contests.get(wish)
-        if contest is None:
-            contest = self._contest(wish, learned)
-            if len(contests) >= _MOST_CONTESTS:
-                contests.clear()
-            contests[wish] = contest
-        return contest.choices[contest.selection.sample(self._rng)]
+            selections = {}
+            self._cache = learned.scores, selections
+        cached = selections.get(key)
+        if cached is None:
+            cached = self._select(key, learned)
+            if len(selections) >= _MAX_CACHED_SELECTIONS:
+                selections.clear()
+            selections[key] = cached
+        return cached.choices[cached.selection.sample(self._rng)]
 
     def report_outcome(
         self,
@@ -183,10 +185,10 @@ class ModelRouter:
         output_tokens: int | None = None,
         cost_usd: float | None = None,
     ) -> None:
-        """Publish how a decision turned out, under its decision_id. The first report of a decision counts.
+        """Publish the outcome of a decision, under its decision_id. The first report of a decision counts.
 
         Args:
-            response_time_ms: until the answer was complete; what is no number from 0 to 2147483647 is left out.
+            response_time_ms: until the answer was complete; a value that is not a number from 0 to 2147483647 is left out.
             error_kind: for a failure: ``caller``, ``policy`` (both say nothing about the model), ``provider``, ``timeout``.
         """
         self._publish(
@@ -201,21 +203,21 @@ class ModelRouter:
             )
         )
 
-    def _contest(self, wish: RoutingKey, learned: LearnedScores) -> _Contest:
+    def _select(self, key: RoutingKey, learned: LearnedScores) -> _CachedSelection:
         if not self._catalog.models:
             raise RoutingError("the catalog is empty: name a YAML file with models in INSTANCE_AGENT_CATALOG")
-        if wish.model is None:
-            entries, fallback = self._rank(wish, learned)
+        if key.model is None:
+            entries, fallback = self._rank(key, learned)
         else:
-            entries, fallback = self._requested(wish.model, wish.complexity, learned), None
-        # What is found out about a task that is served by the scores for simple ones says nothing about those.
-        probing = wish.model is None and fallback != "simple"
+            entries, fallback = self._requested(key.model, key.complexity, learned), None
+        # Scores for simple tasks that stand in for missing ones need no probes: the task is not a simple one.
+        probing = key.model is None and fallback != "simple"
         candidates = [_candidate(entry, probing=probing) for entry in entries]
         selection = Selection(
             candidates,
-            self._method(candidates) if wish.model is None else "greedy",
-            scale=_SCORE_WEIGHTS[wish.prefer],
-            exploration=self._exploration if wish.model is None else 0.0,
+            self._method(candidates) if key.model is None else "greedy",
+            scale=_SCORE_WEIGHTS[key.prefer],
+            exploration=self._exploration if key.model is None else 0.0,
         )
         ranking = tuple(
             RankedModel(entry.model, entry.score, entry.value, entry.learned, candidate.penalty, chance)
@@ -223,43 +225,43 @@ class ModelRouter:
         )
         choices = {
             (index, kind): Choice(
-                complexity=wish.complexity,
+                complexity=key.complexity,
                 chosen=ranking[index],
                 ranking=ranking,
                 method=selection.method,
                 kind=kind,
                 fallback=fallback,
-                capabilities=wish.capabilities,
-                prefer=wish.prefer,
-                requested_model=wish.model,
+                capabilities=key.capabilities,
+                prefer=key.prefer,
+                requested_model=key.model,
             )
             for index, kind in selection.outcomes
         }
-        return _Contest(selection, choices)
+        return _CachedSelection(selection, choices)
 
     def _method(self, candidates: Sequence[Candidate]) -> SelectionMethod:
         if self._selection != "auto":
             return self._selection
-        return "greedy" if all(candidate.mean is None for candidate in candidates) else "thompson"
+        return "greedy" if all(candidate.estimate.mean is None for candidate in candidates) else "thompson"
 
-    def _rank(self, wish: RoutingKey, learned: LearnedScores) -> tuple[list[_Entry], Fallback | None]:
-        """The suitable models, best first, and why the wish could not be met."""
+    def _rank(self, key: RoutingKey, learned: LearnedScores) -> tuple[list[_Entry], Fallback | None]:
+        """Return the suitable models, best first, and the fallback if the request cannot be met."""
         models = self._catalog.models
-        capable = [model for model in models if model.capabilities.issuperset(wish.capabilities)]
-        ways: tuple[tuple[Sequence[Model], str, Fallback | None], ...] = (
-            (capable, wish.complexity, None),
-            (models, wish.complexity, "capabilities"),
+        capable = [model for model in models if model.capabilities.issuperset(key.capabilities)]
+        attempts: tuple[tuple[Sequence[Model], str, Fallback | None], ...] = (
+            (capable, key.complexity, None),
+            (models, key.complexity, "capabilities"),
             (models, "simple", "simple"),
         )
-        for candidates, scored_as, fallback in ways:
+        for candidates, scored_as, fallback in attempts:
             entries = [
-                _Entry(model, score, preferred_value(model, score, wish.prefer), learned.of(model.name, scored_as))
+                _Entry(model, score, preferred_value(model, score, key.prefer), learned.of(model.name, scored_as))
                 for model in candidates
                 if (score := self._catalog.score(model, scored_as, learned)) is not None
             ]
             if entries:
                 return sorted(entries, key=lambda entry: -entry.value), fallback
-        raise RoutingError(f"no model of the catalog has a score for {wish.complexity} or for simple tasks")
+        raise RoutingError(f"no model of the catalog has a score for {key.complexity} or for simple tasks")
 
     def _requested(self, name: str, complexity: str, learned: LearnedScores) -> list[_Entry]:
         matching = [model for model in self._catalog.models if model.name == name]
@@ -299,29 +301,28 @@ class ModelRouter:
 
 def _candidate(entry: _Entry, *, probing: bool) -> Candidate:
     learned = entry.learned
+    estimate = learned.estimate if learned else NO_ESTIMATE
     return Candidate(
         model=entry.model.name,
         score=entry.score,
         value=entry.value,
         learned=learned is not None,
-        mean=learned.mean if learned else None,
-        n_eff=learned.n_eff if learned else None,
-        probe_share=(learned.probe_share or 0.0) if learned and probing else 0.0,
+        estimate=estimate if probing or estimate.probe_share is None else replace(estimate, probe_share=None),
     )
 
 
 def _usable_time(value: Any) -> int | None:
-    """`value` as the contract takes it. A wrong one must not cost the outcome."""
+    """Return `value` as a message may contain it; None if it is invalid: that must not cost the outcome."""
     if value is None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_INT4:
-        return int(round(value))  # noqa: RUF046 - numpy's floats round to floats
+        return int(round(value))  # noqa: RUF046 - a NumPy float rounds to a float
     log.warning("invalid_response_time", found=repr(value), expected=f"a number from 0 to {MAX_INT4}")
     return None
 
 
 def preferred_value(model: Model, score: float, prefer: Preference | None) -> float:
-    """What a model is ranked by (the origin's formulas). An unknown length or price counts as the worst one."""
+    """Return the value to rank a model by (docs/reference/specification.md). An unknown length or price is the worst."""
     if prefer == "speed":
         speed = _SPEED_REFERENCE_TOKENS / model.max_output_tokens if model.max_output_tokens else 0.0
         return _SPEED_SCORE_WEIGHT * score + _SPEED_WEIGHT * speed

@@ -1,8 +1,9 @@
-"""Which of the suitable models a task goes to, as probabilities: the better its score the likelier, and probes besides.
+"""The selection of a model among the candidates for a task, as probabilities.
 
-Two ways. `greedy` takes the best value. `thompson` (Thompson 1933) draws each model's success probability from what is known
-of it and takes the best draw, less what the model costs in time and money: the less is known of a model, the more its draws
-vary, so it is tried as often as it may turn out to be the best. Both honour the probe shares that came with the scores.
+There are two methods. `greedy` takes the best value. `thompson` (Thompson 1933) draws each model's success probability from
+its posterior, subtracts the penalty for the model's latency and cost, and takes the best draw. The less is known of a model,
+the more its draws vary, so a model is tried as often as it may be the best. Both methods honour the probe shares of the
+scores.
 """
 
 import math
@@ -14,57 +15,55 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, Literal
 
-from centralcloud.contracts import SCORE_MAX
-from instance_agent.routing.best_probability import BetaPosterior, Point, probability_best
+from centralcloud.contracts import NO_ESTIMATE, SCORE_MAX, Estimate
+from instance_agent.routing.best_probability import BetaPosterior, FixedValue, probability_best
 
 SelectionMethod = Literal["thompson", "greedy"]
-#: `auto`: Thompson sampling where the scores allow for it.
+#: `auto`: Thompson sampling if at least one score comes with an estimate, else greedy.
 SelectionMode = Literal["auto", "thompson", "greedy"]
-#: How a model was come by: as the best, as a probe, or at random.
+#: Why a model was selected: as the best, as a probe, or at random.
 SelectionKind = Literal["best", "probe", "exploration"]
 
-#: All probes together take at most this share of the tasks: what is known has to be used, too.
-_MOST_PROBES: Final = 0.5
-#: A configured score is worth two outcomes, and never makes sure of success or of failure.
-_CONFIGURED_OUTCOMES: Final = 2.0
-_LEAST_CONFIGURED, _MOST_CONFIGURED = 0.1, 0.9
+#: All probes together take at most this share of the tasks: most tasks should go to the best model.
+_MAX_PROBE_SHARE: Final = 0.5
+#: A configured score counts as an estimate that is worth two outcomes, with a mean in this range.
+_CONFIGURED_N_EFF: Final = 2.0
+_MIN_CONFIGURED_MEAN, _MAX_CONFIGURED_MEAN = 0.1, 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A model that may be chosen.
+    """A model that may be selected.
 
     Attributes:
-        model: its name; entries of the same name (several providers) share what is known of it.
+        model: its name; entries of the same name (several providers) share one posterior and one probe share.
         score: 0.0 to 5.0.
-        value: what it is ranked by: `score`, scaled alike for all candidates, plus a bonus of its own.
-        learned: whether the score was learned; else it is a mere setting.
-        mean, n_eff: the success probability is Beta(mean n_eff, (1 - mean) n_eff); None when only a score is known.
-        probe_share: share of the tasks that should go to it to keep it judged, 0 to 1.
+        value: what it is ranked by: `score`, multiplied by a scale that all candidates share, plus a bonus of its own.
+        learned: whether the score was learned; else it is configured.
+        estimate: the success probability behind the score; empty when only a score is known.
     """
 
     model: str
     score: float
     value: float
     learned: bool = True
-    mean: float | None = None
-    n_eff: float | None = None
-    probe_share: float = 0.0
+    estimate: Estimate = NO_ESTIMATE
 
     @property
     def penalty(self) -> float | None:
-        """What time and money have taken off the mean on the way to the score, 0 to 1; None without a mean."""
-        return None if self.mean is None else max(0.0, self.mean - self.score / SCORE_MAX)
+        """Difference between the mean and the score (as a probability), for latency and cost, 0 to 1; None without a mean."""
+        mean = self.estimate.mean
+        return None if mean is None else max(0.0, mean - self.score / SCORE_MAX)
 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """How probable it is that a candidate is chosen.
+    """The probabilities that a candidate is selected, 0 to 1.
 
     Attributes:
-        win: that it is the best, in the draw of a task that is neither probe nor exploration.
-        probe: that it is chosen as a probe, of tasks that are not explorations.
-        propensity: that it is chosen, in whichever way.
+        win: as the best, given that the task is neither a probe nor an exploration.
+        probe: as a probe, given that the task is not an exploration.
+        propensity: for any reason.
     """
 
     win: float
@@ -73,41 +72,42 @@ class Chance:
 
 
 class Selection:
-    """The chances of some candidates, from which a task's model is drawn with a single random number. Immutable.
+    """The probabilities of the candidates, from which a task's model is sampled with one random number. Immutable.
 
     Attributes:
-        chances: of each candidate.
-        possible: what a draw can come out with: the index of a candidate, and how it was come by.
+        method: how the best candidate is found.
+        chances: the probabilities of each candidate.
+        outcomes: the possible results of `sample`: the index of a candidate, and why it was selected.
     """
 
     def __init__(
         self, candidates: Sequence[Candidate], method: SelectionMethod, *, scale: float = 1.0, exploration: float = 0.0
     ) -> None:
-        """`scale` is that of the candidates' values; with probability `exploration` any of them is taken."""
+        """`scale` is that of the candidates' values. With probability `exploration`, all candidates are equally likely."""
         self.method = method
         number = len(candidates)
         exploration = exploration if number > 1 else 0.0
         wins = _thompson_wins(candidates, scale) if method == "thompson" else _greedy_wins(candidates)
         probes = _probes(candidates)
-        drawn = 1.0 - math.fsum(probes)
+        best = 1.0 - math.fsum(probes)
         self.chances = tuple(
-            Chance(win, probe, exploration / number + (1 - exploration) * (probe + drawn * win))
+            Chance(win, probe, exploration / number + (1 - exploration) * (probe + best * win))
             for win, probe in zip(wins, probes, strict=True)
         )
-        # One slice of (0, 1) for each way in which each candidate can be chosen.
+        # One slice of (0, 1) for each candidate and each reason to select it.
         slices: list[tuple[float, tuple[int, SelectionKind]]] = []
         for index, chance in enumerate(self.chances):
             slices += [
-                ((1 - exploration) * drawn * chance.win, (index, "best")),
+                ((1 - exploration) * best * chance.win, (index, "best")),
                 ((1 - exploration) * chance.probe, (index, "probe")),
                 (exploration / number, (index, "exploration")),
             ]
-        slices = [(width, choice) for width, choice in slices if width > 0]
-        self.outcomes = tuple(choice for _, choice in slices)
+        slices = [(width, outcome) for width, outcome in slices if width > 0]
+        self.outcomes = tuple(outcome for _, outcome in slices)
         self._starts = list(accumulate((width for width, _ in slices[:-1]), initial=0.0))
 
     def sample(self, rng: random.Random) -> tuple[int, SelectionKind]:
-        """The index of the candidate that is chosen, and how it was come by."""
+        """Return the index of the selected candidate, and why it was selected."""
         return self.outcomes[bisect_right(self._starts, rng.random()) - 1]
 
 
@@ -118,40 +118,43 @@ def _greedy_wins(candidates: Sequence[Candidate]) -> list[float]:
 
 
 def _thompson_wins(candidates: Sequence[Candidate], scale: float) -> list[float]:
-    """What is known of a model is drawn once for all its entries: the best by value gains from it, and equals share."""
+    """Return the probability that each candidate is the best.
+
+    A model has one draw for all its entries. It counts for the entry with the best value; entries of equal value share it.
+    """
     groups: dict[str | int, list[int]] = {}
     for index, candidate in enumerate(candidates):
-        group = groups.setdefault(index if candidate.mean is None else candidate.model, [])
+        group = groups.setdefault(index if candidate.estimate.mean is None else candidate.model, [])
         if group and candidate.value > candidates[group[0]].value:
             group.clear()
         if not group or candidate.value == candidates[group[0]].value:
             group.append(index)
-    contestants = [_contestant(candidates[group[0]], scale) for group in groups.values()]
+    quantities = [_quantity(candidates[group[0]], scale) for group in groups.values()]
     wins = [0.0] * len(candidates)
-    for group, win in zip(groups.values(), probability_best(contestants), strict=True):
+    for group, win in zip(groups.values(), probability_best(quantities), strict=True):
         for index in group:
             wins[index] = win / len(group)
     return wins
 
 
-def _contestant(candidate: Candidate, scale: float) -> Point | BetaPosterior:
-    """A candidate on the scale of success probabilities, 0 to 1: a value there is divided by 5 and by `scale`."""
+def _quantity(candidate: Candidate, scale: float) -> FixedValue | BetaPosterior:
+    """Return a candidate's value on the scale of success probabilities, 0 to 1: divided by 5 and by `scale`."""
     value = candidate.value / SCORE_MAX / scale
     bonus = value - candidate.score / SCORE_MAX
-    mean, n_eff, penalty = candidate.mean, candidate.n_eff, candidate.penalty
-    if mean is not None and n_eff is not None and penalty is not None:
-        return BetaPosterior(mean * n_eff, (1 - mean) * n_eff, bonus - penalty)
+    beta, penalty = candidate.estimate.beta, candidate.penalty
+    if beta is not None and penalty is not None:
+        return BetaPosterior(*beta, bonus - penalty)
     if candidate.learned:
-        return Point(value)
-    mean = min(max(candidate.score / SCORE_MAX, _LEAST_CONFIGURED), _MOST_CONFIGURED)
-    return BetaPosterior(mean * _CONFIGURED_OUTCOMES, (1 - mean) * _CONFIGURED_OUTCOMES, bonus)
+        return FixedValue(value)
+    mean = min(max(candidate.score / SCORE_MAX, _MIN_CONFIGURED_MEAN), _MAX_CONFIGURED_MEAN)
+    return BetaPosterior(mean * _CONFIGURED_N_EFF, (1 - mean) * _CONFIGURED_N_EFF, bonus)
 
 
 def _probes(candidates: Sequence[Candidate]) -> list[float]:
-    """The probe share of each candidate. Entries of one model share it; a lone candidate needs none."""
+    """Return the probe share of each candidate. Entries of one model share it; a lone candidate needs none."""
     if len(candidates) == 1:
         return [0.0]
     entries = Counter(candidate.model for candidate in candidates)
-    shares = [candidate.probe_share / entries[candidate.model] for candidate in candidates]
-    excess = max(1.0, math.fsum(shares) / _MOST_PROBES)
+    shares = [(candidate.estimate.probe_share or 0.0) / entries[candidate.model] for candidate in candidates]
+    excess = max(1.0, math.fsum(shares) / _MAX_PROBE_SHARE)
     return [share / excess for share in shares]

@@ -1,1 +1,1 @@
-"""Exchange with PostgreSQL, in background threads."""
+"""Communication with PostgreSQL, in background threads."""

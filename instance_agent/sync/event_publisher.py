@@ -1,4 +1,4 @@
-"""Sending routing events in the background: routing never waits for the database, and never fails with it."""
+"""The decision publisher: sends routing events in the background. Routing does not wait for the database or fail with it."""
 
 import threading
 from collections import deque
@@ -11,26 +11,29 @@ from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.batch_send import send_isolating_rejects
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_database_error, summarize_error
+from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 
 log = get_logger(__name__)
 
-_SEND: Final = "SELECT centralcloud.publish_decisions(%s::jsonb[], true)"
+_PUBLISH_DECISIONS = Query(__package__, "publish_decisions")
 _BATCH_SIZE: Final = 500
-#: Events wait this long for company. Also the pace of our NOTIFY, which makes committers wait for each other.
+#: Time between two batches: events of this time are sent together. It also limits the rate of NOTIFY, for which PostgreSQL
+#: makes committing transactions wait for each other.
 _LINGER_SECONDS: Final = 0.1
 
 
 class DecisionPublisher(BackgroundTask):
-    """A bounded queue in memory and a thread that empties it into `model_routing_decisions`.
+    """A bounded queue in memory, and a thread that sends its events to `model_routing_decisions`.
 
-    What is lost, and when: events that come while the queue is full (the database has been away for long), and those still
-    in memory when the process is killed. `stop()` sends what is left if the database is there. Losses are counted in
-    `dropped` and logged. A batch whose commit was not confirmed is sent again; the decision ids make that harmless.
+    Events are lost in two cases: they arrive while the queue is full (after a long outage of the database), or the process
+    is killed while they are in memory. `stop()` sends the remaining events if the database is available. Losses are
+    logged and counted in `dropped`. A batch whose commit was not confirmed is sent again; the decision ids make that
+    harmless.
     """
 
     def __init__(self, database: Database, *, queue_size: int = 10_000) -> None:
-        """`queue_size` events at most wait in memory (about 1 kB each)."""
+        """At most `queue_size` events wait in memory (about 1 kB each)."""
         super().__init__("publisher", database, interval_seconds=_LINGER_SECONDS)
         self._queue: deque[str] = deque()
         self._queue_size = queue_size
@@ -40,11 +43,11 @@ class DecisionPublisher(BackgroundTask):
         self.dropped = 0
 
     def publish(self, event: RoutingEvent) -> None:
-        """Take one event; returns at once, and never raises."""
+        """Add one event to the queue. Returns immediately and never raises."""
         try:
             text = event.to_json()
         except (UnicodeEncodeError, ValueError, OverflowError, TypeError) as error:
-            self._drop(1, f"it has no JSON form: {summarize_error(error)}")
+            self._drop(1, f"it cannot be encoded as JSON: {summarize_error(error)}")
             return
         with self._lock:
             full = len(self._queue) >= self._queue_size
@@ -54,21 +57,21 @@ class DecisionPublisher(BackgroundTask):
         if full:
             if not self._dropping:
                 self._dropping = True
-                self._drop(1, f"{self._queue_size} events wait already")
+                self._drop(1, f"the queue is full: {self._queue_size} events are waiting")
             else:
                 self.dropped += 1
         elif ready:
             self.wake()
 
     def run_once(self) -> bool:
-        """Send one batch; True when another full one waits."""
+        """Send one batch; return True when another full one is waiting."""
         batch = list(islice(self._queue, _BATCH_SIZE))
         if not batch:
             return False
-        refused = send_isolating_rejects(batch, self._send)
-        for _, error in refused:
-            self._drop(1, f"PostgreSQL refuses it: {summarize_error(error)}")
-        self.sent += len(batch) - len(refused)
+        rejected = send_isolating_rejects(batch, self._send)
+        for _, error in rejected:
+            self._drop(1, f"PostgreSQL rejects it: {summarize_error(error)}")
+        self.sent += len(batch) - len(rejected)
         with self._lock:
             for _ in batch:
                 self._queue.popleft()
@@ -78,7 +81,7 @@ class DecisionPublisher(BackgroundTask):
         return len(self._queue) >= _BATCH_SIZE
 
     def is_outage(self, error: BaseException) -> bool:
-        """Every error of the database is waited out: routing goes on, and the events wait in memory."""
+        """Return True for every database error: routing continues, and the events wait in memory."""
         return is_database_error(error)
 
     def on_stop(self) -> None:
@@ -88,16 +91,18 @@ class DecisionPublisher(BackgroundTask):
         except Exception as error:
             if not is_database_error(error):
                 raise
-            self._drop(len(self._queue), f"the program ends and the database is away: {summarize_error(error)}")
+            self._drop(
+                len(self._queue), f"the program is stopping and the database is unavailable: {summarize_error(error)}"
+            )
 
     @property
     def waiting(self) -> int:
-        """Events in memory."""
+        """Number of events in memory."""
         return len(self._queue)
 
     def _send(self, batch: Sequence[str]) -> None:
         with self.database.transaction() as connection:
-            connection.execute(_SEND, (list(batch),))
+            _PUBLISH_DECISIONS.run(connection, {"events": list(batch)})
 
     def _drop(self, count: int, reason: str) -> None:
         self.dropped += count

@@ -1,8 +1,8 @@
-"""Bringing learned scores from the database to the catalog.
+"""The score updater: brings learned scores from the database to the catalog.
 
-`model_score_updates` is read as a log: every instance peeks behind its own cursor and deletes nothing, so every update
-reaches every instance. The poll is the guarantee; a notification only makes it come sooner. At the start and at every
-reconcile interval the whole table of scores is read as well, so that whatever was missed is made good.
+It reads `model_score_updates` as a log: every instance reads behind a cursor of its own and deletes nothing, so every update
+reaches every instance. Polling is the guarantee; a notification only starts the next poll sooner. At the start and at every
+reconcile interval it also reads the snapshot of all published scores, which repairs whatever it missed.
 """
 
 import random
@@ -15,56 +15,69 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from centralcloud.contracts import ContractError, parse_score_update
-from centralcloud.contracts.score_update import is_score, is_share, usable_estimate
+from centralcloud.contracts import ContractError, parse_estimate, parse_score_update
+from centralcloud.contracts.validators import is_score
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_database_error
+from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 
 log = get_logger(__name__)
 
-#: The epoch in every row, and in a row of its own when nothing is new: one round trip for both.
-_LOG: Final = """
-    SELECT (SELECT centralcloud.epoch()), log.msg_id, log.enqueued_at, log.message::text
-    FROM (SELECT) AS always LEFT JOIN centralcloud.score_updates_since(%s) AS log ON true
-    ORDER BY log.msg_id
-"""
-#: What `score_updates_since` returns at most: with fewer rows there are no more.
-_LOG_PAGE: Final = 1000
-_ONE_MOMENT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_SNAPSHOT: Final = """
-    SELECT model_name, complexity_level, score, version, updated_at, reason, mean, n_eff, probe_share
-    FROM centralcloud.current_scores()
-"""
-_ACKNOWLEDGE: Final = "SELECT centralcloud.acknowledge(%s, %s)"
-#: A notification wakes the whole fleet at once: an instance that has applied the scores leaves the server to those that have
-#: not, for so long (from, to). Measured with 100 instances: all have applied them in half the time.
-_PAUSE_SECONDS: Final = (0.1, 0.2)
-#: A message may become visible after one with a higher id: ids that are missing are looked for this long.
-_GAP_PATIENCE_SECONDS: Final = 600.0
-_MOST_GAPS: Final = 1000
 
-#: msg_id, enqueued_at, text
-_LogRow = tuple[int, datetime, str | None]
-#: model, complexity, score, version, updated_at, reason, mean, n_eff, probe_share
-_ScoreRow = tuple[str, str, Decimal, int, datetime, str, float | None, float | None, float | None]
+class LogMessage(NamedTuple):
+    """A message of `model_score_updates`."""
+
+    msg_id: int
+    enqueued_at: datetime
+    text: str | None
+
+
+class PublishedScore(NamedTuple):
+    """A score of the snapshot, with the parts of its estimate."""
+
+    model: str
+    complexity: str
+    score: Decimal
+    version: int
+    updated_at: datetime
+    reason: str
+    mean: float | None
+    n_eff: float | None
+    probe_share: float | None
+
+
+_READ_LOG = Query(__package__, "read_log")
+_START_READ_ONLY_SNAPSHOT = Query(__package__, "start_read_only_snapshot")
+_READ_SNAPSHOT = Query(__package__, "read_snapshot", row=PublishedScore)
+_ACKNOWLEDGE = Query(__package__, "acknowledge")
+
+#: Most messages that one read of the log returns; with fewer there are no more.
+_LOG_PAGE: Final = 1000
+#: A notification wakes the whole fleet at once. An instance that has applied the scores leaves the server to the others:
+#: it pauses for a random time in this range, then acknowledges. With 100 instances, this halves the time until all have
+#: the scores.
+_PAUSE_SECONDS: Final = (0.1, 0.2)
+#: A message may become visible after one with a higher id. The reader looks for a missing id for this long.
+_GAP_TIMEOUT_SECONDS: Final = 600.0
+_MAX_GAPS: Final = 1000
 
 
 class PollResult(NamedTuple):
-    """What one poll has read; epoch, log and snapshot are of one moment. `snapshot` is None when its time has not come."""
+    """The result of one poll: epoch, log and snapshot of one moment. `snapshot` is None when a reconcile is not due."""
 
     epoch: str
-    updates: list[_LogRow]
-    snapshot: list[_ScoreRow] | None
+    updates: list[LogMessage]
+    snapshot: list[PublishedScore] | None
 
 
 class ScoreUpdater(BackgroundTask):
-    """Polls for score updates, keeps them in a file, and hands them to `on_change`.
+    """Polls for score updates, stores them in a file, and passes them to `on_change`.
 
-    Without the database the last good scores stay, in the file and in the catalog.
+    While the database is unavailable, the file and the catalog keep the last good scores.
     """
 
     def __init__(
@@ -91,18 +104,18 @@ class ScoreUpdater(BackgroundTask):
 
     @property
     def learned(self) -> LearnedScores:
-        """The scores as they stand now."""
+        """The current scores."""
         return self._learned
 
     def run_once(self) -> bool:
-        """One poll: read what is new, apply it, keep it, acknowledge it. Never more at once: a poll reads everything.
+        """Poll once: read what is new, apply it, store it, acknowledge it. Return False: a poll reads everything there is.
 
-        Applied first: neither the disk nor an answer of the database stands between a score and its use.
+        Scores are used before they are stored or acknowledged: neither the disk nor the database may delay them.
         """
         known = self._learned
         read = self._read(known, with_snapshot=self._reconcile_is_due())
         if read.epoch != known.epoch or _contradicts(known, read.snapshot):
-            learned = self._start_over(known, read.epoch)
+            learned = self._read_everything(known, read.epoch)
         else:
             learned = self._apply_updates(known, read.updates)
             learned = self._apply_snapshot(learned, read.snapshot or [])
@@ -112,41 +125,41 @@ class ScoreUpdater(BackgroundTask):
             self._use(learned)
             if self.woken:
                 self.pause(random.uniform(*_PAUSE_SECONDS))
-        if self._keep():
+        if self._store():
             with self.database.connection() as connection:
-                connection.execute(_ACKNOWLEDGE, (self._instance_id, learned.version))
+                _ACKNOWLEDGE.run(connection, {"instance_id": self._instance_id, "version": learned.version})
         return False
 
     def is_outage(self, error: BaseException) -> bool:
-        """Every error of the database is waited out: the instance goes on with the scores it has."""
+        """Return True for every database error: the instance continues with the scores it has, and retries."""
         return is_database_error(error)
 
     def _read(self, known: LearnedScores, *, with_snapshot: bool) -> PollResult:
-        cursor = self._gaps.look_behind(known.cursor)
+        cursor = self._gaps.read_after(known.cursor)
         if not with_snapshot:
             with self.database.connection() as connection:
                 return PollResult(*_read_log(connection, cursor), snapshot=None)
         with self.database.transaction() as connection:
-            connection.execute(_ONE_MOMENT)
+            _START_READ_ONLY_SNAPSHOT.run(connection)
             epoch, updates = _read_log(connection, cursor)
-            return PollResult(epoch, updates, connection.execute(_SNAPSHOT).fetchall())
+            return PollResult(epoch, updates, _READ_SNAPSHOT.all(connection))
 
     def _reconcile_is_due(self) -> bool:
         due_at = None if self._reconciled_at is None else self._reconciled_at + self._reconcile_interval_seconds
         return due_at is None or time.monotonic() >= due_at
 
-    def _start_over(self, known: LearnedScores, epoch: str) -> LearnedScores:
-        """The scores of a database that is new to us: its snapshot, and what the log holds beside it (scores by hand)."""
+    def _read_everything(self, known: LearnedScores, epoch: str) -> LearnedScores:
+        """Return all scores of a database that is new to this instance: its snapshot, and the manual scores of its log."""
         if known.epoch is not None:
             log.warning("database_changed", before=known.epoch, now=epoch, effect="starting over from its scores")
         self._gaps = _Gaps()
         empty = LearnedScores(epoch=epoch)
         read = self._read(empty, with_snapshot=True)
         learned = self._apply_snapshot(empty, read.snapshot or [])
-        return self._apply_updates(learned, read.updates, only_by_hand=True)
+        return self._apply_updates(learned, read.updates, manual_only=True)
 
     def _apply_updates(
-        self, learned: LearnedScores, updates: list[_LogRow], *, only_by_hand: bool = False
+        self, learned: LearnedScores, updates: list[LogMessage], *, manual_only: bool = False
     ) -> LearnedScores:
         for msg_id, enqueued_at, text in updates:
             if not self._gaps.is_new(msg_id, learned.cursor, enqueued_at):
@@ -157,53 +170,46 @@ class ScoreUpdater(BackgroundTask):
             except ContractError as error:
                 self._refuse("message", msg_id, str(error))
                 continue
-            if update.version is not None and only_by_hand:
+            if update.version is not None and manual_only:
                 continue
-            # A version counts from its publication; the message's own time is the start of the sender's transaction.
+            # `timestamp` is the time of publication; `enqueued_at` is the start of the sender's transaction.
             at = update.timestamp if update.version is not None and update.timestamp else enqueued_at
             score = LearnedScore(
                 score=update.new_score,
                 version=update.version,
                 at=at,
                 reason=update.reason,
-                mean=update.mean,
-                n_eff=update.n_eff,
-                probe_share=update.probe_share,
+                estimate=update.estimate,
             )
             learned = learned.with_score((update.model, update.complexity), score)
         return learned
 
-    def _apply_snapshot(self, learned: LearnedScores, rows: list[_ScoreRow]) -> LearnedScores:
-        for model, complexity, value, version, updated_at, reason, *estimate in rows:
-            if not is_score(float(value)):
-                self._refuse(
-                    "snapshot", version, f"{model} ({complexity}): found {value}, expected a score from 0 to 5"
-                )
+    def _apply_snapshot(self, learned: LearnedScores, rows: list[PublishedScore]) -> LearnedScores:
+        for row in rows:
+            if not is_score(float(row.score)):
+                found = f"{row.model} ({row.complexity}): found {row.score}, expected a score from 0 to 5"
+                self._refuse("snapshot", row.version, found)
                 continue
-            mean, n_eff = usable_estimate(*estimate[:2])
-            probe_share = estimate[2] if is_share(estimate[2]) else None
             score = LearnedScore(
-                score=float(value),
-                version=version,
-                at=updated_at,
-                reason=reason,
-                mean=mean,
-                n_eff=n_eff,
-                probe_share=probe_share,
+                score=float(row.score),
+                version=row.version,
+                at=row.updated_at,
+                reason=row.reason,
+                estimate=parse_estimate(row._asdict()),
             )
-            learned = learned.with_score((model, complexity), score)
+            learned = learned.with_score((row.model, row.complexity), score)
         return learned
 
     def _use(self, learned: LearnedScores) -> None:
-        """Route by `learned` from now on, whether or not it can be written."""
+        """Route by `learned` from now on, even if it cannot be stored."""
         before, self._learned = self._learned, learned
         if self.on_change:
             self.on_change(learned)
         if changed := _count_changes(before, learned):
             log.info("scores_applied", version=learned.version, changed=changed)
 
-    def _keep(self) -> bool:
-        """Whether the file holds the scores as they stand; writes them if not. A poll tries again what the disk refused."""
+    def _store(self) -> bool:
+        """Write the current scores to the file if it lacks them; return whether it has them. The next poll retries."""
         if self._written is self._learned:
             return True
         try:
@@ -225,52 +231,52 @@ class ScoreUpdater(BackgroundTask):
 
 
 class _Gaps:
-    """Ids of the log that were missing when a greater one was read. Most never come: their sender rolled back."""
+    """Ids of the log that were missing when a higher one was read. Most never appear: their sender rolled back."""
 
     def __init__(self) -> None:
         self._missing: dict[int, float] = {}
 
-    def look_behind(self, cursor: int) -> int:
-        """The id behind which to read, so that whatever is still missing would be found."""
+    def read_after(self, cursor: int) -> int:
+        """Return the id after which to read, so that the read includes every missing message."""
         now = time.monotonic()
         self._missing = {msg_id: until for msg_id, until in self._missing.items() if until > now}
         return min(self._missing, default=cursor + 1) - 1
 
     def is_new(self, msg_id: int, cursor: int, enqueued_at: datetime) -> bool:
-        """Whether a message that was read has not been seen before; notes what is missing between it and the cursor."""
+        """Return whether a message is read for the first time; remember the ids missing between it and the cursor."""
         if msg_id <= cursor:
             return self._missing.pop(msg_id, None) is not None
         age_seconds = (datetime.now(UTC) - enqueued_at).total_seconds()
-        if age_seconds < _GAP_PATIENCE_SECONDS:
-            until = time.monotonic() + _GAP_PATIENCE_SECONDS
-            first = max(cursor + 1, msg_id - _MOST_GAPS)
+        if age_seconds < _GAP_TIMEOUT_SECONDS:
+            until = time.monotonic() + _GAP_TIMEOUT_SECONDS
+            first = max(cursor + 1, msg_id - _MAX_GAPS)
             self._missing.update(dict.fromkeys(range(first, msg_id), until))
         return True
 
 
-def _contradicts(known: LearnedScores, snapshot: list[_ScoreRow] | None) -> bool:
-    """Whether the database no longer has what we learned from it: it was restored to an earlier state in place.
+def _contradicts(known: LearnedScores, snapshot: list[PublishedScore] | None) -> bool:
+    """Return whether the database has lost scores that were read from it: it was restored in place to an earlier state.
 
-    Within one history a version never goes back, and log and snapshot are read at one moment.
+    Within one history a version never decreases, and log and snapshot are read at one moment.
     """
     if snapshot is None:
         return False
-    versions = {(model, complexity): version for model, complexity, _, version, *_ in snapshot}
+    versions = {(row.model, row.complexity): row.version for row in snapshot}
     return any(
         score.version is not None and score.version > versions.get(pair, 0) for pair, score in known.scores.items()
     )
 
 
-def _read_log(connection: psycopg.Connection[Any], cursor: int) -> tuple[str, list[_LogRow]]:
-    """The epoch, and every message after `cursor`."""
-    updates: list[_LogRow] = []
+def _read_log(connection: psycopg.Connection[Any], cursor: int) -> tuple[str, list[LogMessage]]:
+    """Return the epoch and every message after `cursor`."""
+    updates: list[LogMessage] = []
     while True:
-        rows = connection.execute(_LOG, (cursor,)).fetchall()
-        page = [row[1:] for row in rows if row[1] is not None]
+        rows = _READ_LOG.all(connection, {"cursor": cursor})
+        page = [LogMessage(*row[1:]) for row in rows if row[1] is not None]
         updates += page
         if len(page) < _LOG_PAGE:
             return rows[0][0], updates
-        cursor = page[-1][0]
+        cursor = page[-1].msg_id
 
 
 def _count_changes(before: LearnedScores, after: LearnedScores) -> int:

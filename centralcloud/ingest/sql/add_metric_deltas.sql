@@ -1,5 +1,5 @@
--- Adds a batch to the lifetime counters. Served by the unique key; keys come sorted. Columns come as JSON arrays, which take
--- a twentieth of the time that PostgreSQL arrays take to be written.
+-- Adds a batch to the lifetime counters. Served by the unique key; the keys are sorted. The columns are JSON arrays, which the
+-- client encodes twenty times as fast as PostgreSQL arrays.
 INSERT INTO model_routing_metrics AS m (
     model_name, complexity_level, routed_count, success_count, failure_count, blameless_count, linked_decision_count,
     unlinked_routed_count, unlinked_resolved_count, response_time_count, response_time_sum_ms, response_times,

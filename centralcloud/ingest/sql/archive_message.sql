@@ -1,5 +1,5 @@
--- For a message that PostgreSQL itself cannot turn into text (numbers with huge exponents: more than a gigabyte of digits).
--- pgmq's archive keeps it as it is; the dead letter says where it went. Served by the primary key.
+-- Dead-letters a message that PostgreSQL cannot convert to text (numbers with huge exponents: more than a gigabyte of digits).
+-- The message moves to pgmq's archive, and the dead letter says so. Served by the primary key.
 WITH kept AS MATERIALIZED (
     SELECT msg_id, enqueued_at FROM pgmq.q_model_routing_decisions WHERE msg_id = %(msg_id)s AND read_ct = %(read_ct)s
 )

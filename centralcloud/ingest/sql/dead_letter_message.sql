@@ -1,7 +1,7 @@
--- Makes one leased message a dead letter. Its text never leaves the server. Served by the primary key.
-WITH gone AS (
+-- Makes one leased message a dead letter, without sending its text to the client. Served by the primary key.
+WITH deleted AS (
     DELETE FROM pgmq.q_model_routing_decisions WHERE msg_id = %(msg_id)s AND read_ct = %(read_ct)s
     RETURNING msg_id, enqueued_at, message::text AS text
 )
 INSERT INTO dead_letters (queue_name, msg_id, enqueued_at, message, reason, field)
-SELECT 'model_routing_decisions', msg_id, enqueued_at, text, %(reason)s, %(field)s FROM gone;
+SELECT 'model_routing_decisions', msg_id, enqueued_at, text, %(reason)s, %(field)s FROM deleted;

@@ -1,5 +1,5 @@
--- As lease_decisions, for the oldest message that has been attempted before, if it is among the oldest visible ones.
--- Served by the queue's primary key.
+-- As lease_messages, for the oldest message that was attempted before, if it is among the oldest visible ones. Served by the
+-- queue's primary key.
 UPDATE pgmq.q_model_routing_decisions SET
     vt = clock_timestamp() + make_interval(secs => %(seconds)s), read_ct = read_ct + 1, last_read_at = clock_timestamp()
 WHERE msg_id = (

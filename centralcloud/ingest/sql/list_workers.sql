@@ -1,2 +1,2 @@
--- Who is at work, or was killed at it. One row a worker process.
+-- One row for each worker process that is running, or was killed.
 SELECT worker_id, host, process, batch_size FROM ingest_workers;

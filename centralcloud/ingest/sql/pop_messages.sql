@@ -1,6 +1,6 @@
--- Takes the oldest visible messages off the queue, skipping what others hold. Served by the queue's primary key.
--- A message that is too large becomes a dead letter right here: its text never leaves the server, and it is only counted.
--- One row of arrays, which is faster than rows; enqueued_at stays text, because hardly anybody looks at it.
+-- Removes the oldest visible messages from the queue, except those that other transactions hold. Served by the primary key.
+-- A message that is too large becomes a dead letter here, and is only counted: its text is not sent to the client.
+-- Returns one row of arrays, which is faster than rows. enqueued_at stays text, because only dead letters use it.
 WITH popped AS MATERIALIZED (
     SELECT msg_id, read_ct, enqueued_at, message::text AS text FROM pgmq.pop('model_routing_decisions', %(batch_size)s)
 ), too_large AS (

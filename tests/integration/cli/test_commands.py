@@ -18,6 +18,7 @@ from support.waiting import eventually
 from typer.testing import CliRunner
 
 from centralcloud.cli.app import app as centralcloud
+from centralcloud.contracts import Estimate
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.cli import app as instance_agent
@@ -279,9 +280,7 @@ def test_a_route_is_explained_model_by_model(catalog: dict[str, str]) -> None:
             score=5 * (mean - 0.02),
             version=version,
             at=datetime(2026, 11, 20, tzinfo=UTC),
-            mean=mean,
-            n_eff=n_eff,
-            probe_share=probe_share,
+            estimate=Estimate(mean=mean, n_eff=n_eff, probe_share=probe_share),
         )
         learned = learned.with_score((("gpt-4o", "llama")[version - 1], "simple"), score)
     LearnedScoresFile(Path(catalog["INSTANCE_AGENT_STATE_DIR"])).write(learned)
@@ -294,7 +293,7 @@ def test_a_route_is_explained_model_by_model(catalog: dict[str, str]) -> None:
     drawn = json.loads(route("--json", "--explain", "--seed", "4"))
     assert drawn == json.loads(route("--json", "--explain", "--seed", "4"))
     assert (drawn["selection"], drawn["probe"]) == ("thompson", False)
-    assert "how sure" in drawn["selection_reason"]
+    assert "comes with an estimate" in drawn["selection_reason"]
     gpt, llama = drawn["ranking"]
     assert (gpt["mean"], gpt["n_eff"], gpt["penalty"], gpt["probe_share"]) == (0.9, 100, 0.02, 0)
     assert llama["propensity"] == pytest.approx(0.01 + 0.99 * llama["win_probability"])
@@ -305,7 +304,7 @@ def test_a_route_is_explained_model_by_model(catalog: dict[str, str]) -> None:
     assert (greedy["selection"], greedy["ranking"][0]["propensity"]) == ("greedy", 0.99)
     assert greedy["selection_reason"] == "set by INSTANCE_AGENT_SELECTION"
     table = route("--explain")
-    for words in ("selection: thompson", "n_eff", "win_probability", "1.00 %"):
+    for words in ("selection: thompson", "n_eff", "win_probability", "1.00%"):
         assert words in table
     assert "win_probability" not in route()
 

@@ -1,4 +1,4 @@
-"""Ingest: each event once, malformed ones put aside with a reason, and nothing lost when the database says no."""
+"""Ingest: each event counts once, malformed ones are dead-lettered with a reason, and no error loses a message."""
 
 import json
 import random
@@ -27,7 +27,7 @@ from centralcloud.store.schema import migrate
 from centralcloud.store.slices import close_slice
 
 
-def settle_all(database: Database, batch_size: int = 1000, max_attempts: int = 1) -> BatchResult:
+def ingest_all(database: Database, batch_size: int = 1000, max_attempts: int = 1) -> BatchResult:
     return drain(database, batch_size=batch_size, max_attempts=max_attempts).result
 
 
@@ -54,7 +54,7 @@ def test_an_event_becomes_a_record_with_every_column(database: Database, databas
         alternate_models=["a", "b"],
     )
     send(database_url, [event])
-    assert settle_all(database) == BatchResult(records=1)
+    assert ingest_all(database) == BatchResult(records=1)
     (row,) = execute(
         database_url,
         """
@@ -72,25 +72,25 @@ def test_an_event_becomes_a_record_with_every_column(database: Database, databas
     )  # fmt: skip
 
 
-def test_extreme_values_that_the_contract_allows_are_kept(database: Database, database_url: str) -> None:
+def test_extreme_valid_values_are_stored(database: Database, database_url: str) -> None:
     text = json.dumps(an_event(note="NUMBER", response_time_ms=2147483647, cost_usd=1e9))
     send_texts(
         database_url, [text.replace('"NUMBER"', "1" + "0" * 400), json.dumps(an_event(note="\U0001f600" * 1000))]
     )
-    assert settle_all(database) == BatchResult(records=2)
+    assert ingest_all(database) == BatchResult(records=2)
     digits = execute(database_url, "SELECT length(extra->>'note') FROM routing_records ORDER BY id")
     assert digits == [(401,), (1000,)]
 
 
-def test_every_malformed_event_is_put_aside_with_its_reason_and_the_good_ones_count(
+def test_every_malformed_event_is_dead_lettered_with_its_reason_and_the_others_count(
     database: Database, database_url: str
 ) -> None:
     texts: list[str | None] = []
     for text, _, _ in MALFORMED.values():
         texts += [json.dumps(an_event(outcome="success")), text]
     send_texts(database_url, texts)
-    settled = settle_all(database, batch_size=7)
-    assert settled == BatchResult(records=len(MALFORMED), dead_letters=len(MALFORMED))
+    result = ingest_all(database, batch_size=7)
+    assert result == BatchResult(records=len(MALFORMED), dead_letters=len(MALFORMED))
     letters = execute(database_url, "SELECT message, reason, field, queue_name FROM dead_letters ORDER BY msg_id")
     for (kind, (text, field, words)), letter in zip(MALFORMED.items(), letters, strict=True):
         message, reason, letter_field, queue = letter
@@ -104,10 +104,10 @@ def test_every_malformed_event_is_put_aside_with_its_reason_and_the_good_ones_co
     assert metrics_of(database)["gpt-4o", "complex"]["success_count"] == len(MALFORMED)
 
 
-def test_what_the_database_refuses_as_data_is_put_aside_alone(database: Database, database_url: str) -> None:
+def test_only_the_messages_that_the_database_refuses_are_dead_lettered(database: Database, database_url: str) -> None:
     execute(database_url, "ALTER TABLE routing_records ADD CONSTRAINT no_poison CHECK (model <> 'poison')")
     send(database_url, [an_event(selected_model=name) for name in ("a", "poison", "b", "poison", "c")])
-    assert settle_all(database) == BatchResult(records=3, dead_letters=2)
+    assert ingest_all(database) == BatchResult(records=3, dead_letters=2)
     letters = execute(
         database_url, "SELECT field, reason, message::jsonb #>> '{routing_decision,selected_model}' FROM dead_letters"
     )
@@ -115,32 +115,32 @@ def test_what_the_database_refuses_as_data_is_put_aside_alone(database: Database
     assert all("23514" in letter[1] and letter[2] == "poison" for letter in letters)
 
 
-def test_every_depth_of_nesting_is_taken_in_or_put_aside(database: Database, database_url: str) -> None:
-    """What can be read at one depth of Python's stack need not be writable at another."""
+def test_every_depth_of_nesting_is_ingested_or_dead_lettered(database: Database, database_url: str) -> None:
+    """JSON that can be decoded at one depth of Python's stack may be nested too deeply to be encoded at another."""
     nested = ["[" * depth + "]" * depth for depth in range(900, 1010)]
     inside = [json.dumps(an_event(note="NESTED")).replace('"NESTED"', text) for text in nested]
     around = [json.dumps({**an_event(), "note": "NESTED"}).replace('"NESTED"', text) for text in nested]
     send_texts(database_url, [*inside, *around])
     consumer = Consumer(database, batch_size=50, poll_interval_seconds=0.01)
-    consumer.start()  # in a thread, whose stack begins elsewhere
+    consumer.start()  # in a thread, whose stack has another depth
     left = "SELECT count(*) FROM pgmq.q_model_routing_decisions"
     try:
         eventually(lambda: execute(database_url, left) == [(110,)] or execute(database_url, left) == [(0,)])
     finally:
         consumer.stop()
     assert consumer.join(5)
-    settle_all(database)
+    ingest_all(database)
     counts = "SELECT (SELECT count(*) FROM routing_records) + (SELECT count(*) FROM dead_letters)"
     assert execute(database_url, counts) == [(220,)]
 
 
-def test_a_message_that_is_far_too_large_is_put_aside_whole(database: Database, database_url: str) -> None:
+def test_a_message_that_is_far_too_large_is_dead_lettered_whole(database: Database, database_url: str) -> None:
     huge = json.dumps(an_event(note="x" * 3_000_000))
     send_texts(database_url, [huge, json.dumps(an_event()), huge, json.dumps(an_event(selected_model="poison"))])
     execute(database_url, "ALTER TABLE routing_records ADD CONSTRAINT no_poison CHECK (model <> 'poison')")
-    assert settle_all(database) == BatchResult(records=1, dead_letters=3)  # one by one, because of the poison
+    assert ingest_all(database) == BatchResult(records=1, dead_letters=3)  # one by one, because of the poison
     send_texts(database_url, [huge, json.dumps(an_event())])
-    assert settle_all(database) == BatchResult(records=1, dead_letters=1)  # as a batch
+    assert ingest_all(database) == BatchResult(records=1, dead_letters=1)  # as a batch
     letters = execute(
         database_url, "SELECT length(message), reason FROM dead_letters WHERE field = 'message' ORDER BY msg_id"
     )
@@ -148,14 +148,14 @@ def test_a_message_that_is_far_too_large_is_put_aside_whole(database: Database, 
     assert {reason.split()[0] + reason[-29:] for _, reason in letters} == {"message:expected at most 262144 bytes"}
 
 
-def test_a_message_that_postgresql_cannot_print_goes_to_the_archive(database: Database, database_url: str) -> None:
+def test_a_message_that_postgresql_cannot_print_is_archived(database: Database, database_url: str) -> None:
     """Some kilobytes of numbers with huge exponents are more than a gigabyte of digits."""
     available_kb = int(re.findall(r"MemAvailable: +(\d+)", Path("/proc/meminfo").read_text())[0])
     if available_kb < 4_000_000:
         pytest.skip(f"needs 4 GB of memory for the server to fail in, {available_kb // 1000} MB are available")
     bomb = '{"numbers": [' + ",".join(["1e131071"] * 9000) + "]}"
     send_texts(database_url, [json.dumps(an_event()), bomb, json.dumps(an_event())])
-    assert settle_all(database) == BatchResult(records=2, dead_letters=1)
+    assert ingest_all(database) == BatchResult(records=2, dead_letters=1)
     ((message, reason, msg_id),) = execute(database_url, "SELECT message, reason, msg_id FROM dead_letters")
     assert message is None
     assert "54000" in reason
@@ -164,7 +164,7 @@ def test_a_message_that_postgresql_cannot_print_goes_to_the_archive(database: Da
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
-def test_databases_of_other_encodings_take_what_they_can(server: str, encoding: str) -> None:
+def test_databases_of_other_encodings_accept_the_text_that_they_can_store(server: str, encoding: str) -> None:
     name = f"cc_encoding_{encoding.lower()}"
     url = with_database(server, name)
     with psycopg.connect(server, autocommit=True) as admin:
@@ -187,17 +187,17 @@ def test_databases_of_other_encodings_take_what_they_can(server: str, encoding: 
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_a_missing_partition_is_made_and_costs_no_event(database: Database, database_url: str) -> None:
+def test_a_missing_partition_is_created_and_no_event_is_lost(database: Database, database_url: str) -> None:
     for (name,) in execute(
         database_url, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'routing_records'::regclass"
     ):
         execute(database_url, f"DROP TABLE {name}")
     send(database_url, [an_event() for _ in range(5)])
-    assert settle_all(database) == BatchResult(records=5)
+    assert ingest_all(database) == BatchResult(records=5)
 
 
-def test_an_open_transaction_elsewhere_is_waited_for(database: Database, database_url: str) -> None:
-    """Messages that another consumer holds are not the end of the queue: it may give them back."""
+def test_a_drain_waits_for_messages_that_another_transaction_holds(database: Database, database_url: str) -> None:
+    """The other consumer may release them."""
     send(database_url, [an_event() for _ in range(10)])
     with psycopg.connect(database_url) as other:
         other.execute("SELECT * FROM pgmq.pop('model_routing_decisions', 10)")
@@ -223,12 +223,12 @@ def open_log():
     return tempfile.TemporaryFile("w+")
 
 
-def test_messages_whose_time_has_not_come_are_left_alone(database: Database, database_url: str) -> None:
+def test_messages_that_are_not_visible_yet_stay_in_the_queue(database: Database, database_url: str) -> None:
     execute(database_url, "SELECT pgmq.send('model_routing_decisions', '{}', 3600)")
-    assert settle_all(database) == BatchResult()
+    assert ingest_all(database) == BatchResult()
 
 
-def test_two_drains_on_one_queue_take_every_event_once(database: Database, database_url: str) -> None:
+def test_two_drains_of_one_queue_ingest_every_event_once(database: Database, database_url: str) -> None:
     rng = random.Random(5)
     events = random_events(20_000, rng)
     for number, event in enumerate(events):
@@ -268,7 +268,7 @@ def test_the_same_decisions_sent_to_two_consumers_at_once_count_once(database: D
 
 def test_response_times_keep_the_newest_hundred_and_exact_sums(database: Database, database_url: str) -> None:
     send(database_url, [an_event(response_time_ms=number) for number in range(250)])
-    settle_all(database, batch_size=30)
+    ingest_all(database, batch_size=30)
     (row,) = execute(
         database_url,
         "SELECT response_times, response_time_count, response_time_sum_ms, avg_response_time FROM model_routing_metrics",
@@ -276,9 +276,9 @@ def test_response_times_keep_the_newest_hundred_and_exact_sums(database: Databas
     assert row == (list(range(150, 250)), 250, sum(range(250)), sum(range(250)) / 250)
 
 
-def test_the_python_api_mirrors_the_specifications_model_metrics(database: Database, database_url: str) -> None:
+def test_the_python_api_has_the_specifications_model_metrics(database: Database, database_url: str) -> None:
     send(database_url, [*outcomes(90, 10, time_ms=40), an_event(complexity="simple")])
-    settle_all(database)
+    ingest_all(database)
     with database.transaction() as connection:
         metrics = ModelMetrics(connection)
         assert metrics.get_usage("gpt-4o", "complex") == 100
@@ -294,7 +294,7 @@ def test_the_dashboards_views_answer(database: Database, database_url: str) -> N
     for event in events:
         event["timestamp"] = execute(database_url, "SELECT now()")[0][0].isoformat()
     send(database_url, events)
-    settle_all(database)
+    ingest_all(database)
     assert execute(database_url, "SELECT instance_id, model, usage_count FROM dashboard_models_per_instance") == [
         ("singularity-1", "gpt-4o", 12)
     ]
@@ -338,14 +338,14 @@ def test_the_counters_equal_a_plain_recount(
         for decision in decisions
     ]
     send(database_url, events)
-    settled = settle_all(database, batch_size=batch_size)
+    result = ingest_all(database, batch_size=batch_size)
     expected = recount(events)
-    assert (settled.records, settled.duplicates, settled.dead_letters) == (expected.records, expected.duplicates, 0)
+    assert (result.records, result.duplicates, result.dead_letters) == (expected.records, expected.duplicates, 0)
     assert_counters(database, events)
 
 
 def assert_counters(database: Database, events: list[dict]) -> None:
-    """Metrics and evidence are what a plain recount makes of the events."""
+    """Metrics and evidence equal a plain recount of the events."""
     close_slice(database)
     expected = recount(events)
     found = metrics_of(database)
@@ -379,11 +379,11 @@ def assert_counters(database: Database, events: list[dict]) -> None:
 
 def test_the_last_reported_score_is_that_of_the_newest_message(database: Database, database_url: str) -> None:
     send(database_url, [an_event(complexity_score=1.0), an_event(complexity_score=4.5), an_event(complexity_score=2.0)])
-    settle_all(database, batch_size=2)
+    ingest_all(database, batch_size=2)
     assert metrics_of(database)["gpt-4o", "complex"]["last_reported_score"] == 2.0
 
 
-def test_a_hint_wakes_a_consumer_long_before_its_poll(database: Database, database_url: str) -> None:
+def test_a_notification_wakes_a_consumer_long_before_its_poll(database: Database, database_url: str) -> None:
     from centralcloud.contracts import DECISIONS_CHANNEL
     from centralcloud.runtime.postgres.notifications import NotificationListener
 
@@ -399,8 +399,8 @@ def test_a_hint_wakes_a_consumer_long_before_its_poll(database: Database, databa
             )
             eventually(lambda: execute(database_url, "SELECT count(*) FROM routing_records")[0][0] == expected)  # noqa: B023
     finally:
-        for part in (consumer, listener):
-            part.stop()
+        for task in (consumer, listener):
+            task.stop()
         assert consumer.join(5)
         assert listener.join(5)
 
@@ -414,8 +414,8 @@ def listening(url: str) -> bool:
     )
 
 
-def test_a_batch_that_fails_is_halved_and_grows_again(database: Database, database_url: str) -> None:
-    """If a batch takes longer than a transaction may, half of it does not, or half of that."""
+def test_the_batch_size_is_halved_after_an_error_and_grows_again(database: Database, database_url: str) -> None:
+    """If a batch exceeds the time limit of a transaction, half of it may not, or half of that."""
     send(database_url, outcomes(40, 0))
     consumer = Consumer(database, batch_size=16, poll_interval_seconds=1)
     execute(database_url, "ALTER TABLE accounting RENAME TO somewhere_else")

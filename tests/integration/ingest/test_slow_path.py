@@ -1,4 +1,4 @@
-"""What the fast path cannot settle: refused by the database, or attempted before by a process that was killed."""
+"""The slow path: messages that the database refuses, and messages that were attempted by a process that was killed."""
 
 import socket
 import subprocess
@@ -24,7 +24,7 @@ from centralcloud.runtime.process.identity import is_running
 QUEUE = "pgmq.q_model_routing_decisions"
 
 
-def poison(database_url: str) -> None:
+def refuse_poison(database_url: str) -> None:
     execute(database_url, "ALTER TABLE routing_records ADD CONSTRAINT no_poison CHECK (model <> 'poison')")
 
 
@@ -36,10 +36,10 @@ def send_models(database_url: str, *models: str) -> None:
     send(database_url, [an_event(selected_model=model) for model in models])
 
 
-def test_a_refused_message_is_attempted_again_later_and_its_neighbours_are_not_kept_waiting(
+def test_a_refused_message_is_retried_later_and_does_not_delay_the_others(
     database: Database, database_url: str
 ) -> None:
-    poison(database_url)
+    refuse_poison(database_url)
     send_models(database_url, "a", "poison", "b")
     consumer = a_consumer(database)
     while consumer.run_once():
@@ -49,8 +49,8 @@ def test_a_refused_message_is_attempted_again_later_and_its_neighbours_are_not_k
     assert execute(database_url, "SELECT count(*) FROM dead_letters") == [(0,)]
 
 
-def test_what_is_refused_today_and_taken_tomorrow_is_never_put_aside(database: Database, database_url: str) -> None:
-    poison(database_url)
+def test_a_refused_message_that_is_accepted_later_is_not_dead_lettered(database: Database, database_url: str) -> None:
+    refuse_poison(database_url)
     send_models(database_url, "poison")
     consumer = a_consumer(database)
     consumer.ingest_batch()
@@ -61,8 +61,10 @@ def test_what_is_refused_today_and_taken_tomorrow_is_never_put_aside(database: D
     assert verify(database).ok
 
 
-def test_after_so_many_refusals_it_becomes_a_dead_letter_with_the_reason(database: Database, database_url: str) -> None:
-    poison(database_url)
+def test_after_its_last_attempt_a_refused_message_becomes_a_dead_letter_with_the_reason(
+    database: Database, database_url: str
+) -> None:
+    refuse_poison(database_url)
     send_models(database_url, "poison")
     assert drain(database, batch_size=10, max_attempts=2).result == BatchResult(dead_letters=1)
     ((field, reason),) = execute(database_url, "SELECT field, reason FROM dead_letters")
@@ -71,8 +73,8 @@ def test_after_so_many_refusals_it_becomes_a_dead_letter_with_the_reason(databas
     assert verify(database).ok
 
 
-def test_the_fast_path_resumes_by_itself(database: Database, database_url: str) -> None:
-    poison(database_url)
+def test_the_fast_path_resumes_after_a_refusal(database: Database, database_url: str) -> None:
+    refuse_poison(database_url)
     consumer = a_consumer(database, slow_path=SlowPath(database, max_attempts=1))
     send_models(database_url, *["a"] * 5, "poison", *["b"] * 30)
     while consumer.run_once():
@@ -83,38 +85,38 @@ def test_the_fast_path_resumes_by_itself(database: Database, database_url: str) 
     assert verify(database).ok
 
 
-def test_a_lease_that_ran_out_is_somebody_elses_message(database: Database, database_url: str) -> None:
-    """`read_ct` is the fence: whoever leased last settles, and nobody else."""
+def test_an_expired_lease_does_not_ingest_the_message_twice(database: Database, database_url: str) -> None:
+    """`read_ct` is the fence: only the consumer with the last lease ingests the message."""
     send_models(database_url, "a")
     slow, fast = a_consumer(database), a_consumer(database)
     slow._slow_path._held = slow._slow_path._lease(1)
-    execute(database_url, f"UPDATE {QUEUE} SET vt = clock_timestamp()")  # the lease has run out
+    execute(database_url, f"UPDATE {QUEUE} SET vt = clock_timestamp()")  # the lease has expired
     fast._isolate_next = 1
-    fast._joined = True
+    fast._registered = True
     assert fast.ingest_batch() == BatchResult(records=1)
-    assert slow._slow_path._settle_one(slow._slow_path._held[0]) == BatchResult()
+    assert slow._slow_path._ingest_one(slow._slow_path._held[0]) == BatchResult()
     assert execute(database_url, "SELECT count(*) FROM routing_records") == [(1,)]
     assert verify(database).ok
 
 
-def test_an_outage_is_no_attempt(database: Database, database_url: str) -> None:
-    """Leases that an outage interrupts are given back, and do not count."""
+def test_an_outage_does_not_count_as_an_attempt(database: Database, database_url: str) -> None:
+    """Leases that an outage interrupts are released, and do not count."""
     send_models(database_url, *"abc")
     consumer = a_consumer(database)
-    consumer._check_in()
+    consumer._heartbeat()
     consumer._isolate_next = 10
     terminated = """
         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO model_routing_metrics%'
     """
 
-    def terminate_whoever_waits() -> None:
+    def terminate_the_waiting_backend() -> None:
         eventually(lambda: execute(database_url, terminated))
 
-    for _ in range(8):  # more often than a message may be attempted
+    for _ in range(8):  # more often than the limit of attempts
         with psycopg.connect(database_url) as other:
             other.execute("LOCK TABLE model_routing_metrics IN ACCESS EXCLUSIVE MODE")
-            fault = threading.Thread(target=terminate_whoever_waits)
+            fault = threading.Thread(target=terminate_the_waiting_backend)
             fault.start()
             with pytest.raises(psycopg.errors.AdminShutdown):
                 consumer.ingest_batch()
@@ -124,10 +126,10 @@ def test_an_outage_is_no_attempt(database: Database, database_url: str) -> None:
     assert verify(database).ok
 
 
-def test_a_start_beside_a_worker_that_never_said_goodbye_is_careful(database: Database, database_url: str) -> None:
+def test_a_start_after_an_unclean_exit_isolates_a_batch(database: Database, database_url: str) -> None:
     execute(database_url, "INSERT INTO ingest_workers (host, process, batch_size) VALUES ('elsewhere', '1:1', 7)")
     consumer = a_consumer(database)
-    consumer._check_in()
+    consumer._heartbeat()
     assert consumer._isolate_next == 7
     send_models(database_url, *"abcdefghij")
     while consumer.run_once():
@@ -136,14 +138,14 @@ def test_a_start_beside_a_worker_that_never_said_goodbye_is_careful(database: Da
     assert verify(database).ok
 
 
-def test_a_worker_that_ends_as_it_should_leaves_the_register(database: Database, database_url: str) -> None:
+def test_a_worker_that_stops_cleanly_deregisters(database: Database, database_url: str) -> None:
     registry = WorkerRegistry(database, batch_size=10)
     first, second = (a_consumer(database, registry=registry) for _ in range(2))
     first.start()
     second.start()
     eventually(lambda: execute(database_url, "SELECT count(*) FROM ingest_workers") == [(1,)])
-    other = a_consumer(database)  # of this process, which lives: no reason to be careful
-    other._check_in()
+    other = a_consumer(database)  # of this process, which is running: no unclean exit
+    other._heartbeat()
     assert other._isolate_next == 0
     other.close()
     first.stop()
@@ -154,10 +156,10 @@ def test_a_worker_that_ends_as_it_should_leaves_the_register(database: Database,
     assert execute(database_url, "SELECT count(*) FROM ingest_workers") == [(0,)]
 
 
-def test_a_worker_that_was_killed_here_is_forgotten_when_the_next_has_come_through(
+def test_the_row_of_a_killed_worker_is_deleted_when_the_next_worker_on_this_machine_stops(
     database: Database, database_url: str
 ) -> None:
-    """Also one that nobody has reaped yet."""
+    """A zombie process counts as killed, too."""
     killed = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     stat = Path(f"/proc/{killed.pid}/stat")
     identity = f"{killed.pid}:{stat.read_text().rpartition(')')[2].split()[19]}"
@@ -171,16 +173,14 @@ def test_a_worker_that_was_killed_here_is_forgotten_when_the_next_has_come_throu
         (socket.gethostname(), identity),
     )
     consumer = a_consumer(database)
-    consumer._check_in()
+    consumer._heartbeat()
     assert consumer._isolate_next == 7
     consumer.close()
     assert execute(database_url, "SELECT count(*) FROM ingest_workers") == [(0,)]
     killed.communicate()
 
 
-def test_messages_attempted_before_are_handled_alone_and_the_others_at_full_speed(
-    database: Database, database_url: str
-) -> None:
+def test_retried_messages_are_ingested_alone_and_the_others_in_batches(database: Database, database_url: str) -> None:
     send_models(database_url, *"abcdefghij" * 10)
     execute(database_url, f"UPDATE {QUEUE} SET read_ct = 1 WHERE msg_id IN (3, 7, 55)")
     consumer = a_consumer(database)
@@ -191,16 +191,14 @@ def test_messages_attempted_before_are_handled_alone_and_the_others_at_full_spee
     assert verify(database).ok
 
 
-def test_one_message_at_a_time_is_attempted_again_or_a_deadly_one_would_take_an_innocent_with_it(
-    database: Database, database_url: str
-) -> None:
-    """What kills the process counts as an attempt of everything that is leased at that moment."""
+def test_consumers_of_a_process_retry_one_message_at_a_time(database: Database, database_url: str) -> None:
+    """A message that kills the process counts as an attempt of every message that is leased at that moment."""
     send_models(database_url, "a", "b")
     execute(database_url, f"UPDATE {QUEUE} SET read_ct = 1")
     slow_path = SlowPath(database)
     consumers = [a_consumer(database, slow_path=slow_path) for _ in range(2)]
     for consumer in consumers:
-        consumer._check_in()
+        consumer._heartbeat()
         consumer._isolate_next = 1
     with psycopg.connect(database_url) as other:
         other.execute("LOCK TABLE routing_records IN SHARE MODE")

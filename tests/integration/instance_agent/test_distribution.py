@@ -1,4 +1,4 @@
-"""Every instance gets every score: whenever it starts, whatever it missed, whoever sent it."""
+"""Every instance gets every score, whenever it starts and whatever it missed."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ NewUpdater = Callable[..., ScoreUpdater]
 
 @pytest.fixture
 def new_updater(database: Database, tmp_path: Path) -> NewUpdater:
-    """Makes the updater of an instance, with the state that it left behind when it ran before."""
+    """A function that creates the updater of an instance, with the file of its last run."""
 
     def make(instance_id: str, **options) -> ScoreUpdater:
         file = LearnedScoresFile(tmp_path / instance_id)
@@ -50,7 +50,7 @@ def score_of(updater: ScoreUpdater, model: str = "gpt-4o", complexity: str = "co
     return learned.score if learned else None
 
 
-def send_by_hand(url: str, new_score: object, model: str = "gpt-4o", **fields: object) -> None:
+def send_manual_score(url: str, new_score: object, model: str = "gpt-4o", **fields: object) -> None:
     message = {"model": model, "complexity": "complex", "new_score": new_score, **fields}
     execute(url, "SELECT pgmq.send('model_score_updates', %s::jsonb)", (json.dumps(message),))
 
@@ -73,10 +73,12 @@ def test_three_instances_each_apply_every_update(
         assert score_of(updater) == 2.6
         assert score_of(updater, "llama") == 2.3
         assert updater.learned.version == 3
-    assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_score_updates") == [(3,)], "nobody takes them away"
+    assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_score_updates") == [(3,)], (
+        "no instance deletes them"
+    )
 
 
-def test_what_was_applied_is_acknowledged(new_updater: NewUpdater, database: Database, database_url: str) -> None:
+def test_an_applied_version_is_acknowledged(new_updater: NewUpdater, database: Database, database_url: str) -> None:
     updater = new_updater("i-1")
     updater.run_once()
     query = "SELECT instance_id, applied_version, last_seen_at > now() - interval '1 minute' FROM instances"
@@ -95,7 +97,7 @@ def test_the_log_alone_is_enough(new_updater: NewUpdater, database: Database, da
 
 
 def test_the_snapshot_alone_is_enough(new_updater: NewUpdater, database: Database, database_url: str) -> None:
-    """An instance that was away for longer than messages are kept."""
+    """An instance was stopped for longer than messages are kept."""
     updater = new_updater("i-1", reconcile_interval_seconds=0)
     learn_once(database, database_url)
     updater.run_once()
@@ -125,18 +127,18 @@ def test_more_updates_than_one_page_are_all_read(new_updater: NewUpdater, databa
     assert len(updater.learned.scores) == updates
 
 
-def test_a_score_by_hand_is_applied_and_stands_until_the_next_version(
+def test_a_manual_score_is_used_until_the_next_version(
     new_updater: NewUpdater, database: Database, database_url: str
 ) -> None:
     updater = new_updater("i-1", reconcile_interval_seconds=0)
     learn_once(database, database_url)
-    send_by_hand(database_url, 4.75, reason="on call decided")
+    send_manual_score(database_url, 4.75, reason="on call decided")
     for _ in range(3):  # also after the snapshot, which still has version 1
         updater.run_once()
         assert score_of(updater) == 4.75
     newcomer = new_updater("i-2")
     newcomer.run_once()
-    assert score_of(newcomer) == 4.75, "whoever starts later sees the same"
+    assert score_of(newcomer) == 4.75, "an instance that starts later has the same score"
     learn_once(database, database_url)
     updater.run_once()
     newcomer.run_once()
@@ -145,30 +147,33 @@ def test_a_score_by_hand_is_applied_and_stands_until_the_next_version(
     assert [score_of(each) for each in (updater, newcomer, third)] == [2.6, 2.6, 2.6]
 
 
-def test_what_a_rule_estimates_arrives_by_snapshot_and_by_message(
+def test_estimates_arrive_by_snapshot_and_by_message(
     new_updater: NewUpdater, database: Database, database_url: str
 ) -> None:
     learn_once(database, database_url)
     execute(database_url, "UPDATE model_scores SET mean = 0.84, n_eff = 1204, probe_share = 0.003")
     estimate = {"mean": 0.9, "n_eff": 2, "probe_share": 0.01}
-    send_by_hand(database_url, 4.5, model="llama", **estimate)
-    send_by_hand(database_url, 4.5, model="odd", mean="high", n_eff=2)
+    send_manual_score(database_url, 4.5, model="llama", **estimate)
+    send_manual_score(database_url, 4.5, model="odd", mean="high", n_eff=2)
     updater = new_updater("i-1")
     updater.run_once()
-    again = new_updater("i-1")  # as it left its file behind
+    again = new_updater("i-1")  # reads the file of the first one
     for known in (updater.learned, again.learned):
-        estimates = {pair[0]: (one.mean, one.n_eff, one.probe_share) for pair, one in known.scores.items()}
+        estimates = {
+            pair[0]: (one.estimate.mean, one.estimate.n_eff, one.estimate.probe_share)
+            for pair, one in known.scores.items()
+        }
         assert estimates == {"gpt-4o": (0.84, 1204, 0.003), "llama": (0.9, 2, 0.01), "odd": (None, None, None)}
 
 
-def test_a_message_that_becomes_visible_late_is_not_passed_over(new_updater: NewUpdater, database_url: str) -> None:
+def test_a_message_that_becomes_visible_late_is_read(new_updater: NewUpdater, database_url: str) -> None:
     updater = new_updater("i-1", reconcile_interval_seconds=3600)
     with psycopg.connect(database_url) as slow:
         slow.execute(
             'SELECT pgmq.send(\'model_score_updates\', \'{"model": "slow", "complexity": "simple", "new_score": 1}\')'
         )
         for _ in range(300):
-            send_by_hand(database_url, 3.0, model="fast")
+            send_manual_score(database_url, 3.0, model="fast")
         updater.run_once()
         assert set(updater.learned.scores) == {("fast", "complex")}
         slow.commit()
@@ -183,11 +188,11 @@ def test_a_message_that_becomes_visible_late_is_not_passed_over(new_updater: New
         {"complexity": "urgent"}, {"model": ""}, {"version": -1}, {"version": "seven"}, {"event_type": "other"},
     ],
 )  # fmt: skip
-def test_an_unusable_update_changes_nothing(new_updater: NewUpdater, database_url: str, message: dict) -> None:
+def test_an_invalid_update_changes_nothing(new_updater: NewUpdater, database_url: str, message: dict) -> None:
     updater = new_updater("i-1")
-    send_by_hand(database_url, 3.25)
+    send_manual_score(database_url, 3.25)
     updater.run_once()
-    send_by_hand(database_url, **{"new_score": 1.0, **message})
+    send_manual_score(database_url, **{"new_score": 1.0, **message})
     execute(
         database_url, "SELECT pgmq.send('model_score_updates', '[]'), pgmq.send('model_score_updates', NULL::jsonb)"
     )
@@ -195,13 +200,13 @@ def test_an_unusable_update_changes_nothing(new_updater: NewUpdater, database_ur
         updater.run_once()
     assert (score_of(updater), len(updater.learned.scores)) == (3.25, 1)
     assert updater.refused == 3, "each is refused once, not at every poll"
-    send_by_hand(database_url, 3.5)
+    send_manual_score(database_url, 3.5)
     updater.run_once()
     assert score_of(updater) == 3.5
 
 
-def test_another_database_under_the_same_name_is_noticed(new_updater: NewUpdater, server: str, tmp_path: Path) -> None:
-    """Restored or recreated: cursor and versions of the old one mean nothing in the new one."""
+def test_another_database_under_the_same_name_is_detected(new_updater: NewUpdater, server: str, tmp_path: Path) -> None:
+    """It was restored or recreated: the cursor and the versions of the old one mean nothing in the new one."""
     name = f"cc_epoch_{tmp_path.name[-8:].replace('-', '_')}".lower()
     url = with_database(server, name)
 
@@ -227,17 +232,17 @@ def test_another_database_under_the_same_name_is_noticed(new_updater: NewUpdater
             again = new_updater("i-1", database=new)
             again.run_once()
             assert (score_of(again), again.learned.version) == (1.3, 1)
-            assert score_of(again, "llama") is None, "what the new database never learned is forgotten"
+            assert score_of(again, "llama") is None, "scores of the old database are dropped"
             assert execute(url, "SELECT applied_version FROM instances") == [(1,)]
     finally:
         with psycopg.connect(server, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
-def test_a_database_restored_in_place_is_noticed(
+def test_a_database_restored_in_place_is_detected(
     new_updater: NewUpdater, database: Database, database_url: str
 ) -> None:
-    """A cold copy put back has the same epoch; that its versions went back gives it away."""
+    """A restored cold copy has the same epoch, but its versions have decreased."""
     updater = new_updater("i-1", reconcile_interval_seconds=0)
     learn_once(database, database_url)
     copy = execute(database_url, "SELECT score, version, evaluated_through_slice FROM model_scores")[0]
@@ -263,13 +268,13 @@ def test_a_database_restored_in_place_is_noticed(
 def test_a_forged_version_does_not_last(new_updater: NewUpdater, database: Database, database_url: str) -> None:
     updater = new_updater("i-1", reconcile_interval_seconds=0)
     learn_once(database, database_url)
-    send_by_hand(database_url, 0.5, version=10**15)
+    send_manual_score(database_url, 0.5, version=10**15)
     for _ in range(3):
         updater.run_once()
     assert (score_of(updater), updater.learned.version) == (2.3, 1)
 
 
-def test_a_score_by_hand_sent_while_a_run_waits_is_overtaken_by_the_run(
+def test_a_run_that_waits_replaces_a_manual_score_that_was_sent_meanwhile(
     new_updater: NewUpdater, database: Database, database_url: str
 ) -> None:
     send(database_url, outcomes(100, 0, complexity_score=2.0))
@@ -280,7 +285,7 @@ def test_a_score_by_hand_sent_while_a_run_waits_is_overtaken_by_the_run(
         thread.start()
         waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         eventually(lambda: execute(database_url, waiting), what="the run waiting for the score lock")
-        send_by_hand(database_url, 1.0)
+        send_manual_score(database_url, 1.0)
         other.rollback()
         thread.join()
     for name in ("i-1", "i-2"):
@@ -304,7 +309,7 @@ def test_routing_uses_scores_that_could_not_be_written(
         assert agent.router.route("complex").model.name == "bad"
 
 
-def test_a_hint_brings_a_score_long_before_the_poll(
+def test_a_notification_brings_a_score_long_before_the_poll(
     new_updater: NewUpdater, database: Database, database_url: str
 ) -> None:
     updater = new_updater("i-1", poll_interval_seconds=3600)
@@ -321,16 +326,16 @@ def test_a_hint_brings_a_score_long_before_the_poll(
         learn_once(database, database_url)
         eventually(lambda: score_of(updater) == 2.3)
     finally:
-        for part in (updater, listener):
-            part.stop()
+        for task in (updater, listener):
+            task.stop()
         assert updater.join(5)
         assert listener.join(5)
 
 
-def test_an_update_is_used_while_the_acknowledgement_still_waits(
+def test_an_update_is_used_before_it_is_acknowledged(
     new_updater: NewUpdater, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A whole fleet is woken at once: who has the scores lets the others go first, and then acknowledges after all."""
+    """A notification wakes the whole fleet: an instance that has the scores pauses before it acknowledges them."""
     monkeypatch.setattr("instance_agent.sync.score_updater._PAUSE_SECONDS", (3600, 3600))
     updater = new_updater("i-1", poll_interval_seconds=3600)
     acknowledged = "SELECT applied_version FROM instances"
@@ -347,7 +352,7 @@ def test_an_update_is_used_while_the_acknowledgement_still_waits(
     assert execute(database_url, acknowledged) == [(1,)]
 
 
-def test_a_full_disk_keeps_the_scores_in_use_and_acknowledges_nothing(
+def test_with_a_full_disk_scores_are_used_and_not_acknowledged(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     used = []
@@ -382,15 +387,15 @@ def agent(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_outcomes_change_what_the_router_chooses(agent: InstanceAgent, database: Database, database_url: str) -> None:
-    """The loop, closed: decisions of the router go in, and its own choice changes."""
+    """The closed loop: the router's own decisions and outcomes change its choice."""
     assert agent.router.route("complex").model.name == "bad"
     for name, success in (("bad", False), ("good", True)):
         for _ in range(100):
             decision = agent.router.route("complex", model=name)
             agent.router.report_outcome(decision, success=success, response_time_ms=100)
     eventually(lambda: agent.publisher is not None and agent.publisher.sent == 401, what="sending")
-    settled = drain(database, batch_size=1000).result
-    assert (settled.records, settled.duplicates, settled.dead_letters) == (401, 0, 0)
+    result = drain(database, batch_size=1000).result
+    assert (result.records, result.duplicates, result.dead_letters) == (401, 0, 0)
     Learner(database, [ThresholdRule()]).learn()
     eventually(lambda: agent.router.route("complex").model.name == "good", what="the better choice")
     assert agent.router.route("complex").score_version is not None

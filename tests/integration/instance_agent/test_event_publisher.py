@@ -1,4 +1,4 @@
-"""The background publisher: routing never waits, never fails, and what is lost is said."""
+"""The decision publisher: routing never waits for it or fails with it, and lost events are logged."""
 
 import json
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ def test_events_arrive_in_order(database: Database, database_url: str) -> None:
     assert [name for (name,) in names] == [f"m{number}" for number in range(1200)]
 
 
-def test_what_is_left_is_sent_at_the_end(database: Database, database_url: str) -> None:
+def test_a_clean_stop_sends_the_remaining_events(database: Database, database_url: str) -> None:
     publisher = DecisionPublisher(database)
     publisher.start()
     for _ in range(7):
@@ -55,7 +55,7 @@ def test_what_is_left_is_sent_at_the_end(database: Database, database_url: str) 
     assert queued(database_url) == 7
 
 
-def test_an_event_that_postgresql_refuses_does_not_cost_the_others(database: Database, database_url: str) -> None:
+def test_an_event_that_postgresql_rejects_does_not_affect_the_others(database: Database, database_url: str) -> None:
     publisher = DecisionPublisher(database)
     for model in ("a", "nul\0", "b", "c"):
         publisher.publish(an_event(model))
@@ -64,23 +64,23 @@ def test_an_event_that_postgresql_refuses_does_not_cost_the_others(database: Dat
     assert queued(database_url) == 3
 
 
-def test_an_event_without_a_json_form_does_not_fail_the_router(database: Database) -> None:
+def test_an_event_that_cannot_be_encoded_does_not_fail_the_router(database: Database) -> None:
     publisher = DecisionPublisher(database)
     publisher.publish(an_event("lone surrogate \ud800"))
     assert (publisher.waiting, publisher.dropped) == (0, 1)
 
 
-def test_a_full_queue_drops_what_comes_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    with Database("postgresql://nobody@127.0.0.1:1/none", application_name="tests") as away:
-        publisher = DecisionPublisher(away, queue_size=10)
+def test_a_full_queue_drops_new_events_and_logs_it_once(caplog: pytest.LogCaptureFixture) -> None:
+    with Database("postgresql://nobody@127.0.0.1:1/none", application_name="tests") as unreachable:
+        publisher = DecisionPublisher(unreachable, queue_size=10)
         for _ in range(25):
             publisher.publish(an_event())
         assert (publisher.waiting, publisher.dropped) == (10, 15)
-    assert caplog.text.count("events_dropped") == 1, "one line for a change of state, not one an event"
+    assert caplog.text.count("events_dropped") == 1, "one line per change of state, not per event"
 
 
-def test_events_wait_while_the_database_is_away(server: str, database_url: str) -> None:
-    """The database refuses connections for a while: nothing is lost, and nothing is asked of the router."""
+def test_events_wait_while_the_database_is_unavailable(server: str, database_url: str) -> None:
+    """The database refuses connections for a while: no event is lost, and the router need not do anything."""
     name = str(psycopg.conninfo.conninfo_to_dict(database_url)["dbname"])
     with (
         psycopg.connect(server, autocommit=True) as admin,
@@ -105,13 +105,13 @@ def test_events_wait_while_the_database_is_away(server: str, database_url: str) 
 
 
 def test_a_batch_whose_commit_was_not_confirmed_may_be_sent_twice(database: Database, database_url: str) -> None:
-    """At least once on the wire; the decision ids make it once in the records."""
+    """The publisher sends at least once; the decision ids make it exactly once in the records."""
     from centralcloud.ingest.drain import drain
 
     for _ in range(2):
         publisher = DecisionPublisher(database)
         publisher.publish(an_event())
         publisher.run_once()
-    settled = drain(database, batch_size=10).result
-    assert (settled.records, settled.duplicates) == (1, 1)
+    result = drain(database, batch_size=10).result
+    assert (result.records, result.duplicates) == (1, 1)
     assert json.loads(an_event().to_json())["routing_decision"]["decision_id"] == "d-1"

@@ -146,7 +146,7 @@ def _check_messages(url: str) -> None:
         assert 0 <= message["probe_share"] <= 0.22
         assert message["window_start"] <= message["timestamp"]
         update = parse_score_update(json.dumps(message))
-        assert (update.mean, update.n_eff, update.probe_share) == tuple(
+        assert (update.estimate.mean, update.estimate.n_eff, update.estimate.probe_share) == tuple(
             message[name] for name in ("mean", "n_eff", "probe_share")
         )
     assert [message["version"] for message in sent] == sorted(message["version"] for message in sent)

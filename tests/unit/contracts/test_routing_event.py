@@ -1,4 +1,4 @@
-"""The routing event: what is accepted, what is refused and why, and that what is written can be read again."""
+"""The routing event: accepted values, rejected values with the reason, and writing followed by reading."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ def parse(event: dict) -> RoutingEvent:
     return parse_routing_event(json.dumps(event), NOW)
 
 
-def test_the_specifications_example_is_taken_as_it_stands() -> None:
+def test_the_specifications_example_is_accepted() -> None:
     event = parse(EVENT)
     assert event.timestamp == datetime(2026, 11, 1, 12, tzinfo=UTC)
     assert (event.instance_id, event.complexity, event.model) == ("singularity-1", "complex", "gpt-4o")
@@ -30,14 +30,14 @@ def test_the_specifications_example_is_taken_as_it_stands() -> None:
 
 
 @pytest.mark.parametrize("kind", MALFORMED)
-def test_a_malformed_event_is_refused_with_the_path_of_the_field(kind: str) -> None:
+def test_a_malformed_event_is_rejected_with_the_path_of_the_field(kind: str) -> None:
     text, field, words = MALFORMED[kind]
-    with pytest.raises(ContractError) as refused:
+    with pytest.raises(ContractError) as rejected:
         parse_routing_event(text, NOW)
-    assert refused.value.field == field
-    assert str(refused.value).startswith(f"{field}: found ")
-    assert words in str(refused.value)
-    assert "\n" not in str(refused.value)
+    assert rejected.value.field == field
+    assert str(rejected.value).startswith(f"{field}: found ")
+    assert words in str(rejected.value)
+    assert "\n" not in str(rejected.value)
 
 
 @pytest.mark.parametrize(
@@ -100,13 +100,13 @@ def test_an_accepted_value_is_read(field: str, given_value: object, read: object
         ("something_new", {"deep": [1, 2.5, None]}),
     ],
 )
-def test_a_describing_field_of_the_wrong_form_is_kept_in_extra(field: str, value: object) -> None:
+def test_an_invalid_descriptive_field_is_kept_in_extra(field: str, value: object) -> None:
     event = parse(an_event(**{field: value}))
     assert event.extra == {field: value}
     assert getattr(event, field, None) is None
 
 
-def test_unknown_fields_around_the_decision_are_kept_and_told_apart() -> None:
+def test_unknown_fields_around_the_decision_are_kept_under_a_distinct_name() -> None:
     event = parse({**an_event(note="inner"), "note": "outer", "region": "eu"})
     assert event.extra == {"note": "inner", "event.note": "outer", "region": "eu"}
 
@@ -130,11 +130,11 @@ def test_missing_optional_fields_have_their_defaults() -> None:
         ((NOW + timedelta(hours=24)).isoformat(), NOW + timedelta(hours=24)),
     ],
 )
-def test_iso_8601_is_read_in_its_forms_and_without_a_zone_as_utc(text: str, expected: datetime) -> None:
+def test_any_form_of_iso_8601_is_read_and_without_a_zone_is_utc(text: str, expected: datetime) -> None:
     assert parse({**an_event(), "timestamp": text}).timestamp == expected
 
 
-def test_a_timestamp_is_refused_from_24_hours_ahead_of_the_servers_clock_on() -> None:
+def test_a_timestamp_more_than_24_hours_ahead_of_the_servers_clock_is_rejected() -> None:
     with pytest.raises(ContractError, match="at most 24 hours"):
         parse({**an_event(), "timestamp": (NOW + timedelta(hours=24, microseconds=1)).isoformat()})
 
@@ -192,7 +192,7 @@ _EVENTS = st.builds(
 
 
 @given(_EVENTS)
-def test_what_is_written_is_read_again(event: RoutingEvent) -> None:
+def test_a_written_event_is_read_unchanged(event: RoutingEvent) -> None:
     assert parse_routing_event(event.to_json(), NOW) == event
 
 
@@ -201,11 +201,11 @@ def test_what_is_written_is_read_again(event: RoutingEvent) -> None:
     | _JSON.map(json.dumps)
     | st.builds(lambda decision: json.dumps({**EVENT, "routing_decision": decision}), _JSON)
 )
-def test_whatever_comes_is_an_event_or_a_refusal(text: str) -> None:
+def test_any_text_is_an_event_or_a_contract_error(text: str) -> None:
     try:
         parse_routing_event(text, NOW)
-    except ContractError as refusal:
-        assert refusal.field  # noqa: PT017 - either outcome is fine, another exception is not
+    except ContractError as error:
+        assert error.field  # noqa: PT017 - either outcome is fine, another exception is not
 
 
 _VALUES = st.one_of(
@@ -223,8 +223,8 @@ _FIELDS = st.sampled_from(
 
 @settings(max_examples=500)
 @given(changes=st.dictionaries(_FIELDS, _VALUES, max_size=3))
-def test_a_plain_message_reads_the_same_as_one_that_is_looked_at_field_by_field(changes: dict) -> None:
-    """One field that we do not know makes the difference; it must be the only one."""
+def test_a_plain_message_is_parsed_the_same_as_one_parsed_field_by_field(changes: dict) -> None:
+    """An unknown field makes the parser go field by field; it must be the only difference."""
     event = an_event(**{name: value for name, value in changes.items() if name not in ("timestamp", "instance_id")})
     event |= {name: value for name, value in changes.items() if name in ("timestamp", "instance_id")}
 

@@ -1,4 +1,4 @@
-"""The score update: the specification's form is enough, ours says more, and an unusable score is refused."""
+"""The score update: the specification's fields are enough, additional ones are optional, an invalid score is rejected."""
 
 import json
 from datetime import UTC, datetime
@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from centralcloud.contracts import COMPLEXITIES, ContractError, ScoreUpdate, parse_score_update
+from centralcloud.contracts import COMPLEXITIES, ContractError, Estimate, ScoreUpdate, parse_score_update
 
-SEED_FORM = {
+SPECIFICATION_FORM = {
     "timestamp": "2025-10-27T07:00:00Z",
     "event_type": "model_score_update",
     "model": "gpt-4o",
@@ -20,8 +20,8 @@ SEED_FORM = {
 }
 
 
-def test_the_specifications_form_is_taken() -> None:
-    update = parse_score_update(json.dumps(SEED_FORM))
+def test_the_specifications_form_is_accepted() -> None:
+    update = parse_score_update(json.dumps(SPECIFICATION_FORM))
     assert (update.model, update.complexity, update.old_score, update.new_score) == ("gpt-4o", "complex", 4.8, 5.0)
     assert update.version is None
 
@@ -31,22 +31,19 @@ def test_model_complexity_and_new_score_are_enough() -> None:
     assert (update.model, update.complexity, update.new_score) == ("m", "simple", 1.0)
 
 
-def test_what_is_written_has_the_specifications_fields_first() -> None:
+def test_a_message_has_the_specifications_fields_first() -> None:
     message = ScoreUpdate(model="m", complexity="simple", new_score=1.0, version=3).to_message()
-    assert list(message)[:7] == list(SEED_FORM)
+    assert list(message)[:7] == list(SPECIFICATION_FORM)
     assert message["event_type"] == "model_score_update"
     assert list(message)[7:] == ["version", "confidence", "based_on_samples", "rule", "run_id"]
 
 
-def test_an_estimate_follows_when_there_is_one() -> None:
+def test_a_message_has_the_fields_of_an_estimate_only_with_one() -> None:
     update = ScoreUpdate(
         model="m",
         complexity="simple",
         new_score=4.2,
-        mean=0.842,
-        n_eff=1206.0,
-        probe_share=0.0,
-        interval=(0.825, 0.859),
+        estimate=Estimate(mean=0.842, n_eff=1206.0, probe_share=0.0, interval=(0.825, 0.859)),
         window_start=datetime(2026, 11, 20, 9, 14, tzinfo=UTC),
     )
     assert dict(list(update.to_message().items())[12:]) == {
@@ -84,11 +81,12 @@ def test_an_estimate_follows_when_there_is_one() -> None:
         ({"window_start": 7}, {}),
     ],
 )
-def test_of_an_estimate_only_what_makes_sense_is_kept(fields: dict, kept: dict) -> None:
-    update = parse_score_update(json.dumps({**SEED_FORM, **fields}))
+def test_an_invalid_part_of_an_estimate_is_left_out(fields: dict, kept: dict) -> None:
+    update = parse_score_update(json.dumps({**SPECIFICATION_FORM, **fields}))
     assert update.new_score == 5.0
-    names = ("mean", "n_eff", "probe_share", "interval", "window_start")
-    assert {name: value for name in names if (value := getattr(update, name)) is not None} == kept
+    parts = {name: getattr(update.estimate, name) for name in ("mean", "n_eff", "probe_share", "interval")}
+    parts["window_start"] = update.window_start
+    assert {name: value for name, value in parts.items() if value is not None} == kept
 
 
 @pytest.mark.parametrize(
@@ -112,19 +110,19 @@ def test_of_an_estimate_only_what_makes_sense_is_kept(fields: dict, kept: dict) 
         ({"event_type": "model_retired"}, "event_type"),
     ],
 )
-def test_an_update_that_cannot_be_used_is_refused_with_its_field(changes: dict, field: str) -> None:
-    with pytest.raises(ContractError) as refused:
-        parse_score_update(json.dumps({**SEED_FORM, **changes}))
-    assert refused.value.field == field
+def test_an_invalid_update_is_rejected_with_its_field(changes: dict, field: str) -> None:
+    with pytest.raises(ContractError) as rejected:
+        parse_score_update(json.dumps({**SPECIFICATION_FORM, **changes}))
+    assert rejected.value.field == field
 
 
 def test_a_timestamp_without_a_zone_is_utc() -> None:
-    update = parse_score_update(json.dumps({**SEED_FORM, "timestamp": "2025-10-27T07:00:00"}))
+    update = parse_score_update(json.dumps({**SPECIFICATION_FORM, "timestamp": "2025-10-27T07:00:00"}))
     assert update.timestamp == datetime(2025, 10, 27, 7, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", [None, "[]", "null", "{", '{"new_score": NaN}', '{"new_score": Infinity}'])
-def test_what_is_no_json_object_is_refused(text: str | None) -> None:
+def test_text_that_is_not_a_json_object_is_rejected(text: str | None) -> None:
     with pytest.raises(ContractError):
         parse_score_update(text)
 
@@ -132,8 +130,15 @@ def test_what_is_no_json_object_is_refused(text: str | None) -> None:
 @pytest.mark.parametrize(
     "changes", [{"old_score": "x"}, {"reason": 7}, {"timestamp": "soon"}, {"confidence": "high"}, {"run_id": "r"}]
 )
-def test_a_describing_field_of_the_wrong_form_does_not_cost_the_update(changes: dict) -> None:
-    assert parse_score_update(json.dumps({**SEED_FORM, **changes})).new_score == 5.0
+def test_an_invalid_descriptive_field_does_not_reject_the_update(changes: dict) -> None:
+    assert parse_score_update(json.dumps({**SPECIFICATION_FORM, **changes})).new_score == 5.0
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [(0, 0.0), (1, 1.0), (0.982, 0.982), (4.9, None), (1.001, None), (-0.1, None), (True, None)]
+)
+def test_a_confidence_is_a_number_from_0_to_1(sent: float, kept: float | None) -> None:
+    assert parse_score_update(json.dumps({**SPECIFICATION_FORM, "confidence": sent})).confidence == kept
 
 
 @given(
@@ -150,10 +155,16 @@ def test_a_describing_field_of_the_wrong_form_does_not_cost_the_update(changes: 
         based_on_samples=st.none() | st.integers(0, 10**9),
         rule=st.none() | st.text(),
         run_id=st.none() | st.integers(1, 10**9),
-        probe_share=st.none() | st.floats(0, 1),
-        interval=st.none() | st.tuples(st.floats(0, 0.5), st.floats(0.5, 1)),
+        estimate=st.builds(
+            lambda beta, probe_share, interval: Estimate(
+                mean=beta and beta[0], n_eff=beta and beta[1], probe_share=probe_share, interval=interval
+            ),
+            st.none() | st.tuples(st.floats(0, 1), st.floats(0.001, 1e9)),
+            st.none() | st.floats(0, 1),
+            st.none() | st.tuples(st.floats(0, 0.5), st.floats(0.5, 1)),
+        ),
         window_start=st.none() | st.just(datetime(2026, 11, 20, tzinfo=UTC)),
     )
 )
-def test_what_is_written_is_read_again(update: ScoreUpdate) -> None:
+def test_a_written_update_is_read_unchanged(update: ScoreUpdate) -> None:
     assert parse_score_update(update.to_json()) == update

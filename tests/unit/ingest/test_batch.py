@@ -1,4 +1,4 @@
-"""Batches: decoding message by message, and letting each phase of a decision count once."""
+"""Batches: each message is decoded separately, and each phase of a decision counts once."""
 
 import json
 from datetime import UTC, datetime
@@ -15,18 +15,18 @@ def messages(*events: dict | str) -> list[Message]:
     return [Message(number, NOW, text) for number, text in enumerate(texts, start=1)]
 
 
-def test_a_message_that_cannot_be_read_does_not_cost_its_neighbours() -> None:
+def test_an_invalid_message_does_not_affect_the_others() -> None:
     batch = decode(messages(an_event(), "[]", an_event()), NOW)
     assert [received.msg_id for received in batch.events] == [1, 3]
     assert [letter.message.msg_id for letter in batch.dead_letters] == [2]
 
 
-def test_messages_are_taken_in_the_order_in_which_they_were_sent() -> None:
+def test_messages_are_decoded_in_the_order_in_which_they_were_sent() -> None:
     batch = decode(reversed(messages(an_event(), an_event(), an_event())), NOW)
     assert [received.msg_id for received in batch.events] == [1, 2, 3]
 
 
-def test_claims_are_one_row_a_decision_and_sorted() -> None:
+def test_phases_have_one_row_per_decision_and_are_sorted() -> None:
     events = decode(
         messages(
             an_event("b", decision_id="2"),
@@ -43,25 +43,25 @@ def test_the_first_outcome_wins_within_a_batch() -> None:
     events = decode(
         messages(an_event(decision_id="d", outcome="success"), an_event(decision_id="d", outcome="failure")), NOW
     ).events
-    admission = deduplicate(events, {("singularity-1", "d"): 0})
-    assert [received.event.outcome for received in admission.accepted] == ["success"]
-    assert admission.duplicates == 1
-    assert admission.first_of_decision == {1}
+    deduplicated = deduplicate(events, {("singularity-1", "d"): 0})
+    assert [received.event.outcome for received in deduplicated.accepted] == ["success"]
+    assert deduplicated.duplicates == 1
+    assert deduplicated.first_of_decision == {1}
 
 
-def test_an_outcome_after_its_decision_is_no_second_use() -> None:
+def test_an_outcome_after_its_decision_is_not_a_second_use() -> None:
     events = decode(messages(an_event(decision_id="d", outcome="success")), NOW).events
-    admission = deduplicate(events, {("singularity-1", "d"): ROUTED})
-    assert len(admission.accepted) == 1
-    assert admission.first_of_decision == set()
+    deduplicated = deduplicate(events, {("singularity-1", "d"): ROUTED})
+    assert len(deduplicated.accepted) == 1
+    assert deduplicated.first_of_decision == set()
 
 
-def test_a_decision_of_which_nothing_is_new_is_all_duplicates() -> None:
+def test_a_decision_without_a_new_phase_has_only_duplicates() -> None:
     events = decode(messages(an_event(decision_id="d"), an_event(decision_id="d", outcome="success")), NOW).events
     assert deduplicate(events, {}).duplicates == 2
 
 
-def test_the_same_id_of_two_instances_is_two_decisions() -> None:
+def test_the_same_id_from_two_instances_is_two_decisions() -> None:
     events = decode(messages(an_event("a", decision_id="d"), an_event("b", decision_id="d")), NOW).events
-    admission = deduplicate(events, {("a", "d"): 0, ("b", "d"): 0})
-    assert admission.first_of_decision == {1, 2}
+    deduplicated = deduplicate(events, {("a", "d"): 0, ("b", "d"): 0})
+    assert deduplicated.first_of_decision == {1, 2}

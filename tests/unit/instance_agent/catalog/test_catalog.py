@@ -1,4 +1,4 @@
-"""The catalog: the YAML's form, one line for each mistake in it, and learned scores laid over it."""
+"""The catalog: the form of the YAML, one line for an invalid value, and learned scores in place of configured ones."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,7 +83,7 @@ def test_the_shipped_example_is_a_valid_catalog() -> None:
         ("models: [!!python/object/apply:os.getcwd []]", "catalog.yaml:1"),
     ],
 )
-def test_a_mistake_in_the_yaml_is_one_line_that_names_the_place(path: Path, content: str, words: str) -> None:
+def test_an_invalid_yaml_gives_one_line_that_names_the_place(path: Path, content: str, words: str) -> None:
     path.write_text(content)
     with pytest.raises(SettingsError) as refused:
         read_catalog_file(path)
@@ -92,7 +92,7 @@ def test_a_mistake_in_the_yaml_is_one_line_that_names_the_place(path: Path, cont
     assert "\n" not in str(refused.value)
 
 
-def test_a_missing_yaml_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_yaml_gives_one_line(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="No such file"):
         read_catalog_file(tmp_path / "none.yaml")
 
@@ -127,7 +127,7 @@ def test_the_effective_catalog_shows_learned_models_that_the_yaml_lacks(path: Pa
     assert newcomer["complexity_scores"] == {"complex": 4.2}
 
 
-def test_what_another_process_learns_is_taken_over(path: Path, tmp_path: Path) -> None:
+def test_scores_that_another_process_wrote_are_loaded(path: Path, tmp_path: Path) -> None:
     catalog = ModelCatalog.load(path, tmp_path / "state")
     assert catalog.version == 0
     LearnedScoresFile(tmp_path / "state").write(learned(llama_complex=4.9))

@@ -1,4 +1,4 @@
-"""The chances in a contest: those of closed forms where there are any, and of simulation everywhere."""
+"""The probability of the largest quantity: compared with closed forms where they exist, and with simulation."""
 
 import math
 import random
@@ -9,24 +9,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instance_agent.routing.best_probability import BetaPosterior, Point, probability_best
+from instance_agent.routing.best_probability import BetaPosterior, FixedValue, probability_best
 
 
-def belief(mean: float, n_eff: float, shift: float = 0.0) -> BetaPosterior:
+def posterior(mean: float, n_eff: float, shift: float = 0.0) -> BetaPosterior:
     return BetaPosterior(mean * n_eff, (1 - mean) * n_eff, shift)
 
 
-def simulated(contestants: list[Point | BetaPosterior], draws: int, seed: int = 1) -> list[float]:
+def simulated(quantities: list[FixedValue | BetaPosterior], draws: int, seed: int = 1) -> list[float]:
     rng = random.Random(seed)
     wins: Counter[int] = Counter()
     for _ in range(draws):
         drawn = [
-            one.at if isinstance(one, Point) else rng.betavariate(one.alpha, one.beta) + one.shift
-            for one in contestants
+            one.value if isinstance(one, FixedValue) else rng.betavariate(one.alpha, one.beta) + one.shift
+            for one in quantities
         ]
         best = max(drawn)
         wins[rng.choice([number for number, value in enumerate(drawn) if value == best])] += 1
-    return [wins[number] / draws for number in range(len(contestants))]
+    return [wins[number] / draws for number in range(len(quantities))]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_powers_of_uniform_numbers_win_in_proportion(parameters: tuple[float, ..
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.02, 0.5, 0.98])
-def test_a_penalty_moves_a_uniform_belief(penalty: float) -> None:
+def test_a_penalty_shifts_a_uniform_posterior(penalty: float) -> None:
     _, chance = probability_best([BetaPosterior(1, 1), BetaPosterior(1, 1, -penalty)])
     assert chance == pytest.approx((1 - penalty) ** 2 / 2, abs=0.001)
 
@@ -49,61 +49,65 @@ def test_a_penalty_moves_a_uniform_belief(penalty: float) -> None:
 @pytest.mark.parametrize("n_eff", [1e4, 1e6])
 def test_much_evidence_is_as_good_as_a_normal_distribution(difference: float, n_eff: float) -> None:
     sigma = math.sqrt(2 * 0.8 * 0.2 / n_eff)
-    chance, _ = probability_best([belief(0.8, n_eff), belief(0.8, n_eff, -difference)])
+    chance, _ = probability_best([posterior(0.8, n_eff), posterior(0.8, n_eff, -difference)])
     assert chance == pytest.approx(NormalDist().cdf(difference / sigma), abs=0.001)
 
 
 @pytest.mark.parametrize(
-    "contestants",
+    "quantities",
     [
-        [belief(0.8, 1e6), belief(0.8, 2)],
-        [belief(0.9, 2), belief(0.9, 2), belief(0.1, 2), belief(0.5, 2)],
-        [belief(0.99, 2, -0.01), belief(0.995, 2, -0.0137), belief(0.9, 2), Point(0.93)],
-        [belief(0.02, 2), belief(0.03, 2, 0.003), belief(0.025, 2, 0.001)],
-        [belief(0.84 + 0.002 * number, 1200, -0.01 * number) for number in range(5)],
-        [Point(0.5), Point(0.5), belief(0.1, 2), belief(0.4, 30)],
+        [posterior(0.8, 1e6), posterior(0.8, 2)],
+        [posterior(0.9, 2), posterior(0.9, 2), posterior(0.1, 2), posterior(0.5, 2)],
+        [posterior(0.99, 2, -0.01), posterior(0.995, 2, -0.0137), posterior(0.9, 2), FixedValue(0.93)],
+        [posterior(0.02, 2), posterior(0.03, 2, 0.003), posterior(0.025, 2, 0.001)],
+        [posterior(0.84 + 0.002 * number, 1200, -0.01 * number) for number in range(5)],
+        [FixedValue(0.5), FixedValue(0.5), posterior(0.1, 2), posterior(0.4, 30)],
     ],
-    ids=["sharp and vague", "newcomers", "near one", "near zero", "close", "points"],
+    ids=["sharp and vague", "newcomers", "near one", "near zero", "close", "fixed values"],
 )
-def test_chances_are_those_of_sampling(contestants: list[Point | BetaPosterior]) -> None:
-    assert probability_best(contestants) == pytest.approx(simulated(contestants, 100_000), abs=0.007)
+def test_probabilities_are_the_frequencies_of_a_simulation(quantities: list[FixedValue | BetaPosterior]) -> None:
+    assert probability_best(quantities) == pytest.approx(simulated(quantities, 100_000), abs=0.007)
 
 
-CONTESTANTS = st.lists(
-    st.builds(Point, st.floats(0, 1))
-    | st.builds(belief, st.floats(0.05, 0.95), st.floats(0.31, 6).map(lambda x: 10**x), st.floats(-0.2, 0.1)),
+QUANTITIES = st.lists(
+    st.builds(FixedValue, st.floats(0, 1))
+    | st.builds(posterior, st.floats(0.05, 0.95), st.floats(0.31, 6).map(lambda x: 10**x), st.floats(-0.2, 0.1)),
     min_size=1,
     max_size=6,
 )
 
 
 @settings(max_examples=25, deadline=None)
-@given(CONTESTANTS)
-def test_chances_of_any_contest_are_those_of_sampling(contestants: list[Point | BetaPosterior]) -> None:
+@given(QUANTITIES)
+def test_probabilities_of_any_quantities_are_the_frequencies_of_a_simulation(
+    quantities: list[FixedValue | BetaPosterior],
+) -> None:
     draws = 5000
-    for chance, share in zip(probability_best(contestants), simulated(contestants, draws), strict=True):
+    for chance, share in zip(probability_best(quantities), simulated(quantities, draws), strict=True):
         assert abs(chance - share) < 0.003 + 6 * math.sqrt(max(chance * (1 - chance), 1 / draws) / draws)
 
 
 @settings(deadline=None)
 @given(
     st.lists(
-        st.builds(Point, st.floats(-1, 5))
-        | st.builds(belief, st.floats(0, 1), st.floats(1e-6, 9e18), st.floats(-1, 100)),
+        st.builds(FixedValue, st.floats(-1, 5))
+        | st.builds(posterior, st.floats(0, 1), st.floats(1e-6, 9e18), st.floats(-1, 100)),
         min_size=1,
         max_size=5,
     )
 )
-def test_chances_add_up_whatever_is_known(contestants: list[Point | BetaPosterior]) -> None:
-    chances = probability_best(contestants)
+def test_probabilities_add_up_to_one(quantities: list[FixedValue | BetaPosterior]) -> None:
+    chances = probability_best(quantities)
     assert sum(chances) == pytest.approx(1, abs=1e-12)
     assert all(0 <= chance <= 1 for chance in chances)
 
 
-def test_equal_points_share_and_lower_ones_get_nothing() -> None:
-    assert probability_best([Point(0.4), Point(0.7), Point(0.7)]) == [0, 0.5, 0.5]
+def test_equal_fixed_values_share_and_lower_ones_get_nothing() -> None:
+    assert probability_best([FixedValue(0.4), FixedValue(0.7), FixedValue(0.7)]) == [0, 0.5, 0.5]
 
 
-def test_who_cannot_win_gets_nothing() -> None:
-    chances = probability_best([belief(0.9, 10_000), belief(0.5, 10_000), belief(0.9, 10_000, -0.3), Point(0.8)])
+def test_a_quantity_that_cannot_be_the_largest_gets_nothing() -> None:
+    chances = probability_best(
+        [posterior(0.9, 10_000), posterior(0.5, 10_000), posterior(0.9, 10_000, -0.3), FixedValue(0.8)]
+    )
     assert chances == [1, 0, 0, 0]

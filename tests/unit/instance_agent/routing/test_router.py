@@ -1,4 +1,4 @@
-"""The router: the origin's selection, its fallbacks, and what it tells about each decision."""
+"""The router: its choices, its fallbacks, and the events that it publishes."""
 
 import random
 from collections import Counter
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from centralcloud.contracts import RoutingEvent, parse_routing_event
+from centralcloud.contracts import Estimate, RoutingEvent, parse_routing_event
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
 from instance_agent.catalog.model import Model, Pricing
@@ -18,7 +18,7 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 class Published(list[RoutingEvent]):
-    """Keeps what the router publishes."""
+    """Keeps the events that the router publishes."""
 
     def publish(self, event: RoutingEvent) -> None:
         self.append(event)
@@ -44,7 +44,7 @@ def test_the_best_score_for_the_complexity_is_chosen() -> None:
     assert decision.reason == "best score for complex tasks"
 
 
-def test_a_learned_score_changes_the_choice_and_its_version_is_told() -> None:
+def test_a_learned_score_changes_the_choice_and_its_version_is_in_the_decision() -> None:
     learned = LearnedScores().with_score(("b", "simple"), LearnedScore(score=4.9, version=12, at=NOW))
     decision = a_router(model("a", simple=4.0), model("b", simple=1.0), learned=learned).route("simple")
     assert (decision.model.name, decision.score, decision.score_version) == ("b", 4.9, 12)
@@ -59,13 +59,13 @@ def test_only_models_with_all_capabilities_are_chosen() -> None:
     assert (decision.model.name, decision.fallback) == ("b", None)
 
 
-def test_without_a_capable_model_capabilities_are_ignored_and_that_is_reported() -> None:
+def test_without_a_capable_model_capabilities_are_ignored_with_a_fallback() -> None:
     decision = a_router(model("a"), model("b", simple=4.0)).route("simple", capabilities=["telepathy"])
     assert (decision.model.name, decision.fallback) == ("b", "capabilities")
-    assert "no model has telepathy" in decision.reason
+    assert "no model has all required capabilities (telepathy)" in decision.reason
 
 
-def test_without_any_score_for_the_complexity_the_best_for_simple_tasks_is_taken_and_that_is_reported() -> None:
+def test_without_any_score_for_the_complexity_the_scores_for_simple_tasks_are_used_with_a_fallback() -> None:
     router = a_router(model("a", simple=4.0, complex_=None), model("b", simple=2.0, complex_=None))
     decision = router.route("complex")
     assert (decision.model.name, decision.fallback, decision.score) == ("a", "simple", 4.0)
@@ -88,7 +88,7 @@ def test_a_wrong_argument_is_named(argument: str, value: str) -> None:
         a_router(model("a")).route(**arguments)
 
 
-def test_equal_scores_are_broken_at_random_and_repeatably() -> None:
+def test_ties_are_broken_at_random_and_repeatably() -> None:
     def choices(seed: int) -> list[str]:
         router = a_router(model("a"), model("b"), model("c", simple=2.9), rng=random.Random(seed))
         return [router.route("simple").model.name for _ in range(400)]
@@ -111,7 +111,7 @@ def test_equal_scores_are_broken_at_random_and_repeatably() -> None:
         (model("m", 4.0), None, 4.0),
     ],
 )
-def test_preferences_are_the_origins_formulas(given_model: Model, prefer, value: float) -> None:
+def test_preferences_use_the_specifications_formulas(given_model: Model, prefer, value: float) -> None:
     assert preferred_value(given_model, 4.0, prefer) == pytest.approx(value)
 
 
@@ -125,7 +125,7 @@ def test_a_preference_can_change_the_choice() -> None:
     assert decision.reason == "best score and cost for simple tasks"
 
 
-def test_an_exact_model_on_request_is_taken_whatever_its_score() -> None:
+def test_a_requested_model_is_chosen_whatever_its_score() -> None:
     published = Published()
     router = a_router(model("a", simple=5.0), model("b", simple=0.5), publisher=published)
     decision = router.route("simple", model="b")
@@ -133,7 +133,7 @@ def test_an_exact_model_on_request_is_taken_whatever_its_score() -> None:
     assert published[0].user_model_request == "b"
 
 
-def test_exploration_tries_every_suitable_model_and_tells_its_probability() -> None:
+def test_exploration_tries_every_suitable_model_with_its_propensity() -> None:
     router = a_router(model("a", simple=5.0), model("b", simple=1.0), model("c", simple=1.0), exploration=0.3)
     decisions = [router.route("simple") for _ in range(3000)]
     shares = Counter(decision.model.name for decision in decisions)
@@ -146,7 +146,10 @@ def test_exploration_tries_every_suitable_model_and_tells_its_probability() -> N
 
 def estimated(mean: float, n_eff: float, *, version: int = 1, penalty: float = 0.0, probe_share: float = 0.0):
     return LearnedScore(
-        score=5 * max(0.0, mean - penalty), version=version, at=NOW, mean=mean, n_eff=n_eff, probe_share=probe_share
+        score=5 * max(0.0, mean - penalty),
+        version=version,
+        at=NOW,
+        estimate=Estimate(mean=mean, n_eff=n_eff, probe_share=probe_share),
     )
 
 
@@ -157,7 +160,7 @@ def known(complexity: str = "simple", **scores: LearnedScore) -> LearnedScores:
     return learned
 
 
-def test_estimates_are_drawn_from_and_the_propensity_is_the_frequency() -> None:
+def test_with_estimates_the_propensity_is_the_frequency_of_the_choice() -> None:
     learned = known(a=estimated(0.85, 40, version=1), b=estimated(0.8, 20, version=2, probe_share=0.03))
     router = a_router(model("a"), model("b"), model("c", simple=2.0), learned=learned, exploration=0.05)
     choices = [router.choose("simple") for _ in range(50_000)]
@@ -168,16 +171,16 @@ def test_estimates_are_drawn_from_and_the_propensity_is_the_frequency() -> None:
     assert {choice.method for choice in choices} == {"thompson"}
     assert {choice.score_version for choice in choices} == {1, 2, None}
     assert sum(choice.probe for choice in choices) / 50_000 == pytest.approx(0.95 * 0.03, abs=0.004)
-    assert propensities["c"] > 0.05, "nobody has tried c: it has its chance"
+    assert propensities["c"] > 0.05, "c has no evidence yet and may be the best"
 
 
-def test_what_a_choice_says_about_itself() -> None:
+def test_the_reason_of_a_choice() -> None:
     learned = known(a=estimated(0.9, 5000), b=estimated(0.5, 5000, probe_share=0.003))
     router = a_router(model("a"), model("b"), learned=learned)
     reasons = {choice.kind: choice.reason for choice in (router.choose("simple") for _ in range(3000))}
     assert reasons == {
-        "best": "Thompson draw by score for simple tasks: it had a 100.0 % chance",
-        "probe": "probed: 0.3 % of traffic re-checks it",
+        "best": "Thompson draw by score for simple tasks: its chance was 100.0%",
+        "probe": "probed: 0.3% of traffic re-checks it",
     }
 
 
@@ -203,7 +206,7 @@ def test_a_probe_is_published_as_one() -> None:
         ("thompson", False, "thompson"),
     ],
 )
-def test_which_selection_is_in_force(selection, with_estimate: bool, method: str) -> None:
+def test_the_method_of_selection(selection, with_estimate: bool, method: str) -> None:
     score = estimated(0.8, 40) if with_estimate else LearnedScore(score=4.0, version=1, at=NOW)
     router = a_router(model("a"), model("b"), learned=known(a=score), selection=selection)
     assert router.choose("simple").method == method
@@ -227,7 +230,7 @@ def test_a_model_without_a_capability_is_not_probed_and_a_preference_counts() ->
     assert router.choose("simple", capabilities=["vision"]).ranking[0].chance.win == pytest.approx(1)
 
 
-def test_scores_for_simple_tasks_that_stand_in_are_not_probed() -> None:
+def test_a_fallback_to_the_scores_for_simple_tasks_sends_no_probes() -> None:
     learned = known(a=estimated(0.9, 4000), b=estimated(0.5, 4000, probe_share=0.4))
     router = a_router(model("a", complex_=None), model("b", complex_=None), learned=learned)
     choice = router.choose("complex")
@@ -235,7 +238,7 @@ def test_scores_for_simple_tasks_that_stand_in_are_not_probed() -> None:
     assert choice.reason.startswith("no model has a score for complex tasks; Thompson draw by score for simple tasks")
 
 
-def test_a_model_without_any_score_for_the_complexity_is_not_offered() -> None:
+def test_a_model_without_a_score_for_the_complexity_is_not_a_candidate() -> None:
     learned = known("complex", a=estimated(0.3, 10))
     router = a_router(model("a"), model("b", complex_=None), learned=learned)
     assert [ranked.model.name for ranked in router.choose("complex").ranking] == ["a"]
@@ -249,16 +252,16 @@ def test_new_scores_change_the_chances_at_once() -> None:
     assert router.choose("simple").model.name == "b"
 
 
-def test_chances_are_kept_while_the_scores_stay() -> None:
+def test_selections_are_cached_until_the_scores_change() -> None:
     learned = known(a=estimated(0.9, 40), b=estimated(0.8, 40))
     catalog = ModelCatalog([model("a"), model("b")], learned=learned)
     router = ModelRouter(catalog, instance_id="i-1")
     ranking = router.choose("simple").ranking
-    catalog.use(replace(learned, cursor=7))  # read on, but no new score
+    catalog.use(replace(learned, cursor=7))  # the cursor has moved, but no score has changed
     assert router.choose("simple").ranking is ranking
     for number in range(1500):
         router.choose("simple", capabilities=[f"c{number}"])
-    assert len(router._contests[1]) <= 1000
+    assert len(router._cache[1]) <= 1000
 
 
 def test_choices_from_several_threads_are_those_of_the_scores_they_saw() -> None:
@@ -304,7 +307,7 @@ def test_a_decision_and_its_outcome_are_published_under_one_id() -> None:
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -3.2, 3e9, "12", True, None])
-def test_a_response_time_that_makes_no_sense_does_not_cost_the_outcome(wrong) -> None:
+def test_an_invalid_response_time_does_not_lose_the_outcome(wrong) -> None:
     published = Published()
     router = a_router(model("a"), publisher=published)
     router.report_outcome(router.route("simple"), success=True, response_time_ms=wrong)

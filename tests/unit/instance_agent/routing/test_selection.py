@@ -1,4 +1,4 @@
-"""Selection: what is known of the candidates decides their chances, and a draw keeps to them."""
+"""Selection: the probabilities of the candidates follow from their scores, and sampling follows the probabilities."""
 
 import random
 from collections import Counter
@@ -8,12 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from centralcloud.contracts import Estimate
 from instance_agent.routing.selection import Candidate, Selection, SelectionMethod
+
+
+def estimate(mean: float, n_eff: float, probe_share: float = 0.0) -> Estimate:
+    return Estimate(mean=mean, n_eff=n_eff, probe_share=probe_share)
 
 
 def learned(model: str, mean: float, n_eff: float = 1000, *, penalty: float = 0.0, probe_share: float = 0.0):
     score = round(5 * max(0.0, mean - penalty), 3)
-    return Candidate(model=model, score=score, value=score, mean=mean, n_eff=n_eff, probe_share=probe_share)
+    return Candidate(model=model, score=score, value=score, estimate=estimate(mean, n_eff, probe_share))
 
 
 def plain(model: str, score: float, **fields) -> Candidate:
@@ -31,9 +36,7 @@ CANDIDATES = st.lists(
             score=score,
             value=score + bonus,
             learned=known != "configured",
-            mean=mean if known == "estimate" else None,
-            n_eff=n_eff if known == "estimate" else None,
-            probe_share=probe_share,
+            estimate=estimate(mean, n_eff, probe_share) if known == "estimate" else Estimate(probe_share=probe_share),
         ),
         st.sampled_from("abcd"),
         st.floats(0, 1),
@@ -99,11 +102,13 @@ def test_greedy_shares_among_equals() -> None:
 
 
 def test_probes_take_at_most_half_of_the_tasks() -> None:
-    selection = Selection([plain("a", 4.0), *(plain(name, 1.0, probe_share=0.5) for name in "bcd")], "greedy")
+    selection = Selection(
+        [plain("a", 4.0), *(plain(name, 1.0, estimate=Estimate(probe_share=0.5)) for name in "bcd")], "greedy"
+    )
     assert [chance.propensity for chance in selection.chances] == pytest.approx([1 / 2, 1 / 6, 1 / 6, 1 / 6])
 
 
-def test_a_lone_candidate_is_no_probe() -> None:
+def test_a_lone_candidate_is_not_a_probe() -> None:
     assert Selection([learned("a", 0.5, probe_share=0.2)], "thompson").outcomes == ((0, "best"),)
 
 
@@ -112,18 +117,18 @@ def test_the_penalty_counts_in_the_draw() -> None:
     assert wins(learned("a", 0.9, 10_000), learned("b", 0.95, 10_000, penalty=0.05))[0] == pytest.approx(0.5, abs=0.01)
 
 
-def test_a_score_that_was_clipped_at_zero_takes_off_the_whole_mean() -> None:
+def test_a_score_that_was_clipped_at_zero_has_the_whole_mean_as_penalty() -> None:
     clipped = learned("a", 0.06, 100, penalty=0.1)
     assert (clipped.score, clipped.penalty) == (0.0, 0.06)
     # Its draws lie around 0, so only half of them exceed a fixed score of 0.
     assert wins(clipped, plain("b", 0.0))[0] == pytest.approx(0.45, abs=0.03)
 
 
-def test_a_score_above_its_mean_is_no_bonus() -> None:
-    assert Candidate(model="a", score=5.0, value=5.0, mean=0.9, n_eff=10).penalty == 0
+def test_a_score_above_its_mean_has_no_penalty() -> None:
+    assert Candidate(model="a", score=5.0, value=5.0, estimate=estimate(0.9, 10)).penalty == 0
 
 
-def test_a_learned_score_without_an_estimate_stands_where_it_is() -> None:
+def test_a_learned_score_without_an_estimate_is_a_fixed_value() -> None:
     assert wins(plain("hand", 4.9), learned("a", 0.9, 10_000)) == [1, 0]
     uniform = learned("a", 0.5, 2)
     assert wins(plain("hand", 3.5), uniform) == pytest.approx([0.7, 0.3], abs=0.001)
@@ -133,32 +138,32 @@ def test_a_learned_score_without_an_estimate_stands_where_it_is() -> None:
 def test_a_configured_score_is_worth_two_outcomes(score: float, mean: float) -> None:
     known = plain("known", 3.0)
     newcomer = plain("new", score, learned=False)
-    if score == 2.5:  # nobody knows anything: uniform
+    if score == 2.5:  # no information: uniform
         assert wins(known, newcomer) == pytest.approx([0.6, 0.4], abs=0.001)
     assert wins(known, newcomer) == pytest.approx(wins(known, learned("new", mean, 2)), abs=0.001)
 
 
 def test_a_preference_is_a_bonus_beside_the_scaled_score() -> None:
-    """0.6 * score + 0.4 for a free model: as good as 0.4 / 0.6 more in the score, whatever is known of it."""
-    paid = Candidate(model="paid", score=4.5, value=0.6 * 4.5, mean=0.9, n_eff=400)
-    free = Candidate(model="free", score=4.0, value=0.6 * 4.0 + 0.4, mean=0.8, n_eff=400)
+    """0.6 * score + 0.4 for a free model: as good as 0.4 / 0.6 more in the score, whatever its posterior."""
+    paid = Candidate(model="paid", score=4.5, value=0.6 * 4.5, estimate=estimate(0.9, 400))
+    free = Candidate(model="free", score=4.0, value=0.6 * 4.0 + 0.4, estimate=estimate(0.8, 400))
     as_good = learned("free", 0.8, 400)
     assert wins(paid, free, scale=0.6)[1] > 0.8 > 0.001 > wins(learned("paid", 0.9, 400), as_good)[1]
-    level = Candidate(model="level", score=4.0, value=0.6 * 4.5, mean=0.8, n_eff=400)
-    spread = wins(learned("paid", 0.9, 400), Candidate(model="x", score=4.0, value=4.5, mean=0.8, n_eff=400))
+    level = Candidate(model="level", score=4.0, value=0.6 * 4.5, estimate=estimate(0.8, 400))
+    spread = wins(learned("paid", 0.9, 400), Candidate(model="x", score=4.0, value=4.5, estimate=estimate(0.8, 400)))
     assert wins(paid, level, scale=0.6) == pytest.approx(spread, abs=1e-9)
 
 
-def test_entries_of_one_model_have_one_draw_and_one_probe_share_between_them() -> None:
+def test_entries_of_one_model_share_one_draw_and_one_probe_share() -> None:
     twice = [learned("a", 0.8, 20, probe_share=0.1), learned("b", 0.8, 20), learned("a", 0.8, 20, probe_share=0.1)]
     selection = Selection(twice, "thompson")
     assert [chance.win for chance in selection.chances] == pytest.approx([0.25, 0.5, 0.25], abs=0.001)
     assert [chance.probe for chance in selection.chances] == pytest.approx([0.05, 0, 0.05])
 
 
-def test_of_one_models_entries_the_better_value_gains_from_the_draw() -> None:
+def test_the_draw_of_a_model_counts_for_its_entry_with_the_better_value() -> None:
     def entry(value: float) -> Candidate:
-        return Candidate(model="a", score=4.0, value=value, mean=0.8, n_eff=20)
+        return Candidate(model="a", score=4.0, value=value, estimate=estimate(0.8, 20))
 
     assert wins(entry(2.4), entry(2.8), scale=0.6) == [0, 1]
     assert wins(entry(2.8), entry(2.4), scale=0.6) == [1, 0]

@@ -1,0 +1,1 @@
+SELECT model_name FROM centralcloud.current_scores();
