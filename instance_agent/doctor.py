@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 import psycopg
 
-from centralcloud.runtime.cli import counted
 from centralcloud.runtime.diagnostics import (
     Check,
     CheckResult,
@@ -27,6 +26,7 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.settings import unknown_variables
+from centralcloud.runtime.wording import counted
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.catalog_file import read_catalog_file
 from instance_agent.catalog.learned_scores import LearnedScores
