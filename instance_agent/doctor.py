@@ -174,9 +174,7 @@ class _Doctor:
         with self._database.transaction() as connection:
             newest = _NEWEST_VERSION.one(connection)
         if own < newest:
-            return warn(
-                f"applied {own}, published {newest}", "`instance-agent run` applies it at its next poll"
-            )
+            return warn(f"applied {own}, published {newest}", "`instance-agent run` applies it at its next poll")
         return ok(f"version {own} is the newest")
 
 

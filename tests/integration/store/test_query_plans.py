@@ -33,25 +33,35 @@ LEASE = {"msg_id": 10**9, "read_ct": 0, "seconds": 1, "reason": "r", "field": "f
 #: The statements of ingest, learning and distribution, each with what it is given.
 HOT: dict[str, dict[str, Any]] = {
     "centralcloud.ingest/pop_messages": {"batch_size": 10, "max_bytes": MAX_MESSAGE_BYTES},
-    "centralcloud.ingest/deduplicate_decisions": {"instance_ids": '["instance-1"]', "decision_ids": f'["{0xFFFF:032x}"]',
-    "seen": "[1]"}, "centralcloud.ingest/add_metric_deltas": {
+    "centralcloud.ingest/deduplicate_decisions": {"instance_ids": '["instance-1"]', "decision_ids": f'["{0xFFFF:032x}"]', "seen": "[1]"},
+    "centralcloud.ingest/add_metric_deltas": {
         "model": '["model-1"]', "complexity": '["simple"]', "newest_times": '["{1,2}"]', **dict.fromkeys(COLUMNS, "[1]"),
-    }, "centralcloud.ingest/record_in_ledger": {"messages": 1, "records": 1, "duplicates": 0, "dead_letters": 0},
-    "centralcloud.ingest/lock_oldest_messages": {"count": 10}, "centralcloud.ingest/lease_messages": {"seconds": 1,
-    "count": 10}, "centralcloud.ingest/lease_retried_message": {"seconds": 1, "among": 100},
-    "centralcloud.ingest/delete_leased_message": LEASE, "centralcloud.ingest/dead_letter_message": LEASE,
-    "centralcloud.ingest/defer_message": LEASE, "centralcloud.ingest/archive_message": LEASE,
-    "centralcloud.ingest/release_leases": {"msg_ids": [1, 2], "read_cts": [1, 1]}, "centralcloud.store/close_slice":
-    {"latency_ref_ms": 10_000, "cost_ref_usd": 0.01}, "centralcloud.store/ungathered_slices": {},
-    "centralcloud.store/slices_to_gather": {}, "centralcloud.store/gather_evidence": {"slice_no": 3},
-    "centralcloud.store/mark_gathered": {"slice_no": 3}, "centralcloud.learning/count_waiting_outcomes": {"limit": 50},
-    "centralcloud.learning/slices_after": STRETCH, "centralcloud.learning/evidence_after": {**STRETCH, "excluded": []},
+    },
+    "centralcloud.ingest/record_in_ledger": {"messages": 1, "records": 1, "duplicates": 0, "dead_letters": 0},
+    "centralcloud.ingest/lock_oldest_messages": {"count": 10},
+    "centralcloud.ingest/lease_messages": {"seconds": 1, "count": 10},
+    "centralcloud.ingest/lease_retried_message": {"seconds": 1, "among": 100},
+    "centralcloud.ingest/delete_leased_message": LEASE,
+    "centralcloud.ingest/dead_letter_message": LEASE,
+    "centralcloud.ingest/defer_message": LEASE,
+    "centralcloud.ingest/archive_message": LEASE,
+    "centralcloud.ingest/release_leases": {"msg_ids": [1, 2], "read_cts": [1, 1]},
+    "centralcloud.store/close_slice": {"latency_ref_ms": 10_000, "cost_ref_usd": 0.01},
+    "centralcloud.store/ungathered_slices": {},
+    "centralcloud.store/slices_to_gather": {},
+    "centralcloud.store/gather_evidence": {"slice_no": 3},
+    "centralcloud.store/mark_gathered": {"slice_no": 3},
+    "centralcloud.learning/count_waiting_outcomes": {"limit": 50},
+    "centralcloud.learning/slices_after": STRETCH,
+    "centralcloud.learning/evidence_after": {**STRETCH, "excluded": []},
     "centralcloud.learning/recent_instance_outcomes": {"through_slice": 10**9, "slices": 30},
-    "centralcloud.monitoring/recent_pair_outcomes": {}, "centralcloud.monitoring/lifetime_outcomes": {},
-    "centralcloud.monitoring/count_open_findings": {}, "centralcloud.administration/list_instances": {},
-    "centralcloud.maintenance/roll_up": {"since": datetime.now(UTC) - timedelta(hours=1), "until": datetime.now(UTC) +
-    timedelta(hours=1)}, "centralcloud.maintenance/pending_roll_up": {}, "centralcloud.maintenance/delete_roll_up":
-    {"since": datetime.now(UTC), "until": datetime.now(UTC)},
+    "centralcloud.monitoring/recent_pair_outcomes": {},
+    "centralcloud.monitoring/lifetime_outcomes": {},
+    "centralcloud.monitoring/count_open_findings": {},
+    "centralcloud.administration/list_instances": {},
+    "centralcloud.maintenance/roll_up": {"since": datetime.now(UTC) - timedelta(hours=1), "until": datetime.now(UTC) + timedelta(hours=1)},
+    "centralcloud.maintenance/pending_roll_up": {},
+    "centralcloud.maintenance/delete_roll_up": {"since": datetime.now(UTC), "until": datetime.now(UTC)},
 }  # fmt: skip
 #: What instances call: the bodies of functions, which EXPLAIN does not look into, so only their cost is compared.
 CALLS = {
