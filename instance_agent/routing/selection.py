@@ -51,7 +51,7 @@ class Candidate:
 
     @property
     def penalty(self) -> float | None:
-        """Difference between the mean and the score (as a probability), for latency and cost, 0 to 1; None without a mean."""
+        """Mean less the score as a probability, 0 to 1: the cost of latency and money; None without a mean."""
         mean = self.estimate.mean
         return None if mean is None else max(0.0, mean - self.score / SCORE_MAX)
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from support.repository import REPOSITORY
 
+from centralcloud.runtime.settings import variables_of
 from centralcloud.settings import Settings
 from instance_agent.settings import AgentSettings
 
@@ -26,7 +27,7 @@ def _known_settings() -> set[str]:
     known = {"DATABASE_URL", "INSTANCE_ID"}
     for settings_class in (Settings, AgentSettings):
         prefix = settings_class.model_config["env_prefix"]
-        known |= {f"{prefix}{name}".upper() for name in settings_class.model_fields}
+        known |= {f"{prefix}DATABASE_URL", *variables_of(settings_class)}
     return known
 
 

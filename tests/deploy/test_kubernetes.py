@@ -12,6 +12,7 @@ import yaml
 from support.repository import REPOSITORY
 
 from centralcloud.runtime.process.supervisor import _STOP_SECONDS
+from centralcloud.runtime.settings import variables_of
 from centralcloud.settings import Settings
 from instance_agent.settings import AgentSettings
 
@@ -110,7 +111,7 @@ def test_settings_that_a_pod_names_exist(name: str, pod: dict[str, Any]) -> None
     known = {"DATABASE_URL_FILE", "INSTANCE_ID", "CATALOG_URL"}
     for settings_class in (Settings, AgentSettings):
         prefix = settings_class.model_config["env_prefix"]
-        known |= {f"{prefix}{field}".upper() for field in settings_class.model_fields}
+        known |= {f"{prefix}DATABASE_URL", *variables_of(settings_class)}
     for container in _containers(pod):
         assert {variable["name"] for variable in container.get("env", ())} <= known, name
     for file in _FOLDER.rglob("kustomization.yaml"):

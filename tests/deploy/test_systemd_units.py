@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from centralcloud.runtime.process.supervisor import _STOP_SECONDS
+from centralcloud.runtime.settings import variables_of
 from centralcloud.settings import Settings
 from instance_agent.settings import AgentSettings
 
@@ -90,7 +91,7 @@ def test_the_timeout_is_long_enough_for_a_stop(deploy: Path, unit: str) -> None:
 )
 def test_the_example_files_name_existing_settings(deploy: Path, file: str, settings_class: type) -> None:
     prefix = settings_class.model_config["env_prefix"]
-    known = {f"{prefix}{name}".upper() for name in settings_class.model_fields}
+    known = {f"{prefix}DATABASE_URL", *variables_of(settings_class)}
     named = set(re.findall(r"^#?([A-Z_]+)=", (deploy / "systemd" / file).read_text(), re.MULTILINE))
     assert named
     assert named <= known
