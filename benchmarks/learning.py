@@ -21,9 +21,10 @@ from typing import Any, Final, NamedTuple
 from _outcomes import write_outcomes
 from _shared import progress
 
-from centralcloud.simulate.candidates import BASELINES, RULES
+from centralcloud.learning.rules.registry import BUILT_IN_RULES
+from centralcloud.simulate.candidates import BASELINES
 from centralcloud.simulate.comparison import compare
-from centralcloud.simulate.ground_truth import make_world
+from centralcloud.simulate.ground_truth import make_ground_truth
 from centralcloud.simulate.outcomes import OutcomeFile, read_outcomes
 from centralcloud.simulate.scenario import Scenario
 from centralcloud.simulate.scenario_file import read_scenario
@@ -119,7 +120,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    rules = (*RULES, *BASELINES)
+    rules = (*BUILT_IN_RULES, *BASELINES)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--outcomes", type=Path, help="another table of outcomes")
     parser.add_argument(
@@ -133,7 +134,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _run(scenario: Scenario, outcomes: OutcomeFile, rule: str, seeds: range, jobs: int) -> dict[str, Any]:
-    return compare(make_world(scenario, outcomes.table(scenario.answering)), rule, seeds, jobs=jobs)
+    return compare(make_ground_truth(scenario, outcomes.table(scenario.answering)), rule, seeds, jobs=jobs)
 
 
 def _row(result: dict[str, Any]) -> dict[str, Any]:

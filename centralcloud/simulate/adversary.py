@@ -16,7 +16,7 @@ import numpy as np
 from centralcloud.learning.evidence import Floats
 from centralcloud.simulate.ground_truth import PhaseTruth
 from centralcloud.simulate.reports import Reports, Tasks
-from centralcloud.simulate.scenario import Poison
+from centralcloud.simulate.scenario import Adversary
 
 #: LEARNING.md, "simulate".
 _DRIP_SHARE: Final = 0.3
@@ -24,16 +24,16 @@ _FLOOD_VOLUME: Final = 11
 
 
 def report(
-    tasks: Tasks, truth: PhaseTruth, first_event: int, poison: Sequence[Poison], rng: np.random.Generator
+    tasks: Tasks, truth: PhaseTruth, first_event: int, adversaries: Sequence[Adversary], rng: np.random.Generator
 ) -> Reports:
     """What the instances report of `tasks`, the first of which is number `first_event` of the scenario."""
     complexities = len(truth.by_complexity)
-    if not poison:
+    if not adversaries:
         return Reports.honest(tasks, complexities)
     number = first_event + np.arange(len(tasks.item))
-    lies = [(tasks.instance == each.instance) & (number >= each.from_event) for each in poison]
+    lies = [(tasks.instance == each.instance) & (number >= each.from_event) for each in adversaries]
     parts = [Reports.honest(tasks.chosen(np.flatnonzero(~np.any(lies, axis=0))), complexities)]
-    for each, where in zip(poison, lies, strict=True):
+    for each, where in zip(adversaries, lies, strict=True):
         if where.any():
             parts.append(_lie(each.kind, tasks.chosen(np.flatnonzero(where)), truth, rng))
     return Reports.joined(parts)

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from centralcloud.learning.rule import Score
-from centralcloud.simulate.ground_truth import Integers, World
+from centralcloud.simulate.ground_truth import GroundTruth, Integers
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores, Pair
 from instance_agent.catalog.model import Model
@@ -25,29 +25,29 @@ class Fleet:
     """Chooses models as instances do, by the scores of the last tick."""
 
     def __init__(
-        self, world: World, rng: random.Random, known: Mapping[str, float], *, selection: SelectionMode
+        self, ground_truth: GroundTruth, rng: random.Random, known: Mapping[str, float], *, selection: SelectionMode
     ) -> None:
         """`known`: learned scores of models, 0.0 to 5.0, that the instances begin with."""
         self._entries = [
             Model(
                 name=model,
                 provider="simulated",
-                complexity_scores=dict.fromkeys(world.complexities, UNTRIED_SCORE),
+                complexity_scores=dict.fromkeys(ground_truth.complexities, UNTRIED_SCORE),
             )
-            for model in world.models
+            for model in ground_truth.models
         ]
-        self._number = {model: number for number, model in enumerate(world.models)}
-        self._complexities = world.complexities
+        self._number = {model: number for number, model in enumerate(ground_truth.models)}
+        self._complexities = ground_truth.complexities
         self._scores: dict[Pair, LearnedScore] = {
             (model, complexity): LearnedScore(score=score, version=0, at=_NOW)
             for model, score in known.items()
-            for complexity in world.complexities
+            for complexity in ground_truth.complexities
         }
         self._version = 0
         self._rng = rng
         self._selection: SelectionMode = selection
         self._catalog = ModelCatalog([])
-        self.offer(range(len(world.models)))
+        self.offer(range(len(ground_truth.models)))
 
     def offer(self, present: Iterable[int]) -> None:
         """From now on these models are in the catalogs."""
@@ -63,9 +63,9 @@ class Fleet:
                 score=float(score.score),
                 version=self._version,
                 at=_NOW,
-                mean=score.mean,
-                n_eff=score.n_eff,
-                probe_share=score.probe_share,
+                mean=score.estimate.mean,
+                n_eff=score.estimate.n_eff,
+                probe_share=score.estimate.probe_share,
             )
         self._use_scores()
 

@@ -65,7 +65,7 @@ class PhaseTruth:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class GroundTruth:
     """The truth of a scenario.
 
     Attributes:
@@ -86,7 +86,7 @@ class World:
         return tuple((model, complexity) for model in self.models for complexity in self.complexities)
 
 
-def make_world(scenario: Scenario, table: OutcomeTable) -> World:
+def make_ground_truth(scenario: Scenario, table: OutcomeTable) -> GroundTruth:
     """The truth of `scenario`; `table` has (at least) the outcomes of the models that answer in it."""
     known: dict[tuple[object, ...], PhaseTruth] = {}
     phases = []
@@ -95,7 +95,7 @@ def make_world(scenario: Scenario, table: OutcomeTable) -> World:
         if key not in known:
             known[key] = _phase_truth(scenario, phase, table)
         phases.append(known[key])
-    return World(
+    return GroundTruth(
         scenario=scenario,
         models=scenario.models,
         complexities=tuple(table.by_complexity),
@@ -104,12 +104,12 @@ def make_world(scenario: Scenario, table: OutcomeTable) -> World:
     )
 
 
-def single_best_model(world: World) -> str:
+def single_best_model(ground_truth: GroundTruth) -> str:
     """The model that would yield most when all tasks of the scenario went to it; nothing while it is absent."""
-    total = np.zeros(len(world.models))
-    for phase, truth in zip(world.scenario.phases, world.phases, strict=True):
+    total = np.zeros(len(ground_truth.models))
+    for phase, truth in zip(ground_truth.scenario.phases, ground_truth.phases, strict=True):
         total += phase.events * np.where(truth.present, truth.utility.mean(axis=1), 0.0)
-    return world.models[int(np.argmax(total))]
+    return ground_truth.models[int(np.argmax(total))]
 
 
 def _phase_truth(scenario: Scenario, phase: Phase, table: OutcomeTable) -> PhaseTruth:

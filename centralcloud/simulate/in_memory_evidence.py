@@ -16,7 +16,7 @@ _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _TASK: Final = timedelta(seconds=1)
 
 
-class EvidenceInMemory:
+class InMemoryEvidence:
     """The reports of every slice, and the sums that a rule sees of those that are counted."""
 
     def __init__(self, pairs: tuple[Pair, ...], instances: int, weights: Weights) -> None:

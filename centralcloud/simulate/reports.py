@@ -50,7 +50,7 @@ class Tasks:
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Outcomes as they arrive; arrays of one length. Pairs are numbered as in `World.pairs`."""
+    """Outcomes as they arrive; arrays of one length. Pairs are numbered as in `GroundTruth.pairs`."""
 
     instance: Integers
     pair: Integers

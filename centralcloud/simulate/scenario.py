@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-POISON_KINDS: Final = ("all_failure", "invert", "fabricate", "flood", "drip")
+ADVERSARY_KINDS: Final = ("all_failure", "invert", "fabricate", "flood", "drip")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +27,12 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Poison:
+class Adversary:
     """An instance whose reports are not what happened.
 
     Attributes:
         instance: counted from 0.
-        kind: one of `POISON_KINDS`; `poison.py` says what each reports.
+        kind: one of `ADVERSARY_KINDS`; `adversary.py` says what each reports.
         from_event: the first of all tasks from which on it lies.
     """
 
@@ -70,7 +70,7 @@ class Scenario:
     instances: int
     tick: int
     phases: tuple[Phase, ...]
-    poison: tuple[Poison, ...] = ()
+    adversaries: tuple[Adversary, ...] = ()
     weights: Weights = Weights()
 
     @property

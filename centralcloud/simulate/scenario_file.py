@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
 from centralcloud.simulate.outcomes import OutcomeFile
-from centralcloud.simulate.scenario import POISON_KINDS, Phase, Poison, Scenario, Weights
+from centralcloud.simulate.scenario import ADVERSARY_KINDS, Adversary, Phase, Scenario, Weights
 
 _Count = Annotated[int, Field(ge=1, le=100_000_000)]
 _Factor = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
@@ -30,9 +30,9 @@ class _Phase(_Part):
     outage: list[str] = []
 
 
-class _Poison(_Part):
+class _Adversary(_Part):
     instance: Annotated[int, Field(ge=0)]
-    kind: Literal[POISON_KINDS]  # type: ignore[valid-type]
+    kind: Literal[ADVERSARY_KINDS]  # type: ignore[valid-type]
     from_event: Annotated[int, Field(ge=0)] = 0
 
 
@@ -52,7 +52,7 @@ class _Scenario(_Part):
     instances: Annotated[int, Field(ge=1, le=10_000)] = 10
     tick: _Count = 200
     phases: Annotated[list[_Phase], Field(min_length=1, max_length=10_000)]
-    poison: list[_Poison] = []
+    poison: list[_Adversary] = []
     weights: _Weights = _Weights()
 
 
@@ -60,7 +60,7 @@ class _Scenario(_Part):
 _KEYS: Final[Mapping[str, type[BaseModel]]] = {
     "": _Scenario,
     "phases": _Phase,
-    "poison": _Poison,
+    "poison": _Adversary,
     "weights": _Weights,
 }
 
@@ -120,7 +120,7 @@ class _Resolver:
             instances=parts.instances,
             tick=parts.tick,
             phases=tuple(self._phase(phase, f"phases[{number}]") for number, phase in enumerate(parts.phases)),
-            poison=self._poison(),
+            adversaries=self._adversaries(),
             weights=Weights(**parts.weights.model_dump()),
         )
 
@@ -159,16 +159,16 @@ class _Resolver:
             outage=frozenset(self._own(name, f"{place}.outage[{i}]") for i, name in enumerate(phase.outage)),
         )
 
-    def _poison(self) -> tuple[Poison, ...]:
+    def _adversaries(self) -> tuple[Adversary, ...]:
         seen: set[int] = set()
-        for position, poison in enumerate(self._parts.poison):
+        for position, adversary in enumerate(self._parts.poison):
             place = f"poison[{position}].instance"
-            if poison.instance >= self._parts.instances:
-                raise self._wrong(place, poison.instance, f"0 to {self._parts.instances - 1}, one of the instances")
-            if poison.instance in seen:
-                raise self._wrong(place, poison.instance, "each instance once")
-            seen.add(poison.instance)
-        return tuple(Poison(**poison.model_dump()) for poison in self._parts.poison)
+            if adversary.instance >= self._parts.instances:
+                raise self._wrong(place, adversary.instance, f"0 to {self._parts.instances - 1}, one of the instances")
+            if adversary.instance in seen:
+                raise self._wrong(place, adversary.instance, "each instance once")
+            seen.add(adversary.instance)
+        return tuple(Adversary(**adversary.model_dump()) for adversary in self._parts.poison)
 
     def _own(self, name: str, place: str) -> str:
         return self._model(name, place, self._models, "the models of the scenario")

@@ -45,14 +45,14 @@ def test_everything_that_can_be_written(outcomes: OutcomeFile) -> None:
     assert scenario.phases[1].absent == {"poor"}
     assert scenario.phases[1].slow == {"fair": 6.0}
     assert scenario.phases[1].outage == {"fair"}
-    assert (scenario.poison[0].instance, scenario.poison[0].from_event) == (3, 20)
+    assert (scenario.adversaries[0].instance, scenario.adversaries[0].from_event) == (3, 20)
     assert scenario.weights == Weights(latency=0.2, latency_ref_ms=5000, cost=0.3, cost_ref_usd=0.5)
 
 
 def test_what_is_left_out_is_as_the_daemon_has_it(outcomes: OutcomeFile) -> None:
     scenario = scenario_from({"phases": PHASES}, outcomes)
     assert scenario.models == ("good", "fair", "poor", "bad")
-    assert (scenario.instances, scenario.tick, scenario.poison) == (10, 200, ())
+    assert (scenario.instances, scenario.tick, scenario.adversaries) == (10, 200, ())
     assert scenario.weights == Weights(latency=0.1, latency_ref_ms=10_000, cost=0.0, cost_ref_usd=0.01)
 
 
