@@ -141,8 +141,7 @@ def test_the_table_of_settings_is_that_of_the_code(title: str, settings_class: t
     section = text.split(f"## {title}")[1].split("\n## ")[0]
     documented = dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\|", section, re.MULTILINE))
     in_code = {
-        variable: "" if default is None else str(default).lower()
-        for variable, default in variables_of(settings_class).items()
+        variable: "" if default is None else str(default).lower() for variable, default in variables_of(settings_class).items()
     }
     for variable in ("INSTANCE_ID", "INSTANCE_AGENT_STATE_DIR"):  # computed, described in words
         in_code.pop(variable, None)
