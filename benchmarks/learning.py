@@ -4,7 +4,7 @@ Every scenario of examples/scenarios is run with every rule and every seed, as `
 are those of the adaptive rule (docs/explanation/learning.md). With --quick: three seeds, a tenth of `unchanging`.
 
 The table of outcomes is, unless --outcomes names one, ../shared/data/outcomes_bfcl.csv.gz beside the repository (Berkeley
-Function Calling Leaderboard, 20 models), and where that is missing a made-up one.
+Function Calling Leaderboard, 20 models), and where that is missing a invented one.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from centralcloud.simulate.scenario_file import read_scenario
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 _RECORDED: Final = _REPOSITORY.parent / "shared/data/outcomes_bfcl.csv.gz"
 _SCENARIOS: Final = _REPOSITORY / "examples/scenarios"
-#: A million tasks with every rule would take hours and say nothing: only this rule raises alarms.
+#: A million tasks with every rule would take hours for nothing: only this rule raises alarms.
 _LONG: Final = "unchanging"
 _JUDGED: Final = "adaptive"
 _QUICK_SEEDS: Final = 3
@@ -66,10 +66,10 @@ Results = dict[str, dict[str, Any]]
 
 
 class Target(NamedTuple):
-    """What the adaptive rule is to reach.
+    """A target for the adaptive rule.
 
     Attributes:
-        value: what it reached, from the results of all rules by scenario; None when it never got there.
+        value: the value reached, from the results of all rules by scenario; None if it was never reached.
         at_most: the target is an upper bound, else a lower one.
     """
 
@@ -172,7 +172,7 @@ def _targets() -> list[Target]:
         name = f"poison-{kind}"
         ticks = _DRIP_TICKS if kind == "drip" else _POISON_TICKS
         targets += [
-            Target(name, "regret, points above that without poison", _points_above_honest(name), _POISON_POINTS),
+            Target(name, "regret, points above that of honest instances", _points_above_honest(name), _POISON_POINTS),
             Target(name, "ticks until found", _of(name, "ticks_to_quarantine"), ticks),
             Target(name, "honest instances out", _of(name, "honest_exclusions"), 0.0),
         ]

@@ -1,4 +1,4 @@
-"""Many runs of one rule, one for each seed, in processes side by side; and their means."""
+"""Many runs of one rule, one for each seed, in parallel processes; and their means."""
 
 import math
 import multiprocessing
@@ -35,8 +35,9 @@ def compare(
 ) -> dict[str, Any]:
     """Run the scenario once with each seed, in `jobs` processes (default: one for each core).
 
-    What comes back is a JSON object: every measure as {"mean", "low", "high", "runs"} (95 % interval of the mean over seeds,
-    null with fewer than two runs that it says something of), `phases` with the same for each phase.
+    Returns:
+        A JSON object: every metric as {"mean", "low", "high", "runs"} (95% interval of the mean over seeds; null with fewer
+        than two runs that have a value), and `phases` with the same for each phase.
 
     Raises:
         SettingsError: there is no such rule.
@@ -63,7 +64,7 @@ def _side_by_side(
     ground_truth: GroundTruth, rule: str, seeds: Sequence[int], selection: SelectionMode, jobs: int
 ) -> list[RunEvaluation]:
     context = multiprocessing.get_context("spawn")
-    # Nothing is ever sent: the processes end when our end closes, because we were interrupted or are no more.
+    # Nothing is ever sent: the workers exit when this end is closed, because this process was interrupted or killed.
     theirs, ours = context.Pipe(duplex=False)
     with theirs, ours, ProcessPoolExecutor(jobs, context, _prepare, (theirs, ground_truth, rule, selection)) as pool:
         try:
@@ -87,7 +88,7 @@ def _means(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def estimate(values: Iterable[float | None]) -> dict[str, Any]:
-    """Mean and 95 % interval (Student's t) of the values that are there, and how many these are."""
+    """Mean and 95% interval (Student's t) of the values that are not None, and their number."""
     known = [value for value in values if value is not None]
     mean = math.fsum(known) / len(known) if known else None
     half = None

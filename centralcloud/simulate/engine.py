@@ -1,4 +1,4 @@
-"""One run of a scenario: tasks are routed, outcomes come in, and at every tick the rule gives new scores."""
+"""One run of a scenario: tasks are routed, outcomes arrive, and at every tick the rule gives new scores."""
 
 import random
 import time
@@ -22,10 +22,10 @@ class PhaseTotals:
     """Sums over the tasks of one phase.
 
     Attributes:
-        reward: utility of what happened: success less what latency and cost take off.
-        oracle_reward: what the best model of each complexity yields at the same tasks.
-        success, oracle_success: the same without latency and cost; the oracle's with the most successful model.
-        traffic: tasks of each model; shape (models,).
+        reward: utility: success less the penalties for latency and cost.
+        oracle_reward: the reward of the best model of each complexity for the same tasks.
+        success, oracle_success: the same without penalties; the oracle uses the most successful model.
+        traffic: number of tasks of each model; shape (models,).
     """
 
     traffic: Floats
@@ -41,7 +41,7 @@ class PhaseTotals:
     cost_usd: float = 0.0
 
     def add(self, tasks: Tasks, truth: PhaseTruth, probes: int) -> None:
-        """Count tasks that were done."""
+        """Count completed tasks."""
         self.events += len(tasks.item)
         self.traffic += np.bincount(tasks.model, minlength=len(self.traffic))
         self.reward += float(tasks.utility.sum())
@@ -63,11 +63,11 @@ class Tick:
     """One run of the rule.
 
     Attributes:
-        phase: in which it lies.
-        event: how many tasks of the scenario came before it, and how many of them in the phase.
-        scores: what every pair stands at after it; shape (models, complexities).
-        alarms: models and complexities, by number, of which it says that they changed.
-        excluded: instances that it leaves out, by number.
+        phase: number of the phase.
+        event, event_in_phase: number of tasks before the tick, in the scenario and in the phase.
+        scores: the score of every pair after the tick; shape (models, complexities).
+        alarms: the pairs for which the rule raised an alarm, as numbers of model and complexity.
+        excluded: the instances that the rule excluded, by number.
     """
 
     phase: int
@@ -80,10 +80,10 @@ class Tick:
 
 @dataclass(slots=True)
 class Run:
-    """What came of one run.
+    """The result of one run.
 
     Attributes:
-        seconds: wall time of it all; `rule_seconds` of it were spent in the rule.
+        seconds: wall time of the run; `rule_seconds`: the part that was spent in the rule.
     """
 
     phases: list[PhaseTotals]
@@ -93,7 +93,7 @@ class Run:
 
 
 def simulate(ground_truth: GroundTruth, candidate: Candidate, seed: int, *, selection: SelectionMode = "auto") -> Run:
-    """One run of the scenario. Equal seeds give equal tasks, whatever the rule, and equal runs of one rule."""
+    """Run the scenario once. Equal seeds give equal tasks, whatever the rule, and equal runs of one rule."""
     return _Simulation(ground_truth, candidate, seed, selection).run()
 
 

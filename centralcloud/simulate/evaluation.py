@@ -1,6 +1,6 @@
-"""What a run is judged by.
+"""The metrics of a run.
 
-Every measure is a number of one run, or None where it says nothing; `statistics.py` takes means over runs.
+Every metric is a number, or None if the run has no value for it; `comparison.py` computes means over runs.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,16 +14,16 @@ from centralcloud.simulate.ground_truth import GroundTruth, PhaseTruth
 
 Metrics = dict[str, float | None]
 
-#: What is judged at the end of a run is the mean over so many ticks: one alone is subject to chance.
+#: Metrics of the end of a run are means over this many ticks: a single one is subject to chance.
 _LAST_TICKS: Final = 10
-#: LEARNING.md, "simulate": recovered when the right model is top in 80 % of the next 10 ticks.
+#: Recovered: a right model is on top in 80% of the next 10 ticks (docs/reference/specification.md).
 _RECOVERY_TICKS: Final = 10
 _RECOVERY_SHARE: Final = 0.8
 _LOWEST, _HIGHEST = 0.0, 5.0
 
 
 class RunEvaluation(NamedTuple):
-    """One run, judged as a whole and phase by phase; `traffic` is the share of each model in each phase."""
+    """The metrics of one run, as a whole and phase by phase; `traffic` is the share of each model in each phase."""
 
     whole: Metrics
     phases: list[Metrics]
@@ -31,7 +31,7 @@ class RunEvaluation(NamedTuple):
 
 
 def evaluate_run(run: Run, ground_truth: GroundTruth) -> RunEvaluation:
-    """Everything that is measured of a run."""
+    """Compute all metrics of a run."""
     phases = [
         {**_yields([totals]), **_reaction(run, ground_truth, number), "probe_share": totals.probes / totals.events}
         for number, totals in enumerate(run.phases)
@@ -61,7 +61,7 @@ def evaluate_run(run: Run, ground_truth: GroundTruth) -> RunEvaluation:
 
 
 def _yields(phases: Sequence[PhaseTotals]) -> Metrics:
-    """What the tasks came to: reward and regret, with and without latency and cost, mean latency and cost."""
+    """Reward and regret, with and without penalties; mean latency and cost."""
     events, timed, priced = (_total(phases, name) for name in ("events", "timed", "priced"))
     reward, oracle = _total(phases, "reward") / events, _total(phases, "oracle_reward") / events
     success, oracle_success = _total(phases, "success") / events, _total(phases, "oracle_success") / events
@@ -78,7 +78,7 @@ def _yields(phases: Sequence[PhaseTotals]) -> Metrics:
 
 
 def _order(run: Run, ground_truth: GroundTruth) -> Metrics:
-    """How the scores at the end stand to each other and to the truth of the last phase, for the models in the catalogs."""
+    """The order of the scores at the end, compared with the truth of the last phase; only models in the catalogs."""
     truth = ground_truth.phases[-1]
     ticks = [tick.scores[truth.present] for tick in run.ticks[-_LAST_TICKS:]]
     if not ticks:
@@ -97,7 +97,7 @@ def _order(run: Run, ground_truth: GroundTruth) -> Metrics:
 
 
 def _reaction(run: Run, ground_truth: GroundTruth, phase: int) -> Metrics:
-    """How soon the run came to terms with what the phase began with. Of the first phase: with knowing nothing."""
+    """How soon the run reacted to the change at the beginning of the phase; in the first phase: to knowing nothing."""
     truth = ground_truth.phases[phase]
     ticks = [tick for tick in run.ticks if tick.phase == phase]
     right = np.array([_right_on_top(tick, truth) for tick in ticks])

@@ -1,4 +1,4 @@
-"""The simulated instances' routers. They share one set of scores, so one router stands for all of them."""
+"""The routers of the simulated instances. They share one set of scores, so a single router is enough."""
 
 import random
 from collections.abc import Iterable, Mapping
@@ -15,9 +15,9 @@ from instance_agent.catalog.model import Model
 from instance_agent.routing.router import ModelRouter
 from instance_agent.routing.selection import SelectionMode
 
-#: When scores were published: nothing depends on it.
+#: Time of publication of scores: nothing depends on it.
 _NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
-#: What a catalog lists for a model that nobody has tried.
+#: The score in the catalog for a model that was never used.
 UNTRIED_SCORE: Final = 2.5
 
 
@@ -50,13 +50,13 @@ class Fleet:
         self.offer(range(len(ground_truth.models)))
 
     def offer(self, present: Iterable[int]) -> None:
-        """From now on these models are in the catalogs."""
+        """Make these models the ones in the catalogs."""
         self._catalog = ModelCatalog([self._entries[number] for number in present])
         self._router = ModelRouter(self._catalog, instance_id="simulated", selection=self._selection, rng=self._rng)
         self._use_scores()
 
     def learn(self, scores: Iterable[Score]) -> None:
-        """Take over scores; those of other pairs stay."""
+        """Apply scores; those of other pairs stay."""
         self._version += 1
         for score in scores:
             self._scores[score.pair] = LearnedScore(
@@ -70,7 +70,7 @@ class Fleet:
         self._use_scores()
 
     def choose(self, complexities: Integers) -> tuple[Integers, int]:
-        """The model for each task, and how many were chosen to keep a model judged and not for their score."""
+        """Choose the model for each task; returns also how many of the choices were probes."""
         probes = 0
         models = np.empty(len(complexities), dtype=np.int64)
         choose, number = self._router.choose, self._number

@@ -1,4 +1,4 @@
-"""A scenario as it is written: JSON, checked, with every name of a model resolved."""
+"""Scenario files: JSON, checked, with every model name resolved."""
 
 import json
 import re
@@ -56,7 +56,7 @@ class _Scenario(_Part):
     weights: _Weights = _Weights()
 
 
-#: The parts that a scenario is made of, by where they stand in it: what keys are expected there.
+#: The parts of a scenario, by their key: they say which keys are expected inside.
 _KEYS: Final[Mapping[str, type[BaseModel]]] = {
     "": _Scenario,
     "phases": _Phase,
@@ -66,23 +66,25 @@ _KEYS: Final[Mapping[str, type[BaseModel]]] = {
 
 
 def read_scenario(path: Path, outcomes: OutcomeFile) -> Scenario:
-    """The scenario of a JSON file, for a table of outcomes.
+    """Read a scenario from a JSON file, for a table of outcomes.
 
-    Where a model is named, `@best`, `@2`, `@worst` and `@25%` name one by its rank: in `models` among all models of the
-    table, elsewhere among those of the scenario. So one scenario serves any table.
+    In place of a model name, `@best`, `@2`, `@worst` and `@25%` name one by its rank: in `models` among all models of the
+    table, elsewhere among those of the scenario. So a scenario works with any table.
 
     Raises:
-        SettingsError: the file cannot be read or is no scenario for this table; one line that names the place.
+        SettingsError: the file cannot be read or is not a scenario for this table; the message names the place.
     """
     try:
         written = json.loads(path.read_text("utf-8"), object_pairs_hook=_no_key_twice, parse_constant=_refuse_constant)
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: found a byte that is no UTF-8 at position {error.start}, expected JSON") from None
+        raise SettingsError(
+            f"{path}: found a byte that is not UTF-8 at position {error.start}, expected JSON"
+        ) from None
     except json.JSONDecodeError as error:
         raise SettingsError(
-            f"{path}: line {error.lineno}, column {error.colno}: found no JSON ({error.msg.lower()}), expected JSON"
+            f"{path}: line {error.lineno}, column {error.colno}: found invalid JSON ({error.msg.lower()}), expected JSON"
         ) from None
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: found {error}, expected JSON") from None
@@ -90,7 +92,7 @@ def read_scenario(path: Path, outcomes: OutcomeFile) -> Scenario:
 
 
 def scenario_from(written: Any, outcomes: OutcomeFile, *, place: str = "scenario") -> Scenario:
-    """The scenario that a JSON value describes; `place` stands in front of what is wrong with it.
+    """Make the scenario that a JSON value describes; error messages begin with `place`.
 
     Raises:
         SettingsError: as `read_scenario`.
@@ -105,7 +107,7 @@ def scenario_from(written: Any, outcomes: OutcomeFile, *, place: str = "scenario
 
 
 class _Resolver:
-    """Turns what is written into a scenario of models that are there."""
+    """Resolves the names in a scenario file to models of the table."""
 
     def __init__(self, place: str, parts: _Scenario, outcomes: OutcomeFile) -> None:
         self._place = place
@@ -141,7 +143,7 @@ class _Resolver:
         serve = {}
         for alias, other in phase.serve.items():
             model = self._own(alias, f"{place}.serve")
-            # What answers under the alias need not be offered itself.
+            # The model that answers under the alias need not be in the catalogs itself.
             serve[model] = self._model(
                 other,
                 f"{place}.serve.{alias}",
@@ -197,7 +199,7 @@ def _is_rank(name: str) -> bool:
 
 
 def _position(rank: str, models: int) -> int:
-    """Where a model named by its rank stands in the ranking, counted from 0. Half a position goes to the worse."""
+    """The position of a rank, counted from 0. Half a position is rounded to the worse model."""
     text = rank[1:]
     if text == "best":
         return 0

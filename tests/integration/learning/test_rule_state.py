@@ -1,4 +1,4 @@
-"""The typed state of rules: SQL reads its columns, never the payload, and workers of earlier revisions still understand it."""
+"""The typed state of rules: SQL reads its columns, never the payload; workers of earlier revisions still understand it."""
 
 import json
 from typing import Any
