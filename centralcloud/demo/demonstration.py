@@ -22,6 +22,7 @@ from centralcloud.demo.view import Snapshot, headline, live_view, plural, print_
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.embedded import DEFAULT_FOLDER
+from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings
@@ -35,7 +36,7 @@ _INGEST_SECONDS: Final = 5
 #: Share of decisions that try any model: the threshold rule needs it to keep every score up to date. The adaptive rule asks
 #: for the probes that it needs.
 _EXPLORATION: Final = {"threshold": 0.12, "adaptive": 0.0}
-_TRY_LOCK: Final = "SELECT pg_try_advisory_lock(hashtext('centralcloud.demo'))"
+_TRY_LOCK_DEMO = Query(__package__, "try_lock_demo", row=bool)
 
 
 class DemoError(CentralCloudError):
@@ -164,8 +165,7 @@ def _only_one(database: Database) -> Iterator[None]:
     """Make sure that no other demonstration uses the folder: each wipes the database."""
     connection = database.connect(autocommit=True)
     try:
-        row = connection.execute(_TRY_LOCK).fetchone()
-        if not row or not row[0]:
+        if not _TRY_LOCK_DEMO.one(connection):
             raise DemoError(f"another demonstration is running in {FOLDER.absolute()}")
         yield
     finally:

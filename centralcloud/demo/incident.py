@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from centralcloud.demo.fleet import Fleet
 from centralcloud.demo.simulated_models import SimulatedModels, truth
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.query import Query
 
 _MODEL: Final = "ember-reason"
 _COMPLEXITY: Final = "complex"
@@ -17,11 +18,14 @@ _LEADING_SHARE: Final = 0.5
 _DEGRADES_SECONDS, _RECOVERS_SECONDS = 30.0, 54.0
 _SCRIPT_SECONDS: Final = 90.0
 
-_ALARM: Final = """
-    SELECT message, extract(epoch FROM clock_timestamp() - opened_at)::float8,
-        extract(epoch FROM clock_timestamp() - closed_at)::float8
-    FROM findings WHERE kind = 'change_alarm' AND subject = %s ORDER BY finding_id DESC LIMIT 1
-"""
+
+class _Alarm(NamedTuple):
+    message: str
+    opened_ago: float
+    closed_ago: float | None
+
+
+_NEWEST_ALARM = Query(__package__, "newest_alarm", row=_Alarm)
 
 
 class Line(NamedTuple):
@@ -158,13 +162,10 @@ class Incident:
         self.story.append(Line(seconds, text))
 
 
-def _newest_alarm(database: Database) -> tuple[str, float, float | None] | None:
-    """Message of the model's newest alarm, and how many seconds ago it was opened, and closed."""
+def _newest_alarm(database: Database) -> _Alarm | None:
+    """The model's newest alarm; times are seconds ago."""
     with database.transaction() as connection:
-        row: tuple[str, float, float | None] | None = connection.execute(
-            _ALARM, (f"{_MODEL}/{_COMPLEXITY}",)
-        ).fetchone()
-    return row
+        return _NEWEST_ALARM.maybe(connection, {"subject": f"{_MODEL}/{_COMPLEXITY}"})
 
 
 def _after(moment: float, since: float) -> str:

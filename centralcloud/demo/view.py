@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -14,12 +14,21 @@ from centralcloud.demo.incident import Incident, Line
 from centralcloud.demo.simulated_models import SimulatedModels
 from centralcloud.monitoring.reports import ModelMetrics, current_scores
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.query import Query
 
-_QUEUE = """
-    SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(enqueued_at)), 0)::float8
-    FROM pgmq.q_model_routing_decisions
-"""
-_INSTANCES = "SELECT instance_id, applied_version FROM instances ORDER BY instance_id"
+
+class _Queue(NamedTuple):
+    length: int
+    lag_seconds: float
+
+
+class _Applied(NamedTuple):
+    instance_id: str
+    applied_version: int
+
+
+_QUEUE_LAG = Query(__package__, "queue_lag", row=_Queue)
+_APPLIED_VERSIONS = Query(__package__, "applied_versions", row=_Applied)
 #: Every record is counted in exactly one of these columns.
 _EVENT_COUNTERS = ("routed_count", "success_count", "failure_count", "blameless_count")
 
@@ -56,14 +65,14 @@ class Snapshot:
 def take_snapshot(database: Database, seconds: float, before: Snapshot | None) -> Snapshot:
     """Read the state of the loop from the database, `seconds` after the start."""
     with database.transaction() as connection:
-        queue_length, lag = connection.execute(_QUEUE).fetchone() or (0, 0.0)
-        applied = dict(connection.execute(_INSTANCES).fetchall())
+        queue = _QUEUE_LAG.one(connection)
+        applied = dict(_APPLIED_VERSIONS.all(connection))
         metrics = {(row["model"], row["complexity"]): row for row in ModelMetrics(connection).all()}
         scores = {(row["model"], row["complexity"]): row for row in current_scores(connection)}
     events = sum(row[counter] for row in metrics.values() for counter in _EVENT_COUNTERS)
     elapsed = seconds - before.seconds if before else seconds
     rate = (events - (before.events if before else 0)) / max(elapsed, 0.001)
-    return Snapshot(seconds, events, rate, queue_length, lag, metrics, scores, applied)
+    return Snapshot(seconds, events, rate, queue.length, queue.lag_seconds, metrics, scores, applied)
 
 
 def headline(snapshot: Snapshot, fleet: Fleet, simulated: SimulatedModels) -> str:

@@ -1,4 +1,4 @@
--- Whoever may drop partitions is a worker, and may use the new functions and the view from now on.
+-- A role that may drop partitions is a worker: it may use the new functions and the view from now on.
 REVOKE ALL ON FUNCTION
     centralcloud.add_metrics, centralcloud.add_dropped_metrics, centralcloud.sync_rule_state FROM PUBLIC;
 DO $$

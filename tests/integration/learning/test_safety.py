@@ -33,7 +33,7 @@ def take_in(database: Database, database_url: str) -> TakeIn:
     return take
 
 
-def told(url: str) -> int:
+def published(url: str) -> int:
     return execute(url, "SELECT count(*) FROM pgmq.q_model_score_updates")[0][0]
 
 
@@ -64,7 +64,7 @@ def test_a_large_move_of_most_pairs_is_withheld_until_an_operator_forces_it(
             "3 of 5 pairs would move by more than 1.0: a (complex), b (complex), c (complex); expected at most 50%: "
             "`centralcloud learn --force` publishes it"
         )
-        assert told(database_url) == 5
+        assert published(database_url) == 5
         assert kept(database_url, "adaptive") == before
         assert open_findings(database_url) == {"adaptive": reason}
     assert kept(database_url, "threshold") != shadow_before, "a shadow rule continues"
@@ -162,7 +162,7 @@ def test_an_invalid_score_is_never_published(take_in: TakeIn, database: Database
             assert run.changes == []
             assert run.withheld == [f"a (complex): {complaint}", f"b (complex): {complaint}"]
         assert open_findings(database_url) == {"wild": "; ".join(run.withheld)}
-    assert told(database_url) == 0
+    assert published(database_url) == 0
     assert kept(database_url, "wild") == []
     assert len(kept(database_url, "threshold")) == 2
 

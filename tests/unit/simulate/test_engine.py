@@ -155,14 +155,14 @@ def test_a_tick_may_span_phases(outcomes: OutcomeFile) -> None:
 
 
 @pytest.mark.parametrize("kind", ["all_failure", "invert", "fabricate", "flood"])
-def test_a_liar_is_found_and_nobody_else(outcomes: OutcomeFile, kind: str) -> None:
+def test_only_the_liar_is_found(outcomes: OutcomeFile, kind: str) -> None:
     poison = [{"instance": 3, "kind": kind, "from_event": 1000}]
     result = judged(outcomes, phases=[{"events": 5000}], poison=poison)
     assert result["ticks_to_quarantine"] <= 10
     assert result["honest_exclusions"] == 0
 
 
-def test_without_liars_nobody_is_waited_for(outcomes: OutcomeFile) -> None:
+def test_without_liars_there_is_no_time_to_quarantine(outcomes: OutcomeFile) -> None:
     result = judged(outcomes, phases=[{"events": 1000}])
     assert result["ticks_to_quarantine"] is None
     assert result["honest_exclusions"] == 0

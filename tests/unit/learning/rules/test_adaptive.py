@@ -160,7 +160,7 @@ def test_an_alarm_is_taken_back_when_who_raised_it_is_quarantined() -> None:
     assert "fallen_from" not in result.states[A].payload
 
 
-def test_an_alarm_that_the_others_show_as_well_stands_when_somebody_is_quarantined() -> None:
+def test_an_alarm_that_the_others_show_as_well_stays_after_a_quarantine() -> None:
     fell: list[Slice] = [{A: of(50, 45)}] * 20 + [{A: of(50, 20)}] * 3
     states = run_by_run(fell)[-1].states
     result = NO_COSTS.evaluate(evidence_of([{A: of(40, 36)}] * 20 + [{A: of(40, 16)}] * 3, excluded=["liar"]), states)
@@ -305,7 +305,7 @@ def test_an_operators_word_begins_a_new_window() -> None:
     assert (later.samples, later.score, later.kind) == (50, Decimal("4.423"), "steady")
 
 
-def test_nobody_is_excluded_from_a_fleet_that_agrees() -> None:
+def test_a_fleet_that_agrees_has_no_excluded_instances() -> None:
     agreeing = RecentOutcomes.of({(f"i-{n}", A): (100.0, 90.0) for n in range(5)})
     assert NO_COSTS.exclude(agreeing) == []
     lying = RecentOutcomes.of({(f"i-{n}", A): (100.0, 90.0 if n else 10.0) for n in range(5)})
