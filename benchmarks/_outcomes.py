@@ -1,4 +1,4 @@
-"""A made-up table of outcomes, for machines that have no recorded one. The same on every machine."""
+"""An invented table of outcomes, for machines without a recorded one. The same on every machine."""
 
 import csv
 import math
@@ -14,7 +14,7 @@ def write_outcomes(path: Path, *, models: int = 20, seed: int = 1) -> None:
     """Write a table of `models` models to `path`.
 
     The Rasch model of test theory (Rasch 1960): success has the logit ability less difficulty. Abilities fall from 3 to -2,
-    evenly, with a little of their own for each complexity; so do prices, and the able are slower, too, more or less.
+    evenly, with some noise for each complexity; prices fall likewise, and abler models tend to be slower.
     """
     rng = random.Random(seed)
     difficulty = {

@@ -1,4 +1,4 @@
-"""What the benchmarks share: a database of their own, events of real shape, and numbers about the machine."""
+"""Shared by the benchmarks: a database of their own, realistic events, and facts about the machine."""
 
 import json
 import os
@@ -81,12 +81,12 @@ def _event(rng: random.Random, number: int, models: int, instances: int) -> dict
 
 
 def machine(connection: psycopg.Connection[Any]) -> dict[str, Any]:
-    """What the figures were measured on."""
+    """The machine that the figures were measured on."""
     row = connection.execute("SELECT current_setting('server_version'), current_setting('fsync')").fetchone()
     assert row is not None
     return {"postgresql": row[0], "fsync": row[1], "cores": os.cpu_count(), "python": sys.version.split()[0]}
 
 
 def progress(text: str) -> None:
-    """One line for whoever watches; the result alone goes to standard output."""
+    """Print a line of progress to standard error: standard output is for the result."""
     print(text, file=sys.stderr, flush=True)

@@ -4,7 +4,7 @@ Every scenario of examples/scenarios is run with every rule and every seed, as `
 are those of the adaptive rule (docs/explanation/learning.md). With --quick: three seeds, a tenth of `unchanging`.
 
 The table of outcomes is, unless --outcomes names one, ../shared/data/outcomes_bfcl.csv.gz beside the repository (Berkeley
-Function Calling Leaderboard, 20 models), and where that is missing a made-up one.
+Function Calling Leaderboard, 20 models), and where that is missing a invented one.
 """
 
 import argparse
@@ -21,9 +21,10 @@ from typing import Any, Final, NamedTuple
 from _outcomes import write_outcomes
 from _shared import progress
 
-from centralcloud.simulate.candidates import BASELINES, RULES
+from centralcloud.learning.rules.registry import BUILT_IN_RULES
+from centralcloud.simulate.candidates import BASELINES
 from centralcloud.simulate.comparison import compare
-from centralcloud.simulate.ground_truth import make_world
+from centralcloud.simulate.ground_truth import make_ground_truth
 from centralcloud.simulate.outcomes import OutcomeFile, read_outcomes
 from centralcloud.simulate.scenario import Scenario
 from centralcloud.simulate.scenario_file import read_scenario
@@ -31,7 +32,7 @@ from centralcloud.simulate.scenario_file import read_scenario
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 _RECORDED: Final = _REPOSITORY.parent / "shared/data/outcomes_bfcl.csv.gz"
 _SCENARIOS: Final = _REPOSITORY / "examples/scenarios"
-#: A million tasks with every rule would take hours and say nothing: only this rule raises alarms.
+#: A million tasks with every rule would take hours for nothing: only this rule raises alarms.
 _LONG: Final = "unchanging"
 _JUDGED: Final = "adaptive"
 _QUICK_SEEDS: Final = 3
@@ -65,10 +66,10 @@ Results = dict[str, dict[str, Any]]
 
 
 class Target(NamedTuple):
-    """What the adaptive rule is to reach.
+    """A target for the adaptive rule.
 
     Attributes:
-        value: what it reached, from the results of all rules by scenario; None when it never got there.
+        value: the value reached, from the results of all rules by scenario; None if it was never reached.
         at_most: the target is an upper bound, else a lower one.
     """
 
@@ -119,7 +120,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    rules = (*RULES, *BASELINES)
+    rules = (*BUILT_IN_RULES, *BASELINES)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--outcomes", type=Path, help="another table of outcomes")
     parser.add_argument(
@@ -133,7 +134,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _run(scenario: Scenario, outcomes: OutcomeFile, rule: str, seeds: range, jobs: int) -> dict[str, Any]:
-    return compare(make_world(scenario, outcomes.table(scenario.answering)), rule, seeds, jobs=jobs)
+    return compare(make_ground_truth(scenario, outcomes.table(scenario.answering)), rule, seeds, jobs=jobs)
 
 
 def _row(result: dict[str, Any]) -> dict[str, Any]:
@@ -171,7 +172,7 @@ def _targets() -> list[Target]:
         name = f"poison-{kind}"
         ticks = _DRIP_TICKS if kind == "drip" else _POISON_TICKS
         targets += [
-            Target(name, "regret, points above that without poison", _points_above_honest(name), _POISON_POINTS),
+            Target(name, "regret, points above that of honest instances", _points_above_honest(name), _POISON_POINTS),
             Target(name, "ticks until found", _of(name, "ticks_to_quarantine"), ticks),
             Target(name, "honest instances out", _of(name, "honest_exclusions"), 0.0),
         ]

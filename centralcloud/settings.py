@@ -9,8 +9,8 @@ from pydantic_settings import SettingsConfigDict
 from centralcloud.contracts import SettingsError
 from centralcloud.ingest.slow_path import DEFAULT_MAX_ATTEMPTS
 from centralcloud.learning.rule import Rule
-from centralcloud.learning.rules import AdaptiveRule, AdaptiveSettings, ThresholdRule, ThresholdSettings
-from centralcloud.learning.rules.installed import installed_rules
+from centralcloud.learning.rules import AdaptiveSettings, ThresholdSettings
+from centralcloud.learning.rules.registry import make_rules
 from centralcloud.learning.safety import SafetyLimits
 from centralcloud.maintenance.retention import Retention
 from centralcloud.monitoring.finding_rules import FindingThresholds
@@ -50,8 +50,7 @@ class FleetSettings(BaseModel):
             SettingsError: the active one is unknown.
             BadRuleError: an installed one cannot be used.
         """
-        built_in: tuple[Rule, ...] = (ThresholdRule(self.threshold), AdaptiveRule(self.adaptive))
-        rules: dict[str, Rule] = {rule.name: rule for rule in (*built_in, *installed_rules())}
+        rules = make_rules({"threshold": self.threshold, "adaptive": self.adaptive})
         active = rules.pop(self.rule, None)
         if active is None:
             raise SettingsError(f"CENTRALCLOUD_RULE is {self.rule!r}: expected one of {', '.join(sorted(rules))}")

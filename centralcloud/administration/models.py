@@ -135,7 +135,7 @@ def retire_model(database: Database, model: str) -> list[Change]:
         current = {each.complexity: each for each in read_current_scores(connection) if each.model == model}
         reason = f"{model} was retired by an operator: no score of it counts"
         publications = [
-            Publication(pair, manual_score(pair, LOWEST_SCORE, RETIRED, reason), {})
+            Publication(pair, manual_score(pair, LOWEST_SCORE, RETIRED, reason))
             for pair in (current.get(complexity) or _nothing(model, complexity) for complexity in COMPLEXITIES)
         ]
         changes = publish(connection, publications, rule=RETIRED, run_id=None, now=now)
@@ -165,7 +165,7 @@ def reinstate_model(database: Database, model: str) -> list[Change]:
             if current.model == model and current.complexity in retired & before.keys():
                 score = before[current.complexity]
                 reason = f"{model} is no longer retired: {score.score}, as before; then: {score.reason}"
-                publications.append(Publication(current, replace(score, kind=REINSTATED, reason=reason), {}))
+                publications.append(Publication(current, replace(score, kind=REINSTATED, reason=reason)))
         connection.execute(_FORGET_SCORES.text, {"model": model, "complexities": list(retired - before.keys())})
         changes = publish(connection, publications, rule=REINSTATED, run_id=None, now=now)
         connection.execute(_TOUCH_EVIDENCE.text)
@@ -216,7 +216,7 @@ def _rename_scores(
 
 def _publication(current: CurrentScore, score: Score, why: str) -> Publication:
     reason = f"{why}: {score.score}; then: {score.reason}"
-    return Publication(current, replace(score, kind=RENAMED, reason=reason), {})
+    return Publication(current, replace(score, kind=RENAMED, reason=reason))
 
 
 def _hold_ingest(connection: psycopg.Connection[Any]) -> None:
@@ -249,13 +249,13 @@ def _pairs(connection: psycopg.Connection[Any], model: str) -> _KnownModel:
 def _published(connection: psycopg.Connection[Any], model: str) -> list[_PublishedScore]:
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(_PUBLISHED.text, {"model": model}).fetchall()
-    return [_PublishedScore(row.pop("rule"), Score(**row)) for row in rows]
+    return [_PublishedScore(row.pop("rule"), Score.from_columns(row)) for row in rows]
 
 
 def _scores_before(connection: psycopg.Connection[Any], model: str, moment: datetime) -> dict[str, Score]:
     with connection.cursor(row_factory=dict_row) as cursor:
         return {
-            row["complexity"]: Score(**row)
+            row["complexity"]: Score.from_columns(row)
             for row in cursor.execute(_SCORES_BEFORE.text, {"model": model, "moment": moment})
         }
 

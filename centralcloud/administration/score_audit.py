@@ -5,15 +5,15 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg.rows import dict_row
 
 from centralcloud.learning.evidence import Evidence, Pair
 from centralcloud.learning.evidence_reader import EvidenceReader
-from centralcloud.learning.rule import PairState, Rule
+from centralcloud.learning.rule import Rule
+from centralcloud.learning.rule_scores import Basis
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 
-_STORED = Query(__package__, "scores_to_audit")
+_SCORES_TO_AUDIT = Query(__package__, "scores_to_audit", row=dict)
 
 
 class ScoreDifference(NamedTuple):
@@ -49,11 +49,16 @@ class _StoredScore(NamedTuple):
     in_history: Decimal | None
     after_slice: int
     through_slice: int
-    state: PairState
+    basis: Basis
 
     @property
     def pair(self) -> Pair:
         return self.model, self.complexity
+
+    @classmethod
+    def from_columns(cls, columns: dict[str, Any]) -> "_StoredScore":
+        plain = {name: columns[name] for name in cls._fields if name != "basis"}
+        return cls(**plain, basis=Basis.from_columns(columns))
 
 
 def audit_scores(database: Database, rules: Sequence[Rule]) -> Audit:
@@ -64,8 +69,7 @@ def audit_scores(database: Database, rules: Sequence[Rule]) -> Audit:
     by_name = {rule.name: rule for rule in rules}
     with database.transaction(limit_seconds=None) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        with connection.cursor(row_factory=dict_row) as cursor:
-            stored = [_StoredScore(**row) for row in cursor.execute(_STORED.text)]
+        stored = [_StoredScore.from_columns(row) for row in _SCORES_TO_AUDIT.all(connection)]
         differences = list(_differences(connection, stored, by_name))
     unknown = {each.rule for each in stored if each.table == "rule_scores"} - by_name.keys()
     return Audit(len(stored), differences, sorted(unknown))
@@ -81,10 +85,8 @@ def _differences(
         key = {"model": each.model, "complexity": each.complexity, **which}
         if each.version is not None and each.in_history != each.score:
             yield ScoreDifference(each.table, key, each.score, each.in_history)
-        elif each.rule in rules and each.state:
-            whole = reader.evidence(
-                connection, newest, generation=0, excluded=each.state.get("excluded", ()), reported={}
-            )
+        elif each.rule in rules and each.basis.recomputable:
+            whole = reader.evidence(connection, newest, generation=0, excluded=each.basis.excluded, reported={})
             recomputed = _recompute(whole, each, rules[each.rule])
             if recomputed != each.score:
                 yield ScoreDifference(each.table, key, each.score, recomputed)
@@ -94,4 +96,4 @@ def _recompute(whole: Evidence, each: _StoredScore, rule: Rule) -> Decimal | Non
     evidence = whole.up_to(each.through_slice)
     if each.pair not in evidence.pairs or not evidence.slices:
         return None
-    return rule.recompute(evidence, each.pair, each.after_slice, each.state)
+    return rule.recompute(evidence, each.pair, each.after_slice, each.basis.state)

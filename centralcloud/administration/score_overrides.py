@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
 
 from centralcloud.contracts import CentralCloudError
 from centralcloud.learning.current_scores import CurrentScore, UnknownPairError, read_current_scores
 from centralcloud.learning.evidence import Pair
 from centralcloud.learning.publication import Change, Publication, manual_score, publish, score_transaction
 from centralcloud.learning.rule import Rule, Score
+from centralcloud.learning.rule_scores import state_columns
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.slices import References, close_slice
@@ -57,7 +57,7 @@ def pin(database: Database, pair: Pair, score: Decimal, until: datetime | None) 
         connection.execute(_PUT_PIN.text, values)
         how_long = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until it is unpinned"
         pinned = manual_score(current, score, "pin", f"pinned at {score} by an operator, {how_long}")
-        return publish(connection, [Publication(current, pinned, {})], rule="pin", run_id=None, now=now)[0]
+        return publish(connection, [Publication(current, pinned)], rule="pin", run_id=None, now=now)[0]
 
 
 def unpin(database: Database, pair: Pair) -> None:
@@ -89,16 +89,18 @@ def roll_back(database: Database, rules: Sequence[Rule], to_version: int, refere
                 continue
             if current.pinned_score is not None or current.retired_at is not None:
                 continue
-            if (old := then.get(current.pair)) is None or (old.score == current.score and old.mean == current.mean):
+            if (old := then.get(current.pair)) is None or (
+                old.score == current.score and old.estimate.mean == current.mean
+            ):
                 continue
             reason = f"rolled back to version {to_version}: {current.score} -> {old.score}; then: {old.reason}"
-            publications.append(Publication(current, replace(old, kind="rollback", reason=reason), {}))
+            publications.append(Publication(current, replace(old, kind="rollback", reason=reason)))
         for each in publications:
             pair = {"model": each.score.model, "complexity": each.score.complexity}
             connection.execute(_PUT_HOLD.text, {**pair, "after_slice": through_slice})
             for rule in rules:
                 state = rule.reset(None, each.score.score, through_slice)
-                connection.execute(_RESTART.text, {**pair, "rule": rule.name, "state": Jsonb(state)})
+                connection.execute(_RESTART.text, {**pair, "rule": rule.name, **state_columns(state)})
         undone = publish(connection, publications, rule="rollback", run_id=None, now=now) if publications else []
     return Rollback(to_version, undone)
 
@@ -133,5 +135,5 @@ def _scores_at(connection: psycopg.Connection[Any], version: int) -> dict[Pair, 
     known = [row.pop("is_version") for row in rows]
     if not any(known):
         raise UnknownVersionError(f"found no version {version}, expected one that `centralcloud scores history` shows")
-    scores = [Score(**row) for row in rows]
+    scores = [Score.from_columns(row) for row in rows]
     return {score.pair: score for score in scores}

@@ -21,6 +21,7 @@ _ENSURE_ACCOUNTS = """
 """
 _REPAIR_ACCOUNTS = Query(__package__, "repair_ledger")
 _REPAIR_METRICS = Query(__package__, "repair_metrics")
+_REPAIR_LAST_REPORTED = Query(__package__, "repair_last_reported")
 _REPAIR_RESPONSE_TIMES = Query(__package__, "repair_response_times")
 _FORGET_EMPTY_METRICS = Query(__package__, "delete_empty_metrics")
 _PUT_EVIDENCE = Query(__package__, "upsert_evidence")
@@ -188,5 +189,6 @@ def _repair_metrics(connection: psycopg.Connection[Any], row: dict[str, Any]) ->
         "stored_msg_id": stored.get("last_reported_msg_id"),
     }
     connection.execute(_REPAIR_METRICS.text, values)
+    connection.execute(_REPAIR_LAST_REPORTED.text, values)
     if stored.get(_NEWEST_TIMES) != recounted.get(_NEWEST_TIMES):
         connection.execute(_REPAIR_RESPONSE_TIMES.text, row["key"])

@@ -59,7 +59,7 @@ def simulate(
     """
     from centralcloud.simulate.candidates import check_rule
     from centralcloud.simulate.comparison import compare
-    from centralcloud.simulate.ground_truth import make_world
+    from centralcloud.simulate.ground_truth import make_ground_truth
     from centralcloud.simulate.outcomes import read_outcomes
     from centralcloud.simulate.scenario_file import read_scenario
 
@@ -69,8 +69,8 @@ def simulate(
     check_rule(rule)
     table = read_outcomes(outcomes)
     course = read_scenario(scenario, table)
-    world = make_world(course, table.table(course.answering))
-    result = compare(world, rule, numbers, selection=cast("SelectionMode", selection), jobs=jobs)
+    ground_truth = make_ground_truth(course, table.table(course.answering))
+    result = compare(ground_truth, rule, numbers, selection=cast("SelectionMode", selection), jobs=jobs)
     if json_output:
         print_json({"outcomes": str(outcomes), "scenario": str(scenario), "models": list(course.models), **result})
     else:

@@ -1,4 +1,4 @@
-"""`centralcloud demo`: embedded PostgreSQL, the daemon and a fleet in one process, with a view of what happens."""
+"""`centralcloud demo`: embedded PostgreSQL, the daemon and a fleet in one process, with a live view."""
 
 import shutil
 import signal
@@ -17,11 +17,12 @@ from centralcloud.contracts import DECISIONS_QUEUE, UPDATES_QUEUE, CentralCloudE
 from centralcloud.daemon import Daemon
 from centralcloud.demo.fleet import DECISIONS_PER_SECOND, Fleet
 from centralcloud.demo.incident import Incident
-from centralcloud.demo.simulated_models import World
-from centralcloud.demo.view import Snapshot, headline, live_view, print_summary, story_line, take_snapshot
+from centralcloud.demo.simulated_models import SimulatedModels
+from centralcloud.demo.view import Snapshot, headline, live_view, plural, print_summary, story_line, take_snapshot
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.embedded import DEFAULT_FOLDER
+from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings
@@ -31,11 +32,11 @@ from centralcloud.store.schema import downgrade, migrate
 FOLDER: Final = Path(DEFAULT_FOLDER) / "demo"
 _PLAIN_LINE_SECONDS: Final = 5
 _CONVERGE_SECONDS: Final = 2.0
-_SETTLE_SECONDS: Final = 5
-#: Share of decisions that try any model: what the threshold rule needs so that every model keeps being judged. The adaptive
-#: rule asks for the probes it needs.
+_INGEST_SECONDS: Final = 5
+#: Share of decisions that try any model: the threshold rule needs it to keep every score up to date. The adaptive rule asks
+#: for the probes that it needs.
 _EXPLORATION: Final = {"threshold": 0.12, "adaptive": 0.0}
-_ALONE: Final = "SELECT pg_try_advisory_lock(hashtext('centralcloud.demo'))"
+_TRY_LOCK_DEMO = Query(__package__, "try_lock_demo", row=bool)
 
 
 class DemoError(CentralCloudError):
@@ -43,54 +44,55 @@ class DemoError(CentralCloudError):
 
 
 def run_demo(*, rule: Literal["threshold", "adaptive"], instances: int, seconds: float | None, seed: int) -> int:
-    """Run until `seconds` are over or a signal comes; returns the exit code, 0 in both cases.
+    """Run for `seconds`, or until a signal arrives; returns the exit code, 0 in both cases.
 
-    Under the adaptive rule there is an incident: see the module of that name.
+    With the adaptive rule there is an incident: see the module `incident`.
     """
     console = Console()
     configure_logs("warning")
     shutdown = Shutdown()
     shutdown.on_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     url = f"{EMBEDDED_PREFIX}{FOLDER}"
-    world, exploration = World(), _EXPLORATION[rule]
-    incident = Incident(world, seconds=seconds) if rule == "adaptive" else None
+    simulated, exploration = SimulatedModels(), _EXPLORATION[rule]
+    incident = Incident(simulated, seconds=seconds) if rule == "adaptive" else None
     _say(
         console,
-        f"{instances} routers start with misleading scores; what happens teaches them better. "
+        f"{plural(instances, 'router')} with misleading scores: the outcomes correct them. "
         + (
-            "Watch the fleet's success rate climb, and what becomes of it when a model that leads silently degrades."
+            "Watch the fleet's success rate climb, and what happens to it when a leading model silently degrades."
             if incident
-            else "Watch the fleet's success rate climb: it takes about half a minute."
+            else "Watch the fleet's success rate climb; this takes about 30 seconds."
         ),
     )
-    _say(console, f"starting PostgreSQL in {FOLDER}/ (on the first run it is created there, which takes some seconds)")
+    _say(console, f"starting PostgreSQL in {FOLDER}/ (the first run creates it, which takes some seconds)")
     with ExitStack() as stack:
         database = stack.enter_context(Database(url, application_name="centralcloud/demo", max_connections=60))
         shutdown.before_forced_exit = database.kill_embedded_server
         if not shutdown.requested:
-            stack.enter_context(_alone(database))
-            _say(console, "making a fresh database: pgmq, tables, functions")
+            stack.enter_context(_only_one(database))
+            _say(console, "creating an empty database: pgmq, tables, functions")
             _start_afresh(database)
         if not shutdown.requested:
             _say(
                 console,
-                f"starting the daemon with the rule {rule} and {instances} instances, each with {DECISIONS_PER_SECOND} "
-                "decisions a second" + (f", of which {exploration:.0%} try any model" if exploration else ""),
+                f"starting the daemon with the rule {rule}, and {plural(instances, 'instance')} with "
+                f"{DECISIONS_PER_SECOND} decisions a second each"
+                + (f", of which {exploration:.0%} try any model" if exploration else ""),
             )
             stack.enter_context(_daemon(database, rule))
             fleet = Fleet(
-                database, FOLDER / "instances", world, instances=instances, exploration=exploration, seed=seed
+                database, FOLDER / "instances", simulated, instances=instances, exploration=exploration, seed=seed
             )
             fleet.start()
             try:
-                snapshot = _show(console, database, fleet, world, incident, shutdown, seconds)
+                snapshot = _show(console, database, fleet, simulated, incident, shutdown, seconds)
             finally:
                 _say(console, "stopping the fleet")
                 fleet.stop()
-            print_summary(console, snapshot, _settled(database, snapshot), fleet, world, incident)
+            print_summary(console, snapshot, _ingested(database, snapshot), fleet, simulated, incident)
             _say(
                 console,
-                f"the database stays: DATABASE_URL={url} {sys.argv[0]} scores (in this folder) shows what was learned",
+                f"the database is kept: DATABASE_URL={url} {sys.argv[0]} scores (in this folder) shows the learned scores",
             )
     return 0
 
@@ -99,7 +101,7 @@ def _show(
     console: Console,
     database: Database,
     fleet: Fleet,
-    world: World,
+    simulated: SimulatedModels,
     incident: Incident | None,
     shutdown: Shutdown,
     seconds: float | None,
@@ -115,17 +117,17 @@ def _show(
             news = incident.advance(database, fleet, snapshot.seconds) if incident else []
             if screen is not None:
                 story = incident.story if incident else []
-                screen.update(live_view(snapshot, fleet, world, story), refresh=True)
+                screen.update(live_view(snapshot, fleet, simulated, story), refresh=True)
                 continue
             for line in news:
                 _say(console, story_line(line))
             if tick % _PLAIN_LINE_SECONDS == 0:
-                _say(console, headline(snapshot, fleet, world))
+                _say(console, headline(snapshot, fleet, simulated))
     return _converged(database, fleet, snapshot)
 
 
 def _converged(database: Database, fleet: Fleet, last: Snapshot) -> Snapshot:
-    """The state at the first moment when no instance has a score still to apply: between two runs of the learner."""
+    """The state as soon as every instance has applied the newest scores: between two runs of the learner."""
     deadline = time.monotonic() + _CONVERGE_SECONDS
     snapshot = last
     while snapshot.instances_up_to_date < fleet.size and time.monotonic() < deadline:
@@ -134,9 +136,9 @@ def _converged(database: Database, fleet: Fleet, last: Snapshot) -> Snapshot:
     return snapshot
 
 
-def _settled(database: Database, last: Snapshot) -> Snapshot:
-    """The state once the daemon has taken in what the fleet sent at its end."""
-    deadline = time.monotonic() + _SETTLE_SECONDS
+def _ingested(database: Database, last: Snapshot) -> Snapshot:
+    """The state once the daemon has ingested the last events of the fleet."""
+    deadline = time.monotonic() + _INGEST_SECONDS
     while True:
         snapshot = take_snapshot(database, last.seconds, last)
         if not snapshot.queue_length or time.monotonic() > deadline:
@@ -159,12 +161,11 @@ def _nothing() -> Iterator[None]:
 
 
 @contextmanager
-def _alone(database: Database) -> Iterator[None]:
-    """Two demonstrations in one folder would wipe each other's database."""
+def _only_one(database: Database) -> Iterator[None]:
+    """Make sure that no other demonstration uses the folder: each wipes the database."""
     connection = database.connect(autocommit=True)
     try:
-        row = connection.execute(_ALONE).fetchone()
-        if not row or not row[0]:
+        if not _TRY_LOCK_DEMO.one(connection):
             raise DemoError(f"another demonstration is running in {FOLDER.absolute()}")
         yield
     finally:
@@ -183,7 +184,7 @@ def _daemon(database: Database, rule: str) -> Iterator[None]:
 
 
 def _start_afresh(database: Database) -> None:
-    """An empty database, whatever an earlier demonstration has left."""
+    """Empty the database of an earlier demonstration."""
     downgrade(database)
     migrate(database)
     with database.transaction() as connection:

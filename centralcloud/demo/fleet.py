@@ -10,20 +10,20 @@ from typing import Final, NamedTuple
 import yaml
 
 from centralcloud.demo import simulated_models
-from centralcloud.demo.simulated_models import World
+from centralcloud.demo.simulated_models import SimulatedModels
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.settings import load_settings
 from instance_agent import AgentSettings, InstanceAgent
 
 DECISIONS_PER_SECOND: Final = 200
 _TICKS_PER_SECOND: Final = 20
-#: Over how many of the newest marks (seconds) rates and shares are taken.
+#: Rates and shares are those of this many newest marks (seconds).
 _RECENT_MARKS: Final = 5
 _SHARE_MARKS: Final = 2
 
 
 class _Mark(NamedTuple):
-    """Where the fleet's counters stood at one moment; `choices` by (model, complexity)."""
+    """The fleet's counters at one moment; `choices` by (model, complexity)."""
 
     decisions: int
     successes: int
@@ -31,13 +31,13 @@ class _Mark(NamedTuple):
 
 
 class SimulatedInstance:
-    """One instance: a thread that routes tasks, 'calls' the chosen model, and reports how it went."""
+    """One instance: a thread that routes tasks, 'calls' the chosen model, and reports the outcome."""
 
     def __init__(
         self,
         instance_id: str,
         database: Database,
-        world: World,
+        simulated: SimulatedModels,
         *,
         catalog: Path,
         state: Path,
@@ -60,7 +60,7 @@ class SimulatedInstance:
         self.decisions = 0
         self.successes = 0
         self.choices = dict.fromkeys(simulated_models.PAIRS, 0)
-        self._world = world
+        self._simulated = simulated
         self._rng = random.Random(seed)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name=instance_id, daemon=True)
@@ -71,7 +71,7 @@ class SimulatedInstance:
         self._thread.start()
 
     def stop(self) -> None:
-        """No more tasks; send what is to be sent."""
+        """Stop the tasks, and send the events that are left."""
         self._stopping.set()
         self._thread.join()
         self.agent.stop()
@@ -84,7 +84,7 @@ class SimulatedInstance:
     def _do_task(self, complexity: str) -> None:
         decision = self.agent.router.route(complexity)
         name = decision.model.name
-        success, response_time_ms = self._world.call(name, complexity, self._rng)
+        success, response_time_ms = self._simulated.call(name, complexity, self._rng)
         self.agent.router.report_outcome(decision, success, response_time_ms)
         self.choices[name, complexity] += 1
         self.decisions += 1
@@ -92,15 +92,22 @@ class SimulatedInstance:
 
 
 class Fleet:
-    """All simulated instances, and how the whole fleet is doing."""
+    """All simulated instances, and statistics of the whole fleet."""
 
     def __init__(
-        self, database: Database, folder: Path, world: World, *, instances: int, exploration: float, seed: int
+        self,
+        database: Database,
+        folder: Path,
+        simulated: SimulatedModels,
+        *,
+        instances: int,
+        exploration: float,
+        seed: int,
     ) -> None:
-        """`folder` holds the catalog YAML that all share, and a state folder for each.
+        """`folder` holds the shared catalog YAML, and a state folder for each instance.
 
-        `exploration` is the share of decisions in which an instance tries any model instead of the best: under a rule that
-        asks for no probes it is what keeps every model judged.
+        `exploration` is the share of decisions in which an instance tries any model instead of the best: a rule that asks
+        for no probes needs it to keep every score up to date.
         """
         folder.mkdir(parents=True, exist_ok=True)
         catalog = folder / "catalog.yaml"
@@ -110,7 +117,7 @@ class Fleet:
             SimulatedInstance(
                 f"demo-{number}",
                 database,
-                world,
+                simulated,
                 catalog=catalog,
                 state=folder / f"demo-{number}",
                 exploration=exploration,
@@ -140,11 +147,11 @@ class Fleet:
 
     @property
     def size(self) -> int:
-        """How many instances there are."""
+        """Number of instances."""
         return len(self._instances)
 
     def mark_second(self) -> None:
-        """Remember where the counters stand; call it once a second."""
+        """Remember the counters; call it once a second."""
         choices = {pair: sum(instance.choices[pair] for instance in self._instances) for pair in simulated_models.PAIRS}
         self._marks.append(_Mark(self.decisions, sum(instance.successes for instance in self._instances), choices))
         if self.first_rate is None and self.decisions > DECISIONS_PER_SECOND * self.size:

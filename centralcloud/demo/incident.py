@@ -1,11 +1,12 @@
-"""The incident: a leading model silently degrades and later recovers, and what the fleet makes of it, told as it happens."""
+"""The incident: a leading model silently degrades and later recovers, and the fleet's reaction, line by line."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from centralcloud.demo.fleet import Fleet
-from centralcloud.demo.simulated_models import World, truth
+from centralcloud.demo.simulated_models import SimulatedModels, truth
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.query import Query
 
 _MODEL: Final = "ember-reason"
 _COMPLEXITY: Final = "complex"
@@ -17,15 +18,18 @@ _LEADING_SHARE: Final = 0.5
 _DEGRADES_SECONDS, _RECOVERS_SECONDS = 30.0, 54.0
 _SCRIPT_SECONDS: Final = 90.0
 
-_ALARM: Final = """
-    SELECT message, extract(epoch FROM clock_timestamp() - opened_at)::float8,
-        extract(epoch FROM clock_timestamp() - closed_at)::float8
-    FROM findings WHERE kind = 'change_alarm' AND subject = %s ORDER BY finding_id DESC LIMIT 1
-"""
+
+class _Alarm(NamedTuple):
+    message: str
+    opened_ago: float
+    closed_ago: float | None
+
+
+_NEWEST_ALARM = Query(__package__, "newest_alarm", row=_Alarm)
 
 
 class Line(NamedTuple):
-    """A sentence of the story, and how many seconds after the start it became true."""
+    """A sentence of the story, and the seconds after the start when it became true."""
 
     seconds: float
     text: str
@@ -33,7 +37,7 @@ class Line(NamedTuple):
 
 @dataclass(slots=True)
 class _Progress:
-    """When each part of the story came true, in seconds after the start; None: not yet."""
+    """When each part of the story happened, in seconds after the start; None: not yet."""
 
     degraded: float | None = None
     noticed: float | None = None
@@ -45,17 +49,17 @@ class _Progress:
 
 
 class Incident:
-    """Makes one model worse and better again after a script, and watches the fleet notice.
+    """Makes one model worse and better again by a script, and watches the fleet's reaction.
 
     Attributes:
         story: what has happened so far.
     """
 
-    def __init__(self, world: World, *, seconds: float | None) -> None:
-        """`seconds`: length of the demonstration, in which the whole story is to fit."""
+    def __init__(self, simulated: SimulatedModels, *, seconds: float | None) -> None:
+        """`seconds`: length of the demonstration; the whole story fits into it."""
         scale = 1.0 if seconds is None else min(1.0, seconds / _SCRIPT_SECONDS)
         self._degrades, self._recovers = scale * _DEGRADES_SECONDS, scale * _RECOVERS_SECONDS
-        self._world = world
+        self._simulated = simulated
         self._healthy = truth(_MODEL, _COMPLEXITY).success_rate
         self._at = _Progress()
         self._share_before = self._least_share = 1.0
@@ -64,8 +68,8 @@ class Incident:
         self.story: list[Line] = []
 
     def advance(self, database: Database, fleet: Fleet, seconds: float) -> list[Line]:
-        """Follow the script, and see how far the fleet has come; returns what is new. Call it once a second."""
-        told = len(self.story)
+        """Follow the script and check the fleet; returns the new lines. Call it once a second."""
+        before = len(self.story)
         at = self._at
         share = fleet.recent_share(_MODEL, _COMPLEXITY)
         if at.degraded is None:
@@ -80,10 +84,10 @@ class Incident:
                 self._recover(seconds, share)
             elif at.recovered is not None:
                 self._watch_return(database, seconds, share)
-        return self.story[told:]
+        return self.story[before:]
 
     def summary(self, fleet: Fleet) -> list[str]:
-        """The whole story once more, with its numbers."""
+        """The whole story again, with its numbers."""
         at = self._at
         if at.degraded is None:
             return [f"the incident did not happen: it comes {self._degrades:.0f} seconds after the start"]
@@ -97,7 +101,7 @@ class Incident:
         ]
         if at.recovered is not None:
             lines.append(
-                f"after {at.recovered:.0f} s it recovered, as silently: "
+                f"after {at.recovered:.0f} s it recovered silently: "
                 + (
                     f"its probes showed it {_after(at.rise_noticed, at.recovered)}"
                     if at.rise_noticed
@@ -114,20 +118,18 @@ class Incident:
         return lines
 
     def _degrade(self, seconds: float) -> None:
-        self._world.set_success_rate(_MODEL, _COMPLEXITY, _DEGRADED_SUCCESS_RATE)
+        self._simulated.set_success_rate(_MODEL, _COMPLEXITY, _DEGRADED_SUCCESS_RATE)
         self._at.degraded = seconds
-        self._tell(
+        self._add(
             seconds,
             f"{_MODEL} silently degrades: {_DEGRADED_SUCCESS_RATE:.0%} of its {_COMPLEXITY} tasks succeed instead of "
             f"{self._healthy:.0%}; it gets {self._share_before:.0%} of them",
         )
 
     def _recover(self, seconds: float, share: float) -> None:
-        self._world.set_success_rate(_MODEL, _COMPLEXITY, self._healthy)
+        self._simulated.set_success_rate(_MODEL, _COMPLEXITY, self._healthy)
         self._at.recovered = seconds
-        self._tell(
-            seconds, f"{_MODEL} recovers, and tells nobody; {share:.1%} of {_COMPLEXITY} tasks still re-check it"
-        )
+        self._add(seconds, f"{_MODEL} silently recovers; {share:.1%} of {_COMPLEXITY} tasks still re-check it")
 
     def _watch_fall(self, database: Database, seconds: float, share: float) -> None:
         at = self._at
@@ -135,10 +137,10 @@ class Incident:
         if alarm is not None and at.degraded is not None and seconds - alarm[1] > at.degraded:
             self._alarm = alarm[0]
             at.noticed = seconds - alarm[1]
-            self._tell(at.noticed, f"noticed: {self._alarm}")
+            self._add(at.noticed, f"noticed: {self._alarm}")
         if at.noticed is not None and at.avoided is None and share < _AVOIDED_SHARE:
             at.avoided = seconds
-            self._tell(seconds, f"avoided: {_MODEL} gets {share:.1%} of {_COMPLEXITY} tasks, to re-check it")
+            self._add(seconds, f"avoided: {_MODEL} gets {share:.1%} of {_COMPLEXITY} tasks, to re-check it")
 
     def _watch_return(self, database: Database, seconds: float, share: float) -> None:
         at = self._at
@@ -147,26 +149,23 @@ class Incident:
             message, _, closed_ago = alarm
             if at.rise_noticed is None and " rose " in message:
                 at.rise_noticed = seconds
-                self._tell(seconds, f"noticed: {message}")
+                self._add(seconds, f"noticed: {message}")
             if closed_ago is not None:
                 at.forgiven = seconds - closed_ago
                 at.rise_noticed = at.rise_noticed or at.forgiven
-                self._tell(at.forgiven, "forgiven: the finding is closed")
+                self._add(at.forgiven, "forgiven: the finding is closed")
         if at.leading is None and share > _LEADING_SHARE:
             at.leading = seconds
-            self._tell(seconds, f"leading again: {_MODEL} gets {share:.0%} of {_COMPLEXITY} tasks")
+            self._add(seconds, f"leading again: {_MODEL} gets {share:.0%} of {_COMPLEXITY} tasks")
 
-    def _tell(self, seconds: float, text: str) -> None:
+    def _add(self, seconds: float, text: str) -> None:
         self.story.append(Line(seconds, text))
 
 
-def _newest_alarm(database: Database) -> tuple[str, float, float | None] | None:
-    """Message of the model's newest alarm, and how many seconds ago it was opened, and closed."""
+def _newest_alarm(database: Database) -> _Alarm | None:
+    """The model's newest alarm; times are seconds ago."""
     with database.transaction() as connection:
-        row: tuple[str, float, float | None] | None = connection.execute(
-            _ALARM, (f"{_MODEL}/{_COMPLEXITY}",)
-        ).fetchone()
-    return row
+        return _NEWEST_ALARM.maybe(connection, {"subject": f"{_MODEL}/{_COMPLEXITY}"})
 
 
 def _after(moment: float, since: float) -> str:

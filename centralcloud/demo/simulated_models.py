@@ -1,7 +1,7 @@
-"""The simulated models: what the catalog claims about them, and how good they really are.
+"""The simulated models: their scores in the catalog, and how good they really are.
 
 The catalog's scores mislead: the two models with the highest scores are the worst choices, and for each complexity exactly
-one model succeeds in more than 95 % of tasks, which is what the threshold rule looks for.
+one model succeeds in more than 95% of tasks, which is the limit of the threshold rule.
 """
 
 import random
@@ -11,7 +11,7 @@ from instance_agent.catalog.model import Model
 
 
 class Truth(NamedTuple):
-    """How a model does at tasks of one complexity: what its catalog score claims, and what is so.
+    """A model at one complexity: its score in the catalog, and the truth.
 
     Attributes:
         claimed: score in the instances' catalog at the start, 0.0 to 5.0.
@@ -40,12 +40,12 @@ PAIRS: Final = tuple((model, complexity) for model in SIMULATED_MODELS for compl
 
 
 def truth(model: str, complexity: str) -> Truth:
-    """What is so about a model at one complexity."""
+    """Return the truth about a model at one complexity."""
     return SIMULATED_MODELS[model][COMPLEXITIES.index(complexity)]
 
 
 def catalog() -> list[Model]:
-    """The models as every instance's catalog lists them at the start."""
+    """Return the models as in every instance's catalog at the start."""
     return [
         Model(
             name=name,
@@ -56,8 +56,8 @@ def catalog() -> list[Model]:
     ]
 
 
-class World:
-    """The simulated models as they are at the moment: as the table says, except for those that have degraded."""
+class SimulatedModels:
+    """The simulated models at this moment: as in the table, except for those that have degraded."""
 
     def __init__(self) -> None:
         self._success_rates = {pair: truth(*pair).success_rate for pair in PAIRS}
@@ -67,16 +67,16 @@ class World:
         return self._success_rates[model, complexity]
 
     def set_success_rate(self, model: str, complexity: str, success_rate: float) -> None:
-        """Make a model better or worse from now on. It tells nobody."""
+        """Make a model better or worse from now on, silently."""
         self._success_rates[model, complexity] = success_rate
 
     def perfect_success_rate(self) -> float:
-        """Success rate of a fleet that always takes the best model; complexities are equally frequent."""
+        """Success rate of a fleet that always chooses the best model; complexities are equally frequent."""
         best = [max(self.success_rate(model, complexity) for model in SIMULATED_MODELS) for complexity in COMPLEXITIES]
         return sum(best) / len(best)
 
     def call(self, model: str, complexity: str, rng: random.Random) -> tuple[bool, int]:
-        """Let a model do a task: whether it succeeded, and after how many ms. Takes no time itself."""
+        """Let a model do a task; returns its success and its response time in ms, without waiting."""
         latency_ms = truth(model, complexity).latency_ms
         return rng.random() < self.success_rate(model, complexity), max(
             1, round(rng.gammavariate(4.0, latency_ms / 4.0))

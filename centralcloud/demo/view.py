@@ -1,8 +1,8 @@
-"""What the demonstration shows: a live table on a terminal, plain lines elsewhere."""
+"""The view of the demonstration: a live table on a terminal, plain lines elsewhere."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -11,22 +11,31 @@ from rich.text import Text
 from centralcloud.demo import simulated_models
 from centralcloud.demo.fleet import Fleet
 from centralcloud.demo.incident import Incident, Line
-from centralcloud.demo.simulated_models import World
+from centralcloud.demo.simulated_models import SimulatedModels
 from centralcloud.monitoring.reports import ModelMetrics, current_scores
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.query import Query
 
-_QUEUE = """
-    SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(enqueued_at)), 0)::float8
-    FROM pgmq.q_model_routing_decisions
-"""
-_INSTANCES = "SELECT instance_id, applied_version FROM instances ORDER BY instance_id"
+
+class _Queue(NamedTuple):
+    length: int
+    lag_seconds: float
+
+
+class _Applied(NamedTuple):
+    instance_id: str
+    applied_version: int
+
+
+_QUEUE_LAG = Query(__package__, "queue_lag", row=_Queue)
+_APPLIED_VERSIONS = Query(__package__, "applied_versions", row=_Applied)
 #: Every record is counted in exactly one of these columns.
 _EVENT_COUNTERS = ("routed_count", "success_count", "failure_count", "blameless_count")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state of the loop at one moment, as the database tells it.
+    """The state of the loop at one moment, read from the database.
 
     Attributes:
         queue_lag_seconds: age of the oldest event in the queue.
@@ -54,27 +63,32 @@ class Snapshot:
 
 
 def take_snapshot(database: Database, seconds: float, before: Snapshot | None) -> Snapshot:
-    """Ask the database how the loop stands, `seconds` after the start."""
+    """Read the state of the loop from the database, `seconds` after the start."""
     with database.transaction() as connection:
-        queue_length, lag = connection.execute(_QUEUE).fetchone() or (0, 0.0)
-        applied = dict(connection.execute(_INSTANCES).fetchall())
+        queue = _QUEUE_LAG.one(connection)
+        applied = dict(_APPLIED_VERSIONS.all(connection))
         metrics = {(row["model"], row["complexity"]): row for row in ModelMetrics(connection).all()}
         scores = {(row["model"], row["complexity"]): row for row in current_scores(connection)}
     events = sum(row[counter] for row in metrics.values() for counter in _EVENT_COUNTERS)
     elapsed = seconds - before.seconds if before else seconds
     rate = (events - (before.events if before else 0)) / max(elapsed, 0.001)
-    return Snapshot(seconds, events, rate, queue_length, lag, metrics, scores, applied)
+    return Snapshot(seconds, events, rate, queue.length, queue.lag_seconds, metrics, scores, applied)
 
 
-def headline(snapshot: Snapshot, fleet: Fleet, world: World) -> str:
-    """The whole state in one line."""
+def headline(snapshot: Snapshot, fleet: Fleet, simulated: SimulatedModels) -> str:
+    """The state in one line."""
     return (
         f"{snapshot.seconds:5.0f} s  {snapshot.events_per_second:6,.0f} events/s  "
         f"queue {snapshot.queue_length:,} ({snapshot.queue_lag_seconds:.1f} s)  "
         f"fleet success {fleet.recent_rate:.1%} (at the start {_first_rate(fleet)}, "
-        f"a perfect choice {world.perfect_success_rate():.1%})  "
+        f"a perfect choice {simulated.perfect_success_rate():.1%})  "
         f"score version {snapshot.newest_version}, applied by {snapshot.instances_up_to_date}/{fleet.size} instances"
     )
+
+
+def plural(number: int, noun: str) -> str:
+    """The number with the noun, which gets an s unless the number is 1."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def story_line(line: Line) -> str:
@@ -82,26 +96,26 @@ def story_line(line: Line) -> str:
     return f"{line.seconds:5.1f} s  {line.text}"
 
 
-def live_view(snapshot: Snapshot, fleet: Fleet, world: World, story: Sequence[Line]) -> RenderableType:
-    """The state as a table, for a terminal, and above it what has happened so far."""
+def live_view(snapshot: Snapshot, fleet: Fleet, simulated: SimulatedModels, story: Sequence[Line]) -> RenderableType:
+    """The state as a table, for a terminal, below the story so far."""
     versions = "  ".join(f"{instance} at {version}" for instance, version in snapshot.applied_versions.items())
     success = Text.assemble(
         "fleet success  ",
         (f"{fleet.recent_rate:.1%}", "bold green"),
-        f"   at the start {_first_rate(fleet)}   a perfect choice {world.perfect_success_rate():.1%}"
-        f"{f'   ({fleet.exploration:.0%} explore)' if fleet.exploration else ''}   Ctrl-C ends",
+        f"   at the start {_first_rate(fleet)}   a perfect choice {simulated.perfect_success_rate():.1%}"
+        f"{f'   ({fleet.exploration:.0%} explore)' if fleet.exploration else ''}   Ctrl-C stops",
     )
     loop = (
-        f"{snapshot.seconds:.0f} s   {snapshot.events_per_second:,.0f} events/s   {snapshot.events:,} events taken in   "
+        f"{snapshot.seconds:.0f} s   {snapshot.events_per_second:,.0f} events/s   {snapshot.events:,} events ingested   "
         f"queue lag {snapshot.queue_length:,} events, {snapshot.queue_lag_seconds:.1f} s"
     )
     applied = f"score version {snapshot.newest_version}   applied: {versions or '-'}"
-    told = [Text(story_line(line), "yellow") for line in story]
-    return Group(success, loop, applied, *told, "", score_table(snapshot, fleet))
+    lines = [Text(story_line(line), "yellow") for line in story]
+    return Group(success, loop, applied, *lines, "", score_table(snapshot, fleet))
 
 
 def score_table(snapshot: Snapshot, fleet: Fleet) -> Table:
-    """One row a model and complexity: how it is used (in all, and which share of late), how it does, its scores."""
+    """One row a model and complexity: uses, recent share, success rate, response time, and scores."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("model")
     table.add_column("complexity")
@@ -138,22 +152,31 @@ def _rows(snapshot: Snapshot, fleet: Fleet) -> Iterator[tuple[str | Text, ...]]:
 
 
 def print_summary(
-    console: Console, last: Snapshot, settled: Snapshot, fleet: Fleet, world: World, incident: Incident | None
+    console: Console,
+    last: Snapshot,
+    final: Snapshot,
+    fleet: Fleet,
+    simulated: SimulatedModels,
+    incident: Incident | None,
 ) -> None:
-    """What the demonstration has shown, once it is over: the result last.
+    """Print the results of the demonstration.
 
-    `last` was taken while the instances still ran, `settled` when everything that they had sent was taken in.
+    `last` was read while the instances still ran, `final` when all their events were ingested.
     """
-    costs = f"; that {fleet.exploration:.0%} of the decisions explore costs the rest" if fleet.exploration else ""
+    costs = (
+        f"; the difference is the cost of the {fleet.exploration:.0%} of decisions that explore"
+        if fleet.exploration
+        else ""
+    )
     lines = (
         "",
-        f"{fleet.decisions:,} decisions of {fleet.size} instances, {settled.events:,} events taken in, "
-        f"{settled.events_per_second:,.0f} a second",
-        f"score version {last.newest_version}, applied by {last.instances_up_to_date} of {fleet.size} instances",
+        f"{fleet.decisions:,} decisions of {plural(fleet.size, 'instance')}, {final.events:,} events ingested, "
+        f"{final.events_per_second:,.0f} a second",
+        f"score version {last.newest_version}, applied by {last.instances_up_to_date} of {plural(fleet.size, 'instance')}",
         f"fleet success {_first_rate(fleet)} at the start, {fleet.recent_rate:.1%} after {last.seconds:.0f} seconds",
-        f"a perfect choice would give {world.perfect_success_rate():.1%}{costs}",
+        f"a perfect choice would give {simulated.perfect_success_rate():.1%}{costs}",
         *(["", *incident.summary(fleet)] if incident else []),
     )
-    console.print(score_table(settled, fleet))
+    console.print(score_table(final, fleet))
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)

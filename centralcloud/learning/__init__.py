@@ -1,1 +1,1 @@
-"""Evidence in, scores out: rules are pure functions, the learner runs them, the publication writes what they decide."""
+"""Evidence in, scores out: rules are pure functions, the learner runs them and publishes their scores."""

@@ -1,4 +1,4 @@
-"""The scores that instances use now, with what an operator has said about each."""
+"""The published scores of all pairs, with the pins, holds and retirements that an operator has set."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -11,23 +11,23 @@ from centralcloud.learning.evidence import Pair
 from centralcloud.learning.rule import Score, as_score
 from centralcloud.runtime.postgres.query import Query
 
-#: The score of a pair of which nobody has reported one.
+#: The score of a pair for which no instance has reported one.
 NEUTRAL_SCORE: Final = 2.5
-#: An estimate is worth a message when the score, the certainty, or the probe share has moved by so much.
-_TELLING_STEP: Final = Decimal("0.005")
-_TELLING_RATIO: Final = 1.1
-_TELLING_PROBE_RATIO: Final = 1.25
+#: An estimate is published when the score, n_eff or the probe share moves by at least this much.
+_SCORE_STEP: Final = Decimal("0.005")
+_N_EFF_RATIO: Final = 1.1
+_PROBE_SHARE_RATIO: Final = 1.25
 _SMALLEST_PROBE_SHARE: Final = 0.0005
-#: After a rollback a score is published again once so many new outcomes are behind it.
+#: After a rollback a pair is published again once this many new outcomes have arrived.
 HOLD_OUTCOMES: Final = 50
 
 
 class UnknownPairError(CentralCloudError):
-    """Nobody has ever chosen or scored such a pair."""
+    """The pair was never chosen or scored."""
 
 
 class CurrentScore(NamedTuple):
-    """A pair as it stands: the score that instances use, and what an operator has said about it."""
+    """The published score of a pair, and what an operator has set for it."""
 
     model: str
     complexity: str
@@ -46,34 +46,35 @@ class CurrentScore(NamedTuple):
 
     @property
     def pair(self) -> Pair:
-        """What it is."""
+        """Model and complexity."""
         return self.model, self.complexity
 
     @property
     def old_score(self) -> Decimal:
-        """The published score, else the one that instances last reported."""
+        """The published score, or else the one that instances reported last."""
         if self.score is not None:
             return self.score
         return as_score(NEUTRAL_SCORE if self.last_reported_score is None else self.last_reported_score)
 
     def withheld(self, outcomes_since_hold: float) -> bool:
-        """Whether an operator's word stands against publishing what a rule thinks of it."""
+        """Whether a retirement, a pin or a hold forbids publishing a learned score for the pair."""
         if self.retired_at is not None or self.pinned_score is not None:
             return True
         return self.held_after_slice is not None and outcomes_since_hold < HOLD_OUTCOMES
 
     def differs_from(self, score: Score) -> bool:
-        """Whether instances should hear of `score`: of every step, and of an estimate that tells them something new."""
+        """Whether `score` is worth publishing: every step is, unless it is a tiny move of an estimate."""
         if self.version is None:
             return score.samples > 0
-        if score.mean is None or self.mean is None:
-            return score.score != self.score or (score.mean is None) != (self.mean is None)
+        new = score.estimate
+        if new.mean is None or self.mean is None:
+            return score.score != self.score or (new.mean is None) != (self.mean is None)
         return (
-            abs(score.score - self.old_score) >= _TELLING_STEP
-            or _ratio(score.n_eff, self.n_eff) >= _TELLING_RATIO
+            abs(score.score - self.old_score) >= _SCORE_STEP
+            or _ratio(new.n_eff, self.n_eff) >= _N_EFF_RATIO
             or (
-                _ratio(score.probe_share, self.probe_share) >= _TELLING_PROBE_RATIO
-                and abs((score.probe_share or 0.0) - (self.probe_share or 0.0)) > _SMALLEST_PROBE_SHARE
+                _ratio(new.probe_share, self.probe_share) >= _PROBE_SHARE_RATIO
+                and abs((new.probe_share or 0.0) - (self.probe_share or 0.0)) > _SMALLEST_PROBE_SHARE
             )
         )
 
@@ -82,7 +83,7 @@ _CURRENT_SCORES = Query(__package__, "current_scores", row=CurrentScore)
 
 
 def read_current_scores(connection: psycopg.Connection[Any]) -> list[CurrentScore]:
-    """Every pair as it stands, ordered by model and complexity."""
+    """Read every pair, ordered by model and complexity."""
     return _CURRENT_SCORES.all(connection)
 
 

@@ -1,4 +1,4 @@
-"""What has come in, slice by slice and pair by pair, as a rule sees it. Pure: no database."""
+"""The evidence that a rule sees, slice by slice and pair by pair. Pure: no database."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
@@ -13,25 +13,26 @@ from numpy.typing import NDArray
 Pair = tuple[str, str]
 Floats = NDArray[np.float64]
 
-#: Boundaries at which a rule may look for a change are at least so many outcomes of the fleet apart: closer together false
-#: alarms rise from 0 to 13-20 per million outcomes (measured, docs/explanation/learning.md).
+#: Boundaries at which a rule may look for a change are at least this many fleet outcomes apart: if they are closer together,
+#: false alarms rise from 0 to 13-20 per million outcomes (measured, docs/explanation/learning.md).
 BOUNDARY_OUTCOMES: Final = 50
-#: On how many of the newest slices instances are compared with each other (docs/explanation/learning.md, step 0).
+#: Instances are compared with each other on this many of the newest slices (docs/explanation/learning.md, step 0).
 RECENT_SLICES: Final = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
-    """What came in for one pair in one slice. Blameless failures (kind caller or policy) are in `blameless` only.
+    """The sums of one pair in one slice. Blameless failures (kind caller or policy) are counted in `blameless` only.
 
     Attributes:
-        outcomes: resolved decisions that say something about the model.
+        outcomes: number of successes and failures.
         reward, reward_squares: sum and sum of squares of their rewards, each 0 to 1; both are the number of successes when
             an outcome is either a success or a failure.
-        timed, response_time_ms: how many of them reported a response time, and the sum of these.
-        latency: sum of min(response time / reference, 1) over the timed ones, with the reference in force then.
-        priced, cost: how many reported a cost, and the sum of min(cost / reference, 1) over these.
-        routed, blameless, late: decisions made, blameless failures, outcomes that came more than an hour after the decision.
+        timed, response_time_ms: number of outcomes with a response time, and the sum of these times.
+        latency: sum of min(response time / reference, 1) over the timed ones, with the reference of the slice.
+        priced, cost: number of outcomes with a cost, and the sum of min(cost / reference, 1) over them.
+        routed, blameless, late: number of decisions, of blameless failures, and of outcomes that arrived more than an hour
+            after their decision.
     """
 
     outcomes: float = 0.0
@@ -54,16 +55,16 @@ _FIELD: Final = {name: position for position, name in enumerate(FIELDS)}
 class Evidence:
     """Sums of every slice and pair, oldest slice first; grows at the end.
 
-    Held as running totals, so that the sums over any stretch of slices are one subtraction. Positions count slices from 0:
-    `total(name, position)` is over the slices before `position`, and `size` is after the newest one.
+    The sums are kept as running totals, so those of any range of slices are one subtraction. Positions count slices from 0:
+    `total(name, position)` covers the slices before `position`, and `size` is the position after the newest one.
 
     Attributes:
         slices: slice numbers, ascending.
         opened_at: when each slice was opened.
-        fleet: outcomes of the whole fleet before each position, retired models included: what weighs evidence by age must
-            not change when a model is retired.
+        fleet: outcomes of the whole fleet before each position, retired models included: the age of evidence is counted in
+            them, and must not change when a model is retired.
         reported: the score that instances last reported for each pair, 0.0 to 5.0.
-        excluded: instances whose evidence is left out.
+        excluded: the instances whose evidence is left out.
     """
 
     def __init__(self, *, excluded: Iterable[str] = ()) -> None:
@@ -84,13 +85,13 @@ class Evidence:
 
     @property
     def size(self) -> int:
-        """How many slices there are."""
+        """Number of slices."""
         return len(self.slices)
 
     def append(
         self, slice_no: int, opened_at: datetime, sums: Mapping[Pair, Sums], *, retired_outcomes: float = 0.0
     ) -> None:
-        """Add the next slice. `retired_outcomes`: those of retired models in it, of which nothing else is counted."""
+        """Add the next slice. `retired_outcomes`: its outcomes of retired models, which count in `fleet` only."""
         if self.slices and slice_no <= self.slices[-1]:
             raise ValueError(f"slice {slice_no} after slice {self.slices[-1]}: expected a later one")
         for pair in sums:
@@ -98,19 +99,19 @@ class Evidence:
         self._make_room()
         row = self.size + 1
         self._running[:, row, :] = self._running[:, row - 1, :]
-        for pair, of_pair in sums.items():
-            self._running[:, row, self._pairs[pair]] += [getattr(of_pair, name) for name in FIELDS]
+        for pair, values in sums.items():
+            self._running[:, row, self._pairs[pair]] += [getattr(values, name) for name in FIELDS]
         self.slices.append(slice_no)
         self.opened_at.append(opened_at)
-        self.fleet.append(self.fleet[-1] + sum(of_pair.outcomes for of_pair in sums.values()) + retired_outcomes)
+        self.fleet.append(self.fleet[-1] + sum(values.outcomes for values in sums.values()) + retired_outcomes)
         if self.fleet[-1] - self._outcomes_at_boundary >= BOUNDARY_OUTCOMES:
             self._boundaries.append(row)
             self._outcomes_at_boundary = self.fleet[-1]
 
     def up_to(self, slice_no: int) -> "Evidence":
-        """The evidence as it was when slice `slice_no` was the newest; pairs that came later have sums of 0.
+        """Return the evidence as it was when slice `slice_no` was the newest; later pairs have sums of 0.
 
-        Shares its numbers with this one, which may grow on: it itself is not to be grown.
+        The result shares its numbers with this object, which may grow; nothing may be appended to the result.
         """
         earlier = Evidence(excluded=self.excluded)
         size = self.position_after(slice_no)
@@ -121,7 +122,7 @@ class Evidence:
         return earlier
 
     def total(self, name: str, position: int | NDArray[np.int64] | None = None) -> Floats:
-        """The sum of one of `FIELDS` over the slices before `position` (default: all), for each pair.
+        """Return the sum of one of `FIELDS` over the slices before `position` (default: all), for each pair.
 
         Shape (pairs,), or (positions, pairs) for an array of positions.
         """
@@ -129,19 +130,19 @@ class Evidence:
         return self._running[_FIELD[name], where, : len(self._pairs)]
 
     def since(self, name: str, positions: NDArray[np.int64]) -> Floats:
-        """The sum of one of `FIELDS` from each pair's own position to the end; shape (pairs,)."""
+        """Return the sum of one of `FIELDS` from each pair's own position to the end; shape (pairs,)."""
         columns = np.arange(len(self._pairs))
         return self.total(name) - self._running[_FIELD[name], positions, columns]  # type: ignore[no-any-return]
 
     def position_after(self, slice_no: int) -> int:
-        """The position after slice `slice_no`: how many slices are not newer."""
+        """Return the position after slice `slice_no`: the number of slices that are not newer."""
         return bisect_right(self.slices, slice_no)
 
     def boundaries(self, finest: int) -> NDArray[np.int64]:
-        """Positions at which a rule may look for a change, ascending.
+        """Return the positions at which a rule may look for a change, ascending.
 
-        They are `BOUNDARY_OUTCOMES` apart at least, and the further back the coarser: a boundary that lies k boundaries
-        back has its neighbour about k / `finest` away. So their number grows with the logarithm of what has come in.
+        They are at least `BOUNDARY_OUTCOMES` apart, and coarser with age: a boundary that lies k boundaries back has its
+        neighbour about k / `finest` away. So their number grows with the logarithm of the number of outcomes.
         """
         boundaries = np.array(self._boundaries, dtype=np.int64)
         number = np.arange(1, len(boundaries) + 1)
@@ -166,7 +167,7 @@ class RecentOutcomes:
     """Outcomes of the newest slices, instance by instance.
 
     Attributes:
-        instances, pairs: what the rows and the columns are.
+        instances, pairs: the rows and the columns.
         outcomes, reward: sums; shape (instances, pairs).
     """
 
@@ -177,7 +178,7 @@ class RecentOutcomes:
 
     @classmethod
     def of(cls, sums: Mapping[tuple[str, Pair], tuple[float, float]]) -> "RecentOutcomes":
-        """From outcomes and reward of each (instance, pair)."""
+        """Make them from the outcomes and the reward of each (instance, pair)."""
         instances = sorted({instance for instance, _ in sums})
         pairs = sorted({pair for _, pair in sums})
         row, column = ({name: i for i, name in enumerate(names)} for names in (instances, pairs))

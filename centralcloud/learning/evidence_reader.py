@@ -1,32 +1,48 @@
-"""Reading evidence from the database, each slice once."""
+"""Reads evidence from the database, each slice once."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
-from psycopg.rows import dict_row
 
 from centralcloud.learning.evidence import FIELDS, RECENT_SLICES, Evidence, Pair, RecentOutcomes, Sums
 from centralcloud.runtime.postgres.query import Query
 
-_SLICES = Query(__package__, "slices_after")
-_EVIDENCE = Query(__package__, "evidence_after")
-_RECENT = Query(__package__, "recent_instance_outcomes")
+
+class _Slice(NamedTuple):
+    slice_no: int
+    opened_at: datetime
+
+
+class _RecentRow(NamedTuple):
+    instance_id: str
+    model: str
+    complexity: str
+    outcomes: float
+    reward: float
+
+
+_SLICES_AFTER = Query(__package__, "slices_after", row=_Slice)
+_EVIDENCE_AFTER = Query(__package__, "evidence_after", row=dict)
+_RECENT_INSTANCE_OUTCOMES = Query(__package__, "recent_instance_outcomes", row=_RecentRow)
 
 
 class EvidenceReader:
-    """Keeps what it has read: the evidence of a closed slice changes only with the generation."""
+    """Keeps the evidence that it has read: that of a closed slice changes only together with the generation."""
 
     def __init__(self) -> None:
         self._generation: int | None = None
         self._kept: dict[frozenset[str], Evidence] = {}
 
     def recent(self, connection: psycopg.Connection[Any], through_slice: int | None) -> RecentOutcomes:
-        """Outcomes of the newest slices through one (None: also the open one), instance by instance."""
+        """Return the outcomes of the newest slices through one (None: also the open one), instance by instance."""
         newest = {"through_slice": through_slice, "slices": RECENT_SLICES}
-        rows = connection.execute(_RECENT.text, newest).fetchall()
-        return RecentOutcomes.of({(row[0], (row[1], row[2])): (row[3], row[4]) for row in rows})
+        rows = _RECENT_INSTANCE_OUTCOMES.all(connection, newest)
+        return RecentOutcomes.of(
+            {(row.instance_id, (row.model, row.complexity)): (row.outcomes, row.reward) for row in rows}
+        )
 
     def evidence(
         self,
@@ -37,7 +53,7 @@ class EvidenceReader:
         excluded: Iterable[str],
         reported: dict[Pair, float],
     ) -> Evidence:
-        """Everything through a slice (None: also the open one), without what `excluded` instances sent."""
+        """Return all evidence through a slice (None: also the open one), without that of the `excluded` instances."""
         if generation != self._generation:
             self._kept.clear()
             self._generation = generation
@@ -50,7 +66,7 @@ class EvidenceReader:
         return evidence
 
     def forget_all_but(self, used: Iterable[frozenset[str]]) -> None:
-        """Keep only the evidence without `used` sets of instances."""
+        """Keep only the evidence without one of the `used` sets of instances."""
         used = set(used)
         self._kept = {key: evidence for key, evidence in self._kept.items() if key in used}
 
@@ -61,18 +77,17 @@ def _read_on(connection: psycopg.Connection[Any], evidence: Evidence, through_sl
         "through_slice": through_slice,
         "excluded": list(evidence.excluded),
     }
-    slices = connection.execute(_SLICES.text, stretch).fetchall()
+    slices = _SLICES_AFTER.all(connection, stretch)
     sums: dict[int, dict[Pair, Sums]] = {}
     retired: dict[int, float] = {}
-    with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(_EVIDENCE.text, stretch)
-        for slice_no, all_of_slice in groupby(rows, key=lambda row: row["slice_no"]):
-            of_slice = list(all_of_slice)
-            retired[slice_no] = sum(row["outcomes"] for row in of_slice if row["retired"])
-            sums[slice_no] = {
-                (row["model_name"], row["complexity_level"]): Sums(**{name: row[name] for name in FIELDS})
-                for row in of_slice
-                if not row["retired"]
-            }
+    rows = _EVIDENCE_AFTER.all(connection, stretch)
+    for slice_no, rows_of_slice in groupby(rows, key=lambda row: row["slice_no"]):
+        sums[slice_no], retired[slice_no] = {}, 0.0
+        for row in rows_of_slice:
+            if row["retired"]:
+                retired[slice_no] += row["outcomes"]
+            else:
+                pair = row["model_name"], row["complexity_level"]
+                sums[slice_no][pair] = Sums(**{name: row[name] for name in FIELDS})
     for slice_no, opened_at in slices:
         evidence.append(slice_no, opened_at, sums.get(slice_no, {}), retired_outcomes=retired.get(slice_no, 0.0))

@@ -1,61 +1,64 @@
-"""The learner: closes the slice, asks every rule about every pair, publishes what the active one has changed."""
+"""The learner: closes the slice, lets every rule evaluate every pair, and publishes the changes of the active rule."""
 
 import math
 import time
-import traceback
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import psycopg
-from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.learning.current_scores import CurrentScore, read_current_scores
-from centralcloud.learning.evidence import Evidence, Pair
+from centralcloud.learning.evidence import Pair
 from centralcloud.learning.evidence_reader import EvidenceReader
 from centralcloud.learning.metrics import LearningMetrics
-from centralcloud.learning.publication import Change, Publication, publish
-from centralcloud.learning.rule import PairState, Quarantine, Rule, RuleResult, Score
-from centralcloud.learning.safety import SafetyLimits, exceeds_limits, invalid_fields
+from centralcloud.learning.publication import Change, publish
+from centralcloud.learning.rule import Rule, RuleResult
+from centralcloud.learning.rule_scores import new_rule_scores, store_rule_scores
+from centralcloud.learning.run_findings import report_findings
+from centralcloud.learning.run_input import (
+    Evaluation,
+    RuleInput,
+    RunInput,
+    RunSettings,
+    evaluate_rules,
+    read_control,
+    read_run_input,
+)
+from centralcloud.learning.safety import SafetyLimits
+from centralcloud.learning.selection import Selection, select_publications
 from centralcloud.runtime.logs import bind_to_logs, get_logger
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.errors import is_contention, retry_on_contention
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
-from centralcloud.store.findings import Finding, replace_findings
 from centralcloud.store.slices import References, close_slice, evidence_including_open_slice
 
 log = get_logger(__name__)
 
-_CONTROL = Query(__package__, "learning_control")
-_RULE_SCORES = Query(__package__, "rule_scores")
-_PUT_RULE_SCORE = Query(__package__, "upsert_rule_score")
-_ADD_RUN = Query(__package__, "insert_learning_run")
-_FORGET_HOLDS = Query(__package__, "delete_holds")
-_LOCK_SCORES = Query("centralcloud.store", "lock_scores")
-_NEWEST_RULE = Query(__package__, "last_run_rule")
-_TOUCH = Query("centralcloud.store", "bump_score_revision")
-_OUTCOMES_WAITING = Query(__package__, "count_waiting_outcomes")
-_TRIES: Final = 5
-#: How often an eager rule looks whether enough outcomes have come in.
-_LOOK_SECONDS: Final = 1.0
-#: A change that is no fall is told until the new level is known from so many outcomes.
-_SETTLED_OUTCOMES: Final = 100
 
-#: Kinds of findings that a run itself makes.
-FINDING_KINDS: Final = ("change_alarm", "quarantined_instance", "publication_withheld")
+class _Run(NamedTuple):
+    run_id: int
+    finished_at: datetime
+
+
+_LOCK_SCORES = Query("centralcloud.store", "lock_scores")
+_BUMP_SCORE_REVISION = Query("centralcloud.store", "bump_score_revision")
+_INSERT_LEARNING_RUN = Query(__package__, "insert_learning_run", row=_Run)
+_LAST_RUN_RULE = Query(__package__, "last_run_rule", row=str)
+_DELETE_HOLDS = Query(__package__, "delete_holds")
+_COUNT_WAITING_OUTCOMES = Query(__package__, "count_waiting_outcomes", row=int)
+_TRIES: Final = 5
+#: How often an eager rule checks whether enough outcomes have arrived.
+_CHECK_SECONDS: Final = 1.0
 
 
 class ScoresBusyError(CentralCloudError):
-    """Others wrote scores again and again while a run computed."""
+    """Other writers changed the scores during each of several tries."""
 
 
 class OtherRuleError(CentralCloudError):
-    """A run by hand would change the rule by which scores are published."""
+    """A manual run would change the rule whose scores are published."""
 
 
 class LearningRun(NamedTuple):
@@ -63,12 +66,12 @@ class LearningRun(NamedTuple):
 
     Attributes:
         run_id: None for a dry run.
-        evaluated: pairs of which the active rule had enough evidence, changed or not.
-        waiting: pairs with fresh outcomes, but not enough of them yet.
-        without_outcomes: (model, complexity) of pairs that were chosen, and of which no outcome has come in.
-        changes: what instances are told.
-        withheld: why nothing was published; empty when nothing stood against it.
-        quarantined: instances whose evidence the active rule has not counted.
+        evaluated: number of pairs for which the active rule had enough evidence, whether the score changed or not.
+        waiting: number of pairs with new outcomes, but not enough of them yet.
+        without_outcomes: (model, complexity) of pairs that were chosen but have no outcomes.
+        changes: the changes that were sent to instances.
+        withheld: why nothing was published; empty if nothing prevented it.
+        quarantined: the instances whose evidence the active rule did not count.
     """
 
     run_id: int | None
@@ -76,29 +79,17 @@ class LearningRun(NamedTuple):
     through_slice: int | None
     evaluated: int
     waiting: int
-    without_outcomes: list[tuple[str, str]]
+    without_outcomes: list[Pair]
     changes: list[Change]
     withheld: list[str]
     quarantined: list[str]
 
 
-class RunInput(NamedTuple):
-    """What a run starts from, as of one moment. `stored` is what each rule gave each pair last, with its state."""
-
-    revision: int
-    frozen_reason: str | None
-    current: list[CurrentScore]
-    stored: dict[str, dict[Pair, Publication]]
-    excluded: dict[str, list[Quarantine]]
-    evidence: dict[str, Evidence]
-    failures: dict[str, str]
-
-
 class Learner(BackgroundTask):
-    """Runs on schedule, and for an eager rule as soon as enough outcomes are in.
+    """Runs on schedule, and for an eager rule as soon as enough outcomes have arrived.
 
-    Any number of replicas may run: the score lock orders them. All `rules` are asked, so that those in the shadow can be
-    compared with the active one, the first; only its scores are published.
+    Any number of replicas may run; the score lock orders them. All `rules` evaluate every pair, so that the others can be
+    compared with the first one, the active rule; only the scores of the active rule are published.
     """
 
     def __init__(
@@ -118,16 +109,13 @@ class Learner(BackgroundTask):
             after_outcomes: new outcomes that start a run of an eager rule between two scheduled runs; 0: none do.
             schedule_seconds: time between two scheduled runs; None: `wake()` starts each of them.
         """
-        active = rules[0]
-        self._after_outcomes = after_outcomes if active.eager else 0
-        intervals = [schedule_seconds, _LOOK_SECONDS if self._after_outcomes else None]
+        self._settings = RunSettings(tuple(rules), references or References(), limits or SafetyLimits())
+        self._after_outcomes = after_outcomes if rules[0].eager else 0
+        intervals = [schedule_seconds, _CHECK_SECONDS if self._after_outcomes else None]
         super().__init__("learner", database, interval_seconds=min((each for each in intervals if each), default=None))
         self._schedule_seconds = schedule_seconds or math.inf
         self._due_at = time.monotonic() + self._schedule_seconds
         self.longest_run_seconds = LONG_LIMIT_SECONDS
-        self._rules = list(rules)
-        self._references = references or References()
-        self._limits = limits or SafetyLimits()
         self._metrics = metrics
         self._reader = EvidenceReader()
         self._runs = 0
@@ -138,189 +126,102 @@ class Learner(BackgroundTask):
             try:
                 self.learn()
             except ScoresBusyError as error:
-                log.warning("learning_deferred", reason=str(error))  # whoever was faster has learned the same
-            if due:  # only now: an attempt that fails for want of the database is repeated
+                log.warning("learning_deferred", reason=str(error))  # the other replica learned from the same evidence
+            if due:  # only now: an attempt that fails because the database is unavailable is repeated
                 self._due_at = time.monotonic() + self._schedule_seconds
         return False
 
     def learn(self, *, force: bool = False) -> LearningRun:
-        """One run: close the slice, read, compute, publish. No transaction is open while the rules compute.
+        """Run once: close the slice, read, compute, publish. No transaction is open while the rules compute.
 
         Args:
-            force: publish even when more would move than the safety limits allow. What is no score is never published.
+            force: publish even if more would move than the safety limits allow. Invalid scores are never published.
 
         Raises:
-            ScoresBusyError: other writers changed the scores again and again in the meantime.
+            ScoresBusyError: other writers changed the scores during each try.
         """
         started_at = datetime.now(UTC)
         self._runs += 1
         bind_to_logs(run=self._runs)
-        through_slice = close_slice(self.database, self._references)
+        settings = self._run_settings()
+        through_slice = close_slice(self.database, settings.references)
         for _ in range(_TRIES):
-            with self.database.transaction() as connection:
-                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                run_input = self._read(connection, through_slice, self._reader)
-            results = self._evaluate(run_input)
-            with self.database.transaction() as connection:
-                connection.execute(_LOCK_SCORES.text)
-                if _read_control(connection)[0] != run_input.revision:
-                    continue  # another replica, or an operator, wrote scores: what was read is used up
-                run = self._write(connection, run_input, results, through_slice, started_at, force=force)
-            self._log(run)
-            if self._metrics:
-                self._metrics.add(run.evaluated, len(run.changes), (datetime.now(UTC) - started_at).total_seconds())
-            return run
+            run = self._try_to_learn(settings, through_slice, started_at, force=force)
+            if run is not None:
+                self._log(run)
+                if self._metrics:
+                    seconds = (datetime.now(UTC) - started_at).total_seconds()
+                    self._metrics.add(run.evaluated, len(run.changes), seconds)
+                return run
         raise ScoresBusyError(
-            f"the scores changed during each of {_TRIES} tries to learn: is another writer running wild?"
+            f"the scores changed during each of {_TRIES} tries to learn: is another program writing scores all the time?"
         )
 
     def refuse_to_change_the_rule(self) -> None:
-        """For a run by hand, whose settings are those of a shell and need not be the daemon's.
+        """Check a manual run, whose settings come from a shell and may differ from the daemon's.
 
         Raises:
-            OtherRuleError: the run before this one was by another rule.
+            OtherRuleError: the previous run was by another rule.
         """
+        active = self._run_settings().active
         with self.database.transaction() as connection:
-            row = connection.execute(_NEWEST_RULE.text).fetchone()
-        active = self._rules[0].name
-        if row and row[0] != active:
+            last = _LAST_RUN_RULE.maybe(connection)
+        if last is not None and last != active:
             raise OtherRuleError(
-                f"the last run was by the rule {row[0]}, and {active} is set here: set CENTRALCLOUD_RULE={row[0]}, "
+                f"the last run was by the rule {last}, and {active} is set here: set CENTRALCLOUD_RULE={last}, "
                 "as the daemon has it, or add --force"
             )
 
     def preview(self) -> LearningRun:
-        """What `learn` would do now. The open slice stays open: its evidence is gathered, looked at, and undone."""
+        """Return what `learn` would do now. The open slice stays open: its evidence is gathered, read, and rolled back."""
+        settings = self._run_settings()
 
-        def look() -> RunInput:
+        def read() -> RunInput:
             with evidence_including_open_slice(self.database) as connection:
-                return self._read(connection, None, EvidenceReader())
+                return read_run_input(connection, settings, None, EvidenceReader())
 
-        # A learner may gather the same slice at the same moment.
+        # A learner may gather the same slice at the same time.
         run_input = retry_on_contention(
-            look, is_in_the_way=lambda error: is_contention(error) or _gathered_meanwhile(error)
+            read, is_in_the_way=lambda error: is_contention(error) or _gathered_meanwhile(error)
         )
-        results = self._evaluate(run_input)
-        active = self._rules[0].name
-        publications, withheld = self._publications(run_input, results[active], force=False)
-        changes = [Change.of(each.current.old_score, each.score) for each in publications]
-        return _report(None, active, None, run_input, results[active], changes, withheld)
+        active = settings.active
+        evaluation = evaluate_rules(settings.rules, run_input)[active]
+        selection = select_publications(run_input, settings, evaluation, force=False)
+        changes = [Change.of(each.current.old_score, each.score) for each in selection.publications]
+        return _report(None, active, None, run_input, evaluation.result, changes, selection.withheld)
+
+    def _run_settings(self) -> RunSettings:
+        """The settings of the next run."""
+        return self._settings
 
     def _enough_is_waiting(self) -> bool:
         with self.database.transaction() as connection:
-            row = connection.execute(_OUTCOMES_WAITING.text, {"limit": self._after_outcomes}).fetchone()
-        return row is not None and row[0] >= self._after_outcomes
+            waiting = _COUNT_WAITING_OUTCOMES.one(connection, {"limit": self._after_outcomes})
+        return waiting >= self._after_outcomes
 
-    def _read(self, connection: psycopg.Connection[Any], through_slice: int | None, reader: EvidenceReader) -> RunInput:
-        revision, generation, frozen_reason = _read_control(connection)
-        current = read_current_scores(connection)
-        reported = {of.pair: of.last_reported_score for of in current if of.last_reported_score is not None}
-        recent = reader.recent(connection, through_slice)
-        failures: dict[str, str] = {}
-        excluded = {}
-        for rule in self._rules:
-            with _noting(rule, failures):
-                excluded[rule.name] = rule.exclude(recent)
-            excluded.setdefault(rule.name, [])
-        evidence = {
-            name: reader.evidence(
-                connection,
-                through_slice,
-                generation=generation,
-                excluded=[instance.instance_id for instance in instances],
-                reported=reported,
+    def _try_to_learn(
+        self, settings: RunSettings, through_slice: int, started_at: datetime, *, force: bool
+    ) -> LearningRun | None:
+        """Read, compute and publish; None if another replica, or an operator, changed scores in between."""
+        with self.database.transaction() as connection:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            run_input = read_run_input(connection, settings, through_slice, self._reader)
+        evaluations = evaluate_rules(settings.rules, run_input)
+        active = settings.active
+        selection = select_publications(run_input, settings, evaluations[active], force=force)
+        with self.database.transaction() as connection:
+            _LOCK_SCORES.run(connection)
+            if read_control(connection).revision != run_input.control.revision:
+                return None
+            run = _insert_run(
+                connection, active, run_input.by_rule[active], evaluations[active], selection, through_slice, started_at
             )
-            for name, instances in excluded.items()
-        }
-        reader.forget_all_but(of_rule.excluded for of_rule in evidence.values())
-        stored = _read_rule_scores(connection, current)
-        return RunInput(revision, frozen_reason, current, stored, excluded, evidence, failures)
-
-    def _evaluate(self, run_input: RunInput) -> dict[str, RuleResult]:
-        retired = {current.model for current in run_input.current if current.retired_at is not None}
-        results = {rule.name: RuleResult([], {}) for rule in self._rules}
-        for rule in self._rules:
-            if rule.name in run_input.failures or not run_input.evidence[rule.name].slices:
-                continue
-            stored = run_input.stored.get(rule.name, {})
-            state = {pair: each.state for pair, each in stored.items() if pair[0] not in retired}
-            with _noting(rule, run_input.failures):
-                results[rule.name] = rule.evaluate(run_input.evidence[rule.name], state)
-        return results
-
-    def _write(
-        self,
-        connection: psycopg.Connection[Any],
-        run_input: RunInput,
-        results: dict[str, RuleResult],
-        through_slice: int,
-        started_at: datetime,
-        *,
-        force: bool,
-    ) -> LearningRun:
-        active = self._rules[0].name
-        publications, withheld = self._publications(run_input, results[active], force=force)
-        run = {
-            "rule": active,
-            "through_slice": through_slice,
-            "started_at": started_at,
-            "pairs_evaluated": len(results[active].scores),
-            "pairs_changed": len(publications),
-            "samples": sum(score.samples for score in results[active].scores),
-            "excluded": [instance.instance_id for instance in run_input.excluded[active]],
-        }
-        row = connection.execute(_ADD_RUN.text, run).fetchone()
-        assert row is not None
-        run_id, now = row
-        objections = {
-            rule: withheld if rule == active else _rejections(run_input, rule, result)
-            for rule, result in results.items()
-        }
-        written = sum(
-            _put_rule_scores(connection, rule, result, run_input.stored.get(rule, {}), run_id=run_id, now=now)
-            for rule, result in results.items()
-            if not objections[rule]
-        )
-        changes = publish(connection, publications, rule=active, run_id=run_id, now=now) if publications else []
-        released = [each.current for each in publications if each.current.held_after_slice is not None]
-        if released:
-            pairs = {"models": [of.model for of in released], "complexities": [of.complexity for of in released]}
-            connection.execute(_FORGET_HOLDS.text, pairs)
-        if written:
-            connection.execute(_TOUCH.text)
-        findings = [*_alarm_findings(results[active]), *_quarantine_findings(run_input.excluded[active])]
-        findings += [
-            Finding("publication_withheld", rule, "; ".join(reasons), {"reasons": reasons})
-            for rule, reasons in objections.items()
-            if reasons
-        ]
-        replace_findings(connection, FINDING_KINDS, findings)
-        return _report(run_id, active, through_slice, run_input, results[active], changes, withheld)
-
-    def _publications(
-        self, run_input: RunInput, result: RuleResult, *, force: bool
-    ) -> tuple[list[Publication], list[str]]:
-        """What is to be published, or why nothing is."""
-        active = self._rules[0].name
-        stored = run_input.stored.get(active, {})
-        if reasons := _rejections(run_input, active, result):
-            return [], reasons
-        free = {
-            of.pair for of in run_input.current if not of.withheld(_outcomes_since_hold(run_input.evidence[active], of))
-        }
-        before = {pair: each.score.score for pair, each in stored.items() if pair in free}
-        if not force and (reasons := exceeds_limits(result.scores, before, self._limits)):
-            return [], reasons
-        if run_input.frozen_reason is not None:
-            return [], []
-        scores = {pair: each.score for pair, each in stored.items()} | {score.pair: score for score in result.scores}
-        publications = []
-        for current in run_input.current:
-            score = scores.get(current.pair)
-            if score is None or current.pair not in free or not current.differs_from(score):
-                continue
-            publications.append(Publication(current, score, result.state.get(current.pair, {})))
-        return publications, []
+            withheld = {rule: each.rejections for rule, each in evaluations.items()} | {active: selection.withheld}
+            _store_scores(connection, run_input, evaluations, withheld, run)
+            changes = _publish(connection, active, selection, run)
+            report_findings(connection, evaluations[active].result, run_input.by_rule[active].excluded, withheld)
+        result = evaluations[active].result
+        return _report(run.run_id, active, through_slice, run_input, result, changes, selection.withheld)
 
     def _log(self, run: LearningRun) -> None:
         for change in run.changes:
@@ -331,114 +232,64 @@ class Learner(BackgroundTask):
             log.info("learning_run", run_id=run.run_id, evaluated=run.evaluated, changed=len(run.changes))
 
 
-@contextmanager
-def _noting(rule: Rule, failures: dict[str, str]) -> Iterator[None]:
-    """A rule that fails is not worth a daemon: its run comes to nothing, and an operator finds out why."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - anything may be wrong with a rule of somebody else's
-        log.error("rule_failed", rule=rule.name, error=repr(error), traceback=traceback.format_exception(error))
-        failures[rule.name] = f"the rule {rule.name} failed: {error!r}"
+def _insert_run(
+    connection: psycopg.Connection[Any],
+    rule: str,
+    rule_input: RuleInput,
+    evaluation: Evaluation,
+    selection: Selection,
+    through_slice: int,
+    started_at: datetime,
+) -> _Run:
+    scores = evaluation.result.scores
+    values = {
+        "rule": rule,
+        "through_slice": through_slice,
+        "started_at": started_at,
+        "pairs_evaluated": len(scores),
+        "pairs_changed": len(selection.publications),
+        "samples": sum(score.samples for score in scores),
+        "excluded": [instance.instance_id for instance in rule_input.excluded],
+    }
+    return _INSERT_LEARNING_RUN.one(connection, values)
 
 
-def _rejections(run_input: RunInput, rule: str, result: RuleResult) -> list[str]:
-    return [run_input.failures[rule]] if rule in run_input.failures else invalid_fields(result)
+def _store_scores(
+    connection: psycopg.Connection[Any],
+    run_input: RunInput,
+    evaluations: dict[str, Evaluation],
+    withheld: dict[str, list[str]],
+    run: _Run,
+) -> None:
+    """Store the new scores of every rule, except for those that are withheld: the next run evaluates the same evidence."""
+    stored = 0
+    for rule, evaluation in evaluations.items():
+        if not withheld[rule]:
+            before = run_input.by_rule[rule]
+            new = new_rule_scores(evaluation.result, before.evidence.excluded)
+            stored += store_rule_scores(connection, rule, new, before.stored, run_id=run.run_id, now=run.finished_at)
+    if stored:
+        _BUMP_SCORE_REVISION.run(connection)
 
 
-def _outcomes_since_hold(evidence: Evidence, current: CurrentScore) -> float:
-    """Outcomes of a pair since it was rolled back, 0 for one that was not."""
-    if current.held_after_slice is None or current.pair not in evidence.pairs:
-        return 0.0
-    column = evidence.pairs.index(current.pair)
-    held = evidence.position_after(current.held_after_slice)
-    return float(evidence.total("outcomes")[column] - evidence.total("outcomes", held)[column])
+def _publish(connection: psycopg.Connection[Any], rule: str, selection: Selection, run: _Run) -> list[Change]:
+    """Publish the selected scores, and end the holds of their pairs."""
+    publications = selection.publications
+    if not publications:
+        return []
+    changes = publish(connection, publications, rule=rule, run_id=run.run_id, now=run.finished_at)
+    released = [each.current for each in publications if each.current.held_after_slice is not None]
+    if released:
+        pairs = {
+            "models": [current.model for current in released],
+            "complexities": [current.complexity for current in released],
+        }
+        _DELETE_HOLDS.run(connection, pairs)
+    return changes
 
 
 def _gathered_meanwhile(error: BaseException) -> bool:
     return isinstance(error, psycopg.errors.UniqueViolation)
-
-
-def _read_control(connection: psycopg.Connection[Any]) -> tuple[int, int, str | None]:
-    """Revision, evidence generation, and why learning is frozen (None: it is not)."""
-    row = connection.execute(_CONTROL.text).fetchone()
-    if row is None:
-        raise CentralCloudError("the table learning_control is empty: expected its one row, which the migration made")
-    revision, generation, frozen_at, frozen_reason = row
-    return int(revision), int(generation), (frozen_reason or "") if frozen_at is not None else None
-
-
-def _read_rule_scores(
-    connection: psycopg.Connection[Any], current: Iterable[CurrentScore]
-) -> dict[str, dict[Pair, Publication]]:
-    by_pair = {of.pair: of for of in current}
-    stored: dict[str, dict[Pair, Publication]] = {}
-    with connection.cursor(row_factory=dict_row) as cursor:
-        for row in cursor.execute(_RULE_SCORES.text):
-            rule, state = row.pop("rule"), row.pop("state")
-            score = Score(**row)
-            if score.pair in by_pair:
-                stored.setdefault(rule, {})[score.pair] = Publication(by_pair[score.pair], score, state)
-    return stored
-
-
-def _put_rule_scores(
-    connection: psycopg.Connection[Any],
-    rule: str,
-    result: RuleResult,
-    stored: dict[Pair, Publication],
-    *,
-    run_id: int,
-    now: datetime,
-) -> int:
-    """Write what has changed: a pair of which nothing came in has the same numbers as before. Returns how many have."""
-    rows = [
-        {**score.values(), "rule": rule, "run_id": run_id, "now": now, "state": Jsonb(result.state.get(score.pair, {}))}
-        for score in result.scores
-        if _is_new(score, result.state.get(score.pair, {}), stored.get(score.pair))
-    ]
-    if rows:
-        with connection.cursor() as cursor:
-            cursor.executemany(_PUT_RULE_SCORE.text, rows)
-    return len(rows)
-
-
-def _is_new(score: Score, state: PairState, stored: Publication | None) -> bool:
-    if stored is None:
-        return True
-    return stored.state != state or stored.score != replace(score, through_slice=stored.score.through_slice)
-
-
-def _alarm_findings(result: RuleResult) -> list[Finding]:
-    """Falls that have not been made good, and other changes until the new level is known well."""
-    found = []
-    for score in result.scores:
-        state = result.state.get(score.pair, {})
-        if "alarm" not in state or not (state.get("fallen_from") or score.samples < _SETTLED_OUTCOMES):
-            continue
-        before, after, statistic, threshold = state["alarm"]
-        direction = "fell" if after < before else "rose"
-        # A fall in the middle of a slice is noticed in two steps: it is told from where it began.
-        before = max(before, state.get("fallen_from", before))
-        message = (
-            f"the success rate of {score.model} for {score.complexity} tasks {direction} from {before:.2f} to {after:.2f} "
-            f"(G {statistic:.0f}, over {threshold:.0f}); it is {score.mean:.2f} now"
-        )
-        details = {"model": score.model, "complexity": score.complexity, "before": before, "after": after}
-        found.append(Finding("change_alarm", f"{score.model}/{score.complexity}", message, details))
-    return found
-
-
-def _quarantine_findings(excluded: list[Quarantine]) -> list[Finding]:
-    return [
-        Finding(
-            "quarantined_instance",
-            instance.instance_id,
-            f"the outcomes of {instance.instance_id} differ from the fleet's on {instance.pairs} pairs "
-            f"(log-likelihood {instance.excess:.0f} more than chance explains): not counted while they do",
-            {"excess": round(instance.excess, 1), "pairs": instance.pairs},
-        )
-        for instance in excluded
-    ]
 
 
 def _report(
@@ -450,22 +301,23 @@ def _report(
     changes: list[Change],
     withheld: list[str],
 ) -> LearningRun:
-    evidence = run_input.evidence[rule]
+    rule_input = run_input.by_rule[rule]
+    evidence = rule_input.evidence
     evaluated = {score.pair for score in result.scores}
-    stored = run_input.stored.get(rule, {})
     waiting = 0
     for column, pair in enumerate(evidence.pairs):
-        used = evidence.position_after(stored[pair].state.get("after_slice", 0)) if pair in stored else 0
-        fresh = evidence.total("outcomes")[column] - evidence.total("outcomes", used)[column]
-        waiting += int(pair not in evaluated and fresh > 0)
+        stored = rule_input.stored.get(pair)
+        used = evidence.position_after(stored.basis.state.evidence_from) if stored else 0
+        new_outcomes = evidence.total("outcomes")[column] - evidence.total("outcomes", used)[column]
+        waiting += int(pair not in evaluated and new_outcomes > 0)
     return LearningRun(
         run_id=run_id,
         rule=rule,
         through_slice=through_slice,
         evaluated=len(evaluated),
         waiting=waiting,
-        without_outcomes=[of.pair for of in run_input.current if of.routed_count and not of.outcome_count],
+        without_outcomes=[each.pair for each in run_input.current if each.routed_count and not each.outcome_count],
         changes=changes,
         withheld=withheld,
-        quarantined=[instance.instance_id for instance in run_input.excluded[rule]],
+        quarantined=[instance.instance_id for instance in rule_input.excluded],
     )

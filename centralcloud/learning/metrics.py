@@ -1,4 +1,4 @@
-"""What the learner of this process has done, as Prometheus metrics."""
+"""Prometheus metrics of the learner in this process."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 

@@ -1,4 +1,4 @@
-"""Writing scores: what stands, its history, and the messages to the instances, in one transaction under the score lock."""
+"""Publishing scores: the score, its history, and the messages to the instances, in one transaction under the score lock."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -7,19 +7,26 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg.types.json import Jsonb
 
-from centralcloud.contracts import Estimate, ScoreUpdate
+from centralcloud.contracts import ScoreUpdate
+from centralcloud.contracts.estimate import NO_ESTIMATE
 from centralcloud.learning.current_scores import CurrentScore
-from centralcloud.learning.rule import PairState, Score
+from centralcloud.learning.rule import Score
+from centralcloud.learning.rule_scores import NO_BASIS, Basis
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 
+
+class _Time(NamedTuple):
+    now: datetime
+
+
 _LOCK_SCORES = Query("centralcloud.store", "lock_scores")
-_PUT_SCORE = Query(__package__, "upsert_score")
-_ADD_HISTORY = Query(__package__, "insert_score_history")
-_SEND_UPDATES = Query(__package__, "send_score_updates")
-_TOUCH = Query("centralcloud.store", "bump_score_revision")
+_BUMP_SCORE_REVISION = Query("centralcloud.store", "bump_score_revision")
+_UPSERT_SCORE = Query(__package__, "upsert_score", row=int)
+_INSERT_SCORE_HISTORY = Query(__package__, "insert_score_history")
+_SEND_SCORE_UPDATES = Query(__package__, "send_score_updates")
+_CLOCK = Query(__package__, "clock", row=_Time)
 
 
 class Change(NamedTuple):
@@ -54,11 +61,11 @@ class Change(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """A score on its way: what stood before, the score, and the rule's state behind it."""
+    """A score to publish: the score before it, the new one, and what the new one follows from."""
 
     current: CurrentScore
     score: Score
-    state: PairState
+    basis: Basis = NO_BASIS
 
 
 def publish(
@@ -69,42 +76,40 @@ def publish(
     run_id: int | None,
     now: datetime,
 ) -> list[Change]:
-    """Make scores the ones that stand, in the connection's transaction, which must hold the score lock.
+    """Publish scores in the connection's transaction, which must hold the score lock.
 
-    A first score that equals what instances report is written, and sends no message unless it says more than that.
+    The first score of a pair is stored but not sent if it equals the score that instances report and has no estimate.
 
     Args:
-        rule: who says so: the name of a rule, or `pin`, `rollback` or `retired`.
-        run_id: of the learner; None when an operator says so.
+        rule: the source of the scores: the name of a rule, or `pin`, `rollback`, `retired`, `reinstated` or `renamed`.
+        run_id: the run of the learner; None for a source other than a rule.
 
     Returns:
-        What instances are told, in order of version.
+        The changes that are sent to the instances, in order of version.
     """
     publications = list(publications)
     rows = [
-        {**each.score.values(), "rule": rule, "run_id": run_id, "now": now, "state": Jsonb(each.state)}
-        for each in publications
+        {**score.to_columns(), **basis.to_columns(), "rule": rule, "run_id": run_id, "now": now}
+        for _, score, basis in publications
     ]
     changes: list[Change] = []
     messages: list[str] = []
-    with connection.cursor() as cursor:
-        cursor.executemany(_PUT_SCORE.text, rows, returning=True)
-        for row, (current, score, _) in zip(rows, publications, strict=True):
-            row["version"] = _returned(cursor)
-            row["old_score"] = current.old_score
-            cursor.nextset()
-            if current.version is None and score.score == current.old_score and score.mean is None:
-                continue
-            changes.append(Change.of(current.old_score, score, row["version"]))
-            messages.append(_message(changes[-1], score, rule=rule, run_id=run_id, now=now))
-        cursor.executemany(_ADD_HISTORY.text, rows)
+    versions = _UPSERT_SCORE.one_each(connection, rows)
+    for row, version, (current, score, _) in zip(rows, versions, publications, strict=True):
+        row |= {"version": version, "old_score": current.old_score}
+        if current.version is None and score.score == current.old_score and score.estimate == NO_ESTIMATE:
+            continue
+        changes.append(Change.of(current.old_score, score, version))
+        messages.append(_message(changes[-1], score, rule=rule, run_id=run_id, now=now))
+    _INSERT_SCORE_HISTORY.run_each(connection, rows)
     if messages:
-        connection.execute(_SEND_UPDATES.text, {"messages": messages})
-    connection.execute(_TOUCH.text)
+        _SEND_SCORE_UPDATES.run(connection, {"messages": messages})
+    _BUMP_SCORE_REVISION.run(connection)
     return changes
 
 
 def _message(change: Change, score: Score, *, rule: str, run_id: int | None, now: datetime) -> str:
+    estimate = score.estimate
     return ScoreUpdate(
         model=change.model,
         complexity=change.complexity,
@@ -117,34 +122,21 @@ def _message(change: Change, score: Score, *, rule: str, run_id: int | None, now
         based_on_samples=change.based_on_samples,
         rule=rule,
         run_id=run_id,
-        estimate=Estimate(
-            mean=score.mean,
-            n_eff=score.n_eff,
-            probe_share=score.probe_share,
-            interval=None if score.low is None or score.high is None else (score.low, score.high),
-        ),
-        window_start=None if score.mean is None else score.window_start,
+        estimate=estimate,
+        window_start=None if estimate.mean is None else score.window_start,
     ).to_json()
-
-
-def _returned(cursor: psycopg.Cursor[Any]) -> int:
-    row = cursor.fetchone()
-    assert row is not None
-    return int(row[0])
 
 
 @contextmanager
 def score_transaction(database: Database) -> Iterator[tuple[psycopg.Connection[Any], datetime]]:
-    """A transaction that holds the score lock, and the moment of publication by the server's clock."""
+    """A transaction that holds the score lock, and the time of publication by the server's clock."""
     with database.transaction() as connection:
-        connection.execute(_LOCK_SCORES.text)
-        row = connection.execute("SELECT clock_timestamp()").fetchone()
-        assert row is not None
-        yield connection, row[0]
+        _LOCK_SCORES.run(connection)
+        yield connection, _CLOCK.one(connection).now
 
 
 def manual_score(current: CurrentScore, score: Decimal, kind: str, reason: str) -> Score:
-    """A score that no evidence stands behind."""
+    """A score that is not based on evidence."""
     through_slice = current.through_slice or 0
     return Score(
         model=current.model,

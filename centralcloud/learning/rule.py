@@ -1,43 +1,60 @@
-"""What a learning rule is: evidence and its own state in, scores with reasons and the new state out."""
+"""The interface of a learning rule: evidence and the rule's own state in, scores with reasons and the new state out."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final, Protocol
 
+from centralcloud.contracts.estimate import NO_ESTIMATE, Estimate
 from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
 
 SCORE_STEP: Final = Decimal("0.001")
 LOWEST_SCORE: Final = Decimal("0.000")
 HIGHEST_SCORE: Final = Decimal("5.000")
 
-#: What a rule remembers of a pair between runs: a JSON object. Some names in it mean something to others: evidence is never
-#: merged across an `after_slice`, `excluded` lists the instances that were left out, and `alarm` (rate before, rate after,
-#: statistic, threshold) with `fallen_from` opens a finding.
-PairState = dict[str, Any]
-State = Mapping[Pair, PairState]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleState:
+    """What a rule remembers of one pair between runs.
+
+    Maintenance merges old slices, but never across `evidence_from` or one of `earlier_boundaries`. Only the rule reads the
+    payload.
+
+    Attributes:
+        evidence_from: the rule goes on from the evidence after this slice; 0: from all of it.
+        earlier_boundaries: slices after which the rule may have to start again, instead of after `evidence_from`.
+        payload: anything else that the rule needs; a JSON object.
+    """
+
+    evidence_from: int = 0
+    earlier_boundaries: tuple[int, ...] = ()
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+#: The states of all pairs, as the rule left them at its last run. A pair that it has not seen yet is missing.
+States = Mapping[Pair, RuleState]
+
+#: The parts of an estimate, as columns of the tables that hold scores.
+_ESTIMATE_COLUMNS: Final = ("mean", "n_eff", "low", "high", "probe_share")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """The score of one pair, and everything that says why.
+    """The score of one pair, and the numbers that explain it.
 
     Attributes:
         score: 0.000 to 5.000, three places.
-        kind: why it is what it is, in a word: `steady`, `alarm`, `new`, `latency`, `cost`, `quarantine` or `step`.
-        reason: the numbers, in words.
-        confidence: 0 to 1: one minus the width of the 95 % Wilson interval of the success rate.
-        samples: outcomes behind it.
+        kind: the reason in one word: `steady`, `alarm`, `new`, `latency`, `cost`, `quarantine` or `step`.
+        reason: the reason in a sentence, with its numbers.
+        confidence: 0 to 1: one minus the width of the 95% Wilson interval of the success rate.
+        samples: number of outcomes that the score is based on.
         success_rate, avg_response_time_ms: of these outcomes; None without any.
-        after_slice, through_slice: the evidence behind it is that of the slices after the one, through the other.
+        after_slice, through_slice: the score is based on the evidence of the slices after the first, through the second.
         window_start: when that evidence begins.
-        mean: estimated probability of success, 0 to 1; None when the rule estimates none, as with the five that follow.
-        n_eff: how many outcomes the estimate is worth: the success probability is Beta(mean n_eff, (1 - mean) n_eff).
-        low, high: 5 % to 95 % interval of the success probability.
-        probe_share: share of the tasks of this complexity that should go to this model to keep it judged, 0 to 1.
-        latency_penalty, cost_penalty: what was taken off the mean, 0 to 1.
+        estimate: the success probability; `NO_ESTIMATE` from a rule that does not estimate one.
+        latency_penalty, cost_penalty: how much was subtracted from the mean, 0 to 1.
     """
 
     model: str
@@ -52,34 +69,50 @@ class Score:
     after_slice: int
     through_slice: int
     window_start: datetime | None = None
-    mean: float | None = None
-    n_eff: float | None = None
-    low: float | None = None
-    high: float | None = None
-    probe_share: float | None = None
+    estimate: Estimate = NO_ESTIMATE
     latency_penalty: float | None = None
     cost_penalty: float | None = None
 
     @property
     def pair(self) -> Pair:
-        """What it is the score of."""
+        """Model and complexity."""
         return self.model, self.complexity
 
-    def values(self) -> dict[str, Any]:
-        """Every attribute by its name."""
-        return {name: getattr(self, name) for name in self.__slots__}
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any]) -> "Score":
+        """The score in a row of a table that holds scores; columns that are not part of a score are ignored."""
+        low, high = columns["low"], columns["high"]
+        estimate = Estimate(
+            mean=columns["mean"],
+            n_eff=columns["n_eff"],
+            probe_share=columns["probe_share"],
+            interval=None if low is None or high is None else (low, high),
+        )
+        return cls(estimate=estimate, **{name: columns[name] for name in _PLAIN_COLUMNS})
+
+    def to_columns(self) -> dict[str, Any]:
+        """The columns that `from_columns` reads."""
+        low, high = self.estimate.interval or (None, None)
+        estimate = (self.estimate.mean, self.estimate.n_eff, low, high, self.estimate.probe_share)
+        return {
+            **{name: getattr(self, name) for name in _PLAIN_COLUMNS},
+            **dict(zip(_ESTIMATE_COLUMNS, estimate, strict=True)),
+        }
+
+
+_PLAIN_COLUMNS: Final = tuple(each.name for each in fields(Score) if each.name != "estimate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """A pair whose success rate has changed.
+    """A change of a pair's success rate that the rule noticed in this run.
 
     Attributes:
         before, after: mean reward on both sides of the change, 0 to 1.
         after_slice: the change lies after this slice.
         at: when the next slice was opened.
-        statistic, threshold: the generalised likelihood ratio, and what it exceeded.
-        whole_model: seen by looking at all complexities of the model together.
+        statistic, threshold: the generalised likelihood ratio, and the value that it exceeded.
+        whole_model: found by looking at all complexities of the model together.
     """
 
     model: str
@@ -94,12 +127,34 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenChange:
+    """A change that operators should still know about: it is a finding for as long as the rule returns it.
+
+    Attributes:
+        fell: whether the success rate fell.
+        before: mean reward before the change, 0 to 1; after several falls that before the first one.
+        after: mean reward after the change when it was noticed, 0 to 1.
+        statistic, threshold: the generalised likelihood ratio, and the value that it exceeded.
+        mean: estimated success probability now, 0 to 1.
+    """
+
+    model: str
+    complexity: str
+    fell: bool
+    before: float
+    after: float
+    statistic: float
+    threshold: float
+    mean: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantine:
-    """An instance whose outcomes differ from those of the fleet, and are not counted while they do.
+    """An instance whose outcomes differ from those of the fleet; they are not counted as long as they do.
 
     Attributes:
         excess: by how much its log-likelihood ratio exceeds what chance explains.
-        pairs: on how many pairs it was compared.
+        pairs: number of pairs on which it was compared.
     """
 
     instance_id: str
@@ -109,24 +164,25 @@ class Quarantine:
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """What a rule decided in one run.
+    """The result of one run of a rule.
 
     Attributes:
         scores: of every pair that was evaluated; the scores of the others stay.
-        state: what it remembers of every pair.
-        alarms: the changes it has noticed in this run.
+        states: the state of every pair, for the next run.
+        alarms: the changes that were noticed in this run.
+        open_changes: all changes that operators should know about now, whenever they were noticed.
     """
 
     scores: list[Score]
-    state: dict[Pair, PairState]
+    states: dict[Pair, RuleState]
     alarms: list[Alarm] = field(default_factory=list)
+    open_changes: list[OpenChange] = field(default_factory=list)
 
 
 class Rule(Protocol):
-    """Decides which score each pair should have. Pure: equal evidence and state give equal rulings.
+    """Decides the score of each pair. Pure: equal evidence and states give equal results.
 
-    A rule is made with its settings. A third party's one is a class whose instances have this shape, named by an entry point
-    in the group `centralcloud.rules`; it is made without arguments.
+    `centralcloud.learning.rules.registry` finds the rules: the built-in ones and those of other packages.
     """
 
     @property
@@ -135,32 +191,32 @@ class Rule(Protocol):
 
     @property
     def eager(self) -> bool:
-        """Whether it should also run as soon as enough outcomes have come in, and not only on the schedule."""
+        """Whether the rule also runs as soon as enough outcomes have arrived, and not only on the schedule."""
 
     def exclude(self, recent: RecentOutcomes) -> list[Quarantine]:
-        """Instances whose evidence is not to be counted in this run, judged by the newest slices."""
+        """Return the instances whose evidence is not counted in this run, judged by the newest slices."""
 
-    def evaluate(self, evidence: Evidence, state: State) -> RuleResult:
-        """The scores on `evidence`, which holds nothing of the excluded instances."""
+    def evaluate(self, evidence: Evidence, states: States) -> RuleResult:
+        """Compute scores from `evidence`, which does not contain the outcomes of excluded instances."""
 
-    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: PairState) -> Decimal:
-        """The score that it gave `pair` when it left `state`, from the same evidence; that after `after_slice` counts.
+    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState) -> Decimal:
+        """Compute the score of `pair` again, from the same evidence (after `after_slice`) and the state it was stored with.
 
-        For `centralcloud verify --scores`, which shows that nobody has changed a score, nor what stands behind it.
+        `centralcloud verify --scores` uses this to find scores or evidence that were changed afterwards.
         """
 
-    def reset(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:
-        """The state of a pair that an operator has set to `score`: older evidence must not undo that."""
+    def reset(self, state: RuleState | None, score: Decimal, after_slice: int) -> RuleState:
+        """Return the state of a pair that an operator has set to `score`: older evidence must not undo that."""
 
 
 def as_score(value: float | Decimal) -> Decimal:
-    """`value` as a score: a decimal of three places, from 0.000 to 5.000."""
+    """Round `value` to a score: a decimal of three places, from 0.000 to 5.000."""
     score = Decimal(repr(value) if isinstance(value, float) else value).quantize(SCORE_STEP, ROUND_HALF_EVEN)
     return min(max(score, LOWEST_SCORE), HIGHEST_SCORE)
 
 
 def wilson_interval(successes: float, outcomes: float, z: float = 1.96) -> tuple[float, float]:
-    """The Wilson score interval of a success rate (Wilson 1927); 95 % at `z` 1.96. (0, 1) without outcomes."""
+    """The Wilson score interval of a success rate (Wilson 1927); 95% at `z` 1.96. (0, 1) without outcomes."""
     if outcomes <= 0:
         return 0.0, 1.0
     rate = successes / outcomes

@@ -1,4 +1,4 @@
-"""What no run may publish by itself."""
+"""The limits of a run: results that are not valid are never published, large moves only if an operator forces them."""
 
 import json
 import math
@@ -8,10 +8,11 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from centralcloud.contracts.limits import MAX_INT8
 from centralcloud.learning.evidence import Pair
-from centralcloud.learning.rule import HIGHEST_SCORE, LOWEST_SCORE, RuleResult, Score
+from centralcloud.learning.rule import HIGHEST_SCORE, LOWEST_SCORE, RuleResult, RuleState, Score
 
-#: Fewer pairs than this may all move at once: one model of a small fleet that fails is no reason to stand still.
+#: Fewer pairs than this may all move at once: one failing model of a small fleet must not stop publication.
 _LEAST_PAIRS: Final = 4
 
 
@@ -19,8 +20,8 @@ class SafetyLimits(BaseModel):
     """How much one run may move.
 
     Attributes:
-        moved_share: a run in which more than this share of the pairs (0 to 1) moves by more than `moved_step` (0 to 5,
-            against what the same rule gave them before) is not published.
+        moved_share: a run is not published if more than this share of the pairs (0 to 1) moves by more than `moved_step`
+            (0 to 5, compared with the previous score of the same rule).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,16 +31,16 @@ class SafetyLimits(BaseModel):
 
 
 def invalid_fields(result: RuleResult) -> list[str]:
-    """What is no score at all, in words: nobody can want it published."""
+    """Say what is not a valid score or state; empty for a valid result."""
     return [
-        f"{score.model} ({score.complexity}): found {what}, expected {expected}"
+        f"{score.model} ({score.complexity}): found {found}, expected {expected}"
         for score in result.scores
-        for what, expected in (*_invalid_fields(score), *_invalid_state(result.state.get(score.pair, {})))
+        for found, expected in (*_invalid_score(score), *_invalid_state(result.states.get(score.pair, RuleState())))
     ]
 
 
 def exceeds_limits(scores: Iterable[Score], before: Mapping[Pair, Decimal], limits: SafetyLimits) -> list[str]:
-    """Why so much should not move in one run, unless an operator wants it to; empty when it is not too much."""
+    """Say why a run may not be published unless an operator forces it; empty if it moves no more than the limits allow."""
     known = [score for score in scores if score.pair in before]
     moved = [score for score in known if abs(score.score - before[score.pair]) > limits.moved_step]
     if len(known) < _LEAST_PAIRS or len(moved) <= limits.moved_share * len(known):
@@ -52,8 +53,8 @@ def exceeds_limits(scores: Iterable[Score], before: Mapping[Pair, Decimal], limi
     ]
 
 
-def _invalid_fields(score: Score) -> Iterable[tuple[str, str]]:
-    given: object = score.score  # by a rule of somebody else's
+def _invalid_score(score: Score) -> Iterable[tuple[str, str]]:
+    given: object = score.score  # an installed rule may return anything
     if not isinstance(given, Decimal):
         yield f"score {given!r}", "a Decimal"
     elif not given.is_finite() or not LOWEST_SCORE <= given <= HIGHEST_SCORE:
@@ -62,19 +63,34 @@ def _invalid_fields(score: Score) -> Iterable[tuple[str, str]]:
         yield f"score {given}", "at most three places"
     if "\0" in score.reason:
         yield "a reason with a zero byte", "text"
-    for name in ("confidence", "mean", "low", "high", "probe_share"):
-        value = getattr(score, name)
+    estimate = score.estimate
+    low, high = estimate.interval or (None, None)
+    shares = {
+        "confidence": score.confidence,
+        "mean": estimate.mean,
+        "low": low,
+        "high": high,
+        "probe_share": estimate.probe_share,
+    }
+    for name, value in shares.items():
         if value is not None and not 0 <= value <= 1:
             yield f"{name} {value}", "a number from 0 to 1"
-    if score.n_eff is not None and not 0 <= score.n_eff < math.inf:
-        yield f"n_eff {score.n_eff}", "a finite number, 0 or more"
+    if estimate.n_eff is not None and not 0 <= estimate.n_eff < math.inf:
+        yield f"n_eff {estimate.n_eff}", "a finite number, 0 or more"
 
 
 def _invalid_state(state: object) -> Iterable[tuple[str, str]]:
-    try:
-        json.dumps(state, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        yield f"a state that is no JSON ({error})", "a JSON object"
+    if not isinstance(state, RuleState):
+        yield f"the state {state!r}", "a RuleState"
         return
-    if not isinstance(state, dict) or not isinstance(state.get("after_slice", 0), int):
-        yield f"the state {state!r}", "a JSON object; if it has `after_slice`, an integer"
+    for slice_no in (state.evidence_from, *state.earlier_boundaries):
+        if type(slice_no) is not int or not 0 <= slice_no <= MAX_INT8:
+            yield f"the boundary {slice_no!r} in a state", "the number of a slice"
+    payload: object = state.payload
+    try:
+        json.dumps(payload, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        yield f"a state whose payload is not JSON ({error})", "a JSON object"
+        return
+    if not isinstance(payload, dict):
+        yield f"the payload {payload!r} of a state", "a JSON object"

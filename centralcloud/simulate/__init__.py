@@ -1,4 +1,4 @@
-"""Trying a learning rule on recorded outcomes: the real rule and the router's real choice, no database.
+"""Simulation of a learning rule on recorded outcomes: the real rule and the real router, without a database.
 
-An outcome table says how every model did at every task, so what would have happened under any rule is known exactly.
+An outcome table holds the outcome of every model for every task, so the result under any rule is known exactly.
 """

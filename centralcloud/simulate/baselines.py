@@ -1,4 +1,4 @@
-"""What a rule is compared with. The router chooses by their scores as it does by any rule's."""
+"""The rules that a rule is compared with. The router uses their scores in the same way as those of any rule."""
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
@@ -6,31 +6,32 @@ from decimal import Decimal
 
 import numpy as np
 
+from centralcloud.contracts.estimate import Estimate
 from centralcloud.learning.evidence import Evidence, Floats, Pair, RecentOutcomes
 from centralcloud.learning.rule import (
     HIGHEST_SCORE,
-    PairState,
     Quarantine,
     RuleResult,
+    RuleState,
     Score,
-    State,
+    States,
     as_score,
     wilson_interval,
 )
 from centralcloud.simulate.scenario import Weights
 
 HALF_LIFE_OUTCOMES = 2000.0
-#: Half-lives after which an outcome counts no longer: it would weigh less than 1/32,000.
+#: After this many half-lives an outcome no longer counts: it would weigh less than 1/32,000.
 _FORGOTTEN_HALF_LIVES = 15
 
 
 @dataclass(frozen=True, slots=True)
 class ThompsonRule:
-    """Thompson sampling (Thompson 1933): success is Beta(1 + s, 1 + f) distributed, and instances draw from it.
+    """Thompson sampling (Thompson 1933): success is Beta(1 + s, 1 + f) distributed, and instances sample from it.
 
-    With a half-life, each outcome weighs half of one that is so many outcomes of the fleet newer (discounted Thompson
-    sampling, Raj and Kalyani 2017). Latency and cost are taken off as any rule does, by means that fade alike. Notices no
-    changes, excludes nobody, asks for no probes.
+    With a half-life, an outcome weighs half of one that is that many fleet outcomes newer (discounted Thompson sampling,
+    Raj and Kalyani 2017). Penalties for latency and cost are subtracted as in any rule, from means that decay likewise. It
+    does not detect changes, excludes no instances, and asks for no probes.
     """
 
     name: str = "thompson"
@@ -39,11 +40,11 @@ class ThompsonRule:
     eager: bool = True
 
     def exclude(self, recent: RecentOutcomes) -> list[Quarantine]:  # noqa: ARG002
-        """Nobody."""
+        """Return no instance."""
         return []
 
-    def evaluate(self, evidence: Evidence, state: State) -> RuleResult:  # noqa: ARG002
-        """A score for every pair."""
+    def evaluate(self, evidence: Evidence, states: States) -> RuleResult:  # noqa: ARG002
+        """Compute a score for every pair."""
         if not evidence.pairs:
             return RuleResult([], {})
         n, s, timed, latency, priced, cost = self._sums(
@@ -69,22 +70,20 @@ class ThompsonRule:
                     avg_response_time_ms=None,
                     after_slice=0,
                     through_slice=evidence.slices[-1],
-                    mean=float(mean[column]),
-                    n_eff=float(n[column]) + 2,
-                    probe_share=0.0,
+                    estimate=Estimate(mean=float(mean[column]), n_eff=float(n[column]) + 2, probe_share=0.0),
                     latency_penalty=float(latency[column]),
                     cost_penalty=float(cost[column]),
                 )
             )
         return RuleResult(scores, {})
 
-    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: PairState) -> Decimal:  # noqa: ARG002
-        """The score of `pair`."""
+    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState) -> Decimal:  # noqa: ARG002
+        """Compute the score of `pair`."""
         return next(score.score for score in self.evaluate(evidence, {}).scores if score.pair == pair)
 
-    def reset(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:  # noqa: ARG002
-        """It remembers nothing between runs."""
-        return {}
+    def reset(self, state: RuleState | None, score: Decimal, after_slice: int) -> RuleState:  # noqa: ARG002
+        """Return an empty state: it remembers nothing between runs."""
+        return RuleState()
 
     def _sums(self, evidence: Evidence, names: tuple[str, ...]) -> list[Floats]:
         if self.half_life_outcomes is None:
@@ -99,26 +98,26 @@ class ThompsonRule:
 
 @dataclass(frozen=True, slots=True)
 class SilentRule:
-    """Never gives a score: instances choose by those that they have, the same for ever."""
+    """Never gives a score: instances keep the scores that they start with."""
 
     name: str
     eager: bool = False
 
     def exclude(self, recent: RecentOutcomes) -> list[Quarantine]:  # noqa: ARG002
-        """Nobody."""
+        """Return no instance."""
         return []
 
-    def evaluate(self, evidence: Evidence, state: State) -> RuleResult:  # noqa: ARG002
-        """Nothing."""
+    def evaluate(self, evidence: Evidence, states: States) -> RuleResult:  # noqa: ARG002
+        """Return no scores."""
         return RuleResult([], {})
 
-    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: PairState) -> Decimal:
-        """Never asked for: it gave no score."""
+    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState) -> Decimal:
+        """Never called: the rule gives no scores."""
         raise NotImplementedError
 
-    def reset(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:  # noqa: ARG002
-        """It remembers nothing between runs."""
-        return {}
+    def reset(self, state: RuleState | None, score: Decimal, after_slice: int) -> RuleState:  # noqa: ARG002
+        """Return an empty state: it remembers nothing between runs."""
+        return RuleState()
 
 
 def _ratio(total: Floats, count: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Many runs of one rule, one for each seed, in processes side by side; and their means."""
+"""Many runs of one rule, one for each seed, in parallel processes; and their means."""
 
 import math
 import multiprocessing
@@ -11,10 +11,10 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
-from centralcloud.simulate.candidates import check_rule, contestant
+from centralcloud.simulate.candidates import check_rule, make_candidate
 from centralcloud.simulate.engine import simulate
-from centralcloud.simulate.evaluation import Judged, judge
-from centralcloud.simulate.ground_truth import World
+from centralcloud.simulate.evaluation import RunEvaluation, evaluate_run
+from centralcloud.simulate.ground_truth import GroundTruth
 from instance_agent.routing.selection import SelectionMode
 
 #: 97.5 % quantiles of Student's t with 1 to 30 degrees of freedom; beyond, the next terms of its expansion are below 0.1 %.
@@ -26,12 +26,18 @@ _NORMAL: Final = 1.96
 
 
 def compare(
-    world: World, rule: str, seeds: Sequence[int], *, selection: SelectionMode = "auto", jobs: int | None = None
+    ground_truth: GroundTruth,
+    rule: str,
+    seeds: Sequence[int],
+    *,
+    selection: SelectionMode = "auto",
+    jobs: int | None = None,
 ) -> dict[str, Any]:
     """Run the scenario once with each seed, in `jobs` processes (default: one for each core).
 
-    What comes back is a JSON object: every measure as {"mean", "low", "high", "runs"} (95 % interval of the mean over seeds,
-    null with fewer than two runs that it says something of), `phases` with the same for each phase.
+    Returns:
+        A JSON object: every metric as {"mean", "low", "high", "runs"} (95% interval of the mean over seeds; null with fewer
+        than two runs that have a value), and `phases` with the same for each phase.
 
     Raises:
         SettingsError: there is no such rule.
@@ -40,37 +46,39 @@ def compare(
     started = time.perf_counter()
     jobs = min(jobs or os.cpu_count() or 1, len(seeds))
     if jobs == 1:
-        judged = [_judged(world, rule, seed, selection) for seed in seeds]
+        evaluations = [_evaluate(ground_truth, rule, seed, selection) for seed in seeds]
     else:
-        judged = _side_by_side(world, rule, seeds, selection, jobs)
+        evaluations = _side_by_side(ground_truth, rule, seeds, selection, jobs)
     return {
         "rule": rule,
         "selection": selection,
         "seeds": list(seeds),
-        "events": world.scenario.events,
-        **_means([one.whole for one in judged]),
-        "phases": [_phase(world, judged, number) for number in range(len(world.phases))],
+        "events": ground_truth.scenario.events,
+        **_means([one.whole for one in evaluations]),
+        "phases": [_phase(ground_truth, evaluations, number) for number in range(len(ground_truth.phases))],
         "elapsed_seconds": round(time.perf_counter() - started, 3),
     }
 
 
-def _side_by_side(world: World, rule: str, seeds: Sequence[int], selection: SelectionMode, jobs: int) -> list[Judged]:
+def _side_by_side(
+    ground_truth: GroundTruth, rule: str, seeds: Sequence[int], selection: SelectionMode, jobs: int
+) -> list[RunEvaluation]:
     context = multiprocessing.get_context("spawn")
-    # Nothing is ever sent: the processes end when our end closes, because we were interrupted or are no more.
+    # Nothing is ever sent: the workers exit when this end is closed, because this process was interrupted or killed.
     theirs, ours = context.Pipe(duplex=False)
-    with theirs, ours, ProcessPoolExecutor(jobs, context, _prepare, (theirs, world, rule, selection)) as pool:
+    with theirs, ours, ProcessPoolExecutor(jobs, context, _prepare, (theirs, ground_truth, rule, selection)) as pool:
         try:
-            return list(pool.map(_judged_here, seeds))
+            return list(pool.map(_evaluate_here, seeds))
         except BaseException:
             ours.close()
             raise
 
 
-def _phase(world: World, judged: Sequence[Judged], number: int) -> dict[str, Any]:
-    traffic = [one.traffic[number] for one in judged]
+def _phase(ground_truth: GroundTruth, evaluations: Sequence[RunEvaluation], number: int) -> dict[str, Any]:
+    traffic = [one.traffic[number] for one in evaluations]
     return {
-        "events": world.scenario.phases[number].events,
-        **_means([one.phases[number] for one in judged]),
+        "events": ground_truth.scenario.phases[number].events,
+        **_means([one.phases[number] for one in evaluations]),
         "traffic": _means(traffic),
     }
 
@@ -80,7 +88,7 @@ def _means(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def estimate(values: Iterable[float | None]) -> dict[str, Any]:
-    """Mean and 95 % interval (Student's t) of the values that are there, and how many these are."""
+    """Mean and 95% interval (Student's t) of the values that are not None, and their number."""
     known = [value for value in values if value is not None]
     mean = math.fsum(known) / len(known) if known else None
     half = None
@@ -100,13 +108,13 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 
-_work: tuple[World, str, SelectionMode]
+_work: tuple[GroundTruth, str, SelectionMode]
 
 
-def _prepare(parent: Connection, world: World, rule: str, selection: SelectionMode) -> None:
+def _prepare(parent: Connection, ground_truth: GroundTruth, rule: str, selection: SelectionMode) -> None:
     """What a process works on, sent once and not with every seed."""
     global _work
-    _work = world, rule, selection
+    _work = ground_truth, rule, selection
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, and it tells us
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
@@ -116,10 +124,12 @@ def _end_with(parent: Connection) -> None:
     os._exit(1)
 
 
-def _judged_here(seed: int) -> Judged:
-    world, rule, selection = _work
-    return _judged(world, rule, seed, selection)
+def _evaluate_here(seed: int) -> RunEvaluation:
+    ground_truth, rule, selection = _work
+    return _evaluate(ground_truth, rule, seed, selection)
 
 
-def _judged(world: World, rule: str, seed: int, selection: SelectionMode) -> Judged:
-    return judge(simulate(world, contestant(rule, world), seed, selection=selection), world)
+def _evaluate(ground_truth: GroundTruth, rule: str, seed: int, selection: SelectionMode) -> RunEvaluation:
+    return evaluate_run(
+        simulate(ground_truth, make_candidate(rule, ground_truth), seed, selection=selection), ground_truth
+    )

@@ -1,4 +1,4 @@
-"""One run of a scenario: tasks are routed, outcomes come in, and at every tick the rule gives new scores."""
+"""One run of a scenario: tasks are routed, outcomes arrive, and at every tick the rule gives new scores."""
 
 import random
 import time
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from centralcloud.learning.evidence import Floats
-from centralcloud.learning.rule import Rule, State
+from centralcloud.learning.rule import Rule, States
 from centralcloud.simulate.adversary import report
-from centralcloud.simulate.candidates import Contestant
+from centralcloud.simulate.candidates import Candidate
 from centralcloud.simulate.fleet import UNTRIED_SCORE, Fleet
-from centralcloud.simulate.ground_truth import Integers, PhaseTruth, World
-from centralcloud.simulate.in_memory_evidence import EvidenceInMemory
+from centralcloud.simulate.ground_truth import GroundTruth, Integers, PhaseTruth
+from centralcloud.simulate.in_memory_evidence import InMemoryEvidence
 from centralcloud.simulate.reports import Reports, Tasks
 from instance_agent.routing.selection import SelectionMode
 
@@ -22,10 +22,10 @@ class PhaseTotals:
     """Sums over the tasks of one phase.
 
     Attributes:
-        reward: utility of what happened: success less what latency and cost take off.
-        oracle_reward: what the best model of each complexity yields at the same tasks.
-        success, oracle_success: the same without latency and cost; the oracle's with the most successful model.
-        traffic: tasks of each model; shape (models,).
+        reward: utility: success less the penalties for latency and cost.
+        oracle_reward: the reward of the best model of each complexity for the same tasks.
+        success, oracle_success: the same without penalties; the oracle uses the most successful model.
+        traffic: number of tasks of each model; shape (models,).
     """
 
     traffic: Floats
@@ -41,7 +41,7 @@ class PhaseTotals:
     cost_usd: float = 0.0
 
     def add(self, tasks: Tasks, truth: PhaseTruth, probes: int) -> None:
-        """Count tasks that were done."""
+        """Count completed tasks."""
         self.events += len(tasks.item)
         self.traffic += np.bincount(tasks.model, minlength=len(self.traffic))
         self.reward += float(tasks.utility.sum())
@@ -63,11 +63,11 @@ class Tick:
     """One run of the rule.
 
     Attributes:
-        phase: in which it lies.
-        event: how many tasks of the scenario came before it, and how many of them in the phase.
-        scores: what every pair stands at after it; shape (models, complexities).
-        alarms: models and complexities, by number, of which it says that they changed.
-        excluded: instances that it leaves out, by number.
+        phase: number of the phase.
+        event, event_in_phase: number of tasks before the tick, in the scenario and in the phase.
+        scores: the score of every pair after the tick; shape (models, complexities).
+        alarms: the pairs for which the rule raised an alarm, as numbers of model and complexity.
+        excluded: the instances that the rule excluded, by number.
     """
 
     phase: int
@@ -80,10 +80,10 @@ class Tick:
 
 @dataclass(slots=True)
 class Run:
-    """What came of one run.
+    """The result of one run.
 
     Attributes:
-        seconds: wall time of it all; `rule_seconds` of it were spent in the rule.
+        seconds: wall time of the run; `rule_seconds`: the part that was spent in the rule.
     """
 
     phases: list[PhaseTotals]
@@ -92,33 +92,38 @@ class Run:
     rule_seconds: float = 0.0
 
 
-def simulate(world: World, contestant: Contestant, seed: int, *, selection: SelectionMode = "auto") -> Run:
-    """One run of the scenario. Equal seeds give equal tasks, whatever the rule, and equal runs of one rule."""
-    return _Simulation(world, contestant, seed, selection).run()
+def simulate(ground_truth: GroundTruth, candidate: Candidate, seed: int, *, selection: SelectionMode = "auto") -> Run:
+    """Run the scenario once. Equal seeds give equal tasks, whatever the rule, and equal runs of one rule."""
+    return _Simulation(ground_truth, candidate, seed, selection).run()
 
 
 class _Simulation:
-    def __init__(self, world: World, contestant: Contestant, seed: int, selection: SelectionMode) -> None:
-        scenario = world.scenario
-        self._world = world
-        self._rule: Rule = contestant.rule
-        self._state: State = {}
+    def __init__(self, ground_truth: GroundTruth, candidate: Candidate, seed: int, selection: SelectionMode) -> None:
+        scenario = ground_truth.scenario
+        self._ground_truth = ground_truth
+        self._rule: Rule = candidate.rule
+        self._states: States = {}
         self._draw, self._lie = (np.random.default_rng([seed, part]) for part in range(2))
-        self._fleet = Fleet(world, random.Random(seed), contestant.known, selection=selection)
-        self._evidence = EvidenceInMemory(world.pairs, scenario.instances, scenario.weights)
-        self._model = {name: number for number, name in enumerate(world.models)}
-        self._complexity = {name: number for number, name in enumerate(world.complexities)}
+        self._fleet = Fleet(ground_truth, random.Random(seed), candidate.known, selection=selection)
+        self._evidence = InMemoryEvidence(ground_truth.pairs, scenario.instances, scenario.weights)
+        self._model = {name: number for number, name in enumerate(ground_truth.models)}
+        self._complexity = {name: number for number, name in enumerate(ground_truth.complexities)}
         self._scores = np.array(
-            [[contestant.known.get(model, UNTRIED_SCORE)] * len(world.complexities) for model in world.models]
+            [
+                [candidate.known.get(model, UNTRIED_SCORE)] * len(ground_truth.complexities)
+                for model in ground_truth.models
+            ]
         )
-        self._result = Run([PhaseTotals(np.zeros(len(world.models))) for _ in world.phases])
+        self._result = Run([PhaseTotals(np.zeros(len(ground_truth.models))) for _ in ground_truth.phases])
         self._pending: list[Reports] = []
 
     def run(self) -> Run:
         started = time.perf_counter()
-        tick = self._world.scenario.tick
+        tick = self._ground_truth.scenario.tick
         event = 0
-        for number, (phase, truth) in enumerate(zip(self._world.scenario.phases, self._world.phases, strict=True)):
+        for number, (phase, truth) in enumerate(
+            zip(self._ground_truth.scenario.phases, self._ground_truth.phases, strict=True)
+        ):
             self._fleet.offer(np.flatnonzero(truth.present).tolist())
             begin, end = event, event + phase.events
             while event < end:
@@ -131,25 +136,25 @@ class _Simulation:
         return self._result
 
     def _route(self, phase: int, truth: PhaseTruth, first_event: int, count: int) -> None:
-        draw, world = self._draw, self._world
-        complexity = draw.integers(len(world.complexities), size=count)
-        item = (draw.random(count) * world.items[complexity]).astype(np.int64)
-        instance = draw.integers(world.scenario.instances, size=count)
+        draw, ground_truth = self._draw, self._ground_truth
+        complexity = draw.integers(len(ground_truth.complexities), size=count)
+        item = (draw.random(count) * ground_truth.items[complexity]).astype(np.int64)
+        instance = draw.integers(ground_truth.scenario.instances, size=count)
         model, probes = self._fleet.choose(complexity)
         tasks = Tasks.done(truth, instance, complexity, item, model)
         self._result.phases[phase].add(tasks, truth, probes)
-        self._pending.append(report(tasks, truth, first_event, world.scenario.poison, self._lie))
+        self._pending.append(report(tasks, truth, first_event, ground_truth.scenario.adversaries, self._lie))
 
     def _learn(self, phase: int, event: int, event_in_phase: int) -> None:
         memory = self._evidence
-        memory.add_slice(Reports.joined(self._pending), event - self._world.scenario.tick)
+        memory.add_slice(Reports.joined(self._pending), event - self._ground_truth.scenario.tick)
         self._pending.clear()
         excluded = frozenset(found.instance_id for found in self._rule.exclude(memory.recent()))
         evidence = memory.without(excluded)
         deciding = time.perf_counter()
-        result = self._rule.evaluate(evidence, self._state)
+        result = self._rule.evaluate(evidence, self._states)
         self._result.rule_seconds += time.perf_counter() - deciding
-        self._state = result.state
+        self._states = result.states
         self._fleet.learn(result.scores)
         for score in result.scores:
             self._scores[self._model[score.model], self._complexity[score.complexity]] = float(score.score)

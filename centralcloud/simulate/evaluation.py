@@ -1,6 +1,6 @@
-"""What a run is judged by.
+"""The metrics of a run.
 
-Every measure is a number of one run, or None where it says nothing; `statistics.py` takes means over runs.
+Every metric is a number, or None if the run has no value for it; `comparison.py` computes means over runs.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -10,58 +10,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from centralcloud.simulate.engine import PhaseTotals, Run, Tick
-from centralcloud.simulate.ground_truth import PhaseTruth, World
+from centralcloud.simulate.ground_truth import GroundTruth, PhaseTruth
 
-Measures = dict[str, float | None]
+Metrics = dict[str, float | None]
 
-#: What is judged at the end of a run is the mean over so many ticks: one alone is subject to chance.
+#: Metrics of the end of a run are means over this many ticks: a single one is subject to chance.
 _LAST_TICKS: Final = 10
-#: LEARNING.md, "simulate": recovered when the right model is top in 80 % of the next 10 ticks.
+#: Recovered: a right model is on top in 80% of the next 10 ticks (docs/reference/specification.md).
 _RECOVERY_TICKS: Final = 10
 _RECOVERY_SHARE: Final = 0.8
 _LOWEST, _HIGHEST = 0.0, 5.0
 
 
-class Judged(NamedTuple):
-    """One run, judged as a whole and phase by phase; `traffic` is the share of each model in each phase."""
+class RunEvaluation(NamedTuple):
+    """The metrics of one run, as a whole and phase by phase; `traffic` is the share of each model in each phase."""
 
-    whole: Measures
-    phases: list[Measures]
+    whole: Metrics
+    phases: list[Metrics]
     traffic: list[dict[str, float]]
 
 
-def judge(run: Run, world: World) -> Judged:
-    """Everything that is measured of a run."""
+def evaluate_run(run: Run, ground_truth: GroundTruth) -> RunEvaluation:
+    """Compute all metrics of a run."""
     phases = [
-        {**_yields([totals]), **_reaction(run, world, number), "probe_share": totals.probes / totals.events}
+        {**_yields([totals]), **_reaction(run, ground_truth, number), "probe_share": totals.probes / totals.events}
         for number, totals in enumerate(run.phases)
     ]
     changed = phases[1:]
-    whole: Measures = {
+    whole: Metrics = {
         **_yields(run.phases),
-        **_order(run, world),
-        "probe_share": _total(run.phases, "probes") / world.scenario.events,
+        **_order(run, ground_truth),
+        "probe_share": _total(run.phases, "probes") / ground_truth.scenario.events,
         "events_to_detect": _mean(phase["events_to_detect"] for phase in changed),
         "events_to_recover": _mean(phase["events_to_recover"] for phase in changed),
-        "false_alarms": float(_false_alarms(run, world)),
-        **_quarantine(run, world),
+        "false_alarms": float(_false_alarms(run, ground_truth)),
+        **_quarantine(run, ground_truth),
         "wall_seconds": run.seconds,
         "rule_milliseconds_per_tick": 1000 * run.rule_seconds / len(run.ticks) if run.ticks else None,
-        "microseconds_per_event": 1e6 * run.seconds / world.scenario.events,
+        "microseconds_per_event": 1e6 * run.seconds / ground_truth.scenario.events,
     }
     traffic = [
         {
             model: float(count / totals.events)
-            for model, count, present in zip(world.models, totals.traffic, truth.present, strict=True)
+            for model, count, present in zip(ground_truth.models, totals.traffic, truth.present, strict=True)
             if present
         }
-        for totals, truth in zip(run.phases, world.phases, strict=True)
+        for totals, truth in zip(run.phases, ground_truth.phases, strict=True)
     ]
-    return Judged(whole, phases, traffic)
+    return RunEvaluation(whole, phases, traffic)
 
 
-def _yields(phases: Sequence[PhaseTotals]) -> Measures:
-    """What the tasks came to: reward and regret, with and without latency and cost, mean latency and cost."""
+def _yields(phases: Sequence[PhaseTotals]) -> Metrics:
+    """Reward and regret, with and without penalties; mean latency and cost."""
     events, timed, priced = (_total(phases, name) for name in ("events", "timed", "priced"))
     reward, oracle = _total(phases, "reward") / events, _total(phases, "oracle_reward") / events
     success, oracle_success = _total(phases, "success") / events, _total(phases, "oracle_success") / events
@@ -77,9 +77,9 @@ def _yields(phases: Sequence[PhaseTotals]) -> Measures:
     }
 
 
-def _order(run: Run, world: World) -> Measures:
-    """How the scores at the end stand to each other and to the truth of the last phase, for the models in the catalogs."""
-    truth = world.phases[-1]
+def _order(run: Run, ground_truth: GroundTruth) -> Metrics:
+    """The order of the scores at the end, compared with the truth of the last phase; only models in the catalogs."""
+    truth = ground_truth.phases[-1]
     ticks = [tick.scores[truth.present] for tick in run.ticks[-_LAST_TICKS:]]
     if not ticks:
         return {"pairs_ordered_right": None, "saturated_share": None, "tied_share": None}
@@ -96,17 +96,17 @@ def _order(run: Run, world: World) -> Measures:
     }
 
 
-def _reaction(run: Run, world: World, phase: int) -> Measures:
-    """How soon the run came to terms with what the phase began with. Of the first phase: with knowing nothing."""
-    truth = world.phases[phase]
+def _reaction(run: Run, ground_truth: GroundTruth, phase: int) -> Metrics:
+    """How soon the run reacted to the change at the beginning of the phase; in the first phase: to knowing nothing."""
+    truth = ground_truth.phases[phase]
     ticks = [tick for tick in run.ticks if tick.phase == phase]
     right = np.array([_right_on_top(tick, truth) for tick in ticks])
-    concerned = np.ones(len(world.complexities), dtype=bool)
+    concerned = np.ones(len(ground_truth.complexities), dtype=bool)
     affected: set[tuple[int, int]] = set()
     if phase:
-        before = world.phases[phase - 1]
+        before = ground_truth.phases[phase - 1]
         affected = _affected(before, truth)
-        concerned = ~truth.right[before.best, np.arange(len(world.complexities))]
+        concerned = ~truth.right[before.best, np.arange(len(ground_truth.complexities))]
     recovered = _first(
         ticks, lambda i: bool(concerned.any() and right[i : i + _RECOVERY_TICKS, concerned].mean() >= _RECOVERY_SHARE)
     )
@@ -136,10 +136,12 @@ def _affected(before: PhaseTruth, truth: PhaseTruth) -> set[tuple[int, int]]:
     }
 
 
-def _false_alarms(run: Run, world: World) -> int:
+def _false_alarms(run: Run, ground_truth: GroundTruth) -> int:
     """Alarms on pairs that did not change at the beginning of this phase nor of the one before."""
     changes: list[set[tuple[int, int]]] = [set()]
-    changes += [_affected(before, now) for before, now in zip(world.phases, world.phases[1:], strict=False)]
+    changes += [
+        _affected(before, now) for before, now in zip(ground_truth.phases, ground_truth.phases[1:], strict=False)
+    ]
     return sum(
         pair not in changes[tick.phase] and pair not in changes[max(tick.phase - 1, 0)]
         for tick in run.ticks
@@ -147,21 +149,21 @@ def _false_alarms(run: Run, world: World) -> int:
     )
 
 
-def _quarantine(run: Run, world: World) -> Measures:
-    poison = world.scenario.poison
-    first_lie = {each.instance: each.from_event for each in poison}
+def _quarantine(run: Run, ground_truth: GroundTruth) -> Metrics:
+    adversaries = ground_truth.scenario.adversaries
+    first_lie = {each.instance: each.from_event for each in adversaries}
     waited = []
-    for each in poison:
+    for each in adversaries:
         lying = [tick for tick in run.ticks if tick.event > each.from_event]
         waited += [i for i, tick in enumerate(lying, 1) if each.instance in tick.excluded][:1]
     honest = {
         instance
         for tick in run.ticks
         for instance in tick.excluded
-        if tick.event <= first_lie.get(instance, world.scenario.events)
+        if tick.event <= first_lie.get(instance, ground_truth.scenario.events)
     }
     return {
-        "ticks_to_quarantine": float(max(waited)) if poison and len(waited) == len(poison) else None,
+        "ticks_to_quarantine": float(max(waited)) if adversaries and len(waited) == len(adversaries) else None,
         "honest_exclusions": float(len(honest)),
     }
 

@@ -1,4 +1,4 @@
-"""What is true in each phase of a scenario: how every model really does, and which one is the best."""
+"""The truth in each phase of a scenario: how well every model really does, and which one is the best."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,8 +11,8 @@ from centralcloud.learning.rule import wilson_interval
 from centralcloud.simulate.outcomes import Outcomes, OutcomeTable
 from centralcloud.simulate.scenario import Phase, Scenario, Weights
 
-#: A model whose utility is within so much of the best one's is as right as that: no rule can tell them apart in the few
-#: thousand tasks in which it has to find the best (a difference of 0.01 takes some ten thousand outcomes of both).
+#: A model whose utility is this close to the best one's is also right: no rule can tell them apart within the few thousand
+#: tasks in which it has to find the best (a difference of 0.01 takes about ten thousand outcomes of both).
 INDIFFERENCE: Final = 0.01
 
 Integers = NDArray[np.int64]
@@ -20,12 +20,12 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class TrueOutcomes:
-    """What each model of the scenario does at each task of one complexity in one phase; arrays of shape (models, items).
+    """The outcome of each model for each task of one complexity in one phase; arrays of shape (models, items).
 
     Attributes:
         reward: success, 0 to 1.
-        latency_ms, cost_usd: not a number where the table says nothing.
-        utility: reward less what latency and cost take off.
+        latency_ms, cost_usd: NaN where the table has no value.
+        utility: reward less the penalties for latency and cost.
     """
 
     reward: Floats
@@ -36,12 +36,12 @@ class TrueOutcomes:
 
 @dataclass(frozen=True, slots=True)
 class PhaseTruth:
-    """What is true in one phase; columns are the complexities of the table.
+    """The truth in one phase; columns are the complexities of the table.
 
     Attributes:
         by_complexity: outcomes.
         present: which models are in the catalogs; shape (models,).
-        answers: per model, what its outcomes come from: two phases with equal ones differ in latency at most.
+        answers: for each model, the source of its outcomes: phases with equal sources differ in latency at most.
         success, utility: means over all tasks; shape (models, complexities).
         low, high: 95 % Wilson interval of the success in the table, less the mean penalty for latency and cost.
         best: the present model of greatest utility; shape (complexities,).
@@ -65,12 +65,12 @@ class PhaseTruth:
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class GroundTruth:
     """The truth of a scenario.
 
     Attributes:
         models, complexities: rows and columns.
-        items: how many tasks there are of each complexity.
+        items: number of tasks of each complexity.
         phases: one for each phase.
     """
 
@@ -82,12 +82,12 @@ class World:
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """Every pair; that of model m and complexity c is at m * len(complexities) + c."""
+        """Every pair; the pair of model m and complexity c is at m * len(complexities) + c."""
         return tuple((model, complexity) for model in self.models for complexity in self.complexities)
 
 
-def make_world(scenario: Scenario, table: OutcomeTable) -> World:
-    """The truth of `scenario`; `table` has (at least) the outcomes of the models that answer in it."""
+def make_ground_truth(scenario: Scenario, table: OutcomeTable) -> GroundTruth:
+    """Compute the truth of `scenario`; `table` has at least the outcomes of the models that answer in it."""
     known: dict[tuple[object, ...], PhaseTruth] = {}
     phases = []
     for phase in scenario.phases:
@@ -95,7 +95,7 @@ def make_world(scenario: Scenario, table: OutcomeTable) -> World:
         if key not in known:
             known[key] = _phase_truth(scenario, phase, table)
         phases.append(known[key])
-    return World(
+    return GroundTruth(
         scenario=scenario,
         models=scenario.models,
         complexities=tuple(table.by_complexity),
@@ -104,12 +104,12 @@ def make_world(scenario: Scenario, table: OutcomeTable) -> World:
     )
 
 
-def single_best_model(world: World) -> str:
-    """The model that would yield most when all tasks of the scenario went to it; nothing while it is absent."""
-    total = np.zeros(len(world.models))
-    for phase, truth in zip(world.scenario.phases, world.phases, strict=True):
+def single_best_model(ground_truth: GroundTruth) -> str:
+    """Return the model that would yield most if it did all tasks of the scenario; nothing while it is absent."""
+    total = np.zeros(len(ground_truth.models))
+    for phase, truth in zip(ground_truth.scenario.phases, ground_truth.phases, strict=True):
         total += phase.events * np.where(truth.present, truth.utility.mean(axis=1), 0.0)
-    return world.models[int(np.argmax(total))]
+    return ground_truth.models[int(np.argmax(total))]
 
 
 def _phase_truth(scenario: Scenario, phase: Phase, table: OutcomeTable) -> PhaseTruth:

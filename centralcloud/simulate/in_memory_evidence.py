@@ -1,4 +1,4 @@
-"""Evidence in memory: what the database holds for the daemon."""
+"""Evidence in memory, in place of the database that the daemon uses."""
 
 from collections import deque
 from datetime import UTC, datetime, timedelta
@@ -11,13 +11,13 @@ from centralcloud.simulate.ground_truth import Integers, share_of
 from centralcloud.simulate.reports import Reports
 from centralcloud.simulate.scenario import Weights
 
-#: The simulated clock: when it starts, and how long a task takes. Rules only show times, none computes with them.
+#: The simulated clock: its start, and the duration of a task. Rules only show times; none computes with them.
 _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _TASK: Final = timedelta(seconds=1)
 
 
-class EvidenceInMemory:
-    """The reports of every slice, and the sums that a rule sees of those that are counted."""
+class InMemoryEvidence:
+    """The reports of every slice, and the sums of those that are counted."""
 
     def __init__(self, pairs: tuple[Pair, ...], instances: int, weights: Weights) -> None:
         self._pairs = pairs
@@ -29,7 +29,7 @@ class EvidenceInMemory:
         self._evidence = Evidence()
 
     def add_slice(self, reports: Reports, first_event: int) -> None:
-        """Close a slice that holds `reports`; it was opened at task `first_event`."""
+        """Close a slice that holds `reports` and was opened at task `first_event`."""
         self._slices.append((reports, _START + first_event * _TASK))
         cells = len(self._names) * len(self._pairs)
         cell = reports.instance * len(self._pairs) + reports.pair
@@ -39,16 +39,16 @@ class EvidenceInMemory:
         self._recent.append((outcomes, reward))
 
     def recent(self) -> RecentOutcomes:
-        """Outcomes of the newest slices, instance by instance."""
+        """Return the outcomes of the newest slices, instance by instance."""
         outcomes, reward = (np.sum([both[part] for both in self._recent], axis=0) for part in range(2))
         return RecentOutcomes(self._names, self._pairs, outcomes, reward)
 
     def instance_number(self, name: str) -> int:
-        """Which instance it is, counted from 0."""
+        """Return the number of an instance, counted from 0."""
         return self._number[name]
 
     def without(self, excluded: frozenset[str]) -> Evidence:
-        """Every slice so far, less what the excluded instances reported."""
+        """Return the evidence of every slice, without the reports of excluded instances."""
         if excluded != self._evidence.excluded:
             self._evidence = Evidence(excluded=excluded)
         left_out = np.array([self._number[name] for name in sorted(excluded)], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""A table of outcomes: how every model did at every task."""
+"""Outcome tables: the outcome of every model for every task."""
 
 import csv
 import gzip
@@ -21,11 +21,11 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What each model did at each task of one complexity; every array has shape (models, items).
+    """The outcome of each model for each task of one complexity; every array has shape (models, items).
 
     Attributes:
         reward: success, 0 to 1.
-        latency_ms, cost_usd: not a number where the table says nothing.
+        latency_ms, cost_usd: NaN where the table has no value.
     """
 
     reward: Floats
@@ -34,24 +34,24 @@ class Outcomes:
 
     @property
     def items(self) -> int:
-        """How many tasks there are."""
+        """Number of tasks."""
         return int(self.reward.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeTable:
-    """The outcomes of some models, every one of which has done every task.
+    """The outcomes of some models, each of which has done every task.
 
     Attributes:
         models: the rows of every array.
-        by_complexity: in the order of `COMPLEXITIES`; only complexities of which there are tasks.
+        by_complexity: in the order of `COMPLEXITIES`; only complexities that have tasks.
     """
 
     models: tuple[str, ...]
     by_complexity: Mapping[str, Outcomes]
 
     def ranking(self) -> list[str]:
-        """The models, best first, by mean success; every complexity weighs the same. Equal ones by name."""
+        """Return the models, best first, by mean success; every complexity weighs the same. Ties are sorted by name."""
         means = np.mean([outcomes.reward.mean(axis=1) for outcomes in self.by_complexity.values()], axis=0)
         return [name for _, name in sorted(zip(-means, self.models, strict=True))]
 
@@ -65,7 +65,7 @@ class _Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OutcomeFile:
-    """A table as it was read: a model may lack tasks as long as nobody asks for it."""
+    """A table as it was read: a model may lack tasks as long as it is not used."""
 
     path: Path
     answers: Mapping[str, Mapping[str, _Answer]]
@@ -77,10 +77,10 @@ class OutcomeFile:
         return tuple(self.answers)
 
     def table(self, models: Iterable[str] | None = None) -> OutcomeTable:
-        """The outcomes of `models` (default: all), of which each must have done every task that one of them has.
+        """Return the outcomes of `models` (default: all); each must have done every task that one of them has.
 
         Raises:
-            SettingsError: one has not.
+            SettingsError: a model lacks a task.
         """
         chosen = self.models if models is None else tuple(models)
         items = dict.fromkeys(item for model in chosen for item in self.answers[model])
@@ -102,13 +102,13 @@ class OutcomeFile:
 
 
 def read_outcomes(path: Path) -> OutcomeFile:
-    """An outcome table: CSV, or CSV compressed with gzip, with a line of column names.
+    """Read an outcome table: CSV, or CSV compressed with gzip, with a line of column names.
 
     Columns: model, item_id, complexity (simple, medium or complex), success (0 or 1, or a grade in between), and where known
-    latency_ms and cost_usd (both may be empty or missing). Others are left alone.
+    latency_ms and cost_usd (both may be empty or missing). Other columns are ignored.
 
     Raises:
-        SettingsError: the file cannot be read or is no such table; names the line.
+        SettingsError: the file cannot be read or is not an outcome table; the message names the line.
     """
     answers: dict[str, dict[str, _Answer]] = {}
     complexities: dict[str, str] = {}
@@ -132,7 +132,7 @@ def read_outcomes(path: Path) -> OutcomeFile:
     except (EOFError, zlib.error):
         raise SettingsError(f"{path}: found a gzip file that is damaged or cut off, expected all of it") from None
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: found a byte that is no UTF-8 at position {error.start}, expected CSV") from None
+        raise SettingsError(f"{path}: found a byte that is not UTF-8 at position {error.start}, expected CSV") from None
     except csv.Error as error:
         raise SettingsError(f"{path}: found {error}, expected CSV") from None
     if not answers:
@@ -149,7 +149,7 @@ def _open(path: Path) -> TextIO:
 
 
 def _rows(path: Path, stream: TextIO) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each row of the table, with words that say where it is."""
+    """Yield each row of the table, with its place for error messages."""
     reader = csv.DictReader(stream, restval="")
     columns = reader.fieldnames or []
     for name in _REQUIRED:
@@ -184,7 +184,7 @@ def _text(place: str, row: Mapping[str, str], name: str) -> str:
 
 
 def _number(place: str, row: Mapping[str, str], name: str, expected: str) -> float:
-    """A number that is finite and not negative; not a number where there is nothing."""
+    """Parse a finite number that is not negative; NaN for an empty cell."""
     text = (row.get(name) or "").strip()
     if not text:
         return math.nan

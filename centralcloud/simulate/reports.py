@@ -1,4 +1,4 @@
-"""What happened, and what the instances report of it."""
+"""Completed tasks, and the instances' reports of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -11,12 +11,12 @@ from centralcloud.simulate.ground_truth import Integers, PhaseTruth
 
 @dataclass(frozen=True, slots=True)
 class Tasks:
-    """Tasks and what became of them; arrays of one length. Models, complexities, items, instances by number.
+    """Completed tasks; arrays of one length. Models, complexities, items and instances are numbers.
 
     Attributes:
         reward: 0 to 1.
-        latency_ms, cost_usd: not a number where unknown.
-        utility: the reward less what latency and cost take off.
+        latency_ms, cost_usd: NaN where unknown.
+        utility: the reward less the penalties for latency and cost.
     """
 
     instance: Integers
@@ -32,7 +32,7 @@ class Tasks:
     def done(
         cls, truth: PhaseTruth, instance: Integers, complexity: Integers, item: Integers, model: Integers
     ) -> "Tasks":
-        """What becomes of tasks that are given to these models."""
+        """The tasks, completed by these models."""
         reward, latency_ms, cost_usd, utility = (np.empty(len(item)) for _ in range(4))
         for number, outcomes in enumerate(truth.by_complexity):
             of_it = complexity == number
@@ -44,13 +44,13 @@ class Tasks:
         return cls(instance, complexity, item, model, reward, latency_ms, cost_usd, utility)
 
     def chosen(self, which: Integers) -> "Tasks":
-        """Some of them, by their numbers; each as often as it is named."""
+        """Select tasks by number; a number may be repeated."""
         return Tasks(*(getattr(self, part.name)[which] for part in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Outcomes as they arrive; arrays of one length. Pairs are numbered as in `World.pairs`."""
+    """Reported outcomes; arrays of one length. Pairs are numbered as in `GroundTruth.pairs`."""
 
     instance: Integers
     pair: Integers
@@ -60,15 +60,15 @@ class Reports:
 
     @classmethod
     def honest(cls, tasks: Tasks, complexities: int) -> "Reports":
-        """What happened."""
+        """Reports of the true outcomes."""
         pair = tasks.model * complexities + tasks.complexity
         return cls(tasks.instance, pair, tasks.reward, tasks.latency_ms, tasks.cost_usd)
 
     @classmethod
     def joined(cls, reports: Sequence["Reports"]) -> "Reports":
-        """All of them."""
+        """Concatenate reports."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in reports]) for field in fields(cls)))
 
     def chosen(self, which: Integers) -> "Reports":
-        """Some of them, by number."""
+        """Select reports by number."""
         return Reports(*(getattr(self, part.name)[which] for part in fields(self)))

@@ -1,22 +1,22 @@
-"""What happens in a simulation: which models there are, when they change, and which instances lie."""
+"""Scenarios: which models there are, when they change, and which instances report falsely."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-POISON_KINDS: Final = ("all_failure", "invert", "fabricate", "flood", "drip")
+ADVERSARY_KINDS: Final = ("all_failure", "invert", "fabricate", "flood", "drip")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """A stretch in which nothing changes.
+    """A part of the scenario in which nothing changes.
 
     Attributes:
-        events: tasks in it.
-        serve: a model silently answers with the outcomes of another one.
-        absent: not in the catalogs of the instances.
-        slow: by what the latency of a model is multiplied.
-        outage: always fails.
+        events: number of tasks.
+        serve: models that silently answer with the outcomes of another one, and that other model.
+        absent: models that are not in the catalogs of the instances.
+        slow: models with a factor for their latency.
+        outage: models that always fail.
     """
 
     events: int
@@ -27,13 +27,13 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Poison:
-    """An instance whose reports are not what happened.
+class Adversary:
+    """An instance whose reports are false (`poison` in a scenario file).
 
     Attributes:
         instance: counted from 0.
-        kind: one of `POISON_KINDS`; `poison.py` says what each reports.
-        from_event: the first of all tasks from which on it lies.
+        kind: one of `ADVERSARY_KINDS`; `adversary.py` describes them.
+        from_event: number of the first task that it reports falsely.
     """
 
     instance: int
@@ -43,10 +43,10 @@ class Poison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """What latency and cost take off a success, both for the rule and for judging it.
+    """The penalties for latency and cost, both for the rule and for its evaluation.
 
     Attributes:
-        latency, cost: what the reference or more takes off, 0 to 1.
+        latency, cost: the penalty at the reference or above, 0 to 1.
         latency_ref_ms, cost_ref_usd: the references.
     """
 
@@ -58,28 +58,28 @@ class Weights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One course of events.
+    """A simulated course of events.
 
     Attributes:
-        models: what the instances' catalogs list, less what is absent in a phase.
-        instances: routers, each of which takes an equal share of the tasks.
-        tick: the rule runs after every so many tasks.
+        models: the models in the catalogs of the instances, except for those that are absent in a phase.
+        instances: number of routers; each takes an equal share of the tasks.
+        tick: number of tasks between two runs of the rule.
     """
 
     models: tuple[str, ...]
     instances: int
     tick: int
     phases: tuple[Phase, ...]
-    poison: tuple[Poison, ...] = ()
+    adversaries: tuple[Adversary, ...] = ()
     weights: Weights = Weights()
 
     @property
     def events(self) -> int:
-        """How many tasks there are."""
+        """Number of tasks."""
         return sum(phase.events for phase in self.phases)
 
     @property
     def answering(self) -> tuple[str, ...]:
-        """Every model whose outcomes are needed: those that are offered, then those that only answer for others."""
+        """Every model whose outcomes are needed: those in the catalogs, then those that only answer for others."""
         served = [other for phase in self.phases for other in phase.serve.values()]
         return tuple(dict.fromkeys([*self.models, *served]))

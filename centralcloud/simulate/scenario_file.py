@@ -1,4 +1,4 @@
-"""A scenario as it is written: JSON, checked, with every name of a model resolved."""
+"""Scenario files: JSON, checked, with every model name resolved."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
 from centralcloud.simulate.outcomes import OutcomeFile
-from centralcloud.simulate.scenario import POISON_KINDS, Phase, Poison, Scenario, Weights
+from centralcloud.simulate.scenario import ADVERSARY_KINDS, Adversary, Phase, Scenario, Weights
 
 _Count = Annotated[int, Field(ge=1, le=100_000_000)]
 _Factor = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
@@ -30,9 +30,9 @@ class _Phase(_Part):
     outage: list[str] = []
 
 
-class _Poison(_Part):
+class _Adversary(_Part):
     instance: Annotated[int, Field(ge=0)]
-    kind: Literal[POISON_KINDS]  # type: ignore[valid-type]
+    kind: Literal[ADVERSARY_KINDS]  # type: ignore[valid-type]
     from_event: Annotated[int, Field(ge=0)] = 0
 
 
@@ -52,37 +52,39 @@ class _Scenario(_Part):
     instances: Annotated[int, Field(ge=1, le=10_000)] = 10
     tick: _Count = 200
     phases: Annotated[list[_Phase], Field(min_length=1, max_length=10_000)]
-    poison: list[_Poison] = []
+    poison: list[_Adversary] = []
     weights: _Weights = _Weights()
 
 
-#: The parts that a scenario is made of, by where they stand in it: what keys are expected there.
+#: The parts of a scenario, by their key: they say which keys are expected inside.
 _KEYS: Final[Mapping[str, type[BaseModel]]] = {
     "": _Scenario,
     "phases": _Phase,
-    "poison": _Poison,
+    "poison": _Adversary,
     "weights": _Weights,
 }
 
 
 def read_scenario(path: Path, outcomes: OutcomeFile) -> Scenario:
-    """The scenario of a JSON file, for a table of outcomes.
+    """Read a scenario from a JSON file, for a table of outcomes.
 
-    Where a model is named, `@best`, `@2`, `@worst` and `@25%` name one by its rank: in `models` among all models of the
-    table, elsewhere among those of the scenario. So one scenario serves any table.
+    In place of a model name, `@best`, `@2`, `@worst` and `@25%` name one by its rank: in `models` among all models of the
+    table, elsewhere among those of the scenario. So a scenario works with any table.
 
     Raises:
-        SettingsError: the file cannot be read or is no scenario for this table; one line that names the place.
+        SettingsError: the file cannot be read or is not a scenario for this table; the message names the place.
     """
     try:
         written = json.loads(path.read_text("utf-8"), object_pairs_hook=_no_key_twice, parse_constant=_refuse_constant)
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: found a byte that is no UTF-8 at position {error.start}, expected JSON") from None
+        raise SettingsError(
+            f"{path}: found a byte that is not UTF-8 at position {error.start}, expected JSON"
+        ) from None
     except json.JSONDecodeError as error:
         raise SettingsError(
-            f"{path}: line {error.lineno}, column {error.colno}: found no JSON ({error.msg.lower()}), expected JSON"
+            f"{path}: line {error.lineno}, column {error.colno}: found invalid JSON ({error.msg.lower()}), expected JSON"
         ) from None
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: found {error}, expected JSON") from None
@@ -90,7 +92,7 @@ def read_scenario(path: Path, outcomes: OutcomeFile) -> Scenario:
 
 
 def scenario_from(written: Any, outcomes: OutcomeFile, *, place: str = "scenario") -> Scenario:
-    """The scenario that a JSON value describes; `place` stands in front of what is wrong with it.
+    """Make the scenario that a JSON value describes; error messages begin with `place`.
 
     Raises:
         SettingsError: as `read_scenario`.
@@ -105,7 +107,7 @@ def scenario_from(written: Any, outcomes: OutcomeFile, *, place: str = "scenario
 
 
 class _Resolver:
-    """Turns what is written into a scenario of models that are there."""
+    """Resolves the names in a scenario file to models of the table."""
 
     def __init__(self, place: str, parts: _Scenario, outcomes: OutcomeFile) -> None:
         self._place = place
@@ -120,7 +122,7 @@ class _Resolver:
             instances=parts.instances,
             tick=parts.tick,
             phases=tuple(self._phase(phase, f"phases[{number}]") for number, phase in enumerate(parts.phases)),
-            poison=self._poison(),
+            adversaries=self._adversaries(),
             weights=Weights(**parts.weights.model_dump()),
         )
 
@@ -141,7 +143,7 @@ class _Resolver:
         serve = {}
         for alias, other in phase.serve.items():
             model = self._own(alias, f"{place}.serve")
-            # What answers under the alias need not be offered itself.
+            # The model that answers under the alias need not be in the catalogs itself.
             serve[model] = self._model(
                 other,
                 f"{place}.serve.{alias}",
@@ -159,16 +161,16 @@ class _Resolver:
             outage=frozenset(self._own(name, f"{place}.outage[{i}]") for i, name in enumerate(phase.outage)),
         )
 
-    def _poison(self) -> tuple[Poison, ...]:
+    def _adversaries(self) -> tuple[Adversary, ...]:
         seen: set[int] = set()
-        for position, poison in enumerate(self._parts.poison):
+        for position, adversary in enumerate(self._parts.poison):
             place = f"poison[{position}].instance"
-            if poison.instance >= self._parts.instances:
-                raise self._wrong(place, poison.instance, f"0 to {self._parts.instances - 1}, one of the instances")
-            if poison.instance in seen:
-                raise self._wrong(place, poison.instance, "each instance once")
-            seen.add(poison.instance)
-        return tuple(Poison(**poison.model_dump()) for poison in self._parts.poison)
+            if adversary.instance >= self._parts.instances:
+                raise self._wrong(place, adversary.instance, f"0 to {self._parts.instances - 1}, one of the instances")
+            if adversary.instance in seen:
+                raise self._wrong(place, adversary.instance, "each instance once")
+            seen.add(adversary.instance)
+        return tuple(Adversary(**adversary.model_dump()) for adversary in self._parts.poison)
 
     def _own(self, name: str, place: str) -> str:
         return self._model(name, place, self._models, "the models of the scenario")
@@ -197,7 +199,7 @@ def _is_rank(name: str) -> bool:
 
 
 def _position(rank: str, models: int) -> int:
-    """Where a model named by its rank stands in the ranking, counted from 0. Half a position goes to the worse."""
+    """The position of a rank, counted from 0. Half a position is rounded to the worse model."""
     text = rank[1:]
     if text == "best":
         return 0

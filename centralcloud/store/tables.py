@@ -281,6 +281,18 @@ def _estimate_columns() -> list[SchemaItem]:
     return [Column("window_start", _Timestamp), *(Column(name, Double) for name in names)]
 
 
+def _rule_state_columns() -> list[SchemaItem]:
+    """The state that a rule left; `state` is its form for workers up to revision 0005, which a trigger keeps up to date."""
+    return [
+        Column("state", JSONB, nullable=False, server_default=text("'{}'")),
+        Column("evidence_from", BigInteger, nullable=False),
+        Column("earlier_boundaries", ARRAY(BigInteger), nullable=False),
+        Column("state_payload", JSONB, nullable=False),
+        Column("excluded_instances", ARRAY(Text), nullable=False),
+        Column("recomputable", Boolean, nullable=False),
+    ]
+
+
 model_score_version = Sequence("model_score_version", metadata=metadata)
 
 model_scores = Table(
@@ -300,7 +312,7 @@ model_scores = Table(
     Column("updated_at", _Timestamp, nullable=False, server_default=text("now()")),
     Column("after_slice", BigInteger, nullable=False, server_default=text("0")),
     *_estimate_columns(),
-    Column("state", JSONB, nullable=False, server_default=text("'{}'")),
+    *_rule_state_columns(),
     PrimaryKeyConstraint("model_name", "complexity_level"),
 )
 
@@ -349,7 +361,7 @@ rule_scores = Table(
     Column("after_slice", BigInteger, nullable=False),
     Column("through_slice", BigInteger, nullable=False),
     *_estimate_columns(),
-    Column("state", JSONB, nullable=False, server_default=text("'{}'")),
+    *_rule_state_columns(),
     Column("run_id", BigInteger),
     Column("evaluated_at", _Timestamp, nullable=False, server_default=text("now()")),
     PrimaryKeyConstraint("rule", "model_name", "complexity_level"),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from centralcloud.simulate.ground_truth import World, make_world
+from centralcloud.simulate.ground_truth import GroundTruth, make_ground_truth
 from centralcloud.simulate.outcomes import OutcomeFile, read_outcomes
 from centralcloud.simulate.scenario_file import scenario_from
 
@@ -37,7 +37,7 @@ def a_table(folder: Path, rates: Mapping[str, Sequence[float]] = RATES, items: i
     return read_outcomes(write_table(folder, table_text(rates, items)))
 
 
-def a_world(outcomes: OutcomeFile, **scenario: object) -> World:
+def a_ground_truth(outcomes: OutcomeFile, **scenario: object) -> GroundTruth:
     """The ground truth of a scenario, which is judged by success alone unless it has weights."""
     parsed = scenario_from({"weights": {"latency": 0}, **scenario}, outcomes)
-    return make_world(parsed, outcomes.table(parsed.answering))
+    return make_ground_truth(parsed, outcomes.table(parsed.answering))

@@ -8,7 +8,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON
     {tables}
 TO {role};
 GRANT SELECT ON
-    database_generation, dashboard_models_per_instance, dashboard_success_rates, dashboard_response_times,
+    database_generation, evidence_of_records, dashboard_models_per_instance, dashboard_success_rates, dashboard_response_times,
     dashboard_hourly_performance, dashboard_late_and_lost_outcomes
 TO {role};
 GRANT USAGE ON SEQUENCE model_score_version TO {role};

@@ -9,11 +9,11 @@ WITH outcomes AS (
           AND closed_at > now() - interval '24 hours'
         UNION ALL
         SELECT instance_id, 1
-        FROM routing_records
+        FROM evidence_of_records
         WHERE id > (SELECT min(after_record_id) FROM evidence_slices WHERE gathered_at IS NULL)
           AND slice_no IN (SELECT slice_no FROM evidence_slices WHERE gathered_at IS NULL)
           AND created_at > now() - interval '24 hours'
-          AND (outcome = 'success' OR outcome = 'failure' AND coalesce(error_kind NOT IN ('caller', 'policy'), true))
+          AND (success OR failure)
     ) AS of_slices
     GROUP BY instance_id
 )

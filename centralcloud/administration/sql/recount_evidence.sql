@@ -1,5 +1,6 @@
 -- The evidence that differs from a recount of the records, dropped ones included; null where one side has no row. Only slices
--- whose evidence has been gathered. Goes through all records: for `verify` only.
+-- whose evidence has been gathered. On purpose not by the view evidence_of_records, from which the evidence was gathered: this
+-- shows that the view is right. Goes through all records: for `verify` only.
 WITH slice AS (
     SELECT
         generate_series(coalesce(merged_from, slice_no), slice_no) AS slice_no,

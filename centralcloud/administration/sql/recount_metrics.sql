@@ -1,7 +1,7 @@
--- The lifetime counters that differ from a recount of the records, dropped ones included; null where one side has no row.
--- Goes through all records: for `verify` only.
+-- The lifetime counters that differ from a recount of the records, dropped ones included; null where one side has no row. Ingest
+-- counts in its own code, so the view is independent of it. Goes through all records: for `verify` only.
 WITH record AS (
-    SELECT *, outcome = 'failure' AND coalesce(error_kind IN ('caller', 'policy'), false) AS blameless FROM routing_records
+    SELECT * FROM evidence_of_records
 ), newest AS (
     SELECT DISTINCT ON (model_name, complexity_level) *
     FROM (
@@ -15,13 +15,13 @@ WITH record AS (
     SELECT
         model AS model_name,
         complexity AS complexity_level,
-        count(*) FILTER (WHERE outcome = 'routed') AS routed_count,
-        count(*) FILTER (WHERE outcome = 'success') AS success_count,
-        count(*) FILTER (WHERE outcome = 'failure' AND NOT blameless) AS failure_count,
+        count(*) FILTER (WHERE routed) AS routed_count,
+        count(*) FILTER (WHERE success) AS success_count,
+        count(*) FILTER (WHERE failure) AS failure_count,
         count(*) FILTER (WHERE blameless) AS blameless_count,
         count(*) FILTER (WHERE first_of_decision) AS linked_decision_count,
-        count(*) FILTER (WHERE decision_id IS NULL AND outcome = 'routed') AS unlinked_routed_count,
-        count(*) FILTER (WHERE decision_id IS NULL AND outcome <> 'routed') AS unlinked_resolved_count,
+        count(*) FILTER (WHERE decision_id IS NULL AND routed) AS unlinked_routed_count,
+        count(*) FILTER (WHERE decision_id IS NULL AND NOT routed) AS unlinked_resolved_count,
         count(response_time_ms) AS response_time_count,
         coalesce(sum(response_time_ms), 0) AS response_time_sum_ms,
         count(response_time_ms) AS times_kept
@@ -45,7 +45,7 @@ WITH record AS (
         sum(c.unlinked_resolved_count)::bigint AS unlinked_resolved_count,
         sum(c.response_time_count)::bigint AS response_time_count,
         sum(c.response_time_sum_ms)::bigint AS response_time_sum_ms,
-        -- At least those that can be had from the records; more may be left from dropped ones.
+        -- At least the times that the records have; times of dropped records may be left as well.
         CASE
             WHEN cardinality(m.response_times) BETWEEN least(100, sum(times_kept)) AND least(100, sum(c.response_time_count))
             THEN cardinality(m.response_times) ELSE least(100, sum(times_kept))::integer
@@ -69,4 +69,4 @@ SELECT
     CASE WHEN r.model_name IS NOT NULL THEN to_json(r) END AS recount
 FROM stored s FULL JOIN recount r USING (model_name, complexity_level)
 WHERE s IS DISTINCT FROM r
-ORDER BY model_name COLLATE "C", complexity_level COLLATE "C";  -- as ingest sorts: whoever repairs locks rows in this order
+ORDER BY model_name COLLATE "C", complexity_level COLLATE "C";  -- as ingest sorts: a repair locks rows in this order

@@ -1,5 +1,5 @@
--- Hours that both models have become one: sums and counts add up, means are weighted. The percentiles of both together lie
--- between those of each: the greater stands. Goes through all roll-ups.
+-- Hours that both names have become one: sums and counts are added, means are weighted. The percentiles of both together lie
+-- between those of each; the greater one is kept. Goes through all roll-ups.
 WITH gone AS (
     DELETE FROM model_performance WHERE model_name = %(old)s RETURNING *
 )

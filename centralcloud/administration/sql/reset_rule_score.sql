@@ -1,3 +1,8 @@
--- The rule starts again with this pair: what it thought of it stays to be seen, until it thinks something new.
-UPDATE rule_scores SET state = %(state)s
+-- The rule starts again with this pair. The score that it gave last stays visible until it gives a new one.
+UPDATE rule_scores SET
+    evidence_from = %(evidence_from)s,
+    earlier_boundaries = %(earlier_boundaries)s,
+    state_payload = %(state_payload)s,
+    excluded_instances = '{}',
+    recomputable = false
 WHERE rule = %(rule)s AND model_name = %(model)s AND complexity_level = %(complexity)s;

@@ -1,4 +1,4 @@
-"""The rules that ship with CentralCloud, and those that others have installed."""
+"""The rules that ship with CentralCloud, and the registry of these and the installed ones."""
 
 from centralcloud.learning.rules.adaptive import AdaptiveRule, AdaptiveSettings
 from centralcloud.learning.rules.threshold import ThresholdRule, ThresholdSettings

@@ -1,51 +1,54 @@
-"""The adaptive rule: scores are estimated success rates since the last change, less what a model costs in time and money.
+"""The adaptive rule: a score is the estimated success rate since the last change, less penalties for latency and cost.
 
-Recomputed in every run from the evidence alone; what is remembered between runs is the log of changes: where each pair's
-window begins, and a level that it has fallen from. Formulas and constants are those of docs/explanation/learning.md.
+Everything is recomputed in every run from the evidence alone. Between runs the rule remembers only the changes: where the
+window of each pair begins, and the level that a pair has fallen from. docs/explanation/learning.md has the formulas and
+constants; the steps here are numbered as there.
 """
 
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from centralcloud.learning.evidence import RECENT_SLICES, Evidence, Floats, Pair, RecentOutcomes
+from centralcloud.contracts.estimate import Estimate
+from centralcloud.learning.evidence import Evidence, Floats, Pair, RecentOutcomes
 from centralcloud.learning.rule import (
     HIGHEST_SCORE,
-    Alarm,
-    PairState,
     Quarantine,
     RuleResult,
+    RuleState,
     Score,
-    State,
+    States,
     as_score,
     wilson_interval,
 )
+from centralcloud.learning.rules.alarm_log import alarm_of, open_change, read_state, record_alarm
 from centralcloud.learning.rules.change_detection import Split, find_changes
 from centralcloud.learning.rules.quarantine import differing_instances
 
 _HALF_LIFE_OUTCOMES: Final = 3000.0
-#: Fifteen half-lives: what is older weighs less than 1/32,000. Evidence is not merged before (merge_evidence.sql).
+#: Fifteen half-lives: an older outcome weighs less than 1/32,000. Evidence is not merged before (merge_evidence.sql).
 _FORGOTTEN_OUTCOMES: Final = 15 * _HALF_LIFE_OUTCOMES
 _SMALLEST_GAP: Final = 0.025
-#: Probing costs at most so much reward a task: for all pairs that do not lead, and for the fallen or suspected ones.
+#: Mean reward per task that probing may cost at most: for all pairs that do not lead, and for fallen or rising ones.
 _PROBE_BUDGET: Final = 0.002
 _RETURN_BUDGET: Final = 0.01
 _MOST_PROBES: Final = 0.01
 _MOST_RETURN_PROBES: Final = 0.20
+#: A pair counts as rising when its upward G is above this share of the threshold.
 _SUSPICION: Final = 0.35
 _LEAST_DISPERSION: Final = 0.05
 _NINETY_PERCENT: Final = 1.645
-#: A pair with fewer outcomes and no change behind it is called new.
+#: A pair with fewer outcomes, and without a change, is called new.
 _NEW_OUTCOMES: Final = 30
-#: A penalty that has moved by more than this, and by more than the mean, is the reason of a score.
+#: A penalty that moved by more than this, and by more than the mean, is the reason for a score.
 _TELLING_PENALTY: Final = 0.01
 
 
@@ -53,8 +56,8 @@ class AdaptiveSettings(BaseModel):
     """Constants of the rule.
 
     Attributes:
-        latency_weight, cost_weight: 0 to 1: so much success a model is worth less that is as slow, or as expensive, as the
-            references of the evidence or more.
+        latency_weight, cost_weight: 0 to 1: the penalty, in success rate, for a model that is as slow, or as expensive, as
+            the reference (or more).
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,8 +66,8 @@ class AdaptiveSettings(BaseModel):
     cost_weight: float = Field(default=0.0, ge=0, le=1)
 
 
-class _Estimate(NamedTuple):
-    """Every pair's numbers; arrays of shape (pairs,)."""
+class _Estimates(NamedTuple):
+    """The numbers of every pair; arrays of shape (pairs,)."""
 
     outcomes: Floats
     mean: Floats
@@ -76,108 +79,108 @@ class _Estimate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveRule:
-    """See the module; the steps are numbered as in docs/explanation/learning.md."""
+    """The adaptive rule; see the module."""
 
     settings: AdaptiveSettings = field(default_factory=AdaptiveSettings)
     name: str = "adaptive"
     eager: bool = True
 
     def exclude(self, recent: RecentOutcomes) -> list[Quarantine]:
-        """Step 0: the instances whose outcomes the rest of the fleet does not explain."""
+        """Step 0: return the instances whose outcomes the rest of the fleet does not explain."""
         return differing_instances(recent)
 
-    def evaluate(self, evidence: Evidence, state: State) -> RuleResult:
-        """Steps 1 to 4: a score for every pair of which an outcome has ever come in, or that has been chosen."""
+    def evaluate(self, evidence: Evidence, states: States) -> RuleResult:
+        """Steps 1 to 4: compute a score for every pair that was chosen or has outcomes."""
         pairs = evidence.pairs
+        result = RuleResult([], {})
         if not pairs:
-            return RuleResult([], {})
-        before = [_reconsidered(state.get(pair, {}), evidence) for pair in pairs]
-        starts = np.array(
-            [evidence.position_after(of_pair.get("after_slice", 0)) for of_pair in before], dtype=np.int64
-        )
+            return result
+        past = [read_state(states.get(pair, RuleState()), evidence) for pair in pairs]
+        starts = np.array([evidence.position_after(each.state.evidence_from) for each in past], dtype=np.int64)
         dispersion = _dispersion(evidence, starts)
         split = find_changes(evidence, starts, dispersion)
         now = [
-            _changed(of_pair, split, column, evidence) if split.changed[column] else of_pair
-            for column, of_pair in enumerate(before)
+            record_alarm(each.state, split, column, evidence) if split.changed[column] else each.state
+            for column, each in enumerate(past)
         ]
         starts = np.where(split.changed, split.position, starts)
-        estimate = self._estimate(evidence, starts, dispersion)
-        probes = _probe_shares(pairs, estimate, now, split)
-        sums = [evidence.since(name, starts) for name in ("reward", "timed", "response_time_ms")]
-        result = RuleResult([], {})
+        estimates = self._estimates(evidence, starts, dispersion)
+        probes = _probe_shares(pairs, estimates, now, split)
+        window = _Window(evidence, starts, estimates, probes)
         for column, pair in enumerate(pairs):
-            score = self._score(
-                evidence, pair, column, int(starts[column]), sums, estimate, float(probes[column]), now[column]
-            )
+            score = window.score(column, now[column], past[column].parts)
+            parts = [score.estimate.mean, score.latency_penalty, score.cost_penalty]
             result.scores.append(score)
-            result.state[pair] = {
-                **now[column],
-                "parts": [score.mean, score.latency_penalty, score.cost_penalty],
-                "excluded": sorted(evidence.excluded),
-            }
+            result.states[pair] = replace(now[column], payload={**now[column].payload, "parts": parts})
             if split.changed[column]:
-                result.alarms.append(_alarm(pair, split, column, evidence))
+                result.alarms.append(alarm_of(pair, split, column, evidence))
+            result.open_changes.extend(open_change(score, now[column]))
         return result
 
-    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: PairState) -> Decimal:  # noqa: ARG002
-        """The score of `pair` on evidence after `after_slice`."""
+    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState) -> Decimal:  # noqa: ARG002
+        """Compute the score of `pair` from the evidence after `after_slice`."""
         starts = np.full(len(evidence.pairs), evidence.position_after(after_slice), dtype=np.int64)
-        estimate = self._estimate(evidence, starts, 1.0)
-        return _as_score(float(estimate.utility[evidence.pairs.index(pair)]))
+        estimates = self._estimates(evidence, starts, 1.0)
+        return _as_score(float(estimates.utility[evidence.pairs.index(pair)]))
 
-    def reset(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:  # noqa: ARG002
-        """The window begins after `after_slice`; what the pair had fallen from is forgotten."""
-        return {"after_slice": after_slice}
+    def reset(self, state: RuleState | None, score: Decimal, after_slice: int) -> RuleState:  # noqa: ARG002
+        """Begin the window after `after_slice`, and forget the level that the pair had fallen from."""
+        return RuleState(evidence_from=after_slice)
 
-    def _estimate(self, evidence: Evidence, starts: NDArray[np.int64], dispersion: float) -> _Estimate:
+    def _estimates(self, evidence: Evidence, starts: NDArray[np.int64], dispersion: float) -> _Estimates:
         """Step 2: mean = (s + 1) / (n + 2), n_eff = n / phi + 2, utility = mean - weighted latency - weighted cost."""
         outcomes, reward = evidence.since("outcomes", starts), evidence.since("reward", starts)
         mean = (reward + 1) / (outcomes + 2)
         latency = _penalty(evidence, self.settings.latency_weight, "latency", "timed")
         cost = _penalty(evidence, self.settings.cost_weight, "cost", "priced")
-        return _Estimate(outcomes, mean, outcomes / dispersion + 2, latency, cost, mean - latency - cost)
+        return _Estimates(outcomes, mean, outcomes / dispersion + 2, latency, cost, mean - latency - cost)
 
-    def _score(
-        self,
-        evidence: Evidence,
-        pair: Pair,
-        column: int,
-        start: int,
-        sums: Sequence[Floats],
-        estimate: _Estimate,
-        probe_share: float,
-        state: PairState,
-    ) -> Score:
-        outcomes, mean, n_eff = (float(part[column]) for part in estimate[:3])
-        latency, cost, utility = (float(part[column]) for part in estimate[3:])
-        reward, timed, time_ms = (float(part[column]) for part in sums)
+
+class _Window:
+    """The evidence of every pair since its last change, and the scores that follow from it (step 4)."""
+
+    def __init__(
+        self, evidence: Evidence, starts: NDArray[np.int64], estimates: _Estimates, probe_shares: Floats
+    ) -> None:
+        self._evidence = evidence
+        self._starts = starts
+        self._estimates = estimates
+        self._probe_shares = probe_shares
+        self._reward, self._timed, self._time_ms = (
+            evidence.since(name, starts) for name in ("reward", "timed", "response_time_ms")
+        )
+
+    def score(self, column: int, state: RuleState, parts_before: Sequence[float] | None) -> Score:
+        """Return the score of the pair in `column`; `parts_before` are the parts of its score before."""
+        evidence = self._evidence
+        model, complexity = evidence.pairs[column]
+        outcomes, mean, n_eff, latency, cost, utility = (float(values[column]) for values in self._estimates)
+        start, probe_share, timed = int(self._starts[column]), float(self._probe_shares[column]), self._timed[column]
         low, high = wilson_interval(mean * n_eff, n_eff, _NINETY_PERCENT)
         low_95, high_95 = wilson_interval(mean * n_eff, n_eff)
         score = _as_score(utility)
         window_start = evidence.opened_at[min(start, evidence.size - 1)]
-        kind = _kind(state, outcomes, mean, latency, cost, excluded=bool(evidence.excluded))
-        reason = _sentence(
-            score, outcomes, mean, latency, cost, (low, high), probe_share, window_start, state, evidence.excluded
-        )
         return Score(
-            model=pair[0],
-            complexity=pair[1],
+            model=model,
+            complexity=complexity,
             score=score,
-            kind=kind,
-            reason=reason,
+            kind=_kind(state, parts_before, outcomes, mean, latency, cost, excluded=bool(evidence.excluded)),
+            reason=_sentence(
+                score, outcomes, mean, latency, cost, (low, high), probe_share, window_start, state, evidence.excluded
+            ),
             confidence=round(1 - (high_95 - low_95), 4),
             samples=round(outcomes),
-            success_rate=reward / outcomes if outcomes else None,
-            avg_response_time_ms=time_ms / timed if timed else None,
+            success_rate=float(self._reward[column]) / outcomes if outcomes else None,
+            avg_response_time_ms=float(self._time_ms[column]) / float(timed) if timed else None,
             after_slice=evidence.slices[start - 1] if start else 0,
             through_slice=evidence.slices[-1],
             window_start=window_start,
-            mean=round(mean, 6),
-            n_eff=round(n_eff, 3),
-            low=round(low, 6),
-            high=round(high, 6),
-            probe_share=round(probe_share, 6),
+            estimate=Estimate(
+                mean=round(mean, 6),
+                n_eff=round(n_eff, 3),
+                probe_share=round(probe_share, 6),
+                interval=(round(low, 6), round(high, 6)),
+            ),
             latency_penalty=round(latency, 6),
             cost_penalty=round(cost, 6),
         )
@@ -198,10 +201,10 @@ def _dispersion(evidence: Evidence, starts: NDArray[np.int64]) -> float:
 
 
 def _penalty(evidence: Evidence, weight: float, name: str, count: str) -> Floats:
-    """`weight` times the mean of `name` over `count`, each slice weighing half of one that is 3,000 fleet outcomes newer.
+    """`weight` times the mean of `name` over `count`; a slice weighs half of one that is 3,000 fleet outcomes newer.
 
-    What lies further back than `_FORGOTTEN_OUTCOMES` is taken as one stretch, so a pair long silent keeps the mean it had.
-    Shape (pairs,); 0 for a pair of which nothing has been reported.
+    Everything older than `_FORGOTTEN_OUTCOMES` is taken as one slice, so a pair that was long silent keeps its mean.
+    Shape (pairs,); 0 for a pair without any reported value.
     """
     if not weight:
         return np.zeros(len(evidence.pairs))
@@ -217,68 +220,12 @@ def _penalty(evidence: Evidence, weight: float, name: str, count: str) -> Floats
     return weight * mean
 
 
-def _reconsidered(state: PairState, evidence: Evidence) -> PairState:
-    """The state less its newest alarms, when an instance had part in them that is out by now for what it reported lately.
-
-    What the others report is then looked at as if there had been no alarm; a change that they show, too, is found again in
-    the same run. Without that, a few slices of lies would cost the pair all that was known of it before.
-    """
-    state = _without_settled(state, evidence)
-    while "before" in state:
-        if evidence.excluded.issubset(state["raised_without"]):
-            return state
-        state = {**state["before"], **{name: state[name] for name in ("parts",) if name in state}}
-    return state
-
-
-def _without_settled(state: PairState, evidence: Evidence) -> PairState:
-    """The state less what was before alarms so old that nobody is excluded any more for what was reported then."""
-    if "before" not in state:
-        return state
-    if evidence.size - evidence.position_after(state["raised"]) >= RECENT_SLICES:
-        return {name: value for name, value in state.items() if name not in ("before", "raised", "raised_without")}
-    return {**state, "before": _without_settled(state["before"], evidence)}
-
-
-def _changed(state: PairState, split: Split, column: int, evidence: Evidence) -> PairState:
-    """Step 1 on an alarm: the window begins at the change; a level that was higher is remembered, a lower one is not."""
-    before, after = float(split.before[column]), float(split.after[column])
-    position = int(split.position[column])
-    changed: dict[str, Any] = {
-        **state,
-        "after_slice": evidence.slices[position - 1],
-        "alarm": [before, after, float(split.statistic[column]), float(split.threshold[column])],
-        "raised": evidence.slices[-1],
-        "raised_without": sorted(evidence.excluded),
-        "before": {name: value for name, value in state.items() if name not in ("parts", "excluded")},
-    }
-    changed.pop("fallen_from", None)
-    if before > after:
-        changed["fallen_from"] = max(before, state.get("fallen_from", 0.0))
-    return changed
-
-
-def _alarm(pair: Pair, split: Split, column: int, evidence: Evidence) -> Alarm:
-    position = int(split.position[column])
-    return Alarm(
-        model=pair[0],
-        complexity=pair[1],
-        before=round(float(split.before[column]), 4),
-        after=round(float(split.after[column]), 4),
-        after_slice=evidence.slices[position - 1],
-        at=evidence.opened_at[position],
-        statistic=round(float(split.statistic[column]), 2),
-        threshold=round(float(split.threshold[column]), 2),
-        whole_model=bool(split.whole_model[column]),
-    )
-
-
-def _probe_shares(pairs: list[Pair], estimate: _Estimate, state: list[PairState], split: Split) -> Floats:
-    """Step 3: what each pair that does not lead its complexity is probed with, budgeted in lost utility."""
+def _probe_shares(pairs: list[Pair], estimate: _Estimates, states: list[RuleState], split: Split) -> Floats:
+    """Step 3: the probe share of each pair that does not lead its complexity, from a budget of lost utility."""
     shares = np.zeros(len(pairs))
     complexities = np.array([complexity for _, complexity in pairs])
     suspected = ~split.changed & (split.upward > _SUSPICION * split.threshold)
-    fallen_from = np.array([of_pair.get("fallen_from", -math.inf) for of_pair in state])
+    fallen_from = np.array([state.payload.get("fallen_from", -math.inf) for state in states])
     for complexity in np.unique(complexities):
         columns = np.flatnonzero(complexities == complexity)
         if len(columns) < 2:
@@ -295,8 +242,16 @@ def _probe_shares(pairs: list[Pair], estimate: _Estimate, state: list[PairState]
     return shares
 
 
-def _kind(state: PairState, outcomes: float, mean: float, latency: float, cost: float, *, excluded: bool) -> str:
-    before = state.get("parts")
+def _kind(
+    state: RuleState,
+    before: Sequence[float] | None,
+    outcomes: float,
+    mean: float,
+    latency: float,
+    cost: float,
+    *,
+    excluded: bool,
+) -> str:
     if before is not None:
         moved = {"latency": abs(latency - before[1]), "cost": abs(cost - before[2])}
         name = max(moved, key=moved.__getitem__)
@@ -304,7 +259,7 @@ def _kind(state: PairState, outcomes: float, mean: float, latency: float, cost: 
             return name
     if excluded:
         return "quarantine"
-    if "alarm" in state:
+    if "alarm" in state.payload:
         return "alarm"
     return "new" if outcomes < _NEW_OUTCOMES else "steady"
 
@@ -318,17 +273,17 @@ def _sentence(
     interval: tuple[float, float],
     probe_share: float,
     window_start: datetime,
-    state: PairState,
+    state: RuleState,
     excluded: frozenset[str],
 ) -> str:
     penalties = "".join(f" - {part:.3f} for {what}" for part, what in ((latency, "latency"), (cost, "cost")) if part)
     sentence = f"{score} = 5 x (mean {mean:.3f} of {outcomes:,.0f} outcomes since {window_start:%Y-%m-%d %H:%M} UTC"
-    if alarm := state.get("alarm"):
+    if alarm := state.payload.get("alarm"):
         before, after, statistic, threshold = alarm
         sentence += f" [alarm: {before:.2f} -> {after:.2f}, G {statistic:.0f} > {threshold:.0f}]"
     sentence += f"{penalties}), interval {interval[0]:.3f} to {interval[1]:.3f}"
     if probe_share:
-        sentence += f", {100 * probe_share:.2g} % of traffic re-checks it"
+        sentence += f", {100 * probe_share:.2g}% of traffic re-checks it"
     if excluded:
         sentence += f"; without the quarantined {', '.join(sorted(excluded))}"
     return sentence

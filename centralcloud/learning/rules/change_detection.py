@@ -1,4 +1,4 @@
-"""Noticing that the success rate of a pair is no longer what it was."""
+"""Change detection: has the success rate of a pair changed?"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,22 +14,22 @@ _FALSE_ALARM_RATE: Final = 0.1
 _LEAST_OUTCOMES: Final = 10
 _LEAST_OUTCOMES_OF_MODEL: Final = 3
 _PER_COMPLEXITY: Final = 1.5
-#: How coarse the boundaries become with age: at worst a change is dated 1/32 of its age too early or too late.
+#: Boundaries become coarser with age: at worst a change is dated 1/32 of its age too early or too late.
 _FINEST: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """The split of each pair's window that its outcomes speak for most; every array has shape (pairs,).
+    """The most likely split of each pair's window; every array has shape (pairs,).
 
     Attributes:
-        position: where it lies; -1 when the window is too short to be split.
+        position: the position of the split; -1 if the window is too short for one.
         statistic: G there: [n1 kl(p1, p) + n2 kl(p2, p)] / phi.
         before, after: mean reward on both sides.
-        threshold: what G must exceed to be a change, ln(4 N^1.5 / 0.1) for N outcomes in the window.
-        upward: the largest G among splits after which the mean is higher.
-        changed: whether it is a change.
-        whole_model: whether only the model as a whole shows it.
+        threshold: a change has a G above this, ln(4 N^1.5 / 0.1) for N outcomes in the window.
+        upward: the largest G among the splits after which the mean is higher.
+        changed: whether the split is a change.
+        whole_model: whether only all complexities of the model together show the change.
     """
 
     position: NDArray[np.int64]
@@ -43,7 +43,7 @@ class Split:
 
 
 def find_changes(evidence: Evidence, starts: NDArray[np.int64], dispersion: float) -> Split:
-    """The best split of every pair's window, which begins at its position in `starts`; shape (pairs,).
+    """Find the best split of every pair's window, which begins at its position in `starts`; shape (pairs,).
 
     `dispersion` (phi) is the variance of the rewards over that of 0/1 outcomes of the same mean.
     """
@@ -64,10 +64,10 @@ def find_changes(evidence: Evidence, starts: NDArray[np.int64], dispersion: floa
     with np.errstate(divide="ignore", invalid="ignore"):
         mean_before, mean_after = s_before / n_before, s_after / n_after
     fewer = np.minimum(n_before, n_after)
-    of_pair = np.where(inside & (fewer >= _LEAST_OUTCOMES), statistic, -np.inf)
-    best = np.argmax(of_pair, axis=0)
+    by_pair = np.where(inside & (fewer >= _LEAST_OUTCOMES), statistic, -np.inf)
+    best = np.argmax(by_pair, axis=0)
     threshold = change_threshold(n)
-    largest = of_pair[best, columns]
+    largest = by_pair[best, columns]
     changed = largest > threshold
     by_model = np.where(inside & (fewer >= _LEAST_OUTCOMES_OF_MODEL), statistic, -np.inf)
     whole_model = np.zeros_like(changed)
@@ -81,7 +81,7 @@ def find_changes(evidence: Evidence, starts: NDArray[np.int64], dispersion: floa
     changed |= whole_model
     chosen = np.where(whole_model, by_model[best, columns], largest)
     splittable = np.isfinite(chosen)
-    upward = np.where(mean_after > mean_before, of_pair, -np.inf).max(axis=0)
+    upward = np.where(mean_after > mean_before, by_pair, -np.inf).max(axis=0)
     return Split(
         position=np.where(splittable, positions[best], -1),
         statistic=np.where(splittable, chosen, 0.0),
@@ -95,12 +95,12 @@ def find_changes(evidence: Evidence, starts: NDArray[np.int64], dispersion: floa
 
 
 def change_threshold(outcomes: Floats) -> Floats:
-    """What G must exceed in a window of so many outcomes: ln(4 N^1.5 / 0.1)."""
+    """The threshold of G for a window of N outcomes: ln(4 N^1.5 / 0.1)."""
     return np.log(4 * np.maximum(outcomes, 1.0) ** 1.5 / _FALSE_ALARM_RATE)
 
 
 def _change_of_model(statistic: Floats, outcomes: Floats) -> int | None:
-    """The row at which a model as a whole has changed: its pairs' G, less 1.5 for each pair but one, over the threshold."""
+    """The row at which the whole model changed: its pairs' G in sum, less 1.5 for each but one, is over the threshold."""
     seen = np.isfinite(statistic)
     pairs = seen.sum(axis=1)
     together = np.where(seen, statistic, 0.0).sum(axis=1) - _PER_COMPLEXITY * (pairs - 1)
@@ -114,7 +114,7 @@ def _columns_of_models(evidence: Evidence) -> list[NDArray[np.int64]]:
     columns: dict[str, list[int]] = {}
     for column, (model, _) in enumerate(evidence.pairs):
         columns.setdefault(model, []).append(column)
-    return [np.array(of_model) for of_model in columns.values() if len(of_model) > 1]
+    return [np.array(model_columns) for model_columns in columns.values() if len(model_columns) > 1]
 
 
 def _nothing(evidence: Evidence, starts: NDArray[np.int64]) -> Split:

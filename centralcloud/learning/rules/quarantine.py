@@ -1,4 +1,4 @@
-"""Finding the instances whose outcomes differ from those of the fleet."""
+"""Find the instances whose outcomes differ from those of the fleet."""
 
 from typing import Final
 
@@ -17,11 +17,11 @@ _MOST_EXCLUDED: Final = 1 / 3
 
 
 def differing_instances(recent: RecentOutcomes) -> list[Quarantine]:
-    """The instances whose outcomes the rest of the fleet does not explain, the most different one first.
+    """Return the instances whose outcomes the rest of the fleet does not explain, the most different one first.
 
     For instance i, L_i sums n_i kl(p_i, p) + n_rest kl(p_rest, p) over the k pairs on which both sides have enough outcomes,
     where p is the pooled rate and kl the Bernoulli Kullback-Leibler divergence. While the largest L_i - 12 - k is above 0
-    and fewer than a third are out, that instance is taken out and the others are compared again.
+    and less than a third of the instances is excluded, that instance is excluded and the others are compared again.
     """
     counted = np.ones(len(recent.instances), dtype=bool)
     reporting = int((recent.outcomes.sum(axis=1) > 0).sum())

@@ -1,7 +1,7 @@
-"""The rule of the specification: a step up or down for success, a smaller one for speed.
+"""The threshold rule of the specification: a step up or down for success, a smaller one for speed.
 
-Constants are those of the specification's ComplexityScoreLearner. Its origin's later version has a dead band: set
-`low_success_rate` to 0.85 and `fast_response_ms` to 500 for it.
+The default constants are those of ComplexityScoreLearner in docs/reference/specification.md. For a dead band, set
+`low_success_rate` (for example to 0.85) and `fast_response_ms` (to 500).
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from centralcloud.learning.evidence import Evidence, Floats, Pair, RecentOutcomes
-from centralcloud.learning.rule import PairState, Quarantine, RuleResult, Score, State, as_score, wilson_interval
+from centralcloud.learning.rule import Quarantine, RuleResult, RuleState, Score, States, as_score, wilson_interval
 
 _NO_STEP: Final = Decimal(0)
 _NEUTRAL_SCORE: Final = 2.5
@@ -24,13 +24,13 @@ class ThresholdSettings(BaseModel):
     """Constants of the rule.
 
     Attributes:
-        min_samples: outcomes that an evaluation needs.
+        min_samples: number of outcomes that an evaluation needs.
         success_rate: above this rate the score rises by `success_step`.
-        low_success_rate: below this rate it falls by `success_step`, from here to `success_rate` it stays.
-            None: no dead band, everything not above `success_rate` falls.
+        low_success_rate: below this rate the score falls by `success_step`; between the two rates it stays.
+            None: no dead band; every rate that is not above `success_rate` makes it fall.
         slow_response_ms: above this average response time the score falls by `speed_step`.
-        fast_response_ms: below this it rises by `speed_step`, from here to `slow_response_ms` it stays.
-            None: no dead band, everything not above `slow_response_ms` rises.
+        fast_response_ms: below this time the score rises by `speed_step`; between the two times it stays.
+            None: no dead band; every time that is not above `slow_response_ms` makes it rise.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,7 +44,7 @@ class ThresholdSettings(BaseModel):
     speed_step: Decimal = Field(default=Decimal("0.1"), ge=0, le=5, decimal_places=3)
 
     @model_validator(mode="after")
-    def _dead_bands_have_a_width(self) -> "ThresholdSettings":
+    def _check_dead_bands(self) -> "ThresholdSettings":
         for low, high in (("low_success_rate", "success_rate"), ("fast_response_ms", "slow_response_ms")):
             lower, upper = getattr(self, low), getattr(self, high)
             if lower is not None and lower > upper:
@@ -58,12 +58,12 @@ class ThresholdSettings(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairEvidence:
-    """What has come in for one pair since it was last evaluated.
+    """The outcomes of one pair since it was last evaluated.
 
     Attributes:
-        old_score: the score it has now: the rule's own, else the one that instances last reported.
-        successes, failures: outcomes.
-        response_time_count, response_time_sum_ms: of those that reported a time.
+        old_score: the score before: the rule's own, or else the one that instances last reported.
+        successes, failures: number of outcomes.
+        response_time_count, response_time_sum_ms: of the outcomes that reported a time.
     """
 
     old_score: Decimal
@@ -74,15 +74,15 @@ class PairEvidence:
 
     @property
     def outcomes(self) -> int:
-        """Resolved decisions that say something about the model."""
+        """Number of resolved decisions that count for the model."""
         return self.successes + self.failures
 
 
 @dataclass(frozen=True, slots=True)
 class ThresholdRule:
-    """Evaluates a pair once `min_samples` outcomes have come in since its last evaluation, on those alone.
+    """Evaluates a pair once `min_samples` outcomes have arrived since its last evaluation, on those outcomes alone.
 
-    Its state is the score it stands at, and the newest slice whose evidence it has used up.
+    The payload of its state is `score`, the rule's newest score, and `from`, the score that it was computed from.
     """
 
     settings: ThresholdSettings = field(default_factory=ThresholdSettings)
@@ -90,45 +90,42 @@ class ThresholdRule:
     eager: bool = False
 
     def exclude(self, recent: RecentOutcomes) -> list[Quarantine]:  # noqa: ARG002
-        """Nobody: the specification counts every instance."""
+        """Return no instance: the specification counts them all."""
         return []
 
-    def evaluate(self, evidence: Evidence, state: State) -> RuleResult:
-        """Scores of the pairs with enough fresh outcomes."""
-        result = RuleResult([], dict(state))
+    def evaluate(self, evidence: Evidence, states: States) -> RuleResult:
+        """Compute scores of the pairs with enough new outcomes."""
+        result = RuleResult([], dict(states))
         pairs = evidence.pairs
-        used = np.array(
-            [evidence.position_after(state.get(pair, {}).get("after_slice", 0)) for pair in pairs], dtype=np.int64
-        )
-        fresh = _fresh(evidence, used)
+        before = [states.get(pair, RuleState()) for pair in pairs]
+        used = np.array([evidence.position_after(state.evidence_from) for state in before], dtype=np.int64)
+        sums = _sums_since(evidence, used)
         for column, pair in enumerate(pairs):
-            before = state.get(pair, {}).get("score")
-            old_score = as_score(evidence.reported.get(pair, _NEUTRAL_SCORE)) if before is None else Decimal(before)
-            of_pair = _pair_evidence(fresh, column, old_score)
-            if (judged := self.judge(of_pair)) is None:
+            stored = before[column].payload.get("score")
+            old_score = as_score(evidence.reported.get(pair, _NEUTRAL_SCORE)) if stored is None else Decimal(stored)
+            new_outcomes = _pair_evidence(sums, column, old_score)
+            if (judged := self.judge(new_outcomes)) is None:
                 continue
             score, reason = judged
-            result.scores.append(_score(pair, of_pair, score, reason, evidence, int(used[column])))
-            result.state[pair] = {
-                "score": str(score),
-                "after_slice": evidence.slices[-1],
-                "from": str(of_pair.old_score),
-            }
+            result.scores.append(_score(pair, new_outcomes, score, reason, evidence, int(used[column])))
+            result.states[pair] = RuleState(
+                evidence_from=evidence.slices[-1], payload={"score": str(score), "from": str(old_score)}
+            )
         return result
 
-    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: PairState) -> Decimal:
-        """The score of `pair` on evidence after `after_slice`, from the score that `state` says it came from."""
+    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState) -> Decimal:
+        """Compute the score of `pair` from the evidence after `after_slice` and the score before it, which `state` names."""
         starts = np.full(len(evidence.pairs), evidence.position_after(after_slice), dtype=np.int64)
-        of_pair = _pair_evidence(_fresh(evidence, starts), evidence.pairs.index(pair), Decimal(state["from"]))
-        judged = self.judge(of_pair)
-        return of_pair.old_score if judged is None else judged[0]
+        old_score = Decimal(state.payload["from"])
+        judged = self.judge(_pair_evidence(_sums_since(evidence, starts), evidence.pairs.index(pair), old_score))
+        return old_score if judged is None else judged[0]
 
-    def reset(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:  # noqa: ARG002
-        """It goes on from `score`, on evidence after `after_slice`."""
-        return {"score": str(score), "after_slice": after_slice}
+    def reset(self, state: RuleState | None, score: Decimal, after_slice: int) -> RuleState:  # noqa: ARG002
+        """Continue from `score`, on the evidence after `after_slice`."""
+        return RuleState(evidence_from=after_slice, payload={"score": str(score)})
 
     def judge(self, evidence: PairEvidence) -> tuple[Decimal, str] | None:
-        """The pair's new score and why; None below `min_samples` outcomes. Comparisons are exact."""
+        """Return the pair's new score and the reason; None below `min_samples` outcomes. Comparisons are exact."""
         if evidence.outcomes == 0 or evidence.outcomes < self.settings.min_samples:
             return None
         success_step, success_reason = self._judge_success(evidence)
@@ -171,24 +168,24 @@ class ThresholdRule:
         return step, f"average response time {total / count:,.0f} ms ({verdict}): {_signed(step)}"
 
 
-def _fresh(evidence: Evidence, starts: NDArray[np.int64]) -> dict[str, Floats]:
+def _sums_since(evidence: Evidence, starts: NDArray[np.int64]) -> dict[str, Floats]:
     return {name: evidence.since(name, starts) for name in ("outcomes", "reward", "timed", "response_time_ms")}
 
 
-def _pair_evidence(fresh: dict[str, Floats], column: int, old_score: Decimal) -> PairEvidence:
-    successes = round(fresh["reward"][column])
+def _pair_evidence(sums: dict[str, Floats], column: int, old_score: Decimal) -> PairEvidence:
+    successes = round(sums["reward"][column])
     return PairEvidence(
         old_score=old_score,
         successes=successes,
-        failures=round(fresh["outcomes"][column]) - successes,
-        response_time_count=round(fresh["timed"][column]),
-        response_time_sum_ms=round(fresh["response_time_ms"][column]),
+        failures=round(sums["outcomes"][column]) - successes,
+        response_time_count=round(sums["timed"][column]),
+        response_time_sum_ms=round(sums["response_time_ms"][column]),
     )
 
 
-def _score(pair: Pair, fresh: PairEvidence, score: Decimal, reason: str, evidence: Evidence, used: int) -> Score:
-    low, high = wilson_interval(fresh.successes, fresh.outcomes)
-    times = fresh.response_time_count
+def _score(pair: Pair, counted: PairEvidence, score: Decimal, reason: str, evidence: Evidence, used: int) -> Score:
+    low, high = wilson_interval(counted.successes, counted.outcomes)
+    times = counted.response_time_count
     return Score(
         model=pair[0],
         complexity=pair[1],
@@ -196,9 +193,9 @@ def _score(pair: Pair, fresh: PairEvidence, score: Decimal, reason: str, evidenc
         kind="step",
         reason=reason,
         confidence=round(1 - (high - low), 4),
-        samples=fresh.outcomes,
-        success_rate=fresh.successes / fresh.outcomes,
-        avg_response_time_ms=fresh.response_time_sum_ms / times if times else None,
+        samples=counted.outcomes,
+        success_rate=counted.successes / counted.outcomes,
+        avg_response_time_ms=counted.response_time_sum_ms / times if times else None,
         after_slice=evidence.slices[used - 1] if used else 0,
         through_slice=evidence.slices[-1],
         window_start=evidence.opened_at[used],
@@ -206,7 +203,7 @@ def _score(pair: Pair, fresh: PairEvidence, score: Decimal, reason: str, evidenc
 
 
 def _percent(share: Decimal) -> str:
-    return f"{(share * 100).quantize(Decimal('0.1')).normalize():f} %"
+    return f"{(share * 100).quantize(Decimal('0.1')).normalize():f}%"
 
 
 def _signed(step: Decimal) -> str:

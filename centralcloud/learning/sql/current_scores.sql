@@ -1,4 +1,4 @@
--- Every pair that has been chosen or scored: the score it has now, and what an operator has said about it. One row a pair.
+-- Every pair that was chosen or scored: its score now, and the pin, hold or retirement that an operator has set. One row a pair.
 SELECT
     model_name AS model,
     complexity_level AS complexity,

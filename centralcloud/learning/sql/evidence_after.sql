@@ -1,5 +1,5 @@
--- Evidence of every pair, slice by slice, after one slice and through another (NULL: also the open one), without that of some
--- instances, and whether its model is retired. Served by idx_evidence_slice_no: the cost is that of the rows since.
+-- The evidence of every pair, slice by slice, after one slice and through another (NULL: also the open one), without that of some
+-- instances; and whether the model is retired. Served by idx_evidence_slice_no: the cost is that of the rows since.
 SELECT
     e.slice_no,
     e.model_name,
@@ -20,7 +20,7 @@ FROM evidence e
 JOIN evidence_slices s USING (slice_no)
 WHERE e.slice_no > %(after_slice)s
   AND e.slice_no <= coalesce(%(through_slice)s, 9223372036854775807)
-  AND s.slice_no > %(after_slice)s  -- said again, so that only these slices are looked at
+  AND s.slice_no > %(after_slice)s  -- repeated, so that only these slices are read
   AND s.slice_no <= coalesce(%(through_slice)s, 9223372036854775807)
   AND e.instance_id <> ALL (%(excluded)s)
 GROUP BY e.slice_no, e.model_name, e.complexity_level, s.latency_ref_ms, s.cost_ref_usd

@@ -1,4 +1,4 @@
--- finished_at is the moment of publication by the server's clock, taken under the score lock: later runs have later ones.
+-- finished_at is the time of publication by the server's clock, taken under the score lock, so later runs have later times.
 INSERT INTO learning_runs (
     rule, through_slice, started_at, pairs_evaluated, pairs_changed, samples, excluded_instances
 ) VALUES (

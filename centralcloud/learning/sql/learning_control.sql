@@ -1,2 +1,6 @@
--- What a run of the learner has to find unchanged when it publishes, and what an operator has said. One row.
-SELECT revision, evidence_generation, frozen_at, frozen_reason FROM learning_control;
+-- Counters that a run of the learner must find unchanged when it publishes, and why learning is frozen (null: it is not). One row.
+SELECT
+    revision,
+    evidence_generation,
+    CASE WHEN frozen_at IS NOT NULL THEN coalesce(frozen_reason, '') END AS frozen_reason
+FROM learning_control;

@@ -1,7 +1,11 @@
--- Outcomes of every instance in so many of the newest slices through one (NULL: also the open one). Served by the primary key
--- of evidence_slices, and by idx_evidence_slice_no.
+-- Outcomes of every instance in the newest slices (how many is a parameter) through one (NULL: also the open one). Served by the
+-- primary key of evidence_slices, and by idx_evidence_slice_no.
 SELECT
-    instance_id, model_name, complexity_level, sum(successes + failures)::double precision, sum(successes)::double precision
+    instance_id,
+    model_name AS model,
+    complexity_level AS complexity,
+    sum(successes + failures)::double precision AS outcomes,
+    sum(successes)::double precision AS reward
 FROM evidence
 WHERE slice_no > coalesce((
       SELECT slice_no FROM evidence_slices

@@ -1,4 +1,4 @@
--- What every rule thinks of every pair, and what it remembers of it. One row a rule and pair.
+-- The score that every rule gave every pair last, and what the rule remembers of the pair. One row a rule and pair.
 SELECT
     rule,
     model_name AS model,
@@ -20,5 +20,9 @@ SELECT
     probe_share,
     latency_penalty,
     cost_penalty,
-    state
+    evidence_from,
+    earlier_boundaries,
+    state_payload,
+    excluded_instances AS excluded,
+    recomputable
 FROM rule_scores;

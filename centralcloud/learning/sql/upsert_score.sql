@@ -1,12 +1,13 @@
--- The score of a pair from now on, with a version of its own.
+-- The new published score of a pair, with a new version. Served by the primary key.
 INSERT INTO model_scores AS s (
     model_name, complexity_level, score, version, reason, rule, run_id, confidence, based_on_samples, after_slice,
     evaluated_through_slice, evaluated_at, updated_at, window_start, mean, n_eff, low, high, probe_share, latency_penalty,
-    cost_penalty, state
+    cost_penalty, evidence_from, earlier_boundaries, state_payload, excluded_instances, recomputable
 ) VALUES (
     %(model)s, %(complexity)s, %(score)s, nextval('model_score_version'), %(reason)s, %(rule)s, %(run_id)s,
     %(confidence)s, %(samples)s, %(after_slice)s, %(through_slice)s, %(now)s, %(now)s, %(window_start)s, %(mean)s,
-    %(n_eff)s, %(low)s, %(high)s, %(probe_share)s, %(latency_penalty)s, %(cost_penalty)s, %(state)s
+    %(n_eff)s, %(low)s, %(high)s, %(probe_share)s, %(latency_penalty)s, %(cost_penalty)s, %(evidence_from)s,
+    %(earlier_boundaries)s, %(state_payload)s, %(excluded)s, %(recomputable)s
 )
 ON CONFLICT (model_name, complexity_level) DO UPDATE SET
     score = excluded.score,
@@ -28,5 +29,9 @@ ON CONFLICT (model_name, complexity_level) DO UPDATE SET
     probe_share = excluded.probe_share,
     latency_penalty = excluded.latency_penalty,
     cost_penalty = excluded.cost_penalty,
-    state = excluded.state
+    evidence_from = excluded.evidence_from,
+    earlier_boundaries = excluded.earlier_boundaries,
+    state_payload = excluded.state_payload,
+    excluded_instances = excluded.excluded_instances,
+    recomputable = excluded.recomputable
 RETURNING version;

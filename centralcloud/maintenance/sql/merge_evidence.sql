@@ -1,14 +1,15 @@
 -- Merges slices with their neighbours as they age: a stretch of 2^k hours becomes one slice once it is older than 24 times its
--- own length (k from -6, about a minute), so that the number of slices grows with the logarithm of time. Never across a slice
--- where the evidence behind a standing score begins or ends, or where the references change; and none of the newest slices that
--- a rule still weighs one by one. Returns how many slices were merged away. Looks through evidence, once a round.
+-- own length (k from -6, about a minute), so that the number of slices grows with the logarithm of time. Slices are not merged
+-- across the beginning or the end of the evidence behind a published score or a rule's state, nor across a change of the
+-- references, and the newest slices, which a rule still weighs one by one, are not merged at all. Returns how many slices were
+-- merged away. Goes through all evidence, once per maintenance run.
 WITH boundary AS (
     SELECT evaluated_through_slice AS slice_no FROM model_scores
     UNION SELECT after_slice FROM model_scores
     UNION SELECT after_slice FROM rule_scores
     UNION SELECT through_slice FROM rule_scores
-    UNION SELECT (found.number #>> '{}')::numeric::bigint
-    FROM rule_scores, jsonb_path_query(state, '$.**.after_slice ? (@.type() == "number")') AS found (number)
+    UNION SELECT evidence_from FROM rule_scores
+    UNION SELECT unnest(earlier_boundaries) FROM rule_scores
     UNION SELECT h.after_slice FROM model_score_history h JOIN model_scores USING (version)
     UNION SELECT h.through_slice FROM model_score_history h JOIN model_scores USING (version)
 ), aged AS (
@@ -37,7 +38,7 @@ WITH boundary AS (
           ) AS newest
           WHERE after_record_id > weighed_after
       )
-), numbered AS (  -- neighbours of one stretch have one `island`, also if the clock was once set back
+), numbered AS (  -- neighbours in one stretch have the same `island`, even if the clock was once set back
     SELECT *, row_number() OVER (ORDER BY slice_no)
         - row_number() OVER (PARTITION BY k, number, boundaries_before, latency_ref_ms, cost_ref_usd ORDER BY slice_no) AS island
     FROM aged

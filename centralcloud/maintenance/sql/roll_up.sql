@@ -9,10 +9,9 @@ WITH slices AS (
 ), record AS (
     SELECT
         date_trunc('hour', created_at, 'UTC') AS window_start,
-        outcome = 'failure' AND coalesce(error_kind IN ('caller', 'policy'), false) AS blameless,
         nullif(coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0), 0) AS tokens,
         r.*
-    FROM routing_records r
+    FROM evidence_of_records r
     WHERE id > (SELECT after_record_id FROM slices)
       AND id <= (SELECT coalesce(last_record_id, 9223372036854775807) FROM slices)
       AND created_at >= %(since)s AND created_at < %(until)s
@@ -20,14 +19,13 @@ WITH slices AS (
     SELECT
         window_start, model, complexity, provider, instance_id,
         count(*) FILTER (WHERE first_of_decision) AS linked,
-        count(*) FILTER (WHERE decision_id IS NULL AND outcome = 'routed') AS unlinked_routed,
-        count(*) FILTER (WHERE decision_id IS NULL AND outcome <> 'routed') AS unlinked_resolved,
-        count(*) FILTER (WHERE outcome = 'success') AS successes,
-        count(*) FILTER (WHERE outcome = 'failure' AND NOT blameless) AS failures,
+        count(*) FILTER (WHERE decision_id IS NULL AND routed) AS unlinked_routed,
+        count(*) FILTER (WHERE decision_id IS NULL AND NOT routed) AS unlinked_resolved,
+        count(*) FILTER (WHERE success) AS successes,
+        count(*) FILTER (WHERE failure) AS failures,
         count(*) FILTER (WHERE blameless) AS blameless,
-        avg(response_time_ms) FILTER (WHERE outcome <> 'routed' AND NOT blameless) AS avg_ms,
-        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY response_time_ms)
-            FILTER (WHERE outcome <> 'routed' AND NOT blameless) AS percentiles,
+        avg(timed_ms) AS avg_ms,
+        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY timed_ms) AS percentiles,
         coalesce(sum(cost_usd), 0) AS cost,
         coalesce(sum(tokens), 0) AS tokens,
         avg(tokens) AS avg_tokens

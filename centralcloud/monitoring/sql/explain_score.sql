@@ -3,8 +3,12 @@ SELECT
     m.model_name AS model,
     m.complexity_level AS complexity,
     m.last_reported_score,
-    to_jsonb(s) - ARRAY['model_name', 'complexity_level', 'state'] AS published,
-    (SELECT json_object_agg(r.rule, to_jsonb(r) - ARRAY['model_name', 'complexity_level', 'rule'])
+    to_jsonb(s) - ARRAY[
+        'model_name', 'complexity_level', 'state', 'evidence_from', 'earlier_boundaries', 'state_payload', 'excluded_instances', 'recomputable'
+    ] AS published,
+    (SELECT json_object_agg(r.rule, to_jsonb(r) - ARRAY[
+        'model_name', 'complexity_level', 'rule', 'evidence_from', 'earlier_boundaries', 'state_payload', 'excluded_instances', 'recomputable'
+     ])
      FROM rule_scores r WHERE r.model_name = m.model_name AND r.complexity_level = m.complexity_level) AS rules,
     (SELECT to_jsonb(p) - ARRAY['model_name', 'complexity_level']
      FROM score_pins p WHERE p.model_name = m.model_name AND p.complexity_level = m.complexity_level) AS pin,

@@ -15,6 +15,9 @@ SELECT
         -- Functions that workers and commands call. The functions that these call run as their owner.
         SELECT 'EXECUTE on ' || oid::regprocedure FROM pg_proc
         WHERE pronamespace = to_regnamespace('centralcloud') AND NOT has_function_privilege(oid, 'EXECUTE')
-            AND proname IN ('ensure_partitions', 'drop_expired_partition', 'publish_decision', 'publish_decisions')
+            AND proname IN (
+                'ensure_partitions', 'drop_expired_partition', 'publish_decision', 'publish_decisions', 'add_metrics',
+                'add_dropped_metrics'
+            )
         ORDER BY proname
     ) AS missing_privileges;

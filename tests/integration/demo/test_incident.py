@@ -1,4 +1,4 @@
-"""The demonstration's incident: the story is told in order, each part once, as the database and the fleet show it."""
+"""The incident of the demonstration: each part of the story appears once and in order, as the database shows it."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,7 @@ import pytest
 from support.servers import execute
 
 from centralcloud.demo.incident import Incident
-from centralcloud.demo.simulated_models import World
+from centralcloud.demo.simulated_models import SimulatedModels
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.findings import Finding, replace_findings
 
@@ -17,8 +17,8 @@ class Stage:
     """A fleet and findings that do what the test says."""
 
     def __init__(self, database: Database, *, seconds: float | None) -> None:
-        self.world = World()
-        self.incident = Incident(self.world, seconds=seconds)
+        self.simulated = SimulatedModels()
+        self.incident = Incident(self.simulated, seconds=seconds)
         self.fleet = SimpleNamespace(recent_rate=0.98, recent_share=lambda model, complexity: self.share)
         self.share = 0.9
         self._database = database
@@ -35,7 +35,7 @@ class Stage:
 
 
 @pytest.mark.parametrize(("seconds", "scale"), [(None, 1.0), (90.0, 1.0), (900.0, 1.0), (30.0, 1 / 3)])
-def test_the_story_is_told_as_it_happens(
+def test_the_story_appears_as_it_happens(
     seconds: float | None, scale: float, database: Database, database_url: str
 ) -> None:
     stage = Stage(database, seconds=seconds)
@@ -44,7 +44,7 @@ def test_the_story_is_told_as_it_happens(
     assert (
         line == "ember-reason silently degrades: 30% of its complex tasks succeed instead of 98%; it gets 90% of them"
     )
-    assert stage.world.success_rate(*PAIR) == 0.30
+    assert stage.simulated.success_rate(*PAIR) == 0.30
     assert stage.at(30.2 * scale, share=0.9) == []
     stage.alarm("ember-reason fell from 0.98 to 0.31")
     execute(database_url, "UPDATE findings SET opened_at = clock_timestamp()")
@@ -52,8 +52,8 @@ def test_the_story_is_told_as_it_happens(
     (line,) = stage.at(34 * scale, share=0.02)
     assert line == "avoided: ember-reason gets 2.0% of complex tasks, to re-check it"
     (line,) = stage.at(54 * scale, share=0.018)
-    assert line == "ember-reason recovers, and tells nobody; 1.8% of complex tasks still re-check it"
-    assert stage.world.success_rate(*PAIR) == 0.982
+    assert line == "ember-reason silently recovers; 1.8% of complex tasks still re-check it"
+    assert stage.simulated.success_rate(*PAIR) == 0.982
     assert stage.at(56 * scale, share=0.02) == []
     stage.alarm("ember-reason rose from 0.31 to 0.97")
     assert stage.at(57 * scale, share=0.1) == ["noticed: ember-reason rose from 0.31 to 0.97"]
@@ -68,7 +68,7 @@ def test_the_story_is_told_as_it_happens(
     assert f"it led again after {5 * scale:.1f} s, and the finding was closed after" in back
 
 
-def test_a_rise_that_is_settled_within_a_second_counts_as_noticed(database: Database) -> None:
+def test_a_rise_that_is_over_within_a_second_counts_as_noticed(database: Database) -> None:
     stage = Stage(database, seconds=90)
     stage.at(30, share=0.9)
     stage.alarm("fell")
@@ -79,7 +79,7 @@ def test_a_rise_that_is_settled_within_a_second_counts_as_noticed(database: Data
     assert "its probes showed it after" in stage.incident.summary(stage.fleet)[-1]  # type: ignore[arg-type]
 
 
-def test_a_story_that_was_broken_off_says_how_far_it_came(database: Database) -> None:
+def test_a_story_that_was_interrupted_says_how_far_it_got(database: Database) -> None:
     stage = Stage(database, seconds=None)
     stage.at(3, share=0.9)
     assert stage.incident.summary(stage.fleet) == [  # type: ignore[arg-type]

@@ -185,7 +185,7 @@ def test_switching_the_rule_is_only_another_order_and_each_goes_on_from_its_own_
     threshold_first = Learner(database, [ThresholdRule(), AdaptiveRule()])
     adaptive_first = Learner(database, [AdaptiveRule(), ThresholdRule()])
 
-    def take_in(successes: int, failures: int) -> None:
+    def ingest(successes: int, failures: int) -> None:
         send(database_url, outcomes(successes, failures, complexity_score=4.0))
         drain(database, batch_size=1000)
 
@@ -193,23 +193,23 @@ def test_switching_the_rule_is_only_another_order_and_each_goes_on_from_its_own_
         query = "SELECT score::text, based_on_samples FROM rule_scores WHERE rule = %s"
         return execute(database_url, query, (rule,))[0]
 
-    take_in(100, 0)
+    ingest(100, 0)
     (change,) = threshold_first.learn().changes
     assert change.new_score == 4.3
     assert of_rule("adaptive") == ("4.926", 100), "5 * (101 / 102 - 0.1 * 500 / 10,000)"
 
     (change,) = adaptive_first.learn().changes
     assert (change.old_score, change.new_score) == (4.3, 4.926), "what it has found in the shadow"
-    take_in(0, 100)
+    ingest(0, 100)
     (change,) = adaptive_first.learn().changes
     assert change.new_score < 1
-    assert of_rule("threshold") == ("4.200", 100), "in the shadow: 4.3 - 0.2 + 0.1, and not told"
+    assert of_rule("threshold") == ("4.200", 100), "in the shadow: 4.3 - 0.2 + 0.1, and not published"
 
     (change,) = threshold_first.learn().changes
     assert change.new_score == 4.2
     fallen = execute(database_url, "SELECT state FROM rule_scores WHERE rule = 'adaptive'")[0][0]
     assert fallen["fallen_from"] == 1.0
-    take_in(100, 0)
+    ingest(100, 0)
     (change,) = threshold_first.learn().changes
     assert (change.old_score, change.new_score) == (4.2, 4.5)
 

@@ -1,4 +1,4 @@
-"""The rule of one's own in docs/explanation/learning.md, installed as the page says: in the shadow, and active."""
+"""The custom rule in docs/explanation/learning.md, installed as the page says: as a shadow rule, and as the active one."""
 
 import re
 import tomllib
@@ -38,11 +38,11 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("installed")
 def test_it_learns_in_the_shadow_and_when_it_is_named(database: Database, database_url: str) -> None:
-    def take_in(successes: int, failures: int) -> None:
+    def ingest(successes: int, failures: int) -> None:
         send(database_url, outcomes(successes, failures))
         drain(database, batch_size=1000)
 
-    take_in(180, 20)
+    ingest(180, 20)
     in_shadow, active = Settings().rules, Settings(rule="cautious").rules
     assert [rule.name for rule in in_shadow] == ["threshold", "adaptive", "cautious"]
     assert [change.reason for change in Learner(database, in_shadow).learn().changes] != []
@@ -53,7 +53,7 @@ def test_it_learns_in_the_shadow_and_when_it_is_named(database: Database, databa
     (change,) = Learner(database, active).learn().changes
     assert change.new_score == pytest.approx(expected, abs=5e-4)
     assert change.reason == "at least 85.1% of tasks succeed: 180 of 200 did"
-    take_in(90, 0)
+    ingest(90, 0)
     (change,) = Learner(database, active).learn().changes
     assert change.new_score == pytest.approx(5 * wilson_interval(270, 290)[0], abs=5e-4)
     assert change.based_on_samples == 290

@@ -52,7 +52,7 @@ def test_a_change_is_written_with_its_history_and_published(
         "old_score": 4.0,
         "new_score": 4.3,
         "reason": (
-            "98 of 100 outcomes succeeded (98 %, more than 95 %): +0.2; "
+            "98 of 100 outcomes succeeded (98%, more than 95%): +0.2; "
             "average response time 500 ms (not more than 2,000 ms): +0.1; 4.000 -> 4.300"
         ),
         "version": change.version,
@@ -184,11 +184,11 @@ def test_scores_written_meanwhile_make_a_run_compute_again(database: Database, d
     class Interrupted(ThresholdRule):
         calls = 0
 
-        def evaluate(self, evidence, state):
+        def evaluate(self, evidence, states):
             Interrupted.calls += 1
             if Interrupted.calls == 1:  # another replica is faster
                 Learner(database, [ThresholdRule()]).learn()
-            return super().evaluate(evidence, state)
+            return super().evaluate(evidence, states)
 
     run = Learner(database, [Interrupted()]).learn()
     assert run.changes == []
@@ -241,7 +241,7 @@ def test_a_fall_is_a_finding_until_it_is_made_good(database: Database, database_
     )
     (message,) = learn(5, 95)
     assert message.startswith("the success rate of gpt-4o for complex tasks fell from 0.98 to 0.05 (G "), (
-        "noticed in two steps: told from where it began"
+        "noticed in two steps: reported from where it began"
     )
     (message,) = learn(30, 0)
     assert message.startswith("the success rate of gpt-4o for complex tasks rose from 0.05 to 1.00 (G ")

@@ -1,17 +1,18 @@
-"""What no run publishes by itself: a leap of the whole fleet, and what is no score at all."""
+"""What a run does not publish: a large move of the whole fleet, and scores that are not valid."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace as replace_part
 from support.events import outcomes, send
 from support.servers import execute
 
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
 from centralcloud.learning.learner import Learner
-from centralcloud.learning.rule import PairState, Quarantine, RuleResult, State
+from centralcloud.learning.rule import Quarantine, RuleResult, RuleState, Score, States
 from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
 from centralcloud.learning.safety import SafetyLimits
 from centralcloud.runtime.postgres.database import Database
@@ -22,7 +23,7 @@ TakeIn = Callable[..., None]
 
 @pytest.fixture
 def take_in(database: Database, database_url: str) -> TakeIn:
-    """Takes in outcomes of some models: (successes, failures)."""
+    """Ingest outcomes of some models: (successes, failures)."""
 
     def take(models: str, successes: int, failures: int) -> None:
         for model in models:
@@ -32,7 +33,7 @@ def take_in(database: Database, database_url: str) -> TakeIn:
     return take
 
 
-def told(url: str) -> int:
+def published(url: str) -> int:
     return execute(url, "SELECT count(*) FROM pgmq.q_model_score_updates")[0][0]
 
 
@@ -46,7 +47,7 @@ def open_findings(url: str) -> dict[str, str]:
     return dict(execute(url, query))
 
 
-def test_a_leap_of_most_pairs_is_withheld_until_an_operator_wants_it(
+def test_a_large_move_of_most_pairs_is_withheld_until_an_operator_forces_it(
     take_in: TakeIn, database: Database, database_url: str
 ) -> None:
     learner = Learner(database, [AdaptiveRule(), ThresholdRule()])
@@ -55,7 +56,7 @@ def test_a_leap_of_most_pairs_is_withheld_until_an_operator_wants_it(
     before, shadow_before = kept(database_url, "adaptive"), kept(database_url, "threshold")
 
     take_in("abc", 0, 100)
-    for _ in range(2):  # nothing is used up: the next run sees the same
+    for _ in range(2):  # no evidence is used up: the next run sees the same
         run = learner.learn()
         assert run.changes == []
         (reason,) = run.withheld
@@ -63,10 +64,10 @@ def test_a_leap_of_most_pairs_is_withheld_until_an_operator_wants_it(
             "3 of 5 pairs would move by more than 1.0: a (complex), b (complex), c (complex); expected at most 50%: "
             "`centralcloud learn --force` publishes it"
         )
-        assert told(database_url) == 5
+        assert published(database_url) == 5
         assert kept(database_url, "adaptive") == before
         assert open_findings(database_url) == {"adaptive": reason}
-    assert kept(database_url, "threshold") != shadow_before, "who is in the shadow goes on"
+    assert kept(database_url, "threshold") != shadow_before, "a shadow rule continues"
     assert learner.preview().withheld == [reason]
 
     forced = learner.learn(force=True)
@@ -81,7 +82,7 @@ def test_a_leap_of_most_pairs_is_withheld_until_an_operator_wants_it(
     ("case", "limits"),
     [("two of five", SafetyLimits()), ("a wider share", SafetyLimits(moved_share=1.0))],
 )
-def test_what_is_within_the_limits_is_published(
+def test_a_move_within_the_limits_is_published(
     case: str, limits: SafetyLimits, take_in: TakeIn, database: Database
 ) -> None:
     learner = Learner(database, [AdaptiveRule()], limits=limits)
@@ -101,43 +102,58 @@ def test_a_small_fleet_may_move_as_a_whole(take_in: TakeIn, database: Database) 
 
 
 class Wild:
-    """Somebody else's rule, with something wrong in every score."""
+    """An installed rule with something wrong in every score."""
 
     name = "wild"
     eager = False
 
-    def __init__(self, wrong: dict[str, object]) -> None:
+    def __init__(self, wrong: Callable[[Score], Score]) -> None:
         self._wrong = wrong
 
     def exclude(self, recent: RecentOutcomes) -> list[Quarantine]:
         return []
 
-    def evaluate(self, evidence: Evidence, state: State) -> RuleResult:
-        result = AdaptiveRule().evaluate(evidence, state)
-        return RuleResult([replace(score, **self._wrong) for score in result.scores], result.state)
+    def evaluate(self, evidence: Evidence, states: States) -> RuleResult:
+        result = AdaptiveRule().evaluate(evidence, states)
+        return RuleResult(list(map(self._wrong, result.scores)), result.states)
 
-    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: PairState) -> Decimal:
+    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState) -> Decimal:
         return Decimal(0)
 
-    def reset(self, state: PairState | None, score: Decimal, after_slice: int) -> PairState:
-        return {}
+    def reset(self, state: RuleState | None, score: Decimal, after_slice: int) -> RuleState:
+        return RuleState()
 
 
 WRONG = [
-    ({"score": Decimal("NaN")}, "found score NaN, expected 0.000 to 5.000"),
-    ({"score": Decimal("Infinity")}, "found score Infinity, expected 0.000 to 5.000"),
-    ({"score": Decimal("5.001")}, "found score 5.001, expected 0.000 to 5.000"),
-    ({"score": Decimal("-0.001")}, "found score -0.001, expected 0.000 to 5.000"),
-    ({"score": Decimal(12345)}, "found score 12345, expected 0.000 to 5.000"),
-    ({"mean": float("nan")}, "found mean nan, expected a number from 0 to 1"),
-    ({"high": 1.1}, "found high 1.1, expected a number from 0 to 1"),
-    ({"mean": 1.5}, "found mean 1.5, expected a number from 0 to 1"),
-    ({"n_eff": float("inf")}, "found n_eff inf, expected a finite number, 0 or more"),
-    ({"probe_share": -0.1}, "found probe_share -0.1, expected a number from 0 to 1"),
+    (lambda score: replace(score, score=Decimal("NaN")), "found score NaN, expected 0.000 to 5.000"),
+    (lambda score: replace(score, score=Decimal("Infinity")), "found score Infinity, expected 0.000 to 5.000"),
+    (lambda score: replace(score, score=Decimal("5.001")), "found score 5.001, expected 0.000 to 5.000"),
+    (lambda score: replace(score, score=Decimal("-0.001")), "found score -0.001, expected 0.000 to 5.000"),
+    (lambda score: replace(score, score=Decimal(12345)), "found score 12345, expected 0.000 to 5.000"),
+    (
+        lambda score: replace(score, estimate=replace_part(score.estimate, mean=float("nan"))),
+        "found mean nan, expected a number from 0 to 1",
+    ),
+    (
+        lambda score: replace(score, estimate=replace_part(score.estimate, interval=(0.5, 1.1))),
+        "found high 1.1, expected a number from 0 to 1",
+    ),
+    (
+        lambda score: replace(score, estimate=replace_part(score.estimate, mean=1.5)),
+        "found mean 1.5, expected a number from 0 to 1",
+    ),
+    (
+        lambda score: replace(score, estimate=replace_part(score.estimate, n_eff=float("inf"))),
+        "found n_eff inf, expected a finite number, 0 or more",
+    ),
+    (
+        lambda score: replace(score, estimate=replace_part(score.estimate, probe_share=-0.1)),
+        "found probe_share -0.1, expected a number from 0 to 1",
+    ),
 ]
 
 
-def test_what_is_no_score_is_never_published(take_in: TakeIn, database: Database, database_url: str) -> None:
+def test_an_invalid_score_is_never_published(take_in: TakeIn, database: Database, database_url: str) -> None:
     take_in("ab", 90, 10)
     for wrong, complaint in WRONG:
         learner = Learner(database, [Wild(wrong), ThresholdRule()])
@@ -146,12 +162,12 @@ def test_what_is_no_score_is_never_published(take_in: TakeIn, database: Database
             assert run.changes == []
             assert run.withheld == [f"a (complex): {complaint}", f"b (complex): {complaint}"]
         assert open_findings(database_url) == {"wild": "; ".join(run.withheld)}
-    assert told(database_url) == 0
+    assert published(database_url) == 0
     assert kept(database_url, "wild") == []
     assert len(kept(database_url, "threshold")) == 2
 
 
-def test_a_rule_in_the_shadow_that_gives_no_scores_holds_nobody_up(
+def test_invalid_scores_of_a_shadow_rule_do_not_affect_the_others(
     take_in: TakeIn, database: Database, database_url: str
 ) -> None:
     for number, (wrong, complaint) in enumerate(WRONG, 1):
@@ -166,21 +182,21 @@ def test_a_rule_in_the_shadow_that_gives_no_scores_holds_nobody_up(
 
 @dataclass(frozen=True)
 class Broken(ThresholdRule):
-    """A rule with a bug in it, as a third party's may have one."""
+    """A rule with a bug, as an installed rule may have."""
 
     name: str = "broken"
     spoil: Callable[[RuleResult], RuleResult] = lambda result: result
 
-    def evaluate(self, evidence: Evidence, state: State) -> RuleResult:
-        return self.spoil(super().evaluate(evidence, state))
+    def evaluate(self, evidence: Evidence, states: States) -> RuleResult:
+        return self.spoil(super().evaluate(evidence, states))
 
 
-def _raise(_ruling: RuleResult) -> RuleResult:
+def _raise(_result: RuleResult) -> RuleResult:
     raise ZeroDivisionError("division by zero")
 
 
 def _spoil(**changes: object) -> Callable[[RuleResult], RuleResult]:
-    return lambda result: RuleResult([replace(score, **changes) for score in result.scores], result.state)
+    return lambda result: RuleResult([replace(score, **changes) for score in result.scores], result.states)
 
 
 @pytest.mark.parametrize(
@@ -190,12 +206,14 @@ def _spoil(**changes: object) -> Callable[[RuleResult], RuleResult]:
         _spoil(score=3.0),
         _spoil(score=Decimal("3.00001")),
         _spoil(reason="nothing\0more"),
-        lambda result: RuleResult(result.scores, {pair: {"after_slice": 0.5} for pair in result.state}),
-        lambda result: RuleResult(result.scores, {pair: {"x": float("nan")} for pair in result.state}),
+        lambda result: RuleResult(result.scores, dict.fromkeys(result.states, RuleState(evidence_from=0.5))),
+        lambda result: RuleResult(result.scores, dict.fromkeys(result.states, RuleState(earlier_boundaries=(-1,)))),
+        lambda result: RuleResult(result.scores, dict.fromkeys(result.states, RuleState(payload={"x": float("nan")}))),
+        lambda result: RuleResult(result.scores, {pair: {"after_slice": 1} for pair in result.states}),
     ],
 )
 @pytest.mark.parametrize("active", [True, False])
-def test_a_rule_with_a_bug_stops_nobody_but_itself(
+def test_a_rule_with_a_bug_stops_only_itself(
     database: Database, database_url: str, spoil: Callable[[RuleResult], RuleResult], active: bool
 ) -> None:
     send(database_url, outcomes(100, 0, complexity_score=2.0))

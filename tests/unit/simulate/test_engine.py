@@ -4,16 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.outcomes import RATES, a_table, a_world
+from support.outcomes import RATES, a_ground_truth, a_table
 
-from centralcloud.simulate.candidates import contestant
+from centralcloud.simulate.candidates import make_candidate
 from centralcloud.simulate.comparison import compare, estimate
 from centralcloud.simulate.engine import simulate
-from centralcloud.simulate.evaluation import judge
+from centralcloud.simulate.evaluation import evaluate_run
 from centralcloud.simulate.ground_truth import single_best_model
 from centralcloud.simulate.outcomes import OutcomeFile
 
-#: Measures of time: all others are the same for the same seed.
+#: Metrics of time: all others are the same for the same seed.
 CLOCK = ("wall_seconds", "rule_milliseconds_per_tick", "microseconds_per_event")
 EVERY_RULE = ("threshold", "adaptive", "thompson", "thompson-half-life", "best-fixed", "random")
 #: Success and latency (ms) by hand: two tasks of one complexity.
@@ -26,8 +26,8 @@ def outcomes(tmp_path: Path) -> OutcomeFile:
 
 
 def judged(outcomes: OutcomeFile, rule: str = "adaptive", seed: int = 1, **scenario: object) -> dict:
-    world = a_world(outcomes, **scenario)
-    result = judge(simulate(world, contestant(rule, world), seed), world)
+    ground_truth = a_ground_truth(outcomes, **scenario)
+    result = evaluate_run(simulate(ground_truth, make_candidate(rule, ground_truth), seed), ground_truth)
     return {**result.whole, "phases": result.phases, "traffic": result.traffic}
 
 
@@ -51,8 +51,8 @@ def test_every_rule_meets_the_same_tasks(outcomes: OutcomeFile) -> None:
 
 
 def test_side_by_side_and_one_by_one_come_to_the_same(outcomes: OutcomeFile) -> None:
-    world = a_world(outcomes, phases=[{"events": 400}])
-    alone, together = (compare(world, "adaptive", [1, 2], jobs=jobs) for jobs in (1, 2))
+    ground_truth = a_ground_truth(outcomes, phases=[{"events": 400}])
+    alone, together = (compare(ground_truth, "adaptive", [1, 2], jobs=jobs) for jobs in (1, 2))
     for name in ("elapsed_seconds", *CLOCK):
         del alone[name], together[name]
     assert alone == together
@@ -84,8 +84,8 @@ def test_latency_and_cost_are_taken_off_the_reward_as_the_weights_say(tmp_path: 
 def test_a_model_too_slow_for_its_success_is_not_the_best_where_latency_counts(tmp_path: Path) -> None:
     outcomes = a_table(tmp_path, {"slow": (0.9, 0.9, 0.9), "fast": (0.8, 0.8, 0.8)}, items=10)
     phases = [{"events": 10, "slow": {"slow": 20}}]
-    assert single_best_model(a_world(outcomes, phases=phases)) == "slow"
-    assert single_best_model(a_world(outcomes, phases=phases, weights={"latency": 0.3})) == "fast"
+    assert single_best_model(a_ground_truth(outcomes, phases=phases)) == "slow"
+    assert single_best_model(a_ground_truth(outcomes, phases=phases, weights={"latency": 0.3})) == "fast"
 
 
 def test_what_happens_to_a_model_in_a_phase_happens_to_its_outcomes(outcomes: OutcomeFile) -> None:
@@ -96,14 +96,14 @@ def test_what_happens_to_a_model_in_a_phase_happens_to_its_outcomes(outcomes: Ou
         {"events": 10, "absent": ["good"]},
         {"events": 10, "slow": {"good": 3.0}},
     ]
-    world = a_world(outcomes, phases=phases)
-    success = [truth.success[0].tolist() for truth in world.phases]
+    ground_truth = a_ground_truth(outcomes, phases=phases)
+    success = [truth.success[0].tolist() for truth in ground_truth.phases]
     assert success[0] == pytest.approx(RATES["good"])
     assert success[1] == pytest.approx(RATES["bad"])
     assert success[2] == [0, 0, 0]
     assert success[4] == pytest.approx(RATES["good"])
-    assert [truth.best.tolist() for truth in world.phases] == [[0] * 3, [1] * 3, [1] * 3, [1] * 3, [0] * 3]
-    before, slow = (world.phases[number].by_complexity[0].latency_ms for number in (0, 4))
+    assert [truth.best.tolist() for truth in ground_truth.phases] == [[0] * 3, [1] * 3, [1] * 3, [1] * 3, [0] * 3]
+    before, slow = (ground_truth.phases[number].by_complexity[0].latency_ms for number in (0, 4))
     assert np.array_equal(slow[0], 3 * before[0])
     assert np.array_equal(slow[1:], before[1:])
 
@@ -149,20 +149,20 @@ def test_a_scenario_shorter_than_a_tick_says_what_it_can(outcomes: OutcomeFile) 
 
 
 def test_a_tick_may_span_phases(outcomes: OutcomeFile) -> None:
-    world = a_world(outcomes, phases=[{"events": 70}, {"events": 70}, {"events": 70}], tick=100)
-    run = simulate(world, contestant("adaptive", world), 1)
+    ground_truth = a_ground_truth(outcomes, phases=[{"events": 70}, {"events": 70}, {"events": 70}], tick=100)
+    run = simulate(ground_truth, make_candidate("adaptive", ground_truth), 1)
     assert [(tick.phase, tick.event, tick.event_in_phase) for tick in run.ticks] == [(1, 100, 30), (2, 200, 60)]
 
 
 @pytest.mark.parametrize("kind", ["all_failure", "invert", "fabricate", "flood"])
-def test_a_liar_is_found_and_nobody_else(outcomes: OutcomeFile, kind: str) -> None:
+def test_only_the_liar_is_found(outcomes: OutcomeFile, kind: str) -> None:
     poison = [{"instance": 3, "kind": kind, "from_event": 1000}]
     result = judged(outcomes, phases=[{"events": 5000}], poison=poison)
     assert result["ticks_to_quarantine"] <= 10
     assert result["honest_exclusions"] == 0
 
 
-def test_without_liars_nobody_is_waited_for(outcomes: OutcomeFile) -> None:
+def test_without_liars_there_is_no_time_to_quarantine(outcomes: OutcomeFile) -> None:
     result = judged(outcomes, phases=[{"events": 1000}])
     assert result["ticks_to_quarantine"] is None
     assert result["honest_exclusions"] == 0

@@ -1,4 +1,4 @@
-"""Tables of outcomes: what is read, and what is refused in one line that names the place."""
+"""Outcome tables: valid ones are read, others are refused in one line that names the place."""
 
 import gzip
 from pathlib import Path
@@ -13,7 +13,7 @@ from centralcloud.simulate.outcomes import read_outcomes
 HEADER = "model,item_id,complexity,success,latency_ms,cost_usd\n"
 
 
-def test_outcomes_stand_at_their_model_and_item(tmp_path: Path) -> None:
+def test_outcomes_are_found_by_model_and_item(tmp_path: Path) -> None:
     text = HEADER + "a,i,simple,1,100,\nb,i,simple,0.25,,0.5\na,j,complex,0,300,0.1\nb,j,complex,1,400,0.2\n"
     table = read_outcomes(write_table(tmp_path, text)).table()
     assert table.models == ("a", "b")
@@ -65,7 +65,7 @@ def test_models_are_ranked_by_mean_success_over_complexities(tmp_path: Path) -> 
         ),
     ],
 )
-def test_what_is_no_table_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
+def test_a_file_that_is_not_an_outcome_table_is_refused(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(SettingsError, match=rf"outcomes\.csv: {complaint}") as refusal:
         read_outcomes(write_table(tmp_path, text))
     assert "\n" not in str(refusal.value)
@@ -74,7 +74,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path, text: str, complaint: str) 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"model,item_id\n\xff\xfe", "found a byte that is no UTF-8"),
+        (b"model,item_id\n\xff\xfe", "found a byte that is not UTF-8"),
         (gzip.compress(table_text().encode())[:200], "found a gzip file that is damaged or cut off"),
         (b"\x1f\x8bnot gzip at all", "cannot read"),
         (gzip.compress(table_text().encode())[:200] + b"x" * 200, "found a gzip file that is damaged"),

@@ -1,4 +1,4 @@
-"""Scenarios as they are written: names by rank, and each kind of mistake told in one line."""
+"""Scenario files: models named by rank, and a one-line message for each kind of mistake."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ def outcomes(tmp_path: Path) -> OutcomeFile:
     return a_table(tmp_path)
 
 
-def test_everything_that_can_be_written(outcomes: OutcomeFile) -> None:
+def test_every_key(outcomes: OutcomeFile) -> None:
     scenario = scenario_from(
         {
             "about": "all of it",
@@ -45,14 +45,14 @@ def test_everything_that_can_be_written(outcomes: OutcomeFile) -> None:
     assert scenario.phases[1].absent == {"poor"}
     assert scenario.phases[1].slow == {"fair": 6.0}
     assert scenario.phases[1].outage == {"fair"}
-    assert (scenario.poison[0].instance, scenario.poison[0].from_event) == (3, 20)
+    assert (scenario.adversaries[0].instance, scenario.adversaries[0].from_event) == (3, 20)
     assert scenario.weights == Weights(latency=0.2, latency_ref_ms=5000, cost=0.3, cost_ref_usd=0.5)
 
 
-def test_what_is_left_out_is_as_the_daemon_has_it(outcomes: OutcomeFile) -> None:
+def test_defaults_are_those_of_the_daemon(outcomes: OutcomeFile) -> None:
     scenario = scenario_from({"phases": PHASES}, outcomes)
     assert scenario.models == ("good", "fair", "poor", "bad")
-    assert (scenario.instances, scenario.tick, scenario.poison) == (10, 200, ())
+    assert (scenario.instances, scenario.tick, scenario.adversaries) == (10, 200, ())
     assert scenario.weights == Weights(latency=0.1, latency_ref_ms=10_000, cost=0.0, cost_ref_usd=0.01)
 
 
@@ -164,7 +164,7 @@ def test_ranks_that_are_one_model_in_a_small_table_name_it_once(tmp_path: Path) 
         ({"phases": PHASES, "weights": None}, r"weights: found null, expected an object"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(outcomes: OutcomeFile, written: Any, complaint: str) -> None:
+def test_a_mistake_gets_one_line(outcomes: OutcomeFile, written: Any, complaint: str) -> None:
     with pytest.raises(SettingsError, match=rf"^s\.json: {complaint}") as refusal:
         scenario_from(written, outcomes, place="s.json")
     assert "\n" not in str(refusal.value)
@@ -173,15 +173,15 @@ def test_a_mistake_is_told_in_one_line(outcomes: OutcomeFile, written: Any, comp
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"", r"line 1, column 1: found no JSON"),
-        (b'{"phases": [,]}', r"line 1, column 13: found no JSON"),
+        (b"", r"line 1, column 1: found invalid JSON"),
+        (b'{"phases": [,]}', r"line 1, column 13: found invalid JSON"),
         (b'{"tick": 1, "tick": 2}', r'found the key "tick" twice in one object'),
         (b'{"tick": NaN}', r"found the number NaN, expected JSON"),
-        (b"\xff", r"found a byte that is no UTF-8"),
+        (b"\xff", r"found a byte that is not UTF-8"),
         (b"[" * 100_000, r"found .*, expected JSON"),
     ],
 )
-def test_what_is_no_json_is_refused(outcomes: OutcomeFile, tmp_path: Path, content: bytes, complaint: str) -> None:
+def test_invalid_json_is_refused(outcomes: OutcomeFile, tmp_path: Path, content: bytes, complaint: str) -> None:
     path = tmp_path / "s.json"
     path.write_bytes(content)
     with pytest.raises(SettingsError, match=complaint):

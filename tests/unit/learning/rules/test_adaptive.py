@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.adaptive_by_hand import OPENED, Slice, best_split, decayed_mean, dispersion, evidence_of, of, total
 
 from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
-from centralcloud.learning.rule import PairState, RuleResult, Score, wilson_interval
+from centralcloud.learning.rule import RuleResult, RuleState, Score, wilson_interval
 from centralcloud.learning.rules import AdaptiveRule, AdaptiveSettings
 
 A, B, C = (("a", "simple"), ("b", "simple"), ("c", "simple"))
@@ -19,7 +19,7 @@ NO_COSTS = AdaptiveRule(AdaptiveSettings(latency_weight=0))
 
 
 def evaluate(
-    slices: list[Slice], state: dict[Pair, PairState] | None = None, rule: AdaptiveRule = NO_COSTS
+    slices: list[Slice], state: dict[Pair, RuleState] | None = None, rule: AdaptiveRule = NO_COSTS
 ) -> RuleResult:
     return rule.evaluate(evidence_of(slices), state or {})
 
@@ -34,17 +34,17 @@ def run_by_run(slices: list[Slice], rule: AdaptiveRule = NO_COSTS) -> list[RuleR
     for number, of_slice in enumerate(slices):
         evidence.append(number + 1, evidence_of([{}] * (number + 1)).opened_at[-1], of_slice)
         results.append(rule.evaluate(evidence, state))
-        state = results[-1].state
+        state = results[-1].states
     return results
 
 
 def test_the_score_is_five_times_the_estimated_success_rate() -> None:
     score = scores(evaluate([{A: of(200, 178), B: of(30, 3)}] * 2))[A]
     mean = (356 + 1) / (400 + 2)
-    assert score.mean == pytest.approx(mean, abs=1e-6)
+    assert score.estimate.mean == pytest.approx(mean, abs=1e-6)
     assert score.score == Decimal("4.440")
-    assert (score.n_eff, score.samples, score.success_rate) == (402, 400, 0.89)
-    assert (score.low, score.high) == pytest.approx(wilson_interval(357, 402, 1.645), abs=1e-6)
+    assert (score.estimate.n_eff, score.samples, score.success_rate) == (402, 400, 0.89)
+    assert score.estimate.interval == pytest.approx(wilson_interval(357, 402, 1.645), abs=1e-6)
     low, high = wilson_interval(357, 402)
     assert score.confidence == pytest.approx(1 - (high - low), abs=1e-4)
     assert (score.after_slice, score.through_slice, score.window_start) == (0, 2, OPENED)
@@ -55,7 +55,7 @@ def test_the_score_is_five_times_the_estimated_success_rate() -> None:
 
 def test_a_pair_of_which_no_outcome_has_come_scores_the_middle() -> None:
     score = scores(evaluate([{A: of(0, 0), B: of(50, 40)}]))[A]
-    assert (score.score, score.mean, score.n_eff, score.samples) == (Decimal("2.500"), 0.5, 2, 0)
+    assert (score.score, score.estimate.mean, score.estimate.n_eff, score.samples) == (Decimal("2.500"), 0.5, 2, 0)
     assert (score.success_rate, score.avg_response_time_ms, score.kind) == (None, None, "new")
 
 
@@ -74,7 +74,7 @@ def test_time_and_money_are_taken_off() -> None:
     score = scores(evaluate(slices, rule=AdaptiveRule(AdaptiveSettings(latency_weight=0.1, cost_weight=0.2))))[A]
     assert (score.latency_penalty, score.cost_penalty) == pytest.approx((0.04, 0.05))
     assert float(score.score) == pytest.approx(5 * (91 / 102 - 0.04 - 0.05), abs=5e-4)
-    assert score.mean == pytest.approx(91 / 102, abs=1e-6), "the mean is that of success alone"
+    assert score.estimate.mean == pytest.approx(91 / 102, abs=1e-6), "the mean is that of success alone"
     assert score.avg_response_time_ms == pytest.approx(4000)
     assert "- 0.040 for latency - 0.050 for cost)" in score.reason
 
@@ -119,11 +119,11 @@ def test_a_fall_begins_a_new_window_and_is_remembered() -> None:
     assert (alarm.before, alarm.after, alarm.after_slice) == (0.9, 0.5, 20)
     assert (alarm.statistic, alarm.threshold) == pytest.approx((expected.statistic, expected.threshold), abs=0.01)
     assert alarm.at == evidence_of(slices).opened_at[20]
-    state, score = noticed.state[A], scores(noticed)[A]
-    assert (state["after_slice"], state["fallen_from"]) == (20, 0.9)
+    state, score = noticed.states[A], scores(noticed)[A]
+    assert (state.evidence_from, state.payload["fallen_from"]) == (20, 0.9)
     outcomes = 50 * (runs.index(noticed) - 19)
     assert (score.samples, score.after_slice, score.kind) == (outcomes, 20, "alarm")
-    assert score.mean == pytest.approx((outcomes / 2 + 1) / (outcomes + 2), abs=1e-6)
+    assert score.estimate.mean == pytest.approx((outcomes / 2 + 1) / (outcomes + 2), abs=1e-6)
     assert f"[alarm: 0.90 -> 0.50, G {expected.statistic:.0f} > {expected.threshold:.0f}]" in score.reason
     assert not runs[-1].alarms or noticed is runs[-1], "it is noticed once"
     assert scores(runs[-1])[A].samples == 100
@@ -134,16 +134,16 @@ def test_a_rise_begins_a_new_window_and_is_forgiven() -> None:
     runs = run_by_run(slices)
     alarms = [alarm for result in runs for alarm in result.alarms]
     assert [(alarm.before, alarm.after_slice) for alarm in alarms] == [(0.9, 20), (0.4, 40)]
-    assert runs[39].state[A]["fallen_from"] == 0.9
-    assert "fallen_from" not in runs[-1].state[A]
+    assert runs[39].states[A].payload["fallen_from"] == 0.9
+    assert "fallen_from" not in runs[-1].states[A].payload
     assert scores(runs[-1])[A].samples == 1000
 
 
 def test_the_highest_level_is_remembered_of_two_falls() -> None:
     slices: list[Slice] = [{A: of(50, 45)}] * 20 + [{A: of(50, 25)}] * 20 + [{A: of(50, 5)}] * 5
     runs = run_by_run(slices)
-    assert runs[-1].state[A]["after_slice"] == 40
-    assert runs[-1].state[A]["fallen_from"] == 0.9
+    assert runs[-1].states[A].evidence_from == 40
+    assert runs[-1].states[A].payload["fallen_from"] == 0.9
 
 
 def test_an_alarm_is_taken_back_when_who_raised_it_is_quarantined() -> None:
@@ -151,81 +151,83 @@ def test_an_alarm_is_taken_back_when_who_raised_it_is_quarantined() -> None:
     honest: list[Slice] = [{A: of(50, 45)}] * 25
     with_lies: list[Slice] = [*honest[:20], {A: of(90, 45)}, {A: of(90, 45)}]
     fooled = run_by_run(with_lies)[-1]
-    assert fooled.state[A]["after_slice"] == 20
+    assert fooled.states[A].evidence_from == 20
     evidence = evidence_of(honest[:23], excluded=["liar"])
-    result = NO_COSTS.evaluate(evidence, fooled.state)
+    result = NO_COSTS.evaluate(evidence, fooled.states)
     (score,) = result.scores
     assert (score.samples, score.success_rate, score.after_slice) == (23 * 50, 0.9, 0)
-    assert "alarm" not in result.state[A]
-    assert "fallen_from" not in result.state[A]
+    assert "alarm" not in result.states[A].payload
+    assert "fallen_from" not in result.states[A].payload
 
 
-def test_an_alarm_that_the_others_show_as_well_stands_when_somebody_is_quarantined() -> None:
+def test_an_alarm_that_the_others_show_as_well_stays_after_a_quarantine() -> None:
     fell: list[Slice] = [{A: of(50, 45)}] * 20 + [{A: of(50, 20)}] * 3
-    state = run_by_run(fell)[-1].state
-    result = NO_COSTS.evaluate(evidence_of([{A: of(40, 36)}] * 20 + [{A: of(40, 16)}] * 3, excluded=["liar"]), state)
-    assert (result.state[A]["after_slice"], result.state[A]["fallen_from"]) == (20, 0.9)
+    states = run_by_run(fell)[-1].states
+    result = NO_COSTS.evaluate(evidence_of([{A: of(40, 36)}] * 20 + [{A: of(40, 16)}] * 3, excluded=["liar"]), states)
+    assert (result.states[A].evidence_from, result.states[A].payload["fallen_from"]) == (20, 0.9)
 
 
 def test_a_model_that_goes_up_and_down_for_ever_is_not_remembered_for_ever() -> None:
     waves: list[Slice] = [{A: of(50, 45 if number // 8 % 2 else 10)} for number in range(400)]
     runs = run_by_run(waves)
     assert sum(bool(result.alarms) for result in runs) > 45
-    assert max(len(json.dumps(result.state[A])) for result in runs) < 3000
+    assert max(len(json.dumps(result.states[A].payload)) for result in runs) < 3000
 
 
 def test_who_does_not_lead_is_probed_within_a_budget_of_lost_reward() -> None:
     found = scores(evaluate([{A: of(998, 899), B: of(998, 799), C: of(998, 99)}]))
-    assert found[A].probe_share == 0, "the leader is used anyway"
-    assert found[B].probe_share == pytest.approx(0.002 / 2 / 0.1)
-    assert found[C].probe_share == pytest.approx(0.002 / 2 / 0.8, abs=1e-6)
-    lost = sum((found[A].mean - each.mean) * each.probe_share for each in found.values())
+    assert found[A].estimate.probe_share == 0, "the leader is used anyway"
+    assert found[B].estimate.probe_share == pytest.approx(0.002 / 2 / 0.1)
+    assert found[C].estimate.probe_share == pytest.approx(0.002 / 2 / 0.8, abs=1e-6)
+    lost = sum((found[A].estimate.mean - each.estimate.mean) * each.estimate.probe_share for each in found.values())
     assert lost == pytest.approx(0.002, abs=1e-5), "0.2 reward points of a hundred"
 
 
 def test_a_model_that_is_as_good_as_the_leader_is_probed_with_one_percent_at_most() -> None:
     found = scores(evaluate([{A: of(998, 899), B: of(998, 898)}]))
-    assert found[B].probe_share == pytest.approx(0.01)
+    assert found[B].estimate.probe_share == pytest.approx(0.01)
 
 
 def test_a_lone_model_needs_no_probes() -> None:
-    assert scores(evaluate([{A: of(100, 50)}]))[A].probe_share == 0
+    assert scores(evaluate([{A: of(100, 50)}]))[A].estimate.probe_share == 0
 
 
 def test_complexities_are_budgeted_for_themselves() -> None:
     hard = ("a", "complex")
     found = scores(evaluate([{A: of(998, 899), B: of(998, 399), hard: of(100, 10)}]))
-    assert found[hard].probe_share == 0
-    assert found[B].probe_share == pytest.approx(0.002 / 1 / 0.5)
+    assert found[hard].estimate.probe_share == 0
+    assert found[B].estimate.probe_share == pytest.approx(0.002 / 1 / 0.5)
 
 
 @pytest.mark.parametrize(("fallen", "share"), [([B], 0.02), ([B, C], 0.01), ([], 0.0)])
 def test_who_has_fallen_is_probed_more_while_it_may_be_the_best_again(fallen: list[Pair], share: float) -> None:
-    state: dict[Pair, PairState] = {pair: {"after_slice": 0, "fallen_from": 0.95} for pair in fallen}
+    state: dict[Pair, RuleState] = {pair: RuleState(payload={"fallen_from": 0.95}) for pair in fallen}
     found = scores(evaluate([{A: of(998, 899), B: of(998, 399), C: of(998, 399)}], state))
     usual = 0.002 / 2 / 0.5
     for pair in (B, C):
-        assert found[pair].probe_share == pytest.approx(usual + (share if pair in fallen else 0), abs=1e-6)
+        assert found[pair].estimate.probe_share == pytest.approx(usual + (share if pair in fallen else 0), abs=1e-6)
 
 
 def test_who_has_fallen_from_no_more_than_the_leader_has_is_not() -> None:
-    state: dict[Pair, PairState] = {B: {"after_slice": 0, "fallen_from": 0.89}}
+    state: dict[Pair, RuleState] = {B: RuleState(payload={"fallen_from": 0.89})}
     found = scores(evaluate([{A: of(998, 899), B: of(998, 399)}], state))
-    assert found[B].probe_share == pytest.approx(0.002 / 0.5, abs=1e-6)
+    assert found[B].estimate.probe_share == pytest.approx(0.002 / 0.5, abs=1e-6)
 
 
 def test_who_has_fallen_next_to_the_leader_takes_a_fifth_at_most() -> None:
-    state: dict[Pair, PairState] = {B: {"after_slice": 0, "fallen_from": 0.95}}
+    state: dict[Pair, RuleState] = {B: RuleState(payload={"fallen_from": 0.95})}
     found = scores(evaluate([{A: of(998, 899), B: of(998, 889)}], state))
-    assert found[B].probe_share == pytest.approx(0.01 + 0.20)
+    assert found[B].estimate.probe_share == pytest.approx(0.01 + 0.20)
 
 
 def test_who_seems_to_rise_is_probed_more_before_it_is_sure() -> None:
     slices: list[Slice] = [{A: of(50, 45), B: of(25, 5)}] * 30 + [{A: of(50, 45), B: of(25, 14)}]
     result = evaluate(slices)
     assert not result.alarms
-    gap = scores(result)[A].mean - scores(result)[B].mean
-    assert scores(result)[B].probe_share == pytest.approx(min(0.002 / gap, 0.01) + min(0.01 / gap, 0.2), abs=1e-6)
+    gap = scores(result)[A].estimate.mean - scores(result)[B].estimate.mean
+    assert scores(result)[B].estimate.probe_share == pytest.approx(
+        min(0.002 / gap, 0.01) + min(0.01 / gap, 0.2), abs=1e-6
+    )
 
 
 def test_graded_rewards_are_surer_by_their_scatter() -> None:
@@ -233,18 +235,18 @@ def test_graded_rewards_are_surer_by_their_scatter() -> None:
     phi = dispersion(slices)
     assert phi == pytest.approx((500 * 0.03 + 500 * 0.04) / (500 * 0.7 * 0.3 + 500 * 0.4 * 0.6))
     found = scores(evaluate(slices))
-    assert found[A].n_eff == pytest.approx(500 / phi + 2, abs=1e-3)
-    assert found[A].mean == pytest.approx(351 / 502, abs=1e-6)
+    assert found[A].estimate.n_eff == pytest.approx(500 / phi + 2, abs=1e-3)
+    assert found[A].estimate.mean == pytest.approx(351 / 502, abs=1e-6)
 
 
 def test_rewards_that_never_differ_are_not_taken_for_certainty() -> None:
-    assert scores(evaluate([{A: of(100, 70, squares=49)}] * 5))[A].n_eff == pytest.approx(500 / 0.05 + 2)
+    assert scores(evaluate([{A: of(100, 70, squares=49)}] * 5))[A].estimate.n_eff == pytest.approx(500 / 0.05 + 2)
 
 
 def test_why_a_score_is_what_it_is() -> None:
     slow = AdaptiveRule(AdaptiveSettings(latency_weight=0.5))
     before = evaluate([{A: of(1000, 900, latency=0.1)}], rule=slow)
-    after = evaluate([{A: of(1000, 900, latency=0.1)}, {A: of(1000, 900, latency=0.9)}], before.state, rule=slow)
+    after = evaluate([{A: of(1000, 900, latency=0.1)}, {A: of(1000, 900, latency=0.9)}], before.states, rule=slow)
     assert (scores(before)[A].kind, scores(after)[A].kind) == ("steady", "latency")
     assert scores(evaluate([{A: of(29, 20)}]))[A].kind == "new"
     quarantined = NO_COSTS.evaluate(evidence_of([{A: of(100, 90)}], excluded=["i-2", "i-1"]), {})
@@ -274,7 +276,7 @@ def test_a_decision_depends_on_nothing_but_evidence_and_state(seed: int) -> None
     runs = run_by_run(slices, rule)
     assert any(result.alarms for result in runs)
     for number, result in list(enumerate(runs))[1:]:
-        state = runs[number - 1].state
+        state = runs[number - 1].states
         untouched = copy.deepcopy(state)
         grown = evidence_of(slices[: number + 1])
         assert rule.evaluate(grown, state) == rule.evaluate(grown, state) == result
@@ -289,21 +291,21 @@ def test_every_score_can_be_recomputed_later_from_the_evidence_it_names(seed: in
     for result in run_by_run(slices, rule):
         for score in result.scores:
             earlier = everything.up_to(score.through_slice)
-            state = result.state[score.pair]
+            state = result.states[score.pair]
             assert rule.recompute(earlier, score.pair, score.after_slice, state) == score.score
             assert score.samples == total(slices[score.after_slice : score.through_slice], score.pair, "outcomes")
 
 
 def test_an_operators_word_begins_a_new_window() -> None:
     slices: list[Slice] = [{A: of(50, 45)}] * 20 + [{A: of(50, 20)}] * 3
-    state = run_by_run(slices)[-1].state[A]
+    state = run_by_run(slices)[-1].states[A]
     again = NO_COSTS.reset(state, Decimal("4.500"), 23)
-    assert again == {"after_slice": 23}
+    assert again == RuleState(evidence_from=23)
     later = scores(evaluate([*slices, {A: of(50, 45)}], {A: again}))[A]
     assert (later.samples, later.score, later.kind) == (50, Decimal("4.423"), "steady")
 
 
-def test_nobody_is_excluded_from_a_fleet_that_agrees() -> None:
+def test_a_fleet_that_agrees_has_no_excluded_instances() -> None:
     agreeing = RecentOutcomes.of({(f"i-{n}", A): (100.0, 90.0) for n in range(5)})
     assert NO_COSTS.exclude(agreeing) == []
     lying = RecentOutcomes.of({(f"i-{n}", A): (100.0, 90.0 if n else 10.0) for n in range(5)})

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from centralcloud.learning.evidence import Evidence, Pair, Sums
-from centralcloud.learning.rule import PairState, Rule
+from centralcloud.learning.rule import Rule, RuleState
 from centralcloud.learning.rules import AdaptiveRule, AdaptiveSettings, ThresholdRule, ThresholdSettings
 
 _START = datetime(2026, 11, 20, tzinfo=UTC)
@@ -62,11 +62,11 @@ def sums_of(outcomes: list[Outcome]) -> dict[Pair, Sums]:
 
 def scores(rule: Rule, slices: list[list[Outcome]]) -> list[dict[Pair, str]]:
     """What the rule makes of each slice, going on from its own state."""
-    evidence, state, given_scores = Evidence(), dict[Pair, PairState](), []
+    evidence, states, given_scores = Evidence(), dict[Pair, RuleState](), []
     for number, outcomes in enumerate(slices, start=1):
         evidence.append(number, _START + number * timedelta(minutes=1), sums_of(outcomes))
-        result = rule.evaluate(evidence, state)
-        state = result.state
+        result = rule.evaluate(evidence, states)
+        states = result.states
         given_scores.append({score.pair: str(score.score) for score in result.scores})
     return given_scores
 

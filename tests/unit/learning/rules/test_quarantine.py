@@ -15,7 +15,7 @@ Sent = dict[tuple[str, tuple[str, str]], tuple[float, float]]
 
 
 def fleet(honest: int, *, liars: int = 0, outcomes: int = 40, volume: int = 1) -> Sent:
-    """Honest instances report what is so, liars the opposite; `volume`: how many times as much a liar reports."""
+    """Honest instances report the truth, liars the opposite; `volume`: how many times as much a liar reports."""
     rng = np.random.default_rng(3)
     sent: Sent = {}
     for number in range(honest + liars):
@@ -56,7 +56,7 @@ def test_one_that_lies_is_out_however_much_it_says(volume: int) -> None:
     assert names(fleet(9, liars=1, volume=volume)) == ["liar-9"]
 
 
-def test_three_that_collude_are_out_and_nobody_else() -> None:
+def test_only_the_three_that_collude_are_excluded() -> None:
     assert sorted(names(fleet(7, liars=3))) == ["liar-7", "liar-8", "liar-9"]
 
 

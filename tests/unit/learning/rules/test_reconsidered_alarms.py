@@ -1,5 +1,6 @@
 """An alarm to which an instance has contributed that is quarantined afterwards is looked at again without it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from centralcloud.learning.evidence import Evidence, Pair, Sums
@@ -32,17 +33,17 @@ def test_what_only_the_liar_showed_is_taken_back() -> None:
     deceived = rule.evaluate(history(lies=30), {})
     assert [(alarm.model, alarm.after < alarm.before) for alarm in deceived.alarms] == [("m", True)]
     clean = history(lies=0, slices=KNOWN + LIED + 1, excluded=("liar",))
-    result = rule.evaluate(clean, deceived.state)
+    result = rule.evaluate(clean, deceived.states)
     assert not result.alarms
     assert samples(result) == 40 * (KNOWN + LIED + 1)
-    assert "fallen_from" not in result.state[PAIR]
+    assert "fallen_from" not in result.states[PAIR].payload
 
 
 def test_what_the_others_show_too_is_found_again_at_once() -> None:
     rule = AdaptiveRule()
     deceived = rule.evaluate(history(lies=30, honest=8), {})
     assert deceived.alarms
-    result = rule.evaluate(history(lies=0, honest=8, excluded=("liar",)), deceived.state)
+    result = rule.evaluate(history(lies=0, honest=8, excluded=("liar",)), deceived.states)
     assert [alarm.after_slice for alarm in result.alarms] == [KNOWN]
     assert samples(result) == 40 * LIED
 
@@ -50,7 +51,7 @@ def test_what_the_others_show_too_is_found_again_at_once() -> None:
 def test_an_instance_that_was_out_already_changes_nothing() -> None:
     rule = AdaptiveRule()
     found = rule.evaluate(history(lies=0, honest=8, excluded=("liar",)), {})
-    result = rule.evaluate(history(lies=0, honest=8, slices=KNOWN + LIED + 1, excluded=("liar",)), found.state)
+    result = rule.evaluate(history(lies=0, honest=8, slices=KNOWN + LIED + 1, excluded=("liar",)), found.states)
     assert found.alarms
     assert not result.alarms
     assert samples(result) == 40 * (LIED + 1)
@@ -58,12 +59,12 @@ def test_an_instance_that_was_out_already_changes_nothing() -> None:
 
 def test_an_alarm_older_than_what_a_quarantine_is_judged_by_stands() -> None:
     rule = AdaptiveRule()
-    state = rule.evaluate(history(lies=0, honest=8), {}).state
+    state = rule.evaluate(history(lies=0, honest=8), {}).states
     later = history(lies=0, honest=8, slices=KNOWN + LIED + 30, excluded=("liar",))
     result = rule.evaluate(later, state)
     assert not result.alarms
     assert samples(result) == 40 * (LIED + 30)
-    assert "before" not in result.state[PAIR]
+    assert "before" not in result.states[PAIR].payload
 
 
 def samples(result: RuleResult) -> int:
@@ -74,9 +75,10 @@ def test_a_state_that_was_renamed_since_says_less_and_is_enough() -> None:
     """A rename forgets what the last score was made of; the alarms stay."""
     rule = AdaptiveRule()
     deceived = rule.evaluate(history(lies=30), {})
-    state = {
-        pair: {name: value for name, value in of.items() if name != "parts"} for pair, of in deceived.state.items()
+    states = {
+        pair: replace(state, payload={name: value for name, value in state.payload.items() if name != "parts"})
+        for pair, state in deceived.states.items()
     }
-    assert "before" in state[PAIR]
-    result = rule.evaluate(history(lies=0, excluded=("liar",)), state)
-    assert "fallen_from" not in result.state[PAIR]
+    assert "before" in states[PAIR].payload
+    result = rule.evaluate(history(lies=0, excluded=("liar",)), states)
+    assert "fallen_from" not in result.states[PAIR].payload

@@ -1,4 +1,4 @@
-"""The threshold rule: every branch and every boundary, from the specification and from its origin's dead band."""
+"""The threshold rule: every branch and every boundary, without and with a dead band."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -49,7 +49,7 @@ def evidence(successes: int, failures: int, time_sum: int = 0, times: int = 0, s
         ("already at 0", evidence(0, 100, time_sum=9_000, times=1, score="0.000"), "0.000"),
     ],
 )
-def test_the_specifications_rule(case: str, given_evidence: PairEvidence, expected: str | None) -> None:
+def test_the_rule_of_the_specification(case: str, given_evidence: PairEvidence, expected: str | None) -> None:
     judged = ThresholdRule().judge(given_evidence)
     assert (None if judged is None else str(judged[0])) == expected, case
 
@@ -69,53 +69,53 @@ def test_the_specifications_rule(case: str, given_evidence: PairEvidence, expect
         ("slower than the band", evidence(90, 10, time_sum=20_001, times=10), "2.400"),
     ],
 )
-def test_the_origins_dead_band(case: str, given_evidence: PairEvidence, expected: str) -> None:
+def test_a_dead_band(case: str, given_evidence: PairEvidence, expected: str) -> None:
     judged = ThresholdRule(DEAD_BAND).judge(given_evidence)
     assert judged is not None
     assert str(judged[0]) == expected, case
 
 
-def taken_in(*slices: Sums, reported: float = 2.0) -> Evidence:
-    taken = Evidence()
-    taken.reported = {PAIR: reported}
+def evidence_of(*slices: Sums, reported: float = 2.0) -> Evidence:
+    collected = Evidence()
+    collected.reported = {PAIR: reported}
     for number, sums in enumerate(slices, start=1):
-        taken.append(number, datetime(2026, 1, 1, tzinfo=UTC), {PAIR: sums})
-    return taken
+        collected.append(number, datetime(2026, 1, 1, tzinfo=UTC), {PAIR: sums})
+    return collected
 
 
 def sums(successes: int, failures: int, **others: float) -> Sums:
     return Sums(outcomes=successes + failures, reward=successes, reward_squares=successes, **others)
 
 
-def test_blameless_failures_are_no_outcomes() -> None:
-    assert ThresholdRule().evaluate(taken_in(Sums(blameless=500)), {}).scores == []
+def test_blameless_failures_are_not_outcomes() -> None:
+    assert ThresholdRule().evaluate(evidence_of(Sums(blameless=500)), {}).scores == []
 
 
 def test_an_evaluation_uses_its_evidence_up() -> None:
-    rule, taken = ThresholdRule(), taken_in(sums(60, 0), sums(40, 0))
-    result = rule.evaluate(taken, {})
+    rule, collected = ThresholdRule(), evidence_of(sums(60, 0), sums(40, 0))
+    result = rule.evaluate(collected, {})
     assert [str(score.score) for score in result.scores] == ["2.200"]
-    assert rule.evaluate(taken, result.state).scores == []
-    taken.append(3, datetime(2026, 1, 1, tzinfo=UTC), {PAIR: sums(0, 99)})
-    assert rule.evaluate(taken, result.state).scores == []
-    taken.append(4, datetime(2026, 1, 1, tzinfo=UTC), {PAIR: sums(0, 1)})
-    (score,) = rule.evaluate(taken, result.state).scores
+    assert rule.evaluate(collected, result.states).scores == []
+    collected.append(3, datetime(2026, 1, 1, tzinfo=UTC), {PAIR: sums(0, 99)})
+    assert rule.evaluate(collected, result.states).scores == []
+    collected.append(4, datetime(2026, 1, 1, tzinfo=UTC), {PAIR: sums(0, 1)})
+    (score,) = rule.evaluate(collected, result.states).scores
     assert (str(score.score), score.samples, score.after_slice, score.through_slice) == ("2.000", 100, 2, 4)
 
 
-def test_the_score_of_a_pair_that_was_set_by_hand_is_where_it_goes_on() -> None:
-    rule, taken = ThresholdRule(), taken_in(sums(100, 0))
+def test_a_pair_that_an_operator_has_set_continues_from_that_score() -> None:
+    rule, collected = ThresholdRule(), evidence_of(sums(100, 0))
     state = {PAIR: rule.reset(None, Decimal("4.000"), 1)}
-    assert rule.evaluate(taken, state).scores == []
-    taken.append(2, datetime(2026, 1, 1, tzinfo=UTC), {PAIR: sums(100, 0)})
-    assert [str(score.score) for score in rule.evaluate(taken, state).scores] == ["4.200"]
+    assert rule.evaluate(collected, state).scores == []
+    collected.append(2, datetime(2026, 1, 1, tzinfo=UTC), {PAIR: sums(100, 0)})
+    assert [str(score.score) for score in rule.evaluate(collected, state).scores] == ["4.200"]
 
 
 def test_a_score_can_be_computed_again() -> None:
-    rule, taken = ThresholdRule(), taken_in(sums(60, 0), sums(40, 0, timed=1, response_time_ms=5))
-    result = rule.evaluate(taken, {})
+    rule, collected = ThresholdRule(), evidence_of(sums(60, 0), sums(40, 0, timed=1, response_time_ms=5))
+    result = rule.evaluate(collected, {})
     (score,) = result.scores
-    assert rule.recompute(taken, PAIR, score.after_slice, result.state[PAIR]) == score.score
+    assert rule.recompute(collected, PAIR, score.after_slice, result.states[PAIR]) == score.score
 
 
 def test_a_step_of_a_tenth_is_a_change_wherever_it_starts() -> None:
@@ -127,11 +127,11 @@ def test_a_step_of_a_tenth_is_a_change_wherever_it_starts() -> None:
         assert before - judged[0] == Decimal("0.1")
 
 
-def test_the_reason_says_the_numbers_in_words() -> None:
+def test_the_reason_names_the_numbers() -> None:
     judged = ThresholdRule().judge(evidence(1173, 31, time_sum=2_213_000, times=1204, score="4.900"))
     assert judged is not None
     assert judged[1] == (
-        "1,173 of 1,204 outcomes succeeded (97.4 %, more than 95 %): +0.2; "
+        "1,173 of 1,204 outcomes succeeded (97.4%, more than 95%): +0.2; "
         "average response time 1,838 ms (not more than 2,000 ms): +0.1; 4.900 -> 5.000 (limited, would be 5.200)"
     )
 
@@ -144,7 +144,7 @@ def test_the_reason_says_when_there_were_no_times() -> None:
 
 def test_confidence_grows_with_the_number_of_outcomes() -> None:
     confidences = [
-        ThresholdRule().evaluate(taken_in(sums(outcomes * 9 // 10, outcomes // 10)), {}).scores[0].confidence
+        ThresholdRule().evaluate(evidence_of(sums(outcomes * 9 // 10, outcomes // 10)), {}).scores[0].confidence
         for outcomes in (100, 1_000, 10_000)
     ]
     assert confidences == sorted(confidences)

@@ -1,4 +1,4 @@
-"""Rules of others: found by their entry point, made without arguments, refused in one line when they do not fit."""
+"""The registry of rules: built-in and installed ones are found, made and checked alike; a bad one is refused in one line."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from centralcloud.contracts import SettingsError
-from centralcloud.learning.rules.installed import BadRuleError, installed_rules
+from centralcloud.learning.rules import AdaptiveSettings
+from centralcloud.learning.rules.registry import BUILT_IN_RULES, BadRuleError, make_rules
 from centralcloud.settings import Settings
 
 _RULE = """
-from centralcloud.learning.rule import RuleResult
+from centralcloud.learning.rule import RuleResult, RuleState
 
 class Flat:
     name = "flat"
@@ -19,20 +20,20 @@ class Flat:
     def exclude(self, recent):
         return []
 
-    def evaluate(self, evidence, state):
+    def evaluate(self, evidence, states):
         return RuleResult([], {})
 
     def recompute(self, evidence, pair, after_slice, state):
         raise NotImplementedError
 
     def reset(self, state, score, after_slice):
-        return {}
+        return RuleState()
 
 class Lacking:
     name = "lacking"
     eager = False
 
-    def evaluate(self, evidence, state):
+    def evaluate(self, evidence, states):
         return RuleResult([], {})
 
 class Demanding(Flat):
@@ -58,8 +59,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     return make
 
 
-def test_without_others_there_are_the_rules_that_ship() -> None:
-    assert list(installed_rules()) == []
+def test_without_installed_rules_there_are_the_built_in_ones() -> None:
+    assert tuple(make_rules()) == BUILT_IN_RULES == ("threshold", "adaptive")
     assert [rule.name for rule in Settings().rules] == ["threshold", "adaptive"]
 
 
@@ -73,7 +74,20 @@ def test_the_active_rule_is_only_the_first_of_all() -> None:
     assert [rule.name for rule in Settings(rule="adaptive").rules] == ["adaptive", "threshold"]
 
 
-def test_a_rule_that_nobody_has_installed_is_refused_with_those_that_there_are() -> None:
+def test_settings_are_passed_to_the_rule_that_they_are_named_for() -> None:
+    heavy = AdaptiveSettings(latency_weight=0.7)
+    rules = make_rules({"adaptive": heavy})
+    assert getattr(rules["adaptive"], "settings") == heavy  # noqa: B009 - not a part of the protocol
+    assert [rule.name for rule in rules.values()] == ["threshold", "adaptive"]
+
+
+def test_a_second_rule_of_the_same_name_is_refused(install: Callable[[str], None]) -> None:
+    install("adaptive = flat_rules:Flat")
+    with pytest.raises(BadRuleError, match=r"found a second rule named 'adaptive', expected another name"):
+        make_rules()
+
+
+def test_a_rule_that_is_not_installed_is_refused_with_the_names_of_those_that_are() -> None:
     with pytest.raises(SettingsError, match=r"CENTRALCLOUD_RULE is 'magic': expected one of adaptive, threshold"):
         _ = Settings(rule="magic").rules
 
@@ -84,13 +98,13 @@ def test_a_rule_that_nobody_has_installed_is_refused_with_those_that_there_are()
         ("flat = nowhere:Flat", "cannot be used: ModuleNotFoundError"),
         ("flat = flat_rules:Absent", "cannot be used: AttributeError"),
         ("demanding = flat_rules:Demanding", "cannot be used: TypeError"),
-        ("round = flat_rules:Flat", "found the name 'flat', expected a rule of the name 'round'"),
+        ("round = flat_rules:Flat", "found the name 'flat', expected a rule named 'round'"),
         ("lacking = flat_rules:Lacking", "found no exclude, recompute, reset, expected a rule"),
     ],
 )
-def test_what_is_no_rule_is_named(install: Callable[[str], None], entry_point: str, complaint: str) -> None:
+def test_a_class_that_is_not_a_rule_is_named(install: Callable[[str], None], entry_point: str, complaint: str) -> None:
     install(entry_point)
     name = entry_point.split(" ")[0]
     with pytest.raises(BadRuleError, match=f"entry point {name} = .* in centralcloud.rules: {complaint}") as refused:
-        list(installed_rules())
+        make_rules()
     assert "\n" not in str(refused.value)

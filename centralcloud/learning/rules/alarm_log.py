@@ -1,0 +1,122 @@
+"""What the adaptive rule remembers of a pair: its alarms, and where the window of its evidence begins."""
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+from centralcloud.learning.evidence import RECENT_SLICES, Evidence, Pair
+from centralcloud.learning.rule import Alarm, OpenChange, RuleState, Score
+from centralcloud.learning.rules.change_detection import Split
+
+#: A change that is not a fall stays open until the new level is known from this many outcomes.
+_SETTLED_OUTCOMES: Final = 100
+
+# The payload of a state:
+#   parts             mean, latency penalty and cost penalty of the newest score
+#   alarm             the newest change: mean reward before and after it, its statistic and its threshold
+#   fallen_from       after a fall: the highest mean reward before it
+#   raised            the newest slice when the alarm was raised
+#   raised_without    the instances that were excluded then
+#   before            the state before the alarm, until the alarm settles: a payload, with its evidence_from as "after_slice"
+_SETTLED_KEYS: Final = ("before", "raised", "raised_without")
+
+
+class Past(NamedTuple):
+    """What the rule knew of a pair before this run.
+
+    Attributes:
+        state: the state, without alarms that were taken back.
+        parts: mean, latency penalty and cost penalty of the score before; None for a pair without one.
+    """
+
+    state: RuleState
+    parts: list[float] | None
+
+
+def read_state(state: RuleState, evidence: Evidence) -> Past:
+    """Take back the newest alarms of a state if an instance contributed to them that is excluded by now.
+
+    The outcomes of the other instances are then examined as if there had been no alarm; if they show the change too, it is
+    found again in the same run. Otherwise a few slices of false reports would cost the pair all its earlier evidence.
+    """
+    parts = state.payload.get("parts")
+    payload = {name: value for name, value in state.payload.items() if name != "parts"}
+    payload = _without_settled({**payload, "after_slice": state.evidence_from}, evidence)
+    while "before" in payload and not evidence.excluded.issubset(payload["raised_without"]):
+        payload = payload["before"]
+    return Past(_state(payload), parts)
+
+
+def _state(payload: dict[str, Any]) -> RuleState:
+    """The state whose payload, `after_slice` included, this is."""
+    return RuleState(
+        evidence_from=payload.get("after_slice", 0),
+        earlier_boundaries=tuple(_earlier_boundaries(payload)),
+        payload={name: value for name, value in payload.items() if name != "after_slice"},
+    )
+
+
+def _earlier_boundaries(payload: dict[str, Any]) -> Iterator[int]:
+    while "before" in payload:
+        payload = payload["before"]
+        yield payload.get("after_slice", 0)
+
+
+def _without_settled(payload: dict[str, Any], evidence: Evidence) -> dict[str, Any]:
+    """The payload without the states before old alarms: no instance is excluded any more for its reports of that time."""
+    if "before" not in payload:
+        return payload
+    if evidence.size - evidence.position_after(payload["raised"]) >= RECENT_SLICES:
+        return {name: value for name, value in payload.items() if name not in _SETTLED_KEYS}
+    return {**payload, "before": _without_settled(payload["before"], evidence)}
+
+
+def record_alarm(state: RuleState, split: Split, column: int, evidence: Evidence) -> RuleState:
+    """Step 1 on an alarm: the window begins at the change. A higher level before it is remembered, a lower one is not."""
+    before, after = float(split.before[column]), float(split.after[column])
+    changed = {
+        **state.payload,
+        "after_slice": evidence.slices[int(split.position[column]) - 1],
+        "alarm": [before, after, float(split.statistic[column]), float(split.threshold[column])],
+        "raised": evidence.slices[-1],
+        "raised_without": sorted(evidence.excluded),
+        "before": {**state.payload, "after_slice": state.evidence_from},
+    }
+    changed.pop("fallen_from", None)
+    if before > after:
+        changed["fallen_from"] = max(before, state.payload.get("fallen_from", 0.0))
+    return _state(changed)
+
+
+def open_change(score: Score, state: RuleState) -> Iterator[OpenChange]:
+    """A fall that the pair has not recovered from, or another change until the new level is known well."""
+    fallen_from = state.payload.get("fallen_from")
+    if "alarm" not in state.payload or not (fallen_from or score.samples < _SETTLED_OUTCOMES):
+        return
+    before, after, statistic, threshold = state.payload["alarm"]
+    yield OpenChange(
+        model=score.model,
+        complexity=score.complexity,
+        fell=after < before,
+        # A fall in the middle of a slice is noticed in two steps: report the level before the first one.
+        before=before if fallen_from is None else max(before, fallen_from),
+        after=after,
+        statistic=statistic,
+        threshold=threshold,
+        mean=score.estimate.mean or 0.0,
+    )
+
+
+def alarm_of(pair: Pair, split: Split, column: int, evidence: Evidence) -> Alarm:
+    """The alarm for the change of `pair`, the pair in `column`."""
+    position = int(split.position[column])
+    return Alarm(
+        model=pair[0],
+        complexity=pair[1],
+        before=round(float(split.before[column]), 4),
+        after=round(float(split.after[column]), 4),
+        after_slice=evidence.slices[position - 1],
+        at=evidence.opened_at[position],
+        statistic=round(float(split.statistic[column]), 2),
+        threshold=round(float(split.threshold[column]), 2),
+        whole_model=bool(split.whole_model[column]),
+    )

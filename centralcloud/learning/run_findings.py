@@ -1,0 +1,63 @@
+"""The findings of a run of the learner: changes, quarantined instances, and scores that were not published."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import psycopg
+
+from centralcloud.learning.rule import OpenChange, Quarantine, RuleResult
+from centralcloud.store.findings import Finding, replace_findings
+
+#: Kinds of findings that a run opens and closes.
+FINDING_KINDS: Final = ("change_alarm", "quarantined_instance", "publication_withheld")
+
+
+def report_findings(
+    connection: psycopg.Connection[Any],
+    result: RuleResult,
+    excluded: Sequence[Quarantine],
+    withheld: Mapping[str, Sequence[str]],
+) -> None:
+    """Make the findings of the newest run the open ones.
+
+    Args:
+        result, excluded: the result of the active rule, and the instances that it excluded.
+        withheld: by rule, the reasons why its scores were not published or stored; empty if they were.
+    """
+    findings = (
+        *map(_change_finding, result.open_changes),
+        *map(_quarantine_finding, excluded),
+        *_withheld_findings(withheld),
+    )
+    replace_findings(connection, FINDING_KINDS, findings)
+
+
+def _change_finding(change: OpenChange) -> Finding:
+    direction = "fell" if change.fell else "rose"
+    message = (
+        f"the success rate of {change.model} for {change.complexity} tasks {direction} from {change.before:.2f} to "
+        f"{change.after:.2f} (G {change.statistic:.0f}, over {change.threshold:.0f}); it is {change.mean:.2f} now"
+    )
+    details = {
+        "model": change.model,
+        "complexity": change.complexity,
+        "before": change.before,
+        "after": change.after,
+    }
+    return Finding("change_alarm", f"{change.model}/{change.complexity}", message, details)
+
+
+def _quarantine_finding(instance: Quarantine) -> Finding:
+    pairs = "1 pair" if instance.pairs == 1 else f"{instance.pairs} pairs"
+    message = (
+        f"the outcomes of {instance.instance_id} differ from the fleet's on {pairs} "
+        f"(log-likelihood {instance.excess:.0f} more than chance explains): not counted while they do"
+    )
+    details = {"excess": round(instance.excess, 1), "pairs": instance.pairs}
+    return Finding("quarantined_instance", instance.instance_id, message, details)
+
+
+def _withheld_findings(withheld: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+    for rule, reasons in withheld.items():
+        if reasons:
+            yield Finding("publication_withheld", rule, "; ".join(reasons), {"reasons": list(reasons)})

@@ -1,0 +1,2 @@
+-- The server's time now. Within a transaction it goes on, unlike now().
+SELECT clock_timestamp() AS now;
