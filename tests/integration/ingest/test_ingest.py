@@ -296,7 +296,7 @@ def test_the_dashboards_views_answer(database: Database, database_url: str) -> N
     send(database_url, events)
     ingest_all(database)
     assert execute(database_url, "SELECT instance_id, model, usage_count FROM dashboard_models_per_instance") == [
-        ("singularity-1", "gpt-4o", 12)
+        ("singularity-1", "gpt-4o", 8)
     ]
     rates = (
         "SELECT model_name, complexity_level, success_rate, success_per_use, usage_count FROM dashboard_success_rates"
