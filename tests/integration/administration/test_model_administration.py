@@ -15,8 +15,14 @@ from support.history import pretend_all_came
 from support.servers import execute
 from support.waiting import eventually
 
-from centralcloud.administration.instances import forget_instance, list_instances, list_models
-from centralcloud.administration.models import UnknownModelError, reinstate_model, rename_model, retire_model
+from centralcloud.administration.instances import forget_instance, list_instances
+from centralcloud.administration.models import (
+    UnknownModelError,
+    list_models,
+    reinstate_model,
+    rename_model,
+    retire_model,
+)
 from centralcloud.administration.score_audit import audit_scores
 from centralcloud.administration.score_overrides import pin, roll_back
 from centralcloud.administration.verification import verify
