@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from centralcloud import __version__
 from centralcloud.contracts import DECISIONS_CHANNEL
+from centralcloud.fleet_settings import FleetSettingsSource
 from centralcloud.ingest.consumer import Consumer
 from centralcloud.ingest.metrics import IngestMetrics
 from centralcloud.ingest.slow_path import SlowPath
@@ -54,6 +55,7 @@ class Daemon:
         """`shutdown` is what ends `run()`, usually on signals."""
         self._settings = settings
         self._database = database
+        self._fleet = FleetSettingsSource(settings)
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self.registry = CollectorRegistry()
         self._callback_metrics = show_program(self.registry, "centralcloud", database)
@@ -68,9 +70,10 @@ class Daemon:
         """Start every part in its thread.
 
         Raises:
-            CentralCloudError: the HTTP port cannot be opened.
+            CentralCloudError: the HTTP port cannot be opened, or a fleet setting cannot be used.
         """
         self._serve()
+        self._fleet.adopt(self._database)
         self._start_tasks()
 
     def _serve(self) -> None:
@@ -107,17 +110,14 @@ class Daemon:
         task = Maintenance(
             self._database,
             weeks_ahead=self._settings.partitions_ahead_weeks,
-            references=self._settings.reference,
-            retention=self._settings.retention,
+            read_settings=self._fleet.read_usable,
         )
         return self._scheduled(task, self._settings.maintenance_interval_seconds)
 
     def _learner(self) -> BackgroundTask:
         task = Learner(
             self._database,
-            self._settings.rules,
-            references=self._settings.reference,
-            limits=self._settings.safety,
+            read_settings=self._fleet.read,
             after_outcomes=self._settings.learn_after_outcomes,
             metrics=LearningMetrics(self.registry),
         )
@@ -127,9 +127,9 @@ class Daemon:
         interval = self._settings.learn_interval_seconds
         task = FindingDetector(
             self._database,
-            limits=self._settings.finding,
             metrics=FindingMetrics(self.registry),
             every_seconds=interval,
+            read_settings=self._fleet.read_usable,
         )
         return self._scheduled(task, interval)
 
@@ -173,6 +173,7 @@ class Daemon:
         while not shutdown.requested:
             try:
                 preflight(self._database)
+                self._fleet.adopt(self._database)
             except Exception as error:
                 if not is_outage(error):
                     raise

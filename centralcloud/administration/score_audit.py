@@ -1,11 +1,10 @@
-"""Showing that every score is what its rule makes of the evidence behind it."""
+"""Recomputing every score from the evidence behind it."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg.rows import dict_row
 
 from centralcloud.learning.evidence import Evidence, Pair
 from centralcloud.learning.evidence_reader import EvidenceReader
@@ -13,11 +12,9 @@ from centralcloud.learning.rule import PairState, Rule
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 
-_STORED = Query(__package__, "scores_to_audit")
-
 
 class ScoreDifference(NamedTuple):
-    """A stored score that is not what its rule makes of the evidence.
+    """A stored score that its rule does not reproduce from the evidence.
 
     Attributes:
         table: where it is stored.
@@ -32,7 +29,7 @@ class ScoreDifference(NamedTuple):
 
 
 class Audit(NamedTuple):
-    """What an audit found. `unknown_rules`: rules that have scores, and that are not installed here."""
+    """The result of an audit. `unknown_rules`: rules that have scores and are not installed here."""
 
     checked: int
     differences: list[ScoreDifference]
@@ -56,16 +53,18 @@ class _StoredScore(NamedTuple):
         return self.model, self.complexity
 
 
+_SCORES_TO_AUDIT = Query(__package__, "scores_to_audit", row=_StoredScore)
+
+
 def audit_scores(database: Database, rules: Sequence[Rule]) -> Audit:
-    """Compute every published score again, and every rule's own, each on the evidence through the slice it was given on.
+    """Recompute every published score and every rule's own score, each on the evidence through the slice that it used.
 
     A score that an operator has set (`pin`, `rollback`, `retired`, `renamed`) is compared with its history alone.
     """
     by_name = {rule.name: rule for rule in rules}
     with database.transaction(limit_seconds=None) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        with connection.cursor(row_factory=dict_row) as cursor:
-            stored = [_StoredScore(**row) for row in cursor.execute(_STORED.text)]
+        stored = _SCORES_TO_AUDIT.all(connection)
         differences = list(_differences(connection, stored, by_name))
     unknown = {each.rule for each in stored if each.table == "rule_scores"} - by_name.keys()
     return Audit(len(stored), differences, sorted(unknown))

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from centralcloud.contracts import CentralCloudError
+from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.learning.current_scores import CurrentScore, read_current_scores
 from centralcloud.learning.evidence import Evidence, Pair
 from centralcloud.learning.evidence_reader import EvidenceReader
@@ -19,12 +19,14 @@ from centralcloud.learning.metrics import LearningMetrics
 from centralcloud.learning.publication import Change, Publication, publish
 from centralcloud.learning.rule import PairState, Quarantine, Rule, RuleResult, Score
 from centralcloud.learning.safety import SafetyLimits, exceeds_limits, invalid_fields
+from centralcloud.learning.settings import FixedLearningSettings, LearningSettings, ReadLearningSettings
 from centralcloud.runtime.logs import bind_to_logs, get_logger
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.errors import is_contention, retry_on_contention
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.store.findings import Finding, replace_findings
+from centralcloud.store.operator_actions import Action, Operator, record_action
 from centralcloud.store.slices import References, close_slice, evidence_including_open_slice
 
 log = get_logger(__name__)
@@ -35,7 +37,6 @@ _PUT_RULE_SCORE = Query(__package__, "upsert_rule_score")
 _ADD_RUN = Query(__package__, "insert_learning_run")
 _FORGET_HOLDS = Query(__package__, "delete_holds")
 _LOCK_SCORES = Query("centralcloud.store", "lock_scores")
-_NEWEST_RULE = Query(__package__, "last_run_rule")
 _TOUCH = Query("centralcloud.store", "bump_score_revision")
 _OUTCOMES_WAITING = Query(__package__, "count_waiting_outcomes")
 _TRIES: Final = 5
@@ -50,10 +51,6 @@ FINDING_KINDS: Final = ("change_alarm", "quarantined_instance", "publication_wit
 
 class ScoresBusyError(CentralCloudError):
     """Others wrote scores again and again while a run computed."""
-
-
-class OtherRuleError(CentralCloudError):
-    """A run by hand would change the rule by which scores are published."""
 
 
 class LearningRun(NamedTuple):
@@ -83,6 +80,7 @@ class LearningRun(NamedTuple):
 class RunInput(NamedTuple):
     """What a run starts from, as of one moment. `stored` is what each rule gave each pair last, with its state."""
 
+    settings: LearningSettings
     revision: int
     frozen_reason: str | None
     current: list[CurrentScore]
@@ -95,53 +93,63 @@ class RunInput(NamedTuple):
 class Learner(BackgroundTask):
     """Runs when woken (the daemon's schedule does that), and for an eager rule as soon as enough outcomes are in.
 
-    Any number of replicas may run: the score lock orders them. All `rules` are asked, so that those in the shadow can be
-    compared with the active one, the first; only its scores are published.
+    Any number of replicas may run: the score lock orders them, and each run reads the settings in the transaction in which
+    it reads its input. All rules are asked, so that those in the shadow can be compared with the active one, the first; only
+    its scores are published.
     """
 
     def __init__(
         self,
         database: Database,
-        rules: Sequence[Rule],
+        rules: Sequence[Rule] = (),
         *,
         references: References | None = None,
         limits: SafetyLimits | None = None,
+        read_settings: ReadLearningSettings | None = None,
         after_outcomes: int = 0,
         metrics: LearningMetrics | None = None,
     ) -> None:
-        """`after_outcomes`: how many new outcomes start a run of an eager rule between two wakes; 0: none do."""
-        active = rules[0]
-        self._after_outcomes = after_outcomes if active.eager else 0
+        """Take the settings from `read_settings`, anew for each run, or else from `rules`, `references` and `limits`.
+
+        Args:
+            after_outcomes: how many new outcomes start a run of an eager rule between two wakes; 0: none do.
+        """
+        fixed = FixedLearningSettings(rules, references or References(), limits or SafetyLimits())
+        self._read_settings = read_settings or (lambda _: fixed)
+        self._after_outcomes = after_outcomes
         super().__init__("learner", database, interval_seconds=_LOOK_SECONDS if self._after_outcomes else None)
         self.longest_run_seconds = LONG_LIMIT_SECONDS
-        self._rules = list(rules)
-        self._references = references or References()
-        self._limits = limits or SafetyLimits()
         self._metrics = metrics
         self._reader = EvidenceReader()
         self._runs = 0
 
     def run_once(self) -> bool:
-        if self.woken or not self._after_outcomes or self._enough_is_waiting():
-            try:
+        try:
+            if self.woken or not self._after_outcomes or self._is_due():
                 self.learn()
-            except ScoresBusyError as error:
-                log.warning("learning_deferred", reason=str(error))  # whoever was faster has learned the same
+        except ScoresBusyError as error:
+            log.warning("learning_deferred", reason=str(error))  # the faster replica has learned the same
+        except SettingsError as error:
+            log.debug("learning_deferred", reason=str(error))  # has been logged when the settings changed
         return False
 
-    def learn(self, *, force: bool = False) -> LearningRun:
+    def learn(self, *, force: bool = False, operator: Operator | None = None) -> LearningRun:
         """One run: close the slice, read, compute, publish. No transaction is open while the rules compute.
 
         Args:
             force: publish even when more would move than the safety limits allow. What is no score is never published.
+            operator: who forces it, for the log of operators' actions.
 
         Raises:
             ScoresBusyError: other writers changed the scores again and again in the meantime.
+            SettingsError: the database has a setting that this version cannot use.
         """
         started_at = datetime.now(UTC)
         self._runs += 1
         bind_to_logs(run=self._runs)
-        through_slice = close_slice(self.database, self._references)
+        with self.database.transaction() as connection:
+            references = self._read_settings(connection).reference
+        through_slice = close_slice(self.database, references)
         for _ in range(_TRIES):
             with self.database.transaction() as connection:
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -150,8 +158,10 @@ class Learner(BackgroundTask):
             with self.database.transaction() as connection:
                 connection.execute(_LOCK_SCORES.text)
                 if _read_control(connection)[0] != run_input.revision:
-                    continue  # another replica, or an operator, wrote scores: what was read is used up
+                    continue  # another replica, or an operator, wrote scores or settings: what was read is used up
                 run = self._write(connection, run_input, results, through_slice, started_at, force=force)
+                if force and operator and run.changes:
+                    _record_force(connection, operator, run)
             self._log(run)
             if self._metrics:
                 self._metrics.add(run.evaluated, len(run.changes), (datetime.now(UTC) - started_at).total_seconds())
@@ -159,21 +169,6 @@ class Learner(BackgroundTask):
         raise ScoresBusyError(
             f"the scores changed during each of {_TRIES} tries to learn: is another writer running wild?"
         )
-
-    def refuse_to_change_the_rule(self) -> None:
-        """For a run by hand, whose settings are those of a shell and need not be the daemon's.
-
-        Raises:
-            OtherRuleError: the run before this one was by another rule.
-        """
-        with self.database.transaction() as connection:
-            row = connection.execute(_NEWEST_RULE.text).fetchone()
-        active = self._rules[0].name
-        if row and row[0] != active:
-            raise OtherRuleError(
-                f"the last run was by the rule {row[0]}, and {active} is set here: set CENTRALCLOUD_RULE={row[0]}, "
-                "as the daemon has it, or add --force"
-            )
 
     def preview(self) -> LearningRun:
         """What `learn` would do now. The open slice stays open: its evidence is gathered, looked at, and undone."""
@@ -187,24 +182,28 @@ class Learner(BackgroundTask):
             look, is_in_the_way=lambda error: is_contention(error) or _gathered_meanwhile(error)
         )
         results = self._evaluate(run_input)
-        active = self._rules[0].name
+        active = run_input.settings.rules[0].name
         publications, withheld = self._publications(run_input, results[active], force=False)
         changes = [Change.of(each.current.old_score, each.score) for each in publications]
         return _report(None, active, None, run_input, results[active], changes, withheld)
 
-    def _enough_is_waiting(self) -> bool:
+    def _is_due(self) -> bool:
+        """Whether to run between two wakes: at the start, and for an eager rule once enough outcomes have arrived."""
         with self.database.transaction() as connection:
+            if not self._read_settings(connection).rules[0].eager:
+                return self._runs == 0
             row = connection.execute(_OUTCOMES_WAITING.text, {"limit": self._after_outcomes}).fetchone()
         return row is not None and row[0] >= self._after_outcomes
 
     def _read(self, connection: psycopg.Connection[Any], through_slice: int | None, reader: EvidenceReader) -> RunInput:
         revision, generation, frozen_reason = _read_control(connection)
+        settings = self._read_settings(connection)
         current = read_current_scores(connection)
         reported = {of.pair: of.last_reported_score for of in current if of.last_reported_score is not None}
         recent = reader.recent(connection, through_slice)
         failures: dict[str, str] = {}
         excluded = {}
-        for rule in self._rules:
+        for rule in settings.rules:
             with _noting(rule, failures):
                 excluded[rule.name] = rule.exclude(recent)
             excluded.setdefault(rule.name, [])
@@ -220,12 +219,12 @@ class Learner(BackgroundTask):
         }
         reader.forget_all_but(of_rule.excluded for of_rule in evidence.values())
         stored = _read_rule_scores(connection, current)
-        return RunInput(revision, frozen_reason, current, stored, excluded, evidence, failures)
+        return RunInput(settings, revision, frozen_reason, current, stored, excluded, evidence, failures)
 
     def _evaluate(self, run_input: RunInput) -> dict[str, RuleResult]:
         retired = {current.model for current in run_input.current if current.retired_at is not None}
-        results = {rule.name: RuleResult([], {}) for rule in self._rules}
-        for rule in self._rules:
+        results = {rule.name: RuleResult([], {}) for rule in run_input.settings.rules}
+        for rule in run_input.settings.rules:
             if rule.name in run_input.failures or not run_input.evidence[rule.name].slices:
                 continue
             stored = run_input.stored.get(rule.name, {})
@@ -244,7 +243,7 @@ class Learner(BackgroundTask):
         *,
         force: bool,
     ) -> LearningRun:
-        active = self._rules[0].name
+        active = run_input.settings.rules[0].name
         publications, withheld = self._publications(run_input, results[active], force=force)
         run = {
             "rule": active,
@@ -287,7 +286,7 @@ class Learner(BackgroundTask):
         self, run_input: RunInput, result: RuleResult, *, force: bool
     ) -> tuple[list[Publication], list[str]]:
         """What is to be published, or why nothing is."""
-        active = self._rules[0].name
+        active = run_input.settings.rules[0].name
         stored = run_input.stored.get(active, {})
         if reasons := _rejections(run_input, active, result):
             return [], reasons
@@ -295,7 +294,7 @@ class Learner(BackgroundTask):
             of.pair for of in run_input.current if not of.withheld(_outcomes_since_hold(run_input.evidence[active], of))
         }
         before = {pair: each.score.score for pair, each in stored.items() if pair in free}
-        if not force and (reasons := exceeds_limits(result.scores, before, self._limits)):
+        if not force and (reasons := exceeds_limits(result.scores, before, run_input.settings.safety)):
             return [], reasons
         if run_input.frozen_reason is not None:
             return [], []
@@ -392,6 +391,19 @@ def _is_new(score: Score, state: PairState, stored: Publication | None) -> bool:
     if stored is None:
         return True
     return stored.state != state or stored.score != replace(score, through_slice=stored.score.through_slice)
+
+
+def _record_force(connection: psycopg.Connection[Any], operator: Operator, run: LearningRun) -> None:
+    pairs = {f"{change.model}/{change.complexity}": change for change in run.changes}
+    record_action(
+        connection,
+        operator,
+        Action.FORCE_LEARNING,
+        "scores",
+        before={"scores": {pair: change.old_score for pair, change in pairs.items()}},
+        after={"run_id": run.run_id, "scores": {pair: change.new_score for pair, change in pairs.items()}},
+        version=max((change.version for change in run.changes if change.version is not None), default=None),
+    )
 
 
 def _alarm_findings(result: RuleResult) -> list[Finding]:

@@ -1,9 +1,9 @@
 """The housekeeping part: partitions ahead of time, roll-ups, and what only has to be kept for a while."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import psycopg
 
@@ -45,6 +45,18 @@ class AnotherReplicaError(Exception):
     """Another replica does maintenance at this moment."""
 
 
+class MaintenanceSettings(Protocol):
+    """Settings of one round."""
+
+    @property
+    def retention(self) -> Retention:
+        """Days that rows are kept."""
+
+    @property
+    def reference(self) -> References:
+        """Caps of the evidence of the slice that the round closes."""
+
+
 class Maintenance(BackgroundTask):
     """Runs at the start and then when woken (the daemon's schedule does that); one replica at a time does the work."""
 
@@ -55,15 +67,22 @@ class Maintenance(BackgroundTask):
         weeks_ahead: int = DEFAULT_WEEKS_AHEAD,
         retention: Retention | None = None,
         references: References | None = None,
+        read_settings: Callable[[psycopg.Connection[Any]], MaintenanceSettings] | None = None,
     ) -> None:
+        """Take the settings from `read_settings`, anew for each round, or else from `retention` and `references`."""
         super().__init__("maintenance", database, interval_seconds=None)
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._weeks_ahead = weeks_ahead
         self._retention = retention or Retention()
         self._references = references or References()
+        self._read_settings = read_settings
 
     def run_once(self) -> bool:
         """One round."""
+        if self._read_settings is not None:
+            with self.database.transaction() as connection:
+                settings = self._read_settings(connection)
+            self._retention, self._references = settings.retention, settings.reference
         # Not left to another replica: without a partition nobody can ingest.
         done = {"partitions_made": ensure_partitions(self.database, self._weeks_ahead)}
         try:

@@ -1,10 +1,11 @@
 """`centralcloud doctor`: what an operator would look at first, looked at."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+import psycopg
 from psycopg.rows import dict_row
 
 from centralcloud.contracts import CentralCloudError
@@ -26,7 +27,7 @@ from centralcloud.runtime.diagnostics import (
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.schema import check_schema
-from centralcloud.store.tables import WORKER_TABLES
+from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
 
 _DOCTOR = Query(__package__, "doctor")
 _MISSING_PRIVILEGES = Query(__package__, "missing_privileges")
@@ -50,11 +51,17 @@ _FATAL: Final = ("database", "server version", "schema", "privileges", "pgmq", "
 
 
 class Expectations(NamedTuple):
-    """What the settings ask for."""
+    """Expectations of the settings.
+
+    Attributes:
+        unknown_settings: variables that are not settings, each with the setting that may be meant.
+        fleet_differences: a line for each fleet setting that the environment sets to another value than the database has.
+    """
 
     http_address: str = "127.0.0.1"
     http_port: int = 0
     unknown_settings: Mapping[str, str | None] = MappingProxyType({})
+    fleet_differences: Callable[[psycopg.Connection[Any]], Sequence[str]] = lambda _: ()
 
 
 class _Doctor:
@@ -72,6 +79,7 @@ class _Doctor:
             Check("locks", self._locks, "database"),
             Check("schema", self._schema, "database"),
             Check("privileges", self._privileges, "schema"),
+            Check("fleet settings", self._fleet_settings, "privileges"),
             Check("pgmq", self._pgmq, "schema"),
             Check("queues", self._queues, "pgmq"),
             Check("autovacuum", self._autovacuum, "queues"),
@@ -117,7 +125,9 @@ class _Doctor:
 
     def _privileges(self) -> CheckResult:
         with self._database.transaction() as connection:
-            row = connection.execute(_MISSING_PRIVILEGES.text, {"tables": list(WORKER_TABLES)}).fetchone()
+            row = connection.execute(
+                _MISSING_PRIVILEGES.text, {"tables": list(WORKER_TABLES), "append_only": list(APPEND_ONLY_TABLES)}
+            ).fetchone()
         assert row is not None
         if missing := row[0]:
             more = f", and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
@@ -126,6 +136,16 @@ class _Doctor:
                 "run `centralcloud grants --apply` as the owner, as after every migrate",
             )
         return ok("every table and function of ours can be used")
+
+    def _fleet_settings(self) -> CheckResult:
+        with self._database.transaction() as connection:
+            differences = self._expects.fleet_differences(connection)
+        if differences:
+            return warn(
+                f"the environment differs, and the database is used: {'; '.join(differences)}",
+                "`centralcloud settings set` changes the database's value, for the whole fleet",
+            )
+        return ok("this environment sets no other values than the database has")
 
     def _pgmq(self) -> CheckResult:
         if not self._ask("pgmq_pops_batches"):

@@ -1,6 +1,7 @@
 """Looking at what comes in for what an operator should know, and showing it."""
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, Protocol
 
 import psycopg
 from prometheus_client import CollectorRegistry, Gauge
@@ -51,6 +52,14 @@ class FindingMetrics:
             self._open.labels(kind=kind).set(open_by_kind.get(kind, 0))
 
 
+class FindingSettings(Protocol):
+    """Settings of one look."""
+
+    @property
+    def finding(self) -> FindingThresholds:
+        """Thresholds of the findings."""
+
+
 class FindingDetector(BackgroundTask):
     """Runs at the start and then when woken (the daemon's schedule does that); one replica at a time does the work."""
 
@@ -61,11 +70,17 @@ class FindingDetector(BackgroundTask):
         limits: FindingThresholds | None = None,
         metrics: FindingMetrics | None = None,
         every_seconds: float = 60.0,
+        read_settings: Callable[[psycopg.Connection[Any]], FindingSettings] | None = None,
     ) -> None:
-        """`every_seconds`: how often it is woken; after three times that without a look another replica takes over."""
+        """Take the thresholds from `read_settings`, anew for each look, or else from `limits`.
+
+        Args:
+            every_seconds: how often it is woken; after three times that without a look another replica takes over.
+        """
         super().__init__("findings", database, interval_seconds=None)
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._limits = limits or FindingThresholds()
+        self._read_settings = read_settings
         self._lease_seconds = 3 * every_seconds
         self._metrics = metrics
 
@@ -84,6 +99,8 @@ class FindingDetector(BackgroundTask):
         release_lease(self.database, _LEASE)
 
     def _look(self, connection: psycopg.Connection[Any]) -> dict[str, int]:
+        if self._read_settings is not None:
+            self._limits = self._read_settings(connection).finding
         newest = [NewestOutcomes(*row) for row in connection.execute(_NEWEST.text)]
         lifetime = [LifetimeOutcomes(*row) for row in connection.execute(_LIFETIME.text)]
         replace_findings(connection, FINDING_KINDS, detect_findings(newest, lifetime, self._limits))

@@ -86,3 +86,12 @@ def compare_rules(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
     """One row a pair, ordered by model and complexity: the columns of ``compare_rules.sql``."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(_COMPARE_RULES.text).fetchall()
+
+
+def publishing_rule(rows: list[dict[str, Any]]) -> str | None:
+    """The rule of the newest published score, from the rows of `compare_rules`; None when no rule has published one.
+
+    Not always the rule that is set: a change of it takes effect with the next run that publishes.
+    """
+    by_rules = [row for row in rows if row["rule"] in row["scores"]]  # the others were set by an operator
+    return str(max(by_rules, key=lambda row: row["version"])["rule"]) if by_rules else None

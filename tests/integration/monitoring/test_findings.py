@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from support.commands import run_command
 from support.events import an_event, outcomes, send
 from support.history import pretend_all_came
+from support.operators import OPERATOR
 from support.servers import execute
 
 from centralcloud.administration.models import reinstate_model, retire_model
@@ -175,9 +176,9 @@ def test_a_rise_that_chance_explains_or_that_is_small_is_none(database: Database
 def test_retired_models_are_left_out(database: Database, database_url: str) -> None:
     take_in(database, database_url, outcomes(0, 50, time_ms=9000) + [an_event(complexity="simple") for _ in range(50)])
     assert {row["kind"] for row in look(database).values()} == {"low_success_rate", "slow", "newcomer", "no_outcomes"}
-    retire_model(database, "gpt-4o")
+    retire_model(database, "gpt-4o", OPERATOR)
     assert look(database) == {}
-    reinstate_model(database, "gpt-4o")
+    reinstate_model(database, "gpt-4o", OPERATOR)
     assert len(look(database)) == 4
 
 
