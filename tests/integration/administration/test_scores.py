@@ -1,4 +1,4 @@
-"""Scores that explain themselves, and an operator's word about them: pins, rollbacks, freezes, comparisons, audits."""
+"""Scores that explain themselves, and overrides by an operator: pins, rollbacks, freezes, comparisons, audits."""
 
 import json
 import threading
@@ -225,26 +225,51 @@ def test_the_commands_say_what_was_done(learn: Learn, database_url: str) -> None
     assert run("unfreeze").startswith("published again")
     assert run("verify", "--scores").endswith("scores recomputed, nothing differs")
     assert "expected a number from 0 to 5" in run("scores", "pin", "good", "complex", "6", code=2)
-    assert "expected a time in the future" in run("scores", "pin", "good", "complex", "3", "--until", "2020-01-01", code=2)
+    assert "expected a time in the future" in run(
+        "scores", "pin", "good", "complex", "3", "--until", "2020-01-01", code=2
+    )
     assert "expected one of simple, medium, complex" in run("scores", "explain", "good", "hard", code=2)
     assert "found no version 77" in run("scores", "rollback", "--to", "77", code=1)
     env["CENTRALCLOUD_RULE"] = "bandit"
     assert "expected one of" in run("learn", code=2)
 
 
-def test_a_run_by_hand_does_not_change_the_rule_unless_it_is_forced(learn: Learn, database_url: str) -> None:
-    """The settings of a shell are not the daemon's."""
+def test_a_manual_run_uses_the_rule_of_the_fleet_whatever_the_shell_sets(learn: Learn, database_url: str) -> None:
+    """With --force, too: that is about the safety limits."""
     learn(ADAPTIVE, good=(98, 2), bad=(10, 90))
-    before, shell = published(database_url), {"DATABASE_URL": database_url}
-    result = run_command("centralcloud", "learn", env=shell)
-    assert (result.returncode, result.stdout) == (1, "")
-    assert "the last run was by the rule adaptive, and threshold is set here" in result.stderr
+    before = published(database_url)
+    shell = {"DATABASE_URL": database_url, "CENTRALCLOUD_RULE": "threshold"}
+    assert run_command("centralcloud", "settings", "set", "rule", "adaptive", env=shell).returncode == 0
+    for options in ([], ["--dry-run"], ["--force"]):
+        result = run_command("centralcloud", "learn", "--json", *options, env=shell)
+        assert result.returncode == 0, result.stderr
+        assert (json.loads(result.stdout)["rule"], json.loads(result.stdout)["changes"]) == ("adaptive", [])
     assert published(database_url) == before
-    assert run_command("centralcloud", "learn", env={**shell, "CENTRALCLOUD_RULE": "adaptive"}).returncode == 0
-    assert run_command("centralcloud", "learn", "--dry-run", env=shell).returncode == 0
-    assert published(database_url) == before
-    assert run_command("centralcloud", "learn", "--force", env=shell).returncode == 0
+    assert run_command("centralcloud", "settings", "set", "rule", "threshold", env=shell).returncode == 0
+    result = run_command("centralcloud", "learn", "--json", env={**shell, "CENTRALCLOUD_RULE": "adaptive"})
+    assert json.loads(result.stdout)["rule"] == "threshold"
     assert published(database_url) != before
+
+
+def test_the_comparison_marks_the_rule_that_published_and_not_that_of_the_shell(
+    learn: Learn, database: Database, database_url: str
+) -> None:
+    learn(ADAPTIVE, good=(98, 2), bad=(10, 90))
+    for rule in ("threshold", "adaptive"):
+        env = {"DATABASE_URL": database_url, "CENTRALCLOUD_RULE": rule}
+        document = json.loads(run_command("centralcloud", "scores", "--compare", "--json", env=env).stdout)
+        assert document["published_by"] == "adaptive"
+        for row in document["pairs"]:
+            assert row["rule"] == "adaptive"
+            assert row["scores"]["adaptive"] == row["published"]
+        table = run_command("centralcloud", "scores", "--compare", env=env).stdout.splitlines()
+        assert table[0].split() == ["model", "complexity", "published", "adaptive", "(published)", "threshold"]
+    pin(database, ("good", "complex"), Decimal("1.000"), None, OPERATOR)
+    document = json.loads(run_command("centralcloud", "scores", "--compare", "--json", env=env).stdout)
+    assert document["published_by"] == "adaptive", "a pin is not a rule"
+    learn(THRESHOLD, good=(0, 100), bad=(100, 0))
+    document = json.loads(run_command("centralcloud", "scores", "--compare", "--json", env=env).stdout)
+    assert document["published_by"] == "threshold"
 
 
 def test_a_pin_that_has_ended_is_in_nobodys_way(learn: Learn, database: Database, database_url: str) -> None:
