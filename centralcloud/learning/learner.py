@@ -130,7 +130,7 @@ class Learner(BackgroundTask):
         except ScoresBusyError as error:
             log.warning("learning_deferred", reason=str(error))  # the faster replica has learned the same
         except SettingsError as error:
-            log.debug("learning_deferred", reason=str(error))  # has been logged when the settings changed
+            log.debug("learning_skipped", reason=str(error))  # logged as an error when the settings changed
         return False
 
     def learn(self, *, force: bool = False, operator: Operator | None = None) -> LearningRun:
