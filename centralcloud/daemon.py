@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from centralcloud import __version__
 from centralcloud.contracts import DECISIONS_CHANNEL
+from centralcloud.fleet_settings import FleetSettingsSource
 from centralcloud.ingest.consumer import Consumer
 from centralcloud.ingest.metrics import IngestMetrics
 from centralcloud.ingest.slow_path import SlowPath
@@ -55,6 +56,7 @@ class Daemon:
         """Create the tasks, and reserve their connections in the pool of `database`. `shutdown` ends `run()`."""
         self._settings = settings
         self._database = database
+        self._fleet = FleetSettingsSource(settings)
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self.registry = CollectorRegistry()
         self._callback_metrics = show_program(self.registry, "centralcloud", database)
@@ -70,9 +72,10 @@ class Daemon:
         """Start every task in its thread.
 
         Raises:
-            CentralCloudError: the HTTP port cannot be opened.
+            CentralCloudError: the HTTP port cannot be opened, or a fleet setting cannot be used.
         """
         self._serve()
+        self._fleet.adopt(self._database)
         self._start_tasks()
 
     def _serve(self) -> None:
@@ -110,8 +113,7 @@ class Daemon:
         task = Maintenance(
             self._database,
             weeks_ahead=self._settings.partitions_ahead_weeks,
-            references=self._settings.reference,
-            retention=self._settings.retention,
+            read_settings=self._fleet.read_usable,
             interval_seconds=None if schedule else self._settings.maintenance_interval_seconds,
         )
         self._wake_by_calendar(task, schedule)
@@ -121,9 +123,7 @@ class Daemon:
         schedule = self._settings.learn_schedule
         task = Learner(
             self._database,
-            self._settings.rules,
-            references=self._settings.reference,
-            limits=self._settings.safety,
+            read_settings=self._fleet.read,
             after_outcomes=self._settings.learn_after_outcomes,
             schedule_seconds=None if schedule else self._settings.learn_interval_seconds,
             metrics=LearningMetrics(self.registry),
@@ -134,9 +134,9 @@ class Daemon:
     def _finding_detector(self) -> BackgroundTask:
         return FindingDetector(
             self._database,
-            thresholds=self._settings.finding,
             metrics=FindingMetrics(self.registry),
             interval_seconds=self._settings.learn_interval_seconds,
+            read_settings=self._fleet.read_usable,
         )
 
     def _consumers(self) -> list[BackgroundTask]:
@@ -179,6 +179,7 @@ class Daemon:
         while not shutdown.requested:
             try:
                 preflight(self._database)
+                self._fleet.adopt(self._database)
             except Exception as error:
                 if not is_outage(error):
                     raise

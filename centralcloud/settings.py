@@ -1,9 +1,13 @@
-"""The daemon's settings: those of one process, and those of the whole fleet, from environment variables."""
+"""The settings of a daemon: those of one process, and those of the whole fleet."""
 
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Final, NamedTuple
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsConfigDict
 
 from centralcloud.contracts import SettingsError
@@ -19,9 +23,11 @@ from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings
 from centralcloud.store.partitions import DEFAULT_WEEKS_AHEAD
 from centralcloud.store.slices import References
 
+_PREFIX: Final = "CENTRALCLOUD_"
+
 
 class FleetSettings(BaseModel):
-    """Settings that must be the same in every replica: they decide what is written to the database, whichever replica does it.
+    """Settings that must be the same in every replica: they decide what is written to the database.
 
     Attributes:
         rule: the name of the active rule, whose scores are published.
@@ -33,6 +39,8 @@ class FleetSettings(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    #: The name of `rule` in messages.
+    rule_is_named: ClassVar[str] = "rule"
 
     rule: str = "threshold"
     reference: References = References()
@@ -42,7 +50,7 @@ class FleetSettings(BaseModel):
     adaptive: AdaptiveSettings = AdaptiveSettings()
     threshold: ThresholdSettings = ThresholdSettings()
 
-    @property
+    @cached_property
     def rules(self) -> list[Rule]:
         """Every rule with its constants, the active one first.
 
@@ -53,8 +61,71 @@ class FleetSettings(BaseModel):
         rules = make_rules({"threshold": self.threshold, "adaptive": self.adaptive})
         active = rules.pop(self.rule, None)
         if active is None:
-            raise SettingsError(f"CENTRALCLOUD_RULE is {self.rule!r}: expected one of {', '.join(sorted(rules))}")
+            raise SettingsError(f"{self.rule_is_named} is {self.rule!r}: expected one of {', '.join(sorted(rules))}")
         return [active, *rules.values()]
+
+    def flatten(self) -> dict[str, Any]:
+        """Every setting by its name (``rule``, ``retention.records_days``), as JSON values: decimals are numbers."""
+        return {name: _json_value(_value_of(self, setting)) for name, setting in FLEET_SETTINGS.items()}
+
+    @classmethod
+    def unflatten(cls, values: Mapping[str, Any]) -> "FleetSettings":
+        """The settings from `flatten`'s form. Missing names have their defaults; names of other versions are ignored.
+
+        Raises:
+            SettingsError: a value is wrong, on its own or together with another one; names it and what is expected.
+            BadRuleError: an installed rule cannot be used.
+        """
+        nested: dict[str, Any] = {}
+        for name, setting in FLEET_SETTINGS.items():
+            if name in values:
+                place = nested.setdefault(setting.group, {}) if setting.group else nested
+                place[setting.field] = values[name]
+        try:
+            settings = cls(**nested)
+        except ValidationError as error:
+            raise SettingsError(_explain(error)) from None
+        _ = settings.rules  # the active one is known
+        return settings
+
+
+class FleetSetting(NamedTuple):
+    """One field of the fleet settings. `group` is empty for a field of `FleetSettings` itself."""
+
+    group: str
+    field: str
+    info: FieldInfo
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that gives it its first value."""
+        return _PREFIX + "_".join(filter(None, (self.group, self.field))).upper()
+
+    @property
+    def default(self) -> Any:
+        """Its default, as a JSON value."""
+        return _json_value(self.info.default)
+
+    @property
+    def may_be_unset(self) -> bool:
+        """Whether None is one of its values."""
+        return self.info.default is None
+
+
+def _fleet_settings() -> dict[str, FleetSetting]:
+    found = {}
+    for name, info in FleetSettings.model_fields.items():
+        group = info.annotation
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            for field, field_info in group.model_fields.items():
+                found[f"{name}.{field}"] = FleetSetting(name, field, field_info)
+        else:
+            found[name] = FleetSetting("", name, info)
+    return found
+
+
+#: Every fleet setting by its name.
+FLEET_SETTINGS: Final = _fleet_settings()
 
 
 class Settings(ProgramSettings, FleetSettings):
@@ -64,12 +135,9 @@ class Settings(ProgramSettings, FleetSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="CENTRALCLOUD_",
-        env_nested_delimiter="_",
-        env_nested_max_split=1,
-        nested_model_default_partial_update=True,
-        extra="ignore",
+        env_prefix=_PREFIX, env_nested_delimiter="_", env_nested_max_split=1, extra="ignore"
     )
+    rule_is_named = f"{_PREFIX}RULE"
 
     database_url: DatabaseUrl | None = Field(
         default=None, validation_alias=AliasChoices("CENTRALCLOUD_DATABASE_URL", "DATABASE_URL")
@@ -101,6 +169,35 @@ class Settings(ProgramSettings, FleetSettings):
 
     @property
     def fleet(self) -> FleetSettings:
-        """The settings of the whole fleet, as this process's environment has them."""
+        """The fleet settings of this process's environment."""
         values: dict[str, Any] = {name: getattr(self, name) for name in FleetSettings.model_fields}
         return FleetSettings(**values)
+
+    @property
+    def explicit_fleet_settings(self) -> dict[str, Any]:
+        """The fleet settings that this process's environment sets, by name, as JSON values."""
+        return {
+            name: _json_value(_value_of(self, setting))
+            for name, setting in FLEET_SETTINGS.items()
+            if (setting.group or setting.field) in self.model_fields_set
+            and (not setting.group or setting.field in getattr(self, setting.group).model_fields_set)
+        }
+
+
+def _value_of(settings: FleetSettings, setting: FleetSetting) -> Any:
+    return getattr(getattr(settings, setting.group) if setting.group else settings, setting.field)
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    path, found = [str(part) for part in first["loc"]], first["input"]
+    if field := first.get("ctx", {}).get("field"):  # raised for a group as a whole: it names the field and its value
+        path.append(field)
+        found = first["ctx"]["found"]
+    return f"{'.'.join(path)} is {str(found)!r}: {first['msg'][0].lower()}{first['msg'][1:]}"

@@ -1,1 +1,1 @@
-"""Commands of an operator that change something: each in one transaction."""
+"""Changes that operators make: each in one transaction, together with its row in the log of operators' actions."""

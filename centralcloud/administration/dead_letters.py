@@ -1,23 +1,28 @@
-"""Messages that could not be taken in: looking at them, sending them again, giving them up."""
+"""Messages that could not be ingested: listing them, sending them again, discarding them."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import psycopg
-from psycopg.rows import dict_row
 
 from centralcloud.contracts import DECISIONS_CHANNEL, CentralCloudError
 from centralcloud.contracts.json_text import encode_array
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_refusal, summarize_error
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.store.operator_actions import Action, Operator, record_action
 
-_LIST = Query(__package__, "list_dead_letters")
-_OPEN = Query(__package__, "open_dead_letter_ids")
-_REPLAY = Query(__package__, "replay_dead_letter")
+_LIST_DEAD_LETTERS = Query(__package__, "list_dead_letters", row=dict)
+_OPEN_IDS = Query(__package__, "open_dead_letter_ids", row=int)
+_REPLAY = Query(__package__, "replay_dead_letter", row=int)
+_COUNT_REPLAYED = Query(__package__, "count_replayed")
 _DISCARD = Query(__package__, "discard_dead_letters")
-_NOTIFY = "SELECT pg_notify(%s, '')"
+_NOTIFY: Final = "SELECT pg_notify(%s, '')"
+#: Dead letters in one transaction, and in one row of the log.
+_PAGE_SIZE: Final = 100
+_SUBJECT: Final = "dead-letters"
 
 
 class DeadLetterError(CentralCloudError):
@@ -26,13 +31,13 @@ class DeadLetterError(CentralCloudError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which dead letters are meant; what is None takes all.
+    """A choice of dead letters; an attribute that is None takes all.
 
     Attributes:
         ids: these and no others.
         field: the path of the field that was refused, exactly.
-        reason: words of the reason, in any case.
-        since, until: when the message was put aside.
+        reason: words of the reason, in upper or lower case.
+        since, until: when the message was dead-lettered.
     """
 
     ids: list[int] | None = None
@@ -43,7 +48,7 @@ class Filter:
 
 
 class Edit(NamedTuple):
-    """A field of the message that gets another value before it is sent again."""
+    """A field of the message that gets another value before the message is sent again."""
 
     path: list[str]
     value: Any
@@ -57,7 +62,7 @@ class NotReplayed(NamedTuple):
 
 
 class Replayed(NamedTuple):
-    """What became of the dead letters that were to be sent again."""
+    """The result of a replay: how many were sent again, and those that were not."""
 
     sent: int
     refused: list[NotReplayed]
@@ -73,8 +78,7 @@ def list_dead_letters(
 ) -> list[dict[str, Any]]:
     """The newest `limit` dead letters, newest first: the columns of ``list_dead_letters.sql``. A message may be large."""
     parameters = {**asdict(which), "limit": limit, "with_resolved": with_resolved, "with_message": with_message}
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_LIST.text, parameters).fetchall()
+    return _LIST_DEAD_LETTERS.all(connection, parameters)
 
 
 def get_dead_letter(connection: psycopg.Connection[Any], letter_id: int) -> dict[str, Any]:
@@ -89,51 +93,71 @@ def get_dead_letter(connection: psycopg.Connection[Any], letter_id: int) -> dict
     return letters[0]
 
 
-def replay(database: Database, which: Filter, edits: list[Edit]) -> Replayed:
-    """Send open dead letters to the queue again, each in a transaction of its own, in which it also stops being open.
+def replay(database: Database, which: Filter, edits: list[Edit], operator: Operator) -> Replayed:
+    """Send open dead letters to the queue again. Each is sent in the transaction in which it stops being open.
 
-    So each is sent once, whoever else does the same, and whenever this is interrupted.
+    So each is sent once, also when several do this at the same time, and when this is interrupted. One transaction, and one
+    row of the log, for up to 100 dead letters.
     """
-    encoded = encode_array([edit._asdict() for edit in edits])
+    ids = sorted(_ids_to_replay(database, which))
     sent = 0
-    refused = []
-    for letter_id in _ids_to_replay(database, which):
-        try:
-            with database.transaction() as connection:
-                row = connection.execute(_REPLAY.text, {"id": letter_id, "edits": encoded}).fetchone()
-                reason = None if row else _why_not(connection, letter_id)
-        except DeadLetterError:
-            reason = "there is no such dead letter"
-        except psycopg.Error as error:
-            if not is_refusal(error):
-                raise
-            reason = summarize_error(error)
-        if reason is None:
-            sent += 1
-        else:
-            refused.append(NotReplayed(letter_id, reason))
-    if sent:
-        with database.transaction() as connection:
-            connection.execute(_NOTIFY, (DECISIONS_CHANNEL,))
+    refused: list[NotReplayed] = []
+    for start in range(0, len(ids), _PAGE_SIZE):
+        page = _replay_page(database, ids[start : start + _PAGE_SIZE], edits, operator)
+        sent += page.sent
+        refused += page.refused
     return Replayed(sent, refused)
 
 
-def discard(database: Database, which: Filter) -> int:
-    """Give open dead letters up; they are kept for a while as discarded. Returns how many."""
+def discard(database: Database, which: Filter, operator: Operator) -> int:
+    """Discard open dead letters, all in one transaction; they are kept for a while. Returns how many."""
     ids = _open_ids(database, which)
     with database.transaction() as connection:
-        row = connection.execute(_DISCARD.text, {"ids": ids}).fetchone()
-    return int(row[0]) if row else 0
+        (discarded,) = _DISCARD.one(connection, {"ids": ids})
+        if discarded:
+            after = {"discarded": len(discarded), "ids": discarded[:_PAGE_SIZE]}
+            record_action(connection, operator, Action.DISCARD_DEAD_LETTERS, _SUBJECT, after=after)
+    return len(discarded)
+
+
+def _replay_page(database: Database, ids: Sequence[int], edits: list[Edit], operator: Operator) -> Replayed:
+    with database.transaction() as connection:
+        refused = list(_send(connection, ids, edits))
+        stays_open = {each.id for each in refused}
+        sent = [letter_id for letter_id in ids if letter_id not in stays_open]
+        if sent:
+            _COUNT_REPLAYED.run(connection, {"sent": len(sent)})
+            after = {"sent": len(sent), "ids": sent, "edits": [edit._asdict() for edit in edits]}
+            record_action(connection, operator, Action.REPLAY_DEAD_LETTERS, _SUBJECT, after=after)
+            connection.execute(_NOTIFY, (DECISIONS_CHANNEL,))
+    return Replayed(len(sent), refused)
+
+
+def _send(connection: psycopg.Connection[Any], ids: Sequence[int], edits: list[Edit]) -> Iterator[NotReplayed]:
+    """Send each of `ids` again; yields those that stay open."""
+    encoded = encode_array([edit._asdict() for edit in edits])
+    for letter_id in ids:
+        try:
+            with connection.transaction():
+                msg_id = _REPLAY.maybe(connection, {"id": letter_id, "edits": encoded})
+            if msg_id is None:
+                yield NotReplayed(letter_id, _why_not(connection, letter_id))
+        except DeadLetterError:
+            yield NotReplayed(letter_id, "there is no such dead letter")
+        except psycopg.Error as error:
+            if not is_refusal(error):
+                raise
+            yield NotReplayed(letter_id, summarize_error(error))
 
 
 def _ids_to_replay(database: Database, which: Filter) -> list[int]:
-    """With nothing but ids given each of them, so that one that is not open is reported."""
-    return which.ids if which.ids and which == Filter(ids=which.ids) else _open_ids(database, which)
+    """The ids themselves when nothing else is given, so that one that is not open is reported."""
+    return list(set(which.ids)) if which.ids and which == Filter(ids=which.ids) else _open_ids(database, which)
 
 
 def _open_ids(database: Database, which: Filter) -> list[int]:
     with database.transaction() as connection:
-        return [row[0] for row in connection.execute(_OPEN.text, asdict(which))]
+        return _OPEN_IDS.all(connection, asdict(which))
 
 
 def _why_not(connection: psycopg.Connection[Any], letter_id: int) -> str:
@@ -142,4 +166,4 @@ def _why_not(connection: psycopg.Connection[Any], letter_id: int) -> str:
         return f"already {letter['resolution']}"
     if letter["message"] is None:
         return "it has no message that could be sent again"
-    return "an --edit names a field inside something that is not there, or is no object"
+    return "an --edit names a field inside something that does not exist or is not an object"

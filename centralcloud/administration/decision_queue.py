@@ -1,30 +1,46 @@
 """Shedding load: removing old messages from the queue of routing events."""
 
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ledger import LedgerMissingError
+from centralcloud.store.operator_actions import Action, Operator, record_action
+
+
+class _Page(NamedTuple):
+    last_msg_id: int | None
+    purged: int
+
 
 _COUNTERS = Query("centralcloud.store", "queue_counters", row=dict)
-_PURGE_PAGE = Query(__package__, "purge_page")
-#: Messages a transaction: short enough that nobody waits for it.
+_PURGE_PAGE = Query(__package__, "purge_page", row=_Page)
+#: Messages in one transaction: ingest waits for it only briefly.
 _PAGE_SIZE: Final = 10_000
 
 
-def purge(database: Database, *, before: datetime) -> int:
-    """Remove the messages that were sent before a moment, unread, and count them. Returns how many."""
+def purge(database: Database, operator: Operator, *, before: datetime) -> int:
+    """Remove the messages that were sent before a moment, without ingesting them, and count them as purged.
+
+    One transaction, and one row of the log, for up to 10,000 messages: when it is interrupted, the log says how far it came.
+
+    Returns:
+        How many were removed.
+    """
     purged = 0
     after: int | None = 0
     with database.transaction() as connection:
         counters = _COUNTERS.maybe(connection)
     if counters is None:
         raise LedgerMissingError
-    newest = counters["sent"]  # what comes meanwhile is not old
+    newest = counters["sent"]  # messages that arrive meanwhile are not old
     while after is not None and after < newest:
         with database.transaction() as connection:
-            page = {"after": after, "before": before, "page_size": _PAGE_SIZE}
-            after, gone = _PURGE_PAGE.one(connection, page)
-        purged += gone
+            page = _PURGE_PAGE.one(connection, {"after": after, "before": before, "page_size": _PAGE_SIZE})
+            if page.purged:
+                done = {"purged": page.purged, "sent_before": before.isoformat(), "through_msg_id": page.last_msg_id}
+                record_action(connection, operator, Action.PURGE_QUEUE, "queue", after=done)
+        after = page.last_msg_id
+        purged += page.purged
     return purged

@@ -1,12 +1,12 @@
 """Roles with no more rights than they need: for workers, for instances, for dashboards, and a login for one instance.
 
-Every script is a file of sql/ with names and values put in by psycopg, never by hand. It may be run again and again.
+Every script is a file of sql/; psycopg quotes the names and values in it. A script may be run repeatedly.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import Any, Final, Literal, NamedTuple
 
@@ -16,23 +16,27 @@ from psycopg import sql
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import summarize_error
-from centralcloud.store.tables import WORKER_TABLES
+from centralcloud.runtime.postgres.query import Query
+from centralcloud.store.operator_actions import Action, Operator, record_action
+from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
 
-#: PostgreSQL cuts longer names, and would take two of them for one.
+_MISSING_RIGHTS = Query(__package__, "missing_rights", row=str)
+_SURPLUS_RIGHTS = Query(__package__, "surplus_rights", row=str)
+#: PostgreSQL truncates longer names, and would confuse two of them.
 _LONGEST_ROLE_NAME: Final = 63
 _DIGEST_LENGTH: Final = 12
-#: The comment on logins of our making: `revoke_login` drops no others. Its words "centralcloud grants --instance" tell the
-#: functions of instances that a login which is not listed speaks for none (migration 0005).
+#: The comment on logins that `login_script` makes: `revoke_login_script` drops no others. By its words "centralcloud grants
+#: --instance" the functions for instances know that a login which is not listed speaks for none (migration 0005).
 _MARK: Final = "made by centralcloud grants --instance"
-#: To whoever does not own a thing, GRANT and REVOKE may say no more than a warning.
+#: GRANT and REVOKE only warn when the role that runs them does not own the object.
 _OWNED: Final = "SELECT pg_has_role(relowner, 'MEMBER') FROM pg_class WHERE oid = 'public.routing_records'::regclass"
-#: Two at once would be in each other's way: "tuple concurrently updated".
+#: Two at the same time would fail: "tuple concurrently updated".
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('centralcloud.grants'))"
 _EXPECTED: Final = "the owner of the tables, as a role that may create roles, or a superuser"
 
 
 class GrantsError(CentralCloudError):
-    """The database refuses to make roles or to give rights away."""
+    """The database refuses to create roles or to grant rights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +49,7 @@ class Roles:
 
 
 class Login(NamedTuple):
-    """A login that speaks for one instance, and may otherwise do what the role of instances may."""
+    """A login that speaks for one instance, with the rights of the role of instances."""
 
     name: str
     instance_id: str
@@ -53,19 +57,19 @@ class Login(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """What running a script did: the roles that are new, and what an operator should know of the others."""
+    """The result of running a script: the new roles, and warnings about the others."""
 
     created: list[str]
     warnings: list[str]
 
 
 def login_name(instance_role: str, instance_id: str) -> str:
-    """The name of an instance's login; where that is too long for PostgreSQL, its beginning and a digest of the whole."""
+    """The name of an instance's login; where it is too long for PostgreSQL, its beginning and a digest of the whole."""
     return _short_enough(f"{instance_role}_{instance_id}")
 
 
 def login_group(instance_role: str) -> str:
-    """The name of the role that logins of single instances have their rights from. Nobody logs in as it."""
+    """The name of the role that gives logins of single instances their rights. It cannot log in."""
     return _short_enough(f"{instance_role}s")
 
 
@@ -78,11 +82,15 @@ def _short_enough(name: str) -> str:
 
 
 def roles_script(roles: Roles) -> str:
-    """SQL that makes the three roles and gives each its rights."""
-    tables = [sql.Identifier(name) for name in WORKER_TABLES]
+    """SQL that creates the three roles and grants each its rights."""
     parts = (
         _fill("grant_foundation"),
-        _fill("grant_worker", **_role(roles.worker), tables=sql.SQL(",\n    ").join(tables)),
+        _fill(
+            "grant_worker",
+            **_role(roles.worker),
+            tables=_identifiers(WORKER_TABLES),
+            append_only_tables=_identifiers(APPEND_ONLY_TABLES),
+        ),
         _grant_instance(roles.instance, "LOGIN"),
         _renew_group(login_group(roles.instance)),
         _fill("grant_dashboard", **_role(roles.dashboard)),
@@ -91,7 +99,7 @@ def roles_script(roles: Roles) -> str:
 
 
 def login_script(login: Login) -> str:
-    """SQL that makes the login of an instance, and the role that it has its rights from when that is not there."""
+    """SQL that creates the login of an instance, and the role that gives it its rights where that is missing."""
     names = _names(login)
     leave_roles = _do(_leave_roles(login.name, login.instance_role))
     parts = (
@@ -103,75 +111,102 @@ def login_script(login: Login) -> str:
 
 
 def revoke_login_script(login: Login) -> str:
-    """SQL that takes an instance's login back, and drops the role when it was made by `login_script`."""
+    """SQL that revokes an instance's login, and drops the role when `login_script` made it."""
     leave_roles = _leave_roles(login.name, login.instance_role, login_group(login.instance_role))
     return _text(sql.SQL("{};\n").format(_do(_fill("revoke_login", **_names(login), leave_roles=leave_roles))))
 
 
 def password_statement(role: str) -> str:
-    """The statement that gives a role its password, for an operator to complete."""
+    """The statement that sets the password of a role, for an operator to complete."""
     return _text(sql.SQL("ALTER ROLE {} PASSWORD '...';").format(sql.Identifier(role)))
 
 
-def apply_roles(database: Database, roles: Roles) -> Applied:
-    """Run `roles_script`, whole or not at all.
+def apply_roles(database: Database, roles: Roles, operator: Operator) -> Applied:
+    """Run `roles_script` in one transaction.
 
     Raises:
-        GrantsError: this role may not make roles, or may not give away what is not its own.
+        GrantsError: this role may not create roles, or may not grant rights on what it does not own.
     """
     names = (roles.worker, roles.instance, roles.dashboard)
-    return _apply(database, roles_script(roles), names, worker=roles.worker, instances=[roles.instance])
+    with _as_owner(database) as connection:
+        before = _existing(connection, names)
+        connection.execute(roles_script(roles).encode())
+        warnings = _check_rights(connection, names, worker=roles.worker, instances=[roles.instance])
+        created = [name for name in names if name not in before]
+        after = {**asdict(roles), "created": created}
+        _record(connection, operator, Action.GRANT_ROLES, "roles", after=after)
+    return Applied(created, warnings)
 
 
-def apply_login(database: Database, login: Login, password: str | None = None) -> Applied:
-    """Run `login_script`, whole or not at all, and set the password, which the server never sees as it is.
+def apply_login(database: Database, login: Login, operator: Operator, password: str | None = None) -> Applied:
+    """Run `login_script` in one transaction, and set the password. The server gets it encrypted.
 
     Raises:
         GrantsError: as for `apply_roles`.
     """
-    return _apply(
-        database, login_script(login), [login.name], instances=[login.name], login=login.name, password=password
-    )
+    with _as_owner(database) as connection:
+        created = [] if _existing(connection, [login.name]) else [login.name]
+        connection.execute(login_script(login).encode())
+        if password is not None:
+            _set_password(connection, login.name, password)
+        warnings = _check_rights(connection, [login.name], instances=[login.name], login=login.name)
+        after = {"login": login.name, "created": bool(created), "password_set": password is not None}
+        _record(connection, operator, Action.GRANT_LOGIN, login.instance_id, after=after)
+    return Applied(created, warnings)
 
 
-def apply_revocation(database: Database, login: Login) -> bool:
-    """Run `revoke_login_script`, whole or not at all; whether the role is still there.
+def apply_revocation(database: Database, login: Login, operator: Operator) -> bool:
+    """Run `revoke_login_script` in one transaction. Returns whether the role still exists.
 
     Raises:
-        GrantsError: as for `apply_roles`, or the role could publish by other rights than the ones taken.
+        GrantsError: as for `apply_roles`, or the role could still publish, by rights that were granted in another way.
     """
     with _as_owner(database) as connection:
         connection.execute(revoke_login_script(login).encode())
-        return bool(_existing(connection, [login.name]))
+        remains = bool(_existing(connection, [login.name]))
+        before = {"login": login.name}
+        after = {"role": "remains" if remains else "dropped"}
+        _record(connection, operator, Action.REVOKE_LOGIN, login.instance_id, before=before, after=after)
+        return remains
 
 
-def _apply(
-    database: Database,
-    script: str,
+def _check_rights(
+    connection: psycopg.Connection[Any],
     names: Sequence[str],
     *,
     instances: Sequence[str],
     worker: str | None = None,
     login: str | None = None,
-    password: str | None = None,
-) -> Applied:
-    with _as_owner(database) as connection:
-        before = _existing(connection, names)
-        connection.execute(script.encode())
-        if login is not None and password is not None:
-            _set_password(connection, login, password)
-        wanted = {"worker": worker, "instances": list(instances), "login": login}
-        if missing := connection.execute(_read("missing_rights").encode(), wanted).fetchone():
-            raise GrantsError(f"{missing[0]}, and this role may not give it: run this as the owner, or as a superuser")
-        checked = {"roles": list(names), "instances": list(instances), "login": login}
-        surplus = connection.execute(_read("surplus_rights").encode(), checked).fetchall()
-        created = [name for name in names if name not in before]
-    return Applied(created, [row[0] for row in surplus])
+) -> list[str]:
+    """A warning for each right that a role should not have.
+
+    Raises:
+        GrantsError: one lacks a right: GRANT was only a warning.
+    """
+    wanted = {"worker": worker, "instances": list(instances), "login": login}
+    if missing := _MISSING_RIGHTS.maybe(connection, wanted):
+        raise GrantsError(f"{missing}, and this role may not grant it: run this as the owner, or as a superuser")
+    return _SURPLUS_RIGHTS.all(connection, {"roles": list(names), "instances": list(instances), "login": login})
+
+
+def _record(
+    connection: psycopg.Connection[Any],
+    operator: Operator,
+    action: Action,
+    subject: str,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any],
+) -> None:
+    """Write to the log; the schema may be one that has none yet."""
+    ((has_log,),) = connection.execute("SELECT to_regclass('public.operator_actions') IS NOT NULL").fetchall()
+    if has_log:
+        record_action(connection, operator, action, subject, before=before, after=after)
 
 
 @contextmanager
 def _as_owner(database: Database) -> Iterator[psycopg.Connection[Any]]:
-    """A transaction of somebody who may give rights away, and what is refused in it in one line."""
+    """A transaction of a role that may grant rights. A refusal of the database becomes one line."""
     try:
         with database.transaction() as connection:
             connection.execute(_LOCK)
@@ -181,7 +216,7 @@ def _as_owner(database: Database) -> Iterator[psycopg.Connection[Any]]:
             yield connection
     except psycopg.errors.InsufficientPrivilege as error:
         raise GrantsError(
-            f"the database refuses, and is as it was: {summarize_error(error)} (expected {_EXPECTED})"
+            f"the database refuses, and is unchanged: {summarize_error(error)} (expected {_EXPECTED})"
         ) from None
 
 
@@ -191,10 +226,9 @@ def _existing(connection: psycopg.Connection[Any], names: Sequence[str]) -> set[
 
 
 def _set_password(connection: psycopg.Connection[Any], role: str, password: str) -> None:
-    """Encrypted here, so that it stands in no log of the server."""
-    row = connection.execute("SELECT current_setting('password_encryption')").fetchone()
-    algorithm = str(row[0]).encode() if row else None
-    encrypted = connection.pgconn.encrypt_password(password.encode(), role.encode(), algorithm).decode()
+    """Encrypt it here, so that no log of the server contains it."""
+    ((algorithm,),) = connection.execute("SELECT current_setting('password_encryption')").fetchall()
+    encrypted = connection.pgconn.encrypt_password(password.encode(), role.encode(), algorithm.encode()).decode()
     connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(encrypted)))
 
 
@@ -203,7 +237,7 @@ def _grant_instance(role: str, login: Literal["LOGIN", "NOLOGIN"]) -> sql.Compos
 
 
 def _renew_group(group: str) -> sql.Composable:
-    """Gives the logins of single instances what the role of instances is given, where there are any."""
+    """Grant the logins of single instances the rights of the role of instances, where there are any."""
     rights = _instance_rights(group)
     return sql.SQL("{};\n").format(_do(_fill("renew_group", name=sql.Literal(group), rights=rights)))
 
@@ -215,6 +249,10 @@ def _instance_rights(role: str) -> sql.Composable:
 def _leave_roles(name: str, *roles: str) -> sql.Composable:
     block = _fill("leave_roles", name=sql.Literal(name), roles=sql.SQL(", ").join(map(sql.Literal, roles)))
     return sql.SQL(_text(block).rstrip())
+
+
+def _identifiers(names: Sequence[str]) -> sql.Composable:
+    return sql.SQL(",\n    ").join(map(sql.Identifier, names))
 
 
 def _role(name: str, login: Literal["LOGIN", "NOLOGIN"] = "LOGIN") -> dict[str, sql.Composable]:
@@ -234,7 +272,7 @@ def _names(login: Login) -> dict[str, sql.Composable]:
 
 
 def _do(body: sql.Composable) -> sql.Composable:
-    """A DO block, quoted by a tag that no name in its body can end."""
+    """A DO block, quoted with a tag that no name in its body can end."""
     text = _text(body).rstrip()
     tag = "$do$"
     while tag in text:

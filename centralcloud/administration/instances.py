@@ -1,15 +1,15 @@
-"""Instances: listing them, and forgetting one that is gone."""
+"""Instances: listing them, and forgetting one that no longer exists."""
 
 from typing import Any
 
 import psycopg
-from psycopg.rows import dict_row
 
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.store.operator_actions import Action, Operator, record_action
 
-_LIST_INSTANCES = Query(__package__, "list_instances")
-_FORGET_INSTANCE = Query(__package__, "delete_instance")
+_LIST_INSTANCES = Query(__package__, "list_instances", row=dict)
+_DELETE_INSTANCE = Query(__package__, "delete_instance", row=dict)
 
 
 class UnknownInstanceError(CentralCloudError):
@@ -17,16 +17,17 @@ class UnknownInstanceError(CentralCloudError):
 
 
 def list_instances(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
-    """One row an instance that has acknowledged scores, by id: the columns of ``list_instances.sql``."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(_LIST_INSTANCES.text).fetchall()
+    """One row for each instance that has acknowledged scores, by id: the columns of ``list_instances.sql``."""
+    return _LIST_INSTANCES.all(connection)
 
 
-def forget_instance(connection: psycopg.Connection[Any], instance_id: str) -> None:
-    """Remove an instance that is gone for good. Its outcomes stay; it comes back when it acknowledges scores again.
+def forget_instance(connection: psycopg.Connection[Any], instance_id: str, operator: Operator) -> None:
+    """Remove an instance that no longer exists. Its outcomes stay; it comes back when it acknowledges scores again.
 
     Raises:
-        UnknownInstanceError: there is none of that id.
+        UnknownInstanceError: there is none with that id.
     """
-    if not connection.execute(_FORGET_INSTANCE.text, {"instance_id": instance_id}).rowcount:
+    before = _DELETE_INSTANCE.maybe(connection, {"instance_id": instance_id})
+    if before is None:
         raise UnknownInstanceError(f"found no instance {instance_id}, expected one that `instances list` shows")
+    record_action(connection, operator, Action.FORGET_INSTANCE, instance_id, before=before)

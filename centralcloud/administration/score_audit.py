@@ -1,4 +1,4 @@
-"""Showing that every score is what its rule makes of the evidence behind it."""
+"""Recomputing every score from the evidence behind it."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -17,7 +17,7 @@ _SCORES_TO_AUDIT = Query(__package__, "scores_to_audit", row=dict)
 
 
 class ScoreDifference(NamedTuple):
-    """A stored score that is not what its rule makes of the evidence.
+    """A stored score that its rule does not reproduce from the evidence.
 
     Attributes:
         table: where it is stored.
@@ -32,7 +32,7 @@ class ScoreDifference(NamedTuple):
 
 
 class Audit(NamedTuple):
-    """What an audit found. `unknown_rules`: rules that have scores, and that are not installed here."""
+    """The result of an audit. `unknown_rules`: rules that have scores and are not installed here."""
 
     checked: int
     differences: list[ScoreDifference]
@@ -61,8 +61,11 @@ class _StoredScore(NamedTuple):
         return cls(**plain, basis=Basis.from_columns(columns))
 
 
+_SCORES_TO_AUDIT = Query(__package__, "scores_to_audit", row=dict)
+
+
 def audit_scores(database: Database, rules: Sequence[Rule]) -> Audit:
-    """Compute every published score again, and every rule's own, each on the evidence through the slice it was given on.
+    """Recompute every published score and every rule's own score, each on the evidence through the slice that it used.
 
     A score that an operator has set (`pin`, `rollback`, `retired`, `renamed`) is compared with its history alone.
     """

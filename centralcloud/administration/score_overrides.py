@@ -1,4 +1,4 @@
-"""What an operator says about scores: pinning them, taking them back, standing still."""
+"""Overrides of learned scores by an operator: pins, rollbacks, and freezing what is published."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg.rows import dict_row
 
 from centralcloud.contracts import CentralCloudError
 from centralcloud.learning.current_scores import CurrentScore, UnknownPairError, read_current_scores
@@ -17,104 +16,155 @@ from centralcloud.learning.rule import Rule, Score
 from centralcloud.learning.rule_scores import state_columns
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.store.operator_actions import Action, Operator, record_action
 from centralcloud.store.slices import References, close_slice
 
-_TOUCH = Query("centralcloud.store", "bump_score_revision")
-_PUT_PIN = Query(__package__, "upsert_pin")
-_FORGET_PIN = Query(__package__, "delete_pin")
-_PUT_HOLD = Query(__package__, "upsert_hold")
-_SCORES_AT = Query(__package__, "scores_at_version")
-_RESTART = Query(__package__, "reset_rule_score")
+_BUMP_SCORE_REVISION = Query("centralcloud.store", "bump_score_revision")
+_UPSERT_PIN = Query(__package__, "upsert_pin")
+_DELETE_PIN = Query(__package__, "delete_pin", row=dict)
+_UPSERT_HOLD = Query(__package__, "upsert_hold")
+_SCORES_AT_VERSION = Query(__package__, "scores_at_version", row=dict)
+_RESET_RULE_SCORE = Query(__package__, "reset_rule_score")
 _FREEZE = Query(__package__, "freeze_learning")
-_UNFREEZE = Query(__package__, "unfreeze_learning")
+_UNFREEZE = Query(__package__, "unfreeze_learning", row=dict)
+#: The subject of actions that concern all scores.
+_ALL_SCORES = "scores"
 
 
 class UnknownVersionError(CentralCloudError):
-    """No such version was ever published."""
+    """There was never such a version."""
 
 
 class Rollback(NamedTuple):
-    """What a rollback did.
+    """The result of a rollback.
 
     Attributes:
-        to_version: the scores are those that stood when this was the newest version.
-        undone: what instances are told, in order of version.
+        to_version: the scores are those of the time when this was the newest version.
+        undone: the changes that are published, in the order of their versions.
     """
 
     to_version: int
     undone: list[Change]
 
 
-def pin(database: Database, pair: Pair, score: Decimal, until: datetime | None) -> Change:
-    """Set the score of a pair, until a time or until it is unpinned. Learning goes on, and is not published for the pair.
+def pin(database: Database, pair: Pair, score: Decimal, until: datetime | None, operator: Operator) -> Change:
+    """Set the score of a pair, until a time or until it is unpinned. The rules go on learning; nothing else is published.
 
     Raises:
-        UnknownPairError: nobody has ever chosen or scored it.
+        UnknownPairError: the pair was never chosen or scored.
     """
     with score_transaction(database) as (connection, now):
         current = _find(read_current_scores(connection), pair)
-        values = {"model": pair[0], "complexity": pair[1], "score": score, "until": until}
-        connection.execute(_PUT_PIN.text, values)
+        _UPSERT_PIN.run(connection, {"model": pair[0], "complexity": pair[1], "score": score, "until": until})
         how_long = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until it is unpinned"
         pinned = manual_score(current, score, "pin", f"pinned at {score} by an operator, {how_long}")
-        return publish(connection, [Publication(current, pinned)], rule="pin", run_id=None, now=now)[0]
+        (change,) = publish(connection, [Publication(current, pinned)], rule="pin", run_id=None, now=now)
+        record_action(
+            connection,
+            operator,
+            Action.PIN,
+            subject_of(pair),
+            before={"score": change.old_score, "pin": current.pinned_score and float(current.pinned_score)},
+            after={"score": change.new_score, "pin": float(score), "until": until and until.isoformat()},
+            version=change.version,
+        )
+    return change
 
 
-def unpin(database: Database, pair: Pair) -> None:
-    """Take a pin back: the next run of the learner publishes what its rule thinks.
+def unpin(database: Database, pair: Pair, operator: Operator) -> None:
+    """Remove a pin: the next run of the learner publishes the score of its rule.
 
     Raises:
         UnknownPairError: the pair is not pinned.
     """
     with score_transaction(database) as (connection, _):
-        if not connection.execute(_FORGET_PIN.text, {"model": pair[0], "complexity": pair[1]}).rowcount:
+        before = _DELETE_PIN.maybe(connection, {"model": pair[0], "complexity": pair[1]})
+        if before is None:
             raise UnknownPairError(f"found no pin of {pair[0]} ({pair[1]})")
-        connection.execute(_TOUCH.text)
+        _BUMP_SCORE_REVISION.run(connection)
+        record_action(connection, operator, Action.UNPIN, subject_of(pair), before=before)
 
 
-def roll_back(database: Database, rules: Sequence[Rule], to_version: int, references: References) -> Rollback:
+def roll_back(
+    database: Database, rules: Sequence[Rule], to_version: int, references: References, operator: Operator
+) -> Rollback:
     """Make the scores what they were when `to_version` was the newest: as new versions, so that every instance follows.
 
-    A pair that had no score then gets what its instances reported at the time. Every rule goes on from there: what came in
-    up to now is not held against the restored scores again. Pins and retirements stay.
+    A pair that had no score then gets the one that its instances reported at the time. Every rule goes on from there:
+    evidence up to now does not count against the restored scores. Pins and retirements stay.
 
     Raises:
-        UnknownVersionError: no such version was ever published.
+        UnknownVersionError: there was never such a version.
     """
     through_slice = close_slice(database, references)
     with score_transaction(database) as (connection, now):
-        publications, then = [], _scores_at(connection, to_version)
-        for current in read_current_scores(connection):
-            if current.version is None or current.version <= to_version:
-                continue
-            if current.pinned_score is not None or current.retired_at is not None:
-                continue
-            if (old := then.get(current.pair)) is None or (
-                old.score == current.score and old.estimate.mean == current.mean
-            ):
-                continue
-            reason = f"rolled back to version {to_version}: {current.score} -> {old.score}; then: {old.reason}"
-            publications.append(Publication(current, replace(old, kind="rollback", reason=reason)))
+        publications = _restored(connection, to_version)
         for each in publications:
             pair = {"model": each.score.model, "complexity": each.score.complexity}
-            connection.execute(_PUT_HOLD.text, {**pair, "after_slice": through_slice})
+            _UPSERT_HOLD.run(connection, {**pair, "after_slice": through_slice})
             for rule in rules:
                 state = rule.reset(None, each.score.score, through_slice)
-                connection.execute(_RESTART.text, {**pair, "rule": rule.name, **state_columns(state)})
+                _RESET_RULE_SCORE.run(connection, {**pair, "rule": rule.name, **state_columns(state)})
         undone = publish(connection, publications, rule="rollback", run_id=None, now=now) if publications else []
+        if undone:
+            record_action(
+                connection,
+                operator,
+                Action.ROLLBACK,
+                _ALL_SCORES,
+                before=scores_before(undone),
+                after={"to_version": to_version, **scores_after(undone)},
+                version=newest_version(undone),
+            )
     return Rollback(to_version, undone)
 
 
-def freeze(database: Database, reason: str) -> None:
-    """Publish nothing from now on; the rules go on in the shadow. Freezing again replaces the reason."""
+def freeze(database: Database, reason: str, operator: Operator) -> None:
+    """Publish no learned scores from now on; the rules go on learning. Freezing again replaces the reason."""
     with score_transaction(database) as (connection, _):
-        connection.execute(_FREEZE.text, {"reason": reason})
+        row = _FREEZE.maybe(connection, {"reason": reason})
+        if row is None:
+            raise CentralCloudError(
+                "learning_control: found no row, expected one; `centralcloud verify --repair` makes it"
+            )
+        (reason_before,) = row
+        record_action(
+            connection,
+            replace(operator, reason=reason),
+            Action.FREEZE,
+            _ALL_SCORES,
+            before=None if reason_before is None else {"reason": reason_before},
+            after={"reason": reason},
+        )
 
 
-def unfreeze(database: Database) -> bool:
+def unfreeze(database: Database, operator: Operator) -> bool:
     """Publish again from the next run on; False when nothing was frozen."""
     with score_transaction(database) as (connection, _):
-        return connection.execute(_UNFREEZE.text).rowcount > 0
+        before = _UNFREEZE.maybe(connection)
+        if before is not None:
+            record_action(connection, operator, Action.UNFREEZE, _ALL_SCORES, before=before)
+    return before is not None
+
+
+def subject_of(pair: Pair) -> str:
+    """A pair as the subject of an action: ``model/complexity``."""
+    return "/".join(pair)
+
+
+def scores_before(changes: Sequence[Change]) -> dict[str, Any]:
+    """The scores before some changes, by pair, for the log."""
+    return {"scores": {subject_of((each.model, each.complexity)): each.old_score for each in changes}}
+
+
+def scores_after(changes: Sequence[Change]) -> dict[str, Any]:
+    """As `scores_before`, after them."""
+    return {"scores": {subject_of((each.model, each.complexity)): each.new_score for each in changes}}
+
+
+def newest_version(changes: Sequence[Change]) -> int | None:
+    """The newest version that some changes have; None without changes."""
+    return max((each.version for each in changes if each.version is not None), default=None)
 
 
 def _find(current: list[CurrentScore], pair: Pair) -> CurrentScore:
@@ -128,10 +178,26 @@ def _find(current: list[CurrentScore], pair: Pair) -> CurrentScore:
     raise UnknownPairError(f"found no model {pair[0]}, expected one that was ever chosen: {models}")
 
 
+def _restored(connection: psycopg.Connection[Any], to_version: int) -> list[Publication]:
+    """What makes the scores those of a version again: neither pinned nor retired pairs, and none that has not changed."""
+    restored, then = [], _scores_at(connection, to_version)
+    for current in read_current_scores(connection):
+        if current.version is None or current.version <= to_version:
+            continue
+        if current.pinned_score is not None or current.retired_at is not None:
+            continue
+        if (old := then.get(current.pair)) is None or (
+            old.score == current.score and old.estimate.mean == current.mean
+        ):
+            continue
+        reason = f"rolled back to version {to_version}: {current.score} -> {old.score}; then: {old.reason}"
+        restored.append(Publication(current, replace(old, kind="rollback", reason=reason)))
+    return restored
+
+
 def _scores_at(connection: psycopg.Connection[Any], version: int) -> dict[Pair, Score]:
-    """What every pair that has a history stood at when `version` was the newest."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(_SCORES_AT.text, {"version": version}).fetchall()
+    """The scores of every pair that has a history, as of the time when `version` was the newest."""
+    rows = _SCORES_AT_VERSION.all(connection, {"version": version})
     known = [row.pop("is_version") for row in rows]
     if not any(known):
         raise UnknownVersionError(f"found no version {version}, expected one that `centralcloud scores history` shows")

@@ -1,43 +1,44 @@
-"""Showing that nothing was lost and nothing counted twice: the accounts add up, and every aggregate equals a recount."""
+"""Verification: every message is accounted for, and every aggregate equals a recount of the records."""
 
+import json
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import psycopg
-from psycopg.rows import dict_row
 
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ledger import LedgerMissingError
+from centralcloud.store.operator_actions import Action, Operator, record_action
 
-_ACCOUNTS = Query(__package__, "recount_ledger")
-_MESSAGES = Query(__package__, "recount_messages")
-_METRICS = Query(__package__, "recount_metrics")
-_EVIDENCE = Query(__package__, "recount_evidence")
+_RECOUNT_LEDGER = Query(__package__, "recount_ledger", row=dict)
+_RECOUNT_MESSAGES = Query(__package__, "recount_messages", row=dict)
+_RECOUNT_METRICS = Query(__package__, "recount_metrics", row=dict)
+_RECOUNT_EVIDENCE = Query(__package__, "recount_evidence", row=dict)
 _LOCK_MAINTENANCE = Query(__package__, "lock_maintenance")
-_ENSURE_ACCOUNTS = """
-    INSERT INTO accounting DEFAULT VALUES ON CONFLICT DO NOTHING;
-    INSERT INTO learning_control DEFAULT VALUES ON CONFLICT DO NOTHING
-"""
-_REPAIR_ACCOUNTS = Query(__package__, "repair_ledger")
+_INSERT_ONLY_ROWS = Query(__package__, "insert_only_rows")
+_REPAIR_LEDGER = Query(__package__, "repair_ledger")
 _REPAIR_METRICS = Query(__package__, "repair_metrics")
 _REPAIR_LAST_REPORTED = Query(__package__, "repair_last_reported")
 _REPAIR_RESPONSE_TIMES = Query(__package__, "repair_response_times")
-_FORGET_EMPTY_METRICS = Query(__package__, "delete_empty_metrics")
-_PUT_EVIDENCE = Query(__package__, "upsert_evidence")
-_FORGET_EVIDENCE = Query(__package__, "delete_evidence")
-_TOUCH_EVIDENCE = Query(__package__, "bump_evidence_generation")
+_DELETE_EMPTY_METRICS = Query(__package__, "delete_empty_metrics")
+_UPSERT_EVIDENCE = Query(__package__, "upsert_evidence")
+_DELETE_EVIDENCE = Query(__package__, "delete_evidence")
+_BUMP_EVIDENCE_GENERATION = Query(__package__, "bump_evidence_generation")
+#: Differences that a repair writes to the log of operators' actions in full; it counts the others.
+_LOGGED_DIFFERENCES: Final = 50
 
 _LAST_REPORTED = ("last_reported_score", "last_reported_msg_id")
 _NEWEST_TIMES = "newest_response_times"
 
 
 class Difference(NamedTuple):
-    """A stored value that is not what the records say.
+    """A stored value that a recount of the records does not confirm.
 
     Attributes:
         table: where it is stored.
-        key: which row; empty for the accounts.
+        key: which row; empty for the ledger.
         stored, recounted: the columns that differ, on both sides; None when that side has no such row.
     """
 
@@ -48,10 +49,10 @@ class Difference(NamedTuple):
 
 
 class Verification(NamedTuple):
-    """What a verification found.
+    """The result of a verification.
 
     Attributes:
-        accounts: what has become of every message: sent = records + duplicates + dead_letters_open, _replayed and
+        accounts: how many messages ended where: sent = records + duplicates + dead_letters_open, _replayed and
             _discarded + purged + queued; records = records_kept + records_dropped.
     """
 
@@ -74,7 +75,7 @@ class _Recount(NamedTuple):
 
 
 def verify(database: Database) -> Verification:
-    """Recount every aggregate from the records, and what retention has dropped. Ingest goes on meanwhile.
+    """Recount every aggregate from the records and from the sums of dropped ones. Ingest runs on meanwhile.
 
     One snapshot, which reads all records: minutes for tens of millions. While it lasts, vacuum cannot clean up the queue.
     """
@@ -82,33 +83,54 @@ def verify(database: Database) -> Verification:
     return Verification(_accounts_of(recount.accounts), list(_differences(recount)))
 
 
-def repair(database: Database) -> Verification:
-    """As `verify`, and make every aggregate what the recount says. Ingest goes on: what differs is added, not overwritten.
+def repair(database: Database, operator: Operator) -> Verification:
+    """As `verify`, and correct every aggregate. Ingest runs on meanwhile: counters are corrected by what they lack.
 
     A message that was recorded twice is not repaired.
 
     Returns:
-        What was found, before the repair.
+        The differences that were found, before the repair.
     """
     with database.transaction() as connection:
-        connection.execute(_ENSURE_ACCOUNTS)
+        _INSERT_ONLY_ROWS.run(connection)
     with database.transaction(limit_seconds=None) as connection:
-        # The recount takes its time, and so may a round of maintenance that is under way.
+        # The recount takes its time, and so may a round of maintenance that is in progress.
         connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = 0")
-        connection.execute(_LOCK_MAINTENANCE.text)
+        _LOCK_MAINTENANCE.run(connection)
         recount = _recount(database)
         for row in recount.metrics:
             _repair_metrics(connection, row)
-        connection.execute(_FORGET_EMPTY_METRICS.text)
+        _DELETE_EMPTY_METRICS.run(connection)
         for row in recount.evidence:
             if row["recount"] is None:
-                connection.execute(_FORGET_EVIDENCE.text, row["key"])
+                _DELETE_EVIDENCE.run(connection, row["key"])
             else:
-                connection.execute(_PUT_EVIDENCE.text, row["recount"])
+                _UPSERT_EVIDENCE.run(connection, row["recount"])
         if recount.evidence:
-            connection.execute(_TOUCH_EVIDENCE.text)
-        connection.execute(_REPAIR_ACCOUNTS.text, _account_corrections(recount.accounts))
-    return Verification(_accounts_of(recount.accounts), list(_differences(recount)))
+            _BUMP_EVIDENCE_GENERATION.run(connection)
+        _REPAIR_LEDGER.run(connection, _account_corrections(recount.accounts))
+        differences = list(_differences(recount))
+        _record_repair(connection, operator, differences)
+    return Verification(_accounts_of(recount.accounts), differences)
+
+
+def _record_repair(connection: psycopg.Connection[Any], operator: Operator, differences: list[Difference]) -> None:
+    if not differences:
+        return
+    logged = [each._asdict() for each in differences[:_LOGGED_DIFFERENCES]]
+    rows = json.loads(json.dumps(logged, default=str))  # sums of money and times as text
+    keys = ("table", "key")
+    record_action(
+        connection,
+        operator,
+        Action.REPAIR,
+        "aggregates",
+        before={
+            "differences": dict(Counter(each.table for each in differences)),
+            "rows": [{name: row[name] for name in (*keys, "stored")} for row in rows],
+        },
+        after={"rows": [{name: row[name] for name in (*keys, "recounted")} for row in rows]},
+    )
 
 
 def _recount(database: Database) -> _Recount:
@@ -116,16 +138,15 @@ def _recount(database: Database) -> _Recount:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         # Before the snapshot is taken: a partition that is dropped after it would be in neither place.
         connection.execute("LOCK TABLE routing_records IN ACCESS SHARE MODE")
-        with connection.cursor(row_factory=dict_row) as cursor:
-            accounts = cursor.execute(_ACCOUNTS.text).fetchone()
-            if accounts is None:
-                raise LedgerMissingError
-            return _Recount(
-                accounts,
-                cursor.execute(_MESSAGES.text).fetchall(),
-                cursor.execute(_METRICS.text).fetchall(),
-                cursor.execute(_EVIDENCE.text).fetchall(),
-            )
+        accounts = _RECOUNT_LEDGER.maybe(connection)
+        if accounts is None:
+            raise LedgerMissingError
+        return _Recount(
+            accounts,
+            _RECOUNT_MESSAGES.all(connection),
+            _RECOUNT_METRICS.all(connection),
+            _RECOUNT_EVIDENCE.all(connection),
+        )
 
 
 def _accounts_of(counts: dict[str, int]) -> dict[str, int]:
@@ -144,7 +165,7 @@ def _accounts_of(counts: dict[str, int]) -> dict[str, int]:
 
 
 def _account_corrections(counts: dict[str, int]) -> dict[str, int]:
-    """What is to be added to the accounts so that they agree with the tables."""
+    """How much each counter of the ledger lacks to agree with the tables."""
     records = counts["records_kept"] + counts["records_dropped"]
     dead_letters = counts["dead_letters_open"] + counts["dead_letters_replayed"] + counts["dead_letters_discarded"]
     return {
@@ -188,7 +209,7 @@ def _repair_metrics(connection: psycopg.Connection[Any], row: dict[str, Any]) ->
         **{name: recounted.get(name) for name in _LAST_REPORTED},
         "stored_msg_id": stored.get("last_reported_msg_id"),
     }
-    connection.execute(_REPAIR_METRICS.text, values)
-    connection.execute(_REPAIR_LAST_REPORTED.text, values)
+    _REPAIR_METRICS.run(connection, values)
+    _REPAIR_LAST_REPORTED.run(connection, values)
     if stored.get(_NEWEST_TIMES) != recounted.get(_NEWEST_TIMES):
-        connection.execute(_REPAIR_RESPONSE_TIMES.text, row["key"])
+        _REPAIR_RESPONSE_TIMES.run(connection, row["key"])

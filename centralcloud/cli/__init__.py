@@ -1,10 +1,10 @@
-"""The command line: `centralcloud <command>`."""
+"""The command line: `centralcloud <command>`, one module a command."""
 
 import sys
 
 from centralcloud.runtime.process.shutdown import end_on_signals_until_ready
 
-#: Commands that take signals over themselves once they run.
+#: Commands that handle signals themselves once they run.
 _LONG_RUNNING = ("run", "demo")
 
 
@@ -12,6 +12,6 @@ def main() -> None:
     """Entry point of `centralcloud`."""
     if sys.argv[1:2] and sys.argv[1] in _LONG_RUNNING:
         end_on_signals_until_ready()
-    from centralcloud.cli.app import main as run_command_line  # takes half a second, in which signals come too
+    from centralcloud.cli.app import main as run_command_line  # takes half a second, during which signals may arrive
 
     run_command_line()

@@ -2,18 +2,23 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Annotated, Final
+
+import typer
 
 from centralcloud.contracts import SettingsError
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+#: Of every command that changes something.
+Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the log that `centralcloud history` shows.")]
 
 
 def age(text: str, option: str) -> timedelta:
     """A length of time like 90s, 30m, 2h, 7d or 1w.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: the text is not one.
     """
     if not (match := re.fullmatch(r"(\d{1,6})([smhdw])", text)):
         raise SettingsError(f"{option}: found {text!r}, expected a length of time like 90s, 30m, 2h, 7d or 1w")
@@ -21,10 +26,10 @@ def age(text: str, option: str) -> timedelta:
 
 
 def ago(text: str, option: str) -> datetime:
-    """The moment that lies a length of time like 2h back.
+    """The moment that was a length of time like 2h ago.
 
     Raises:
-        SettingsError: it is none, or longer than there have been dates.
+        SettingsError: the text is not a length of time, or reaches back before the first year of the calendar.
     """
     try:
         return datetime.now(UTC) - age(text, option)
@@ -33,10 +38,10 @@ def ago(text: str, option: str) -> datetime:
 
 
 def moment(text: str, option: str) -> datetime:
-    """A point in time: ISO 8601 (without a zone: local time), or so long ago: 30m, 2h, 7d.
+    """A point in time: ISO 8601 (without a zone: local time), or an age like 30m, 2h, 7d.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: the text is neither.
     """
     try:
         return datetime.fromisoformat(text).astimezone()
@@ -51,13 +56,15 @@ def moment(text: str, option: str) -> datetime:
 
 
 def utf8(text: str | None, option: str) -> str | None:
-    """`text`, which PostgreSQL can be asked for.
+    """`text`, once it is known that PostgreSQL can store it.
 
     Raises:
-        SettingsError: it holds a byte that is no UTF-8.
+        SettingsError: it contains a byte that is not UTF-8, or a zero byte.
     """
     try:
         (text or "").encode()
     except UnicodeEncodeError:
-        raise SettingsError(f"{option}: found a byte that is no UTF-8, expected text") from None
+        raise SettingsError(f"{option}: found a byte that is not UTF-8, expected text") from None
+    if "\0" in (text or ""):
+        raise SettingsError(f"{option}: found a zero byte, expected text")
     return text

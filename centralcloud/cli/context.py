@@ -1,16 +1,23 @@
-"""What every command stands on: the settings, and the database with the schema of this version."""
+"""The context of every command: the settings, the database with the schema of this version, and the operator."""
 
+import os
+import pwd
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from centralcloud.cli.arguments import utf8
+from centralcloud.contracts import SettingsError
+from centralcloud.fleet_settings import FleetSettingsSource
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.settings import load_settings, warn_of_unknown_variables
-from centralcloud.settings import Settings
+from centralcloud.settings import FleetSettings, Settings
+from centralcloud.store.operator_actions import Operator
 
 
 def read_settings(*, background: bool = False) -> Settings:
-    """The settings, with logs set up: all of them for the daemon, only what is amiss for a command at a prompt."""
+    """Read the settings and set up the logs: everything for the daemon, only warnings for a command at a prompt."""
     settings = load_settings(Settings)
     quiet = not background and settings.log_level == "info"
     configure_logs("warning" if quiet else settings.log_level, settings.log_format)
@@ -25,8 +32,38 @@ def open_database(settings: Settings, command: str, *, checked: bool = True) -> 
     from centralcloud.store.schema import check_schema
 
     with Database(settings.database, application_name=f"centralcloud/{command}") as database:
-        if command != "run":  # the daemon waits for a database that is away; a command says so at once
+        if command != "run":  # the daemon waits for a database that is unavailable; a command reports it at once
             database.connect().close()
         if checked:
             check_schema(database)
         yield database
+
+
+def read_fleet_settings(settings: Settings, database: Database) -> FleetSettings:
+    """The fleet's settings as the database has them, whatever the environment of this command says.
+
+    Raises:
+        SettingsError: a value cannot be used by this version.
+    """
+    with database.transaction() as connection:
+        return FleetSettingsSource(settings).read(connection)
+
+
+def this_operator(reason: str | None = None) -> Operator:
+    """The person at the prompt: the user of the operating system, or the one who used sudo, and the host.
+
+    Raises:
+        SettingsError: the reason is not text.
+    """
+    if reason is not None and not reason.strip():
+        raise SettingsError("--reason is empty: expected why, or no --reason")
+    return Operator(who=_user(), via="cli", source=socket.gethostname(), reason=utf8(reason, "--reason"))
+
+
+def _user() -> str:
+    if sudo_user := os.environ.get("SUDO_USER"):
+        return utf8(sudo_user, "SUDO_USER") or ""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run with an id that has no name
+        return f"uid {os.getuid()}"

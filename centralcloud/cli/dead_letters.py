@@ -1,4 +1,4 @@
-"""`centralcloud dead-letters`: what could not be taken in."""
+"""`centralcloud dead-letters`: messages that could not be ingested."""
 
 import json
 import sys
@@ -9,19 +9,21 @@ import typer
 from centralcloud.administration import dead_letters
 from centralcloud.administration.dead_letters import Edit, Filter
 from centralcloud.cli.arguments import moment, utf8
-from centralcloud.cli.context import open_database, read_settings
+from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.cli import AsJson, print_json, print_rows
 from centralcloud.runtime.wording import counted
 
-app = typer.Typer(help="Look at messages that could not be taken in, send them again, or give them up.")
+app = typer.Typer(help="Show, replay and discard messages that could not be ingested.")
 
 Ids = Annotated[list[int] | None, typer.Argument(help="Ids that `list` shows.")]
 Field = Annotated[str | None, typer.Option(help="Only those refused for this field, e.g. routing_decision.complexity.")]
-Reason = Annotated[str | None, typer.Option(help="Only those whose reason has these words in it.")]
-Since = Annotated[str | None, typer.Option(help="Put aside since then: 2026-11-20T14:00, or an age like 2h or 7d.")]
-Until = Annotated[str | None, typer.Option(help="Put aside before then.")]
-EveryOne = Annotated[bool, typer.Option("--all", help="Every open one, when there is neither an id nor a filter.")]
+Reason = Annotated[str | None, typer.Option(help="Only those whose reason contains these words.")]
+Since = Annotated[str | None, typer.Option(help="Dead-lettered since then: 2026-11-20T14:00, or an age like 2h or 7d.")]
+Until = Annotated[str | None, typer.Option(help="Dead-lettered before then.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every open one, instead of ids and filters.")]
+#: Here --reason is a filter.
+Why = Annotated[str | None, typer.Option("--why", help="Why, for the log that `centralcloud history` shows.")]
 
 
 @app.command("list")
@@ -31,7 +33,7 @@ def list_command(
     since: Since = None,
     until: Until = None,
     with_resolved: Annotated[bool, typer.Option("--with-resolved", help="Also those replayed or discarded.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest ones.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many, the newest ones.")] = 100,
     json_output: AsJson = False,
 ) -> None:
     """List dead letters, newest first."""
@@ -55,7 +57,7 @@ def show(
     letter_id: Annotated[int, typer.Argument(metavar="ID", help="An id that `list` shows.")],
     json_output: AsJson = False,
 ) -> None:
-    """Show one dead letter with its whole message."""
+    """Show one dead letter with its complete message."""
     with open_database(read_settings(), "dead-letters") as database, database.transaction() as connection:
         letter = dead_letters.get_dead_letter(connection, letter_id)
     if json_output:
@@ -75,25 +77,27 @@ def replay(
     reason: Reason = None,
     since: Since = None,
     until: Until = None,
-    everyone: EveryOne = False,
+    everything: Everything = False,
     edit: Annotated[
         list[str] | None,
         typer.Option(
             help="Change a field first, e.g. routing_decision.complexity=simple; the value is JSON or a word."
         ),
     ] = None,
+    why: Why = None,
     json_output: AsJson = False,
 ) -> None:
     """Send open dead letters to the queue again.
 
-    Each goes once, and is then no longer open. If it is refused again, it comes back as a new dead letter.
+    Each is sent once, and is then no longer open. If it is refused again, it becomes a new dead letter.
     """
-    which = _chosen(ids, field, reason, since, until, everyone=everyone)
+    which = _chosen(ids, field, reason, since, until, everything=everything)
     edits = [_edit(text) for text in edit or []]
     if len({tuple(edit.path) for edit in edits}) < len(edits):
         raise SettingsError("--edit: found a field twice, expected it once")
+    operator = this_operator(why)
     with open_database(read_settings(), "dead-letters") as database:
-        replayed = dead_letters.replay(database, which, edits)
+        replayed = dead_letters.replay(database, which, edits, operator)
     if json_output:
         print_json({"sent": replayed.sent, "refused": [refusal._asdict() for refusal in replayed.refused]})
     else:
@@ -111,19 +115,21 @@ def discard(
     reason: Reason = None,
     since: Since = None,
     until: Until = None,
-    everyone: EveryOne = False,
+    everything: Everything = False,
+    why: Why = None,
     json_output: AsJson = False,
 ) -> None:
-    """Give open dead letters up. They are deleted after CENTRALCLOUD_RETENTION_DEAD_LETTERS_DAYS."""
-    which = _chosen(ids, field, reason, since, until, everyone=everyone)
+    """Discard open dead letters. They are deleted after the days of the fleet setting retention.dead_letters_days."""
+    which = _chosen(ids, field, reason, since, until, everything=everything)
+    operator = this_operator(why)
     with open_database(read_settings(), "dead-letters") as database:
-        discarded = dead_letters.discard(database, which)
+        discarded = dead_letters.discard(database, which, operator)
     if json_output:
         print_json({"discarded": discarded})
     else:
-        typer.echo(f"discarded {discarded} dead letters")
+        typer.echo(f"discarded {counted(discarded, 'dead letter')}")
     if ids and discarded < len(set(ids)):
-        typer.echo(f"{len(set(ids)) - discarded} of the ids are of no open dead letter", err=True)
+        typer.echo(f"{counted(len(set(ids)) - discarded, 'id')} without an open dead letter", err=True)
         raise typer.Exit(1)
 
 
@@ -146,13 +152,16 @@ def _chosen(
     since: str | None,
     until: str | None,
     *,
-    everyone: bool,
+    everything: bool,
 ) -> Filter:
-    """A filter that somebody has thought about: nobody replays or discards everything by leaving something out."""
+    """A deliberate choice: leaving out ids and filters by mistake must not replay or discard everything."""
     which = _filter(ids, field, reason, since, until)
-    if (which == Filter()) != everyone:
-        raise SettingsError("found no ids and no filter, expected some, or --all" if not everyone else
-                            "found --all together with ids or a filter, expected one of them")  # fmt: skip
+    if (which == Filter()) != everything:
+        raise SettingsError(
+            "found --all together with ids or a filter, expected one of them"
+            if everything
+            else "ids, a filter or --all is required"
+        )
     return which
 
 
@@ -164,7 +173,7 @@ def _edit(text: str) -> Edit:
 
 
 def _json_or_word(text: str) -> Any:
-    """What PostgreSQL can store of it: numbers are finite, strings are Unicode."""
+    """A value that PostgreSQL can store: numbers are finite, strings are Unicode."""
     try:
         value = json.loads(text, parse_constant=str)
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
@@ -178,7 +187,7 @@ def _json_or_word(text: str) -> Any:
 
 
 def _indented(message: str | None) -> str:
-    """The message for reading; as it stands when Python cannot decode it, which may be why it is here."""
+    """The message, indented; unchanged when Python cannot decode it, which may be why it is a dead letter."""
     if message is None:
         return "(no message)"
     try:

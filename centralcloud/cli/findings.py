@@ -1,4 +1,4 @@
-"""`centralcloud findings`: what an operator should know."""
+"""`centralcloud findings`: findings for an operator."""
 
 from typing import Annotated, Any, Final
 
@@ -9,18 +9,18 @@ from centralcloud.contracts import SettingsError
 from centralcloud.monitoring.finding_rules import FINDING_KINDS
 from centralcloud.runtime.cli import AsJson, print_json, print_rows
 
-#: Those that a run of the learner makes, and those of the watch.
+#: Kinds that a run of the learner makes, then those of the finding detector.
 _KINDS: Final = ("change_alarm", "publication_withheld", "quarantined_instance", *FINDING_KINDS)
 
 
 def findings(
-    everything: Annotated[bool, typer.Option("--all", help="Also those that no longer hold.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also those that are closed.")] = False,
     kind: Annotated[str | None, typer.Option(help=f"Only these: {', '.join(_KINDS)}.")] = None,
     json_output: AsJson = False,
 ) -> None:
-    """Show what an operator should know: what holds now, newest first.
+    """Show open findings, newest first.
 
-    The daemon looks for it with every run of the learner.
+    The daemon looks for findings whenever the learner runs.
     """
     from centralcloud.monitoring.finding_detector import list_findings
 

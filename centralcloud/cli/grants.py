@@ -6,40 +6,42 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from centralcloud.cli.arguments import utf8
-from centralcloud.cli.context import open_database, read_settings
+from centralcloud.cli.arguments import Reason, utf8
+from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 
 if TYPE_CHECKING:
     from centralcloud.administration.grants import Applied, Login, Roles
+    from centralcloud.store.operator_actions import Operator
 
 _LONGEST_ROLE_NAME: Final = 63
 _LONGEST_INSTANCE_ID: Final = 200
-#: Words that are no names of roles in GRANT, even in quotes.
-_NO_ROLES: Final = ("public", "none")
+#: Words that GRANT does not accept as names of roles, even in quotes.
+_RESERVED_NAMES: Final = ("public", "none")
 
 
 def grants(
-    worker_role: Annotated[str, typer.Option(help="Role of `centralcloud run` and of operators.")] = (
+    worker_role: Annotated[str, typer.Option(help="Role of `centralcloud run` and of operators' commands.")] = (
         "centralcloud_worker"
     ),
     instance_role: Annotated[str, typer.Option(help="Role of instances.")] = "centralcloud_instance",
     dashboard_role: Annotated[str, typer.Option(help="Role that reads what dashboards show.")] = (
         "centralcloud_dashboard"
     ),
-    instance: Annotated[str | None, typer.Option(help="Instead, a login of its own for this instance id.")] = None,
-    login: Annotated[str | None, typer.Option(help="Name of that login; without it, made from the id.")] = None,
+    instance: Annotated[str | None, typer.Option(help="Instead, a login for this instance id alone.")] = None,
+    login: Annotated[str | None, typer.Option(help="Name of that login; without it, derived from the id.")] = None,
     password_file: Annotated[
-        Path | None, typer.Option(help="File with that login's password; without it, set it yourself.")
+        Path | None, typer.Option(help="File with the password of that login; without it, set one yourself.")
     ] = None,
-    revoke: Annotated[bool, typer.Option("--revoke", help="Take the login of that instance back.")] = False,
-    apply: Annotated[bool, typer.Option("--apply", help="Do it, instead of printing the SQL.")] = False,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Revoke the login of that instance.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Run the SQL, instead of printing it.")] = False,
+    reason: Reason = None,
 ) -> None:
-    """Show the SQL for roles with no more rights than they need; with --apply, run it.
+    """Show the SQL for least-privilege roles, or run it.
 
-    A role for workers, one for instances, one for dashboards. With --instance, a login that may speak for one instance and
-    for no other. May be run again, and has to be after `centralcloud migrate`. Needs the owner of the schema, as a role that
-    may create roles, or a superuser; the SQL alone needs no database.
+    A role for workers, one for instances, one for dashboards. With --instance, a login that speaks for one instance and for
+    no other. Safe to repeat, and necessary after `centralcloud migrate`. --apply needs the owner of the schema, as a role
+    that may create roles, or a superuser; printing needs no database.
     """
     from centralcloud.administration.grants import (
         Login,
@@ -56,64 +58,62 @@ def grants(
     if instance is None:
         for option, given in {"--login": login, "--password-file": password_file, "--revoke": revoke}.items():
             if given:
-                raise SettingsError(f"{option}: found no --instance, expected the id of an instance with it")
+                raise SettingsError(f"--instance is required with {option}")
         if len(set(names.values())) < len(names):
-            raise SettingsError(f"{', '.join(names)}: found the same name twice, expected three roles")
+            raise SettingsError(f"{', '.join(names)}: found the same name twice, expected three different roles")
         roles = Roles(worker=worker_role, instance=instance_role, dashboard=dashboard_role)
         if apply:
-            _apply_roles(roles)
+            _apply_roles(roles, this_operator(reason))
         else:
             _print(roles_script(roles))
         return
     _check_instance(instance)
     if password_file is not None and (revoke or not apply):
-        raise SettingsError(
-            "--password-file: expected --apply with it, and no --revoke: no SQL is printed with a password"
-        )
+        raise SettingsError("--password-file: found --revoke or no --apply, expected --apply: no password is printed")
     _check_role(login := login or login_name(instance_role, instance), "--login")
     one = Login(login, instance, instance_role)
     if not apply:
         _print(revoke_login_script(one) if revoke else login_script(one))
     elif revoke:
-        _apply_revocation(one)
+        _apply_revocation(one, this_operator(reason))
     else:
-        _apply_login(one, _password(password_file))
+        _apply_login(one, this_operator(reason), _password(password_file))
 
 
-def _apply_roles(roles: "Roles") -> None:
+def _apply_roles(roles: "Roles", operator: "Operator") -> None:
     from centralcloud.administration.grants import apply_roles
 
     with open_database(read_settings(), "grants") as database:
-        done = apply_roles(database, roles)
+        done = apply_roles(database, roles, operator)
     typer.echo(f"workers: {roles.worker}, instances: {roles.instance}, dashboards: {roles.dashboard}")
-    _tell(done, done.created)
+    _report(done, done.created)
 
 
-def _apply_login(login: "Login", password: str | None) -> None:
+def _apply_login(login: "Login", operator: "Operator", password: str | None) -> None:
     from centralcloud.administration.grants import apply_login
 
     with open_database(read_settings(), "grants") as database:
-        done = apply_login(database, login, password)
-    typer.echo(f"{login.instance_id} logs in as {login.name}, which speaks for no other instance that it was not given")
-    _tell(done, [name for name in done.created if password is None or name != login.name])
+        done = apply_login(database, login, operator, password)
+    typer.echo(f"{login.instance_id} logs in as {login.name}, which speaks for no instance that it is not listed for")
+    _report(done, [name for name in done.created if password is None or name != login.name])
 
 
-def _apply_revocation(login: "Login") -> None:
+def _apply_revocation(login: "Login", operator: "Operator") -> None:
     from centralcloud.administration.grants import apply_revocation
 
     with open_database(read_settings(), "grants") as database:
-        left = apply_revocation(database, login)
-    fate = "stays, and may do nothing here for this instance" if left else "is gone"
-    typer.echo(f"{login.instance_id} has no login {login.name} any more: the role {fate}")
+        remains = apply_revocation(database, login, operator)
+    fate = "stays, without rights for this instance" if remains else "was dropped"
+    typer.echo(f"{login.instance_id} no longer has the login {login.name}: the role {fate}")
 
 
-def _tell(done: "Applied", without_password: list[str]) -> None:
+def _report(done: "Applied", without_password: list[str]) -> None:
     from centralcloud.administration.grants import password_statement
 
     for warning in done.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if without_password:
-        typer.echo("new, and without a password; where one is needed, complete and run:")
+        typer.echo("new roles without a password; where the server asks for one, complete and run:")
         for name in without_password:
             typer.echo(password_statement(name))
 
@@ -126,8 +126,8 @@ def _check_role(name: str, option: str) -> None:
     _check_text(name, option)
     if not 1 <= len(name.encode()) <= _LONGEST_ROLE_NAME:
         raise SettingsError(f"{option}: found {len(name.encode())} bytes, expected 1 to {_LONGEST_ROLE_NAME}")
-    if name in _NO_ROLES or name.startswith("pg_"):
-        raise SettingsError(f"{option}: found {name!r}, a word of PostgreSQL's own, expected another name")
+    if name in _RESERVED_NAMES or name.startswith("pg_"):
+        raise SettingsError(f"{option}: found {name!r}, which PostgreSQL reserves, expected another name")
 
 
 def _check_instance(instance: str) -> None:
@@ -137,7 +137,7 @@ def _check_instance(instance: str) -> None:
 
 
 def _check_text(text: str, option: str) -> None:
-    """Nothing that would end the line of a comment in the SQL that is printed."""
+    """Refuse text that would end the line of a comment in the printed SQL."""
     utf8(text, option)
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise SettingsError(f"{option}: found a control character in {text!r}, expected text on one line")
@@ -149,7 +149,7 @@ def _password(file: Path | None) -> str | None:
     try:
         password = file.read_text("utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--password-file: cannot read {file}: {getattr(error, 'strerror', 'no UTF-8')}") from None
+        raise SettingsError(f"--password-file: cannot read {file}: {getattr(error, 'strerror', 'not UTF-8')}") from None
     if not password or "\n" in password or "\0" in password:
         raise SettingsError(f"--password-file: expected a password on one line in {file}")
     return password

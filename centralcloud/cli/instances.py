@@ -1,22 +1,22 @@
-"""`centralcloud instances`: who applies the scores."""
+"""`centralcloud instances`: the instances that apply the scores."""
 
 from typing import Annotated
 
 import typer
 
-from centralcloud.administration import instances as names
-from centralcloud.cli.arguments import utf8
-from centralcloud.cli.context import open_database, read_settings
+from centralcloud.administration import instances
+from centralcloud.cli.arguments import Reason, utf8
+from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.runtime.cli import AsJson, print_json, print_rows
 
-app = typer.Typer(help="Show the instances that apply the scores, and forget those that are gone.")
+app = typer.Typer(help="Show and forget instances.")
 
 
 @app.command("list")
 def list_command(json_output: AsJson = False) -> None:
-    """List the instances: what each has applied, how far it is behind, and what came of it in the last 24 hours."""
+    """List the instances: the version each has applied, how far it is behind, its outcomes of the last 24 hours."""
     with open_database(read_settings(), "instances") as database, database.transaction() as connection:
-        rows = names.list_instances(connection)
+        rows = instances.list_instances(connection)
     if json_output:
         print_json(rows)
         return
@@ -29,13 +29,14 @@ def list_command(json_output: AsJson = False) -> None:
 
 @app.command()
 def forget(
-    instance_id: Annotated[str, typer.Argument(metavar="ID", help="An id that `list` shows.")],
+    instance_id: Annotated[str, typer.Argument(metavar="ID", help="An id that `list` shows.")], reason: Reason = None
 ) -> None:
-    """Forget an instance that is gone for good, so that it no longer counts as behind.
+    """Forget an instance that no longer exists, so that it no longer counts as behind.
 
-    What it reported stays. It comes back when it acknowledges scores again.
+    Its outcomes stay. It comes back when it acknowledges scores again.
     """
     utf8(instance_id, "ID")
+    operator = this_operator(reason)
     with open_database(read_settings(), "instances") as database, database.transaction() as connection:
-        names.forget_instance(connection, instance_id)
+        instances.forget_instance(connection, instance_id, operator)
     typer.echo(f"forgot {instance_id}")

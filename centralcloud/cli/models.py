@@ -1,22 +1,23 @@
-"""`centralcloud models`: the names that models go by."""
+"""`centralcloud models`: the models by name."""
 
 from typing import Annotated
 
 import typer
 
-from centralcloud.cli.arguments import utf8
-from centralcloud.cli.context import open_database, read_settings
+from centralcloud.cli.arguments import Reason, utf8
+from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.runtime.cli import AsJson, print_json, print_rows
 from centralcloud.runtime.postgres.errors import retry_on_contention
+from centralcloud.runtime.wording import counted
 
-app = typer.Typer(help="Show the models that were ever chosen, rename, merge and retire them.")
+app = typer.Typer(help="Show, rename, merge and retire models.")
 
 
 @app.command("list")
 def list_command(json_output: AsJson = False) -> None:
-    """List the models: what is known of each over all complexities, and its scores."""
+    """List the models, with the outcomes of each over all complexities, and its scores."""
     from centralcloud.administration.models import list_models
 
     with open_database(read_settings(), "models") as database, database.transaction() as connection:
@@ -38,14 +39,15 @@ def list_command(json_output: AsJson = False) -> None:
 
 @app.command()
 def rename(
-    old: Annotated[str, typer.Argument(help="The name it has.")],
-    new: Annotated[str, typer.Argument(help="The name it gets; one that exists already takes it in.")],
+    old: Annotated[str, typer.Argument(help="The name now.")],
+    new: Annotated[str, typer.Argument(help="The new name; one that exists already absorbs the old one.")],
+    reason: Reason = None,
     json_output: AsJson = False,
 ) -> None:
-    """Give a model another name, with everything that is known of it.
+    """Rename a model, together with everything that is known of it.
 
-    Counters and evidence of a name that exists already are added to; its scores stay. Rename the model in the instances'
-    catalogs too: what they go on reporting under the old name makes a new model of that name.
+    Where the new name exists already, counters and evidence add up and its scores stay. Rename the model in the catalogs of
+    the instances, too: events that they go on reporting under the old name make a new model of that name.
     """
     from centralcloud.administration.models import rename_model
 
@@ -53,41 +55,44 @@ def rename(
         _check_name(name, option)
     if old == new:
         raise SettingsError(f"NEW: found {new!r}, expected another name than OLD")
+    operator = this_operator(reason)
     with open_database(read_settings(), "models") as database:
-        done = rename_model(database, old, new)
+        done = rename_model(database, old, new, operator)
     if json_output:
         print_json({**done._asdict(), "changes": [change._asdict() for change in done.changes]})
         return
     merged = f", merged with its {', '.join(done.merged)}" if done.merged else ""
-    typer.echo(f"{old} is {new} from now on ({', '.join(done.complexities)}; {done.records:,} records){merged}")
+    typer.echo(f"{old} is now {new} ({', '.join(done.complexities)}; {counted(done.records, 'record')}){merged}")
     columns = ("model", "complexity", "old_score", "new_score", "version", "reason")
-    print_rows([change._asdict() for change in done.changes], dict.fromkeys(columns), empty="no score stands for it")
+    print_rows([change._asdict() for change in done.changes], dict.fromkeys(columns), empty="it has no score")
 
 
 @app.command()
 def retire(
     model: Annotated[str, typer.Argument(metavar="NAME", help="A name that `list` shows.")],
     undo: Annotated[
-        bool, typer.Option("--undo", help="Take it back: the next run of the learner publishes again.")
+        bool, typer.Option("--undo", help="Reinstate it: the next run of the learner publishes again.")
     ] = False,
+    reason: Reason = None,
     json_output: AsJson = False,
 ) -> None:
-    """Publish the score 0 for a model, so that no router chooses it by score, and leave it out of learning and findings.
+    """Publish the score 0 for a model, so that no router chooses it by score, and exclude it from learning and findings.
 
-    What comes in of it is still counted. Without --undo it stays so.
+    Its events are still counted. It stays retired until --undo.
     """
     from centralcloud.administration.models import reinstate_model, retire_model
 
     _check_name(model, "NAME")
+    operator = this_operator(reason)
     with open_database(read_settings(), "models") as database:
-        changes = retry_on_contention(lambda: (reinstate_model if undo else retire_model)(database, model))
+        changes = retry_on_contention(lambda: (reinstate_model if undo else retire_model)(database, model, operator))
     rows = [change._asdict() for change in changes]
     if json_output:
         print_json({"model": model, "retired": not undo, "changes": rows})
         return
     typer.echo(f"{model} is no longer retired" if undo else f"{model} is retired")
     columns = ("complexity", "old_score", "new_score", "version", "reason")
-    print_rows(rows, dict.fromkeys(columns), empty="instances use their own scores of it until the learner has one")
+    print_rows(rows, dict.fromkeys(columns), empty="instances use their own scores for it until the learner has one")
 
 
 def _check_name(name: str, option: str) -> None:

@@ -6,23 +6,21 @@ from typing import Annotated
 import typer
 
 from centralcloud.administration import decision_queue
-from centralcloud.cli.arguments import ago
-from centralcloud.cli.context import open_database, read_settings
+from centralcloud.cli.arguments import Reason, ago
+from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.monitoring.queue_state import queue_state
 from centralcloud.runtime.cli import AsJson, print_json
 from centralcloud.runtime.wording import counted
 
-app = typer.Typer(
-    help="Show how full the queue of routing events is, and shed when it must be.", invoke_without_command=True
-)
+app = typer.Typer(help="Show the queue of routing events, and purge it.", invoke_without_command=True)
 _DAY_SECONDS = 86_400
 
 
 @app.callback()
 def show(
     context: typer.Context,
-    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="How long to watch it grow.")] = 2.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=600, help="How long to measure its growth.")] = 2.0,
     json_output: AsJson = False,
 ) -> None:
     """Show the queue of routing events: depth, age, size on disk and growth."""
@@ -34,33 +32,37 @@ def show(
         print_json(state)
         return
     typer.echo(
-        f"messages      {state['messages']:,}: {state['visible']:,} visible, {state['in_flight']:,} in flight or to be "
-        f"attempted again, {state['delayed']:,} delayed"
+        f"messages      {state['messages']:,}: {state['visible']:,} visible, {state['in_flight']:,} in flight or waiting "
+        f"for a retry, {state['delayed']:,} delayed"
     )
     typer.echo(f"oldest        {_seconds(state['oldest_age_seconds'])}")
     typer.echo(f"newest        {_seconds(state['newest_age_seconds'])}")
-    typer.echo(f"size on disk  {_bytes(state['bytes_on_disk'])}, {state['dead_rows']:,} dead rows in it")
-    typer.echo(f"sent          {state['sent_per_second']:,.1f} a second, over {seconds:g} seconds")
-    typer.echo(f"taken         {state['taken_per_second']:,.1f} a second")
+    typer.echo(f"size on disk  {_bytes(state['bytes_on_disk'])}, {state['dead_rows']:,} dead rows")
+    typer.echo(f"sent          {state['sent_per_second']:,.1f} per second, over {seconds:g} seconds")
+    typer.echo(f"ingested      {state['taken_per_second']:,.1f} per second")
     per_day = state["bytes_per_second"] * _DAY_SECONDS
-    typer.echo(f"growth        {_bytes(per_day)} a day" if per_day > 0 else "growth        none")
+    typer.echo(f"growth        {_bytes(per_day)} per day" if per_day > 0 else "growth        none")
 
 
 @app.command()
 def purge(
-    older_than: Annotated[str, typer.Option(help="Remove what was sent longer ago than this: 90s, 30m, 2h, 7d.")],
+    older_than: Annotated[
+        str, typer.Option(help="Remove messages that were sent longer ago than this: 90s, 30m, 2h, 7d.")
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    reason: Reason = None,
     json_output: AsJson = False,
 ) -> None:
-    """Remove old messages from the queue, unread. They are lost, and counted as purged in the accounts.
+    """Remove old messages from the queue without ingesting them. They are lost, and counted as purged.
 
-    For a queue that has grown beyond what can be taken in, or beyond the disk.
+    For a queue that has grown beyond what can be ingested, or beyond the disk.
     """
     before = ago(older_than, "--older-than")
+    operator = this_operator(reason)
     with open_database(read_settings(), "queue") as database:
         if not yes:
-            _confirm(f"Remove every message sent before {before.astimezone():%Y-%m-%d %H:%M:%S}, unread?")
-        purged = decision_queue.purge(database, before=before)
+            _confirm(f"Remove every message sent before {before.astimezone():%Y-%m-%d %H:%M:%S}, without ingesting it?")
+        purged = decision_queue.purge(database, operator, before=before)
     if json_output:
         print_json({"purged": purged})
     else:
@@ -69,7 +71,7 @@ def purge(
 
 def _confirm(question: str) -> None:
     if not sys.stdin.isatty():
-        raise SettingsError("found nobody to ask, expected --yes")
+        raise SettingsError("--yes is required: standard input is not a terminal")
     typer.confirm(question, abort=True)
 
 

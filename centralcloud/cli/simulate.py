@@ -19,8 +19,8 @@ _SELECTIONS: Final = ("auto", "thompson", "greedy")
 _SHOWN: Final[Mapping[str, str]] = {
     "reward": "{:.4f}",
     "oracle_reward": "{:.4f}",
-    "regret_percent": "{:.2f} %",
-    "success_regret_percent": "{:.2f} %",
+    "regret_percent": "{:.2f}%",
+    "success_regret_percent": "{:.2f}%",
     "pairs_ordered_right": "{:.1%}",
     "saturated_share": "{:.1%}",
     "tied_share": "{:.1%}",
@@ -98,7 +98,7 @@ def parse_seeds(text: str) -> list[int]:
 def _show(result: Mapping[str, Any]) -> None:
     phases = result["phases"]
     several = len(phases) > 1
-    columns = ["measure", "mean", "95 % interval", *(f"phase {i}" for i in range(1, len(phases) + 1) if several)]
+    columns = ["measure", "mean", "95% interval", *(f"phase {i}" for i in range(1, len(phases) + 1) if several)]
     rows = [
         [
             name,

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from centralcloud.contracts import CentralCloudError
+from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.learning.evidence import Pair
 from centralcloud.learning.evidence_reader import EvidenceReader
 from centralcloud.learning.metrics import LearningMetrics
@@ -20,18 +20,19 @@ from centralcloud.learning.run_input import (
     Evaluation,
     RuleInput,
     RunInput,
-    RunSettings,
     evaluate_rules,
     read_control,
     read_run_input,
 )
 from centralcloud.learning.safety import SafetyLimits
 from centralcloud.learning.selection import Selection, select_publications
+from centralcloud.learning.settings import FixedLearningSettings, ReadLearningSettings
 from centralcloud.runtime.logs import bind_to_logs, get_logger
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.errors import is_contention, retry_on_contention
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
+from centralcloud.store.operator_actions import Action, Operator, record_action
 from centralcloud.store.slices import References, close_slice, evidence_including_open_slice
 
 log = get_logger(__name__)
@@ -45,7 +46,6 @@ class _Run(NamedTuple):
 _LOCK_SCORES = Query("centralcloud.store", "lock_scores")
 _BUMP_SCORE_REVISION = Query("centralcloud.store", "bump_score_revision")
 _INSERT_LEARNING_RUN = Query(__package__, "insert_learning_run", row=_Run)
-_LAST_RUN_RULE = Query(__package__, "last_run_rule", row=str)
 _DELETE_HOLDS = Query(__package__, "delete_holds")
 _COUNT_WAITING_OUTCOMES = Query(__package__, "count_waiting_outcomes", row=int)
 _TRIES: Final = 5
@@ -55,10 +55,6 @@ _CHECK_SECONDS: Final = 1.0
 
 class ScoresBusyError(CentralCloudError):
     """Other writers changed the scores during each of several tries."""
-
-
-class OtherRuleError(CentralCloudError):
-    """A manual run would change the rule whose scores are published."""
 
 
 class LearningRun(NamedTuple):
@@ -88,29 +84,33 @@ class LearningRun(NamedTuple):
 class Learner(BackgroundTask):
     """Runs on schedule, and for an eager rule as soon as enough outcomes have arrived.
 
-    Any number of replicas may run; the score lock orders them. All `rules` evaluate every pair, so that the others can be
-    compared with the first one, the active rule; only the scores of the active rule are published.
+    Any number of replicas may run: the score lock orders them, and each run reads the settings in the transaction in which
+    it reads its input. All rules evaluate every pair, so that the others can be compared with the first one, the active
+    rule; only the scores of the active rule are published.
     """
 
     def __init__(
         self,
         database: Database,
-        rules: Sequence[Rule],
+        rules: Sequence[Rule] = (),
         *,
         references: References | None = None,
         limits: SafetyLimits | None = None,
+        read_settings: ReadLearningSettings | None = None,
         after_outcomes: int = 0,
         schedule_seconds: float | None = None,
         metrics: LearningMetrics | None = None,
     ) -> None:
-        """Create a learner.
+        """Create a learner with the settings of `read_settings`, or else with `rules`, `references` and `limits`.
 
         Args:
+            read_settings: called in the transaction in which a run reads its input.
             after_outcomes: new outcomes that start a run of an eager rule between two scheduled runs; 0: none do.
             schedule_seconds: time between two scheduled runs; None: `wake()` starts each of them.
         """
-        self._settings = RunSettings(tuple(rules), references or References(), limits or SafetyLimits())
-        self._after_outcomes = after_outcomes if rules[0].eager else 0
+        fixed = FixedLearningSettings(rules, references or References(), limits or SafetyLimits())
+        self._read_settings: ReadLearningSettings = read_settings or (lambda _: fixed)
+        self._after_outcomes = after_outcomes
         intervals = [schedule_seconds, _CHECK_SECONDS if self._after_outcomes else None]
         super().__init__("learner", database, interval_seconds=min((each for each in intervals if each), default=None))
         self._schedule_seconds = schedule_seconds or math.inf
@@ -121,32 +121,37 @@ class Learner(BackgroundTask):
         self._runs = 0
 
     def run_once(self) -> bool:
-        due = not self._after_outcomes or time.monotonic() >= self._due_at
-        if self.woken or due or self._enough_is_waiting():
-            try:
+        scheduled = not self._after_outcomes or time.monotonic() >= self._due_at
+        try:
+            if self.woken or scheduled or self._is_due_early():
                 self.learn()
-            except ScoresBusyError as error:
-                log.warning("learning_deferred", reason=str(error))  # the other replica learned from the same evidence
-            if due:  # only now: an attempt that fails because the database is unavailable is repeated
-                self._due_at = time.monotonic() + self._schedule_seconds
+        except ScoresBusyError as error:
+            log.warning("learning_deferred", reason=str(error))  # the other replica learned from the same evidence
+        except SettingsError as error:
+            log.debug("learning_skipped", reason=str(error))  # logged as an error when the settings changed
+        if scheduled:  # only now: an attempt that fails because the database is unavailable is repeated
+            self._due_at = time.monotonic() + self._schedule_seconds
         return False
 
-    def learn(self, *, force: bool = False) -> LearningRun:
+    def learn(self, *, force: bool = False, operator: Operator | None = None) -> LearningRun:
         """Run once: close the slice, read, compute, publish. No transaction is open while the rules compute.
 
         Args:
             force: publish even if more would move than the safety limits allow. Invalid scores are never published.
+            operator: the operator who forces the run, for the log of operators' actions.
 
         Raises:
             ScoresBusyError: other writers changed the scores during each try.
+            SettingsError: the database has a setting that this version cannot use.
         """
         started_at = datetime.now(UTC)
         self._runs += 1
         bind_to_logs(run=self._runs)
-        settings = self._run_settings()
-        through_slice = close_slice(self.database, settings.references)
+        with self.database.transaction() as connection:
+            references = self._read_settings(connection).reference
+        through_slice = close_slice(self.database, references)
         for _ in range(_TRIES):
-            run = self._try_to_learn(settings, through_slice, started_at, force=force)
+            run = self._try_to_learn(through_slice, started_at, force=force, operator=operator)
             if run is not None:
                 self._log(run)
                 if self._metrics:
@@ -157,58 +162,41 @@ class Learner(BackgroundTask):
             f"the scores changed during each of {_TRIES} tries to learn: is another program writing scores all the time?"
         )
 
-    def refuse_to_change_the_rule(self) -> None:
-        """Check a manual run, whose settings come from a shell and may differ from the daemon's.
-
-        Raises:
-            OtherRuleError: the previous run was by another rule.
-        """
-        active = self._run_settings().active
-        with self.database.transaction() as connection:
-            last = _LAST_RUN_RULE.maybe(connection)
-        if last is not None and last != active:
-            raise OtherRuleError(
-                f"the last run was by the rule {last}, and {active} is set here: set CENTRALCLOUD_RULE={last}, "
-                "as the daemon has it, or add --force"
-            )
-
     def preview(self) -> LearningRun:
         """Return what `learn` would do now. The open slice stays open: its evidence is gathered, read, and rolled back."""
-        settings = self._run_settings()
 
         def read() -> RunInput:
             with evidence_including_open_slice(self.database) as connection:
-                return read_run_input(connection, settings, None, EvidenceReader())
+                return read_run_input(connection, self._read_settings(connection), None, EvidenceReader())
 
         # A learner may gather the same slice at the same time.
         run_input = retry_on_contention(
             read, is_in_the_way=lambda error: is_contention(error) or _gathered_meanwhile(error)
         )
-        active = settings.active
-        evaluation = evaluate_rules(settings.rules, run_input)[active]
-        selection = select_publications(run_input, settings, evaluation, force=False)
+        active = run_input.active
+        evaluation = evaluate_rules(run_input)[active]
+        selection = select_publications(run_input, evaluation, force=False)
         changes = [Change.of(each.current.old_score, each.score) for each in selection.publications]
         return _report(None, active, None, run_input, evaluation.result, changes, selection.withheld)
 
-    def _run_settings(self) -> RunSettings:
-        """The settings of the next run."""
-        return self._settings
-
-    def _enough_is_waiting(self) -> bool:
+    def _is_due_early(self) -> bool:
+        """Whether to run before the scheduled time: an eager rule with enough outcomes, or the first run of another rule."""
         with self.database.transaction() as connection:
+            if not self._read_settings(connection).rules[0].eager:
+                return self._runs == 0
             waiting = _COUNT_WAITING_OUTCOMES.one(connection, {"limit": self._after_outcomes})
         return waiting >= self._after_outcomes
 
     def _try_to_learn(
-        self, settings: RunSettings, through_slice: int, started_at: datetime, *, force: bool
+        self, through_slice: int, started_at: datetime, *, force: bool, operator: Operator | None
     ) -> LearningRun | None:
-        """Read, compute and publish; None if another replica, or an operator, changed scores in between."""
+        """Read, compute and publish; None if another replica, or an operator, changed scores or settings in between."""
         with self.database.transaction() as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            run_input = read_run_input(connection, settings, through_slice, self._reader)
-        evaluations = evaluate_rules(settings.rules, run_input)
-        active = settings.active
-        selection = select_publications(run_input, settings, evaluations[active], force=force)
+            run_input = read_run_input(connection, self._read_settings(connection), through_slice, self._reader)
+        evaluations = evaluate_rules(run_input)
+        active = run_input.active
+        selection = select_publications(run_input, evaluations[active], force=force)
         with self.database.transaction() as connection:
             _LOCK_SCORES.run(connection)
             if read_control(connection).revision != run_input.control.revision:
@@ -220,6 +208,8 @@ class Learner(BackgroundTask):
             _store_scores(connection, run_input, evaluations, withheld, run)
             changes = _publish(connection, active, selection, run)
             report_findings(connection, evaluations[active].result, run_input.by_rule[active].excluded, withheld)
+            if force and operator and changes:
+                _record_force(connection, operator, run.run_id, changes)
         result = evaluations[active].result
         return _report(run.run_id, active, through_slice, run_input, result, changes, selection.withheld)
 
@@ -286,6 +276,21 @@ def _publish(connection: psycopg.Connection[Any], rule: str, selection: Selectio
         }
         _DELETE_HOLDS.run(connection, pairs)
     return changes
+
+
+def _record_force(
+    connection: psycopg.Connection[Any], operator: Operator, run_id: int, changes: Sequence[Change]
+) -> None:
+    pairs = {f"{change.model}/{change.complexity}": change for change in changes}
+    record_action(
+        connection,
+        operator,
+        Action.FORCE_LEARNING,
+        "scores",
+        before={"scores": {pair: change.old_score for pair, change in pairs.items()}},
+        after={"run_id": run_id, "scores": {pair: change.new_score for pair, change in pairs.items()}},
+        version=max((change.version for change in changes if change.version is not None), default=None),
+    )
 
 
 def _gathered_meanwhile(error: BaseException) -> bool:

@@ -1,7 +1,7 @@
 """The input of a run of the learner, read as of one moment, and the results of the rules on it."""
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -14,27 +14,14 @@ from centralcloud.learning.evidence import Evidence, Pair
 from centralcloud.learning.evidence_reader import EvidenceReader
 from centralcloud.learning.rule import Quarantine, Rule, RuleResult
 from centralcloud.learning.rule_scores import RuleScore, read_rule_scores
-from centralcloud.learning.safety import SafetyLimits, invalid_fields
+from centralcloud.learning.safety import invalid_fields
+from centralcloud.learning.settings import LearningSettings
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.store.slices import References
 
 log = get_logger(__name__)
 
 _T = TypeVar("_T")
-
-
-class RunSettings(NamedTuple):
-    """The fleet's settings for one run. The first of the `rules` is the active one, whose scores are published."""
-
-    rules: Sequence[Rule]
-    references: References
-    limits: SafetyLimits
-
-    @property
-    def active(self) -> str:
-        """The name of the active rule."""
-        return self.rules[0].name
 
 
 class Control(NamedTuple):
@@ -75,9 +62,15 @@ class RuleInput:
 class RunInput:
     """The input of one run, as of one moment; `by_rule` holds that of each rule, by its name."""
 
+    settings: LearningSettings
     control: Control
     current: list[CurrentScore]
     by_rule: dict[str, RuleInput]
+
+    @property
+    def active(self) -> str:
+        """The name of the active rule, whose scores are published."""
+        return self.settings.rules[0].name
 
 
 class Evaluation(NamedTuple):
@@ -100,7 +93,7 @@ def read_control(connection: psycopg.Connection[Any]) -> Control:
 
 
 def read_run_input(
-    connection: psycopg.Connection[Any], settings: RunSettings, through_slice: int | None, reader: EvidenceReader
+    connection: psycopg.Connection[Any], settings: LearningSettings, through_slice: int | None, reader: EvidenceReader
 ) -> RunInput:
     """Read the input of a run on the evidence through a slice (None: also the open one)."""
     control = read_control(connection)
@@ -122,13 +115,13 @@ def read_run_input(
         scores = {pair: score for pair, score in stored.get(rule.name, {}).items() if pair in known}
         by_rule[rule.name] = RuleInput(scores, excluded, evidence, failure)
     reader.forget_all_but(each.evidence.excluded for each in by_rule.values())
-    return RunInput(control, current, by_rule)
+    return RunInput(settings, control, current, by_rule)
 
 
-def evaluate_rules(rules: Sequence[Rule], run_input: RunInput) -> dict[str, Evaluation]:
+def evaluate_rules(run_input: RunInput) -> dict[str, Evaluation]:
     """Let every rule evaluate its input; by the rule's name. A rule that fails does not stop the others."""
     retired = {current.model for current in run_input.current if current.retired_at is not None}
-    return {rule.name: _evaluate(rule, run_input.by_rule[rule.name], retired) for rule in rules}
+    return {rule.name: _evaluate(rule, run_input.by_rule[rule.name], retired) for rule in run_input.settings.rules}
 
 
 def _evaluate(rule: Rule, rule_input: RuleInput, retired: set[str]) -> Evaluation:

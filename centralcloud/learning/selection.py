@@ -6,7 +6,7 @@ from centralcloud.learning.current_scores import CurrentScore
 from centralcloud.learning.evidence import Evidence
 from centralcloud.learning.publication import Publication
 from centralcloud.learning.rule_scores import new_rule_scores
-from centralcloud.learning.run_input import Evaluation, RunInput, RunSettings
+from centralcloud.learning.run_input import Evaluation, RunInput
 from centralcloud.learning.safety import exceeds_limits
 
 
@@ -17,9 +17,7 @@ class Selection(NamedTuple):
     withheld: list[str]
 
 
-def select_publications(
-    run_input: RunInput, settings: RunSettings, evaluation: Evaluation, *, force: bool
-) -> Selection:
+def select_publications(run_input: RunInput, evaluation: Evaluation, *, force: bool) -> Selection:
     """Select the scores of the active rule that differ enough from the published ones.
 
     Pairs that are retired, pinned or on hold are left out, and everything while learning is frozen. `force` skips the safety
@@ -27,14 +25,14 @@ def select_publications(
     """
     if evaluation.rejections:
         return Selection([], evaluation.rejections)
-    active = run_input.by_rule[settings.active]
+    active = run_input.by_rule[run_input.active]
     free = [
         current for current in run_input.current if not current.withheld(_outcomes_since_hold(active.evidence, current))
     ]
     before = {
         current.pair: active.stored[current.pair].score.score for current in free if current.pair in active.stored
     }
-    if not force and (reasons := exceeds_limits(evaluation.result.scores, before, settings.limits)):
+    if not force and (reasons := exceeds_limits(evaluation.result.scores, before, run_input.settings.safety)):
         return Selection([], reasons)
     if run_input.control.frozen_reason is not None:
         return Selection([], [])

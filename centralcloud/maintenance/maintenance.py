@@ -1,9 +1,9 @@
 """The maintenance task: creates partitions ahead of time, rolls up hours, merges evidence, and deletes expired rows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import psycopg
 
@@ -54,6 +54,18 @@ class AnotherReplicaError(Exception):
     """Another replica is doing maintenance."""
 
 
+class MaintenanceSettings(Protocol):
+    """Settings of one round."""
+
+    @property
+    def retention(self) -> Retention:
+        """Days that rows are kept."""
+
+    @property
+    def reference(self) -> References:
+        """Caps of the evidence of the slice that the round closes."""
+
+
 class Maintenance(BackgroundTask):
     """Runs once at the start and then at every interval, or when woken. One replica at a time does the work."""
 
@@ -65,15 +77,22 @@ class Maintenance(BackgroundTask):
         retention: Retention | None = None,
         references: References | None = None,
         interval_seconds: float | None = None,
+        read_settings: Callable[[psycopg.Connection[Any]], MaintenanceSettings] | None = None,
     ) -> None:
+        """Take the settings from `read_settings`, anew for each round, or else from `retention` and `references`."""
         super().__init__("maintenance", database, interval_seconds=interval_seconds)
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._weeks_ahead = weeks_ahead
         self._retention = retention or Retention()
         self._references = references or References()
+        self._read_settings = read_settings
 
     def run_once(self) -> bool:
         """Do all maintenance once; never asks to be run again at once."""
+        if self._read_settings is not None:
+            with self.database.transaction() as connection:
+                settings = self._read_settings(connection)
+            self._retention, self._references = settings.retention, settings.reference
         # Every replica creates partitions: ingest fails without one.
         done = {"partitions_created": ensure_partitions(self.database, self._weeks_ahead)}
         try:

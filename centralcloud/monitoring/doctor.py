@@ -1,7 +1,7 @@
 """The checks of `centralcloud doctor`: the things that an operator would look at first."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -31,7 +31,7 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import age, ago, counted
 from centralcloud.store.queue import read_queue_state
 from centralcloud.store.schema import check_schema
-from centralcloud.store.tables import WORKER_TABLES
+from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
 
 _OLDEST_SERVER: Final = 140_000
 _FEWEST_WEEKS_AHEAD: Final = 2
@@ -54,11 +54,13 @@ class Expectations(NamedTuple):
 
     Attributes:
         unknown_settings: variables that begin like a setting and are not one, each with the setting that may be meant.
+        fleet_differences: a line for each fleet setting that the environment sets to another value than the database has.
     """
 
     http_address: str = "127.0.0.1"
     http_port: int = 0
     unknown_settings: Mapping[str, str | None] = MappingProxyType({})
+    fleet_differences: Callable[[psycopg.Connection[Any]], Sequence[str]] = lambda _: ()
 
 
 class _ConnectedServer(NamedTuple):
@@ -109,6 +111,7 @@ class _Doctor:
             Check("locks", self._locks, "database"),
             Check("schema", self._schema, "database"),
             Check("privileges", self._privileges, "schema"),
+            Check("fleet settings", self._fleet_settings, "privileges"),
             Check("pgmq", self._pgmq, "schema"),
             Check("queues", self._queues, "pgmq"),
             Check("autovacuum", self._autovacuum, "queues"),
@@ -158,7 +161,8 @@ class _Doctor:
 
     def _privileges(self) -> CheckResult:
         with self._database.transaction() as connection:
-            (missing,) = _MISSING_PRIVILEGES.one(connection, {"tables": list(WORKER_TABLES)})
+            tables = {"tables": list(WORKER_TABLES), "append_only": list(APPEND_ONLY_TABLES)}
+            (missing,) = _MISSING_PRIVILEGES.one(connection, tables)
         if missing:
             more = f", and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
             return fail(
@@ -166,6 +170,16 @@ class _Doctor:
                 "run `centralcloud grants --apply` as the owner of the tables, as after every migration",
             )
         return ok("all required privileges are granted")
+
+    def _fleet_settings(self) -> CheckResult:
+        with self._database.transaction() as connection:
+            differences = self._expects.fleet_differences(connection)
+        if differences:
+            return warn(
+                f"the environment differs, and the database is used: {'; '.join(differences)}",
+                "`centralcloud settings set` changes the database's value, for the whole fleet",
+            )
+        return ok("this environment sets no other values than the database has")
 
     def _pgmq(self) -> CheckResult:
         if not self._state.pgmq_pops_batches:

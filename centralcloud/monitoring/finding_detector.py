@@ -1,6 +1,7 @@
 """The background task that detects findings, and the query that lists them."""
 
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
 
 import psycopg
 from prometheus_client import CollectorRegistry, Gauge
@@ -57,6 +58,14 @@ class FindingMetrics:
             self._open.labels(kind=kind).set(open_by_kind.get(kind, 0))
 
 
+class FindingSettings(Protocol):
+    """Settings of one run."""
+
+    @property
+    def finding(self) -> FindingThresholds:
+        """Thresholds of the findings."""
+
+
 class FindingDetector(BackgroundTask):
     """Runs once at the start and then at every interval. One replica at a time does the work."""
 
@@ -67,11 +76,16 @@ class FindingDetector(BackgroundTask):
         thresholds: FindingThresholds | None = None,
         metrics: FindingMetrics | None = None,
         interval_seconds: float = 60.0,
+        read_settings: Callable[[psycopg.Connection[Any]], FindingSettings] | None = None,
     ) -> None:
-        """After three times `interval_seconds` without a run another replica takes over."""
+        """Take the thresholds from `read_settings`, anew for each run, or else from `thresholds`.
+
+        After three times `interval_seconds` without a run another replica takes over.
+        """
         super().__init__("findings", database, interval_seconds=interval_seconds)
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._thresholds = thresholds or FindingThresholds()
+        self._read_settings = read_settings
         self._lease_seconds = 3 * interval_seconds
         self._metrics = metrics
 
@@ -91,6 +105,8 @@ class FindingDetector(BackgroundTask):
         release_lease(self.database, _LEASE)
 
     def _detect(self, connection: psycopg.Connection[Any]) -> dict[str, int]:
+        if self._read_settings is not None:
+            self._thresholds = self._read_settings(connection).finding
         recent = _RECENT_PAIR_OUTCOMES.all(connection)
         lifetime = _LIFETIME_OUTCOMES.all(connection)
         replace_findings(connection, FINDING_KINDS, detect_findings(recent, lifetime, self._thresholds))

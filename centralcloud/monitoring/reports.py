@@ -79,3 +79,12 @@ def score_history(
 def compare_rules(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
     """Return one row a pair, ordered by model and complexity: the columns of ``compare_rules.sql``."""
     return _COMPARE_RULES.all(connection)
+
+
+def publishing_rule(rows: list[dict[str, Any]]) -> str | None:
+    """Return the rule of the newest published score, from the rows of `compare_rules`; None when no rule has published one.
+
+    It may differ from the active rule: a change of that takes effect with the next run that publishes.
+    """
+    by_rules = [row for row in rows if row["rule"] in row["scores"]]  # the others were set by an operator
+    return str(max(by_rules, key=lambda row: row["version"])["rule"]) if by_rules else None

@@ -454,7 +454,35 @@ database_generation = Table(
     Column("created_at", _Timestamp, nullable=False, server_default=text("now()")),
 )
 
+fleet_settings = Table(
+    "fleet_settings",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", JSONB, nullable=False),
+    Column("updated_at", _Timestamp, nullable=False, server_default=text("now()")),
+)
+
+operator_actions = Table(
+    "operator_actions",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("at", _Timestamp, nullable=False, server_default=text("clock_timestamp()")),
+    Column("who", Text, nullable=False),
+    Column("via", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text),
+    Column("before", JSONB),
+    Column("after", JSONB),
+    Column("version", BigInteger),
+)
+
 #: Tables that workers do not write: they must not change which login may send for which instance.
 _NOT_FOR_WORKERS: Final = ("database_generation", "instance_logins")
+#: Tables that workers only read and add rows to.
+APPEND_ONLY_TABLES: Final = ("operator_actions",)
 #: Tables that workers read and write.
-WORKER_TABLES: Final = tuple(name for name in sorted(metadata.tables) if name not in _NOT_FOR_WORKERS)
+WORKER_TABLES: Final = tuple(
+    name for name in sorted(metadata.tables) if name not in (*_NOT_FOR_WORKERS, *APPEND_ONLY_TABLES)
+)

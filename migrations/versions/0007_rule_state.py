@@ -1,4 +1,4 @@
-"""The state of rules in typed columns, evidence as a view, counters updated by one function, and views that count decisions."""
+"""The state of rules in typed columns, evidence as a view, and counters updated by one function."""
 
 from centralcloud.store.schema import run_sql_file
 

@@ -12,6 +12,7 @@ from centralcloud.administration.grants import Roles, apply_roles
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.partitions import ensure_partitions
 from centralcloud.store.schema import migrate
+from support.operators import OPERATOR
 from support.servers import with_database
 
 _PASSWORD = "fleet"
@@ -74,7 +75,7 @@ def a_fleet(server: str, *, granted: bool = True) -> Iterator[Fleet]:
                 migrate(database)
                 ensure_partitions(database)
                 if granted:
-                    apply_roles(database, fleet.roles)
+                    apply_roles(database, fleet.roles, OPERATOR)
                     fleet.let_in(fleet.roles.worker, fleet.roles.instance, fleet.roles.dashboard)
             yield fleet
         finally:

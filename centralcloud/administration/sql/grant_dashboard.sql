@@ -1,5 +1,5 @@
--- {role}: reads what dashboards show. Not what events and messages say beyond that: `extra`, `user_model_request`, the text
--- of dead letters, the queues.
+-- {role}: reads what dashboards show. It cannot read the other contents of events and messages: `extra`,
+-- `user_model_request`, the text of dead letters, the queues.
 {create_role};
 GRANT USAGE ON SCHEMA public, centralcloud TO {role};
 GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO {role};
@@ -8,7 +8,7 @@ GRANT SELECT ON
     dashboard_late_and_lost_outcomes,
     model_routing_metrics, model_performance, model_scores, model_score_history, rule_scores, score_pins, score_holds,
     retired_models, learning_control, learning_runs, evidence, evidence_slices, dropped_metrics, dropped_evidence,
-    accounting, findings, ingest_workers, instances, leases
+    accounting, findings, ingest_workers, instances, leases, fleet_settings, operator_actions
 TO {role};
 GRANT SELECT (
     id, timestamp, instance_id, complexity, model, provider, score, outcome, response_time_ms, capabilities_required,

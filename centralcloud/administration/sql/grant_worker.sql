@@ -1,11 +1,15 @@
--- {role}: `centralcloud run` and whatever operators do, but not `migrate`. It owns nothing: partitions
--- are made and dropped by functions that run as their owner.
+-- {role}: `centralcloud run` and the commands of operators, except `migrate` and `grants`. It owns nothing: partitions are
+-- created and dropped by functions that run as their owner.
 {create_role};
 GRANT USAGE ON SCHEMA public, centralcloud, pgmq TO {role};
 GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO {role};
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA centralcloud TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     {tables}
+TO {role};
+-- The log of operators' actions: written by their commands, and never changed.
+GRANT SELECT, INSERT ON
+    {append_only_tables}
 TO {role};
 GRANT SELECT ON
     database_generation, evidence_of_records, dashboard_models_per_instance, dashboard_success_rates, dashboard_response_times,

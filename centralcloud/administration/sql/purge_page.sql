@@ -1,5 +1,5 @@
--- Removes what is too old from one page of the queue, in order of id, except for what somebody holds. Returns the last id of
--- the page (null: there is no more) and how many messages went. Served by the queue's primary key.
+-- Removes the old messages of one page of the queue, in the order of ids, except those that a consumer has locked. Returns the
+-- last id of the page (null: there are no more) and how many messages were removed. Served by the queue's primary key.
 WITH page AS MATERIALIZED (
     SELECT msg_id FROM pgmq.q_model_routing_decisions
     WHERE msg_id > %(after)s ORDER BY msg_id LIMIT %(page_size)s
@@ -7,9 +7,9 @@ WITH page AS MATERIALIZED (
     SELECT q.msg_id FROM pgmq.q_model_routing_decisions q JOIN page USING (msg_id)
     WHERE q.enqueued_at < %(before)s
     FOR UPDATE OF q SKIP LOCKED
-), gone AS (
+), removed AS (
     DELETE FROM pgmq.q_model_routing_decisions q USING old WHERE q.msg_id = old.msg_id RETURNING q.msg_id
 ), counted AS (
-    UPDATE accounting SET purged = purged + (SELECT count(*) FROM gone) WHERE EXISTS (SELECT FROM gone)
+    UPDATE accounting SET purged = purged + (SELECT count(*) FROM removed) WHERE EXISTS (SELECT FROM removed)
 )
-SELECT (SELECT max(msg_id) FROM page), (SELECT count(*) FROM gone);
+SELECT (SELECT max(msg_id) FROM page) AS last_msg_id, (SELECT count(*) FROM removed) AS purged;

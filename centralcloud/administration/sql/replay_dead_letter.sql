@@ -1,5 +1,5 @@
--- Sends one open dead letter again, edited on the way, and says so: one transaction, so it happens once. `edits` is a JSON list
--- of {"path": [...], "value": ...}. No row: it is not open, has no message, or an edit's path leads nowhere.
+-- Sends one open dead letter again, with its edits, and marks it as replayed: one statement, so it happens once. `edits` is a
+-- JSON list of {"path": [...], "value": ...}. No row: it is not open, has no message, or the path of an edit does not exist.
 WITH RECURSIVE edit AS (
     SELECT
         position,
@@ -22,8 +22,6 @@ WITH RECURSIVE edit AS (
 ), sent AS MATERIALIZED (
     SELECT final.id, message.msg_id
     FROM final CROSS JOIN LATERAL pgmq.send('model_routing_decisions', final.message) AS message (msg_id)
-), counted AS (
-    UPDATE accounting SET dead_letters_replayed = dead_letters_replayed + 1 WHERE EXISTS (SELECT FROM sent)
 )
 UPDATE dead_letters d SET resolution = 'replayed', resolved_at = now(), replayed_msg_id = sent.msg_id
 FROM sent WHERE d.id = sent.id

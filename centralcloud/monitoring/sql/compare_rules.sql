@@ -1,8 +1,11 @@
--- The published score of each pair, and the score that each rule would publish. One row a pair that a rule has scored.
+-- The published score of each pair with its rule and version, and the score of every rule. One row for each pair that a rule
+-- has scored.
 SELECT
     r.model_name AS model,
     r.complexity_level AS complexity,
     min(s.score)::double precision AS published,
+    min(s.rule) AS rule,
+    min(s.version) AS version,
     json_object_agg(r.rule, r.score::double precision) AS scores
 FROM rule_scores r
 LEFT JOIN model_scores s USING (model_name, complexity_level)

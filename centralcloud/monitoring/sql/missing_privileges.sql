@@ -7,6 +7,9 @@ SELECT
             SELECT privilege, name
             FROM unnest(%(tables)s::text[]) AS name, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
             UNION ALL
+            SELECT privilege, name
+            FROM unnest(%(append_only)s::text[]) AS name, unnest(ARRAY['SELECT', 'INSERT']) AS privilege
+            UNION ALL
             VALUES ('DELETE', 'pgmq.q_model_routing_decisions'), ('INSERT', 'pgmq.q_model_score_updates')
         ) AS needed
         WHERE NOT coalesce(has_table_privilege(to_regclass(name), privilege), false)

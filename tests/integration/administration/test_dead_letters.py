@@ -1,4 +1,4 @@
-"""Dead letters: found by reason, field and time, sent again exactly once, or given up."""
+"""Dead letters: found by reason, field and time, sent again exactly once, or discarded."""
 
 import json
 import threading
@@ -6,6 +6,7 @@ import threading
 import pytest
 from support.commands import run_command
 from support.events import an_event, send, send_texts
+from support.operators import OPERATOR
 from support.servers import execute
 
 from centralcloud.administration.dead_letters import Edit, Filter, discard, list_dead_letters, replay
@@ -62,7 +63,7 @@ def test_one_is_shown_with_its_whole_message(database_url: str, letters: list[in
     assert "dead letter 99999: found nothing" in command(database_url, "show", "99999", code=1)
 
 
-def test_replayed_with_an_edit_it_is_taken_in(database: Database, database_url: str, letters: list[int]) -> None:
+def test_replayed_with_an_edit_it_is_ingested(database: Database, database_url: str, letters: list[int]) -> None:
     edits = ["--edit", "routing_decision.complexity=simple", "--edit", "routing_decision.response_time_ms=12"]
     assert "sent 2 messages" in command(database_url, "replay", "--field", "routing_decision.complexity", *edits)
     assert drain(database, batch_size=10).result == BatchResult(records=2)
@@ -89,7 +90,7 @@ def test_it_is_sent_once_however_many_replay_it(database: Database, database_url
     sent: list[int] = []
     threads = [
         threading.Thread(
-            target=lambda: sent.append(replay(database, Filter(field="routing_decision.complexity"), []).sent)
+            target=lambda: sent.append(replay(database, Filter(field="routing_decision.complexity"), [], OPERATOR).sent)
         )
         for _ in range(4)
     ]
@@ -108,8 +109,8 @@ def test_it_is_sent_once_however_many_replay_it(database: Database, database_url
     ("arguments", "reason"),
     [
         (["99999"], "dead letter 99999 was not sent: there is no such dead letter"),
-        (["{0}", "--edit", "nowhere.at.all=1"], "an --edit names a field inside something that is not there"),
-        (["{0}", "--edit", "instance_id.inside=1"], "an --edit names a field inside something that is not there"),
+        (["{0}", "--edit", "nowhere.at.all=1"], "an --edit names a field inside something that does not exist"),
+        (["{0}", "--edit", "instance_id.inside=1"], "an --edit names a field inside something that does not exist"),
     ],
 )
 def test_what_cannot_be_replayed_stays_open_and_says_why(
@@ -123,15 +124,15 @@ def test_what_cannot_be_replayed_stays_open_and_says_why(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["replay"], "expected some, or --all"),
-        (["discard"], "expected some, or --all"),
+        (["replay"], "ids, a filter or --all is required"),
+        (["discard"], "ids, a filter or --all is required"),
         (["replay", "--all", "--field", "x"], "expected one of them"),
         (["replay", "--all", "--edit", "complexity"], "expected field=value"),
         (["list", "--since", "yesterday"], "--since: found 'yesterday'"),
         (["show", "nonsense"], "valid integer"),
         (["list", "--since", "999999d"], "--since: found '999999d'"),
         (["list", "--until", "9999-12-31T23:59:59-12:00"], "--until: found"),
-        (["list", "--reason", "\udcff"], "--reason: found a byte that is no UTF-8"),
+        (["list", "--reason", "\udcff"], "--reason: found a byte that is not UTF-8"),
         (["replay", "--all", "--edit", 'a="\\ud800"'], "expected a finite number or a string of Unicode"),
         (["replay", "--all", "--edit", "a=1e999"], "expected a finite number"),
         (["replay", "--all", "--edit", "a=" + "[" * 3000], "nested too deeply"),
@@ -152,7 +153,7 @@ def test_a_message_that_python_cannot_decode_is_edited_all_the_same(database: Da
     ]
     send_texts(database_url, [*texts, None])
     drain(database, batch_size=10)
-    replayed = replay(database, Filter(), [Edit(["routing_decision", "note"], None)])
+    replayed = replay(database, Filter(), [Edit(["routing_decision", "note"], None)], OPERATOR)
     assert replayed.sent == 2
     assert [refusal.reason for refusal in replayed.refused] == ["it has no message that could be sent again"]
     assert drain(database, batch_size=10).result == BatchResult(records=2)
@@ -162,12 +163,12 @@ def test_a_message_that_python_cannot_decode_is_edited_all_the_same(database: Da
 def test_discarded_ones_are_counted_and_no_longer_open(
     database: Database, database_url: str, letters: list[int]
 ) -> None:
-    assert command(database_url, "discard", "--reason", "urgent") == "discarded 1 dead letters\n"
-    assert discard(database, Filter(ids=letters)) == 2
+    assert command(database_url, "discard", "--reason", "urgent") == "discarded 1 dead letter\n"
+    assert discard(database, Filter(ids=letters), OPERATOR) == 2
     with database.transaction() as connection:
         assert list_dead_letters(connection, Filter(), limit=10) == []
         assert len(list_dead_letters(connection, Filter(), limit=10, with_resolved=True)) == 3
     verification = verify(database)
     assert verification.ok
     assert verification.accounts["dead_letters_discarded"] == 3
-    assert "1 of the ids are of no open dead letter" in command(database_url, "discard", "99999", code=1)
+    assert "1 id without an open dead letter" in command(database_url, "discard", "99999", code=1)

@@ -1,4 +1,4 @@
-"""The queue when nobody consumes: how full it is, how it grows, and how to shed."""
+"""The queue without a consumer: how full it is, how it grows, and how old messages are purged."""
 
 import json
 import threading
@@ -51,12 +51,12 @@ def test_the_command(database_url: str) -> None:
     assert document["messages"] == 3
 
 
-def test_shedding_removes_what_is_old_and_counts_it(database: Database, database_url: str) -> None:
+def test_a_purge_removes_old_messages_and_counts_them(database: Database, database_url: str) -> None:
     send(database_url, outcomes(25_000, 0))
     execute(database_url, f"UPDATE {QUEUE} SET enqueued_at = now() - interval '3 hours' WHERE msg_id % 2 = 0")
     env = {"DATABASE_URL": database_url}
     with psycopg.connect(database_url) as consumer:
-        consumer.execute(f"SELECT FROM {QUEUE} WHERE msg_id = 2 FOR UPDATE")  # in somebody's hands
+        consumer.execute(f"SELECT FROM {QUEUE} WHERE msg_id = 2 FOR UPDATE")  # as a consumer does
         purged = run_command("centralcloud", "queue", "purge", "--older-than", "2h", "--yes", "--json", env=env)
     assert json.loads(purged.stdout) == {"purged": 12_499}
     verification = verify(database)
@@ -72,13 +72,13 @@ def test_shedding_removes_what_is_old_and_counts_it(database: Database, database
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--older-than", "2h"], "found nobody to ask, expected --yes"),
+        (["--older-than", "2h"], "--yes is required"),
         (["--older-than", "999999w", "--yes"], "--older-than: found '999999w', expected a shorter time"),
         (["--older-than", "soon", "--yes"], "--older-than: found 'soon', expected a length of time like 90s"),
         ([], "--older-than"),
     ],
 )
-def test_nothing_is_shed_by_mistake(database_url: str, arguments: list[str], complaint: str) -> None:
+def test_nothing_is_purged_by_mistake(database_url: str, arguments: list[str], complaint: str) -> None:
     send(database_url, [an_event()])
     execute(database_url, f"UPDATE {QUEUE} SET enqueued_at = now() - interval '3 hours'")
     result = run_command("centralcloud", "queue", "purge", *arguments, env={"DATABASE_URL": database_url})

@@ -12,11 +12,18 @@ import pytest
 from support.commands import run_command
 from support.events import an_event, outcomes, random_events, send
 from support.history import pretend_all_came
+from support.operators import OPERATOR
 from support.servers import execute
 from support.waiting import eventually
 
-from centralcloud.administration.instances import forget_instance, list_instances, list_models
-from centralcloud.administration.models import UnknownModelError, reinstate_model, rename_model, retire_model
+from centralcloud.administration.instances import forget_instance, list_instances
+from centralcloud.administration.models import (
+    UnknownModelError,
+    list_models,
+    reinstate_model,
+    rename_model,
+    retire_model,
+)
 from centralcloud.administration.score_audit import audit_scores
 from centralcloud.administration.score_overrides import pin, roll_back
 from centralcloud.administration.verification import verify
@@ -103,10 +110,10 @@ def fill(database: Database, url: str, seed: int = 1) -> None:
 def test_a_renamed_model_takes_everything_along(database: Database, database_url: str, rules: list[Rule]) -> None:
     fill(database, database_url)
     Learner(database, rules).learn(force=True)
-    pin(database, ("atlas", "simple"), published(database_url)["atlas", "simple"], None)  # type: ignore[arg-type]
+    pin(database, ("atlas", "simple"), published(database_url)["atlas", "simple"], None, OPERATOR)  # type: ignore[arg-type]
     before, scores = totals(database), published(database_url)
     tables = models_in(database_url)
-    done = rename_model(database, "atlas", "zephyr")
+    done = rename_model(database, "atlas", "zephyr", OPERATOR)
     assert (sorted(done.complexities), done.merged) == (["complex", "medium", "simple"], [])
     assert models_in(database_url) == {
         table: sorted("zephyr" if model == "atlas" else model for model in models) for table, models in tables.items()
@@ -133,7 +140,7 @@ def test_merged_models_are_counted_together_and_the_score_of_the_new_name_stays(
     fill(database, database_url)
     Learner(database, rules).learn(force=True)
     before, scores = totals(database), published(database_url)
-    done = rename_model(database, "atlas", "dune")
+    done = rename_model(database, "atlas", "dune", OPERATOR)
     assert sorted(done.merged) == ["complex", "medium", "simple"]
     assert all("atlas" not in models for models in models_in(database_url).values())
     assert totals(database) == before
@@ -160,7 +167,7 @@ def test_where_the_new_name_has_no_score_it_takes_the_old_one(database: Database
     )
     Learner(database, THRESHOLD).learn(force=True)
     assert published(database_url) == {("old", "complex"): 4.3, ("old", "simple"): 3.3, ("new", "complex"): 3.9}
-    done = rename_model(database, "old", "new")
+    done = rename_model(database, "old", "new", OPERATOR)
     assert done.merged == ["complex"]
     assert published(database_url) == {("new", "complex"): 3.9, ("new", "simple"): 3.3}
     assert {(change.complexity, change.new_score) for change in done.changes} == {("complex", 3.9), ("simple", 3.3)}
@@ -179,7 +186,7 @@ def test_an_instance_follows_a_rename(database: Database, database_url: str, tmp
     take_in(database, database_url, outcomes(98, 2, selected_model="old", complexity_score=4.0))
     Learner(database, THRESHOLD).learn()
     updater.run_once()
-    rename_model(database, "old", "new")
+    rename_model(database, "old", "new", OPERATOR)
     updater.run_once()
     assert {pair: score.score for pair, score in updater.learned.scores.items()} == {("new", "complex"): 4.3}
     with database.transaction() as connection:
@@ -194,7 +201,7 @@ def renaming(database: Database, database_url: str, old: str, new: str) -> Itera
 
     def rename() -> None:
         try:
-            rename_model(database, old, new)
+            rename_model(database, old, new, OPERATOR)
         except BaseException as error:
             failures.append(error)
 
@@ -263,8 +270,8 @@ def test_ingest_and_learning_go_on_while_models_are_renamed_to_and_fro(database:
         thread.start()
     try:
         for _ in range(4):
-            rename_model(database, "atlas", "zephyr")
-            rename_model(database, "zephyr", "dune")
+            rename_model(database, "atlas", "zephyr", OPERATOR)
+            rename_model(database, "zephyr", "dune", OPERATOR)
             eventually(lambda: "atlas" in models_in(database_url)["model_routing_metrics"], what="atlas again")
     finally:
         done.set()
@@ -282,7 +289,7 @@ def test_a_retired_model_is_chosen_by_nobody_and_left_out_of_learning(database: 
     learner = Learner(database, ADAPTIVE)
     learner.learn()
     before = published(database_url)
-    changes = retire_model(database, "a")
+    changes = retire_model(database, "a", OPERATOR)
     assert {change.complexity for change in changes} == {"simple", "medium", "complex"}, (
         "also where it was never chosen"
     )
@@ -301,7 +308,7 @@ def test_a_retired_model_is_chosen_by_nobody_and_left_out_of_learning(database: 
     assert (listed["model"], listed["retired"], listed["complexities"]) == ("a", True, ["complex"])
     assert verify(database).differences == []
     with pytest.raises(UnknownModelError, match="a is retired already"):
-        retire_model(database, "a")
+        retire_model(database, "a", OPERATOR)
 
 
 @pytest.mark.parametrize("rules", [ADAPTIVE, THRESHOLD])
@@ -313,12 +320,12 @@ def test_a_retirement_taken_back_leaves_what_the_rule_thinks(
     learner = Learner(database, rules)
     learner.learn()
     before = published(database_url)
-    retire_model(database, "a")
+    retire_model(database, "a", OPERATOR)
     updater.run_once()
     assert {score.score for score in updater.learned.scores.values()} == {0.0}
     take_in(database, database_url, outcomes(0, 100, selected_model="a"))
     learner.learn()
-    (change,) = reinstate_model(database, "a")
+    (change,) = reinstate_model(database, "a", OPERATOR)
     assert (change.complexity, change.old_score, change.new_score) == ("complex", 0.0, before["a", "complex"])
     assert published(database_url) == before, "a pair without a score has none again"
     updater.run_once()
@@ -327,31 +334,31 @@ def test_a_retirement_taken_back_leaves_what_the_rule_thinks(
     assert learned.new_score < before["a", "complex"], "what came in meanwhile counts now"
     assert audit_scores(database, rules).differences == []
     with pytest.raises(UnknownModelError, match="found no retired model a"):
-        reinstate_model(database, "a")
+        reinstate_model(database, "a", OPERATOR)
 
 
 def test_a_rollback_leaves_a_retired_model_retired(database: Database, database_url: str) -> None:
     take_in(database, database_url, outcomes(98, 2, selected_model="a", complexity_score=4.0))
     Learner(database, THRESHOLD).learn()
     ((version,),) = execute(database_url, "SELECT max(version) FROM model_scores")
-    retire_model(database, "a")
-    assert roll_back(database, THRESHOLD, version, References()).undone == []
+    retire_model(database, "a", OPERATOR)
+    assert roll_back(database, THRESHOLD, version, References(), OPERATOR).undone == []
     assert set(published(database_url).values()) == {0.0}
 
 
 def test_a_retired_model_stays_retired_under_its_new_name(database: Database, database_url: str) -> None:
     take_in(database, database_url, [e for model in "ab" for e in outcomes(98, 2, selected_model=model)])
     Learner(database, THRESHOLD).learn()
-    retire_model(database, "a")
-    rename_model(database, "a", "c")
+    retire_model(database, "a", OPERATOR)
+    rename_model(database, "a", "c", OPERATOR)
     assert models_in(database_url)["retired_models"] == ["c"]
     assert published(database_url)["c", "complex"] == 0.0
-    reinstate_model(database, "c")
+    reinstate_model(database, "c", OPERATOR)
     assert ("c", "complex") not in published(database_url)
     Learner(database, THRESHOLD).learn()
     assert published(database_url)["c", "complex"] == 5.0
-    retire_model(database, "c")
-    rename_model(database, "c", "b")
+    retire_model(database, "c", OPERATOR)
+    rename_model(database, "c", "b", OPERATOR)
     assert models_in(database_url)["retired_models"] == [], "a name that is in use stays in use"
     assert published(database_url).keys() == {("b", "complex")}
     assert published(database_url)["b", "complex"] > 0
@@ -360,11 +367,11 @@ def test_a_retired_model_stays_retired_under_its_new_name(database: Database, da
 def test_a_retired_model_that_takes_another_in_stays_retired(database: Database, database_url: str) -> None:
     take_in(database, database_url, [e for m in "ab" for e in outcomes(98, 2, selected_model=m, complexity_score=2.0)])
     Learner(database, THRESHOLD).learn()
-    retire_model(database, "b")
-    rename_model(database, "a", "b")
+    retire_model(database, "b", OPERATOR)
+    rename_model(database, "a", "b", OPERATOR)
     assert models_in(database_url)["retired_models"] == ["b"]
     assert published(database_url) == {("b", complexity): 0.0 for complexity in ("simple", "medium", "complex")}
-    reinstate_model(database, "b")
+    reinstate_model(database, "b", OPERATOR)
     assert published(database_url) == {("b", "complex"): 2.3}
 
 
@@ -398,7 +405,7 @@ def test_the_commands_about_models(database: Database, database_url: str) -> Non
         (["rename", "x", "x"], 2, "NEW: found 'x', expected another name than OLD"),
         (["rename", "x", ""], 2, "NEW: found 0 characters, expected 1 to 200"),
         (["rename", "x", "y" * 201], 2, "NEW: found 201 characters"),
-        (["rename", "\udcff", "y"], 2, "OLD: found a byte that is no UTF-8"),
+        (["rename", "\udcff", "y"], 2, "OLD: found a byte that is not UTF-8"),
         (["retire", "nobody"], 1, "found no model nobody"),
         (["retire", "nobody", "--undo"], 1, "found no retired model nobody"),
     ],
@@ -459,7 +466,7 @@ def test_a_forgotten_instance_comes_back_when_it_acknowledges_again(database: Da
     execute(database_url, "SELECT centralcloud.acknowledge('i-1', 8)")
     with database.transaction() as connection:
         assert [row["applied_version"] for row in list_instances(connection)] == [8]
-        forget_instance(connection, "i-1")
+        forget_instance(connection, "i-1", OPERATOR)
 
 
 def test_what_others_cost_in_time_is_the_same_when_a_model_is_retired(database: Database, database_url: str) -> None:
@@ -473,5 +480,5 @@ def test_what_others_cost_in_time_is_the_same_when_a_model_is_retired(database: 
         send(database_url, events)
         drain(database, batch_size=1000)
         Learner(database, ADAPTIVE).learn()
-    retire_model(database, "gone")
+    retire_model(database, "gone", OPERATOR)
     assert audit_scores(database, ADAPTIVE).differences == []

@@ -1,4 +1,4 @@
-"""Scores that explain themselves, and an operator's word about them: pins, rollbacks, freezes, comparisons, audits."""
+"""Scores that explain themselves, and overrides by an operator: pins, rollbacks, freezes, comparisons, audits."""
 
 import json
 import threading
@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from support.commands import run_command
 from support.events import an_event, send
+from support.operators import OPERATOR
 from support.servers import execute
 
 from centralcloud.administration.score_audit import audit_scores
@@ -88,20 +89,20 @@ def test_a_learner_that_runs_sees_evidence_that_was_repaired(
     execute(database_url, "UPDATE learning_control SET evidence_generation = evidence_generation + 1")
     (change,) = learner.learn().changes
     assert change.success_rate == 0
-    repair(database)
+    repair(database, OPERATOR)
     (change,) = learner.learn().changes
     assert change.success_rate == 0.9
 
 
 def test_a_pin_stands_whatever_is_learned(learn: Learn, database: Database, database_url: str) -> None:
     learn(good=(90, 10), bad=(20, 80))
-    change = pin(database, ("bad", "complex"), Decimal("4.900"), None)
+    change = pin(database, ("bad", "complex"), Decimal("4.900"), None, OPERATOR)
     assert (change.new_score, published(database_url)["bad"]) == (4.9, 4.9)
     assert "pinned at 4.900 by an operator" in change.reason
     run = learn(good=(50, 50), bad=(0, 100))
     assert {change.model for change in run.changes} == {"good"}
     assert published(database_url)["bad"] == 4.9
-    unpin(database, ("bad", "complex"))
+    unpin(database, ("bad", "complex"), OPERATOR)
     run = Learner(database, ADAPTIVE).learn()
     assert [change.model for change in run.changes] == ["bad"], "what the rule thinks is published again"
     assert audit_scores(database, ADAPTIVE).differences == []
@@ -110,7 +111,7 @@ def test_a_pin_stands_whatever_is_learned(learn: Learn, database: Database, data
 def test_a_pin_ends_at_its_time(learn: Learn, database: Database, database_url: str) -> None:
     learn(bad=(20, 80))
     before = published(database_url)["bad"]
-    pin(database, ("bad", "complex"), Decimal(5), None)
+    pin(database, ("bad", "complex"), Decimal(5), None, OPERATOR)
     execute(database_url, "UPDATE score_pins SET expires_at = now() - interval '1 second'")
     Learner(database, ADAPTIVE).learn()
     assert published(database_url)["bad"] == before
@@ -119,13 +120,13 @@ def test_a_pin_ends_at_its_time(learn: Learn, database: Database, database_url: 
 def test_only_what_is_known_can_be_pinned_or_unpinned(learn: Learn, database: Database) -> None:
     learn(good=(90, 10))
     with pytest.raises(UnknownPairError, match="found no model godo, expected one that was ever chosen: good"):
-        pin(database, ("godo", "complex"), Decimal(1), None)
+        pin(database, ("godo", "complex"), Decimal(1), None, OPERATOR)
     with pytest.raises(
         UnknownPairError, match="found no good for simple tasks, expected one of its complexities: complex"
     ):
-        pin(database, ("good", "simple"), Decimal(1), None)
+        pin(database, ("good", "simple"), Decimal(1), None, OPERATOR)
     with pytest.raises(UnknownPairError, match="found no pin of good"):
-        unpin(database, ("good", "complex"))
+        unpin(database, ("good", "complex"), OPERATOR)
 
 
 @pytest.mark.parametrize("rules", [ADAPTIVE, THRESHOLD])
@@ -136,7 +137,7 @@ def test_a_rollback_brings_the_old_scores_back_and_is_not_redone_on_the_same_evi
     then, version = published(database_url), newest_version(database_url)
     learn(rules, force=True, good=(0, 400), bad=(300, 0), late=(100, 0))
     wrong = published(database_url)
-    done = roll_back(database, rules, version, References())
+    done = roll_back(database, rules, version, References(), OPERATOR)
     assert {change.model: change.new_score for change in done.undone} == {**then, "late": 2.0}, (
         "2.0 is what was reported"
     )
@@ -157,8 +158,8 @@ def test_a_rollback_to_nowhere_is_refused_and_one_to_now_does_nothing(
 ) -> None:
     learn(good=(98, 2))
     with pytest.raises(Exception, match="found no version 99, expected one that"):
-        roll_back(database, ADAPTIVE, 99, References())
-    assert roll_back(database, ADAPTIVE, newest_version(database_url), References()).undone == []
+        roll_back(database, ADAPTIVE, 99, References(), OPERATOR)
+    assert roll_back(database, ADAPTIVE, newest_version(database_url), References(), OPERATOR).undone == []
 
 
 def test_frozen_nothing_is_published_and_learning_goes_on_in_the_shadow(
@@ -166,15 +167,15 @@ def test_frozen_nothing_is_published_and_learning_goes_on_in_the_shadow(
 ) -> None:
     learn(good=(98, 2))
     before = published(database_url)
-    freeze(database, "an audit")
+    freeze(database, "an audit", OPERATOR)
     run = learn(good=(0, 100), bad=(100, 0))
     assert (run.changes, run.evaluated, published(database_url)) == ([], 2, before)
     ((thought,),) = execute(
         database_url, "SELECT score::float8 FROM rule_scores WHERE rule = 'adaptive' AND model_name = 'good'"
     )
     assert thought < before["good"] - 1
-    assert unfreeze(database)
-    assert not unfreeze(database)
+    assert unfreeze(database, OPERATOR)
+    assert not unfreeze(database, OPERATOR)
     Learner(database, ADAPTIVE).learn()
     assert published(database_url)["good"] == thought
 
@@ -217,43 +218,68 @@ def test_the_commands_say_what_was_done(learn: Learn, database_url: str) -> None
     assert run("scores", "unpin", "good", "complex").startswith("good (complex) is no longer pinned")
     assert json.loads(run("scores", "history", "good", "--json"))[0]["rule"] == "pin"
     assert "complex: the same choice (adaptive: good, threshold: good)" in run("scores", "--compare")
-    assert json.loads(run("scores", "--compare", "--json"))["active"] == "adaptive"
+    assert json.loads(run("scores", "--compare", "--json"))["published_by"] == "adaptive"
     assert json.loads(run("scores", "rollback", "--to", "2", "--json"))["undone"][0]["new_score"] == 4.803
     assert run("freeze", "--reason", "a test").startswith("frozen")
     assert "frozen since" in run("scores", "explain", "good", "complex")
     assert run("unfreeze").startswith("published again")
-    assert run("verify", "--scores").endswith("scores computed again, nothing differs")
+    assert run("verify", "--scores").endswith("scores recomputed, nothing differs")
     assert "expected a number from 0 to 5" in run("scores", "pin", "good", "complex", "6", code=2)
-    assert "expected a time to come" in run("scores", "pin", "good", "complex", "3", "--until", "2020-01-01", code=2)
+    assert "expected a time in the future" in run(
+        "scores", "pin", "good", "complex", "3", "--until", "2020-01-01", code=2
+    )
     assert "expected one of simple, medium, complex" in run("scores", "explain", "good", "hard", code=2)
     assert "found no version 77" in run("scores", "rollback", "--to", "77", code=1)
     env["CENTRALCLOUD_RULE"] = "bandit"
     assert "expected one of" in run("learn", code=2)
 
 
-def test_a_run_by_hand_does_not_change_the_rule_unless_it_is_forced(learn: Learn, database_url: str) -> None:
-    """The settings of a shell are not the daemon's."""
+def test_a_manual_run_uses_the_rule_of_the_fleet_whatever_the_shell_sets(learn: Learn, database_url: str) -> None:
+    """With --force, too: that is about the safety limits."""
     learn(ADAPTIVE, good=(98, 2), bad=(10, 90))
-    before, shell = published(database_url), {"DATABASE_URL": database_url}
-    result = run_command("centralcloud", "learn", env=shell)
-    assert (result.returncode, result.stdout) == (1, "")
-    assert "the last run was by the rule adaptive, and threshold is set here" in result.stderr
+    before = published(database_url)
+    shell = {"DATABASE_URL": database_url, "CENTRALCLOUD_RULE": "threshold"}
+    assert run_command("centralcloud", "settings", "set", "rule", "adaptive", env=shell).returncode == 0
+    for options in ([], ["--dry-run"], ["--force"]):
+        result = run_command("centralcloud", "learn", "--json", *options, env=shell)
+        assert result.returncode == 0, result.stderr
+        assert (json.loads(result.stdout)["rule"], json.loads(result.stdout)["changes"]) == ("adaptive", [])
     assert published(database_url) == before
-    assert run_command("centralcloud", "learn", env={**shell, "CENTRALCLOUD_RULE": "adaptive"}).returncode == 0
-    assert run_command("centralcloud", "learn", "--dry-run", env=shell).returncode == 0
-    assert published(database_url) == before
-    assert run_command("centralcloud", "learn", "--force", env=shell).returncode == 0
+    assert run_command("centralcloud", "settings", "set", "rule", "threshold", env=shell).returncode == 0
+    result = run_command("centralcloud", "learn", "--json", env={**shell, "CENTRALCLOUD_RULE": "adaptive"})
+    assert json.loads(result.stdout)["rule"] == "threshold"
     assert published(database_url) != before
+
+
+def test_the_comparison_marks_the_rule_that_published_and_not_that_of_the_shell(
+    learn: Learn, database: Database, database_url: str
+) -> None:
+    learn(ADAPTIVE, good=(98, 2), bad=(10, 90))
+    for rule in ("threshold", "adaptive"):
+        env = {"DATABASE_URL": database_url, "CENTRALCLOUD_RULE": rule}
+        document = json.loads(run_command("centralcloud", "scores", "--compare", "--json", env=env).stdout)
+        assert document["published_by"] == "adaptive"
+        for row in document["pairs"]:
+            assert row["rule"] == "adaptive"
+            assert row["scores"]["adaptive"] == row["published"]
+        table = run_command("centralcloud", "scores", "--compare", env=env).stdout.splitlines()
+        assert table[0].split() == ["model", "complexity", "published", "adaptive", "(published)", "threshold"]
+    pin(database, ("good", "complex"), Decimal("1.000"), None, OPERATOR)
+    document = json.loads(run_command("centralcloud", "scores", "--compare", "--json", env=env).stdout)
+    assert document["published_by"] == "adaptive", "a pin is not a rule"
+    learn(THRESHOLD, good=(0, 100), bad=(100, 0))
+    document = json.loads(run_command("centralcloud", "scores", "--compare", "--json", env=env).stdout)
+    assert document["published_by"] == "threshold"
 
 
 def test_a_pin_that_has_ended_is_in_nobodys_way(learn: Learn, database: Database, database_url: str) -> None:
     learn(THRESHOLD, good=(98, 2))
     then, version = published(database_url), newest_version(database_url)
-    pin(database, ("good", "complex"), Decimal(1), None)
+    pin(database, ("good", "complex"), Decimal(1), None, OPERATOR)
     execute(database_url, "UPDATE score_pins SET expires_at = now() - interval '1 second'")
     learn(THRESHOLD, good=(0, 100))
     assert published(database_url) != then
-    assert len(roll_back(database, THRESHOLD, version, References()).undone) == 1
+    assert len(roll_back(database, THRESHOLD, version, References(), OPERATOR).undone) == 1
     assert published(database_url) == then
 
 
@@ -264,7 +290,7 @@ def test_a_hold_ends_with_its_outcomes_however_few_an_evaluation_takes(
     learn(eager, good=(100, 0))
     version = newest_version(database_url)
     learn(eager, good=(0, 100))
-    roll_back(database, eager, version, References())
+    roll_back(database, eager, version, References(), OPERATOR)
     for expected in ([], [], ["good"]):
         assert [change.model for change in learn(eager, good=(20, 0)).changes] == expected
 
@@ -275,7 +301,7 @@ def test_a_switch_of_rules_does_not_redo_what_was_rolled_back(
     learn(THRESHOLD, good=(98, 2))
     then, version = published(database_url), newest_version(database_url)
     learn(THRESHOLD, good=(0, 400))
-    roll_back(database, THRESHOLD, version, References())
+    roll_back(database, THRESHOLD, version, References(), OPERATOR)
     learn(ADAPTIVE, good=(1, 0))
     assert published(database_url) == then
     learn(ADAPTIVE, good=(50, 0))

@@ -8,6 +8,7 @@ import pytest
 from support.commands import run_command
 from support.events import an_event, random_events, send
 from support.history import pretend_all_came
+from support.operators import OPERATOR
 from support.servers import execute
 
 from centralcloud.administration.verification import Difference, repair, verify
@@ -71,7 +72,7 @@ def test_what_was_changed_behind_our_back_is_found_and_repaired(filled: Database
     execute(database_url, statement)
     found = verify(filled)
     assert len(found.differences) == rows, found.differences
-    assert repair(filled).differences == found.differences
+    assert repair(filled, OPERATOR).differences == found.differences
     assert verify(filled).differences == []
     assert snapshot(database_url) == before
 
@@ -103,7 +104,7 @@ def test_a_record_that_is_lost_or_doubled_is_found(filled: Database, database_ur
     ((msg_id,),) = execute(database_url, "SELECT msg_id FROM routing_records ORDER BY id LIMIT 1")
     doubled = Difference("routing_records", {"msg_id": msg_id}, {"records": 2}, {"records": 1})
     assert doubled in verify(filled).differences
-    assert doubled in repair(filled).differences
+    assert doubled in repair(filled, OPERATOR).differences
     assert verify(filled).differences == [doubled], "what cannot be repaired is still told"
 
 
@@ -129,7 +130,7 @@ def test_repairing_while_ingest_goes_on(filled: Database, database_url: str) -> 
         for _ in range(5):
             execute(database_url, "UPDATE model_routing_metrics SET success_count = success_count + 7")
             execute(database_url, "UPDATE accounting SET records = records + 7, taken = taken + 7")
-            assert not repair(filled).ok
+            assert not repair(filled, OPERATOR).ok
             assert verify(filled).differences == []
     finally:
         stop.set()
@@ -164,7 +165,7 @@ def test_newest_times_whose_records_were_dropped_are_not_missed(filled: Database
     execute(database_url, "UPDATE model_routing_metrics SET response_times = '{}' WHERE model_name = 'dune'")
     assert verify(filled).differences == [], "there is nothing left to take them from"
     execute(database_url, "DELETE FROM model_routing_metrics WHERE model_name = 'dune'")
-    assert len(repair(filled).differences) == 3
+    assert len(repair(filled, OPERATOR).differences) == 3
     assert verify(filled).differences == []
 
 
@@ -175,6 +176,6 @@ def test_accounts_that_are_gone_are_told_and_made_again(filled: Database, databa
         told = run_command("centralcloud", *arguments, env={"DATABASE_URL": database_url})
         assert (told.returncode, told.stderr.count("\n")) == (1, 1)
         assert "accounting: found no row, expected one" in told.stderr
-    repair(filled)
+    repair(filled, OPERATOR)
     assert execute(database_url, "SELECT records, dead_letters FROM accounting") == before
     assert {difference.table for difference in verify(filled).differences} == set(), "duplicates cannot be recounted"

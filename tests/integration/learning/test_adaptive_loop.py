@@ -241,6 +241,11 @@ def test_an_eager_rule_runs_as_soon_as_enough_has_come_in(database: Database, da
     assert learner.join(5)
 
 
-def test_a_rule_of_the_schedule_does_not_run_because_of_outcomes(database: Database) -> None:
-    assert Learner(database, [ThresholdRule(), AdaptiveRule()], after_outcomes=50).interval_seconds is None
+def test_a_rule_of_the_schedule_does_not_run_because_of_outcomes(database: Database, database_url: str) -> None:
+    learner = Learner(database, [ThresholdRule(), AdaptiveRule()], after_outcomes=50)
+    learner.run_once()  # at the start
+    send(database_url, outcomes(60, 0))
+    drain(database, batch_size=1000)
+    learner.run_once()
+    assert execute(database_url, "SELECT count(*) FROM learning_runs") == [(1,)]
     assert Learner(database, [AdaptiveRule(), ThresholdRule()], after_outcomes=0).interval_seconds is None

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from support.commands import run_command
 from support.events import an_event, outcomes, send
 from support.history import pretend_all_came
+from support.operators import OPERATOR
 from support.servers import execute
 
 from centralcloud.administration.models import reinstate_model, retire_model
@@ -177,9 +178,9 @@ def test_a_small_rise_or_one_that_chance_explains_is_not_a_surge(database: Datab
 def test_retired_models_are_left_out(database: Database, database_url: str) -> None:
     ingest(database, database_url, outcomes(0, 50, time_ms=9000) + [an_event(complexity="simple") for _ in range(50)])
     assert {row["kind"] for row in detect(database).values()} == {"low_success_rate", "slow", "newcomer", "no_outcomes"}
-    retire_model(database, "gpt-4o")
+    retire_model(database, "gpt-4o", OPERATOR)
     assert detect(database) == {}
-    reinstate_model(database, "gpt-4o")
+    reinstate_model(database, "gpt-4o", OPERATOR)
     assert len(detect(database)) == 4
 
 

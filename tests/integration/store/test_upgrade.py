@@ -15,9 +15,12 @@ from support.waiting import eventually
 
 from centralcloud.administration.verification import verify
 from centralcloud.ingest.drain import drain
+from centralcloud.learning.learner import Learner
+from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store import schema
 from centralcloud.store.schema import SchemaError, check_schema, downgrade, migrate
+from centralcloud.store.slices import References
 
 #: The newest revision that exists, and the next one, which these tests make up.
 _NEWEST = schema._known_to_this_code(schema._migrations_folder()).newest
@@ -169,6 +172,31 @@ def test_a_migration_that_a_reader_blocks_gives_up_and_changes_nothing(
     assert migrate(database) == (_NEWEST, _NEXT)
     send(database_url, [an_event()])
     assert drain(database, batch_size=100).result.records == 1
+
+
+def test_a_fleet_goes_on_by_the_rule_of_its_last_run_after_the_upgrade(
+    database: Database, database_url: str, start
+) -> None:
+    """Revision 0006 keeps settings of the fleet in the database; the environment of a new daemon does not change them."""
+    send(database_url, outcomes(100, 0))
+    drain(database, batch_size=1000)
+    Learner(database, [AdaptiveRule(), ThresholdRule()], references=References(latency_ms=7000)).learn()
+    downgrade(database, "0005")
+    assert migrate(database) == ("0005", _NEWEST)
+    stored = "SELECT name, value FROM fleet_settings ORDER BY name"
+    assert execute(database_url, stored) == [
+        ("reference.cost_usd", 0.01), ("reference.latency_ms", 7000), ("rule", "adaptive"),
+    ]  # fmt: skip
+    runs = "SELECT count(*) FROM learning_runs WHERE rule = 'adaptive'"
+    ((before,),) = execute(database_url, runs)
+    daemon = start(
+        "centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_RULE="threshold",
+        CENTRALCLOUD_RETENTION_RECORDS_DAYS="33", CENTRALCLOUD_LEARN_INTERVAL_SECONDS="0.3",
+    )  # fmt: skip
+    daemon.wait_for("fleet_setting_differs")
+    eventually(lambda: execute(database_url, runs)[0][0] > before + 1, what="runs by the rule of before")
+    assert execute(database_url, "SELECT DISTINCT rule FROM learning_runs") == [("adaptive",)]
+    assert ("retention.records_days", 33) in execute(database_url, stored), "what nothing tells is the environment's"
 
 
 def test_an_installed_pgmq_records_its_version(database_url: str) -> None:

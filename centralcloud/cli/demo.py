@@ -1,0 +1,34 @@
+"""`centralcloud demo`: the whole loop on one machine."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class DemoRule(StrEnum):
+    """Rules that the demonstration shows."""
+
+    THRESHOLD = "threshold"
+    ADAPTIVE = "adaptive"
+
+
+def demo(
+    rule: Annotated[DemoRule, typer.Option(help="Rule that learns; adaptive: with a model that degrades.")] = (
+        DemoRule.THRESHOLD
+    ),
+    instances: Annotated[int, typer.Option(min=1, max=50, help="Simulated instances.")] = 5,
+    seconds: Annotated[float | None, typer.Option(min=1, help="End after this long; without it, at Ctrl-C.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
+) -> None:
+    """Show the whole loop at work.
+
+    An embedded PostgreSQL, the daemon, and a simulated fleet of routers that start with misleading scores. Needs no
+    settings. Everything it writes is in .centralcloud/demo/ of the working folder.
+
+    With --rule adaptive the leading model silently degrades after half a minute and recovers later; 90 seconds show the
+    whole story, and a shorter demonstration shows it faster.
+    """
+    from centralcloud.demo.demonstration import run_demo
+
+    raise typer.Exit(run_demo(rule=rule.value, instances=instances, seconds=seconds, seed=seed))

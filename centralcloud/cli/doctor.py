@@ -1,0 +1,27 @@
+"""`centralcloud doctor`: the checks of an operator."""
+
+from centralcloud.cli.context import read_settings
+from centralcloud.runtime.cli import AsJson, print_checkup
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.settings import unknown_variables
+from centralcloud.settings import Settings
+
+
+def doctor(json_output: AsJson = False) -> None:
+    """Check the database, the settings and the fleet. Each check is OK, WARN or FAIL, and says what to do.
+
+    Exit code 1 when a check has failed.
+    """
+    from centralcloud.fleet_settings import FleetSettingsSource
+    from centralcloud.monitoring.doctor import Expectations, examine
+
+    settings = read_settings()
+    fleet = FleetSettingsSource(settings)
+    with Database(settings.database, application_name="centralcloud/doctor", max_connections=2) as database:
+        expectations = Expectations(
+            settings.http_address,
+            settings.http_port,
+            unknown_variables(Settings),
+            lambda connection: [str(each) for each in fleet.differences(connection)],
+        )
+        print_checkup(examine(database, expectations), as_json=json_output)

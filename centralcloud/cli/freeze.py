@@ -1,0 +1,34 @@
+"""`centralcloud freeze` and `centralcloud unfreeze`: whether learned scores are published."""
+
+from typing import Annotated
+
+import typer
+
+from centralcloud.cli.arguments import Reason
+from centralcloud.cli.context import open_database, read_settings, this_operator
+from centralcloud.contracts import SettingsError
+
+
+def freeze(reason: Annotated[str, typer.Option(help="Why, for the person who finds it frozen.")]) -> None:
+    """Publish no learned scores until `unfreeze`. The rules go on learning; pins and rollbacks still work."""
+    from centralcloud.administration.score_overrides import freeze as freeze_scores
+
+    if not reason.strip():
+        raise SettingsError("--reason is empty: expected why, for the person who finds it frozen")
+    operator = this_operator(reason)
+    with open_database(read_settings(), "freeze") as database:
+        freeze_scores(database, reason, operator)
+    typer.echo(f"frozen: no learned score is published until `centralcloud unfreeze` ({reason})")
+
+
+def unfreeze(reason: Reason = None) -> None:
+    """Publish learned scores again.
+
+    Takes effect with the next run of the learner.
+    """
+    from centralcloud.administration.score_overrides import unfreeze as unfreeze_scores
+
+    operator = this_operator(reason)
+    with open_database(read_settings(), "unfreeze") as database:
+        was_frozen = unfreeze_scores(database, operator)
+    typer.echo("published again from the next run of the learner on" if was_frozen else "nothing was frozen")

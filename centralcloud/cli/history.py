@@ -1,0 +1,56 @@
+"""`centralcloud history`: the log of operators' actions."""
+
+import json
+from typing import Annotated, Any, Final
+
+import typer
+
+from centralcloud.cli.arguments import moment, utf8
+from centralcloud.cli.context import open_database, read_settings
+from centralcloud.contracts import SettingsError
+from centralcloud.runtime.cli import AsJson, print_json, print_rows
+from centralcloud.store.operator_actions import Action, list_actions
+
+#: Characters of a value in the table; --json has all of it.
+_LONGEST_VALUE: Final = 80
+
+
+def history(
+    subject: Annotated[
+        str | None, typer.Option(help="Only about this: a model, model/complexity, an instance, a setting ...")
+    ] = None,
+    action: Annotated[str | None, typer.Option(help=f"Only these: {', '.join(Action)}.")] = None,
+    since: Annotated[str | None, typer.Option(help="Since then: 2026-11-20T14:00, or an age like 2h or 7d.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most this many, the newest ones.")] = 50,
+    json_output: AsJson = False,
+) -> None:
+    """Show what operators changed, newest first.
+
+    Who changed what, from where, and why. The log is never trimmed.
+    """
+    if action is not None and action not in list(Action):
+        raise SettingsError(f"--action: found {action!r}, expected one of {', '.join(Action)}")
+    start = moment(since, "--since") if since else None
+    with open_database(read_settings(), "history") as database, database.transaction() as connection:
+        rows = list_actions(
+            connection,
+            subject=utf8(subject, "--subject"),
+            action=Action(action) if action else None,
+            since=start,
+            limit=limit,
+        )
+    if json_output:
+        print_json(rows)
+        return
+    columns = {
+        "at": None, "who": None, "source": None, "action": None, "subject": None, "before": _short, "after": _short,
+        "reason": None,
+    }  # fmt: skip
+    print_rows(rows, columns, empty="no operator has changed anything" + (" of that kind" if subject or action else ""))
+
+
+def _short(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"

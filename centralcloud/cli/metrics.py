@@ -1,0 +1,31 @@
+"""`centralcloud metrics`: the counters."""
+
+from centralcloud.cli.context import open_database, read_settings
+from centralcloud.runtime.cli import AsJson, print_json, print_rows
+
+
+def metrics(json_output: AsJson = False) -> None:
+    """Show the counters of every pair of a model and a complexity.
+
+    With --json rates are 0 to 1; times are in milliseconds. late_count: outcomes that arrived more than an hour after their
+    decision; unresolved_rate: share of the decisions with ids that have no outcome.
+    """
+    from centralcloud.monitoring.reports import ModelMetrics
+
+    with open_database(read_settings(), "metrics") as database, database.transaction() as connection:
+        rows = ModelMetrics(connection).all()
+    if json_output:
+        print_json(rows)
+        return
+    columns = {
+        "model": None,
+        "complexity": None,
+        "usage_count": None,
+        "success_count": None,
+        "failure_count": None,
+        "success_rate": lambda rate: None if rate is None else f"{rate:.1%}",
+        "avg_response_time": lambda average: None if average is None else f"{average:,.0f} ms",
+        "late_count": None,
+        "unresolved_rate": lambda rate: None if rate is None else f"{rate:.1%}",
+    }
+    print_rows(rows, columns, empty="no events ingested yet")

@@ -1,0 +1,23 @@
+"""`centralcloud migrate`: the schema of this version."""
+
+import typer
+
+from centralcloud.cli.context import open_database, read_settings
+from centralcloud.runtime.postgres.errors import retry_on_contention
+
+
+def migrate() -> None:
+    """Upgrade the database to the newest schema.
+
+    Installs pgmq where it is missing, and creates partitions for the coming weeks. Safe to repeat, and safe when several run
+    at the same time. A database that is newer than this version is refused.
+    """
+    from centralcloud.store.partitions import ensure_partitions
+    from centralcloud.store.schema import migrate as run_migrations
+
+    settings = read_settings()
+    with open_database(settings, "migrate", checked=False) as database:
+        result = run_migrations(database)
+        retry_on_contention(lambda: ensure_partitions(database, settings.partitions_ahead_weeks))
+    done = "is at" if result.before == result.after else f"went from {result.before or 'empty'} to"
+    typer.echo(f"the database {done} revision {result.after}")

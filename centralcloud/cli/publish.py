@@ -1,0 +1,90 @@
+"""`centralcloud publish`: routing events from a file."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from centralcloud.cli.context import open_database, read_settings
+from centralcloud.contracts import SettingsError
+from centralcloud.runtime.wording import counted
+
+
+def publish(
+    file: Annotated[str, typer.Argument(help="JSON lines, one routing event a line; - reads standard input.")],
+) -> None:
+    """Send routing events from a file.
+
+    They go to the queue model_routing_decisions. A line that is not a JSON object, or that PostgreSQL refuses, is
+    reported with its number; the other lines are sent, and the exit code is 1.
+    """
+    from centralcloud.ingest.file_publisher import Refusal, publish_lines
+
+    settings = read_settings()
+
+    def report(refusal: Refusal) -> None:
+        typer.echo(f"{file}: line {refusal.number}: {refusal.reason}", err=True)
+
+    with _open(file) as lines, open_database(settings, "publish") as database, _progress(file) as advance:
+        try:
+            published = publish_lines(
+                database, lines, batch_size=settings.batch_size, on_refusal=report, on_progress=advance
+            )
+        except BaseException:
+            # To go on from here without sending twice: a batch that was not confirmed may have arrived.
+            typer.echo(
+                f"stopped after line {advance.lines}: {counted(advance.sent, 'event')} sent; "
+                f"the next {settings.batch_size} lines may or may not have been sent",
+                err=True,
+            )
+            raise
+    refused = f", {counted(published.refused, 'line')} refused" if published.refused else ""
+    typer.echo(f"sent {counted(published.sent, 'event')} to model_routing_decisions{refused}")
+    if published.refused:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _open(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        if sys.stdin is None:
+            raise SettingsError("cannot read standard input: it is closed")
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = Path(file).open("rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise SettingsError(f"cannot read {file}: {error.strerror}") from None
+    with stream:
+        yield stream
+
+
+class _Advance:
+    """Moves the progress bar by the size of each batch, and counts lines and events."""
+
+    def __init__(self, progress: Progress, total: int | None) -> None:
+        self._progress = progress
+        self._task = progress.add_task("sending", total=total)
+        self.lines = 0
+        self.sent = 0
+
+    def __call__(self, lines: int, size: int, sent: int) -> None:
+        self.lines += lines
+        self.sent += sent
+        self._progress.update(self._task, advance=size, description=f"{self.lines:,} lines")
+
+
+@contextmanager
+def _progress(file: str) -> Iterator[_Advance]:
+    """A progress bar on a terminal, nothing elsewhere."""
+    from rich.console import Console
+
+    total = None if file == "-" else Path(file).stat().st_size
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield _Advance(progress, total)

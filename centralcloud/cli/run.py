@@ -1,0 +1,34 @@
+"""`centralcloud run`: the daemon."""
+
+import gc
+import signal
+from typing import Annotated
+
+import typer
+
+from centralcloud.cli.context import open_database, read_settings
+from centralcloud.contracts import SettingsError
+from centralcloud.runtime.process.shutdown import Shutdown
+
+
+def run(
+    no_learn: Annotated[bool, typer.Option("--no-learn", help="Only ingest events.")] = False,
+    no_ingest: Annotated[bool, typer.Option("--no-ingest", help="Only learn and publish scores.")] = False,
+) -> None:
+    """Run the daemon.
+
+    It ingests events, learns on schedule, and maintains the database.
+
+    SIGTERM or SIGINT (Ctrl-C) finishes the batch in flight and ends within 5 seconds; a second signal ends at once.
+    Any number of replicas may run on one database.
+    """
+    from centralcloud.daemon import Daemon
+
+    if no_learn and no_ingest:
+        raise SettingsError("--no-learn and --no-ingest together leave nothing to do: expected at most one of them")
+    settings = read_settings(background=True)
+    shutdown = Shutdown()
+    shutdown.on_signals(signal.SIGTERM, signal.SIGINT)
+    gc.freeze()  # what is loaded by now stays: scanning it again and again takes a tenth of the time of ingest
+    with open_database(settings, "run", checked=False) as database:
+        Daemon(settings, database, ingest=not no_ingest, learn=not no_learn, shutdown=shutdown).run()
