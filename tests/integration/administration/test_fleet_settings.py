@@ -17,7 +17,7 @@ from centralcloud.contracts import SettingsError
 from centralcloud.fleet_settings import FleetSettingsSource
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
-from centralcloud.learning.rule import RuleResult, State
+from centralcloud.learning.rule import RuleResult, States
 from centralcloud.learning.rules import ThresholdRule
 from centralcloud.maintenance.maintenance import Maintenance
 from centralcloud.monitoring.finding_detector import FindingDetector
@@ -187,7 +187,7 @@ def test_a_change_while_a_learner_computes_makes_it_read_again(database: Databas
     source.adopt(database)
 
     class Interrupted(ThresholdRule):
-        def evaluate(self, evidence: Any, state: State) -> RuleResult:
+        def evaluate(self, evidence: Any, state: States) -> RuleResult:
             if read(database, source).rule == "threshold":
                 change(database, "rule", "adaptive")
             return super().evaluate(evidence, state)
