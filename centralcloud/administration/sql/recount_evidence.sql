@@ -1,5 +1,5 @@
--- The evidence that differs from a recount of the records, dropped ones included; null where one side has no row. Only slices
--- whose evidence has been gathered. Goes through all records: for `verify` only.
+-- The evidence that differs from a recount of the records, including dropped ones; null where one side has no row. Only slices
+-- whose evidence has been gathered. Reads all records: for `verify` only.
 WITH slice AS (
     SELECT
         generate_series(coalesce(merged_from, slice_no), slice_no) AS slice_no,

@@ -1,5 +1,5 @@
--- The lifetime counters that differ from a recount of the records, dropped ones included; null where one side has no row.
--- Goes through all records: for `verify` only.
+-- The lifetime counters that differ from a recount of the records, including dropped ones; null where one side has no row.
+-- Reads all records: for `verify` only.
 WITH record AS (
     SELECT *, outcome = 'failure' AND coalesce(error_kind IN ('caller', 'policy'), false) AS blameless FROM routing_records
 ), newest AS (
@@ -45,7 +45,7 @@ WITH record AS (
         sum(c.unlinked_resolved_count)::bigint AS unlinked_resolved_count,
         sum(c.response_time_count)::bigint AS response_time_count,
         sum(c.response_time_sum_ms)::bigint AS response_time_sum_ms,
-        -- At least those that can be had from the records; more may be left from dropped ones.
+        -- At least those of the records; those of dropped ones may be among the stored ones, too.
         CASE
             WHEN cardinality(m.response_times) BETWEEN least(100, sum(times_kept)) AND least(100, sum(c.response_time_count))
             THEN cardinality(m.response_times) ELSE least(100, sum(times_kept))::integer
@@ -69,4 +69,4 @@ SELECT
     CASE WHEN r.model_name IS NOT NULL THEN to_json(r) END AS recount
 FROM stored s FULL JOIN recount r USING (model_name, complexity_level)
 WHERE s IS DISTINCT FROM r
-ORDER BY model_name COLLATE "C", complexity_level COLLATE "C";  -- as ingest sorts: whoever repairs locks rows in this order
+ORDER BY model_name COLLATE "C", complexity_level COLLATE "C";  -- as ingest sorts: a repair locks rows in this order

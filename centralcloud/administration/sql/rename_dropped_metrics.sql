@@ -1,4 +1,4 @@
--- Counters of pairs that both models have are added. Served by the primary key.
+-- Adds the counters of pairs that both models have. Served by the primary key.
 WITH gone AS (
     DELETE FROM dropped_metrics WHERE model_name = %(old)s RETURNING *
 )

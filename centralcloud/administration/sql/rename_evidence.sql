@@ -1,4 +1,4 @@
--- Keys that both models have become one: what came in adds up. Served by the primary key.
+-- Adds up the rows of keys that both models have. Served by the primary key.
 WITH gone AS (
     DELETE FROM evidence WHERE model_name = %(old)s RETURNING *
 )

@@ -1,4 +1,5 @@
--- Counters of pairs that both models have are added. The newest response times of these are read again afterwards. Served by the unique key.
+-- Adds the counters of pairs that both models have. Their newest response times are read again afterwards. Served by the unique
+-- key.
 WITH gone AS (
     DELETE FROM model_routing_metrics WHERE model_name = %(old)s RETURNING *
 )

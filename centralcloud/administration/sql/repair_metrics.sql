@@ -1,4 +1,4 @@
--- Adds what a recount found missing to the counters of one pair; ingest may have added to them in between.
+-- Adds to the counters of one pair the difference that a recount found; ingest may have added to them meanwhile.
 -- Served by the unique key.
 INSERT INTO model_routing_metrics AS m (
     model_name, complexity_level, routed_count, success_count, failure_count, blameless_count, linked_decision_count,
@@ -19,7 +19,7 @@ ON CONFLICT (model_name, complexity_level) DO UPDATE SET
     unlinked_resolved_count = m.unlinked_resolved_count + excluded.unlinked_resolved_count,
     response_time_count = m.response_time_count + excluded.response_time_count,
     response_time_sum_ms = m.response_time_sum_ms + excluded.response_time_sum_ms,
-    -- Only if no newer message came since the recount: that one is right.
+    -- Unless a newer message has arrived since the recount: its score is right.
     last_reported_score = CASE
         WHEN m.last_reported_msg_id IS NOT DISTINCT FROM %(stored_msg_id)s::bigint THEN excluded.last_reported_score
         ELSE m.last_reported_score
