@@ -103,7 +103,7 @@ def list_actions(
     """The newest `limit` actions, newest first: the columns of ``list_operator_actions.sql``. A filter of None takes all.
 
     Args:
-        subject: the subject, or what stands before its ``/``: a model finds the actions on its pairs, too.
+        subject: the subject, or the part before its ``/``: a model also finds the actions on its pairs.
     """
     filters: Mapping[str, Any] = {"subject": subject, "action": action and action.value, "since": since, "limit": limit}
     return _LIST_ACTIONS.all(connection, filters)

@@ -1,4 +1,4 @@
--- Evidence that no record stands behind. Served by the primary key.
+-- Deletes evidence without a record behind it. Served by the primary key.
 DELETE FROM evidence
 WHERE slice_no = %(slice_no)s AND model_name = %(model_name)s AND complexity_level = %(complexity_level)s
   AND provider = %(provider)s AND instance_id = %(instance_id)s;

@@ -1,8 +1,8 @@
--- May be run again: nothing changes then. Run it again after `centralcloud migrate`: new tables need new rights.
+-- Safe to run again. Necessary after `centralcloud migrate`: new tables need new rights.
 SET LOCAL search_path = public, pg_temp;
 
--- Nobody but the owner makes objects where the functions of CentralCloud look for theirs (PostgreSQL 14 lets everybody), or
--- temporary tables, which fill the disk as well.
+-- Only the owner creates objects where the functions of CentralCloud look for theirs (PostgreSQL 14 allows every role), or
+-- temporary tables, which can fill the disk.
 DO $$
 DECLARE
     owner regrole := (SELECT relowner::regrole FROM pg_class WHERE oid = 'public.routing_records'::regclass);

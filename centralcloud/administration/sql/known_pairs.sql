@@ -1,4 +1,4 @@
--- The complexities of a model, and when it was retired. Served by the primary and unique keys.
+-- The complexities of a model, each with the time when the model was retired. Served by the primary and unique keys.
 SELECT
     complexity_level AS complexity,
     (SELECT retired_at FROM retired_models WHERE model_name = %(model)s) AS retired_at

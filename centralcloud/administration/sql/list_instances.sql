@@ -1,5 +1,5 @@
--- Every instance that has acknowledged a score, and what came of it in the newest 24 hours. One row an instance; outcomes are
--- served by idx_evidence_slice_no and, of slices whose evidence is not there yet, by the primary key of routing_records.
+-- Every instance that has acknowledged a score, with its outcomes of the newest 24 hours. One row an instance; outcomes are
+-- served by idx_evidence_slice_no and, for slices that are not gathered yet, by the primary key of routing_records.
 WITH outcomes AS (
     SELECT instance_id, sum(outcomes)::bigint AS outcomes
     FROM (

@@ -1,2 +1,2 @@
--- Waits until no replica does maintenance; none will until the transaction ends.
+-- Waits until no replica does maintenance; none starts until the transaction ends.
 SELECT pg_advisory_xact_lock(hashtext('centralcloud.maintenance'));

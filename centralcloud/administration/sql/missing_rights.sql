@@ -1,4 +1,4 @@
--- What a role still lacks: GRANT only warns when whoever runs it may not give a right away.
+-- A right that a role still lacks: GRANT only warns when its role may not grant it.
 SELECT format('the role %%s lacks %%s', role, lacks) FROM (
     SELECT %(worker)s::text AS role, unnest(ARRAY[
         CASE WHEN NOT has_schema_privilege(%(worker)s, 'pgmq', 'USAGE') THEN 'USAGE on the schema pgmq' END,

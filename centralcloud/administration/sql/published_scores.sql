@@ -1,4 +1,4 @@
--- The scores of a model that stand, with the whole of what is known of each. Served by primary keys.
+-- The published scores of a model, each with everything that is known of it. Served by primary keys.
 SELECT
     s.model_name AS model,
     s.complexity_level AS complexity,

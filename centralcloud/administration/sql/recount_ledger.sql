@@ -1,4 +1,4 @@
--- The accounts, and what the tables hold. Counts whole tables: for `verify` only.
+-- The ledger, and the counts of the tables. Counts whole tables: for `verify` only.
 SELECT
     a.taken, a.records, a.duplicates, a.dead_letters, a.dead_letters_replayed, a.dead_letters_discarded, a.purged,
     a.records_dropped,

@@ -1,5 +1,5 @@
--- Messages that stand in the records more than once. A queue that was dropped and made again gives its ids again, to other
--- events: so the event is compared too. Goes through all records: for `verify` only.
+-- Messages that are recorded more than once. A queue that was dropped and created again gives its ids to other events: so the
+-- events are compared, too. Reads all records: for `verify` only.
 SELECT msg_id, count(*) AS records
 FROM routing_records
 WHERE msg_id IS NOT NULL

@@ -1,4 +1,4 @@
--- Adds the dropped counters of the old name to those of the new one. Served by the primary key.
+-- Adds the counters of pairs that both models have. Served by the primary key.
 WITH gone AS (
     DELETE FROM dropped_metrics WHERE model_name = %(old)s RETURNING *
 )

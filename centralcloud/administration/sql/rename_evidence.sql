@@ -1,4 +1,4 @@
--- Rows that both names have become one: their sums are added. Served by the primary key.
+-- Adds up the rows of keys that both models have. Served by the primary key.
 WITH gone AS (
     DELETE FROM evidence WHERE model_name = %(old)s RETURNING *
 )

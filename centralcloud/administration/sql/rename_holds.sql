@@ -1,4 +1,4 @@
--- If both names are on hold, the hold of the new name stays. Served by the primary key.
+-- Where both models have a hold, that of the new name stays. Served by the primary key.
 WITH gone AS (
     DELETE FROM score_holds WHERE model_name = %(old)s RETURNING *
 )

@@ -1,5 +1,5 @@
--- Adds the counters of the old name to those of the new one. Response times of pairs that both names have are read again
--- afterwards. Served by the unique key.
+-- Adds the counters of pairs that both models have. Their newest response times are read again afterwards. Served by the unique
+-- key.
 WITH gone AS (
     DELETE FROM model_routing_metrics WHERE model_name = %(old)s RETURNING *
 )

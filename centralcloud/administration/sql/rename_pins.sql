@@ -1,4 +1,4 @@
--- If both names are pinned, the pin of the new name stays, unless it has expired. Served by the primary key.
+-- Where both models have a pin, that of the new name stays, unless it has expired. Served by the primary key.
 WITH gone AS (
     DELETE FROM score_pins WHERE model_name = %(old)s RETURNING *
 )

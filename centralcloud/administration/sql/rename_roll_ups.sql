@@ -1,5 +1,5 @@
--- Hours that both names have become one: sums and counts are added, means are weighted. The percentiles of both together lie
--- between those of each; the greater one is kept. Goes through all roll-ups.
+-- Adds up the hours that both models have: sums and counts are added, means are weighted. The percentiles of both together lie
+-- between those of each: the greater one is kept. Reads all roll-ups.
 WITH gone AS (
     DELETE FROM model_performance WHERE model_name = %(old)s RETURNING *
 )

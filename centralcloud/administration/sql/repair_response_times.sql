@@ -1,4 +1,4 @@
--- The newest times of one pair, from its records. The pair's row is held, so that none comes in between.
+-- The newest times of one pair, from its records. The row of the pair is locked meanwhile, so that ingest adds none.
 -- Served by the index on (model, complexity).
 UPDATE model_routing_metrics SET response_times = ARRAY(
     SELECT response_time_ms FROM (

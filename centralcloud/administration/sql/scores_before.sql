@@ -1,4 +1,4 @@
--- What the pairs of a model stood at before a moment. Served by idx_model_score_history_pair.
+-- The scores of a model before a moment. Served by idx_model_score_history_pair.
 SELECT DISTINCT ON (complexity_level)
     model_name AS model,
     complexity_level AS complexity,

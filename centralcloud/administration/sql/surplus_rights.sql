@@ -1,4 +1,4 @@
--- What a role may do beyond what it is for: by what it was before, or by what everybody may.
+-- Rights that a role has beyond its purpose: from before, or because every role has them.
 SELECT format('the role %%s %%s', role, surplus) FROM (
     SELECT rolname AS role, unnest(CASE WHEN rolsuper THEN ARRAY['is a superuser'] ELSE ARRAY[
         CASE WHEN has_schema_privilege(rolname, 'public', 'CREATE') THEN 'may create objects in the schema public' END,
@@ -15,7 +15,7 @@ SELECT format('the role %%s %%s', role, surplus) FROM (
                 WHERE other.rolcanlogin AND other.oid <> one.oid AND pg_has_role(one.oid, other.oid, 'MEMBER')
             ) || ', and set its password' END,
         CASE WHEN rolname = %(login)s AND shobj_description(oid, 'pg_authid') LIKE '%%centralcloud grants --instance%%' IS NOT TRUE
-            THEN 'was there before: where instance_logins does not list it, it speaks for any instance, unless a comment on it '
+            THEN 'existed before: where instance_logins does not list it, it speaks for any instance, unless a comment on it '
                 'says "centralcloud grants --instance"' END
     ] END) AS surplus
     FROM pg_roles AS one WHERE rolname = ANY (%(roles)s::text[])

@@ -1,4 +1,4 @@
--- The evidence of one closed slice and key, as a recount found it. Served by the primary key.
+-- The evidence of one closed slice and key, as recounted. Served by the primary key.
 INSERT INTO evidence AS e (
     slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
     response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms, cost_count,

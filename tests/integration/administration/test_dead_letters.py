@@ -53,7 +53,7 @@ def test_they_are_listed_by_field_reason_and_time(
     assert found or table == "no dead letters\n"
 
 
-def test_one_is_shown_with_its_whole_message(database_url: str, letters: list[int]) -> None:
+def test_one_is_shown_with_its_complete_message(database_url: str, letters: list[int]) -> None:
     shown = command(database_url, "show", str(letters[0]))
     assert 'reason: routing_decision.complexity: found "urgent"' in shown
     assert '"selected_model": "gpt-4o"' in shown
@@ -78,7 +78,7 @@ def test_replayed_with_an_edit_it_is_ingested(database: Database, database_url: 
     assert states == [("replayed", True), (None, False), ("replayed", True)]
 
 
-def test_refused_again_it_comes_back_as_a_new_one(database: Database, database_url: str, letters: list[int]) -> None:
+def test_refused_again_it_becomes_a_new_one(database: Database, database_url: str, letters: list[int]) -> None:
     command(database_url, "replay", str(letters[0]))
     assert drain(database, batch_size=10).result == BatchResult(dead_letters=1)
     open_letters = execute(database_url, "SELECT count(*) FROM dead_letters WHERE resolution IS NULL")
@@ -146,8 +146,8 @@ def test_a_wrong_use_is_one_line(database_url: str, arguments: list[str], compla
     assert result.stderr.count("\n") == 1
 
 
-def test_a_message_that_python_cannot_decode_is_edited_all_the_same(database: Database, database_url: str) -> None:
-    """Numbers of 5,000 digits, deep nesting, SQL NULL: PostgreSQL edits what it could store."""
+def test_a_message_that_python_cannot_decode_can_still_be_edited(database: Database, database_url: str) -> None:
+    """Numbers of 5,000 digits, deep nesting, SQL NULL: PostgreSQL can edit everything that it could store."""
     texts = [
         json.dumps(an_event(note="NOTE")).replace('"NOTE"', note) for note in ("7" * 5000, "[" * 3000 + "]" * 3000)
     ]

@@ -1,4 +1,4 @@
-"""Roles with no more rights than they need: what each is for works, and the rest is refused."""
+"""Least-privilege roles: everything that a role is for works, and the rest is refused."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def fleet(server: str) -> Iterator[Fleet]:
 
 @pytest.fixture
 def bare(server: str) -> Iterator[Fleet]:
-    """A database whose roles are still to be made."""
+    """A database without its roles."""
     with a_fleet(server, granted=False) as fleet:
         yield fleet
 
@@ -139,13 +139,13 @@ def test_an_instance_may_do_nothing_else(shared_fleet: Fleet, forbidden: str) ->
 
 @pytest.fixture(scope="module")
 def shared_fleet(server: str) -> Iterator[Fleet]:
-    """For tests that only try what is refused."""
+    """One fleet for all tests of refusals."""
     with a_fleet(server) as fleet:
         yield fleet
 
 
 def test_the_daemon_works_as_a_worker(fleet: Fleet, start) -> None:
-    """Ingest, a score, an expired partition dropped: by a role that owns nothing, under an owner that is no superuser."""
+    """Ingest, a score, an expired partition dropped: by a role that owns nothing, with an owner that is not a superuser."""
     with Database(fleet.owner, application_name="tests") as database:
         send(fleet.owner, outcomes(5, 5))
         drain(database, batch_size=100)
@@ -178,7 +178,7 @@ def newest_partition(fleet: Fleet) -> str:
     return str(execute(fleet.admin, query)[-1][0])
 
 
-def test_a_worker_does_whatever_operators_do(fleet: Fleet, tmp_path: Path) -> None:
+def test_a_worker_runs_every_command_of_operators(fleet: Fleet, tmp_path: Path) -> None:
     env = {"DATABASE_URL": fleet.worker}
     learn_something(fleet)
     learn_something(fleet)
@@ -215,7 +215,7 @@ def test_a_worker_does_whatever_operators_do(fleet: Fleet, tmp_path: Path) -> No
     assert json.loads(verified.stdout)["checked"]["purged"] == 1
 
 
-def test_a_worker_does_not_migrate_and_says_nothing_of_logins(fleet: Fleet) -> None:
+def test_a_worker_cannot_migrate_or_change_logins(fleet: Fleet) -> None:
     result = run_command("centralcloud", "migrate", env={"DATABASE_URL": fleet.worker})
     assert result.returncode == 1
     (line,) = result.stderr.strip().splitlines()
@@ -285,14 +285,14 @@ def test_a_login_speaks_for_its_own_instance_only(fleet: Fleet) -> None:
 
 
 def test_a_login_cannot_become_a_role_that_speaks_for_any(fleet: Fleet) -> None:
-    """Whoever may become a role may set its password and log in as it, change its settings, and end its sessions."""
+    """A member of a role can set its password, log in as it, change its settings, and end its sessions."""
     login, role = a_login(fleet, "node-1"), fleet.roles.instance
     assert "denied" in refusal(login, f'SET ROLE "{role}"')
     with psycopg.connect(fleet.instance) as other:
         assert refusal(login, f"SELECT pg_terminate_backend({other.info.backend_pid})")
     with psycopg.connect(a_login(fleet, "node-2")) as other:
         assert refusal(login, f"SELECT pg_terminate_backend({other.info.backend_pid})")
-    # What it can become nobody can log in as, whatever its password is set to.
+    # The only role that it can become cannot log in, whatever its password is.
     group = login_group(role)
     with psycopg.connect(login) as connection:
         connection.execute(f'SET ROLE "{group}"; ALTER ROLE "{group}" PASSWORD \'fleet\'')
@@ -300,8 +300,8 @@ def test_a_login_cannot_become_a_role_that_speaks_for_any(fleet: Fleet) -> None:
         psycopg.connect(fleet.url(group))
 
 
-def test_a_login_of_before_is_made_again_without_the_role_of_instances(fleet: Fleet) -> None:
-    """As it was made at first: a member of that role. Taking it back, or making it again, ends that."""
+def test_an_older_login_is_created_again_without_the_role_of_instances(fleet: Fleet) -> None:
+    """Older logins are members of that role. Revoking one, or creating it again, ends the membership."""
     role, instance_role = f"{fleet.roles.instance}_node-1", fleet.roles.instance
     login = Login(role, "node-1", instance_role)
     mark = "made by centralcloud grants --instance"
@@ -316,7 +316,7 @@ def test_a_login_of_before_is_made_again_without_the_role_of_instances(fleet: Fl
         execute(fleet.owner, f'GRANT "{instance_role}" TO "{role}"')
         assert apply_revocation(database, login, OPERATOR) is False, "the role is gone"
         a_login(fleet, "node-1")
-        execute(fleet.admin, f'GRANT "{instance_role}" TO "{role}"')  # by somebody else, who alone can take it back
+        execute(fleet.admin, f'GRANT "{instance_role}" TO "{role}"')  # by another role, which alone can revoke it
         warnings = apply_login(database, login, OPERATOR).warnings
     if execute(fleet.admin, "SELECT pg_has_role(%s, %s, 'MEMBER')", (role, instance_role)) == [(True,)]:
         assert warnings == [f"the role {role} may become the role {instance_role}, and set its password"]
@@ -356,7 +356,7 @@ def test_a_login_may_speak_for_several(fleet: Fleet) -> None:
     ],
 )
 def test_a_login_that_is_not_listed_speaks_for_no_instance(fleet: Fleet, loss: str) -> None:
-    """Whose it is stands in this database; that it is not anybody's stands in the server, and is not lost with it."""
+    """The server, and not the database, keeps that it is for single instances."""
     url = a_login(fleet, "node-1")
     role = f"{fleet.roles.instance}_node-1"
     execute(fleet.admin, loss.format(role=role))
@@ -381,7 +381,7 @@ def test_a_login_that_is_not_listed_speaks_for_no_instance(fleet: Fleet, loss: s
 
 
 def test_a_login_speaks_for_no_instance_in_another_database_of_the_server(fleet: Fleet, server: str) -> None:
-    """Not even where logins of other instances have rights, by the role that this one has its own from."""
+    """Not even where logins of other instances have rights through the same group."""
     role = f"{fleet.roles.instance}_node-1"
     a_login(fleet, "node-1")
     with a_fleet(server) as other:
@@ -411,7 +411,7 @@ def an_agent(url: str, instance_id: str, folder: Path, monkeypatch: pytest.Monke
 def test_the_agent_works_under_a_login_of_its_own(
     fleet: Fleet, start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loop, closed, with nobody in it who owns anything: decisions go in, the score comes back and is acknowledged."""
+    """The closed loop without an owner in it: decisions go in, the score comes back and is acknowledged."""
     start(
         "centralcloud", "run", DATABASE_URL=fleet.worker, CENTRALCLOUD_LEARN_INTERVAL_SECONDS="0.3",
         CENTRALCLOUD_POLL_INTERVAL_SECONDS="0.1",
@@ -427,7 +427,7 @@ def test_the_agent_works_under_a_login_of_its_own(
     assert execute(fleet.admin, "SELECT DISTINCT instance_id FROM routing_records") == [("node-1",)]
 
 
-def test_an_agent_with_the_wrong_instance_id_is_told_and_routes_on(
+def test_an_agent_with_the_wrong_instance_id_logs_it_and_routes_on(
     fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with an_agent(a_login(fleet, "node-1"), "node-2", tmp_path, monkeypatch) as agent:
@@ -437,7 +437,7 @@ def test_an_agent_with_the_wrong_instance_id_is_told_and_routes_on(
     assert queued(fleet) == []
 
 
-def test_the_command_makes_the_roles_once(bare: Fleet) -> None:
+def test_the_command_creates_the_roles_once(bare: Fleet) -> None:
     env = {"DATABASE_URL": bare.owner}
     first = run_command("centralcloud", "grants", "--apply", *bare.options, env=env)
     assert (first.returncode, first.stderr) == (0, "")
@@ -459,8 +459,8 @@ def test_what_is_printed_is_what_is_applied(bare: Fleet) -> None:
     execute(bare.instance, "SELECT centralcloud.publish_decision(%s)", (event(),))
 
 
-def test_roles_that_are_there_keep_what_they_had(bare: Fleet) -> None:
-    """Made by somebody else, so that the owner need not be allowed to make roles; and one of them can do too much."""
+def test_existing_roles_keep_their_attributes(bare: Fleet) -> None:
+    """Created by another role, for an owner who may not create roles; and one of them has too many rights."""
     for role in (bare.roles.worker, bare.roles.instance, bare.roles.dashboard):
         execute(bare.admin, f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 7")
     execute(bare.admin, f"ALTER ROLE {bare.name}_owner NOCREATEROLE")
@@ -475,7 +475,7 @@ def test_roles_that_are_there_keep_what_they_had(bare: Fleet) -> None:
     assert execute(bare.admin, limits) == [(7,)]
 
 
-def test_who_may_not_make_roles_is_told_in_one_line(bare: Fleet) -> None:
+def test_a_role_that_may_not_create_roles_gets_one_line(bare: Fleet) -> None:
     execute(bare.admin, f"ALTER ROLE {bare.name}_owner NOCREATEROLE")
     for arguments in ([], ["--instance", "node-1"]):
         command = ["grants", "--apply", *bare.options, *arguments]
@@ -486,7 +486,7 @@ def test_who_may_not_make_roles_is_told_in_one_line(bare: Fleet) -> None:
     assert execute(bare.admin, f"SELECT count(*) FROM pg_roles WHERE rolname LIKE '{bare.name}%%'") == [(1,)]
 
 
-def test_who_does_not_own_the_tables_is_told_in_one_line(fleet: Fleet) -> None:
+def test_a_role_that_does_not_own_the_tables_gets_one_line(fleet: Fleet) -> None:
     result = run_command("centralcloud", "grants", "--apply", *fleet.options, env={"DATABASE_URL": fleet.worker})
     assert result.returncode == 1
     (line,) = result.stderr.strip().splitlines()
@@ -514,7 +514,7 @@ def test_an_id_is_never_read_as_sql(shared_fleet: Fleet, instance_id: str) -> No
 
 
 def test_a_login_with_a_password(fleet: Fleet, tmp_path: Path) -> None:
-    """The password is in no output and no statement; who logs in with it speaks for node-1."""
+    """The password is in no output and no statement, and the login speaks for node-1."""
     (tmp_path / "password").write_text("s3cret-wörd\n")
     role = f"{fleet.roles.instance}_node-1"
     options = ["grants", "--apply", "--instance-role", fleet.roles.instance, "--instance", "node-1"]
@@ -533,7 +533,7 @@ def test_a_login_with_a_password(fleet: Fleet, tmp_path: Path) -> None:
     assert execute(fleet.admin, stored, (role,)) == [(secret,)], "without a file it stays as it was"
 
 
-def test_a_login_taken_back_can_do_nothing_at_once(fleet: Fleet) -> None:
+def test_a_revoked_login_loses_its_rights_at_once(fleet: Fleet) -> None:
     url = a_login(fleet, "node-1")
     options = ["grants", "--apply", "--instance-role", fleet.roles.instance, "--instance", "node-1", "--revoke"]
     with psycopg.connect(url, autocommit=True) as connection:
@@ -548,7 +548,7 @@ def test_a_login_taken_back_can_do_nothing_at_once(fleet: Fleet) -> None:
 
 
 def test_a_login_that_could_still_publish_stays_listed(fleet: Fleet) -> None:
-    """Not listed any more it would speak for any instance: taking it back is refused, whole."""
+    """No longer listed it would speak for any instance: the revocation is refused as a whole."""
     url = a_login(fleet, "node-1")
     role = f"{fleet.roles.instance}_node-1"
     execute(fleet.admin, f'GRANT {fleet.roles.worker} TO "{role}"')
@@ -560,7 +560,7 @@ def test_a_login_that_could_still_publish_stays_listed(fleet: Fleet) -> None:
     assert refusal(url, "SELECT centralcloud.publish_decision(%s)", (event("node-2"),))
 
 
-def test_a_role_that_was_there_is_not_dropped(fleet: Fleet) -> None:
+def test_an_existing_role_is_not_dropped(fleet: Fleet) -> None:
     role = f"{fleet.name}_router"
     execute(fleet.admin, f"CREATE ROLE {role} LOGIN")
     options = ["grants", "--apply", "--instance-role", fleet.roles.instance, "--instance", "node-1", "--login", role]
@@ -568,7 +568,7 @@ def test_a_role_that_was_there_is_not_dropped(fleet: Fleet) -> None:
     made = run_command("centralcloud", *options, env=env)
     assert made.returncode == 0
     (warning,) = made.stderr.strip().splitlines()
-    assert warning.startswith(f"warning: the role {role} was there before")
+    assert warning.startswith(f"warning: the role {role} existed before")
     fleet.let_in(role)
     execute(fleet.admin, f"COMMENT ON ROLE {role} IS 'a router; its instances: centralcloud grants --instance'")
     assert run_command("centralcloud", *options, env=env).stderr == "", "told"
@@ -632,7 +632,7 @@ def test_without_revision_0005_logins_that_are_not_listed_speak_for_any_again(fl
 
 
 def test_without_revision_0004_logins_speak_for_any_again(fleet: Fleet) -> None:
-    """Nothing is left behind by a downgrade, and the roles go on."""
+    """A downgrade leaves nothing behind, and the roles still work."""
     from centralcloud.store.schema import downgrade, migrate
 
     url = a_login(fleet, "node-1")
@@ -653,8 +653,8 @@ def test_the_scripts_name_every_table() -> None:
     assert "instance_logins" in login_script(Login("a", "b", "c"))
 
 
-def test_nobody_creates_objects_where_everybody_could(bare: Fleet) -> None:
-    """As PostgreSQL 14 lets everybody; the owner, whose right was that of everybody, keeps it."""
+def test_only_the_owner_creates_objects_in_the_schema_public(bare: Fleet) -> None:
+    """PostgreSQL 14 allows every role; the owner, who had the right of every role, keeps it."""
     execute(bare.admin, "GRANT CREATE ON SCHEMA public TO PUBLIC")
     with Database(bare.owner, application_name="tests") as database:
         assert apply_roles(database, bare.roles, OPERATOR).warnings == []
@@ -664,7 +664,7 @@ def test_nobody_creates_objects_where_everybody_could(bare: Fleet) -> None:
 
 
 def test_locks_can_be_forbidden_to_instances_as_the_page_says(fleet: Fleet) -> None:
-    """A lock of the same name as the one that ingest takes would stop it for as long as it is held."""
+    """A lock of the same name as that of ingest would block ingest while it is held."""
     page = (REPOSITORY / "docs/how-to/least-privilege.md").read_text()
     (block,) = re.findall(r"<<'END'\n(.*?)^END\n", page, re.DOTALL | re.MULTILINE)
     for name in ("worker", "owner"):
@@ -684,8 +684,8 @@ def test_locks_can_be_forbidden_to_instances_as_the_page_says(fleet: Fleet) -> N
     assert run_command("centralcloud", "migrate", env={"DATABASE_URL": fleet.owner}).returncode == 0
 
 
-def test_an_operator_of_somebody_s_own_does_not_run_as_the_owner(fleet: Fleet) -> None:
-    """Where a login may create objects in the schema public all the same, as PostgreSQL 14 lets everybody."""
+def test_a_foreign_operator_does_not_run_as_the_owner(fleet: Fleet) -> None:
+    """Where a login can create objects in the schema public, as PostgreSQL 14 allows every role."""
     login, role = a_login(fleet, "node-1"), f"{fleet.roles.instance}_node-1"
     execute(fleet.admin, f'GRANT USAGE, CREATE ON SCHEMA public TO "{role}"')
     with psycopg.connect(login) as connection:
@@ -703,7 +703,7 @@ def test_an_operator_of_somebody_s_own_does_not_run_as_the_owner(fleet: Fleet) -
     assert refusal(login, *SPEAKING[1])
 
 
-def test_what_the_owner_cannot_take_from_everybody_is_said(bare: Fleet) -> None:
+def test_a_right_that_the_owner_cannot_revoke_is_a_warning(bare: Fleet) -> None:
     execute(bare.admin, "ALTER SCHEMA public OWNER TO CURRENT_USER; GRANT CREATE, USAGE ON SCHEMA public TO PUBLIC")
     with Database(bare.owner, application_name="tests") as database:
         warnings = apply_roles(database, bare.roles, OPERATOR).warnings

@@ -1,4 +1,4 @@
-"""Names: models are renamed, merged and retired with everything that is known of them; instances listed and forgotten."""
+"""Models are renamed, merged and retired with everything that is known of them; instances are listed and forgotten."""
 
 import json
 import random
@@ -46,7 +46,7 @@ ADAPTIVE: list[Rule] = [AdaptiveRule(), ThresholdRule()]
 THRESHOLD: list[Rule] = [ThresholdRule(), AdaptiveRule()]
 
 
-def take_in(database: Database, url: str, events: list[dict]) -> None:
+def ingest(database: Database, url: str, events: list[dict]) -> None:
     send(url, events)
     drain(database, batch_size=1000)
 
@@ -64,7 +64,7 @@ def published(url: str) -> dict[tuple[str, str], float]:
 
 
 def models_in(url: str) -> dict[str, list[str]]:
-    """Which models each table knows."""
+    """The models in each table."""
     columns = {
         "routing_records": "model",
         **dict.fromkeys(
@@ -98,12 +98,12 @@ def fill(database: Database, url: str, seed: int = 1) -> None:
             for model in ("atlas", "dune")
             for outcome in ("routed", "success")
         ]
-        take_in(database, url, [*random_events(600, rng), *linked, *linked[:5]])
+        ingest(database, url, [*random_events(600, rng), *linked, *linked[:5]])
         if days_ago:
             close_slice(database)
             pretend_all_came(url, days_ago)
     Maintenance(database, retention=Retention(records_days=90)).run_once()
-    take_in(database, url, random_events(100, rng))
+    ingest(database, url, random_events(100, rng))
 
 
 @pytest.mark.parametrize("rules", [ADAPTIVE, THRESHOLD])
@@ -156,7 +156,7 @@ def test_merged_models_are_counted_together_and_the_score_of_the_new_name_stays(
 
 
 def test_where_the_new_name_has_no_score_it_takes_the_old_one(database: Database, database_url: str) -> None:
-    take_in(
+    ingest(
         database,
         database_url,
         [
@@ -176,14 +176,14 @@ def test_where_the_new_name_has_no_score_it_takes_the_old_one(database: Database
         "SELECT message->>'model', message->>'rule' FROM pgmq.q_model_score_updates ORDER BY msg_id DESC LIMIT 2",
     )
     assert updates == [("new", "renamed"), ("new", "renamed")]
-    take_in(database, database_url, outcomes(100, 0, selected_model="new", complexity="simple"))
+    ingest(database, database_url, outcomes(100, 0, selected_model="new", complexity="simple"))
     (change,) = Learner(database, THRESHOLD).learn().changes
     assert (change.old_score, change.new_score, change.based_on_samples) == (3.3, 3.6, 100)
 
 
 def test_an_instance_follows_a_rename(database: Database, database_url: str, tmp_path: Path) -> None:
     updater = ScoreUpdater(database, instance_id="i", file=LearnedScoresFile(tmp_path), reconcile_interval_seconds=0)
-    take_in(database, database_url, outcomes(98, 2, selected_model="old", complexity_score=4.0))
+    ingest(database, database_url, outcomes(98, 2, selected_model="old", complexity_score=4.0))
     Learner(database, THRESHOLD).learn()
     updater.run_once()
     rename_model(database, "old", "new", OPERATOR)
@@ -196,7 +196,7 @@ def test_an_instance_follows_a_rename(database: Database, database_url: str, tmp
 
 @contextmanager
 def renaming(database: Database, database_url: str, old: str, new: str) -> Iterator[None]:
-    """A renaming that has to wait for what the block begins with; done when the block is over."""
+    """A renaming that must wait for the lock of the block, and ends after it."""
     failures: list[BaseException] = []
 
     def rename() -> None:
@@ -217,7 +217,7 @@ def renaming(database: Database, database_url: str, old: str, new: str) -> Itera
     assert failures == []
 
 
-def test_what_ingest_has_in_hand_is_renamed_too(database: Database, database_url: str) -> None:
+def test_events_in_flight_are_renamed_too(database: Database, database_url: str) -> None:
     fill(database, database_url)
     send(database_url, outcomes(10, 5, selected_model="atlas"))
     with psycopg.connect(database_url) as ingest:
@@ -245,7 +245,7 @@ def test_evidence_that_is_being_gathered_is_renamed_too(database: Database, data
     assert verify(database).differences == []
 
 
-def test_ingest_and_learning_go_on_while_models_are_renamed_to_and_fro(database: Database, database_url: str) -> None:
+def test_ingest_and_learning_run_while_models_are_renamed_back_and_forth(database: Database, database_url: str) -> None:
     fill(database, database_url)
     done = threading.Event()
     failures: list[BaseException] = []
@@ -262,7 +262,7 @@ def test_ingest_and_learning_go_on_while_models_are_renamed_to_and_fro(database:
     threads = [
         threading.Thread(target=every_moment, args=(work,))
         for work in (
-            lambda: take_in(database, database_url, random_events(50, rng)),
+            lambda: ingest(database, database_url, random_events(50, rng)),
             lambda: drain(database, batch_size=7),
             lambda: learner.learn(force=True),
             lambda: Maintenance(database).run_once(),
@@ -285,9 +285,11 @@ def test_ingest_and_learning_go_on_while_models_are_renamed_to_and_fro(database:
     assert verify(database).differences == []
 
 
-def test_a_retired_model_is_chosen_by_nobody_and_left_out_of_learning(database: Database, database_url: str) -> None:
+def test_no_router_chooses_a_retired_model_and_it_is_excluded_from_learning(
+    database: Database, database_url: str
+) -> None:
     events = [event for model in "ab" for event in outcomes(98, 2, selected_model=model, complexity_score=4.0)]
-    take_in(database, database_url, events)
+    ingest(database, database_url, events)
     learner = Learner(database, ADAPTIVE)
     learner.learn()
     before = published(database_url)
@@ -296,7 +298,7 @@ def test_a_retired_model_is_chosen_by_nobody_and_left_out_of_learning(database: 
         "also where it was never chosen"
     )
     assert {change.new_score for change in changes} == {0.0}
-    take_in(database, database_url, outcomes(100, 0, selected_model="a"))
+    ingest(database, database_url, outcomes(100, 0, selected_model="a"))
     run = learner.learn()
     assert all(change.model != "a" for change in run.changes)
     assert published(database_url) == {
@@ -306,7 +308,7 @@ def test_a_retired_model_is_chosen_by_nobody_and_left_out_of_learning(database: 
     with database.transaction() as connection:
         (metrics, _) = ModelMetrics(connection).all()
         (listed, _) = list_models(connection)
-    assert metrics["success_count"] == 198, "what comes in is still counted"
+    assert metrics["success_count"] == 198, "its events are still counted"
     assert (listed["model"], listed["retired"], listed["complexities"]) == ("a", True, ["complex"])
     assert verify(database).differences == []
     with pytest.raises(UnknownModelError, match="a is retired already"):
@@ -314,18 +316,18 @@ def test_a_retired_model_is_chosen_by_nobody_and_left_out_of_learning(database: 
 
 
 @pytest.mark.parametrize("rules", [ADAPTIVE, THRESHOLD])
-def test_a_retirement_taken_back_leaves_what_the_rule_thinks(
+def test_a_reinstated_model_has_the_score_of_its_rule(
     database: Database, database_url: str, rules: list[Rule], tmp_path: Path
 ) -> None:
     updater = ScoreUpdater(database, instance_id="i", file=LearnedScoresFile(tmp_path), reconcile_interval_seconds=0)
-    take_in(database, database_url, outcomes(98, 2, selected_model="a", complexity_score=4.0))
+    ingest(database, database_url, outcomes(98, 2, selected_model="a", complexity_score=4.0))
     learner = Learner(database, rules)
     learner.learn()
     before = published(database_url)
     retire_model(database, "a", OPERATOR)
     updater.run_once()
     assert {score.score for score in updater.learned.scores.values()} == {0.0}
-    take_in(database, database_url, outcomes(0, 100, selected_model="a"))
+    ingest(database, database_url, outcomes(0, 100, selected_model="a"))
     learner.learn()
     (change,) = reinstate_model(database, "a", OPERATOR)
     assert (change.complexity, change.old_score, change.new_score) == ("complex", 0.0, before["a", "complex"])
@@ -340,7 +342,7 @@ def test_a_retirement_taken_back_leaves_what_the_rule_thinks(
 
 
 def test_a_rollback_leaves_a_retired_model_retired(database: Database, database_url: str) -> None:
-    take_in(database, database_url, outcomes(98, 2, selected_model="a", complexity_score=4.0))
+    ingest(database, database_url, outcomes(98, 2, selected_model="a", complexity_score=4.0))
     Learner(database, THRESHOLD).learn()
     ((version,),) = execute(database_url, "SELECT max(version) FROM model_scores")
     retire_model(database, "a", OPERATOR)
@@ -349,7 +351,7 @@ def test_a_rollback_leaves_a_retired_model_retired(database: Database, database_
 
 
 def test_a_retired_model_stays_retired_under_its_new_name(database: Database, database_url: str) -> None:
-    take_in(database, database_url, [e for model in "ab" for e in outcomes(98, 2, selected_model=model)])
+    ingest(database, database_url, [e for model in "ab" for e in outcomes(98, 2, selected_model=model)])
     Learner(database, THRESHOLD).learn()
     retire_model(database, "a", OPERATOR)
     rename_model(database, "a", "c", OPERATOR)
@@ -366,8 +368,8 @@ def test_a_retired_model_stays_retired_under_its_new_name(database: Database, da
     assert published(database_url)["b", "complex"] > 0
 
 
-def test_a_retired_model_that_takes_another_in_stays_retired(database: Database, database_url: str) -> None:
-    take_in(database, database_url, [e for m in "ab" for e in outcomes(98, 2, selected_model=m, complexity_score=2.0)])
+def test_a_retired_model_that_absorbs_another_stays_retired(database: Database, database_url: str) -> None:
+    ingest(database, database_url, [e for m in "ab" for e in outcomes(98, 2, selected_model=m, complexity_score=2.0)])
     Learner(database, THRESHOLD).learn()
     retire_model(database, "b", OPERATOR)
     rename_model(database, "a", "b", OPERATOR)
@@ -379,7 +381,7 @@ def test_a_retired_model_that_takes_another_in_stays_retired(database: Database,
 
 def test_the_commands_about_models(database: Database, database_url: str) -> None:
     assert command(database_url, "models", "list") == "no model was ever chosen\n"
-    take_in(database, database_url, outcomes(98, 2, selected_model="old", complexity_score=4.0))
+    ingest(database, database_url, outcomes(98, 2, selected_model="old", complexity_score=4.0))
     Learner(database, THRESHOLD).learn()
     renamed = json.loads(command(database_url, "models", "rename", "old", "new", "--json"))
     assert (renamed["records"], renamed["complexities"], renamed["merged"]) == (100, ["complex"], [])
@@ -416,15 +418,15 @@ def test_a_wrong_name_is_one_line(database_url: str, arguments: list[str], code:
     assert complaint in command(database_url, "models", *arguments, code=code)
 
 
-def test_instances_are_listed_with_how_far_they_are_behind(database: Database, database_url: str) -> None:
+def test_instances_are_listed_with_the_versions_that_they_are_behind(database: Database, database_url: str) -> None:
     assert "no instance" in command(database_url, "instances", "list")
     events = [
         *(an_event("i-1", outcome="success") for _ in range(60)),
         *(an_event("i-1", outcome="failure") for _ in range(60)),
     ]
-    take_in(database, database_url, events)
+    ingest(database, database_url, events)
     Learner(database, THRESHOLD).learn()
-    take_in(
+    ingest(
         database,
         database_url,
         [an_event("i-1", outcome="success"), an_event("i-1", outcome="failure", error_kind="caller")],
@@ -448,11 +450,11 @@ def test_instances_are_listed_with_how_far_they_are_behind(database: Database, d
     assert "i-2" in command(database_url, "instances", "list")
 
 
-def test_outcomes_of_more_than_a_day_ago_are_not_among_the_newest(database: Database, database_url: str) -> None:
-    take_in(database, database_url, outcomes(5, 5))
+def test_outcomes_of_more_than_a_day_ago_are_not_counted_as_the_newest(database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(5, 5))
     close_slice(database)
     pretend_all_came(database_url, 10)
-    take_in(database, database_url, outcomes(1, 2))
+    ingest(database, database_url, outcomes(1, 2))
     execute(database_url, "SELECT centralcloud.acknowledge('singularity-1', 0)")
     with database.transaction() as connection:
         assert [row["outcomes_last_24_hours"] for row in list_instances(connection)] == [3]
@@ -471,8 +473,8 @@ def test_a_forgotten_instance_comes_back_when_it_acknowledges_again(database: Da
         forget_instance(connection, "i-1", OPERATOR)
 
 
-def test_what_others_cost_in_time_is_the_same_when_a_model_is_retired(database: Database, database_url: str) -> None:
-    """A retired model's outcomes still say how old the other evidence is, or the scores of others would change with it."""
+def test_retiring_a_model_does_not_change_the_age_of_other_evidence(database: Database, database_url: str) -> None:
+    """The outcomes of a retired model still count for the age of other evidence: else the scores of others would change."""
     for times in ((200, 9000), (4000, 300), (100, 5000)):
         events = [
             an_event(selected_model=model, outcome="success", response_time_ms=response_time_ms)

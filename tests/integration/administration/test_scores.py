@@ -30,9 +30,9 @@ Learn = Callable[..., LearningRun]
 
 @pytest.fixture
 def learn(database: Database, database_url: str) -> Learn:
-    """Take in so many outcomes of each model for complex tasks, successes first, and learn from them."""
+    """Ingest outcomes of each model for complex tasks, successes first, and learn from them."""
 
-    def take_in_and_learn(
+    def ingest_and_learn(
         rules: list[Rule] = ADAPTIVE, *, force: bool = False, **models: tuple[int, int]
     ) -> LearningRun:
         send(
@@ -48,7 +48,7 @@ def learn(database: Database, database_url: str) -> Learn:
         drain(database, batch_size=1000)
         return Learner(database, rules).learn(force=force)
 
-    return take_in_and_learn
+    return ingest_and_learn
 
 
 def published(url: str) -> dict[str, float]:
@@ -60,7 +60,7 @@ def newest_version(url: str) -> int:
 
 
 @pytest.mark.parametrize("rules", [ADAPTIVE, THRESHOLD])
-def test_every_score_can_be_computed_again_and_a_forged_one_is_found(
+def test_every_score_can_be_recomputed_and_a_forged_one_is_found(
     learn: Learn, database: Database, database_url: str, rules: list[Rule]
 ) -> None:
     for successes in (90, 120, 60, 150):
@@ -79,9 +79,7 @@ def test_every_score_can_be_computed_again_and_a_forged_one_is_found(
     assert {("rule_scores", "bad"), ("model_scores", "good")} <= tables
 
 
-def test_a_learner_that_runs_sees_evidence_that_was_repaired(
-    learn: Learn, database: Database, database_url: str
-) -> None:
+def test_a_running_learner_sees_repaired_evidence(learn: Learn, database: Database, database_url: str) -> None:
     learn(good=(90, 10))
     learner = Learner(database, ADAPTIVE)
     learner.learn()
@@ -94,7 +92,7 @@ def test_a_learner_that_runs_sees_evidence_that_was_repaired(
     assert change.success_rate == 0.9
 
 
-def test_a_pin_stands_whatever_is_learned(learn: Learn, database: Database, database_url: str) -> None:
+def test_a_pin_holds_whatever_is_learned(learn: Learn, database: Database, database_url: str) -> None:
     learn(good=(90, 10), bad=(20, 80))
     change = pin(database, ("bad", "complex"), Decimal("4.900"), None, OPERATOR)
     assert (change.new_score, published(database_url)["bad"]) == (4.9, 4.9)
@@ -104,7 +102,7 @@ def test_a_pin_stands_whatever_is_learned(learn: Learn, database: Database, data
     assert published(database_url)["bad"] == 4.9
     unpin(database, ("bad", "complex"), OPERATOR)
     run = Learner(database, ADAPTIVE).learn()
-    assert [change.model for change in run.changes] == ["bad"], "what the rule thinks is published again"
+    assert [change.model for change in run.changes] == ["bad"], "the score of the rule is published again"
     assert audit_scores(database, ADAPTIVE).differences == []
 
 
@@ -130,7 +128,7 @@ def test_only_what_is_known_can_be_pinned_or_unpinned(learn: Learn, database: Da
 
 
 @pytest.mark.parametrize("rules", [ADAPTIVE, THRESHOLD])
-def test_a_rollback_brings_the_old_scores_back_and_is_not_redone_on_the_same_evidence(
+def test_a_rollback_restores_the_old_scores_and_is_not_redone_on_the_same_evidence(
     learn: Learn, database: Database, database_url: str, rules: list[Rule]
 ) -> None:
     learn(rules, good=(98, 2), bad=(50, 50))
@@ -139,7 +137,7 @@ def test_a_rollback_brings_the_old_scores_back_and_is_not_redone_on_the_same_evi
     wrong = published(database_url)
     done = roll_back(database, rules, version, References(), OPERATOR)
     assert {change.model: change.new_score for change in done.undone} == {**then, "late": 2.0}, (
-        "2.0 is what was reported"
+        "2.0 is what instances reported"
     )
     assert {change.model: change.old_score for change in done.undone} == wrong
     assert min(change.version or 0 for change in done.undone) > version, "new versions: instances follow"
@@ -153,7 +151,7 @@ def test_a_rollback_brings_the_old_scores_back_and_is_not_redone_on_the_same_evi
     assert audit_scores(database, rules).differences == []
 
 
-def test_a_rollback_to_nowhere_is_refused_and_one_to_now_does_nothing(
+def test_a_rollback_to_an_unknown_version_is_refused_and_one_to_the_newest_does_nothing(
     learn: Learn, database: Database, database_url: str
 ) -> None:
     learn(good=(98, 2))
@@ -162,7 +160,7 @@ def test_a_rollback_to_nowhere_is_refused_and_one_to_now_does_nothing(
     assert roll_back(database, ADAPTIVE, newest_version(database_url), References(), OPERATOR).undone == []
 
 
-def test_frozen_nothing_is_published_and_learning_goes_on_in_the_shadow(
+def test_while_frozen_nothing_is_published_and_learning_goes_on(
     learn: Learn, database: Database, database_url: str
 ) -> None:
     learn(good=(98, 2))
@@ -180,7 +178,7 @@ def test_frozen_nothing_is_published_and_learning_goes_on_in_the_shadow(
     assert published(database_url)["good"] == thought
 
 
-def test_a_score_says_what_is_behind_it(learn: Learn, database: Database) -> None:
+def test_a_score_explains_itself(learn: Learn, database: Database) -> None:
     learn(good=(98, 2))
     with database.transaction() as connection:
         known = explain_score(connection, "good", "complex")
@@ -194,7 +192,7 @@ def test_a_score_says_what_is_behind_it(learn: Learn, database: Database) -> Non
 
 
 def test_rules_are_compared_side_by_side(learn: Learn, database: Database) -> None:
-    """The threshold rule takes the same step for 97 and for 100 %, and none to see them apart."""
+    """The threshold rule takes the same step for 97% and for 100%, so it cannot tell them apart."""
     learn(THRESHOLD, best=(300, 0), good=(291, 9))
     with database.transaction() as connection:
         rows = {row["model"]: row for row in compare_rules(connection)}
@@ -202,7 +200,7 @@ def test_rules_are_compared_side_by_side(learn: Learn, database: Database) -> No
     assert rows["best"]["scores"]["adaptive"] > rows["good"]["scores"]["adaptive"]
 
 
-def test_the_commands_say_what_was_done(learn: Learn, database_url: str) -> None:
+def test_the_commands_print_what_they_did(learn: Learn, database_url: str) -> None:
     learn(good=(98, 2), bad=(10, 90))
     env = {"DATABASE_URL": database_url, "CENTRALCLOUD_RULE": "adaptive"}
 
@@ -272,7 +270,7 @@ def test_the_comparison_marks_the_rule_that_published_and_not_that_of_the_shell(
     assert document["published_by"] == "threshold"
 
 
-def test_a_pin_that_has_ended_is_in_nobodys_way(learn: Learn, database: Database, database_url: str) -> None:
+def test_an_expired_pin_has_no_effect(learn: Learn, database: Database, database_url: str) -> None:
     learn(THRESHOLD, good=(98, 2))
     then, version = published(database_url), newest_version(database_url)
     pin(database, ("good", "complex"), Decimal(1), None, OPERATOR)
@@ -308,7 +306,7 @@ def test_a_switch_of_rules_does_not_redo_what_was_rolled_back(
     assert published(database_url)["good"] > 4.7
 
 
-def test_replicas_in_step_do_not_end_each_other(learn: Learn, database: Database, database_url: str) -> None:
+def test_replicas_that_run_at_the_same_moment_do_not_fail(learn: Learn, database: Database, database_url: str) -> None:
     learn(ADAPTIVE, good=(98, 2), bad=(20, 80))
     send(database_url, [an_event(selected_model="good", outcome="failure") for _ in range(50)])
     drain(database, batch_size=100)

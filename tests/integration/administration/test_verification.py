@@ -1,4 +1,4 @@
-"""`verify` finds whatever differs from the records, `--repair` makes it good, and neither is in the way of ingest."""
+"""`verify` finds every difference from the records, `--repair` corrects it, and neither blocks ingest."""
 
 import json
 import random
@@ -20,7 +20,7 @@ from centralcloud.store.slices import close_slice
 
 @pytest.fixture
 def filled(database: Database, database_url: str) -> Database:
-    """A database that has taken in some hundred events in two slices, with ids, resends and dead letters among them."""
+    """A database with some hundred ingested events in two slices, with ids, resends and dead letters among them."""
     rng = random.Random(3)
     linked = [
         an_event(decision_id=str(number % 60), outcome=rng.choice(["routed", "success"])) for number in range(150)
@@ -32,7 +32,7 @@ def filled(database: Database, database_url: str) -> Database:
     return database
 
 
-def test_what_was_taken_in_adds_up(filled: Database) -> None:
+def test_the_accounts_add_up(filled: Database) -> None:
     verification = verify(filled)
     assert verification.differences == []
     accounts = verification.accounts
@@ -66,7 +66,7 @@ BREAKAGES = {
 
 
 @pytest.mark.parametrize("what", BREAKAGES)
-def test_what_was_changed_behind_our_back_is_found_and_repaired(filled: Database, database_url: str, what: str) -> None:
+def test_a_foreign_change_is_found_and_repaired(filled: Database, database_url: str, what: str) -> None:
     before = snapshot(database_url)
     statement, rows = BREAKAGES[what]
     execute(database_url, statement)
@@ -78,7 +78,7 @@ def test_what_was_changed_behind_our_back_is_found_and_repaired(filled: Database
 
 
 def snapshot(database_url: str) -> list[tuple]:
-    """Everything that a repair may touch, as it stands."""
+    """Everything that a repair may change."""
     queries = (
         """SELECT model_name, complexity_level, usage_count, routed_count, success_count, failure_count, blameless_count,
            avg_response_time, response_times, last_reported_score FROM model_routing_metrics ORDER BY 1, 2""",
@@ -105,16 +105,16 @@ def test_a_record_that_is_lost_or_doubled_is_found(filled: Database, database_ur
     doubled = Difference("routing_records", {"msg_id": msg_id}, {"records": 2}, {"records": 1})
     assert doubled in verify(filled).differences
     assert doubled in repair(filled, OPERATOR).differences
-    assert verify(filled).differences == [doubled], "what cannot be repaired is still told"
+    assert verify(filled).differences == [doubled], "what cannot be repaired is still reported"
 
 
-def test_more_taken_than_was_ever_sent_is_found(filled: Database, database_url: str) -> None:
+def test_more_messages_taken_than_sent_are_found(filled: Database, database_url: str) -> None:
     execute(database_url, "SELECT setval('pgmq.q_model_routing_decisions_msg_id_seq', 100)")
     assert verify(filled).differences == [Difference("accounting", {}, {"sent": 452}, {"sent": 100})]
 
 
-def test_repairing_while_ingest_goes_on(filled: Database, database_url: str) -> None:
-    """What comes in between the recount and the repair is neither lost nor counted twice."""
+def test_repairing_while_ingest_runs(filled: Database, database_url: str) -> None:
+    """Events that are ingested between the recount and the repair are neither lost nor counted twice."""
     stop = threading.Event()
 
     def ingest() -> None:
@@ -163,19 +163,19 @@ def test_newest_times_whose_records_were_dropped_are_not_missed(filled: Database
     Maintenance(filled).run_once()
     assert verify(filled).differences == []
     execute(database_url, "UPDATE model_routing_metrics SET response_times = '{}' WHERE model_name = 'dune'")
-    assert verify(filled).differences == [], "there is nothing left to take them from"
+    assert verify(filled).differences == [], "no record is left to take them from"
     execute(database_url, "DELETE FROM model_routing_metrics WHERE model_name = 'dune'")
     assert len(repair(filled, OPERATOR).differences) == 3
     assert verify(filled).differences == []
 
 
-def test_accounts_that_are_gone_are_told_and_made_again(filled: Database, database_url: str) -> None:
+def test_a_missing_ledger_is_reported_and_created_again(filled: Database, database_url: str) -> None:
     before = execute(database_url, "SELECT records, dead_letters FROM accounting")
     execute(database_url, "DELETE FROM accounting")
     for arguments in (["verify"], ["queue", "--seconds", "0.1"]):
-        told = run_command("centralcloud", *arguments, env={"DATABASE_URL": database_url})
-        assert (told.returncode, told.stderr.count("\n")) == (1, 1)
-        assert "accounting: found no row, expected one" in told.stderr
+        reported = run_command("centralcloud", *arguments, env={"DATABASE_URL": database_url})
+        assert (reported.returncode, reported.stderr.count("\n")) == (1, 1)
+        assert "accounting: found no row, expected one" in reported.stderr
     repair(filled, OPERATOR)
     assert execute(database_url, "SELECT records, dead_letters FROM accounting") == before
     assert {difference.table for difference in verify(filled).differences} == set(), "duplicates cannot be recounted"

@@ -188,7 +188,7 @@ def test_without_arguments_the_help_is_shown() -> None:
         assert "Commands:\n" in result.stderr
 
 
-def test_a_table_in_the_way_of_the_migration_is_one_line(empty_url: str) -> None:
+def test_a_table_that_blocks_the_migration_is_one_line(empty_url: str) -> None:
     execute(empty_url, "CREATE TABLE routing_records (id int)")
     result = run_command("centralcloud", "migrate", env={"DATABASE_URL": empty_url})
     assert result.returncode == 1
@@ -222,7 +222,7 @@ def test_publish_of_a_missing_file_is_one_line() -> None:
     assert "/nowhere/events.jsonl: No such file" in summarize_error(result)
 
 
-def test_the_documents_that_others_rely_on(database_url: str) -> None:
+def test_the_json_documents_keep_their_shape(database_url: str) -> None:
     env = {"DATABASE_URL": database_url}
     send(database_url, [*outcomes(98, 2, complexity_score=4.0), an_event(complexity="simple"), {"no": "event"}])
     drained = json.loads(run_command("centralcloud", "drain", env=env).stdout)
@@ -328,7 +328,7 @@ def test_a_wrong_catalog_is_one_line(tmp_path: Path) -> None:
         assert "models[0].complexity_scores.simple: found 9" in summarize_error(result)
 
 
-def test_a_reader_that_has_had_enough_costs_no_traceback(database_url: str, catalog: dict[str, str]) -> None:
+def test_a_reader_that_closes_the_pipe_causes_no_traceback(database_url: str, catalog: dict[str, str]) -> None:
     script = f"{BIN}/instance-agent catalog --json | true"
     result = subprocess.run(
         ["bash", "-c", script], env=environment(**catalog), capture_output=True, text=True, check=False

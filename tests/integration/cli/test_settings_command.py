@@ -19,7 +19,7 @@ def shown(url: str, name: str, **env: str) -> dict:
     return row
 
 
-def test_a_setting_is_shown_with_its_default_and_whoever_changed_it(database_url: str) -> None:
+def test_a_setting_is_shown_with_its_default_and_who_changed_it(database_url: str) -> None:
     before = shown(database_url, "rule")
     assert (before["value"], before["stored"], before["changed_by"]) == ("threshold", False, None)
     assert "the first daemon stores that of its environment" in run(database_url, "show")
@@ -34,7 +34,7 @@ def test_a_setting_is_shown_with_its_default_and_whoever_changed_it(database_url
     assert "threshold.low_success_rate" in table
 
 
-def test_what_the_environment_sets_otherwise_is_marked(database_url: str) -> None:
+def test_a_different_value_of_the_environment_is_marked(database_url: str) -> None:
     run(database_url, "set", "rule", "adaptive")
     assert shown(database_url, "rule", CENTRALCLOUD_RULE="threshold")["environment"] == "threshold"
     assert shown(database_url, "rule", CENTRALCLOUD_RULE="adaptive")["environment"] is None

@@ -1,4 +1,4 @@
-"""`centralcloud simulate` as a person runs it. Needs no database."""
+"""`centralcloud simulate` from the command line. Needs no database."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_a_table_for_people(files: list[str]) -> None:
     assert "threshold: 2 runs of 1,000 tasks" in finished.stdout
 
 
-def test_instances_can_be_told_how_to_choose(files: list[str]) -> None:
+def test_the_selection_of_instances_is_an_option(files: list[str]) -> None:
     regrets = set()
     for selection in ("thompson", "greedy"):
         finished = run_command(

@@ -177,7 +177,7 @@ def test_a_migration_that_a_reader_blocks_gives_up_and_changes_nothing(
 def test_a_fleet_goes_on_by_the_rule_of_its_last_run_after_the_upgrade(
     database: Database, database_url: str, start
 ) -> None:
-    """Revision 0006 keeps settings of the fleet in the database; the environment of a new daemon does not change them."""
+    """Revision 0006 has fleet settings in the database: the environment of a new daemon does not change the rule."""
     send(database_url, outcomes(100, 0))
     drain(database, batch_size=1000)
     Learner(database, [AdaptiveRule(), ThresholdRule()], references=References(latency_ms=7000)).learn()

@@ -13,7 +13,7 @@ from centralcloud.administration.grants import Login, login_name, login_script, 
         ("x" * 55, "instance_" + "x" * 41 + "_" + "c73a192493b5"),
     ],
 )
-def test_a_login_is_named_from_the_id(instance_id: str, expected: str) -> None:
+def test_a_login_is_named_after_the_id(instance_id: str, expected: str) -> None:
     assert login_name("instance", instance_id) == expected
 
 
@@ -23,7 +23,7 @@ def test_long_ids_that_begin_alike_have_logins_of_their_own() -> None:
     assert all(len(name.encode()) <= 63 for name in names)
 
 
-def test_a_name_does_not_end_the_block_that_it_stands_in() -> None:
+def test_a_name_cannot_end_the_block_around_it() -> None:
     for script, blocks in ((login_script, 2), (revoke_login_script, 1)):
         text = script(Login("a$do$b$do_$c", "i", "instances"))
         assert text.count("$do__$") == 2 * blocks

@@ -24,18 +24,18 @@ def test_an_age(text: str, expected: timedelta) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "h", "2", "2 h", "-2h", "2.5h", "2y", "9999999d", "²h"])
-def test_what_is_no_age(text: str) -> None:
+def test_what_is_not_an_age(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^--older-than: found .* expected a length of time like 90s"):
         age(text, "--older-than")
 
 
-def test_a_moment_is_a_time_or_so_long_ago() -> None:
+def test_a_moment_is_a_time_or_an_age() -> None:
     assert moment("2026-11-20T14:00:00+00:00", "--since") == datetime(2026, 11, 20, 14, tzinfo=UTC)
     assert moment("2026-11-20", "--since") == datetime(2026, 11, 20).astimezone()
     assert abs(moment("2h", "--since") - (datetime.now(UTC) - timedelta(hours=2))) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "14:00", "2026-13-01"])
-def test_what_is_no_moment(text: str) -> None:
+def test_what_is_not_a_moment(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^--since: found .* expected a time like"):
         moment(text, "--since")
