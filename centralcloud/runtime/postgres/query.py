@@ -50,10 +50,11 @@ class Query(Generic[_Row]):
         Raises:
             RuntimeError: it returns none. Use `maybe` for a query that may return none.
         """
-        row = self.maybe(connection, parameters, binary=binary)
-        if row is None:
-            raise RuntimeError(f"{self.name}.sql: found no row, expected one")
-        return row
+        with self._executed(connection, parameters, binary=binary) as cursor:
+            row: Any = cursor.fetchone()
+            if row is None and cursor.rowcount == 0:  # the value of a row of one column may be None, too
+                raise RuntimeError(f"{self.name}.sql: found no row, expected one")
+            return row  # type: ignore[no-any-return]
 
     def maybe(
         self, connection: _Connection, parameters: _Parameters | None = None, *, binary: bool = False
@@ -61,7 +62,7 @@ class Query(Generic[_Row]):
         """Return the first row of the query; None when it has none."""
         with self._executed(connection, parameters, binary=binary) as cursor:
             row: _Row | None = cursor.fetchone()
-            return row
+            return row  # type: ignore[no-any-return]
 
     def all(
         self, connection: _Connection, parameters: _Parameters | None = None, *, binary: bool = False

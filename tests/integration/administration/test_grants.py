@@ -556,7 +556,7 @@ def test_a_login_that_could_still_publish_stays_listed(fleet: Fleet) -> None:
     result = run_command("centralcloud", *options, env={"DATABASE_URL": fleet.owner})
     assert result.returncode == 1
     (line,) = result.stderr.strip().splitlines()
-    assert "may still publish" in line
+    assert "can still publish" in line
     assert refusal(url, "SELECT centralcloud.publish_decision(%s)", (event("node-2"),))
 
 
