@@ -62,7 +62,7 @@ class Query(Generic[_Row]):
         """Return the first row of the query; None when it has none."""
         with self._executed(connection, parameters, binary=binary) as cursor:
             row: _Row | None = cursor.fetchone()
-            return row  # type: ignore[no-any-return]
+            return row
 
     def all(
         self, connection: _Connection, parameters: _Parameters | None = None, *, binary: bool = False

@@ -293,6 +293,19 @@ def test_a_hold_ends_with_its_outcomes_however_few_an_evaluation_takes(
         assert [change.model for change in learn(eager, good=(20, 0)).changes] == expected
 
 
+def test_a_hold_that_ends_does_not_publish_the_score_that_was_rolled_back(
+    learn: Learn, database: Database, database_url: str
+) -> None:
+    """The threshold rule needs 100 outcomes for its next evaluation, and the hold ends after 50."""
+    learn(THRESHOLD, good=(98, 2))
+    then, version = published(database_url), newest_version(database_url)
+    learn(THRESHOLD, good=(0, 100))
+    roll_back(database, THRESHOLD, version, References(), OPERATOR)
+    assert learn(THRESHOLD, good=(60, 0)).changes == []
+    assert published(database_url) == then
+    assert [change.new_score for change in learn(THRESHOLD, good=(40, 0)).changes] == [round(then["good"] + 0.3, 3)]
+
+
 def test_a_switch_of_rules_does_not_redo_what_was_rolled_back(
     learn: Learn, database: Database, database_url: str
 ) -> None:
