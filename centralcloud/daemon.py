@@ -1,7 +1,8 @@
 """The composition root: settings become background tasks, and the tasks become a program."""
 
-from typing import Final
+from typing import Any, Final
 
+import psycopg
 from apscheduler.schedulers.background import BackgroundScheduler
 from prometheus_client import CollectorRegistry
 
@@ -14,7 +15,7 @@ from centralcloud.ingest.slow_path import SlowPath
 from centralcloud.ingest.worker_registry import WorkerRegistry
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.metrics import LearningMetrics
-from centralcloud.maintenance.maintenance import Maintenance
+from centralcloud.maintenance.maintenance import Maintenance, MaintenanceSettings
 from centralcloud.monitoring.doctor import preflight
 from centralcloud.monitoring.finding_detector import FindingDetector, FindingMetrics
 from centralcloud.monitoring.schema_monitor import SchemaMonitor
@@ -113,11 +114,15 @@ class Daemon:
         task = Maintenance(
             self._database,
             weeks_ahead=self._settings.partitions_ahead_weeks,
-            read_settings=self._fleet.read_usable,
+            read_settings=self._read_maintenance_settings,
             interval_seconds=None if schedule else self._settings.maintenance_interval_seconds,
         )
         self._wake_by_calendar(task, schedule)
         return task
+
+    def _read_maintenance_settings(self, connection: psycopg.Connection[Any]) -> MaintenanceSettings:
+        fleet = self._fleet.read_usable(connection)
+        return MaintenanceSettings(fleet.retention, fleet.reference)
 
     def _learner(self) -> BackgroundTask:
         schedule = self._settings.learn_schedule
@@ -136,7 +141,7 @@ class Daemon:
             self._database,
             metrics=FindingMetrics(self.registry),
             interval_seconds=self._settings.learn_interval_seconds,
-            read_settings=self._fleet.read_usable,
+            read_thresholds=lambda connection: self._fleet.read_usable(connection).finding,
         )
 
     def _consumers(self) -> list[BackgroundTask]:

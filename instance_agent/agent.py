@@ -19,7 +19,7 @@ from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.routing.router import ModelRouter
 from instance_agent.settings import AgentSettings
-from instance_agent.sync.event_publisher import DecisionPublisher
+from instance_agent.sync.event_publisher import EventPublisher
 from instance_agent.sync.score_updater import ScoreUpdater
 
 log = get_logger(__name__)
@@ -63,7 +63,7 @@ class InstanceAgent:
             log.warning("catalog_empty", expected="a YAML file with models in INSTANCE_AGENT_CATALOG")
         self._owns_database = database is None
         name = f"instance-agent/{settings.instance_id}"
-        self._database = database or Database(settings.database, application_name=name)
+        self._database = database or Database(settings.database, application_name=name, own_connections=0)
         self.updater = ScoreUpdater(
             self._database,
             instance_id=settings.instance_id,
@@ -73,9 +73,9 @@ class InstanceAgent:
         )
         self.catalog = ModelCatalog(models, learned=self.updater.learned, ignore_learned=settings.ignore_learned)
         self.updater.on_change = self.catalog.use
-        self.publisher: DecisionPublisher | None = None
+        self.publisher: EventPublisher | None = None
         if routes and settings.pgmq_enabled:
-            self.publisher = DecisionPublisher(self._database, queue_size=settings.publish_queue_size)
+            self.publisher = EventPublisher(self._database, queue_size=settings.publish_queue_size)
         self.router = ModelRouter(
             self.catalog,
             instance_id=settings.instance_id,

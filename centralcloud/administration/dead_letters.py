@@ -9,9 +9,10 @@ import psycopg
 
 from centralcloud.contracts import DECISIONS_CHANNEL, CentralCloudError
 from centralcloud.contracts.json_text import encode_array
-from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.errors import is_refusal, summarize_error
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.store.message_ledger import LedgerMissingError
 from centralcloud.store.operator_actions import Action, Operator, record_action
 
 _LIST_DEAD_LETTERS = Query(__package__, "list_dead_letters", row=dict)
@@ -113,7 +114,10 @@ def discard(database: Database, which: Filter, operator: Operator) -> int:
     """Discard open dead letters, all in one transaction; they are kept for a while. Returns how many."""
     ids = _open_ids(database, which)
     with database.transaction() as connection:
-        (discarded,) = _DISCARD.one(connection, {"ids": ids})
+        row = _DISCARD.maybe(connection, {"ids": ids})
+        if row is None:
+            raise LedgerMissingError
+        (discarded,) = row
         if discarded:
             after = {"discarded": len(discarded), "ids": discarded[:_PAGE_SIZE]}
             record_action(connection, operator, Action.DISCARD_DEAD_LETTERS, _SUBJECT, after=after)
@@ -121,12 +125,15 @@ def discard(database: Database, which: Filter, operator: Operator) -> int:
 
 
 def _replay_page(database: Database, ids: Sequence[int], edits: list[Edit], operator: Operator) -> Replayed:
-    with database.transaction() as connection:
+    with database.transaction(
+        limit_seconds=LONG_LIMIT_SECONDS
+    ) as connection:  # a page of large messages takes its time
         refused = list(_send(connection, ids, edits))
         stays_open = {each.id for each in refused}
         sent = [letter_id for letter_id in ids if letter_id not in stays_open]
         if sent:
-            _COUNT_REPLAYED.run(connection, {"sent": len(sent)})
+            if not _COUNT_REPLAYED.run(connection, {"sent": len(sent)}):
+                raise LedgerMissingError
             after = {"sent": len(sent), "ids": sent, "edits": [edit._asdict() for edit in edits]}
             record_action(connection, operator, Action.REPLAY_DEAD_LETTERS, _SUBJECT, after=after)
             connection.execute(_NOTIFY, (DECISIONS_CHANNEL,))

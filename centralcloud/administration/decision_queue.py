@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.store.message_ledger import LedgerMissingError
 from centralcloud.store.operator_actions import Action, Operator, record_action
+from centralcloud.store.queue import read_queue_counters
 
 
 class _Page(NamedTuple):
@@ -14,7 +14,6 @@ class _Page(NamedTuple):
     purged: int
 
 
-_COUNTERS = Query("centralcloud.store", "queue_counters", row=dict)
 _PURGE_PAGE = Query(__package__, "purge_page", row=_Page)
 #: Messages in one transaction: ingest waits for it only briefly.
 _PAGE_SIZE: Final = 10_000
@@ -31,10 +30,7 @@ def purge(database: Database, operator: Operator, *, before: datetime) -> int:
     purged = 0
     after: int | None = 0
     with database.transaction() as connection:
-        counters = _COUNTERS.maybe(connection)
-    if counters is None:
-        raise LedgerMissingError
-    newest = counters["sent"]  # messages that arrive meanwhile are not old
+        newest = read_queue_counters(connection).sent  # messages that arrive meanwhile are not old
     while after is not None and after < newest:
         with database.transaction() as connection:
             page = _PURGE_PAGE.one(connection, {"after": after, "before": before, "page_size": _PAGE_SIZE})

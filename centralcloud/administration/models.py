@@ -11,7 +11,7 @@ import psycopg
 from centralcloud.administration.score_overrides import newest_version, scores_after, scores_before
 from centralcloud.contracts import COMPLEXITIES, CentralCloudError
 from centralcloud.learning.current_scores import CurrentScore, read_current_scores
-from centralcloud.learning.publication import Change, Publication, manual_score, publish, score_transaction
+from centralcloud.learning.publication import Change, Publication, manual_score, publish, read_clock, score_transaction
 from centralcloud.learning.rule import LOWEST_SCORE, Score
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
@@ -239,7 +239,7 @@ def _rename_scores(
     for statement in _RENAME_LEARNED:
         statement.run(connection, names)
     _DELETE_SCORE_SOURCES.run(connection, {"model": new, "complexities": list(merged)})
-    ((now,),) = connection.execute("SELECT clock_timestamp()").fetchall()
+    now = read_clock(connection)
     rule = RETIRED if stays_retired or target.retired_at is not None else RENAMED
     return publish(connection, publications.values(), rule=rule, run_id=None, now=now)
 

@@ -31,7 +31,9 @@ def open_database(settings: Settings, command: str, *, checked: bool = True) -> 
     """The database of the settings, with the schema of this version."""
     from centralcloud.store.schema import check_schema
 
-    with Database(settings.database, application_name=f"centralcloud/{command}") as database:
+    # Only the tasks of the daemon use its pool, and each of them reserves what it needs.
+    own = {"own_connections": 0} if command == "run" else {}
+    with Database(settings.database, application_name=f"centralcloud/{command}", **own) as database:
         if command != "run":  # the daemon waits for a database that is unavailable; a command reports it at once
             database.connect().close()
         if checked:

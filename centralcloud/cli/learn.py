@@ -29,7 +29,10 @@ def learn(
     settings = read_settings()
     operator = this_operator(reason)
     with open_database(settings, "learn") as database:
-        learner = Learner(database, read_settings=FleetSettingsSource(settings).read)
+        fleet = FleetSettingsSource(settings)
+        if not dry_run:
+            fleet.adopt(database)  # before the first daemon this command decides which rule the fleet goes on with
+        learner = Learner(database, read_settings=fleet.read)
         result = (
             learner.preview() if dry_run else retry_on_contention(lambda: learner.learn(force=force, operator=operator))
         )

@@ -33,8 +33,7 @@ class ReceivedEvent(NamedTuple):
 
     Attributes:
         extra: the event's `extra` as JSON, None when it is empty. Encoded where the message is decoded: JSON that can be
-        decoded
-            at one depth of Python's stack may be nested too deeply to be encoded at another.
+            decoded at one depth of Python's stack may be nested too deeply to be encoded at another.
     """
 
     msg_id: int

@@ -119,6 +119,7 @@ class Learner(BackgroundTask):
         self._metrics = metrics
         self._reader = EvidenceReader()
         self._runs = 0
+        self._eager: bool | None = None
 
     def run_once(self) -> bool:
         scheduled = not self._after_outcomes or time.monotonic() >= self._due_at
@@ -181,9 +182,11 @@ class Learner(BackgroundTask):
 
     def _is_due_early(self) -> bool:
         """Whether to run before the scheduled time: an eager rule with enough outcomes, or the first run of another rule."""
+        if self._eager is False:  # as of the last run: a change of the rule takes effect with the next one
+            return False
         with self.database.transaction() as connection:
-            if not self._read_settings(connection).rules[0].eager:
-                return self._runs == 0
+            if self._eager is None and not self._read_settings(connection).rules[0].eager:
+                return True
             waiting = _COUNT_WAITING_OUTCOMES.one(connection, {"limit": self._after_outcomes})
         return waiting >= self._after_outcomes
 
@@ -194,6 +197,7 @@ class Learner(BackgroundTask):
         with self.database.transaction() as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             run_input = read_run_input(connection, self._read_settings(connection), through_slice, self._reader)
+        self._eager = run_input.settings.rules[0].eager
         evaluations = evaluate_rules(run_input)
         active = run_input.active
         selection = select_publications(run_input, evaluations[active], force=force)

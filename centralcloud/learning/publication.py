@@ -16,17 +16,12 @@ from centralcloud.learning.rule_scores import NO_BASIS, Basis
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 
-
-class _Time(NamedTuple):
-    now: datetime
-
-
 _LOCK_SCORES = Query("centralcloud.store", "lock_scores")
 _BUMP_SCORE_REVISION = Query("centralcloud.store", "bump_score_revision")
 _UPSERT_SCORE = Query(__package__, "upsert_score", row=int)
 _INSERT_SCORE_HISTORY = Query(__package__, "insert_score_history")
 _SEND_SCORE_UPDATES = Query(__package__, "send_score_updates")
-_CLOCK = Query(__package__, "clock", row=_Time)
+_CLOCK = Query(__package__, "clock", row=datetime)
 
 
 class Change(NamedTuple):
@@ -127,12 +122,17 @@ def _message(change: Change, score: Score, *, rule: str, run_id: int | None, now
     ).to_json()
 
 
+def read_clock(connection: psycopg.Connection[Any]) -> datetime:
+    """The server's time now; within a transaction it goes on."""
+    return _CLOCK.one(connection)
+
+
 @contextmanager
 def score_transaction(database: Database) -> Iterator[tuple[psycopg.Connection[Any], datetime]]:
     """A transaction that holds the score lock, and the time of publication by the server's clock."""
     with database.transaction() as connection:
         _LOCK_SCORES.run(connection)
-        yield connection, _CLOCK.one(connection).now
+        yield connection, read_clock(connection)
 
 
 def manual_score(current: CurrentScore, score: Decimal, kind: str, reason: str) -> Score:

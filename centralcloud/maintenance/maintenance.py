@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import psycopg
 
@@ -54,16 +54,16 @@ class AnotherReplicaError(Exception):
     """Another replica is doing maintenance."""
 
 
-class MaintenanceSettings(Protocol):
-    """Settings of one round."""
+class MaintenanceSettings(NamedTuple):
+    """Settings of one round.
 
-    @property
-    def retention(self) -> Retention:
-        """Days that rows are kept."""
+    Attributes:
+        retention: days that rows are kept.
+        references: caps of the evidence of the slice that the round closes.
+    """
 
-    @property
-    def reference(self) -> References:
-        """Caps of the evidence of the slice that the round closes."""
+    retention: Retention
+    references: References
 
 
 class Maintenance(BackgroundTask):
@@ -83,21 +83,19 @@ class Maintenance(BackgroundTask):
         super().__init__("maintenance", database, interval_seconds=interval_seconds)
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._weeks_ahead = weeks_ahead
-        self._retention = retention or Retention()
-        self._references = references or References()
-        self._read_settings = read_settings
+        self._settings = MaintenanceSettings(retention or Retention(), references or References())
+        fixed = self._settings
+        self._read_settings = read_settings or (lambda _: fixed)
 
     def run_once(self) -> bool:
         """Do all maintenance once; never asks to be run again at once."""
-        if self._read_settings is not None:
-            with self.database.transaction() as connection:
-                settings = self._read_settings(connection)
-            self._retention, self._references = settings.retention, settings.reference
+        with self.database.transaction() as connection:
+            self._settings = self._read_settings(connection)
         # Every replica creates partitions: ingest fails without one.
         done = {"partitions_created": ensure_partitions(self.database, self._weeks_ahead)}
         try:
             # Roll-ups and retention need closed slices, also in a fleet whose learner does not run.
-            close_slice(self.database, self._references)
+            close_slice(self.database, self._settings.references)
             # Not logged: the newest hours are rolled up every time.
             self._roll_up()
             done["partitions_dropped"] = self._drop_partitions()
@@ -124,10 +122,10 @@ class Maintenance(BackgroundTask):
 
     def _drop_partitions(self) -> int:
         dropped = 0
-        while self._retention.records_days and not self.stopping:
+        while self._settings.retention.records_days and not self.stopping:
             try:
                 with self._exclusive() as connection:
-                    partition = drop_expired_partition(connection, self._retention.records_days)
+                    partition = drop_expired_partition(connection, self._settings.retention.records_days)
             except psycopg.errors.LockNotAvailable:
                 log.info("partition_drop_postponed", reason="a transaction reads routing_records", until="the next run")
                 break
@@ -143,7 +141,7 @@ class Maintenance(BackgroundTask):
             return _MERGE_EVIDENCE.one(connection, unmerged)
 
     def _trim_all(self) -> dict[str, int]:
-        keep = self._retention
+        keep = self._settings.retention
         return {
             "decision_ids_trimmed": self._trim_decision_ids(timedelta(days=keep.decision_ids_days)),
             "score_updates_trimmed": self._trim(_TRIM_SCORE_UPDATES, keep.score_updates_days),

@@ -1,7 +1,7 @@
 """The background task that detects findings, and the query that lists them."""
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from prometheus_client import CollectorRegistry, Gauge
@@ -58,14 +58,6 @@ class FindingMetrics:
             self._open.labels(kind=kind).set(open_by_kind.get(kind, 0))
 
 
-class FindingSettings(Protocol):
-    """Settings of one run."""
-
-    @property
-    def finding(self) -> FindingThresholds:
-        """Thresholds of the findings."""
-
-
 class FindingDetector(BackgroundTask):
     """Runs once at the start and then at every interval. One replica at a time does the work."""
 
@@ -76,16 +68,16 @@ class FindingDetector(BackgroundTask):
         thresholds: FindingThresholds | None = None,
         metrics: FindingMetrics | None = None,
         interval_seconds: float = 60.0,
-        read_settings: Callable[[psycopg.Connection[Any]], FindingSettings] | None = None,
+        read_thresholds: Callable[[psycopg.Connection[Any]], FindingThresholds] | None = None,
     ) -> None:
-        """Take the thresholds from `read_settings`, anew for each run, or else from `thresholds`.
+        """Take the thresholds from `read_thresholds`, anew for each run, or else from `thresholds`.
 
         After three times `interval_seconds` without a run another replica takes over.
         """
         super().__init__("findings", database, interval_seconds=interval_seconds)
         self.longest_run_seconds = LONG_LIMIT_SECONDS
-        self._thresholds = thresholds or FindingThresholds()
-        self._read_settings = read_settings
+        fixed = thresholds or FindingThresholds()
+        self._read_thresholds = read_thresholds or (lambda _: fixed)
         self._lease_seconds = 3 * interval_seconds
         self._metrics = metrics
 
@@ -105,11 +97,10 @@ class FindingDetector(BackgroundTask):
         release_lease(self.database, _LEASE)
 
     def _detect(self, connection: psycopg.Connection[Any]) -> dict[str, int]:
-        if self._read_settings is not None:
-            self._thresholds = self._read_settings(connection).finding
+        thresholds = self._read_thresholds(connection)
         recent = _RECENT_PAIR_OUTCOMES.all(connection)
         lifetime = _LIFETIME_OUTCOMES.all(connection)
-        replace_findings(connection, FINDING_KINDS, detect_findings(recent, lifetime, self._thresholds))
+        replace_findings(connection, FINDING_KINDS, detect_findings(recent, lifetime, thresholds))
         return {row.kind: row.number for row in _COUNT_OPEN_FINDINGS.all(connection)}
 
 

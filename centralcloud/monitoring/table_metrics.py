@@ -16,7 +16,8 @@ from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.store.leases import acquire_lease, release_lease
 from centralcloud.store.queue import QueueState, read_queue_state
 
-_LEASE: Final = "table_metrics"
+#: The name that workers of earlier revisions use, so that one replica of both collects.
+_LEASE: Final = "observation"
 
 #: Values by the values of their labels; None where nothing is known.
 _Values = Mapping[tuple[str, ...], float | None]

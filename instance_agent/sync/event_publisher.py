@@ -23,7 +23,7 @@ _BATCH_SIZE: Final = 500
 _LINGER_SECONDS: Final = 0.1
 
 
-class DecisionPublisher(BackgroundTask):
+class EventPublisher(BackgroundTask):
     """A bounded queue in memory, and a thread that sends its events to `model_routing_decisions`.
 
     Events are lost in two cases: they arrive while the queue is full (after a long outage of the database), or the process

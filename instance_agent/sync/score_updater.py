@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import psycopg
+from msgspec import structs
 
 from centralcloud.contracts import ContractError, parse_estimate, parse_score_update
 from centralcloud.contracts.validators import is_score
@@ -179,7 +180,7 @@ class ScoreUpdater(BackgroundTask):
                 version=update.version,
                 at=at,
                 reason=update.reason,
-                estimate=update.estimate,
+                estimate=structs.replace(update.estimate, interval=None),  # the snapshot has none
             )
             learned = learned.with_score((update.model, update.complexity), score)
         return learned

@@ -14,6 +14,7 @@ oldest_code = "0003"
 def upgrade() -> None:
     run_sql_file("0006_functions.sql")
     run_sql_file("0006_fleet_settings.sql")
+    run_sql_file("0006_grants.sql")
 
 
 def downgrade() -> None:

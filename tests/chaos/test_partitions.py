@@ -59,7 +59,7 @@ def test_partitions_attached_and_dropped_under_full_ingest(
     eventually(lambda: queued(database_url) == 0)
     verification = verify(database)
     assert verification.differences == []
-    assert verification.accounts["records_dropped"] == 240
-    assert verification.accounts["records_kept"] == producers.decisions
+    assert verification.ledger["records_dropped"] == 240
+    assert verification.ledger["records_kept"] == producers.decisions
     assert longest_pause < 5
     assert [worker.process.poll() for worker in workers] == [None, None]

@@ -265,7 +265,7 @@ def test_a_calendar_schedule_replaces_the_interval(database: Database, database_
 
 def test_an_eager_rule_also_learns_at_its_interval(database: Database, database_url: str) -> None:
     settings = Settings(
-        database_url=database_url, learning_rule="adaptive", learn_after_outcomes=1_000_000, learn_interval_seconds=0.2
+        database_url=database_url, rule="adaptive", learn_after_outcomes=1_000_000, learn_interval_seconds=0.2
     )
     daemon = Daemon(settings, database, ingest=False)
     daemon.start()
@@ -285,7 +285,7 @@ def test_the_pool_has_as_many_connections_as_the_tasks_use(database_url: str, ca
         observation_interval_seconds=0.1,
         maintenance_interval_seconds=1,
     )
-    with Database(database_url, application_name="tests") as database:
+    with Database(database_url, application_name="tests", own_connections=0) as database:
         daemon = Daemon(settings, database)
         assert database.max_connections == 3 + 5, "consumers, schema monitor, maintenance, metrics, learner, findings"
         daemon.start()

@@ -104,11 +104,11 @@ def assert_settled(url: str, decisions: int, *, within_seconds: float = 30.0, de
     eventually(lambda: queued(url) == 0, within_seconds=within_seconds, what="an empty queue")
     with Database(url, application_name="tests") as database:
         verification = verify(database)
-    accounts = verification.accounts
+    ledger = verification.ledger
     assert verification.differences == []
-    assert accounts["records"] == decisions
-    assert accounts["dead_letters_open"] == dead_letters
-    assert accounts["sent"] == accounts["records"] + accounts["duplicates"] + accounts["dead_letters_open"]
+    assert ledger["records"] == decisions
+    assert ledger["dead_letters_open"] == dead_letters
+    assert ledger["sent"] == ledger["records"] + ledger["duplicates"] + ledger["dead_letters_open"]
     distinct = "SELECT count(DISTINCT (instance_id, decision_id)) FROM routing_records"
     assert execute(url, distinct) == [(decisions,)]
 

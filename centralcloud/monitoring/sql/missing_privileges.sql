@@ -10,7 +10,9 @@ SELECT
             SELECT privilege, name
             FROM unnest(%(append_only)s::text[]) AS name, unnest(ARRAY['SELECT', 'INSERT']) AS privilege
             UNION ALL
-            VALUES ('DELETE', 'pgmq.q_model_routing_decisions'), ('INSERT', 'pgmq.q_model_score_updates')
+            VALUES
+                ('SELECT', 'evidence_of_records'), ('DELETE', 'pgmq.q_model_routing_decisions'),
+                ('INSERT', 'pgmq.q_model_score_updates')
         ) AS needed
         WHERE NOT coalesce(has_table_privilege(to_regclass(name), privilege), false)
         ORDER BY (privilege, name) <> ('INSERT', 'routing_records'), name, privilege

@@ -49,8 +49,8 @@ _LOCK_SETTING: Final = "SET lock_timeout = '12s'"
 _POOL_WAIT_SECONDS: Final = 3.0
 #: A pool that could not connect tries again only for a new request, not for waiting ones. So the request is repeated.
 _POOL_ASK_SECONDS: Final = 0.5
-#: Of a pool whose size was neither given nor reserved, as in commands.
-_DEFAULT_CONNECTIONS: Final = 8
+#: Connections of a caller that does not say how many it needs.
+_OWN_CONNECTIONS: Final = 8
 
 _Pool: TypeAlias = psycopg_pool.ConnectionPool[DeadlineConnection]
 
@@ -67,13 +67,21 @@ class Database:
         outages: how often it became unavailable while a task or a command used it.
     """
 
-    def __init__(self, url: str, *, application_name: str, max_connections: int | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        application_name: str,
+        max_connections: int | None = None,
+        own_connections: int = _OWN_CONNECTIONS,
+    ) -> None:
         """Connect to nothing yet, except that ``embedded:`` starts a server.
 
         Args:
             url: a libpq URI, a libpq keyword string, or ``embedded:`` with an optional folder.
             application_name: shown in `pg_stat_activity`.
-            max_connections: size of the pool; None: the sum of what is reserved by `reserve`, 8 when nothing is.
+            max_connections: size of the pool; None: `own_connections` and what background tasks reserve.
+            own_connections: connections for the caller itself; a program whose tasks do all the work needs none.
         """
         self._embedded = EmbeddedServer.start(url) if url.startswith(EMBEDDED_PREFIX) else None
         target = self._embedded.uri if self._embedded else url
@@ -81,6 +89,7 @@ class Database:
             **{**_CONNECTION_DEFAULTS, "application_name": application_name, **read_conninfo(target), **_FIXED}
         )
         self._fixed_size = max_connections
+        self._own_connections = own_connections
         self._reserved = 0
         self._pool: _Pool | None = None
         self._pool_lock = threading.Lock()
@@ -94,10 +103,13 @@ class Database:
     @property
     def max_connections(self) -> int:
         """Size of the pool."""
-        return self._fixed_size or self._reserved or _DEFAULT_CONNECTIONS
+        return self._fixed_size or max(1, self._own_connections + self._reserved)
 
     def reserve(self, connections: int) -> None:
-        """Let the pool hold so many connections more, unless its size was given. Works while it is in use, too."""
+        """Let the pool hold so many connections more, unless its size was given. Works while it is in use, too.
+
+        A negative number takes a reservation back.
+        """
         with self._pool_lock:
             self._reserved += connections
             if self._pool is not None:

@@ -1,6 +1,7 @@
 """SQL files as objects: a query is loaded once from the package that uses it, and runs on any connection."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from importlib.resources import files
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
@@ -12,7 +13,7 @@ _Connection: TypeAlias = psycopg.Connection[Any]
 _Parameters: TypeAlias = Mapping[str, Any]
 
 #: Types of a single column; a query whose row is one of them returns the bare value.
-_SCALARS = (bool, int, float, str)
+_SCALARS = (bool, int, float, str, datetime)
 
 
 class Query(Generic[_Row]):
@@ -37,8 +38,8 @@ class Query(Generic[_Row]):
 
         Args:
             package: usually `__package__` of the module that uses the query.
-            row: what a row becomes: `tuple`, `dict` (by column), `int`, `float`, `str` or `bool` (the value of the only
-                column), or a class with a keyword argument for each column.
+            row: what a row becomes: `tuple`, `dict` (by column), `int`, `float`, `str`, `bool` or `datetime` (the value of
+                the only column), or a class with a keyword argument for each column.
         """
         self.name = name
         self.text = files(package or "").joinpath("sql", f"{name}.sql").read_bytes()

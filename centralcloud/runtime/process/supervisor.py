@@ -38,6 +38,7 @@ class Supervisor:
         self._http: HttpServer | None = None
         self._started = False
         self._reported: set[str] = set()
+        self._reserved_in: Database | None = None
         self.shutdown = shutdown or Shutdown()
         for task in tasks:
             task.on_crash = self._on_crash
@@ -48,8 +49,9 @@ class Supervisor:
         return sum(task.connections for task in self._tasks)
 
     def reserve_connections(self, database: Database) -> None:
-        """Make the pool of `database` large enough for every task."""
+        """Make the pool of `database` large enough for every task, until `stop`."""
         database.reserve(self.connections)
+        self._reserved_in = database
 
     def serve(
         self,
@@ -91,6 +93,9 @@ class Supervisor:
         if self._http:
             self._http.stop()
             self._http = None
+        if self._reserved_in is not None:
+            self._reserved_in.reserve(-self.connections)
+            self._reserved_in = None
         if self._started:
             log.info("stopped")
 

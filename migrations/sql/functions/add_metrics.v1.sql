@@ -2,7 +2,8 @@ CREATE OR REPLACE FUNCTION centralcloud.add_metrics(deltas centralcloud.metric_d
 LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
 AS $$
 -- Adds to the lifetime counters: one delta a pair, in the order in which the rows are to be locked. Served by the unique key.
--- The last reported score is that of the newer message; a row that does not know its message is the older one.
+-- The last reported score is that of the newer message; a row that does not know its message is the older one, and
+-- a delta without a message changes neither.
 BEGIN
     INSERT INTO public.model_routing_metrics AS m (
         model_name, complexity_level, routed_count, success_count, failure_count, blameless_count, linked_decision_count,
@@ -28,7 +29,7 @@ BEGIN
             greatest(1, cardinality(m.response_times) + cardinality(excluded.response_times) - 99):
         ],
         last_reported_score = CASE
-            WHEN excluded.last_reported_msg_id > m.last_reported_msg_id OR m.last_reported_msg_id IS NULL
+            WHEN excluded.last_reported_msg_id > coalesce(m.last_reported_msg_id, 0)
             THEN excluded.last_reported_score ELSE m.last_reported_score
         END,
         last_reported_msg_id = greatest(m.last_reported_msg_id, excluded.last_reported_msg_id),

@@ -71,9 +71,9 @@ def test_replayed_with_an_edit_it_is_ingested(database: Database, database_url: 
     assert rows == [("simple", 12), ("simple", 12)]
     verification = verify(database)
     assert verification.ok
-    assert verification.accounts["dead_letters_replayed"] == 2
-    assert verification.accounts["dead_letters_open"] == 1
-    assert verification.accounts["sent"] == 6, "each replay is one more message sent"
+    assert verification.ledger["dead_letters_replayed"] == 2
+    assert verification.ledger["dead_letters_open"] == 1
+    assert verification.ledger["sent"] == 6, "each replay is one more message sent"
     states = execute(database_url, "SELECT resolution, replayed_msg_id IS NOT NULL FROM dead_letters ORDER BY id")
     assert states == [("replayed", True), (None, False), ("replayed", True)]
 
@@ -170,5 +170,5 @@ def test_discarded_ones_are_counted_and_no_longer_open(
         assert len(list_dead_letters(connection, Filter(), limit=10, with_resolved=True)) == 3
     verification = verify(database)
     assert verification.ok
-    assert verification.accounts["dead_letters_discarded"] == 3
+    assert verification.ledger["dead_letters_discarded"] == 3
     assert "1 id without an open dead letter" in command(database_url, "discard", "99999", code=1)

@@ -61,12 +61,12 @@ def test_a_purge_removes_old_messages_and_counts_them(database: Database, databa
     assert json.loads(purged.stdout) == {"purged": 12_499}
     verification = verify(database)
     assert verification.ok
-    assert verification.accounts["purged"] == 12_499
-    assert verification.accounts["sent"] == 25_000
+    assert verification.ledger["purged"] == 12_499
+    assert verification.ledger["sent"] == 25_000
     drain(database, batch_size=1000)
     verification = verify(database)
     assert verification.ok
-    assert verification.accounts["records"] == 12_501
+    assert verification.ledger["records"] == 12_501
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from support.waiting import eventually
 from centralcloud.contracts import UPDATES_CHANNEL
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
-from centralcloud.learning.rules import ThresholdRule
+from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.notifications import NotificationListener
 from centralcloud.store.schema import migrate
@@ -108,6 +108,22 @@ def test_the_snapshot_alone_is_enough(new_updater: NewUpdater, database: Databas
     newcomer = new_updater("i-2")
     newcomer.run_once()
     assert (score_of(newcomer), newcomer.learned.version) == (2.6, 2)
+
+
+def test_log_and_snapshot_lead_to_the_same_scores(
+    new_updater: NewUpdater, database: Database, database_url: str
+) -> None:
+    """Estimates included: an equal version never replaces the other one."""
+    by_log = new_updater("i-1", reconcile_interval_seconds=3600)
+    by_log.run_once()
+    send(database_url, outcomes(80, 20))
+    drain(database, batch_size=1000)
+    Learner(database, [AdaptiveRule()]).learn()
+    by_log.run_once()
+    by_snapshot = new_updater("i-2")
+    by_snapshot.run_once()
+    assert by_log.learned.scores == by_snapshot.learned.scores
+    assert next(iter(by_log.learned.scores.values())).estimate.mean is not None
 
 
 @pytest.mark.parametrize("updates", [999, 1000, 1001, 2500])

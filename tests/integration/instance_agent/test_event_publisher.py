@@ -11,7 +11,7 @@ from support.waiting import eventually
 
 from centralcloud.contracts import RoutingEvent
 from centralcloud.runtime.postgres.database import Database
-from instance_agent.sync.event_publisher import DecisionPublisher
+from instance_agent.sync.event_publisher import EventPublisher
 
 
 def an_event(model: str = "m") -> RoutingEvent:
@@ -31,7 +31,7 @@ def queued(url: str) -> int:
 
 
 def test_events_arrive_in_order(database: Database, database_url: str) -> None:
-    publisher = DecisionPublisher(database)
+    publisher = EventPublisher(database)
     publisher.start()
     for number in range(1200):
         publisher.publish(an_event(f"m{number}"))
@@ -46,7 +46,7 @@ def test_events_arrive_in_order(database: Database, database_url: str) -> None:
 
 
 def test_a_clean_stop_sends_the_remaining_events(database: Database, database_url: str) -> None:
-    publisher = DecisionPublisher(database)
+    publisher = EventPublisher(database)
     publisher.start()
     for _ in range(7):
         publisher.publish(an_event())
@@ -56,7 +56,7 @@ def test_a_clean_stop_sends_the_remaining_events(database: Database, database_ur
 
 
 def test_an_event_that_postgresql_rejects_does_not_affect_the_others(database: Database, database_url: str) -> None:
-    publisher = DecisionPublisher(database)
+    publisher = EventPublisher(database)
     for model in ("a", "nul\0", "b", "c"):
         publisher.publish(an_event(model))
     publisher.run_once()
@@ -65,14 +65,14 @@ def test_an_event_that_postgresql_rejects_does_not_affect_the_others(database: D
 
 
 def test_an_event_that_cannot_be_encoded_does_not_fail_the_router(database: Database) -> None:
-    publisher = DecisionPublisher(database)
+    publisher = EventPublisher(database)
     publisher.publish(an_event("lone surrogate \ud800"))
     assert (publisher.waiting, publisher.dropped) == (0, 1)
 
 
 def test_a_full_queue_drops_new_events_and_logs_it_once(caplog: pytest.LogCaptureFixture) -> None:
     with Database("postgresql://nobody@127.0.0.1:1/none", application_name="tests") as unreachable:
-        publisher = DecisionPublisher(unreachable, queue_size=10)
+        publisher = EventPublisher(unreachable, queue_size=10)
         for _ in range(25):
             publisher.publish(an_event())
         assert (publisher.waiting, publisher.dropped) == (10, 15)
@@ -86,7 +86,7 @@ def test_events_wait_while_the_database_is_unavailable(server: str, database_url
         psycopg.connect(server, autocommit=True) as admin,
         Database(database_url, application_name="tests") as database,
     ):
-        publisher = DecisionPublisher(database)
+        publisher = EventPublisher(database)
         publisher.start()
         publisher.publish(an_event())
         eventually(lambda: publisher.sent == 1)
@@ -109,7 +109,7 @@ def test_a_batch_whose_commit_was_not_confirmed_may_be_sent_twice(database: Data
     from centralcloud.ingest.drain import drain
 
     for _ in range(2):
-        publisher = DecisionPublisher(database)
+        publisher = EventPublisher(database)
         publisher.publish(an_event())
         publisher.run_once()
     result = drain(database, batch_size=10).result

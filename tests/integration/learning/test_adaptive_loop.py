@@ -132,7 +132,7 @@ def test_a_fleet_leaves_a_model_that_degrades_and_comes_back_when_it_has_recover
     verification = verify(database)
     assert verification.ok, verification.differences
     assert audit_scores(database, [AdaptiveRule(), ThresholdRule()]).differences == [], "every score can be recomputed"
-    assert verification.accounts["records"] == 2 * sum(chosen.total() for chosen in fleet.chosen)
+    assert verification.ledger["records"] == 2 * sum(chosen.total() for chosen in fleet.chosen)
 
 
 def _check_messages(url: str) -> None:

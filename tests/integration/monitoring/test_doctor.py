@@ -247,7 +247,13 @@ def test_one_missing_privilege_on_one_table_is_found(database_url: str) -> None:
         assert privileges().startswith("OK"), "functions that run as their owner call these"
         execute(database_url, "REVOKE INSERT ON learning_runs FROM cc_w")
         assert privileges() == "FAIL  privileges: missing: INSERT on learning_runs"
-        execute(database_url, "REVOKE ALL ON learning_runs, findings FROM cc_w")
+        execute(database_url, "GRANT INSERT ON learning_runs TO cc_w; REVOKE SELECT ON evidence_of_records FROM cc_w")
+        assert privileges() == "FAIL  privileges: missing: SELECT on evidence_of_records", (
+            "a view, which the learner reads"
+        )
+        execute(
+            database_url, "GRANT SELECT ON evidence_of_records TO cc_w; REVOKE ALL ON learning_runs, findings FROM cc_w"
+        )
         assert "SELECT on findings" in privileges()
         result = run_command("centralcloud", "run", env=worker)
         assert (result.returncode, "Traceback" in result.stderr) == (1, False)

@@ -345,15 +345,26 @@ def test_which_errors_count_as_an_outage(error: Exception, outage: bool) -> None
 
 
 def test_a_pool_has_the_connections_that_tasks_reserve(nowhere: Database) -> None:
-    assert nowhere.max_connections == 8, "nothing is reserved"
+    own = nowhere.max_connections
+    assert own == 8, "nothing is reserved"
     tasks = [Counting(nowhere), Counting(nowhere), NotificationListener(nowhere, "channel", lambda: None)]
     tasks[0].connections = 3
     supervisor = Supervisor(tasks)
     assert supervisor.connections == 4, "a listener has a connection of its own"
     supervisor.reserve_connections(nowhere)
-    assert nowhere.max_connections == 4
-    supervisor.reserve_connections(nowhere)
-    assert nowhere.max_connections == 8, "two programs share one database"
+    assert nowhere.max_connections == own + 4, "the caller, whose database it is, keeps its own"
+    other = Supervisor([Counting(nowhere)])
+    other.reserve_connections(nowhere)
+    assert nowhere.max_connections == own + 5, "two programs share one database"
+    for stopped in (supervisor, supervisor, other):
+        stopped.stop()
+    assert nowhere.max_connections == own
+
+
+def test_a_program_whose_tasks_do_all_the_work_needs_no_other_connections() -> None:
+    database = Database("postgresql://user@127.0.0.1:1/none", application_name="tests", own_connections=0)
+    Supervisor([Counting(database), Counting(database)]).reserve_connections(database)
+    assert database.max_connections == 2
 
 
 def test_a_size_that_was_given_stays() -> None:
