@@ -48,7 +48,7 @@ _POLLING_INSTANCES: Final = 10
 _MAX_P50_MS: Final = 20.0
 _MAX_P99_MS: Final = 100.0
 _MAX_CONVERGED_MS: Final = 250.0
-#: Time that polling may take in addition to its interval: as much as a notification.
+#: Longest delay of polling beyond its interval: as long as that of a notification.
 _MAX_AFTER_POLL_MS: Final = _MAX_P99_MS
 
 _SEND_AND_NOTIFY: Final = "SELECT centralcloud.publish_decisions(ARRAY[%s::jsonb], true)"

@@ -138,7 +138,7 @@ def _run(scenario: Scenario, outcomes: OutcomeFile, rule: str, seeds: range, job
 
 
 def _row(result: dict[str, Any]) -> dict[str, Any]:
-    """The means of a rule in a scenario, with the 95 % interval of its regret."""
+    """Return the means of a rule in a scenario, with the 95% interval of its regret."""
     regret = result["regret_percent"]
     return {
         **{name: _mean(result, name) for name in _SHOWN},

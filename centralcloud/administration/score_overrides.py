@@ -179,7 +179,7 @@ def _find(current: list[CurrentScore], pair: Pair) -> CurrentScore:
 
 
 def _restored(connection: psycopg.Connection[Any], to_version: int) -> list[Publication]:
-    """What makes the scores those of a version again: neither pinned nor retired pairs, and none that has not changed."""
+    """Return the scores that differ from those of a version, as they were then; pinned and retired pairs are left out."""
     restored, then = [], _scores_at(connection, to_version)
     for current in read_current_scores(connection):
         if current.version is None or current.version <= to_version:

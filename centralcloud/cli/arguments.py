@@ -10,7 +10,7 @@ from centralcloud.contracts import SettingsError
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
-#: Of every command that changes something.
+#: An option of every command that changes something.
 Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the log that `centralcloud history` shows.")]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MOST_SEEDS: Final = 10_000
 _SELECTIONS: Final = ("auto", "thompson", "greedy")
-#: What the table shows, and how; --json has more.
+#: The measures that the table shows, with their formats; --json has more.
 _SHOWN: Final[Mapping[str, str]] = {
     "reward": "{:.4f}",
     "oracle_reward": "{:.4f}",
@@ -38,7 +38,7 @@ _SHOWN: Final[Mapping[str, str]] = {
 
 def simulate(
     outcomes: Annotated[Path, typer.Option(help="Table of outcomes: CSV, also gzipped.")],
-    scenario: Annotated[Path, typer.Option(help="What happens: JSON.")],
+    scenario: Annotated[Path, typer.Option(help="The course of events: JSON.")],
     rule: Annotated[
         str,
         typer.Option(

@@ -58,7 +58,7 @@ class ScoresBusyError(CentralCloudError):
 
 
 class LearningRun(NamedTuple):
-    """What one run found and did.
+    """The result of one run.
 
     Attributes:
         run_id: None for a dry run.

@@ -17,7 +17,7 @@ HIGHEST_SCORE: Final = Decimal("5.000")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleState:
-    """What a rule remembers of one pair between runs.
+    """The memory of a rule about one pair, between runs.
 
     Maintenance merges old slices, but never across `evidence_from` or one of `earlier_boundaries`. Only the rule reads the
     payload.

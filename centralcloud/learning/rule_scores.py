@@ -18,7 +18,7 @@ _UPSERT_RULE_SCORE = Query(__package__, "upsert_rule_score")
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a score follows from, besides the evidence.
+    """Everything that a score follows from, besides the evidence.
 
     Attributes:
         state: the state that the rule left with the score.
@@ -46,7 +46,7 @@ class Basis:
         return {**state_columns(self.state), "excluded": list(self.excluded), "recomputable": self.recomputable}
 
 
-#: Of a score that an operator has set.
+#: The basis of a score that an operator has set.
 NO_BASIS = Basis()
 
 

@@ -43,7 +43,7 @@ class PhaseTruth:
         present: which models are in the catalogs; shape (models,).
         answers: for each model, the source of its outcomes: phases with equal sources differ in latency at most.
         success, utility: means over all tasks; shape (models, complexities).
-        low, high: 95 % Wilson interval of the success in the table, less the mean penalty for latency and cost.
+        low, high: 95% Wilson interval of the success in the table, less the mean penalty for latency and cost.
         best: the present model of greatest utility; shape (complexities,).
         most_successful: the present one of greatest success.
         least_successful: the present one of least success.

@@ -1,4 +1,4 @@
-"""What the adaptive rule remembers of a pair: its alarms, and where the window of its evidence begins."""
+"""The memory of the adaptive rule about a pair: its alarms, and where the window of its evidence begins."""
 
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -21,7 +21,7 @@ _SETTLED_KEYS: Final = ("before", "raised", "raised_without")
 
 
 class Past(NamedTuple):
-    """What the rule knew of a pair before this run.
+    """The rule's knowledge of a pair before this run.
 
     Attributes:
         state: the state, without alarms that were taken back.

@@ -30,9 +30,9 @@ _CONNECTION_DEFAULTS: dict[str, Any] = {
 }
 #: Overrides the URL and the environment: our texts are UTF-8, whatever the database's encoding is.
 _FIXED: dict[str, Any] = {"client_encoding": "utf8"}
-#: Of a transaction: hundreds of times as long as a batch takes, and short enough for a fleet to wait.
+#: Longest transaction: hundreds of times as long as a batch takes, and short enough for a fleet to wait.
 LIMIT_SECONDS: Final = 15.0
-#: Of a transaction that reads or writes a lot in the background. Not unlimited: the connection may be dead without a sign.
+#: Longest transaction that reads or writes a lot in the background. Not unlimited: a dead connection may give no sign.
 LONG_LIMIT_SECONDS: Final = 600.0
 #: The time-outs are for a client that vanished without closing: the server would keep its idle transaction, or a result that
 #: is not read, and with them locks that others wait for. Our transactions are never idle for longer than it takes to decode
@@ -49,7 +49,7 @@ _LOCK_SETTING: Final = "SET lock_timeout = '12s'"
 _POOL_WAIT_SECONDS: Final = 3.0
 #: A pool that could not connect tries again only for a new request, not for waiting ones. So the request is repeated.
 _POOL_ASK_SECONDS: Final = 0.5
-#: Of a pool whose size was neither given nor reserved, as in commands.
+#: Size of a pool for which none was given or reserved, as in commands.
 _DEFAULT_CONNECTIONS: Final = 8
 
 _Pool: TypeAlias = psycopg_pool.ConnectionPool[DeadlineConnection]

@@ -56,7 +56,7 @@ def test_the_first_environment_is_stored_and_a_later_one_is_not_used(
     second = a_source(rule="threshold", retention={"records_days": 30}, safety={"moved_share": 0.5})
     second.adopt(database)
     assert execute(database_url, "SELECT * FROM fleet_settings ORDER BY name") == before
-    assert caplog.text.count("fleet_setting_differs") == 1, "the same value is no difference, nor is a default"
+    assert caplog.text.count("fleet_setting_differs") == 1, "neither the same value nor a default counts as a difference"
     for words in ("CENTRALCLOUD_RULE", "threshold", "adaptive", "the database's value is used"):
         assert words in caplog.text
     assert read(database, second).rule == "adaptive"

@@ -371,7 +371,7 @@ def test_a_login_that_is_not_listed_speaks_for_no_instance(fleet: Fleet, loss: s
         assert expected in str(refused.value.diag.message_primary)
         assert "centralcloud grants --instance ID --apply" in str(refused.value.diag.message_hint)
     assert queued(fleet) == []
-    assert execute(url, "SELECT count(*) FROM centralcloud.current_scores()") == [(0,)], "reading is no speaking"
+    assert execute(url, "SELECT count(*) FROM centralcloud.current_scores()") == [(0,)], "reading is not publishing"
     with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(f'COMMENT ON ROLE "{role}" IS NULL')
     with Database(fleet.owner, application_name="tests") as database:

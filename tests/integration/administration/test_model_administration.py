@@ -405,13 +405,13 @@ def test_the_commands_about_models(database: Database, database_url: str) -> Non
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        (["rename", "nobody", "x"], 1, "found no model nobody, expected one that `centralcloud models list` shows"),
+        (["rename", "phantom", "x"], 1, "found no model phantom, expected one that `centralcloud models list` shows"),
         (["rename", "x", "x"], 2, "NEW: found 'x', expected another name than OLD"),
         (["rename", "x", ""], 2, "NEW: found 0 characters, expected 1 to 200"),
         (["rename", "x", "y" * 201], 2, "NEW: found 201 characters"),
         (["rename", "\udcff", "y"], 2, "OLD: found a byte that is not UTF-8"),
-        (["retire", "nobody"], 1, "found no model nobody"),
-        (["retire", "nobody", "--undo"], 1, "found no retired model nobody"),
+        (["retire", "phantom"], 1, "found no model phantom"),
+        (["retire", "phantom", "--undo"], 1, "found no retired model phantom"),
     ],
 )
 def test_a_wrong_name_is_one_line(database_url: str, arguments: list[str], code: int, complaint: str) -> None:

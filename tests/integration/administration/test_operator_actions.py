@@ -192,7 +192,7 @@ def test_no_row_can_be_changed_or_removed(database: Database, database_url: str)
     """Not even by the owner of the table, or a superuser."""
     freeze(database, "an audit", OPERATOR)
     for statement in (
-        "UPDATE operator_actions SET who = 'nobody'",
+        "UPDATE operator_actions SET who = 'another operator'",
         "DELETE FROM operator_actions",
         "TRUNCATE operator_actions",
     ):
@@ -214,7 +214,7 @@ def test_a_worker_adds_rows_and_changes_none(fleet: Fleet) -> None:
     assert run_command("centralcloud", "freeze", "--reason", "an audit", env=env).returncode == 0
     assert json.loads(run_command("centralcloud", "history", "--json", env=env).stdout)[0]["action"] == "freeze"
     for statement in (
-        "UPDATE operator_actions SET who = 'nobody'",
+        "UPDATE operator_actions SET who = 'another operator'",
         "DELETE FROM operator_actions",
         "TRUNCATE operator_actions",
     ):

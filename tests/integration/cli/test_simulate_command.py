@@ -89,10 +89,10 @@ def test_a_mistake_is_one_line_and_exit_code_2(files: list[str], changed: list[s
 
 def test_a_mistake_in_a_scenario_is_named_with_its_place(files: list[str], tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.json"
-    wrong.write_text(json.dumps({"phases": [{"events": 100, "outage": ["nobody"]}]}))
+    wrong.write_text(json.dumps({"phases": [{"events": 100, "outage": ["unknown"]}]}))
     finished = run_command("centralcloud", "simulate", *files, "--scenario", str(wrong), env={})
     assert finished.returncode == 2
     assert finished.stderr == (
-        f'centralcloud: {wrong}: phases[0].outage[0]: found "nobody", expected one of the models of the scenario: '
+        f'centralcloud: {wrong}: phases[0].outage[0]: found "unknown", expected one of the models of the scenario: '
         "bad, fair, good, poor\n"
     )

@@ -74,7 +74,7 @@ class Fleet:
         pytest.fail(f"not within {at_most} runs; choices in the last ones: {self.chosen[-3:]}")
 
     def share(self, model: str) -> float:
-        """Of the choices in the newest three runs."""
+        """Share of the choices in the newest three runs."""
         newest = self.chosen[-3:]
         return sum(chosen[model] for chosen in newest) / sum(chosen.total() for chosen in newest)
 

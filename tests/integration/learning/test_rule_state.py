@@ -143,7 +143,7 @@ def test_a_state_that_a_new_worker_writes_is_read_by_old_ones(
             found = execute(database_url, f"SELECT state, {TYPED} FROM {table} WHERE rule = %s", (rule,))
             for state, evidence_from, _, payload, excluded, _ in found:
                 assert state == {**payload, "after_slice": evidence_from, "excluded": excluded}
-    # What an old worker makes of it comes back as it was.
+    # The state that an old worker writes is read without a loss.
     ((state,),) = execute(database_url, "SELECT state FROM rule_scores WHERE rule = 'adaptive'")
     before = typed(database_url)
     execute(database_url, OLD_UPSERT, {"rule": "adaptive", "state": Jsonb({**state, "note": 1})})

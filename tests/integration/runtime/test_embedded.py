@@ -171,7 +171,7 @@ def test_the_demonstration_reports_a_model_that_degrades() -> None:
             "ember-reason silently degrades: 30% of its complex tasks succeed instead of 98%",
             "noticed: the success rate of ember-reason for complex tasks fell from 0.9",
             "avoided: ember-reason gets ",
-            "ember-reason recovers, and tells nobody",
+            "ember-reason silently recovers; ",
             "ember-reason led complex tasks with ",
             "its share fell to ",
         ]

@@ -1,4 +1,4 @@
-"""What lying instances report, against what happened."""
+"""The reports of lying instances, compared with the true outcomes."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def some_tasks(ground_truth: GroundTruth) -> Tasks:
 
 
 def reported(ground_truth: GroundTruth, tasks: Tasks, kind: str, from_event: int = 0) -> tuple[Reports, Reports]:
-    """What instance 2, the liar, reports of the tasks, and what the others do."""
+    """Return the reports of instance 2, the liar, and those of the others."""
     adversaries = [Adversary(instance=2, kind=kind, from_event=from_event)]
     reports = report(tasks, ground_truth.phases[0], 0, adversaries, np.random.default_rng(2))
     liar = reports.instance == 2

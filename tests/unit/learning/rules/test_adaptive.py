@@ -97,7 +97,7 @@ def test_old_latency_and_cost_fade_with_a_half_life_of_3000_outcomes(rows: list[
     ]
     result = evaluate(slices, rule=AdaptiveRule(AdaptiveSettings(latency_weight=1.0, cost_weight=0.5)))
     for pair, score in scores(result).items():
-        # What lies fifteen half-lives back weighs less than 1/32,000; it is not weighed slice by slice.
+        # Outcomes older than fifteen half-lives weigh less than 1/32,000; they are not weighed slice by slice.
         assert score.latency_penalty == pytest.approx(decayed_mean(slices, pair, "latency", "timed"), abs=1e-4)
         assert score.cost_penalty == pytest.approx(decayed_mean(slices, pair, "cost", "priced") / 2, abs=1e-4)
 

@@ -133,7 +133,7 @@ def test_a_complexity_that_has_not_changed_keeps_its_window() -> None:
     assert found.changed.tolist() == [True, True, False]
 
 
-def test_what_is_too_little_also_together_is_no_change() -> None:
+def test_two_small_drops_that_are_too_small_together_are_not_a_change() -> None:
     assert not split(common(0.9, 0.86)).changed.any()
 
 

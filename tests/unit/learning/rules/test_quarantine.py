@@ -47,7 +47,7 @@ def excess(sent: Sent, instance: str, out: set[str]) -> tuple[float, int]:
     return ratio - 12 - pairs, pairs
 
 
-def test_an_honest_fleet_keeps_everybody() -> None:
+def test_an_honest_fleet_keeps_every_instance() -> None:
     assert names(fleet(10)) == []
 
 
