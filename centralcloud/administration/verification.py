@@ -52,11 +52,11 @@ class Verification(NamedTuple):
     """The result of a verification.
 
     Attributes:
-        accounts: how many messages ended where: sent = records + duplicates + dead_letters_open, _replayed and
+        ledger: the number of messages by outcome: sent = records + duplicates + dead_letters_open, _replayed and
             _discarded + purged + queued; records = records_kept + records_dropped.
     """
 
-    accounts: dict[str, int]
+    ledger: dict[str, int]
     differences: list[Difference]
 
     @property
@@ -66,25 +66,25 @@ class Verification(NamedTuple):
 
 
 class _Recount(NamedTuple):
-    """Everything as of one moment."""
+    """The recount of every aggregate, as of one moment."""
 
-    accounts: dict[str, int]
+    ledger: dict[str, int]
     messages: list[dict[str, Any]]
     metrics: list[dict[str, Any]]
     evidence: list[dict[str, Any]]
 
 
 def verify(database: Database) -> Verification:
-    """Recount every aggregate from the records and from the sums of dropped ones. Ingest runs on meanwhile.
+    """Recount every aggregate from the records and from the sums of dropped ones. Ingest may run meanwhile.
 
     One snapshot, which reads all records: minutes for tens of millions. While it lasts, vacuum cannot clean up the queue.
     """
     recount = _recount(database)
-    return Verification(_accounts_of(recount.accounts), list(_differences(recount)))
+    return Verification(_ledger_counts(recount.ledger), list(_differences(recount)))
 
 
 def repair(database: Database, operator: Operator) -> Verification:
-    """As `verify`, and correct every aggregate. Ingest runs on meanwhile: counters are corrected by what they lack.
+    """Verify, and correct every aggregate. Ingest may run meanwhile: each counter is corrected by its difference.
 
     A message that was recorded twice is not repaired.
 
@@ -108,10 +108,10 @@ def repair(database: Database, operator: Operator) -> Verification:
                 _UPSERT_EVIDENCE.run(connection, row["recount"])
         if recount.evidence:
             _BUMP_EVIDENCE_GENERATION.run(connection)
-        _REPAIR_LEDGER.run(connection, _account_corrections(recount.accounts))
+        _REPAIR_LEDGER.run(connection, _ledger_corrections(recount.ledger))
         differences = list(_differences(recount))
         _record_repair(connection, operator, differences)
-    return Verification(_accounts_of(recount.accounts), differences)
+    return Verification(_ledger_counts(recount.ledger), differences)
 
 
 def _record_repair(connection: psycopg.Connection[Any], operator: Operator, differences: list[Difference]) -> None:
@@ -138,18 +138,18 @@ def _recount(database: Database) -> _Recount:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         # Before the snapshot is taken: a partition that is dropped after it would be in neither place.
         connection.execute("LOCK TABLE routing_records IN ACCESS SHARE MODE")
-        accounts = _RECOUNT_LEDGER.maybe(connection)
-        if accounts is None:
+        ledger = _RECOUNT_LEDGER.maybe(connection)
+        if ledger is None:
             raise LedgerMissingError
         return _Recount(
-            accounts,
+            ledger,
             _RECOUNT_MESSAGES.all(connection),
             _RECOUNT_METRICS.all(connection),
             _RECOUNT_EVIDENCE.all(connection),
         )
 
 
-def _accounts_of(counts: dict[str, int]) -> dict[str, int]:
+def _ledger_counts(counts: dict[str, int]) -> dict[str, int]:
     return {
         "sent": counts["taken"] + counts["purged"] + counts["queued"],
         "records": counts["records"],
@@ -164,8 +164,8 @@ def _accounts_of(counts: dict[str, int]) -> dict[str, int]:
     }
 
 
-def _account_corrections(counts: dict[str, int]) -> dict[str, int]:
-    """How much each counter of the ledger lacks to agree with the tables."""
+def _ledger_corrections(counts: dict[str, int]) -> dict[str, int]:
+    """Return the difference of each counter of the ledger to the tables."""
     records = counts["records_kept"] + counts["records_dropped"]
     dead_letters = counts["dead_letters_open"] + counts["dead_letters_replayed"] + counts["dead_letters_discarded"]
     return {
@@ -176,8 +176,8 @@ def _account_corrections(counts: dict[str, int]) -> dict[str, int]:
 
 
 def _differences(recount: _Recount) -> Iterator[Difference]:
-    counts = recount.accounts
-    for name, correction in _account_corrections(counts).items():
+    counts = recount.ledger
+    for name, correction in _ledger_corrections(counts).items():
         if correction:
             yield Difference("accounting", {}, {name: counts[name]}, {name: counts[name] + correction})
     sent = counts["taken"] + counts["purged"] + counts["queued"]

@@ -54,8 +54,8 @@ def simulate(
 ) -> None:
     """Try a rule on recorded outcomes, without a database.
 
-    Replays a course of events in which models change and instances lie, with the rule and the router's choice as they
-    are, and tells what was lost against the best model for each complexity.
+    Replays a course of events in which models change and instances report falsely, with the real rule and the real
+    router, and shows the loss against the best model for each complexity.
     """
     from centralcloud.simulate.candidates import check_rule
     from centralcloud.simulate.comparison import compare
@@ -78,7 +78,7 @@ def simulate(
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds like 7, 0-19 or 1,3,5-8, each once, in the order given.
+    """Parse seeds like 7, 0-19 or 1,3,5-8: each once, in the order given.
 
     Raises:
         SettingsError: the text is none of these, or names too many.

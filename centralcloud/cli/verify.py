@@ -39,13 +39,13 @@ def verify(
         print_json(
             {
                 "ok": left.ok,
-                "checked": left.accounts,
+                "checked": left.ledger,
                 "differences": [difference._asdict() for difference in left.differences],
                 "repaired": len(found.differences) - len(left.differences),
             }
         )
     else:
-        print_rows([found.accounts], dict.fromkeys(found.accounts), empty="")
+        print_rows([found.ledger], dict.fromkeys(found.ledger), empty="")
         columns = dict.fromkeys(("table", "key", "stored", "recounted"))
         print_rows([difference._asdict() for difference in found.differences], columns, empty="nothing differs")
         if repair and not found.ok:

@@ -88,7 +88,7 @@ def _means(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def estimate(values: Iterable[float | None]) -> dict[str, Any]:
-    """Mean and 95% interval (Student's t) of the values that are not None, and their number."""
+    """Return mean and 95% interval (Student's t) of the values that are not None, and their number."""
     known = [value for value in values if value is not None]
     mean = math.fsum(known) / len(known) if known else None
     half = None
@@ -115,7 +115,7 @@ def _prepare(parent: Connection, ground_truth: GroundTruth, rule: str, selection
     """Keep the work of this process, which is sent once and not with every seed."""
     global _work
     _work = ground_truth, rule, selection
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, and it tells us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which then closes the pipe
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

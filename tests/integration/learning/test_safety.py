@@ -93,7 +93,7 @@ def test_a_move_within_the_limits_is_published(
     assert (run.withheld, {change.model for change in run.changes} >= {"a", "b"}) == ([], True)
 
 
-def test_a_small_fleet_may_move_as_a_whole(ingest: IngestOutcomes, database: Database) -> None:
+def test_all_scores_of_a_small_fleet_may_move_in_one_run(ingest: IngestOutcomes, database: Database) -> None:
     learner = Learner(database, [AdaptiveRule()])
     ingest("abc", 180, 20)
     learner.learn()
@@ -102,7 +102,7 @@ def test_a_small_fleet_may_move_as_a_whole(ingest: IngestOutcomes, database: Dat
 
 
 class Wild:
-    """An installed rule with something wrong in every score."""
+    """An installed rule that returns an invalid value in every score."""
 
     name = "wild"
     eager = False

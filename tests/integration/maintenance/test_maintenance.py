@@ -76,8 +76,8 @@ def test_old_partitions_are_dropped_and_every_lifetime_count_stays(database: Dat
     assert counters(database) == before
     verification = verify(database)
     assert verification.differences == []
-    assert verification.accounts["records_dropped"] == 460
-    assert verification.accounts["records"] == 730
+    assert verification.ledger["records_dropped"] == 460
+    assert verification.ledger["records"] == 730
 
 
 def test_without_retention_records_are_kept_forever(database: Database, database_url: str) -> None:

@@ -205,7 +205,7 @@ def test_a_downgrade_and_a_new_migration_lose_nothing(database: Database, databa
     assert execute(database_url, totals) == [(usage, events + 50)]
     Maintenance(database).run_once()
     assert verify(database).differences == []
-    assert verify(database).accounts["records_kept"] == 430
+    assert verify(database).ledger["records_kept"] == 430
 
 
 def run_migration_sql(url: str, name: str) -> None:

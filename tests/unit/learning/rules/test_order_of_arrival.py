@@ -1,4 +1,4 @@
-"""Within a slice it makes no difference in which order outcomes arrive, late ones among them: whatever the rule."""
+"""The order in which outcomes of a slice arrive, late ones included, changes no score of any rule."""
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
