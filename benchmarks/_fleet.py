@@ -30,7 +30,7 @@ class Fleet(NamedTuple):
     Attributes:
         url: the database.
         folder: parent of the instances' state folders.
-        numbers: one per instance; part of its name.
+        numbers: one per instance, in its name.
         listening: whether the instances listen for notifications, as agents do, or only poll.
     """
 
@@ -50,7 +50,7 @@ class _Change(NamedTuple):
 
 
 class RunningFleet:
-    """The processes of a fleet, as the benchmark sees them."""
+    """The processes of a fleet, seen from the benchmark."""
 
     def __init__(self, pipes: Sequence[_Pipe]) -> None:
         self._pipes = pipes

@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 from typing import Final
 
-#: (complexity, items, how hard its items are on average, in logits)
+#: (complexity, items, mean difficulty of its items in logits)
 _COMPLEXITIES: Final = (("simple", 600, 0.0), ("medium", 300, 0.4), ("complex", 450, 0.8))
 
 

@@ -1,4 +1,4 @@
-"""Shared by the benchmarks: a database of their own, realistic events, and facts about the machine."""
+"""Helpers of the benchmarks: a new database, realistic events, and facts about the machine."""
 
 import json
 import os
@@ -27,7 +27,7 @@ _FIRST = datetime(2026, 11, 19, tzinfo=UTC)
 
 @contextmanager
 def a_database(server: str) -> Iterator[str]:
-    """URL of a new database with the newest schema on `server`; dropped at the end."""
+    """Create a database with the newest schema on `server`, and yield its URL; drop it at the end."""
     with psycopg.connect(server, autocommit=True) as connection:
         name = f"cc_benchmark_{uuid.uuid4().hex[:8]}"
         connection.execute(f"CREATE DATABASE {name}")
@@ -42,7 +42,7 @@ def a_database(server: str) -> Iterator[str]:
 
 
 def routing_events(count: int, *, with_ids: bool, models: int = 20, instances: int = 8, seed: int = 1) -> Iterator[str]:
-    """`count` routing events as JSON, of `models` models in 3 complexities, from `instances` instances.
+    """Return `count` routing events as JSON, of `models` models in 3 complexities, from `instances` instances.
 
     Without ids one event a decision, as in the specification. With ids two events a decision, as our agent sends them: the
     outcome comes some thousands of events after the decision.
@@ -81,7 +81,7 @@ def _event(rng: random.Random, number: int, models: int, instances: int) -> dict
 
 
 def machine(connection: psycopg.Connection[Any]) -> dict[str, Any]:
-    """The machine that the figures were measured on."""
+    """Describe the machine that the figures were measured on."""
     row = connection.execute("SELECT current_setting('server_version'), current_setting('fsync')").fetchone()
     assert row is not None
     return {"postgresql": row[0], "fsync": row[1], "cores": os.cpu_count(), "python": sys.version.split()[0]}

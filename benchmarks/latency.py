@@ -48,7 +48,7 @@ _POLLING_INSTANCES: Final = 10
 _MAX_P50_MS: Final = 20.0
 _MAX_P99_MS: Final = 100.0
 _MAX_CONVERGED_MS: Final = 250.0
-#: Time that polling may take in addition to its interval: as much as a notification.
+#: Longest delay of polling beyond its interval: as long as that of a notification.
 _MAX_AFTER_POLL_MS: Final = _MAX_P99_MS
 
 _SEND_AND_NOTIFY: Final = "SELECT centralcloud.publish_decisions(ARRAY[%s::jsonb], true)"
@@ -126,15 +126,15 @@ def _ingest_times(url: str, send: str, samples: int, longest_pause_seconds: floa
     """Send events one by one, each after a random pause, and wait until each is counted."""
     times_ms: list[float] = []
     between_ms: list[float] = []
-    with psycopg.connect(url, autocommit=True) as sender, psycopg.connect(url, autocommit=True) as observer:
-        counted = _count(observer)
+    with psycopg.connect(url, autocommit=True) as sender, psycopg.connect(url, autocommit=True) as reader:
+        counted = _count(reader)
         for sample in range(_WARM_UP_EVENTS + samples):
             time.sleep(random.uniform(0, longest_pause_seconds))
             event = _an_event("latency", "success", 500)
             sent_at = time.perf_counter()
             sender.execute(send, (event,))
             counted += 1
-            query_times = _query_until(sent_at, lambda expected=counted: _count(observer) >= expected)  # type: ignore[misc]
+            query_times = _query_until(sent_at, lambda expected=counted: _count(reader) >= expected)  # type: ignore[misc]
             if sample >= _WARM_UP_EVENTS:
                 times_ms.append((query_times[-1] - sent_at) * 1000)
                 between_ms += [(later - earlier) * 1000 for earlier, later in pairwise(query_times)]
@@ -155,8 +155,8 @@ def _query_until(started_at: float, seen: Callable[[], bool]) -> list[float]:
         time.sleep(_QUERY_PAUSE_SECONDS)
 
 
-def _count(observer: psycopg.Connection[Any]) -> int:
-    row = observer.execute(_COUNTED).fetchone()
+def _count(reader: psycopg.Connection[Any]) -> int:
+    row = reader.execute(_COUNTED).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -181,18 +181,18 @@ def _distribution_times(
     with (
         a_database(server) as url,
         tempfile.TemporaryDirectory(prefix="centralcloud-benchmark-") as folder,
-        psycopg.connect(url, autocommit=True) as observer,
+        psycopg.connect(url, autocommit=True) as reader,
         closing(_Publisher(url, application_name="benchmark")) as publisher,
     ):
         fleet = Fleet(url, Path(folder), range(instances), poll_interval_seconds, listening)
         with run_fleet(fleet, instances_per_process=arguments.instances_per_process) as running:
             for number in range(_WARM_UP_ROUNDS + arguments.rounds):
-                _prepare_evidence(observer, publisher, arguments.scores, good=number % 2 == 0)
+                _prepare_evidence(reader, publisher, arguments.scores, good=number % 2 == 0)
                 time.sleep(random.uniform(0, longest_pause_seconds))
                 version = _publish(publisher, arguments.scores)
                 sent_at_ns = publisher.commit_sent_at_ns
                 times_ms = [(at_ns - sent_at_ns) / 1e6 for at_ns in running.applied_at_ns(version)]
-                _wait_until_acknowledged(observer, instances, version)
+                _wait_until_acknowledged(reader, instances, version)
                 if number >= _WARM_UP_ROUNDS:
                     applied_ms += times_ms
                     converged_ms.append(max(times_ms))
@@ -232,11 +232,9 @@ def _publish(publisher: _Publisher, scores: int) -> int:
     return version
 
 
-def _wait_until_acknowledged(observer: psycopg.Connection[Any], instances: int, version: int) -> None:
+def _wait_until_acknowledged(reader: psycopg.Connection[Any], instances: int, version: int) -> None:
     """Wait until every instance has acknowledged `version`, and is idle."""
-    _query_until(
-        time.perf_counter(), lambda: observer.execute(_SLOWEST_ACKNOWLEDGED).fetchone() == (instances, version)
-    )
+    _query_until(time.perf_counter(), lambda: reader.execute(_SLOWEST_ACKNOWLEDGED).fetchone() == (instances, version))
 
 
 def _an_event(model: str, outcome: str, response_time_ms: int) -> str:

@@ -1,10 +1,10 @@
-"""How well each rule routes, on recorded outcomes. Prints one JSON object.
+"""Measure how well each rule routes, on recorded outcomes. Prints one JSON object.
 
 Every scenario of examples/scenarios is run with every rule and every seed, as `centralcloud simulate` does it; the targets
 are those of the adaptive rule (docs/explanation/learning.md). With --quick: three seeds, a tenth of `unchanging`.
 
 The table of outcomes is, unless --outcomes names one, ../shared/data/outcomes_bfcl.csv.gz beside the repository (Berkeley
-Function Calling Leaderboard, 20 models), and where that is missing a invented one.
+Function Calling Leaderboard, 20 models), and where that is missing an invented one.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from centralcloud.simulate.scenario_file import read_scenario
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 _RECORDED: Final = _REPOSITORY.parent / "shared/data/outcomes_bfcl.csv.gz"
 _SCENARIOS: Final = _REPOSITORY / "examples/scenarios"
-#: A million tasks with every rule would take hours for nothing: only this rule raises alarms.
+#: Only this rule raises alarms: a million tasks with every rule would take hours and show nothing more.
 _LONG: Final = "unchanging"
 _JUDGED: Final = "adaptive"
 _QUICK_SEEDS: Final = 3
@@ -138,7 +138,7 @@ def _run(scenario: Scenario, outcomes: OutcomeFile, rule: str, seeds: range, job
 
 
 def _row(result: dict[str, Any]) -> dict[str, Any]:
-    """The means of a rule in a scenario, with the 95 % interval of its regret."""
+    """Return the means of a rule in a scenario, with the 95% interval of its regret."""
     regret = result["regret_percent"]
     return {
         **{name: _mean(result, name) for name in _SHOWN},
@@ -166,7 +166,7 @@ def _targets() -> list[Target]:
             Target(name, "tasks until the fall is seen", _of_phase(name, 1, "events_to_detect"), 600),
             Target(name, "regret of Thompson's with half-life", _of_half_life(name), 0.6),
         ]
-    # Where there are many models, several are as good as the best within what can be told apart in so many tasks.
+    # With many models, several are so close to the best that this number of tasks cannot distinguish them.
     targets.append(Target(drift, "tasks until recovered", _of_phase(drift, 2, "events_to_recover"), 1600))
     for kind in _POISONED:
         name = f"poison-{kind}"
@@ -188,7 +188,7 @@ def _of_phase(scenario: str, phase: int, measure: str) -> Callable[[Results], fl
 
 
 def _share_of_oracle(scenario: str, phase: int | None = None) -> Callable[[Results], float | None]:
-    """Reward over that of the oracle: of the whole run, or of the phases from `phase` on, which are of equal length."""
+    """Return the reward over the oracle's: of the whole run, or of the phases from `phase` on, which are of equal length."""
 
     def value(results: Results) -> float:
         result = results[scenario][_JUDGED]

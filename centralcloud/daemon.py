@@ -170,7 +170,7 @@ class Daemon:
         return [*consumers, listener]
 
     def _table_metrics(self) -> BackgroundTask:
-        interval = self._settings.observation_interval_seconds
+        interval = self._settings.table_metrics_interval_seconds
         return TableMetricsCollector(self._database, interval_seconds=interval, registry=self.registry)
 
     def _wake_by_calendar(self, task: BackgroundTask, schedule: str | None) -> None:

@@ -78,7 +78,7 @@ class FleetSettingsSource:
             )
 
     def read(self, connection: psycopg.Connection[Any]) -> FleetSettings:
-        """The settings now. For whatever must not go on by other settings than the rest of the fleet.
+        """Read the settings, for tasks that must not run with other settings than the rest of the fleet.
 
         Raises:
             SettingsError: a value of the database cannot be used by this version.
@@ -89,7 +89,7 @@ class FleetSettingsSource:
         return settings
 
     def read_usable(self, connection: psycopg.Connection[Any]) -> FleetSettings:
-        """The settings now; while the database has a value that this version cannot use, the last usable ones.
+        """Read the settings; while the database has a value that this version cannot use, return the last usable ones.
 
         Raises:
             SettingsError: there were none yet.
@@ -100,7 +100,7 @@ class FleetSettingsSource:
         return settings
 
     def check(self, values: dict[str, Any]) -> dict[str, Any]:
-        """`values` (by name, as text or JSON) as they would be stored, with those of the environment for other names.
+        """Return `values` (by name, as text or JSON) as they would be stored, with those of the environment for other names.
 
         Raises:
             SettingsError: one is wrong, on its own or together with another one.
@@ -108,7 +108,7 @@ class FleetSettingsSource:
         return FleetSettings.unflatten({**self._environment, **values}).flatten()
 
     def differences(self, connection: psycopg.Connection[Any]) -> list[Difference]:
-        """Where this process's environment sets another value than the database has. The database's value is used.
+        """Return the settings for which this process's environment has another value than the database, which is used.
 
         Raises:
             SettingsError: a value of the database cannot be used by this version.
@@ -121,7 +121,7 @@ class FleetSettingsSource:
         ]
 
     def _read(self, connection: psycopg.Connection[Any]) -> tuple[FleetSettings | None, str]:
-        """The newest usable settings, and what is wrong with those of now (empty: nothing)."""
+        """Return the newest usable settings, and the problem with those in the database (empty: none)."""
         rows = {row.name: row.value for row in list_settings(connection)}
         with self._lock:
             if rows != self._rows:

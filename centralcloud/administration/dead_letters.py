@@ -1,4 +1,4 @@
-"""Messages that could not be ingested: listing them, sending them again, discarding them."""
+"""Messages that could not be ingested: list them, send them again, discard them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -32,7 +32,7 @@ class DeadLetterError(CentralCloudError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """A choice of dead letters; an attribute that is None takes all.
+    """A selection of dead letters; an attribute that is None selects all.
 
     Attributes:
         ids: these and no others.
@@ -77,13 +77,13 @@ def list_dead_letters(
     with_resolved: bool = False,
     with_message: bool = True,
 ) -> list[dict[str, Any]]:
-    """The newest `limit` dead letters, newest first: the columns of ``list_dead_letters.sql``. A message may be large."""
+    """Return the newest `limit` dead letters, newest first: columns of ``list_dead_letters.sql``. A message may be large."""
     parameters = {**asdict(which), "limit": limit, "with_resolved": with_resolved, "with_message": with_message}
     return _LIST_DEAD_LETTERS.all(connection, parameters)
 
 
 def get_dead_letter(connection: psycopg.Connection[Any], letter_id: int) -> dict[str, Any]:
-    """One dead letter, resolved or not.
+    """Return one dead letter, resolved or not.
 
     Raises:
         DeadLetterError: there is none with that id.
@@ -97,8 +97,8 @@ def get_dead_letter(connection: psycopg.Connection[Any], letter_id: int) -> dict
 def replay(database: Database, which: Filter, edits: list[Edit], operator: Operator) -> Replayed:
     """Send open dead letters to the queue again. Each is sent in the transaction in which it stops being open.
 
-    So each is sent once, also when several do this at the same time, and when this is interrupted. One transaction, and one
-    row of the log, for up to 100 dead letters.
+    So each is sent once, even if several replays run at the same time or one is interrupted. One transaction, and one row of
+    the log, for up to 100 dead letters.
     """
     ids = sorted(_ids_to_replay(database, which))
     sent = 0
@@ -111,7 +111,7 @@ def replay(database: Database, which: Filter, edits: list[Edit], operator: Opera
 
 
 def discard(database: Database, which: Filter, operator: Operator) -> int:
-    """Discard open dead letters, all in one transaction; they are kept for a while. Returns how many."""
+    """Discard open dead letters, all in one transaction; they are kept for a while. Return how many."""
     ids = _open_ids(database, which)
     with database.transaction() as connection:
         row = _DISCARD.maybe(connection, {"ids": ids})
@@ -141,7 +141,7 @@ def _replay_page(database: Database, ids: Sequence[int], edits: list[Edit], oper
 
 
 def _send(connection: psycopg.Connection[Any], ids: Sequence[int], edits: list[Edit]) -> Iterator[NotReplayed]:
-    """Send each of `ids` again; yields those that stay open."""
+    """Send each of `ids` again, and yield those that stay open."""
     encoded = encode_array([edit._asdict() for edit in edits])
     for letter_id in ids:
         try:
@@ -158,7 +158,7 @@ def _send(connection: psycopg.Connection[Any], ids: Sequence[int], edits: list[E
 
 
 def _ids_to_replay(database: Database, which: Filter) -> list[int]:
-    """The ids themselves when nothing else is given, so that one that is not open is reported."""
+    """Return the ids themselves if nothing else is given, so that one that is not open is reported."""
     return list(set(which.ids)) if which.ids and which == Filter(ids=which.ids) else _open_ids(database, which)
 
 

@@ -1,4 +1,4 @@
-"""Shedding load: removing old messages from the queue of routing events."""
+"""Shed load: remove old messages from the queue of routing events."""
 
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -22,7 +22,7 @@ _PAGE_SIZE: Final = 10_000
 def purge(database: Database, operator: Operator, *, before: datetime) -> int:
     """Remove the messages that were sent before a moment, without ingesting them, and count them as purged.
 
-    One transaction, and one row of the log, for up to 10,000 messages: when it is interrupted, the log says how far it came.
+    One transaction, and one row of the log, for up to 10,000 messages: the log of an interrupted purge is true, too.
 
     Returns:
         How many were removed.

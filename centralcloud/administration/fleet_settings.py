@@ -1,4 +1,4 @@
-"""Fleet settings: changing one, in the database that all replicas read."""
+"""Fleet settings: change one in the database, which all replicas read."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple

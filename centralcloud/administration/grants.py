@@ -26,11 +26,11 @@ _SURPLUS_RIGHTS = Query(__package__, "surplus_rights", row=str)
 _LONGEST_ROLE_NAME: Final = 63
 _DIGEST_LENGTH: Final = 12
 #: The comment on logins that `login_script` makes: `revoke_login_script` drops no others. By its words "centralcloud grants
-#: --instance" the functions for instances know that a login which is not listed speaks for none (migration 0005).
+#: --instance" the functions for instances know that an unlisted login may act for none (migration 0005).
 _MARK: Final = "made by centralcloud grants --instance"
 #: GRANT and REVOKE only warn when the role that runs them does not own the object.
 _OWNED: Final = "SELECT pg_has_role(relowner, 'MEMBER') FROM pg_class WHERE oid = 'public.routing_records'::regclass"
-#: Two at the same time would fail: "tuple concurrently updated".
+#: Without it, two scripts at the same time would fail: "tuple concurrently updated".
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('centralcloud.grants'))"
 _EXPECTED: Final = "the owner of the tables, as a role that may create roles, or a superuser"
 
@@ -49,7 +49,7 @@ class Roles:
 
 
 class Login(NamedTuple):
-    """A login that speaks for one instance, with the rights of the role of instances."""
+    """A login that may act for one instance, with the rights of the role of instances."""
 
     name: str
     instance_id: str
@@ -64,12 +64,12 @@ class Applied(NamedTuple):
 
 
 def login_name(instance_role: str, instance_id: str) -> str:
-    """The name of an instance's login; where it is too long for PostgreSQL, its beginning and a digest of the whole."""
+    """Return the name of an instance's login; if it is too long for PostgreSQL, its beginning and a digest of the whole."""
     return _short_enough(f"{instance_role}_{instance_id}")
 
 
 def login_group(instance_role: str) -> str:
-    """The name of the role that gives logins of single instances their rights. It cannot log in."""
+    """Return the name of the role that gives logins of single instances their rights. It cannot log in."""
     return _short_enough(f"{instance_role}s")
 
 
@@ -82,7 +82,7 @@ def _short_enough(name: str) -> str:
 
 
 def roles_script(roles: Roles) -> str:
-    """SQL that creates the three roles and grants each its rights."""
+    """Return SQL that creates the three roles and grants each its rights."""
     parts = (
         _fill("grant_foundation"),
         _fill(
@@ -99,7 +99,7 @@ def roles_script(roles: Roles) -> str:
 
 
 def login_script(login: Login) -> str:
-    """SQL that creates the login of an instance, and the role that gives it its rights where that is missing."""
+    """Return SQL that creates the login of an instance, and the role that gives it its rights if that is missing."""
     names = _names(login)
     leave_roles = _do(_leave_roles(login.name, login.instance_role))
     parts = (
@@ -111,13 +111,13 @@ def login_script(login: Login) -> str:
 
 
 def revoke_login_script(login: Login) -> str:
-    """SQL that revokes an instance's login, and drops the role when `login_script` made it."""
+    """Return SQL that revokes an instance's login, and drops the role if `login_script` made it."""
     leave_roles = _leave_roles(login.name, login.instance_role, login_group(login.instance_role))
     return _text(sql.SQL("{};\n").format(_do(_fill("revoke_login", **_names(login), leave_roles=leave_roles))))
 
 
 def password_statement(role: str) -> str:
-    """The statement that sets the password of a role, for an operator to complete."""
+    """Return the statement that sets the password of a role, for an operator to complete."""
     return _text(sql.SQL("ALTER ROLE {} PASSWORD '...';").format(sql.Identifier(role)))
 
 
@@ -156,7 +156,7 @@ def apply_login(database: Database, login: Login, operator: Operator, password: 
 
 
 def apply_revocation(database: Database, login: Login, operator: Operator) -> bool:
-    """Run `revoke_login_script` in one transaction. Returns whether the role still exists.
+    """Run `revoke_login_script` in one transaction. Return whether the role still exists.
 
     Raises:
         GrantsError: as for `apply_roles`, or the role could still publish, by rights that were granted in another way.
@@ -178,10 +178,10 @@ def _check_rights(
     worker: str | None = None,
     login: str | None = None,
 ) -> list[str]:
-    """A warning for each right that a role should not have.
+    """Return a warning for each right that a role should not have.
 
     Raises:
-        GrantsError: one lacks a right: GRANT was only a warning.
+        GrantsError: a role lacks a right, because GRANT only warned.
     """
     wanted = {"worker": worker, "instances": list(instances), "login": login}
     if missing := _MISSING_RIGHTS.maybe(connection, wanted):
@@ -198,7 +198,7 @@ def _record(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any],
 ) -> None:
-    """Write to the log; the schema may be one that has none yet."""
+    """Write to the log, if the schema has it already."""
     ((has_log,),) = connection.execute("SELECT to_regclass('public.operator_actions') IS NOT NULL").fetchall()
     if has_log:
         record_action(connection, operator, action, subject, before=before, after=after)
@@ -206,7 +206,7 @@ def _record(
 
 @contextmanager
 def _as_owner(database: Database) -> Iterator[psycopg.Connection[Any]]:
-    """A transaction of a role that may grant rights. A refusal of the database becomes one line."""
+    """Open a transaction of a role that may grant rights. A refusal of the database becomes one line."""
     try:
         with database.transaction() as connection:
             connection.execute(_LOCK)
@@ -272,7 +272,7 @@ def _names(login: Login) -> dict[str, sql.Composable]:
 
 
 def _do(body: sql.Composable) -> sql.Composable:
-    """A DO block, quoted with a tag that no name in its body can end."""
+    """Return a DO block, quoted with a tag that no name in its body can end."""
     text = _text(body).rstrip()
     tag = "$do$"
     while tag in text:

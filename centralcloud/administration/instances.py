@@ -1,4 +1,4 @@
-"""Instances: listing them, and forgetting one that no longer exists."""
+"""Instances: list them, and forget one that no longer exists."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class UnknownInstanceError(CentralCloudError):
 
 
 def list_instances(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
-    """One row for each instance that has acknowledged scores, by id: the columns of ``list_instances.sql``."""
+    """Return one row for each instance that has acknowledged scores, by id: the columns of ``list_instances.sql``."""
     return _LIST_INSTANCES.all(connection)
 
 

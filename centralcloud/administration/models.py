@@ -1,4 +1,4 @@
-"""Models: renaming one, and retiring one from learning and from the choice of every router."""
+"""Models: rename one, and retire one from learning and from the choice of every router."""
 
 import time
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ _SLICE_WAIT: Final = "SET LOCAL lock_timeout = '2s'"
 _SLICE_PAUSE_SECONDS: Final = 1.0
 _SLICE_TRIES: Final = 60
 
-#: In the place of a rule's name, in messages and in the history: the score was set by an operator.
+#: These stand for the name of a rule, in messages and in the history: an operator has set the score.
 RENAMED: Final = "renamed"
 RETIRED: Final = "retired"
 REINSTATED: Final = "reinstated"
@@ -80,15 +80,15 @@ class _KnownModel(NamedTuple):
 
 
 def list_models(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:
-    """One row a model, by name: the columns of ``list_models.sql``. `success_rate` is 0 to 1, None without outcomes."""
+    """Return one row a model, by name: columns of ``list_models.sql``. `success_rate` is 0 to 1, None without outcomes."""
     return _LIST_MODELS.all(connection)
 
 
 def rename_model(database: Database, old: str, new: str, operator: Operator) -> Renaming:
-    """Give a model another name, together with everything that is known of it. An existing name absorbs it.
+    """Give a model and all its data another name. An existing model of that name absorbs it.
 
     Counters and evidence add up, pair by pair. Where both names have a score, a pin or a hold, that of the new name stays.
-    The history keeps the old name. Events that instances go on reporting under the old name make a new model of that name.
+    The history keeps the old name. Events that instances still report under the old name create a new model of that name.
 
     One transaction. Ingest runs on meanwhile, and waits only at the end, while the events that have arrived since are
     renamed. The lock that it waits for guarantees that none is left behind.
@@ -134,7 +134,7 @@ def rename_model(database: Database, old: str, new: str, operator: Operator) -> 
 def retire_model(database: Database, model: str, operator: Operator) -> list[Change]:
     """Exclude a model from learning from now on, and publish the score 0 for it, so that no router chooses it by score.
 
-    Also for complexities that it was never chosen for. Its events are still counted.
+    This includes complexities that it was never chosen for. Its events are still counted.
 
     Returns:
         The changes that are published, in the order of their versions.
@@ -160,7 +160,7 @@ def retire_model(database: Database, model: str, operator: Operator) -> list[Cha
 
 
 def reinstate_model(database: Database, model: str, operator: Operator) -> list[Change]:
-    """Undo `retire_model`: the earlier scores are published again, and the learner goes on from there at its next run.
+    """Undo `retire_model`: publish the earlier scores again; the learner continues from there at its next run.
 
     A pair that had no score then has none again: instances use their own.
 
@@ -289,6 +289,6 @@ def _scores_before(connection: psycopg.Connection[Any], model: str, moment: date
 
 
 def _unknown_pair(model: str, complexity: str) -> CurrentScore:
-    """A pair that has no row anywhere."""
+    """Return a pair that has no row anywhere."""
     unknown = dict.fromkeys(CurrentScore._fields)
     return CurrentScore(**{**unknown, "model": model, "complexity": complexity, "routed_count": 0, "outcome_count": 0})  # type: ignore[arg-type]

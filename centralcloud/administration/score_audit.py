@@ -1,4 +1,4 @@
-"""Recomputing every score from the evidence behind it."""
+"""Recompute every score from the evidence behind it."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal

@@ -48,7 +48,7 @@ class Rollback(NamedTuple):
 
 
 def pin(database: Database, pair: Pair, score: Decimal, until: datetime | None, operator: Operator) -> Change:
-    """Set the score of a pair, until a time or until it is unpinned. The rules go on learning; nothing else is published.
+    """Set the score of a pair, until a time or until it is unpinned. The rules continue to learn and publish nothing for it.
 
     Raises:
         UnknownPairError: the pair was never chosen or scored.
@@ -88,9 +88,9 @@ def unpin(database: Database, pair: Pair, operator: Operator) -> None:
 def roll_back(
     database: Database, rules: Sequence[Rule], to_version: int, references: References, operator: Operator
 ) -> Rollback:
-    """Make the scores what they were when `to_version` was the newest: as new versions, so that every instance follows.
+    """Publish the scores of the time when `to_version` was the newest: as new versions, so that every instance follows.
 
-    A pair that had no score then gets the one that its instances reported at the time. Every rule goes on from there:
+    A pair that had no score then gets the one that its instances reported at the time. Every rule continues from there:
     evidence up to now does not count against the restored scores. Pins and retirements stay.
 
     Raises:
@@ -120,7 +120,7 @@ def roll_back(
 
 
 def freeze(database: Database, reason: str, operator: Operator) -> None:
-    """Publish no learned scores from now on; the rules go on learning. Freezing again replaces the reason."""
+    """Publish no learned scores from now on; the rules continue to learn. Freezing again replaces the reason."""
     with score_transaction(database) as (connection, _):
         row = _FREEZE.maybe(connection, {"reason": reason})
         if row is None:
@@ -139,7 +139,7 @@ def freeze(database: Database, reason: str, operator: Operator) -> None:
 
 
 def unfreeze(database: Database, operator: Operator) -> bool:
-    """Publish again from the next run on; False when nothing was frozen."""
+    """Publish again from the next run on. Return False if nothing was frozen."""
     with score_transaction(database) as (connection, _):
         before = _UNFREEZE.maybe(connection)
         if before is not None:
@@ -148,22 +148,22 @@ def unfreeze(database: Database, operator: Operator) -> bool:
 
 
 def subject_of(pair: Pair) -> str:
-    """A pair as the subject of an action: ``model/complexity``."""
+    """Return a pair as the subject of an action: ``model/complexity``."""
     return "/".join(pair)
 
 
 def scores_before(changes: Sequence[Change]) -> dict[str, Any]:
-    """The scores before some changes, by pair, for the log."""
+    """Return the scores before some changes, by pair, for the log."""
     return {"scores": {subject_of((each.model, each.complexity)): each.old_score for each in changes}}
 
 
 def scores_after(changes: Sequence[Change]) -> dict[str, Any]:
-    """As `scores_before`, after them."""
+    """Return the scores after some changes, by pair, for the log."""
     return {"scores": {subject_of((each.model, each.complexity)): each.new_score for each in changes}}
 
 
 def newest_version(changes: Sequence[Change]) -> int | None:
-    """The newest version that some changes have; None without changes."""
+    """Return the newest version of some changes; None without changes."""
     return max((each.version for each in changes if each.version is not None), default=None)
 
 
@@ -179,7 +179,7 @@ def _find(current: list[CurrentScore], pair: Pair) -> CurrentScore:
 
 
 def _restored(connection: psycopg.Connection[Any], to_version: int) -> list[Publication]:
-    """What makes the scores those of a version again: neither pinned nor retired pairs, and none that has not changed."""
+    """Return the scores that differ from those of a version, as they were then; pinned and retired pairs are left out."""
     restored, then = [], _scores_at(connection, to_version)
     for current in read_current_scores(connection):
         if current.version is None or current.version <= to_version:
@@ -196,7 +196,7 @@ def _restored(connection: psycopg.Connection[Any], to_version: int) -> list[Publ
 
 
 def _scores_at(connection: psycopg.Connection[Any], version: int) -> dict[Pair, Score]:
-    """The scores of every pair that has a history, as of the time when `version` was the newest."""
+    """Return the scores of every pair that has a history, as of the time when `version` was the newest."""
     rows = _SCORES_AT_VERSION.all(connection, {"version": version})
     known = [row.pop("is_version") for row in rows]
     if not any(known):

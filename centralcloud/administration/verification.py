@@ -52,7 +52,7 @@ class Verification(NamedTuple):
     """The result of a verification.
 
     Attributes:
-        ledger: how many messages ended where: sent = records + duplicates + dead_letters_open, _replayed and
+        ledger: the number of messages by outcome: sent = records + duplicates + dead_letters_open, _replayed and
             _discarded + purged + queued; records = records_kept + records_dropped.
     """
 
@@ -66,7 +66,7 @@ class Verification(NamedTuple):
 
 
 class _Recount(NamedTuple):
-    """Everything as of one moment."""
+    """The recount of every aggregate, as of one moment."""
 
     ledger: dict[str, int]
     messages: list[dict[str, Any]]
@@ -75,16 +75,16 @@ class _Recount(NamedTuple):
 
 
 def verify(database: Database) -> Verification:
-    """Recount every aggregate from the records and from the sums of dropped ones. Ingest runs on meanwhile.
+    """Recount every aggregate from the records and from the sums of dropped ones. Ingest may run meanwhile.
 
     One snapshot, which reads all records: minutes for tens of millions. While it lasts, vacuum cannot clean up the queue.
     """
     recount = _recount(database)
-    return Verification(_ledger_of(recount.ledger), list(_differences(recount)))
+    return Verification(_ledger_counts(recount.ledger), list(_differences(recount)))
 
 
 def repair(database: Database, operator: Operator) -> Verification:
-    """As `verify`, and correct every aggregate. Ingest runs on meanwhile: counters are corrected by what they lack.
+    """Verify, and correct every aggregate. Ingest may run meanwhile: each counter is corrected by its difference.
 
     A message that was recorded twice is not repaired.
 
@@ -111,7 +111,7 @@ def repair(database: Database, operator: Operator) -> Verification:
         _REPAIR_LEDGER.run(connection, _ledger_corrections(recount.ledger))
         differences = list(_differences(recount))
         _record_repair(connection, operator, differences)
-    return Verification(_ledger_of(recount.ledger), differences)
+    return Verification(_ledger_counts(recount.ledger), differences)
 
 
 def _record_repair(connection: psycopg.Connection[Any], operator: Operator, differences: list[Difference]) -> None:
@@ -149,7 +149,7 @@ def _recount(database: Database) -> _Recount:
         )
 
 
-def _ledger_of(counts: dict[str, int]) -> dict[str, int]:
+def _ledger_counts(counts: dict[str, int]) -> dict[str, int]:
     return {
         "sent": counts["taken"] + counts["purged"] + counts["queued"],
         "records": counts["records"],
@@ -165,7 +165,7 @@ def _ledger_of(counts: dict[str, int]) -> dict[str, int]:
 
 
 def _ledger_corrections(counts: dict[str, int]) -> dict[str, int]:
-    """How much each counter of the ledger lacks to agree with the tables."""
+    """Return the difference of each counter of the ledger to the tables."""
     records = counts["records_kept"] + counts["records_dropped"]
     dead_letters = counts["dead_letters_open"] + counts["dead_letters_replayed"] + counts["dead_letters_discarded"]
     return {

@@ -23,7 +23,7 @@ app = new_app(
     ".centralcloud/ of the working folder.",
 )
 
-#: In the order of the help: first the program, then what an operator looks at, then what an operator does.
+#: In the order of the help: first the program, then commands that show something, then commands that change something.
 for command in (
     migrate, run, drain, publish, status, doctor, findings, metrics, history, learn, freeze.freeze, freeze.unfreeze, verify,
     grants, simulate, demo,

@@ -10,12 +10,12 @@ from centralcloud.contracts import SettingsError
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
-#: Of every command that changes something.
+#: An option of every command that changes something.
 Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the log that `centralcloud history` shows.")]
 
 
 def age(text: str, option: str) -> timedelta:
-    """A length of time like 90s, 30m, 2h, 7d or 1w.
+    """Parse a length of time like 90s, 30m, 2h, 7d or 1w.
 
     Raises:
         SettingsError: the text is not one.
@@ -26,7 +26,7 @@ def age(text: str, option: str) -> timedelta:
 
 
 def ago(text: str, option: str) -> datetime:
-    """The moment that was a length of time like 2h ago.
+    """Return the moment that was `text` ago, a length of time like 2h.
 
     Raises:
         SettingsError: the text is not a length of time, or reaches back before the first year of the calendar.
@@ -38,7 +38,7 @@ def ago(text: str, option: str) -> datetime:
 
 
 def moment(text: str, option: str) -> datetime:
-    """A point in time: ISO 8601 (without a zone: local time), or an age like 30m, 2h, 7d.
+    """Parse a point in time: ISO 8601 (without a zone: local time), or an age like 30m, 2h, 7d.
 
     Raises:
         SettingsError: the text is neither.
@@ -56,7 +56,7 @@ def moment(text: str, option: str) -> datetime:
 
 
 def utf8(text: str | None, option: str) -> str | None:
-    """`text`, once it is known that PostgreSQL can store it.
+    """Return `text` if PostgreSQL can store it.
 
     Raises:
         SettingsError: it contains a byte that is not UTF-8, or a zero byte.

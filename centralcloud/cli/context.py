@@ -28,7 +28,7 @@ def read_settings(*, background: bool = False) -> Settings:
 
 @contextmanager
 def open_database(settings: Settings, command: str, *, checked: bool = True) -> Iterator[Database]:
-    """The database of the settings, with the schema of this version."""
+    """Open the database of the settings, and check that it has the schema of this version."""
     from centralcloud.store.schema import check_schema
 
     # Only the tasks of the daemon use its pool, and each of them reserves what it needs.
@@ -42,7 +42,7 @@ def open_database(settings: Settings, command: str, *, checked: bool = True) -> 
 
 
 def read_fleet_settings(settings: Settings, database: Database) -> FleetSettings:
-    """The fleet's settings as the database has them, whatever the environment of this command says.
+    """Read the fleet's settings from the database, whatever the environment of this command sets.
 
     Raises:
         SettingsError: a value cannot be used by this version.
@@ -52,7 +52,7 @@ def read_fleet_settings(settings: Settings, database: Database) -> FleetSettings
 
 
 def this_operator(reason: str | None = None) -> Operator:
-    """The person at the prompt: the user of the operating system, or the one who used sudo, and the host.
+    """Return the person at the prompt: the user of the operating system, or the one who used sudo, and the host.
 
     Raises:
         SettingsError: the reason is not text.

@@ -154,7 +154,7 @@ def _chosen(
     *,
     everything: bool,
 ) -> Filter:
-    """A deliberate choice: leaving out ids and filters by mistake must not replay or discard everything."""
+    """Return the filter, which must be explicit: ids and filters left out by mistake must not select every dead letter."""
     which = _filter(ids, field, reason, since, until)
     if (which == Filter()) != everything:
         raise SettingsError(
@@ -173,7 +173,7 @@ def _edit(text: str) -> Edit:
 
 
 def _json_or_word(text: str) -> Any:
-    """A value that PostgreSQL can store: numbers are finite, strings are Unicode."""
+    """Parse a value that PostgreSQL can store: numbers are finite, strings are Unicode."""
     try:
         value = json.loads(text, parse_constant=str)
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
@@ -187,7 +187,7 @@ def _json_or_word(text: str) -> Any:
 
 
 def _indented(message: str | None) -> str:
-    """The message, indented; unchanged when Python cannot decode it, which may be why it is a dead letter."""
+    """Indent the message; if Python cannot decode it, which may be why it is a dead letter, return it unchanged."""
     if message is None:
         return "(no message)"
     try:

@@ -1,4 +1,4 @@
-"""`centralcloud drain`: ingest once."""
+"""`centralcloud drain`: ingest the queued messages, without a daemon."""
 
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.runtime.cli import print_json
@@ -9,7 +9,7 @@ def drain() -> None:
     """Ingest the queued messages, then end.
 
     Ends when no message is visible, and prints one JSON line with the counts. Waits for messages that another consumer
-    holds at the moment: it may release them.
+    holds, because it may release them.
     """
     from centralcloud.ingest.drain import drain as run_drain
     from centralcloud.store.partitions import ensure_partitions

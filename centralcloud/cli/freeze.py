@@ -1,4 +1,4 @@
-"""`centralcloud freeze` and `centralcloud unfreeze`: whether learned scores are published."""
+"""`centralcloud freeze` and `centralcloud unfreeze`: stop and resume the publication of learned scores."""
 
 from typing import Annotated
 
@@ -9,12 +9,12 @@ from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 
 
-def freeze(reason: Annotated[str, typer.Option(help="Why, for the person who finds it frozen.")]) -> None:
-    """Publish no learned scores until `unfreeze`. The rules go on learning; pins and rollbacks still work."""
+def freeze(reason: Annotated[str, typer.Option(help="Why, for anyone who finds the scores frozen.")]) -> None:
+    """Publish no learned scores until `unfreeze`. The rules continue to learn; pins and rollbacks still work."""
     from centralcloud.administration.score_overrides import freeze as freeze_scores
 
     if not reason.strip():
-        raise SettingsError("--reason is empty: expected why, for the person who finds it frozen")
+        raise SettingsError("--reason is empty: expected why, for anyone who finds the scores frozen")
     operator = this_operator(reason)
     with open_database(read_settings(), "freeze") as database:
         freeze_scores(database, reason, operator)

@@ -39,7 +39,7 @@ def grants(
 ) -> None:
     """Show the SQL for least-privilege roles, or run it.
 
-    A role for workers, one for instances, one for dashboards. With --instance, a login that speaks for one instance and for
+    A role for workers, one for instances, one for dashboards. With --instance, a login that may act for one instance and for
     no other. Safe to repeat, and necessary after `centralcloud migrate`. --apply needs the owner of the schema, as a role
     that may create roles, or a superuser; printing needs no database.
     """

@@ -26,7 +26,7 @@ def history(
 ) -> None:
     """Show what operators changed, newest first.
 
-    Who changed what, from where, and why. The log is never trimmed.
+    Each row says who changed what, from where, and why. The log is never trimmed.
     """
     if action is not None and action not in list(Action):
         raise SettingsError(f"--action: found {action!r}, expected one of {', '.join(Action)}")

@@ -9,8 +9,8 @@ from centralcloud.runtime.postgres.errors import retry_on_contention
 def migrate() -> None:
     """Upgrade the database to the newest schema.
 
-    Installs pgmq where it is missing, and creates partitions for the coming weeks. Safe to repeat, and safe when several run
-    at the same time. A database that is newer than this version is refused.
+    Installs pgmq if it is missing, and creates partitions for the coming weeks. Safe to repeat, and safe to run several
+    times at once. A database that is newer than this version is refused.
     """
     from centralcloud.store.partitions import ensure_partitions
     from centralcloud.store.schema import migrate as run_migrations

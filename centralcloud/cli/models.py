@@ -44,10 +44,10 @@ def rename(
     reason: Reason = None,
     json_output: AsJson = False,
 ) -> None:
-    """Rename a model, together with everything that is known of it.
+    """Rename a model and all its data.
 
-    Where the new name exists already, counters and evidence add up and its scores stay. Rename the model in the catalogs of
-    the instances, too: events that they go on reporting under the old name make a new model of that name.
+    If the new name exists already, counters and evidence add up and its scores stay. Rename the model in the catalogs of
+    the instances, too: events that they still report under the old name create a new model of that name.
     """
     from centralcloud.administration.models import rename_model
 

@@ -35,7 +35,7 @@ def publish(
                 database, lines, batch_size=settings.batch_size, on_refusal=report, on_progress=advance
             )
         except BaseException:
-            # To go on from here without sending twice: a batch that was not confirmed may have arrived.
+            # The lines to continue from without sending twice: a batch that was not confirmed may have arrived.
             typer.echo(
                 f"stopped after line {advance.lines}: {counted(advance.sent, 'event')} sent; "
                 f"the next {settings.batch_size} lines may or may not have been sent",
@@ -80,7 +80,7 @@ class _Advance:
 
 @contextmanager
 def _progress(file: str) -> Iterator[_Advance]:
-    """A progress bar on a terminal, nothing elsewhere."""
+    """Show a progress bar on a terminal, nothing elsewhere."""
     from rich.console import Console
 
     total = None if file == "-" else Path(file).stat().st_size

@@ -29,6 +29,6 @@ def run(
     settings = read_settings(background=True)
     shutdown = Shutdown()
     shutdown.on_signals(signal.SIGTERM, signal.SIGINT)
-    gc.freeze()  # what is loaded by now stays: scanning it again and again takes a tenth of the time of ingest
+    gc.freeze()  # the objects loaded by now stay: the garbage collector would spend a tenth of the time of ingest on them
     with open_database(settings, "run", checked=False) as database:
         Daemon(settings, database, ingest=not no_ingest, learn=not no_learn, shutdown=shutdown).run()

@@ -98,8 +98,7 @@ def rollback(
 ) -> None:
     """Publish the scores of an earlier version again, as new versions, and show what that undoes.
 
-    The evidence up to now does not count against them again: a pair changes once enough new outcomes have arrived. Pins
-    stay.
+    The evidence up to now does not count again: a pair changes once enough new outcomes have arrived. Pins stay.
     """
     from centralcloud.administration.score_overrides import roll_back
 
@@ -125,7 +124,7 @@ def pin(
     reason: Reason = None,
     json_output: AsJson = False,
 ) -> None:
-    """Set a score and keep it, whatever is learned."""
+    """Set a score and keep it: learned scores do not replace it."""
     from centralcloud.administration.score_overrides import pin as set_pin
 
     _check_complexity(complexity)
@@ -181,7 +180,7 @@ def _compare(*, json_output: bool) -> None:
 
 
 def _choice(rows: list[dict[str, Any]], rule: str, complexity: str) -> str | None:
-    """The model with the highest score; None when the rule has scored none."""
+    """Return the model with the highest score; None if the rule has scored none."""
     scored = [row for row in rows if row["complexity"] == complexity and rule in row["scores"]]
     return max(scored, key=lambda row: row["scores"][rule])["model"] if scored else None
 

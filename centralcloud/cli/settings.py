@@ -75,7 +75,7 @@ _COLUMNS: Final = ("name", "value", "default", "changed_at", "changed_by", "envi
 @app.command("set")
 def set_command(
     name: Annotated[str, typer.Argument(help="A name that `show` lists.")],
-    value: Annotated[str, typer.Argument(help="The new value; none: no value, where that is possible.")],
+    value: Annotated[str, typer.Argument(help="The new value; none removes a value that is optional.")],
     reason: Reason = None,
     json_output: AsJson = False,
 ) -> None:

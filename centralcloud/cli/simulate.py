@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MOST_SEEDS: Final = 10_000
 _SELECTIONS: Final = ("auto", "thompson", "greedy")
-#: What the table shows, and how; --json has more.
+#: The measures that the table shows, with their formats; --json has more.
 _SHOWN: Final[Mapping[str, str]] = {
     "reward": "{:.4f}",
     "oracle_reward": "{:.4f}",
@@ -38,7 +38,7 @@ _SHOWN: Final[Mapping[str, str]] = {
 
 def simulate(
     outcomes: Annotated[Path, typer.Option(help="Table of outcomes: CSV, also gzipped.")],
-    scenario: Annotated[Path, typer.Option(help="What happens: JSON.")],
+    scenario: Annotated[Path, typer.Option(help="The course of events: JSON.")],
     rule: Annotated[
         str,
         typer.Option(
@@ -54,8 +54,8 @@ def simulate(
 ) -> None:
     """Try a rule on recorded outcomes, without a database.
 
-    Replays a course of events in which models change and instances lie, with the rule and the router's choice as they
-    are, and tells what was lost against the best model for each complexity.
+    Replays a course of events in which models change and instances report falsely, with the real rule and the real
+    router, and shows the loss against the best model for each complexity.
     """
     from centralcloud.simulate.candidates import check_rule
     from centralcloud.simulate.comparison import compare
@@ -78,7 +78,7 @@ def simulate(
 
 
 def parse_seeds(text: str) -> list[int]:
-    """Seeds like 7, 0-19 or 1,3,5-8, each once, in the order given.
+    """Parse seeds like 7, 0-19 or 1,3,5-8: each once, in the order given.
 
     Raises:
         SettingsError: the text is none of these, or names too many.

@@ -57,13 +57,13 @@ class CurrentScore(NamedTuple):
         return as_score(NEUTRAL_SCORE if self.last_reported_score is None else self.last_reported_score)
 
     def withheld(self, outcomes_since_hold: float) -> bool:
-        """Whether a retirement, a pin or a hold forbids publishing a learned score for the pair."""
+        """Return whether a retirement, a pin or a hold forbids publishing a learned score for the pair."""
         if self.retired_at is not None or self.pinned_score is not None:
             return True
         return self.held_after_slice is not None and outcomes_since_hold < HOLD_OUTCOMES
 
     def differs_from(self, score: Score) -> bool:
-        """Whether `score` is worth publishing: every step is, unless it is a tiny move of an estimate."""
+        """Return whether `score` must be published: every change, except for a tiny one of an estimate."""
         if self.version is None:
             return score.samples > 0
         new = score.estimate

@@ -58,7 +58,7 @@ class ScoresBusyError(CentralCloudError):
 
 
 class LearningRun(NamedTuple):
-    """What one run found and did.
+    """The result of one run.
 
     Attributes:
         run_id: None for a dry run.
@@ -130,7 +130,7 @@ class Learner(BackgroundTask):
             log.warning("learning_deferred", reason=str(error))  # the other replica learned from the same evidence
         except SettingsError as error:
             log.debug("learning_skipped", reason=str(error))  # logged as an error when the settings changed
-        if scheduled:  # only now: an attempt that fails because the database is unavailable is repeated
+        if scheduled:  # set after the run: one that fails because the database is unavailable is repeated
             self._due_at = time.monotonic() + self._schedule_seconds
         return False
 
@@ -164,7 +164,7 @@ class Learner(BackgroundTask):
         )
 
     def preview(self) -> LearningRun:
-        """Return what `learn` would do now. The open slice stays open: its evidence is gathered, read, and rolled back."""
+        """Return the result of `learn` now, but publish nothing. The open slice stays open: its evidence is rolled back."""
 
         def read() -> RunInput:
             with evidence_including_open_slice(self.database) as connection:
@@ -181,7 +181,7 @@ class Learner(BackgroundTask):
         return _report(None, active, None, run_input, evaluation.result, changes, selection.withheld)
 
     def _is_due_early(self) -> bool:
-        """Whether to run before the scheduled time: an eager rule with enough outcomes, or the first run of another rule."""
+        """Return whether to run before the schedule: enough outcomes for an eager rule, or the first run."""
         if self._eager is False:  # as of the last run: a change of the rule takes effect with the next one
             return False
         with self.database.transaction() as connection:

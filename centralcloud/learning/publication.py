@@ -1,4 +1,4 @@
-"""Publishing scores: the score, its history, and the messages to the instances, in one transaction under the score lock."""
+"""Publish scores: the score, its history, and the messages to the instances, in one transaction under the score lock."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -56,7 +56,7 @@ class Change(NamedTuple):
 
 
 class Publication(NamedTuple):
-    """A score to publish: the score before it, the new one, and what the new one follows from."""
+    """A score to publish: the score before it, the new one, and the basis of the new one."""
 
     current: CurrentScore
     score: Score
@@ -129,14 +129,14 @@ def read_clock(connection: psycopg.Connection[Any]) -> datetime:
 
 @contextmanager
 def score_transaction(database: Database) -> Iterator[tuple[psycopg.Connection[Any], datetime]]:
-    """A transaction that holds the score lock, and the time of publication by the server's clock."""
+    """Open a transaction that holds the score lock; also give the time of publication by the server's clock."""
     with database.transaction() as connection:
         _LOCK_SCORES.run(connection)
         yield connection, read_clock(connection)
 
 
 def manual_score(current: CurrentScore, score: Decimal, kind: str, reason: str) -> Score:
-    """A score that is not based on evidence."""
+    """Return a score that is not based on evidence."""
     through_slice = current.through_slice or 0
     return Score(
         model=current.model,

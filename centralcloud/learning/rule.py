@@ -17,13 +17,13 @@ HIGHEST_SCORE: Final = Decimal("5.000")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RuleState:
-    """What a rule remembers of one pair between runs.
+    """The memory of a rule about one pair, between runs.
 
     Maintenance merges old slices, but never across `evidence_from` or one of `earlier_boundaries`. Only the rule reads the
     payload.
 
     Attributes:
-        evidence_from: the rule goes on from the evidence after this slice; 0: from all of it.
+        evidence_from: the rule continues with the evidence after this slice; 0: with all of it.
         earlier_boundaries: slices after which the rule may have to start again, instead of after `evidence_from`.
         payload: anything else that the rule needs; a JSON object.
     """
@@ -80,7 +80,7 @@ class Score:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> "Score":
-        """The score in a row of a table that holds scores; columns that are not part of a score are ignored."""
+        """Return the score in a row of a table that holds scores; other columns are ignored."""
         low, high = columns["low"], columns["high"]
         estimate = Estimate(
             mean=columns["mean"],
@@ -216,7 +216,7 @@ def as_score(value: float | Decimal) -> Decimal:
 
 
 def wilson_interval(successes: float, outcomes: float, z: float = 1.96) -> tuple[float, float]:
-    """The Wilson score interval of a success rate (Wilson 1927); 95% at `z` 1.96. (0, 1) without outcomes."""
+    """Return the Wilson score interval of a success rate (Wilson 1927); 95% at `z` 1.96. (0, 1) without outcomes."""
     if outcomes <= 0:
         return 0.0, 1.0
     rate = successes / outcomes

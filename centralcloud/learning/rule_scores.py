@@ -1,4 +1,4 @@
-"""The scores that rules gave, with the state behind each: reading and storing them in `rule_scores`."""
+"""The scores that rules gave, with the state behind each: read and store them in `rule_scores`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ _UPSERT_RULE_SCORE = Query(__package__, "upsert_rule_score")
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a score follows from, besides the evidence.
+    """Everything that a score follows from, besides the evidence.
 
     Attributes:
         state: the state that the rule left with the score.
@@ -33,7 +33,7 @@ class Basis:
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> "Basis":
-        """The basis in a row of `rule_scores` or `model_scores`; other columns are ignored."""
+        """Return the basis in a row of `rule_scores` or `model_scores`; other columns are ignored."""
         state = RuleState(
             evidence_from=columns["evidence_from"],
             earlier_boundaries=tuple(columns["earlier_boundaries"]),
@@ -42,17 +42,17 @@ class Basis:
         return cls(state, tuple(columns["excluded"]), columns["recomputable"])
 
     def to_columns(self) -> dict[str, Any]:
-        """The columns that `from_columns` reads, as parameters of a query."""
+        """Return the columns that `from_columns` reads, as parameters of a query."""
         return {**state_columns(self.state), "excluded": list(self.excluded), "recomputable": self.recomputable}
 
 
-#: Of a score that an operator has set.
+#: The basis of a score that an operator has set.
 NO_BASIS = Basis()
 
 
 @dataclass(frozen=True, slots=True)
 class RuleScore:
-    """The score that a rule gave a pair last, and what it follows from."""
+    """The score that a rule gave a pair last, and its basis."""
 
     score: Score
     basis: Basis
@@ -72,7 +72,7 @@ def read_rule_scores(connection: psycopg.Connection[Any]) -> RuleScores:
 
 
 def new_rule_scores(result: RuleResult, excluded: frozenset[str]) -> dict[Pair, RuleScore]:
-    """The scores of a run that left out the evidence of `excluded` instances."""
+    """Return the scores of a run that left out the evidence of `excluded` instances."""
     names = tuple(sorted(excluded))
     return {
         score.pair: RuleScore(score, Basis(result.states.get(score.pair, RuleState()), names, recomputable=True))
@@ -89,7 +89,7 @@ def store_rule_scores(
     run_id: int,
     now: datetime,
 ) -> int:
-    """Store the scores that differ from the `stored` ones; without new outcomes they are equal. Returns how many differ."""
+    """Store the scores that differ from the `stored` ones; without new outcomes they are equal. Return how many differ."""
     rows = [
         {**each.score.to_columns(), **each.basis.to_columns(), "rule": rule, "run_id": run_id, "now": now}
         for pair, each in new.items()
@@ -101,7 +101,7 @@ def store_rule_scores(
 
 
 def state_columns(state: RuleState) -> dict[str, Any]:
-    """The columns that hold a state, as parameters of a query."""
+    """Return the columns that hold a state, as parameters of a query."""
     return {
         "evidence_from": state.evidence_from,
         "earlier_boundaries": list(state.earlier_boundaries),

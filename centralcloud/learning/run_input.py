@@ -48,7 +48,7 @@ class RuleInput:
     Attributes:
         stored: the rule's last score for each pair.
         excluded: the instances whose evidence the rule leaves out in this run.
-        evidence: all evidence but theirs.
+        evidence: all evidence except theirs.
         failure: why the rule failed; None if it did not.
     """
 

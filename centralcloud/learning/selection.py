@@ -1,4 +1,4 @@
-"""Which scores a run publishes."""
+"""The choice of the scores that a run publishes."""
 
 from typing import NamedTuple
 
@@ -36,10 +36,10 @@ def select_publications(run_input: RunInput, evaluation: Evaluation, *, force: b
         return Selection([], reasons)
     if run_input.control.frozen_reason is not None:
         return Selection([], [])
-    # A pair that was not evaluated in this run may still have an earlier score to publish, for example after `unpin`.
-    # But not the score that a rollback took back: it stays stored until the rule evaluates the pair again.
-    taken_back = {each.pair for each in free if each.held_after_slice is not None}
-    earlier = {pair: each for pair, each in active.stored.items() if each.basis.recomputable or pair not in taken_back}
+    # A pair that was not evaluated in this run may still have an earlier score to publish, for example after `unpin`. Except
+    # for the score that a rollback took back: it stays stored until the rule evaluates the pair again.
+    on_hold = {each.pair for each in free if each.held_after_slice is not None}
+    earlier = {pair: each for pair, each in active.stored.items() if each.basis.recomputable or pair not in on_hold}
     scores = {**earlier, **new_rule_scores(evaluation.result, active.evidence.excluded)}
     publications = [
         Publication(current, scores[current.pair].score, scores[current.pair].basis)

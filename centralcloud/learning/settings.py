@@ -27,7 +27,7 @@ class LearningSettings(Protocol):
 
 
 class FixedLearningSettings(NamedTuple):
-    """Settings that do not come from the database: for programs and tests of their own."""
+    """Settings that do not come from the database: for tests, and for programs that call the learner themselves."""
 
     rules: Sequence[Rule]
     reference: References

@@ -84,7 +84,7 @@ def fail(found: str, advice: str) -> CheckResult:
 
 
 def make_checks(checks: Iterable[Check]) -> Iterator[NamedCheckResult]:
-    """Run every check in turn. A check that raises an error of the database, or one of ours, fails with its text."""
+    """Run every check in turn. A check that raises an error of the database, or a CentralCloudError, fails with its text."""
     failed: set[str] = set()
     for name, make, needs in checks:
         if needs in failed:

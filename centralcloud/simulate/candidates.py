@@ -25,7 +25,7 @@ class Candidate:
 
 
 def check_rule(name: str) -> None:
-    """Check that there is such a rule.
+    """Check that a rule of that name exists.
 
     Raises:
         SettingsError: there is none; the message names the rules that exist.

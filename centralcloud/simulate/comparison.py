@@ -17,7 +17,7 @@ from centralcloud.simulate.evaluation import RunEvaluation, evaluate_run
 from centralcloud.simulate.ground_truth import GroundTruth
 from instance_agent.routing.selection import SelectionMode
 
-#: 97.5 % quantiles of Student's t with 1 to 30 degrees of freedom; beyond, the next terms of its expansion are below 0.1 %.
+#: 97.5% quantiles of Student's t with 1 to 30 degrees of freedom; beyond, the next terms of its expansion are below 0.1%.
 _T: Final = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
     2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
@@ -88,7 +88,7 @@ def _means(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def estimate(values: Iterable[float | None]) -> dict[str, Any]:
-    """Mean and 95% interval (Student's t) of the values that are not None, and their number."""
+    """Return mean and 95% interval (Student's t) of the values that are not None, and their number."""
     known = [value for value in values if value is not None]
     mean = math.fsum(known) / len(known) if known else None
     half = None
@@ -112,10 +112,10 @@ _work: tuple[GroundTruth, str, SelectionMode]
 
 
 def _prepare(parent: Connection, ground_truth: GroundTruth, rule: str, selection: SelectionMode) -> None:
-    """What a process works on, sent once and not with every seed."""
+    """Keep the work of this process, which is sent once and not with every seed."""
     global _work
     _work = ground_truth, rule, selection
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, and it tells us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which then closes the pipe
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 

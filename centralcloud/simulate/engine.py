@@ -83,7 +83,7 @@ class Run:
     """The result of one run.
 
     Attributes:
-        seconds: wall time of the run; `rule_seconds`: the part that was spent in the rule.
+        seconds: wall time of the run; `rule_seconds`: the time in the rule.
     """
 
     phases: list[PhaseTotals]

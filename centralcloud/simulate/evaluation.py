@@ -61,7 +61,7 @@ def evaluate_run(run: Run, ground_truth: GroundTruth) -> RunEvaluation:
 
 
 def _yields(phases: Sequence[PhaseTotals]) -> Metrics:
-    """Reward and regret, with and without penalties; mean latency and cost."""
+    """Compute reward and regret, with and without penalties, and mean latency and cost."""
     events, timed, priced = (_total(phases, name) for name in ("events", "timed", "priced"))
     reward, oracle = _total(phases, "reward") / events, _total(phases, "oracle_reward") / events
     success, oracle_success = _total(phases, "success") / events, _total(phases, "oracle_success") / events
@@ -78,7 +78,7 @@ def _yields(phases: Sequence[PhaseTotals]) -> Metrics:
 
 
 def _order(run: Run, ground_truth: GroundTruth) -> Metrics:
-    """The order of the scores at the end, compared with the truth of the last phase; only models in the catalogs."""
+    """Compare the order of the scores at the end with the truth of the last phase; only models in the catalogs."""
     truth = ground_truth.phases[-1]
     ticks = [tick.scores[truth.present] for tick in run.ticks[-_LAST_TICKS:]]
     if not ticks:
@@ -97,7 +97,7 @@ def _order(run: Run, ground_truth: GroundTruth) -> Metrics:
 
 
 def _reaction(run: Run, ground_truth: GroundTruth, phase: int) -> Metrics:
-    """How soon the run reacted to the change at the beginning of the phase; in the first phase: to knowing nothing."""
+    """Measure how soon the run reacted to the change at the beginning of the phase; in the first phase, to no knowledge."""
     truth = ground_truth.phases[phase]
     ticks = [tick for tick in run.ticks if tick.phase == phase]
     right = np.array([_right_on_top(tick, truth) for tick in ticks])
@@ -119,14 +119,14 @@ def _reaction(run: Run, ground_truth: GroundTruth, phase: int) -> Metrics:
 
 
 def _right_on_top(tick: Tick, truth: PhaseTruth) -> NDArray[np.bool_]:
-    """For each complexity, whether every present model of the highest score is a right one."""
+    """Return, for each complexity, whether every present model of the highest score is a right one."""
     scores = np.where(truth.present[:, None], tick.scores, -np.inf)
     wrong = (scores == scores.max(axis=0)) & ~truth.right
     return ~wrong.any(axis=0)  # type: ignore[no-any-return]
 
 
 def _affected(before: PhaseTruth, truth: PhaseTruth) -> set[tuple[int, int]]:
-    """Pairs, in the catalogs before and now, whose success is no longer what it was."""
+    """Return the pairs, in the catalogs before and now, whose success rate has changed."""
     return {
         (model, complexity)
         for model, answer in enumerate(truth.answers)
@@ -137,7 +137,7 @@ def _affected(before: PhaseTruth, truth: PhaseTruth) -> set[tuple[int, int]]:
 
 
 def _false_alarms(run: Run, ground_truth: GroundTruth) -> int:
-    """Alarms on pairs that did not change at the beginning of this phase nor of the one before."""
+    """Count the alarms on pairs that changed neither at the beginning of this phase nor of the one before."""
     changes: list[set[tuple[int, int]]] = [set()]
     changes += [
         _affected(before, now) for before, now in zip(ground_truth.phases, ground_truth.phases[1:], strict=False)
@@ -169,7 +169,7 @@ def _quarantine(run: Run, ground_truth: GroundTruth) -> Metrics:
 
 
 def _first(ticks: Sequence[Tick], reached: Callable[[int], bool]) -> float | None:
-    """Tasks from the start of the phase to the first tick (by position) that `reached` says yes to."""
+    """Return the number of tasks from the start of the phase to the first tick (by position) for which `reached` is true."""
     return next((float(tick.event_in_phase) for i, tick in enumerate(ticks) if reached(i)), None)
 
 

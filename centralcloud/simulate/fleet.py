@@ -15,7 +15,7 @@ from instance_agent.catalog.model import Model
 from instance_agent.routing.router import ModelRouter
 from instance_agent.routing.selection import SelectionMode
 
-#: Time of publication of scores: nothing depends on it.
+#: Time of publication of scores; no result depends on it.
 _NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 #: The score in the catalog for a model that was never used.
 UNTRIED_SCORE: Final = 2.5
@@ -27,7 +27,7 @@ class Fleet:
     def __init__(
         self, ground_truth: GroundTruth, rng: random.Random, known: Mapping[str, float], *, selection: SelectionMode
     ) -> None:
-        """`known`: learned scores of models, 0.0 to 5.0, that the instances begin with."""
+        """Create the routers. `known`: learned scores of models, 0.0 to 5.0, that the instances begin with."""
         self._entries = [
             Model(
                 name=model,

@@ -1,4 +1,4 @@
-"""The truth in each phase of a scenario: how well every model really does, and which one is the best."""
+"""The truth in each phase of a scenario: the real success of every model, and the best one."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -43,7 +43,7 @@ class PhaseTruth:
         present: which models are in the catalogs; shape (models,).
         answers: for each model, the source of its outcomes: phases with equal sources differ in latency at most.
         success, utility: means over all tasks; shape (models, complexities).
-        low, high: 95 % Wilson interval of the success in the table, less the mean penalty for latency and cost.
+        low, high: 95% Wilson interval of the success in the table, less the mean penalty for latency and cost.
         best: the present model of greatest utility; shape (complexities,).
         most_successful: the present one of greatest success.
         least_successful: the present one of least success.
@@ -105,7 +105,7 @@ def make_ground_truth(scenario: Scenario, table: OutcomeTable) -> GroundTruth:
 
 
 def single_best_model(ground_truth: GroundTruth) -> str:
-    """Return the model that would yield most if it did all tasks of the scenario; nothing while it is absent."""
+    """Return the model with the highest reward if it did all tasks of the scenario; its reward is 0 while it is absent."""
     total = np.zeros(len(ground_truth.models))
     for phase, truth in zip(ground_truth.scenario.phases, ground_truth.phases, strict=True):
         total += phase.events * np.where(truth.present, truth.utility.mean(axis=1), 0.0)
@@ -155,5 +155,5 @@ def _true_outcomes(
 
 
 def share_of(value: Floats, reference: float) -> Floats:
-    """min(value / reference, 1); 0 where there is no value."""
+    """Return min(value / reference, 1); 0 where there is no value."""
     return np.nan_to_num(np.minimum(value / reference, 1.0), nan=0.0)

@@ -65,7 +65,7 @@ class _Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OutcomeFile:
-    """A table as it was read: a model may lack tasks as long as it is not used."""
+    """A table as it was read; a model that is not used may lack tasks."""
 
     path: Path
     answers: Mapping[str, Mapping[str, _Answer]]

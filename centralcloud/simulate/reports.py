@@ -32,7 +32,7 @@ class Tasks:
     def done(
         cls, truth: PhaseTruth, instance: Integers, complexity: Integers, item: Integers, model: Integers
     ) -> "Tasks":
-        """The tasks, completed by these models."""
+        """Return the tasks, completed by these models."""
         reward, latency_ms, cost_usd, utility = (np.empty(len(item)) for _ in range(4))
         for number, outcomes in enumerate(truth.by_complexity):
             of_it = complexity == number
@@ -60,7 +60,7 @@ class Reports:
 
     @classmethod
     def honest(cls, tasks: Tasks, complexities: int) -> "Reports":
-        """Reports of the true outcomes."""
+        """Return reports of the true outcomes."""
         pair = tasks.model * complexities + tasks.complexity
         return cls(tasks.instance, pair, tasks.reward, tasks.latency_ms, tasks.cost_usd)
 

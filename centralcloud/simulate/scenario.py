@@ -9,7 +9,7 @@ ADVERSARY_KINDS: Final = ("all_failure", "invert", "fabricate", "flood", "drip")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """A part of the scenario in which nothing changes.
+    """A stage of the scenario, during which nothing changes.
 
     Attributes:
         events: number of tasks.

@@ -1,4 +1,4 @@
-"""Settings of the whole fleet, as rows: a name, and a value in JSON. What a name means is not known here."""
+"""Settings of the whole fleet, as rows: a name, and a value in JSON. The meaning of a name is not known here."""
 
 from collections.abc import Mapping
 from datetime import datetime

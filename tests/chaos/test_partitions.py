@@ -37,7 +37,7 @@ def test_partitions_attached_and_dropped_under_full_ingest(
     with Producers(database_url, events=12_000, pause_seconds=0.02) as producers:
         watching = threading.Event()
 
-        def watch() -> None:
+        def poll() -> None:
             nonlocal longest_pause
             taken, since = -1, time.monotonic()
             while not watching.is_set():
@@ -47,7 +47,7 @@ def test_partitions_attached_and_dropped_under_full_ingest(
                 longest_pause = max(longest_pause, time.monotonic() - since)
                 time.sleep(0.01)  # the pace of looking
 
-        watcher = threading.Thread(target=watch)
+        watcher = threading.Thread(target=poll)
         watcher.start()
         try:
             start_worker(database_url, "--no-ingest", CENTRALCLOUD_PARTITIONS_AHEAD_WEEKS="52")

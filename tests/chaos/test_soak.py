@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.load import Producers, assert_settled, has_newest_scores, records
+from support.load import Producers, assert_all_ingested, has_newest_scores, records
 from support.programs import Program
 from support.servers import OwnServer, execute
 from support.waiting import eventually, passes
@@ -61,7 +61,7 @@ def test_a_long_run_under_random_faults(
         decisions += producers.decisions
         memory.append((elapsed, resident_mb(steady)))
         print(f"{elapsed:6.0f} s: {records(own_server.url):9,} records, worker {memory[-1][1]:.1f} MB")  # noqa: T201
-    assert_settled(own_server.url, decisions, within_seconds=60)
+    assert_all_ingested(own_server.url, decisions, within_seconds=60)
     eventually(lambda: has_newest_scores(own_server.url), within_seconds=60)
     for program in (steady, agent, victim):
         assert program.process.poll() is None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from support.events import an_event, outcomes, send
-from support.load import assert_settled, load, queued, records
+from support.load import assert_all_ingested, load, queued, records
 from support.programs import Program
 from support.sabotage import DEADLY
 from support.servers import execute
@@ -62,9 +62,9 @@ def test_a_message_that_kills_the_process(start_worker: StartWorker, database_ur
     assert field == "message"
     assert "attempted 2 times" in reason
     assert DEADLY in message
-    assert_settled(database_url, 80, dead_letters=1)
+    assert_all_ingested(database_url, 80, dead_letters=1)
     send(database_url, [an_event(decision_id="later")])
-    assert_settled(database_url, 81, dead_letters=1)
+    assert_all_ingested(database_url, 81, dead_letters=1)
     assert worker is not None
     assert worker.process.poll() is None
 

@@ -282,7 +282,7 @@ def test_the_pool_has_as_many_connections_as_the_tasks_use(database_url: str, ca
         consumers=3,
         poll_interval_seconds=0.01,
         learn_interval_seconds=0.1,
-        observation_interval_seconds=0.1,
+        table_metrics_interval_seconds=0.1,
         maintenance_interval_seconds=1,
     )
     with Database(database_url, application_name="tests", own_connections=0) as database:

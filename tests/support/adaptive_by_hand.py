@@ -22,7 +22,7 @@ def of(
     latency: float | None = None,
     cost: float | None = None,
 ) -> Sums:
-    """The sums of a pair in a slice; `latency` and `cost` are means over all outcomes, as shares of the references."""
+    """Return the sums of a pair in a slice; `latency` and `cost` are means of all outcomes, as shares of the references."""
     return Sums(
         outcomes=outcomes,
         reward=reward,
@@ -36,7 +36,7 @@ def of(
 
 
 def evidence_of(slices: Sequence[Slice], *, first: int = 1, excluded: Sequence[str] = ()) -> Evidence:
-    """The slices as the rule gets them: numbered from `first`, opened a minute apart."""
+    """Return the slices as the rule gets them: numbered from `first`, opened a minute apart."""
     evidence = Evidence(excluded=excluded)
     for number, sums in enumerate(slices):
         evidence.append(first + number, OPENED + timedelta(minutes=number), sums)
@@ -44,13 +44,13 @@ def evidence_of(slices: Sequence[Slice], *, first: int = 1, excluded: Sequence[s
 
 
 def kl(p: float, q: float) -> float:
-    """The Bernoulli Kullback-Leibler divergence."""
+    """Return the Bernoulli Kullback-Leibler divergence."""
     terms = ((p, q), (1 - p, 1 - q))
     return sum(a * math.log(a / b) for a, b in terms if a > 0)
 
 
 def differ(n1: float, s1: float, n2: float, s2: float) -> float:
-    """n1 kl(p1, p) + n2 kl(p2, p), p pooled."""
+    """Return n1 kl(p1, p) + n2 kl(p2, p), p pooled."""
     p = (s1 + s2) / (n1 + n2)
     return n1 * kl(s1 / n1, p) + n2 * kl(s2 / n2, p)
 
@@ -60,7 +60,7 @@ def threshold(outcomes: float) -> float:
 
 
 def boundaries(slices: Sequence[Slice]) -> list[int]:
-    """Positions at least 50 outcomes of the fleet apart; all of them, so for a short history only."""
+    """Return positions at least 50 outcomes of the fleet apart; all of them, so for a short history only."""
     found, since = [], 0.0
     for position, of_slice in enumerate(slices, 1):
         since += sum(sums.outcomes for sums in of_slice.values())
@@ -76,7 +76,7 @@ def total(slices: Sequence[Slice], pair: Pair, name: str) -> float:
 
 
 def dispersion(slices: Sequence[Slice]) -> float:
-    """phi, of pairs whose windows are the whole history."""
+    """Return phi of pairs whose windows are the whole history."""
     above = below = 0.0
     for pair in {pair for of_slice in slices for pair in of_slice}:
         n, s, ss = (total(slices, pair, name) for name in ("outcomes", "reward", "reward_squares"))
@@ -96,7 +96,7 @@ class BestSplit:
 
 
 def best_split(slices: Sequence[Slice], pair: Pair, phi: float = 1.0) -> BestSplit | None:
-    """The split of a pair's history with the largest G; None when it is too short for any."""
+    """Return the split of a pair's history with the largest G; None if the history is too short."""
     best = None
     for position in boundaries(slices):
         n1, s1 = (total(slices[:position], pair, name) for name in ("outcomes", "reward"))
@@ -110,7 +110,7 @@ def best_split(slices: Sequence[Slice], pair: Pair, phi: float = 1.0) -> BestSpl
 
 
 def decayed_mean(slices: Sequence[Slice], pair: Pair, name: str, count: str) -> float:
-    """Each slice weighs half of one that is 3,000 outcomes of the fleet newer. One pass, newest slice last."""
+    """Return the mean in which a slice weighs half of one that is 3,000 fleet outcomes newer, in one pass."""
     above = below = 0.0
     for of_slice in slices:
         keep = 0.5 ** (sum(sums.outcomes for sums in of_slice.values()) / 3000)

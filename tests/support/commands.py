@@ -1,4 +1,4 @@
-"""Running the programs as a user or a supervisor does: as processes."""
+"""Run the programs as processes, as a user or a supervisor does."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ _OURS = ("CENTRALCLOUD_", "INSTANCE_AGENT_", "DATABASE_URL", "INSTANCE_ID", "EX_
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The environment of this process; of our own variables only `variables`."""
+    """Return the environment of this process; of CentralCloud's variables only `variables`."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)} | variables
 
 

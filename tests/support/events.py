@@ -25,7 +25,7 @@ EVENT: dict[str, Any] = {
 
 
 def an_event(instance_id: str = "singularity-1", **decision: Any) -> dict[str, Any]:
-    """The specification's example with some fields of `routing_decision` changed."""
+    """Return the specification's example with some fields of `routing_decision` changed."""
     event = copy.deepcopy(EVENT)
     event["instance_id"] = instance_id
     event["routing_decision"].update(decision)
@@ -33,7 +33,7 @@ def an_event(instance_id: str = "singularity-1", **decision: Any) -> dict[str, A
 
 
 def outcomes(successes: int, failures: int, *, time_ms: int | None = 500, **decision: Any) -> list[dict[str, Any]]:
-    """One event per decision: `successes` that succeeded, then `failures` that failed."""
+    """Return one event per decision: `successes` that succeeded, then `failures` that failed."""
     return [
         an_event(outcome=outcome, response_time_ms=time_ms, **decision)
         for outcome, count in (("success", successes), ("failure", failures))
@@ -42,7 +42,7 @@ def outcomes(successes: int, failures: int, *, time_ms: int | None = 500, **deci
 
 
 def send(url: str, events: list[dict[str, Any]]) -> None:
-    """Put events on the queue by plain SQL, as an instance without our agent does."""
+    """Put events on the queue by plain SQL, as an instance without the agent does."""
     send_texts(url, [json.dumps(event) for event in events])
 
 
@@ -55,7 +55,7 @@ def send_texts(url: str, texts: list[str | None]) -> None:
 
 
 def random_events(count: int, rng: random.Random) -> list[dict[str, Any]]:
-    """Events of one-event instances, with a few models whose success rates differ by complexity."""
+    """Return one event per decision, of a few models whose success rates differ by complexity."""
     models = {"atlas": 0.97, "borealis": 0.6, "cirrus": 0.9, "dune": 0.99}
     factors = {"simple": 1.0, "medium": 0.98, "complex": 0.9}
     events = []

@@ -15,7 +15,7 @@ def fill_history(
     """Fill an empty database as if `records` events had been ingested evenly over twelve weeks, and every score learned.
 
     Everything adds up: records in weekly partitions, counters, evidence in slices, decision ids of the last week, scores,
-    accounts, and the queue's sequence.
+    ledger, and the queue's sequence.
     """
     parameters = {
         "records": records,

@@ -99,7 +99,7 @@ def has_newest_scores(url: str) -> bool:
     return execute(url, f"SELECT bool_and(applied_version = {newest}) FROM instances") == [(True,)]
 
 
-def assert_settled(url: str, decisions: int, *, within_seconds: float = 30.0, dead_letters: int = 0) -> None:
+def assert_all_ingested(url: str, decisions: int, *, within_seconds: float = 30.0, dead_letters: int = 0) -> None:
     """Wait for an empty queue, then assert that every decision was recorded once and all counts agree."""
     eventually(lambda: queued(url) == 0, within_seconds=within_seconds, what="an empty queue")
     with Database(url, application_name="tests") as database:
@@ -120,4 +120,4 @@ def load(
     """Run producers during the block, then assert that everything was ingested in time."""
     with Producers(url, events=decisions, pause_seconds=pause_seconds) as producers:
         yield producers
-    assert_settled(url, producers.decisions, within_seconds=within_seconds, dead_letters=dead_letters)
+    assert_all_ingested(url, producers.decisions, within_seconds=within_seconds, dead_letters=dead_letters)

@@ -31,7 +31,7 @@ MALFORMED: dict[str, tuple[str | None, str, str]] = {
     "SQL NULL": (None, "message", "SQL NULL"),
     "a JSON null": ("null", "message", "null"),
     "a number": ("42", "message", "42"),
-    "a string": ('"hello"', "message", '"hello"'),
+    "a string": ('"text"', "message", '"text"'),
     "a list": ("[1, 2]", "message", "a list of 2 items"),
     "an empty object": ("{}", "timestamp", "nothing"),
     "a number of 5,000 digits": (_with_number("note", "7" * 5000), "message", "out of range"),

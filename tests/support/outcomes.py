@@ -12,7 +12,7 @@ RATES = {"good": (0.95, 0.9, 0.9), "fair": (0.8, 0.75, 0.7), "poor": (0.5, 0.5, 
 
 
 def table_text(rates: Mapping[str, Sequence[float]] = RATES, items: int = 200) -> str:
-    """An outcome table in which each model succeeds at exactly these rates, at tasks that differ from model to model."""
+    """Return an outcome table in which each model succeeds at exactly these rates, at tasks that differ by model."""
     lines = ["model,item_id,complexity,success,latency_ms,cost_usd"]
     for number, (model, of_model) in enumerate(rates.items()):
         for complexity, rate in zip(("simple", "medium", "complex"), of_model, strict=True):
@@ -33,11 +33,11 @@ def write_table(folder: Path, text: str | None = None, name: str = "outcomes.csv
 
 
 def a_table(folder: Path, rates: Mapping[str, Sequence[float]] = RATES, items: int = 200) -> OutcomeFile:
-    """A table with these rates, read from its file."""
+    """Return a table with these rates, read from its file."""
     return read_outcomes(write_table(folder, table_text(rates, items)))
 
 
 def a_ground_truth(outcomes: OutcomeFile, **scenario: object) -> GroundTruth:
-    """The ground truth of a scenario, which is judged by success alone unless it has weights."""
+    """Return the ground truth of a scenario, which is evaluated by success alone unless it has weights."""
     parsed = scenario_from({"weights": {"latency": 0}, **scenario}, outcomes)
     return make_ground_truth(parsed, outcomes.table(parsed.answering))

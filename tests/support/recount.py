@@ -32,7 +32,7 @@ class Pair:
 
 @dataclass
 class Recount:
-    """All pairs, and the number of events that counted or were duplicates."""
+    """All pairs, and the numbers of counted events and of duplicates."""
 
     pairs: dict[tuple[str, str], Pair]
     records: int
@@ -80,7 +80,7 @@ def recount(events: list[dict[str, Any]]) -> Recount:
 
 
 def threshold_score(pair: Pair) -> Decimal | None:
-    """The score after one evaluation by the specification's rule; None when there is not enough to evaluate."""
+    """Return the score after one evaluation by the specification's rule; None with too few outcomes."""
     outcomes = pair.success + pair.failure
     if outcomes < 100:
         return None

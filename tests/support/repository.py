@@ -1,4 +1,4 @@
-"""Where the repository is, for tests of its documents and deployment files."""
+"""The path of the repository, for tests of its documents and deployment files."""
 
 from pathlib import Path
 

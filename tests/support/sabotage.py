@@ -1,6 +1,6 @@
-"""Runs one of our programs with one fault in it: `python -m support.sabotage FAULT PROGRAM [ARGUMENTS]`.
+"""Run one of the programs with one fault in it: `python -m support.sabotage FAULT PROGRAM [ARGUMENTS]`.
 
-The faults act like a crash in C code or a power cut: the process is gone between two instructions. Nothing else of the
+The faults act like a crash in C code or a power cut: the process exits between two instructions. Nothing else of the
 program is changed.
 """
 
@@ -35,7 +35,7 @@ def deadly_message() -> None:
 
 
 def hanging_message() -> None:
-    """A task counts as stalled after a second here, so that a test need not wait for a minute."""
+    """Hang in a message. A task counts as stalled after a second here, so that a test need not wait for a minute."""
     from centralcloud.ingest import batch
     from centralcloud.runtime.process import background
 
@@ -69,7 +69,7 @@ def learner_before_commit() -> None:
 
 
 def half_written_file() -> None:
-    """Die in the middle of writing the learned scores, once there are some."""
+    """Exit in the middle of writing the learned scores, once there are some."""
     from instance_agent.catalog import learned_scores_file
 
     class DeadlyStream(io.TextIOWrapper):
@@ -85,7 +85,7 @@ def half_written_file() -> None:
 
 
 def unmoved_file() -> None:
-    """Die when the new file is written but not yet renamed."""
+    """Exit when the new file is written but not yet renamed."""
     replace = Path.replace
 
     def die_instead(self: Path, target: Any) -> Any:

@@ -18,7 +18,7 @@ from support.waiting import eventually
 
 @contextmanager
 def a_server(url: str | None = None, image: str | None = None) -> Iterator[str]:
-    """The server at `url`, else one in a container of `image`, else an embedded one."""
+    """Yield the server at `url`, else one in a container of `image`, else an embedded one."""
     if url:
         yield url
     elif image:
@@ -35,7 +35,7 @@ def a_server(url: str | None = None, image: str | None = None) -> Iterator[str]:
 
 @contextmanager
 def embedded_folder() -> Iterator[Path]:
-    """A folder for an embedded server, one that the server of root can reach, too. Removed at the end."""
+    """Create a folder for an embedded server, which the server of root can reach, too; remove it at the end."""
     base = "/var/tmp" if os.geteuid() == 0 else None  # root's /tmp folders are closed to the server's own user
     folder = Path(tempfile.mkdtemp(prefix="centralcloud-tests-", dir=base))
     folder.chmod(0o755)
@@ -67,7 +67,7 @@ class OwnServer:
 
 
 def with_database(url: str, name: str) -> str:
-    """`url` with another database."""
+    """Return `url` with another database."""
     return make_conninfo(url, dbname=name)
 
 
@@ -79,7 +79,7 @@ def execute(url: str, query: str, parameters: object = None) -> list[tuple]:
 
 
 def programs_of(url: str) -> Path:
-    """pg_dump and the rest, of the server's own major version."""
+    """Return the folder of pg_dump and the other programs of the server's major version."""
     ((major,),) = execute(url, "SELECT current_setting('server_version_num')::int / 10000")
     folders = [Path(f"/usr/lib/postgresql/{major}/bin")]
     with suppress(EmbeddedServerError):

@@ -8,7 +8,7 @@ from support.waiting import eventually
 
 
 class NotificationSocket:
-    """Listens like systemd; `address` is the value of NOTIFY_SOCKET."""
+    """A socket that listens like systemd; `address` is the value of NOTIFY_SOCKET."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -26,7 +26,7 @@ class NotificationSocket:
         )
 
     def hears(self, line: str, *, for_seconds: float) -> bool:
-        """Whether such a message arrives during that time."""
+        """Return whether such a message arrives during that time."""
         seen = len(self.heard)
         with_patience = self._receive(for_seconds)
         return with_patience and any(each.startswith(line) for each in self.heard[seen:])

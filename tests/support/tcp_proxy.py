@@ -9,10 +9,10 @@ from psycopg.conninfo import make_conninfo
 
 
 class TcpProxy:
-    """Listens on 127.0.0.1 and forwards every connection to one server until `pause`.
+    """A proxy on 127.0.0.1 that forwards every connection to one server until `pause`.
 
     A silent connection stays open and keeps reading from both sides, so that both kernels see their data acknowledged. It
-    forwards neither data nor the end of a side, and never will again.
+    forwards neither data nor the end of a side any more.
     """
 
     def __init__(self, server_url: str) -> None:

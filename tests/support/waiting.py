@@ -1,4 +1,4 @@
-"""Waiting for a condition, with a deadline. Tests never sleep and hope."""
+"""Wait for a condition, with a deadline. Tests never sleep and hope."""
 
 import time
 from collections.abc import Callable
@@ -8,17 +8,17 @@ _T = TypeVar("_T")
 
 
 def passes(condition: Callable[[], bool], *, within_seconds: float) -> bool:
-    """Whether `condition` becomes true in time."""
+    """Return whether `condition` becomes true in time."""
     deadline = time.monotonic() + within_seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.02)  # the pace of looking, not a wait for luck
+        time.sleep(0.02)  # the interval between two checks
     return True
 
 
 def eventually(condition: Callable[[], _T], *, within_seconds: float = 20.0, what: str = "the condition") -> _T:
-    """Return the first true value of `condition`; fails without one in time. An error in it counts as not yet."""
+    """Return the first true value of `condition`, or fail after the deadline. An error in it counts as not true yet."""
     deadline = time.monotonic() + within_seconds
     last: object = None
     while True:
@@ -30,4 +30,4 @@ def eventually(condition: Callable[[], _T], *, within_seconds: float = 20.0, wha
             last = error
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not come within {within_seconds} s; last: {last!r}")
-        time.sleep(0.02)  # the pace of looking, not a wait for luck
+        time.sleep(0.02)  # the interval between two checks

@@ -43,7 +43,7 @@ _RETURN_BUDGET: Final = 0.01
 _MOST_PROBES: Final = 0.01
 _MOST_RETURN_PROBES: Final = 0.20
 #: A pair counts as rising when its upward G is above this share of the threshold.
-_SUSPICION: Final = 0.35
+_RISING_SHARE: Final = 0.35
 _LEAST_DISPERSION: Final = 0.05
 _NINETY_PERCENT: Final = 1.645
 #: A pair with fewer outcomes, and without a change, is called new.
@@ -79,18 +79,18 @@ class _Estimates(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AdaptiveRule:
-    """The adaptive rule; see the module."""
+    """The adaptive rule, as the docstring of this module describes it."""
 
     settings: AdaptiveSettings = field(default_factory=AdaptiveSettings)
     name: str = "adaptive"
     eager: bool = True
 
     def exclude(self, recent: RecentOutcomes) -> list[Quarantine]:
-        """Step 0: return the instances whose outcomes the rest of the fleet does not explain."""
+        """Return the instances whose outcomes the rest of the fleet does not explain (step 0)."""
         return differing_instances(recent)
 
     def evaluate(self, evidence: Evidence, states: States) -> RuleResult:
-        """Steps 1 to 4: compute a score for every pair that was chosen or has outcomes."""
+        """Compute a score for every pair that was chosen or has outcomes (steps 1 to 4)."""
         pairs = evidence.pairs
         result = RuleResult([], {})
         if not pairs:
@@ -128,7 +128,7 @@ class AdaptiveRule:
         return RuleState(evidence_from=after_slice)
 
     def _estimates(self, evidence: Evidence, starts: NDArray[np.int64], dispersion: float) -> _Estimates:
-        """Step 2: mean = (s + 1) / (n + 2), n_eff = n / phi + 2, utility = mean - weighted latency - weighted cost."""
+        """Compute mean = (s + 1) / (n + 2), n_eff = n / phi + 2, utility = mean - weighted latency and cost (step 2)."""
         outcomes, reward = evidence.since("outcomes", starts), evidence.since("reward", starts)
         mean = (reward + 1) / (outcomes + 2)
         latency = _penalty(evidence, self.settings.latency_weight, "latency", "timed")
@@ -191,7 +191,7 @@ def _as_score(utility: float) -> Decimal:
 
 
 def _dispersion(evidence: Evidence, starts: NDArray[np.int64]) -> float:
-    """phi = sum(ss - s^2/n) / sum(s (1 - s/n)) over all pairs: 1 for outcomes that are 0 or 1, less for graded ones."""
+    """Return phi = sum(ss - s^2/n) / sum(s (1 - s/n)) over all pairs: 1 for outcomes of 0 or 1, less for graded ones."""
     n, s, squares = (evidence.since(name, starts) for name in ("outcomes", "reward", "reward_squares"))
     n = np.maximum(n, 1.0)
     as_bernoulli = float((s * (1 - s / n)).sum())
@@ -201,9 +201,9 @@ def _dispersion(evidence: Evidence, starts: NDArray[np.int64]) -> float:
 
 
 def _penalty(evidence: Evidence, weight: float, name: str, count: str) -> Floats:
-    """`weight` times the mean of `name` over `count`; a slice weighs half of one that is 3,000 fleet outcomes newer.
+    """Return `weight` times the mean of `name` over `count`; a slice weighs half of one that is 3,000 fleet outcomes newer.
 
-    Everything older than `_FORGOTTEN_OUTCOMES` is taken as one slice, so a pair that was long silent keeps its mean.
+    Everything older than `_FORGOTTEN_OUTCOMES` is taken as one slice, so a pair without recent outcomes keeps its mean.
     Shape (pairs,); 0 for a pair without any reported value.
     """
     if not weight:
@@ -221,10 +221,10 @@ def _penalty(evidence: Evidence, weight: float, name: str, count: str) -> Floats
 
 
 def _probe_shares(pairs: list[Pair], estimate: _Estimates, states: list[RuleState], split: Split) -> Floats:
-    """Step 3: the probe share of each pair that does not lead its complexity, from a budget of lost utility."""
+    """Return the probe share of each pair that does not lead its complexity, from a budget of lost utility (step 3)."""
     shares = np.zeros(len(pairs))
     complexities = np.array([complexity for _, complexity in pairs])
-    suspected = ~split.changed & (split.upward > _SUSPICION * split.threshold)
+    rising = ~split.changed & (split.upward > _RISING_SHARE * split.threshold)
     fallen_from = np.array([state.payload.get("fallen_from", -math.inf) for state in states])
     for complexity in np.unique(complexities):
         columns = np.flatnonzero(complexities == complexity)
@@ -235,7 +235,7 @@ def _probe_shares(pairs: list[Pair], estimate: _Estimates, states: list[RuleStat
         gap = np.maximum(estimate.utility[leader] - estimate.utility[others], _SMALLEST_GAP)
         shares[others] = np.minimum(_PROBE_BUDGET / len(others) / gap, _MOST_PROBES)
         fallen = fallen_from[others] - estimate.latency[others] - estimate.cost[others] > estimate.utility[leader]
-        may_return = fallen | suspected[others]
+        may_return = fallen | rising[others]
         if number := int(may_return.sum()):
             extra = np.minimum(_RETURN_BUDGET / number / gap, _MOST_RETURN_PROBES / number)
             shares[others] += np.where(may_return, extra, 0.0)

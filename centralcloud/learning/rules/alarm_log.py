@@ -1,4 +1,4 @@
-"""What the adaptive rule remembers of a pair: its alarms, and where the window of its evidence begins."""
+"""The memory of the adaptive rule about a pair: its alarms, and where the window of its evidence begins."""
 
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -8,7 +8,7 @@ from centralcloud.learning.rule import Alarm, OpenChange, RuleState, Score
 from centralcloud.learning.rules.change_detection import Split
 
 #: A change that is not a fall stays open until the new level is known from this many outcomes.
-_SETTLED_OUTCOMES: Final = 100
+_KNOWN_LEVEL_OUTCOMES: Final = 100
 
 # The payload of a state:
 #   parts             mean, latency penalty and cost penalty of the newest score
@@ -16,12 +16,12 @@ _SETTLED_OUTCOMES: Final = 100
 #   fallen_from       after a fall: the highest mean reward before it
 #   raised            the newest slice when the alarm was raised
 #   raised_without    the instances that were excluded then
-#   before            the state before the alarm, until the alarm settles: a payload, with its evidence_from as "after_slice"
-_SETTLED_KEYS: Final = ("before", "raised", "raised_without")
+#   before            the state before the alarm, until the alarm is final: a payload with its evidence_from as "after_slice"
+_PROVISIONAL_KEYS: Final = ("before", "raised", "raised_without")
 
 
 class Past(NamedTuple):
-    """What the rule knew of a pair before this run.
+    """The rule's knowledge of a pair before this run.
 
     Attributes:
         state: the state, without alarms that were taken back.
@@ -40,14 +40,14 @@ def read_state(state: RuleState, evidence: Evidence) -> Past:
     """
     parts = state.payload.get("parts")
     payload = {name: value for name, value in state.payload.items() if name != "parts"}
-    payload = _without_settled({**payload, "after_slice": state.evidence_from}, evidence)
+    payload = _without_old_alarms({**payload, "after_slice": state.evidence_from}, evidence)
     while "before" in payload and not evidence.excluded.issubset(payload["raised_without"]):
         payload = payload["before"]
     return Past(_state(payload), parts)
 
 
 def _state(payload: dict[str, Any]) -> RuleState:
-    """The state whose payload, `after_slice` included, this is."""
+    """Return the state of a payload that includes `after_slice`."""
     return RuleState(
         evidence_from=payload.get("after_slice", 0),
         earlier_boundaries=tuple(_earlier_boundaries(payload)),
@@ -61,17 +61,17 @@ def _earlier_boundaries(payload: dict[str, Any]) -> Iterator[int]:
         yield payload.get("after_slice", 0)
 
 
-def _without_settled(payload: dict[str, Any], evidence: Evidence) -> dict[str, Any]:
-    """The payload without the states before old alarms: no instance is excluded any more for its reports of that time."""
+def _without_old_alarms(payload: dict[str, Any], evidence: Evidence) -> dict[str, Any]:
+    """Return the payload without the states before old alarms: no instance is excluded any more for reports of that time."""
     if "before" not in payload:
         return payload
     if evidence.size - evidence.position_after(payload["raised"]) >= RECENT_SLICES:
-        return {name: value for name, value in payload.items() if name not in _SETTLED_KEYS}
-    return {**payload, "before": _without_settled(payload["before"], evidence)}
+        return {name: value for name, value in payload.items() if name not in _PROVISIONAL_KEYS}
+    return {**payload, "before": _without_old_alarms(payload["before"], evidence)}
 
 
 def record_alarm(state: RuleState, split: Split, column: int, evidence: Evidence) -> RuleState:
-    """Step 1 on an alarm: the window begins at the change. A higher level before it is remembered, a lower one is not."""
+    """Begin the window at the change (step 1). A higher level before the change is remembered, a lower one is not."""
     before, after = float(split.before[column]), float(split.after[column])
     changed = {
         **state.payload,
@@ -88,9 +88,9 @@ def record_alarm(state: RuleState, split: Split, column: int, evidence: Evidence
 
 
 def open_change(score: Score, state: RuleState) -> Iterator[OpenChange]:
-    """A fall that the pair has not recovered from, or another change until the new level is known well."""
+    """Yield a fall that the pair has not recovered from, or another change until the new level is known well."""
     fallen_from = state.payload.get("fallen_from")
-    if "alarm" not in state.payload or not (fallen_from or score.samples < _SETTLED_OUTCOMES):
+    if "alarm" not in state.payload or not (fallen_from or score.samples < _KNOWN_LEVEL_OUTCOMES):
         return
     before, after, statistic, threshold = state.payload["alarm"]
     yield OpenChange(
@@ -107,7 +107,7 @@ def open_change(score: Score, state: RuleState) -> Iterator[OpenChange]:
 
 
 def alarm_of(pair: Pair, split: Split, column: int, evidence: Evidence) -> Alarm:
-    """The alarm for the change of `pair`, the pair in `column`."""
+    """Return the alarm for the change of `pair`, the pair in `column`."""
     position = int(split.position[column])
     return Alarm(
         model=pair[0],

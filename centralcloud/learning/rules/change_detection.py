@@ -1,4 +1,4 @@
-"""Change detection: has the success rate of a pair changed?"""
+"""Detect changes of the success rate of a pair."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -95,12 +95,12 @@ def find_changes(evidence: Evidence, starts: NDArray[np.int64], dispersion: floa
 
 
 def change_threshold(outcomes: Floats) -> Floats:
-    """The threshold of G for a window of N outcomes: ln(4 N^1.5 / 0.1)."""
+    """Return the threshold of G for a window of N outcomes: ln(4 N^1.5 / 0.1)."""
     return np.log(4 * np.maximum(outcomes, 1.0) ** 1.5 / _FALSE_ALARM_RATE)
 
 
 def _change_of_model(statistic: Floats, outcomes: Floats) -> int | None:
-    """The row at which the whole model changed: its pairs' G in sum, less 1.5 for each but one, is over the threshold."""
+    """Return the row at which the whole model changed: the sum of G, less 1.5 a pair but one, is over the threshold."""
     seen = np.isfinite(statistic)
     pairs = seen.sum(axis=1)
     together = np.where(seen, statistic, 0.0).sum(axis=1) - _PER_COMPLEXITY * (pairs - 1)

@@ -6,7 +6,7 @@ from centralcloud.learning.evidence import Floats
 
 
 def log_likelihood(successes: Floats, outcomes: Floats) -> Floats:
-    """The highest log-likelihood of a constant success rate: s ln(s/n) + (n - s) ln((n - s)/n); 0 for n = 0.
+    """Return the highest log-likelihood of a constant success rate: s ln(s/n) + (n - s) ln((n - s)/n); 0 for n = 0.
 
     The sum over two samples minus that of the pooled sample is n1 kl(p1, p) + n2 kl(p2, p), where kl is the Bernoulli
     Kullback-Leibler divergence: the generalised likelihood ratio for a difference between the two. Successes may be

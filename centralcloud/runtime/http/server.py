@@ -28,7 +28,7 @@ _STOP_SECONDS: Final = 0.25
 _JOIN_SECONDS: Final = 1.0
 #: After an accept that failed, most likely because the process has no file descriptors left.
 _ACCEPT_RETRY_SECONDS: Final = 0.5
-#: Of one header, and of the request line.
+#: Longest header, and longest request line.
 _HEADER_BYTES: Final = 8190
 _HEADERS: Final = 64
 

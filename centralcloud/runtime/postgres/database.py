@@ -30,9 +30,9 @@ _CONNECTION_DEFAULTS: dict[str, Any] = {
 }
 #: Overrides the URL and the environment: our texts are UTF-8, whatever the database's encoding is.
 _FIXED: dict[str, Any] = {"client_encoding": "utf8"}
-#: Of a transaction: hundreds of times as long as a batch takes, and short enough for a fleet to wait.
+#: Longest transaction: hundreds of times as long as a batch takes, and short enough for a fleet to wait.
 LIMIT_SECONDS: Final = 15.0
-#: Of a transaction that reads or writes a lot in the background. Not unlimited: the connection may be dead without a sign.
+#: Longest transaction that reads or writes a lot in the background. Not unlimited: a dead connection may give no sign.
 LONG_LIMIT_SECONDS: Final = 600.0
 #: The time-outs are for a client that vanished without closing: the server would keep its idle transaction, or a result that
 #: is not read, and with them locks that others wait for. Our transactions are never idle for longer than it takes to decode

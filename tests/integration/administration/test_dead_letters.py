@@ -1,4 +1,4 @@
-"""Dead letters: found by reason, field and time, sent again exactly once, or discarded."""
+"""Dead letters are found by reason, field and time, sent again exactly once, or discarded."""
 
 import json
 import threading
@@ -24,7 +24,7 @@ def command(url: str, *arguments: str, code: int = 0) -> str:
 
 @pytest.fixture
 def letters(database: Database, database_url: str) -> list[int]:
-    """Three dead letters: a wrong complexity, a missing model, and a wrong complexity again. Their ids."""
+    """Make three dead letters and return their ids: a wrong complexity, a missing model, and a wrong complexity again."""
     events = [an_event(complexity="urgent"), an_event(selected_model=""), an_event(complexity="hard", decision_id="d")]
     send(database_url, [*events, an_event()])
     assert drain(database, batch_size=10).result == BatchResult(records=1, dead_letters=3)
@@ -43,7 +43,7 @@ def letters(database: Database, database_url: str) -> list[int]:
         (["--since", "2026-01-01T00:00", "--until", "2199-01-01"], [2, 1, 0]),
     ],
 )
-def test_they_are_listed_by_field_reason_and_time(
+def test_dead_letters_are_listed_by_field_reason_and_time(
     database_url: str, letters: list[int], options: list[str], found: list[int]
 ) -> None:
     listed = json.loads(command(database_url, "list", "--json", *options))
@@ -53,7 +53,7 @@ def test_they_are_listed_by_field_reason_and_time(
     assert found or table == "no dead letters\n"
 
 
-def test_one_is_shown_with_its_complete_message(database_url: str, letters: list[int]) -> None:
+def test_a_dead_letter_is_shown_with_its_complete_message(database_url: str, letters: list[int]) -> None:
     shown = command(database_url, "show", str(letters[0]))
     assert 'reason: routing_decision.complexity: found "urgent"' in shown
     assert '"selected_model": "gpt-4o"' in shown
@@ -63,7 +63,9 @@ def test_one_is_shown_with_its_complete_message(database_url: str, letters: list
     assert "dead letter 99999: found nothing" in command(database_url, "show", "99999", code=1)
 
 
-def test_replayed_with_an_edit_it_is_ingested(database: Database, database_url: str, letters: list[int]) -> None:
+def test_a_dead_letter_that_is_replayed_with_an_edit_is_ingested(
+    database: Database, database_url: str, letters: list[int]
+) -> None:
     edits = ["--edit", "routing_decision.complexity=simple", "--edit", "routing_decision.response_time_ms=12"]
     assert "sent 2 messages" in command(database_url, "replay", "--field", "routing_decision.complexity", *edits)
     assert drain(database, batch_size=10).result == BatchResult(records=2)
@@ -78,7 +80,9 @@ def test_replayed_with_an_edit_it_is_ingested(database: Database, database_url: 
     assert states == [("replayed", True), (None, False), ("replayed", True)]
 
 
-def test_refused_again_it_becomes_a_new_one(database: Database, database_url: str, letters: list[int]) -> None:
+def test_a_message_that_is_refused_again_becomes_a_new_dead_letter(
+    database: Database, database_url: str, letters: list[int]
+) -> None:
     command(database_url, "replay", str(letters[0]))
     assert drain(database, batch_size=10).result == BatchResult(dead_letters=1)
     open_letters = execute(database_url, "SELECT count(*) FROM dead_letters WHERE resolution IS NULL")
@@ -86,7 +90,7 @@ def test_refused_again_it_becomes_a_new_one(database: Database, database_url: st
     assert verify(database).ok
 
 
-def test_it_is_sent_once_however_many_replay_it(database: Database, database_url: str, letters: list[int]) -> None:
+def test_concurrent_replays_send_a_dead_letter_once(database: Database, database_url: str, letters: list[int]) -> None:
     sent: list[int] = []
     threads = [
         threading.Thread(
@@ -113,7 +117,7 @@ def test_it_is_sent_once_however_many_replay_it(database: Database, database_url
         (["{0}", "--edit", "instance_id.inside=1"], "an --edit names a field inside something that does not exist"),
     ],
 )
-def test_what_cannot_be_replayed_stays_open_and_says_why(
+def test_a_dead_letter_that_cannot_be_replayed_stays_open_with_a_reason(
     database_url: str, letters: list[int], arguments: list[str], reason: str
 ) -> None:
     assert reason in command(database_url, "replay", *[text.format(letters[0]) for text in arguments], code=1)
@@ -139,7 +143,7 @@ def test_what_cannot_be_replayed_stays_open_and_says_why(
         (["replay", "--all", "--edit", "a=1", "--edit", "a=2"], "found a field twice"),
     ],
 )
-def test_a_wrong_use_is_one_line(database_url: str, arguments: list[str], complaint: str) -> None:
+def test_wrong_usage_is_one_line(database_url: str, arguments: list[str], complaint: str) -> None:
     result = run_command("centralcloud", "dead-letters", *arguments, env={"DATABASE_URL": database_url})
     assert (result.returncode, result.stdout) == (2, "")
     assert complaint in result.stderr
@@ -147,7 +151,7 @@ def test_a_wrong_use_is_one_line(database_url: str, arguments: list[str], compla
 
 
 def test_a_message_that_python_cannot_decode_can_still_be_edited(database: Database, database_url: str) -> None:
-    """Numbers of 5,000 digits, deep nesting, SQL NULL: PostgreSQL can edit everything that it could store."""
+    """PostgreSQL can edit everything that it could store: numbers of 5,000 digits, deep nesting, SQL NULL."""
     texts = [
         json.dumps(an_event(note="NOTE")).replace('"NOTE"', note) for note in ("7" * 5000, "[" * 3000 + "]" * 3000)
     ]
@@ -160,7 +164,7 @@ def test_a_message_that_python_cannot_decode_can_still_be_edited(database: Datab
     assert verify(database).ok
 
 
-def test_discarded_ones_are_counted_and_no_longer_open(
+def test_discarded_dead_letters_are_counted_and_no_longer_open(
     database: Database, database_url: str, letters: list[int]
 ) -> None:
     assert command(database_url, "discard", "--reason", "urgent") == "discarded 1 dead letter\n"

@@ -1,4 +1,4 @@
-"""The queue without a consumer: how full it is, how it grows, and how old messages are purged."""
+"""The queue without a consumer: its depth and growth, and the purge of old messages."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ from centralcloud.runtime.postgres.database import Database
 QUEUE = "pgmq.q_model_routing_decisions"
 
 
-def test_depth_age_size_and_growth(database: Database, database_url: str) -> None:
+def test_the_queue_is_described_by_depth_age_size_and_growth(database: Database, database_url: str) -> None:
     empty = queue_state(database, measure_seconds=0.1)
     assert (empty["messages"], empty["oldest_age_seconds"], empty["sent_per_second"]) == (0, None, 0)
     send(database_url, outcomes(10, 0))
@@ -41,7 +41,7 @@ def test_depth_age_size_and_growth(database: Database, database_url: str) -> Non
     assert state["bytes_on_disk"] > 8192
 
 
-def test_the_command(database_url: str) -> None:
+def test_the_queue_command_prints_the_depth(database_url: str) -> None:
     send(database_url, outcomes(3, 0))
     env = {"DATABASE_URL": database_url}
     shown = run_command("centralcloud", "queue", "--seconds", "0.1", env=env)
@@ -78,7 +78,9 @@ def test_a_purge_removes_old_messages_and_counts_them(database: Database, databa
         ([], "--older-than"),
     ],
 )
-def test_nothing_is_purged_by_mistake(database_url: str, arguments: list[str], complaint: str) -> None:
+def test_a_purge_without_a_valid_age_or_a_confirmation_removes_nothing(
+    database_url: str, arguments: list[str], complaint: str
+) -> None:
     send(database_url, [an_event()])
     execute(database_url, f"UPDATE {QUEUE} SET enqueued_at = now() - interval '3 hours'")
     result = run_command("centralcloud", "queue", "purge", *arguments, env={"DATABASE_URL": database_url})

@@ -1,4 +1,4 @@
-"""Fleet settings: the database's values count in every replica, from the first daemon's environment on."""
+"""Fleet settings: every replica uses the values of the database, which come from the first daemon's environment."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ from centralcloud.store.schema import downgrade, migrate
 
 
 def a_source(**settings: Any) -> FleetSettingsSource:
-    """The source of a process whose environment sets some settings."""
+    """Return the source of a process whose environment sets some settings."""
     return FleetSettingsSource(Settings(**settings))
 
 
@@ -56,7 +56,9 @@ def test_the_first_environment_is_stored_and_a_later_one_is_not_used(
     second = a_source(rule="threshold", retention={"records_days": 30}, safety={"moved_share": 0.5})
     second.adopt(database)
     assert execute(database_url, "SELECT * FROM fleet_settings ORDER BY name") == before
-    assert caplog.text.count("fleet_setting_differs") == 1, "the same value is no difference, nor is a default"
+    assert caplog.text.count("fleet_setting_differs") == 1, (
+        "neither the same value nor a default counts as a difference"
+    )
     for words in ("CENTRALCLOUD_RULE", "threshold", "adaptive", "the database's value is used"):
         assert words in caplog.text
     assert read(database, second).rule == "adaptive"
@@ -65,7 +67,7 @@ def test_the_first_environment_is_stored_and_a_later_one_is_not_used(
     assert str(difference) == "CENTRALCLOUD_RULE is threshold, the database has rule = adaptive"
 
 
-def test_of_many_that_start_together_one_gives_all_values(database_url: str) -> None:
+def test_daemons_that_start_at_the_same_time_store_the_values_of_one_of_them(database_url: str) -> None:
     barrier = threading.Barrier(8)
 
     def start(days: int) -> None:
@@ -87,8 +89,8 @@ def test_of_many_that_start_together_one_gives_all_values(database_url: str) -> 
     assert (values["retention.findings_days"], values["safety.moved_share"]) == (days, days / 10)
 
 
-def test_what_is_missing_is_filled_in_and_what_is_there_stays(database: Database, database_url: str) -> None:
-    """As after an upgrade to a version that has more settings, or a change before the first daemon has started."""
+def test_missing_settings_are_added_and_stored_ones_stay(database: Database, database_url: str) -> None:
+    """This is the case after an upgrade to a version with more settings, or a change before the first daemon has started."""
     change(database, "retention.records_days", "14")
     a_source(retention={"records_days": 30, "findings_days": 3}).adopt(database)
     values = stored(database_url)
@@ -103,7 +105,7 @@ def test_a_name_of_a_newer_version_is_ignored(database: Database, database_url: 
     assert stored(database_url)["retention.moon_phases"] == [1]
 
 
-def test_a_value_that_cannot_be_used_stops_the_start_and_not_what_runs(
+def test_an_unusable_value_prevents_a_start_and_does_not_stop_a_running_daemon(
     database: Database, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = a_source(retention={"records_days": 30})
@@ -126,8 +128,8 @@ def test_a_value_that_cannot_be_used_stops_the_start_and_not_what_runs(
     assert read(database, source).retention.records_days == 60
 
 
-def test_a_learner_does_not_run_by_settings_that_the_fleet_does_not_have(database: Database, database_url: str) -> None:
-    """It would publish by the rule of before, which others may have left."""
+def test_a_learner_does_not_run_while_a_setting_is_unusable(database: Database, database_url: str) -> None:
+    """Otherwise it would publish by the previous rule, which other replicas may no longer use."""
     source = a_source()
     source.adopt(database)
     learner = Learner(database, read_settings=source.read)
@@ -181,8 +183,8 @@ def test_a_changed_setting_takes_effect_at_the_next_run_without_a_restart(
     assert execute(database_url, closed) == [(0,)]
 
 
-def test_a_change_while_a_learner_computes_makes_it_read_again(database: Database, database_url: str) -> None:
-    """Else it would publish by the rule that has just been replaced."""
+def test_a_change_during_a_run_makes_the_learner_start_again(database: Database, database_url: str) -> None:
+    """Otherwise it would publish by the rule that has just been replaced."""
     source = a_source()
     source.adopt(database)
 
@@ -207,7 +209,7 @@ def test_a_change_while_a_learner_computes_makes_it_read_again(database: Databas
 
 @pytest.fixture
 def busy(database_url: str) -> Iterator[None]:
-    """Events that go on arriving."""
+    """Send events until the end of the test."""
     import random
 
     stop = threading.Event()
@@ -236,7 +238,7 @@ def test_two_daemons_with_different_environments_publish_by_one_rule(
         daemon.wait_for("started")
     adopted = stored(database_url)["rule"]
     warned = [daemon.events().count("fleet_setting_differs") for daemon in daemons]
-    assert sorted(warned) == [0, 1], "the one whose environment is not used"
+    assert sorted(warned) == [0, 1], "logged by the daemon whose environment is not used"
     runs = "SELECT count(*) FROM learning_runs WHERE pairs_changed > 0"
     eventually(lambda: execute(database_url, runs)[0][0] >= 6, within_seconds=60, what="runs that publish")
     history = "SELECT DISTINCT rule FROM model_score_history"
@@ -252,7 +254,7 @@ def test_two_daemons_with_different_environments_publish_by_one_rule(
     assert all(daemon.process.poll() is None for daemon in daemons)
 
 
-def test_the_migration_takes_rule_and_references_from_what_was_learned(database: Database, database_url: str) -> None:
+def test_the_migration_copies_rule_and_references_from_the_newest_run(database: Database, database_url: str) -> None:
     downgrade(database, "0005")
     execute(
         database_url,

@@ -1,4 +1,4 @@
-"""Least-privilege roles: everything that a role is for works, and the rest is refused."""
+"""Least-privilege roles: each role may do its own work, and everything else is refused."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def fleet(server: str) -> Iterator[Fleet]:
 
 @pytest.fixture
 def bare(server: str) -> Iterator[Fleet]:
-    """A database without its roles."""
+    """Create a database without its roles."""
     with a_fleet(server, granted=False) as fleet:
         yield fleet
 
@@ -70,7 +70,7 @@ def refusal(url: str, statement: str, parameters: object = None) -> str:
 
 
 def a_login(fleet: Fleet, instance_id: str) -> str:
-    """The URL of a login that speaks for this instance alone."""
+    """Return the URL of a login that may act for this instance alone."""
     login = Login(f"{fleet.roles.instance}_{instance_id}", instance_id, fleet.roles.instance)
     with Database(fleet.owner, application_name="tests") as database:
         apply_login(database, login, OPERATOR)
@@ -131,7 +131,7 @@ def test_an_instance_publishes_reads_scores_and_acknowledges(fleet: Fleet) -> No
         "LOCK TABLE routing_records IN ACCESS SHARE MODE",
     ],
 )
-def test_an_instance_may_do_nothing_else(shared_fleet: Fleet, forbidden: str) -> None:
+def test_every_other_statement_of_an_instance_is_refused(shared_fleet: Fleet, forbidden: str) -> None:
     assert "denied" in refusal(shared_fleet.instance, forbidden) or "must be owner" in refusal(
         shared_fleet.instance, forbidden
     )
@@ -145,7 +145,7 @@ def shared_fleet(server: str) -> Iterator[Fleet]:
 
 
 def test_the_daemon_works_as_a_worker(fleet: Fleet, start) -> None:
-    """Ingest, a score, an expired partition dropped: by a role that owns nothing, with an owner that is not a superuser."""
+    """It ingests, publishes a score and drops an expired partition. Its role owns nothing; the owner is not a superuser."""
     with Database(fleet.owner, application_name="tests") as database:
         send(fleet.owner, outcomes(5, 5))
         drain(database, batch_size=100)
@@ -232,7 +232,7 @@ def test_a_worker_cannot_migrate_or_change_logins(fleet: Fleet) -> None:
         assert refusal(fleet.worker, forbidden)
 
 
-def test_a_dashboard_reads_what_it_shows_and_writes_nothing(fleet: Fleet) -> None:
+def test_a_dashboard_reads_its_tables_and_views_and_writes_nothing(fleet: Fleet) -> None:
     learn_something(fleet)
     hidden = {"decision_ids", "database_generation", "instance_logins"}
     in_parts = {"routing_records": "extra", "dead_letters": "message"}
@@ -259,7 +259,7 @@ def test_a_dashboard_reads_what_it_shows_and_writes_nothing(fleet: Fleet) -> Non
     assert json.loads(shown.stdout)[0]["score"] == 3.3
 
 
-def test_a_login_speaks_for_its_own_instance_only(fleet: Fleet) -> None:
+def test_a_login_acts_for_its_own_instance_only(fleet: Fleet) -> None:
     login = a_login(fleet, "node-1")
     publish, batch = "SELECT centralcloud.publish_decision(%s)", "SELECT centralcloud.publish_decisions(%s::jsonb[])"
     acknowledge = "SELECT centralcloud.acknowledge(%s, 0)"
@@ -275,16 +275,16 @@ def test_a_login_speaks_for_its_own_instance_only(fleet: Fleet) -> None:
     mixed = [event(), event("node-3\nnode-4"), event("node-2")]
     assert refusal(login, batch, (mixed,)) == rf'events[1].instance_id: found "node-3\nnode-4", {only}'
     assert refusal(login, batch, ([event(), None],)) == f"events[1].instance_id: found nothing, {only}"
-    assert queued(fleet) == ["node-1"] * 3, "nothing of what was refused"
+    assert queued(fleet) == ["node-1"] * 3, "no refused event was queued"
     assert execute(fleet.admin, "SELECT instance_id FROM instances") == [("node-1",)]
-    execute(fleet.instance, publish, (event("node-2"),))  # not listed: speaks for any
+    execute(fleet.instance, publish, (event("node-2"),))  # not listed: may act for any instance
     with psycopg.connect(login) as connection:
         connection.execute(f"SET ROLE {login_group(fleet.roles.instance)}")
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="speaks for no other"):
             connection.execute(publish, (event("node-2"),))
 
 
-def test_a_login_cannot_become_a_role_that_speaks_for_any(fleet: Fleet) -> None:
+def test_a_login_cannot_become_a_role_that_may_act_for_any_instance(fleet: Fleet) -> None:
     """A member of a role can set its password, log in as it, change its settings, and end its sessions."""
     login, role = a_login(fleet, "node-1"), fleet.roles.instance
     assert "denied" in refusal(login, f'SET ROLE "{role}"')
@@ -292,7 +292,7 @@ def test_a_login_cannot_become_a_role_that_speaks_for_any(fleet: Fleet) -> None:
         assert refusal(login, f"SELECT pg_terminate_backend({other.info.backend_pid})")
     with psycopg.connect(a_login(fleet, "node-2")) as other:
         assert refusal(login, f"SELECT pg_terminate_backend({other.info.backend_pid})")
-    # The only role that it can become cannot log in, whatever its password is.
+    # The only role that it can become cannot log in, with any password.
     group = login_group(role)
     with psycopg.connect(login) as connection:
         connection.execute(f'SET ROLE "{group}"; ALTER ROLE "{group}" PASSWORD \'fleet\'')
@@ -332,7 +332,7 @@ def test_rights_of_logins_are_renewed_with_the_others(fleet: Fleet) -> None:
     execute(url, statement, parameters)
 
 
-def test_a_login_may_speak_for_several(fleet: Fleet) -> None:
+def test_a_login_may_act_for_several_instances(fleet: Fleet) -> None:
     login = a_login(fleet, "node-1")
     role = f"{fleet.roles.instance}_node-1"
     options = ["grants", "--apply", "--instance-role", fleet.roles.instance, "--instance", "node-2", "--login", role]
@@ -355,8 +355,8 @@ def test_a_login_may_speak_for_several(fleet: Fleet) -> None:
         'ALTER ROLE "{role}" RENAME TO "{role}_renamed"',
     ],
 )
-def test_a_login_that_is_not_listed_speaks_for_no_instance(fleet: Fleet, loss: str) -> None:
-    """The server, and not the database, keeps that it is for single instances."""
+def test_a_login_that_is_not_listed_acts_for_no_instance(fleet: Fleet, loss: str) -> None:
+    """The server, and not the database, stores that the login is for single instances."""
     url = a_login(fleet, "node-1")
     role = f"{fleet.roles.instance}_node-1"
     execute(fleet.admin, loss.format(role=role))
@@ -371,7 +371,7 @@ def test_a_login_that_is_not_listed_speaks_for_no_instance(fleet: Fleet, loss: s
         assert expected in str(refused.value.diag.message_primary)
         assert "centralcloud grants --instance ID --apply" in str(refused.value.diag.message_hint)
     assert queued(fleet) == []
-    assert execute(url, "SELECT count(*) FROM centralcloud.current_scores()") == [(0,)], "reading is no speaking"
+    assert execute(url, "SELECT count(*) FROM centralcloud.current_scores()") == [(0,)], "reading is not publishing"
     with psycopg.connect(url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(f'COMMENT ON ROLE "{role}" IS NULL')
     with Database(fleet.owner, application_name="tests") as database:
@@ -380,8 +380,8 @@ def test_a_login_that_is_not_listed_speaks_for_no_instance(fleet: Fleet, loss: s
         execute(url, statement, parameters)
 
 
-def test_a_login_speaks_for_no_instance_in_another_database_of_the_server(fleet: Fleet, server: str) -> None:
-    """Not even where logins of other instances have rights through the same group."""
+def test_a_login_acts_for_no_instance_in_another_database_of_the_server(fleet: Fleet, server: str) -> None:
+    """This holds even if logins of other instances have rights there through the same group."""
     role = f"{fleet.roles.instance}_node-1"
     a_login(fleet, "node-1")
     with a_fleet(server) as other:
@@ -411,7 +411,7 @@ def an_agent(url: str, instance_id: str, folder: Path, monkeypatch: pytest.Monke
 def test_the_agent_works_under_a_login_of_its_own(
     fleet: Fleet, start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The closed loop without an owner in it: decisions go in, the score comes back and is acknowledged."""
+    """The closed loop works without the owner: decisions are published, and the score is applied and acknowledged."""
     start(
         "centralcloud", "run", DATABASE_URL=fleet.worker, CENTRALCLOUD_LEARN_INTERVAL_SECONDS="0.3",
         CENTRALCLOUD_POLL_INTERVAL_SECONDS="0.1",
@@ -448,7 +448,7 @@ def test_the_command_creates_the_roles_once(bare: Fleet) -> None:
     assert again.stdout == first.stdout.splitlines(keepends=True)[0]
 
 
-def test_what_is_printed_is_what_is_applied(bare: Fleet) -> None:
+def test_the_printed_script_is_the_applied_one(bare: Fleet) -> None:
     printed = run_command("centralcloud", "grants", *bare.options, env={}).stdout
     assert printed == f"BEGIN;\n{roles_script(bare.roles).rstrip()}\nCOMMIT;\n"
     for _ in range(2):
@@ -460,7 +460,7 @@ def test_what_is_printed_is_what_is_applied(bare: Fleet) -> None:
 
 
 def test_existing_roles_keep_their_attributes(bare: Fleet) -> None:
-    """Created by another role, for an owner who may not create roles; and one of them has too many rights."""
+    """Another role created them, because the owner may not create roles; and one of them has too many rights."""
     for role in (bare.roles.worker, bare.roles.instance, bare.roles.dashboard):
         execute(bare.admin, f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 7")
     execute(bare.admin, f"ALTER ROLE {bare.name}_owner NOCREATEROLE")
@@ -514,7 +514,7 @@ def test_an_id_is_never_read_as_sql(shared_fleet: Fleet, instance_id: str) -> No
 
 
 def test_a_login_with_a_password(fleet: Fleet, tmp_path: Path) -> None:
-    """The password is in no output and no statement, and the login speaks for node-1."""
+    """The password is in no output and no statement, and the login may act for node-1."""
     (tmp_path / "password").write_text("s3cret-wörd\n")
     role = f"{fleet.roles.instance}_node-1"
     options = ["grants", "--apply", "--instance-role", fleet.roles.instance, "--instance", "node-1"]
@@ -548,7 +548,7 @@ def test_a_revoked_login_loses_its_rights_at_once(fleet: Fleet) -> None:
 
 
 def test_a_login_that_could_still_publish_stays_listed(fleet: Fleet) -> None:
-    """No longer listed it would speak for any instance: the revocation is refused as a whole."""
+    """If it were no longer listed, it might act for any instance: the revocation is refused as a whole."""
     url = a_login(fleet, "node-1")
     role = f"{fleet.roles.instance}_node-1"
     execute(fleet.admin, f'GRANT {fleet.roles.worker} TO "{role}"')
@@ -606,7 +606,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str]) -> None:
     assert any(words in line for words in ("expected", "cannot read", "is required"))
 
 
-def test_grants_twice_at_once(fleet: Fleet) -> None:
+def test_two_concurrent_grants_both_succeed(fleet: Fleet) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     def grant(_number: int) -> None:
@@ -617,7 +617,7 @@ def test_grants_twice_at_once(fleet: Fleet) -> None:
         list(pool.map(grant, range(8)))
 
 
-def test_without_revision_0005_logins_that_are_not_listed_speak_for_any_again(fleet: Fleet) -> None:
+def test_below_revision_0005_unlisted_logins_may_act_for_any_instance_again(fleet: Fleet) -> None:
     from centralcloud.store.schema import downgrade, migrate
 
     url = a_login(fleet, "node-1")
@@ -631,7 +631,7 @@ def test_without_revision_0005_logins_that_are_not_listed_speak_for_any_again(fl
     assert refusal(url, statement, parameters)
 
 
-def test_without_revision_0004_logins_speak_for_any_again(fleet: Fleet) -> None:
+def test_below_revision_0004_logins_may_act_for_any_instance_again(fleet: Fleet) -> None:
     """A downgrade leaves nothing behind, and the roles still work."""
     from centralcloud.store.schema import downgrade, migrate
 
@@ -654,7 +654,7 @@ def test_the_scripts_name_every_table() -> None:
 
 
 def test_only_the_owner_creates_objects_in_the_schema_public(bare: Fleet) -> None:
-    """PostgreSQL 14 allows every role; the owner, who had the right of every role, keeps it."""
+    """PostgreSQL 14 allows it to every role; the owner, who had only that right, keeps it."""
     execute(bare.admin, "GRANT CREATE ON SCHEMA public TO PUBLIC")
     with Database(bare.owner, application_name="tests") as database:
         assert apply_roles(database, bare.roles, OPERATOR).warnings == []
@@ -664,7 +664,7 @@ def test_only_the_owner_creates_objects_in_the_schema_public(bare: Fleet) -> Non
 
 
 def test_locks_can_be_forbidden_to_instances_as_the_page_says(fleet: Fleet) -> None:
-    """A lock of the same name as that of ingest would block ingest while it is held."""
+    """A lock with the name of that of ingest would block ingest."""
     page = (REPOSITORY / "docs/how-to/least-privilege.md").read_text()
     (block,) = re.findall(r"<<'END'\n(.*?)^END\n", page, re.DOTALL | re.MULTILINE)
     for name in ("worker", "owner"):
@@ -685,7 +685,7 @@ def test_locks_can_be_forbidden_to_instances_as_the_page_says(fleet: Fleet) -> N
 
 
 def test_a_foreign_operator_does_not_run_as_the_owner(fleet: Fleet) -> None:
-    """Where a login can create objects in the schema public, as PostgreSQL 14 allows every role."""
+    """A login can create objects in the schema public where every role may, as on PostgreSQL 14."""
     login, role = a_login(fleet, "node-1"), f"{fleet.roles.instance}_node-1"
     execute(fleet.admin, f'GRANT USAGE, CREATE ON SCHEMA public TO "{role}"')
     with psycopg.connect(login) as connection:

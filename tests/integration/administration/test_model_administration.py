@@ -1,4 +1,4 @@
-"""Models are renamed, merged and retired with everything that is known of them; instances are listed and forgotten."""
+"""Models are renamed, merged and retired with all their data; instances are listed and forgotten."""
 
 import json
 import random
@@ -64,7 +64,7 @@ def published(url: str) -> dict[tuple[str, str], float]:
 
 
 def models_in(url: str) -> dict[str, list[str]]:
-    """The models in each table."""
+    """Return the models in each table."""
     columns = {
         "routing_records": "model",
         **dict.fromkeys(
@@ -89,7 +89,7 @@ def totals(database: Database) -> dict[str, int]:
 
 
 def fill(database: Database, url: str, seed: int = 1) -> None:
-    """Four models with a past: dropped partitions, roll-ups, several slices, resends, and a slice that is open."""
+    """Create four models with a history: dropped partitions, roll-ups, several slices, resends, and a slice that is open."""
     rng = random.Random(seed)
     for days_ago in (100, 20, 0):
         linked = [
@@ -107,7 +107,7 @@ def fill(database: Database, url: str, seed: int = 1) -> None:
 
 
 @pytest.mark.parametrize("rules", [ADAPTIVE, THRESHOLD])
-def test_a_renamed_model_takes_everything_along(database: Database, database_url: str, rules: list[Rule]) -> None:
+def test_a_renamed_model_keeps_all_its_data(database: Database, database_url: str, rules: list[Rule]) -> None:
     fill(database, database_url)
     Learner(database, rules).learn(force=True)
     pin(database, ("atlas", "simple"), published(database_url)["atlas", "simple"], None, OPERATOR)  # type: ignore[arg-type]
@@ -126,7 +126,7 @@ def test_a_renamed_model_takes_everything_along(database: Database, database_url
     audit = audit_scores(database, rules)
     assert audit.checked
     assert audit.differences == []
-    assert Learner(database, rules).learn().changes == [], "it goes on from where it was"
+    assert Learner(database, rules).learn().changes == [], "the rule continues from its previous score"
     history = execute(database_url, "SELECT DISTINCT rule FROM model_score_history WHERE model_name = 'atlas'")
     assert set(history) == {(rules[0].name,), ("pin",)}, "the history keeps the old name"
     renamed = execute(database_url, "SELECT DISTINCT rule, kind FROM model_score_history WHERE model_name = 'zephyr'")
@@ -155,7 +155,7 @@ def test_merged_models_are_counted_together_and_the_score_of_the_new_name_stays(
     assert audit_scores(database, rules).differences == []
 
 
-def test_where_the_new_name_has_no_score_it_takes_the_old_one(database: Database, database_url: str) -> None:
+def test_a_merge_into_a_model_without_a_score_keeps_the_old_score(database: Database, database_url: str) -> None:
     ingest(
         database,
         database_url,
@@ -196,7 +196,7 @@ def test_an_instance_follows_a_rename(database: Database, database_url: str, tmp
 
 @contextmanager
 def renaming(database: Database, database_url: str, old: str, new: str) -> Iterator[None]:
-    """A renaming that must wait for the lock of the block, and ends after it."""
+    """Start a rename that must wait for the lock of the block, and ends after it."""
     failures: list[BaseException] = []
 
     def rename() -> None:
@@ -316,7 +316,7 @@ def test_no_router_chooses_a_retired_model_and_it_is_excluded_from_learning(
 
 
 @pytest.mark.parametrize("rules", [ADAPTIVE, THRESHOLD])
-def test_a_reinstated_model_has_the_score_of_its_rule(
+def test_a_reinstated_model_gets_the_score_of_the_active_rule(
     database: Database, database_url: str, rules: list[Rule], tmp_path: Path
 ) -> None:
     updater = ScoreUpdater(database, instance_id="i", file=LearnedScoresFile(tmp_path), reconcile_interval_seconds=0)
@@ -335,7 +335,7 @@ def test_a_reinstated_model_has_the_score_of_its_rule(
     updater.run_once()
     assert {pair: score.score for pair, score in updater.learned.scores.items()} == before
     (learned,) = learner.learn().changes
-    assert learned.new_score < before["a", "complex"], "what came in meanwhile counts now"
+    assert learned.new_score < before["a", "complex"], "the outcomes that arrived meanwhile count now"
     assert audit_scores(database, rules).differences == []
     with pytest.raises(UnknownModelError, match="found no retired model a"):
         reinstate_model(database, "a", OPERATOR)
@@ -379,7 +379,7 @@ def test_a_retired_model_that_absorbs_another_stays_retired(database: Database, 
     assert published(database_url) == {("b", "complex"): 2.3}
 
 
-def test_the_commands_about_models(database: Database, database_url: str) -> None:
+def test_the_models_commands_print_their_results(database: Database, database_url: str) -> None:
     assert command(database_url, "models", "list") == "no model was ever chosen\n"
     ingest(database, database_url, outcomes(98, 2, selected_model="old", complexity_score=4.0))
     Learner(database, THRESHOLD).learn()
@@ -405,13 +405,13 @@ def test_the_commands_about_models(database: Database, database_url: str) -> Non
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        (["rename", "nobody", "x"], 1, "found no model nobody, expected one that `centralcloud models list` shows"),
+        (["rename", "phantom", "x"], 1, "found no model phantom, expected one that `centralcloud models list` shows"),
         (["rename", "x", "x"], 2, "NEW: found 'x', expected another name than OLD"),
         (["rename", "x", ""], 2, "NEW: found 0 characters, expected 1 to 200"),
         (["rename", "x", "y" * 201], 2, "NEW: found 201 characters"),
         (["rename", "\udcff", "y"], 2, "OLD: found a byte that is not UTF-8"),
-        (["retire", "nobody"], 1, "found no model nobody"),
-        (["retire", "nobody", "--undo"], 1, "found no retired model nobody"),
+        (["retire", "phantom"], 1, "found no model phantom"),
+        (["retire", "phantom", "--undo"], 1, "found no retired model phantom"),
     ],
 )
 def test_a_wrong_name_is_one_line(database_url: str, arguments: list[str], code: int, complaint: str) -> None:
@@ -460,7 +460,7 @@ def test_outcomes_of_more_than_a_day_ago_are_not_counted_as_the_newest(database:
         assert [row["outcomes_last_24_hours"] for row in list_instances(connection)] == [3]
 
 
-def test_a_forgotten_instance_comes_back_when_it_acknowledges_again(database: Database, database_url: str) -> None:
+def test_a_forgotten_instance_is_listed_again_when_it_acknowledges(database: Database, database_url: str) -> None:
     execute(database_url, "SELECT centralcloud.acknowledge('i-1', 7)")
     assert command(database_url, "instances", "forget", "i-1") == "forgot i-1\n"
     with database.transaction() as connection:
@@ -474,7 +474,7 @@ def test_a_forgotten_instance_comes_back_when_it_acknowledges_again(database: Da
 
 
 def test_retiring_a_model_does_not_change_the_age_of_other_evidence(database: Database, database_url: str) -> None:
-    """The outcomes of a retired model still count for the age of other evidence: else the scores of others would change."""
+    """The outcomes of a retired model still count for the age of other evidence. Otherwise other scores would change."""
     for times in ((200, 9000), (4000, 300), (100, 5000)):
         events = [
             an_event(selected_model=model, outcome="success", response_time_ms=response_time_ms)

@@ -1,4 +1,4 @@
-"""The log of operators' actions: one true row for each change, in its transaction, and none of them ever changes."""
+"""The log of operators' actions: one correct row for each change, in its transaction, which never changes."""
 
 import json
 import signal
@@ -31,7 +31,7 @@ def actions(url: str, *columns: str) -> list[tuple]:
 
 @pytest.fixture
 def learned(database: Database, database_url: str) -> str:
-    """URL of a database in which two models have scores."""
+    """Return the URL of a database in which two models have scores."""
     send(database_url, [*outcomes(98, 2), *outcomes(50, 50, selected_model="poor"), {"no": "event"}, {"no": "model"}])
     drain(database, batch_size=1000)
     assert run_command("centralcloud", "learn", env={"DATABASE_URL": database_url}).returncode == 0
@@ -84,8 +84,8 @@ def matches(found: Any, expected: Any) -> bool:
     return bool(found == expected)
 
 
-def test_every_command_that_changes_something_leaves_one_row(learned: str) -> None:
-    """The columns that say who, from where and why are those of the process that ran the command."""
+def test_every_command_that_changes_something_adds_one_row(learned: str) -> None:
+    """The columns for operator, host and reason come from the process that ran the command."""
     freeze_first = run_command("centralcloud", "freeze", "--reason", "an audit", env={"DATABASE_URL": learned})
     assert freeze_first.returncode == 0
     assert actions(learned, "action", "subject", "reason", "after") == [
@@ -139,7 +139,7 @@ def test_a_forced_run_is_logged_when_it_publishes(database: Database, database_u
     assert len(actions(database_url, "id")) == 2, "nothing was published"
 
 
-def test_a_command_that_changes_nothing_leaves_no_row(learned: str) -> None:
+def test_a_command_that_changes_nothing_adds_no_row(learned: str) -> None:
     env = {"DATABASE_URL": learned}
     ((newest,),) = execute(learned, "SELECT max(version) FROM model_score_history")
     for command, code in (
@@ -168,7 +168,7 @@ def test_a_command_that_changes_nothing_leaves_no_row(learned: str) -> None:
 
 
 def test_a_change_and_its_row_are_one_transaction(learned: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither is there without the other: here because the log refuses the row."""
+    """Neither exists without the other: here the log refuses the row."""
     execute(learned, "ALTER TABLE operator_actions ADD CONSTRAINT refused CHECK (action = 'none')")
     env = {"DATABASE_URL": learned}
     tables = ("score_pins", "retired_models", "fleet_settings", "model_score_history", "instances", "evidence")
@@ -189,10 +189,10 @@ def test_a_change_and_its_row_are_one_transaction(learned: str, monkeypatch: pyt
 
 
 def test_no_row_can_be_changed_or_removed(database: Database, database_url: str) -> None:
-    """Not even by the owner of the table, or a superuser."""
+    """The owner of the table and a superuser are refused, too."""
     freeze(database, "an audit", OPERATOR)
     for statement in (
-        "UPDATE operator_actions SET who = 'nobody'",
+        "UPDATE operator_actions SET who = 'another operator'",
         "DELETE FROM operator_actions",
         "TRUNCATE operator_actions",
     ):
@@ -209,12 +209,12 @@ def fleet(server: str) -> Iterator[Fleet]:
         yield fleet
 
 
-def test_a_worker_adds_rows_and_changes_none(fleet: Fleet) -> None:
+def test_a_worker_may_add_rows_and_change_none(fleet: Fleet) -> None:
     env = {"DATABASE_URL": fleet.worker}
     assert run_command("centralcloud", "freeze", "--reason", "an audit", env=env).returncode == 0
     assert json.loads(run_command("centralcloud", "history", "--json", env=env).stdout)[0]["action"] == "freeze"
     for statement in (
-        "UPDATE operator_actions SET who = 'nobody'",
+        "UPDATE operator_actions SET who = 'another operator'",
         "DELETE FROM operator_actions",
         "TRUNCATE operator_actions",
     ):
@@ -229,13 +229,13 @@ def test_a_worker_adds_rows_and_changes_none(fleet: Fleet) -> None:
     assert who[0][0].endswith(f" as {fleet.roles.worker}"), "the role that has logged in"
 
 
-def test_doctor_names_what_a_worker_lacks_of_the_new_tables(fleet: Fleet) -> None:
+def test_doctor_names_the_rights_that_a_worker_lacks_on_the_new_tables(fleet: Fleet) -> None:
     def privileges() -> dict[str, str]:
         result = run_command("centralcloud", "doctor", "--json", env={"DATABASE_URL": fleet.worker})
         (check,) = [each for each in json.loads(result.stdout)["checks"] if each["check"] == "privileges"]
         return check
 
-    assert privileges()["verdict"] == "OK", "UPDATE and DELETE on the log are not asked for"
+    assert privileges()["verdict"] == "OK", "UPDATE and DELETE on the log are not required"
     execute(fleet.owner, f"REVOKE INSERT ON operator_actions FROM {fleet.roles.worker}")
     execute(fleet.owner, f"REVOKE UPDATE ON fleet_settings FROM {fleet.roles.worker}")
     assert privileges()["verdict"] == "FAIL"
@@ -266,7 +266,7 @@ def test_grants_are_logged_as_the_owner_runs_them(fleet: Fleet) -> None:
     ]  # fmt: skip
 
 
-def test_a_purge_that_is_killed_leaves_the_truth(
+def test_the_log_of_a_killed_purge_agrees_with_the_queue(
     start: Callable[..., Program], database: Database, database_url: str
 ) -> None:
     execute(

@@ -1,4 +1,4 @@
-"""Scores that explain themselves, and overrides by an operator: pins, rollbacks, freezes, comparisons, audits."""
+"""Scores with their reasons, and overrides by an operator: pins, rollbacks, freezes, comparisons, audits."""
 
 import json
 import threading
@@ -92,7 +92,7 @@ def test_a_running_learner_sees_repaired_evidence(learn: Learn, database: Databa
     assert change.success_rate == 0.9
 
 
-def test_a_pin_holds_whatever_is_learned(learn: Learn, database: Database, database_url: str) -> None:
+def test_a_pinned_score_stays_while_the_learner_runs(learn: Learn, database: Database, database_url: str) -> None:
     learn(good=(90, 10), bad=(20, 80))
     change = pin(database, ("bad", "complex"), Decimal("4.900"), None, OPERATOR)
     assert (change.new_score, published(database_url)["bad"]) == (4.9, 4.9)
@@ -115,7 +115,7 @@ def test_a_pin_ends_at_its_time(learn: Learn, database: Database, database_url: 
     assert published(database_url)["bad"] == before
 
 
-def test_only_what_is_known_can_be_pinned_or_unpinned(learn: Learn, database: Database) -> None:
+def test_only_known_pairs_can_be_pinned_or_unpinned(learn: Learn, database: Database) -> None:
     learn(good=(90, 10))
     with pytest.raises(UnknownPairError, match="found no model godo, expected one that was ever chosen: good"):
         pin(database, ("godo", "complex"), Decimal(1), None, OPERATOR)
@@ -200,7 +200,7 @@ def test_rules_are_compared_side_by_side(learn: Learn, database: Database) -> No
     assert rows["best"]["scores"]["adaptive"] > rows["good"]["scores"]["adaptive"]
 
 
-def test_the_commands_print_what_they_did(learn: Learn, database_url: str) -> None:
+def test_the_scores_commands_print_their_results(learn: Learn, database_url: str) -> None:
     learn(good=(98, 2), bad=(10, 90))
     env = {"DATABASE_URL": database_url, "CENTRALCLOUD_RULE": "adaptive"}
 
@@ -232,8 +232,8 @@ def test_the_commands_print_what_they_did(learn: Learn, database_url: str) -> No
     assert "expected one of" in run("learn", code=2)
 
 
-def test_a_manual_run_uses_the_rule_of_the_fleet_whatever_the_shell_sets(learn: Learn, database_url: str) -> None:
-    """With --force, too: that is about the safety limits."""
+def test_a_manual_run_uses_the_rule_of_the_fleet_and_not_that_of_the_shell(learn: Learn, database_url: str) -> None:
+    """This holds with --force, too, which concerns only the safety limits."""
     learn(ADAPTIVE, good=(98, 2), bad=(10, 90))
     before = published(database_url)
     shell = {"DATABASE_URL": database_url, "CENTRALCLOUD_RULE": "threshold"}
@@ -281,7 +281,7 @@ def test_an_expired_pin_has_no_effect(learn: Learn, database: Database, database
     assert published(database_url) == then
 
 
-def test_a_hold_ends_with_its_outcomes_however_few_an_evaluation_takes(
+def test_a_hold_ends_after_its_outcomes_also_with_a_small_min_samples(
     learn: Learn, database: Database, database_url: str
 ) -> None:
     eager = [ThresholdRule(ThresholdSettings(min_samples=20)), AdaptiveRule()]
@@ -293,7 +293,7 @@ def test_a_hold_ends_with_its_outcomes_however_few_an_evaluation_takes(
         assert [change.model for change in learn(eager, good=(20, 0)).changes] == expected
 
 
-def test_a_hold_that_ends_does_not_publish_the_score_that_was_rolled_back(
+def test_the_end_of_a_hold_does_not_publish_the_score_that_was_rolled_back(
     learn: Learn, database: Database, database_url: str
 ) -> None:
     """The threshold rule needs 100 outcomes for its next evaluation, and the hold ends after 50."""
@@ -306,7 +306,7 @@ def test_a_hold_that_ends_does_not_publish_the_score_that_was_rolled_back(
     assert [change.new_score for change in learn(THRESHOLD, good=(40, 0)).changes] == [round(then["good"] + 0.3, 3)]
 
 
-def test_a_switch_of_rules_does_not_redo_what_was_rolled_back(
+def test_a_switch_of_rules_does_not_publish_a_rolled_back_score_again(
     learn: Learn, database: Database, database_url: str
 ) -> None:
     learn(THRESHOLD, good=(98, 2))
@@ -319,7 +319,7 @@ def test_a_switch_of_rules_does_not_redo_what_was_rolled_back(
     assert published(database_url)["good"] > 4.7
 
 
-def test_replicas_that_run_at_the_same_moment_do_not_fail(learn: Learn, database: Database, database_url: str) -> None:
+def test_concurrent_runs_of_replicas_do_not_fail(learn: Learn, database: Database, database_url: str) -> None:
     learn(ADAPTIVE, good=(98, 2), bad=(20, 80))
     send(database_url, [an_event(selected_model="good", outcome="failure") for _ in range(50)])
     drain(database, batch_size=100)

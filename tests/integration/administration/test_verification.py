@@ -20,7 +20,7 @@ from centralcloud.store.slices import close_slice
 
 @pytest.fixture
 def filled(database: Database, database_url: str) -> Database:
-    """A database with some hundred ingested events in two slices, with ids, resends and dead letters among them."""
+    """Fill a database with some hundred ingested events in two slices, with ids, resends and dead letters among them."""
     rng = random.Random(3)
     linked = [
         an_event(decision_id=str(number % 60), outcome=rng.choice(["routed", "success"])) for number in range(150)
@@ -32,7 +32,7 @@ def filled(database: Database, database_url: str) -> Database:
     return database
 
 
-def test_the_accounts_add_up(filled: Database) -> None:
+def test_the_counts_of_the_ledger_add_up(filled: Database) -> None:
     verification = verify(filled)
     assert verification.differences == []
     ledger = verification.ledger
@@ -66,7 +66,7 @@ BREAKAGES = {
 
 
 @pytest.mark.parametrize("what", BREAKAGES)
-def test_a_foreign_change_is_found_and_repaired(filled: Database, database_url: str, what: str) -> None:
+def test_a_manual_change_is_found_and_repaired(filled: Database, database_url: str, what: str) -> None:
     before = snapshot(database_url)
     statement, rows = BREAKAGES[what]
     execute(database_url, statement)
@@ -78,7 +78,7 @@ def test_a_foreign_change_is_found_and_repaired(filled: Database, database_url: 
 
 
 def snapshot(database_url: str) -> list[tuple]:
-    """Everything that a repair may change."""
+    """Return everything that a repair may change."""
     queries = (
         """SELECT model_name, complexity_level, usage_count, routed_count, success_count, failure_count, blameless_count,
            avg_response_time, response_times, last_reported_score FROM model_routing_metrics ORDER BY 1, 2""",
@@ -88,7 +88,7 @@ def snapshot(database_url: str) -> list[tuple]:
     return [row for query in queries for row in execute(database_url, query)]
 
 
-def test_a_record_that_is_lost_or_doubled_is_found(filled: Database, database_url: str) -> None:
+def test_a_lost_or_duplicated_record_is_found(filled: Database, database_url: str) -> None:
     execute(database_url, "DELETE FROM routing_records WHERE id = (SELECT min(id) FROM routing_records)")
     assert {difference.table for difference in verify(filled).differences} == {
         "accounting", "model_routing_metrics", "evidence",
@@ -105,15 +105,15 @@ def test_a_record_that_is_lost_or_doubled_is_found(filled: Database, database_ur
     doubled = Difference("routing_records", {"msg_id": msg_id}, {"records": 2}, {"records": 1})
     assert doubled in verify(filled).differences
     assert doubled in repair(filled, OPERATOR).differences
-    assert verify(filled).differences == [doubled], "what cannot be repaired is still reported"
+    assert verify(filled).differences == [doubled], "a difference that cannot be repaired is still reported"
 
 
-def test_more_messages_taken_than_sent_are_found(filled: Database, database_url: str) -> None:
+def test_more_messages_ingested_than_sent_are_found(filled: Database, database_url: str) -> None:
     execute(database_url, "SELECT setval('pgmq.q_model_routing_decisions_msg_id_seq', 100)")
     assert verify(filled).differences == [Difference("accounting", {}, {"sent": 452}, {"sent": 100})]
 
 
-def test_repairing_while_ingest_runs(filled: Database, database_url: str) -> None:
+def test_a_repair_during_ingest_loses_and_duplicates_nothing(filled: Database, database_url: str) -> None:
     """Events that are ingested between the recount and the repair are neither lost nor counted twice."""
     stop = threading.Event()
 
@@ -138,7 +138,7 @@ def test_repairing_while_ingest_runs(filled: Database, database_url: str) -> Non
     assert verify(filled).differences == []
 
 
-def test_the_command_prints_what_differs_and_exits_with_1(filled: Database, database_url: str) -> None:
+def test_the_command_prints_the_differences_and_exits_with_1(filled: Database, database_url: str) -> None:
     env = {"DATABASE_URL": database_url}
     clean = run_command("centralcloud", "verify", "--json", env=env)
     assert clean.returncode == 0
@@ -158,7 +158,7 @@ def test_the_command_prints_what_differs_and_exits_with_1(filled: Database, data
     assert run_command("centralcloud", "verify", env=env).returncode == 0
 
 
-def test_newest_times_whose_records_were_dropped_are_not_missed(filled: Database, database_url: str) -> None:
+def test_newest_response_times_of_dropped_records_are_not_a_difference(filled: Database, database_url: str) -> None:
     pretend_all_came(database_url, 100)
     Maintenance(filled).run_once()
     assert verify(filled).differences == []

@@ -41,7 +41,7 @@ models:
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> dict[str, str]:
-    """The settings of an instance with a small catalog."""
+    """Return the settings of an instance with a small catalog."""
     path = tmp_path / "catalog.yaml"
     path.write_text(CATALOG)
     return {"INSTANCE_AGENT_CATALOG": str(path), "INSTANCE_AGENT_STATE_DIR": str(tmp_path / "state")}
@@ -77,7 +77,7 @@ def test_wrong_usage_is_one_line_and_exit_code_2(program: str, arguments: list[s
 
 
 @pytest.mark.parametrize("command", ["migrate", "run", "drain", "learn", "scores", "metrics"])
-def test_without_a_database_the_one_line_names_both_ways(command: str) -> None:
+def test_without_a_database_url_one_line_names_both_ways_to_set_it(command: str) -> None:
     result = run_command("centralcloud", command, env={})
     assert result.returncode == 2
     line = summarize_error(result)
@@ -143,7 +143,7 @@ def test_publish_reports_bad_lines_by_number_and_sends_the_rest(database_url: st
     assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(4,)]
 
 
-def test_an_interrupted_publish_says_how_far_it_came(database_url: str, tmp_path: Path) -> None:
+def test_an_interrupted_publish_prints_how_many_events_were_sent(database_url: str, tmp_path: Path) -> None:
     fifo = tmp_path / "events"
     os.mkfifo(fifo)
     env = {"DATABASE_URL": database_url, "CENTRALCLOUD_BATCH_SIZE": "100"}

@@ -1,4 +1,4 @@
-"""`centralcloud settings`: what is shown, what is set, and one line for what cannot be."""
+"""`centralcloud settings`: it shows and changes settings, and refuses a wrong one in one line."""
 
 import json
 
@@ -59,7 +59,7 @@ def test_a_different_value_of_the_environment_is_marked(database_url: str) -> No
         ("threshold.success_step", ["0.3"], "not stored -> 0.3"),
     ],
 )
-def test_the_line_says_what_changed_and_when_it_takes_effect(
+def test_settings_set_prints_the_change_and_when_it_takes_effect(
     database_url: str, name: str, values: list[str], line: str
 ) -> None:
     for value in values:
@@ -95,7 +95,7 @@ def test_the_line_says_what_changed_and_when_it_takes_effect(
         ("rule", "\udcff", "VALUE: found a byte that is not UTF-8, expected text"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_set_is_one_line_and_nothing_is_written(
+def test_a_refused_setting_is_one_line_and_nothing_is_written(
     database_url: str, name: str, value: str, line: str
 ) -> None:
     refused = run(database_url, "set", name, value, code=2)
@@ -105,7 +105,7 @@ def test_what_cannot_be_set_is_one_line_and_nothing_is_written(
     assert execute(database_url, "SELECT count(*) FROM operator_actions") == [(0,)]
 
 
-def test_a_value_that_was_written_past_the_command_is_reported_and_can_be_replaced(database_url: str) -> None:
+def test_a_wrong_value_written_by_sql_is_reported_and_can_be_replaced(database_url: str) -> None:
     execute(database_url, "INSERT INTO fleet_settings VALUES ('safety.moved_share', '7'), ('moon', '3')")
     reported = run(database_url, "show", code=1)
     assert reported.startswith("fleet_settings: safety.moved_share is '7': input should be less than or equal to 1")
@@ -123,7 +123,7 @@ def test_a_value_that_was_written_past_the_command_is_reported_and_can_be_replac
     assert "moon is ignored: this version does not know it" in run(database_url, "show")
 
 
-def test_doctor_warns_of_an_environment_that_is_not_used(database_url: str) -> None:
+def test_doctor_warns_of_variables_that_differ_from_the_database(database_url: str) -> None:
     run(database_url, "set", "rule", "adaptive")
 
     def check(**env: str) -> dict:

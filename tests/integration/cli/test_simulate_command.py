@@ -42,7 +42,7 @@ def test_json_has_every_measure_with_its_interval(files: list[str]) -> None:
     assert all(phase["regret_percent"]["runs"] == 3 for phase in result["phases"])
 
 
-def test_a_table_for_people(files: list[str]) -> None:
+def test_the_default_output_is_a_table(files: list[str]) -> None:
     finished = run_command(
         "centralcloud", "simulate", *files, "--rule", "threshold", "--seeds", "1,4", "--jobs", "1", env={}
     )
@@ -51,7 +51,7 @@ def test_a_table_for_people(files: list[str]) -> None:
     assert "threshold: 2 runs of 1,000 tasks" in finished.stdout
 
 
-def test_the_selection_of_instances_is_an_option(files: list[str]) -> None:
+def test_the_selection_mode_of_instances_is_an_option(files: list[str]) -> None:
     regrets = set()
     for selection in ("thompson", "greedy"):
         finished = run_command(
@@ -87,12 +87,12 @@ def test_a_mistake_is_one_line_and_exit_code_2(files: list[str], changed: list[s
     assert finished.stderr.count("\n") == 1
 
 
-def test_a_mistake_in_a_scenario_is_named_with_its_place(files: list[str], tmp_path: Path) -> None:
+def test_an_error_in_a_scenario_names_its_place(files: list[str], tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.json"
-    wrong.write_text(json.dumps({"phases": [{"events": 100, "outage": ["nobody"]}]}))
+    wrong.write_text(json.dumps({"phases": [{"events": 100, "outage": ["unknown"]}]}))
     finished = run_command("centralcloud", "simulate", *files, "--scenario", str(wrong), env={})
     assert finished.returncode == 2
     assert finished.stderr == (
-        f'centralcloud: {wrong}: phases[0].outage[0]: found "nobody", expected one of the models of the scenario: '
+        f'centralcloud: {wrong}: phases[0].outage[0]: found "unknown", expected one of the models of the scenario: '
         "bad, fair, good, poor\n"
     )

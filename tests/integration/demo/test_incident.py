@@ -1,4 +1,4 @@
-"""The incident of the demonstration: each part of the story appears once and in order, as the database shows it."""
+"""The incident of the demonstration: each step is printed once and in order, as the database shows it."""
 
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ PAIR = ("ember-reason", "complex")
 
 
 class Stage:
-    """A fleet and findings that do what the test says."""
+    """A fleet and findings that the test controls."""
 
     def __init__(self, database: Database, *, seconds: float | None) -> None:
         self.simulated = SimulatedModels()
@@ -35,7 +35,7 @@ class Stage:
 
 
 @pytest.mark.parametrize(("seconds", "scale"), [(None, 1.0), (90.0, 1.0), (900.0, 1.0), (30.0, 1 / 3)])
-def test_the_story_appears_as_it_happens(
+def test_each_step_of_the_incident_is_printed_when_it_happens(
     seconds: float | None, scale: float, database: Database, database_url: str
 ) -> None:
     stage = Stage(database, seconds=seconds)
@@ -79,7 +79,7 @@ def test_a_rise_that_is_over_within_a_second_counts_as_noticed(database: Databas
     assert "its probes showed it after" in stage.incident.summary(stage.fleet)[-1]  # type: ignore[arg-type]
 
 
-def test_a_story_that_was_interrupted_says_how_far_it_got(database: Database) -> None:
+def test_an_interrupted_incident_reports_the_steps_so_far(database: Database) -> None:
     stage = Stage(database, seconds=None)
     stage.at(3, share=0.9)
     assert stage.incident.summary(stage.fleet) == [  # type: ignore[arg-type]

@@ -96,7 +96,7 @@ def follow_the_page_after_a_restore(folder: Path, url: str, programs: Path, sent
     checks, resend = under("After every restore")
     printed = ours.run(checks)
     assert "nothing differs" in printed, printed
-    assert "scores computed again, nothing differs" in printed, printed
+    assert "scores recomputed, nothing differs" in printed, printed
     assert "FAIL" not in printed, printed
     write_lines(folder / "sent-since-the-backup.jsonl", sent_since)
     ours.run(resend)

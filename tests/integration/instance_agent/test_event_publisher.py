@@ -71,7 +71,7 @@ def test_an_event_that_cannot_be_encoded_does_not_fail_the_router(database: Data
 
 
 def test_a_full_queue_drops_new_events_and_logs_it_once(caplog: pytest.LogCaptureFixture) -> None:
-    with Database("postgresql://nobody@127.0.0.1:1/none", application_name="tests") as unreachable:
+    with Database("postgresql://user@127.0.0.1:1/none", application_name="tests") as unreachable:
         publisher = EventPublisher(unreachable, queue_size=10)
         for _ in range(25):
             publisher.publish(an_event())

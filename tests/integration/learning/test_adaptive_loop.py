@@ -1,4 +1,4 @@
-"""The adaptive rule in the real loop: a fleet leaves a model that silently degrades, and comes back after its recovery."""
+"""The adaptive rule in the real loop: a fleet avoids a model that silently degrades, and returns after its recovery."""
 
 import json
 import random
@@ -30,7 +30,7 @@ TASKS_OF_AN_INSTANCE = 40
 
 
 class Fleet:
-    """Real agents whose parts are run in turn instead of in threads, so that everything follows from the seed."""
+    """Real agents whose tasks run in turn instead of in threads, so that everything follows from the seed."""
 
     def __init__(self, database: Database, folder: Path, seed: int) -> None:
         self.rates = dict(MODELS)
@@ -48,7 +48,7 @@ class Fleet:
         self._learner = Learner(database, [AdaptiveRule(), ThresholdRule()])
 
     def run(self) -> None:
-        """A stretch of tasks in every instance, and all that follows from them."""
+        """Run some tasks in every instance; then ingest, learn, and apply the scores."""
         chosen: Counter[str] = Counter()
         for agent in self._agents:
             for _ in range(TASKS_OF_AN_INSTANCE):
@@ -66,7 +66,7 @@ class Fleet:
             agent.updater.run_once()
 
     def run_until(self, condition: Callable[[], bool], *, at_most: int) -> None:
-        """Run at least three times, and on until `condition` holds."""
+        """Run at least three times, and until `condition` holds."""
         for number in range(at_most):
             self.run()
             if number >= 2 and condition():
@@ -74,7 +74,7 @@ class Fleet:
         pytest.fail(f"not within {at_most} runs; choices in the last ones: {self.chosen[-3:]}")
 
     def share(self, model: str) -> float:
-        """Of the choices in the newest three runs."""
+        """Share of the choices in the newest three runs."""
         newest = self.chosen[-3:]
         return sum(chosen[model] for chosen in newest) / sum(chosen.total() for chosen in newest)
 
@@ -102,7 +102,7 @@ def messages(url: str) -> list[dict]:
     return [row[0] for row in execute(url, "SELECT message FROM pgmq.q_model_score_updates ORDER BY msg_id")]
 
 
-def test_a_fleet_leaves_a_model_that_degrades_and_comes_back_when_it_has_recovered(
+def test_a_fleet_avoids_a_degraded_model_and_returns_after_its_recovery(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
     fleet = Fleet(database, tmp_path, seed=1)
@@ -156,7 +156,7 @@ def _check_records(url: str) -> None:
     (without,) = execute(url, "SELECT count(*) FROM routing_records WHERE propensity IS NULL OR propensity <= 0")
     assert without == (0,)
     last = execute(url, "SELECT max(slice_no) FROM routing_records WHERE score_version IS NULL")
-    assert last == [(1,)], "from the first scores on every decision names the version it was made with"
+    assert last == [(1,)], "after the first scores every decision names the version that it used"
     (probes, of_degraded, good) = execute(
         url,
         """
@@ -174,14 +174,12 @@ def _check_shadow(url: str) -> None:
     )
     assert adaptive == ("adaptive", 9, 9)
     assert threshold[0] == "threshold"
-    assert threshold[1] >= 3, "the pairs that have had a hundred outcomes"
+    assert threshold[1] >= 3, "the pairs with a hundred outcomes"
     assert threshold[2] == 0
     assert execute(url, "SELECT DISTINCT rule FROM model_score_history") == [("adaptive",)]
 
 
-def test_switching_the_rule_is_only_another_order_and_each_goes_on_from_its_own_state(
-    database: Database, database_url: str
-) -> None:
+def test_after_a_switch_each_rule_continues_from_its_own_state(database: Database, database_url: str) -> None:
     threshold_first = Learner(database, [ThresholdRule(), AdaptiveRule()])
     adaptive_first = Learner(database, [AdaptiveRule(), ThresholdRule()])
 
@@ -199,7 +197,7 @@ def test_switching_the_rule_is_only_another_order_and_each_goes_on_from_its_own_
     assert of_rule("adaptive") == ("4.926", 100), "5 * (101 / 102 - 0.1 * 500 / 10,000)"
 
     (change,) = adaptive_first.learn().changes
-    assert (change.old_score, change.new_score) == (4.3, 4.926), "what it has found in the shadow"
+    assert (change.old_score, change.new_score) == (4.3, 4.926), "its score from the shadow"
     ingest(0, 100)
     (change,) = adaptive_first.learn().changes
     assert change.new_score < 1
@@ -220,7 +218,7 @@ def test_switching_the_rule_is_only_another_order_and_each_goes_on_from_its_own_
     assert execute(database_url, "SELECT rule FROM model_scores") == [("adaptive",)]
 
 
-def test_an_eager_rule_runs_as_soon_as_enough_has_come_in(database: Database, database_url: str) -> None:
+def test_an_eager_rule_runs_as_soon_as_enough_outcomes_have_arrived(database: Database, database_url: str) -> None:
     learner = Learner(database, [AdaptiveRule(), ThresholdRule()], after_outcomes=50)
 
     def runs() -> list[tuple[int, int]]:
@@ -241,7 +239,7 @@ def test_an_eager_rule_runs_as_soon_as_enough_has_come_in(database: Database, da
     assert learner.join(5)
 
 
-def test_a_rule_of_the_schedule_does_not_run_because_of_outcomes(database: Database, database_url: str) -> None:
+def test_a_rule_that_is_not_eager_runs_only_by_the_schedule(database: Database, database_url: str) -> None:
     learner = Learner(database, [ThresholdRule(), AdaptiveRule()], after_outcomes=50)
     learner.run_once()  # at the start
     send(database_url, outcomes(60, 0))

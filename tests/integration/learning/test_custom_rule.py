@@ -21,7 +21,7 @@ _PAGE = (REPOSITORY / "docs/explanation/learning.md").read_text()
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page's package in a folder on the path, as pip puts it there."""
+    """Install the page's package into a folder on the path, as pip does."""
     (source,) = re.findall(r"```python\n(.*?)```", _PAGE, re.DOTALL)
     (project,) = (tomllib.loads(block)["project"] for block in re.findall(r"```toml\n(.*?)```", _PAGE, re.DOTALL))
     ((group, entries),) = project["entry-points"].items()
@@ -37,7 +37,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("installed")
-def test_it_learns_in_the_shadow_and_when_it_is_named(database: Database, database_url: str) -> None:
+def test_the_custom_rule_runs_in_the_shadow_and_as_the_active_rule(database: Database, database_url: str) -> None:
     def ingest(successes: int, failures: int) -> None:
         send(database_url, outcomes(successes, failures))
         drain(database, batch_size=1000)

@@ -21,7 +21,7 @@ def learner(database: Database) -> Learner:
     return Learner(database, [ThresholdRule()])
 
 
-def take_in(database: Database, url: str, events: list[dict]) -> None:
+def ingest(database: Database, url: str, events: list[dict]) -> None:
     send(url, events)
     drain(database, batch_size=1000)
 
@@ -38,7 +38,7 @@ def messages(url: str) -> list[dict]:
 def test_a_change_is_written_with_its_history_and_published(
     learner: Learner, database: Database, database_url: str
 ) -> None:
-    take_in(database, database_url, outcomes(98, 2, complexity_score=4.0))
+    ingest(database, database_url, outcomes(98, 2, complexity_score=4.0))
     run = learner.learn()
     (change,) = run.changes
     assert (change.model, change.complexity, change.old_score, change.new_score) == ("gpt-4o", "complex", 4.0, 4.3)
@@ -72,7 +72,7 @@ def test_a_change_is_written_with_its_history_and_published(
 def test_the_same_evidence_learned_twice_changes_nothing(
     learner: Learner, database: Database, database_url: str
 ) -> None:
-    take_in(database, database_url, outcomes(98, 2, complexity_score=4.0))
+    ingest(database, database_url, outcomes(98, 2, complexity_score=4.0))
     learner.learn()
     before = scores(database_url)
     for _ in range(3):
@@ -82,56 +82,58 @@ def test_the_same_evidence_learned_twice_changes_nothing(
     assert len(messages(database_url)) == 1
 
 
-def test_evidence_gathers_over_runs_until_there_is_enough(
+def test_evidence_accumulates_over_runs_until_there_is_enough(
     learner: Learner, database: Database, database_url: str
 ) -> None:
-    take_in(database, database_url, outcomes(60, 0))
+    ingest(database, database_url, outcomes(60, 0))
     first = learner.learn()
     assert (first.changes, first.waiting) == ([], 1)
-    take_in(database, database_url, outcomes(39, 0))
+    ingest(database, database_url, outcomes(39, 0))
     assert learner.learn().changes == []
-    take_in(database, database_url, outcomes(1, 0))
+    ingest(database, database_url, outcomes(1, 0))
     (change,) = learner.learn().changes
     assert change.based_on_samples == 100
 
 
-def test_an_evaluation_uses_its_evidence_up_also_when_the_score_stays(database: Database, database_url: str) -> None:
+def test_an_evaluation_uses_up_its_evidence_even_if_the_score_stays(database: Database, database_url: str) -> None:
     dead_band = ThresholdSettings(low_success_rate=Decimal("0.85"), fast_response_ms=Decimal(100))
     learner = Learner(database, [ThresholdRule(dead_band)])
-    take_in(database, database_url, outcomes(90, 10, complexity_score=3.0))
+    ingest(database, database_url, outcomes(90, 10, complexity_score=3.0))
     run = learner.learn()
     assert (run.evaluated, run.changes) == (1, [])
     assert messages(database_url) == []
     assert scores(database_url)["gpt-4o", "complex"][0] == "3.000"
-    take_in(database, database_url, outcomes(99, 0))
+    ingest(database, database_url, outcomes(99, 0))
     assert learner.learn().evaluated == 0
 
 
 def test_the_old_score_is_the_reported_one_only_until_the_first_evaluation(
     learner: Learner, database: Database, database_url: str
 ) -> None:
-    take_in(database, database_url, outcomes(100, 0, complexity_score=1.0))
+    ingest(database, database_url, outcomes(100, 0, complexity_score=1.0))
     assert learner.learn().changes[0].new_score == 1.3
-    take_in(database, database_url, outcomes(100, 0, complexity_score=4.9))
+    ingest(database, database_url, outcomes(100, 0, complexity_score=4.9))
     assert learner.learn().changes[0].new_score == 1.6
 
 
-def test_a_pair_without_outcomes_is_not_moved_and_reported(
+def test_the_score_of_a_pair_without_outcomes_stays_and_is_listed(
     learner: Learner, database: Database, database_url: str
 ) -> None:
-    take_in(database, database_url, [an_event() for _ in range(300)])
+    ingest(database, database_url, [an_event() for _ in range(300)])
     run = learner.learn()
     assert (run.evaluated, run.changes) == (0, [])
     assert run.without_outcomes == [("gpt-4o", "complex")]
 
 
-def test_blameless_failures_move_nothing(learner: Learner, database: Database, database_url: str) -> None:
-    take_in(database, database_url, outcomes(0, 200, error_kind="policy"))
+def test_blameless_failures_do_not_change_a_score(learner: Learner, database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(0, 200, error_kind="policy"))
     assert learner.learn().evaluated == 0
 
 
-def test_a_preview_shows_the_same_and_writes_nothing(learner: Learner, database: Database, database_url: str) -> None:
-    take_in(database, database_url, outcomes(98, 2, complexity_score=4.0))
+def test_a_dry_run_shows_the_same_changes_and_writes_nothing(
+    learner: Learner, database: Database, database_url: str
+) -> None:
+    ingest(database, database_url, outcomes(98, 2, complexity_score=4.0))
     preview = learner.preview()
     assert preview.run_id is None
     assert scores(database_url) == {}
@@ -145,7 +147,7 @@ def test_evidence_behind_a_published_score_can_be_recounted(
     learner: Learner, database: Database, database_url: str
 ) -> None:
     for successes in (97, 12, 130):
-        take_in(database, database_url, outcomes(successes, 3, complexity_score=2.0))
+        ingest(database, database_url, outcomes(successes, 3, complexity_score=2.0))
         learner.learn()
     rows = execute(
         database_url,
@@ -167,19 +169,19 @@ def test_an_idle_learner_opens_no_slices(learner: Learner, database_url: str) ->
 
 
 def test_a_slice_is_not_closed_under_an_open_ingest(learner: Learner, database: Database, database_url: str) -> None:
-    take_in(database, database_url, outcomes(100, 0))
-    with psycopg.connect(database_url) as ingest:
-        ingest.execute("SELECT pg_advisory_xact_lock_shared(hashtext('centralcloud.slice'))")
+    ingest(database, database_url, outcomes(100, 0))
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT pg_advisory_xact_lock_shared(hashtext('centralcloud.slice'))")
         with pytest.raises(psycopg.errors.LockNotAvailable) as waited:
             learner.learn()
         assert is_contention(waited.value), "the loop tries again"
         assert execute(database_url, "SELECT count(*) FROM evidence_slices") == [(1,)]
-        ingest.rollback()
+        other.rollback()
     assert len(learner.learn().changes) == 1
 
 
-def test_scores_written_meanwhile_make_a_run_compute_again(database: Database, database_url: str) -> None:
-    take_in(database, database_url, outcomes(100, 0, complexity_score=2.0))
+def test_a_run_is_repeated_if_scores_were_written_meanwhile(database: Database, database_url: str) -> None:
+    ingest(database, database_url, outcomes(100, 0, complexity_score=2.0))
 
     class Interrupted(ThresholdRule):
         calls = 0
@@ -196,7 +198,7 @@ def test_scores_written_meanwhile_make_a_run_compute_again(database: Database, d
     assert len(messages(database_url)) == 1
 
 
-def test_replicas_learning_at_once_use_evidence_once(database: Database, database_url: str) -> None:
+def test_concurrent_learners_use_evidence_once(database: Database, database_url: str) -> None:
     for model in "abcdefgh":
         send(database_url, outcomes(100, 0, selected_model=model, complexity_score=2.0))
     drain(database, batch_size=1000)
@@ -212,11 +214,13 @@ def test_replicas_learning_at_once_use_evidence_once(database: Database, databas
     ), "messages are in order of version"
 
 
-def test_a_woken_learner_runs_and_a_stopped_one_ends(learner: Learner, database: Database, database_url: str) -> None:
+def test_a_learner_runs_when_it_is_woken_and_exits_when_it_is_stopped(
+    learner: Learner, database: Database, database_url: str
+) -> None:
     learner.start()
     try:
         eventually(lambda: execute(database_url, "SELECT count(*) FROM learning_runs")[0][0] == 1, what="the first run")
-        take_in(database, database_url, outcomes(100, 0))
+        ingest(database, database_url, outcomes(100, 0))
         learner.wake()
         eventually(lambda: scores(database_url), what="the second run")
     finally:
@@ -224,11 +228,11 @@ def test_a_woken_learner_runs_and_a_stopped_one_ends(learner: Learner, database:
     assert learner.join(5)
 
 
-def test_a_fall_is_a_finding_until_it_is_made_good(database: Database, database_url: str) -> None:
+def test_a_fall_stays_an_open_finding_until_the_recovery(database: Database, database_url: str) -> None:
     learner = Learner(database, [AdaptiveRule(), ThresholdRule()])
 
     def learn(successes: int, failures: int) -> list[str]:
-        take_in(database, database_url, outcomes(successes, failures))
+        ingest(database, database_url, outcomes(successes, failures))
         learner.learn()
         open_ones = "SELECT message FROM findings WHERE kind = 'change_alarm' AND closed_at IS NULL"
         return [message for (message,) in execute(database_url, open_ones)]

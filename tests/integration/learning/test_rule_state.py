@@ -35,12 +35,12 @@ TYPED = "evidence_from, earlier_boundaries, state_payload, excluded_instances, r
 
 @pytest.fixture
 def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the slices of a test were not among the newest ones, which are never merged."""
+    """Let maintenance merge the slices of a test although they are among the newest ones."""
     monkeypatch.setattr(maintenance, "_WEIGHED_SLICES", 0)
 
 
 def learn(database: Database, url: str, *counts: tuple[int, int], rules: list[Rule] = RULES) -> None:
-    """A run of the learner after each of these (successes, failures)."""
+    """Run the learner after each of these (successes, failures)."""
     for successes, failures in counts:
         send(url, outcomes(successes, failures))
         drain(database, batch_size=1000)
@@ -48,7 +48,7 @@ def learn(database: Database, url: str, *counts: tuple[int, int], rules: list[Ru
 
 
 def merge(database: Database, url: str) -> set[int]:
-    """Let maintenance merge slices that are all 900 days old; returns the closed slices that are left."""
+    """Let maintenance merge slices that are all 900 days old; return the closed slices that are left."""
     execute(
         url,
         """
@@ -84,8 +84,8 @@ def test_only_the_typed_boundaries_keep_slices_apart(database: Database, databas
 
 
 @pytest.mark.usefixtures("small_slices")
-def test_every_slice_that_a_state_may_go_back_to_stays_a_boundary(database: Database, database_url: str) -> None:
-    """After two falls soon after each other, a quarantine may take the alarms back one by one."""
+def test_every_slice_that_a_state_may_return_to_stays_a_boundary(database: Database, database_url: str) -> None:
+    """After two falls in quick succession, a quarantine may take the alarms back one by one."""
     learn(database, database_url, *[(98, 2)] * 4, *[(60, 40)] * 2, *[(10, 90)] * 2)
     with database.transaction() as connection:
         state = read_rule_scores(connection)["adaptive"][PAIR].basis.state
@@ -122,7 +122,7 @@ def test_a_state_that_an_old_worker_writes_is_read_by_new_ones(
     assert execute(database_url, "SELECT state FROM rule_scores") == [(state,)], "as the old worker wrote it"
 
 
-def test_an_old_worker_that_overwrites_a_new_state_leaves_nothing_of_it(database: Database, database_url: str) -> None:
+def test_a_state_that_an_old_worker_overwrites_is_replaced_completely(database: Database, database_url: str) -> None:
     learn(database, database_url, *[(98, 2)] * 4, (10, 90))
     evidence_from, *_ = typed(database_url)
     assert evidence_from == 4
@@ -143,7 +143,7 @@ def test_a_state_that_a_new_worker_writes_is_read_by_old_ones(
             found = execute(database_url, f"SELECT state, {TYPED} FROM {table} WHERE rule = %s", (rule,))
             for state, evidence_from, _, payload, excluded, _ in found:
                 assert state == {**payload, "after_slice": evidence_from, "excluded": excluded}
-    # What an old worker makes of it comes back as it was.
+    # The state that an old worker writes is read without a loss.
     ((state,),) = execute(database_url, "SELECT state FROM rule_scores WHERE rule = 'adaptive'")
     before = typed(database_url)
     execute(database_url, OLD_UPSERT, {"rule": "adaptive", "state": Jsonb({**state, "note": 1})})

@@ -1,4 +1,4 @@
-"""What a run does not publish: a large move of the whole fleet, and scores that are not valid."""
+"""The limits of a run: it publishes neither a large move of the whole fleet nor scores that are not valid."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,11 +18,11 @@ from centralcloud.learning.safety import SafetyLimits
 from centralcloud.runtime.postgres.database import Database
 
 MODELS = "abcde"
-TakeIn = Callable[..., None]
+IngestOutcomes = Callable[..., None]
 
 
 @pytest.fixture
-def take_in(database: Database, database_url: str) -> TakeIn:
+def ingest(database: Database, database_url: str) -> IngestOutcomes:
     """Ingest outcomes of some models: (successes, failures)."""
 
     def take(models: str, successes: int, failures: int) -> None:
@@ -48,14 +48,14 @@ def open_findings(url: str) -> dict[str, str]:
 
 
 def test_a_large_move_of_most_pairs_is_withheld_until_an_operator_forces_it(
-    take_in: TakeIn, database: Database, database_url: str
+    ingest: IngestOutcomes, database: Database, database_url: str
 ) -> None:
     learner = Learner(database, [AdaptiveRule(), ThresholdRule()])
-    take_in(MODELS, 180, 20)
+    ingest(MODELS, 180, 20)
     assert len(learner.learn().changes) == 5
     before, shadow_before = kept(database_url, "adaptive"), kept(database_url, "threshold")
 
-    take_in("abc", 0, 100)
+    ingest("abc", 0, 100)
     for _ in range(2):  # no evidence is used up: the next run sees the same
         run = learner.learn()
         assert run.changes == []
@@ -83,26 +83,26 @@ def test_a_large_move_of_most_pairs_is_withheld_until_an_operator_forces_it(
     [("two of five", SafetyLimits()), ("a wider share", SafetyLimits(moved_share=1.0))],
 )
 def test_a_move_within_the_limits_is_published(
-    case: str, limits: SafetyLimits, take_in: TakeIn, database: Database
+    case: str, limits: SafetyLimits, ingest: IngestOutcomes, database: Database
 ) -> None:
     learner = Learner(database, [AdaptiveRule()], limits=limits)
-    take_in(MODELS, 180, 20)
+    ingest(MODELS, 180, 20)
     learner.learn()
-    take_in("ab" if case == "two of five" else MODELS, 0, 100)
+    ingest("ab" if case == "two of five" else MODELS, 0, 100)
     run = learner.learn()
     assert (run.withheld, {change.model for change in run.changes} >= {"a", "b"}) == ([], True)
 
 
-def test_a_small_fleet_may_move_as_a_whole(take_in: TakeIn, database: Database) -> None:
+def test_all_scores_of_a_small_fleet_may_move_in_one_run(ingest: IngestOutcomes, database: Database) -> None:
     learner = Learner(database, [AdaptiveRule()])
-    take_in("abc", 180, 20)
+    ingest("abc", 180, 20)
     learner.learn()
-    take_in("abc", 0, 100)
+    ingest("abc", 0, 100)
     assert len(learner.learn().changes) == 3
 
 
 class Wild:
-    """An installed rule with something wrong in every score."""
+    """An installed rule that returns an invalid value in every score."""
 
     name = "wild"
     eager = False
@@ -153,8 +153,8 @@ WRONG = [
 ]
 
 
-def test_an_invalid_score_is_never_published(take_in: TakeIn, database: Database, database_url: str) -> None:
-    take_in("ab", 90, 10)
+def test_an_invalid_score_is_never_published(ingest: IngestOutcomes, database: Database, database_url: str) -> None:
+    ingest("ab", 90, 10)
     for wrong, complaint in WRONG:
         learner = Learner(database, [Wild(wrong), ThresholdRule()])
         for force in (False, True):
@@ -168,10 +168,10 @@ def test_an_invalid_score_is_never_published(take_in: TakeIn, database: Database
 
 
 def test_invalid_scores_of_a_shadow_rule_do_not_affect_the_others(
-    take_in: TakeIn, database: Database, database_url: str
+    ingest: IngestOutcomes, database: Database, database_url: str
 ) -> None:
     for number, (wrong, complaint) in enumerate(WRONG, 1):
-        take_in("ab", 90, 10)
+        ingest("ab", 90, 10)
         run = Learner(database, [AdaptiveRule(), Wild(wrong)]).learn()
         assert run.withheld == []
         evaluated = execute(database_url, "SELECT DISTINCT based_on_samples FROM rule_scores WHERE rule = 'adaptive'")

@@ -27,7 +27,7 @@ _PAGE = REPOSITORY / "docs/reference/metrics.md"
 
 @pytest.fixture
 def daemon(database: Database, database_url: str) -> Iterator[Daemon]:
-    settings = Settings(database_url=database_url, observation_interval_seconds=0.2, poll_interval_seconds=0.1)
+    settings = Settings(database_url=database_url, table_metrics_interval_seconds=0.2, poll_interval_seconds=0.1)
     daemon = Daemon(settings, database)
     daemon.start()
     yield daemon

@@ -19,12 +19,12 @@ from centralcloud.contracts import SettingsError
         ("0d", timedelta()),
     ],
 )
-def test_an_age(text: str, expected: timedelta) -> None:
+def test_an_age_is_a_number_and_a_unit(text: str, expected: timedelta) -> None:
     assert age(text, "--older-than") == expected
 
 
 @pytest.mark.parametrize("text", ["", "h", "2", "2 h", "-2h", "2.5h", "2y", "9999999d", "²h"])
-def test_what_is_not_an_age(text: str) -> None:
+def test_a_text_that_is_not_an_age_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^--older-than: found .* expected a length of time like 90s"):
         age(text, "--older-than")
 
@@ -36,6 +36,6 @@ def test_a_moment_is_a_time_or_an_age() -> None:
 
 
 @pytest.mark.parametrize("text", ["yesterday", "14:00", "2026-13-01"])
-def test_what_is_not_a_moment(text: str) -> None:
+def test_a_text_that_is_not_a_moment_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^--since: found .* expected a time like"):
         moment(text, "--since")

@@ -24,14 +24,14 @@ def test_a_line_breaks_between_words_and_its_rest_is_indented(width: int) -> Non
     assert " ".join(" ".join(lines[1:]).split()) == " ".join(_FINDING.split())
 
 
-def test_lines_that_do_not_fit_on_the_screen_are_counted() -> None:
-    """The first lines matter most, and would scroll away."""
+def test_the_number_of_lines_that_do_not_fit_is_shown() -> None:
+    """Otherwise the first lines, which matter most, would scroll out of view."""
     lines = [f"line {number}" for number in range(30)]
     assert fitted(lines, 80, 23) == [*lines[:22], "           8 more lines: enlarge the window to see them"]
     assert fitted(lines[:23], 80, 23) == lines[:23]
 
 
-def test_an_outage_is_shown_and_does_not_end_the_watch() -> None:
+def test_an_outage_is_shown_and_does_not_end_status_watch() -> None:
     with Database("postgresql://user@127.0.0.1:1/none", application_name="tests") as unreachable:
         (line,) = read_lines(unreachable, 0.1)
     assert "the database is unavailable: connection failed" in line

@@ -1,4 +1,4 @@
-"""Evidence: any stretch of slices sums up to what its slices hold, however it has grown."""
+"""Evidence: the sums of any range equal those of its slices, in whatever steps it has grown."""
 
 import math
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ def naive(slices: list[dict], name: str, pair: tuple[str, str]) -> float:
 
 @settings(deadline=None, max_examples=60)
 @given(SLICES, st.data())
-def test_sums_of_any_stretch_are_those_of_its_slices(slices: list[dict], data: st.DataObject) -> None:
+def test_the_sums_of_any_range_equal_those_of_its_slices(slices: list[dict], data: st.DataObject) -> None:
     evidence = grown(slices)
     assert set(evidence.pairs) == {pair for sums in slices for pair in sums}
     position = data.draw(st.integers(0, len(slices)))
@@ -52,7 +52,7 @@ def test_sums_of_any_stretch_are_those_of_its_slices(slices: list[dict], data: s
 
 @settings(deadline=None, max_examples=60)
 @given(SLICES, st.integers(1, 4), st.data())
-def test_earlier_evidence_is_what_it_was_then_also_when_more_comes(
+def test_earlier_evidence_does_not_change_when_more_is_appended(
     slices: list[dict], gap: int, data: st.DataObject
 ) -> None:
     through = data.draw(st.integers(0, len(slices) * gap))
@@ -70,7 +70,7 @@ def test_earlier_evidence_is_what_it_was_then_also_when_more_comes(
         assert {pair: value for pair, value in found.items() if value} == {p: v for p, v in expected.items() if v}
 
 
-def test_slices_come_in_order() -> None:
+def test_slices_must_be_appended_in_order() -> None:
     evidence = grown([{}, {}])
     with pytest.raises(ValueError, match="slice 2 after slice 2: expected a later one"):
         evidence.append(2, NOON, {})
@@ -90,7 +90,7 @@ def test_the_newest_boundaries_are_the_first_slices_with_enough_outcomes_since_t
 
 
 @pytest.mark.parametrize("slices", [64, 500, 6000])
-def test_old_boundaries_are_as_coarse_as_they_are_old(slices: int) -> None:
+def test_old_boundaries_are_coarser_than_new_ones(slices: int) -> None:
     evidence = grown([{PAIRS[0]: Sums(outcomes=BOUNDARY_OUTCOMES)}] * slices)
     found = evidence.boundaries(32).tolist()
     assert found[-32:] == list(range(slices - 31, slices + 1))

@@ -1,4 +1,4 @@
-"""The worked example of docs/explanation/learning.md: every number in it is what the rule makes of its table of slices."""
+"""The worked example of docs/explanation/learning.md: the rule computes every number in it from its table of slices."""
 
 import re
 from datetime import UTC, datetime
@@ -20,13 +20,13 @@ _LATENCY = {"ace": 0.2, "bold": 0.1}
 
 
 def rows(header: str) -> list[list[str]]:
-    """The rows of the table that begins with `header`."""
+    """Return the rows of the table that begins with `header`."""
     table = _SECTION[_SECTION.index(f"| {header} |") :].split("\n\n")[0]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
 
 def run() -> dict[int, tuple[RuleResult, Split]]:
-    """The results after every slice, and the best splits behind them."""
+    """Return the results after every slice, and the best splits behind them."""
     evidence, rule = Evidence(), AdaptiveRule()
     states: dict[Pair, RuleState] = {}
     results = {}

@@ -1,4 +1,4 @@
-"""What lying instances report, against what happened."""
+"""The reports of lying instances, compared with the true outcomes."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def some_tasks(ground_truth: GroundTruth) -> Tasks:
 
 
 def reported(ground_truth: GroundTruth, tasks: Tasks, kind: str, from_event: int = 0) -> tuple[Reports, Reports]:
-    """What instance 2, the liar, reports of the tasks, and what the others do."""
+    """Return the reports of instance 2, the liar, and those of the others."""
     adversaries = [Adversary(instance=2, kind=kind, from_event=from_event)]
     reports = report(tasks, ground_truth.phases[0], 0, adversaries, np.random.default_rng(2))
     liar = reports.instance == 2
@@ -40,7 +40,7 @@ def reported(ground_truth: GroundTruth, tasks: Tasks, kind: str, from_event: int
 
 
 @pytest.mark.parametrize("kind", ["all_failure", "invert", "fabricate", "flood", "drip"])
-def test_the_others_tell_what_happened(ground_truth: GroundTruth, kind: str) -> None:
+def test_honest_instances_report_the_true_outcomes(ground_truth: GroundTruth, kind: str) -> None:
     tasks = some_tasks(ground_truth)
     _, others = reported(ground_truth, tasks, kind)
     honest = tasks.chosen(np.flatnonzero(tasks.instance != 2))
@@ -49,13 +49,13 @@ def test_the_others_tell_what_happened(ground_truth: GroundTruth, kind: str) -> 
     assert np.array_equal(others.latency_ms, honest.latency_ms)
 
 
-def test_all_failure(ground_truth: GroundTruth) -> None:
+def test_all_failure_reports_every_task_as_a_failure(ground_truth: GroundTruth) -> None:
     lies, _ = reported(ground_truth, some_tasks(ground_truth), "all_failure")
     assert len(lies.reward) == (some_tasks(ground_truth).instance == 2).sum()
     assert not lies.reward.any()
 
 
-def test_invert(ground_truth: GroundTruth) -> None:
+def test_invert_reports_the_opposite_outcome(ground_truth: GroundTruth) -> None:
     tasks = some_tasks(ground_truth)
     lies, _ = reported(ground_truth, tasks, "invert")
     assert np.array_equal(lies.reward, 1 - tasks.reward[tasks.instance == 2])

@@ -1,4 +1,4 @@
-"""A run of a scenario: reproducible, with the truth counted by hand, and liars found."""
+"""A run of a scenario is reproducible, agrees with a manual calculation, and finds liars."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from centralcloud.simulate.evaluation import evaluate_run
 from centralcloud.simulate.ground_truth import single_best_model
 from centralcloud.simulate.outcomes import OutcomeFile
 
-#: Metrics of time: all others are the same for the same seed.
+#: Metrics of wall time; all others are the same for the same seed.
 CLOCK = ("wall_seconds", "rule_milliseconds_per_tick", "microseconds_per_event")
 EVERY_RULE = ("threshold", "adaptive", "thompson", "thompson-half-life", "best-fixed", "random")
-#: Success and latency (ms) by hand: two tasks of one complexity.
+#: Success and latency (ms) for a manual calculation: two tasks of one complexity.
 BY_HAND = {"sure": (1.0, 1.0, 1.0), "half": (0.5, 0.5, 0.5)}
 
 
@@ -32,7 +32,7 @@ def judged(outcomes: OutcomeFile, rule: str = "adaptive", seed: int = 1, **scena
 
 
 @pytest.mark.parametrize("rule", EVERY_RULE)
-def test_equal_seeds_give_equal_runs_and_others_do_not(outcomes: OutcomeFile, rule: str) -> None:
+def test_equal_seeds_give_equal_runs_and_different_ones_do_not(outcomes: OutcomeFile, rule: str) -> None:
     first, again, other = (
         {
             name: value
@@ -45,12 +45,12 @@ def test_equal_seeds_give_equal_runs_and_others_do_not(outcomes: OutcomeFile, ru
     assert first != other
 
 
-def test_every_rule_meets_the_same_tasks(outcomes: OutcomeFile) -> None:
+def test_every_rule_gets_the_same_tasks(outcomes: OutcomeFile) -> None:
     oracles = {judged(outcomes, rule, phases=[{"events": 600}])["oracle_reward"] for rule in EVERY_RULE}
     assert len(oracles) == 1
 
 
-def test_side_by_side_and_one_by_one_come_to_the_same(outcomes: OutcomeFile) -> None:
+def test_parallel_and_sequential_runs_give_the_same_result(outcomes: OutcomeFile) -> None:
     ground_truth = a_ground_truth(outcomes, phases=[{"events": 400}])
     alone, together = (compare(ground_truth, "adaptive", [1, 2], jobs=jobs) for jobs in (1, 2))
     for name in ("elapsed_seconds", *CLOCK):
@@ -66,13 +66,13 @@ def test_the_best_model_alone_has_no_regret_and_the_oracle_its_success_rate(tmp_
     assert result["traffic"] == [{"sure": 1.0, "half": 0.0}]
 
 
-def test_at_random_the_reward_is_the_mean_and_the_regret_what_is_missing(tmp_path: Path) -> None:
+def test_random_choices_earn_the_mean_reward(tmp_path: Path) -> None:
     result = judged(a_table(tmp_path, BY_HAND, items=2), "random", phases=[{"events": 4000}])
     assert result["reward"] == pytest.approx(0.75, abs=0.03)
     assert result["regret_percent"] == pytest.approx(100 * (1 - result["reward"]))
 
 
-def test_latency_and_cost_are_taken_off_the_reward_as_the_weights_say(tmp_path: Path) -> None:
+def test_latency_and_cost_are_subtracted_from_the_reward_by_their_weights(tmp_path: Path) -> None:
     # "sure" takes 500 ms and 0.001 USD; the references are 1,000 ms and 0.002 USD.
     weights = {"latency": 0.2, "latency_ref_ms": 1000, "cost": 0.4, "cost_ref_usd": 0.002}
     result = judged(a_table(tmp_path, BY_HAND, items=2), "best-fixed", phases=[{"events": 100}], weights=weights)
@@ -88,7 +88,7 @@ def test_a_model_too_slow_for_its_success_is_not_the_best_where_latency_counts(t
     assert single_best_model(a_ground_truth(outcomes, phases=phases, weights={"latency": 0.3})) == "fast"
 
 
-def test_what_happens_to_a_model_in_a_phase_happens_to_its_outcomes(outcomes: OutcomeFile) -> None:
+def test_the_changes_of_a_phase_change_the_outcomes_of_its_models(outcomes: OutcomeFile) -> None:
     phases = [
         {"events": 10},
         {"events": 10, "serve": {"good": "bad"}},
@@ -114,7 +114,7 @@ def test_an_absent_model_gets_no_task(outcomes: OutcomeFile) -> None:
     assert result["traffic"][1]["good"] > 0.2
 
 
-def test_a_change_is_seen_and_come_to_terms_with(outcomes: OutcomeFile) -> None:
+def test_a_change_is_detected_and_the_fleet_recovers(outcomes: OutcomeFile) -> None:
     result = judged(outcomes, phases=[{"events": 4000}, {"events": 4000, "serve": {"good": "bad"}}])
     changed = result["phases"][1]
     assert changed["events_to_detect"] <= 600
@@ -123,7 +123,7 @@ def test_a_change_is_seen_and_come_to_terms_with(outcomes: OutcomeFile) -> None:
     assert judged(outcomes, "best-fixed", phases=[{"events": 400}] * 2)["events_to_recover"] is None
 
 
-def test_the_oracle_of_a_phase_knows_what_is_so_in_it(outcomes: OutcomeFile) -> None:
+def test_the_oracle_of_a_phase_knows_its_outcomes(outcomes: OutcomeFile) -> None:
     phases = judged(outcomes, "random", phases=[{"events": 3000}, {"events": 3000, "outage": ["good", "fair"]}])[
         "phases"
     ]
@@ -142,7 +142,7 @@ def test_fixed_scores_are_saturated_and_tied_scores_tied(outcomes: OutcomeFile) 
     assert judged(outcomes, "random", phases=[{"events": 400}])["tied_share"] == 1.0
 
 
-def test_a_scenario_shorter_than_a_tick_says_what_it_can(outcomes: OutcomeFile) -> None:
+def test_a_scenario_shorter_than_a_tick_has_the_measures_that_are_known(outcomes: OutcomeFile) -> None:
     result = judged(outcomes, phases=[{"events": 50}])
     assert result["reward"] > 0
     assert result["pairs_ordered_right"] is None
@@ -155,7 +155,7 @@ def test_a_tick_may_span_phases(outcomes: OutcomeFile) -> None:
 
 
 @pytest.mark.parametrize("kind", ["all_failure", "invert", "fabricate", "flood"])
-def test_only_the_liar_is_found(outcomes: OutcomeFile, kind: str) -> None:
+def test_only_the_liar_is_quarantined(outcomes: OutcomeFile, kind: str) -> None:
     poison = [{"instance": 3, "kind": kind, "from_event": 1000}]
     result = judged(outcomes, phases=[{"events": 5000}], poison=poison)
     assert result["ticks_to_quarantine"] <= 10
@@ -169,7 +169,7 @@ def test_without_liars_there_is_no_time_to_quarantine(outcomes: OutcomeFile) -> 
 
 
 def test_the_interval_of_a_mean_is_students() -> None:
-    # By hand: mean 2, standard deviation 1, t = 4.303 with 2 degrees of freedom: 2 -+ 4.303 / sqrt(3).
+    # Calculated manually: mean 2, standard deviation 1, t = 4.303 with 2 degrees of freedom: 2 -+ 4.303 / sqrt(3).
     assert estimate([1.0, 2.0, 3.0, None]) == {"mean": 2.0, "low": -0.484338, "high": 4.48434, "runs": 3}
     assert estimate([7.0]) == {"mean": 7.0, "low": None, "high": None, "runs": 1}
     assert estimate([None]) == {"mean": None, "low": None, "high": None, "runs": 0}

@@ -26,7 +26,7 @@ def test_outcomes_are_found_by_model_and_item(tmp_path: Path) -> None:
     assert table.by_complexity["complex"].cost_usd.tolist() == [[0.1], [0.2]]
 
 
-def test_latency_and_cost_may_be_missing_and_columns_of_any_order_and_number_be_there(tmp_path: Path) -> None:
+def test_latency_and_cost_are_optional_and_columns_may_have_any_order_and_number(tmp_path: Path) -> None:
     text = "note,success,item_id,model,complexity\nx,1,i,a,Simple\n"
     table = read_outcomes(write_table(tmp_path, text)).table()
     assert table.by_complexity["simple"].reward.tolist() == [[1.0]]
@@ -87,12 +87,12 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes, complaint: st
         read_outcomes(path)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"cannot read .*none\.csv: No such file"):
         read_outcomes(tmp_path / "none.csv")
 
 
-def test_a_model_that_lacks_an_item_is_refused_only_when_it_takes_part(tmp_path: Path) -> None:
+def test_a_model_that_lacks_an_item_is_refused_only_if_the_scenario_uses_it(tmp_path: Path) -> None:
     outcomes = read_outcomes(write_table(tmp_path, table_text() + "lazy,simple-0,simple,1,1,1\n"))
     assert outcomes.table(["good", "bad"]).models == ("good", "bad")
     with pytest.raises(

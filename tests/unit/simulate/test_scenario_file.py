@@ -70,7 +70,7 @@ def test_ranks_in_phases_are_those_among_the_models_of_the_scenario(outcomes: Ou
     assert scenario.phases[0].outage == {"fair"}
 
 
-def test_ranks_that_are_one_model_in_a_small_table_name_it_once(tmp_path: Path) -> None:
+def test_two_ranks_that_are_the_same_model_name_it_once(tmp_path: Path) -> None:
     outcomes = a_table(tmp_path, {"a": (0.9, 0.9, 0.9), "b": (0.1, 0.1, 0.1)})
     written = {"models": ["@best", "@25%", "@50%", "@75%", "@worst"], "phases": PHASES}
     assert scenario_from(written, outcomes).models == ("a", "b")
@@ -188,12 +188,12 @@ def test_invalid_json_is_refused(outcomes: OutcomeFile, tmp_path: Path, content:
         read_scenario(path, outcomes)
 
 
-def test_a_file_that_is_not_there_is_named(outcomes: OutcomeFile, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(outcomes: OutcomeFile, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"cannot read .*none\.json: No such file"):
         read_scenario(tmp_path / "none.json", outcomes)
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_the_examples_are_good_for_any_table(outcomes: OutcomeFile, path: Path) -> None:
+def test_the_example_scenarios_work_with_any_table(outcomes: OutcomeFile, path: Path) -> None:
     assert read_scenario(path, outcomes).events > 0
     assert json.loads(path.read_text())["about"].endswith(".")

@@ -1,4 +1,4 @@
-"""The adaptive rule: every number equals one that was worked out by hand, and the same evidence always gives the same."""
+"""The adaptive rule: every number equals a manual calculation, and equal evidence gives equal scores."""
 
 import copy
 import json
@@ -29,7 +29,7 @@ def scores(result: RuleResult) -> dict[Pair, Score]:
 
 
 def run_by_run(slices: list[Slice], rule: AdaptiveRule = NO_COSTS) -> list[RuleResult]:
-    """As the learner does it: a run after every slice, each on the state that the one before has left."""
+    """Evaluate after every slice, each time on the state of the previous run, as the learner does."""
     evidence, results, state = evidence_of([]), [], {}
     for number, of_slice in enumerate(slices):
         evidence.append(number + 1, evidence_of([{}] * (number + 1)).opened_at[-1], of_slice)
@@ -53,23 +53,23 @@ def test_the_score_is_five_times_the_estimated_success_rate() -> None:
     )
 
 
-def test_a_pair_of_which_no_outcome_has_come_scores_the_middle() -> None:
+def test_a_pair_without_outcomes_has_the_middle_score() -> None:
     score = scores(evaluate([{A: of(0, 0), B: of(50, 40)}]))[A]
     assert (score.score, score.estimate.mean, score.estimate.n_eff, score.samples) == (Decimal("2.500"), 0.5, 2, 0)
     assert (score.success_rate, score.avg_response_time_ms, score.kind) == (None, None, "new")
 
 
-def test_scores_stay_away_from_the_ends_however_much_comes_in() -> None:
+def test_scores_never_reach_0_or_5() -> None:
     perfect, hopeless = (scores(evaluate([{A: of(4000, 4000), B: of(4000, 0)}]))[pair].score for pair in (A, B))
     assert Decimal(0) < hopeless < Decimal("0.002") < Decimal("4.998") < perfect < Decimal(5)
 
 
-def test_nothing_has_come_in() -> None:
+def test_without_evidence_there_are_no_scores() -> None:
     assert evaluate([]) == RuleResult([], {})
     assert evaluate([{}, {}]) == RuleResult([], {})
 
 
-def test_time_and_money_are_taken_off() -> None:
+def test_latency_and_cost_are_subtracted() -> None:
     slices: list[Slice] = [{A: of(100, 90, latency=0.4, cost=0.25), B: of(100, 90)}]
     score = scores(evaluate(slices, rule=AdaptiveRule(AdaptiveSettings(latency_weight=0.1, cost_weight=0.2))))[A]
     assert (score.latency_penalty, score.cost_penalty) == pytest.approx((0.04, 0.05))
@@ -79,7 +79,7 @@ def test_time_and_money_are_taken_off() -> None:
     assert "- 0.040 for latency - 0.050 for cost)" in score.reason
 
 
-def test_a_score_does_not_fall_below_nothing() -> None:
+def test_a_score_does_not_fall_below_0() -> None:
     slow = AdaptiveRule(AdaptiveSettings(latency_weight=1.0))
     assert scores(evaluate([{A: of(100, 50, latency=1.0)}], rule=slow))[A].score == 0
 
@@ -97,12 +97,12 @@ def test_old_latency_and_cost_fade_with_a_half_life_of_3000_outcomes(rows: list[
     ]
     result = evaluate(slices, rule=AdaptiveRule(AdaptiveSettings(latency_weight=1.0, cost_weight=0.5)))
     for pair, score in scores(result).items():
-        # What lies fifteen half-lives back weighs less than 1/32,000; it is not weighed slice by slice.
+        # Outcomes older than fifteen half-lives weigh less than 1/32,000; they are not weighed slice by slice.
         assert score.latency_penalty == pytest.approx(decayed_mean(slices, pair, "latency", "timed"), abs=1e-4)
         assert score.cost_penalty == pytest.approx(decayed_mean(slices, pair, "cost", "priced") / 2, abs=1e-4)
 
 
-def test_a_pair_that_has_long_been_silent_keeps_its_latency() -> None:
+def test_a_pair_without_recent_outcomes_keeps_its_latency() -> None:
     slices: list[Slice] = [{A: of(100, 90, latency=0.3)}] + [{B: of(1000, 900, latency=0.1)}] * 80
     assert scores(evaluate(slices, rule=AdaptiveRule()))[A].latency_penalty == pytest.approx(0.03)
 
@@ -146,8 +146,8 @@ def test_the_highest_level_is_remembered_of_two_falls() -> None:
     assert runs[-1].states[A].payload["fallen_from"] == 0.9
 
 
-def test_an_alarm_is_taken_back_when_who_raised_it_is_quarantined() -> None:
-    """Lies reach two slices before the liar is out; then everything is as if it had never spoken."""
+def test_an_alarm_is_taken_back_when_the_instance_behind_it_is_quarantined() -> None:
+    """False reports are in two slices before the liar is excluded; then the result is as if it had never reported."""
     honest: list[Slice] = [{A: of(50, 45)}] * 25
     with_lies: list[Slice] = [*honest[:20], {A: of(90, 45)}, {A: of(90, 45)}]
     fooled = run_by_run(with_lies)[-1]
@@ -167,14 +167,14 @@ def test_an_alarm_that_the_others_show_as_well_stays_after_a_quarantine() -> Non
     assert (result.states[A].evidence_from, result.states[A].payload["fallen_from"]) == (20, 0.9)
 
 
-def test_a_model_that_goes_up_and_down_for_ever_is_not_remembered_for_ever() -> None:
+def test_the_state_of_a_model_that_keeps_changing_stays_small() -> None:
     waves: list[Slice] = [{A: of(50, 45 if number // 8 % 2 else 10)} for number in range(400)]
     runs = run_by_run(waves)
     assert sum(bool(result.alarms) for result in runs) > 45
     assert max(len(json.dumps(result.states[A].payload)) for result in runs) < 3000
 
 
-def test_who_does_not_lead_is_probed_within_a_budget_of_lost_reward() -> None:
+def test_pairs_that_do_not_lead_are_probed_within_a_budget_of_lost_reward() -> None:
     found = scores(evaluate([{A: of(998, 899), B: of(998, 799), C: of(998, 99)}]))
     assert found[A].estimate.probe_share == 0, "the leader is used anyway"
     assert found[B].estimate.probe_share == pytest.approx(0.002 / 2 / 0.1)
@@ -192,7 +192,7 @@ def test_a_lone_model_needs_no_probes() -> None:
     assert scores(evaluate([{A: of(100, 50)}]))[A].estimate.probe_share == 0
 
 
-def test_complexities_are_budgeted_for_themselves() -> None:
+def test_each_complexity_has_its_own_probe_budget() -> None:
     hard = ("a", "complex")
     found = scores(evaluate([{A: of(998, 899), B: of(998, 399), hard: of(100, 10)}]))
     assert found[hard].estimate.probe_share == 0
@@ -200,7 +200,7 @@ def test_complexities_are_budgeted_for_themselves() -> None:
 
 
 @pytest.mark.parametrize(("fallen", "share"), [([B], 0.02), ([B, C], 0.01), ([], 0.0)])
-def test_who_has_fallen_is_probed_more_while_it_may_be_the_best_again(fallen: list[Pair], share: float) -> None:
+def test_a_fallen_model_is_probed_more_while_it_may_become_the_best_again(fallen: list[Pair], share: float) -> None:
     state: dict[Pair, RuleState] = {pair: RuleState(payload={"fallen_from": 0.95}) for pair in fallen}
     found = scores(evaluate([{A: of(998, 899), B: of(998, 399), C: of(998, 399)}], state))
     usual = 0.002 / 2 / 0.5
@@ -208,19 +208,19 @@ def test_who_has_fallen_is_probed_more_while_it_may_be_the_best_again(fallen: li
         assert found[pair].estimate.probe_share == pytest.approx(usual + (share if pair in fallen else 0), abs=1e-6)
 
 
-def test_who_has_fallen_from_no_more_than_the_leader_has_is_not() -> None:
+def test_a_model_that_was_never_better_than_the_leader_is_not_probed_more() -> None:
     state: dict[Pair, RuleState] = {B: RuleState(payload={"fallen_from": 0.89})}
     found = scores(evaluate([{A: of(998, 899), B: of(998, 399)}], state))
     assert found[B].estimate.probe_share == pytest.approx(0.002 / 0.5, abs=1e-6)
 
 
-def test_who_has_fallen_next_to_the_leader_takes_a_fifth_at_most() -> None:
+def test_a_fallen_model_gets_at_most_a_fifth_of_the_traffic() -> None:
     state: dict[Pair, RuleState] = {B: RuleState(payload={"fallen_from": 0.95})}
     found = scores(evaluate([{A: of(998, 899), B: of(998, 889)}], state))
     assert found[B].estimate.probe_share == pytest.approx(0.01 + 0.20)
 
 
-def test_who_seems_to_rise_is_probed_more_before_it_is_sure() -> None:
+def test_a_model_that_seems_to_rise_is_probed_more() -> None:
     slices: list[Slice] = [{A: of(50, 45), B: of(25, 5)}] * 30 + [{A: of(50, 45), B: of(25, 14)}]
     result = evaluate(slices)
     assert not result.alarms
@@ -230,7 +230,7 @@ def test_who_seems_to_rise_is_probed_more_before_it_is_sure() -> None:
     )
 
 
-def test_graded_rewards_are_surer_by_their_scatter() -> None:
+def test_graded_rewards_with_little_dispersion_raise_n_eff() -> None:
     slices: list[Slice] = [{A: of(100, 70, squares=52), B: of(100, 40, squares=20)}] * 5
     phi = dispersion(slices)
     assert phi == pytest.approx((500 * 0.03 + 500 * 0.04) / (500 * 0.7 * 0.3 + 500 * 0.4 * 0.6))
@@ -239,11 +239,11 @@ def test_graded_rewards_are_surer_by_their_scatter() -> None:
     assert found[A].estimate.mean == pytest.approx(351 / 502, abs=1e-6)
 
 
-def test_rewards_that_never_differ_are_not_taken_for_certainty() -> None:
+def test_constant_rewards_do_not_make_an_estimate_certain() -> None:
     assert scores(evaluate([{A: of(100, 70, squares=49)}] * 5))[A].estimate.n_eff == pytest.approx(500 / 0.05 + 2)
 
 
-def test_why_a_score_is_what_it_is() -> None:
+def test_the_kind_and_the_reason_explain_a_score() -> None:
     slow = AdaptiveRule(AdaptiveSettings(latency_weight=0.5))
     before = evaluate([{A: of(1000, 900, latency=0.1)}], rule=slow)
     after = evaluate([{A: of(1000, 900, latency=0.1)}, {A: of(1000, 900, latency=0.9)}], before.states, rule=slow)
@@ -296,7 +296,7 @@ def test_every_score_can_be_recomputed_later_from_the_evidence_it_names(seed: in
             assert score.samples == total(slices[score.after_slice : score.through_slice], score.pair, "outcomes")
 
 
-def test_an_operators_word_begins_a_new_window() -> None:
+def test_a_manual_score_begins_a_new_window() -> None:
     slices: list[Slice] = [{A: of(50, 45)}] * 20 + [{A: of(50, 20)}] * 3
     state = run_by_run(slices)[-1].states[A]
     again = NO_COSTS.reset(state, Decimal("4.500"), 23)

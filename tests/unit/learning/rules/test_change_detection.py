@@ -20,7 +20,7 @@ def split(slices: list[Slice], *, starts: list[int] | None = None, dispersion: f
 
 
 def steps(*rates: tuple[int, float], per_slice: int = 50) -> list[Slice]:
-    """Slices of one pair: (number of slices, success rate) one after the other."""
+    """Return slices of one pair from (number of slices, success rate), one after the other."""
     return [{PAIR: of(per_slice, round(per_slice * rate))} for number, rate in rates for _ in range(number)]
 
 
@@ -78,7 +78,7 @@ def test_ten_outcomes_on_either_side_are_needed() -> None:
     assert split(enough).changed[0]
 
 
-def test_what_lies_before_the_window_is_not_looked_at() -> None:
+def test_outcomes_before_the_window_are_ignored() -> None:
     slices = steps((20, 0.9), (20, 0.5))
     assert split(slices, starts=[20]).changed.tolist() == [False]
     late = split(slices, starts=[10])
@@ -94,7 +94,7 @@ def test_a_rise_raises_suspicion_before_it_is_a_change() -> None:
     assert falling.upward[0] < 0.1 * falling.threshold[0]
 
 
-def test_graded_rewards_are_measured_by_their_own_scatter() -> None:
+def test_graded_rewards_are_measured_by_their_own_dispersion() -> None:
     slices = steps((20, 0.6), (20, 0.55))
     assert not split(slices).changed[0]
     graded = split(slices, dispersion=0.05)
@@ -103,7 +103,7 @@ def test_graded_rewards_are_measured_by_their_own_scatter() -> None:
 
 
 def common(before: float, after: float, *, of_pairs: int = 3, outcomes: int = 40) -> list[Slice]:
-    """A model whose first `of_pairs` complexities change after ten of twenty slices."""
+    """Return slices of a model whose first `of_pairs` complexities change after ten of twenty slices."""
     return [
         {
             ("m", complexity): of(
@@ -115,11 +115,11 @@ def common(before: float, after: float, *, of_pairs: int = 3, outcomes: int = 40
     ]
 
 
-def test_a_small_change_common_to_all_complexities_is_seen_by_looking_at_them_together() -> None:
+def test_a_small_change_of_all_complexities_is_found_in_the_model_as_a_whole() -> None:
     slices = common(0.9, 0.8)
     found = split(slices)
     alone = [split([{pair: of_slice[pair]} for of_slice in slices]) for pair in slices[0]]
-    assert not any(each.changed[0] for each in alone), "none shows it alone"
+    assert not any(each.changed[0] for each in alone), "no complexity shows it alone"
     assert found.changed.tolist() == found.whole_model.tolist() == [True] * 3
     assert found.position.tolist() == [10] * 3
     together = sum(differ(400, 360, 400, 320) for _ in range(3)) - 1.5 * 2
@@ -133,11 +133,11 @@ def test_a_complexity_that_has_not_changed_keeps_its_window() -> None:
     assert found.changed.tolist() == [True, True, False]
 
 
-def test_what_is_too_little_also_together_is_no_change() -> None:
+def test_two_small_drops_that_are_too_small_together_are_not_a_change() -> None:
     assert not split(common(0.9, 0.86)).changed.any()
 
 
-def test_a_model_is_looked_at_as_a_whole_also_where_each_pair_has_few_outcomes() -> None:
+def test_a_model_is_examined_as_a_whole_even_if_each_pair_has_few_outcomes() -> None:
     rest: Slice = {("other", "simple"): of(60, 30)}
     slices: list[Slice] = [
         {**rest, **{("m", complexity): of(3, 3 if number < 2 else 0) for complexity in COMPLEXITIES}}
@@ -149,14 +149,14 @@ def test_a_model_is_looked_at_as_a_whole_also_where_each_pair_has_few_outcomes()
     assert found.position[columns].tolist() == [2] * 3
 
 
-def test_without_a_boundary_there_is_nothing_to_find() -> None:
+def test_without_a_boundary_no_change_is_found() -> None:
     found = split([{PAIR: of(20, 20)}])
     assert (found.position.tolist(), found.changed.tolist(), found.statistic.tolist()) == ([-1], [False], [0.0])
     assert split([]).position.tolist() == []
 
 
 def test_constant_rates_raise_no_alarm() -> None:
-    """Looked at after every 50 outcomes of the fleet, as the learner does, over 120,000 outcomes of nine pairs."""
+    """Search after every 50 outcomes of the fleet, as the learner does, over 120,000 outcomes of nine pairs."""
     rng = np.random.default_rng(7)
     rates = {
         (model, complexity): rate

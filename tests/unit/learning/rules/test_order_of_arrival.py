@@ -1,4 +1,4 @@
-"""Within a slice it makes no difference in which order outcomes arrive, late ones among them: whatever the rule."""
+"""The order in which outcomes of a slice arrive, late ones included, changes no score of any rule."""
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
@@ -41,7 +41,7 @@ _slices = st.lists(st.lists(_outcomes, max_size=12), min_size=1, max_size=6)
 
 
 def sums_of(outcomes: list[Outcome]) -> dict[Pair, Sums]:
-    """What a slice comes to, added up in the order of arrival."""
+    """Return the sums of a slice, added up in the order of arrival."""
     totals: dict[Pair, dict[str, float]] = defaultdict(lambda: dict.fromkeys(Sums.__dataclass_fields__, 0.0))
     for outcome in outcomes:
         added = {
@@ -61,7 +61,7 @@ def sums_of(outcomes: list[Outcome]) -> dict[Pair, Sums]:
 
 
 def scores(rule: Rule, slices: list[list[Outcome]]) -> list[dict[Pair, str]]:
-    """What the rule makes of each slice, going on from its own state."""
+    """Return the rule's scores after each slice, continued from its own state."""
     evidence, states, given_scores = Evidence(), dict[Pair, RuleState](), []
     for number, outcomes in enumerate(slices, start=1):
         evidence.append(number, _START + number * timedelta(minutes=1), sums_of(outcomes))

@@ -1,4 +1,4 @@
-"""Quarantine: who lies is taken out, who is honest stays, and a third of a fleet cannot be called liars."""
+"""Quarantine: lying instances are excluded, honest ones stay, and at most a third of a fleet is excluded."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ Sent = dict[tuple[str, tuple[str, str]], tuple[float, float]]
 
 
 def fleet(honest: int, *, liars: int = 0, outcomes: int = 40, volume: int = 1) -> Sent:
-    """Honest instances report the truth, liars the opposite; `volume`: how many times as much a liar reports."""
+    """Return reports: honest instances report the truth, liars the opposite; a liar reports `volume` times as much."""
     rng = np.random.default_rng(3)
     sent: Sent = {}
     for number in range(honest + liars):
@@ -31,7 +31,7 @@ def names(sent: Sent) -> list[str]:
 
 
 def excess(sent: Sent, instance: str, out: set[str]) -> tuple[float, int]:
-    """L - 12 - k of an instance among those that are not out, written out."""
+    """Return L - 12 - k of an instance among those that are not excluded, calculated step by step."""
     ratio, pairs = 0.0, 0
     for pair in {pair for _, pair in sent}:
         n, s = sent.get((instance, pair), (0.0, 0.0))
@@ -47,12 +47,12 @@ def excess(sent: Sent, instance: str, out: set[str]) -> tuple[float, int]:
     return ratio - 12 - pairs, pairs
 
 
-def test_an_honest_fleet_keeps_everybody() -> None:
+def test_an_honest_fleet_keeps_every_instance() -> None:
     assert names(fleet(10)) == []
 
 
 @pytest.mark.parametrize("volume", [1, 11])
-def test_one_that_lies_is_out_however_much_it_says(volume: int) -> None:
+def test_a_lying_instance_is_excluded_whatever_its_volume(volume: int) -> None:
     assert names(fleet(9, liars=1, volume=volume)) == ["liar-9"]
 
 
@@ -60,19 +60,19 @@ def test_only_the_three_that_collude_are_excluded() -> None:
     assert sorted(names(fleet(7, liars=3))) == ["liar-7", "liar-8", "liar-9"]
 
 
-def test_no_more_than_it_takes_to_reach_a_third() -> None:
+def test_at_most_a_third_of_the_fleet_is_excluded() -> None:
     assert len(names(fleet(4, liars=4))) == 3
     assert len(names(fleet(3, liars=2))) <= 2
 
 
-def test_fewer_than_four_that_report_are_not_compared() -> None:
+def test_fewer_than_four_reporting_instances_are_not_compared() -> None:
     assert names(fleet(2, liars=1, outcomes=400)) == []
     silent: Sent = {("silent", PAIRS[0]): (0.0, 0.0), **fleet(2, liars=1, outcomes=400)}
     assert names(silent) == []
     assert names(fleet(3, liars=1, outcomes=400)) == ["liar-3"]
 
 
-def test_pairs_of_which_too_little_is_known_do_not_count() -> None:
+def test_pairs_with_too_few_outcomes_do_not_count() -> None:
     sent = {(f"i-{n}", PAIRS[0]): (100.0, 90.0) for n in range(4)}
     sent |= {("i-0", pair): (4.0, 0.0) for pair in PAIRS[1:]}
     sent |= {(f"i-{n}", pair): (400.0, 400.0) for n in (1, 2, 3) for pair in PAIRS[1:]}
@@ -82,7 +82,7 @@ def test_pairs_of_which_too_little_is_known_do_not_count() -> None:
     assert names(alone) == [], "nine outcomes of the others are too few to be compared with"
 
 
-def test_who_agrees_again_is_back() -> None:
+def test_an_instance_that_agrees_again_is_no_longer_excluded() -> None:
     sent = fleet(9, liars=1)
     assert names(sent) == ["liar-9"]
     agreeing = {key: value for key, value in sent.items() if key[0] != "liar-9"} | {
@@ -97,7 +97,7 @@ def test_who_agrees_again_is_back() -> None:
         st.lists(st.tuples(st.integers(0, 60), st.integers(0, 100)), min_size=4, max_size=4), min_size=4, max_size=8
     )
 )
-def test_the_most_different_one_is_taken_out_again_and_again(rows: list[list[tuple[int, int]]]) -> None:
+def test_instances_are_excluded_one_by_one_the_most_different_first(rows: list[list[tuple[int, int]]]) -> None:
     sent: Sent = {
         (f"i-{number}", PAIRS[column]): (float(n), float(round(n * percent / 100)))
         for number, row in enumerate(rows)

@@ -1,4 +1,4 @@
-"""An alarm to which an instance has contributed that is quarantined afterwards is looked at again without it."""
+"""An alarm is examined again without an instance that contributed to it and was quarantined afterwards."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ def outcomes(successes: int, count: int) -> Sums:
 
 
 def history(lies: int, *, honest: int = 36, slices: int = KNOWN + LIED, excluded: tuple[str, ...] = ()) -> Evidence:
-    """Slices of 40 honest outcomes, `honest` of them successes from slice 21 on (36 before), and `lies` failures besides."""
+    """Return slices of 40 honest outcomes, `honest` of them successes from slice 21 on (36 before), plus `lies` failures."""
     evidence = Evidence(excluded=excluded)
     for number in range(1, slices + 1):
         late = number > KNOWN
@@ -28,7 +28,7 @@ def history(lies: int, *, honest: int = 36, slices: int = KNOWN + LIED, excluded
     return evidence
 
 
-def test_what_only_the_liar_showed_is_taken_back() -> None:
+def test_an_alarm_that_only_the_liar_caused_is_taken_back() -> None:
     rule = AdaptiveRule()
     deceived = rule.evaluate(history(lies=30), {})
     assert [(alarm.model, alarm.after < alarm.before) for alarm in deceived.alarms] == [("m", True)]
@@ -39,7 +39,7 @@ def test_what_only_the_liar_showed_is_taken_back() -> None:
     assert "fallen_from" not in result.states[PAIR].payload
 
 
-def test_what_the_others_show_too_is_found_again_at_once() -> None:
+def test_a_change_that_the_others_show_too_is_found_again_at_once() -> None:
     rule = AdaptiveRule()
     deceived = rule.evaluate(history(lies=30, honest=8), {})
     assert deceived.alarms
@@ -48,7 +48,7 @@ def test_what_the_others_show_too_is_found_again_at_once() -> None:
     assert samples(result) == 40 * LIED
 
 
-def test_an_instance_that_was_out_already_changes_nothing() -> None:
+def test_an_instance_that_was_excluded_already_changes_nothing() -> None:
     rule = AdaptiveRule()
     found = rule.evaluate(history(lies=0, honest=8, excluded=("liar",)), {})
     result = rule.evaluate(history(lies=0, honest=8, slices=KNOWN + LIED + 1, excluded=("liar",)), found.states)
@@ -57,7 +57,7 @@ def test_an_instance_that_was_out_already_changes_nothing() -> None:
     assert samples(result) == 40 * (LIED + 1)
 
 
-def test_an_alarm_older_than_what_a_quarantine_is_judged_by_stands() -> None:
+def test_an_alarm_older_than_the_evidence_of_a_quarantine_stays() -> None:
     rule = AdaptiveRule()
     state = rule.evaluate(history(lies=0, honest=8), {}).states
     later = history(lies=0, honest=8, slices=KNOWN + LIED + 30, excluded=("liar",))
@@ -71,8 +71,8 @@ def samples(result: RuleResult) -> int:
     return next(score.samples for score in result.scores if score.pair == PAIR)
 
 
-def test_a_state_that_was_renamed_since_says_less_and_is_enough() -> None:
-    """A rename forgets what the last score was made of; the alarms stay."""
+def test_the_state_of_a_renamed_model_is_sufficient() -> None:
+    """A rename removes the parts of the last score; the alarms stay."""
     rule = AdaptiveRule()
     deceived = rule.evaluate(history(lies=30), {})
     states = {

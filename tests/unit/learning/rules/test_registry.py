@@ -46,7 +46,7 @@ class Demanding(Flat):
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Installs a distribution with entry points: a folder on the path, as pip makes it."""
+    """Return a function that installs a distribution with entry points into a folder on the path, as pip does."""
 
     def make(entry_points: str) -> None:
         (tmp_path / "flat_rules.py").write_text(_RULE)
@@ -59,7 +59,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     return make
 
 
-def test_without_installed_rules_there_are_the_built_in_ones() -> None:
+def test_without_installed_rules_only_the_built_in_ones_exist() -> None:
     assert tuple(make_rules()) == BUILT_IN_RULES == ("threshold", "adaptive")
     assert [rule.name for rule in Settings().rules] == ["threshold", "adaptive"]
 
@@ -77,7 +77,7 @@ def test_the_active_rule_is_only_the_first_of_all() -> None:
 def test_settings_are_passed_to_the_rule_that_they_are_named_for() -> None:
     heavy = AdaptiveSettings(latency_weight=0.7)
     rules = make_rules({"adaptive": heavy})
-    assert getattr(rules["adaptive"], "settings") == heavy  # noqa: B009 - not a part of the protocol
+    assert getattr(rules["adaptive"], "settings") == heavy  # noqa: B009 - not in the protocol
     assert [rule.name for rule in rules.values()] == ["threshold", "adaptive"]
 
 

@@ -136,7 +136,7 @@ def test_the_reason_names_the_numbers() -> None:
     )
 
 
-def test_the_reason_says_when_there_were_no_times() -> None:
+def test_the_reason_says_that_there_were_no_response_times() -> None:
     judged = ThresholdRule().judge(evidence(100, 0))
     assert judged is not None
     assert "no response times: +0" in judged[1]

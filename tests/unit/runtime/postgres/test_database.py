@@ -11,7 +11,7 @@ from centralcloud.runtime.postgres.errors import DatabaseUnavailableError
 
 def test_a_server_that_accepts_but_never_answers_is_unavailable_within_the_limit() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"postgresql://nobody@127.0.0.1:{silent.getsockname()[1]}/none?connect_timeout=2"
+        url = f"postgresql://user@127.0.0.1:{silent.getsockname()[1]}/none?connect_timeout=2"
         with Database(url, application_name="tests") as database:
             started = time.monotonic()
             with pytest.raises(DatabaseUnavailableError), database.transaction(limit_seconds=0.3):
@@ -21,7 +21,7 @@ def test_a_server_that_accepts_but_never_answers_is_unavailable_within_the_limit
 
 def test_a_refused_connection_is_reported_with_its_reason() -> None:
     with (
-        Database("postgresql://nobody@127.0.0.1:1/none", application_name="tests") as database,
+        Database("postgresql://user@127.0.0.1:1/none", application_name="tests") as database,
         pytest.raises(DatabaseUnavailableError, match="Connection refused"),
         database.transaction(limit_seconds=0.3),
     ):

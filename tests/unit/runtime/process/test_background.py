@@ -19,7 +19,7 @@ from centralcloud.runtime.process.systemd import ServiceManager
 
 @pytest.fixture
 def nowhere() -> Database:
-    return Database("postgresql://nobody@127.0.0.1:1/none", application_name="tests")
+    return Database("postgresql://user@127.0.0.1:1/none", application_name="tests")
 
 
 class Counting(BackgroundTask):
@@ -368,6 +368,6 @@ def test_a_program_whose_tasks_do_all_the_work_needs_no_other_connections() -> N
 
 
 def test_a_size_that_was_given_stays() -> None:
-    database = Database("postgresql://nobody@127.0.0.1:1/none", application_name="tests", max_connections=2)
+    database = Database("postgresql://user@127.0.0.1:1/none", application_name="tests", max_connections=2)
     database.reserve(10)
     assert database.max_connections == 2

@@ -66,4 +66,4 @@ def test_without_a_watchdog_only_the_status_is_sent() -> None:
 
 
 def test_a_service_manager_that_is_gone_does_not_end_the_program() -> None:
-    ServiceManager({"NOTIFY_SOCKET": "@centralcloud-nobody-listens"}).ready()
+    ServiceManager({"NOTIFY_SOCKET": "@centralcloud-no-listener"}).ready()
