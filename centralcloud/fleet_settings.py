@@ -52,6 +52,7 @@ class FleetSettingsSource:
         self._rows: dict[str, Any] | None = None
         self._settings: FleetSettings | None = None
         self._problem = ""
+        self._adopted = False
 
     def adopt(self, database: Database) -> None:
         """Store the environment's values of the names that the database lacks, and log where the two differ.
@@ -63,6 +64,7 @@ class FleetSettingsSource:
             stored = {row.name for row in list_settings(connection)}
             missing = {name: value for name, value in self._environment.items() if name not in stored}
             filled = insert_missing_settings(connection, missing) if missing else []
+            self._adopted = True
             self.read(connection)
         if filled:
             log.info("fleet_settings_stored", names=filled, source="environment")
@@ -131,6 +133,9 @@ class FleetSettingsSource:
     def _take(self, rows: dict[str, Any]) -> None:
         before, self._rows, self._problem = self._rows, rows, ""
         try:
+            if self._adopted and (missing := sorted(self._environment.keys() - rows.keys())):
+                # Each replica would go on by its own environment.
+                raise SettingsError(f"found no {', '.join(missing)}, expected a row for each setting")
             self._settings = FleetSettings.unflatten({**self._environment, **rows})
         except CentralCloudError as error:
             self._problem = str(error)

@@ -79,6 +79,10 @@ class FleetSettings(BaseModel):
         nested: dict[str, Any] = {}
         for name, setting in FLEET_SETTINGS.items():
             if name in values:
+                if isinstance(values[name], bool):  # which pydantic takes for 0 or 1
+                    raise SettingsError(
+                        f"{name} is {str(values[name]).lower()}: expected a value like {setting.default}"
+                    )
                 place = nested.setdefault(setting.group, {}) if setting.group else nested
                 place[setting.field] = values[name]
         try:

@@ -7,7 +7,9 @@ from typing import Annotated, Final
 import typer
 
 from centralcloud.contracts import SettingsError
+from centralcloud.runtime.wording import printable
 
+_LONGEST_LOGGED_TEXT: Final = 1000
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 #: An option of every command that changes something.
@@ -53,6 +55,20 @@ def moment(text: str, option: str) -> datetime:
         raise SettingsError(
             f"{option}: found {text!r}, expected a time like 2026-11-20T14:00 or an age like 30m, 2h, 7d"
         ) from None
+
+
+def logged_text(text: str | None, option: str) -> str | None:
+    """Return `text` if it may be kept in the log of operators' actions for ever, and printed on a terminal.
+
+    Raises:
+        SettingsError: it is not text, has control characters, or more than 1,000 characters.
+    """
+    if text is not None:
+        if len(text) > _LONGEST_LOGGED_TEXT:
+            raise SettingsError(f"{option}: found {len(text):,} characters, expected at most {_LONGEST_LOGGED_TEXT:,}")
+        if printable(text) != text:
+            raise SettingsError(f"{option}: found a control character, expected text on one line")
+    return utf8(text, option)
 
 
 def utf8(text: str | None, option: str) -> str | None:

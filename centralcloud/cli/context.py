@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from centralcloud.cli.arguments import utf8
+from centralcloud.cli.arguments import logged_text
 from centralcloud.contracts import SettingsError
 from centralcloud.fleet_settings import FleetSettingsSource
 from centralcloud.runtime.logs import configure_logs
@@ -59,12 +59,12 @@ def this_operator(reason: str | None = None) -> Operator:
     """
     if reason is not None and not reason.strip():
         raise SettingsError("--reason is empty: expected why, or no --reason")
-    return Operator(who=_user(), via="cli", source=socket.gethostname(), reason=utf8(reason, "--reason"))
+    return Operator(who=_user(), via="cli", source=socket.gethostname(), reason=logged_text(reason, "--reason"))
 
 
 def _user() -> str:
     if sudo_user := os.environ.get("SUDO_USER"):
-        return utf8(sudo_user, "SUDO_USER") or ""
+        return logged_text(sudo_user, "SUDO_USER") or ""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # a container may run with an id that has no name

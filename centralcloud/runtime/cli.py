@@ -17,6 +17,7 @@ from rich.table import Table
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.diagnostics import NamedCheckResult, Verdict
 from centralcloud.runtime.postgres.errors import is_contention, is_outage, summarize_error
+from centralcloud.runtime.wording import printable
 
 _WRONG_USAGE = 2
 _FAILED = 1
@@ -163,4 +164,4 @@ def _cell(value: Any) -> str:
         return f"{value:.3f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return str(value)
+    return printable(str(value))

@@ -1,5 +1,6 @@
-"""Numbers and ages as people say them. Pure."""
+"""Numbers and ages as people say them, and texts of others made safe to print. Pure."""
 
+import unicodedata
 from typing import Final
 
 _UNITS: Final = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
@@ -30,3 +31,13 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 def percent(share: float, digits: int = 1) -> str:
     """Return a share (0 to 1) in percent, rounded to `digits` decimals: "87.5%"."""
     return f"{share:.{digits}%}"
+
+
+def printable(text: str) -> str:
+    """Return `text` with control and format characters as escapes: on a terminal they clear the screen or forge a line."""
+    return "".join(
+        character.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(character) in ("Cc", "Cf")
+        else character
+        for character in text
+    )

@@ -29,6 +29,7 @@ COMMENT ON COLUMN operator_actions.version IS 'the newest score version that the
 
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON operator_actions
 FOR EACH STATEMENT EXECUTE FUNCTION centralcloud.refuse_change();
+CREATE TRIGGER stamp BEFORE INSERT ON operator_actions FOR EACH ROW EXECUTE FUNCTION centralcloud.stamp_action();
 
 -- A fleet that has learned goes on by the rule of its last run, and by the references of its newest closed slice. The first
 -- daemon fills in the other settings from its environment.

@@ -82,3 +82,8 @@ def test_the_environment_sets_only_what_it_names(monkeypatch: pytest.MonkeyPatch
     assert settings.fleet.threshold == ThresholdSettings()
     monkeypatch.setenv("CENTRALCLOUD_RULE", "adaptive")
     assert load_settings(Settings).explicit_fleet_settings["rule"] == "adaptive"
+
+
+def test_a_boolean_is_not_a_number_of_days() -> None:
+    with pytest.raises(SettingsError, match=r"^retention.records_days is true: expected a value like 90$"):
+        FleetSettings.unflatten({"retention.records_days": True})

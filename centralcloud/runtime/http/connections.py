@@ -12,7 +12,8 @@ A connection that outlasts its phase is aborted: a graceful close would wait for
 """
 
 import asyncio
-from dataclasses import dataclass
+import resource
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, cast
 
@@ -22,6 +23,13 @@ log = get_logger(__name__)
 
 #: A client that has sent a request and closed its side is answered. This is how long an incomplete request is kept.
 _HALF_CLOSED_SECONDS: Final = 1.0
+_MOST_CONNECTIONS: Final = 256
+
+
+def connections_for_this_process() -> int:
+    """How many connections HTTP may hold: at most 256, and a quarter of the file descriptors that the process may open."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(_MOST_CONNECTIONS, descriptors // 4))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +48,7 @@ class Limits:
     request_seconds: float = 10.0
     unread_seconds: float = 10.0
     idle_seconds: float = 75.0
-    connections: int = 256
+    connections: int = field(default_factory=connections_for_this_process)
     body_bytes: int = 65_536
 
 

@@ -1,12 +1,13 @@
 """Identities of processes on this machine."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 
 def this_process() -> str:
     """Return this process's identity, for `is_running`."""
-    return _identity(os.getpid())
+    return _own_identity(os.getpid())
 
 
 def is_running(identity: str) -> bool:
@@ -15,6 +16,11 @@ def is_running(identity: str) -> bool:
         return _identity(int(identity.partition(":")[0])) == identity
     except (OSError, ValueError):
         return False
+
+
+@cache  # read once: later there may be no file descriptor left to read it with
+def _own_identity(pid: int) -> str:
+    return _identity(pid)
 
 
 def _identity(pid: int) -> str:

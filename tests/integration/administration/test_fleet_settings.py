@@ -19,7 +19,7 @@ from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rule import RuleResult, States
 from centralcloud.learning.rules import ThresholdRule
-from centralcloud.maintenance.maintenance import Maintenance
+from centralcloud.maintenance.maintenance import Maintenance, MaintenanceSettings
 from centralcloud.monitoring.finding_detector import FindingDetector
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.settings import FLEET_SETTINGS, FleetSettings, Settings
@@ -128,6 +128,21 @@ def test_an_unusable_value_prevents_a_start_and_does_not_stop_a_running_daemon(
     assert read(database, source).retention.records_days == 60
 
 
+def test_a_setting_that_vanishes_does_not_let_each_replica_use_its_own(database: Database, database_url: str) -> None:
+    sources = [FleetSettingsSource(Settings(rule=rule)) for rule in ("threshold", "adaptive")]
+    for source in sources:
+        source.adopt(database)
+    execute(database_url, "DELETE FROM fleet_settings WHERE name = 'rule'")
+    with database.transaction() as connection:
+        for source in sources:
+            with pytest.raises(SettingsError, match="found no rule, expected a row for each setting"):
+                source.read(connection)
+            assert source.read_usable(connection).rule == "threshold", "the last usable one"
+    sources[1].adopt(database)
+    with database.transaction() as connection:
+        assert {source.read(connection).rule for source in sources} == {"adaptive"}
+
+
 def test_a_learner_does_not_run_while_a_setting_is_unusable(database: Database, database_url: str) -> None:
     """Otherwise it would publish by the previous rule, which other replicas may no longer use."""
     source = a_source()
@@ -145,14 +160,22 @@ def test_a_learner_does_not_run_while_a_setting_is_unusable(database: Database, 
     assert execute(database_url, "SELECT rule FROM learning_runs") == [("adaptive",)]
 
 
+def _maintenance_settings(source: FleetSettingsSource) -> Callable[[psycopg.Connection[Any]], MaintenanceSettings]:
+    def read(connection: psycopg.Connection[Any]) -> MaintenanceSettings:
+        fleet = source.read_usable(connection)
+        return MaintenanceSettings(fleet.retention, fleet.reference)
+
+    return read
+
+
 def test_a_changed_setting_takes_effect_at_the_next_run_without_a_restart(
     database: Database, database_url: str
 ) -> None:
     source = a_source()
     source.adopt(database)
     learner = Learner(database, read_settings=source.read)
-    maintenance = Maintenance(database, read_settings=source.read_usable)
-    detector = FindingDetector(database, read_settings=source.read_usable)
+    maintenance = Maintenance(database, read_settings=_maintenance_settings(source))
+    detector = FindingDetector(database, read_thresholds=lambda connection: source.read_usable(connection).finding)
     send(database_url, outcomes(80, 20, time_ms=9000))
     drain(database, batch_size=1000)
     assert [each.new_score for each in learner.learn().changes], "100 outcomes are enough"

@@ -54,7 +54,7 @@ CHANGES: list[tuple[list[str], tuple[str, str, Any, Any]]] = [
         ),
     ),
     (["unfreeze"], ("unfreeze", "scores", ..., None)),
-    (["settings", "set", "rule", "adaptive"], ("change_setting", "rule", None, {"value": "adaptive"})),
+    (["settings", "set", "rule", "adaptive"], ("change_setting", "rule", {"value": "threshold"}, {"value": "adaptive"})),
     (["settings", "set", "rule", "threshold"], ("change_setting", "rule", {"value": "adaptive"}, {"value": "threshold"})),
     (["models", "retire", "poor"], ("retire_model", "poor", {"scores": ...}, {"scores": ...})),
     (["models", "retire", "poor", "--undo"], ("reinstate_model", "poor", {"scores": ...}, {"scores": ...})),
@@ -225,6 +225,13 @@ def test_a_worker_may_add_rows_and_change_none(fleet: Fleet) -> None:
             execute(
                 url, "INSERT INTO operator_actions (who, via, source, action, subject) VALUES ('x', 'cli', '', '', '')"
             )
+    execute(
+        fleet.worker,
+        """INSERT INTO operator_actions (id, at, who, via, source, action, subject) OVERRIDING SYSTEM VALUE
+           VALUES (999999, '2001-01-01', 'alice as owner', 'web', '1.2.3.4', 'pin', 'x')""",
+    )
+    forged = "SELECT id < 999999, at > '2026-01-01', who FROM operator_actions WHERE action = 'pin'"
+    assert execute(fleet.admin, forged) == [(True, True, f"alice as owner as {fleet.roles.worker}")]
     who = execute(fleet.admin, "SELECT who FROM operator_actions WHERE action = 'freeze'")
     assert who[0][0].endswith(f" as {fleet.roles.worker}"), "the role that has logged in"
 
@@ -283,6 +290,19 @@ def test_the_log_of_a_killed_purge_agrees_with_the_queue(
     ((logged,),) = execute(database_url, rows)
     assert execute(database_url, "SELECT purged FROM accounting") == [(logged,)]
     assert execute(database_url, f"SELECT 80000 - count(*) FROM {QUEUE}") == [(logged,)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("evil\x1b[2J\nat 2026-01-01 who=root", "--reason: found a control character, expected text on one line"),
+        ("x" * 1001, "--reason: found 1,001 characters, expected at most 1,000"),
+    ],
+)
+def test_a_reason_is_one_line_of_text(database_url: str, reason: str, expected: str) -> None:
+    result = run_command("centralcloud", "freeze", "--reason", reason, env={"DATABASE_URL": database_url})
+    assert (result.returncode, result.stderr) == (2, f"centralcloud: {expected}\n")
+    assert actions(database_url, "who") == []
 
 
 def test_many_dead_letters_are_replayed_in_pages_and_each_page_is_logged(database: Database, database_url: str) -> None:

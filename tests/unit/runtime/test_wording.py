@@ -2,7 +2,7 @@
 
 import pytest
 
-from centralcloud.runtime.wording import age, ago, counted, percent
+from centralcloud.runtime.wording import age, ago, counted, percent, printable
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,12 @@ def test_an_age_uses_the_largest_unit_that_it_holds_twice(seconds: float, words:
 )
 def test_one_is_singular_and_every_other_number_plural(count: int, nouns: tuple[str, ...], words: str) -> None:
     assert counted(count, *nouns) == words
+
+
+def test_a_text_of_others_prints_on_one_line_and_moves_no_cursor() -> None:
+    hostile = "evil\x1b[2J\nfaked row\x9b1m\u202egpt"
+    assert printable(hostile) == r"evil\x1b[2J\nfaked row\x9b1m\u202egpt"
+    assert printable("qwen/qwen3-30b é 漢") == "qwen/qwen3-30b é 漢"
 
 
 def test_a_percentage_has_no_space() -> None:

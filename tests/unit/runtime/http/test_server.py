@@ -372,3 +372,11 @@ def test_a_server_that_was_never_started_can_be_stopped() -> None:
     server.stop()
     with pytest.raises(ConnectionRefusedError):
         connect(server)
+
+
+@pytest.mark.parametrize(("descriptors", "connections"), [(1024, 256), (64, 16), (2, 1), (1_048_576, 256)])
+def test_connections_leave_file_descriptors_to_the_rest_of_the_process(
+    monkeypatch: pytest.MonkeyPatch, descriptors: int, connections: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (descriptors, descriptors))
+    assert Limits().connections == connections
