@@ -107,7 +107,7 @@ def test_an_outage_does_not_count_as_an_attempt(database: Database, database_url
     consumer._isolate_next = 10
     terminated = """
         SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO model_routing_metrics%'
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%centralcloud.add_metrics(%'
     """
 
     def terminate_the_waiting_backend() -> None:
