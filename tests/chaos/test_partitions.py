@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from support.commands import run_command
 from support.events import outcomes, send
 from support.history import pretend_all_came
 from support.load import Producers, queued
@@ -31,10 +32,10 @@ def test_partitions_attached_and_dropped_under_full_ingest(
         drain(database, batch_size=100)
         close_slice(database)
         pretend_all_came(database_url, days_ago)
-    keep = {"CENTRALCLOUD_RETENTION_RECORDS_DAYS": "0"}
+    keep = {"CENTRALCLOUD_RETENTION_RECORDS_DAYS": "0"}  # stored as the fleet's setting by the first worker
     workers = [start_worker(database_url, **keep) for _ in range(2)]
     longest_pause = 0.0
-    with Producers(database_url, events=12_000, pause_seconds=0.02) as producers:
+    with Producers(database_url, events=20_000, pause_seconds=0.02) as producers:
         watching = threading.Event()
 
         def poll() -> None:
@@ -50,6 +51,8 @@ def test_partitions_attached_and_dropped_under_full_ingest(
         watcher = threading.Thread(target=poll)
         watcher.start()
         try:
+            drop = ("settings", "set", "retention.records_days", "90")
+            assert run_command("centralcloud", *drop, env={"DATABASE_URL": database_url}).returncode == 0
             start_worker(database_url, "--no-ingest", CENTRALCLOUD_PARTITIONS_AHEAD_WEEKS="52")
             eventually(lambda: execute(database_url, _OLD) == [(0,)] and execute(database_url, _PARTITIONS)[0][0] > 50)
             assert producers.busy, "all of it happened under load"

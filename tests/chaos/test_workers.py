@@ -60,7 +60,7 @@ def test_a_message_that_kills_the_process(start_worker: StartWorker, database_ur
     assert starts == 4, "killed on the fast path once, and in each of two attempts"
     ((field, reason, message),) = execute(database_url, "SELECT field, reason, message FROM dead_letters")
     assert field == "message"
-    assert "attempted 2 times" in reason
+    assert "2 attempts did not finish" in reason
     assert DEADLY in message
     assert_all_ingested(database_url, 80, dead_letters=1)
     send(database_url, [an_event(decision_id="later")])
