@@ -136,6 +136,9 @@ def discard(
 def _filter(
     ids: list[int] | None, field: str | None, reason: str | None, since: str | None, until: str | None
 ) -> Filter:
+    for option, text in (("--field", field), ("--reason", reason), ("--since", since), ("--until", until)):
+        if text == "":  # an unset variable of a shell, which would select every dead letter
+            raise SettingsError(f"{option} is empty: expected a text, or no {option}")
     return Filter(
         ids=ids or None,
         field=utf8(field, "--field"),

@@ -32,6 +32,7 @@ from centralcloud.learning.rule import (
 from centralcloud.learning.rules.alarm_log import alarm_of, open_change, read_state, record_alarm
 from centralcloud.learning.rules.change_detection import Split, find_changes
 from centralcloud.learning.rules.quarantine import differing_instances
+from centralcloud.runtime.wording import counted
 
 _HALF_LIFE_OUTCOMES: Final = 3000.0
 #: Fifteen half-lives: an older outcome weighs less than 1/32,000. Evidence is not merged before (merge_evidence.sql).
@@ -277,7 +278,8 @@ def _sentence(
     excluded: frozenset[str],
 ) -> str:
     penalties = "".join(f" - {part:.3f} for {what}" for part, what in ((latency, "latency"), (cost, "cost")) if part)
-    sentence = f"{score} = 5 x (mean {mean:.3f} of {outcomes:,.0f} outcomes since {window_start:%Y-%m-%d %H:%M} UTC"
+    basis = f"{counted(round(outcomes), 'outcome')} since {window_start:%Y-%m-%d %H:%M} UTC"
+    sentence = f"{score} = 5 x (mean {mean:.3f} of {basis}"
     if alarm := state.payload.get("alarm"):
         before, after, statistic, threshold = alarm
         sentence += f" [alarm: {before:.2f} -> {after:.2f}, G {statistic:.0f} > {threshold:.0f}]"

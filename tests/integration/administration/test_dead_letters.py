@@ -129,6 +129,8 @@ def test_a_dead_letter_that_cannot_be_replayed_stays_open_with_a_reason(
     ("arguments", "complaint"),
     [
         (["replay"], "ids, a filter or --all is required"),
+        (["discard", "--reason", ""], "--reason is empty: expected a text, or no --reason"),
+        (["replay", "--field", ""], "--field is empty: expected a text, or no --field"),
         (["discard"], "ids, a filter or --all is required"),
         (["replay", "--all", "--field", "x"], "expected one of them"),
         (["replay", "--all", "--edit", "complexity"], "expected field=value"),
