@@ -19,7 +19,7 @@ from centralcloud.learning.safety import SafetyLimits
 from centralcloud.maintenance.retention import Retention
 from centralcloud.monitoring.finding_rules import FindingThresholds
 from centralcloud.runtime.process.schedule import parse_crontab
-from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings
+from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings, invalid_field
 from centralcloud.store.partitions import DEFAULT_WEEKS_AHEAD
 from centralcloud.store.slices import References
 
@@ -88,7 +88,8 @@ class FleetSettings(BaseModel):
         try:
             settings = cls(**nested)
         except ValidationError as error:
-            raise SettingsError(_explain(error)) from None
+            wrong = invalid_field(error)
+            raise SettingsError(f"{'.'.join(wrong.path)} is {str(wrong.found)!r}: {wrong.expected}") from None
         _ = settings.rules  # the active one is known
         return settings
 
@@ -196,12 +197,3 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     return value
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    path, found = [str(part) for part in first["loc"]], first["input"]
-    if field := first.get("ctx", {}).get("field"):  # raised for a group as a whole: it names the field and its value
-        path.append(field)
-        found = first["ctx"]["found"]
-    return f"{'.'.join(path)} is {str(found)!r}: {first['msg'][0].lower()}{first['msg'][1:]}"

@@ -8,14 +8,24 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from centralcloud.administration.score_overrides import newest_version, scores_after, scores_before
 from centralcloud.contracts import COMPLEXITIES, CentralCloudError
 from centralcloud.learning.current_scores import CurrentScore, read_current_scores
-from centralcloud.learning.publication import Change, Publication, manual_score, publish, read_clock, score_transaction
+from centralcloud.learning.publication import (
+    Change,
+    Publication,
+    manual_score,
+    newest_version,
+    publish,
+    read_clock,
+    score_transaction,
+    scores_after,
+    scores_before,
+)
 from centralcloud.learning.rule import LOWEST_SCORE, Score
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.operator_actions import Action, Operator, record_action
+from centralcloud.store.score_lock import lock_scores
 
 
 class _KnownPair(NamedTuple):
@@ -33,7 +43,6 @@ _INSERT_RETIRED_MODEL = Query(__package__, "insert_retired_model")
 _DELETE_RETIRED_MODEL = Query(__package__, "delete_retired_model")
 _BUMP_EVIDENCE_GENERATION = Query(__package__, "bump_evidence_generation")
 _LOCK_MAINTENANCE = Query(__package__, "lock_maintenance")
-_LOCK_SCORES = Query("centralcloud.store", "lock_scores")
 _LOCK_SLICE = Query("centralcloud.store", "lock_slice_for_closing")
 _UNGATHERED_SLICES = Query("centralcloud.store", "ungathered_slices")
 _OPEN_SLICE_START = Query(__package__, "open_slice_start", row=int)
@@ -107,7 +116,7 @@ def rename_model(database: Database, old: str, new: str, operator: Operator) -> 
         records = _RENAME_RECORDS.run(connection, {**names, "after_record_id": 0})
         for statement in (*_RENAME_STORED, _RENAME_EVIDENCE):
             statement.run(connection, names)
-        _LOCK_SCORES.run(connection)
+        lock_scores(connection)
         _hold_ingest(connection)
         # From here on nothing is ingested, no slice is closed, and no evidence is gathered.
         records += _RENAME_RECORDS.run(connection, {**names, "after_record_id": open_slice_start})

@@ -11,15 +11,25 @@ import psycopg
 from centralcloud.contracts import CentralCloudError
 from centralcloud.learning.current_scores import CurrentScore, UnknownPairError, read_current_scores
 from centralcloud.learning.evidence import Pair
-from centralcloud.learning.publication import Change, Publication, manual_score, publish, score_transaction
+from centralcloud.learning.publication import (
+    Change,
+    Publication,
+    manual_score,
+    newest_version,
+    publish,
+    score_transaction,
+    scores_after,
+    scores_before,
+    subject_of,
+)
 from centralcloud.learning.rule import Rule, Score
 from centralcloud.learning.rule_scores import state_columns
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.operator_actions import Action, Operator, record_action
+from centralcloud.store.score_lock import bump_score_revision
 from centralcloud.store.slices import References, close_slice
 
-_BUMP_SCORE_REVISION = Query("centralcloud.store", "bump_score_revision")
 _UPSERT_PIN = Query(__package__, "upsert_pin")
 _DELETE_PIN = Query(__package__, "delete_pin", row=dict)
 _UPSERT_HOLD = Query(__package__, "upsert_hold")
@@ -81,7 +91,7 @@ def unpin(database: Database, pair: Pair, operator: Operator) -> None:
         before = _DELETE_PIN.maybe(connection, {"model": pair[0], "complexity": pair[1]})
         if before is None:
             raise UnknownPairError(f"found no pin of {pair[0]} ({pair[1]})")
-        _BUMP_SCORE_REVISION.run(connection)
+        bump_score_revision(connection)
         record_action(connection, operator, Action.UNPIN, subject_of(pair), before=before)
 
 
@@ -145,26 +155,6 @@ def unfreeze(database: Database, operator: Operator) -> bool:
         if before is not None:
             record_action(connection, operator, Action.UNFREEZE, _ALL_SCORES, before=before)
     return before is not None
-
-
-def subject_of(pair: Pair) -> str:
-    """Return a pair as the subject of an action: ``model/complexity``."""
-    return "/".join(pair)
-
-
-def scores_before(changes: Sequence[Change]) -> dict[str, Any]:
-    """Return the scores before some changes, by pair, for the log."""
-    return {"scores": {subject_of((each.model, each.complexity)): each.old_score for each in changes}}
-
-
-def scores_after(changes: Sequence[Change]) -> dict[str, Any]:
-    """Return the scores after some changes, by pair, for the log."""
-    return {"scores": {subject_of((each.model, each.complexity)): each.new_score for each in changes}}
-
-
-def newest_version(changes: Sequence[Change]) -> int | None:
-    """Return the newest version of some changes; None without changes."""
-    return max((each.version for each in changes if each.version is not None), default=None)
 
 
 def _find(current: list[CurrentScore], pair: Pair) -> CurrentScore:

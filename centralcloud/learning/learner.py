@@ -12,7 +12,7 @@ from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.learning.evidence import Pair
 from centralcloud.learning.evidence_reader import EvidenceReader
 from centralcloud.learning.metrics import LearningMetrics
-from centralcloud.learning.publication import Change, publish
+from centralcloud.learning.publication import Change, newest_version, publish, scores_after, scores_before
 from centralcloud.learning.rule import Rule, RuleResult
 from centralcloud.learning.rule_scores import new_rule_scores, store_rule_scores
 from centralcloud.learning.run_findings import report_findings
@@ -33,6 +33,7 @@ from centralcloud.runtime.postgres.errors import is_contention, retry_on_content
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.store.operator_actions import Action, Operator, record_action
+from centralcloud.store.score_lock import bump_score_revision, lock_scores
 from centralcloud.store.slices import References, close_slice, evidence_including_open_slice
 
 log = get_logger(__name__)
@@ -43,8 +44,6 @@ class _Run(NamedTuple):
     finished_at: datetime
 
 
-_LOCK_SCORES = Query("centralcloud.store", "lock_scores")
-_BUMP_SCORE_REVISION = Query("centralcloud.store", "bump_score_revision")
 _INSERT_LEARNING_RUN = Query(__package__, "insert_learning_run", row=_Run)
 _DELETE_HOLDS = Query(__package__, "delete_holds")
 _COUNT_WAITING_OUTCOMES = Query(__package__, "count_waiting_outcomes", row=int)
@@ -202,7 +201,7 @@ class Learner(BackgroundTask):
         active = run_input.active
         selection = select_publications(run_input, evaluations[active], force=force)
         with self.database.transaction() as connection:
-            _LOCK_SCORES.run(connection)
+            lock_scores(connection)
             if read_control(connection).revision != run_input.control.revision:
                 return None
             run = _insert_run(
@@ -263,7 +262,7 @@ def _store_scores(
             new = new_rule_scores(evaluation.result, before.evidence.excluded)
             stored += store_rule_scores(connection, rule, new, before.stored, run_id=run.run_id, now=run.finished_at)
     if stored:
-        _BUMP_SCORE_REVISION.run(connection)
+        bump_score_revision(connection)
 
 
 def _publish(connection: psycopg.Connection[Any], rule: str, selection: Selection, run: _Run) -> list[Change]:
@@ -285,15 +284,14 @@ def _publish(connection: psycopg.Connection[Any], rule: str, selection: Selectio
 def _record_force(
     connection: psycopg.Connection[Any], operator: Operator, run_id: int, changes: Sequence[Change]
 ) -> None:
-    pairs = {f"{change.model}/{change.complexity}": change for change in changes}
     record_action(
         connection,
         operator,
         Action.FORCE_LEARNING,
         "scores",
-        before={"scores": {pair: change.old_score for pair, change in pairs.items()}},
-        after={"run_id": run_id, "scores": {pair: change.new_score for pair, change in pairs.items()}},
-        version=max((change.version for change in changes if change.version is not None), default=None),
+        before=scores_before(changes),
+        after={"run_id": run_id, **scores_after(changes)},
+        version=newest_version(changes),
     )
 
 

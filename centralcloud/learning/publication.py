@@ -1,6 +1,6 @@
 """Publish scores: the score, its history, and the messages to the instances, in one transaction under the score lock."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -11,13 +11,13 @@ import psycopg
 from centralcloud.contracts import ScoreUpdate
 from centralcloud.contracts.estimate import NO_ESTIMATE
 from centralcloud.learning.current_scores import CurrentScore
+from centralcloud.learning.evidence import Pair
 from centralcloud.learning.rule import Score
 from centralcloud.learning.rule_scores import NO_BASIS, Basis
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.store.score_lock import bump_score_revision, lock_scores
 
-_LOCK_SCORES = Query("centralcloud.store", "lock_scores")
-_BUMP_SCORE_REVISION = Query("centralcloud.store", "bump_score_revision")
 _UPSERT_SCORE = Query(__package__, "upsert_score", row=int)
 _INSERT_SCORE_HISTORY = Query(__package__, "insert_score_history")
 _SEND_SCORE_UPDATES = Query(__package__, "send_score_updates")
@@ -53,6 +53,26 @@ class Change(NamedTuple):
             confidence=score.confidence,
             version=version,
         )
+
+
+def subject_of(pair: Pair) -> str:
+    """Return a pair as the subject of an action: ``model/complexity``."""
+    return "/".join(pair)
+
+
+def scores_before(changes: Sequence[Change]) -> dict[str, Any]:
+    """Return the scores before some changes, by pair, for the log."""
+    return {"scores": {subject_of((each.model, each.complexity)): each.old_score for each in changes}}
+
+
+def scores_after(changes: Sequence[Change]) -> dict[str, Any]:
+    """Return the scores after some changes, by pair, for the log."""
+    return {"scores": {subject_of((each.model, each.complexity)): each.new_score for each in changes}}
+
+
+def newest_version(changes: Sequence[Change]) -> int | None:
+    """Return the newest version of some changes; None without changes."""
+    return max((each.version for each in changes if each.version is not None), default=None)
 
 
 class Publication(NamedTuple):
@@ -99,7 +119,7 @@ def publish(
     _INSERT_SCORE_HISTORY.run_each(connection, rows)
     if messages:
         _SEND_SCORE_UPDATES.run(connection, {"messages": messages})
-    _BUMP_SCORE_REVISION.run(connection)
+    bump_score_revision(connection)
     return changes
 
 
@@ -131,7 +151,7 @@ def read_clock(connection: psycopg.Connection[Any]) -> datetime:
 def score_transaction(database: Database) -> Iterator[tuple[psycopg.Connection[Any], datetime]]:
     """Open a transaction that holds the score lock; also give the time of publication by the server's clock."""
     with database.transaction() as connection:
-        _LOCK_SCORES.run(connection)
+        lock_scores(connection)
         yield connection, read_clock(connection)
 
 

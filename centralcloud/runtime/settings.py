@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -114,17 +114,29 @@ def warn_of_unknown_variables(settings_class: type[BaseSettings]) -> None:
         log.warning("setting_unknown", variable=variable, meant=meant, effect="none")
 
 
-def _explain(settings_class: type[BaseSettings], error: ValidationError) -> str:
+class InvalidField(NamedTuple):
+    """The first wrong field of a settings model: its path, its value, and what is expected."""
+
+    path: list[str]
+    found: Any
+    expected: str
+
+
+def invalid_field(error: ValidationError) -> InvalidField:
+    """The first wrong field. For a group as a whole its validator names the field, and the value, in the error's context."""
     first = error.errors(include_url=False)[0]
-    path = [str(part) for part in first["loc"]]
-    found = first["input"]
-    if field := first.get("ctx", {}).get("field"):  # raised by the validator of a group, which names the field
+    path, found = [str(part) for part in first["loc"]], first["input"]
+    if field := first.get("ctx", {}).get("field"):
         path.append(field)
         found = first["ctx"]["found"]
+    return InvalidField(path, found, first["msg"][0].lower() + first["msg"][1:])
+
+
+def _explain(settings_class: type[BaseSettings], error: ValidationError) -> str:
+    path, found, expected = invalid_field(error)
     variable = _variable(settings_class, path)
     if variable.endswith("DATABASE_URL"):
         return f"{variable} is not a usable database URL: {_HOW_TO_WRITE_IT}"
-    expected = first["msg"][0].lower() + first["msg"][1:]
     return f"{variable} is {str(found)!r}: {expected}"
 
 

@@ -8,6 +8,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.store.score_lock import bump_score_revision, lock_scores
 
 
 class StoredSetting(NamedTuple):
@@ -27,8 +28,6 @@ class StoredSetting(NamedTuple):
 _LIST_SETTINGS = Query(__package__, "list_fleet_settings", row=StoredSetting)
 _INSERT_SETTINGS = Query(__package__, "insert_fleet_settings", row=str)
 _UPSERT_SETTING = Query(__package__, "upsert_fleet_setting")
-_LOCK_SCORES = Query(__package__, "lock_scores")
-_BUMP_SCORE_REVISION = Query(__package__, "bump_score_revision")
 
 
 def list_settings(connection: psycopg.Connection[Any]) -> list[StoredSetting]:
@@ -42,10 +41,10 @@ def insert_missing_settings(connection: psycopg.Connection[Any], values: Mapping
     Under the score lock, as for `store_setting`: of several replicas that do so at the same time the first one wins with all
     its values.
     """
-    _LOCK_SCORES.run(connection)
+    lock_scores(connection)
     inserted = _INSERT_SETTINGS.all(connection, {"settings": Jsonb(dict(values))})
     if inserted:
-        _BUMP_SCORE_REVISION.run(connection)
+        bump_score_revision(connection)
     return sorted(inserted)
 
 
@@ -55,4 +54,4 @@ def store_setting(connection: psycopg.Connection[Any], name: str, value: Any) ->
     A run of the learner that has read the settings before reads again before it publishes.
     """
     _UPSERT_SETTING.run(connection, {"name": name, "value": Jsonb(value)})
-    _BUMP_SCORE_REVISION.run(connection)
+    bump_score_revision(connection)
