@@ -8,19 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from centralcloud.contracts import COMPLEXITIES, NO_ESTIMATE, SettingsError
-from centralcloud.runtime.cli import (
-    AsJson,
-    new_app,
-    print_checkup,
-    print_json,
-    print_rows,
-    print_table,
-    run_app,
-)
+from centralcloud.runtime.cli import new_app, run_app
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings, warn_of_unknown_variables
+from centralcloud.runtime.terminal import AsJson, print_checkup, print_json, print_rows, print_table
 from instance_agent.agent import InstanceAgent
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.doctor import examine

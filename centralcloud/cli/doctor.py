@@ -1,9 +1,9 @@
 """`centralcloud doctor`: the checks of an operator."""
 
 from centralcloud.cli.context import read_settings
-from centralcloud.runtime.cli import AsJson, print_checkup
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.settings import unknown_variables
+from centralcloud.runtime.terminal import AsJson, print_checkup
 from centralcloud.settings import Settings
 
 

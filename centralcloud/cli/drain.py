@@ -1,8 +1,8 @@
 """`centralcloud drain`: ingest the queued messages, without a daemon."""
 
 from centralcloud.cli.context import open_database, read_settings
-from centralcloud.runtime.cli import print_json
 from centralcloud.runtime.postgres.errors import retry_on_contention
+from centralcloud.runtime.terminal import print_json
 
 
 def drain() -> None:

@@ -7,7 +7,7 @@ import typer
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
 from centralcloud.monitoring.finding_rules import FINDING_KINDS
-from centralcloud.runtime.cli import AsJson, print_json, print_rows
+from centralcloud.runtime.terminal import AsJson, print_json, print_rows
 
 #: Kinds that a run of the learner makes, then those of the finding detector.
 _KINDS: Final = ("change_alarm", "publication_withheld", "quarantined_instance", *FINDING_KINDS)

@@ -10,7 +10,7 @@ from centralcloud.cli.arguments import Reason, ago
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.monitoring.queue_state import queue_state
-from centralcloud.runtime.cli import AsJson, print_json
+from centralcloud.runtime.terminal import AsJson, print_json
 from centralcloud.runtime.wording import counted
 
 app = typer.Typer(help="Show the queue of routing events, and purge it.", invoke_without_command=True)

@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 
 from centralcloud.cli.context import open_database, read_settings
-from centralcloud.runtime.cli import AsJson, print_json
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_outage, summarize_error
+from centralcloud.runtime.terminal import AsJson, print_json
 from centralcloud.runtime.wording import ago, counted
 
 _MOST_LINES = 8
