@@ -24,4 +24,5 @@ def requirements(project: dict, extras: list[str]) -> Iterator[str]:
 
 if __name__ == "__main__":
     file, *extras = sys.argv[1:]
-    print(*requirements(tomllib.loads(Path(file).read_text())["project"], extras), sep="\n")
+    for line in requirements(tomllib.loads(Path(file).read_text())["project"], extras):
+        sys.stdout.write(f"{line}\n")

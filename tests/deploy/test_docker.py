@@ -2,6 +2,8 @@
 
 import re
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -53,8 +55,32 @@ def test_the_build_context_holds_only_the_sources_of_the_wheel(dockerfile: str) 
     taken = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert taken == {
         "centralcloud", "instance_agent", "migrations", "pyproject.toml", "constraints.txt", "README.md", "CHANGELOG.md",
+        "deploy/docker/requirements.py",
     }  # fmt: skip
     assert all((REPOSITORY / name).exists() for name in taken)
+
+
+def _required(*extras: str, pyproject: Path = REPOSITORY / "pyproject.toml") -> list[str]:
+    script = REPOSITORY / "deploy/docker/requirements.py"
+    result = subprocess.run([sys.executable, script, pyproject, *extras], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+def test_the_image_installs_what_the_wheel_requires_with_the_extra_of_the_daemon(
+    dockerfile: str, tmp_path: Path
+) -> None:
+    assert re.search(r"^ARG EXTRA=daemon$", dockerfile, re.MULTILINE)
+    assert "requirements.py pyproject.toml ${EXTRA} > requirements.txt" in dockerfile
+    assert _required() == tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
+    pyproject = tmp_path / "pyproject.toml"
+    pyproject.write_text(
+        '[project]\nname = "centralcloud"\ndependencies = ["a>=1"]\n'
+        '[project.optional-dependencies]\ndaemon = ["b", "c[d]>=2"]\nall = ["centralcloud[daemon]", "e"]\n'
+    )
+    assert _required(pyproject=pyproject) == ["a>=1"]
+    assert _required("daemon", pyproject=pyproject) == ["a>=1", "b", "c[d]>=2"]
+    assert _required("all", pyproject=pyproject) == ["a>=1", "b", "c[d]>=2", "e"]
 
 
 def test_compose_limits_the_rights_of_the_programs_like_kubernetes(compose: dict) -> None:
@@ -66,17 +92,17 @@ def test_compose_limits_the_rights_of_the_programs_like_kubernetes(compose: dict
         assert service["read_only"], name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert set(service["environment"]) <= _known_settings(), name
+        assert set(service["environment"]) <= _known_settings() | {"AGENT_PASSWORD"}, name
 
 
 def test_compose_starts_services_in_the_right_order(compose: dict) -> None:
     def waits_for(name: str) -> dict[str, str]:
         return {other: each["condition"] for other, each in compose["services"][name].get("depends_on", {}).items()}
 
-    assert waits_for("migrate") == {"database": "service_healthy"}
-    for name in ("daemon", "agent", "grafana-access"):
+    assert waits_for("roles") == {"database": "service_healthy"}
+    assert waits_for("migrate") == {"roles": "service_completed_successfully"}
+    for name in ("daemon", "agent", "grafana"):
         assert waits_for(name) == {"migrate": "service_completed_successfully"}
-    assert waits_for("grafana") == {"grafana-access": "service_completed_successfully"}
 
 
 def test_files_and_volumes_that_compose_mounts_exist(compose: dict, deploy: Path) -> None:
@@ -109,8 +135,8 @@ def test_the_data_are_in_the_named_volume_for_every_database_image(compose: dict
 
 def test_a_service_that_is_only_a_client_leaves_no_volume_behind(compose: dict) -> None:
     images = {name: service["image"] for name, service in compose["services"].items()}
-    assert images["grafana-access"] == images["database"]
-    assert compose["services"]["grafana-access"]["tmpfs"] == ["/var/lib/postgresql"]
+    assert images["roles"] == images["database"]
+    assert compose["services"]["roles"]["tmpfs"] == ["/var/lib/postgresql"]
 
 
 def test_git_ignores_the_file_with_the_passwords(deploy: Path) -> None:
@@ -121,6 +147,26 @@ def test_compose_publishes_ports_on_this_machine_only(compose: dict) -> None:
     published = [port for service in compose["services"].values() for port in service.get("ports", ())]
     assert published
     assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_the_daemon_listens_on_every_address_of_its_container(compose: dict) -> None:
+    daemon = compose["services"]["daemon"]
+    assert daemon["environment"]["CENTRALCLOUD_HTTP_ADDRESS"] == "0.0.0.0"
+    (published,) = daemon["ports"]
+    assert published == f"127.0.0.1:8080:{daemon['environment']['CENTRALCLOUD_HTTP_PORT']}"
+
+
+def test_the_command_of_the_page_sets_every_password_at_random(deploy: Path, tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs/how-to/deploy-with-compose.md").read_text()
+    (command,) = re.findall(r"^\(umask.*?\.env\)$", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "deploy/docker").mkdir(parents=True)
+    (tmp_path / "deploy/docker/example.env").write_text((deploy / "docker/example.env").read_text())
+    subprocess.run(["bash", "-euc", command], cwd=tmp_path, check=True)
+    file = tmp_path / "deploy/docker/.env"
+    passwords = re.findall(r"^\w+_PASSWORD=(.*)$", file.read_text(), re.MULTILINE)
+    assert len(passwords) == len(set(passwords)) == 6
+    assert all(re.fullmatch("[0-9a-f]{32}", password) for password in passwords)
+    assert file.stat().st_mode & 0o077 == 0
 
 
 def test_the_example_settings_are_all_that_compose_requires(compose: dict, deploy: Path) -> None:
@@ -157,7 +203,7 @@ def test_docker_accepts_the_compose_file(deploy: Path) -> None:
 
 
 def test_docker_accepts_it_without_the_database_as_in_the_how_to(compose: dict, deploy: Path, tmp_path: Path) -> None:
-    out = ("database", "grafana-access")
+    out = ("database", "roles")
     for name in out:
         del compose["services"][name]
     for service in compose["services"].values():

@@ -1,29 +1,20 @@
 """The dashboard: its queries and metrics exist, and the role of Grafana may read them."""
 
-import base64
-import hashlib
-import hmac
 import json
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 import yaml
-from psycopg.conninfo import conninfo_to_dict
-from support.commands import run_command
 from support.metric_names import METRICS
 from support.repository import REPOSITORY
-from support.servers import OwnServer, embedded_folder, execute, programs_of
 
+from centralcloud.administration.grants import Roles, roles_script
 from centralcloud.contracts import COMPLEXITIES
 
 _DASHBOARD = REPOSITORY / "deploy/grafana/dashboards/centralcloud.json"
-_LIBPQ = {"HOST": "host", "PORT": "port", "USER": "user", "DATABASE": "dbname"}
 
 
 def _panels() -> list[dict[str, Any]]:
@@ -42,22 +33,12 @@ def as_grafana_sends_it(sql: str) -> str:
     return sql.replace("$complexity", ",".join(f"'{each}'" for each in COMPLEXITIES))
 
 
-def _is_password(password: str, kept: str) -> bool:
-    """Return whether `kept`, from pg_authid, is a SCRAM verifier of `password` (RFC 5802)."""
-    method, iterations_and_salt, keys = kept.split("$")
-    assert method == "SCRAM-SHA-256"
-    iterations, salt = iterations_and_salt.split(":")
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt), int(iterations))
-    client_key = hmac.digest(salted, b"Client Key", "sha256")
-    return base64.b64encode(hashlib.sha256(client_key).digest()).decode() == keys.split(":")[0]
-
-
 @pytest.fixture
-def grafana(database_url: str, deploy: Path) -> psycopg.Connection:
-    """A connection with the rights of Grafana. Roles belong to the whole server, so this one is rolled back."""
+def grafana(database_url: str) -> psycopg.Connection:
+    """A connection with the rights of Grafana. Roles belong to the whole server, so they are rolled back."""
+    roles = Roles(worker="a_worker", instance="an_instance", dashboard="grafana")
     with psycopg.connect(database_url) as connection:
-        connection.execute("CREATE ROLE grafana")
-        connection.execute((deploy / "grafana/access.sql").read_text())
+        connection.execute(roles_script(roles).encode())
         connection.execute("SET LOCAL ROLE grafana")
         yield connection
         connection.rollback()
@@ -89,35 +70,16 @@ def test_grafana_sees_no_event_and_no_message(grafana: psycopg.Connection) -> No
             grafana.execute(f"SELECT * FROM {table}")
 
 
-def test_compose_creates_the_role_of_grafana_and_can_change_its_password(deploy: Path, tmp_path: Path) -> None:
-    """Use a separate server, because roles belong to the whole server."""
-    script = shutil.copy(deploy / "docker/grafana-access.sh", tmp_path)
-    shutil.copy(deploy / "grafana/access.sql", tmp_path)
-    with embedded_folder() as folder:
-        server = OwnServer(str(folder))
-        try:
-            programs = programs_of(server.url)
-            assert run_command("centralcloud", "migrate", env={"DATABASE_URL": server.url}).returncode == 0
-            where = conninfo_to_dict(server.url)
-            env = {f"PG{name}": str(where[key]) for name, key in _LIBPQ.items() if key in where}
-            env |= {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
-            for password in ("first", 'it\'s "another" $one'):
-                command = ["bash", script]
-                subprocess.run(command, env=env | {"GRAFANA_PASSWORD": password}, check=True, timeout=60)
-                ((kept,),) = execute(server.url, "SELECT rolpassword FROM pg_authid WHERE rolname = 'grafana'")
-                assert _is_password(password, kept)
-            ((may_read,),) = execute(
-                server.url, "SELECT has_table_privilege('grafana', 'dashboard_success_rates', 'SELECT')"
-            )
-            assert may_read
-        finally:
-            server.stop()
+def test_grafana_sees_no_text_of_users(grafana: psycopg.Connection) -> None:
+    for column in ("routing_records.user_model_request", "routing_records.extra", "dead_letters.message"):
+        table, name = column.split(".")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege), grafana.transaction():
+            grafana.execute(f"SELECT {name} FROM {table}")
 
 
-def test_the_script_of_compose_runs_in_the_oldest_psql(deploy: Path) -> None:
-    """The image of the database runs it, and psql 14 has neither \\getenv nor \\bind."""
-    script = (deploy / "docker/grafana-access.sh").read_text()
-    assert set(re.findall(r"\\([a-z]+)", script)) == {"set", "gexec", "i"}
+def test_grafana_logs_in_with_the_role_of_dashboards(deploy: Path) -> None:
+    provisioned = yaml.safe_load((deploy / "grafana/provisioning/datasources/centralcloud.yaml").read_text())
+    assert [source["user"] for source in provisioned["datasources"] if "user" in source] == [Roles().dashboard]
 
 
 def test_every_metric_of_the_dashboard_exists() -> None:

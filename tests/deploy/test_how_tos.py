@@ -31,3 +31,20 @@ def test_commands_of_systemd_name_units_that_exist() -> None:
     named = set(re.findall(r"systemctl (?:start|restart|status|enable --now) ([\w@-]+)", text))
     units = {file.stem for file in (REPOSITORY / "deploy/systemd").glob("*.service")}
     assert {f"{name.split('@')[0]}@" if "@" in name else name for name in named} == units
+
+
+def test_commands_for_root_that_the_page_of_systemd_names_are_installed() -> None:
+    text = (REPOSITORY / "docs/how-to/deploy-with-systemd.md").read_text()
+    scripts = {file.name for file in (REPOSITORY / "deploy/systemd/bin").iterdir()}
+    assert "install -m 0755 deploy/systemd/bin/* /usr/local/sbin/" in text
+    blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    assert set(re.findall(r"^(centralcloud\S*|instance-agent\S*) ", blocks, re.MULTILINE)) == scripts
+    assert all((REPOSITORY / "deploy/systemd/bin" / name).stat().st_mode & 0o111 for name in scripts)
+
+
+@pytest.mark.parametrize("page", [*_PAGES, REPOSITORY / "docs/how-to/upgrade.md"], ids=lambda page: page.stem)
+def test_no_page_installs_the_sources_or_runs_the_daemon_as_the_owner(page: Path) -> None:
+    text = page.read_text()
+    assert "--editable" not in text
+    assert not re.search(r"pip install [^\n]* \.$", text, re.MULTILINE)
+    assert not re.search(r"centralcloud_owner:[^\n]* centralcloud run", text)

@@ -1,7 +1,7 @@
 """The manifests of deploy/kubernetes: valid by the schemas of Kubernetes, and within our own limits."""
 
+import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +18,8 @@ from instance_agent.settings import AgentSettings
 
 _FOLDER = REPOSITORY / "deploy/kubernetes"
 _FILES = sorted(file for file in _FOLDER.rglob("*.yaml") if file.name not in {"kustomization.yaml", "catalog.yaml"})
+#: Resource types of the Prometheus operator, which the schemas of Kubernetes do not know.
+_OF_THE_OPERATOR = {"ServiceMonitor"}
 _BUILT = ("base", "overlays/production", "examples")
 _OLDEST = "1.29"  # the first version with sidecars; newer features must not be used
 
@@ -39,10 +41,8 @@ def _containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
     return [*pod.get("initContainers", ()), *pod["containers"]]
 
 
-def _build(folder: str) -> list[dict[str, Any]]:
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed")
-    result = subprocess.run(["kubectl", "kustomize", _FOLDER / folder], capture_output=True, text=True)
+def _build(kubectl: str, folder: Path) -> list[dict[str, Any]]:
+    result = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return list(yaml.safe_load_all(result.stdout))
 
@@ -59,26 +59,90 @@ def _validate(document: dict[str, Any]) -> None:
 def test_every_manifest_is_valid_by_the_schemas_of_kubernetes() -> None:
     documents = list(_documents())
     kinds = {document["kind"] for document in documents}
-    assert kinds == {"Deployment", "Job", "Namespace", "PodDisruptionBudget", "ServiceAccount", "StatefulSet"}
+    assert kinds == {
+        "Deployment", "Job", "Namespace", "NetworkPolicy", "PodDisruptionBudget", "Service", "ServiceAccount",
+        "ServiceMonitor", "StatefulSet",
+    }  # fmt: skip
     for document in documents:
-        _validate(document)
+        if document["kind"] not in _OF_THE_OPERATOR:
+            _validate(document)
 
 
 @pytest.mark.parametrize("folder", _BUILT)
-def test_the_output_of_kustomize_is_valid_too(folder: str) -> None:
-    for document in _build(folder):
+def test_the_output_of_kustomize_is_valid_too(kubectl: str, folder: str) -> None:
+    for document in _build(kubectl, _FOLDER / folder):
         _validate(document)
 
 
-def test_the_overlay_applies_its_changes() -> None:
-    built = {document["kind"]: document for document in _build("overlays/production")}
+def test_the_overlay_applies_its_changes(kubectl: str) -> None:
+    built = {document["kind"]: document for document in _build(kubectl, _FOLDER / "overlays/production")}
     deployment = built["Deployment"]
     assert deployment["spec"]["replicas"] == 3
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == "registry.example.org/centralcloud:0.1.0"
+    assert container["image"] == "registry.example.org/centralcloud:0.2.0"
     assert container["envFrom"][0]["configMapRef"]["name"] == built["ConfigMap"]["metadata"]["name"]
     assert {document["metadata"].get("namespace", "centralcloud") for document in built.values()} == {"centralcloud"}
-    assert built["Job"]["spec"]["template"]["spec"]["containers"][0]["image"] == container["image"]
+    migration = built["Job"]["spec"]["template"]["spec"]
+    assert {each["image"] for each in _containers(migration)} == {container["image"]}
+
+
+def test_the_job_grants_the_rights_after_it_has_migrated() -> None:
+    (job,) = [document for document in _documents() if document["kind"] == "Job"]
+    pod = job["spec"]["template"]["spec"]
+    assert [each["args"] for each in pod["initContainers"]] == [["centralcloud", "migrate"]]
+    assert [each["args"] for each in pod["containers"]] == [["centralcloud", "grants", "--apply"]]
+
+
+def test_the_monitor_of_the_operator_is_built_only_where_an_overlay_names_it(kubectl: str, tmp_path: Path) -> None:
+    default = {document["kind"] for document in _build(kubectl, _FOLDER / "overlays/production")}
+    assert not default & {"Service", "ServiceMonitor"}
+    overlay = tmp_path / "mine"
+    overlay.mkdir()
+    production, component = (
+        os.path.relpath(_FOLDER / name, overlay.resolve())
+        for name in ("overlays/production", "components/service-monitor")
+    )
+    (overlay / "kustomization.yaml").write_text(
+        yaml.safe_dump({"namespace": "centralcloud", "resources": [production], "components": [component]})
+    )
+    built = {document["kind"]: document for document in _build(kubectl, overlay)}
+    service, monitor = built["Service"], built["ServiceMonitor"]
+    assert monitor["apiVersion"] == "monitoring.coreos.com/v1"
+    assert monitor["metadata"]["namespace"] == service["metadata"]["namespace"] == "centralcloud"
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    pod = built["Deployment"]["spec"]["template"]
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    (port,) = service["spec"]["ports"]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    assert endpoint["port"] == port["name"]
+    assert endpoint["path"] == pod["metadata"]["annotations"]["prometheus.io/path"]
+    assert port["targetPort"] in {each["name"] for each in pod["spec"]["containers"][0]["ports"]}
+    _validate(service)
+
+
+def test_the_network_policy_allows_postgresql_dns_and_monitoring_only() -> None:
+    by_kind = {document["kind"]: document for document in _documents()}
+    policy = by_kind["NetworkPolicy"]["spec"]
+    for kind in ("Deployment", "Job"):
+        labels = by_kind[kind]["spec"]["template"]["metadata"]["labels"]
+        assert policy["podSelector"]["matchLabels"].items() <= labels.items(), kind
+    router = by_kind["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
+    assert not policy["podSelector"]["matchLabels"].items() <= router.items()
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    out = {(port["protocol"], port["port"]) for rule in policy["egress"] for port in rule["ports"]}
+    assert out == {("TCP", 5432), ("TCP", 53), ("UDP", 53)}
+    (rule,) = policy["ingress"]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    (container,) = by_kind["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert [port["port"] for port in rule["ports"]] == [port["name"] for port in container["ports"]]
+
+
+def test_the_daemon_serves_http_on_the_address_of_its_pod() -> None:
+    (generator,) = yaml.safe_load((_FOLDER / "base/kustomization.yaml").read_text())["configMapGenerator"]
+    assert {"CENTRALCLOUD_HTTP_ADDRESS=0.0.0.0", "CENTRALCLOUD_HTTP_PORT=8080"} <= set(generator["literals"])
+    (deployment,) = [document for document in _documents() if document["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["ports"] == [{"name": "http", "containerPort": 8080}]
 
 
 @pytest.mark.parametrize(("name", "pod"), _pods())

@@ -95,3 +95,10 @@ def test_the_example_files_name_existing_settings(deploy: Path, file: str, setti
     named = set(re.findall(r"^#?([A-Z_]+)=", (deploy / "systemd" / file).read_text(), re.MULTILINE))
     assert named
     assert named <= known
+
+
+def test_the_daemon_serves_http_on_this_machine_without_its_file_and_with_it(deploy: Path) -> None:
+    http = {"CENTRALCLOUD_HTTP_ADDRESS=127.0.0.1", "CENTRALCLOUD_HTTP_PORT=8080"}
+    unit = settings_of(deploy / "systemd/centralcloud.service")
+    assert http <= {pair for line in unit["Environment"] for pair in line.split()}
+    assert http <= set((deploy / "systemd/centralcloud.env").read_text().splitlines())
