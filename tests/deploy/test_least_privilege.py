@@ -132,7 +132,7 @@ def test_each_service_logs_in_with_its_own_password(deployment: _Deployment) -> 
     assert all(_is_refused(make_conninfo(url, password="another")) for url in logins.values())
 
 
-def test_the_owner_is_no_superuser_and_owns_every_table(deployment: _Deployment) -> None:
+def test_the_owner_is_not_a_superuser_and_owns_every_table(deployment: _Deployment) -> None:
     assert execute(deployment.url("migrate"), "SELECT rolsuper FROM pg_roles WHERE rolname = current_user") == [
         (False,)
     ]
