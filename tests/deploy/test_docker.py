@@ -53,7 +53,8 @@ def test_the_last_stage_runs_as_a_numeric_user_and_builds_nothing(dockerfile: st
 
 def test_the_build_context_holds_only_the_sources_of_the_wheel(dockerfile: str) -> None:
     taken = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    assert taken == {
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert taken == {*project.get("license-files", ())} | {
         "centralcloud", "instance_agent", "migrations", "pyproject.toml", "constraints.txt", "README.md", "CHANGELOG.md",
         "deploy/docker/requirements.py",
     }  # fmt: skip
