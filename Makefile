@@ -1,4 +1,4 @@
-# make setup | demo | test | soak | test-postgresql DATABASE_URL=... | check | format | clean
+# make setup | demo | test | soak | test-postgresql DATABASE_URL=... | check | format | reference | clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ PYTEST := $(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist loadfile
 DEMO_ARGS ?=
 SOAK_SECONDS ?= 600
 
-.PHONY: setup demo test soak check format test-postgresql clean
+.PHONY: setup demo test soak check format reference test-postgresql clean
 
 setup: $(VENV)/.installed
 
@@ -36,6 +36,9 @@ check: setup
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive centralcloud instance_agent migrations
 	@$(BIN)/python tools/check_words.py
 	@echo "check: lint, format, types, import rules, security checks and words are clean"
+
+reference: setup
+	@$(BIN)/python tools/api_reference.py
 
 format: setup
 	@$(BIN)/ruff check --quiet --fix .

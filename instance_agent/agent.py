@@ -28,6 +28,9 @@ log = get_logger(__name__)
 class InstanceAgent:
     """Keeps the catalog of one instance at the newest scores; as a library it also routes and reports.
 
+    Use it as a context manager, once per process: entering starts its threads, leaving sends the remaining events and stops.
+    Routing never waits for the database and never fails because of it.
+
     Example:
         with InstanceAgent(AgentSettings()) as agent:
             decision = agent.router.route("complex", capabilities=["vision"])
@@ -37,6 +40,9 @@ class InstanceAgent:
     Attributes:
         catalog: the effective catalog.
         router: chooses models, and publishes its decisions unless EX_LLM_PGMQ_ENABLED is false.
+        updater: receives learned scores in the background; `updater.learned` has the newest.
+        publisher: sends events in the background and counts them (`sent`, `waiting`, `dropped`); None when nothing is
+            published.
     """
 
     def __init__(
@@ -50,7 +56,8 @@ class InstanceAgent:
         """Create the parts of an instance; connects to nothing yet.
 
         Args:
-            database: to share one; it is not closed at the end.
+            settings: usually `AgentSettings()`, from the environment.
+            database: to share one; it is not closed at the end. None: a new one for `settings.database`.
             routes: false for the sidecar, which publishes nothing: another program routes and publishes.
             shutdown: ends `run()`, usually on signals.
 
@@ -91,7 +98,7 @@ class InstanceAgent:
         self._supervisor.reserve_connections(self._database)
 
     def start(self) -> None:
-        """Start every task in its thread.
+        """Start every background task in its thread, and the HTTP server if a port is set. Connects in the background.
 
         Raises:
             CentralCloudError: the HTTP port cannot be opened.
@@ -101,7 +108,7 @@ class InstanceAgent:
         self._supervisor.start()
 
     def stop(self) -> None:
-        """Send the events that are still in memory, and stop, within a few seconds."""
+        """Send the events that are still in memory, and stop. Takes a few seconds at most; what cannot be sent is lost."""
         self._supervisor.stop()
         if self._owns_database:
             self._database.close()

@@ -12,7 +12,25 @@ from instance_agent.routing.selection import SelectionMode
 
 
 class AgentSettings(ProgramSettings):
-    """The settings of an instance; docs/reference/settings.md lists the variables."""
+    """The settings of an instance, from environment variables: docs/reference/settings.md lists them with their ranges.
+
+    `AgentSettings()` reads the environment; an argument of the name of an attribute takes precedence. A wrong value raises
+    `pydantic.ValidationError`.
+
+    Attributes:
+        database_url: DATABASE_URL, the database.
+        database_url_file: DATABASE_URL_FILE, a file that contains only the URL.
+        instance_id: INSTANCE_ID, the id of this instance in events; the host name by default.
+        catalog: INSTANCE_AGENT_CATALOG, the catalog YAML; None: no models.
+        state_dir: INSTANCE_AGENT_STATE_DIR, the folder of learned scores; None: see `state_folder`.
+        poll_interval_seconds: INSTANCE_AGENT_POLL_INTERVAL_SECONDS, longest wait before the next poll.
+        reconcile_interval_seconds: INSTANCE_AGENT_RECONCILE_INTERVAL_SECONDS, how often every score is compared.
+        selection: INSTANCE_AGENT_SELECTION, how the best model is found.
+        exploration: INSTANCE_AGENT_EXPLORATION, share of decisions that take any suitable model, 0 to 1.
+        ignore_learned: INSTANCE_AGENT_IGNORE_LEARNED, route by the YAML alone.
+        pgmq_enabled: EX_LLM_PGMQ_ENABLED, whether decisions and outcomes are published.
+        publish_queue_size: INSTANCE_AGENT_PUBLISH_QUEUE_SIZE, most events that wait in memory.
+    """
 
     model_config = SettingsConfigDict(env_prefix="INSTANCE_AGENT_")
 

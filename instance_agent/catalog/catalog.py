@@ -29,7 +29,14 @@ class ModelCatalog:
         file: LearnedScoresFile | None = None,
         ignore_learned: bool = False,
     ) -> None:
-        """With a `file`, `refresh()` loads the scores that another process (the sidecar) has written to it."""
+        """Create a catalog.
+
+        Args:
+            models: the models of the YAML, as `read_catalog_file` returns them.
+            learned: the learned scores at the start; None: no scores.
+            file: learned scores that another process (the sidecar) keeps up to date; `refresh()` loads them.
+            ignore_learned: route by the configured scores alone.
+        """
         self.models = tuple(models)
         self._ignore_learned = ignore_learned
         self._file = file
@@ -40,7 +47,12 @@ class ModelCatalog:
 
     @classmethod
     def load(cls, path: Path | None, state_folder: Path, *, ignore_learned: bool = False) -> "ModelCatalog":
-        """Return the catalog of a YAML file (None: no models) and of the learned scores in `state_folder`.
+        """Return the catalog of a YAML file and of the learned scores that a sidecar keeps in a folder.
+
+        Args:
+            path: the YAML file; None: no models.
+            state_folder: folder of `learned_scores.json` (INSTANCE_AGENT_STATE_DIR). A missing file counts as empty.
+            ignore_learned: route by the configured scores alone.
 
         Raises:
             SettingsError: the YAML cannot be read or is invalid; names the place.
@@ -59,7 +71,16 @@ class ModelCatalog:
         return _NOTHING_LEARNED if self._ignore_learned else self._learned
 
     def score(self, model: Model, complexity: str, learned: LearnedScores | None = None) -> float | None:
-        """Return the score of `model` by `learned` (default: the current scores); None if it has none for `complexity`."""
+        """Return the score of a model for a complexity: the learned one, else the configured one.
+
+        Args:
+            model: a model of the catalog.
+            complexity: ``simple``, ``medium`` or ``complex``.
+            learned: learned scores to use; None: the current ones.
+
+        Returns:
+            The score, 0.0 to 5.0; None if the model has none for this complexity.
+        """
         row = (self.effective if learned is None else learned).of(model.name, complexity)
         return row.score if row else model.complexity_scores.get(complexity)  # type: ignore[call-overload]
 
@@ -80,7 +101,10 @@ class ModelCatalog:
                 self._fingerprint = fingerprint
 
     def as_json(self) -> dict[str, Any]:
-        """Return the effective catalog: every model of the YAML, then the models that only have learned scores."""
+        """Return the effective catalog as `/catalog` and `instance-agent catalog --json` show it.
+
+        Every model of the YAML, then the models that only have learned scores, which are not `routable`.
+        """
         known = {model.name for model in self.models}
         unknown = sorted({name for name, _ in self.effective.scores if name not in known})
         return {

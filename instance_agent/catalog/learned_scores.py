@@ -17,6 +17,7 @@ class LearnedScore:
         score: 0.0 to 5.0.
         version: None for a manual score without one.
         at: when it was published, by the database's clock.
+        reason: a sentence with the numbers behind it; None for a manual score without one.
         estimate: the success probability behind it; empty for a manual score, and when the rule estimates none.
     """
 
@@ -50,6 +51,7 @@ class LearnedScores:
         epoch: identifies that history; None before the first contact.
         cursor: msg_id of the newest message of `model_score_updates` that was read.
         version: the newest score version applied, 0 for none.
+        scores: the learned score of each (model, complexity).
     """
 
     epoch: str | None = None

@@ -13,7 +13,12 @@ Score = Annotated[float, Field(ge=SCORE_MIN, le=SCORE_MAX)]
 
 
 class Pricing(BaseModel):
-    """USD per million tokens."""
+    """The price of a model, in USD per million tokens.
+
+    Attributes:
+        input: of the tokens of the prompt, 0 or more.
+        output: of the tokens of the answer, 0 or more.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,6 +35,9 @@ class Model(BaseModel):
     """One entry of the catalog YAML.
 
     Attributes:
+        name: as in `selected_model` of routing events, 1 to 200 characters; the key of learned scores.
+        provider: the service through which this instance calls the model, 1 to 200 characters.
+        capabilities: such as ``vision``; a task that requires some is routed to models that have all of them.
         context_window, max_output_tokens: in tokens; None when unknown.
         pricing: None when unknown.
         complexity_scores: 0.0 to 5.0 for each complexity that the model may be chosen for. Without a score for a complexity,

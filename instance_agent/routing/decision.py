@@ -18,12 +18,13 @@ class RankedModel:
     """A candidate model of a choice.
 
     Attributes:
+        model: the catalog's entry.
         score: its score for the task, 0.0 to 5.0.
         value: what it was ranked by: the score, combined with speed or cost when that is preferred.
         learned: the learned score that `score` comes from; None for a configured one.
         penalty: what latency and cost have subtracted from its success probability to give the score, 0 to 1; None when its
             success probability was not estimated.
-        chance: the probability with which it was chosen.
+        chance: the probabilities with which it could be chosen.
     """
 
     model: Model
@@ -39,12 +40,16 @@ class Choice:
     """A model chosen for a task.
 
     Attributes:
+        complexity: ``simple``, ``medium`` or ``complex``.
         chosen: the model's entry in the ranking.
         ranking: every candidate, best value first.
         method: how the best is found: by its value (`greedy`), or by a draw from the posterior of each (`thompson`).
         kind: whether the model was chosen as the best, as a probe, or at random.
         fallback: None, or why the request could not be met: `capabilities` (no model has all of them; they were ignored),
             `simple` (no model has a score for the complexity; the scores for simple tasks were used).
+        capabilities: that were required.
+        prefer: that was asked for: ``speed``, ``cost`` or None.
+        requested_model: the model that was asked for by name, if any.
     """
 
     complexity: str
@@ -121,6 +126,8 @@ class Decision(Choice):
 
     Attributes:
         decision_id: UUIDv7; links this decision to its outcome.
+        timestamp: when the decision was made, in UTC.
+        task_type: as given to `ModelRouter.route`; None when it was not.
     """
 
     decision_id: str

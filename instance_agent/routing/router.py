@@ -93,9 +93,17 @@ class ModelRouter:
         rng: random.Random | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """`exploration` is a probability, 0 to 1. Without a `publisher`, decisions are not reported.
+        """Create a router; `InstanceAgent.router` is one with these arguments from the settings.
 
-        `selection` `auto` is `thompson` if the score of at least one candidate comes with an estimate, else `greedy`.
+        Args:
+            catalog: the models and their current scores.
+            instance_id: of the events, 1 to 200 characters.
+            publisher: receives the events; None: decisions and outcomes are not reported.
+            selection: `greedy` takes the best value, `thompson` the best draw; `auto` is `thompson` if the score of at least
+                one candidate comes with an estimate, else `greedy`.
+            exploration: share of the tasks that choose among all suitable models with equal probability, 0 to 1.
+            rng: source of random numbers; give a seeded one for reproducible choices.
+            clock: returns the current time, with a time zone; for the timestamps of events.
         """
         self._catalog = catalog
         self._instance_id = instance_id
@@ -118,11 +126,12 @@ class ModelRouter:
         """Choose a model, and publish the decision.
 
         Args:
-            complexity: ``simple``, ``medium`` or ``complex``.
+            complexity: ``simple``, ``medium`` or ``complex``: docs/explanation/complexity-and-success.md.
             capabilities: required of the model; ignored, with a `fallback` in the decision, when no model has all of them.
             prefer: ``speed``: 0.7 * score + 0.3 * (5000 / max_output_tokens).
                 ``cost``: 0.6 * score + 0.4 * (1 if free else 1 / (1 + average price)).
-            model: choose exactly this model.
+            model: choose exactly this model, also if it has no score for the complexity.
+            task_type: a label of your own, kept with the decision; it does not affect the choice.
 
         Raises:
             RoutingError: the catalog is empty, the model is not in it, no model has a score, or an argument is invalid.
@@ -149,6 +158,9 @@ class ModelRouter:
 
         The probabilities are computed once for each routing key and state of the scores (milliseconds). A choice from cached
         probabilities takes a microsecond or two.
+
+        Args:
+            complexity, capabilities, prefer, model: as for `route`.
 
         Raises:
             RoutingError: as `route` does.
@@ -187,9 +199,16 @@ class ModelRouter:
     ) -> None:
         """Publish the outcome of a decision, under its decision_id. The first report of a decision counts.
 
+        Returns immediately; the event is sent in the background. Report the outcome when it is known, also hours later, and
+        from any thread; keep the decision until then.
+
         Args:
+            decision: the result of `route`.
+            success: whether the task was done, not only whether the model answered.
             response_time_ms: until the answer was complete; a value that is not a number from 0 to 2147483647 is left out.
             error_kind: for a failure: ``caller``, ``policy`` (both say nothing about the model), ``provider``, ``timeout``.
+            input_tokens, output_tokens: of the call, 0 to 2147483647.
+            cost_usd: of the call, 0 or more.
         """
         self._publish(
             self._event(

@@ -45,7 +45,7 @@ def test_every_statement_runs(database: Database, database_url: str) -> None:
             for statement in statements:
                 connection.execute(statement)  # type: ignore[arg-type]
         assert execute(database_url, "SELECT instance_id FROM instances") == [("singularity-1",)]
-        assert drain(database, batch_size=1000).result == (5, 0, 0), "the events in README and docs are valid"
+        assert drain(database, batch_size=1000).result == (6, 0, 0), "the events in README and docs are valid"
     finally:
         execute(database_url, "DROP OWNED BY instances")
         execute(database_url, "DROP ROLE instances")
