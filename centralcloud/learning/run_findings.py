@@ -55,7 +55,7 @@ def _quarantine_finding(instance: Quarantine) -> Finding:
         f"the outcomes of {instance.instance_id} differ from the fleet's on {counted(instance.pairs, 'pair')} "
         f"(log-likelihood {instance.excess:.0f} more than chance explains): not counted while they do"
     )
-    details = {"excess": round(instance.excess, 1), "pairs": instance.pairs}
+    details = {"instance": instance.instance_id, "excess": round(instance.excess, 1), "pairs": instance.pairs}
     return Finding("quarantined_instance", instance.instance_id, message, details)
 
 

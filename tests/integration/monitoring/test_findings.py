@@ -232,20 +232,65 @@ def test_the_command_shows_open_and_closed_findings(database: Database, database
     detect(database)
     ingest(database, database_url, outcomes(20, 0, selected_model="new"))
     detect(database, success_rate=0)
-    assert [row["kind"] for row in json.loads(command("--json"))] == ["newcomer", "slow"]
+    assert [row["kind"] for row in json.loads(command("--json"))] == ["slow", "newcomer"]
     everything = json.loads(command("--all", "--json"))
     assert {(row["kind"], row["closed_at"] is None) for row in everything} == {
         ("newcomer", True), ("slow", True), ("low_success_rate", False),
     }  # fmt: skip
-    assert everything[0]["kind"] == "newcomer", "newest first"
+    assert [row["kind"] for row in everything] == ["slow", "newcomer", "low_success_rate"], "the most traffic first"
+    assert [row["traffic_share"] for row in everything] == [pytest.approx(100 / 120), pytest.approx(20 / 120), 1.0]
     assert everything[0].keys() == {
-        "finding_id", "kind", "subject", "message", "details", "opened_at", "seen_at", "closed_at",
+        "finding_id", "kind", "subject", "message", "details", "traffic_share", "opened_at", "seen_at", "closed_at",
     }  # fmt: skip
     assert [row["kind"] for row in json.loads(command("--all", "--kind", "slow", "--json"))] == ["slow"]
     assert "gpt-4o took 9,000 ms on average" in command()
+    assert [line.split()[:2] for line in command().splitlines()] == [
+        ["traffic", "kind"], ["83.3%", "slow"], ["16.7%", "newcomer"],
+    ]  # fmt: skip
     complaint = command("--kind", "nonsense", code=2)
     assert "--kind: found 'nonsense', expected one of change_alarm" in complaint
     assert complaint.count("\n") == 1
+
+
+def test_each_finding_has_its_share_of_the_traffic_and_the_largest_comes_first(
+    database: Database, database_url: str
+) -> None:
+    """Decisions with an outcome count once; those of a sender that reports outcomes only count, too."""
+    linked = [{"decision_id": f"d{number}"} for number in range(60)]
+    ingest(
+        database,
+        database_url,
+        [an_event("a", **each) for each in linked] + [an_event("a", outcome="success", **each) for each in linked],
+    )
+    ingest(database, database_url, outcomes(20, 0, instance_id="b", complexity="simple"))
+    ingest(database, database_url, outcomes(15, 0, selected_model="other", selected_provider="mistral"))
+    ingest(database, database_url, outcomes(0, 5, instance_id="c", selected_model="other", error_kind="policy"))
+    execute(
+        database_url,
+        "INSERT INTO learning_runs (rule, through_slice, started_at, pairs_evaluated, pairs_changed, samples) "
+        "VALUES ('adaptive', 1, now(), 0, 0, 0)",
+    )
+    pair = {"model": "gpt-4o", "complexity": "simple"}
+    findings = [
+        Finding("change_alarm", "gpt-4o/simple", "fell", pair),
+        Finding("publication_withheld", "adaptive", "too far", {}),
+        Finding("publication_withheld", "threshold", "in the shadow", {}),
+        Finding("quarantined_instance", "c", "differs", {}),
+    ]
+    with database.transaction() as connection:
+        replace_findings(connection, ["change_alarm", "publication_withheld", "quarantined_instance"], findings)
+    surge = Finding("provider_surge", "mistral", "fails", {"provider": "mistral"})
+    with database.transaction() as connection:
+        replace_findings(connection, ["x"], [surge])
+    assert [row["traffic_share"] for row in open_findings(database).values()] == [None] * 5, "not weighed yet"
+    FindingDetector(database, thresholds=FindingThresholds(newcomer_outcomes=50)).run_once()
+    assert {name: row["traffic_share"] for name, row in open_findings(database).items()} == {
+        "publication_withheld adaptive": 1.0,
+        "change_alarm gpt-4o/simple": 0.2,
+        "newcomer other": 0.2,
+        "quarantined_instance c": 0.05,
+        "publication_withheld threshold": 0.0,
+    }
 
 
 def test_closed_findings_are_deleted_after_their_retention(database: Database, database_url: str) -> None:
