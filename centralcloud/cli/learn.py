@@ -48,9 +48,8 @@ def learn(
     for withheld in result.withheld:
         typer.echo(f"nothing was published: {withheld}")
     if result.frozen_reason is not None:
-        typer.echo(
-            f"nothing was published: publishing is frozen ({printable(result.frozen_reason)}); `centralcloud unfreeze` ends that"
-        )
+        why = printable(result.frozen_reason) or "no reason given"
+        typer.echo(f"nothing was published: publishing is frozen ({why}); `centralcloud unfreeze` ends that")
     for instance in result.quarantined:
         typer.echo(f"{instance} is quarantined: its outcomes differ from those of the fleet and are not counted")
     typer.echo(f"{counted(result.evaluated, 'pair')} evaluated, {result.waiting:,} waiting for more outcomes")

@@ -140,7 +140,7 @@ def _day(rows: Sequence[RecentOutcomes]) -> _Day:
 
 
 def _left_models(days: Mapping[str, _Day], thresholds: FindingThresholds) -> set[str]:
-    """Return the models that hardly any decision of a complexity chooses: in the newest hour, or in a day if it had too few."""
+    """Return the models that hardly any decision of a complexity chooses: in an hour, or in a day if it had too few."""
     for decisions in (
         {model: day.decisions_last_hour for model, day in days.items()},
         {model: day.decisions for model, day in days.items()},

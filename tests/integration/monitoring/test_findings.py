@@ -14,7 +14,12 @@ from centralcloud.administration.models import reinstate_model, retire_model
 from centralcloud.ingest.drain import drain
 from centralcloud.maintenance.maintenance import Maintenance
 from centralcloud.maintenance.retention import Retention
-from centralcloud.monitoring.finding_detector import FindingDetector, FindingMetrics, list_findings
+from centralcloud.monitoring.finding_detector import (
+    _WEIGH_FINDINGS,
+    FindingDetector,
+    FindingMetrics,
+    list_findings,
+)
 from centralcloud.monitoring.finding_rules import FindingThresholds
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.findings import Finding, replace_findings
@@ -195,8 +200,9 @@ def test_one_replica_at_a_time_detects_and_counts(database: Database, database_u
     detector = FindingDetector(database, metrics=FindingMetrics(registry))
 
     def counted() -> dict[str, float]:
-        (metric,) = registry.collect()
-        return {sample.labels["kind"]: sample.value for sample in metric.samples}
+        (number, traffic_share) = registry.collect()
+        assert [each.labels for each in number.samples] == [each.labels for each in traffic_share.samples]
+        return {sample.labels["kind"]: sample.value for sample in number.samples}
 
     ingest(database, database_url, outcomes(0, 50))
     with database.transaction() as connection:
@@ -207,6 +213,8 @@ def test_one_replica_at_a_time_detects_and_counts(database: Database, database_u
     }  # fmt: skip
     assert counted()["slow"] == 0
     assert b'centralcloud_findings_open{kind="newcomer"} 1.0' in generate_latest(registry)
+    assert b'centralcloud_findings_traffic_share{kind="low_success_rate"} 1.0' in generate_latest(registry)
+    assert b'centralcloud_findings_traffic_share{kind="change_alarm"} 0.0' in generate_latest(registry)
     with database.transaction() as connection:
         replace_findings(connection, ["change_alarm"], [])
     detector.run_once()
@@ -279,10 +287,7 @@ def test_each_finding_has_its_share_of_the_traffic_and_the_largest_comes_first(
     ]
     with database.transaction() as connection:
         replace_findings(connection, ["change_alarm", "publication_withheld", "quarantined_instance"], findings)
-    surge = Finding("provider_surge", "mistral", "fails", {"provider": "mistral"})
-    with database.transaction() as connection:
-        replace_findings(connection, ["x"], [surge])
-    assert [row["traffic_share"] for row in open_findings(database).values()] == [None] * 5, "not weighed yet"
+    assert [row["traffic_share"] for row in open_findings(database).values()] == [None] * 4, "not weighed yet"
     FindingDetector(database, thresholds=FindingThresholds(newcomer_outcomes=50)).run_once()
     assert {name: row["traffic_share"] for name, row in open_findings(database).items()} == {
         "publication_withheld adaptive": 1.0,
@@ -291,6 +296,10 @@ def test_each_finding_has_its_share_of_the_traffic_and_the_largest_comes_first(
         "quarantined_instance c": 0.05,
         "publication_withheld threshold": 0.0,
     }
+    with database.transaction() as connection:
+        replace_findings(connection, [], [Finding("provider_surge", "mistral", "fails", {"provider": "mistral"})])
+        _WEIGH_FINDINGS.run(connection)
+    assert open_findings(database)["provider_surge mistral"]["traffic_share"] == 0.15
 
 
 def test_closed_findings_are_deleted_after_their_retention(database: Database, database_url: str) -> None:
