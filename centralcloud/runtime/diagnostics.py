@@ -24,7 +24,7 @@ _LOCKED: Final = "the check `locks` of `centralcloud doctor` names the transacti
 _GRANT: Final = "run `centralcloud grants --apply` as the owner of the tables, as after every migration"
 #: Longest check, so that a doctor answers soon although the server does not. Counting a long queue may take longer.
 CHECK_SECONDS: Final = 5.0
-_LIBPQ_HINT: Final = re.compile(r"Is the server running .*?\?")
+_LIBPQ_HINT: Final = re.compile(r"Is the server running .*?\?|DETAIL: .*")
 _START: Final = "start the server, or correct host and port in DATABASE_URL; a firewall may be in between"
 _LOGIN: Final = "correct the user or the password in DATABASE_URL"
 #: Parts of libpq's messages, and advice.
@@ -99,6 +99,10 @@ class _WriteAccess(NamedTuple):
     source: str
 
 
+#: The check that names the holders of locks.
+_LOCKS: Final = "locks"
+#: The check that finds a server without writes.
+_WRITES: Final = "writes"
 _ORDER: Final = (Verdict.FAIL, Verdict.WARN, Verdict.OK, Verdict.SKIP)
 _LIMIT_LOCK_WAITS = Query(__package__, "limit_lock_waits")
 _WRITE_ACCESS = Query(__package__, "read_write_access", row=_WriteAccess)
@@ -130,7 +134,8 @@ def make_checks(
     """Run every check in turn, and return the results: FAIL first, then WARN, OK and SKIP, each in the order of `checks`.
 
     A check fails when it raises an error of the database or a CentralCloudError. One that another failed check has caused is
-    skipped instead: because it needs that one, because the connection is lost, or because a right is missing.
+    skipped instead: because it needs that one, the connection is lost, a right is missing, the server is
+    read-only, or a lock is in the way.
 
     Args:
         connection: the check that connects to the database. It is repeated when another one loses the connection.
@@ -176,9 +181,14 @@ class _Checkup:
         return None
 
     def _cause(self, name: str, error: BaseException) -> str | None:
-        """Return the failed check that explains the error of another one."""
+        """Return the failed check that explains the error of another one; a lock that stops one is a failure of `locks`."""
+        if is_contention(error) and (held := self.results.get(_LOCKS)) and held.verdict != Verdict.OK:
+            self.results[_LOCKS] = held._replace(verdict=Verdict.FAIL)
+            return _LOCKS
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
             return self._rights if self._has_failed(self._rights) else None
+        if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+            return _WRITES if self._has_failed(_WRITES) else None
         if name == self._connection or not is_outage(error) or is_contention(error):
             return None
         try:

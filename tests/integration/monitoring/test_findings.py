@@ -206,7 +206,7 @@ def test_one_replica_at_a_time_detects_and_counts(database: Database, database_u
 
     ingest(database, database_url, outcomes(0, 50))
     with database.transaction() as connection:
-        replace_findings(connection, ["change_alarm"], [Finding("change_alarm", "a/simple", "fell", {})])
+        replace_findings(connection, ["change_alarm"], [Finding("change_alarm", "a/simple", "fell", {"model": "a"})])
     detector.run_once()
     assert {kind: number for kind, number in counted().items() if number} == {
         "low_success_rate": 1, "newcomer": 1, "change_alarm": 1,

@@ -102,6 +102,20 @@ def test_an_error_of_the_database_is_put_into_words(error: Exception, found: str
     assert (result.verdict, found in result.found, advice in result.advice) == ("FAIL", True, True), result
 
 
+def test_a_lock_that_stops_a_check_is_a_failure_of_the_check_that_names_it() -> None:
+    locked = raising(psycopg.errors.LockNotAvailable("canceling statement due to lock timeout"))
+    results = checkup(Check("locks", lambda: warn("process 7", "end it")), Check("ledger", locked))
+    assert [(each.check, each.verdict, each.cause) for each in results] == [
+        ("locks", "FAIL", ""), ("ledger", "SKIP", "locks"),
+    ]  # fmt: skip
+
+
+def test_a_write_that_a_standby_refuses_is_the_fault_of_the_check_of_writes() -> None:
+    refused = raising(psycopg.errors.ReadOnlySqlTransaction("cannot execute INSERT in a read-only transaction"))
+    (_, login) = checkup(Check("writes", lambda: fail("in recovery", "promote it")), Check("login", refused))
+    assert (login.check, login.verdict, login.cause) == ("login", "SKIP", "writes")
+
+
 def test_an_error_of_the_program_is_not_taken_for_a_failed_check() -> None:
     with pytest.raises(ZeroDivisionError):
         checkup(Check("t", raising(ZeroDivisionError())))
