@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from centralcloud.contracts import COMPLEXITIES, NO_ESTIMATE, SettingsError
+from centralcloud.runtime.checkup_output import print_checkup, progress_line
 from centralcloud.runtime.cli import new_app, run_app
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings, warn_of_unknown_variables
-from centralcloud.runtime.terminal import AsJson, print_checkup, print_json, print_rows, print_table
+from centralcloud.runtime.terminal import AsJson, print_json, print_rows, print_table
 from instance_agent.agent import InstanceAgent
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.doctor import examine
@@ -166,8 +167,12 @@ def doctor(json_output: AsJson = False) -> None:
     """
     settings = load_settings(AgentSettings)
     configure_logs("error", settings.log_format)
-    with Database(settings.database, application_name="instance-agent/doctor", max_connections=2) as database:
-        print_checkup(examine(settings, database), as_json=json_output)
+    with (
+        Database(settings.database, application_name="instance-agent/doctor", max_connections=2) as database,
+        progress_line() as progress,
+    ):
+        results = examine(settings, database, progress)
+    print_checkup(results, as_json=json_output)
 
 
 def _catalog(settings: AgentSettings) -> ModelCatalog:

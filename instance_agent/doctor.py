@@ -2,16 +2,18 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import psycopg
 
 from centralcloud.runtime.diagnostics import (
+    CHECK_SECONDS,
     Check,
     CheckResult,
     NamedCheckResult,
+    check_transaction,
     clocks_agree,
     fail,
     http_port_is_free,
@@ -26,7 +28,7 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.settings import unknown_variables
-from centralcloud.runtime.wording import counted
+from centralcloud.runtime.wording import ago, counted
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.catalog_file import read_catalog_file
 from instance_agent.catalog.learned_scores import LearnedScores
@@ -80,7 +82,7 @@ class _Doctor:
             Check("login", self._login, "functions"),
             Check("scores", self._scores, "functions"),
             Check("newest version", self._newest_version, "functions"),
-            Check("notifications", lambda: notifications_arrive(self._database), "database"),
+            Check("notifications", lambda: notifications_arrive(self._database), "writes"),
             Check("clock", lambda: clocks_agree(self._database), "database"),
             Check("HTTP port", lambda: http_port_is_free(self._settings.http_address, self._settings.http_port)),
         ]
@@ -115,19 +117,26 @@ class _Doctor:
         if learned == LearnedScores():
             return warn(f"{file.path} is damaged and counts as empty", "`instance-agent run` writes it again")
         age = time.time() - file.path.stat().st_mtime
-        found = f"{counted(len(learned.scores), 'score')}, version {learned.version}, written {_ago(age)}"
+        found = f"{counted(len(learned.scores), 'score')}, version {learned.version}, written {ago(age)}"
         if age > _OLD_FILE_SECONDS:
             return warn(found, "check that `instance-agent run` is running (or no score has changed since then)")
         return ok(found)
 
     def _reachable(self) -> CheckResult:
-        with self._database.transaction() as connection:
+        """Connect outside the pool, which would repeat a connection that is refused."""
+        with self._database.connect() as connection, connection.limited(CHECK_SECONDS):
             identity = _WHOAMI.one(connection)
         return ok(f"reached {identity.database} as {identity.user}")
 
     def _functions(self) -> CheckResult:
-        with self._database.transaction() as connection:
-            functions = _FUNCTION_PRIVILEGES.all(connection, {"names": list(_FUNCTIONS)})
+        try:
+            with check_transaction(self._database) as connection:
+                functions = _FUNCTION_PRIVILEGES.all(connection, {"names": list(_FUNCTIONS)})
+        except psycopg.errors.InsufficientPrivilege as error:
+            return fail(
+                f"this role may not look at them ({summarize_error(error)})",
+                "grant them: `centralcloud grants` prints the statements",
+            )
         if missing := [function.name for function in functions if not function.exists]:
             return fail(f"missing: {', '.join(missing)}", "run `centralcloud migrate` on this database")
         forbidden = [function.name for function in functions if not function.allowed]
@@ -146,7 +155,10 @@ class _Doctor:
         """Acknowledge as every poll does, and roll back."""
         instance_id = self._settings.instance_id
         try:
-            with self._database.connection() as connection, connection.transaction(force_rollback=True):
+            with (
+                self._database.connection(limit_seconds=CHECK_SECONDS) as connection,
+                connection.transaction(force_rollback=True),
+            ):
                 _ACKNOWLEDGE_NOTHING.run(connection, {"instance_id": instance_id})
         except psycopg.errors.InsufficientPrivilege as error:
             return fail(
@@ -155,7 +167,7 @@ class _Doctor:
         return ok(f"speaks for {instance_id}")
 
     def _scores(self) -> CheckResult:
-        with self._database.transaction() as connection:
+        with check_transaction(self._database) as connection:
             names = _SCORED_MODELS.all(connection)
         scores = counted(len(names), "learned score")
         if self._settings.catalog is None or not names:
@@ -171,20 +183,15 @@ class _Doctor:
 
     def _newest_version(self) -> CheckResult:
         own = LearnedScoresFile(self._settings.state_folder).read().version
-        with self._database.transaction() as connection:
+        with check_transaction(self._database) as connection:
             newest = _NEWEST_VERSION.one(connection)
         if own < newest:
             return warn(f"applied {own}, published {newest}", "`instance-agent run` applies it at its next poll")
         return ok(f"version {own} is the newest")
 
 
-def examine(settings: AgentSettings, database: Database) -> Iterator[NamedCheckResult]:
-    """Run every check, in an order in which the first failure is the one to fix first."""
-    return make_checks(_Doctor(settings, database).checks())
-
-
-def _ago(seconds: float) -> str:
-    for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
-        if seconds >= length:
-            return f"{counted(int(seconds // length), unit)} ago"
-    return f"{counted(int(seconds), 'second')} ago"
+def examine(
+    settings: AgentSettings, database: Database, progress: Callable[[str], None] = lambda _: None
+) -> list[NamedCheckResult]:
+    """Run every check, and return the results in the order in which to fix what they found. See `make_checks`."""
+    return make_checks(_Doctor(settings, database).checks(), rights="functions", progress=progress)

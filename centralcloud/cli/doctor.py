@@ -1,9 +1,11 @@
 """`centralcloud doctor`: the checks of an operator."""
 
 from centralcloud.cli.context import read_settings
+from centralcloud.runtime.checkup_output import print_checkup, progress_line
+from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.settings import unknown_variables
-from centralcloud.runtime.terminal import AsJson, print_checkup
+from centralcloud.runtime.terminal import AsJson
 from centralcloud.settings import Settings
 
 
@@ -13,9 +15,11 @@ def doctor(json_output: AsJson = False) -> None:
     Exit code 1 when a check has failed.
     """
     from centralcloud.fleet_settings import FleetSettingsSource
+    from centralcloud.monitoring.daemon_activity import LearnerSchedule
     from centralcloud.monitoring.doctor import Expectations, examine
 
     settings = read_settings()
+    configure_logs("error", settings.log_format)  # the checks describe what would be logged
     fleet = FleetSettingsSource(settings)
     with Database(settings.database, application_name="centralcloud/doctor", max_connections=2) as database:
         expectations = Expectations(
@@ -23,5 +27,8 @@ def doctor(json_output: AsJson = False) -> None:
             settings.http_port,
             unknown_variables(Settings),
             lambda connection: [str(each) for each in fleet.differences(connection)],
+            LearnerSchedule(settings.learn_interval_seconds, settings.learn_schedule),
         )
-        print_checkup(examine(database, expectations), as_json=json_output)
+        with progress_line() as progress:
+            results = examine(database, expectations, progress)
+    print_checkup(results, as_json=json_output)

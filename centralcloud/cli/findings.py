@@ -8,6 +8,7 @@ from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
 from centralcloud.monitoring.finding_rules import FINDING_KINDS
 from centralcloud.runtime.terminal import AsJson, print_json, print_rows
+from centralcloud.runtime.wording import percent
 
 #: Kinds that a run of the learner makes, then those of the finding detector.
 _KINDS: Final = ("change_alarm", "publication_withheld", "quarantined_instance", *FINDING_KINDS)
@@ -18,9 +19,10 @@ def findings(
     kind: Annotated[str | None, typer.Option(help=f"Only these: {', '.join(_KINDS)}.")] = None,
     json_output: AsJson = False,
 ) -> None:
-    """Show open findings, newest first.
+    """Show open findings, those that concern the most traffic first.
 
-    The daemon looks for findings whenever the learner runs.
+    Traffic is the share of the fleet's decisions of the last 24 hours. The daemon looks for findings whenever the learner
+    runs.
     """
     from centralcloud.monitoring.finding_detector import list_findings
 
@@ -31,8 +33,13 @@ def findings(
     if json_output:
         print_json(rows)
         return
-    columns: dict[str, Any] = dict.fromkeys(("kind", "subject", "opened_at"))
+    rows = [{"traffic": row["traffic_share"], **row} for row in rows]
+    columns: dict[str, Any] = {"traffic": _traffic, **dict.fromkeys(("kind", "subject", "opened_at"))}
     if everything:
         columns["closed_at"] = None
     columns["message"] = None
     print_rows(rows, columns, empty="no findings" if everything else "no open findings")
+
+
+def _traffic(share: float | None) -> str | None:
+    return None if share is None else percent(share)

@@ -9,7 +9,7 @@ from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.fleet_settings import FleetSettingsSource
 from centralcloud.runtime.postgres.errors import retry_on_contention
 from centralcloud.runtime.terminal import AsJson, print_json, print_rows
-from centralcloud.runtime.wording import counted
+from centralcloud.runtime.wording import counted, printable
 
 
 def learn(
@@ -47,6 +47,9 @@ def learn(
         typer.echo(f"{model} ({complexity}) was chosen, but no outcome has been reported")
     for withheld in result.withheld:
         typer.echo(f"nothing was published: {withheld}")
+    if result.frozen_reason is not None:
+        why = printable(result.frozen_reason) or "no reason given"
+        typer.echo(f"nothing was published: publishing is frozen ({why}); `centralcloud unfreeze` ends that")
     for instance in result.quarantined:
         typer.echo(f"{instance} is quarantined: its outcomes differ from those of the fleet and are not counted")
     typer.echo(f"{counted(result.evaluated, 'pair')} evaluated, {result.waiting:,} waiting for more outcomes")

@@ -5,18 +5,24 @@ import textwrap
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from centralcloud.cli.context import open_database, read_settings
+from centralcloud.runtime.emphasis import Style, emphasize
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_outage, summarize_error
 from centralcloud.runtime.terminal import AsJson, print_json
-from centralcloud.runtime.wording import ago, counted
+from centralcloud.runtime.wording import ago, counted, percent, printable
+
+if TYPE_CHECKING:
+    from centralcloud.monitoring.daemon_activity import LearnerSchedule
 
 _MOST_LINES = 8
+#: A finding that concerns less of the fleet's traffic is counted, and not shown.
+_SMALL_TRAFFIC = 0.01
 _INDENT = " " * 11
 
 
@@ -27,36 +33,49 @@ def status(
     ] = 1.0,
     json_output: AsJson = False,
 ) -> None:
-    """Show the state of the fleet: workers, queue, learning, instances, dead letters, findings."""
+    """Show the state of the fleet: workers, queue, learning, instances, dead letters, findings.
+
+    Says so when no daemon is running, or the learner is late.
+    """
+    from centralcloud.monitoring.daemon_activity import LearnerSchedule
     from centralcloud.monitoring.status import fleet_status
 
-    with open_database(read_settings(), "status") as database:
+    settings = read_settings()
+    schedule = LearnerSchedule(settings.learn_interval_seconds, settings.learn_schedule)
+    with open_database(settings, "status") as database:
         if not watch:
-            found = fleet_status(database, measure_seconds=seconds)
+            found = fleet_status(database, measure_seconds=seconds, learner_schedule=schedule)
             if json_output:
                 print_json(found)
             else:
                 _show(_lines(found))
         while watch:
             if json_output:
-                print_json(fleet_status(database, measure_seconds=seconds))
+                print_json(fleet_status(database, measure_seconds=seconds, learner_schedule=schedule))
             else:
-                lines = read_lines(database, seconds)
+                lines = read_lines(database, seconds, schedule)
                 Console().clear()
                 _show(lines, whole_screen=True)
             time.sleep(seconds)
 
 
-def read_lines(database: Database, seconds: float) -> list[str]:
+class Emphasized(str):
+    """A line that a terminal shows with emphasis."""
+
+    __slots__ = ()
+
+
+def read_lines(database: Database, seconds: float, schedule: "LearnerSchedule | None" = None) -> list[str]:
     """Return the lines to show: the status, or during an outage one line that says so. --watch goes on after an outage."""
     from centralcloud.monitoring.status import fleet_status
 
     try:
-        return list(_lines(fleet_status(database, measure_seconds=seconds)))
+        return list(_lines(fleet_status(database, measure_seconds=seconds, learner_schedule=schedule)))
     except Exception as error:
         if not is_outage(error):
             raise
-        return [f"{datetime.now(UTC).astimezone():%H:%M:%S}   the database is unavailable: {summarize_error(error)}"]
+        now = datetime.now(UTC).astimezone()
+        return [Emphasized(f"{now:%H:%M:%S}   the database is unavailable: {summarize_error(error)}")]
 
 
 def _show(lines: Iterable[str], *, whole_screen: bool = False) -> None:
@@ -65,13 +84,13 @@ def _show(lines: Iterable[str], *, whole_screen: bool = False) -> None:
         width, height = Console().size
         lines = fitted(lines, width, height - 1 if whole_screen else None)
     for line in lines:
-        typer.echo(line)
+        typer.echo(emphasize(line, Style.WARNING) if isinstance(line, Emphasized) else line)
 
 
 def fitted(lines: Iterable[str], width: int, height: int | None = None) -> list[str]:
     """Wrap `lines` between words to `width` columns, with the rest indented, and keep the first `height` of them."""
     broken = [
-        part
+        type(line)(part)
         for line in lines
         for part in textwrap.wrap(line, max(width, 2 * len(_INDENT)), subsequent_indent=f"{_INDENT}  ") or [""]
     ]
@@ -82,11 +101,20 @@ def fitted(lines: Iterable[str], width: int, height: int | None = None) -> list[
 
 
 def _lines(found: dict[str, Any]) -> Iterator[str]:
-    yield _workers(found["workers"])
+    """The lines of the status; names and texts of others in them move no cursor."""
+    return (type(line)(printable(line)) for line in _raw_lines(found))
+
+
+def _raw_lines(found: dict[str, Any]) -> Iterator[str]:
+    warnings = {each["check"]: each["found"] for each in found["warnings"]}
+    yield _workers(found["workers"], found["running_workers"], warnings.get("daemon"))
     yield _queue(found["queue"])
     yield _learning(found["last_run"])
+    if late := warnings.get("learning"):
+        yield Emphasized(f"{_INDENT}{late}")
     if found["frozen"]:
-        yield f"{_INDENT}FROZEN {_since(found['frozen']['at'])}: {found['frozen']['reason']}"
+        reason = found["frozen"]["reason"] or "no reason given"
+        yield Emphasized(f"{_INDENT}FROZEN {_since(found['frozen']['at'])}: {reason}")
     if found["pins"]:
         yield f"{_INDENT}{counted(found['pins'], 'pinned score')}"
     behind = found["instances_behind"]
@@ -99,7 +127,7 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     )
     yield _dead_letters(found["dead_letters"])
     yield f"findings   {len(found['findings'])} open"
-    yield from _indented(f"{each['kind']} {_since(each['opened_at'])}: {each['message']}" for each in found["findings"])
+    yield from _findings(found["findings"])
     moved = found["moved_scores"]
     yield f"moved      {counted(len(moved), 'score') if moved else 'no scores'} within a day"
     yield from _indented(
@@ -108,11 +136,11 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _workers(workers: list[dict[str, Any]]) -> str:
-    if not workers:
-        return "workers    none"
+def _workers(workers: list[dict[str, Any]], running: int, warning: str | None) -> str:
+    if warning:
+        return Emphasized(f"workers    {warning}")
     hosts = ", ".join(sorted({each["host"] for each in workers}))
-    return f"workers    {counted(len(workers), 'worker')} on {hosts}"
+    return f"workers    {counted(running, 'worker')} on {hosts}"
 
 
 def _queue(queue: dict[str, Any]) -> str:
@@ -137,6 +165,26 @@ def _dead_letters(open_by_field: dict[str, int]) -> str:
         return "letters    no dead letters open"
     fields = ", ".join(f"{count:,} for {field}" for field, count in open_by_field.items())
     return f"letters    {counted(sum(open_by_field.values()), 'dead letter')} open: {fields}"
+
+
+def _findings(findings: list[dict[str, Any]]) -> Iterator[str]:
+    """The findings that concern the most traffic, then how much the others concern. They are sorted by it."""
+    large = [each for each in findings if each["traffic_share"] is None or each["traffic_share"] >= _SMALL_TRAFFIC]
+    shown = (large or findings[:1])[:_MOST_LINES]
+    for each in shown:
+        share = each["traffic_share"]
+        traffic = "" if share is None else f"{percent(share)} of traffic, "
+        yield f"{_INDENT}{traffic}{each['kind']} {_since(each['opened_at'])}: {each['message']}"
+    rest = findings[len(shown) :]
+    if not rest:
+        return
+    most = rest[0]["traffic_share"]
+    concern = "" if most is None else f" that concern{'s' if len(rest) == 1 else ''} {_at_most(most, len(rest))}"
+    yield f"{_INDENT}and {len(rest)} more{concern}: `centralcloud findings` shows them"
+
+
+def _at_most(share: float, findings: int) -> str:
+    return f"{percent(share)} of traffic" if findings == 1 else f"at most {percent(share)} of traffic each"
 
 
 def _indented(lines: Iterator[str]) -> Iterator[str]:

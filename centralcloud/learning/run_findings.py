@@ -6,6 +6,7 @@ from typing import Any, Final
 import psycopg
 
 from centralcloud.learning.rule import OpenChange, Quarantine, RuleResult
+from centralcloud.runtime.wording import apart, counted, decimals
 from centralcloud.store.findings import Finding, replace_findings
 
 #: Kinds of findings that a run opens and closes.
@@ -34,9 +35,11 @@ def report_findings(
 
 def _change_finding(change: OpenChange) -> Finding:
     direction = "fell" if change.fell else "rose"
+    before, after = apart(change.before, change.after, text=decimals, digits=2)
+    statistic, threshold = apart(change.statistic, change.threshold, text=decimals, digits=0)
     message = (
-        f"the success rate of {change.model} for {change.complexity} tasks {direction} from {change.before:.2f} to "
-        f"{change.after:.2f} (G {change.statistic:.0f}, over {change.threshold:.0f}); it is {change.mean:.2f} now"
+        f"the success rate of {change.model} for {change.complexity} tasks {direction} from {before} to {after} "
+        f"(G {statistic}, over {threshold}); it is {change.mean:.2f} now"
     )
     details = {
         "model": change.model,
@@ -48,12 +51,11 @@ def _change_finding(change: OpenChange) -> Finding:
 
 
 def _quarantine_finding(instance: Quarantine) -> Finding:
-    pairs = "1 pair" if instance.pairs == 1 else f"{instance.pairs} pairs"
     message = (
-        f"the outcomes of {instance.instance_id} differ from the fleet's on {pairs} "
+        f"the outcomes of {instance.instance_id} differ from the fleet's on {counted(instance.pairs, 'pair')} "
         f"(log-likelihood {instance.excess:.0f} more than chance explains): not counted while they do"
     )
-    details = {"excess": round(instance.excess, 1), "pairs": instance.pairs}
+    details = {"instance": instance.instance_id, "excess": round(instance.excess, 1), "pairs": instance.pairs}
     return Finding("quarantined_instance", instance.instance_id, message, details)
 
 

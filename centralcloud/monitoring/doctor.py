@@ -1,7 +1,7 @@
 """The checks of `centralcloud doctor`: the things that an operator would look at first."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -9,13 +9,21 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.monitoring.daemon_activity import (
+    LearnerSchedule,
+    check_learner,
+    check_workers,
+    read_daemon_activity,
+)
 from centralcloud.monitoring.hidden_snapshots import read_hidden_snapshots
 from centralcloud.monitoring.instance_lags import read_instance_lags
 from centralcloud.runtime.diagnostics import (
+    CHECK_SECONDS,
     Check,
     CheckResult,
     NamedCheckResult,
     Verdict,
+    check_transaction,
     clocks_agree,
     fail,
     http_port_is_free,
@@ -26,9 +34,10 @@ from centralcloud.runtime.diagnostics import (
     takes_writes,
     warn,
 )
-from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
+from centralcloud.runtime.postgres.errors import summarize_error
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.runtime.wording import age, ago, counted
+from centralcloud.runtime.wording import age, ago, apart, counted, decimals
 from centralcloud.store.queue import read_queue_state
 from centralcloud.store.schema import check_schema
 from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
@@ -46,7 +55,7 @@ _PERSISTENT_SECONDS: Final = 1.0
 
 #: Checks without which nothing works, and waiting does not help. Missing partitions are not among them: maintenance creates
 #: them.
-_FATAL: Final = ("database", "server version", "schema", "privileges", "pgmq", "queues", "message ledger")
+_FATAL: Final = ("database", "server version", "schema", "pgmq", "queues", "privileges", "message ledger")
 
 
 class Expectations(NamedTuple):
@@ -54,6 +63,7 @@ class Expectations(NamedTuple):
 
     Attributes:
         unknown_settings: variables that begin like a setting and are not one, each with the setting that may be meant.
+        learner_schedule: when the learner should run.
         fleet_differences: a line for each fleet setting that the environment sets to another value than the database has.
     """
 
@@ -61,6 +71,7 @@ class Expectations(NamedTuple):
     http_port: int = 0
     unknown_settings: Mapping[str, str | None] = MappingProxyType({})
     fleet_differences: Callable[[psycopg.Connection[Any]], Sequence[str]] = lambda _: ()
+    learner_schedule: LearnerSchedule = LearnerSchedule()
 
 
 class _ConnectedServer(NamedTuple):
@@ -80,19 +91,22 @@ class _ServerState(NamedTuple):
     pgmq_pops_batches: bool
     pgmq_version: str | None
     missing_queues: list[str]
+    missing_tables: list[str]
     autovacuum: str
     queue_is_vacuumed_early: bool
     partition_weeks_ahead: float | None
-    ledger_is_present: bool
-    oldest_snapshot_seconds: float | None
-    oldest_snapshot_holder: str | None
-    dead_letters_open: int
-    frozen_reason: str | None
-    last_run_seconds: float | None
+
+
+class _Snapshot(NamedTuple):
+    seconds: float
+    holder: str
 
 
 _CONNECTED_SERVER = Query(__package__, "connected_server", row=_ConnectedServer)
 _DOCTOR = Query(__package__, "doctor", row=_ServerState)
+_OLDEST_SNAPSHOT = Query(__package__, "oldest_snapshot", row=_Snapshot)
+_LEDGER_IS_PRESENT = Query(__package__, "ledger_is_present", row=bool)
+_COUNT_DEAD_LETTERS = Query(__package__, "count_dead_letters", row=int)
 _LOCK_HOLDERS = Query(__package__, "lock_holders", row=_LockHolder)
 _MISSING_PRIVILEGES = Query(__package__, "missing_privileges", row=tuple)
 
@@ -101,6 +115,7 @@ class _Doctor:
     def __init__(self, database: Database, expectations: Expectations) -> None:
         self._database = database
         self._expects = expectations
+        self._version = 0
 
     def checks(self) -> list[Check]:
         return [
@@ -110,16 +125,17 @@ class _Doctor:
             Check("writes", lambda: takes_writes(self._database), "database"),
             Check("locks", self._locks, "database"),
             Check("schema", self._schema, "database"),
-            Check("privileges", self._privileges, "schema"),
-            Check("fleet settings", self._fleet_settings, "privileges"),
             Check("pgmq", self._pgmq, "schema"),
             Check("queues", self._queues, "pgmq"),
+            Check("privileges", self._privileges, "schema"),
+            Check("fleet settings", self._fleet_settings, "schema"),
             Check("autovacuum", self._autovacuum, "queues"),
-            Check("notifications", lambda: notifications_arrive(self._database), "database"),
+            Check("notifications", lambda: notifications_arrive(self._database), "writes"),
             Check("clock", lambda: clocks_agree(self._database), "database"),
             Check("partitions", self._partitions, "schema"),
             Check("message ledger", self._message_ledger, "schema"),
             Check("oldest snapshot", self._oldest_snapshot, "database"),
+            Check("daemon", self._daemon, "schema"),
             Check("instances", self._instances, "schema"),
             Check("queue depth", self._queue_depth, "queues"),
             Check("dead letters", self._dead_letters, "schema"),
@@ -128,21 +144,20 @@ class _Doctor:
         ]
 
     @cached_property
-    def _server(self) -> _ConnectedServer:
-        with self._database.transaction() as connection:
-            return _CONNECTED_SERVER.one(connection)
-
-    @cached_property
     def _state(self) -> _ServerState:
         """Read when a check first needs it: the checks before it make sure that the read works."""
-        with self._database.transaction() as connection:
-            return _DOCTOR.one(connection)
+        with check_transaction(self._database) as connection:
+            return _DOCTOR.one(connection, {"tables": [*WORKER_TABLES, *APPEND_ONLY_TABLES]})
 
     def _connection(self) -> CheckResult:
-        return ok(f"connected to {self._server.database} as {self._server.role}")
+        """Connect outside the pool, which would repeat a connection that is refused."""
+        with self._database.connect() as connection, connection.limited(CHECK_SECONDS):
+            server = _CONNECTED_SERVER.one(connection)
+        self._version = server.version_number
+        return ok(f"connected to {server.database} as {server.role}")
 
     def _server_version(self) -> CheckResult:
-        version = self._server.version_number
+        version = self._version
         found = f"PostgreSQL {version // 10_000}.{version % 10_000}"
         if version < _OLDEST_SERVER:
             return fail(f"{found}, expected 14 or newer", "upgrade the server")
@@ -157,22 +172,34 @@ class _Doctor:
         return ok("no blocking locks")
 
     def _schema(self) -> CheckResult:
-        return ok(f"revision {check_schema(self._database)}, which this version can use")
+        try:
+            revision = check_schema(self._database)
+            missing = self._state.missing_tables
+        except psycopg.errors.InsufficientPrivilege as error:
+            return fail(
+                f"this role may not look at the schema ({summarize_error(error)})",
+                "run `centralcloud grants --apply` as the owner of the tables, or use the role of a worker",
+            )
+        if missing:
+            return fail(
+                f"the database is at revision {revision}, but lacks {_listed(missing)}",
+                "restore it from a backup: `centralcloud migrate` does not repair a revision that was applied",
+            )
+        return ok(f"revision {revision}, which this version can use")
 
     def _privileges(self) -> CheckResult:
-        with self._database.transaction() as connection:
+        with check_transaction(self._database) as connection:
             tables = {"tables": list(WORKER_TABLES), "append_only": list(APPEND_ONLY_TABLES)}
             (missing,) = _MISSING_PRIVILEGES.one(connection, tables)
         if missing:
-            more = f", and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
             return fail(
-                f"missing: {', '.join(missing[:_MOST_NAMED])}{more}",
+                f"missing: {_listed(missing)}",
                 "run `centralcloud grants --apply` as the owner of the tables, as after every migration",
             )
         return ok("all required privileges are granted")
 
     def _fleet_settings(self) -> CheckResult:
-        with self._database.transaction() as connection:
+        with check_transaction(self._database) as connection:
             differences = self._expects.fleet_differences(connection)
         if differences:
             return warn(
@@ -215,14 +242,17 @@ class _Doctor:
                 "start `centralcloud run`: it creates the partitions",
             )
         if weeks < _FEWEST_WEEKS_AHEAD:
+            found, expected = apart(weeks, _FEWEST_WEEKS_AHEAD, text=decimals, digits=1)
             return warn(
-                f"the newest partition ends in {weeks:.1f} weeks",
+                f"the newest partition ends in {found} weeks: expected at least {expected}",
                 "check that `centralcloud run` is running: its maintenance creates partitions",
             )
         return ok(f"created for the next {weeks:.0f} weeks")
 
     def _message_ledger(self) -> CheckResult:
-        if not self._state.ledger_is_present:
+        with check_transaction(self._database) as connection:
+            is_present = _LEDGER_IS_PRESENT.one(connection)
+        if not is_present:
             return fail(
                 "the table accounting or learning_control is empty: no event can be ingested, or no score learned",
                 "run `centralcloud verify --repair`",
@@ -230,10 +260,11 @@ class _Doctor:
         return ok("present")
 
     def _oldest_snapshot(self) -> CheckResult:
-        seconds = self._state.oldest_snapshot_seconds or 0.0
-        if seconds > _OLD_SNAPSHOT_SECONDS:
+        with check_transaction(self._database) as connection:
+            snapshot = _OLDEST_SNAPSHOT.maybe(connection) or _Snapshot(0.0, "")
+        if snapshot.seconds > _OLD_SNAPSHOT_SECONDS:
             return warn(
-                f"a transaction has been open for {age(seconds)} ({self._state.oldest_snapshot_holder})",
+                f"a transaction has been open for {age(snapshot.seconds)} ({snapshot.holder})",
                 "end it: until then the queue's dead rows cannot be removed, and ingest becomes slow",
             )
         if hidden := self._persistent(read_hidden_snapshots):
@@ -241,10 +272,14 @@ class _Doctor:
                 f"other roles hold snapshots, and this role cannot see their age: {'; '.join(hidden)}",
                 "look in pg_stat_activity as a superuser, or grant this role pg_read_all_stats",
             )
-        return ok(f"{age(seconds)} old")
+        return ok(f"{age(snapshot.seconds)} old")
+
+    def _daemon(self) -> CheckResult:
+        with check_transaction(self._database) as connection:
+            return check_workers(read_daemon_activity(connection))
 
     def _instances(self) -> CheckResult:
-        with self._database.transaction() as connection:
+        with check_transaction(self._database) as connection:
             instances = read_instance_lags(connection)
         if not instances:
             return warn(
@@ -264,7 +299,7 @@ class _Doctor:
         return ok(f"{counted(len(instances), 'instance')} seen within a day")
 
     def _queue_depth(self) -> CheckResult:
-        with self._database.transaction() as connection:
+        with check_transaction(self._database, seconds=LIMIT_SECONDS) as connection:
             queue = read_queue_state(connection)
         oldest = queue.oldest_age_seconds
         found = ", ".join(
@@ -279,7 +314,9 @@ class _Doctor:
         return ok(found)
 
     def _dead_letters(self) -> CheckResult:
-        if number := self._state.dead_letters_open:
+        with check_transaction(self._database) as connection:
+            number = _COUNT_DEAD_LETTERS.one(connection)
+        if number:
             return warn(
                 f"{counted(number, 'dead letter')} open",
                 "list them with `centralcloud dead-letters list`; fix the sender, then replay them",
@@ -287,12 +324,15 @@ class _Doctor:
         return ok("no dead letters open")
 
     def _learning(self) -> CheckResult:
-        if reason := self._state.frozen_reason:
-            return warn(f"publishing is frozen: {reason}", "run `centralcloud unfreeze` when that is over")
-        seconds = self._state.last_run_seconds
-        if seconds is None:
-            return warn("the learner has never run", "start `centralcloud run`: it runs the learner on a schedule")
-        return ok(f"last run {ago(seconds)}")
+        with check_transaction(self._database) as connection:
+            activity = read_daemon_activity(connection)
+        learner = check_learner(activity, self._expects.learner_schedule)
+        if activity.frozen_reason is None:
+            return learner
+        return warn(
+            f"publishing is frozen: {activity.frozen_reason}; {learner.found}",
+            "run `centralcloud unfreeze` when that is over",
+        )
 
     def _persistent(self, read: Callable[[psycopg.Connection[Any]], dict[str, str]]) -> list[str]:
         """Return the texts of the keys that `read` finds now and again after a moment, at most ten."""
@@ -304,7 +344,7 @@ class _Doctor:
         return list(found.values())[:_MOST_NAMED]
 
     def _read(self, read: Callable[[psycopg.Connection[Any]], dict[str, str]]) -> dict[str, str]:
-        with self._database.transaction() as connection:
+        with check_transaction(self._database) as connection:
             return read(connection)
 
 
@@ -312,9 +352,16 @@ def _read_lock_holders(connection: psycopg.Connection[Any]) -> dict[str, str]:
     return {found.transaction: found.holder for found in _LOCK_HOLDERS.all(connection)}
 
 
-def examine(database: Database, expectations: Expectations) -> Iterator[NamedCheckResult]:
-    """Run every check, in an order in which the first failure is the one to fix first."""
-    return make_checks(_Doctor(database, expectations).checks())
+def _listed(names: Sequence[str]) -> str:
+    more = f", and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def examine(
+    database: Database, expectations: Expectations, progress: Callable[[str], None] = lambda _: None
+) -> list[NamedCheckResult]:
+    """Run every check, and return the results in the order in which to fix what they found. See `make_checks`."""
+    return make_checks(_Doctor(database, expectations).checks(), rights="privileges", progress=progress)
 
 
 def preflight(database: Database) -> None:

@@ -1,6 +1,6 @@
 """The background task that detects findings, and the query that lists them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -25,19 +25,23 @@ log = get_logger(__name__)
 _LEASE: Final = "findings"
 
 
-class _OpenFindings(NamedTuple):
+class OpenFindings(NamedTuple):
+    """The open findings of a kind: how many, and the largest share of the fleet's traffic (0 to 1) that one concerns."""
+
     kind: str
     number: int
+    traffic_share: float | None
 
 
 _RECENT_PAIR_OUTCOMES = Query(__package__, "recent_pair_outcomes", row=RecentOutcomes)
 _LIFETIME_OUTCOMES = Query(__package__, "lifetime_outcomes", row=LifetimeOutcomes)
-_COUNT_OPEN_FINDINGS = Query(__package__, "count_open_findings", row=_OpenFindings)
+_COUNT_OPEN_FINDINGS = Query(__package__, "count_open_findings", row=OpenFindings)
+_WEIGH_FINDINGS = Query(__package__, "weigh_findings")
 _LIST_FINDINGS = Query(__package__, "list_findings", row=dict)
 
 
 class FindingMetrics:
-    """The numbers of open findings as Prometheus metrics. A replica shows them only while it is the one that detects."""
+    """The open findings as Prometheus metrics. A replica shows them only while it is the one that detects."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._open = Gauge(
@@ -46,16 +50,26 @@ class FindingMetrics:
             ["kind"],
             registry=registry,
         )
+        self._traffic_share = Gauge(
+            "centralcloud_findings_traffic_share",
+            "Share of the fleet's decisions (0 to 1) that the open finding with the most traffic concerns, by kind",
+            ["kind"],
+            registry=registry,
+        )
         self._known = set(FINDING_KINDS)
 
-    def set(self, open_by_kind: dict[str, int] | None) -> None:
+    def set(self, found: Iterable[OpenFindings] | None) -> None:
         """Replace the numbers; a kind that is not among them has 0. None, when another replica counts, shows nothing."""
-        if open_by_kind is None:
+        if found is None:
             self._open.clear()
+            self._traffic_share.clear()
             return
-        self._known |= open_by_kind.keys()
+        by_kind = {each.kind: each for each in found}
+        self._known |= by_kind.keys()
         for kind in self._known:
-            self._open.labels(kind=kind).set(open_by_kind.get(kind, 0))
+            each = by_kind.get(kind, OpenFindings(kind, 0, None))
+            self._open.labels(kind=kind).set(each.number)
+            self._traffic_share.labels(kind=kind).set(each.traffic_share or 0)
 
 
 class FindingDetector(BackgroundTask):
@@ -82,30 +96,34 @@ class FindingDetector(BackgroundTask):
         self._metrics = metrics
 
     def run_once(self) -> bool:
-        """Open what is detected, close what no longer holds, and count the open findings of every kind."""
+        """Open what is detected, close what no longer holds, and weigh and count the open findings of every kind."""
         with self.database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection:
             has_lease = acquire_lease(connection, _LEASE, seconds=self._lease_seconds)
-            open_by_kind = self._detect(connection) if has_lease else None
-        if open_by_kind is None:
+            found = self._detect(connection) if has_lease else None
+        if found is None:
             log.debug("findings_left_to_another_replica")
         if self._metrics:
-            self._metrics.set(open_by_kind)
+            self._metrics.set(found)
         return False
 
     def on_stop(self) -> None:
         """Release the lease."""
         release_lease(self.database, _LEASE)
 
-    def _detect(self, connection: psycopg.Connection[Any]) -> dict[str, int]:
+    def _detect(self, connection: psycopg.Connection[Any]) -> list[OpenFindings]:
         thresholds = self._read_thresholds(connection)
         recent = _RECENT_PAIR_OUTCOMES.all(connection)
         lifetime = _LIFETIME_OUTCOMES.all(connection)
         replace_findings(connection, FINDING_KINDS, detect_findings(recent, lifetime, thresholds))
-        return {row.kind: row.number for row in _COUNT_OPEN_FINDINGS.all(connection)}
+        _WEIGH_FINDINGS.run(connection)
+        return _COUNT_OPEN_FINDINGS.all(connection)
 
 
 def list_findings(
     connection: psycopg.Connection[Any], *, with_closed: bool = False, kind: str | None = None
 ) -> list[dict[str, Any]]:
-    """Return findings, newest first: the columns of ``list_findings.sql``."""
+    """Return findings, those that concern the most traffic first: the columns of ``list_findings.sql``.
+
+    `traffic_share` is the share of the fleet's decisions of 24 hours (0 to 1); None: not weighed yet, or no decisions.
+    """
     return _LIST_FINDINGS.all(connection, {"with_closed": with_closed, "kind": kind})

@@ -2,13 +2,14 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from centralcloud.contracts.limits import MAX_INT4
-from centralcloud.runtime.wording import counted, percent
+from centralcloud.runtime.wording import apart, counted, decimals
 from centralcloud.store.findings import Finding
 
 #: The kinds of findings that these rules make.
@@ -19,6 +20,8 @@ FINDING_KINDS: Final = ("low_success_rate", "slow", "newcomer", "no_outcomes", "
 _SURGE_THRESHOLD: Final = 10.0
 #: Outcomes that the newest hour and the 23 hours before must both have.
 _SURGE_OUTCOMES: Final = 10
+#: Decisions of a complexity that make a share of 1% at least one decision.
+_SHARE_DECISIONS: Final = 100
 
 
 class FindingThresholds(BaseModel):
@@ -31,6 +34,9 @@ class FindingThresholds(BaseModel):
         newcomer_outcomes: a model with fewer outcomes in its lifetime is new.
         no_outcomes_decisions: a pair with so many decisions must have an outcome.
         unresolved_share: the largest share of a pair's decisions with ids that may have no outcome (0 to 1).
+        traffic_share: the fleet has left a pair with a smaller share of its complexity's decisions (0 to 1). It is a finding
+            of the first two only if no other model of that complexity is good enough. 0: every pair is judged. The default
+            is twice the share with which the adaptive rule re-checks a model at most.
         surge_rise: a provider's share of failures in the newest hour must exceed that of the 23 hours before by so much
             (0 to 1), and by more than chance explains.
     """
@@ -44,6 +50,7 @@ class FindingThresholds(BaseModel):
     no_outcomes_decisions: int = Field(default=20, ge=1, le=1_000_000)
     unresolved_share: float = Field(default=0.2, ge=0, le=1)
     surge_rise: float = Field(default=0.1, ge=0, le=1)
+    traffic_share: float = Field(default=0.02, ge=0, le=1)
 
 
 class RecentOutcomes(NamedTuple):
@@ -52,6 +59,8 @@ class RecentOutcomes(NamedTuple):
     model: str
     complexity: str
     provider: str
+    decisions: int
+    decisions_last_hour: int
     successes: int
     failures: int
     response_time_count: int
@@ -94,32 +103,89 @@ def log_likelihood_ratio(successes: int, outcomes: int, other_successes: int, ot
     )
 
 
+class _Day(NamedTuple):
+    """A pair over the newest 24 hours, all providers together. Times are in ms."""
+
+    decisions: int
+    decisions_last_hour: int
+    successes: int
+    outcomes: int
+    timed: int
+    time_ms: int
+
+
 def _weak_pairs(recent: Iterable[RecentOutcomes], thresholds: FindingThresholds) -> Iterator[Finding]:
-    by_pair: dict[tuple[str, str], list[RecentOutcomes]] = defaultdict(list)
+    by_complexity: dict[str, dict[str, list[RecentOutcomes]]] = defaultdict(lambda: defaultdict(list))
     for row in recent:
-        by_pair[row.model, row.complexity].append(row)
-    for (model, complexity), rows in by_pair.items():
-        subject, pair = f"{model}/{complexity}", {"model": model, "complexity": complexity}
-        successes = sum(row.successes for row in rows)
-        outcomes = successes + sum(row.failures for row in rows)
-        if outcomes >= thresholds.min_outcomes and successes < thresholds.success_rate * outcomes:
-            yield Finding(
-                "low_success_rate",
-                subject,
-                f"{successes:,} of {counted(outcomes, 'outcome')} of {model} for {complexity} tasks succeeded in the last "
-                f"24 hours ({percent(successes / outcomes)}): expected at least {percent(thresholds.success_rate)}",
-                {**pair, "successes": successes, "outcomes": outcomes, "success_rate": successes / outcomes},
-            )
-        timed = sum(row.response_time_count for row in rows)
-        time_ms = sum(row.response_time_sum_ms for row in rows)
-        if timed >= thresholds.min_outcomes and time_ms > thresholds.slow_response_ms * timed:
-            yield Finding(
-                "slow",
-                subject,
-                f"{model} took {time_ms / timed:,.0f} ms on average for {complexity} tasks in the last 24 hours "
-                f"({counted(timed, 'outcome')}): expected at most {thresholds.slow_response_ms:,} ms",
-                {**pair, "avg_response_time": time_ms / timed, "outcomes": timed},
-            )
+        by_complexity[row.complexity][row.model].append(row)
+    for complexity, by_model in by_complexity.items():
+        days = {model: _day(rows) for model, rows in by_model.items()}
+        left = _left_models(days, thresholds)
+        for found in (_low_success_rates, _slow_models):
+            findings = {each.details["model"]: each for each in found(complexity, days, thresholds)}
+            enough = {model for model, day in days.items() if day.outcomes >= thresholds.min_outcomes}
+            alternatives = enough - findings.keys() - left
+            yield from (each for model, each in findings.items() if model not in left or not alternatives)
+
+
+def _day(rows: Sequence[RecentOutcomes]) -> _Day:
+    return _Day(
+        decisions=sum(row.decisions for row in rows),
+        decisions_last_hour=sum(row.decisions_last_hour for row in rows),
+        successes=sum(row.successes for row in rows),
+        outcomes=sum(row.successes + row.failures for row in rows),
+        timed=sum(row.response_time_count for row in rows),
+        time_ms=sum(row.response_time_sum_ms for row in rows),
+    )
+
+
+def _left_models(days: Mapping[str, _Day], thresholds: FindingThresholds) -> set[str]:
+    """Return the models that hardly any decision of a complexity chooses: in an hour, or in a day if it had too few."""
+    for decisions in (
+        {model: day.decisions_last_hour for model, day in days.items()},
+        {model: day.decisions for model, day in days.items()},
+    ):
+        total = sum(decisions.values())
+        if total >= _SHARE_DECISIONS:
+            return {model for model, count in decisions.items() if count < thresholds.traffic_share * total}
+    return set()
+
+
+def _low_success_rates(complexity: str, days: Mapping[str, _Day], thresholds: FindingThresholds) -> Iterator[Finding]:
+    expected = _exact(thresholds.success_rate)
+    for model, day in days.items():
+        if day.outcomes < thresholds.min_outcomes or day.successes >= expected * day.outcomes:
+            continue
+        found, least = apart(Decimal(day.successes) / day.outcomes, expected)
+        outcomes = counted(day.outcomes, "outcome")
+        yield Finding(
+            "low_success_rate",
+            f"{model}/{complexity}",
+            f"{day.successes:,} of {outcomes} of {model} for {complexity} tasks succeeded in the last 24 hours ({found}): "
+            f"expected at least {least}",
+            {
+                "model": model,
+                "complexity": complexity,
+                "successes": day.successes,
+                "outcomes": day.outcomes,
+                "success_rate": day.successes / day.outcomes,
+            },
+        )
+
+
+def _slow_models(complexity: str, days: Mapping[str, _Day], thresholds: FindingThresholds) -> Iterator[Finding]:
+    for model, day in days.items():
+        if day.timed < thresholds.min_outcomes or day.time_ms <= thresholds.slow_response_ms * day.timed:
+            continue
+        average = day.time_ms / day.timed
+        found, most = apart(average, thresholds.slow_response_ms, text=decimals, digits=0)
+        yield Finding(
+            "slow",
+            f"{model}/{complexity}",
+            f"{model} took {found} ms on average for {complexity} tasks in the last 24 hours "
+            f"({counted(day.timed, 'outcome')}): expected at most {most} ms",
+            {"model": model, "complexity": complexity, "avg_response_time": average, "outcomes": day.timed},
+        )
 
 
 def _provider_surges(recent: Iterable[RecentOutcomes], thresholds: FindingThresholds) -> Iterator[Finding]:
@@ -133,17 +199,19 @@ def _provider_surges(recent: Iterable[RecentOutcomes], thresholds: FindingThresh
         outcomes_before = sum(row.successes + row.failures for row in rows) - outcomes
         if min(outcomes, outcomes_before) < _SURGE_OUTCOMES:
             continue
-        share, share_before = failures / outcomes, failures_before / outcomes_before
+        share, share_before = Decimal(failures) / outcomes, Decimal(failures_before) / outcomes_before
         ratio = log_likelihood_ratio(failures, outcomes, failures_before, outcomes_before)
-        if share - share_before < thresholds.surge_rise or ratio <= _SURGE_THRESHOLD:
+        if share - share_before < _exact(thresholds.surge_rise) or ratio <= _SURGE_THRESHOLD:
             continue
+        now, before = apart(share, share_before)
+        found, chance = apart(ratio, _SURGE_THRESHOLD, text=decimals, digits=0)
         yield Finding(
             "provider_surge",
             provider,
-            f"{failures:,} of {outcomes:,} outcomes of provider {provider} failed in the last hour ({percent(share)}), "
-            f"{failures_before:,} of {outcomes_before:,} in the 23 hours before ({percent(share_before)}): expected a rise "
+            f"{failures:,} of {outcomes:,} outcomes of provider {provider} failed in the last hour ({now}), "
+            f"{failures_before:,} of {outcomes_before:,} in the 23 hours before ({before}): expected a rise "
             f"of less than {100 * thresholds.surge_rise:g} percentage points "
-            f"(log-likelihood ratio {ratio:.0f}; chance explains up to {_SURGE_THRESHOLD:.0f})",
+            f"(log-likelihood ratio {found}; chance explains up to {chance})",
             {
                 "provider": provider,
                 "failures": failures,
@@ -184,18 +252,26 @@ def _pairs_without_outcomes(lifetime: Iterable[LifetimeOutcomes], thresholds: Fi
                 )
             continue
         unresolved = row.linked_decisions - row.linked_outcomes
-        if (
-            row.linked_decisions >= thresholds.min_outcomes
-            and unresolved > thresholds.unresolved_share * row.linked_decisions
-        ):
-            share = unresolved / row.linked_decisions
+        most = _exact(thresholds.unresolved_share)
+        if row.linked_decisions >= thresholds.min_outcomes and unresolved > most * row.linked_decisions:
+            found, expected = apart(Decimal(unresolved) / row.linked_decisions, most)
             yield Finding(
                 "unresolved",
                 subject,
                 f"{unresolved:,} of {counted(row.linked_decisions, 'decision')} for {row.model} ({row.complexity}) have no "
-                f"outcome ({percent(share)}): expected at most {percent(thresholds.unresolved_share)}",
-                {**pair, "decisions": row.linked_decisions, "unresolved": unresolved, "unresolved_rate": share},
+                f"outcome ({found}): expected at most {expected}",
+                {
+                    **pair,
+                    "decisions": row.linked_decisions,
+                    "unresolved": unresolved,
+                    "unresolved_rate": unresolved / row.linked_decisions,
+                },
             )
+
+
+def _exact(share: float) -> Decimal:
+    """Return the decimal number that a setting shows: as doubles, 0.07 x 100 is more than 7."""
+    return Decimal(str(share))
 
 
 def _log_likelihood(successes: int, outcomes: int) -> float:

@@ -2,7 +2,14 @@
 
 from typing import Any
 
+from centralcloud.monitoring.daemon_activity import (
+    LearnerSchedule,
+    check_learner,
+    check_workers,
+    read_daemon_activity,
+)
 from centralcloud.monitoring.queue_state import queue_state
+from centralcloud.runtime.diagnostics import Verdict
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 
@@ -10,12 +17,30 @@ _STATUS = Query(__package__, "status", row=dict)
 _MOVED_SCORES = Query(__package__, "moved_scores", row=dict)
 
 
-def fleet_status(database: Database, *, measure_seconds: float) -> dict[str, Any]:
+def fleet_status(
+    database: Database, *, measure_seconds: float, learner_schedule: LearnerSchedule | None = None
+) -> dict[str, Any]:
     """Read workers, queue and rates (over `measure_seconds`), learning, instances behind, dead letters, and findings.
 
-    Times are ISO 8601, ages in seconds, scores 0 to 5.
+    Times are ISO 8601, ages in seconds, scores 0 to 5, traffic shares 0 to 1. `warnings` are those of the doctor's checks of
+    the daemons, `daemon` and `learning`; `running_workers` counts the workers that were seen within three heartbeats.
     """
     with database.transaction() as connection:
         status = _STATUS.one(connection)
         moved = _MOVED_SCORES.all(connection)
-    return {"queue": queue_state(database, measure_seconds=measure_seconds), **status, "moved_scores": moved}
+        activity = read_daemon_activity(connection)
+    checks = {
+        "daemon": check_workers(activity),
+        "learning": check_learner(activity, learner_schedule or LearnerSchedule()),
+    }
+    return {
+        "queue": queue_state(database, measure_seconds=measure_seconds),
+        **status,
+        "moved_scores": moved,
+        "running_workers": activity.running_workers,
+        "warnings": [
+            {"check": name, "found": result.found, "advice": result.advice}
+            for name, result in checks.items()
+            if result.verdict != Verdict.OK
+        ],
+    }

@@ -1,4 +1,4 @@
-"""Output on the terminal: tables, JSON documents and the checks of a doctor."""
+"""Output on the terminal: tables and JSON documents."""
 
 import json
 import sys
@@ -11,7 +11,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from centralcloud.runtime.diagnostics import NamedCheckResult, Verdict
 from centralcloud.runtime.wording import printable
 
 #: The option of every command that shows something.
@@ -47,26 +46,6 @@ def print_rows(rows: list[dict[str, Any]], columns: Mapping[str, Callable[[Any],
         ([convert(row[name]) if convert else row[name] for name, convert in columns.items()] for row in rows),
         empty=empty,
     )
-
-
-def print_checkup(results: Iterable[NamedCheckResult], *, as_json: bool) -> None:
-    """Print each check of a doctor when it is done.
-
-    Raises:
-        typer.Exit: with code 1, when a check failed.
-    """
-    done = []
-    for result in results:
-        done.append(result)
-        if not as_json:
-            print(f"{result.verdict:<4}  {result.check}: {result.found}", flush=True)  # noqa: T201
-            if result.advice:
-                print(f"      {result.advice}", flush=True)  # noqa: T201
-    failed = any(result.verdict == Verdict.FAIL for result in done)
-    if as_json:
-        print_json({"ok": not failed, "checks": [result._asdict() for result in done]})
-    if failed:
-        raise typer.Exit(1)
 
 
 def _jsonable(value: Any) -> Any:

@@ -1,9 +1,13 @@
 """Numbers and ages as people say them, and texts of others made safe to print. Pure."""
 
 import unicodedata
-from typing import Final
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Final
 
 _UNITS: Final = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+#: A share is a double: further digits are those of its binary form.
+_MOST_DIGITS: Final = 13
 
 
 def age(seconds: float) -> str:
@@ -28,9 +32,31 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
 
 
-def percent(share: float, digits: int = 1) -> str:
+def percent(share: float | Decimal, digits: int = 1) -> str:
     """Return a share (0 to 1) in percent, rounded to `digits` decimals: "87.5%"."""
     return f"{share:.{digits}%}"
+
+
+def decimals(number: float | Decimal, digits: int = 0) -> str:
+    """Return a number, rounded to `digits` decimals, with commas between thousands: "5,000.4"."""
+    return f"{number:,.{digits}f}"
+
+
+def apart(*numbers: Any, text: Callable[[Any, int], str] = percent, digits: int = 1) -> list[str]:
+    """Return the texts of numbers that a sentence compares: all with as many decimals as tell different ones apart.
+
+    "84.95%" and "85.00%", not "85.0% is less than 85.0%".
+
+    Args:
+        numbers: values that `text` takes, usually the number that was found and its limit.
+        text: returns the text of a number with so many decimals, as `percent` and `decimals` do.
+        digits: decimals to begin with, 0 or more.
+    """
+    for more in range(digits, _MOST_DIGITS):
+        texts = [text(number, more) for number in numbers]
+        if len(set(texts)) == len(set(numbers)):
+            return texts
+    return [text(number, _MOST_DIGITS) for number in numbers]
 
 
 def printable(text: str) -> str:

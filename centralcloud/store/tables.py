@@ -424,6 +424,7 @@ findings = Table(
     Column("opened_at", _Timestamp, nullable=False, server_default=text("now()")),
     Column("seen_at", _Timestamp, nullable=False, server_default=text("now()")),
     Column("closed_at", _Timestamp),
+    Column("traffic_share", Double),
 )
 Index("idx_findings_open", findings.c.kind, findings.c.subject, unique=True, postgresql_where=text("closed_at IS NULL"))
 Index("idx_findings_opened_at", findings.c.opened_at)

@@ -32,7 +32,7 @@ from centralcloud.learning.rule import (
 from centralcloud.learning.rules.alarm_log import alarm_of, open_change, read_state, record_alarm
 from centralcloud.learning.rules.change_detection import Split, find_changes
 from centralcloud.learning.rules.quarantine import differing_instances
-from centralcloud.runtime.wording import counted
+from centralcloud.runtime.wording import apart, counted, decimals
 
 _HALF_LIFE_OUTCOMES: Final = 3000.0
 #: Fifteen half-lives: an older outcome weighs less than 1/32,000. Evidence is not merged before (merge_evidence.sql).
@@ -282,7 +282,8 @@ def _sentence(
     sentence = f"{score} = 5 x (mean {mean:.3f} of {basis}"
     if alarm := state.payload.get("alarm"):
         before, after, statistic, threshold = alarm
-        sentence += f" [alarm: {before:.2f} -> {after:.2f}, G {statistic:.0f} > {threshold:.0f}]"
+        rates = " -> ".join(apart(before, after, text=decimals, digits=2))
+        sentence += f" [alarm: {rates}, G {' > '.join(apart(statistic, threshold, text=decimals, digits=0))}]"
     sentence += f"{penalties}), interval {interval[0]:.3f} to {interval[1]:.3f}"
     if probe_share:
         sentence += f", {100 * probe_share:.2g}% of traffic re-checks it"

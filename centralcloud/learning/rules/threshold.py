@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from centralcloud.learning.evidence import Evidence, Floats, Pair, RecentOutcomes
 from centralcloud.learning.rule import Quarantine, RuleResult, RuleState, Score, States, as_score, wilson_interval
+from centralcloud.runtime.wording import apart, decimals
 
 _NO_STEP: Final = Decimal(0)
 _NEUTRAL_SCORE: Final = 2.5
@@ -139,33 +140,36 @@ class ThresholdRule:
 
     def _judge_success(self, evidence: PairEvidence) -> tuple[Decimal, str]:
         constants = self.settings
-        low = constants.low_success_rate
-        if evidence.successes > constants.success_rate * evidence.outcomes:
-            step, verdict = constants.success_step, f"more than {_percent(constants.success_rate)}"
-        elif low is None:
-            step, verdict = -constants.success_step, f"not more than {_percent(constants.success_rate)}"
-        elif evidence.successes < low * evidence.outcomes:
-            step, verdict = -constants.success_step, f"less than {_percent(low)}"
-        else:
-            step, verdict = _NO_STEP, f"from {_percent(low)} to {_percent(constants.success_rate)}"
+        high, low = constants.success_rate, constants.low_success_rate
         rate = Decimal(evidence.successes) / evidence.outcomes
+        if evidence.successes > high * evidence.outcomes:
+            step, limits, verdict = constants.success_step, [high], "more than {}"
+        elif low is None:
+            step, limits, verdict = -constants.success_step, [high], "not more than {}"
+        elif evidence.successes < low * evidence.outcomes:
+            step, limits, verdict = -constants.success_step, [low], "less than {}"
+        else:
+            step, limits, verdict = _NO_STEP, [low, high], "from {} to {}"
+        found, *expected = apart(rate, *limits, text=_percent)
         counts = f"{evidence.successes:,} of {evidence.outcomes:,} outcomes succeeded"
-        return step, f"{counts} ({_percent(rate)}, {verdict}): {_signed(step)}"
+        return step, f"{counts} ({found}, {verdict.format(*expected)}): {_signed(step)}"
 
     def _judge_speed(self, evidence: PairEvidence) -> tuple[Decimal, str]:
         constants = self.settings
-        count, total, fast = evidence.response_time_count, evidence.response_time_sum_ms, constants.fast_response_ms
+        count, total = evidence.response_time_count, evidence.response_time_sum_ms
+        slow, fast = constants.slow_response_ms, constants.fast_response_ms
         if count == 0:
             return _NO_STEP, "no response times: +0"
-        if total > constants.slow_response_ms * count:
-            step, verdict = -constants.speed_step, f"more than {constants.slow_response_ms:,} ms"
+        if total > slow * count:
+            step, limits, verdict = -constants.speed_step, [slow], "more than {} ms"
         elif fast is None:
-            step, verdict = constants.speed_step, f"not more than {constants.slow_response_ms:,} ms"
+            step, limits, verdict = constants.speed_step, [slow], "not more than {} ms"
         elif total < fast * count:
-            step, verdict = constants.speed_step, f"less than {fast:,} ms"
+            step, limits, verdict = constants.speed_step, [fast], "less than {} ms"
         else:
-            step, verdict = _NO_STEP, f"from {fast:,} to {constants.slow_response_ms:,} ms"
-        return step, f"average response time {total / count:,.0f} ms ({verdict}): {_signed(step)}"
+            step, limits, verdict = _NO_STEP, [fast, slow], "from {} to {} ms"
+        found, *expected = apart(total / count, *limits, text=decimals, digits=0)
+        return step, f"average response time {found} ms ({verdict.format(*expected)}): {_signed(step)}"
 
 
 def _sums_since(evidence: Evidence, starts: NDArray[np.int64]) -> dict[str, Floats]:
@@ -202,8 +206,9 @@ def _score(pair: Pair, counted: PairEvidence, score: Decimal, reason: str, evide
     )
 
 
-def _percent(share: Decimal) -> str:
-    return f"{(share * 100).quantize(Decimal('0.1')).normalize():f}%"
+def _percent(share: Decimal, digits: int) -> str:
+    """Return a share (0 to 1) in percent, without the zeros at its end: "95%"."""
+    return f"{(share * 100).quantize(Decimal(1).scaleb(-digits)).normalize():f}%"
 
 
 def _signed(step: Decimal) -> str:

@@ -1,5 +1,5 @@
--- The privileges of a worker that this role lacks, first the one without which no event can be ingested. Reads catalogs
--- only.
+-- The privileges of a worker that this role lacks, first the one without which no event can be ingested. Missing tables are
+-- left out. Reads catalogs only.
 SELECT
     ARRAY(
         SELECT privilege || ' on ' || name
@@ -14,7 +14,7 @@ SELECT
                 ('SELECT', 'evidence_of_records'), ('DELETE', 'pgmq.q_model_routing_decisions'),
                 ('INSERT', 'pgmq.q_model_score_updates')
         ) AS needed
-        WHERE NOT coalesce(has_table_privilege(to_regclass(name), privilege), false)
+        WHERE NOT has_table_privilege(to_regclass(name), privilege)
         ORDER BY (privilege, name) <> ('INSERT', 'routing_records'), name, privilege
     ) || ARRAY(
         -- Functions that workers and commands call. The functions that these call run as their owner.

@@ -1,7 +1,9 @@
 -- The state of the fleet, in one row. Reads small tables completely, and the newest rows of large ones by their indexes.
 SELECT
     (
-        SELECT coalesce(json_agg(json_build_object('host', host, 'process', process, 'started_at', started_at, 'seen_at', seen_at)
+        SELECT coalesce(json_agg(json_build_object(
+            'host', host, 'process', process, 'started_at', started_at, 'seen_at', seen_at
+        )
             ORDER BY worker_id), '[]') FROM ingest_workers
     ) AS workers,
     (
@@ -29,7 +31,7 @@ SELECT
     ) AS dead_letters,
     (
         SELECT coalesce(json_agg(json_build_object(
-            'kind', kind, 'subject', subject, 'message', message, 'opened_at', opened_at
-        ) ORDER BY opened_at DESC), '[]')
+            'kind', kind, 'subject', subject, 'message', message, 'opened_at', opened_at, 'traffic_share', traffic_share
+        ) ORDER BY traffic_share DESC NULLS FIRST, opened_at DESC, finding_id DESC), '[]')
         FROM findings WHERE closed_at IS NULL
     ) AS findings;

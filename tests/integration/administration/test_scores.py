@@ -220,6 +220,7 @@ def test_the_scores_commands_print_their_results(learn: Learn, database_url: str
     assert json.loads(run("scores", "rollback", "--to", "2", "--json"))["undone"][0]["new_score"] == 4.803
     assert run("freeze", "--reason", "a test").startswith("frozen")
     assert "frozen since" in run("scores", "explain", "good", "complex")
+    assert "nothing was published: publishing is frozen (a test)" in run("learn")
     assert run("unfreeze").startswith("published again")
     assert run("verify", "--scores").endswith("scores recomputed, nothing differs")
     assert "expected a number from 0 to 5" in run("scores", "pin", "good", "complex", "6", code=2)

@@ -40,6 +40,7 @@ def test_a_working_fleet_passes_every_check(look: Examine, database: Database, d
     drain(database, batch_size=100)
     Learner(database, [ThresholdRule()]).learn()
     execute(database_url, "SELECT centralcloud.acknowledge('i', 1)")
+    execute(database_url, "INSERT INTO ingest_workers (host, process, batch_size) VALUES ('h', 'p', 1000)")
     results = look()
     assert {result.verdict for result in results.values()} == {Verdict.OK}, results
     assert len(results) >= 12
@@ -54,6 +55,7 @@ def test_a_working_fleet_passes_every_check(look: Examine, database: Database, d
             "FAIL",
             "run `centralcloud migrate`",
         ),
+        ("schema", "DROP TABLE findings", "FAIL", "at revision 0008, but lacks findings"),
         ("pgmq", "DROP FUNCTION pgmq.pop(text, integer)", "FAIL", "older than 1.6.2"),
         ("queues", "SELECT pgmq.drop_queue('model_score_updates')", "FAIL", "missing: model_score_updates"),
         ("message ledger", "DELETE FROM accounting", "FAIL", "the table accounting or learning_control is empty"),
@@ -72,6 +74,26 @@ def test_a_working_fleet_passes_every_check(look: Examine, database: Database, d
             """,
             "WARN",
             r"1 of 1 instance behind and silent: slow \(7 versions behind, seen 60 minutes ago\)",
+        ),
+        ("daemon", "SELECT 1", "WARN", "no daemon is running that ingests events"),
+        (
+            "daemon",
+            """
+            INSERT INTO ingest_workers (host, process, batch_size, seen_at)
+            VALUES ('killed', 'p', 1000, now() - interval '20 minutes')
+            """,
+            "WARN",
+            "the last worker, on killed, was seen 20 minutes ago",
+        ),
+        (
+            "learning",
+            """
+            INSERT INTO learning_runs
+                (rule, through_slice, started_at, finished_at, pairs_evaluated, pairs_changed, samples)
+            VALUES ('threshold', 1, now(), now() - interval '10 minutes', 0, 0, 0)
+            """,
+            "WARN",
+            "the learner is late: last run 10 minutes ago",
         ),
         ("dead letters", "SELECT pgmq.send('model_routing_decisions', '{}')", "WARN", "1 dead letter open"),
         ("learning", "UPDATE learning_control SET frozen_at = now(), frozen_reason = 'audit'", "WARN", "frozen: audit"),
@@ -103,6 +125,20 @@ def test_a_new_database_fails_nothing(empty_url: str) -> None:
     result = run_command("centralcloud", "doctor", env={"DATABASE_URL": empty_url})
     assert (result.returncode, result.stderr) == (0, "")
     assert "FAIL" not in result.stdout
+
+
+def test_before_the_migration_one_check_fails_and_names_what_needs_it(empty_url: str, tmp_path: Path) -> None:
+    expected = {"centralcloud": "schema", "instance-agent": "functions"}
+    for program, cause in expected.items():
+        env = {"DATABASE_URL": empty_url, "INSTANCE_AGENT_STATE_DIR": str(tmp_path)}
+        result = run_command(program, "doctor", "--json", env=env)
+        checks = json.loads(result.stdout)["checks"]
+        assert [each["check"] for each in checks if each["verdict"] == "FAIL"] == [cause], checks
+        assert "run `centralcloud migrate`" in checks[0]["found"] + checks[0]["advice"]
+        assert {each["cause"] for each in checks if each["verdict"] == "SKIP"} == {cause}
+        raw = re.compile(r"(relation|schema|function) .*does not exist")
+        assert not [each for each in checks if raw.search(each["found"])], checks
+        assert result.returncode == 1
 
 
 def test_a_missing_partition_and_an_old_snapshot_are_found(
@@ -267,8 +303,9 @@ def test_an_unavailable_database_is_reported_first(tmp_path: Path) -> None:
     for program in ("centralcloud", "instance-agent"):
         result = run_command(program, "doctor", env=env)
         assert result.returncode == 1
-        assert "FAIL  database: connection" in result.stdout
-        assert "skipped: database failed" in result.stdout
+        assert "FAIL  database: connection" in result.stdout.splitlines()[0]
+        assert " further checks need this: " in result.stdout
+        assert "skipped" not in result.stdout
         assert "Traceback" not in result.stderr
 
 

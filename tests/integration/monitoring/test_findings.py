@@ -14,7 +14,12 @@ from centralcloud.administration.models import reinstate_model, retire_model
 from centralcloud.ingest.drain import drain
 from centralcloud.maintenance.maintenance import Maintenance
 from centralcloud.maintenance.retention import Retention
-from centralcloud.monitoring.finding_detector import FindingDetector, FindingMetrics, list_findings
+from centralcloud.monitoring.finding_detector import (
+    _WEIGH_FINDINGS,
+    FindingDetector,
+    FindingMetrics,
+    list_findings,
+)
 from centralcloud.monitoring.finding_rules import FindingThresholds
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.findings import Finding, replace_findings
@@ -195,18 +200,21 @@ def test_one_replica_at_a_time_detects_and_counts(database: Database, database_u
     detector = FindingDetector(database, metrics=FindingMetrics(registry))
 
     def counted() -> dict[str, float]:
-        (metric,) = registry.collect()
-        return {sample.labels["kind"]: sample.value for sample in metric.samples}
+        (number, traffic_share) = registry.collect()
+        assert [each.labels for each in number.samples] == [each.labels for each in traffic_share.samples]
+        return {sample.labels["kind"]: sample.value for sample in number.samples}
 
     ingest(database, database_url, outcomes(0, 50))
     with database.transaction() as connection:
-        replace_findings(connection, ["change_alarm"], [Finding("change_alarm", "a/simple", "fell", {})])
+        replace_findings(connection, ["change_alarm"], [Finding("change_alarm", "a/simple", "fell", {"model": "a"})])
     detector.run_once()
     assert {kind: number for kind, number in counted().items() if number} == {
         "low_success_rate": 1, "newcomer": 1, "change_alarm": 1,
     }  # fmt: skip
     assert counted()["slow"] == 0
     assert b'centralcloud_findings_open{kind="newcomer"} 1.0' in generate_latest(registry)
+    assert b'centralcloud_findings_traffic_share{kind="low_success_rate"} 1.0' in generate_latest(registry)
+    assert b'centralcloud_findings_traffic_share{kind="change_alarm"} 0.0' in generate_latest(registry)
     with database.transaction() as connection:
         replace_findings(connection, ["change_alarm"], [])
     detector.run_once()
@@ -232,20 +240,66 @@ def test_the_command_shows_open_and_closed_findings(database: Database, database
     detect(database)
     ingest(database, database_url, outcomes(20, 0, selected_model="new"))
     detect(database, success_rate=0)
-    assert [row["kind"] for row in json.loads(command("--json"))] == ["newcomer", "slow"]
+    assert [row["kind"] for row in json.loads(command("--json"))] == ["slow", "newcomer"]
     everything = json.loads(command("--all", "--json"))
     assert {(row["kind"], row["closed_at"] is None) for row in everything} == {
         ("newcomer", True), ("slow", True), ("low_success_rate", False),
     }  # fmt: skip
-    assert everything[0]["kind"] == "newcomer", "newest first"
+    assert [row["kind"] for row in everything] == ["slow", "newcomer", "low_success_rate"], "the most traffic first"
+    assert [row["traffic_share"] for row in everything] == [pytest.approx(100 / 120), pytest.approx(20 / 120), 1.0]
     assert everything[0].keys() == {
-        "finding_id", "kind", "subject", "message", "details", "opened_at", "seen_at", "closed_at",
+        "finding_id", "kind", "subject", "message", "details", "traffic_share", "opened_at", "seen_at", "closed_at",
     }  # fmt: skip
     assert [row["kind"] for row in json.loads(command("--all", "--kind", "slow", "--json"))] == ["slow"]
     assert "gpt-4o took 9,000 ms on average" in command()
+    assert [line.split()[:2] for line in command().splitlines()] == [
+        ["traffic", "kind"], ["83.3%", "slow"], ["16.7%", "newcomer"],
+    ]  # fmt: skip
     complaint = command("--kind", "nonsense", code=2)
     assert "--kind: found 'nonsense', expected one of change_alarm" in complaint
     assert complaint.count("\n") == 1
+
+
+def test_each_finding_has_its_share_of_the_traffic_and_the_largest_comes_first(
+    database: Database, database_url: str
+) -> None:
+    """Decisions with an outcome count once; those of a sender that reports outcomes only count, too."""
+    linked = [{"decision_id": f"d{number}"} for number in range(60)]
+    ingest(
+        database,
+        database_url,
+        [an_event("a", **each) for each in linked] + [an_event("a", outcome="success", **each) for each in linked],
+    )
+    ingest(database, database_url, outcomes(20, 0, instance_id="b", complexity="simple"))
+    ingest(database, database_url, outcomes(15, 0, selected_model="other", selected_provider="mistral"))
+    ingest(database, database_url, outcomes(0, 5, instance_id="c", selected_model="other", error_kind="policy"))
+    execute(
+        database_url,
+        "INSERT INTO learning_runs (rule, through_slice, started_at, pairs_evaluated, pairs_changed, samples) "
+        "VALUES ('adaptive', 1, now(), 0, 0, 0)",
+    )
+    pair = {"model": "gpt-4o", "complexity": "simple"}
+    findings = [
+        Finding("change_alarm", "gpt-4o/simple", "fell", pair),
+        Finding("publication_withheld", "adaptive", "too far", {}),
+        Finding("publication_withheld", "threshold", "in the shadow", {}),
+        Finding("quarantined_instance", "c", "differs", {}),
+    ]
+    with database.transaction() as connection:
+        replace_findings(connection, ["change_alarm", "publication_withheld", "quarantined_instance"], findings)
+    assert [row["traffic_share"] for row in open_findings(database).values()] == [None] * 4, "not weighed yet"
+    FindingDetector(database, thresholds=FindingThresholds(newcomer_outcomes=50)).run_once()
+    assert {name: row["traffic_share"] for name, row in open_findings(database).items()} == {
+        "publication_withheld adaptive": 1.0,
+        "change_alarm gpt-4o/simple": 0.2,
+        "newcomer other": 0.2,
+        "quarantined_instance c": 0.05,
+        "publication_withheld threshold": 0.0,
+    }
+    with database.transaction() as connection:
+        replace_findings(connection, [], [Finding("provider_surge", "mistral", "fails", {"provider": "mistral"})])
+        _WEIGH_FINDINGS.run(connection)
+    assert open_findings(database)["provider_surge mistral"]["traffic_share"] == 0.15
 
 
 def test_closed_findings_are_deleted_after_their_retention(database: Database, database_url: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from centralcloud.cli.status import _lines, fitted, read_lines
+from centralcloud.cli.status import Emphasized, _lines, fitted, read_lines
 from centralcloud.runtime.postgres.database import Database
 
 _FINDING = (
@@ -41,13 +41,14 @@ def _status(**changes: Any) -> dict[str, Any]:
     queue = {"messages": 0, "oldest_age_seconds": None, "sent_per_second": 0.0, "taken_per_second": 0.0}
     return {
         "workers": [], "queue": queue, "last_run": None, "frozen": None, "pins": 0, "newest_version": 0, "instances": 0,
-        "instances_behind": [], "dead_letters": {}, "findings": [], "moved_scores": [],
+        "instances_behind": [], "dead_letters": {}, "findings": [], "moved_scores": [], "running_workers": 0, "warnings": [],
     } | changes  # fmt: skip
 
 
 def test_an_empty_fleet_reads_as_such() -> None:
-    assert list(_lines(_status())) == [
-        "workers    none",
+    warnings = [{"check": "daemon", "found": "no daemon is running that ingests events", "advice": "start it"}]
+    assert list(_lines(_status(warnings=warnings))) == [
+        "workers    no daemon is running that ingests events",
         "queue      0 messages, 0 sent and 0 ingested a second",
         "learning   no run yet",
         "instances  0 seen within a day, 0 behind version 0",
@@ -66,7 +67,8 @@ def test_numbers_have_their_noun_in_singular_and_plural(number: int, ending: str
     behind = [{"instance_id": "i-1", "applied_version": 4, "last_seen_at": before}]
     moved = {"model": "m", "complexity": "simple", "score_before": 2.0, "score_now": 2.3}
     status = _status(
-        workers=number * [{"host": "h"}], queue=queue, last_run=run, frozen={"at": before, "reason": "audit"}, pins=number,
+        workers=number * [{"host": "h"}], running_workers=number, queue=queue, last_run=run,
+        frozen={"at": before, "reason": "audit"}, pins=number,
         newest_version=7, instances=12, instances_behind=behind, dead_letters={"timestamp": number},
         moved_scores=number * [moved],
     )  # fmt: skip
@@ -84,3 +86,75 @@ def test_numbers_have_their_noun_in_singular_and_plural(number: int, ending: str
         f"moved      {number} score{ending} within a day",
         *(number * ["           m (simple): 2.000 -> 2.300"]),
     ]
+
+
+def _finding(number: int, share: float | None, message: str = "weak") -> dict[str, Any]:
+    before = (datetime.now(UTC) - timedelta(minutes=2, seconds=5)).isoformat()
+    return {
+        "kind": "low_success_rate", "subject": f"m{number}/simple", "message": message, "opened_at": before,
+        "traffic_share": share,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shares", "lines"),
+    [
+        (
+            [0.612, 0.01],
+            [
+                "61.2% of traffic, low_success_rate 2 minutes ago: weak",
+                "1.0% of traffic, low_success_rate 2 minutes ago: weak",
+            ],
+        ),
+        (
+            [0.612, 0.003, 0.002],
+            [
+                "61.2% of traffic, low_success_rate 2 minutes ago: weak",
+                "and 2 more that concern at most 0.3% of traffic each: `centralcloud findings` shows them",
+            ],
+        ),
+        (
+            [0.003, 0.002],
+            [
+                "0.3% of traffic, low_success_rate 2 minutes ago: weak",
+                "and 1 more that concerns 0.2% of traffic: `centralcloud findings` shows them",
+            ],
+        ),
+        ([None], ["low_success_rate 2 minutes ago: weak"]),
+        (
+            9 * [None],
+            [*(8 * ["low_success_rate 2 minutes ago: weak"]), "and 1 more: `centralcloud findings` shows them"],
+        ),
+    ],
+)
+def test_findings_with_much_traffic_are_shown_and_the_others_are_counted(
+    shares: list[float | None], lines: list[str]
+) -> None:
+    shown = list(_lines(_status(findings=[_finding(number, share) for number, share in enumerate(shares)])))
+    start = shown.index(f"findings   {len(shares)} open") + 1
+    assert [line.strip() for line in shown[start:-1]] == lines
+
+
+def test_names_of_others_move_no_cursor() -> None:
+    hostile = "evil\x1b[2J\nfindings   0 open"
+    behind = [{"instance_id": hostile, "applied_version": 4, "last_seen_at": datetime.now(UTC).isoformat()}]
+    moved = [{"model": hostile, "complexity": "simple", "score_before": 2.0, "score_now": 2.3}]
+    status = _status(
+        findings=[_finding(1, 0.5, f"10 of 100 outcomes of {hostile}")], instances_behind=behind, moved_scores=moved,
+        dead_letters={hostile: 1}, workers=[{"host": hostile}], running_workers=1,
+        frozen={"at": datetime.now(UTC).isoformat(), "reason": hostile},
+    )  # fmt: skip
+    lines = list(_lines(status))
+    assert all(line.isprintable() for line in lines)
+    assert sum(r"evil\x1b[2J\nfindings" in line for line in lines) == 6
+
+
+def test_what_needs_attention_is_emphasized_and_stays_so_when_it_is_wrapped() -> None:
+    late = {"check": "learning", "found": "the learner is late: last run 2 hours ago", "advice": "look"}
+    frozen = {"at": datetime.now(UTC).isoformat(), "reason": ""}
+    lines = list(_lines(_status(warnings=[late], frozen=frozen)))
+    emphasized = [line for line in lines if isinstance(line, Emphasized)]
+    assert [line.strip() for line in emphasized] == [late["found"], "FROZEN 0 seconds ago: no reason given"]
+    wrapped = fitted(lines, 40)
+    assert "".join(line for line in wrapped if isinstance(line, Emphasized)).count("late") == 1
+    assert sum(isinstance(line, Emphasized) for line in wrapped) > 2

@@ -15,7 +15,7 @@ _DEFAULTS = FindingThresholds()
 
 
 def recent(**changes: object) -> RecentOutcomes:
-    row = RecentOutcomes("m", "simple", "p", 100, 0, 100, 50_000, 0, 0)
+    row = RecentOutcomes("m", "simple", "p", 1000, 0, 100, 0, 100, 50_000, 0, 0)
     return row._replace(**changes)  # type: ignore[arg-type]
 
 
@@ -33,15 +33,16 @@ def lifetime(**changes: object) -> LifetimeOutcomes:
         ),
         (
             recent(successes=1699, failures=301),
-            "1,699 of 2,000 outcomes of m for simple tasks succeeded in the last 24 hours (85.0%): expected at least 85.0%",
+            "1,699 of 2,000 outcomes of m for simple tasks succeeded in the last 24 hours (84.95%): "
+            "expected at least 85.00%",
         ),
         (
             recent(response_time_count=30, response_time_sum_ms=30 * 5000),
             None,
         ),
         (
-            recent(response_time_count=30, response_time_sum_ms=30 * 5000 + 30),
-            "m took 5,001 ms on average for simple tasks in the last 24 hours (30 outcomes): expected at most 5,000 ms",
+            recent(response_time_count=30, response_time_sum_ms=30 * 5000 + 6),
+            "m took 5,000.2 ms on average for simple tasks in the last 24 hours (30 outcomes): expected at most 5,000.0 ms",
         ),
         (
             recent(successes=950, failures=150, successes_last_hour=50, failures_last_hour=50),
@@ -130,3 +131,77 @@ def test_two_equal_rates_have_no_log_likelihood_ratio_and_different_ones_have_mo
     assert log_likelihood_ratio(0, 0, 10, 100) == pytest.approx(0, abs=1e-12)
     assert log_likelihood_ratio(10, 10, 0, 10) == pytest.approx(20 * 0.6931, rel=1e-4), "20 ln 2"
     assert 0 < log_likelihood_ratio(5, 10, 10, 100) < log_likelihood_ratio(9, 10, 10, 100)
+
+
+def test_a_rate_equal_to_its_threshold_is_not_a_finding() -> None:
+    """As doubles, 0.07 x 100 is more than 7, and 0.29 x 100 less than 29."""
+    for share in range(101):
+        thresholds = FindingThresholds(success_rate=share / 100, unresolved_share=share / 100)
+        row = recent(successes=share, failures=100 - share)
+        pair = lifetime(linked_decisions=100, linked_outcomes=100 - share)
+        assert detect_findings([row], [pair], thresholds) == [], share
+
+
+def kinds_of(*rows: RecentOutcomes, **thresholds: float) -> set[str]:
+    found = detect_findings(rows, [lifetime()], FindingThresholds(**thresholds))  # type: ignore[arg-type]
+    return {f"{finding.kind} {finding.subject}" for finding in found}
+
+
+def weak(model: str = "weak", **changes: object) -> RecentOutcomes:
+    return recent(model=model, successes=50, failures=50, **changes)
+
+
+@pytest.mark.parametrize(
+    ("case", "rows", "findings"),
+    [
+        ("it has traffic", [weak(decisions=20), recent(decisions=980)], {"low_success_rate weak/simple"}),
+        ("the fleet has left it for a good model", [weak(decisions=19), recent(decisions=981)], set()),
+        (
+            "the fleet has no good model for these tasks",
+            [weak(decisions=19), weak("other", decisions=981)],
+            {"low_success_rate weak/simple", "low_success_rate other/simple"},
+        ),
+        (
+            "the good model has too few outcomes to know",
+            [weak(decisions=19), recent(decisions=981, successes=29)],
+            {"low_success_rate weak/simple"},
+        ),
+        (
+            "the good model is good at other tasks",
+            [weak(decisions=19), weak("other", decisions=981), recent(complexity="complex", decisions=981)],
+            {"low_success_rate weak/simple", "low_success_rate other/simple"},
+        ),
+        (
+            "the good model has no traffic, either",
+            [weak(decisions=19), recent(decisions=19), recent(model="new", decisions=962, successes=0)],
+            {"low_success_rate weak/simple"},
+        ),
+        ("the fleet is small", [weak(decisions=1), recent(decisions=98)], {"low_success_rate weak/simple"}),
+        (
+            "it was left within the day: the newest hour counts",
+            [weak(decisions=500, decisions_last_hour=1), recent(decisions=600, decisions_last_hour=99)],
+            set(),
+        ),
+        (
+            "it got its traffic within the hour",
+            [weak(decisions=19, decisions_last_hour=19), recent(decisions=981, decisions_last_hour=100)],
+            {"low_success_rate weak/simple"},
+        ),
+        (
+            "the newest hour has hardly any decision",
+            [weak(decisions=500, decisions_last_hour=1), recent(decisions=600, decisions_last_hour=98)],
+            {"low_success_rate weak/simple"},
+        ),
+    ],
+)
+def test_a_weak_model_that_the_fleet_has_left_is_not_a_finding(
+    case: str, rows: list[RecentOutcomes], findings: set[str]
+) -> None:
+    assert kinds_of(*rows) == findings, case
+
+
+def test_a_slow_model_that_the_fleet_has_left_is_not_a_finding_and_every_pair_is_judged_on_demand() -> None:
+    rows = [recent(model="snail", decisions=19, response_time_sum_ms=10**6), recent(decisions=981)]
+    assert kinds_of(*rows) == set()
+    assert kinds_of(*rows, traffic_share=0) == {"slow snail/simple"}
+    assert kinds_of(rows[0], rows[1]._replace(response_time_sum_ms=10**6)) == {"slow snail/simple", "slow m/simple"}

@@ -1,8 +1,10 @@
 """Numbers and ages read as people say them."""
 
+from decimal import Decimal
+
 import pytest
 
-from centralcloud.runtime.wording import age, ago, counted, percent, printable
+from centralcloud.runtime.wording import age, ago, apart, counted, decimals, percent, printable
 
 
 @pytest.mark.parametrize(
@@ -54,3 +56,23 @@ def test_a_text_of_others_prints_on_one_line_and_moves_no_cursor() -> None:
 
 def test_a_percentage_has_no_space() -> None:
     assert [percent(0.875), percent(0.87, digits=0), percent(1), percent(0)] == ["87.5%", "87%", "100.0%", "0.0%"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "options", "texts"),
+    [
+        ((0.8, 0.85), {}, ["80.0%", "85.0%"]),
+        ((1699 / 2000, 0.85), {}, ["84.95%", "85.00%"]),
+        ((849_999_999 / 10**9, 0.85), {}, ["84.9999999%", "85.0000000%"]),
+        ((Decimal(2849999) / 3352941, Decimal("0.85")), {}, ["84.99997%", "85.00000%"]),
+        ((0.85, 0.85), {}, ["85.0%", "85.0%"]),
+        ((0.1 + 0.2, 0.3), {}, ["30.0000000000000%", "30.0000000000000%"]),
+        ((0.5004, 0.5, 0.5), {"digits": 0}, ["50.04%", "50.00%", "50.00%"]),
+        ((5000.4, 5000), {"text": decimals, "digits": 0}, ["5,000.4", "5,000.0"]),
+        ((6200.4, 5000), {"text": decimals, "digits": 0}, ["6,200", "5,000"]),
+    ],
+)
+def test_two_different_numbers_of_a_comparison_never_read_the_same(
+    numbers: tuple[float, ...], options: dict[str, object], texts: list[str]
+) -> None:
+    assert apart(*numbers, **options) == texts  # type: ignore[arg-type]

@@ -136,6 +136,27 @@ def test_the_reason_names_the_numbers() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("successes", "failures", "time_sum", "settings", "reasons"),
+    [
+        (19_001, 999, 40_002_000, {}, ("(95.005%, more than 95%)", "2,000.1 ms (more than 2,000.0 ms)")),
+        (18_999, 1001, 40_000_000, {}, ("(94.995%, not more than 95%)", "2,000 ms (not more than 2,000 ms)")),
+        (19_000, 1000, 20_000_000, {}, ("(95%, not more than 95%)", "1,000 ms (not more than 2,000 ms)")),
+        (
+            16_001, 3999, 9_999_999, {"low_success_rate": "0.8", "fast_response_ms": 500},
+            ("(80.005%, from 80% to 95%)", "499.99995 ms (less than 500.00000 ms)"),
+        ),
+    ],
+)  # fmt: skip
+def test_the_reason_compares_two_numbers_that_read_differently(
+    successes: int, failures: int, time_sum: int, settings: dict[str, object], reasons: tuple[str, str]
+) -> None:
+    rule = ThresholdRule(ThresholdSettings(**settings))  # type: ignore[arg-type]
+    judged = rule.judge(evidence(successes, failures, time_sum=time_sum, times=20_000))
+    assert judged is not None
+    assert all(reason in judged[1] for reason in reasons), judged[1]
+
+
 def test_the_reason_says_that_there_were_no_response_times() -> None:
     judged = ThresholdRule().judge(evidence(100, 0))
     assert judged is not None
