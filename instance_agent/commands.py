@@ -28,6 +28,7 @@ def run() -> None:
     Continues with the last good scores while the database is unavailable. SIGTERM or SIGINT (Ctrl-C) stops it.
     """
     settings = load_settings(AgentSettings)
+    settings.require_database()
     configure_logs(settings.log_level, settings.log_format)
     warn_of_unknown_variables(AgentSettings)
     shutdown = Shutdown()

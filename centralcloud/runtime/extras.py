@@ -16,12 +16,11 @@ class MissingExtraError(SettingsError):
     """An extra that is needed is not installed."""
 
 
-def require_extra(name: str, *, purpose: str = "") -> None:
-    """Check that an extra is installed; `purpose` says what needs it, where that is not the program as a whole.
+def require_extra(name: str) -> None:
+    """Check that an extra is installed.
 
     Raises:
         MissingExtraError: it is not; the line says how to install it.
     """
     if any(find_spec(module) is None for module in EXTRAS[name]):
-        needs = f"{purpose} needs" if purpose else "needs"
-        raise MissingExtraError(f"{needs} the extra \"{name}\": pip install 'centralcloud[{name}]'")
+        raise MissingExtraError(f"needs the extra \"{name}\": pip install 'centralcloud[{name}]'")
