@@ -53,6 +53,7 @@ def test_the_build_context_holds_only_the_sources_of_the_wheel(dockerfile: str) 
     taken = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     assert taken == {
         "centralcloud", "instance_agent", "migrations", "pyproject.toml", "constraints.txt", "README.md", "CHANGELOG.md",
+        "LICENSE",
     }  # fmt: skip
     assert all((REPOSITORY / name).exists() for name in taken)
 

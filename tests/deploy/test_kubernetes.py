@@ -11,6 +11,7 @@ import pytest
 import yaml
 from support.repository import REPOSITORY
 
+from centralcloud import __version__
 from centralcloud.runtime.process.supervisor import _STOP_SECONDS
 from centralcloud.runtime.settings import variables_of
 from centralcloud.settings import Settings
@@ -75,7 +76,7 @@ def test_the_overlay_applies_its_changes() -> None:
     deployment = built["Deployment"]
     assert deployment["spec"]["replicas"] == 3
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == "registry.example.org/centralcloud:0.1.0"
+    assert container["image"] == f"registry.example.org/centralcloud:{__version__}"
     assert container["envFrom"][0]["configMapRef"]["name"] == built["ConfigMap"]["metadata"]["name"]
     assert {document["metadata"].get("namespace", "centralcloud") for document in built.values()} == {"centralcloud"}
     assert built["Job"]["spec"]["template"]["spec"]["containers"][0]["image"] == container["image"]
