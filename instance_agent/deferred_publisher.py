@@ -10,12 +10,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from centralcloud.contracts import CentralCloudError, SettingsError
+from centralcloud.runtime.logs import get_logger
 from instance_agent.sync.event_queue import EventQueue
 
 if TYPE_CHECKING:
-    import structlog
-
     from instance_agent.sync.event_publisher import EventPublisher
+
+log = get_logger(__name__)
 
 #: Until the settings are read.
 _QUEUE_SIZE: Final = 10_000
@@ -123,7 +124,7 @@ class DeferredPublisher:
             self._load()
         except CentralCloudError as error:
             self._wrong_settings = str(error)
-            _log().error("publisher_not_started", reason=str(error), lost=len(self._queue.take_all()))
+            log.error("publisher_not_started", reason=str(error), lost=len(self._queue.take_all()))
 
     def _load(self) -> None:
         from centralcloud.runtime.postgres.database import Database
@@ -165,14 +166,8 @@ class DeferredPublisher:
             self._log_lost(summarize_error(error))
 
     def _log_lost(self, reason: str) -> None:
-        _log().warning("events_dropped", count=len(self._queue), reason=reason)
+        log.warning("events_dropped", count=len(self._queue), reason=reason)
 
 
 def _log_crash(task: str, error: BaseException) -> None:
-    _log().error("background_task_failed", task=task, error=repr(error))
-
-
-def _log() -> "structlog.stdlib.BoundLogger":
-    from centralcloud.runtime.logs import get_logger
-
-    return get_logger(__name__)
+    log.error("background_task_failed", task=task, error=repr(error))
