@@ -25,7 +25,9 @@ def completion(
     zsh for bash); for fish, write the script to ~/.config/fish/completions/PROGRAM.fish.
     """
     program = context.find_root().info_name or ""
-    typer.echo(get_completion_script(prog_name=program, complete_var=_variable(program), shell=shell.value))
+    # Not a call of a shell: `shell` names the form of the script.
+    script = get_completion_script(prog_name=program, complete_var=_variable(program), shell=shell.value)  # nosec B604
+    typer.echo(script)
 
 
 def prepare_completion(program: str) -> None:
