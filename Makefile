@@ -1,4 +1,4 @@
-# make setup | demo | test | soak | test-postgresql DATABASE_URL=... | check | format | reference | clean
+# `make` shows the targets: each line of the help stands behind its target, after two number signs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,26 +9,29 @@ PYTEST := $(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist loadfile
 DEMO_ARGS ?=
 SOAK_SECONDS ?= 600
 
-.PHONY: setup demo test soak check format reference test-postgresql clean
+.PHONY: help setup demo test soak check format reference test-postgresql build clean
 
-setup: $(VENV)/.installed
+help:  ## Show these targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed  ## Create .venv with both programs, every extra and the tools of developers.
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "setup: $(PYTHON) is older than Python 3.11; name a newer one: make setup PYTHON=python3.12" >&2; exit 1; }
-	@echo "setup: creating $(VENV) and installing CentralCloud into it (about 250 MB, a minute or two on the first run)"
+	@echo "setup: creating $(VENV) and installing CentralCloud into it (about 420 MB, a minute or two on the first run)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,daemon,dev]'
 	@touch $@
 	@echo "setup: done; $(BIN)/centralcloud and $(BIN)/instance-agent are ready"
 
-demo: setup
+demo: setup  ## Show the whole loop at work; DEMO_ARGS='--rule adaptive' adds an incident.
 	@$(BIN)/centralcloud demo $(DEMO_ARGS)
 
-test: setup check
+test: setup check  ## Run the checks and every test; PYTEST_ARGS='-k word' for some.
 	@$(PYTEST) $(PYTEST_ARGS)
 
-check: setup
+check: setup  ## Check lint, format, types, import rules, security and words.
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
@@ -37,21 +40,26 @@ check: setup
 	@$(BIN)/python tools/check_words.py
 	@echo "check: lint, format, types, import rules, security checks and words are clean"
 
-reference: setup
+reference: setup  ## Write docs/reference/instance-agent-api.md from the docstrings.
 	@$(BIN)/python tools/api_reference.py
 
-format: setup
+format: setup  ## Fix lint and format.
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
 
-soak: setup
+soak: setup  ## Run the fleet under faults for SOAK_SECONDS (default: 600).
 	@$(BIN)/pytest -s --soak-seconds $(SOAK_SECONDS) tests/chaos/test_soak.py $(PYTEST_ARGS)
 
 # The tests that use a database, on your own server; its role must be allowed to create databases.
-test-postgresql: setup
+test-postgresql: setup  ## Run the tests that use a database on a server: DATABASE_URL=postgresql://...
 	@test "$(origin DATABASE_URL)" = "command line" \
 	  || { echo "test-postgresql: name a server for tests: make test-postgresql DATABASE_URL=postgresql://... (not by the environment: databases are created and dropped there)" >&2; exit 2; }
 	@$(PYTEST) --database-url '$(DATABASE_URL)' tests/integration tests/chaos $(PYTEST_ARGS)
 
-clean:
+build: setup  ## Build the wheel and the source distribution into dist/, and check their metadata.
+	@rm -rf dist
+	@$(BIN)/hatchling build --clean > /dev/null
+	@$(BIN)/twine check --strict dist/*
+
+clean:  ## Remove .venv, dist and every cache.
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -1,3 +1,3 @@
 """CentralCloud: learns LLM routing scores from real outcomes, on plain PostgreSQL."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -1,11 +1,9 @@
 """The composition root of an instance: a sidecar program, or a library inside a router's process."""
 
 from types import TracebackType
-
-from prometheus_client import CollectorRegistry
+from typing import TYPE_CHECKING
 
 from centralcloud.contracts import UPDATES_CHANNEL
-from centralcloud.runtime.http.metrics import show_listener, show_program
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.notifications import NotificationListener
@@ -21,6 +19,9 @@ from instance_agent.routing.router import ModelRouter
 from instance_agent.settings import AgentSettings
 from instance_agent.sync.event_publisher import EventPublisher
 from instance_agent.sync.score_updater import ScoreUpdater
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 log = get_logger(__name__)
 
@@ -103,8 +104,13 @@ class InstanceAgent:
         Raises:
             CentralCloudError: the HTTP port cannot be opened.
         """
-        pages = {"/catalog": self.catalog.as_json}
-        self._supervisor.serve(self._settings, registry=self._registry(), not_ready=self._not_ready, pages=pages)
+        if self._settings.http_port:  # without a port nothing loads what metrics need
+            self._supervisor.serve(
+                self._settings,
+                registry=self._registry(),
+                not_ready=self._not_ready,
+                pages={"/catalog": self.catalog.as_json},
+            )
         self._supervisor.start()
 
     def stop(self) -> None:
@@ -141,7 +147,11 @@ class InstanceAgent:
         learned: LearnedScores = self.updater.learned
         return [] if learned.epoch is not None else ["no scores from the database yet"]
 
-    def _registry(self) -> CollectorRegistry:
+    def _registry(self) -> "CollectorRegistry":
+        from prometheus_client import CollectorRegistry
+
+        from centralcloud.runtime.http.metrics import show_listener, show_program
+
         registry = CollectorRegistry()
         metrics = show_program(registry, "instance_agent", self._database)
         show_listener(metrics, self._listener)

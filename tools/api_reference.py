@@ -22,7 +22,7 @@ _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = _REPOSITORY / "docs/reference/instance-agent-api.md"
 
 #: Modules whose public names are documented, in the order of the page.
-_MODULES: Final = ("instance_agent",)
+_MODULES: Final = ("instance_agent", "instance_agent.publishing")
 #: Types that the public names use, as module:name. Programs receive them and need not import them.
 _USED_TYPES: Final = (
     "instance_agent.routing.decision:RankedModel",

@@ -12,6 +12,6 @@ def main() -> None:
     """Entry point of `centralcloud`."""
     if sys.argv[1:2] and sys.argv[1] in _LONG_RUNNING:
         end_on_signals_until_ready()
-    from centralcloud.cli.app import main as run_command_line  # takes half a second, during which signals may arrive
+    from centralcloud.cli.app import main as run_command_line  # takes a moment, during which signals may arrive
 
     run_command_line()

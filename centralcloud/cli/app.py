@@ -1,45 +1,69 @@
-"""The command line, assembled: every command is a module of this package."""
+"""The command line, assembled: every command is a module of this package, imported when it is used."""
 
-from centralcloud.cli import dead_letters, freeze, instances, models, queue, scores, settings
-from centralcloud.cli.demo import demo
-from centralcloud.cli.doctor import doctor
-from centralcloud.cli.drain import drain
-from centralcloud.cli.findings import findings
-from centralcloud.cli.grants import grants
-from centralcloud.cli.history import history
-from centralcloud.cli.learn import learn
-from centralcloud.cli.metrics import metrics
-from centralcloud.cli.migrate import migrate
-from centralcloud.cli.publish import publish
-from centralcloud.cli.run import run
-from centralcloud.cli.simulate import simulate
-from centralcloud.cli.status import status
-from centralcloud.cli.verify import verify
+from collections.abc import Mapping
+from typing import Final
+
 from centralcloud.runtime.cli import new_app, run_app
+from centralcloud.runtime.command_group import Command
+from centralcloud.runtime.extras import require_extra
+
+_COMMANDS: Final = "centralcloud.cli"
+
+#: The help: under each heading the commands in the order in which a user needs them.
+COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
+    "Run and watch": (
+        Command("run", "Run the daemon.", f"{_COMMANDS}.run"),
+        Command(
+            "status",
+            "Show the state of the fleet: workers, queue, learning, instances, dead letters, findings.",
+            f"{_COMMANDS}.status",
+        ),
+        Command("doctor", "Check the database, the settings and the fleet.", f"{_COMMANDS}.doctor"),
+        Command("scores", "Show, explain, compare, pin and roll back scores.", f"{_COMMANDS}.scores"),
+        Command("findings", "Show open findings, newest first.", f"{_COMMANDS}.findings"),
+        Command("metrics", "Show the counters of every pair of a model and a complexity.", f"{_COMMANDS}.metrics"),
+        Command("instances", "Show and forget instances.", f"{_COMMANDS}.instances"),
+        Command("queue", "Show the queue of routing events, and purge it.", f"{_COMMANDS}.queue"),
+        Command("verify", "Verify that no message was lost and none was counted twice.", f"{_COMMANDS}.verify"),
+        Command("history", "Show what operators changed, newest first.", f"{_COMMANDS}.history"),
+    ),
+    "Change": (
+        Command("models", "Show, rename, merge and retire models.", f"{_COMMANDS}.models"),
+        Command("settings", "Show and change the settings of the whole fleet.", f"{_COMMANDS}.settings"),
+        Command(
+            "dead-letters",
+            "Show, replay and discard messages that could not be ingested.",
+            f"{_COMMANDS}.dead_letters",
+        ),
+        Command("learn", "Run the learner once, now.", f"{_COMMANDS}.learn"),
+        Command("freeze", "Publish no learned scores until `unfreeze`.", f"{_COMMANDS}.freeze"),
+        Command("unfreeze", "Publish learned scores again.", f"{_COMMANDS}.freeze"),
+    ),
+    "Set up": (
+        Command("migrate", "Upgrade the database to the newest schema.", f"{_COMMANDS}.migrate"),
+        Command("grants", "Show the SQL for least-privilege roles, or run it.", f"{_COMMANDS}.grants"),
+        Command("publish", "Send routing events from a file.", f"{_COMMANDS}.publish"),
+        Command("drain", "Ingest the queued messages, then end.", f"{_COMMANDS}.drain"),
+        Command(
+            "completion",
+            "Print the script that completes commands and options in a shell.",
+            "centralcloud.runtime.completion",
+        ),
+    ),
+    "Try out": (
+        Command("demo", "Show the whole loop at work.", f"{_COMMANDS}.demo"),
+        Command("simulate", "Try a rule on recorded outcomes, without a database.", f"{_COMMANDS}.simulate"),
+    ),
+}
 
 app = new_app(
     "Learns LLM routing scores from real outcomes, on plain PostgreSQL.",
     "DATABASE_URL names the database: postgresql://user@host/database, or embedded: for an embedded server in "
     ".centralcloud/ of the working folder.",
+    COMMANDS,
 )
-
-#: In the order of the help: first the program, then commands that show something, then commands that change something.
-for command in (
-    migrate, run, drain, publish, status, doctor, findings, metrics, history, learn, freeze.freeze, freeze.unfreeze, verify,
-    grants, simulate, demo,
-):  # fmt: skip
-    app.command()(command)
-for name, group in {
-    "scores": scores,
-    "models": models,
-    "instances": instances,
-    "settings": settings,
-    "queue": queue,
-    "dead-letters": dead_letters,
-}.items():
-    app.add_typer(group.app, name=name)
 
 
 def main() -> None:
     """Entry point of `centralcloud`."""
-    run_app(app, "centralcloud")
+    run_app(app, "centralcloud", needs=lambda: require_extra("daemon"))

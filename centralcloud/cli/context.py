@@ -19,6 +19,8 @@ from centralcloud.store.operator_actions import Operator
 def read_settings(*, background: bool = False) -> Settings:
     """Read the settings and set up the logs: everything for the daemon, only warnings for a command at a prompt."""
     settings = load_settings(Settings)
+    if background:
+        settings.require_database()
     quiet = not background and settings.log_level == "info"
     configure_logs("warning" if quiet else settings.log_level, settings.log_format)
     if background:

@@ -30,5 +30,7 @@ def demo(
     whole story, and a shorter demonstration shows it faster.
     """
     from centralcloud.demo.demonstration import run_demo
+    from centralcloud.runtime.extras import require_extra
 
+    require_extra("embedded")
     raise typer.Exit(run_demo(rule=rule.value, instances=instances, seconds=seconds, seed=seed))

@@ -44,6 +44,7 @@ class EventField(NamedTuple):
         accepts: of a tolerant field: whether a value other than null is valid. An invalid one is kept in `extra`, and the
             field is None. None for a strict field.
         optional: written to a message only when it has a value.
+        expected: of a tolerant field: a valid value in words, for a producer that checks before it sends.
     """
 
     name: str
@@ -55,6 +56,7 @@ class EventField(NamedTuple):
     parse: Parser | None = None
     accepts: Callable[[Any], bool] | None = None
     optional: bool = False
+    expected: str = ""
 
     @property
     def strict(self) -> bool:
@@ -63,26 +65,43 @@ class EventField(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    """A kind of value: as a type for msgspec, and as a predicate, which is faster than a conversion by msgspec."""
+    """A kind of value: as a type for msgspec, as a predicate, which is faster than a conversion by msgspec, and in words."""
 
     type: Any
     accepts: Callable[[Any], bool]
+    expected: str
 
 
 def _integer(low: int, high: int) -> _Kind:
-    return _Kind(Annotated[int, Meta(ge=low, le=high)], lambda value: is_integer(value) and low <= value <= high)
+    return _Kind(
+        Annotated[int, Meta(ge=low, le=high)],
+        lambda value: is_integer(value) and low <= value <= high,
+        f"an integer from {low} to {high}",
+    )
 
 
 def _number(low: float, high: float) -> _Kind:
-    return _Kind(Annotated[float, Meta(ge=low, le=high)], lambda value: is_number(value) and low <= value <= high)
+    return _Kind(
+        Annotated[float, Meta(ge=low, le=high)],
+        lambda value: is_number(value) and low <= value <= high,
+        f"a number from {low:.0f} to {high:.0f}",
+    )
 
 
 def _choice(values: tuple[str, ...]) -> _Kind:
-    return _Kind(Literal.__getitem__(values), lambda value: isinstance(value, str) and value in values)
+    return _Kind(
+        Literal.__getitem__(values),
+        lambda value: isinstance(value, str) and value in values,
+        f"one of {', '.join(values)}",
+    )
 
 
-_TEXT: Final = _Kind(str, lambda value: isinstance(value, str))
-_NAME: Final = _Kind(Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)], is_name)
+_TEXT: Final = _Kind(str, lambda value: isinstance(value, str), "a string")
+_NAME: Final = _Kind(
+    Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)],
+    is_name,
+    f"a string of 1 to {MAX_NAME_LENGTH} characters",
+)
 _COUNT: Final = _integer(0, MAX_INT4)
 _SCORE: Final = _number(SCORE_MIN, SCORE_MAX)
 
@@ -155,7 +174,15 @@ def _tolerant(
     name: str, kind: _Kind, column_type: str, *, column: str | None = None, optional: bool = True
 ) -> EventField:
     return EventField(
-        name, name, column or name, column_type, kind.type | None, None, accepts=kind.accepts, optional=optional
+        name,
+        name,
+        column or name,
+        column_type,
+        kind.type | None,
+        None,
+        accepts=kind.accepts,
+        optional=optional,
+        expected=kind.expected,
     )
 
 
@@ -188,6 +215,7 @@ EVENT_FIELDS: Final = MESSAGE_FIELDS + DECISION_FIELDS
 
 #: The attributes of `RoutingEvent` in order. `extra` holds every other key of the message.
 EVENT_ATTRIBUTES: Final = (*(field.attribute for field in EVENT_FIELDS), "extra")
+_BY_ATTRIBUTE: Final = {field.attribute: field for field in EVENT_FIELDS}
 #: For each attribute, its column of routing_records and the name of the column's PostgreSQL type.
 EVENT_COLUMNS: Final = (*((field.column, field.column_type) for field in EVENT_FIELDS), ("extra", "jsonb"))
 
@@ -225,6 +253,20 @@ def take_decision_fields(decision: dict[str, Any]) -> list[Any]:
                 del decision[name]
         values.append(value)
     return values
+
+
+def check_value(attribute: str, value: Any) -> Any:
+    """Return `value` as an event holds it. For a producer, to whom an invalid value of a tolerant field is an error, too.
+
+    Raises:
+        ContractError: it is invalid; names the attribute of `RoutingEvent`.
+    """
+    field = _BY_ATTRIBUTE[attribute]
+    if field.parse is not None:
+        return field.parse(value, attribute)
+    if value is not None and field.accepts is not None and not field.accepts(value):
+        raise ContractError(attribute, quote(value), field.expected)
+    return value
 
 
 def plain_message_type() -> Any:

@@ -18,6 +18,8 @@ BLAMELESS_ERROR_KINDS: Final = frozenset({"caller", "policy"})
 
 SCORE_MIN: Final = 0.0
 SCORE_MAX: Final = 5.0
+#: Score that a router reports for a model whose score it does not know.
+NEUTRAL_SCORE: Final = 2.5
 
 #: Largest routing event that is ingested, in bytes of its JSON text.
 MAX_MESSAGE_BYTES: Final = 262_144

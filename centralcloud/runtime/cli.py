@@ -2,39 +2,78 @@
 
 import os
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
-import psycopg
 import typer
 
+from centralcloud import __version__
 from centralcloud.contracts import CentralCloudError
-from centralcloud.runtime.postgres.errors import is_contention, is_outage, summarize_error
+from centralcloud.runtime.command_group import Command, ProgramGroup
+from centralcloud.runtime.completion import prepare_completion
 
-_WRONG_USAGE = 2
-_FAILED = 1
+if TYPE_CHECKING:
+    import psycopg
+
+_WRONG_USAGE: Final = 2
+_FAILED: Final = 1
 
 
-def new_app(purpose: str, settings: str) -> typer.Typer:
-    """Create an empty command line; its help states the `purpose` of the program and the `settings` that it needs."""
-    return typer.Typer(
+def new_app(purpose: str, settings: str, commands: Mapping[str, tuple[Command, ...]]) -> typer.Typer:
+    """Create a command line.
+
+    Args:
+        purpose: of the program, for its help.
+        settings: the settings that it needs, for its help.
+        commands: under the headings of the help, all in the order of the help.
+    """
+
+    class Program(ProgramGroup):
+        sections = commands
+
+    app = typer.Typer(
+        cls=Program,
         help=f"{purpose}\n\n{settings} Exit codes: 0 done, 1 failed, 2 wrong usage or settings.",
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=False,  # the command `completion` names the shell, which Typer's options would guess
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
     )
 
+    @app.callback()
+    def program(
+        version: Annotated[
+            bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+        ] = False,
+    ) -> None:
+        del version  # shown by its callback
 
-def run_app(app: typer.Typer, name: str) -> None:
+    return app
+
+
+def _show_version(context: typer.Context, show: bool) -> None:
+    if show:
+        typer.echo(f"{context.find_root().info_name} {__version__}")
+        raise typer.Exit
+
+
+def run_app(app: typer.Typer, name: str, *, needs: Callable[[], None] | None = None) -> None:
     """Run a command line and end the process: 0 done, 1 failed work, 2 wrong usage or settings, 130 interrupted.
 
     A mistake of the operator is one line on standard error. A traceback means a bug in the program.
+
+    Args:
+        needs: checks, before anything is printed, that what the program needs is installed. `--version` works without.
     """
     if sys.stdout is None:
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of the process
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     try:
+        if needs and sys.argv[1:] != ["--version"]:
+            needs()
+        prepare_completion(name)
         code = app(prog_name=name, standalone_mode=False)
         sys.stdout.flush()
     except CentralCloudError as error:
@@ -53,14 +92,27 @@ def run_app(app: typer.Typer, name: str) -> None:
             code = _WRONG_USAGE
         elif (usage := _usage_message(error)) is not None:
             code = _print_error(name, usage, _WRONG_USAGE)
-        elif isinstance(error, psycopg.Error):
-            code = _print_error(name, f"{_describe(error)}: {summarize_error(error)}", _FAILED)
+        elif (reason := _database_reason(error)) is not None:
+            code = _print_error(name, reason, _FAILED)
         else:
             raise
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _describe(error: psycopg.Error) -> str:
+def _database_reason(error: Exception) -> str | None:
+    """Return the text for an error of the database; None for any other error."""
+    import psycopg  # takes as long as all else that `--help` needs
+
+    from centralcloud.runtime.postgres.errors import summarize_error
+
+    return f"{_describe(error)}: {summarize_error(error)}" if isinstance(error, psycopg.Error) else None
+
+
+def _describe(error: "psycopg.Error") -> str:
+    import psycopg
+
+    from centralcloud.runtime.postgres.errors import is_contention, is_outage
+
     if is_contention(error):
         return "blocked by another transaction (`centralcloud doctor` names it)"
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
@@ -76,7 +128,7 @@ def _usage_message(error: Exception) -> str | None:
     context = getattr(error, "ctx", None)
     command = context.command_path.split(" ", 1)[1:] if context else []
     hint = " ".join(["try", context.command_path if command else context.info_name, "--help"]) if context else ""
-    return f"{summarize_error(Exception(format_message()))}{f' ({hint})' if hint else ''}"
+    return f"{' '.join(format_message().split())}{f' ({hint})' if hint else ''}"
 
 
 def _print_error(name: str, message: str, code: int) -> int:

@@ -11,8 +11,9 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, F
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from centralcloud.contracts import SettingsError
+from centralcloud.runtime.extras import require_extra
 from centralcloud.runtime.logs import get_logger
-from centralcloud.runtime.postgres.url import check_url
+from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX, check_url
 
 log = get_logger(__name__)
 
@@ -54,13 +55,25 @@ class ProgramSettings(BaseSettings):
         """The database URL as plain text.
 
         Raises:
-            SettingsError: no URL is set, or the file that holds it cannot be used.
+            SettingsError: no URL is set, the file that holds it cannot be used, or it is ``embedded:`` without that extra.
         """
         if self.database_url is not None:
-            return self.database_url.get_secret_value()
-        if self.database_url_file is not None:
-            return _read_database_url(self.database_url_file)
-        raise SettingsError(f"DATABASE_URL is not set: {HOW_TO_NAME_A_DATABASE}")
+            url = self.database_url.get_secret_value()
+        elif self.database_url_file is not None:
+            url = _read_database_url(self.database_url_file)
+        else:
+            raise SettingsError(f"DATABASE_URL is not set: {HOW_TO_NAME_A_DATABASE}")
+        if url.startswith(EMBEDDED_PREFIX):
+            require_extra("embedded")
+        return url
+
+    def require_database(self) -> None:
+        """Check that `database` can be used. For a program that logs, before its first event.
+
+        Raises:
+            SettingsError: as `database`.
+        """
+        _ = self.database
 
 
 def _read_database_url(file: Path) -> str:

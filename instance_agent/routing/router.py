@@ -10,7 +10,7 @@ import uuid_utils
 from msgspec.structs import replace
 
 from centralcloud.contracts import COMPLEXITIES, NO_ESTIMATE, CentralCloudError, RoutingEvent
-from centralcloud.contracts.limits import MAX_INT4
+from centralcloud.contracts.limits import MAX_INT4, NEUTRAL_SCORE
 from centralcloud.runtime.logs import get_logger
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores, Pair
@@ -19,9 +19,6 @@ from instance_agent.routing.decision import PREFERENCES, Choice, Decision, Fallb
 from instance_agent.routing.selection import Candidate, Selection, SelectionKind, SelectionMethod, SelectionMode
 
 log = get_logger(__name__)
-
-#: Score that is reported for a requested model without a score.
-_NEUTRAL_SCORE: Final = 2.5
 
 # Weights of the score beside speed and cost (docs/reference/specification.md).
 _SPEED_SCORE_WEIGHT: Final = 0.7
@@ -289,7 +286,7 @@ class ModelRouter:
             raise RoutingError(f"model: found {name!r}, expected one of the catalog: {known}")
         scores = [self._catalog.score(model, complexity, learned) for model in matching]
         return [
-            _Entry(model, _NEUTRAL_SCORE if score is None else score, 0.0, learned.of(name, complexity))
+            _Entry(model, NEUTRAL_SCORE if score is None else score, 0.0, learned.of(name, complexity))
             for model, score in zip(matching, scores, strict=True)
         ]
 

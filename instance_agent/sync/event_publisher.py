@@ -1,18 +1,18 @@
 """The decision publisher: sends routing events in the background. Routing does not wait for the database or fail with it."""
 
-import threading
-from collections import deque
-from collections.abc import Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Final
 
 from centralcloud.contracts import RoutingEvent
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.batch_send import send_isolating_rejects
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.deadline_connection import ANSWER_SECONDS
 from centralcloud.runtime.postgres.errors import is_database_error, summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
+from instance_agent.sync.event_queue import EventQueue
 
 log = get_logger(__name__)
 
@@ -32,15 +32,12 @@ class EventPublisher(BackgroundTask):
     harmless.
     """
 
-    def __init__(self, database: Database, *, queue_size: int = 10_000) -> None:
-        """At most `queue_size` events wait in memory (about 1 kB each)."""
+    def __init__(self, database: Database, *, queue_size: int = 10_000, queue: EventQueue | None = None) -> None:
+        """At most `queue_size` events wait in memory, or `queue` holds them."""
         super().__init__("publisher", database, interval_seconds=_LINGER_SECONDS)
-        self._queue: deque[str] = deque()
-        self._queue_size = queue_size
-        self._lock = threading.Lock()
+        self._queue = EventQueue(queue_size) if queue is None else queue
         self._dropping = False
         self.sent = 0
-        self.dropped = 0
 
     def publish(self, event: RoutingEvent) -> None:
         """Add one event to the queue. Returns immediately and never raises."""
@@ -49,36 +46,39 @@ class EventPublisher(BackgroundTask):
         except (UnicodeEncodeError, ValueError, OverflowError, TypeError) as error:
             self._drop(1, f"it cannot be encoded as JSON: {summarize_error(error)}")
             return
-        with self._lock:
-            full = len(self._queue) >= self._queue_size
-            if not full:
-                self._queue.append(text)
-                ready = len(self._queue) % _BATCH_SIZE == 0
-        if full:
-            if not self._dropping:
-                self._dropping = True
-                self._drop(1, f"the queue is full: {self._queue_size} events are waiting")
-            else:
-                self.dropped += 1
-        elif ready:
-            self.wake()
+        self.publish_text(text)
+
+    def publish_text(self, text: str) -> None:
+        """Add one event, as JSON text, to the queue. Returns immediately and never raises."""
+        if self._queue.append(text):
+            if len(self._queue) % _BATCH_SIZE == 0:
+                self.wake()
+        elif not self._dropping:
+            self._dropping = True
+            self._drop(1, f"the queue is full: {self._queue.size} events are waiting")
+        else:
+            self._queue.dropped += 1
 
     def run_once(self) -> bool:
         """Send one batch; return True when another full one is waiting."""
-        batch = list(islice(self._queue, _BATCH_SIZE))
-        if not batch:
-            return False
-        rejected = send_isolating_rejects(batch, self._send)
-        for _, error in rejected:
-            self._drop(1, f"PostgreSQL rejects it: {summarize_error(error)}")
-        self.sent += len(batch) - len(rejected)
-        with self._lock:
-            for _ in batch:
-                self._queue.popleft()
-        if self._dropping:
-            self._dropping = False
-            log.info("event_intake_resumed", dropped_so_far=self.dropped)
-        return len(self._queue) >= _BATCH_SIZE
+        return self._send_batch(self._send)
+
+    def send_remaining(self, *, connect_seconds: float) -> None:
+        """Send every event in the calling thread, over a connection of its own.
+
+        For the end of the interpreter, when no thread can start any more, and so no pool can open.
+
+        Raises:
+            psycopg.Error: the database is unavailable; `connect_seconds`, at least 2, limit the wait for it.
+        """
+        with closing(self.database.connect(timeout_seconds=connect_seconds)) as connection:
+
+            def send(batch: Sequence[str]) -> None:
+                with connection.limited(ANSWER_SECONDS), connection.transaction():
+                    _PUBLISH_DECISIONS.run(connection, {"events": list(batch)})
+
+            while self.waiting:
+                self._send_batch(send)
 
     def is_outage(self, error: BaseException) -> bool:
         """Return True for every database error: routing continues, and the events wait in memory."""
@@ -86,13 +86,13 @@ class EventPublisher(BackgroundTask):
 
     def on_stop(self) -> None:
         try:
-            while self._queue:
+            while self.waiting:
                 self.run_once()
         except Exception as error:
             if not is_database_error(error):
                 raise
             self._drop(
-                len(self._queue), f"the program is stopping and the database is unavailable: {summarize_error(error)}"
+                self.waiting, f"the program is stopping and the database is unavailable: {summarize_error(error)}"
             )
 
     @property
@@ -100,10 +100,29 @@ class EventPublisher(BackgroundTask):
         """Number of events in memory."""
         return len(self._queue)
 
+    @property
+    def dropped(self) -> int:
+        """Number of events lost since the start."""
+        return self._queue.dropped
+
+    def _send_batch(self, send: Callable[[Sequence[str]], object]) -> bool:
+        batch = self._queue.oldest(_BATCH_SIZE)
+        if not batch:
+            return False
+        rejected = send_isolating_rejects(batch, send)
+        for _, error in rejected:
+            self._drop(1, f"PostgreSQL rejects it: {summarize_error(error)}")
+        self.sent += len(batch) - len(rejected)
+        self._queue.remove(len(batch))
+        if self._dropping:
+            self._dropping = False
+            log.info("event_intake_resumed", dropped_so_far=self.dropped)
+        return self.waiting >= _BATCH_SIZE
+
     def _send(self, batch: Sequence[str]) -> None:
         with self.database.transaction() as connection:
             _PUBLISH_DECISIONS.run(connection, {"events": list(batch)})
 
     def _drop(self, count: int, reason: str) -> None:
-        self.dropped += count
+        self._queue.dropped += count
         log.warning("events_dropped", count=count, reason=reason)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from support.repository import REPOSITORY
 
+from centralcloud import __version__
 from centralcloud.runtime.process.supervisor import _STOP_SECONDS
 from centralcloud.runtime.settings import variables_of
 from centralcloud.settings import Settings
@@ -79,7 +80,7 @@ def test_the_overlay_applies_its_changes(kubectl: str) -> None:
     deployment = built["Deployment"]
     assert deployment["spec"]["replicas"] == 3
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == "registry.example.org/centralcloud:0.2.0"
+    assert container["image"] == f"registry.example.org/centralcloud:{__version__}"
     assert container["envFrom"][0]["configMapRef"]["name"] == built["ConfigMap"]["metadata"]["name"]
     assert {document["metadata"].get("namespace", "centralcloud") for document in built.values()} == {"centralcloud"}
     migration = built["Job"]["spec"]["template"]["spec"]

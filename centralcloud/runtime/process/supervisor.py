@@ -5,8 +5,6 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from prometheus_client import CollectorRegistry
-
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
@@ -18,6 +16,8 @@ from centralcloud.runtime.process.systemd import ServiceManager
 from centralcloud.runtime.settings import ProgramSettings
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from centralcloud.runtime.http.server import HttpServer
 
 log = get_logger(__name__)
@@ -57,7 +57,7 @@ class Supervisor:
         self,
         settings: ProgramSettings,
         *,
-        registry: CollectorRegistry,
+        registry: "CollectorRegistry",
         not_ready: Callable[[], list[str]],
         pages: Mapping[str, Callable[[], Any]] | None = None,
     ) -> None:

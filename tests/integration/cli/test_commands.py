@@ -185,7 +185,7 @@ def test_without_arguments_the_help_is_shown() -> None:
     for program in ("centralcloud", "instance-agent"):
         result = run_command(program, env={})
         assert result.returncode == 2
-        assert "Commands:\n" in result.stderr
+        assert "Run and watch:\n" in result.stderr
 
 
 def test_a_table_that_blocks_the_migration_is_one_line(empty_url: str) -> None:

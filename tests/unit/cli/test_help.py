@@ -1,0 +1,123 @@
+"""The help of both programs: one table, which agrees with the commands and does not import them."""
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any
+
+import pytest
+import typer
+from support.repository import REPOSITORY
+from typer.testing import CliRunner
+
+import centralcloud.cli.app
+import instance_agent.cli
+from centralcloud.runtime.command_group import Command
+from centralcloud.runtime.completion import Shell
+
+PROGRAMS = {"centralcloud": centralcloud.cli.app, "instance-agent": instance_agent.cli}
+WHOLE = 1000
+
+
+@pytest.fixture(params=list(PROGRAMS))
+def program(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def table(program: str) -> Mapping[str, tuple[Command, ...]]:
+    return PROGRAMS[program].COMMANDS
+
+
+def group(program: str) -> Any:
+    return typer.main.get_command(PROGRAMS[program].app)
+
+
+def test_each_line_of_the_table_is_the_docstring_of_its_command(program: str) -> None:
+    commands = group(program).commands
+    for line in chain(*table(program).values()):
+        assert commands[line.name].get_short_help_str(WHOLE) == line.help
+
+
+def test_every_module_of_commands_is_in_the_table() -> None:
+    modules = {file.stem for file in (REPOSITORY / "centralcloud/cli").glob("*.py")}
+    used = {command.module.rpartition(".")[2] for command in chain(*table("centralcloud").values())}
+    assert modules - {"__init__", "app", "arguments", "context"} == used - {"completion"}
+
+
+def test_the_help_shows_headings_and_whole_lines_in_80_columns(program: str) -> None:
+    result = CliRunner().invoke(PROGRAMS[program].app, ["--help"], env={"COLUMNS": "80"}, prog_name=program)
+    assert result.exit_code == 0
+    text = result.output
+    assert "..." not in text.replace("[ARGS]...", "")
+    assert max(len(line) for line in text.splitlines()) <= 80
+    places = [text.index(f"\n{title}:\n") for title in table(program)]
+    assert places == sorted(places)
+    for line in chain(*table(program).values()):
+        assert f"  {line.name} " in text
+        assert line.help in " ".join(text.split())
+
+
+def test_the_commands_come_in_the_order_of_use() -> None:
+    names = [command.name for command in chain(*table("centralcloud").values())]
+    assert names[:4] == ["run", "status", "doctor", "scores"]
+
+
+def test_no_line_of_a_group_of_commands_is_cut(program: str) -> None:
+    for name, command in group(program).commands.items():
+        for path in [[name], *([name, sub] for sub in getattr(command, "commands", {}))]:
+            text = CliRunner().invoke(PROGRAMS[program].app, [*path, "--help"], env={"COLUMNS": "80"}).output
+            commands = text.partition("Commands:")[2]
+            assert "..." not in commands, path
+
+
+@pytest.mark.parametrize(
+    ("argv", "absent"),
+    [
+        (["centralcloud", "--help"], {"psycopg", "pydantic", "structlog", "rich", "numpy", "centralcloud.cli.run"}),
+        (["centralcloud", "freeze", "--help"], {"sqlalchemy", "aiohttp", "rich.live", "centralcloud.cli.run"}),
+        (["instance-agent", "--help"], {"psycopg", "pydantic", "structlog", "rich", "instance_agent.commands"}),
+    ],
+)
+def test_a_help_imports_only_what_it_shows(argv: list[str], absent: set[str]) -> None:
+    script = (
+        f"import sys; sys.argv = {argv!r}\n"
+        f"from {'centralcloud.cli.app' if argv[0] == 'centralcloud' else 'instance_agent.cli'} import main\n"
+        "try: main()\n"
+        f"finally: print(sorted({absent!r} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stderr == "[]\n"
+
+
+def test_an_unknown_command_gets_a_suggestion(program: str) -> None:
+    result = CliRunner().invoke(PROGRAMS[program].app, ["docto"])
+    assert result.exit_code == 2
+    assert "Did you mean 'doctor'?" in result.output
+
+
+def test_every_shell_gets_its_script(program: str) -> None:
+    variable = f"_{program.replace('-', '_').upper()}_COMPLETE=complete_"
+    for shell in Shell:
+        result = CliRunner().invoke(PROGRAMS[program].app, ["completion", shell.value], prog_name=program)
+        assert result.exit_code == 0
+        assert f"{variable}{shell.value}" in result.output
+
+
+def test_bash_completes_commands_and_options() -> None:
+    """As bash does it: the script defines a function, which the key calls with the words of the line."""
+    script = """
+        complete_line() {
+            COMP_WORDS=($1 "$2"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _centralcloud_completion centralcloud
+            echo "${COMPREPLY[@]}"
+        }
+        eval "$(centralcloud completion bash)"
+        complete_line "centralcloud" "s"
+        complete_line "centralcloud scores" "--"
+    """
+    path = {"PATH": f"{sys.prefix}/bin:/usr/bin:/bin"}
+    result = subprocess.run(["bash", "-euc", script], env=path, capture_output=True, text=True, check=False)
+    assert (result.stderr, result.stdout.splitlines()) == (
+        "",
+        ["status scores settings simulate", "--compare --json --help"],
+    )
