@@ -21,6 +21,7 @@ from centralcloud.store.operator_actions import Action, Operator, record_action
 from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
 
 _MISSING_RIGHTS = Query(__package__, "missing_rights", row=str)
+_LOGIN_EXISTS = Query(__package__, "login_exists", row=bool)
 _SURPLUS_RIGHTS = Query(__package__, "surplus_rights", row=str)
 #: PostgreSQL truncates longer names, and would confuse two of them.
 _LONGEST_ROLE_NAME: Final = 63
@@ -37,6 +38,10 @@ _EXPECTED: Final = "the owner of the tables, as a role that may create roles, or
 
 class GrantsError(CentralCloudError):
     """The database refuses to create roles or to grant rights."""
+
+
+class UnknownLoginError(CentralCloudError):
+    """There is no such login."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,9 +164,15 @@ def apply_revocation(database: Database, login: Login, operator: Operator) -> bo
     """Run `revoke_login_script` in one transaction. Return whether the role still exists.
 
     Raises:
+        UnknownLoginError: there is no such role, and the instance is not listed with that name.
         GrantsError: as for `apply_roles`, or the role could still publish, by rights that were granted in another way.
     """
     with _as_owner(database) as connection:
+        if not _LOGIN_EXISTS.one(connection, {"login": login.name, "instance_id": login.instance_id}):
+            raise UnknownLoginError(
+                f"found no login {login.name} of the instance {login.instance_id}, expected one that "
+                "`centralcloud grants --instance` made: nothing was revoked"
+            )
         connection.execute(revoke_login_script(login).encode())
         remains = bool(_existing(connection, [login.name]))
         before = {"login": login.name}

@@ -49,7 +49,7 @@ def list_command(
     columns["id"] = str
     if with_resolved:
         columns["resolution"] = None
-    print_rows(letters, columns, empty="no dead letters")
+    print_rows(letters, columns, empty="no dead letters", texts=("reason",))
 
 
 @app.command()

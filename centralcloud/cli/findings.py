@@ -35,4 +35,4 @@ def findings(
     if everything:
         columns["closed_at"] = None
     columns["message"] = None
-    print_rows(rows, columns, empty="no findings" if everything else "no open findings")
+    print_rows(rows, columns, empty="no findings" if everything else "no open findings", texts=("message",))

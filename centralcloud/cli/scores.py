@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from centralcloud.cli.arguments import Reason
+from centralcloud.cli.arguments import Reason, in_order, refuse_empty
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
 from centralcloud.contracts import COMPLEXITIES, SettingsError
 from centralcloud.runtime.terminal import AsJson, print_json, print_rows, print_table
@@ -37,7 +37,7 @@ def show(
         print_json(rows)
         return
     columns = ("model", "complexity", "score", "version", "updated_at", "reason")
-    print_rows(rows, dict.fromkeys(columns), empty="nothing learned yet")
+    print_rows(rows, dict.fromkeys(columns), empty="nothing learned yet", texts=("reason",))
 
 
 @app.command()
@@ -79,6 +79,7 @@ def history(
     """Show all scores that were ever published, newest first, each with its version and reason."""
     from centralcloud.monitoring.reports import score_history
 
+    refuse_empty(model, "MODEL", "a model")
     if complexity is not None:
         _check_complexity(complexity)
     with open_database(read_settings(), "scores") as database, database.transaction() as connection:
@@ -87,7 +88,8 @@ def history(
         print_json(rows)
         return
     columns = ("version", "created_at", "model", "complexity", "old_score", "new_score", "rule", "kind", "reason")
-    print_rows(rows, dict.fromkeys(columns), empty="no score was ever published" + (f" for {model}" if model else ""))
+    empty = "no score was ever published" + (f" for {model}" if model else "")
+    print_rows(rows, dict.fromkeys(columns), empty=empty, texts=("reason",))
 
 
 @app.command()
@@ -112,7 +114,12 @@ def rollback(
         print_json({"to_version": done.to_version, "undone": undone})
         return
     columns = ("model", "complexity", "old_score", "new_score", "version", "reason")
-    print_rows(undone, dict.fromkeys(columns), empty=f"the scores are already those of version {to}")
+    print_rows(
+        in_order(undone),
+        dict.fromkeys(columns),
+        empty=f"the scores are already those of version {to}",
+        texts=("reason",),
+    )
 
 
 @app.command()
@@ -139,7 +146,7 @@ def pin(
 
 
 @app.command()
-def unpin(model: ModelName, complexity: Complexity, reason: Reason = None) -> None:
+def unpin(model: ModelName, complexity: Complexity, reason: Reason = None, json_output: AsJson = False) -> None:
     """Remove a pin: the next run of the learner publishes the score of its rule."""
     from centralcloud.administration.score_overrides import unpin as remove_pin
 
@@ -147,9 +154,12 @@ def unpin(model: ModelName, complexity: Complexity, reason: Reason = None) -> No
     operator = this_operator(reason)
     with open_database(read_settings(), "scores") as database:
         remove_pin(database, (model, complexity), operator)
-    typer.echo(
-        f"{model} ({complexity}) is no longer pinned; the next run of the learner publishes the score of its rule"
-    )
+    if json_output:
+        print_json({"model": model, "complexity": complexity, "pinned": False})
+    else:
+        typer.echo(
+            f"{model} ({complexity}) is no longer pinned; the next run of the learner publishes the score of its rule"
+        )
 
 
 def _compare(*, json_output: bool) -> None:

@@ -1,6 +1,7 @@
 """Shared by both command lines: one line for an error, and the right exit code."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import typer
 
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.postgres.errors import is_contention, is_outage, summarize_error
+from centralcloud.runtime.streams import escape_unencodable_output
 
 _WRONG_USAGE = 2
 _FAILED = 1
@@ -34,11 +36,14 @@ def run_app(app: typer.Typer, name: str) -> None:
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of the process
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    escape_unencodable_output()
     try:
         code = app(prog_name=name, standalone_mode=False)
         sys.stdout.flush()
     except CentralCloudError as error:
         code = _print_error(name, str(error), error.exit_code)
+    except typer.Abort:  # the end of the input at a prompt
+        code = _print_error(name, "aborted: the input has ended", _FAILED)
     except BrokenPipeError:
         # The reader of our output is gone. Python must not report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -73,10 +78,13 @@ def _usage_message(error: Exception) -> str | None:
     format_message = getattr(error, "format_message", None)
     if format_message is None:
         return None
+    text = summarize_error(Exception(format_message()))
+    if re.match(r"-\.?\d", getattr(error, "option_name", "")):
+        text += ' A value that begins with "-" follows "--", as in: -- -1'
     context = getattr(error, "ctx", None)
     command = context.command_path.split(" ", 1)[1:] if context else []
     hint = " ".join(["try", context.command_path if command else context.info_name, "--help"]) if context else ""
-    return f"{summarize_error(Exception(format_message()))}{f' ({hint})' if hint else ''}"
+    return f"{text}{f' ({hint})' if hint else ''}"
 
 
 def _print_error(name: str, message: str, code: int) -> int:
