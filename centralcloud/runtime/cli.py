@@ -80,7 +80,7 @@ def _usage_message(error: Exception) -> str | None:
         return None
     text = summarize_error(Exception(format_message()))
     if re.match(r"-\.?\d", getattr(error, "option_name", "")):
-        text += ' A value that begins with "-" follows "--", as in: -- -1'
+        text += "; put -- before a value that begins with -"
     context = getattr(error, "ctx", None)
     command = context.command_path.split(" ", 1)[1:] if context else []
     hint = " ".join(["try", context.command_path if command else context.info_name, "--help"]) if context else ""
