@@ -10,7 +10,7 @@ from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.fleet_settings import FleetSettingsSource
 from centralcloud.runtime.postgres.errors import retry_on_contention
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows
+from centralcloud.runtime.terminal import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.wording import ago, counted
 
 if TYPE_CHECKING:
@@ -65,12 +65,12 @@ def learn(
     empty = "no score changes" if freeze is None else _frozen(freeze)
     print_rows(in_order(changes), dict.fromkeys(columns), empty=empty, texts=("reason",))
     for model, complexity in result.without_outcomes:
-        typer.echo(f"{model} ({complexity}) was chosen, but no outcome has been reported")
+        print_text(f"{model} ({complexity}) was chosen, but no outcome has been reported")
     for withheld in result.withheld:
-        typer.echo(f"nothing was published: {withheld}")
+        print_text(f"nothing was published: {withheld}")
     for instance in result.quarantined:
-        typer.echo(f"{instance} is quarantined: its outcomes differ from those of the fleet and are not counted")
-    typer.echo(f"{counted(result.evaluated, 'pair')} evaluated, {result.waiting:,} waiting for more outcomes")
+        print_text(f"{instance} is quarantined: its outcomes differ from those of the fleet and are not counted")
+    print_text(f"{counted(result.evaluated, 'pair')} evaluated, {result.waiting:,} waiting for more outcomes")
 
 
 def _frozen(freeze: "Freeze") -> str:

@@ -34,7 +34,7 @@ def list_command(json_output: AsJson = False) -> None:
         "last_seen_at": None,
         "retired": lambda retired: "retired" if retired else None,
     }
-    print_rows(rows, columns, empty="no model was ever chosen")
+    print_rows(rows, columns, empty="no model was ever chosen", texts=("scores",))
 
 
 @app.command()

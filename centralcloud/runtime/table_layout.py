@@ -14,11 +14,13 @@ _GAP: Final = 2
 _INDENT: Final = 4
 #: Words of names are not broken before this width.
 _WIDEST_WORD: Final = 20
-#: A name that takes more lines goes into a heading.
+#: A row that takes more lines gets its name as a heading.
 _MOST_LINES: Final = 3
 _LEAST_WIDTH: Final = 20
 _NONE: Final = "-"
 _NUMBER: Final = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( ?(%|ms|s|USD))?")
+#: Words: a number stays with its unit.
+_WORDS: Final = re.compile(r"\d\S* (?:ms|s|USD)(?!\S)|\S+")
 #: Parts of a long word: it may break after these characters, but not inside a number.
 _PARTS: Final = re.compile(r"[^-_/:=,.]*(?:[-_/:=]|[,.](?!\d)|[,.](?=\d)\d+)+|.+$")
 
@@ -32,8 +34,10 @@ def text_width(text: str) -> int:
 
 def wrap(text: str, width: int) -> list[str]:
     """Break a text into lines of at most `width` columns: between words, inside a word only if it is longer than a line."""
+    if text_width(text) <= width:
+        return [text]
     lines = [""]
-    for word in text.split(" "):
+    for word in _words(text):
         parts = (
             [word]
             if text_width(word) <= width
@@ -46,6 +50,10 @@ def wrap(text: str, width: int) -> list[str]:
             else:
                 lines.append(part)
     return lines
+
+
+def _words(text: str) -> list[str]:
+    return _WORDS.findall(text) or [""]
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:
@@ -67,6 +75,7 @@ def table_lines(
     width: int,
     *,
     texts: Collection[str] = (),
+    heading: str | None = None,
     emphasis: Callable[[str], str] = str,
 ) -> Iterator[str]:
     """Yield the lines of a table that is at most `width` columns wide. Numbers are right-aligned.
@@ -74,6 +83,7 @@ def table_lines(
     Args:
         rows: a cell without a value is ``-``.
         texts: titles of columns with sentences, which may stand below their row.
+        heading: title of the column that may become a heading over its rows; without it, the first one.
         emphasis: applied to the lines with the titles.
     """
     width = max(width, _LEAST_WIDTH)
@@ -83,12 +93,14 @@ def table_lines(
         return
     above = [column for column in columns if column.title not in texts]
     below = [column for column in columns if column.title in texts]
-    widths = _fit(above, width)
-    heading = _fit(above[1:], width - _GAP) if len(above) > 2 else None
-    if widths and (heading is None or _is_readable(above, widths)):
+    first = next((column for column in above if column.title == heading), above[0])
+    others = [column for column in above if column is not first]
+    widths = _fit(above, width, kept=first)
+    widths_of_others = _fit(others, width - _GAP) if len(above) > 2 else None
+    if widths and (widths_of_others is None or _is_readable(above, widths, first)):
         yield from _table(above, below, widths, emphasis, width)
-    elif heading:
-        yield from _table_with_headings(above, below, heading, emphasis, width)
+    elif widths_of_others:
+        yield from _table_with_headings(first, others, below, widths_of_others, emphasis, width)
     else:
         yield from _records(columns, width)
 
@@ -108,7 +120,7 @@ class _Column:
     def of(cls, title: str, cells: list[str]) -> "_Column":
         is_number = all(cell == _NONE or _NUMBER.fullmatch(cell) for cell in cells) and set(cells) != {_NONE}
         widest = max(map(text_width, cells))
-        longest_word = max(text_width(word) for cell in cells for word in cell.split(" "))
+        longest_word = max(text_width(word) for cell in cells for word in _words(cell))
         title_part = max(map(text_width, _title_parts(title)))
         least = widest if is_number else min(widest, longest_word, _WIDEST_WORD)
         return cls(
@@ -141,10 +153,12 @@ def _total(widths: Sequence[int]) -> int:
     return sum(widths) + _GAP * (len(widths) - 1)
 
 
-def _fit(columns: Sequence[_Column], width: int) -> list[int] | None:
-    """Return the width of each column: titles break first, then names wrap; None if that does not suffice."""
+def _fit(columns: Sequence[_Column], width: int, kept: _Column | None = None) -> list[int] | None:
+    """Return the width of each column: titles break first, then names wrap, then `kept`; None if they do not fit."""
     widths = [column.natural for column in columns]
-    for least in ([column.without_title for column in columns], [column.narrowest for column in columns]):
+    titles_broken = [column.without_title for column in columns]
+    names_wrapped = [column.without_title if column is kept else column.narrowest for column in columns]
+    for least in (titles_broken, names_wrapped, [column.narrowest for column in columns]):
         while _total(widths) > width:
             wide = [index for index in range(len(columns)) if widths[index] > least[index]]
             if not wide:
@@ -153,9 +167,10 @@ def _fit(columns: Sequence[_Column], width: int) -> list[int] | None:
     return widths if _total(widths) <= width else None
 
 
-def _is_readable(columns: Sequence[_Column], widths: Sequence[int]) -> bool:
+def _is_readable(columns: Sequence[_Column], widths: Sequence[int], first: _Column) -> bool:
+    """Whether no row is tall, and the column that may be a heading is not wrapped."""
     return all(
-        len(wrap(cell, width)) <= _MOST_LINES
+        len(wrap(cell, width)) <= (1 if column is first else _MOST_LINES)
         for column, width in zip(columns, widths, strict=True)
         if column.natural > width
         for cell in column.cells
@@ -177,13 +192,13 @@ def _table(
 
 
 def _table_with_headings(
-    columns: Sequence[_Column],
+    first: _Column,
+    rest: Sequence[_Column],
     below: Sequence[_Column],
     widths: Sequence[int],
     emphasis: Callable[[str], str],
     width: int,
 ) -> Iterator[str]:
-    first, *rest = columns
     margin = " " * _GAP
     yield emphasis(first.title)
     for line in (*(margin + line for line in _titles(rest, widths)), *_titles_below(below, width)):

@@ -13,7 +13,7 @@ import typer
 from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.runtime.diagnostics import NamedCheckResult, Verdict
 from centralcloud.runtime.streams import as_printed
-from centralcloud.runtime.table_layout import plain_lines, table_lines
+from centralcloud.runtime.table_layout import plain_lines, table_lines, text_width, wrap
 from centralcloud.runtime.wording import printable
 
 #: The option of every command that shows something.
@@ -22,6 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 
 #: Digits of a number in a JSON document: fewer than a float has, so that 4.2 - 4.5 is -0.3.
 _DIGITS: Final = 12
+_INDENT: Final = "  "
 
 
 class NotConfirmedError(CentralCloudError):
@@ -72,18 +73,24 @@ def print_json(value: Any) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, texts: Collection[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    empty: str,
+    texts: Collection[str] = (),
+    heading: str | None = None,
 ) -> None:
     """Print rows as a table: fitted to the width of a terminal, elsewhere one line per row. Without rows, print `empty`.
 
     Args:
         texts: columns with sentences. On a terminal that is too narrow for them, they stand below their row.
+        heading: the column that stands over its rows on a terminal that is too narrow even then; without it, the first one.
     """
     cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
         lines: Iterable[str] = [empty]
     elif sys.stdout.isatty():
-        lines = table_lines(columns, cells, _terminal_width(), texts=texts, emphasis=_bold)
+        lines = table_lines(columns, cells, _terminal_width(), texts=texts, heading=heading, emphasis=_bold)
     else:  # for grep and awk
         lines = plain_lines(columns, cells)
     for line in lines:
@@ -96,6 +103,7 @@ def print_rows(
     *,
     empty: str,
     texts: Collection[str] = (),
+    heading: str | None = None,
 ) -> None:
     """Print some `columns` of rows as a table; a column may have a function that formats its values."""
     print_table(
@@ -103,7 +111,16 @@ def print_rows(
         ([convert(row[name]) if convert else row[name] for name, convert in columns.items()] for row in rows),
         empty=empty,
         texts=texts,
+        heading=heading,
     )
+
+
+def print_text(text: str) -> None:
+    """Print a sentence: on one line, or wrapped between words to the width of a terminal, the rest indented."""
+    text = as_printed(text)
+    if sys.stdout.isatty() and text_width(text) > _terminal_width():
+        text = f"\n{_INDENT}".join(wrap(text, max(1, _terminal_width() - len(_INDENT))))
+    print(text)  # noqa: T201
 
 
 def print_checkup(results: Iterable[NamedCheckResult], *, as_json: bool) -> None:
@@ -162,8 +179,12 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, datetime):
         return value.astimezone().isoformat(" ", "seconds")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3f}"
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, dict):
+        value = json.dumps(value, default=_jsonable, ensure_ascii=False)
+    if isinstance(value, int):
         return f"{value:,}"
     return as_printed(printable(str(value)))
