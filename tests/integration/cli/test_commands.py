@@ -225,7 +225,7 @@ def test_publish_of_a_missing_file_is_one_line() -> None:
 def test_the_json_documents_keep_their_shape(database_url: str) -> None:
     env = {"DATABASE_URL": database_url}
     send(database_url, [*outcomes(98, 2, complexity_score=4.0), an_event(complexity="simple"), {"no": "event"}])
-    drained = json.loads(run_command("centralcloud", "drain", env=env).stdout)
+    drained = json.loads(run_command("centralcloud", "drain", "--json", env=env).stdout)
     assert list(drained) == ["events", "records", "duplicates", "dead_letters", "seconds", "events_per_second"]
     assert (drained["events"], drained["records"], drained["dead_letters"]) == (102, 101, 1)
     assert drained["events_per_second"] > 0
@@ -349,7 +349,7 @@ def test_the_embedded_server_works_with_every_command(tmp_path: Path, catalog: d
         assert (folder / ".centralcloud").is_dir()
         events = outcomes(100, 0, selected_model="llama", complexity_score=4.0)
         run("publish", "-", text="\n".join(map(json.dumps, events)))
-        assert json.loads(run("drain"))["records"] == 100
+        assert json.loads(run("drain", "--json"))["records"] == 100
         assert "llama" in run("learn")
         assert json.loads(run("scores", "--json"))[0]["score"] == 4.3
         assert json.loads(run("metrics", "--json"))[0]["success_rate"] == 1.0
