@@ -111,11 +111,14 @@ def _apply_revocation(login: "Login", operator: "Operator", *, json_output: bool
     from centralcloud.administration.grants import apply_revocation
 
     with open_database(read_settings(), "grants") as database:
-        remains = apply_revocation(database, login, operator)
+        done = apply_revocation(database, login, operator)
     if json_output:
-        print_json({"instance_id": login.instance_id, "login": login.name, "dropped": not remains})
+        print_json({"instance_id": login.instance_id, "login": login.name, **done._asdict()})
         return
-    fate = "stays, without rights for this instance" if remains else "was dropped"
+    if not done.existed:
+        typer.echo(f"{login.instance_id} has no login {login.name}: nothing was revoked")
+        return
+    fate = "stays, without rights for this instance" if done.remains else "was dropped"
     typer.echo(f"{login.instance_id} no longer has the login {login.name}: the role {fate}")
 
 
