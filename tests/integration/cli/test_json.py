@@ -15,14 +15,14 @@ from instance_agent.cli import app as instance_agent
 
 #: They run until they are stopped.
 PROGRAMS = ("run", "demo")
-#: In an order in which each finds something; none of these changes anything that a later one needs.
+#: In an order in which each finds what it needs.
 COMMANDS = (
     "migrate", "publish FILE", "drain", "queue --seconds 0.1", "status --seconds 0.1", "doctor", "findings",
     "metrics", "learn --dry-run", "learn", "scores", "scores --compare", "scores explain gpt-4o complex",
     "scores history", "scores pin gpt-4o complex 4.5", "scores unpin gpt-4o complex", "scores rollback --to 1",
     "freeze --reason x", "unfreeze", "models list", "models rename gpt-4o gpt-5", "models retire gpt-5",
-    "models retire gpt-5 --undo", "instances list", "settings show", "settings set rule adaptive", "dead-
-    letters list", "dead-letters show 1", "dead-letters replay 1", "dead-letters discard --all",
+    "models retire gpt-5 --undo", "instances list", "settings show", "settings set rule adaptive",
+    "dead-letters list", "dead-letters show 1", "dead-letters replay 1", "dead-letters discard --all",
     "queue purge --older-than 0s --yes", "verify", "verify --scores", "history", "grants",
     "grants --instance node-1", "grants --instance node-1 --revoke",
 )  # fmt: skip
