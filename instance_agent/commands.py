@@ -45,7 +45,9 @@ def catalog(json_output: AsJson = False) -> None:
         return
     rows = []
     for model in effective["models"]:
-        for complexity, score in model["complexity_scores"].items():
+        for complexity, score in sorted(
+            model["complexity_scores"].items(), key=lambda each: COMPLEXITIES.index(each[0])
+        ):
             learned = model["learned"].get(complexity)
             version = learned["version"] if learned else None
             source = "configured" if learned is None else "learned"

@@ -21,6 +21,7 @@ from centralcloud.store.operator_actions import Action, Operator, record_action
 from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
 
 _MISSING_RIGHTS = Query(__package__, "missing_rights", row=str)
+_LOGIN_EXISTS = Query(__package__, "login_exists", row=bool)
 _SURPLUS_RIGHTS = Query(__package__, "surplus_rights", row=str)
 #: PostgreSQL truncates longer names, and would confuse two of them.
 _LONGEST_ROLE_NAME: Final = 63
@@ -61,6 +62,13 @@ class Applied(NamedTuple):
 
     created: list[str]
     warnings: list[str]
+
+
+class Revoked(NamedTuple):
+    """The result of a revocation: whether there was such a login, and whether its role still exists."""
+
+    existed: bool
+    remains: bool
 
 
 def login_name(instance_role: str, instance_id: str) -> str:
@@ -155,19 +163,21 @@ def apply_login(database: Database, login: Login, operator: Operator, password: 
     return Applied(created, warnings)
 
 
-def apply_revocation(database: Database, login: Login, operator: Operator) -> bool:
-    """Run `revoke_login_script` in one transaction. Return whether the role still exists.
+def apply_revocation(database: Database, login: Login, operator: Operator) -> Revoked:
+    """Run `revoke_login_script` in one transaction. Without such a login nothing is written to the log, either.
 
     Raises:
         GrantsError: as for `apply_roles`, or the role could still publish, by rights that were granted in another way.
     """
     with _as_owner(database) as connection:
+        if not _LOGIN_EXISTS.one(connection, {"login": login.name, "instance_id": login.instance_id}):
+            return Revoked(existed=False, remains=False)
         connection.execute(revoke_login_script(login).encode())
         remains = bool(_existing(connection, [login.name]))
         before = {"login": login.name}
         after = {"role": "remains" if remains else "dropped"}
         _record(connection, operator, Action.REVOKE_LOGIN, login.instance_id, before=before, after=after)
-        return remains
+        return Revoked(existed=True, remains=remains)
 
 
 def _check_rights(

@@ -30,15 +30,29 @@ from centralcloud.store.operator_actions import Action, Operator, record_action
 from centralcloud.store.score_lock import bump_score_revision
 from centralcloud.store.slices import References, close_slice
 
+
+class Freeze(NamedTuple):
+    """The state while no learned score is published. `who` is None where the log of operators' actions does not know."""
+
+    frozen_at: datetime
+    reason: str
+    who: str | None
+
+
 _UPSERT_PIN = Query(__package__, "upsert_pin")
 _DELETE_PIN = Query(__package__, "delete_pin", row=dict)
 _UPSERT_HOLD = Query(__package__, "upsert_hold")
 _SCORES_AT_VERSION = Query(__package__, "scores_at_version", row=dict)
 _RESET_RULE_SCORE = Query(__package__, "reset_rule_score")
 _FREEZE = Query(__package__, "freeze_learning")
+_FREEZE_STATE = Query(__package__, "freeze_state", row=Freeze)
 _UNFREEZE = Query(__package__, "unfreeze_learning", row=dict)
 #: The subject of actions that concern all scores.
 _ALL_SCORES = "scores"
+
+
+class RetiredModelError(CentralCloudError):
+    """The model is retired: no score of it counts."""
 
 
 class UnknownVersionError(CentralCloudError):
@@ -62,9 +76,15 @@ def pin(database: Database, pair: Pair, score: Decimal, until: datetime | None, 
 
     Raises:
         UnknownPairError: the pair was never chosen or scored.
+        RetiredModelError: its model is retired.
     """
     with score_transaction(database) as (connection, now):
         current = _find(read_current_scores(connection), pair)
+        if current.retired_at is not None:
+            raise RetiredModelError(
+                f"{pair[0]} is retired, since {current.retired_at:%Y-%m-%d %H:%M} UTC: expected a model that is not; "
+                f"`centralcloud models retire --undo` reinstates it"
+            )
         _UPSERT_PIN.run(connection, {"model": pair[0], "complexity": pair[1], "score": score, "until": until})
         how_long = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until it is unpinned"
         pinned = manual_score(current, score, "pin", f"pinned at {score} by an operator, {how_long}")
@@ -146,6 +166,11 @@ def freeze(database: Database, reason: str, operator: Operator) -> None:
             before=None if reason_before is None else {"reason": reason_before},
             after={"reason": reason},
         )
+
+
+def read_freeze(connection: psycopg.Connection[Any]) -> Freeze | None:
+    """Return since when, why and by whom learned scores are frozen; None when they are not."""
+    return _FREEZE_STATE.maybe(connection)
 
 
 def unfreeze(database: Database, operator: Operator) -> bool:

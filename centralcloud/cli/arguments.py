@@ -1,12 +1,13 @@
 """Arguments that several commands take."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
-from centralcloud.contracts import SettingsError
+from centralcloud.contracts import COMPLEXITIES, SettingsError
 from centralcloud.runtime.wording import printable
 
 _LONGEST_LOGGED_TEXT: Final = 1000
@@ -69,6 +70,21 @@ def logged_text(text: str | None, option: str) -> str | None:
         if printable(text) != text:
             raise SettingsError(f"{option}: found a control character, expected text on one line")
     return utf8(text, option)
+
+
+def in_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows of pairs by model, and for each model simple before medium before complex."""
+    return sorted(rows, key=lambda row: (row["model"], COMPLEXITIES.index(row["complexity"])))
+
+
+def refuse_empty(text: str | None, option: str, expected: str) -> None:
+    """Check a text that may be left out: an empty one is usually an unset variable of a shell.
+
+    Raises:
+        SettingsError: it is empty.
+    """
+    if text is not None and not text.strip():
+        raise SettingsError(f"{option} is empty: expected {expected}, or no {option}")
 
 
 def utf8(text: str | None, option: str) -> str | None:

@@ -11,7 +11,7 @@ from centralcloud.administration.dead_letters import Edit, Filter
 from centralcloud.cli.arguments import moment, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows
+from centralcloud.runtime.terminal import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.wording import counted
 
 app = typer.Typer(help="Show, replay and discard messages that could not be ingested.")
@@ -49,7 +49,7 @@ def list_command(
     columns["id"] = str
     if with_resolved:
         columns["resolution"] = None
-    print_rows(letters, columns, empty="no dead letters")
+    print_rows(letters, columns, empty="no dead letters", texts=("reason",))
 
 
 @app.command()
@@ -66,7 +66,7 @@ def show(
     message = letter.pop("message")
     for name, value in letter.items():
         if value is not None:
-            typer.echo(f"{name}: {value}")
+            print_text(f"{name}: {value}")
     typer.echo(_indented(message))
 
 

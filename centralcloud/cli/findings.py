@@ -38,7 +38,7 @@ def findings(
     if everything:
         columns["closed_at"] = None
     columns["message"] = None
-    print_rows(rows, columns, empty="no findings" if everything else "no open findings")
+    print_rows(rows, columns, empty="no findings" if everything else "no open findings", texts=("message",))
 
 
 def _traffic(share: float | None) -> str | None:

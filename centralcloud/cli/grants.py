@@ -9,6 +9,7 @@ import typer
 from centralcloud.cli.arguments import Reason, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
+from centralcloud.runtime.terminal import AsJson, print_json
 
 if TYPE_CHECKING:
     from centralcloud.administration.grants import Applied, Login, Roles
@@ -36,6 +37,7 @@ def grants(
     revoke: Annotated[bool, typer.Option("--revoke", help="Revoke the login of that instance.")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Run the SQL, instead of printing it.")] = False,
     reason: Reason = None,
+    json_output: AsJson = False,
 ) -> None:
     """Show the SQL for least-privilege roles, or run it.
 
@@ -63,9 +65,9 @@ def grants(
             raise SettingsError(f"{', '.join(names)}: found the same name twice, expected three different roles")
         roles = Roles(worker=worker_role, instance=instance_role, dashboard=dashboard_role)
         if apply:
-            _apply_roles(roles, this_operator(reason))
+            _apply_roles(roles, this_operator(reason), json_output=json_output)
         else:
-            _print(roles_script(roles))
+            _print(roles_script(roles), json_output=json_output)
         return
     _check_instance(instance)
     if password_file is not None and (revoke or not apply):
@@ -73,37 +75,50 @@ def grants(
     _check_role(login := login or login_name(instance_role, instance), "--login")
     one = Login(login, instance, instance_role)
     if not apply:
-        _print(revoke_login_script(one) if revoke else login_script(one))
+        _print(revoke_login_script(one) if revoke else login_script(one), json_output=json_output)
     elif revoke:
-        _apply_revocation(one, this_operator(reason))
+        _apply_revocation(one, this_operator(reason), json_output=json_output)
     else:
-        _apply_login(one, this_operator(reason), _password(password_file))
+        _apply_login(one, this_operator(reason), _password(password_file), json_output=json_output)
 
 
-def _apply_roles(roles: "Roles", operator: "Operator") -> None:
+def _apply_roles(roles: "Roles", operator: "Operator", *, json_output: bool) -> None:
     from centralcloud.administration.grants import apply_roles
 
     with open_database(read_settings(), "grants") as database:
         done = apply_roles(database, roles, operator)
+    if json_output:
+        names = {"worker": roles.worker, "instance": roles.instance, "dashboard": roles.dashboard}
+        print_json({"roles": names, **done._asdict()})
+        return
     typer.echo(f"workers: {roles.worker}, instances: {roles.instance}, dashboards: {roles.dashboard}")
     _report(done, done.created)
 
 
-def _apply_login(login: "Login", operator: "Operator", password: str | None) -> None:
+def _apply_login(login: "Login", operator: "Operator", password: str | None, *, json_output: bool) -> None:
     from centralcloud.administration.grants import apply_login
 
     with open_database(read_settings(), "grants") as database:
         done = apply_login(database, login, operator, password)
+    if json_output:
+        print_json({"instance_id": login.instance_id, "login": login.name, **done._asdict()})
+        return
     typer.echo(f"{login.instance_id} logs in as {login.name}, which speaks for no instance that it is not listed for")
     _report(done, [name for name in done.created if password is None or name != login.name])
 
 
-def _apply_revocation(login: "Login", operator: "Operator") -> None:
+def _apply_revocation(login: "Login", operator: "Operator", *, json_output: bool) -> None:
     from centralcloud.administration.grants import apply_revocation
 
     with open_database(read_settings(), "grants") as database:
-        remains = apply_revocation(database, login, operator)
-    fate = "stays, without rights for this instance" if remains else "was dropped"
+        done = apply_revocation(database, login, operator)
+    if json_output:
+        print_json({"instance_id": login.instance_id, "login": login.name, **done._asdict()})
+        return
+    if not done.existed:
+        typer.echo(f"{login.instance_id} has no login {login.name}: nothing was revoked")
+        return
+    fate = "stays, without rights for this instance" if done.remains else "was dropped"
     typer.echo(f"{login.instance_id} no longer has the login {login.name}: the role {fate}")
 
 
@@ -118,8 +133,12 @@ def _report(done: "Applied", without_password: list[str]) -> None:
             typer.echo(password_statement(name))
 
 
-def _print(script: str) -> None:
-    typer.echo(f"BEGIN;\n{script.rstrip()}\nCOMMIT;")
+def _print(script: str, *, json_output: bool) -> None:
+    script = f"BEGIN;\n{script.rstrip()}\nCOMMIT;"
+    if json_output:
+        print_json({"sql": script})
+    else:
+        typer.echo(script)
 
 
 def _check_role(name: str, option: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from centralcloud.cli.arguments import moment, utf8
+from centralcloud.cli.arguments import moment, refuse_empty, utf8
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.terminal import AsJson, print_json, print_rows
@@ -30,6 +30,7 @@ def history(
     """
     if action is not None and action not in list(Action):
         raise SettingsError(f"--action: found {action!r}, expected one of {', '.join(Action)}")
+    refuse_empty(subject, "--subject", "a subject")
     start = moment(since, "--since") if since else None
     with open_database(read_settings(), "history") as database, database.transaction() as connection:
         rows = list_actions(
@@ -46,7 +47,8 @@ def history(
         "at": None, "who": None, "source": None, "action": None, "subject": None, "before": _short, "after": _short,
         "reason": None,
     }  # fmt: skip
-    print_rows(rows, columns, empty="no operator has changed anything" + (" of that kind" if subject or action else ""))
+    empty = "no operator has changed anything" + (" of that kind" if subject or action else "")
+    print_rows(rows, columns, empty=empty, texts=("before", "after", "reason"))
 
 
 def _short(value: Any) -> str | None:

@@ -29,7 +29,9 @@ def list_command(json_output: AsJson = False) -> None:
 
 @app.command()
 def forget(
-    instance_id: Annotated[str, typer.Argument(metavar="ID", help="An id that `list` shows.")], reason: Reason = None
+    instance_id: Annotated[str, typer.Argument(metavar="ID", help="An id that `list` shows.")],
+    reason: Reason = None,
+    json_output: AsJson = False,
 ) -> None:
     """Forget an instance that no longer exists, so that it no longer counts as behind.
 
@@ -39,4 +41,7 @@ def forget(
     operator = this_operator(reason)
     with open_database(read_settings(), "instances") as database, database.transaction() as connection:
         instances.forget_instance(connection, instance_id, operator)
-    typer.echo(f"forgot {instance_id}")
+    if json_output:
+        print_json({"instance_id": instance_id, "forgotten": True})
+    else:
+        typer.echo(f"forgot {instance_id}")

@@ -1,15 +1,20 @@
 """`centralcloud learn`: one run of the learner."""
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from centralcloud.cli.arguments import Reason
+from centralcloud.cli.arguments import Reason, in_order
 from centralcloud.cli.context import open_database, read_settings, this_operator
+from centralcloud.contracts import SettingsError
 from centralcloud.fleet_settings import FleetSettingsSource
 from centralcloud.runtime.postgres.errors import retry_on_contention
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows
-from centralcloud.runtime.wording import counted, printable
+from centralcloud.runtime.terminal import AsJson, print_json, print_rows, print_text
+from centralcloud.runtime.wording import ago, counted
+
+if TYPE_CHECKING:
+    from centralcloud.administration.score_overrides import Freeze
 
 
 def learn(
@@ -24,8 +29,13 @@ def learn(
 
     Shows which scores change, and why. By the fleet's rule, as the database has it (`centralcloud settings show`).
     """
+    from centralcloud.administration.score_overrides import read_freeze
     from centralcloud.learning.learner import Learner
 
+    if reason is not None and (dry_run or not force):
+        raise SettingsError("--reason: found no --force, expected it: only a forced run is written to the log")
+    if dry_run and force:
+        raise SettingsError("found --dry-run together with --force, expected one of them: a dry run publishes nothing")
     settings = read_settings()
     operator = this_operator(reason)
     with open_database(settings, "learn") as database:
@@ -36,20 +46,34 @@ def learn(
         result = (
             learner.preview() if dry_run else retry_on_contention(lambda: learner.learn(force=force, operator=operator))
         )
+        with database.transaction() as connection:
+            freeze = read_freeze(connection)
     changes = [change._asdict() for change in result.changes]
     if json_output:
         pairs = [{"model": model, "complexity": complexity} for model, complexity in result.without_outcomes]
-        print_json({**result._asdict(), "dry_run": dry_run, "without_outcomes": pairs, "changes": changes})
+        print_json(
+            {
+                **result._asdict(),
+                "dry_run": dry_run,
+                "without_outcomes": pairs,
+                "changes": changes,
+                "frozen": freeze and freeze._asdict(),
+            }
+        )
         return
     columns = ("model", "complexity", "old_score", "new_score", "reason")
-    print_rows(changes, dict.fromkeys(columns), empty="no score changes")
+    empty = "no score changes" if freeze is None else _frozen(freeze)
+    print_rows(in_order(changes), dict.fromkeys(columns), empty=empty, texts=("reason",))
     for model, complexity in result.without_outcomes:
-        typer.echo(f"{model} ({complexity}) was chosen, but no outcome has been reported")
+        print_text(f"{model} ({complexity}) was chosen, but no outcome has been reported")
     for withheld in result.withheld:
-        typer.echo(f"nothing was published: {withheld}")
-    if result.frozen_reason is not None:
-        why = printable(result.frozen_reason) or "no reason given"
-        typer.echo(f"nothing was published: publishing is frozen ({why}); `centralcloud unfreeze` ends that")
+        print_text(f"nothing was published: {withheld}")
     for instance in result.quarantined:
-        typer.echo(f"{instance} is quarantined: its outcomes differ from those of the fleet and are not counted")
-    typer.echo(f"{counted(result.evaluated, 'pair')} evaluated, {result.waiting:,} waiting for more outcomes")
+        print_text(f"{instance} is quarantined: its outcomes differ from those of the fleet and are not counted")
+    print_text(f"{counted(result.evaluated, 'pair')} evaluated, {result.waiting:,} waiting for more outcomes")
+
+
+def _frozen(freeze: "Freeze") -> str:
+    since = ago((datetime.now(UTC) - freeze.frozen_at).total_seconds())
+    by = f" by {freeze.who}" if freeze.who else ""
+    return f"no score is published: frozen {since}{by} ({freeze.reason}); `centralcloud unfreeze` ends it"

@@ -4,9 +4,10 @@ import typer
 
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.runtime.postgres.errors import retry_on_contention
+from centralcloud.runtime.terminal import AsJson, print_json
 
 
-def migrate() -> None:
+def migrate(json_output: AsJson = False) -> None:
     """Upgrade the database to the newest schema.
 
     Installs pgmq if it is missing, and creates partitions for the coming weeks. Safe to repeat, and safe to run several
@@ -19,5 +20,8 @@ def migrate() -> None:
     with open_database(settings, "migrate", checked=False) as database:
         result = run_migrations(database)
         retry_on_contention(lambda: ensure_partitions(database, settings.partitions_ahead_weeks))
+    if json_output:
+        print_json({"before": result.before, "after": result.after})
+        return
     done = "is at" if result.before == result.after else f"went from {result.before or 'empty'} to"
     typer.echo(f"the database {done} revision {result.after}")

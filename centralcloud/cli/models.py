@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from centralcloud.cli.arguments import Reason, utf8
+from centralcloud.cli.arguments import Reason, in_order, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
@@ -27,14 +27,14 @@ def list_command(json_output: AsJson = False) -> None:
         return
     columns = {
         "model": None,
-        "complexities": " ".join,
+        "complexities": lambda complexities: " ".join(complexities) or None,
         "outcomes": None,
         "success_rate": lambda rate: None if rate is None else f"{rate:.1%}",
-        "scores": lambda scores: " ".join(f"{complexity}={score:.3f}" for complexity, score in scores.items()),
+        "scores": lambda scores: " ".join(f"{complexity}={score:.3f}" for complexity, score in scores.items()) or None,
         "last_seen_at": None,
         "retired": lambda retired: "retired" if retired else None,
     }
-    print_rows(rows, columns, empty="no model was ever chosen")
+    print_rows(rows, columns, empty="no model was ever chosen", texts=("scores",))
 
 
 @app.command()
@@ -64,14 +64,15 @@ def rename(
     merged = f", merged with its {', '.join(done.merged)}" if done.merged else ""
     typer.echo(f"{old} is now {new} ({', '.join(done.complexities)}; {counted(done.records, 'record')}){merged}")
     columns = ("model", "complexity", "old_score", "new_score", "version", "reason")
-    print_rows([change._asdict() for change in done.changes], dict.fromkeys(columns), empty="it has no score")
+    rows = in_order(change._asdict() for change in done.changes)
+    print_rows(rows, dict.fromkeys(columns), empty="it has no score", texts=("reason",))
 
 
 @app.command()
 def retire(
     model: Annotated[str, typer.Argument(metavar="NAME", help="A name that `list` shows.")],
     undo: Annotated[
-        bool, typer.Option("--undo", help="Reinstate it: the next run of the learner publishes again.")
+        bool, typer.Option("--undo", help="Reinstate it: its earlier scores are published again, at once.")
     ] = False,
     reason: Reason = None,
     json_output: AsJson = False,
@@ -92,7 +93,8 @@ def retire(
         return
     typer.echo(f"{model} is no longer retired" if undo else f"{model} is retired")
     columns = ("complexity", "old_score", "new_score", "version", "reason")
-    print_rows(rows, dict.fromkeys(columns), empty="instances use their own scores for it until the learner has one")
+    empty = "instances use their own scores for it until the learner has one"
+    print_rows(rows, dict.fromkeys(columns), empty=empty, texts=("reason",))
 
 
 def _check_name(name: str, option: str) -> None:

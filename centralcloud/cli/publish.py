@@ -3,32 +3,38 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
+from centralcloud.runtime.terminal import AsJson, print_json
 from centralcloud.runtime.wording import counted
+
+if TYPE_CHECKING:
+    from centralcloud.ingest.file_publisher import Refusal
+
+#: Refused lines that are listed one by one.
+_MOST_LISTED: Final = 20
 
 
 def publish(
     file: Annotated[str, typer.Argument(help="JSON lines, one routing event a line; - reads standard input.")],
+    json_output: AsJson = False,
 ) -> None:
     """Send routing events from a file.
 
     They go to the queue model_routing_decisions. A line that is not a JSON object, or that PostgreSQL refuses, is
-    reported with its number; the other lines are sent, and the exit code is 1.
+    reported with its number, up to 20 of them. The other lines are sent, and the exit code is 1.
     """
-    from centralcloud.ingest.file_publisher import Refusal, publish_lines
+    from centralcloud.ingest.file_publisher import publish_lines
 
     settings = read_settings()
-
-    def report(refusal: Refusal) -> None:
-        typer.echo(f"{file}: line {refusal.number}: {refusal.reason}", err=True)
-
+    report = _RefusalReport(file)
     with _open(file) as lines, open_database(settings, "publish") as database, _progress(file) as advance:
         try:
             published = publish_lines(
@@ -42,17 +48,48 @@ def publish(
                 err=True,
             )
             raise
+        finally:
+            report.finish()
+    if json_output:
+        print_json({"sent": published.sent, "refused": published.refused, "refused_lines": report.listed})
+        raise typer.Exit(1 if published.refused else 0)
     refused = f", {counted(published.refused, 'line')} refused" if published.refused else ""
     typer.echo(f"sent {counted(published.sent, 'event')} to model_routing_decisions{refused}")
     if published.refused:
         raise typer.Exit(1)
 
 
+class _RefusalReport:
+    """Prints refused lines on standard error: the first ones in full, then how many more there are."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._more = 0
+        self.listed: list[dict[str, Any]] = []
+
+    def __call__(self, refusal: "Refusal") -> None:
+        if len(self.listed) == _MOST_LISTED:
+            self._more += 1
+            return
+        self.listed.append({"line": refusal.number, "reason": refusal.reason})
+        typer.echo(f"{self._file}: line {refusal.number}: {refusal.reason}", err=True)
+
+    def finish(self) -> None:
+        if self._more:
+            typer.echo(f"{self._file}: {counted(self._more, 'more line')} refused, not listed", err=True)
+
+
 @contextmanager
 def _open(file: str) -> Iterator[BinaryIO]:
+    """Open the input, and check by its first bytes that it may hold JSON lines.
+
+    Raises:
+        SettingsError: it cannot be read, or holds another format.
+    """
     if file == "-":
         if sys.stdin is None:
             raise SettingsError("cannot read standard input: it is closed")
+        _check_format(file, sys.stdin.buffer)
         yield sys.stdin.buffer
         return
     try:
@@ -60,7 +97,15 @@ def _open(file: str) -> Iterator[BinaryIO]:
     except OSError as error:
         raise SettingsError(f"cannot read {file}: {error.strerror}") from None
     with stream:
+        _check_format(file, stream)
         yield stream
+
+
+def _check_format(file: str, stream: BinaryIO) -> None:
+    from centralcloud.ingest.input_format import wrong_format
+
+    if isinstance(stream, BufferedReader) and (problem := wrong_format(stream.peek(), file)):
+        raise SettingsError(problem)
 
 
 class _Advance:

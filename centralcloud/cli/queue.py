@@ -1,6 +1,5 @@
 """`centralcloud queue`: the queue of routing events."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -8,9 +7,8 @@ import typer
 from centralcloud.administration import decision_queue
 from centralcloud.cli.arguments import Reason, ago
 from centralcloud.cli.context import open_database, read_settings, this_operator
-from centralcloud.contracts import SettingsError
 from centralcloud.monitoring.queue_state import queue_state
-from centralcloud.runtime.terminal import AsJson, print_json
+from centralcloud.runtime.terminal import AsJson, confirm, print_json
 from centralcloud.runtime.wording import counted
 
 app = typer.Typer(help="Show the queue of routing events, and purge it.", invoke_without_command=True)
@@ -60,19 +58,13 @@ def purge(
     before = ago(older_than, "--older-than")
     operator = this_operator(reason)
     with open_database(read_settings(), "queue") as database:
-        if not yes:
-            _confirm(f"Remove every message sent before {before.astimezone():%Y-%m-%d %H:%M:%S}, without ingesting it?")
+        question = f"Remove every message sent before {before.astimezone():%Y-%m-%d %H:%M:%S}, without ingesting it?"
+        confirm(question, yes=yes, otherwise="nothing was purged")
         purged = decision_queue.purge(database, operator, before=before)
     if json_output:
         print_json({"purged": purged})
     else:
         typer.echo(f"purged {counted(purged, 'message')}")
-
-
-def _confirm(question: str) -> None:
-    if not sys.stdin.isatty():
-        raise SettingsError("--yes is required: standard input is not a terminal")
-    typer.confirm(question, abort=True)
 
 
 def _seconds(value: float | None) -> str:

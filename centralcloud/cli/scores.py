@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from centralcloud.cli.arguments import Reason
+from centralcloud.cli.arguments import Reason, in_order, refuse_empty, utf8
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
 from centralcloud.contracts import COMPLEXITIES, SettingsError
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows, print_table
+from centralcloud.runtime.terminal import AsJson, print_json, print_rows, print_table, print_text
 
 app = typer.Typer(help="Show, explain, compare, pin and roll back scores.", invoke_without_command=True)
 
@@ -37,7 +37,7 @@ def show(
         print_json(rows)
         return
     columns = ("model", "complexity", "score", "version", "updated_at", "reason")
-    print_rows(rows, dict.fromkeys(columns), empty="nothing learned yet")
+    print_rows(rows, dict.fromkeys(columns), empty="nothing learned yet", texts=("reason",))
 
 
 @app.command()
@@ -45,6 +45,7 @@ def explain(model: ModelName, complexity: Complexity, json_output: AsJson = Fals
     """Explain the score of a pair: the numbers behind it, the scores of the other rules, overrides by an operator."""
     from centralcloud.monitoring.reports import explain_score
 
+    utf8(model, "MODEL")
     _check_complexity(complexity)
     with open_database(read_settings(), "scores") as database, database.transaction() as connection:
         known = explain_score(connection, model, complexity)
@@ -53,20 +54,20 @@ def explain(model: ModelName, complexity: Complexity, json_output: AsJson = Fals
         return
     published = known["published"]
     if published is None:
-        typer.echo(f"{model} ({complexity}): nothing published yet; instances report {known['last_reported_score']}")
+        print_text(f"{model} ({complexity}): nothing published yet; instances report {known['last_reported_score']}")
     else:
-        typer.echo(f"{model} ({complexity}): {published['reason']}")
-        typer.echo(f"version {published['version']} by {published['rule']}, published {published['updated_at']}")
+        print_text(f"{model} ({complexity}): {published['reason']}")
+        print_text(f"version {published['version']} by {published['rule']}, published {published['updated_at']}")
     for rule, row in (known["rules"] or {}).items():
-        typer.echo(f"{rule}: {row['reason']} (evaluated {row['evaluated_at']})")
+        print_text(f"{rule}: {row['reason']} (evaluated {row['evaluated_at']})")
     if known["pin"]:
-        typer.echo(f"pinned at {known['pin']['score']}, until {known['pin']['expires_at'] or 'it is unpinned'}")
+        print_text(f"pinned at {known['pin']['score']}, until {known['pin']['expires_at'] or 'it is unpinned'}")
     if known["hold"]:
-        typer.echo("rolled back: nothing is published until enough new outcomes have arrived")
+        print_text("rolled back: nothing is published until enough new outcomes have arrived")
     if known["retired_at"]:
-        typer.echo(f"retired {known['retired_at']}")
+        print_text(f"retired {known['retired_at']}")
     if known["frozen_at"]:
-        typer.echo(f"publishing is frozen since {known['frozen_at']}: {known['frozen_reason']}")
+        print_text(f"publishing is frozen since {known['frozen_at']}: {known['frozen_reason']}")
 
 
 @app.command()
@@ -79,6 +80,7 @@ def history(
     """Show all scores that were ever published, newest first, each with its version and reason."""
     from centralcloud.monitoring.reports import score_history
 
+    refuse_empty(utf8(model, "MODEL"), "MODEL", "a model")
     if complexity is not None:
         _check_complexity(complexity)
     with open_database(read_settings(), "scores") as database, database.transaction() as connection:
@@ -87,7 +89,8 @@ def history(
         print_json(rows)
         return
     columns = ("version", "created_at", "model", "complexity", "old_score", "new_score", "rule", "kind", "reason")
-    print_rows(rows, dict.fromkeys(columns), empty="no score was ever published" + (f" for {model}" if model else ""))
+    empty = "no score was ever published" + (f" for {model}" if model else "")
+    print_rows(rows, dict.fromkeys(columns), empty=empty, texts=("reason",), heading="model")
 
 
 @app.command()
@@ -112,7 +115,12 @@ def rollback(
         print_json({"to_version": done.to_version, "undone": undone})
         return
     columns = ("model", "complexity", "old_score", "new_score", "version", "reason")
-    print_rows(undone, dict.fromkeys(columns), empty=f"the scores are already those of version {to}")
+    print_rows(
+        in_order(undone),
+        dict.fromkeys(columns),
+        empty=f"the scores are already those of version {to}",
+        texts=("reason",),
+    )
 
 
 @app.command()
@@ -127,6 +135,7 @@ def pin(
     """Set a score and keep it: learned scores do not replace it."""
     from centralcloud.administration.score_overrides import pin as set_pin
 
+    utf8(model, "MODEL")
     _check_complexity(complexity)
     score, end = _score(value), _time(until)
     operator = this_operator(reason)
@@ -139,17 +148,21 @@ def pin(
 
 
 @app.command()
-def unpin(model: ModelName, complexity: Complexity, reason: Reason = None) -> None:
+def unpin(model: ModelName, complexity: Complexity, reason: Reason = None, json_output: AsJson = False) -> None:
     """Remove a pin: the next run of the learner publishes the score of its rule."""
     from centralcloud.administration.score_overrides import unpin as remove_pin
 
+    utf8(model, "MODEL")
     _check_complexity(complexity)
     operator = this_operator(reason)
     with open_database(read_settings(), "scores") as database:
         remove_pin(database, (model, complexity), operator)
-    typer.echo(
-        f"{model} ({complexity}) is no longer pinned; the next run of the learner publishes the score of its rule"
-    )
+    if json_output:
+        print_json({"model": model, "complexity": complexity, "pinned": False})
+    else:
+        typer.echo(
+            f"{model} ({complexity}) is no longer pinned; the next run of the learner publishes the score of its rule"
+        )
 
 
 def _compare(*, json_output: bool) -> None:
@@ -176,7 +189,7 @@ def _compare(*, json_output: bool) -> None:
         words = ", ".join(f"{rule}: {model}" for rule, model in made.items() if model)
         if words:
             verdict = "they would choose differently" if differ[complexity] else "the same choice"
-            typer.echo(f"{complexity}: {verdict} ({words})")
+            print_text(f"{complexity}: {verdict} ({words})")
 
 
 def _choice(rows: list[dict[str, Any]], rule: str, complexity: str) -> str | None:

@@ -58,7 +58,8 @@ def show(json_output: AsJson = False) -> None:
     if json_output:
         print_json({"settings": rows, "unknown": unknown, "problem": problem})
     else:
-        print_rows([_worded(row) for row in rows], dict.fromkeys(_COLUMNS), empty="")
+        texts = ("changed_by", "environment")
+        print_rows([_worded(row) for row in rows], dict.fromkeys(_COLUMNS), empty="", texts=texts)
         if not all(row["stored"] for row in rows):
             typer.echo("a value without a time is not stored yet: the first daemon stores that of its environment")
         for name in unknown:

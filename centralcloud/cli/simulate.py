@@ -25,14 +25,14 @@ _SHOWN: Final[Mapping[str, str]] = {
     "saturated_share": "{:.1%}",
     "tied_share": "{:.1%}",
     "probe_share": "{:.2%}",
-    "mean_latency_ms": "{:,.0f} ms",
-    "mean_cost_usd": "{:.6f} USD",
+    "mean_latency_ms": "{:,.0f}",
+    "mean_cost_usd": "{:.6f}",
     "events_to_detect": "{:,.0f}",
     "events_to_recover": "{:,.0f}",
     "false_alarms": "{:.2f}",
     "ticks_to_quarantine": "{:.1f}",
     "honest_exclusions": "{:.2f}",
-    "wall_seconds": "{:.2f} s",
+    "wall_seconds": "{:.2f}",
 }
 
 

@@ -47,7 +47,8 @@ def verify(
     else:
         print_rows([found.ledger], dict.fromkeys(found.ledger), empty="")
         columns = dict.fromkeys(("table", "key", "stored", "recounted"))
-        print_rows([difference._asdict() for difference in found.differences], columns, empty="nothing differs")
+        rows = [difference._asdict() for difference in found.differences]
+        print_rows(rows, columns, empty="nothing differs", texts=("key", "stored", "recounted"))
         if repair and not found.ok:
             typer.echo(
                 f"{counted(len(found.differences), 'difference')} found, {len(left.differences)} left after the repair"
@@ -69,7 +70,8 @@ def _verify_scores(*, json_output: bool) -> None:
         print_json({"ok": ok, "checked": checked, "differences": differences, "unknown_rules": audit.unknown_rules})
     else:
         empty = f"{counted(audit.checked, 'score')} recomputed, nothing differs"
-        print_rows(differences, dict.fromkeys(("table", "key", "stored", "recomputed")), empty=empty)
+        columns = dict.fromkeys(("table", "key", "stored", "recomputed"))
+        print_rows(differences, columns, empty=empty, texts=("key",))
         for rule in audit.unknown_rules:
             typer.echo(f"the scores of the rule {rule} were not recomputed: it is not installed here")
     if not ok:

@@ -67,7 +67,6 @@ class LearningRun(NamedTuple):
         changes: the changes that were sent to instances.
         withheld: why nothing was published; empty if nothing prevented it.
         quarantined: the instances whose evidence the active rule did not count.
-        frozen_reason: why publishing is frozen; None if it is not.
     """
 
     run_id: int | None
@@ -79,7 +78,6 @@ class LearningRun(NamedTuple):
     changes: list[Change]
     withheld: list[str]
     quarantined: list[str]
-    frozen_reason: str | None
 
 
 class Learner(BackgroundTask):
@@ -329,5 +327,4 @@ def _report(
         changes=changes,
         withheld=withheld,
         quarantined=[instance.instance_id for instance in rule_input.excluded],
-        frozen_reason=run_input.control.frozen_reason,
     )

@@ -1,6 +1,7 @@
 """Shared by both command lines: one line for an error, and the right exit code."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from centralcloud import __version__
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.command_group import Command, ProgramGroup
 from centralcloud.runtime.completion import prepare_completion
+from centralcloud.runtime.streams import escape_unencodable_output
 
 if TYPE_CHECKING:
     import psycopg
@@ -70,6 +72,7 @@ def run_app(app: typer.Typer, name: str, *, needs: Callable[[], None] | None = N
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for the rest of the process
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
+    escape_unencodable_output()
     try:
         if needs and sys.argv[1:] != ["--version"]:
             needs()
@@ -78,6 +81,8 @@ def run_app(app: typer.Typer, name: str, *, needs: Callable[[], None] | None = N
         sys.stdout.flush()
     except CentralCloudError as error:
         code = _print_error(name, str(error), error.exit_code)
+    except typer.Abort:  # the end of the input at a prompt
+        code = _print_error(name, "aborted: the input has ended", _FAILED)
     except BrokenPipeError:
         # The reader of our output is gone. Python must not report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -125,10 +130,13 @@ def _usage_message(error: Exception) -> str | None:
     format_message = getattr(error, "format_message", None)
     if format_message is None:
         return None
+    text = " ".join(format_message().split())
+    if re.match(r"-\.?\d", getattr(error, "option_name", "")):
+        text += "; put -- before a value that begins with -"
     context = getattr(error, "ctx", None)
     command = context.command_path.split(" ", 1)[1:] if context else []
     hint = " ".join(["try", context.command_path if command else context.info_name, "--help"]) if context else ""
-    return f"{' '.join(format_message().split())}{f' ({hint})' if hint else ''}"
+    return f"{text}{f' ({hint})' if hint else ''}"
 
 
 def _print_error(name: str, message: str, code: int) -> int:

@@ -14,6 +14,7 @@ from centralcloud.contracts import SettingsError
 from centralcloud.runtime.extras import require_extra
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX, check_url
+from centralcloud.runtime.validation import expectation
 
 log = get_logger(__name__)
 
@@ -142,7 +143,7 @@ def invalid_field(error: ValidationError) -> InvalidField:
     if field := first.get("ctx", {}).get("field"):
         path.append(field)
         found = first["ctx"]["found"]
-    return InvalidField(path, found, first["msg"][0].lower() + first["msg"][1:])
+    return InvalidField(path, found, expectation(first))
 
 
 def _explain(settings_class: type[BaseSettings], error: ValidationError) -> str:

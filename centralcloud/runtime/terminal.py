@@ -1,51 +1,125 @@
 """Output on the terminal: tables and JSON documents."""
 
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from centralcloud.contracts import CentralCloudError, SettingsError
+from centralcloud.runtime.streams import as_printed
+from centralcloud.runtime.table_layout import plain_lines, table_lines, text_width, wrap
 from centralcloud.runtime.wording import printable
 
 #: The option of every command that shows something.
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
+#: Digits of a number in a JSON document: fewer than a float has, so that 4.2 - 4.5 is -0.3.
+_DIGITS: Final = 12
+_INDENT: Final = "  "
+
+
+class NotConfirmedError(CentralCloudError):
+    """The operator did not answer a question with yes."""
+
+
+class InterruptedAtPromptError(CentralCloudError):
+    """The operator pressed Ctrl-C instead of an answer."""
+
+    exit_code = 130
+
+
+def confirm(question: str, *, yes: bool, otherwise: str) -> None:
+    """Ask a question on the terminal; return if it is answered with yes, or if `yes` is given.
+
+    The question is printed to standard error: standard output may be a pipe.
+
+    Args:
+        otherwise: the effect of any other answer, for example "nothing was purged".
+
+    Raises:
+        NotConfirmedError: the answer is no, or the input ends.
+        InterruptedAtPromptError: Ctrl-C was pressed.
+        SettingsError: no terminal can answer.
+    """
+    if yes:
+        return
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise SettingsError("--yes is required: standard input is not a terminal")
+    try:
+        answer = ""
+        while answer not in ("y", "yes", "n", "no"):
+            print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201
+            line = sys.stdin.readline()
+            if not line.endswith("\n"):  # Ctrl-D: the cursor is still behind the question
+                print(file=sys.stderr)  # noqa: T201
+            answer = line.strip().lower() or "n"
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # noqa: T201
+        raise InterruptedAtPromptError(f"interrupted: {otherwise}") from None
+    if answer not in ("y", "yes"):
+        raise NotConfirmedError(otherwise)
+
+
 def print_json(value: Any) -> None:
-    """Print `value` as JSON on standard output: decimals as numbers, times as ISO 8601."""
-    print(json.dumps(value, default=_jsonable, allow_nan=False))  # noqa: T201
+    """Print `value` as JSON on standard output: decimals as numbers, times as ISO 8601, numbers without rounding errors."""
+    print(json.dumps(_rounded(value), default=_jsonable, allow_nan=False))  # noqa: T201
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
-    """Print rows as a table: wrapped to fit a terminal, elsewhere one line per row. Print the line `empty` without rows."""
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    empty: str,
+    texts: Collection[str] = (),
+    heading: str | None = None,
+) -> None:
+    """Print rows as a table: fitted to the width of a terminal, elsewhere one line per row. Without rows, print `empty`.
+
+    Args:
+        texts: columns with sentences. On a terminal that is too narrow for them, they stand below their row.
+        heading: the column that stands over its rows on a terminal that is too narrow even then; without it, the first one.
+    """
     cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
-        print(empty)  # noqa: T201
+        lines: Iterable[str] = [empty]
     elif sys.stdout.isatty():
-        table = Table(*columns, box=None, header_style="bold", pad_edge=False)
-        for row in cells:
-            table.add_row(*row)
-        Console().print(table, markup=False, highlight=False)
+        lines = table_lines(columns, cells, _terminal_width(), texts=texts, heading=heading, emphasis=_bold)
     else:  # for grep and awk
-        widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
-        for row in (list(columns), *cells):
-            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            print(line.rstrip())  # noqa: T201
+        lines = plain_lines(columns, cells)
+    for line in lines:
+        print(line)  # noqa: T201
 
 
-def print_rows(rows: list[dict[str, Any]], columns: Mapping[str, Callable[[Any], Any] | None], *, empty: str) -> None:
+def print_rows(
+    rows: list[dict[str, Any]],
+    columns: Mapping[str, Callable[[Any], Any] | None],
+    *,
+    empty: str,
+    texts: Collection[str] = (),
+    heading: str | None = None,
+) -> None:
     """Print some `columns` of rows as a table; a column may have a function that formats its values."""
     print_table(
         list(columns),
         ([convert(row[name]) if convert else row[name] for name, convert in columns.items()] for row in rows),
         empty=empty,
+        texts=texts,
+        heading=heading,
     )
+
+
+def print_text(text: str) -> None:
+    """Print a sentence: on one line, or wrapped between words to the width of a terminal, the rest indented."""
+    text = as_printed(text)
+    if sys.stdout.isatty() and text_width(text) > _terminal_width():
+        text = f"\n{_INDENT}".join(wrap(text, max(1, _terminal_width() - len(_INDENT))))
+    print(text)  # noqa: T201
 
 
 def _jsonable(value: Any) -> Any:
@@ -56,13 +130,40 @@ def _jsonable(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+def _rounded(value: Any) -> Any:
+    """Return a JSON value with every float rounded to the digits that count."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    if isinstance(value, Mapping):
+        return {name: _rounded(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
+    return value
+
+
+def _terminal_width() -> int:
+    """Return the columns of the terminal that standard output is; COLUMNS takes precedence, as in other programs."""
+    chosen = os.environ.get("COLUMNS", "")
+    return (
+        int(chosen) if chosen.isdecimal() and int(chosen) else os.get_terminal_size(sys.stdout.fileno()).columns or 80
+    )
+
+
+def _bold(line: str) -> str:
+    return line if "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb" else f"\033[1m{line}\033[0m"
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, datetime):
         return value.astimezone().isoformat(" ", "seconds")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3f}"
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, dict):
+        value = json.dumps(value, default=_jsonable, ensure_ascii=False)
+    if isinstance(value, int):
         return f"{value:,}"
-    return printable(str(value))
+    return as_printed(printable(str(value)))

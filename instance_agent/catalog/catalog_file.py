@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
+from centralcloud.runtime.validation import expectation
 from instance_agent.catalog.model import Model
 
 
@@ -39,7 +40,7 @@ def read_catalog_file(path: Path) -> list[Model]:
         first = error.errors(include_url=False)[0]
         field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
         found = "nothing" if first["type"] == "missing" else quote(first["input"])
-        expected = "expected a mapping" if first["type"] == "model_type" else first["msg"].lower()
+        expected = expectation(first)
         if not field:
             expected = "expected a mapping with models"
         raise SettingsError(f"{path}: {field or 'file'}: found {found}: {expected}") from None

@@ -90,7 +90,7 @@ def test_a_batch_that_does_not_end_is_rolled_back(start, database_url: str) -> N
         daemon.process.send_signal(signal.SIGTERM)
         assert daemon.process.wait(timeout=5.5) == 0
         assert "shutdown_timeout" in daemon.events()
-    result = run_command("centralcloud", "drain", env={"DATABASE_URL": database_url})
+    result = run_command("centralcloud", "drain", "--json", env={"DATABASE_URL": database_url})
     assert json.loads(result.stdout)["records"] == 1
 
 

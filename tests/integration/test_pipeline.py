@@ -40,7 +40,7 @@ def test_every_number_equals_an_independent_calculation(events_file: Path, datab
 
     published = run_command("centralcloud", "publish", str(events_file), env=env)
     assert (published.returncode, published.stdout) == (0, f"sent {len(events):,} events to model_routing_decisions\n")
-    drained = json_of("drain")
+    drained = json_of("drain", "--json")
     assert (drained["events"], drained["records"]) == (len(events), len(events))
     assert (drained["duplicates"], drained["dead_letters"]) == (0, 0)
     assert execute(database_url, "SELECT count(*) FROM routing_records") == [(len(events),)]

@@ -51,12 +51,12 @@ def test_every_fleet_setting_has_the_variable_that_the_environment_is_read_by() 
     ("values", "line"),
     [
         ({"rule": "bandit"}, "rule is 'bandit': expected one of adaptive, threshold"),
-        ({"safety.moved_share": 7}, "safety.moved_share is '7': input should be less than or equal to 1"),
-        ({"retention.records_days": "long"}, "retention.records_days is 'long': input should be a valid integer"),
-        ({"retention.records_days": None}, "retention.records_days is 'None': input should be a valid integer"),
+        ({"safety.moved_share": 7}, "safety.moved_share is '7': expected at most 1"),
+        ({"retention.records_days": "long"}, "retention.records_days is 'long': expected a whole number"),
+        ({"retention.records_days": None}, "retention.records_days is 'None': expected a whole number"),
         (
             {"reference.cost_usd": "nan"},
-            "reference.cost_usd is 'nan': input should be less than or equal to 1000000000",
+            "reference.cost_usd is 'nan': expected at most 1000000000",
         ),
         ({"finding.success_rate": {"a": 1}}, "finding.success_rate is "),
         (

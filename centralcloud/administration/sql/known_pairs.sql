@@ -6,4 +6,4 @@ FROM (
     SELECT complexity_level FROM model_routing_metrics WHERE model_name = %(model)s
     UNION SELECT complexity_level FROM model_scores WHERE model_name = %(model)s
 ) AS pair
-ORDER BY complexity_level;
+ORDER BY array_position(ARRAY['simple', 'medium', 'complex'], complexity_level::text);

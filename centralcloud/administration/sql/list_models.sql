@@ -8,7 +8,12 @@ SELECT
     ) AS complexities,
     coalesce(sum(m.success_count + m.failure_count), 0)::bigint AS outcomes,
     sum(m.success_count)::double precision / nullif(sum(m.success_count + m.failure_count), 0) AS success_rate,
-    coalesce(json_object_agg(complexity_level, s.score) FILTER (WHERE s.score IS NOT NULL), '{}') AS scores,
+    coalesce(
+        json_object_agg(
+            complexity_level, s.score ORDER BY array_position(ARRAY['simple', 'medium', 'complex'], complexity_level::text)
+        ) FILTER (WHERE s.score IS NOT NULL),
+        '{}'
+    ) AS scores,
     max(m.updated_at) AS last_seen_at,
     r.retired_at IS NOT NULL AS retired
 FROM model_routing_metrics m

@@ -11,4 +11,4 @@ FROM rule_scores r
 LEFT JOIN model_scores s USING (model_name, complexity_level)
 WHERE NOT EXISTS (SELECT FROM retired_models t WHERE t.model_name = r.model_name)
 GROUP BY r.model_name, r.complexity_level
-ORDER BY r.model_name, r.complexity_level;
+ORDER BY r.model_name, array_position(ARRAY['simple', 'medium', 'complex'], r.complexity_level::text);

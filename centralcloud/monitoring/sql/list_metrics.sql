@@ -22,4 +22,4 @@ FROM model_routing_metrics
 LEFT JOIN (
     SELECT model_name, complexity_level, sum(late)::bigint AS late_count FROM evidence GROUP BY model_name, complexity_level
 ) AS gathered USING (model_name, complexity_level)
-ORDER BY model_name, complexity_level;
+ORDER BY model_name, array_position(ARRAY['simple', 'medium', 'complex'], complexity_level::text);

@@ -12,4 +12,4 @@ SELECT
     based_on_samples,
     evaluated_at
 FROM model_scores
-ORDER BY model_name, complexity_level;
+ORDER BY model_name, array_position(ARRAY['simple', 'medium', 'complex'], complexity_level::text);

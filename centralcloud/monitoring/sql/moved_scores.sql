@@ -1,6 +1,6 @@
 -- The scores that changed most within a day, from the value a day ago to the value now. Served by
 -- idx_model_score_history_pair.
-SELECT model, complexity, score_before, score_now, score_now - score_before AS moved
+SELECT model, complexity, score_before, score_now, round((score_now - score_before)::numeric, 6)::double precision AS moved
 FROM (
     SELECT
         s.model_name AS model,
@@ -16,5 +16,5 @@ FROM (
     WHERE s.updated_at > now() - interval '1 day'
 ) AS moves
 WHERE score_before <> score_now
-ORDER BY abs(score_now - score_before) DESC, model, complexity
+ORDER BY abs(score_now - score_before) DESC, model, array_position(ARRAY['simple', 'medium', 'complex'], complexity::text)
 LIMIT 10;

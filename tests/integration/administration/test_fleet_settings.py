@@ -111,10 +111,7 @@ def test_an_unusable_value_prevents_a_start_and_does_not_stop_a_running_daemon(
     source = a_source(retention={"records_days": 30})
     source.adopt(database)
     execute(database_url, "UPDATE fleet_settings SET value = '-1' WHERE name = 'retention.records_days'")
-    line = (
-        "fleet_settings: retention.records_days is '-1': input should be greater than or equal to 0; "
-        "`centralcloud settings set` changes it"
-    )
+    line = "fleet_settings: retention.records_days is '-1': expected at least 0; `centralcloud settings set` changes it"
     for _ in range(3):
         with pytest.raises(SettingsError) as refused:
             read(database, source)

@@ -314,7 +314,7 @@ def test_an_older_login_is_created_again_without_the_role_of_instances(fleet: Fl
         assert "denied" in refusal(fleet.url(role), f'SET ROLE "{instance_role}"')
         execute(fleet.url(role), "SELECT centralcloud.publish_decision(%s)", (event(),))
         execute(fleet.owner, f'GRANT "{instance_role}" TO "{role}"')
-        assert apply_revocation(database, login, OPERATOR) is False, "the role is gone"
+        assert apply_revocation(database, login, OPERATOR) == (True, False), "the role is gone"
         a_login(fleet, "node-1")
         execute(fleet.admin, f'GRANT "{instance_role}" TO "{role}"')  # by another role, which alone can revoke it
         warnings = apply_login(database, login, OPERATOR).warnings
@@ -538,13 +538,16 @@ def test_a_revoked_login_loses_its_rights_at_once(fleet: Fleet) -> None:
     options = ["grants", "--apply", "--instance-role", fleet.roles.instance, "--instance", "node-1", "--revoke"]
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT centralcloud.publish_decision(%s)", (event(),))
-        for _ in range(2):
+        for line in ("was dropped", "node-1 has no login"):
             result = run_command("centralcloud", *options, env={"DATABASE_URL": fleet.owner})
             assert (result.returncode, result.stderr) == (0, "")
+            assert line in result.stdout
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SELECT centralcloud.publish_decision(%s)", (event("node-2"),))
     assert execute(fleet.admin, "SELECT count(*) FROM instance_logins") == [(0,)]
     assert queued(fleet) == ["node-1"]
+    logged = execute(fleet.admin, "SELECT subject, after FROM operator_actions WHERE action = 'revoke_login'")
+    assert logged == [("node-1", {"role": "dropped"})], "a login that does not exist is not logged as dropped"
 
 
 def test_a_login_that_could_still_publish_stays_listed(fleet: Fleet) -> None:

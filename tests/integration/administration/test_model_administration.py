@@ -5,6 +5,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg
@@ -25,7 +26,7 @@ from centralcloud.administration.models import (
     retire_model,
 )
 from centralcloud.administration.score_audit import audit_scores
-from centralcloud.administration.score_overrides import pin, roll_back
+from centralcloud.administration.score_overrides import RetiredModelError, pin, roll_back
 from centralcloud.administration.verification import verify
 from centralcloud.ingest.batch_ingest import ingest_batch
 from centralcloud.ingest.drain import drain
@@ -313,6 +314,9 @@ def test_no_router_chooses_a_retired_model_and_it_is_excluded_from_learning(
     assert verify(database).differences == []
     with pytest.raises(UnknownModelError, match="a is retired already"):
         retire_model(database, "a", OPERATOR)
+    with pytest.raises(RetiredModelError, match=r"a is retired, since .*models retire --undo"):
+        pin(database, ("a", "complex"), Decimal("4.5"), None, OPERATOR)
+    assert published(database_url)["a", "complex"] == 0.0
 
 
 @pytest.mark.parametrize("rules", [ADAPTIVE, THRESHOLD])

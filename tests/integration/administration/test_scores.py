@@ -1,6 +1,7 @@
 """Scores with their reasons, and overrides by an operator: pins, rollbacks, freezes, comparisons, audits."""
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from decimal import Decimal
@@ -220,8 +221,17 @@ def test_the_scores_commands_print_their_results(learn: Learn, database_url: str
     assert json.loads(run("scores", "rollback", "--to", "2", "--json"))["undone"][0]["new_score"] == 4.803
     assert run("freeze", "--reason", "a test").startswith("frozen")
     assert "frozen since" in run("scores", "explain", "good", "complex")
-    assert "nothing was published: publishing is frozen (a test)" in run("learn")
+    assert re.search(r"no score is published: frozen \d+ seconds? ago by .+ \(a test\)", run("learn"))
+    assert json.loads(run("learn", "--json"))["frozen"]["reason"] == "a test"
     assert run("unfreeze").startswith("published again")
+    assert json.loads(run("learn", "--json"))["frozen"] is None
+    for options in (["--reason", "x"], ["--dry-run", "--reason", "x"], ["--dry-run", "--force"]):
+        assert "expected" in run("learn", *options, code=2), options
+    assert "MODEL is empty" in run("scores", "history", "", code=2)
+    assert "--subject is empty" in run("history", "--subject", "", code=2)
+    assert "MODEL: found a byte that is not UTF-8" in run("scores", "explain", "\udcff", "complex", code=2)
+    assert "put -- before a value that begins with -" in run("scores", "pin", "good", "complex", "-1", code=2)
+    assert "VALUE is '-1'" in run("scores", "pin", "--", "good", "complex", "-1", code=2)
     assert run("verify", "--scores").endswith("scores recomputed, nothing differs")
     assert "expected a number from 0 to 5" in run("scores", "pin", "good", "complex", "6", code=2)
     assert "expected a time in the future" in run(

@@ -1,5 +1,7 @@
 """The command line: exit codes, one line for a mistake, JSON that others rely on."""
 
+import codecs
+import gzip
 import json
 import os
 import signal
@@ -143,6 +145,23 @@ def test_publish_reports_bad_lines_by_number_and_sends_the_rest(database_url: st
     assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(4,)]
 
 
+def test_publish_lists_the_first_refused_lines_and_counts_the_others(database_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_bytes(codecs.BOM_UTF8 + b"\n".join([json.dumps(an_event()).encode(), *[b"bad"] * 1030]))
+    result = run_command("centralcloud", "publish", str(file), env={"DATABASE_URL": database_url})
+    assert result.returncode == 1
+    assert result.stdout == "sent 1 event to model_routing_decisions, 1,030 lines refused\n"
+    *listed, last = result.stderr.splitlines()
+    assert [line.split(": ")[1] for line in listed] == [f"line {number}" for number in range(2, 22)]
+    assert last == f"{file}: 1,010 more lines refused, not listed"
+    packed = tmp_path / "events.jsonl.gz"
+    packed.write_bytes(gzip.compress(file.read_bytes()))
+    result = run_command("centralcloud", "publish", str(packed), env={"DATABASE_URL": database_url})
+    assert result.returncode == 2
+    assert summarize_error(result).endswith(f"try: gunzip -c {packed} | centralcloud publish -")
+    assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(1,)]
+
+
 def test_an_interrupted_publish_prints_how_many_events_were_sent(database_url: str, tmp_path: Path) -> None:
     fifo = tmp_path / "events"
     os.mkfifo(fifo)
@@ -225,7 +244,7 @@ def test_publish_of_a_missing_file_is_one_line() -> None:
 def test_the_json_documents_keep_their_shape(database_url: str) -> None:
     env = {"DATABASE_URL": database_url}
     send(database_url, [*outcomes(98, 2, complexity_score=4.0), an_event(complexity="simple"), {"no": "event"}])
-    drained = json.loads(run_command("centralcloud", "drain", env=env).stdout)
+    drained = json.loads(run_command("centralcloud", "drain", "--json", env=env).stdout)
     assert list(drained) == ["events", "records", "duplicates", "dead_letters", "seconds", "events_per_second"]
     assert (drained["events"], drained["records"], drained["dead_letters"]) == (102, 101, 1)
     assert drained["events_per_second"] > 0
@@ -238,8 +257,8 @@ def test_the_json_documents_keep_their_shape(database_url: str) -> None:
     assert (score["score"], score["version"]) == (4.3, change["version"])
     rows = json.loads(run_command("centralcloud", "metrics", "--json", env=env).stdout)
     assert [(row["model"], row["complexity"], row["usage_count"]) for row in rows] == [
-        ("gpt-4o", "complex", 100),
         ("gpt-4o", "simple", 1),
+        ("gpt-4o", "complex", 100),
     ]
     assert {"routed_count", "success_count", "failure_count", "success_rate", "avg_response_time"} <= set(rows[0])
     for command in ("learn", "scores", "metrics"):
@@ -349,7 +368,7 @@ def test_the_embedded_server_works_with_every_command(tmp_path: Path, catalog: d
         assert (folder / ".centralcloud").is_dir()
         events = outcomes(100, 0, selected_model="llama", complexity_score=4.0)
         run("publish", "-", text="\n".join(map(json.dumps, events)))
-        assert json.loads(run("drain"))["records"] == 100
+        assert json.loads(run("drain", "--json"))["records"] == 100
         assert "llama" in run("learn")
         assert json.loads(run("scores", "--json"))[0]["score"] == 4.3
         assert json.loads(run("metrics", "--json"))[0]["success_rate"] == 1.0

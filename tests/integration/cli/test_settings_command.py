@@ -72,9 +72,9 @@ def test_settings_set_prints_the_change_and_when_it_takes_effect(
     ("name", "value", "line"),
     [
         ("rule", "bandit", "rule is 'bandit': expected one of adaptive, threshold"),
-        ("safety.moved_share", "7", "safety.moved_share is '7': input should be less than or equal to 1"),
-        ("retention.records_days", "long", "retention.records_days is 'long': input should be a valid integer"),
-        ("retention.records_days", "none", "retention.records_days is 'none': input should be a valid integer"),
+        ("safety.moved_share", "7", "safety.moved_share is '7': expected at most 1"),
+        ("retention.records_days", "long", "retention.records_days is 'long': expected a whole number"),
+        ("retention.records_days", "none", "retention.records_days is 'none': expected a whole number"),
         (
             "threshold.low_success_rate", "0.99",
             "threshold.low_success_rate is '0.99': expected at most 0.95, the value of success_rate",
@@ -108,7 +108,7 @@ def test_a_refused_setting_is_one_line_and_nothing_is_written(
 def test_a_wrong_value_written_by_sql_is_reported_and_can_be_replaced(database_url: str) -> None:
     execute(database_url, "INSERT INTO fleet_settings VALUES ('safety.moved_share', '7'), ('moon', '3')")
     reported = run(database_url, "show", code=1)
-    assert reported.startswith("fleet_settings: safety.moved_share is '7': input should be less than or equal to 1")
+    assert reported.startswith("fleet_settings: safety.moved_share is '7': expected at most 1")
     result = run_command("centralcloud", "doctor", "--json", env={"DATABASE_URL": database_url})
     (check,) = [each for each in json.loads(result.stdout)["checks"] if each["check"] == "fleet settings"]
     assert check["verdict"] == "FAIL"

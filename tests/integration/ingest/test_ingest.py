@@ -202,7 +202,7 @@ def test_a_drain_waits_for_messages_that_another_transaction_holds(database: Dat
     with psycopg.connect(database_url) as other:
         other.execute("SELECT * FROM pgmq.pop('model_routing_decisions', 10)")
         with open_log() as log:
-            process = start_command("centralcloud", "drain", env={"DATABASE_URL": database_url}, log=log)
+            process = start_command("centralcloud", "drain", "--json", env={"DATABASE_URL": database_url}, log=log)
             eventually(
                 lambda: execute(
                     database_url,
@@ -239,7 +239,7 @@ def test_two_drains_of_one_queue_ingest_every_event_once(database: Database, dat
             "SELECT pgmq.send_batch('model_routing_decisions', %s::jsonb[])", ([json.dumps(event) for event in events],)
         )
     env = {"DATABASE_URL": database_url, "CENTRALCLOUD_BATCH_SIZE": "200"}
-    processes = [start_command("centralcloud", "drain", env=env, log=subprocess.PIPE) for _ in range(2)]
+    processes = [start_command("centralcloud", "drain", "--json", env=env, log=subprocess.PIPE) for _ in range(2)]
     reports = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert sum(report["records"] for report in reports) == 20_000
@@ -258,7 +258,7 @@ def test_the_same_decisions_sent_to_two_consumers_at_once_count_once(database: D
                 "SELECT pgmq.send_batch('model_routing_decisions', %s::jsonb[])", ([json.dumps(e) for e in events],)
             )
     env = {"DATABASE_URL": database_url, "CENTRALCLOUD_BATCH_SIZE": "50"}
-    processes = [start_command("centralcloud", "drain", env=env, log=subprocess.PIPE) for _ in range(2)]
+    processes = [start_command("centralcloud", "drain", "--json", env=env, log=subprocess.PIPE) for _ in range(2)]
     reports = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
     assert sum(report["records"] for report in reports) == 1000
     assert sum(report["duplicates"] for report in reports) == 3000

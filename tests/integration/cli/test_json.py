@@ -1,0 +1,62 @@
+"""--json: every command has it, and prints one document on standard output, also in a database with nothing in it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from support.events import an_event, outcomes, send
+from typer.testing import CliRunner
+
+from centralcloud.cli.app import app as centralcloud
+from instance_agent.cli import app as instance_agent
+
+#: They run until they are stopped.
+PROGRAMS = ("run", "demo")
+#: In an order in which each finds what it needs.
+COMMANDS = (
+    "migrate", "publish FILE", "drain", "queue --seconds 0.1", "status --seconds 0.1", "doctor", "findings",
+    "metrics", "learn --dry-run", "learn", "scores", "scores --compare", "scores explain gpt-4o complex",
+    "scores history", "scores pin gpt-4o complex 4.5", "scores unpin gpt-4o complex", "scores rollback --to 1",
+    "freeze --reason x", "unfreeze", "models list", "models rename gpt-4o gpt-5", "models retire gpt-5",
+    "models retire gpt-5 --undo", "instances list", "settings show", "settings set rule adaptive",
+    "dead-letters list", "dead-letters show 1", "dead-letters replay 1", "dead-letters discard --all",
+    "queue purge --older-than 0s --yes", "verify", "verify --scores", "history", "grants",
+    "grants --instance node-1", "grants --instance node-1 --revoke",
+)  # fmt: skip
+#: They are tried elsewhere: these need roles of the server, an acknowledgement, or a table of outcomes.
+ELSEWHERE = {"instances forget", "simulate"}
+
+
+def walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    for name, each in getattr(command, "commands", {}).items():
+        if getattr(each, "commands", None) is None or each.invoke_without_command:
+            yield " ".join((*path, name)), each
+        yield from walk(each, (*path, name))
+
+
+@pytest.mark.parametrize("app", [centralcloud, instance_agent])
+def test_every_command_has_json(app: typer.Typer) -> None:
+    for path, command in walk(typer.main.get_command(app)):
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert ("--json" in options) == (path not in PROGRAMS), path
+
+
+def test_every_command_prints_one_document(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    file = tmp_path / "events.jsonl"
+    events = [*outcomes(150, 3, complexity_score=4.0), an_event(complexity="simple"), {"no": "event"}]
+    file.write_text("\n".join([*map(json.dumps, events), "not json"]))
+    send(database_url, outcomes(1, 1, complexity_score=4.2))
+    tried = set()
+    for line in COMMANDS:
+        arguments = [str(file) if word == "FILE" else word for word in line.split()]
+        result = CliRunner().invoke(centralcloud, [*arguments, "--json"])
+        assert not isinstance(result.exception, Exception), (line, result.exception)
+        assert len(result.stdout.splitlines()) == 1, (line, result.stdout, result.stderr)
+        assert json.loads(result.stdout) is not None, line
+        tried |= {line, " ".join(line.split()[:2]), line.split()[0]}
+    commands = {path for path, _ in walk(typer.main.get_command(centralcloud))}
+    assert commands - tried - ELSEWHERE <= set(PROGRAMS)
