@@ -44,7 +44,7 @@ def draw_chart(points: Sequence[Point], *, width: int, height: int, ascii_only: 
 
 def _lowest_rate(points: Sequence[Point]) -> float:
     least = min((point.rate for point in points), default=_LOWEST_RATE)
-    steps = int((least - 0.005) / _RATE_STEP)
+    steps = int((least + 0.01) / _RATE_STEP)  # a point just below the axis is drawn on its lowest level
     return min(_LOWEST_RATE, max(0.0, round(steps * _RATE_STEP, 2)))
 
 

@@ -102,7 +102,7 @@ class Course:
         return Result(
             seconds=last.seconds,
             routers=self._fleet.size,
-            in_sync=loop.in_sync,
+            in_sync=loop.at_newest,
             tasks=counters.tasks,
             events=loop.events,
             version=loop.version,

@@ -123,7 +123,7 @@ class Incident:
         self._story.add(
             seconds,
             f"INCIDENT: {_MODEL} silently drops from {percent(self._healthy, 0)} to {percent(_DEGRADED_SUCCESS_RATE, 0)} "
-            f"success on {_COMPLEXITY} tasks",
+            f"on {_COMPLEXITY} tasks",
         )
 
     def _recover(self, seconds: float, share: float) -> None:

@@ -55,7 +55,7 @@ def _work(result: Result) -> Iterator[str]:
         f"CentralCloud ingested {counted(result.events, 'event')}."
     )
     if result.version:
-        yield f"{result.in_sync} of {fleet} in sync: they use score version {result.version}, the newest one."
+        yield f"{result.in_sync} of {fleet} in sync with score version {result.version}, the newest one."
 
 
 def _learned(result: Result) -> Iterator[str]:

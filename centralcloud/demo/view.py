@@ -20,7 +20,7 @@ _DEGRADED_STYLE: Final = "bold bright_red"
 _FAINT: Final = "bright_black"
 #: A screen with fewer lines has no chart; one with fewer columns has no chart and no bars.
 _LEAST_CHART_LINES, _LEAST_CHART_COLUMNS = 4, 50
-_MOST_CHART_LINES: Final = 18
+_MOST_CHART_LINES: Final = 24
 #: On a screen with more lines, empty lines separate the parts.
 _ROOMY_LINES: Final = 30
 
@@ -112,9 +112,12 @@ def _sync(state: State) -> str:
 
 def _title(state: State, width: int, symbols: _Symbols) -> Text:
     routers = counted(state.routers, "router")
-    long = f"CentralCloud demo {symbols.separator} {routers} learn which model is best for which tasks"
+    titles = (
+        f"CentralCloud demo {symbols.separator} {routers} learn which model is best for which tasks",
+        f"CentralCloud demo {symbols.separator} {routers} learn which model to use",
+    )
     right = f"{clock(state.seconds)}  Ctrl-C ends"
-    title = long if len(long) + len(right) + 2 <= width else "CentralCloud demo"
+    title = next((title for title in titles if len(title) + len(right) + 2 <= width), "CentralCloud demo")
     return Text.assemble((title, "bold"), " " * max(2, width - len(title) - len(right)), (right, _FAINT))
 
 
@@ -158,14 +161,14 @@ def _table_cell(
     mark = symbols.degraded if degraded else symbols.leader if leads else " "
     style = _DEGRADED_STYLE if degraded else _LEADER_STYLE if leads else _FAINT
     share = state.shares.get(pair, 0.0)
-    text = f"{_whole_percent(share):>4}"
+    text = f"{_whole_percent(share):>5}"
     tail = ""
     if rates:
         outcome = state.loop.metrics.get(pair, {}).get("success_rate")
         tail += f"{'-' if outcome is None else percent(outcome):>8}"
     if scores:
         tail += f"{_score_change(state, pair, symbols):>{9 if rates else 8}}"
-    longest = max(0, width - 3 - len(text) - len(tail) - 1)
+    longest = max(0, width - 3 - len(text) - len(tail))
     bar = symbols.bar * round(share * longest) if longest >= 3 else ""
     bar = bar.ljust(longest if longest >= 3 else 0)
     return Text.assemble((f"{mark} {bar}{text}", style), (tail, "" if leads or degraded else _FAINT)).append(
@@ -193,7 +196,7 @@ def _loop(state: State, width: int, symbols: _Symbols) -> Text:
     waiting = f", {state.loop.queue_length:,} waiting" if state.loop.queue_length > state.events_per_second else ""
     cost = "" if state.cost is None else f"${state.cost:.2f} per 1,000 tasks"
     if cost and state.learning and state.cost_at_start is not None:
-        cost += f" (at the start ${state.cost_at_start:.2f})"
+        cost += f" (start ${state.cost_at_start:.2f})"
     for text in (f"{state.events_per_second:,.0f} events/s{waiting}", cost):
         if text and len(line) + 3 + len(text) <= width:
             line.append(f" {symbols.separator} ", _FAINT).append(text)
