@@ -1,4 +1,4 @@
-# make setup | demo | test | soak | test-postgresql DATABASE_URL=... | check | format | clean
+# make setup | demo | recording | test | soak | test-postgresql DATABASE_URL=... | check | format | clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ PYTEST := $(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist loadfile
 DEMO_ARGS ?=
 SOAK_SECONDS ?= 600
 
-.PHONY: setup demo test soak check format test-postgresql clean
+.PHONY: setup demo recording test soak check format test-postgresql clean
 
 setup: $(VENV)/.installed
 
@@ -22,8 +22,13 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 	@echo "setup: done; $(BIN)/centralcloud and $(BIN)/instance-agent are ready"
 
+# Watch a simulated fleet learn until Ctrl-C; DEMO_ARGS="--rule threshold" for the specification's rule.
 demo: setup
 	@$(BIN)/centralcloud demo $(DEMO_ARGS)
+
+# Record a run of the demo as docs/images/demo.svg, which heads the README; takes about 90 seconds.
+recording: setup
+	@$(BIN)/python tools/record_demo.py
 
 test: setup check
 	@$(PYTEST) $(PYTEST_ARGS)

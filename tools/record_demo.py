@@ -29,7 +29,7 @@ from centralcloud.demo.view import draw_screen
 
 _COLUMNS, _LINES = 100, 30
 _CELL_WIDTH, _LINE_HEIGHT, _FONT_SIZE = 8.4, 18, 14
-_MARGIN, _TITLE_BAR = 16, 34
+_MARGIN, _TITLE_BAR = 16, 52
 #: One frame for so many seconds of the demonstration, shown this long; the last one stays longer.
 _FRAME_STEP, _FRAME_SECONDS, _LAST_FRAME_SECONDS = 2, 0.5, 3.0
 _FONTS = 'ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono","Liberation Mono",monospace'
@@ -41,6 +41,10 @@ _COLORS = {
     "bright_yellow": "#e3b341",
     "bright_cyan": "#56d4dd",
 }
+#: In a text that is not longer, the width of a font's characters makes no visible difference.
+_SHORT_TEXT = 3
+_CLASSES = (_FOREGROUND, *_COLORS.values())
+_DOT_WIDTH, _DOT_HEIGHT = _CELL_WIDTH / 2, _LINE_HEIGHT / 4
 _CONSOLE = Console(width=_COLUMNS)
 _ALTERNATIVE_TEXT = (
     "Recording of the CentralCloud demo: the success rate of five routers rises from about 76% to 98% within seconds. When "
@@ -100,7 +104,7 @@ def animate(frames: Sequence[Sequence[Text]]) -> str:
     A line that looks the same in several frames is defined once. Without animation the last frame is shown.
     """
     width = round(_COLUMNS * _CELL_WIDTH + 2 * _MARGIN)
-    height = _LINES * _LINE_HEIGHT + _TITLE_BAR + _MARGIN
+    height = (_LINES - 1) * _LINE_HEIGHT + _TITLE_BAR + _MARGIN
     numbers: dict[str, int] = {}
     strips = []
     for number, frame in enumerate(frames):
@@ -118,15 +122,14 @@ def animate(frames: Sequence[Sequence[Text]]) -> str:
         for number in range(len(frames))
     )
     last = -(len(frames) - 1) * width
-    classes = "".join(
-        f".{_class(color)}{{fill:{color}}}" for color in {_FOREGROUND: 0, **dict.fromkeys(_COLORS.values())}
-    )
+    classes = "".join(f".{_class(color)}{{fill:{color};color:{color}}}" for color in _CLASSES)
     return f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" \
 role="img" aria-labelledby="alt">
 <title id="alt">{escape(_ALTERNATIVE_TEXT)}</title>
 <style>
 text{{font:{_FONT_SIZE}px {_FONTS};white-space:pre}}
 .b{{font-weight:700}}{classes}
+.d{{fill:none;stroke:currentColor;stroke-width:.56;stroke-linecap:square;transform:scale({_DOT_WIDTH},{_DOT_HEIGHT})}}
 #frames{{transform:translateX({last}px);animation:play {length:.1f}s step-end infinite}}
 @keyframes play{{{steps}100%{{transform:translateX({last}px)}}}}
 @media (prefers-reduced-motion:reduce){{#frames{{animation:none}}}}
@@ -148,19 +151,21 @@ text{{font:{_FONT_SIZE}px {_FONTS};white-space:pre}}
 
 def _shapes(line: Text) -> Iterator[str]:
     """Draw one line: texts, and Braille dots and bars as paths, one for each color."""
-    paths: dict[str, list[str]] = {}
+    paths: dict[tuple[str, bool], list[str]] = {}
     for run in _runs(line):
         position = run.column
         for part, drawn in _parts(run.text):
             if drawn:
                 for column, character in enumerate(part, position):
-                    paths.setdefault(run.color, []).append(_path(column, character))
+                    dots = ord(character) >= 0x2800
+                    shape = _dots(column, character) if dots else _outline(column, character)
+                    paths.setdefault((run.color, dots), []).append(shape)
             elif part.strip():
                 start = position + len(part) - len(part.lstrip())
                 yield _text(start, part.strip(), run)
             position += len(part)
-    for color, path in paths.items():
-        yield f'<path class="{_class(color)}" d="{"".join(path)}"/>'
+    for (color, dots), path in paths.items():
+        yield f'<path class="{"d " if dots else ""}{_class(color)}" d="{"".join(path)}"/>'
 
 
 def _runs(line: Text) -> Iterator[Run]:
@@ -187,15 +192,13 @@ def _is_drawn(character: str) -> bool:
 
 def _text(column: int, text: str, run: Run) -> str:
     bold = " b" if run.bold else ""
-    length = f"{len(text) * _CELL_WIDTH:.1f}"
-    return f'<text x="{_x(column)}" textLength="{length}" class="{_class(run.color)}{bold}">{escape(text)}</text>'
+    length = f' textLength="{_number(len(text) * _CELL_WIDTH)}"' if len(text) > _SHORT_TEXT else ""
+    return f'<text x="{_x(column)}"{length} class="{_class(run.color)}{bold}">{escape(text, quote=False)}</text>'
 
 
-def _path(column: int, character: str) -> str:
-    """The outline of a character; the base line is at y=0, and the cell reaches from -13 to 5."""
+def _outline(column: int, character: str) -> str:
+    """The outline of a symbol; the base line is at y=0, and the cell reaches from -13 to 5."""
     x = column * _CELL_WIDTH
-    if character == "■":
-        return f"M{x + 0.6:.1f}-9h7.2v9h-7.2z"
     if character == "│":
         return f"M{x + 3.9:.1f}-13h.8v18h-.8z"
     if character == "┄":
@@ -204,15 +207,24 @@ def _path(column: int, character: str) -> str:
         return f"M{x + 4.2:.1f}-11l1.5 3.4 3.7.4-2.8 2.4.8 3.6-3.2-1.9-3.2 1.9.8-3.6-2.8-2.4 3.7-.4z"
     if character == "▼":
         return f"M{x + 0.2:.1f}-9h8l-4 8z"
-    bits, path = ord(character) - 0x2800, ""
-    for bit, row, side in ((0, 0, 0), (1, 1, 0), (2, 2, 0), (3, 0, 1), (4, 1, 1), (5, 2, 1), (6, 3, 0), (7, 3, 1)):
-        if bits >> bit & 1:
-            path += f"M{x + 0.9 + 4.2 * side:.1f} {-11.8 + 4.5 * row:.1f}h2.4v2.4h-2.4z"
-    return path
+    return f"M{x + 0.6:.1f}-9h7.2v9h-7.2z"
+
+
+def _dots(column: int, character: str) -> str:
+    """The dots of a Braille character, in units of a dot: the cell has 2 columns and 4 rows of them."""
+    bits = ord(character) - 0x2800
+    places = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))
+    return "".join(
+        f"M{2 * column + side + 0.5} {row - 2.4:.1f}h0" for bit, (side, row) in enumerate(places) if bits >> bit & 1
+    )
 
 
 def _x(column: int) -> str:
-    return f"{column * _CELL_WIDTH:.1f}"
+    return _number(column * _CELL_WIDTH)
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
 
 
 def _color(color: Color | None) -> str:
@@ -221,7 +233,7 @@ def _color(color: Color | None) -> str:
 
 def _class(color: str) -> str:
     """The name of the class of a color."""
-    return f"c{color[1:4]}"
+    return f"c{_CLASSES.index(color)}"
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def _time_axis(span: float, columns: int) -> Text:
         at = _LABEL_WIDTH + 1 + round(columns * part / parts)
         at = min(max(_LABEL_WIDTH + 1, at - len(label) // 2), len(line) - len(label))
         line[at : at + len(label)] = label
-    return Text("".join(line), _AXIS_STYLE)
+    return Text.assemble(("".join(line), _AXIS_STYLE))
 
 
 def _interpolate(points: Sequence[Point], seconds: float, value: Callable[[Point], float]) -> float | None:

@@ -21,6 +21,8 @@ _FAINT: Final = "bright_black"
 #: A screen with fewer lines has no chart; one with fewer columns has no chart and no bars.
 _LEAST_CHART_LINES, _LEAST_CHART_COLUMNS = 4, 50
 _MOST_CHART_LINES: Final = 24
+#: Lines for the story, however short it is yet: the chart keeps its size.
+_STORY_LINES, _STORY_LINES_ROOMY = 4, 6
 #: On a screen with more lines, empty lines separate the parts.
 _ROOMY_LINES: Final = 30
 
@@ -76,8 +78,7 @@ def draw_screen(state: State, *, width: int, height: int, ascii_only: bool) -> l
     bottom = [*gap, _loop(state, width, symbols), *(gap if roomy else [])]
     free = height - len(top) - len(table) - len(bottom)
     story = _story(state, width, ascii_only)
-    least_story = min(len(story), 4 if free < 16 else 6)
-    chart_lines = min(_MOST_CHART_LINES, free - least_story)
+    chart_lines = min(_MOST_CHART_LINES, free - (_STORY_LINES if free < _ROOMY_LINES // 2 else _STORY_LINES_ROOMY))
     if chart_lines < _LEAST_CHART_LINES or width < _LEAST_CHART_COLUMNS:
         chart: list[Text] = []
     else:
@@ -138,11 +139,11 @@ def _success(state: State, width: int, symbols: _Symbols) -> Text:
 def _table(state: State, width: int, symbols: _Symbols) -> Iterator[Text]:
     cell = (width - _MODEL_WIDTH) // len(COMPLEXITIES)
     with_scores, with_rates = cell >= 22, cell >= 36
-    header = Text(f"{symbols.leader} leads".ljust(_MODEL_WIDTH), _LEADER_STYLE)
+    header = Text.assemble((f"{symbols.leader} leads".ljust(_MODEL_WIDTH), _LEADER_STYLE))
     for complexity in COMPLEXITIES:
         title = f"  {complexity}" if with_scores else f" {complexity}"
         names = ("succeed   score" if with_rates else "score") if with_scores else ""
-        header.append(f"{title}{names:>{max(0, cell - 2 - len(title))}}".ljust(cell), "bold")
+        header.append(f"{title}{names:>{max(0, cell - 1 - len(title))}}".ljust(cell), "bold")
     yield header
     for model in SIMULATED_MODELS:
         row = Text(model.ljust(_MODEL_WIDTH))
@@ -192,7 +193,7 @@ def _score_change(state: State, pair: tuple[str, str], symbols: _Symbols) -> str
 def _loop(state: State, width: int, symbols: _Symbols) -> Text:
     """Routers in sync, events and costs, as far as they fit."""
     all_in_sync = state.loop.version and state.loop.in_sync >= state.routers
-    line = Text(_sync(state), "bold bright_green" if all_in_sync else "bold")
+    line = Text.assemble((_sync(state), "bold bright_green" if all_in_sync else "bold"))
     waiting = f", {state.loop.queue_length:,} waiting" if state.loop.queue_length > state.events_per_second else ""
     cost = "" if state.cost is None else f"${state.cost:.2f} per 1,000 tasks"
     if cost and state.learning and state.cost_at_start is not None:
@@ -212,7 +213,7 @@ def _story(state: State, width: int, ascii_only: bool) -> list[Text]:
         text = text.encode("ascii", "replace").decode() if ascii_only else text
         style = "bright_red" if line.text.startswith("INCIDENT") else ""
         for number, part in enumerate(textwrap.wrap(text, max(20, width), subsequent_indent=indent)):
-            drawn = Text(part, style)
+            drawn = Text.assemble((part, style))
             if number == 0 and not style:
                 drawn.stylize(_FAINT, 0, len(indent))
             lines.append(drawn)
