@@ -82,7 +82,7 @@ def run_demo(
         database = stack.enter_context(Database(url, application_name="centralcloud/demo", max_connections=60))
         shutdown.before_forced_exit = database.kill_embedded_server
         if not shutdown.requested:
-            stack.enter_context(_only_one(database))
+            stack.enter_context(only_one(database))
             _say(console, "creating an empty database: pgmq, tables, functions")
             _start_afresh(database)
         if shutdown.requested:
@@ -228,7 +228,7 @@ def _no_screen() -> Iterator[None]:
 
 
 @contextmanager
-def _only_one(database: Database) -> Iterator[None]:
+def only_one(database: Database) -> Iterator[None]:
     """Make sure that no other demonstration uses the folder: each wipes the database.
 
     Raises:

@@ -99,7 +99,7 @@ def _missing(result: Result) -> Iterator[str]:
     elif result.degraded:
         yield f"The demonstration ended in the middle of the incident: {result.degraded} was worse at the end."
     else:
-        yield "The routers had not found the best model for every task yet: a longer demonstration shows it."
+        yield "In that time some tasks still went to weaker models."
 
 
 _HEADER: Final = ("model", "complexity", "tasks", "succeed", "avg ms", "cost $", "score", "now")

@@ -2,16 +2,18 @@
 
 import re
 from dataclasses import replace
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from centralcloud.demo.chart import draw_chart
 from centralcloud.demo.progress import Point
 from centralcloud.demo.simulated_models import COMPLEXITIES, PAIRS, SIMULATED_MODELS
 from centralcloud.demo.state import LoopState, State
 from centralcloud.demo.story import Line
-from centralcloud.demo.view import draw_screen, needs_ascii, status_line
+from centralcloud.demo.view import LiveView, draw_screen, needs_ascii, status_line
 
 _LEADERS = {"simple": "cirrus-mini", "medium": "dune-code", "complex": "ember-reason"}
 _STORY = (
@@ -162,3 +164,27 @@ def test_the_curve_rises_with_the_rate() -> None:
 )
 def test_symbols_are_used_where_the_encoding_has_them(encoding: str, expected: bool) -> None:
     assert needs_ascii(encoding) == expected
+
+
+def test_the_live_view_follows_the_size_of_the_terminal() -> None:
+    console = Console(file=StringIO(), force_terminal=True, width=80, height=24)
+    view = LiveView(ascii_only=False)
+    assert console.render_lines(view, pad=False) == [], "nothing before the first state"
+    view.state = _state()
+    for width, height in ((80, 24), (120, 40), (50, 15)):
+        console.size = (width, height)  # type: ignore[assignment]
+        lines = ["".join(segment.text for segment in line) for line in console.render_lines(view, pad=False)]
+        assert max(map(len, lines)) <= width
+        assert lines[0].startswith("CentralCloud demo")
+        assert len(lines) <= height
+
+
+@pytest.mark.parametrize("no_color", [False, True])
+def test_colors_are_left_out_on_request(no_color: bool) -> None:
+    out = StringIO()
+    console = Console(file=out, force_terminal=True, color_system="standard", no_color=no_color, width=80, height=24)
+    view = LiveView(ascii_only=False)
+    view.state = _state()
+    console.print(view)
+    colored = re.search(r"\x1b\[[0-9;]*(?:3|9)[0-7]m", out.getvalue()) is not None
+    assert colored != no_color
