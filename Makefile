@@ -9,7 +9,7 @@ PYTEST := $(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist loadfile
 DEMO_ARGS ?=
 SOAK_SECONDS ?= 600
 
-.PHONY: help setup demo test soak check format reference test-postgresql build clean
+.PHONY: help setup demo recording test soak check format reference test-postgresql build clean
 
 help:  ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,8 +25,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 	@echo "setup: done; $(BIN)/centralcloud and $(BIN)/instance-agent are ready"
 
-demo: setup  ## Show the whole loop at work; DEMO_ARGS='--rule adaptive' adds an incident.
+demo: setup  ## Watch a simulated fleet learn, until Ctrl-C; DEMO_ARGS='--rule threshold' for the other rule.
 	@$(BIN)/centralcloud demo $(DEMO_ARGS)
+
+recording: setup  ## Record the demo as docs/images/demo.svg, which heads the README (90 seconds).
+	@$(BIN)/python tools/record_demo.py
 
 test: setup check  ## Run the checks and every test; PYTEST_ARGS='-k word' for some.
 	@$(PYTEST) $(PYTEST_ARGS)

@@ -1,12 +1,12 @@
 """`centralcloud demo`: embedded PostgreSQL, the daemon and a fleet in one process, with a live view."""
 
+import shlex
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -15,24 +15,39 @@ from rich.live import Live
 
 from centralcloud.contracts import DECISIONS_QUEUE, UPDATES_QUEUE, CentralCloudError
 from centralcloud.daemon import Daemon
-from centralcloud.demo.fleet import DECISIONS_PER_SECOND, Fleet
-from centralcloud.demo.incident import Incident
+from centralcloud.demo.course import Course
+from centralcloud.demo.fleet import Fleet
+from centralcloud.demo.incident import SHORTEST_SECONDS
 from centralcloud.demo.simulated_models import SimulatedModels
-from centralcloud.demo.view import Snapshot, headline, live_view, plural, print_summary, story_line, take_snapshot
+from centralcloud.demo.state import LoopState, State, read_costs, read_loop
+from centralcloud.demo.story import Line
+from centralcloud.demo.summary import summarize, summary_table
+from centralcloud.demo.view import LiveView, needs_ascii, status_line, story_line
+from centralcloud.fleet_settings import FleetSettingsSource
+from centralcloud.learning.learner import Learner
+from centralcloud.maintenance.maintenance import Maintenance
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.embedded import DEFAULT_FOLDER
+from centralcloud.runtime.postgres.errors import retry_on_contention
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings
+from centralcloud.runtime.wording import counted
 from centralcloud.settings import Settings
 from centralcloud.store.schema import downgrade, migrate
 
 FOLDER: Final = Path(DEFAULT_FOLDER) / "demo"
-_PLAIN_LINE_SECONDS: Final = 5
-_CONVERGE_SECONDS: Final = 2.0
-_INGEST_SECONDS: Final = 5
+#: A line with the state on an output that is not a terminal.
+_STATUS_LINE_SECONDS: Final = 5
+_REFRESHES_PER_SECOND: Final = 4
+_CONVERGE_SECONDS: Final = 5.0
+_INGEST_SECONDS: Final = 5.0
+#: The server needs a moment to notice that the process of an earlier demonstration was killed.
+_LOCK_SECONDS: Final = 3.0
+#: Hourly roll-ups are repeated this often: a demonstration rarely lasts an hour.
+_MAINTENANCE_SECONDS: Final = 10.0
 #: Share of decisions that try any model: the threshold rule needs it to keep every score up to date. The adaptive rule asks
 #: for the probes that it needs.
 _EXPLORATION: Final = {"threshold": 0.12, "adaptive": 0.0}
@@ -43,10 +58,17 @@ class DemoError(CentralCloudError):
     """The demonstration cannot run."""
 
 
-def run_demo(*, rule: Literal["threshold", "adaptive"], instances: int, seconds: float | None, seed: int) -> int:
+def run_demo(
+    *,
+    rule: Literal["threshold", "adaptive"],
+    instances: int,
+    seconds: float | None,
+    seed: int,
+    observe: Callable[[State], None] | None = None,
+) -> int:
     """Run for `seconds`, or until a signal arrives; returns the exit code, 0 in both cases.
 
-    With the adaptive rule there is an incident: see the module `incident`.
+    With the adaptive rule there is an incident: see the module `incident`. `observe` receives the state of every second.
     """
     console = Console()
     configure_logs("warning")
@@ -54,99 +76,144 @@ def run_demo(*, rule: Literal["threshold", "adaptive"], instances: int, seconds:
     shutdown.on_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     url = f"{EMBEDDED_PREFIX}{FOLDER}"
     simulated, exploration = SimulatedModels(), _EXPLORATION[rule]
-    incident = Incident(simulated, seconds=seconds) if rule == "adaptive" else None
-    _say(
-        console,
-        f"{plural(instances, 'router')} with misleading scores: the outcomes correct them. "
-        + (
-            "Watch the fleet's success rate climb, and what happens to it when a leading model silently degrades."
-            if incident
-            else "Watch the fleet's success rate climb; this takes about 30 seconds."
-        ),
-    )
+    _say(console, _introduction(rule, instances, seconds))
     _say(console, f"starting PostgreSQL in {FOLDER}/ (the first run creates it, which takes some seconds)")
     with ExitStack() as stack:
         database = stack.enter_context(Database(url, application_name="centralcloud/demo", max_connections=60))
         shutdown.before_forced_exit = database.kill_embedded_server
         if not shutdown.requested:
-            stack.enter_context(_only_one(database))
+            stack.enter_context(only_one(database))
             _say(console, "creating an empty database: pgmq, tables, functions")
             _start_afresh(database)
-        if not shutdown.requested:
-            _say(
-                console,
-                f"starting the daemon with the rule {rule}, and {plural(instances, 'instance')} with "
-                f"{DECISIONS_PER_SECOND} decisions a second each"
-                + (f", of which {exploration:.0%} try any model" if exploration else ""),
-            )
-            stack.enter_context(_daemon(database, rule))
-            fleet = Fleet(
-                database, FOLDER / "instances", simulated, instances=instances, exploration=exploration, seed=seed
-            )
+        if shutdown.requested:
+            return 0
+        settings = _daemon_settings(rule)
+        daemon = Daemon(settings, database)
+        fleet = Fleet(
+            database, FOLDER / "instances", simulated, instances=instances, exploration=exploration, seed=seed
+        )
+        with_incident = rule == "adaptive" and (seconds is None or seconds >= SHORTEST_SECONDS)
+        course = Course(database, fleet, simulated, exploration=exploration, incident=with_incident, seconds=seconds)
+        try:
             fleet.start()
-            try:
-                snapshot = _show(console, database, fleet, simulated, incident, shutdown, seconds)
-            finally:
-                _say(console, "stopping the fleet")
-                fleet.stop()
-            print_summary(console, snapshot, _ingested(database, snapshot), fleet, simulated, incident)
-            _say(
-                console,
-                f"the database is kept: DATABASE_URL={url} {sys.argv[0]} scores (in this folder) shows the learned scores",
-            )
+            last = _Show(console, course, daemon, observe).run(shutdown, seconds)
+            _say(console, "ending: the last events are ingested and learned from")
+            fleet.stop_tasks()
+            loop, costs = _finish(database, daemon, fleet, settings, learned=course.learning)
+        finally:
+            daemon.stop()
+            fleet.stop()
+        _print_end(console, course, last, loop, costs, url)
     return 0
 
 
-def _show(
-    console: Console,
-    database: Database,
-    fleet: Fleet,
-    simulated: SimulatedModels,
-    incident: Incident | None,
-    shutdown: Shutdown,
-    seconds: float | None,
-) -> Snapshot:
-    """Refresh the view every second until the end; returns the last state."""
-    started = time.monotonic()
-    snapshot = take_snapshot(database, 0.0, None)
-    live = console.is_terminal
-    with Live(console=console, auto_refresh=False, transient=True) if live else _nothing() as screen:
-        for tick in _ticks(shutdown, started, seconds):
-            fleet.mark_second()
-            snapshot = take_snapshot(database, time.monotonic() - started, snapshot)
-            news = incident.advance(database, fleet, snapshot.seconds) if incident else []
-            if screen is not None:
-                story = incident.story if incident else []
-                screen.update(live_view(snapshot, fleet, simulated, story), refresh=True)
-                continue
-            for line in news:
-                _say(console, story_line(line))
-            if tick % _PLAIN_LINE_SECONDS == 0:
-                _say(console, headline(snapshot, fleet, simulated))
-    return _converged(database, fleet, snapshot)
+class _Show:
+    """Shows a demonstration: on a terminal as a live view, elsewhere as lines."""
+
+    def __init__(
+        self, console: Console, course: Course, daemon: Daemon, observe: Callable[[State], None] | None
+    ) -> None:
+        self._console = console
+        self._course = course
+        self._daemon = daemon
+        self._observe = observe
+        self._printed = 0
+
+    def run(self, shutdown: Shutdown, seconds: float | None) -> State:
+        """Measure every second until the end, and return the last state."""
+        started = time.monotonic()
+        live = self._console.is_terminal and not self._console.is_dumb_terminal
+        view = LiveView(ascii_only=needs_ascii(self._console.encoding))
+        state = self._course.tick(0.0)
+        with self._screen(view) if live else _no_screen():
+            for tick in _ticks(shutdown, started, seconds):
+                elapsed = time.monotonic() - started
+                state = self._course.tick(elapsed)
+                if not self._course.learning and elapsed >= self._course.learning_begins:
+                    self._daemon.start()
+                    self._course.begin_learning()
+                view.state = state
+                if self._observe:
+                    self._observe(state)
+                if not live:
+                    self._print_story()
+                    if tick % _STATUS_LINE_SECONDS == 0:
+                        self._say_line(Line(elapsed, status_line(state)))
+        self._print_story()
+        return state
+
+    def _screen(self, view: LiveView) -> Live:
+        return Live(
+            view, console=self._console, screen=True, refresh_per_second=_REFRESHES_PER_SECOND, redirect_stderr=False
+        )
+
+    def _print_story(self) -> None:
+        """Print the lines of the story that were not printed yet."""
+        for line in self._course.story.lines[self._printed :]:
+            self._say_line(line)
+        self._printed = len(self._course.story.lines)
+
+    def _say_line(self, line: Line) -> None:
+        _say(self._console, story_line(line))
 
 
-def _converged(database: Database, fleet: Fleet, last: Snapshot) -> Snapshot:
-    """The state as soon as every instance has applied the newest scores: between two runs of the learner."""
-    deadline = time.monotonic() + _CONVERGE_SECONDS
-    snapshot = last
-    while snapshot.instances_up_to_date < fleet.size and time.monotonic() < deadline:
-        time.sleep(0.05)
-        snapshot = take_snapshot(database, last.seconds, last)
-    return snapshot
+def _introduction(rule: str, instances: int, seconds: float | None) -> str:
+    routers = counted(instances, "router")
+    length = "It goes on until Ctrl-C." if seconds is None else f"It ends after {counted(round(seconds), 'second')}."
+    return f"CentralCloud demo: {routers}, simulated models, the rule {rule}. {length}"
 
 
-def _ingested(database: Database, last: Snapshot) -> Snapshot:
-    """The state once the daemon has ingested the last events of the fleet."""
-    deadline = time.monotonic() + _INGEST_SECONDS
-    while True:
-        snapshot = take_snapshot(database, last.seconds, last)
-        if not snapshot.queue_length or time.monotonic() > deadline:
-            return replace(snapshot, events_per_second=snapshot.events / max(last.seconds, 1.0))
+def _print_end(
+    console: Console, course: Course, last: State, loop: LoopState, costs: dict[tuple[str, str], float], url: str
+) -> None:
+    """Print the table of the models, the result and how to look at the database."""
+    program = shlex.quote(sys.argv[0])
+    lines = [
+        "",
+        *summary_table(loop, costs=costs),
+        "",
+        *summarize(course.result(last, loop)),
+        *course.incident_summary(),
+        "",
+        "The database is kept. These commands show it, from this folder:",
+        *(f"  DATABASE_URL={url} {program} {command}" for command in ("status", "scores")),
+    ]
+    for line in lines:
+        _say(console, line)
+
+
+def _finish(
+    database: Database, daemon: Daemon, fleet: Fleet, settings: Settings, *, learned: bool
+) -> tuple[LoopState, dict[tuple[str, str], float]]:
+    """Ingest what the fleet has sent, learn from it, and let every router apply the newest scores.
+
+    Afterwards nothing changes any more: `centralcloud status` shows the same numbers as the summary.
+    """
+    if learned:
+        _wait(lambda: not fleet.events_waiting and not read_loop(database).queue_length, _INGEST_SECONDS)
+        daemon.stop()
+        source = FleetSettingsSource(settings)
+        retry_on_contention(lambda: Learner(database, read_settings=source.read).learn())
+        Maintenance(database).run_once()  # the daemon's last roll-up was earlier
+        _wait(lambda: _all_newest(database, fleet), _CONVERGE_SECONDS)
+    with database.transaction() as connection:
+        costs = read_costs(connection)
+    return read_loop(database), costs
+
+
+def _all_newest(database: Database, fleet: Fleet) -> bool:
+    loop = read_loop(database)
+    return loop.at_newest >= fleet.size
+
+
+def _wait(condition: Callable[[], bool], limit_seconds: float) -> None:
+    deadline = time.monotonic() + limit_seconds
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
 def _ticks(shutdown: Shutdown, started: float, seconds: float | None) -> Iterator[int]:
+    """Yield 1, 2, ... once a second, and at the end."""
     tick = 0
     while not shutdown.wait(min(1.0, seconds - (time.monotonic() - started)) if seconds else 1.0):
         tick += 1
@@ -156,31 +223,40 @@ def _ticks(shutdown: Shutdown, started: float, seconds: float | None) -> Iterato
 
 
 @contextmanager
-def _nothing() -> Iterator[None]:
+def _no_screen() -> Iterator[None]:
     yield None
 
 
 @contextmanager
-def _only_one(database: Database) -> Iterator[None]:
-    """Make sure that no other demonstration uses the folder: each wipes the database."""
+def only_one(database: Database) -> Iterator[None]:
+    """Make sure that no other demonstration uses the folder: each wipes the database.
+
+    Raises:
+        DemoError: another one is running.
+    """
     connection = database.connect(autocommit=True)
     try:
-        if not _TRY_LOCK_DEMO.one(connection):
-            raise DemoError(f"another demonstration is running in {FOLDER.absolute()}")
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while not _TRY_LOCK_DEMO.one(connection):
+            if time.monotonic() > deadline:
+                raise DemoError(
+                    f"another demonstration is running in {FOLDER.absolute()}: end it, or start this one in another folder"
+                )
+            time.sleep(0.1)
         yield
     finally:
         connection.close()
 
 
-@contextmanager
-def _daemon(database: Database, rule: str) -> Iterator[None]:
-    settings = load_settings(Settings, poll_interval_seconds=1, learn_interval_seconds=0.5, rule=rule, http_port=0)
-    daemon = Daemon(settings, database)
-    daemon.start()
-    try:
-        yield
-    finally:
-        daemon.stop()
+def _daemon_settings(rule: str) -> Settings:
+    return load_settings(
+        Settings,
+        poll_interval_seconds=1,
+        learn_interval_seconds=0.5,
+        maintenance_interval_seconds=_MAINTENANCE_SECONDS,
+        rule=rule,
+        http_port=0,
+    )
 
 
 def _start_afresh(database: Database) -> None:

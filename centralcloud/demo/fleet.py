@@ -2,7 +2,6 @@
 
 import random
 import threading
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,18 +14,16 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.settings import load_settings
 from instance_agent import AgentSettings, InstanceAgent
 
-DECISIONS_PER_SECOND: Final = 200
+TASKS_PER_SECOND: Final = 200
 _TICKS_PER_SECOND: Final = 20
-#: Rates and shares are those of this many newest marks (seconds).
-_RECENT_MARKS: Final = 5
-_SHARE_MARKS: Final = 2
 
 
-class _Mark(NamedTuple):
-    """The fleet's counters at one moment; `choices` by (model, complexity)."""
+class Counters(NamedTuple):
+    """The fleet's counters since its start; `choices` by (model, complexity)."""
 
-    decisions: int
+    tasks: int
     successes: int
+    cost_usd: float
     choices: dict[tuple[str, str], int]
 
 
@@ -56,9 +53,9 @@ class SimulatedInstance:
             poll_interval_seconds=2,
         )
         self.agent = InstanceAgent(settings, database)
-        self.instance_id = instance_id
-        self.decisions = 0
+        self.tasks = 0
         self.successes = 0
+        self.cost_usd = 0.0
         self.choices = dict.fromkeys(simulated_models.PAIRS, 0)
         self._simulated = simulated
         self._rng = random.Random(seed)
@@ -70,29 +67,42 @@ class SimulatedInstance:
         self.agent.start()
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop the tasks, and send the events that are left."""
+    def stop_tasks(self) -> None:
+        """Stop the tasks; the agent still sends events and receives scores."""
         self._stopping.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def stop(self) -> None:
+        """Stop the tasks and the agent."""
+        self.stop_tasks()
         self.agent.stop()
 
     def _work(self) -> None:
         while not self._stopping.wait(1 / _TICKS_PER_SECOND):
-            for _ in range(DECISIONS_PER_SECOND // _TICKS_PER_SECOND):
+            for _ in range(TASKS_PER_SECOND // _TICKS_PER_SECOND):
                 self._do_task(self._rng.choice(simulated_models.COMPLEXITIES))
 
     def _do_task(self, complexity: str) -> None:
         decision = self.agent.router.route(complexity)
         name = decision.model.name
-        success, response_time_ms = self._simulated.call(name, complexity, self._rng)
-        self.agent.router.report_outcome(decision, success, response_time_ms)
+        answer = self._simulated.call(name, complexity, self._rng)
+        self.agent.router.report_outcome(
+            decision,
+            answer.success,
+            answer.response_time_ms,
+            input_tokens=answer.input_tokens,
+            output_tokens=answer.output_tokens,
+            cost_usd=answer.cost_usd,
+        )
         self.choices[name, complexity] += 1
-        self.decisions += 1
-        self.successes += success
+        self.tasks += 1
+        self.successes += answer.success
+        self.cost_usd += answer.cost_usd
 
 
 class Fleet:
-    """All simulated instances, and statistics of the whole fleet."""
+    """All simulated instances, and their counters."""
 
     def __init__(
         self,
@@ -125,15 +135,16 @@ class Fleet:
             )
             for number in range(1, instances + 1)
         ]
-        self.exploration = exploration
-        nothing = _Mark(0, 0, dict.fromkeys(simulated_models.PAIRS, 0))
-        self._marks: deque[_Mark] = deque([nothing], maxlen=_RECENT_MARKS + 1)
-        self.first_rate: float | None = None
 
     def start(self) -> None:
         """Start every instance."""
         for instance in self._instances:
             instance.start()
+
+    def stop_tasks(self) -> None:
+        """Stop the tasks of every instance."""
+        for instance in self._instances:
+            instance.stop_tasks()
 
     def stop(self) -> None:
         """Stop every instance, all at once."""
@@ -141,30 +152,22 @@ class Fleet:
             list(pool.map(SimulatedInstance.stop, self._instances))
 
     @property
-    def decisions(self) -> int:
-        """Decisions of the whole fleet so far."""
-        return sum(instance.decisions for instance in self._instances)
-
-    @property
     def size(self) -> int:
         """Number of instances."""
         return len(self._instances)
 
-    def mark_second(self) -> None:
-        """Remember the counters; call it once a second."""
-        choices = {pair: sum(instance.choices[pair] for instance in self._instances) for pair in simulated_models.PAIRS}
-        self._marks.append(_Mark(self.decisions, sum(instance.successes for instance in self._instances), choices))
-        if self.first_rate is None and self.decisions > DECISIONS_PER_SECOND * self.size:
-            self.first_rate = self.recent_rate
-
     @property
-    def recent_rate(self) -> float:
-        """Success rate of the fleet over the last five marks."""
-        before, now = self._marks[0], self._marks[-1]
-        return (now.successes - before.successes) / max(1, now.decisions - before.decisions)
+    def events_waiting(self) -> int:
+        """Events in the memory of the instances that have not been sent yet."""
+        return sum(instance.agent.publisher.waiting for instance in self._instances if instance.agent.publisher)
 
-    def recent_share(self, model: str, complexity: str) -> float:
-        """Share of the tasks of a complexity that went to a model over the last two marks, 0 to 1."""
-        before, now = self._marks[max(0, len(self._marks) - 1 - _SHARE_MARKS)], self._marks[-1]
-        chosen = {pair: now.choices[pair] - before.choices[pair] for pair in now.choices if pair[1] == complexity}
-        return chosen[model, complexity] / max(1, sum(chosen.values()))
+    def counters(self) -> Counters:
+        """Add up the counters of every instance, now."""
+        return Counters(
+            tasks=sum(instance.tasks for instance in self._instances),
+            successes=sum(instance.successes for instance in self._instances),
+            cost_usd=sum(instance.cost_usd for instance in self._instances),
+            choices={
+                pair: sum(instance.choices[pair] for instance in self._instances) for pair in simulated_models.PAIRS
+            },
+        )

@@ -1,4 +1,4 @@
-"""The simulated models: their scores in the catalog, and how good they really are.
+"""The simulated models: their scores and prices in the catalog, and how good they really are.
 
 The catalog's scores mislead: the two models with the highest scores are the worst choices, and for each complexity exactly
 one model succeeds in more than 95% of tasks, which is the limit of the threshold rule.
@@ -7,7 +7,7 @@ one model succeeds in more than 95% of tasks, which is the limit of the threshol
 import random
 from typing import Final, NamedTuple
 
-from instance_agent.catalog.model import Model
+from instance_agent.catalog.model import Model, Pricing
 
 
 class Truth(NamedTuple):
@@ -24,6 +24,16 @@ class Truth(NamedTuple):
     latency_ms: int
 
 
+class Answer(NamedTuple):
+    """The answer of a model to one task. `cost_usd` is the price of its tokens."""
+
+    success: bool
+    response_time_ms: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+
+
 # fmt: off
 SIMULATED_MODELS: Final = {
     #                 simple                       medium                       complex
@@ -34,6 +44,17 @@ SIMULATED_MODELS: Final = {
     "ember-reason":   (Truth(2.6, 0.920, 1700), Truth(2.8, 0.930, 1800), Truth(3.0, 0.982, 1950)),
     "fjord-legacy":   (Truth(4.2, 0.750, 2500), Truth(4.3, 0.650, 3000), Truth(4.2, 0.450, 4000)),
 }
+#: USD per million tokens.
+PRICES: Final = {
+    "atlas-large":  Pricing(input=5.00, output=20.00),
+    "borealis-pro": Pricing(input=2.50, output=10.00),
+    "cirrus-mini":  Pricing(input=0.15, output=0.60),
+    "dune-code":    Pricing(input=0.80, output=3.20),
+    "ember-reason": Pricing(input=3.00, output=12.00),
+    "fjord-legacy": Pricing(input=8.00, output=24.00),
+}
+#: Mean tokens of a task, and of its answer; the tokens of one task lie between half and one and a half times the mean.
+_TOKENS: Final = {"simple": (300, 120), "medium": (1200, 400), "complex": (3500, 900)}
 # fmt: on
 COMPLEXITIES: Final = ("simple", "medium", "complex")
 PAIRS: Final = tuple((model, complexity) for model in SIMULATED_MODELS for complexity in COMPLEXITIES)
@@ -50,6 +71,7 @@ def catalog() -> list[Model]:
         Model(
             name=name,
             provider=f"{name.split('-')[0]}-cloud",
+            pricing=PRICES[name],
             complexity_scores={complexity: row[i].claimed for i, complexity in enumerate(COMPLEXITIES)},
         )
         for name, row in SIMULATED_MODELS.items()
@@ -70,14 +92,22 @@ class SimulatedModels:
         """Make a model better or worse from now on, silently."""
         self._success_rates[model, complexity] = success_rate
 
-    def perfect_success_rate(self) -> float:
+    def degraded(self) -> frozenset[tuple[str, str]]:
+        """The (model, complexity) that are worse now than they were at the start."""
+        return frozenset(pair for pair in PAIRS if self._success_rates[pair] < truth(*pair).success_rate)
+
+    def best_success_rate(self) -> float:
         """Success rate of a fleet that always chooses the best model; complexities are equally frequent."""
         best = [max(self.success_rate(model, complexity) for model in SIMULATED_MODELS) for complexity in COMPLEXITIES]
         return sum(best) / len(best)
 
-    def call(self, model: str, complexity: str, rng: random.Random) -> tuple[bool, int]:
-        """Let a model do a task; returns its success and its response time in ms, without waiting."""
+    def call(self, model: str, complexity: str, rng: random.Random) -> Answer:
+        """Let a model do a task; returns its answer without waiting."""
         latency_ms = truth(model, complexity).latency_ms
-        return rng.random() < self.success_rate(model, complexity), max(
-            1, round(rng.gammavariate(4.0, latency_ms / 4.0))
-        )
+        success = rng.random() < self.success_rate(model, complexity)
+        response_time_ms = max(1, round(rng.gammavariate(4.0, latency_ms / 4.0)))
+        size = 0.5 + rng.random()
+        input_tokens, output_tokens = (round(mean * size) for mean in _TOKENS[complexity])
+        price = PRICES[model]
+        cost_usd = round((input_tokens * price.input + output_tokens * price.output) / 1e6, 8)
+        return Answer(success, response_time_ms, input_tokens, output_tokens, cost_usd)

@@ -1,182 +1,220 @@
-"""The view of the demonstration: a live table on a terminal, plain lines elsewhere."""
+"""The view of the demonstration: a full screen on a terminal, one line elsewhere. Pure."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import textwrap
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
 from rich.text import Text
 
-from centralcloud.demo import simulated_models
-from centralcloud.demo.fleet import Fleet
-from centralcloud.demo.incident import Incident, Line
-from centralcloud.demo.simulated_models import SimulatedModels
-from centralcloud.monitoring.reports import ModelMetrics, current_scores
-from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.query import Query
+from centralcloud.demo.chart import BEST_STYLE, CURVE_STYLE, draw_chart
+from centralcloud.demo.simulated_models import COMPLEXITIES, SIMULATED_MODELS, truth
+from centralcloud.demo.state import State
+from centralcloud.demo.story import Line, clock
+from centralcloud.runtime.wording import counted, percent
+
+_MODEL_WIDTH: Final = max(map(len, SIMULATED_MODELS)) + 1
+_LEADER_STYLE: Final = "bold bright_green"
+_DEGRADED_STYLE: Final = "bold bright_red"
+_FAINT: Final = "bright_black"
+#: A screen with fewer lines has no chart; one with fewer columns has no chart and no bars.
+_LEAST_CHART_LINES, _LEAST_CHART_COLUMNS = 4, 50
+_MOST_CHART_LINES: Final = 24
+#: Lines for the story, however short it is yet: the chart keeps its size.
+_STORY_LINES, _STORY_LINES_ROOMY = 4, 6
+#: On a screen with more lines, empty lines separate the parts.
+_ROOMY_LINES: Final = 30
 
 
-class _Queue(NamedTuple):
-    length: int
-    lag_seconds: float
+class _Symbols(NamedTuple):
+    leader: str
+    degraded: str
+    bar: str
+    becomes: str
+    separator: str
+    line: str
 
 
-class _Applied(NamedTuple):
-    instance_id: str
-    applied_version: int
+_UNICODE: Final = _Symbols("★", "▼", "■", "→", "·", "┄")
+_ASCII: Final = _Symbols("*", "!", "#", ">", "|", "-")
 
 
-_QUEUE_LAG = Query(__package__, "queue_lag", row=_Queue)
-_APPLIED_VERSIONS = Query(__package__, "applied_versions", row=_Applied)
-#: Every record is counted in exactly one of these columns.
-_EVENT_COUNTERS = ("routed_count", "success_count", "failure_count", "blameless_count")
+def needs_ascii(encoding: str) -> bool:
+    """Whether an output with this encoding cannot show the symbols and the dots of the chart."""
+    try:
+        f"{''.join(_UNICODE)}\u28ff│".encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return True
+    return False
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The state of the loop at one moment, read from the database.
+class LiveView:
+    """The newest state, drawn for the size that the terminal has at that moment."""
 
-    Attributes:
-        queue_lag_seconds: age of the oldest event in the queue.
-        metrics, scores: rows by (model, complexity).
+    def __init__(self, *, ascii_only: bool) -> None:
+        self.state: State | None = None
+        self._ascii_only = ascii_only
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.state is None:
+            return
+        height = options.height or console.height
+        for line in draw_screen(self.state, width=options.max_width, height=height, ascii_only=self._ascii_only):
+            yield from line.render(console)
+            yield Segment.line()
+
+
+def draw_screen(state: State, *, width: int, height: int, ascii_only: bool) -> list[Text]:
+    """Draw the whole screen: at most `height` lines of at most `width` columns.
+
+    Complete from 80 columns and 24 lines on. On a smaller screen the oldest lines of the story go first, then the chart.
     """
-
-    seconds: float
-    events: int
-    events_per_second: float
-    queue_length: int
-    queue_lag_seconds: float
-    metrics: dict[tuple[str, str], dict[str, Any]]
-    scores: dict[tuple[str, str], dict[str, Any]]
-    applied_versions: dict[str, int]
-
-    @property
-    def newest_version(self) -> int:
-        """The newest published score version."""
-        return max((row["version"] for row in self.scores.values()), default=0)
-
-    @property
-    def instances_up_to_date(self) -> int:
-        """Instances that have applied the newest version."""
-        return sum(version >= self.newest_version for version in self.applied_versions.values())
-
-
-def take_snapshot(database: Database, seconds: float, before: Snapshot | None) -> Snapshot:
-    """Read the state of the loop from the database, `seconds` after the start."""
-    with database.transaction() as connection:
-        queue = _QUEUE_LAG.one(connection)
-        applied = dict(_APPLIED_VERSIONS.all(connection))
-        metrics = {(row["model"], row["complexity"]): row for row in ModelMetrics(connection).all()}
-        scores = {(row["model"], row["complexity"]): row for row in current_scores(connection)}
-    events = sum(row[counter] for row in metrics.values() for counter in _EVENT_COUNTERS)
-    elapsed = seconds - before.seconds if before else seconds
-    rate = (events - (before.events if before else 0)) / max(elapsed, 0.001)
-    return Snapshot(seconds, events, rate, queue.length, queue.lag_seconds, metrics, scores, applied)
+    symbols = _ASCII if ascii_only else _UNICODE
+    gap = [Text("")]
+    roomy = height >= _ROOMY_LINES
+    top = [_title(state, width, symbols), *(gap if roomy else []), _success(state, width, symbols)]
+    table = [*gap, *_table(state, width, symbols)]
+    bottom = [*gap, _loop(state, width, symbols), *(gap if roomy else [])]
+    free = height - len(top) - len(table) - len(bottom)
+    story = _story(state, width, ascii_only)
+    chart_lines = min(_MOST_CHART_LINES, free - (_STORY_LINES if free < _ROOMY_LINES // 2 else _STORY_LINES_ROOMY))
+    if chart_lines < _LEAST_CHART_LINES or width < _LEAST_CHART_COLUMNS:
+        chart: list[Text] = []
+    else:
+        chart = draw_chart(state.points, width=width, height=chart_lines, ascii_only=ascii_only)
+    shown = max(0, free - len(chart))
+    lines = [*top, *chart, *table, *bottom, *(story[-shown:] if shown else [])][:height]
+    for line in lines:
+        line.truncate(width)
+    return lines
 
 
-def headline(snapshot: Snapshot, fleet: Fleet, simulated: SimulatedModels) -> str:
-    """The state in one line."""
-    return (
-        f"{snapshot.seconds:5.0f} s  {snapshot.events_per_second:6,.0f} events/s  "
-        f"queue {snapshot.queue_length:,} ({snapshot.queue_lag_seconds:.1f} s)  "
-        f"fleet success {fleet.recent_rate:.1%} (at the start {_first_rate(fleet)}, "
-        f"a perfect choice {simulated.perfect_success_rate():.1%})  "
-        f"score version {snapshot.newest_version}, applied by {snapshot.instances_up_to_date}/{fleet.size} instances"
+def status_line(state: State) -> str:
+    """The state in one line, for a log."""
+    rate = "no tasks yet" if state.rate is None else f"{percent(state.rate)} of the tasks succeed"
+    start = (
+        "" if state.rate_at_start is None or not state.learning else f"at the start {percent(state.rate_at_start)}, "
     )
-
-
-def plural(number: int, noun: str) -> str:
-    """The number with the noun, which gets an s unless the number is 1."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    events = f"{state.events_per_second:,.0f} events a second"
+    return f"{rate} ({start}best possible {percent(state.best)}); {_sync(state)}; {events}"
 
 
 def story_line(line: Line) -> str:
-    """One sentence of the story."""
-    return f"{line.seconds:5.1f} s  {line.text}"
+    """A line of the story with its time."""
+    return f"{clock(line.seconds):>5}  {line.text}"
 
 
-def live_view(snapshot: Snapshot, fleet: Fleet, simulated: SimulatedModels, story: Sequence[Line]) -> RenderableType:
-    """The state as a table, for a terminal, below the story so far."""
-    versions = "  ".join(f"{instance} at {version}" for instance, version in snapshot.applied_versions.items())
-    success = Text.assemble(
-        "fleet success  ",
-        (f"{fleet.recent_rate:.1%}", "bold green"),
-        f"   at the start {_first_rate(fleet)}   a perfect choice {simulated.perfect_success_rate():.1%}"
-        f"{f'   ({fleet.exploration:.0%} explore)' if fleet.exploration else ''}   Ctrl-C stops",
+def _sync(state: State) -> str:
+    if not state.loop.version:
+        return f"{counted(state.routers, 'router')}, nothing learned yet"
+    return f"{state.loop.in_sync} of {counted(state.routers, 'router')} in sync"
+
+
+def _title(state: State, width: int, symbols: _Symbols) -> Text:
+    routers = counted(state.routers, "router")
+    titles = (
+        f"CentralCloud demo {symbols.separator} {routers} learn which model is best for which tasks",
+        f"CentralCloud demo {symbols.separator} {routers} learn which model to use",
     )
-    loop = (
-        f"{snapshot.seconds:.0f} s   {snapshot.events_per_second:,.0f} events/s   {snapshot.events:,} events ingested   "
-        f"queue lag {snapshot.queue_length:,} events, {snapshot.queue_lag_seconds:.1f} s"
+    right = f"{clock(state.seconds)}  Ctrl-C ends"
+    title = next((title for title in titles if len(title) + len(right) + 2 <= width), "CentralCloud demo")
+    return Text.assemble((title, "bold"), " " * max(2, width - len(title) - len(right)), (right, _FAINT))
+
+
+def _success(state: State, width: int, symbols: _Symbols) -> Text:
+    rate = "-" if state.rate is None else percent(state.rate)
+    start = "-" if state.rate_at_start is None else percent(state.rate_at_start)
+    line = Text.assemble("Tasks that succeed: ", (rate, CURVE_STYLE))
+    for text, style in (
+        (f"at the start {start}", ""),
+        (f"{symbols.line * 2} best possible {percent(state.best)}", BEST_STYLE),
+        (f"{percent(state.exploration, 0)} of the tasks try any model" if state.exploration else "", _FAINT),
+    ):
+        if text and len(line) + 3 + len(text) <= width:
+            line.append("   ").append(text, style)
+    return line
+
+
+def _table(state: State, width: int, symbols: _Symbols) -> Iterator[Text]:
+    cell = (width - _MODEL_WIDTH) // len(COMPLEXITIES)
+    with_scores, with_rates = cell >= 22, cell >= 36
+    header = Text.assemble((f"{symbols.leader} leads".ljust(_MODEL_WIDTH), _LEADER_STYLE))
+    for complexity in COMPLEXITIES:
+        title = f"  {complexity}" if with_scores else f" {complexity}"
+        names = ("succeed   score" if with_rates else "score") if with_scores else ""
+        header.append(f"{title}{names:>{max(0, cell - 1 - len(title))}}".ljust(cell), "bold")
+    yield header
+    for model in SIMULATED_MODELS:
+        row = Text(model.ljust(_MODEL_WIDTH))
+        for complexity in COMPLEXITIES:
+            row.append(_table_cell(state, (model, complexity), cell, symbols, scores=with_scores, rates=with_rates))
+        yield row
+
+
+def _table_cell(
+    state: State, pair: tuple[str, str], width: int, symbols: _Symbols, *, scores: bool, rates: bool
+) -> Text:
+    """Mark, bar and share of the tasks, and with enough width the success rate, and the score at the start and now."""
+    model, complexity = pair
+    leads = state.leaders.get(complexity) == model
+    degraded = pair in state.degraded
+    mark = symbols.degraded if degraded else symbols.leader if leads else " "
+    style = _DEGRADED_STYLE if degraded else _LEADER_STYLE if leads else _FAINT
+    share = state.shares.get(pair, 0.0)
+    text = f"{_whole_percent(share):>5}"
+    tail = ""
+    if rates:
+        outcome = state.loop.metrics.get(pair, {}).get("success_rate")
+        tail += f"{'-' if outcome is None else percent(outcome):>8}"
+    if scores:
+        tail += f"{_score_change(state, pair, symbols):>{9 if rates else 8}}"
+    longest = max(0, width - 3 - len(text) - len(tail))
+    bar = symbols.bar * round(share * longest) if longest >= 3 else ""
+    bar = bar.ljust(longest if longest >= 3 else 0)
+    return Text.assemble((f"{mark} {bar}{text}", style), (tail, "" if leads or degraded else _FAINT)).append(
+        " " * (width - 2 - len(bar) - len(text) - len(tail))
     )
-    applied = f"score version {snapshot.newest_version}   applied: {versions or '-'}"
-    lines = [Text(story_line(line), "yellow") for line in story]
-    return Group(success, loop, applied, *lines, "", score_table(snapshot, fleet))
 
 
-def score_table(snapshot: Snapshot, fleet: Fleet) -> Table:
-    """One row a model and complexity: uses, recent share, success rate, response time, and scores."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("model")
-    table.add_column("complexity")
-    for name in ("uses", "share", "success", "avg ms", "at start", "score now"):
-        table.add_column(name, justify="right")
-    for row in _rows(snapshot, fleet):
-        table.add_row(*row)
-    return table
+def _whole_percent(share: float) -> str:
+    """The share in percent; a small one is not 0% and one that is not everything is not 100%."""
+    if 0 < share < 0.01:
+        return "<1%"
+    return percent(min(share, 0.99) if share < 1 else share, 0)
 
 
-def _first_rate(fleet: Fleet) -> str:
-    return "-" if fleet.first_rate is None else f"{fleet.first_rate:.1%}"
+def _score_change(state: State, pair: tuple[str, str], symbols: _Symbols) -> str:
+    claimed = truth(*pair).claimed
+    learned = state.loop.scores.get(pair)
+    return f"{claimed:.1f}" if learned is None else f"{claimed:.1f}{symbols.becomes}{float(learned['score']):.1f}"
 
 
-def _rows(snapshot: Snapshot, fleet: Fleet) -> Iterator[tuple[str | Text, ...]]:
-    for model in simulated_models.SIMULATED_MODELS:
-        for complexity in simulated_models.COMPLEXITIES:
-            metrics = snapshot.metrics.get((model, complexity), {})
-            learned = snapshot.scores.get((model, complexity))
-            claimed = simulated_models.truth(model, complexity).claimed
-            now = claimed if learned is None else learned["score"]
-            style = "green" if now > claimed else "red" if now < claimed else ""
-            rate, average = metrics.get("success_rate"), metrics.get("avg_response_time")
-            yield (
-                model,
-                complexity,
-                f"{metrics.get('usage_count', 0):,}",
-                f"{fleet.recent_share(model, complexity):.1%}",
-                "-" if rate is None else f"{rate:.1%}",
-                "-" if average is None else f"{average:,.0f}",
-                f"{claimed:.3f}",
-                Text(f"{now:.3f}", style),
-            )
+def _loop(state: State, width: int, symbols: _Symbols) -> Text:
+    """Routers in sync, events and costs, as far as they fit."""
+    all_in_sync = state.loop.version and state.loop.in_sync >= state.routers
+    line = Text.assemble((_sync(state), "bold bright_green" if all_in_sync else "bold"))
+    waiting = f", {state.loop.queue_length:,} waiting" if state.loop.queue_length > state.events_per_second else ""
+    cost = "" if state.cost is None else f"${state.cost:.2f} per 1,000 tasks"
+    if cost and state.learning and state.cost_at_start is not None:
+        cost += f" (start ${state.cost_at_start:.2f})"
+    for text in (f"{state.events_per_second:,.0f} events/s{waiting}", cost):
+        if text and len(line) + 3 + len(text) <= width:
+            line.append(f" {symbols.separator} ", _FAINT).append(text)
+    return line
 
 
-def print_summary(
-    console: Console,
-    last: Snapshot,
-    final: Snapshot,
-    fleet: Fleet,
-    simulated: SimulatedModels,
-    incident: Incident | None,
-) -> None:
-    """Print the results of the demonstration.
-
-    `last` was read while the instances still ran, `final` when all their events were ingested.
-    """
-    costs = (
-        f"; the difference is the cost of the {fleet.exploration:.0%} of decisions that explore"
-        if fleet.exploration
-        else ""
-    )
-    lines = (
-        "",
-        f"{fleet.decisions:,} decisions of {plural(fleet.size, 'instance')}, {final.events:,} events ingested, "
-        f"{final.events_per_second:,.0f} a second",
-        f"score version {last.newest_version}, applied by {last.instances_up_to_date} of {plural(fleet.size, 'instance')}",
-        f"fleet success {_first_rate(fleet)} at the start, {fleet.recent_rate:.1%} after {last.seconds:.0f} seconds",
-        f"a perfect choice would give {simulated.perfect_success_rate():.1%}{costs}",
-        *(["", *incident.summary(fleet)] if incident else []),
-    )
-    console.print(score_table(final, fleet))
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+def _story(state: State, width: int, ascii_only: bool) -> list[Text]:
+    """The lines of the story, wrapped; the newest are bright."""
+    indent = " " * 7
+    lines = []
+    for line in state.story:
+        text = story_line(line)
+        text = text.encode("ascii", "replace").decode() if ascii_only else text
+        style = "bright_red" if line.text.startswith("INCIDENT") else ""
+        for number, part in enumerate(textwrap.wrap(text, max(20, width), subsequent_indent=indent)):
+            drawn = Text.assemble((part, style))
+            if number == 0 and not style:
+                drawn.stylize(_FAINT, 0, len(indent))
+            lines.append(drawn)
+    return lines

@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -154,10 +155,28 @@ def test_the_demonstration_shows_the_loop_and_cleans_up() -> None:
         process = start_command("centralcloud", "demo", "--seconds", "9", env={}, cwd=folder, log=subprocess.PIPE)
         output = process.communicate(timeout=90)[0]
         assert process.returncode == 0, output
-        assert "fleet success" in output
-        assert "a perfect choice 98.2%" in output
-        assert "instances" in output
+        assert "best possible 98.2%" in output
+        assert "5 of 5 routers in sync with score version" in output
+        assert_status_agrees(folder, output)
         assert not (folder / ".centralcloud/demo/postgresql/postmaster.pid").exists()
+
+
+def assert_status_agrees(folder: Path, output: str) -> None:
+    """The commands that the demonstration names show what its summary says."""
+    (version,) = re.findall(r"in sync with score version (\d+)", output)
+    (cost,) = re.findall(r"for \$([0-9,.]+);", output)
+    commands = re.findall(r"^  DATABASE_URL=(\S+) (\S+) (\w+)$", output, re.MULTILINE)
+    assert [command for _, _, command in commands] == ["status", "scores"]
+    url, program, _ = commands[0]
+    with Database(url.replace(":", f":{folder}/"), application_name="tests") as database:
+        status = run_command(program, "status", env={"DATABASE_URL": url}, cwd=folder)
+        with database.transaction() as connection:
+            hourly = connection.execute("SELECT sum(total_cost), sum(total_tokens) FROM dashboard_hourly_performance")
+            spent, tokens = hourly.fetchone() or (0, 0)
+    assert f"5 seen within a day, 0 behind version {version}" in status.stdout, status
+    assert "queue      0 messages" in status.stdout
+    assert f"{spent:,.2f}" == cost
+    assert tokens > 0
 
 
 def test_the_demonstration_reports_a_model_that_degrades() -> None:
@@ -166,23 +185,31 @@ def test_the_demonstration_reports_a_model_that_degrades() -> None:
         process = start_command("centralcloud", *arguments, env={}, cwd=folder, log=subprocess.PIPE)
         output = process.communicate(timeout=120)[0]
         assert process.returncode == 0, output
-        told = [
-            "starting the daemon with the rule adaptive",
-            "ember-reason silently degrades: 30% of its complex tasks succeed instead of 98%",
-            "noticed: the success rate of ember-reason for complex tasks fell from 0.9",
-            "avoided: ember-reason gets ",
+        steps = [
+            "the rule adaptive",
+            "CentralCloud starts to learn",
+            "INCIDENT: ember-reason silently drops from 98% to 30% on complex tasks",
+            "CentralCloud notices it after ",
+            "ember-reason gets only ",
             "ember-reason silently recovers; ",
-            "ember-reason led complex tasks with ",
-            "its share fell to ",
+            "Success rose from ",
+            "The incident: ember-reason had ",
+            "CentralCloud noticed it after ",
         ]
-        positions = [output.find(text) for text in told]
+        positions = [output.find(text) for text in steps]
         assert -1 not in positions, output
         assert positions == sorted(positions), output
-        assert "explore" not in output
+        times = [
+            int(minutes) * 60 + int(seconds)
+            for minutes, seconds in re.findall(r"^ *(\d+):(\d\d)  ", output, re.MULTILINE)
+        ]
+        assert len(times) > 10, output
+        assert times == sorted(times), output
+        assert "try any model" not in output
 
 
 @pytest.mark.parametrize("whom", ["process", "group"])
-@pytest.mark.parametrize("after", ["starting PostgreSQL", "creating an empty database", "fleet success"])
+@pytest.mark.parametrize("after", ["starting PostgreSQL", "creating an empty database", "of the tasks succeed"])
 def test_ctrl_c_ends_the_demonstration_cleanly_at_any_time(after: str, whom: str) -> None:
     with embedded_folder() as folder:
         process = start_command("centralcloud", "demo", env={}, cwd=folder, log=subprocess.PIPE)
@@ -192,7 +219,7 @@ def test_ctrl_c_ends_the_demonstration_cleanly_at_any_time(after: str, whom: str
             lines.append(line)
             if after in line:
                 break
-            assert "fleet success" not in line, f"the demonstration runs, and has not printed {after!r}: {lines}"
+            assert "of the tasks succeed" not in line, f"the demonstration runs, and has not printed {after!r}: {lines}"
         if after == "starting PostgreSQL":
             eventually(lambda: (folder / ".centralcloud/demo/postgresql.new").exists(), what="initdb at work")
         (os.killpg if whom == "group" else os.kill)(process.pid, signal.SIGINT)
@@ -221,11 +248,12 @@ def test_two_demonstrations_in_one_folder_do_not_wipe_each_other() -> None:
         first = start_command("centralcloud", "demo", env={}, cwd=folder, log=subprocess.PIPE)
         assert first.stdout is not None
         for line in first.stdout:
-            if "starting the daemon" in line:
+            if "starts to learn" in line:
                 break
         second = run_command("centralcloud", "demo", env={}, cwd=folder)
         assert second.returncode == 1
         assert "another demonstration is running" in second.stderr
+        assert "end it, or start this one in another folder" in second.stderr
         first.send_signal(signal.SIGTERM)
         output = first.communicate(timeout=30)[0]
         assert first.returncode == 0, output
