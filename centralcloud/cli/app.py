@@ -51,7 +51,7 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         ),
     ),
     "Try out": (
-        Command("demo", "Show the whole loop at work.", f"{_COMMANDS}.demo"),
+        Command("demo", "Show the whole loop at work, until Ctrl-C.", f"{_COMMANDS}.demo"),
         Command("simulate", "Try a rule on recorded outcomes, without a database.", f"{_COMMANDS}.simulate"),
     ),
 }
