@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from support.launcher import stop_launcher
 from support.programs import Program
 from support.servers import a_server, with_database
 from support.tcp_proxy import TcpProxy
@@ -32,6 +33,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         others = [item for item in items if "server" not in getattr(item, "fixturenames", ())]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
+
+
+def pytest_unconfigure() -> None:
+    stop_launcher()
 
 
 @pytest.fixture(scope="session")

@@ -28,9 +28,18 @@ def a_server(url: str | None = None, image: str | None = None) -> Iterator[str]:
         with embedded_folder() as folder:
             server = EmbeddedServer.start(f"embedded:{folder}")
             try:
+                _forget_about_power_cuts(server.uri)
                 yield server.uri
             finally:
                 server.stop()
+
+
+def _forget_about_power_cuts(url: str) -> None:
+    """Let the server write without waiting for the disk. It is removed after the tests; a crash has a server of its own."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for setting in ("fsync", "full_page_writes"):
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 @contextmanager
