@@ -1,5 +1,6 @@
 """Where the tests find PostgreSQL: the embedded one by default, any server by URL, or a container."""
 
+import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "soak: takes long; runs with make soak, and in a short form with make test")
+    config.addinivalue_line("markers", "timing: measures processor time; not run while coverage is measured")
     if config.option.rooms and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Progress(config))
 
@@ -51,6 +53,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept = [item for item in items if (item.get_closest_marker("soak") is not None) == bool(options.soak_seconds)]
     if options.database_url or options.database_image:
         kept = [item for item in kept if "server" in getattr(item, "fixturenames", ())]
+    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+        kept = [item for item in kept if item.get_closest_marker("timing") is None]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     if options.rooms:
         sort_longest_first(kept)

@@ -47,10 +47,11 @@ class Progress:
         self._counts: dict[str, Counter[str]] = {}
         self._running: set[str] = set()
         self._measured: dict[str, float] = {}
+        self._ended = False
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Count as always, print neither a letter nor a word."""
-        if report.when not in ("setup", "call", "teardown"):
+        """Count as always; print neither a letter nor a word before the summary."""
+        if self._ended or report.when not in ("setup", "call", "teardown"):
             return None
         if report.passed:
             return ("passed" if report.when == "call" else ""), "", ""
@@ -62,6 +63,7 @@ class Progress:
         if not self._workers:
             self._begin([item.nodeid for item in session.items])
 
+    @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: WorkerController, ids: Sequence[str]) -> None:
         if not self._total:
             self._begin(ids)
@@ -89,9 +91,10 @@ class Progress:
             counts = self._counts.get(room, Counter())
             told = ", ".join(f"{count} {category}" for category, count in sorted(counts.items(), key=_by_weight))
             self._print(f"{self._share()} {clock(self._elapsed())}  {room}: {told}", red=bool(counts["failed"]))
-        self._show_moment()
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
+        self._ended = True
         self._erase()
         if self._config.option.record_durations and self._measured:
             record_durations(self._measured)
