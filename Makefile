@@ -5,11 +5,16 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 # Tests mostly wait, so more workers than cores are worth it. 0: one test after the other, for a debugger.
 TEST_WORKERS ?= 3
-PYTEST := $(BIN)/pytest --numprocesses $(TEST_WORKERS) --dist loadfile
+PYTEST_OPTIONS := --quiet --rooms --numprocesses $(TEST_WORKERS)
+COVERAGE_FOLDER := $(CURDIR)/$(VENV)/coverage
+COVERAGE := COVERAGE_FOLDER=$(COVERAGE_FOLDER) $(BIN)/coverage
+# MEASURE=yes: the tests record which lines of the two packages they execute, also in the programs that they start.
+PYTEST := $(if $(MEASURE),$(COVERAGE) run --rcfile tests/coverage.ini -m pytest,$(BIN)/pytest) $(PYTEST_OPTIONS)
 DEMO_ARGS ?=
 SOAK_SECONDS ?= 600
+SOAK_WORKERS ?= 0
 
-.PHONY: help setup demo recording test soak check format reference test-postgresql build clean
+.PHONY: help setup demo recording test coverage coverage-tests soak check format reference test-postgresql build clean
 
 help:  ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,17 +36,31 @@ demo: setup  ## Watch a simulated fleet learn, until Ctrl-C; DEMO_ARGS='--rule t
 recording: setup  ## Record the demo as docs/images/demo.svg, which heads the README (90 seconds).
 	@$(BIN)/python tools/record_demo.py
 
-test: setup check  ## Run the checks and every test; PYTEST_ARGS='-k word' for some.
-	@$(PYTEST) $(PYTEST_ARGS)
+test: setup  ## Run the checks and every test; PYTEST_ARGS='-k word' for some.
+	@started=$$(date +%s); $(MAKE) --no-print-directory check \
+	  && echo "tests:" && $(PYTEST) $(PYTEST_ARGS) \
+	  && seconds=$$(($$(date +%s) - started)) && printf 'test: all passed, %d:%02d in all\n' $$((seconds / 60)) $$((seconds % 60))
 
 check: setup  ## Check lint, format, types, import rules, security and words.
+	@echo "check: lint, format, types, import rules, security checks and words (15 seconds, the first time)"
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive centralcloud instance_agent migrations
 	@$(BIN)/python tools/check_words.py
-	@echo "check: lint, format, types, import rules, security checks and words are clean"
+	@echo "check: all clean"
+
+# KEEP=yes adds to what was measured before.
+coverage: setup  ## Run every test, and print how much of the two packages they execute.
+	@test -n "$(KEEP)" || rm -rf $(COVERAGE_FOLDER)
+	@echo "coverage: the tests, measured; takes about half as long again"
+	@$(MAKE) --no-print-directory coverage-tests MEASURE=yes
+	@$(COVERAGE) combine --quiet --keep --rcfile tests/coverage.ini
+	@$(COVERAGE) report --rcfile tests/coverage.ini
+
+coverage-tests:
+	@$(PYTEST) $(PYTEST_ARGS)
 
 reference: setup  ## Write docs/reference/instance-agent-api.md from the docstrings.
 	@$(BIN)/python tools/api_reference.py
@@ -50,8 +69,10 @@ format: setup  ## Fix lint and format.
 	@$(BIN)/ruff check --quiet --fix .
 	@$(BIN)/ruff format --quiet .
 
-soak: setup  ## Run the fleet under faults for SOAK_SECONDS (default: 600).
-	@$(BIN)/pytest -s --soak-seconds $(SOAK_SECONDS) tests/chaos/test_soak.py $(PYTEST_ARGS)
+# What takes long, among it the soak: all faults at once for SOAK_SECONDS. With SOAK_WORKERS=3 the others run beside it.
+soak: setup  ## Run the long tests, and all faults at once for SOAK_SECONDS (600).
+	@echo "soak: long tests, and all faults at once for $(SOAK_SECONDS) seconds; a line for each round"
+	@$(BIN)/pytest -s --numprocesses $(SOAK_WORKERS) --soak-seconds $(SOAK_SECONDS) $(PYTEST_ARGS)
 
 # The tests that use a database, on your own server; its role must be allowed to create databases.
 test-postgresql: setup  ## Run the tests that use a database on a server: DATABASE_URL=postgresql://...

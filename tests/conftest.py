@@ -1,5 +1,6 @@
 """Where the tests find PostgreSQL: the embedded one by default, any server by URL, or a container."""
 
+import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -7,9 +8,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from support.launcher import stop_launcher
 from support.programs import Program
+from support.progress import Progress
+from support.schedule import LongestFirst, sort_longest_first
 from support.servers import a_server, with_database
 from support.tcp_proxy import TcpProxy
+from xdist.remote import Producer
 
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.partitions import ensure_partitions
@@ -22,16 +27,42 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("centralcloud")
     group.addoption("--database-url", help="run on this PostgreSQL; the role must be allowed to create databases")
-    group.addoption("--soak-seconds", type=float, default=0, help="how long the soak runs (make soak); 0: not at all")
     group.addoption("--database-image", help="run in a container of this image, e.g. postgres:18 (needs Docker)")
+    group.addoption(
+        "--soak-seconds", type=float, default=0, help="run the long tests only (make soak), the soak this long"
+    )
+    group.addoption("--rooms", action="store_true", help="longest tests first, and progress by room (make test)")
+    group.addoption("--record-durations", action="store_true", help="with --rooms: write tests/durations.json anew")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "soak: takes long; runs with make soak, and in a short form with make test")
+    config.addinivalue_line("markers", "timing: measures processor time; not run while coverage is measured")
+    if config.option.rooms and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Progress(config))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LongestFirst | None:
+    return LongestFirst(config, log) if config.option.rooms else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On a server that was named, only the tests that use it: the others have nothing to do with it."""
-    if config.option.database_url or config.option.database_image:
-        others = [item for item in items if "server" not in getattr(item, "fixturenames", ())]
-        config.hook.pytest_deselected(items=others)
-        items[:] = [item for item in items if item not in others]
+    """Keep the long tests for the soak. On a server that was named, keep the tests that use it."""
+    options = config.option
+    kept = [item for item in items if (item.get_closest_marker("soak") is not None) == bool(options.soak_seconds)]
+    if options.database_url or options.database_image:
+        kept = [item for item in kept if "server" in getattr(item, "fixturenames", ())]
+    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+        kept = [item for item in kept if item.get_closest_marker("timing") is None]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    if options.rooms:
+        sort_longest_first(kept)
+    items[:] = kept
+
+
+def pytest_unconfigure() -> None:
+    stop_launcher()
 
 
 @pytest.fixture(scope="session")
@@ -99,6 +130,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
 def _new_database(server: str, template: str) -> Iterator[str]:
     name = f"cc_test_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # Copying the files is cheaper than writing each page to the log, too.
+        strategy = "STRATEGY file_copy" if connection.info.server_version >= 15_00_00 else ""
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {strategy}")
         yield with_database(server, name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 import psycopg
+import pytest
 from support.load import has_newest_scores, load, records
 from support.programs import Program
 from support.servers import OwnServer, execute
@@ -68,15 +69,16 @@ def test_a_database_that_is_read_only_for_a_while(start_worker: StartWorker, dat
     assert worker.process.poll() is None
 
 
-def test_a_transaction_held_open_elsewhere(start_worker: StartWorker, database_url: str) -> None:
-    """For half a minute a snapshot keeps dead rows from being vacuumed: ingest is slower, but does not wait for it."""
+@pytest.mark.parametrize("seconds", [6, pytest.param(30, marks=pytest.mark.soak)])
+def test_a_transaction_held_open_elsewhere(start_worker: StartWorker, database_url: str, seconds: int) -> None:
+    """A snapshot keeps dead rows from being vacuumed: ingest is slower, but does not wait for it."""
     start_worker(database_url)
     with psycopg.connect(database_url) as idle:
         idle.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         idle.execute("SELECT count(*) FROM pgmq.q_model_routing_decisions")
         started = time.monotonic()
-        with load(database_url, decisions=9000, pause_seconds=0.15, within_seconds=10) as producers:
-            while producers.busy or time.monotonic() - started < 30:
+        with load(database_url, decisions=300 * seconds, pause_seconds=0.15, within_seconds=10) as producers:
+            while producers.busy or time.monotonic() - started < seconds:
                 seen = records(database_url)
                 eventually(lambda: records(database_url) > seen or not producers.busy, within_seconds=5)  # noqa: B023
                 threading.Event().wait(0.2)

@@ -23,12 +23,11 @@ def resident_mb(program: Program) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+@pytest.mark.soak
 def test_a_long_run_under_random_faults(
     request: pytest.FixtureRequest, start_worker: StartProgram, start_agent: StartProgram, own_server: OwnServer
 ) -> None:
     seconds = request.config.option.soak_seconds
-    if not seconds:
-        pytest.skip("runs only with --soak-seconds: make soak")
     rng = random.Random(13)
     steady = start_worker(own_server.url, CENTRALCLOUD_MAINTENANCE_INTERVAL_SECONDS="5")
     agent = start_agent(own_server.url)

@@ -20,10 +20,11 @@ from centralcloud.runtime.postgres.database import Database
 StartWorker = Callable[..., Program]
 
 
-def test_a_worker_killed_at_random_moments(start_worker: StartWorker, database_url: str) -> None:
+@pytest.mark.parametrize("kills", [8, pytest.param(20, marks=pytest.mark.soak)])
+def test_a_worker_killed_at_random_moments(start_worker: StartWorker, database_url: str, kills: int) -> None:
     rng = random.Random(7)
-    with load(database_url, decisions=12_000, pause_seconds=0.02):
-        for _ in range(20):
+    with load(database_url, decisions=600 * kills, pause_seconds=0.02):
+        for _ in range(kills):
             worker = start_worker(database_url)
             target = records(database_url) + rng.randrange(1, 300)
             eventually(lambda: records(database_url) >= target or not queued(database_url))  # noqa: B023

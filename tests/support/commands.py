@@ -1,11 +1,17 @@
-"""Run the programs as processes, as a user or a supervisor does."""
+"""Run the programs as processes, as a user or a supervisor does.
+
+They are forked from a process that has imported them (support.launcher), unless a test asks for a `cold` start: the
+installed program from its file, with all imports.
+"""
 
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+from support.launcher import Launched, can_start
 
 BIN = Path(sys.executable).parent
 _OURS = ("CENTRALCLOUD_", "INSTANCE_AGENT_", "DATABASE_URL", "INSTANCE_ID", "EX_LLM_")
@@ -17,19 +23,32 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def run_command(
-    program: str, *arguments: str, env: Mapping[str, str], input_text: str | None = None, cwd: Path | None = None
+    program: str,
+    *arguments: str,
+    env: Mapping[str, str],
+    input_text: str | None = None,
+    cwd: Path | None = None,
+    cold: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(
-        [BIN / program, *arguments],
-        env=environment(**env),
-        input=input_text,
-        stdin=subprocess.DEVNULL if input_text is None else None,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=cwd,
-    )
+    command = [BIN / program, *arguments]
+    variables = environment(**env)
+    options: dict[str, Any] = {
+        "env": variables,
+        "stdin": subprocess.DEVNULL if input_text is None else subprocess.PIPE,
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+        "cwd": cwd,
+    }
+    start = Launched if not cold and can_start(program, variables) else subprocess.Popen
+    with start(command, **options) as process:
+        try:
+            stdout, stderr = process.communicate(input_text, timeout=120)
+        except BaseException:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
 def start_command(
@@ -39,12 +58,17 @@ def start_command(
     log: IO[str] | int = subprocess.DEVNULL,
     cwd: Path | None = None,
     fault: str | None = None,
+    cold: bool = False,
 ) -> subprocess.Popen[str]:
     """Start a command that keeps running; its output and logs go to `log`. `fault`: the name of one in support.sabotage."""
+    variables = environment(**env)
+    forked = not cold and can_start(program, variables)
     command = [BIN / program] if fault is None else [sys.executable, "-m", "support.sabotage", fault, program]
-    return subprocess.Popen(
+    if fault is not None and not forked:
+        variables["PYTHONPATH"] = str(Path(__file__).parents[1])
+    return (Launched if forked else subprocess.Popen)(
         [*command, *arguments],
-        env=environment(**env) | ({"PYTHONPATH": str(Path(__file__).parents[1])} if fault else {}),
+        env=variables,
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,

@@ -15,6 +15,8 @@ from psycopg.conninfo import make_conninfo
 from centralcloud.runtime.postgres.embedded import EmbeddedServer, EmbeddedServerError, _find_programs
 from support.waiting import eventually
 
+_ENOUGH_MEMORY_BYTES = 4_000_000_000
+
 
 @contextmanager
 def a_server(url: str | None = None, image: str | None = None) -> Iterator[str]:
@@ -25,18 +27,34 @@ def a_server(url: str | None = None, image: str | None = None) -> Iterator[str]:
         with _container(image) as container_url:
             yield container_url
     else:
-        with embedded_folder() as folder:
+        with embedded_folder(_folder_in_memory()) as folder:
             server = EmbeddedServer.start(f"embedded:{folder}")
             try:
+                _prefer_speed_to_safety(server.uri)
                 yield server.uri
             finally:
                 server.stop()
 
 
+def _folder_in_memory() -> str | None:
+    """Return a file system in memory, when it is large enough for a server; half of the time of short tests is files."""
+    memory = Path("/dev/shm")
+    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > _ENOUGH_MEMORY_BYTES else None
+
+
+def _prefer_speed_to_safety(url: str) -> None:
+    """Let the server write without waiting for the disk. It is removed after the tests; a crash has a server of its own."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        for setting in ("fsync = off", "full_page_writes = off", "max_wal_size = '256MB'"):
+            connection.execute(f"ALTER SYSTEM SET {setting}")
+        connection.execute("SELECT pg_reload_conf()")
+
+
 @contextmanager
-def embedded_folder() -> Iterator[Path]:
+def embedded_folder(base: str | None = None) -> Iterator[Path]:
     """Create a folder for an embedded server, which the server of root can reach, too; remove it at the end."""
-    base = "/var/tmp" if os.geteuid() == 0 else None  # root's /tmp folders are closed to the server's own user
+    if base is None and os.geteuid() == 0:
+        base = "/var/tmp"  # root's /tmp folders are closed to the server's own user
     folder = Path(tempfile.mkdtemp(prefix="centralcloud-tests-", dir=base))
     folder.chmod(0o755)
     try:

@@ -233,7 +233,7 @@ def test_ctrl_c_ends_the_demonstration_cleanly_at_any_time(after: str, whom: str
 def test_ctrl_c_before_the_demonstration_has_begun_ends_it_cleanly() -> None:
     with embedded_folder() as folder:
         for delay in (0.1, 0.2, 0.3, 0.4, 0.5):
-            process = start_command("centralcloud", "demo", env={}, cwd=folder, log=subprocess.PIPE)
+            process = start_command("centralcloud", "demo", env={}, cwd=folder, log=subprocess.PIPE, cold=True)
             started = time.monotonic()
             eventually(lambda: time.monotonic() - started >= delay)  # noqa: B023 - the moment is the point
             process.send_signal(signal.SIGINT)
