@@ -1,5 +1,6 @@
 """Where the tests find PostgreSQL: the embedded one by default, any server by URL, or a container."""
 
+import logging
 import os
 import signal
 import uuid
@@ -63,6 +64,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_unconfigure() -> None:
     stop_launcher()
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo `configure_logs` of a command that ran in this process: later tests look at the log, too."""
+    root = logging.getLogger()
+    loggers = [root, *map(logging.getLogger, ("centralcloud", "instance_agent", "psycopg"))]
+    handlers, levels = root.handlers[:], [logger.level for logger in loggers]
+    yield
+    root.handlers[:] = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

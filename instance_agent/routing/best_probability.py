@@ -137,9 +137,10 @@ class _Table:
         self._high, self._shift = shape.high, shape.shift
         self._nodes = nodes = shape.spread(_CELLS)
         density = [shape.density(y) for y in nodes]
-        # The trapezoidal rule with a correction by the derivatives at the ends: the error is of order width^4.
+        # The trapezoidal rule with a correction by the derivatives at the ends: the error is of order width^4. In a cell
+        # that holds less than 1e-6 the correction may be the larger part.
         masses = (
-            (b - a) * (at_a + at_b) / 2 + (b - a) ** 2 * (slope_a - slope_b) / 12
+            max(0.0, (b - a) * (at_a + at_b) / 2 + (b - a) ** 2 * (slope_a - slope_b) / 12)
             for (a, (at_a, slope_a)), (b, (at_b, slope_b)) in pairwise(zip(nodes, density, strict=True))
         )
         cumulative = list(accumulate(masses, initial=0.0))

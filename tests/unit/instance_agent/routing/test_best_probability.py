@@ -6,7 +6,7 @@ from collections import Counter
 from statistics import NormalDist
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from instance_agent.routing.best_probability import BetaPosterior, FixedValue, probability_best
@@ -96,6 +96,7 @@ def test_probabilities_of_any_quantities_are_the_frequencies_of_a_simulation(
         max_size=5,
     )
 )
+@example([posterior(0.0, 7.0, 11.0), posterior(1.0, 11.0, 11.0)])  # one was -1.7e-11
 def test_probabilities_add_up_to_one(quantities: list[FixedValue | BetaPosterior]) -> None:
     chances = probability_best(quantities)
     assert sum(chances) == pytest.approx(1, abs=1e-12)
