@@ -49,9 +49,9 @@ check: setup
 coverage: setup
 	@test -n "$(KEEP)" || rm -rf $(COVERAGE_FOLDER)
 	@echo "coverage: the tests, measured; takes about half as long again"
-	@$(MAKE) --no-print-directory coverage-tests MEASURE=yes
-	@$(COVERAGE) combine --quiet --keep --rcfile tests/coverage.ini
-	@$(COVERAGE) report --rcfile tests/coverage.ini
+	@status=0; $(MAKE) --no-print-directory coverage-tests MEASURE=yes || status=$$?; \
+	  $(COVERAGE) combine --quiet --append --rcfile tests/coverage.ini && $(COVERAGE) report --rcfile tests/coverage.ini; \
+	  exit $$status
 
 .PHONY: coverage-tests
 coverage-tests:
