@@ -55,9 +55,9 @@ check: setup  ## Check lint, format, types, import rules, security and words.
 coverage: setup  ## Run every test, and print how much of the two packages they execute.
 	@test -n "$(KEEP)" || rm -rf $(COVERAGE_FOLDER)
 	@echo "coverage: the tests, measured; takes about half as long again"
-	@$(MAKE) --no-print-directory coverage-tests MEASURE=yes
-	@$(COVERAGE) combine --quiet --keep --rcfile tests/coverage.ini
-	@$(COVERAGE) report --rcfile tests/coverage.ini
+	@status=0; $(MAKE) --no-print-directory coverage-tests MEASURE=yes || status=$$?; \
+	  $(COVERAGE) combine --quiet --append --rcfile tests/coverage.ini && $(COVERAGE) report --rcfile tests/coverage.ini; \
+	  exit $$status
 
 coverage-tests:
 	@$(PYTEST) $(PYTEST_ARGS)

@@ -38,7 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "soak: takes long; runs with make soak, and in a short form with make test")
-    config.addinivalue_line("markers", "timing: measures processor time; not run while coverage is measured")
+    config.addinivalue_line(
+        "markers", "timing: of processor time, or of the moments of a start; not run under coverage"
+    )
     if config.option.rooms and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Progress(config))
 

@@ -230,6 +230,7 @@ def test_ctrl_c_ends_the_demonstration_cleanly_at_any_time(after: str, whom: str
         assert processes_in(folder) == []
 
 
+@pytest.mark.timing
 def test_ctrl_c_before_the_demonstration_has_begun_ends_it_cleanly() -> None:
     with embedded_folder() as folder:
         for delay in (0.1, 0.2, 0.3, 0.4, 0.5):
