@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from centralcloud.contracts import COMPLEXITIES, NO_ESTIMATE, SettingsError
-from centralcloud.runtime.checkup_output import print_checkup, progress_line
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings, warn_of_unknown_variables
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows, print_table
+from centralcloud.runtime.terminal.checkup_output import print_checkup, progress_line
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_table
 from instance_agent.agent import InstanceAgent
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.doctor import examine

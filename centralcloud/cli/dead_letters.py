@@ -11,7 +11,7 @@ from centralcloud.administration.dead_letters import Edit, Filter
 from centralcloud.cli.arguments import moment, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows, print_text
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.wording import counted
 
 app = typer.Typer(help="Show, replay and discard messages that could not be ingested.")

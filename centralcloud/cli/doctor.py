@@ -1,11 +1,11 @@
 """`centralcloud doctor`: the checks of an operator."""
 
 from centralcloud.cli.context import read_settings
-from centralcloud.runtime.checkup_output import print_checkup, progress_line
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.settings import unknown_variables
-from centralcloud.runtime.terminal import AsJson
+from centralcloud.runtime.terminal.checkup_output import print_checkup, progress_line
+from centralcloud.runtime.terminal.output import AsJson
 from centralcloud.settings import Settings
 
 

@@ -7,7 +7,7 @@ import typer
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
 from centralcloud.monitoring.finding_rules import FINDING_KINDS
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
 from centralcloud.runtime.wording import percent
 
 #: Kinds that a run of the learner makes, then those of the finding detector.

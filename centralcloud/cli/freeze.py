@@ -7,7 +7,7 @@ import typer
 from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.terminal import AsJson, print_json
+from centralcloud.runtime.terminal.output import AsJson, print_json
 
 
 def freeze(

@@ -8,7 +8,7 @@ import typer
 from centralcloud.cli.arguments import moment, refuse_empty, utf8
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
 from centralcloud.store.operator_actions import Action, list_actions
 
 #: Characters of a value in the table; --json has all of it.

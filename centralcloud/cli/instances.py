@@ -7,7 +7,7 @@ import typer
 from centralcloud.administration import instances
 from centralcloud.cli.arguments import Reason, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
 
 app = typer.Typer(help="Show and forget instances.")
 

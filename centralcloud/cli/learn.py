@@ -10,7 +10,7 @@ from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.fleet_settings import FleetSettingsSource
 from centralcloud.runtime.postgres.errors import retry_on_contention
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows, print_text
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.wording import ago, counted
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """`centralcloud metrics`: the counters."""
 
 from centralcloud.cli.context import open_database, read_settings
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
 
 
 def metrics(json_output: AsJson = False) -> None:

@@ -4,7 +4,7 @@ import typer
 
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.runtime.postgres.errors import retry_on_contention
-from centralcloud.runtime.terminal import AsJson, print_json
+from centralcloud.runtime.terminal.output import AsJson, print_json
 
 
 def migrate(json_output: AsJson = False) -> None:

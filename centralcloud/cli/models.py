@@ -9,7 +9,7 @@ from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.runtime.postgres.errors import retry_on_contention
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
 from centralcloud.runtime.wording import counted
 
 app = typer.Typer(help="Show, rename, merge and retire models.")

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.terminal import AsJson, print_json
+from centralcloud.runtime.terminal.output import AsJson, print_json
 from centralcloud.runtime.wording import counted
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from centralcloud.administration import decision_queue
 from centralcloud.cli.arguments import Reason, ago
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.monitoring.queue_state import queue_state
-from centralcloud.runtime.terminal import AsJson, confirm, print_json
+from centralcloud.runtime.terminal.output import AsJson, print_json
+from centralcloud.runtime.terminal.prompts import confirm
 from centralcloud.runtime.wording import counted
 
 app = typer.Typer(help="Show the queue of routing events, and purge it.", invoke_without_command=True)

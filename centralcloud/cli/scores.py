@@ -9,7 +9,7 @@ import typer
 from centralcloud.cli.arguments import Reason, in_order, refuse_empty, utf8
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
 from centralcloud.contracts import COMPLEXITIES, SettingsError
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows, print_table, print_text
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_table, print_text
 
 app = typer.Typer(help="Show, explain, compare, pin and roll back scores.", invoke_without_command=True)
 

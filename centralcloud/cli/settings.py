@@ -9,7 +9,7 @@ from centralcloud.cli.arguments import Reason, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.fleet_settings import FleetSettingsSource
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
 from centralcloud.settings import FLEET_SETTINGS, FleetSetting, Settings
 from centralcloud.store.fleet_settings import list_settings
 from centralcloud.store.operator_actions import newest_setting_changes

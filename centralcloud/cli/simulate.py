@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 import typer
 
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.terminal import AsJson, print_json, print_table
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_table
 
 if TYPE_CHECKING:
     from instance_agent.routing.selection import SelectionMode

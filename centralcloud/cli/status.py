@@ -11,10 +11,10 @@ import typer
 from rich.console import Console
 
 from centralcloud.cli.context import open_database, read_settings
-from centralcloud.runtime.emphasis import Style, emphasize
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_outage, summarize_error
-from centralcloud.runtime.terminal import AsJson, print_json
+from centralcloud.runtime.terminal.emphasis import Style, emphasize
+from centralcloud.runtime.terminal.output import AsJson, print_json
 from centralcloud.runtime.wording import ago, counted, percent, printable
 
 if TYPE_CHECKING:

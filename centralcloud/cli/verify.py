@@ -7,7 +7,7 @@ import typer
 from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
 from centralcloud.runtime.postgres.errors import retry_on_contention
-from centralcloud.runtime.terminal import AsJson, print_json, print_rows
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
 from centralcloud.runtime.wording import counted
 
 

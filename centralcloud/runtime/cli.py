@@ -13,7 +13,7 @@ from centralcloud import __version__
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.command_group import Command, ProgramGroup
 from centralcloud.runtime.completion import prepare_completion
-from centralcloud.runtime.streams import escape_unencodable_output
+from centralcloud.runtime.terminal.streams import escape_unencodable_output
 
 if TYPE_CHECKING:
     import psycopg

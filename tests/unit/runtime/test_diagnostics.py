@@ -6,7 +6,6 @@ import psycopg
 import pytest
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.runtime.checkup_output import _lines
 from centralcloud.runtime.diagnostics import (
     Check,
     CheckResult,
@@ -17,6 +16,7 @@ from centralcloud.runtime.diagnostics import (
     ok,
     warn,
 )
+from centralcloud.runtime.terminal.checkup_output import _lines
 
 
 def raising(error: Exception) -> Callable[[], CheckResult]:

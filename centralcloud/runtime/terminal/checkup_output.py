@@ -8,8 +8,8 @@ from typing import Final
 import typer
 
 from centralcloud.runtime.diagnostics import NamedCheckResult, Verdict
-from centralcloud.runtime.emphasis import Style, emphasize
-from centralcloud.runtime.terminal import print_json
+from centralcloud.runtime.terminal.emphasis import Style, emphasize
+from centralcloud.runtime.terminal.output import print_json
 from centralcloud.runtime.wording import counted, printable
 
 _STYLES: Final = {Verdict.OK: Style.GOOD, Verdict.WARN: Style.WARNING, Verdict.FAIL: Style.ERROR}

@@ -6,8 +6,8 @@ import sys
 import pytest
 import typer
 
-from centralcloud.runtime.streams import escape_unencodable_output
-from centralcloud.runtime.terminal import print_json, print_table
+from centralcloud.runtime.terminal.output import print_json, print_table
+from centralcloud.runtime.terminal.streams import escape_unencodable_output
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from centralcloud.runtime.table_layout import plain_lines, table_lines, text_width, wrap
+from centralcloud.runtime.terminal.table_layout import plain_lines, table_lines, text_width, wrap
 
 REASON = "114 of 150 outcomes succeeded (76%, not more than 95%): -0.2; average response time 4,000 ms: -0.1"
 SCORES = ("model", "complexity", "score", "version", "updated_at", "reason")

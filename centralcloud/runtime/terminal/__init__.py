@@ -1,0 +1,1 @@
+"""Output on the terminal: tables, JSON documents, the results of checks, questions."""

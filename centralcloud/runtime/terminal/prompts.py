@@ -1,0 +1,47 @@
+"""Questions on the terminal."""
+
+import sys
+
+from centralcloud.contracts import CentralCloudError, SettingsError
+
+
+class NotConfirmedError(CentralCloudError):
+    """The operator did not answer a question with yes."""
+
+
+class InterruptedAtPromptError(CentralCloudError):
+    """The operator pressed Ctrl-C instead of an answer."""
+
+    exit_code = 130
+
+
+def confirm(question: str, *, yes: bool, otherwise: str) -> None:
+    """Ask a question on the terminal; return if it is answered with yes, or if `yes` is given.
+
+    The question is printed to standard error: standard output may be a pipe.
+
+    Args:
+        otherwise: the effect of any other answer, for example "nothing was purged".
+
+    Raises:
+        NotConfirmedError: the answer is no, or the input ends.
+        InterruptedAtPromptError: Ctrl-C was pressed.
+        SettingsError: no terminal can answer.
+    """
+    if yes:
+        return
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise SettingsError("--yes is required: standard input is not a terminal")
+    try:
+        answer = ""
+        while answer not in ("y", "yes", "n", "no"):
+            print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201
+            line = sys.stdin.readline()
+            if not line.endswith("\n"):  # Ctrl-D: the cursor is still behind the question
+                print(file=sys.stderr)  # noqa: T201
+            answer = line.strip().lower() or "n"
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # noqa: T201
+        raise InterruptedAtPromptError(f"interrupted: {otherwise}") from None
+    if answer not in ("y", "yes"):
+        raise NotConfirmedError(otherwise)
