@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from centralcloud.runtime.cli import new_app, run_app
-from centralcloud.runtime.command_group import Command
+from centralcloud.runtime.commands.cli import new_app, run_app
+from centralcloud.runtime.commands.group import Command
 
 _COMMANDS: Final = "instance_agent.commands"
 
@@ -28,7 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         Command(
             "completion",
             "Print the script that completes commands and options in a shell.",
-            "centralcloud.runtime.completion",
+            "centralcloud.runtime.commands.completion",
         ),
     ),
 }

@@ -11,8 +11,8 @@ import typer
 
 from centralcloud import __version__
 from centralcloud.contracts import CentralCloudError
-from centralcloud.runtime.command_group import Command, ProgramGroup
-from centralcloud.runtime.completion import prepare_completion
+from centralcloud.runtime.commands.completion import prepare_completion
+from centralcloud.runtime.commands.group import Command, ProgramGroup
 from centralcloud.runtime.terminal.streams import escape_unencodable_output
 
 if TYPE_CHECKING:
