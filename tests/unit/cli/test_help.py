@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import centralcloud.cli.app
 import instance_agent.cli
-from centralcloud.runtime.commands.group import Command
 from centralcloud.runtime.commands.completion import Shell
+from centralcloud.runtime.commands.group import Command
 
 PROGRAMS = {"centralcloud": centralcloud.cli.app, "instance-agent": instance_agent.cli}
 WHOLE = 1000
