@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from support.progress import Progress
 from support.schedule import LongestFirst, sort_longest_first
 from support.servers import a_server, with_database
 from support.tcp_proxy import TcpProxy
+from support.waiting import passes
 from xdist.remote import Producer
 
 from centralcloud.runtime.postgres.database import Database
@@ -78,6 +80,18 @@ def _logging_as_before() -> Iterator[None]:
     root.handlers[:] = handlers
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    """Fail a test that leaves a thread running: what it does later would disturb another test, or a user's program."""
+    before = set(threading.enumerate())
+    yield
+
+    def left() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread not in before]
+
+    assert passes(lambda: not left(), within_seconds=5), f"threads that the test left running: {', '.join(left())}"
 
 
 @pytest.fixture(scope="session")

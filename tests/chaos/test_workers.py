@@ -41,7 +41,10 @@ def test_one_of_two_workers_killed(start_worker: StartWorker, database_url: str)
     assert survivor.process.poll() is None
 
 
-def test_a_message_that_kills_the_process(start_worker: StartWorker, database_url: str) -> None:
+@pytest.mark.parametrize(
+    "fault", ["deadly_message", pytest.param("deadly_message_and_the_whole_lease", marks=pytest.mark.soak)]
+)
+def test_a_message_that_kills_the_process(start_worker: StartWorker, database_url: str, fault: str) -> None:
     """It is attempted as often as allowed, recognized by its read_ct, and dead-lettered; then the worker keeps running."""
     send(database_url, [an_event(decision_id=f"before-{n}") for n in range(40)])
     send(database_url, [an_event(note=DEADLY)])
@@ -53,7 +56,7 @@ def test_a_message_that_kills_the_process(start_worker: StartWorker, database_ur
         nonlocal starts, worker
         if worker is None or worker.process.poll() is not None:
             starts += 1
-            worker = start_worker(database_url, fault="deadly_message", CENTRALCLOUD_MAX_ATTEMPTS="2")
+            worker = start_worker(database_url, fault=fault, CENTRALCLOUD_MAX_ATTEMPTS="2")
         return queued(database_url) == 0
 
     worker: Program | None = None

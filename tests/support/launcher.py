@@ -38,16 +38,20 @@ class Launched(subprocess.Popen[str]):
         p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite,
         restore_signals, gid, gids, uid, umask, start_new_session, process_group,
     ) -> None:  # fmt: skip
+        # Of Popen's options, those that a launcher can honour: another one would be ignored in silence.
+        refused = [executable, preexec_fn, pass_fds, shell, gid, gids, uid, umask != -1, process_group != -1]
+        assert not any(refused), f"the launcher cannot start with {refused}"
         request = {
             "arguments": [str(argument) for argument in args],
             "env": env,
             "cwd": str(cwd or Path.cwd()),
             "new_session": start_new_session,
         }
-        streams = (p2cread, c2pwrite, errwrite)
         self._connection, theirs = socket.socketpair()
         with theirs:
-            _launcher().send(request, [*(number if number != -1 else 0 for number in streams), theirs.fileno()])
+            # -1: the test's own stream, as Popen does.
+            streams = [number if given == -1 else given for number, given in enumerate((p2cread, c2pwrite, errwrite))]
+            _launcher().send(request, [*streams, theirs.fileno()])
         self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
         self._child_created = True
         self.pid = int(self._read_line() or 0)

@@ -23,9 +23,16 @@ def die() -> None:
 
 def deadly_message() -> None:
     """Die in a message. A lease expires after two seconds here, so that a test need not wait for ten."""
-    from centralcloud.ingest import batch, slow_path
+    from centralcloud.ingest import slow_path
 
     slow_path._LEASE_SECONDS = 2  # type: ignore[misc]
+    deadly_message_and_the_whole_lease()
+
+
+def deadly_message_and_the_whole_lease() -> None:
+    """Die in a message."""
+    from centralcloud.ingest import batch
+
     parse = batch.parse_routing_event
 
     def parse_or_die(text: str | None, now: Any) -> Any:
@@ -102,6 +109,7 @@ FAULTS: dict[str, Callable[[], None]] = {
     fault.__name__: fault
     for fault in (
         deadly_message,
+        deadly_message_and_the_whole_lease,
         hanging_message,
         learner_before_publishing,
         learner_before_commit,

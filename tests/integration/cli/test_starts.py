@@ -3,11 +3,18 @@
 Other commands are started from their files by the pages of docs/ (tests/integration/docs).
 """
 
+import pkgutil
 import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from support.commands import run_command, start_command
+from support.waiting import eventually
+
+import centralcloud
+import instance_agent
 
 _CATALOG = "models: [{name: gpt-4o, provider: p, complexity_scores: {complex: 1.0}}]"
 
@@ -57,3 +64,35 @@ def test_a_signal_ends_a_program_that_waits_for_its_database(cold: bool, tmp_pat
         assert process.returncode == 0, output
     finally:
         process.kill()
+
+
+@pytest.mark.parametrize("program", ["centralcloud", "instance-agent"])
+def test_the_end_of_a_program_is_clean(program: str, database_url: str, tmp_path: Path) -> None:
+    """The interpreter takes everything apart at its end; a fork of the launcher leaves that out."""
+    (tmp_path / "catalog.yaml").write_text(_CATALOG)
+    env = {"DATABASE_URL": database_url, "INSTANCE_AGENT_STATE_DIR": str(tmp_path / "state")}
+    env["INSTANCE_AGENT_CATALOG"] = str(tmp_path / "catalog.yaml")
+    log = tmp_path / "log"
+    with log.open("w") as stream:
+        process = start_command(program, "run", env=env, log=stream, cold=True, cwd=tmp_path)
+    try:
+        eventually(lambda: '"event": "started"' in log.read_text())
+        process.terminate()
+        assert process.wait(timeout=10) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert [line for line in log.read_text().splitlines() if not line.startswith("{")] == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("package", [centralcloud, instance_agent], ids=lambda package: package.__name__)
+def test_every_module_can_be_imported_alone(package: ModuleType) -> None:
+    """The launcher has imported everything: an import that is missing in a module would not be noticed there."""
+    names = [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+    assert len(names) > 20
+    for name in names:
+        alone = subprocess.run(
+            [sys.executable, "-P", "-c", f"import {name}"], capture_output=True, text=True, check=False
+        )
+        assert alone.returncode == 0, f"{name}: {alone.stderr}"
