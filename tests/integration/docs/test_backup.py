@@ -255,6 +255,7 @@ def _instance(folder: Path, url: str) -> Iterator[ScoreUpdater]:
         yield updater
     finally:
         updater.stop()
+        assert updater.join(10)
         updater.database.close()
 
 
