@@ -129,6 +129,7 @@ def test_a_logical_backup_restored_into_a_new_database(database_url: str, server
         execute(database_url, "INSERT INTO instance_logins VALUES (%s, 'another')", (role,))
         updater = _an_updater(tmp_path, database_url)
         updater.run_once()
+        updater.database.close()
         assert scores_of(updater) == scores(database_url) == {"gpt-4o": (2.6, 2)}
 
         terminal.run(restore)
