@@ -122,7 +122,7 @@ def test_a_batch_whose_commit_was_not_confirmed_may_be_sent_twice(database: Data
 def test_a_batch_in_flight_when_time_is_up_counts_once(
     database: Database, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The table is locked, so the stop takes too long. What was given up is not counted again when the lock is gone."""
+    """The table is locked, so the stop takes too long. When the lock is gone, the lost events are not counted again."""
     publisher = EventPublisher(database)
     with psycopg.connect(database_url) as other:
         other.execute("LOCK TABLE pgmq.q_model_routing_decisions")
