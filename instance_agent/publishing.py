@@ -241,8 +241,9 @@ class Publisher:
     def _after_fork_in_child(self) -> None:
         """Leave the queue, the threads and the connections to the parent."""
         self._lock = threading.Lock()
-        deferred, self._deferred = self._deferred, None
-        leave_behind(deferred)
+        if self._deferred is not None:
+            leave_behind(self._deferred)
+            self._deferred = None
 
     def _identity(self) -> str:
         identity = self._instance_id or os.environ.get("INSTANCE_ID") or socket.gethostname()
