@@ -116,6 +116,8 @@ class InstanceAgent:
     def stop(self) -> None:
         """Send the events that are still in memory, and stop. Takes a few seconds at most; what cannot be sent is lost."""
         self._supervisor.stop()
+        if self.publisher:
+            self.publisher.give_up("the database did not accept them before the program stopped")
         if self._owns_database:
             self._database.close()
 

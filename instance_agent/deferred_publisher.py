@@ -3,14 +3,15 @@
 Imports nothing heavy itself.
 """
 
-import atexit
 import os
 import threading
 import time
+import traceback
 from typing import TYPE_CHECKING, Final
 
 from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.process.lifecycle import at_exit
 from instance_agent.sync.event_queue import EventQueue
 
 if TYPE_CHECKING:
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: Until the settings are read.
-_QUEUE_SIZE: Final = 10_000
 #: How long the interpreter waits at its exit for events that are still in memory.
 EXIT_SECONDS: Final = 2.0
+#: How long a fork waits for the imports of the loading thread: a child cannot finish a module that is half imported.
+_IMPORT_SECONDS: Final = 10.0
 #: One of these names a database, or switches publishing off.
 _VARIABLES: Final = (
     "DATABASE_URL",
@@ -33,13 +34,17 @@ _VARIABLES: Final = (
 
 
 class DeferredPublisher:
-    """A queue in memory, and a thread that prepares an `EventPublisher` for it. Used once: not after `close`."""
+    """A queue in memory, and a thread that prepares an `EventPublisher` for it.
+
+    Used once, not after `close`, and only by the process that created it, not by its forks.
+    """
 
     def __init__(self, *, database_url: str | None, instance_id: str) -> None:
         """Start the thread. None: the URL comes from the environment.
 
         Raises:
             SettingsError: no database is set.
+            CentralCloudError: no thread can start, because the process has too many or the interpreter ends.
         """
         if database_url is None and not any(os.environ.get(name) for name in _VARIABLES):
             from centralcloud.runtime.settings import HOW_TO_NAME_A_DATABASE
@@ -47,48 +52,59 @@ class DeferredPublisher:
             raise SettingsError(f"DATABASE_URL is not set: {HOW_TO_NAME_A_DATABASE}")
         self._database_url = database_url
         self._instance_id = instance_id
-        self._queue = EventQueue(_QUEUE_SIZE)
+        self._queue = EventQueue()
         self._publisher: EventPublisher | None = None
         self._running = False
-        self._disabled = False
         self._closing = False
-        self._wrong_settings: str | None = None
+        self._given_up = False
+        self._failure: CentralCloudError | None = None
+        self._imported = threading.Event()
         self._starter = threading.Thread(target=self._start, name="publisher-start", daemon=True)
-        self._starter.start()
-        atexit.register(self.close)
+        self._cancel_exit = at_exit(self.close)
+        try:
+            self._starter.start()
+        except RuntimeError as error:
+            self._cancel_exit()
+            raise CentralCloudError(f"events cannot be published: {error}") from None
 
     def publish_text(self, text: str) -> None:
-        """Add one event, as JSON text, to the queue. Returns immediately.
+        """Add one event, as JSON text, to the queue. Returns immediately; an event that is lost is logged and counted.
 
         Raises:
             SettingsError: the thread has found that a setting is wrong.
+            CentralCloudError: the thread failed for another reason.
         """
-        self._raise_wrong_settings()
-        if self._disabled:
-            return
+        self._raise_failure()
         if self._publisher is not None:
             self._publisher.publish_text(text)
-        elif not self._queue.append(text):
-            self._queue.dropped += 1
+        else:
+            self._queue.append(text)
 
     def wait_until_ready(self) -> None:
         """Wait until the settings are checked and the publisher runs.
 
         Raises:
             SettingsError: a setting is wrong.
+            CentralCloudError: the publisher cannot run for another reason.
         """
         self._starter.join()
-        self._raise_wrong_settings()
+        self._raise_failure()
+
+    def wait_until_imported(self) -> None:
+        """Wait until the thread has imported the database driver, so that the process may fork."""
+        if threading.current_thread() is not self._starter:
+            self._imported.wait(_IMPORT_SECONDS)
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Wait until every event was sent; False when time is up before.
+        """Wait until every event was sent; False when time is up before, or when events were lost.
 
         Raises:
             SettingsError: a setting is wrong.
+            CentralCloudError: the publisher failed for another reason.
         """
         deadline = time.monotonic() + timeout_seconds
         self._starter.join(timeout_seconds)
-        self._raise_wrong_settings()
+        self._raise_failure()
         if self._publisher is not None:
             self._publisher.wake()
         return self._queue.wait_until_empty(max(0.0, deadline - time.monotonic()))
@@ -96,66 +112,96 @@ class DeferredPublisher:
     def close(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
         """Send the events in memory, and stop. Safe to call twice.
 
+        When time is up before, the events that wait are dropped and logged, and the threads, which then have nothing to do,
+        end by themselves after the import or the attempt to connect that they are in.
+
         Returns:
             False when events were lost, because the database did not accept them in time; they are logged.
         """
-        atexit.unregister(self.close)
+        self._cancel_exit()
         if self._closing:
             return True
         self._closing = True
         deadline = time.monotonic() + timeout_seconds
         self._starter.join(timeout_seconds)
-        if (publisher := self._publisher) is not None:
+        publisher = self._publisher
+        reason = f"the database did not accept them in {timeout_seconds:g} seconds"
+        if self._starter.is_alive():
+            reason = f"the publisher was not ready in {timeout_seconds:g} seconds"
+        elif publisher is not None and self._running:
             publisher.stop()
-            if self._running and not publisher.join(max(0.0, deadline - time.monotonic())):
-                self._log_lost(f"the database did not accept them in {timeout_seconds:g} seconds")
-                return False
-            if not self._running:
-                self._send_from_here(publisher)
+            publisher.join(max(0.0, deadline - time.monotonic()))
+        elif publisher is not None and self._failure is None:
+            reason = self._send_from_here(publisher) or reason
+        self._given_up = (
+            True  # before the queue and the pool are closed: the loading thread reads it after it opened them
+        )
+        lost = self._queue.close(reason)
+        if publisher is not None:
+            publisher.stop()
             publisher.database.close()
-        return not len(self._queue) and self._wrong_settings is None
+        return not lost and self._failure is None
 
-    def _raise_wrong_settings(self) -> None:
-        if self._wrong_settings is not None:
-            raise SettingsError(self._wrong_settings)
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise type(self._failure)(str(self._failure))
 
     def _start(self) -> None:
         try:
             self._load()
-        except CentralCloudError as error:
-            self._wrong_settings = str(error)
-            log.error("publisher_not_started", reason=str(error), lost=len(self._queue.take_all()))
+        except Exception as error:  # noqa: BLE001 - logged, and raised by the next call
+            log.error("publisher_not_started", **self._refuse(error))
+        finally:
+            self._imported.set()
 
     def _load(self) -> None:
+        import structlog  # noqa: F401 - the publisher's thread would import it, perhaps during a fork
+
         from centralcloud.runtime.postgres.database import Database
         from centralcloud.runtime.settings import load_settings
         from instance_agent.settings import AgentSettings
         from instance_agent.sync.event_publisher import EventPublisher
 
+        self._imported.set()
         settings = load_settings(AgentSettings, database_url=self._database_url, instance_id=self._instance_id)
         if not settings.pgmq_enabled:
-            self._disabled = True
-            self._queue.take_all()
+            self._queue.disable()
             return
         self._queue.size = settings.publish_queue_size
+        if self._given_up:
+            return
         name = f"instance-agent/{self._instance_id}"
         database = Database(settings.database, application_name=name, own_connections=1)
         # Again, because an embedded server has registered its stop meanwhile, and the newest function is called first.
-        atexit.unregister(self.close)
-        atexit.register(self.close)
+        self._cancel_exit()
+        self._cancel_exit = at_exit(self.close)
         publisher = EventPublisher(database, queue=self._queue)
-        publisher.on_crash = _log_crash
+        publisher.on_crash = self._log_crash
+        try:
+            self._run(publisher)
+        finally:
+            if self._given_up or not self._publisher:
+                publisher.stop()
+                database.close()
+
+    def _run(self, publisher: "EventPublisher") -> None:
         self._publisher = publisher
         try:
-            database.open()
+            publisher.database.open()
             publisher.start()
             self._running = True
-        except RuntimeError:
-            if not self._closing:  # otherwise the interpreter ends, and no thread can start: close() sends the events
+        except RuntimeError as error:
+            # At the end of the interpreter no thread can start: close() sends the events.
+            if not (self._closing or "interpreter shutdown" in str(error)):
+                self._publisher = None
                 raise
 
-    def _send_from_here(self, publisher: "EventPublisher") -> None:
-        """Send the events in this thread: the interpreter ended before the publisher's threads could start."""
+    def _send_from_here(self, publisher: "EventPublisher") -> str | None:
+        """Send the events in this thread: the interpreter ended before the publisher's threads could start.
+
+        Returns:
+            The reason why they could not be sent; None: they were.
+        """
         from centralcloud.runtime.postgres.errors import is_database_error, summarize_error
 
         try:
@@ -163,11 +209,19 @@ class DeferredPublisher:
         except Exception as error:
             if not is_database_error(error):
                 raise
-            self._log_lost(summarize_error(error))
+            return summarize_error(error)
+        return None
 
-    def _log_lost(self, reason: str) -> None:
-        log.warning("events_dropped", count=len(self._queue), reason=reason)
+    def _log_crash(self, task: str, error: BaseException) -> None:
+        log.error("background_task_failed", task=task, **self._refuse(error))
 
-
-def _log_crash(task: str, error: BaseException) -> None:
-    log.error("background_task_failed", task=task, error=repr(error))
+    def _refuse(self, error: BaseException) -> dict[str, object]:
+        """Drop the events that wait and refuse the next ones, because of `error`. Returns what the log says about it."""
+        if isinstance(error, CentralCloudError):
+            reason, where = str(error), {}
+        else:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            where = {"traceback": traceback.format_exception(error)}
+        cannot = f"events cannot be published: {reason}"
+        self._failure = SettingsError(reason) if isinstance(error, SettingsError) else CentralCloudError(cannot)
+        return {"error": reason, "lost": self._queue.close(cannot), **where}

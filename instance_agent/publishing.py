@@ -12,7 +12,11 @@ thread, started by the first call, loads the database driver and sends the event
 unavailable, until the queue is full (INSTANCE_AGENT_PUBLISH_QUEUE_SIZE events); events that are lost then are logged.
 
 Call `start()` when your program starts: it checks the settings. Call `close()` when it ends. At the exit of the interpreter,
-the events in memory are sent if the database accepts them within 2 seconds.
+also of a child of `multiprocessing`, the events in memory are sent if the database accepts them within 2 seconds. A process
+that is terminated by a signal, or that calls `os._exit` itself, sends nothing more: call `close()` or `flush()` before.
+
+A child of a fork starts with an empty queue, and with a thread and a connection of its own at its first event. The parent
+sends the events that were in memory at the fork.
 
 This module imports neither psycopg nor pydantic, structlog or aiohttp.
 """
@@ -33,6 +37,7 @@ from centralcloud.contracts.errors import quote
 from centralcloud.contracts.event_fields import check_value
 from centralcloud.contracts.limits import MAX_MESSAGE_BYTES, NEUTRAL_SCORE
 from centralcloud.contracts.routing_event import message_too_large
+from centralcloud.runtime.process.lifecycle import leave_behind, watch_forks
 from instance_agent.deferred_publisher import EXIT_SECONDS, DeferredPublisher
 
 __all__ = ["Publisher", "close", "flush", "publish_decision", "publish_outcome", "start"]
@@ -44,16 +49,23 @@ _REMEMBERED: Final = 50_000
 class Publisher:
     """Publishes the decisions and outcomes of one router. Thread-safe; connects to nothing before the first event.
 
-    The functions of this module are the methods of one that they share, which is enough for most programs.
+    The functions of this module are the methods of one that they share, which is enough for most programs. A child of a fork
+    may use the same one: it knows the decisions that its parent made before.
     """
 
     def __init__(self, *, database_url: str | None = None, instance_id: str | None = None) -> None:
-        """Create a publisher; what is None comes from the environment when it is first used."""
+        """Create a publisher; the environment is read when it is first used.
+
+        Args:
+            database_url: the database, as DATABASE_URL; None: from the environment.
+            instance_id: name of the router in the events, 1 to 200 characters; None: INSTANCE_ID, or the host name.
+        """
         self._database_url = database_url
         self._instance_id = instance_id
         self._decisions: OrderedDict[str, RoutingEvent] = OrderedDict()
         self._lock = threading.Lock()
         self._deferred: DeferredPublisher | None = None
+        watch_forks(self, before=Publisher._before_fork, in_child=Publisher._after_fork_in_child)
 
     def publish_decision(
         self,
@@ -91,6 +103,7 @@ class Publisher:
         Raises:
             ContractError: an argument is invalid; one line that names it.
             SettingsError: no database is set, or another setting was found to be wrong.
+            CentralCloudError: the thread that sends has failed; it was logged, with the number of events lost.
         """
         capabilities = [capabilities_required] if isinstance(capabilities_required, str) else [*capabilities_required]
         event = RoutingEvent(
@@ -132,19 +145,23 @@ class Publisher:
         """Publish the outcome of a decision, once. Returns at once; the event is sent in the background.
 
         Args:
-            decision_id: of `publish_decision`.
+            decision_id: the id that `publish_decision` returned.
             success: whether the answer was good, by your own judgement.
             response_time_ms: until the answer was complete, 0 to 2147483647.
             error_kind: of a failure: ``caller`` or ``policy`` (they say nothing about the model), ``provider``, ``timeout``.
-            input_tokens: 0 to 2147483647.
-            output_tokens: 0 to 2147483647.
+            input_tokens: tokens of the request, 0 to 2147483647.
+            output_tokens: tokens of the answer, 0 to 2147483647.
             cost_usd: cost of the request in US dollars, 0 to 1e9.
-            complexity: of the decision, as `model`, `provider` and `complexity_score`: required when another process
-                published the decision, or when 50,000 decisions without an outcome followed it; otherwise not used.
+            complexity: of the decision. Required, as `model` and `provider`, when another process published the decision, or
+                when 50,000 decisions without an outcome followed it; otherwise not used.
+            model: of the decision, as `complexity`.
+            provider: of the decision, as `complexity`.
+            complexity_score: of the decision, used when `complexity` is.
 
         Raises:
             ContractError: an argument is invalid, or the decision is not known; one line that names the argument.
             SettingsError: no database is set, or another setting was found to be wrong.
+            CentralCloudError: the thread that sends has failed; it was logged, with the number of events lost.
         """
         if not isinstance(success, bool):
             raise ContractError("success", quote(success), "true or false")
@@ -183,22 +200,31 @@ class Publisher:
 
         Raises:
             SettingsError: a setting is wrong, or no database is set.
+            CentralCloudError: the publisher cannot run for another reason.
         """
         self._open().wait_until_ready()
 
     def flush(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
         """Wait until every event was sent. From a coroutine: ``await asyncio.to_thread(flush)``.
 
+        Args:
+            timeout_seconds: longest wait; the events that still wait then are sent later.
+
         Returns:
             False when events still wait after `timeout_seconds`.
 
         Raises:
             SettingsError: a setting is wrong.
+            CentralCloudError: the thread that sends has failed.
         """
         return self._deferred is None or self._deferred.flush(timeout_seconds)
 
     def close(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
-        """Send the events in memory, and stop the thread; the next event would start another one.
+        """Send the events in memory, and stop the threads; the next event would start others.
+
+        Args:
+            timeout_seconds: longest wait for the database, about; closing a connection may take a second more. The events
+                that were not accepted then are dropped, and the threads end by themselves.
 
         Returns:
             False when events were lost: the database did not accept them in `timeout_seconds`. They are logged.
@@ -206,6 +232,18 @@ class Publisher:
         with self._lock:
             deferred, self._deferred = self._deferred, None
         return deferred is None or deferred.close(timeout_seconds)
+
+    def _before_fork(self) -> None:
+        """Wait until the thread has imported what it needs: a child could not finish these imports."""
+        if (deferred := self._deferred) is not None:
+            deferred.wait_until_imported()
+
+    def _after_fork_in_child(self) -> None:
+        """Leave the queue, the threads and the connections to the parent."""
+        self._lock = threading.Lock()
+        if self._deferred is not None:
+            leave_behind(self._deferred)
+            self._deferred = None
 
     def _identity(self) -> str:
         identity = self._instance_id or os.environ.get("INSTANCE_ID") or socket.gethostname()

@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings
 from instance_agent.routing.selection import SelectionMode
+from instance_agent.sync.event_queue import DEFAULT_QUEUE_SIZE
 
 
 class AgentSettings(ProgramSettings):
@@ -51,7 +52,7 @@ class AgentSettings(ProgramSettings):
     exploration: float = Field(default=0.0, ge=0, le=1)
     ignore_learned: bool = False
     pgmq_enabled: bool = Field(default=True, validation_alias=AliasChoices("EX_LLM_PGMQ_ENABLED"))
-    publish_queue_size: int = Field(default=10_000, ge=1, le=10_000_000)
+    publish_queue_size: int = Field(default=DEFAULT_QUEUE_SIZE, ge=1, le=10_000_000)
 
     @property
     def state_folder(self) -> Path:

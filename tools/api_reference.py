@@ -15,8 +15,9 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 PAGE: Final = _REPOSITORY / "docs/reference/instance-agent-api.md"
@@ -56,6 +57,7 @@ _SECTION: Final = re.compile(r"^(Args|Attributes|Returns|Raises|Example):$", re.
 _ITEM: Final = re.compile(r"^    (\S[^:\n]*): ((?:.|\n {5,})*)", re.MULTILINE)
 
 _Definition = ast.ClassDef | ast.FunctionDef
+_Default = TypeVar("_Default", ast.expr, ast.expr | None)
 
 
 def main() -> int:
@@ -90,17 +92,52 @@ def reference() -> str:
 
 def _document(module: str, name: str) -> Iterator[str]:
     """Yield the parts of the page about one name of a module."""
-    tree = ast.parse(Path(inspect.getfile(importlib.import_module(module))).read_text())
+    tree = _tree(module)
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             yield f"### {name}\n"
-            yield from _document_class(node) if isinstance(node, ast.ClassDef) else _document_function(node)
+            yield from _document_class(node) if isinstance(node, ast.ClassDef) else _document_function(node, name)
             return
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
             yield f"### {name}\n"
-            yield f"```python\n{_source(node)}\n```\n"
+            value = getattr(importlib.import_module(module), name)
+            if inspect.ismethod(value):  # a function of the module that is a method of a shared object
+                owner = type(value.__self__)
+                yield from _document_function(_method(owner, value.__name__), name, of_object=True)
+            else:
+                yield _code(_source(node))
             return
     raise SystemExit(f"{module}: found no class, function or type {name}")
+
+
+def _method(owner: type, name: str) -> ast.FunctionDef:
+    """Return the definition of a method in the source of its class."""
+    for node in ast.walk(_tree(owner.__module__)):
+        if isinstance(node, ast.ClassDef) and node.name == owner.__name__:
+            for each in node.body:
+                if isinstance(each, ast.FunctionDef) and each.name == name:
+                    return each
+    raise SystemExit(f"{owner.__name__}: found no method {name} in its source")
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    """Return the source of a module, with the values of constants in the place of their names as defaults."""
+    loaded = importlib.import_module(module)
+    tree = ast.parse(Path(inspect.getfile(loaded)).read_text())
+
+    def value_of(default: _Default) -> _Default:
+        value = getattr(loaded, default.id, None) if isinstance(default, ast.Name) else None
+        return ast.Constant(value) if isinstance(value, int | float | str) else default
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.args.defaults = [value_of(each) for each in node.args.defaults]
+            node.args.kw_defaults = [value_of(each) for each in node.args.kw_defaults]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call):
+            for keyword in node.value.keywords:
+                keyword.value = value_of(keyword.value)
+    return tree
 
 
 def _document_class(node: ast.ClassDef) -> Iterator[str]:
@@ -113,7 +150,7 @@ def _document_class(node: ast.ClassDef) -> Iterator[str]:
         yield _code(f"class {node.name}({bases})" if bases else f"class {node.name}")
     yield from _docstring(node, _fields(node))
     if constructor:
-        yield from _docstring(constructor)
+        yield from _docstring(constructor, where=node.name)
     for method in methods:
         if not method.name.startswith("_"):
             yield from _document_method(node.name, method)
@@ -126,12 +163,12 @@ def _document_method(owner: str, node: ast.FunctionDef) -> Iterator[str]:
         yield _code(f"{node.name}: {_annotation(node.returns)}  # property")
     else:
         yield _code(_signature(node, name=node.name, leave_out_self=True, decorators=decorators))
-    yield from _docstring(node)
+    yield from _docstring(node, where=f"{owner}.{node.name}")
 
 
-def _document_function(node: ast.FunctionDef) -> Iterator[str]:
-    yield _code(_signature(node, name=node.name))
-    yield from _docstring(node)
+def _document_function(node: ast.FunctionDef, name: str, *, of_object: bool = False) -> Iterator[str]:
+    yield _code(_signature(node, name=name, leave_out_self=of_object))
+    yield from _docstring(node, where=name)
 
 
 def _fields(node: ast.ClassDef) -> dict[str, str]:
@@ -194,14 +231,16 @@ def _annotation(node: ast.expr | None) -> str:
     return "" if node is None else _source(node).strip("'\"")
 
 
-def _docstring(node: _Definition, fields: dict[str, str] | None = None) -> Iterator[str]:
+def _docstring(node: _Definition, fields: dict[str, str] | None = None, where: str = "") -> Iterator[str]:
     """Yield the docstring as Markdown; `fields` are listed with what its section Attributes says about them."""
     text = ast.get_docstring(node)
     if text is None:
-        raise SystemExit(f"{node.name}: found no docstring, expected one: it is public")
+        raise SystemExit(f"{where or node.name}: found no docstring, expected one: it is public")
     prose, *sections = _SECTION.split(text)
     yield _markdown(prose)
     described = dict(zip(sections[::2], sections[1::2], strict=True))
+    if isinstance(node, ast.FunctionDef):
+        _check_arguments(node, described.get("Args", ""), where)
     if fields:
         items = dict(_items(described.pop("Attributes", "")))
         attributes = {name.strip(): text for names, text in items.items() for name in names.split(",")}
@@ -214,6 +253,15 @@ def _docstring(node: _Definition, fields: dict[str, str] | None = None) -> Itera
             yield "Example:\n\n" + _code(textwrap.dedent(body.strip("\n")).rstrip())
         else:
             yield f"{title}:\n\n" + "\n".join(_item(f"`{name}`", text) for name, text in _items(body)) + "\n"
+
+
+def _check_arguments(node: ast.FunctionDef, section: str, where: str) -> None:
+    """Check that the section Args describes exactly the arguments of a function, in their order."""
+    arguments = [*node.args.posonlyargs, *node.args.args, node.args.vararg, *node.args.kwonlyargs, node.args.kwarg]
+    expected = [each.arg for each in arguments if each is not None and each.arg not in {"self", "cls"}]
+    found = [name.strip(" *") for names, _ in _items(section) for name in names.split(",")]
+    if found != expected:
+        raise SystemExit(f"{where}: found a description of {found}, expected one of each argument, {expected}")
 
 
 def _items(body: str) -> Iterator[tuple[str, str]]:

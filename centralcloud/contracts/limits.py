@@ -18,7 +18,7 @@ BLAMELESS_ERROR_KINDS: Final = frozenset({"caller", "policy"})
 
 SCORE_MIN: Final = 0.0
 SCORE_MAX: Final = 5.0
-#: Score that a router reports for a model whose score it does not know.
+#: Score that a router reports for a model whose score it does not know, and of a pair without a reported score.
 NEUTRAL_SCORE: Final = 2.5
 
 #: Largest routing event that is ingested, in bytes of its JSON text.

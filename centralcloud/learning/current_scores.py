@@ -7,12 +7,11 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.contracts.limits import NEUTRAL_SCORE
 from centralcloud.learning.evidence import Pair
 from centralcloud.learning.rule import Score, as_score
 from centralcloud.runtime.postgres.query import Query
 
-#: The score of a pair for which no instance has reported one.
-NEUTRAL_SCORE: Final = 2.5
 #: An estimate is published when the score, n_eff or the probe share moves by at least this much.
 _SCORE_STEP: Final = Decimal("0.005")
 _N_EFF_RATIO: Final = 1.1

@@ -85,7 +85,11 @@ class ModelCatalog:
         return row.score if row else model.complexity_scores.get(complexity)  # type: ignore[call-overload]
 
     def use(self, learned: LearnedScores) -> None:
-        """Replace the learned scores, all at once, for the decisions from now on."""
+        """Replace the learned scores, all at once, for the decisions from now on.
+
+        Args:
+            learned: every score that counts from now on.
+        """
         self._learned = learned
 
     def refresh(self) -> None:

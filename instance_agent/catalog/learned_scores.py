@@ -33,6 +33,9 @@ class LearnedScore:
         The higher of two versions wins. A score without a version is used until a newer version is published, so there the
         time of publication decides. The order in which scores arrive makes no difference: a message that is read twice or
         late, or a score that is seen in a snapshot only, leads to the same catalog.
+
+        Args:
+            other: the score of the same pair that is used now; None: the pair has none.
         """
         if other is None:
             return True
@@ -60,11 +63,21 @@ class LearnedScores:
     scores: dict[Pair, LearnedScore] = field(default_factory=dict)
 
     def of(self, model: str, complexity: str) -> LearnedScore | None:
-        """Return the learned score of a pair; None when there is none."""
+        """Return the learned score of a pair; None when there is none.
+
+        Args:
+            model: the name of the model.
+            complexity: ``simple``, ``medium`` or ``complex``.
+        """
         return self.scores.get((model, complexity))
 
     def with_score(self, pair: Pair, score: LearnedScore) -> "LearnedScores":
-        """Return these scores with one more applied; the same object when it changes nothing."""
+        """Return these scores with one more applied; the same object when it changes nothing.
+
+        Args:
+            pair: the model and the complexity of the score.
+            score: the score that was received.
+        """
         version = max(self.version, score.version or 0)
         if score.replaces(self.scores.get(pair)):
             return replace(self, version=version, scores={**self.scores, pair: score})

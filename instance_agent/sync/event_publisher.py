@@ -5,16 +5,13 @@ from contextlib import closing
 from typing import Final
 
 from centralcloud.contracts import RoutingEvent
-from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.batch_send import send_isolating_rejects
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.deadline_connection import ANSWER_SECONDS
 from centralcloud.runtime.postgres.errors import is_database_error, summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
-from instance_agent.sync.event_queue import EventQueue
-
-log = get_logger(__name__)
+from instance_agent.sync.event_queue import DEFAULT_QUEUE_SIZE, EventQueue
 
 _PUBLISH_DECISIONS = Query(__package__, "publish_decisions")
 _BATCH_SIZE: Final = 500
@@ -27,16 +24,20 @@ class EventPublisher(BackgroundTask):
     """A bounded queue in memory, and a thread that sends its events to `model_routing_decisions`.
 
     Events are lost in two cases: they arrive while the queue is full (after a long outage of the database), or the process
-    is killed while they are in memory. `stop()` sends the remaining events if the database is available. Losses are
-    logged and counted in `dropped`. A batch whose commit was not confirmed is sent again; the decision ids make that
-    harmless.
+    is killed while they are in memory. `stop()` sends the remaining events if the database is available, until `give_up`.
+    Losses are logged and counted in `dropped`. A batch whose commit was not confirmed is sent again; the decision ids make
+    that harmless.
+
+    Attributes:
+        sent: events that the database has accepted since the start.
     """
 
-    def __init__(self, database: Database, *, queue_size: int = 10_000, queue: EventQueue | None = None) -> None:
+    def __init__(
+        self, database: Database, *, queue_size: int = DEFAULT_QUEUE_SIZE, queue: EventQueue | None = None
+    ) -> None:
         """At most `queue_size` events wait in memory, or `queue` holds them."""
         super().__init__("publisher", database, interval_seconds=_LINGER_SECONDS)
         self._queue = EventQueue(queue_size) if queue is None else queue
-        self._dropping = False
         self.sent = 0
 
     def publish(self, event: RoutingEvent) -> None:
@@ -44,20 +45,14 @@ class EventPublisher(BackgroundTask):
         try:
             text = event.to_json()
         except (UnicodeEncodeError, ValueError, OverflowError, TypeError) as error:
-            self._drop(1, f"it cannot be encoded as JSON: {summarize_error(error)}")
+            self._queue.drop(1, f"it cannot be encoded as JSON: {summarize_error(error)}")
             return
         self.publish_text(text)
 
     def publish_text(self, text: str) -> None:
         """Add one event, as JSON text, to the queue. Returns immediately and never raises."""
-        if self._queue.append(text):
-            if len(self._queue) % _BATCH_SIZE == 0:
-                self.wake()
-        elif not self._dropping:
-            self._dropping = True
-            self._drop(1, f"the queue is full: {self._queue.size} events are waiting")
-        else:
-            self._queue.dropped += 1
+        if self._queue.append(text) and len(self._queue) % _BATCH_SIZE == 0:
+            self.wake()
 
     def run_once(self) -> bool:
         """Send one batch; return True when another full one is waiting."""
@@ -85,15 +80,26 @@ class EventPublisher(BackgroundTask):
         return is_database_error(error)
 
     def on_stop(self) -> None:
+        """Send what waits, until the database is unavailable or `give_up` is called."""
         try:
             while self.waiting:
                 self.run_once()
         except Exception as error:
             if not is_database_error(error):
                 raise
-            self._drop(
-                self.waiting, f"the program is stopping and the database is unavailable: {summarize_error(error)}"
-            )
+            self.give_up(f"the program is stopping and the database is unavailable: {summarize_error(error)}")
+
+    def give_up(self, reason: str) -> int:
+        """Drop every event that waits, and stop: for a stop that may take no longer. Safe to call twice.
+
+        The thread ends by itself: it sends nothing more. A batch in flight counts as lost, although PostgreSQL may still
+        commit it; the wait for its answer has its own limit, 15 seconds.
+
+        Returns:
+            The number of events lost, which are logged.
+        """
+        self.stop()
+        return self._queue.close(reason)
 
     @property
     def waiting(self) -> int:
@@ -110,19 +116,16 @@ class EventPublisher(BackgroundTask):
         if not batch:
             return False
         rejected = send_isolating_rejects(batch, send)
-        for _, error in rejected:
-            self._drop(1, f"PostgreSQL rejects it: {summarize_error(error)}")
-        self.sent += len(batch) - len(rejected)
-        self._queue.remove(len(batch))
-        if self._dropping:
-            self._dropping = False
-            log.info("event_intake_resumed", dropped_so_far=self.dropped)
+        if self._queue.remove(len(batch)):
+            self.sent += len(batch) - len(rejected)
+            for _, error in rejected:
+                self._queue.drop(1, f"PostgreSQL rejects it: {summarize_error(error)}")
         return self.waiting >= _BATCH_SIZE
 
     def _send(self, batch: Sequence[str]) -> None:
         with self.database.transaction() as connection:
             _PUBLISH_DECISIONS.run(connection, {"events": list(batch)})
 
-    def _drop(self, count: int, reason: str) -> None:
-        self._queue.dropped += count
-        log.warning("events_dropped", count=count, reason=reason)
+    def _log_outage(self, error: Exception) -> None:
+        if not self._queue.closed:  # otherwise the pool was closed, too, and there is nothing left to send
+            super()._log_outage(error)

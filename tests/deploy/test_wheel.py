@@ -41,7 +41,7 @@ class Installation:
 
     def __init__(self, wheel: Path, folder: Path, *, without: Collection[str] = ()) -> None:
         zipfile.ZipFile(wheel).extractall(folder / "wheel")
-        packages = folder / "packages"
+        self.packages = packages = folder / "packages"
         packages.mkdir()
         for path in Path(sysconfig.get_path("purelib")).iterdir():
             if path.name not in without and path.suffix not in {".pth", ".py"}:
@@ -109,7 +109,7 @@ def test_the_metadata_of_both_distributions_is_complete(distributions: Path) -> 
     assert metadata["Author"] == "The CentralCloud authors"
     assert not metadata.get_all("Project-URL")
     assert not metadata["Home-page"]
-    assert metadata.get_all("Provides-Extra") == ["daemon", "deploy", "dev", "embedded"]
+    assert metadata.get_all("Provides-Extra") == ["daemon", "deploy", "dev", "embedded", "release"]
     with tarfile.open(next(distributions.glob("*.tar.gz"))) as source:
         names = {name.partition("/")[2] for name in source.getnames()}
     assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "migrations/env.py"} <= names
@@ -162,3 +162,23 @@ def test_a_base_installation_runs_the_agent_and_names_missing_extras(wheel: Path
     )
     assert (code, errors) == (0, "")
     assert '"model": ' in output
+
+
+def test_both_programs_of_an_installed_wheel_name_their_version(wheel: Path, tmp_path: Path) -> None:
+    """Pip writes the programs from the entry points of the wheel; they find nothing of the checkout."""
+    target = tmp_path / "installed"
+    install = ["pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps", "--no-compile"]
+    subprocess.run([sys.executable, "-m", *install, "--target", target, wheel], check=True, cwd=tmp_path)
+    packages = Installation(wheel, tmp_path).packages
+    assert {path.name for path in (target / "bin").iterdir()} == {"centralcloud", "instance-agent"}
+    for program in ("centralcloud", "instance-agent"):
+        result = subprocess.run(
+            # -S: without the site-packages of this environment, which lead to the checkout.
+            [sys.executable, "-S", target / "bin" / program, "--version"],
+            cwd=tmp_path,
+            env=environment(PYTHONPATH=f"{target}:{packages}"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (result.returncode, result.stdout, result.stderr) == (0, f"{program} {__version__}\n", "")

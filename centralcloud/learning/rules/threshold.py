@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from centralcloud.contracts.limits import NEUTRAL_SCORE
 from centralcloud.learning.evidence import Evidence, Floats, Pair, RecentOutcomes
 from centralcloud.learning.rule import Quarantine, RuleResult, RuleState, Score, States, as_score, wilson_interval
 from centralcloud.runtime.wording import apart, decimals
 
 _NO_STEP: Final = Decimal(0)
-_NEUTRAL_SCORE: Final = 2.5
 
 
 class ThresholdSettings(BaseModel):
@@ -103,7 +103,7 @@ class ThresholdRule:
         sums = _sums_since(evidence, used)
         for column, pair in enumerate(pairs):
             stored = before[column].payload.get("score")
-            old_score = as_score(evidence.reported.get(pair, _NEUTRAL_SCORE)) if stored is None else Decimal(stored)
+            old_score = as_score(evidence.reported.get(pair, NEUTRAL_SCORE)) if stored is None else Decimal(stored)
             new_outcomes = _pair_evidence(sums, column, old_score)
             if (judged := self.judge(new_outcomes)) is None:
                 continue

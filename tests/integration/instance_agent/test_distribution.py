@@ -3,7 +3,7 @@
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -19,7 +19,7 @@ from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.notifications import NotificationListener
 from centralcloud.store.schema import migrate
-from instance_agent import AgentSettings, InstanceAgent
+from instance_agent import InstanceAgent
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.sync.score_updater import ScoreUpdater
 
@@ -382,51 +382,3 @@ def test_with_a_full_disk_scores_are_used_and_not_acknowledged(
     blocked.unlink()
     updater.run_once()
     assert execute(database_url, "SELECT applied_version FROM instances") == [(1,)]
-
-
-CATALOG = """
-models:
-  - {name: good, provider: p, complexity_scores: {simple: 2.0, medium: 2.0, complex: 2.0}}
-  - {name: bad, provider: p, complexity_scores: {simple: 2.1, medium: 2.1, complex: 2.1}}
-"""
-
-
-@pytest.fixture
-def agent(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InstanceAgent]:
-    (tmp_path / "catalog.yaml").write_text(CATALOG)
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("INSTANCE_ID", "i-1")
-    monkeypatch.setenv("INSTANCE_AGENT_CATALOG", str(tmp_path / "catalog.yaml"))
-    monkeypatch.setenv("INSTANCE_AGENT_STATE_DIR", str(tmp_path / "state"))
-    with InstanceAgent(AgentSettings()) as agent:
-        yield agent
-
-
-def test_outcomes_change_what_the_router_chooses(agent: InstanceAgent, database: Database, database_url: str) -> None:
-    """The closed loop: the router's own decisions and outcomes change its choice."""
-    assert agent.router.route("complex").model.name == "bad"
-    for name, success in (("bad", False), ("good", True)):
-        for _ in range(100):
-            decision = agent.router.route("complex", model=name)
-            agent.router.report_outcome(decision, success=success, response_time_ms=100)
-    eventually(lambda: agent.publisher is not None and agent.publisher.sent == 401, what="sending")
-    result = drain(database, batch_size=1000).result
-    assert (result.records, result.duplicates, result.dead_letters) == (401, 0, 0)
-    Learner(database, [ThresholdRule()]).learn()
-    eventually(lambda: agent.router.route("complex").model.name == "good", what="the better choice")
-    assert agent.router.route("complex").score_version is not None
-    rows = execute(
-        database_url,
-        "SELECT model_name, usage_count, routed_count, success_count FROM model_routing_metrics ORDER BY 1",
-    )
-    assert rows == [("bad", 101, 101, 0), ("good", 100, 100, 100)]
-
-
-def test_publishing_can_be_switched_off(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "catalog.yaml").write_text(CATALOG)
-    monkeypatch.setenv("EX_LLM_PGMQ_ENABLED", "false")
-    settings = AgentSettings(catalog=tmp_path / "catalog.yaml", state_dir=tmp_path / "state", database_url=database_url)
-    with InstanceAgent(settings) as agent:
-        agent.router.report_outcome(agent.router.route("simple"), success=True)
-        assert agent.publisher is None
-    assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(0,)]

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from support.waiting import eventually
 
 from centralcloud.contracts import RoutingEvent
 from centralcloud.runtime.postgres.database import Database
+from instance_agent import AgentSettings, InstanceAgent
 from instance_agent.sync.event_publisher import EventPublisher
 
 
@@ -115,3 +117,50 @@ def test_a_batch_whose_commit_was_not_confirmed_may_be_sent_twice(database: Data
     result = drain(database, batch_size=10).result
     assert (result.records, result.duplicates) == (1, 1)
     assert json.loads(an_event().to_json())["routing_decision"]["decision_id"] == "d-1"
+
+
+def test_a_batch_in_flight_when_time_is_up_counts_once(
+    database: Database, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The table is locked, so the stop takes too long. When the lock is gone, the lost events are not counted again."""
+    publisher = EventPublisher(database)
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE pgmq.q_model_routing_decisions")
+        publisher.publish(an_event())
+        publisher.start()
+        eventually(lambda: execute(database_url, "SELECT 1 FROM pg_locks WHERE NOT granted"))
+        publisher.publish(an_event())
+        publisher.stop()
+        assert not publisher.join(0.1)
+        assert publisher.give_up("time is up") == 2
+        assert publisher.give_up("again") == 0
+        assert publisher._thread is not None
+        assert publisher._thread.is_alive()
+        other.rollback()
+    assert publisher.join(5), "it ends by itself"
+    publisher.publish(an_event())
+    assert (publisher.sent, publisher.dropped, publisher.waiting) == (0, 3, 0)
+    counts = [
+        record.msg["count"] for record in caplog.records if isinstance(record.msg, dict) and "count" in record.msg
+    ]
+    assert counts == [2, 1]
+
+
+def test_an_agent_whose_stop_takes_too_long_loses_its_events_once(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("centralcloud.runtime.process.supervisor._STOP_SECONDS", 0.2)
+    agent = InstanceAgent(AgentSettings(database_url=database_url, instance_id="i", state_dir=tmp_path))
+    publisher = agent.publisher
+    assert publisher is not None
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE pgmq.q_model_routing_decisions")
+        publisher.publish(an_event())
+        agent.start()
+        eventually(lambda: execute(database_url, "SELECT 1 FROM pg_locks WHERE NOT granted"))
+        agent.stop()
+        assert (publisher.waiting, publisher.dropped) == (0, 1)
+        other.rollback()
+    assert publisher.join(5)
+    assert publisher.database._pool is None, "the thread has not opened it again"
+    assert caplog.text.count("events_dropped") == 1

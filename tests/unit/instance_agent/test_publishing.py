@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,8 +17,10 @@ DECISION: dict[str, Any] = {"complexity": "simple", "model": "m", "provider": "p
 
 
 @pytest.fixture
-def publisher() -> Publisher:
-    return Publisher(database_url=NOWHERE, instance_id="router-1")
+def publisher() -> Iterator[Publisher]:
+    publisher = Publisher(database_url=NOWHERE, instance_id="router-1")
+    yield publisher
+    publisher.close(0.0)
 
 
 def test_the_imports_of_a_router_load_nothing_heavy() -> None:

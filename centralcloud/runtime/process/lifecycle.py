@@ -1,0 +1,90 @@
+"""The end and the forks of a process, for objects that own threads. Imports nothing heavy.
+
+A child of `os.fork` has no thread of its parent, and locks that those threads held stay locked in it for ever. Its copies of
+database connections share their sockets with the parent. So it must use no such object again: `watch_forks` lets an owner
+replace what it has. A child of `multiprocessing` ends with `os._exit`, without `atexit`: `at_exit` works there, too.
+"""
+
+import atexit
+import os
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+_Owner = TypeVar("_Owner", bound=object)
+
+#: Finalizers of multiprocessing run in descending order: after those of the program, which may still publish.
+_EXIT_PRIORITY: Final = -10
+
+
+#: Objects that own threads, with their methods for the moment before a fork and for the child after it.
+_watching: Final[list[tuple["weakref.ref[object]", Callable[[Any], None], Callable[[Any], None]]]] = []
+#: Objects of a parent that its child must not finalize: a pool of connections would wait for its threads.
+_left_behind: Final[list[object]] = []
+
+
+def watch_forks(owner: _Owner, *, before: Callable[[_Owner], None], in_child: Callable[[_Owner], None]) -> None:
+    """Call two functions with `owner` at each fork of this process, as long as the owner exists.
+
+    Args:
+        owner: an object that has threads. It is not kept alive.
+        before: gets it into a state that a child can leave behind; the thread that forks waits for it.
+        in_child: replaces every lock, thread, queue and connection in the child. It must not wait for a lock that is older
+            than the fork.
+    """
+    _watching[:] = [each for each in _watching if each[0]() is not None]
+    _watching.append((weakref.ref(owner), before, in_child))
+
+
+def leave_behind(parents: object) -> None:
+    """Keep an object of the parent process until the end of this child, without using it."""
+    _left_behind.append(parents)
+
+
+def at_exit(function: Callable[[], object]) -> Callable[[], None]:
+    """Call `function` when this process ends by itself, also as a child of `multiprocessing`. Not in its later children.
+
+    A process that is killed, or that ends with `os._exit` by its own call, calls nothing.
+
+    Returns:
+        A function that cancels the call.
+    """
+    owner = os.getpid()
+
+    def call() -> None:
+        if os.getpid() == owner:
+            function()
+
+    atexit.register(call)
+    cancel_finalizer = _finalize_in_multiprocessing(call)
+
+    def cancel() -> None:
+        atexit.unregister(call)
+        cancel_finalizer()
+
+    return cancel
+
+
+def _finalize_in_multiprocessing(call: Callable[[], None]) -> Callable[[], None]:
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or process.parent_process() is None:
+        return lambda: None
+    from multiprocessing.util import Finalize
+
+    return Finalize(None, call, exitpriority=_EXIT_PRIORITY).cancel
+
+
+def _before_fork() -> None:
+    for reference, before, _ in _watching:
+        if (owner := reference()) is not None:
+            before(owner)
+
+
+def _after_fork_in_child() -> None:
+    for reference, _, in_child in _watching:
+        if (owner := reference()) is not None:
+            in_child(owner)
+
+
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

@@ -1,0 +1,33 @@
+"""An agent with a catalog of two models, against the database of the test."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from instance_agent import AgentSettings, InstanceAgent
+
+_CATALOG = """
+models:
+  - {name: good, provider: p, complexity_scores: {simple: 2.0, medium: 2.0, complex: 2.0}}
+  - {name: bad, provider: p, complexity_scores: {simple: 2.1, medium: 2.1, complex: 2.1}}
+"""
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    """The file of the catalog. By its scores, `bad` is the better model."""
+    file = tmp_path / "catalog.yaml"
+    file.write_text(_CATALOG)
+    return file
+
+
+@pytest.fixture
+def agent(database_url: str, catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[InstanceAgent]:
+    """A running agent, with its settings from the environment and its state in `tmp_path / "state"`."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("INSTANCE_ID", "i-1")
+    monkeypatch.setenv("INSTANCE_AGENT_CATALOG", str(catalog))
+    monkeypatch.setenv("INSTANCE_AGENT_STATE_DIR", str(tmp_path / "state"))
+    with InstanceAgent(AgentSettings()) as agent:
+        yield agent
