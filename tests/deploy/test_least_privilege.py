@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -281,7 +282,9 @@ def machine(tmp_path: Path) -> Path:
     programs = tmp_path / "programs"
     programs.mkdir()
     (programs / "runuser").write_text('#!/bin/sh\nexec env RUN_AS="$2" RAN="$4 $5 $6" env\n')
-    (programs / "runuser").chmod(0o755)
+    (programs / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
     return tmp_path
 
 
@@ -323,6 +326,41 @@ def test_a_command_for_root_runs_with_the_user_the_url_and_the_settings_of_its_u
     assert ("INSTANCE_ID=eu-1" in printed) == (user == "instance-agent")
 
 
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        (["centralcloud", "doctor"], "centralcloud.env"),
+        (["centralcloud-owner", "grants"], "centralcloud.env"),
+        (["instance-agent-for", "eu-1", "doctor"], "instance-agent.env"),
+        (["instance-agent-for", "eu-1", "doctor"], "instance-agent-eu-1.env"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else value,
+)
+def test_a_command_for_root_runs_no_part_of_a_file_with_settings(machine: Path, command: list[str], file: str) -> None:
+    """As root, a shell would run what is in a value, or fail at it. systemd does neither."""
+    values = {
+        "SCHEDULE": "30 2 * * 1-5",
+        "SUBSTITUTED": f"$(touch {machine}/touched) `touch {machine}/touched`",
+        "ENDED": f"a; touch {machine}/touched",
+        "NAMED": "$HOME it's",
+    }
+    written = [f"{name}={value}" for name, value in values.items()]
+    written += ['QUOTED="two words" # kept', "CONTINUED=one \\", "two"]
+    with (machine / "etc/centralcloud" / file).open("a") as settings:
+        settings.write("\n".join(["# $(touch touched) it's a comment", *written, ""]))
+    result = _run_on(machine, *command)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert not list(machine.rglob("touched"))
+    printed = result.stdout.splitlines()
+    assert {*written[:4], "QUOTED=two words# kept", "CONTINUED=one two"} <= set(printed)
+
+
+def test_a_command_for_root_has_the_defaults_of_its_unit(machine: Path) -> None:
+    (machine / "etc/centralcloud/centralcloud.env").write_text("CENTRALCLOUD_HTTP_PORT=8090\n")
+    printed = _run_on(machine, "centralcloud", "doctor").stdout.splitlines()
+    assert {"CENTRALCLOUD_HTTP_ADDRESS=127.0.0.1", "CENTRALCLOUD_HTTP_PORT=8090"} <= set(printed)
+
+
 def test_a_command_for_root_says_in_one_line_what_is_missing(machine: Path) -> None:
     without_command = _run_on(machine, "instance-agent-for", "eu-1")
     assert without_command.returncode == 2
@@ -332,3 +370,7 @@ def test_a_command_for_root_says_in_one_line_what_is_missing(machine: Path) -> N
     assert unknown.returncode != 0
     assert "instance-agent-eu-2-database-url" in unknown.stderr
     assert "RUN_AS" not in unknown.stdout
+    (machine / "etc/centralcloud/centralcloud.env").unlink()
+    without_settings = _run_on(machine, "centralcloud", "doctor")
+    assert (without_settings.returncode, without_settings.stderr.count("\n")) == (2, 1)
+    assert "centralcloud.env: cannot be read: No such file" in without_settings.stderr
