@@ -69,14 +69,14 @@ class _Deployment:
         variable = source["secureJsonData"]["password"].removeprefix("$")
         return make_conninfo(self.server, user=source["user"], password=_environment("grafana")[variable])
 
-    def run_roles(self, **changed: str) -> None:
+    def run_roles(self, **changed: str) -> subprocess.CompletedProcess[str]:
         service = _services(_PASSWORDS | changed)["roles"]
         given = {name: str(value) for name, value in service["environment"].items()}
         given |= {"PGHOST": str(self._address["host"]), "PGUSER": str(self._address["user"])}
         given |= {"PGDATABASE": str(self._address["dbname"])}
         path = f"{self._programs}{os.pathsep}{os.environ['PATH']}"
         script = _COMPOSE.parent / service["volumes"][0].split(":")[0]
-        subprocess.run(["bash", script], env=given | {"PATH": path}, check=True, timeout=60)
+        return subprocess.run(["bash", script], env=given | {"PATH": path}, capture_output=True, text=True, timeout=60)
 
     def run_migrate(self) -> str:
         command = [each.replace("/tmp/", f"{self._folder}/") for each in _services(_PASSWORDS)["migrate"]["command"]]
@@ -103,7 +103,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Deployment
             Path(hba_file).write_text(f"local all {superuser} trust\nlocal all all scram-sha-256\n")
             execute(server.url, "SELECT pg_reload_conf()")
             deployment = _Deployment(server.url, programs_of(server.url), tmp_path_factory.mktemp("compose"))
-            deployment.run_roles()
+            assert deployment.run_roles().returncode == 0
             printed = deployment.run_migrate()
             assert "warning" not in printed, printed
             eventually(lambda: _is_refused(make_conninfo(deployment.url("daemon"), password="another")))
@@ -179,7 +179,7 @@ def test_the_agent_publishes_and_acknowledges_for_its_instance_only(deployment: 
 
 def test_another_start_changes_the_passwords(deployment: _Deployment) -> None:
     passwords = {"WORKER_PASSWORD": "changed1", "OWNER_PASSWORD": "changed2", "DASHBOARD_PASSWORD": 'it\'s "new" $1'}
-    deployment.run_roles(**passwords)
+    assert deployment.run_roles(**passwords).returncode == 0
     try:
         for role, password in zip(("worker", "owner", "dashboard"), passwords.values(), strict=True):
             url = make_conninfo(deployment.server, user=f"centralcloud_{role}", password=password)
@@ -188,6 +188,37 @@ def test_another_start_changes_the_passwords(deployment: _Deployment) -> None:
     finally:
         deployment.run_roles()
     assert not _is_refused(deployment.url("daemon"))
+
+
+@pytest.mark.parametrize("variable", ["POSTGRES_PASSWORD", "OWNER_PASSWORD", "WORKER_PASSWORD", "DASHBOARD_PASSWORD"])
+def test_the_password_of_the_example_is_refused_before_any_role_gets_it(deployment: _Deployment, variable: str) -> None:
+    result = deployment.run_roles(**{variable: "changeme"})
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert result.stderr.startswith(f'{variable} is still "changeme": set another one in deploy/docker/.env')
+    for role in ("owner", "worker", "dashboard"):
+        assert _is_refused(make_conninfo(deployment.server, user=f"centralcloud_{role}", password="changeme"))
+
+
+@pytest.mark.parametrize(
+    ("service", "variable", "last"),
+    [("migrate", "AGENT_PASSWORD", "centralcloud grants"), ("grafana", "GRAFANA_PASSWORD", "exec /run.sh")],
+)
+def test_services_whose_password_the_script_does_not_get_refuse_it_themselves(
+    service: str, variable: str, last: str
+) -> None:
+    about = _services(_PASSWORDS | {variable: "changeme"})[service]
+    *shell, script = about.get("entrypoint") or about["command"]
+    assert last in script
+    given = {name: str(value) for name, value in about["environment"].items()}
+    result = subprocess.run([*shell, script], env=given | {"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr == f'{variable} is still "changeme": set another one in deploy/docker/.env\n'
+
+
+def test_no_file_of_compose_says_to_copy_the_example(deploy: Path) -> None:
+    """The copy has only passwords that are refused."""
+    for file in (deploy / "docker").iterdir():
+        assert not re.search(r"copy example\.env|cp \S*example\.env", file.read_text()), file
 
 
 def test_the_script_of_compose_runs_in_the_oldest_psql() -> None:
