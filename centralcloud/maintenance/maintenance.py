@@ -49,8 +49,8 @@ _TRIM_BATCH: Final = 10_000
 _WEIGHED_RECORDS: Final = 90_000
 #: At most so many slices are kept unmerged for that: with little traffic, 90,000 records are very many small slices.
 _WEIGHED_SLICES: Final = 2000
-#: Time between two looks for records of an hour that is not rolled up yet, and the wait before a round that met another replica's
-#: is tried again.
+#: Time between two looks for records of an hour that is not rolled up yet, and the wait after a round that another replica's
+#: round has ended.
 _CHECK_SECONDS: Final = 60.0
 #: Hours that one transaction rolls up.
 _ROLL_UP_STEP: Final = timedelta(days=1)
@@ -75,7 +75,7 @@ class MaintenanceSettings(NamedTuple):
 class Maintenance(BackgroundTask):
     """One round at the start and then at every interval, or when woken. One replica at a time does the work.
 
-    Between two rounds it rolls up soon after the first records of an hour have arrived. The hours of a database that was empty
+    Between two rounds it rolls up soon after the first records of an hour have arrived: those of a database that was empty
     at the start, for example, do not wait for the next round.
     """
 
