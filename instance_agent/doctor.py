@@ -13,10 +13,10 @@ from centralcloud.runtime.diagnostics import (
     Check,
     CheckResult,
     NamedCheckResult,
+    check_http_port,
     check_transaction,
     clocks_agree,
     fail,
-    http_port_is_free,
     make_checks,
     notifications_arrive,
     ok,
@@ -84,8 +84,12 @@ class _Doctor:
             Check("newest version", self._newest_version, "functions"),
             Check("notifications", lambda: notifications_arrive(self._database), "writes"),
             Check("clock", lambda: clocks_agree(self._database), "database"),
-            Check("HTTP port", lambda: http_port_is_free(self._settings.http_address, self._settings.http_port)),
+            Check("HTTP port", self._http_port),
         ]
+
+    def _http_port(self) -> CheckResult:
+        settings = self._settings
+        return check_http_port(settings.http_address, settings.http_port, settings.program)
 
     def _catalog(self) -> CheckResult:
         if self._settings.catalog is None:

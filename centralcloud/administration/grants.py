@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 import psycopg
@@ -129,8 +130,10 @@ def password_statement(role: str) -> str:
     return _text(sql.SQL("ALTER ROLE {} PASSWORD '...';").format(sql.Identifier(role)))
 
 
-def apply_roles(database: Database, roles: Roles, operator: Operator) -> Applied:
-    """Run `roles_script` in one transaction.
+def apply_roles(
+    database: Database, roles: Roles, operator: Operator, passwords: Mapping[str, str] = MappingProxyType({})
+) -> Applied:
+    """Run `roles_script` in one transaction, and set the passwords, by role. The server gets them encrypted.
 
     Raises:
         GrantsError: this role may not create roles, or may not grant rights on what it does not own.
@@ -139,9 +142,11 @@ def apply_roles(database: Database, roles: Roles, operator: Operator) -> Applied
     with _as_owner(database) as connection:
         before = _existing(connection, names)
         connection.execute(roles_script(roles).encode())
+        for role, password in passwords.items():
+            _set_password(connection, role, password)
         warnings = _check_rights(connection, names, worker=roles.worker, instances=[roles.instance])
         created = [name for name in names if name not in before]
-        after = {**asdict(roles), "created": created}
+        after = {**asdict(roles), "created": created, "passwords_set": sorted(passwords)}
         _record(connection, operator, Action.GRANT_ROLES, "roles", after=after)
     return Applied(created, warnings)
 

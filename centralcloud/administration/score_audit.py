@@ -1,6 +1,8 @@
 """Recompute every score from the evidence behind it."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -12,8 +14,7 @@ from centralcloud.learning.rule import Rule
 from centralcloud.learning.rule_scores import Basis
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
-
-_SCORES_TO_AUDIT = Query(__package__, "scores_to_audit", row=dict)
+from centralcloud.store.fleet_settings import StoredSetting, list_settings
 
 
 class ScoreDifference(NamedTuple):
@@ -31,12 +32,33 @@ class ScoreDifference(NamedTuple):
     recomputed: Decimal | None
 
 
+class UnverifiedScores(NamedTuple):
+    """Scores of a rule that its constants of today do not reproduce, and that were computed before some of these changed.
+
+    The constants of a run are not stored with it, so neither an error nor a right score can be proven.
+
+    Attributes:
+        settings: the names of the constants that have changed since.
+        scores: the number of such scores.
+    """
+
+    rule: str
+    settings: list[str]
+    scores: int
+
+
 class Audit(NamedTuple):
-    """The result of an audit. `unknown_rules`: rules that have scores and are not installed here."""
+    """The result of an audit.
+
+    Attributes:
+        checked: number of scores, without the unverified ones.
+        unknown_rules: rules that have scores and are not installed here.
+    """
 
     checked: int
     differences: list[ScoreDifference]
     unknown_rules: list[str]
+    unverified: list[UnverifiedScores]
 
 
 class _StoredScore(NamedTuple):
@@ -49,6 +71,7 @@ class _StoredScore(NamedTuple):
     in_history: Decimal | None
     after_slice: int
     through_slice: int
+    computed_at: datetime
     basis: Basis
 
     @property
@@ -67,19 +90,49 @@ _SCORES_TO_AUDIT = Query(__package__, "scores_to_audit", row=dict)
 def audit_scores(database: Database, rules: Sequence[Rule]) -> Audit:
     """Recompute every published score and every rule's own score, each on the evidence through the slice that it used.
 
-    A score that an operator has set (`pin`, `rollback`, `retired`, `renamed`) is compared with its history alone.
+    A score that an operator has set (`pin`, `rollback`, `retired`, `renamed`) is compared with its history alone. One that
+    comes out differently is unverified, not a difference, if a constant of its rule changed after it was computed.
     """
     by_name = {rule.name: rule for rule in rules}
     with database.transaction(limit_seconds=None) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         stored = [_StoredScore.from_columns(row) for row in _SCORES_TO_AUDIT.all(connection)]
-        differences = list(_differences(connection, stored, by_name))
+        changes = _Changes(list_settings(connection))
+        differences = list(_differences(connection, stored, by_name, changes))
     unknown = {each.rule for each in stored if each.table == "rule_scores"} - by_name.keys()
-    return Audit(len(stored), differences, sorted(unknown))
+    unverified = changes.unverified()
+    return Audit(len(stored) - sum(each.scores for each in unverified), differences, sorted(unknown), unverified)
+
+
+class _Changes:
+    """The changes of rules' constants, which are the fleet settings `<rule>.<name>`, and the scores that are older."""
+
+    def __init__(self, settings: Sequence[StoredSetting]) -> None:
+        self._settings = settings
+        self._scores: Counter[str] = Counter()
+        self._names: dict[str, set[str]] = {}
+
+    def excuse(self, score: _StoredScore) -> bool:
+        """Whether a constant of the rule changed after the score was computed; if so, count the score."""
+        names = {
+            each.name
+            for each in self._settings
+            if each.name.startswith(f"{score.rule}.") and each.updated_at > score.computed_at
+        }
+        if names:
+            self._scores[score.rule] += 1
+            self._names.setdefault(score.rule, set()).update(names)
+        return bool(names)
+
+    def unverified(self) -> list[UnverifiedScores]:
+        """Return the scores that were counted, by rule."""
+        return [
+            UnverifiedScores(rule, sorted(self._names[rule]), count) for rule, count in sorted(self._scores.items())
+        ]
 
 
 def _differences(
-    connection: psycopg.Connection[Any], stored: list[_StoredScore], rules: dict[str, Rule]
+    connection: psycopg.Connection[Any], stored: list[_StoredScore], rules: dict[str, Rule], changes: _Changes
 ) -> Iterator[ScoreDifference]:
     reader = EvidenceReader()
     newest = max((each.through_slice for each in stored), default=0)
@@ -91,7 +144,7 @@ def _differences(
         elif each.rule in rules and each.basis.recomputable:
             whole = reader.evidence(connection, newest, generation=0, excluded=each.basis.excluded, reported={})
             recomputed = _recompute(whole, each, rules[each.rule])
-            if recomputed != each.score:
+            if recomputed != each.score and not changes.excuse(each):
                 yield ScoreDifference(each.table, key, each.score, recomputed)
 
 

@@ -1,8 +1,11 @@
 """`centralcloud grants`: roles with no more rights than they need."""
 
+import getpass
+import sys
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
@@ -10,6 +13,7 @@ from centralcloud.cli.arguments import Reason, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.terminal.output import AsJson, print_json
+from centralcloud.runtime.terminal.prompts import InterruptedAtPromptError
 
 if TYPE_CHECKING:
     from centralcloud.administration.grants import Applied, Login, Roles
@@ -21,6 +25,14 @@ _LONGEST_INSTANCE_ID: Final = 200
 _RESERVED_NAMES: Final = ("public", "none")
 
 
+class _PasswordFile(NamedTuple):
+    """The file with the password of a role, and the option that names it; "-" is the terminal, or standard input."""
+
+    option: str
+    role: str
+    file: Path | None
+
+
 def grants(
     worker_role: Annotated[str, typer.Option(help="Role of `centralcloud run` and of operators' commands.")] = (
         "centralcloud_worker"
@@ -29,10 +41,14 @@ def grants(
     dashboard_role: Annotated[str, typer.Option(help="Role that reads what dashboards show.")] = (
         "centralcloud_dashboard"
     ),
+    worker_password_file: Annotated[
+        Path | None, typer.Option(help="With --apply, file with the password of the worker's role; - asks for it.")
+    ] = None,
+    dashboard_password_file: Annotated[Path | None, typer.Option(help="The same for the dashboards' role.")] = None,
     instance: Annotated[str | None, typer.Option(help="Instead, a login for this instance id alone.")] = None,
     login: Annotated[str | None, typer.Option(help="Name of that login; without it, derived from the id.")] = None,
     password_file: Annotated[
-        Path | None, typer.Option(help="File with the password of that login; without it, set one yourself.")
+        Path | None, typer.Option(help="File with the password of that login; - asks for it.")
     ] = None,
     revoke: Annotated[bool, typer.Option("--revoke", help="Revoke the login of that instance.")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="Run the SQL, instead of printing it.")] = False,
@@ -43,7 +59,8 @@ def grants(
 
     A role for workers, one for instances, one for dashboards. With --instance, a login that may act for one instance and for
     no other. Safe to repeat, and necessary after `centralcloud migrate`. --apply needs the owner of the schema, as a role
-    that may create roles, or a superuser; printing needs no database.
+    that may create roles, or a superuser; printing needs no database. Passwords come from a file or from the terminal, and
+    reach the server encrypted. --revoke of a login that does not exist ends with exit code 1.
     """
     from centralcloud.administration.grants import (
         Login,
@@ -55,8 +72,18 @@ def grants(
     )
 
     names = {"--worker-role": worker_role, "--instance-role": instance_role, "--dashboard-role": dashboard_role}
+    password_files = [
+        _PasswordFile("--worker-password-file", worker_role, worker_password_file),
+        _PasswordFile("--dashboard-password-file", dashboard_role, dashboard_password_file),
+    ]
     for option, name in names.items():
         _check_role(name, option)
+    for each in [*password_files, _PasswordFile("--password-file", "", password_file)]:
+        if each.file is not None and not apply:
+            raise SettingsError(f"--apply is required with {each.option}: no password is printed")
+    for each in password_files:
+        if each.file is not None and instance is not None:
+            raise SettingsError(f"{each.option}: found --instance too, expected --password-file for its login")
     if instance is None:
         for option, given in {"--login": login, "--password-file": password_file, "--revoke": revoke}.items():
             if given:
@@ -65,13 +92,13 @@ def grants(
             raise SettingsError(f"{', '.join(names)}: found the same name twice, expected three different roles")
         roles = Roles(worker=worker_role, instance=instance_role, dashboard=dashboard_role)
         if apply:
-            _apply_roles(roles, this_operator(reason), json_output=json_output)
+            _apply_roles(roles, this_operator(reason), _passwords(password_files), json_output=json_output)
         else:
             _print(roles_script(roles), json_output=json_output)
         return
     _check_instance(instance)
-    if password_file is not None and (revoke or not apply):
-        raise SettingsError("--password-file: found --revoke or no --apply, expected --apply: no password is printed")
+    if password_file is not None and revoke:
+        raise SettingsError("--password-file: found --revoke, expected a login to create")
     _check_role(login := login or login_name(instance_role, instance), "--login")
     one = Login(login, instance, instance_role)
     if not apply:
@@ -79,20 +106,21 @@ def grants(
     elif revoke:
         _apply_revocation(one, this_operator(reason), json_output=json_output)
     else:
-        _apply_login(one, this_operator(reason), _password(password_file), json_output=json_output)
+        password = _passwords([_PasswordFile("--password-file", one.name, password_file)]).get(one.name)
+        _apply_login(one, this_operator(reason), password, json_output=json_output)
 
 
-def _apply_roles(roles: "Roles", operator: "Operator", *, json_output: bool) -> None:
+def _apply_roles(roles: "Roles", operator: "Operator", passwords: dict[str, str], *, json_output: bool) -> None:
     from centralcloud.administration.grants import apply_roles
 
     with open_database(read_settings(), "grants") as database:
-        done = apply_roles(database, roles, operator)
+        done = apply_roles(database, roles, operator, passwords)
     if json_output:
         names = {"worker": roles.worker, "instance": roles.instance, "dashboard": roles.dashboard}
         print_json({"roles": names, **done._asdict()})
         return
     typer.echo(f"workers: {roles.worker}, instances: {roles.instance}, dashboards: {roles.dashboard}")
-    _report(done, done.created)
+    _report(done, [name for name in done.created if name not in passwords])
 
 
 def _apply_login(login: "Login", operator: "Operator", password: str | None, *, json_output: bool) -> None:
@@ -108,15 +136,15 @@ def _apply_login(login: "Login", operator: "Operator", password: str | None, *, 
 
 
 def _apply_revocation(login: "Login", operator: "Operator", *, json_output: bool) -> None:
-    from centralcloud.administration.grants import apply_revocation
+    from centralcloud.administration.grants import GrantsError, apply_revocation
 
     with open_database(read_settings(), "grants") as database:
         done = apply_revocation(database, login, operator)
     if json_output:
         print_json({"instance_id": login.instance_id, "login": login.name, **done._asdict()})
-        return
     if not done.existed:
-        typer.echo(f"{login.instance_id} has no login {login.name}: nothing was revoked")
+        raise GrantsError(f"{login.instance_id} has no login {login.name}: nothing was revoked")
+    if json_output:
         return
     fate = "stays, without rights for this instance" if done.remains else "was dropped"
     typer.echo(f"{login.instance_id} no longer has the login {login.name}: the role {fate}")
@@ -162,13 +190,37 @@ def _check_text(text: str, option: str) -> None:
         raise SettingsError(f"{option}: found a control character in {text!r}, expected text on one line")
 
 
-def _password(file: Path | None) -> str | None:
-    if file is None:
-        return None
+def _passwords(files: Sequence[_PasswordFile]) -> dict[str, str]:
+    """Read the passwords that are given, by role."""
+    return {each.role: _read_password(each, each.file) for each in files if each.file is not None}
+
+
+def _read_password(source: _PasswordFile, file: Path) -> str:
     try:
-        password = file.read_text("utf-8").removesuffix("\n").removesuffix("\r")
+        if str(file) == "-":
+            password, where = _ask_password(source), "standard input"
+        else:
+            password, where = file.read_text("utf-8"), str(file)
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--password-file: cannot read {file}: {getattr(error, 'strerror', 'not UTF-8')}") from None
+        why = getattr(error, "strerror", "not UTF-8")
+        raise SettingsError(f"{source.option}: cannot read {file}: {why}") from None
+    password = password.removesuffix("\n").removesuffix("\r")
     if not password or "\n" in password or "\0" in password:
-        raise SettingsError(f"--password-file: expected a password on one line in {file}")
+        raise SettingsError(f"{source.option}: expected a password on one line in {where}")
+    return password
+
+
+def _ask_password(source: _PasswordFile) -> str:
+    """Ask for a password twice on the terminal, without showing it; from a pipe, read one line for each password."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return "" if sys.stdin is None else sys.stdin.readline()
+    try:
+        password, again = (
+            getpass.getpass(f"{text} of {source.role}: ") for text in ("Password", "Once more, password")
+        )
+    except (KeyboardInterrupt, EOFError):
+        typer.echo(err=True)
+        raise InterruptedAtPromptError("interrupted: nothing was granted") from None
+    if password != again:
+        raise SettingsError(f"{source.option}: found two different passwords, expected the same one twice")
     return password

@@ -7,8 +7,8 @@ from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
 def metrics(json_output: AsJson = False) -> None:
     """Show the counters of every pair of a model and a complexity.
 
-    With --json rates are 0 to 1; times are in milliseconds. late_count: outcomes that arrived more than an hour after their
-    decision; unresolved_rate: share of the decisions with ids that have no outcome.
+    With --json rates are 0 to 1; times are in milliseconds. late_count: outcomes that arrived more than an hour after the
+    timestamp of their own event; unresolved_rate: share of the decisions with ids that have no outcome.
     """
     from centralcloud.monitoring.reports import ModelMetrics
 

@@ -66,13 +66,23 @@ def _verify_scores(*, json_output: bool) -> None:
     differences = [difference._asdict() for difference in audit.differences]
     ok = not differences
     if json_output:
-        checked = {"scores": audit.checked}
-        print_json({"ok": ok, "checked": checked, "differences": differences, "unknown_rules": audit.unknown_rules})
+        print_json(
+            {
+                "ok": ok,
+                "checked": {"scores": audit.checked},
+                "differences": differences,
+                "unknown_rules": audit.unknown_rules,
+                "unverified": [each._asdict() for each in audit.unverified],
+            }
+        )
     else:
         empty = f"{counted(audit.checked, 'score')} recomputed, nothing differs"
         columns = dict.fromkeys(("table", "key", "stored", "recomputed"))
         print_rows(differences, columns, empty=empty, texts=("key",))
         for rule in audit.unknown_rules:
             typer.echo(f"the scores of the rule {rule} were not recomputed: it is not installed here")
+        for each in audit.unverified:
+            scores = f"{counted(each.scores, 'score')} of the rule {each.rule}"
+            typer.echo(f"{scores} not verified: computed before a change of {', '.join(each.settings)}")
     if not ok:
         raise typer.Exit(1)

@@ -32,7 +32,7 @@ class Sums:
         latency: sum of min(response time / reference, 1) over the timed ones, with the reference of the slice.
         priced, cost: number of outcomes with a cost, and the sum of min(cost / reference, 1) over them.
         routed, blameless, late: number of decisions, of blameless failures, and of outcomes that arrived more than an hour
-            after their decision.
+            after the timestamp of their own event.
     """
 
     outcomes: float = 0.0

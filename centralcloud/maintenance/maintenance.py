@@ -1,7 +1,9 @@
 """The maintenance task: creates partitions ahead of time, rolls up hours, merges evidence, and deletes expired rows."""
 
+import math
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -28,6 +30,7 @@ class _PendingRollUp(NamedTuple):
 _TRY_LOCK_MAINTENANCE = Query(__package__, "try_lock_maintenance", row=bool)
 _MERGE_EVIDENCE = Query(__package__, "merge_evidence", row=int)
 _PENDING_ROLL_UP = Query(__package__, "pending_roll_up", row=_PendingRollUp)
+_ROLL_UP_IS_MISSING = Query(__package__, "roll_up_is_missing", row=bool)
 _DELETE_ROLL_UP = Query(__package__, "delete_roll_up")
 _ROLL_UP = Query(__package__, "roll_up")
 _TRIM_DECISION_IDS = Query(__package__, "trim_decision_ids")
@@ -46,6 +49,9 @@ _TRIM_BATCH: Final = 10_000
 _WEIGHED_RECORDS: Final = 90_000
 #: At most so many slices are kept unmerged for that: with little traffic, 90,000 records are very many small slices.
 _WEIGHED_SLICES: Final = 2000
+#: Time between two looks for records of an hour that is not rolled up yet, and the wait after a round that another replica's
+#: round has ended.
+_CHECK_SECONDS: Final = 60.0
 #: Hours that one transaction rolls up.
 _ROLL_UP_STEP: Final = timedelta(days=1)
 
@@ -67,7 +73,11 @@ class MaintenanceSettings(NamedTuple):
 
 
 class Maintenance(BackgroundTask):
-    """Runs once at the start and then at every interval, or when woken. One replica at a time does the work."""
+    """One round at the start and then at every interval, or when woken. One replica at a time does the work.
+
+    Between two rounds it rolls up soon after the first records of an hour have arrived: those of a database that was empty
+    at the start, for example, do not wait for the next round.
+    """
 
     def __init__(
         self,
@@ -80,7 +90,10 @@ class Maintenance(BackgroundTask):
         read_settings: Callable[[psycopg.Connection[Any]], MaintenanceSettings] | None = None,
     ) -> None:
         """Take the settings from `read_settings`, anew for each round, or else from `retention` and `references`."""
-        super().__init__("maintenance", database, interval_seconds=interval_seconds)
+        checks = math.ceil((interval_seconds or 0.0) / _CHECK_SECONDS) or 1
+        super().__init__("maintenance", database, interval_seconds=(interval_seconds or _CHECK_SECONDS) / checks)
+        self._round_seconds = interval_seconds or math.inf
+        self._next_round = time.monotonic()
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._weeks_ahead = weeks_ahead
         self._settings = MaintenanceSettings(retention or Retention(), references or References())
@@ -88,7 +101,17 @@ class Maintenance(BackgroundTask):
         self._read_settings = read_settings or (lambda _: fixed)
 
     def run_once(self) -> bool:
-        """Do all maintenance once; never asks to be run again at once."""
+        """Do a round if it is due, else roll up if an hour is missing; never asks to be run again at once."""
+        if self.woken or time.monotonic() >= self._next_round:
+            finished = self.maintain()
+            wait = self._round_seconds if finished else min(self._round_seconds, _CHECK_SECONDS)
+            self._next_round = time.monotonic() + wait
+        else:
+            self._roll_up_missing_hours()
+        return False
+
+    def maintain(self) -> bool:
+        """Do one round of all maintenance; False if another replica is doing a part of it."""
         with self.database.transaction() as connection:
             self._settings = self._read_settings(connection)
         # Every replica creates partitions: ingest fails without one.
@@ -103,9 +126,19 @@ class Maintenance(BackgroundTask):
             done |= self._trim_all()
         except AnotherReplicaError:
             log.debug("maintenance_left_to_another_replica")
+            finished = False
+        else:
+            finished = True
         if changed := {name: count for name, count in done.items() if count}:
             log.info("maintenance_done", **changed)
-        return False
+        return finished
+
+    def _roll_up_missing_hours(self) -> None:
+        with self.database.transaction() as connection:
+            missing = _ROLL_UP_IS_MISSING.one(connection)
+        if missing:
+            with suppress(AnotherReplicaError):  # the next check looks again
+                self._roll_up()
 
     def _roll_up(self) -> None:
         with self._exclusive() as connection:

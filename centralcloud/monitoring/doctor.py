@@ -23,10 +23,10 @@ from centralcloud.runtime.diagnostics import (
     CheckResult,
     NamedCheckResult,
     Verdict,
+    check_http_port,
     check_transaction,
     clocks_agree,
     fail,
-    http_port_is_free,
     make_checks,
     notifications_arrive,
     ok,
@@ -140,7 +140,10 @@ class _Doctor:
             Check("queue depth", self._queue_depth, "queues"),
             Check("dead letters", self._dead_letters, "schema"),
             Check("learning", self._learning, "schema"),
-            Check("HTTP port", lambda: http_port_is_free(self._expects.http_address, self._expects.http_port)),
+            Check(
+                "HTTP port",
+                lambda: check_http_port(self._expects.http_address, self._expects.http_port, "centralcloud"),
+            ),
         ]
 
     @cached_property

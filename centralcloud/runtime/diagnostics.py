@@ -1,11 +1,13 @@
 """The shape of `doctor` in both programs: named checks, each with a result and advice."""
 
+import errno
 import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -19,6 +21,8 @@ from centralcloud.runtime.postgres.query import Query
 
 _MAX_CLOCK_DIFFERENCE_SECONDS: Final = 5.0
 _NOTIFY_SECONDS: Final = 2.0
+_LIVEZ_SECONDS: Final = 1.0
+_LONGEST_HEADER: Final = 8192
 _FIRST: Final = "fix this first, then run doctor again"
 _LOCKED: Final = "the check `locks` of `centralcloud doctor` names the transaction; end it, then run doctor again"
 _GRANT: Final = "run `centralcloud grants --apply` as the owner of the tables, as after every migration"
@@ -251,20 +255,49 @@ def settings_are_known(unknown: Mapping[str, str | None]) -> CheckResult:
     return ok("every variable is known")
 
 
-def http_port_is_free(address: str, port: int) -> CheckResult:
-    """Check that a server could listen there now."""
+def check_http_port(address: str, port: int, program: str) -> CheckResult:
+    """Check that the HTTP port is free, or in use by the running `program`, whose answers name it in their header Server."""
     if not port:
         return ok("no HTTP server is configured")
+    where = f"{address}:{port}"
     try:
         with socket.socket(family_of(address)) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
     except OSError as error:
+        found = f"{where} cannot be opened: {error.strerror}"
+        if error.errno != errno.EADDRINUSE:
+            return warn(found, "set another address or port; docs/reference/settings.md names the variables")
+    else:
+        return ok(f"{where} is free")
+    status, server = _ask_livez(address, port)
+    if server != program:
+        return warn(f"{found}, and not by {program}", "set another port, or stop the process that uses this one")
+    if status != HTTPStatus.OK:
         return warn(
-            f"{address}:{port} cannot be opened: {error.strerror}",
-            "expected if the program is running; otherwise set another port, or stop the process that uses this one",
+            f"{where} is in use by {program}, which is running and answers /livez with {status}",
+            "a background task hangs: read the body of /livez and the log, then restart the program",
         )
-    return ok(f"{address}:{port} is free")
+    return ok(f"{where} is in use by {program}, which is running")
+
+
+def _ask_livez(address: str, port: int) -> tuple[int, str]:
+    """Return the status of /livez and the header Server; (0, "") unless an HTTP server answers in time."""
+    deadline = time.monotonic() + _LIVEZ_SECONDS
+    answer = b""
+    try:
+        with socket.create_connection((address, port), timeout=_LIVEZ_SECONDS) as connection:
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHost: doctor\r\nConnection: close\r\n\r\n")
+            while b"\r\n\r\n" not in answer and len(answer) < _LONGEST_HEADER:
+                connection.settimeout(max(deadline - time.monotonic(), 0.001))
+                if not (part := connection.recv(_LONGEST_HEADER)):
+                    break
+                answer += part
+    except OSError:  # no answer, which is the result
+        return 0, ""
+    status = re.match(rb"HTTP/1\.[01] (\d{3})", answer)
+    server = re.search(rb"^server: *(.*?)\r$", answer, re.IGNORECASE | re.MULTILINE)
+    return (int(status[1]), server[1].decode("latin-1")) if status and server else (0, "")
 
 
 def takes_writes(database: Database) -> CheckResult:

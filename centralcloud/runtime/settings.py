@@ -52,6 +52,11 @@ class ProgramSettings(BaseSettings):
     log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lowered)] = "auto"
 
     @property
+    def program(self) -> str:
+        """The name of the program: the prefix of its variables, in the spelling of its command."""
+        return self.model_config["env_prefix"].strip("_").lower().replace("_", "-")
+
+    @property
     def database(self) -> str:
         """The database URL as plain text.
 

@@ -2,6 +2,17 @@
 # Creates the roles that log in with a password from .env, or sets their passwords again. Runs as the superuser of the database
 # at each start, before the migration. No other service has the superuser's password.
 set -euo pipefail
+if [ "$PGPASSWORD" = changeme ]; then
+    echo 'POSTGRES_PASSWORD is still "changeme": set another one in deploy/docker/.env, then delete the database that was created' \
+        'with it (docker compose -f deploy/docker/compose.yaml down --volumes) and start again' >&2
+    exit 1
+fi
+for variable in OWNER_PASSWORD WORKER_PASSWORD DASHBOARD_PASSWORD; do
+    if [ "${!variable}" = changeme ]; then
+        echo "$variable is still \"changeme\": set another one in deploy/docker/.env and start again" >&2
+        exit 1
+    fi
+done
 psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 <<'SQL'
 \set owner `printenv OWNER_PASSWORD`
 \set worker `printenv WORKER_PASSWORD`

@@ -1,10 +1,14 @@
 """The deployment how-tos: the files and units that their commands name exist."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from support.repository import REPOSITORY
+
+from centralcloud.store.tables import metadata
 
 _PAGES = sorted((REPOSITORY / "docs/how-to").glob("deploy-with-*.md"))
 
@@ -48,3 +52,75 @@ def test_no_page_installs_the_sources_or_runs_the_daemon_as_the_owner(page: Path
     assert "--editable" not in text
     assert not re.search(r"pip install [^\n]* \.$", text, re.MULTILINE)
     assert not re.search(r"centralcloud_owner:[^\n]* centralcloud run", text)
+
+
+def test_every_url_of_another_machine_checks_the_certificate_of_the_server() -> None:
+    pages = [*(REPOSITORY / "docs").rglob("*.md"), REPOSITORY / "SECURITY.md"]
+    urls = [url for page in pages for url in re.findall(r"@db\.example\.org/[^\s'\"`)]*", page.read_text())]
+    assert len(urls) >= 5
+    assert [url for url in urls if not url.endswith("?sslmode=verify-full&sslrootcert=system")] == []
+
+
+def _block(page: str, part: str) -> str:
+    text = (REPOSITORY / page).read_text()
+    (block,) = [each for each in re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE) if part in each]
+    return block
+
+
+def test_the_commands_of_the_upgrade_page_find_files_that_have_changed(tmp_path: Path) -> None:
+    units, commands, settings = (tmp_path / name for name in ("units", "sbin", "centralcloud"))
+    shutil.copytree(REPOSITORY / "deploy/systemd/bin", commands)
+    units.mkdir()
+    for unit in (REPOSITORY / "deploy/systemd").glob("*.service"):
+        shutil.copy(unit, units)
+    settings.mkdir()
+    (settings / "owner-database-url").touch()
+    compare = "\n".join(line for line in _block("docs/how-to/upgrade.md", "pg_dump").splitlines() if "diff" in line)
+    lacking = _block("docs/how-to/upgrade.md", "LoadCredential")
+
+    def printed(script: str) -> str:
+        for path, here in (
+            ("/usr/local/sbin", commands), ("/etc/systemd/system", units), ("/etc/centralcloud", settings)
+        ):  # fmt: skip
+            script = script.replace(path, str(here))
+        return subprocess.run(["bash", "-c", script], cwd=REPOSITORY, capture_output=True, text=True).stdout
+
+    assert printed(compare.replace("Only in /usr", f"Only in {tmp_path}")) == ""
+    (commands / "centralcloud").write_text("#!/bin/sh\n# of the old release\n")
+    (units / "centralcloud.service").write_text("[Unit]\n# of the old release\n")
+    assert printed(compare).count("# of the old release") == 2
+    # The names are those of the units: only the folder of the files that exist is another one.
+    needed = lacking.replace('"$file" ]', f'"{settings}/${{file##*/}}" ]')
+    result = subprocess.run(["bash", "-c", needed], cwd=REPOSITORY, capture_output=True, text=True).stdout
+    assert sorted(result.splitlines()) == [
+        "/etc/centralcloud/instance-agent-%i-database-url",
+        "/etc/centralcloud/worker-database-url",
+    ]
+
+
+def test_the_pages_name_everything_that_the_dashboard_may_not_read() -> None:
+    script = (REPOSITORY / "centralcloud/administration/sql/grant_dashboard.sql").read_text()
+    hidden = {
+        table: set(metadata.tables[table].columns.keys())
+        - set(re.findall(r"\w+", re.search(rf"\(([^()]*)\) ON {table} TO", script)[1]))  # type: ignore[index]
+        for table in ("routing_records", "dead_letters")
+    }
+    assert hidden == {"routing_records": {"extra", "user_model_request"}, "dead_letters": {"message"}}
+    (whole,) = re.findall(r"GRANT SELECT ON\n(.*?)TO \{role\}", script, re.DOTALL)
+    forbidden = metadata.tables.keys() - hidden.keys() - set(re.findall(r"\w+", whole))
+    assert forbidden == {"database_generation", "decision_ids", "instance_logins"}
+    for page in ("docs/explanation/personal-data.md", "docs/how-to/least-privilege.md"):
+        (row,) = re.findall(r"^\| `centralcloud_dashboard` \|.*$", (REPOSITORY / page).read_text(), re.MULTILINE)
+        assert all(f"`{name}`" in row for name in {*forbidden, *hidden["routing_records"], "message"}), page
+
+
+def test_pages_that_say_that_http_is_off_say_that_the_deployments_switch_it_on() -> None:
+    found = 0
+    for page in [*(REPOSITORY / "docs").rglob("*.md"), REPOSITORY / "SECURITY.md"]:
+        for paragraph in re.split(r"\n(?=- |\n|\|)", page.read_text()):
+            if re.search(r"HTTP|/metrics", paragraph) and re.search(
+                r"\boff\s+by\s+default|no HTTP server|open\s+none\s+unless|by\s+default\s+neither", paragraph
+            ):
+                found += 1
+                assert re.search(r"deployments\s+(in|of)\s", paragraph), f"{page}: {paragraph}"
+    assert found == 4

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,14 +69,14 @@ class _Deployment:
         variable = source["secureJsonData"]["password"].removeprefix("$")
         return make_conninfo(self.server, user=source["user"], password=_environment("grafana")[variable])
 
-    def run_roles(self, **changed: str) -> None:
+    def run_roles(self, **changed: str) -> subprocess.CompletedProcess[str]:
         service = _services(_PASSWORDS | changed)["roles"]
         given = {name: str(value) for name, value in service["environment"].items()}
         given |= {"PGHOST": str(self._address["host"]), "PGUSER": str(self._address["user"])}
         given |= {"PGDATABASE": str(self._address["dbname"])}
         path = f"{self._programs}{os.pathsep}{os.environ['PATH']}"
         script = _COMPOSE.parent / service["volumes"][0].split(":")[0]
-        subprocess.run(["bash", script], env=given | {"PATH": path}, check=True, timeout=60)
+        return subprocess.run(["bash", script], env=given | {"PATH": path}, capture_output=True, text=True, timeout=60)
 
     def run_migrate(self) -> str:
         command = [each.replace("/tmp/", f"{self._folder}/") for each in _services(_PASSWORDS)["migrate"]["command"]]
@@ -102,7 +103,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Deployment
             Path(hba_file).write_text(f"local all {superuser} trust\nlocal all all scram-sha-256\n")
             execute(server.url, "SELECT pg_reload_conf()")
             deployment = _Deployment(server.url, programs_of(server.url), tmp_path_factory.mktemp("compose"))
-            deployment.run_roles()
+            assert deployment.run_roles().returncode == 0
             printed = deployment.run_migrate()
             assert "warning" not in printed, printed
             eventually(lambda: _is_refused(make_conninfo(deployment.url("daemon"), password="another")))
@@ -178,7 +179,7 @@ def test_the_agent_publishes_and_acknowledges_for_its_instance_only(deployment: 
 
 def test_another_start_changes_the_passwords(deployment: _Deployment) -> None:
     passwords = {"WORKER_PASSWORD": "changed1", "OWNER_PASSWORD": "changed2", "DASHBOARD_PASSWORD": 'it\'s "new" $1'}
-    deployment.run_roles(**passwords)
+    assert deployment.run_roles(**passwords).returncode == 0
     try:
         for role, password in zip(("worker", "owner", "dashboard"), passwords.values(), strict=True):
             url = make_conninfo(deployment.server, user=f"centralcloud_{role}", password=password)
@@ -187,6 +188,37 @@ def test_another_start_changes_the_passwords(deployment: _Deployment) -> None:
     finally:
         deployment.run_roles()
     assert not _is_refused(deployment.url("daemon"))
+
+
+@pytest.mark.parametrize("variable", ["POSTGRES_PASSWORD", "OWNER_PASSWORD", "WORKER_PASSWORD", "DASHBOARD_PASSWORD"])
+def test_the_password_of_the_example_is_refused_before_any_role_gets_it(deployment: _Deployment, variable: str) -> None:
+    result = deployment.run_roles(**{variable: "changeme"})
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert result.stderr.startswith(f'{variable} is still "changeme": set another one in deploy/docker/.env')
+    for role in ("owner", "worker", "dashboard"):
+        assert _is_refused(make_conninfo(deployment.server, user=f"centralcloud_{role}", password="changeme"))
+
+
+@pytest.mark.parametrize(
+    ("service", "variable", "last"),
+    [("migrate", "AGENT_PASSWORD", "centralcloud grants"), ("grafana", "GRAFANA_PASSWORD", "exec /run.sh")],
+)
+def test_services_whose_password_the_script_does_not_get_refuse_it_themselves(
+    service: str, variable: str, last: str
+) -> None:
+    about = _services(_PASSWORDS | {variable: "changeme"})[service]
+    *shell, script = about.get("entrypoint") or about["command"]
+    assert last in script
+    given = {name: str(value) for name, value in about["environment"].items()}
+    result = subprocess.run([*shell, script], env=given | {"PATH": os.environ["PATH"]}, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr == f'{variable} is still "changeme": set another one in deploy/docker/.env\n'
+
+
+def test_no_file_of_compose_says_to_copy_the_example(deploy: Path) -> None:
+    """The copy has only passwords that are refused."""
+    for file in (deploy / "docker").iterdir():
+        assert not re.search(r"copy example\.env|cp \S*example\.env", file.read_text()), file
 
 
 def test_the_script_of_compose_runs_in_the_oldest_psql() -> None:
@@ -281,7 +313,9 @@ def machine(tmp_path: Path) -> Path:
     programs = tmp_path / "programs"
     programs.mkdir()
     (programs / "runuser").write_text('#!/bin/sh\nexec env RUN_AS="$2" RAN="$4 $5 $6" env\n')
-    (programs / "runuser").chmod(0o755)
+    (programs / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
     return tmp_path
 
 
@@ -323,6 +357,41 @@ def test_a_command_for_root_runs_with_the_user_the_url_and_the_settings_of_its_u
     assert ("INSTANCE_ID=eu-1" in printed) == (user == "instance-agent")
 
 
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        (["centralcloud", "doctor"], "centralcloud.env"),
+        (["centralcloud-owner", "grants"], "centralcloud.env"),
+        (["instance-agent-for", "eu-1", "doctor"], "instance-agent.env"),
+        (["instance-agent-for", "eu-1", "doctor"], "instance-agent-eu-1.env"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else value,
+)
+def test_a_command_for_root_runs_no_part_of_a_file_with_settings(machine: Path, command: list[str], file: str) -> None:
+    """As root, a shell would run what is in a value, or fail at it. systemd does neither."""
+    values = {
+        "SCHEDULE": "30 2 * * 1-5",
+        "SUBSTITUTED": f"$(touch {machine}/touched) `touch {machine}/touched`",
+        "ENDED": f"a; touch {machine}/touched",
+        "NAMED": "$HOME it's",
+    }
+    written = [f"{name}={value}" for name, value in values.items()]
+    written += ['QUOTED="two words" # kept', "CONTINUED=one \\", "two"]
+    with (machine / "etc/centralcloud" / file).open("a") as settings:
+        settings.write("\n".join(["# $(touch touched) it's a comment", *written, ""]))
+    result = _run_on(machine, *command)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert not list(machine.rglob("touched"))
+    printed = result.stdout.splitlines()
+    assert {*written[:4], "QUOTED=two words# kept", "CONTINUED=one two"} <= set(printed)
+
+
+def test_a_command_for_root_has_the_defaults_of_its_unit(machine: Path) -> None:
+    (machine / "etc/centralcloud/centralcloud.env").write_text("CENTRALCLOUD_HTTP_PORT=8090\n")
+    printed = _run_on(machine, "centralcloud", "doctor").stdout.splitlines()
+    assert {"CENTRALCLOUD_HTTP_ADDRESS=127.0.0.1", "CENTRALCLOUD_HTTP_PORT=8090"} <= set(printed)
+
+
 def test_a_command_for_root_says_in_one_line_what_is_missing(machine: Path) -> None:
     without_command = _run_on(machine, "instance-agent-for", "eu-1")
     assert without_command.returncode == 2
@@ -332,3 +401,7 @@ def test_a_command_for_root_says_in_one_line_what_is_missing(machine: Path) -> N
     assert unknown.returncode != 0
     assert "instance-agent-eu-2-database-url" in unknown.stderr
     assert "RUN_AS" not in unknown.stdout
+    (machine / "etc/centralcloud/centralcloud.env").unlink()
+    without_settings = _run_on(machine, "centralcloud", "doctor")
+    assert (without_settings.returncode, without_settings.stderr.count("\n")) == (2, 1)
+    assert "centralcloud.env: cannot be read: No such file" in without_settings.stderr

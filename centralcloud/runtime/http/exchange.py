@@ -15,8 +15,12 @@ log = get_logger(__name__)
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def exchange_within(connections: Connections) -> Any:
-    """Create the outermost middleware. It alone sees when a request has arrived and when its answer was written."""
+def exchange_within(connections: Connections, program: str) -> Any:
+    """Create the outermost middleware. It alone sees when a request has arrived and when its answer was written.
+
+    Args:
+        program: the name in the header Server, which `doctor` reads; never a version.
+    """
 
     @web.middleware
     async def exchange(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -27,6 +31,7 @@ def exchange_within(connections: Connections) -> Any:
         connection.answering()
         if response is None:
             response = await _answer(request, handler)
+        response.headers["Server"] = program
         try:
             await response.prepare(request)
             await response.write_eof()

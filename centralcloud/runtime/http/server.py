@@ -43,9 +43,15 @@ class HttpServer:
     """
 
     def __init__(
-        self, address: str, port: int, routes: Iterable[web.AbstractRouteDef], *, limits: Limits | None = None
+        self,
+        address: str,
+        port: int,
+        routes: Iterable[web.AbstractRouteDef],
+        *,
+        program: str = "",
+        limits: Limits | None = None,
     ) -> None:
-        """Open the port; port 0 takes a free one.
+        """Open the port; port 0 takes a free one. Every answer names the `program` in its header Server.
 
         Raises:
             CentralCloudError: the port cannot be opened.
@@ -53,6 +59,7 @@ class HttpServer:
         self._listener = listen(address, port)
         self.port: int = self._listener.getsockname()[1]
         self._routes = list(routes)
+        self._program = program
         self._limits = limits or Limits()
         self.heartbeat = Heartbeat("http", lambda: _STALL_SECONDS)
         self.on_crash: Callable[[str, BaseException], None] | None = None
@@ -89,7 +96,9 @@ class HttpServer:
 
     async def _serve(self) -> None:
         connections = Connections(self._limits)
-        app = web.Application(client_max_size=self._limits.body_bytes, middlewares=[exchange_within(connections)])
+        app = web.Application(
+            client_max_size=self._limits.body_bytes, middlewares=[exchange_within(connections, self._program)]
+        )
         app.add_routes(self._routes)
         # No keep-alive timeout for aiohttp: its default is longer than every deadline of a `Connection`.
         runner = web.AppRunner(

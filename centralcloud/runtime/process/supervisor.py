@@ -74,7 +74,7 @@ class Supervisor:
 
         checks = {"/livez": self.stalled_tasks, "/readyz": lambda: self._not_running() + not_ready()}
         routes = health_routes(checks, registry, pages)
-        self._http = HttpServer(settings.http_address, settings.http_port, routes)
+        self._http = HttpServer(settings.http_address, settings.http_port, routes, program=settings.program)
         self._http.on_crash = self._on_crash
         self._http.start()
 

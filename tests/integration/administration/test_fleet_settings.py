@@ -196,10 +196,10 @@ def test_a_changed_setting_takes_effect_at_the_next_run_without_a_restart(
     past = "now() - interval '5 days'"
     execute(database_url, f"UPDATE findings SET opened_at = {past}, closed_at = {past} WHERE closed_at IS NOT NULL")
     closed = "SELECT count(*) FROM findings WHERE closed_at IS NOT NULL"
-    maintenance.run_once()
+    maintenance.maintain()
     assert execute(database_url, closed)[0][0] > 0
     change(database, "retention.findings_days", 1)
-    maintenance.run_once()
+    maintenance.maintain()
     assert execute(database_url, closed) == [(0,)]
 
 

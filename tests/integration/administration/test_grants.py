@@ -15,6 +15,7 @@ from support.history import pretend_all_came
 from support.operators import OPERATOR
 from support.repository import REPOSITORY
 from support.servers import execute
+from support.terminals import TerminalProgram
 from support.waiting import eventually
 
 from centralcloud.administration.grants import (
@@ -27,6 +28,8 @@ from centralcloud.administration.grants import (
     login_script,
     roles_script,
 )
+from centralcloud.cli.grants import grants
+from centralcloud.contracts import SettingsError
 from centralcloud.ingest.drain import drain
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.slices import close_slice
@@ -533,15 +536,75 @@ def test_a_login_with_a_password(fleet: Fleet, tmp_path: Path) -> None:
     assert execute(fleet.admin, stored, (role,)) == [(secret,)], "without a file it stays as it was"
 
 
+def test_the_roles_get_passwords_from_a_file_and_from_standard_input(bare: Fleet, tmp_path: Path) -> None:
+    """As for a login: no extra step in psql, and the passwords are in no output and no statement."""
+    (tmp_path / "password").write_text("s3cret-wörd\n")
+    options = ["grants", "--apply", *bare.options, "--worker-password-file", str(tmp_path / "password")]
+    env = {"DATABASE_URL": bare.owner}
+    result = run_command("centralcloud", *options, "--dashboard-password-file", "-", env=env, input_text="s3cret-2\n")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "s3cret" not in result.stdout
+    assert result.stdout.count("PASSWORD") == 1
+    assert f"ALTER ROLE \"{bare.roles.instance}\" PASSWORD '...';" in result.stdout
+    stored = execute(
+        bare.admin,
+        "SELECT bool_and(rolpassword LIKE 'SCRAM-SHA-256$%%') FROM pg_authid WHERE rolname = ANY (%s)",
+        ([bare.roles.worker, bare.roles.dashboard],),
+    )
+    assert stored == [(True,)]
+    logins = {bare.roles.worker: "s3cret-wörd", bare.roles.dashboard: "s3cret-2"}
+    for role, password in logins.items():
+        url = psycopg.conninfo.make_conninfo(bare.admin, user=role, password=password)
+        assert execute(url, "SELECT session_user::text") == [(role,)]
+    ((after,),) = execute(bare.admin, "SELECT after FROM operator_actions WHERE action = 'grant_roles'")
+    assert after["passwords_set"] == sorted(logins)
+    assert run_command("centralcloud", "grants", "--apply", *bare.options, env=env).returncode == 0
+    assert execute(bare.admin, "SELECT count(rolpassword) FROM pg_authid WHERE rolname = ANY (%s)", ([*logins],)) == [
+        (2,)
+    ], "without a file they stay as they were"
+
+
+def test_a_password_is_asked_twice_on_a_terminal_and_never_shown(fleet: Fleet) -> None:
+    role = f"{fleet.roles.instance}_node-1"
+    options = ["grants", "--apply", "--instance-role", fleet.roles.instance, "--instance", "node-1"]
+    options += ["--password-file", "-"]
+    program = TerminalProgram("centralcloud", *options, env={"DATABASE_URL": fleet.owner})
+    program.type(b"s3cret\n", after=f"Password of {role}: ".encode())
+    program.type(b"s3cret\n", after=f"Once more, password of {role}: ".encode())
+    code, screen = program.end()
+    assert (code, "s3cret" in screen) == (0, False), screen
+    url = psycopg.conninfo.make_conninfo(fleet.admin, user=role, password="s3cret")
+    assert execute(url, "SELECT session_user::text") == [(role,)]
+    interrupted = TerminalProgram("centralcloud", *options, env={"DATABASE_URL": fleet.owner})
+    interrupted.type(b"\x03", after=b"Password")
+    code, screen = interrupted.end()
+    assert (code, screen.splitlines()[-1]) == (130, "centralcloud: interrupted: nothing was granted")
+
+
+@pytest.mark.parametrize(
+    ("answers", "problem"),
+    [(["one", "two"], "found two different passwords"), (["", ""], "expected a password on one line")],
+)
+def test_a_password_that_is_not_repeated_or_empty_is_refused(
+    answers: list[str], problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", lambda _: answers.pop(0))
+    with pytest.raises(SettingsError, match=f"^--password-file: {problem}"):
+        grants(instance="node-1", apply=True, password_file=Path("-"))
+
+
 def test_a_revoked_login_loses_its_rights_at_once(fleet: Fleet) -> None:
     url = a_login(fleet, "node-1")
     options = ["grants", "--apply", "--instance-role", fleet.roles.instance, "--instance", "node-1", "--revoke"]
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT centralcloud.publish_decision(%s)", (event(),))
-        for line in ("was dropped", "node-1 has no login"):
-            result = run_command("centralcloud", *options, env={"DATABASE_URL": fleet.owner})
-            assert (result.returncode, result.stderr) == (0, "")
-            assert line in result.stdout
+        result = run_command("centralcloud", *options, env={"DATABASE_URL": fleet.owner})
+        assert (result.returncode, result.stderr) == (0, "")
+        assert "was dropped" in result.stdout
+        again = run_command("centralcloud", *options, env={"DATABASE_URL": fleet.owner})
+        assert (again.returncode, again.stdout) == (1, "")
+        assert again.stderr == f"centralcloud: node-1 has no login {fleet.roles.instance}_node-1: nothing was revoked\n"
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("SELECT centralcloud.publish_decision(%s)", (event("node-2"),))
     assert execute(fleet.admin, "SELECT count(*) FROM instance_logins") == [(0,)]
@@ -591,6 +654,10 @@ def test_an_existing_role_is_not_dropped(fleet: Fleet) -> None:
         ["--login", "x"],
         ["--password-file", "x"],
         ["--instance", "i", "--password-file", "x"],
+        ["--worker-password-file", "x"],
+        ["--apply", "--worker-password-file", "/nowhere"],
+        ["--apply", "--dashboard-password-file", "-"],
+        ["--apply", "--instance", "i", "--worker-password-file", "x"],
         ["--instance", "i", "--revoke", "--apply", "--password-file", "x"],
         ["--instance", "i", "--apply", "--password-file", "/nowhere"],
         ["--instance", ""],

@@ -4,6 +4,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -12,7 +13,7 @@ from support.events import an_event, send
 from support.operators import OPERATOR
 from support.servers import execute
 
-from centralcloud.administration.score_audit import audit_scores
+from centralcloud.administration.score_audit import UnverifiedScores, audit_scores
 from centralcloud.administration.score_overrides import freeze, pin, roll_back, unfreeze, unpin
 from centralcloud.administration.verification import repair
 from centralcloud.ingest.drain import drain
@@ -78,6 +79,46 @@ def test_every_score_can_be_recomputed_and_a_forged_one_is_found(
     execute(database_url, "UPDATE evidence SET successes = successes - 1 WHERE model_name = 'good' AND slice_no = 1")
     tables = {(each.table, each.key["model"]) for each in audit_scores(database, rules).differences}
     assert {("rule_scores", "bad"), ("model_scores", "good")} <= tables
+
+
+def test_scores_from_before_a_change_of_their_rule_are_unverified_not_different(
+    learn: Learn, database: Database, database_url: str
+) -> None:
+    """The constants of a run are not stored with it."""
+    learn(THRESHOLD, good=(96, 4), bad=(90, 10))
+    set_rate = """INSERT INTO fleet_settings (name, value, updated_at) VALUES ('threshold.success_rate', '0.99', %s)
+        ON CONFLICT (name) DO UPDATE SET updated_at = excluded.updated_at"""
+    stricter: list[Rule] = [ThresholdRule(ThresholdSettings(success_rate=Decimal("0.99"))), AdaptiveRule()]
+    execute(database_url, set_rate, ("2020-01-01",))
+    forged = audit_scores(database, stricter)
+    assert {each.key["model"] for each in forged.differences} == {"good"}, "nothing has changed since: these are wrong"
+    assert (forged.checked, forged.unverified) == (6, [])
+    execute(database_url, set_rate, (datetime.now(UTC),))
+    audit = audit_scores(database, stricter)
+    assert audit.differences == []
+    assert audit.unverified == [UnverifiedScores("threshold", ["threshold.success_rate"], 2)], (
+        "published, and the rule's"
+    )
+    assert audit.checked == 4, "bad comes out the same, and adaptive has not changed"
+    execute(database_url, "UPDATE rule_scores SET score = score - 0.2 WHERE rule = 'adaptive' AND model_name = 'good'")
+    assert len(audit_scores(database, stricter).differences) == 1, "a rule whose constants did not change"
+    learn(stricter, good=(96, 4), bad=(90, 10))
+    audit = audit_scores(database, stricter)
+    assert (audit.differences, audit.unverified, audit.checked) == ([], [], 6), "new scores are verified again"
+
+
+def test_verify_names_the_settings_that_changed(learn: Learn, database: Database, database_url: str) -> None:
+    learn(THRESHOLD, good=(96, 4))
+    env = {"DATABASE_URL": database_url}
+    run_command("centralcloud", "settings", "set", "threshold.success_rate", "0.99", env=env)
+    text = run_command("centralcloud", "verify", "--scores", env=env)
+    assert (text.returncode, text.stderr) == (0, "")
+    assert text.stdout.splitlines() == [
+        "1 score recomputed, nothing differs",
+        "2 scores of the rule threshold not verified: computed before a change of threshold.success_rate",
+    ]
+    document = json.loads(run_command("centralcloud", "verify", "--scores", "--json", env=env).stdout)
+    assert document["unverified"] == [{"rule": "threshold", "settings": ["threshold.success_rate"], "scores": 2}]
 
 
 def test_a_running_learner_sees_repaired_evidence(learn: Learn, database: Database, database_url: str) -> None:

@@ -13,6 +13,7 @@ from support.events import an_event, outcomes, send
 from support.repository import REPOSITORY
 from support.servers import execute
 
+from centralcloud.administration.grants import Login, login_script
 from centralcloud.cli.app import app as centralcloud
 from centralcloud.contracts import parse_routing_event
 from centralcloud.ingest.drain import drain
@@ -40,24 +41,35 @@ def test_every_statement_runs(database: Database, database_url: str) -> None:
     Learner(database, Settings().rules).learn()
     statements = blocks("sql")
     assert len(statements) > 6
-    try:
-        with psycopg.connect(database_url, autocommit=True) as connection:
-            for statement in statements:
-                connection.execute(statement)  # type: ignore[arg-type]
-        assert execute(database_url, "SELECT instance_id FROM instances") == [("singularity-1",)]
-        assert drain(database, batch_size=1000).result == (6, 0, 0), "the events in README and docs are valid"
-    finally:
-        execute(database_url, "DROP OWNED BY instances")
-        execute(database_url, "DROP ROLE instances")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)  # type: ignore[arg-type]
+    assert execute(database_url, "SELECT instance_id FROM instances") == [("singularity-1",)]
+    assert drain(database, batch_size=1000).result == (6, 0, 0), "the events in README and docs are valid"
+
+
+def _documented_grants() -> list[str]:
+    """Return the statements of the page that creates a login, each on one line."""
+    page = (REPOSITORY / "docs/how-to/connect-an-instance.md").read_text()
+    (block,) = re.findall(r"^```\n(CREATE ROLE .*?)^```", page, re.DOTALL | re.MULTILINE)
+    return [" ".join(statement.split()) for statement in block.split(";") if statement.strip()]
+
+
+def test_the_how_to_shows_the_statements_that_grants_runs_for_an_instance() -> None:
+    script = " ".join(login_script(Login("centralcloud_instance_node-1", "node-1", "centralcloud_instance")).split())
+    shown = _documented_grants()
+    assert len(shown) == 6
+    assert [statement for statement in shown if f"{statement};" not in script] == []
+    assert sum(statement.startswith("GRANT") for statement in shown) == len(re.findall(r"(?<!')GRANT [^']*?;", script))
 
 
 def test_the_role_of_the_how_to_has_these_rights_and_no_others(database: Database, database_url: str) -> None:
     role = "cc_documented_instance"
-    (block,) = [block for block in blocks("sql") if "GRANT" in block]
-    grants = block[block.index("GRANT") :]
+    grants = [statement for statement in _documented_grants() if statement.endswith('TO "centralcloud_instances"')]
     try:
         execute(database_url, f"CREATE ROLE {role}")
-        execute(database_url, grants.replace("TO instances", f"TO {role}"))
+        for statement in grants:
+            execute(database_url, statement.replace('"centralcloud_instances"', role))
         with psycopg.connect(database_url) as connection:
             connection.execute(f"SET ROLE {role}")
             connection.execute("SELECT centralcloud.publish_decision(%s)", (json.dumps(an_event()),))

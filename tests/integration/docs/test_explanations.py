@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from support.repository import REPOSITORY
 from support.servers import execute
 
 from centralcloud.administration.verification import verify
+from centralcloud.cli.metrics import metrics
 from centralcloud.contracts.event_fields import EVENT_FIELDS
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
@@ -126,3 +128,19 @@ def test_the_page_names_every_field_of_text() -> None:
     }  # one of some words, or the event is a dead letter or the value is extra
     section = _PERSONAL_DATA.split("## Fields")[1].split("\n## ")[0]
     assert text - fixed <= set(re.findall(r"`(\w+)`", section))
+
+
+def test_the_pages_and_the_help_say_what_counts_as_late(database: Database, database_url: str) -> None:
+    """An outcome is late by the timestamp of its own event, whatever the time of its decision."""
+    now = datetime.now(UTC)
+    for number, (decided, reported) in enumerate([(5, 0), (5, 5), (0, 5)]):
+        for outcome, hours in (("routed", decided), ("success", reported)):
+            event = an_event(outcome=outcome, decision_id=f"d-{number}")
+            _ingest(database, database_url, event | {"timestamp": (now - timedelta(hours=hours)).isoformat()})
+    late = "SELECT decision_id FROM evidence_of_records WHERE late ORDER BY decision_id"
+    assert execute(database_url, late) == [("d-1",), ("d-2",)]
+    pages = ["explanation/learning.md", "explanation/complexity-and-success.md", "reference/tables.md"]
+    texts = [(REPOSITORY / "docs" / page).read_text() for page in [*pages, "reference/commands.md"]]
+    for text in [*texts, metrics.__doc__ or ""]:
+        assert re.search(r"more than an hour after the\s+`?timestamp`?\s+of\s+their own event", text)
+        assert not re.search(r"an hour\s+after\s+their\s+decision", text)

@@ -1,7 +1,9 @@
 """Maintenance: retention, roll-ups and merged evidence. None of it changes a lifetime counter."""
 
+import math
 import random
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -11,6 +13,7 @@ from psycopg.conninfo import make_conninfo
 from support.events import an_event, outcomes, random_events, send
 from support.history import pretend_all_came
 from support.servers import execute
+from support.waiting import eventually
 
 from centralcloud.administration.verification import verify
 from centralcloud.ingest.drain import drain
@@ -251,6 +254,62 @@ def test_roll_ups_are_incremental_and_repeat_the_newest_hours(database: Database
     maintain(database)
     assert execute(database_url, rolled_up) == [(11, 6)]
     assert execute(database_url, "SELECT count(*) FROM model_performance WHERE provider = 'old'") == [(1,)]
+
+
+def test_the_first_records_are_rolled_up_long_before_the_next_round(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the first query of a dashboard finds nothing for an hour."""
+    monkeypatch.setattr(maintenance, "_CHECK_SECONDS", 0.1)
+    with Database(database_url, application_name="tests") as own:
+        daemon = Maintenance(own, interval_seconds=3600)
+        daemon.start()
+        try:
+            eventually(lambda: daemon._next_round > time.monotonic() + 1000, what="the round at the start")
+            ingest(database, database_url, outcomes(5, 5))
+            hourly = "SELECT sum(total_requests)::int FROM dashboard_hourly_performance"
+            eventually(lambda: execute(database_url, hourly) == [(10,)])
+        finally:
+            daemon.stop()
+            assert daemon.join(5)
+
+
+def test_between_two_rounds_only_an_hour_that_is_missing_is_rolled_up(database: Database, database_url: str) -> None:
+    daemon = Maintenance(database, interval_seconds=3600)
+    assert daemon.interval_seconds == 60, "the wait between two checks"
+    daemon.run_once()
+    daemon.run_once()  # without any record
+    ingest(database, database_url, [an_event(decision_id="old"), *outcomes(3, 0)])
+    execute(database_url, "UPDATE decision_ids SET created_at = now() - interval '8 days'")
+    rolled_up = "SELECT sum(successful_requests)::int FROM model_performance"
+    daemon.run_once()
+    assert execute(database_url, rolled_up) == [(3,)]
+    ingest(database, database_url, outcomes(2, 0))
+    daemon.run_once()
+    assert execute(database_url, rolled_up) == [(3,)], "the rest of the hour follows with the next round"
+    execute(database_url, "UPDATE model_performance SET window_start = window_start - interval '1 hour'")
+    execute(database_url, "UPDATE routing_records SET created_at = created_at - interval '1 hour'")
+    ingest(database, database_url, outcomes(1, 0))
+    daemon.run_once()
+    assert execute(database_url, rolled_up) == [(6,)], "a new hour has begun: the one before it is rolled up again"
+    execute(database_url, "UPDATE routing_records SET created_at = created_at + interval '1 day'")
+    execute(database_url, "UPDATE model_performance SET provider = 'kept'")
+    daemon.run_once()
+    assert execute(database_url, "SELECT DISTINCT provider FROM model_performance") == [("kept",)], "a clock was ahead"
+    assert execute(database_url, "SELECT count(*) FROM decision_ids") == [(1,)], "that is left to the next round"
+    daemon.woken = True
+    daemon.run_once()
+    assert execute(database_url, "SELECT count(*) FROM decision_ids") == [(0,)]
+
+
+def test_a_round_that_is_left_to_another_replica_is_tried_again_soon(database: Database) -> None:
+    daemon = Maintenance(database)
+    with Maintenance(database)._exclusive():
+        daemon.run_once()
+    assert daemon._next_round <= time.monotonic() + 60
+    daemon._next_round = time.monotonic()
+    daemon.run_once()
+    assert daemon._next_round == math.inf, "then only when it is woken"
 
 
 def test_roll_ups_outlive_their_records_until_their_own_retention(database: Database, database_url: str) -> None:

@@ -233,9 +233,10 @@ def test_a_snapshot_of_another_role_is_found_although_its_age_is_hidden(database
 def test_a_taken_port_is_found(look: Examine) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        result = look(http_port=holder.getsockname()[1])["HTTP port"]
-    assert (result.verdict, "cannot be opened" in result.found) == (Verdict.WARN, True)
+        port = holder.getsockname()[1]
+        result = look(http_port=port)["HTTP port"]
+    assert result.verdict == Verdict.WARN
+    assert result.found == f"127.0.0.1:{port} cannot be opened: Address already in use, and not by centralcloud"
 
 
 def test_missing_privileges_are_found_and_keep_the_daemon_from_starting(database_url: str) -> None:

@@ -1,21 +1,30 @@
 """The checks of a doctor: what a failed check prevents is named with it, and an error of the database is put into words."""
 
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import psycopg
 import pytest
+from prometheus_client import CollectorRegistry
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime import diagnostics
 from centralcloud.runtime.diagnostics import (
     Check,
     CheckResult,
     NamedCheckResult,
+    Verdict,
+    check_http_port,
     describe_lost_connection,
     fail,
     make_checks,
     ok,
     warn,
 )
+from centralcloud.runtime.http.routes import health_routes
+from centralcloud.runtime.http.server import HttpServer
 from centralcloud.runtime.terminal.checkup_output import _lines
 
 
@@ -150,3 +159,60 @@ def test_a_refused_connection_says_what_to_correct(text: str, found: str, advice
 def test_texts_of_others_move_no_cursor() -> None:
     (result,) = checkup(Check("t", lambda: warn("frozen: \x1b[2Jx", "look")))
     assert next(_lines([result])) == r"WARN  t: frozen: \x1b[2Jx"
+
+
+@contextmanager
+def _serving(program: str, problems: Sequence[str] = ()) -> Iterator[int]:
+    routes = health_routes({"/livez": lambda: list(problems)}, CollectorRegistry())
+    server = HttpServer("127.0.0.1", 0, routes, program=program)
+    server.start()
+    try:
+        yield server.port
+    finally:
+        server.stop()
+
+
+def test_a_port_that_the_running_program_uses_is_ok() -> None:
+    with _serving("centralcloud") as port:
+        result = check_http_port("127.0.0.1", port, "centralcloud")
+    assert result == ok(f"127.0.0.1:{port} is in use by centralcloud, which is running")
+    assert check_http_port("127.0.0.1", port, "centralcloud") == ok(f"127.0.0.1:{port} is free")
+
+
+@pytest.mark.parametrize(
+    ("program", "problems"), [("instance-agent", ()), ("", ()), ("centralcloud", ("learner: old",))]
+)
+def test_a_port_of_another_program_or_of_one_that_hangs_is_a_warning(program: str, problems: Sequence[str]) -> None:
+    with _serving(program, problems) as port:
+        result = check_http_port("127.0.0.1", port, "centralcloud")
+    assert result.verdict == Verdict.WARN
+    expected = "which is running and answers /livez with 503" if problems else "and not by centralcloud"
+    assert result.found.startswith(f"127.0.0.1:{port} ")
+    assert result.found.endswith(expected)
+
+
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nServer: centralcloud", b"SSH-2.0-OpenSSH_9.2\r\n\r\n"])
+def test_a_port_that_never_answers_in_full_is_given_up(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnostics, "_LIVEZ_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(sent)
+                connection.recv(1000)
+                connection.recv(1)  # until the client closes
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        result = check_http_port("127.0.0.1", port, "centralcloud")
+        thread.join()
+    assert result.verdict == Verdict.WARN
+    assert result.found.endswith("and not by centralcloud")
+
+
+def test_an_address_that_this_machine_does_not_have_is_a_warning() -> None:
+    result = check_http_port("192.0.2.1", 8080, "centralcloud")
+    assert result.verdict == Verdict.WARN
+    assert result.found.startswith("192.0.2.1:8080 cannot be opened: ")

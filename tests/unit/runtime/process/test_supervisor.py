@@ -13,10 +13,13 @@ from support.service_manager import a_service_manager
 from support.waiting import eventually
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.diagnostics import Verdict, check_http_port
 from centralcloud.runtime.http import server as http_server
 from centralcloud.runtime.process.supervisor import Supervisor
 from centralcloud.runtime.process.systemd import ServiceManager
 from centralcloud.runtime.settings import ProgramSettings
+from centralcloud.settings import Settings
+from instance_agent.settings import AgentSettings
 
 
 def free_port() -> int:
@@ -74,6 +77,18 @@ def test_readiness_follows_start_and_stop() -> None:
         supervisor.stop()
     with pytest.raises(ConnectionRefusedError):
         ask(port, "/livez")
+
+
+@pytest.mark.parametrize(("settings_class", "program"), [(Settings, "centralcloud"), (AgentSettings, "instance-agent")])
+def test_doctor_recognizes_the_port_of_its_running_program(settings_class: type[ProgramSettings], program: str) -> None:
+    supervisor = Supervisor([])
+    settings = settings_class(http_port=free_port())
+    supervisor.serve(settings, registry=CollectorRegistry(), not_ready=list)
+    try:
+        result = check_http_port(settings.http_address, settings.http_port, program)
+    finally:
+        supervisor.stop()
+    assert (result.verdict, "is running" in result.found) == (Verdict.OK, True), result
 
 
 def test_an_http_loop_that_is_blocked_stops_the_watchdog(
