@@ -8,7 +8,7 @@ import typer
 
 from centralcloud.administration import dead_letters
 from centralcloud.administration.dead_letters import Edit, Filter
-from centralcloud.cli.arguments import moment, utf8
+from centralcloud.cli.arguments import parse_moment, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
@@ -143,8 +143,8 @@ def _filter(
         ids=ids or None,
         field=utf8(field, "--field"),
         reason=utf8(reason, "--reason"),
-        since=moment(since, "--since") if since else None,
-        until=moment(until, "--until") if until else None,
+        since=parse_moment(since, "--since") if since else None,
+        until=parse_moment(until, "--until") if until else None,
     )
 
 

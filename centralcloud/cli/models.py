@@ -10,7 +10,7 @@ from centralcloud.contracts import SettingsError
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.runtime.postgres.errors import retry_on_contention
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
-from centralcloud.runtime.wording import counted
+from centralcloud.runtime.wording import counted, percent
 
 app = typer.Typer(help="Show, rename, merge and retire models.")
 
@@ -29,7 +29,7 @@ def list_command(json_output: AsJson = False) -> None:
         "model": None,
         "complexities": lambda complexities: " ".join(complexities) or None,
         "outcomes": None,
-        "success_rate": lambda rate: None if rate is None else f"{rate:.1%}",
+        "success_rate": percent,
         "scores": lambda scores: " ".join(f"{complexity}={score:.3f}" for complexity, score in scores.items()) or None,
         "last_seen_at": None,
         "retired": lambda retired: "retired" if retired else None,

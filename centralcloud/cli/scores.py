@@ -10,6 +10,7 @@ from centralcloud.cli.arguments import Reason, in_order, refuse_empty, utf8
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
 from centralcloud.contracts import COMPLEXITIES, SettingsError
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_table, print_text
+from centralcloud.runtime.wording import decimals
 
 app = typer.Typer(help="Show, explain, compare, pin and roll back scores.", invoke_without_command=True)
 
@@ -180,7 +181,14 @@ def _compare(*, json_output: bool) -> None:
         print_json({"published_by": published_by, "pairs": rows, "choices": chosen})
         return
     cells = [
-        (row["model"], row["complexity"], row["published"], *(row["scores"].get(rule) for rule in rules))
+        (
+            row["model"],
+            row["complexity"],
+            *(
+                None if score is None else decimals(score, 3)
+                for score in (row["published"], *map(row["scores"].get, rules))
+            ),
+        )
         for row in rows
     ]
     titles = [f"{rule} (published)" if rule == published_by else rule for rule in rules]

@@ -9,6 +9,7 @@ import typer
 
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_table
+from centralcloud.runtime.wording import decimals
 
 if TYPE_CHECKING:
     from instance_agent.routing.selection import SelectionMode
@@ -112,7 +113,7 @@ def _show(result: Mapping[str, Any]) -> None:
     print_table(columns, rows, empty="")
     typer.echo(
         f"{result['rule']}: {len(result['seeds'])} runs of {result['events']:,} tasks "
-        f"in {result['elapsed_seconds']:.1f} s"
+        f"in {decimals(result['elapsed_seconds'], 1)} s"
     )
 
 
