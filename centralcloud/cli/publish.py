@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
+from centralcloud.runtime.terminal.emphasis import rich_console
 from centralcloud.runtime.terminal.output import AsJson, print_json
 from centralcloud.runtime.wording import counted
 
@@ -126,10 +127,8 @@ class _Advance:
 @contextmanager
 def _progress(file: str) -> Iterator[_Advance]:
     """Show a progress bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-
     total = None if file == "-" else Path(file).stat().st_size
-    console = Console(stderr=True)
+    console = rich_console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
         yield _Advance(progress, total)
