@@ -103,7 +103,7 @@ def replay(
     else:
         for refusal in replayed.refused:
             typer.echo(f"dead letter {refusal.id} was not sent: {refusal.reason}", err=True)
-        typer.echo(f"sent {counted(replayed.sent, 'message')} to model_routing_decisions again")
+        print_text(f"sent {counted(replayed.sent, 'message')} to model_routing_decisions again")
     if replayed.refused:
         raise typer.Exit(1)
 
@@ -127,7 +127,7 @@ def discard(
     if json_output:
         print_json({"discarded": discarded})
     else:
-        typer.echo(f"discarded {counted(discarded, 'dead letter')}")
+        print_text(f"discarded {counted(discarded, 'dead letter')}")
     if ids and discarded < len(set(ids)):
         typer.echo(f"{counted(len(set(ids)) - discarded, 'id')} without an open dead letter", err=True)
         raise typer.Exit(1)

@@ -9,7 +9,7 @@ from centralcloud.cli.arguments import Reason, moment_ago
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.monitoring.queue_state import queue_state
 from centralcloud.runtime.terminal.lines import Line, print_lines
-from centralcloud.runtime.terminal.output import AsJson, print_json
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_text
 from centralcloud.runtime.terminal.prompts import confirm
 from centralcloud.runtime.wording import ago, counted, decimals
 
@@ -68,7 +68,7 @@ def purge(
     if json_output:
         print_json({"purged": purged})
     else:
-        typer.echo(f"purged {counted(purged, 'message')}")
+        print_text(f"purged {counted(purged, 'message')}")
 
 
 def _sent(age_seconds: float | None) -> str:

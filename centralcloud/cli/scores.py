@@ -145,7 +145,7 @@ def pin(
     if json_output:
         print_json(change._asdict())
     else:
-        typer.echo(f"{model} ({complexity}): {change.old_score:.3f} -> {change.new_score:.3f}, {change.reason}")
+        print_text(f"{model} ({complexity}): {change.old_score:.3f} -> {change.new_score:.3f}, {change.reason}")
 
 
 @app.command()
@@ -161,7 +161,7 @@ def unpin(model: ModelName, complexity: Complexity, reason: Reason = None, json_
     if json_output:
         print_json({"model": model, "complexity": complexity, "pinned": False})
     else:
-        typer.echo(
+        print_text(
             f"{model} ({complexity}) is no longer pinned; the next run of the learner publishes the score of its rule"
         )
 

@@ -33,7 +33,8 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings
-from centralcloud.runtime.terminal.emphasis import is_dumb_terminal, rich_console
+from centralcloud.runtime.styles import is_dumb_terminal
+from centralcloud.runtime.terminal.emphasis import rich_console
 from centralcloud.runtime.terminal.lines import Line, print_lines
 from centralcloud.runtime.terminal.output import print_table
 from centralcloud.runtime.wording import counted

@@ -1,9 +1,10 @@
-"""Emphasis on a terminal: the one place that decides whether a program prints styles."""
+"""Emphasis on a terminal, in our own lines and in those of rich."""
 
-import os
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal
+
+from centralcloud.runtime.styles import shows_styles
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,22 +22,6 @@ class Style(StrEnum):
 def emphasize(text: str, style: Style) -> str:
     """Return `text` as standard output should show it: in the style, or unchanged."""
     return f"\x1b[{style}m{text}\x1b[0m" if text and shows_styles(sys.stdout) else text
-
-
-def shows_styles(stream: TextIO) -> bool:
-    """Return whether a stream shows styles: on a terminal, unless NO_COLOR is set or TERM is dumb.
-
-    FORCE_COLOR switches them on for a pipe or a file, too. An empty variable counts as not set. See https://no-color.org and
-    https://force-color.org.
-    """
-    if os.environ.get("NO_COLOR") or is_dumb_terminal():
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
-
-
-def is_dumb_terminal() -> bool:
-    """Return whether TERM names a terminal that knows no control sequences."""
-    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
 
 
 def rich_console(*, stderr: bool = False) -> "Console":

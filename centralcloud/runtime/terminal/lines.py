@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from centralcloud.runtime.terminal.emphasis import Style, emphasize, is_dumb_terminal
+from centralcloud.runtime.styles import is_dumb_terminal
+from centralcloud.runtime.terminal.emphasis import Style, emphasize
 from centralcloud.runtime.terminal.streams import as_printed
 from centralcloud.runtime.terminal.table_layout import wrap
 

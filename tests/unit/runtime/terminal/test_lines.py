@@ -6,8 +6,10 @@ import sys
 import pytest
 
 from centralcloud.runtime.diagnostics import NamedCheckResult, Verdict
+from centralcloud.runtime.logs import configure_logs, get_logger
+from centralcloud.runtime.styles import shows_styles
 from centralcloud.runtime.terminal.checkup_output import print_checkup
-from centralcloud.runtime.terminal.emphasis import Style, emphasize, rich_console, shows_styles
+from centralcloud.runtime.terminal.emphasis import Style, emphasize, rich_console
 from centralcloud.runtime.terminal.lines import Line, print_lines
 from centralcloud.runtime.terminal.output import print_table, print_text
 from centralcloud.runtime.terminal.table_layout import text_width
@@ -60,6 +62,9 @@ def test_every_output_follows_one_rule_of_emphasis(
         "checkup": lambda: print_checkup([NamedCheckResult("clock", Verdict.WARN, "late", "", "")], as_json=False),
         "rich": lambda: rich_console().print("late", style="bold red"),
     }
+    monkeypatch.setattr(sys, "stderr", screen)
+    configure_logs(log_format="console")
+    outputs["log"] = lambda: get_logger("centralcloud.tests").info("late")
     if terminal:
         outputs["table"] = lambda: print_table(("a",), [("b",)], empty="")
     for name, output in outputs.items():
