@@ -17,7 +17,7 @@ _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w":
 Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the log that `centralcloud history` shows.")]
 
 
-def age(text: str, option: str) -> timedelta:
+def parse_age(text: str, option: str) -> timedelta:
     """Parse a length of time like 90s, 30m, 2h, 7d or 1w.
 
     Raises:
@@ -28,19 +28,19 @@ def age(text: str, option: str) -> timedelta:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
-def ago(text: str, option: str) -> datetime:
+def moment_ago(text: str, option: str) -> datetime:
     """Return the moment that was `text` ago, a length of time like 2h.
 
     Raises:
         SettingsError: the text is not a length of time, or reaches back before the first year of the calendar.
     """
     try:
-        return datetime.now(UTC) - age(text, option)
+        return datetime.now(UTC) - parse_age(text, option)
     except OverflowError:
         raise SettingsError(f"{option}: found {text!r}, expected a shorter time") from None
 
 
-def moment(text: str, option: str) -> datetime:
+def parse_moment(text: str, option: str) -> datetime:
     """Parse a point in time: ISO 8601 (without a zone: local time), or an age like 30m, 2h, 7d.
 
     Raises:
@@ -51,7 +51,7 @@ def moment(text: str, option: str) -> datetime:
     except (ValueError, OverflowError):
         pass
     try:
-        return ago(text, option)
+        return moment_ago(text, option)
     except SettingsError:
         raise SettingsError(
             f"{option}: found {text!r}, expected a time like 2026-11-20T14:00 or an age like 30m, 2h, 7d"

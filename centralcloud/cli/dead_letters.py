@@ -8,7 +8,7 @@ import typer
 
 from centralcloud.administration import dead_letters
 from centralcloud.administration.dead_letters import Edit, Filter
-from centralcloud.cli.arguments import moment, utf8
+from centralcloud.cli.arguments import parse_moment, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
@@ -103,7 +103,7 @@ def replay(
     else:
         for refusal in replayed.refused:
             typer.echo(f"dead letter {refusal.id} was not sent: {refusal.reason}", err=True)
-        typer.echo(f"sent {counted(replayed.sent, 'message')} to model_routing_decisions again")
+        print_text(f"sent {counted(replayed.sent, 'message')} to model_routing_decisions again")
     if replayed.refused:
         raise typer.Exit(1)
 
@@ -127,7 +127,7 @@ def discard(
     if json_output:
         print_json({"discarded": discarded})
     else:
-        typer.echo(f"discarded {counted(discarded, 'dead letter')}")
+        print_text(f"discarded {counted(discarded, 'dead letter')}")
     if ids and discarded < len(set(ids)):
         typer.echo(f"{counted(len(set(ids)) - discarded, 'id')} without an open dead letter", err=True)
         raise typer.Exit(1)
@@ -143,8 +143,8 @@ def _filter(
         ids=ids or None,
         field=utf8(field, "--field"),
         reason=utf8(reason, "--reason"),
-        since=moment(since, "--since") if since else None,
-        until=moment(until, "--until") if until else None,
+        since=parse_moment(since, "--since") if since else None,
+        until=parse_moment(until, "--until") if until else None,
     )
 
 

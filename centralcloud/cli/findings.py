@@ -34,12 +34,8 @@ def findings(
         print_json(rows)
         return
     rows = [{"traffic": row["traffic_share"], **row} for row in rows]
-    columns: dict[str, Any] = {"traffic": _traffic, **dict.fromkeys(("kind", "subject", "opened_at"))}
+    columns: dict[str, Any] = {"traffic": percent, **dict.fromkeys(("kind", "subject", "opened_at"))}
     if everything:
         columns["closed_at"] = None
     columns["message"] = None
     print_rows(rows, columns, empty="no findings" if everything else "no open findings", texts=("message",))
-
-
-def _traffic(share: float | None) -> str | None:
-    return None if share is None else percent(share)

@@ -1,18 +1,15 @@
 """`centralcloud history`: the log of operators' actions."""
 
 import json
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
-from centralcloud.cli.arguments import moment, refuse_empty, utf8
+from centralcloud.cli.arguments import parse_moment, refuse_empty, utf8
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
 from centralcloud.store.operator_actions import Action, list_actions
-
-#: Characters of a value in the table; --json has all of it.
-_LONGEST_VALUE: Final = 80
 
 
 def history(
@@ -31,7 +28,7 @@ def history(
     if action is not None and action not in list(Action):
         raise SettingsError(f"--action: found {action!r}, expected one of {', '.join(Action)}")
     refuse_empty(subject, "--subject", "a subject")
-    start = moment(since, "--since") if since else None
+    start = parse_moment(since, "--since") if since else None
     with open_database(read_settings(), "history") as database, database.transaction() as connection:
         rows = list_actions(
             connection,
@@ -44,15 +41,12 @@ def history(
         print_json(rows)
         return
     columns = {
-        "at": None, "who": None, "source": None, "action": None, "subject": None, "before": _short, "after": _short,
+        "at": None, "who": None, "source": None, "action": None, "subject": None, "before": _worded, "after": _worded,
         "reason": None,
     }  # fmt: skip
     empty = "no operator has changed anything" + (" of that kind" if subject or action else "")
     print_rows(rows, columns, empty=empty, texts=("before", "after", "reason"))
 
 
-def _short(value: Any) -> str | None:
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+def _worded(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

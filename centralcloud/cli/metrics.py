@@ -2,6 +2,7 @@
 
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
+from centralcloud.runtime.wording import decimals, percent
 
 
 def metrics(json_output: AsJson = False) -> None:
@@ -23,9 +24,9 @@ def metrics(json_output: AsJson = False) -> None:
         "usage_count": None,
         "success_count": None,
         "failure_count": None,
-        "success_rate": lambda rate: None if rate is None else f"{rate:.1%}",
-        "avg_response_time": lambda average: None if average is None else f"{average:,.0f} ms",
+        "success_rate": percent,
+        "avg_response_time": lambda average: f"{decimals(average)} ms",
         "late_count": None,
-        "unresolved_rate": lambda rate: None if rate is None else f"{rate:.1%}",
+        "unresolved_rate": percent,
     }
     print_rows(rows, columns, empty="no events ingested yet")

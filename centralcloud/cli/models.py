@@ -9,8 +9,8 @@ from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.runtime.postgres.errors import retry_on_contention
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
-from centralcloud.runtime.wording import counted
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
+from centralcloud.runtime.wording import counted, percent
 
 app = typer.Typer(help="Show, rename, merge and retire models.")
 
@@ -29,7 +29,7 @@ def list_command(json_output: AsJson = False) -> None:
         "model": None,
         "complexities": lambda complexities: " ".join(complexities) or None,
         "outcomes": None,
-        "success_rate": lambda rate: None if rate is None else f"{rate:.1%}",
+        "success_rate": percent,
         "scores": lambda scores: " ".join(f"{complexity}={score:.3f}" for complexity, score in scores.items()) or None,
         "last_seen_at": None,
         "retired": lambda retired: "retired" if retired else None,
@@ -62,7 +62,7 @@ def rename(
         print_json({**done._asdict(), "changes": [change._asdict() for change in done.changes]})
         return
     merged = f", merged with its {', '.join(done.merged)}" if done.merged else ""
-    typer.echo(f"{old} is now {new} ({', '.join(done.complexities)}; {counted(done.records, 'record')}){merged}")
+    print_text(f"{old} is now {new} ({', '.join(done.complexities)}; {counted(done.records, 'record')}){merged}")
     columns = ("model", "complexity", "old_score", "new_score", "version", "reason")
     rows = in_order(change._asdict() for change in done.changes)
     print_rows(rows, dict.fromkeys(columns), empty="it has no score", texts=("reason",))
@@ -91,7 +91,7 @@ def retire(
     if json_output:
         print_json({"model": model, "retired": not undo, "changes": rows})
         return
-    typer.echo(f"{model} is no longer retired" if undo else f"{model} is retired")
+    print_text(f"{model} is no longer retired" if undo else f"{model} is retired")
     columns = ("complexity", "old_score", "new_score", "version", "reason")
     empty = "instances use their own scores for it until the learner has one"
     print_rows(rows, dict.fromkeys(columns), empty=empty, texts=("reason",))

@@ -12,7 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.terminal.output import AsJson, print_json
+from centralcloud.runtime.terminal.emphasis import rich_console
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_text
 from centralcloud.runtime.wording import counted
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def publish(
         print_json({"sent": published.sent, "refused": published.refused, "refused_lines": report.listed})
         raise typer.Exit(1 if published.refused else 0)
     refused = f", {counted(published.refused, 'line')} refused" if published.refused else ""
-    typer.echo(f"sent {counted(published.sent, 'event')} to model_routing_decisions{refused}")
+    print_text(f"sent {counted(published.sent, 'event')} to model_routing_decisions{refused}")
     if published.refused:
         raise typer.Exit(1)
 
@@ -126,10 +127,8 @@ class _Advance:
 @contextmanager
 def _progress(file: str) -> Iterator[_Advance]:
     """Show a progress bar on a terminal, nothing elsewhere."""
-    from rich.console import Console
-
     total = None if file == "-" else Path(file).stat().st_size
-    console = Console(stderr=True)
+    console = rich_console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
         yield _Advance(progress, total)

@@ -5,12 +5,13 @@ from typing import Annotated
 import typer
 
 from centralcloud.administration import decision_queue
-from centralcloud.cli.arguments import Reason, ago
+from centralcloud.cli.arguments import Reason, moment_ago
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.monitoring.queue_state import queue_state
-from centralcloud.runtime.terminal.output import AsJson, print_json
+from centralcloud.runtime.terminal.lines import Line, print_lines
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_text
 from centralcloud.runtime.terminal.prompts import confirm
-from centralcloud.runtime.wording import counted
+from centralcloud.runtime.wording import ago, counted, decimals
 
 app = typer.Typer(help="Show the queue of routing events, and purge it.", invoke_without_command=True)
 _DAY_SECONDS = 86_400
@@ -30,17 +31,19 @@ def show(
     if json_output:
         print_json(state)
         return
-    typer.echo(
-        f"messages      {state['messages']:,}: {state['visible']:,} visible, {state['in_flight']:,} in flight or waiting "
-        f"for a retry, {state['delayed']:,} delayed"
-    )
-    typer.echo(f"oldest        {_seconds(state['oldest_age_seconds'])}")
-    typer.echo(f"newest        {_seconds(state['newest_age_seconds'])}")
-    typer.echo(f"size on disk  {_bytes(state['bytes_on_disk'])}, {state['dead_rows']:,} dead rows")
-    typer.echo(f"sent          {state['sent_per_second']:,.1f} per second, over {seconds:g} seconds")
-    typer.echo(f"ingested      {state['taken_per_second']:,.1f} per second")
     per_day = state["bytes_per_second"] * _DAY_SECONDS
-    typer.echo(f"growth        {_bytes(per_day)} per day" if per_day > 0 else "growth        none")
+    values = {
+        "messages": f"{state['messages']:,}: {state['visible']:,} visible, {state['in_flight']:,} in flight or waiting for "
+        f"a retry, {state['delayed']:,} delayed",
+        "oldest": _sent(state["oldest_age_seconds"]),
+        "newest": _sent(state["newest_age_seconds"]),
+        "size on disk": f"{_bytes(state['bytes_on_disk'])}, {counted(state['dead_rows'], 'dead row')}",
+        "sent": f"{decimals(state['sent_per_second'], 1)} per second, over {seconds:g} seconds",
+        "ingested": f"{decimals(state['taken_per_second'], 1)} per second",
+        "growth": f"{_bytes(per_day)} per day" if per_day > 0 else "none",
+    }
+    width = max(map(len, values)) + 2
+    print_lines((Line(f"{name:<{width}}{value}") for name, value in values.items()), indent=" " * width)
 
 
 @app.command()
@@ -56,7 +59,7 @@ def purge(
 
     For a queue that has grown beyond what can be ingested, or beyond the disk.
     """
-    before = ago(older_than, "--older-than")
+    before = moment_ago(older_than, "--older-than")
     operator = this_operator(reason)
     with open_database(read_settings(), "queue") as database:
         question = f"Remove every message sent before {before.astimezone():%Y-%m-%d %H:%M:%S}, without ingesting it?"
@@ -65,21 +68,16 @@ def purge(
     if json_output:
         print_json({"purged": purged})
     else:
-        typer.echo(f"purged {counted(purged, 'message')}")
+        print_text(f"purged {counted(purged, 'message')}")
 
 
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return "-"
-    for unit, length in (("days", _DAY_SECONDS), ("hours", 3600), ("minutes", 60)):
-        if value >= 2 * length:
-            return f"{value / length:,.1f} {unit} ago"
-    return f"{value:,.1f} seconds ago"
+def _sent(age_seconds: float | None) -> str:
+    return "-" if age_seconds is None else f"sent {ago(age_seconds)}"
 
 
 def _bytes(value: float) -> str:
     for unit in ("B", "kB", "MB"):
         if abs(value) < 1024:
-            return f"{value:,.1f} {unit}"
+            return f"{decimals(value, 1)} {unit}"
         value /= 1024
-    return f"{value:,.1f} GB"
+    return f"{decimals(value, 1)} GB"

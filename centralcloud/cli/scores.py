@@ -10,6 +10,7 @@ from centralcloud.cli.arguments import Reason, in_order, refuse_empty, utf8
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
 from centralcloud.contracts import COMPLEXITIES, SettingsError
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_table, print_text
+from centralcloud.runtime.wording import decimals
 
 app = typer.Typer(help="Show, explain, compare, pin and roll back scores.", invoke_without_command=True)
 
@@ -144,7 +145,7 @@ def pin(
     if json_output:
         print_json(change._asdict())
     else:
-        typer.echo(f"{model} ({complexity}): {change.old_score:.3f} -> {change.new_score:.3f}, {change.reason}")
+        print_text(f"{model} ({complexity}): {change.old_score:.3f} -> {change.new_score:.3f}, {change.reason}")
 
 
 @app.command()
@@ -160,7 +161,7 @@ def unpin(model: ModelName, complexity: Complexity, reason: Reason = None, json_
     if json_output:
         print_json({"model": model, "complexity": complexity, "pinned": False})
     else:
-        typer.echo(
+        print_text(
             f"{model} ({complexity}) is no longer pinned; the next run of the learner publishes the score of its rule"
         )
 
@@ -180,7 +181,14 @@ def _compare(*, json_output: bool) -> None:
         print_json({"published_by": published_by, "pairs": rows, "choices": chosen})
         return
     cells = [
-        (row["model"], row["complexity"], row["published"], *(row["scores"].get(rule) for rule in rules))
+        (
+            row["model"],
+            row["complexity"],
+            *(
+                None if score is None else decimals(score, 3)
+                for score in (row["published"], *map(row["scores"].get, rules))
+            ),
+        )
         for row in rows
     ]
     titles = [f"{rule} (published)" if rule == published_by else rule for rule in rules]

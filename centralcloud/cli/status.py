@@ -1,19 +1,18 @@
 """`centralcloud status`: the state of the fleet, on one screen."""
 
 import sys
-import textwrap
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_outage, summarize_error
-from centralcloud.runtime.terminal.emphasis import Style, emphasize
+from centralcloud.runtime.terminal.emphasis import Style
+from centralcloud.runtime.terminal.lines import Line, clear_terminal, print_lines, terminal_height, terminal_width
 from centralcloud.runtime.terminal.output import AsJson, print_json
 from centralcloud.runtime.wording import ago, counted, percent, printable
 
@@ -24,6 +23,7 @@ _MOST_LINES = 8
 #: A finding that concerns less of the fleet's traffic is counted, and not shown.
 _SMALL_TRAFFIC = 0.01
 _INDENT = " " * 11
+_INDENT_OF_REST = f"{_INDENT}  "
 
 
 def status(
@@ -48,73 +48,69 @@ def status(
             if json_output:
                 print_json(found)
             else:
-                _show(_lines(found))
+                _show(status_lines(found))
         while watch:
             if json_output:
                 print_json(fleet_status(database, measure_seconds=seconds, learner_schedule=schedule))
             else:
                 lines = read_lines(database, seconds, schedule)
-                Console().clear()
+                clear_terminal()
                 _show(lines, whole_screen=True)
             time.sleep(seconds)
 
 
-class Emphasized(str):
-    """A line that a terminal shows with emphasis."""
-
-    __slots__ = ()
-
-
-def read_lines(database: Database, seconds: float, schedule: "LearnerSchedule | None" = None) -> list[str]:
+def read_lines(database: Database, seconds: float, schedule: "LearnerSchedule | None" = None) -> list[Line]:
     """Return the lines to show: the status, or during an outage one line that says so. --watch goes on after an outage."""
     from centralcloud.monitoring.status import fleet_status
 
     try:
-        return list(_lines(fleet_status(database, measure_seconds=seconds, learner_schedule=schedule)))
+        return list(status_lines(fleet_status(database, measure_seconds=seconds, learner_schedule=schedule)))
     except Exception as error:
         if not is_outage(error):
             raise
         now = datetime.now(UTC).astimezone()
-        return [Emphasized(f"{now:%H:%M:%S}   the database is unavailable: {summarize_error(error)}")]
+        return [_warning(f"{now:%H:%M:%S}   the database is unavailable: {summarize_error(error)}")]
 
 
-def _show(lines: Iterable[str], *, whole_screen: bool = False) -> None:
+def _show(lines: Iterable[Line], *, whole_screen: bool = False) -> None:
     """Print lines: unchanged into a pipe, wrapped to the width of a terminal, with `whole_screen` also cut to its height."""
-    if sys.stdout.isatty():
-        width, height = Console().size
-        lines = fitted(lines, width, height - 1 if whole_screen else None)
-    for line in lines:
-        typer.echo(emphasize(line, Style.WARNING) if isinstance(line, Emphasized) else line)
+    if whole_screen and sys.stdout.isatty():
+        lines = fitted(lines, terminal_width(), terminal_height() - 1)
+    print_lines(lines, indent=_INDENT_OF_REST)
 
 
-def fitted(lines: Iterable[str], width: int, height: int | None = None) -> list[str]:
+def fitted(lines: Iterable[Line], width: int, height: int) -> list[Line]:
     """Wrap `lines` between words to `width` columns, with the rest indented, and keep the first `height` of them."""
     broken = [
-        type(line)(part)
-        for line in lines
-        for part in textwrap.wrap(line, max(width, 2 * len(_INDENT)), subsequent_indent=f"{_INDENT}  ") or [""]
+        part for line in lines for part in line.wrapped(max(width, 2 * len(_INDENT_OF_REST)), indent=_INDENT_OF_REST)
     ]
-    if height is None or len(broken) <= height:
+    if len(broken) <= height:
         return broken
     shown = max(height - 1, 1)
-    return [*broken[:shown], f"{_INDENT}{len(broken) - shown} more lines: enlarge the window to see them"]
+    return [*broken[:shown], Line(f"{_INDENT}{len(broken) - shown} more lines: enlarge the window to see them")]
 
 
-def _lines(found: dict[str, Any]) -> Iterator[str]:
-    """The lines of the status; names and texts of others in them move no cursor."""
-    return (type(line)(printable(line)) for line in _raw_lines(found))
+def status_lines(found: dict[str, Any]) -> Iterator[Line]:
+    """Yield the lines of a fleet's status; names and texts of others in them move no cursor."""
+    for line in _raw_lines(found):
+        known = Line(line) if isinstance(line, str) else line
+        yield known._replace(text=printable(known.text))
 
 
-def _raw_lines(found: dict[str, Any]) -> Iterator[str]:
+def _warning(text: str) -> Line:
+    return Line(text, Style.WARNING)
+
+
+def _raw_lines(found: dict[str, Any]) -> Iterator[str | Line]:
     warnings = {each["check"]: each["found"] for each in found["warnings"]}
-    yield _workers(found["workers"], found["running_workers"], warnings.get("daemon"))
+    yield from _workers(found["workers"], warnings.get("daemon"))
     yield _queue(found["queue"])
     yield _learning(found["last_run"])
     if late := warnings.get("learning"):
-        yield Emphasized(f"{_INDENT}{late}")
+        yield _warning(f"{_INDENT}{late}")
     if found["frozen"]:
         reason = found["frozen"]["reason"] or "no reason given"
-        yield Emphasized(f"{_INDENT}FROZEN {_since(found['frozen']['at'])}: {reason}")
+        yield _warning(f"{_INDENT}FROZEN {_since(found['frozen']['at'])}: {reason}")
     if found["pins"]:
         yield f"{_INDENT}{counted(found['pins'], 'pinned score')}"
     behind = found["instances_behind"]
@@ -136,11 +132,17 @@ def _raw_lines(found: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _workers(workers: list[dict[str, Any]], running: int, warning: str | None) -> str:
-    if warning:
-        return Emphasized(f"workers    {warning}")
-    hosts = ", ".join(sorted({each["host"] for each in workers}))
-    return f"workers    {counted(running, 'worker')} on {hosts}"
+def _workers(workers: list[dict[str, Any]], warning: str | None) -> Iterator[str | Line]:
+    """The workers that are running, by host; those that stopped without deregistering are counted."""
+    running = [each for each in workers if each["running"]]
+    stopped = [each for each in workers if not each["running"]]
+    if warning:  # it names the worker that was seen last
+        yield _warning(f"workers    {warning}")
+        return
+    yield f"workers    {counted(len(running), 'worker')} on {', '.join(sorted({each['host'] for each in running}))}"
+    if stopped:
+        newest = max((each["seen_at"] for each in stopped), key=datetime.fromisoformat)
+        yield f"{_INDENT}{len(stopped)} stopped, last seen {_since(newest)}"
 
 
 def _queue(queue: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from centralcloud.demo.progress import Point
 from centralcloud.demo.story import clock
+from centralcloud.runtime.wording import percent
 
 #: The time axis has this length at first and doubles whenever the curve reaches its end.
 _FIRST_SPAN_SECONDS: Final = 90.0
@@ -55,7 +56,7 @@ def _rate_labels(rows: int, lowest: float) -> list[str]:
     rate = 1.0
     while rate > lowest - 0.001:
         row = min(rows - 1, int((1.0 - rate) / (1.0 - lowest) * rows + 1e-9))
-        labels[row] = labels[row] or f"{rate:.0%}"
+        labels[row] = labels[row] or percent(rate, 0)
         rate -= step
     return labels
 

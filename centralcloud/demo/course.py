@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from centralcloud.demo.fleet import TASKS_PER_SECOND, Fleet
+from centralcloud.demo.fleet import Fleet
 from centralcloud.demo.incident import INCIDENT_PAIR, Incident
 from centralcloud.demo.progress import Progress
 from centralcloud.demo.simulated_models import SimulatedModels
@@ -48,10 +48,9 @@ class Course:
         self.learning_begins = min(_BEFORE_LEARNING_SECONDS, share)
         self.story.add(
             0.0,
-            f"{counted(fleet.size, 'router')} choose a model for {fleet.size * TASKS_PER_SECOND:,} tasks a second, "
-            "by scores that mislead"
+            f"{counted(fleet.size, 'router')} choose models for their tasks, by scores that mislead"
             if fleet.size > 1
-            else f"1 router chooses a model for {TASKS_PER_SECOND} tasks a second, by scores that mislead",
+            else "1 router chooses models for its tasks, by scores that mislead",
         )
 
     @property

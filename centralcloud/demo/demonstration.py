@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
-from rich.console import Console
 from rich.live import Live
 
 from centralcloud.contracts import DECISIONS_QUEUE, UPDATES_QUEUE, CentralCloudError
@@ -20,9 +19,9 @@ from centralcloud.demo.fleet import Fleet
 from centralcloud.demo.incident import SHORTEST_SECONDS
 from centralcloud.demo.simulated_models import SimulatedModels
 from centralcloud.demo.state import LoopState, State, read_costs, read_loop
-from centralcloud.demo.story import Line
-from centralcloud.demo.summary import summarize, summary_table
-from centralcloud.demo.view import LiveView, needs_ascii, status_line, story_line
+from centralcloud.demo.story import Line as StoryLine
+from centralcloud.demo.summary import SUMMARY_COLUMNS, summarize, summary_rows
+from centralcloud.demo.view import STORY_INDENT, LiveView, needs_ascii, status_line, story_line
 from centralcloud.fleet_settings import FleetSettingsSource
 from centralcloud.learning.learner import Learner
 from centralcloud.maintenance.maintenance import Maintenance
@@ -34,6 +33,10 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings
+from centralcloud.runtime.styles import is_dumb_terminal
+from centralcloud.runtime.terminal.emphasis import rich_console
+from centralcloud.runtime.terminal.lines import Line, print_lines
+from centralcloud.runtime.terminal.output import print_table
 from centralcloud.runtime.wording import counted
 from centralcloud.settings import Settings
 from centralcloud.store.schema import downgrade, migrate
@@ -70,24 +73,23 @@ def run_demo(
 
     With the adaptive rule there is an incident: see the module `incident`. `observe` receives the state of every second.
     """
-    console = Console()
     configure_logs("warning")
     shutdown = Shutdown()
     shutdown.on_signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     url = f"{EMBEDDED_PREFIX}{FOLDER}"
     simulated, exploration = SimulatedModels(), _EXPLORATION[rule]
-    _say(console, _introduction(rule, instances, seconds))
-    _say(console, f"starting PostgreSQL in {FOLDER}/ (the first run creates it, which takes some seconds)")
+    _say(_introduction(rule, instances, seconds))
+    _say(f"starting PostgreSQL in {FOLDER}/ (the first run creates it, which takes some seconds)")
     with ExitStack() as stack:
         database = stack.enter_context(Database(url, application_name="centralcloud/demo", max_connections=60))
         shutdown.before_forced_exit = database.kill_embedded_server
         if not shutdown.requested:
             stack.enter_context(only_one(database))
-            _say(console, "creating an empty database: pgmq, tables, functions")
+            _say("creating an empty database: pgmq, tables, functions")
             _start_afresh(database)
         if shutdown.requested:
             return 0
-        settings = _daemon_settings(rule)
+        settings = daemon_settings(rule)
         daemon = Daemon(settings, database)
         fleet = Fleet(
             database, FOLDER / "instances", simulated, instances=instances, exploration=exploration, seed=seed
@@ -96,24 +98,21 @@ def run_demo(
         course = Course(database, fleet, simulated, exploration=exploration, incident=with_incident, seconds=seconds)
         try:
             fleet.start()
-            last = _Show(console, course, daemon, observe).run(shutdown, seconds)
-            _say(console, "ending: the last events are ingested and learned from")
+            last = _Show(course, daemon, observe).run(shutdown, seconds)
+            _say("ending: the last events are ingested and learned from")
             fleet.stop_tasks()
             loop, costs = _finish(database, daemon, fleet, settings, learned=course.learning)
         finally:
             daemon.stop()
             fleet.stop()
-        _print_end(console, course, last, loop, costs, url)
+        _print_end(course, last, loop, costs, url)
     return 0
 
 
 class _Show:
     """Shows a demonstration: on a terminal as a live view, elsewhere as lines."""
 
-    def __init__(
-        self, console: Console, course: Course, daemon: Daemon, observe: Callable[[State], None] | None
-    ) -> None:
-        self._console = console
+    def __init__(self, course: Course, daemon: Daemon, observe: Callable[[State], None] | None) -> None:
         self._course = course
         self._daemon = daemon
         self._observe = observe
@@ -122,8 +121,8 @@ class _Show:
     def run(self, shutdown: Shutdown, seconds: float | None) -> State:
         """Measure every second until the end, and return the last state."""
         started = time.monotonic()
-        live = self._console.is_terminal and not self._console.is_dumb_terminal
-        view = LiveView(ascii_only=needs_ascii(self._console.encoding))
+        live = sys.stdout.isatty() and not is_dumb_terminal()
+        view = LiveView(ascii_only=needs_ascii(sys.stdout.encoding or "ascii"))
         state = self._course.tick(0.0)
         with self._screen(view) if live else _no_screen():
             for tick in _ticks(shutdown, started, seconds):
@@ -138,13 +137,13 @@ class _Show:
                 if not live:
                     self._print_story()
                     if tick % _STATUS_LINE_SECONDS == 0:
-                        self._say_line(Line(elapsed, status_line(state)))
+                        self._say_line(StoryLine(elapsed, status_line(state)))
         self._print_story()
         return state
 
     def _screen(self, view: LiveView) -> Live:
         return Live(
-            view, console=self._console, screen=True, refresh_per_second=_REFRESHES_PER_SECOND, redirect_stderr=False
+            view, console=rich_console(), screen=True, refresh_per_second=_REFRESHES_PER_SECOND, redirect_stderr=False
         )
 
     def _print_story(self) -> None:
@@ -153,8 +152,8 @@ class _Show:
             self._say_line(line)
         self._printed = len(self._course.story.lines)
 
-    def _say_line(self, line: Line) -> None:
-        _say(self._console, story_line(line))
+    def _say_line(self, line: StoryLine) -> None:
+        _say(story_line(line), indent=STORY_INDENT)
 
 
 def _introduction(rule: str, instances: int, seconds: float | None) -> str:
@@ -163,23 +162,18 @@ def _introduction(rule: str, instances: int, seconds: float | None) -> str:
     return f"CentralCloud demo: {routers}, simulated models, the rule {rule}. {length}"
 
 
-def _print_end(
-    console: Console, course: Course, last: State, loop: LoopState, costs: dict[tuple[str, str], float], url: str
-) -> None:
+def _print_end(course: Course, last: State, loop: LoopState, costs: dict[tuple[str, str], float], url: str) -> None:
     """Print the table of the models, the result and how to look at the database."""
+    _say("")
+    print_table(SUMMARY_COLUMNS, summary_rows(loop, costs=costs), empty="")
+    _say("")
+    for sentence in (*summarize(course.result(last, loop)), *course.incident_summary()):
+        _say(sentence)
+    _say("")
+    _say("The database is kept; no daemon runs on it any more. These commands show it, from this folder:")
     program = shlex.quote(sys.argv[0])
-    lines = [
-        "",
-        *summary_table(loop, costs=costs),
-        "",
-        *summarize(course.result(last, loop)),
-        *course.incident_summary(),
-        "",
-        "The database is kept. These commands show it, from this folder:",
-        *(f"  DATABASE_URL={url} {program} {command}" for command in ("status", "scores")),
-    ]
-    for line in lines:
-        _say(console, line)
+    for command in ("status", "scores", "findings"):
+        print(f"  DATABASE_URL={url} {program} {command}", flush=True)  # noqa: T201 - whole, to be copied
 
 
 def _finish(
@@ -248,7 +242,8 @@ def only_one(database: Database) -> Iterator[None]:
         connection.close()
 
 
-def _daemon_settings(rule: str) -> Settings:
+def daemon_settings(rule: str) -> Settings:
+    """Return the settings of the demonstration's daemon: everything happens within seconds."""
     return load_settings(
         Settings,
         poll_interval_seconds=1,
@@ -268,5 +263,5 @@ def _start_afresh(database: Database) -> None:
     shutil.rmtree(FOLDER / "instances", ignore_errors=True)
 
 
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+def _say(sentence: str, *, indent: str = "  ") -> None:
+    print_lines([Line(sentence)], indent=indent)

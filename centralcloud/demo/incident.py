@@ -8,7 +8,7 @@ from centralcloud.demo.simulated_models import SimulatedModels, truth
 from centralcloud.demo.story import Story, clock
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.runtime.wording import percent
+from centralcloud.runtime.wording import age, decimals, percent
 
 INCIDENT_PAIR: Final = ("ember-reason", "complex")
 _MODEL, _COMPLEXITY = INCIDENT_PAIR
@@ -62,11 +62,6 @@ class Incident:
         self._share_before = self._least_share = 1.0
         self._rate_before = self._worst_rate = 1.0
 
-    @property
-    def is_on(self) -> bool:
-        """Whether the model is degraded now."""
-        return self._at.degraded is not None and self._at.recovered is None
-
     def advance(self, database: Database, seconds: float, *, share: float, rate: float) -> None:
         """Follow the script and check the fleet. Call it once a second.
 
@@ -92,7 +87,7 @@ class Incident:
         """The incident as far as it went, with its numbers."""
         at = self._at
         if at.degraded is None:
-            return [f"The incident did not happen: it begins after {self._degrades:.0f} seconds."]
+            return [f"The incident did not happen: it begins after {age(self._degrades)}."]
         lines = [
             f"The incident: {_MODEL} had {percent(self._share_before, 0)} of the {_COMPLEXITY} tasks when it silently got "
             f"worse at {clock(at.degraded)}.",
@@ -176,4 +171,4 @@ def _noticed(degraded: float, noticed: float | None) -> str:
 
 
 def _after(moment: float, since: float) -> str:
-    return f"after {max(0.0, moment - since):.1f} seconds"
+    return f"after {decimals(max(0.0, moment - since), 1)} seconds"

@@ -53,16 +53,6 @@ class Progress:
         self.learning_since = self._marks[-1].seconds
 
     @property
-    def tasks(self) -> int:
-        """Tasks so far."""
-        return self._marks[-1].counters.tasks
-
-    @property
-    def cost_usd(self) -> float:
-        """Cost of all tasks so far."""
-        return self._marks[-1].counters.cost_usd
-
-    @property
     def rate_at_start(self) -> float | None:
         """Success rate of the tasks before learning began; None when there were none."""
         first, last = self._marks[0].counters, self._before_learning

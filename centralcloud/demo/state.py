@@ -15,11 +15,6 @@ from centralcloud.runtime.postgres.query import Query
 Pair = tuple[str, str]
 
 
-class _Queue(NamedTuple):
-    length: int
-    lag_seconds: float
-
-
 class _Sync(NamedTuple):
     in_sync: int
     at_newest: int
@@ -32,7 +27,7 @@ class _Cost(NamedTuple):
     cost_usd: float
 
 
-_QUEUE_LAG = Query(__package__, "queue_lag", row=_Queue)
+_QUEUE_LENGTH = Query(__package__, "queue_length", row=int)
 _HOURLY_COSTS = Query(__package__, "hourly_costs", row=_Cost)
 _ROUTERS_IN_SYNC = Query(__package__, "routers_in_sync", row=_Sync)
 #: Every record is counted in exactly one of these columns.
@@ -53,7 +48,6 @@ class LoopState:
 
     events: int
     queue_length: int
-    queue_lag_seconds: float
     in_sync: int
     at_newest: int
     version: int
@@ -99,12 +93,12 @@ class State:
 def read_loop(database: Database) -> LoopState:
     """Read the state of the loop from the database."""
     with database.transaction() as connection:
-        queue = _QUEUE_LAG.one(connection)
+        queue_length = _QUEUE_LENGTH.one(connection)
         sync = _ROUTERS_IN_SYNC.one(connection)
         metrics = {(row["model"], row["complexity"]): row for row in ModelMetrics(connection).all()}
         scores = {(row["model"], row["complexity"]): row for row in current_scores(connection)}
     events = sum(row[counter] for row in metrics.values() for counter in _EVENT_COUNTERS)
-    return LoopState(events, queue.length, queue.lag_seconds, *sync, metrics, scores)
+    return LoopState(events, queue_length, *sync, metrics, scores)
 
 
 def read_costs(connection: psycopg.Connection[Any]) -> dict[Pair, float]:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from centralcloud.demo.simulated_models import COMPLEXITIES, SIMULATED_MODELS, truth
+from centralcloud.demo.simulated_models import PAIRS, truth
 from centralcloud.demo.state import LoopState
-from centralcloud.runtime.wording import age, counted, percent
+from centralcloud.runtime.wording import age, counted, decimals, percent
 
 #: Differences below this are chance.
 _NOTICEABLE: Final = 0.01
@@ -50,8 +50,9 @@ def summarize(result: Result) -> list[str]:
 
 def _work(result: Result) -> Iterator[str]:
     fleet = counted(result.routers, "router")
+    rate = f" ({decimals(result.tasks / result.seconds)} a second)" if result.seconds else ""
     yield (
-        f"{fleet} did {counted(result.tasks, 'task')} in {age(result.seconds)}, for ${result.cost_usd:,.2f}; "
+        f"{fleet} did {counted(result.tasks, 'task')} in {age(result.seconds)}{rate}, for ${result.cost_usd:,.2f}; "
         f"CentralCloud ingested {counted(result.events, 'event')}."
     )
     if result.version:
@@ -102,36 +103,26 @@ def _missing(result: Result) -> Iterator[str]:
         yield "In that time some tasks still went to weaker models."
 
 
-_HEADER: Final = ("model", "complexity", "tasks", "succeed", "avg ms", "cost $", "score", "now")
+SUMMARY_COLUMNS: Final = ("model", "complexity", "tasks", "succeed", "avg ms", "cost $", "score", "now")
 
 
-def summary_table(loop: LoopState, *, costs: dict[tuple[str, str], float]) -> list[str]:
-    """One line a model and complexity: tasks, success, response time, cost, and the score at the start and now."""
-    rows: list[Sequence[str]] = [_HEADER]
-    for model in SIMULATED_MODELS:
-        for complexity in COMPLEXITIES:
-            pair = (model, complexity)
-            metrics = loop.metrics.get(pair, {})
-            rate, average = metrics.get("success_rate"), metrics.get("avg_response_time")
-            claimed = truth(*pair).claimed
-            learned = loop.scores.get(pair)
-            rows.append(
-                (
-                    model,
-                    complexity,
-                    f"{metrics.get('usage_count', 0):,}",
-                    "-" if rate is None else percent(rate),
-                    "-" if average is None else f"{average:,.0f}",
-                    f"{costs.get(pair, 0):,.2f}",
-                    f"{claimed:.1f}",
-                    f"{claimed if learned is None else float(learned['score']):.2f}",
-                )
+def summary_rows(loop: LoopState, *, costs: dict[tuple[str, str], float]) -> list[Sequence[str | None]]:
+    """One row a model and complexity: tasks, success, response time, cost, and the score at the start and now."""
+    rows: list[Sequence[str | None]] = []
+    for pair in PAIRS:
+        metrics = loop.metrics.get(pair, {})
+        rate, average = metrics.get("success_rate"), metrics.get("avg_response_time")
+        claimed = truth(*pair).claimed
+        learned = loop.scores.get(pair)
+        rows.append(
+            (
+                *pair,
+                decimals(metrics.get("usage_count", 0)),
+                None if rate is None else percent(rate),
+                None if average is None else decimals(average),
+                decimals(costs.get(pair, 0), 2),
+                decimals(claimed, 1),
+                decimals(claimed if learned is None else learned["score"], 2),
             )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-        for row in rows
-    ]
+    return rows

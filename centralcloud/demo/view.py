@@ -1,6 +1,5 @@
 """The view of the demonstration: a full screen on a terminal, one line elsewhere. Pure."""
 
-import textwrap
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -12,11 +11,14 @@ from centralcloud.demo.chart import BEST_STYLE, CURVE_STYLE, draw_chart
 from centralcloud.demo.simulated_models import COMPLEXITIES, SIMULATED_MODELS, truth
 from centralcloud.demo.state import State
 from centralcloud.demo.story import Line, clock
+from centralcloud.runtime.terminal.table_layout import wrap
 from centralcloud.runtime.wording import counted, percent
 
 _MODEL_WIDTH: Final = max(map(len, SIMULATED_MODELS)) + 1
 _LEADER_STYLE: Final = "bold bright_green"
 _DEGRADED_STYLE: Final = "bold bright_red"
+#: Below the text of a line of the story, behind its time.
+STORY_INDENT: Final = " " * 7
 _FAINT: Final = "bright_black"
 #: A screen with fewer lines has no chart; one with fewer columns has no chart and no bars.
 _LEAST_CHART_LINES, _LEAST_CHART_COLUMNS = 4, 50
@@ -206,15 +208,14 @@ def _loop(state: State, width: int, symbols: _Symbols) -> Text:
 
 def _story(state: State, width: int, ascii_only: bool) -> list[Text]:
     """The lines of the story, wrapped; the newest are bright."""
-    indent = " " * 7
     lines = []
     for line in state.story:
         text = story_line(line)
         text = text.encode("ascii", "replace").decode() if ascii_only else text
         style = "bright_red" if line.text.startswith("INCIDENT") else ""
-        for number, part in enumerate(textwrap.wrap(text, max(20, width), subsequent_indent=indent)):
+        for number, part in enumerate(wrap(text, max(20, width), indent=STORY_INDENT)):
             drawn = Text.assemble((part, style))
             if number == 0 and not style:
-                drawn.stylize(_FAINT, 0, len(indent))
+                drawn.stylize(_FAINT, 0, len(STORY_INDENT))
             lines.append(drawn)
     return lines

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from centralcloud.contracts.limits import MAX_INT8
 from centralcloud.learning.evidence import Pair
 from centralcloud.learning.rule import HIGHEST_SCORE, LOWEST_SCORE, RuleResult, RuleState, Score
+from centralcloud.runtime.wording import percent
 
 #: Fewer pairs than this may all move at once: one failing model of a small fleet must not stop publication.
 _LEAST_PAIRS: Final = 4
@@ -49,7 +50,7 @@ def exceeds_limits(scores: Iterable[Score], before: Mapping[Pair, Decimal], limi
     more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
     return [
         f"{len(moved)} of {len(known)} pairs would move by more than {limits.moved_step}: {pairs}{more}; "
-        f"expected at most {limits.moved_share:.0%}: `centralcloud learn --force` publishes it"
+        f"expected at most {percent(limits.moved_share, 0)}: `centralcloud learn --force` publishes it"
     ]
 
 

@@ -10,8 +10,8 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.schedule import parse_crontab
 from centralcloud.runtime.wording import age, ago, counted
 
-#: Three heartbeats of a worker.
-_WORKER_SECONDS: Final = 180.0
+#: Three heartbeats: a worker that was not seen for longer has stopped.
+WORKER_SECONDS: Final = 180.0
 #: Intervals of the learner after which it is late.
 _LATE_INTERVALS: Final = 3
 #: A learner with a very short interval is not late before: a run takes time, too.
@@ -48,7 +48,7 @@ _DAEMON_ACTIVITY = Query(__package__, "daemon_activity", row=DaemonActivity)
 
 def read_daemon_activity(connection: psycopg.Connection[Any]) -> DaemonActivity:
     """Read the newest signs of activity."""
-    return _DAEMON_ACTIVITY.one(connection, {"worker_seconds": _WORKER_SECONDS})
+    return _DAEMON_ACTIVITY.one(connection, {"worker_seconds": WORKER_SECONDS})
 
 
 def check_workers(activity: DaemonActivity) -> CheckResult:

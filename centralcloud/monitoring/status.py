@@ -3,6 +3,7 @@
 from typing import Any
 
 from centralcloud.monitoring.daemon_activity import (
+    WORKER_SECONDS,
     LearnerSchedule,
     check_learner,
     check_workers,
@@ -23,10 +24,11 @@ def fleet_status(
     """Read workers, queue and rates (over `measure_seconds`), learning, instances behind, dead letters, and findings.
 
     Times are ISO 8601, ages in seconds, scores 0 to 5, traffic shares 0 to 1. `warnings` are those of the doctor's checks of
-    the daemons, `daemon` and `learning`; `running_workers` counts the workers that were seen within three heartbeats.
+    the daemons, `daemon` and `learning`. `running_workers` counts the workers that were seen within three heartbeats, which
+    are `running`; one that was killed stays in the list for a day.
     """
     with database.transaction() as connection:
-        status = _STATUS.one(connection)
+        status = _STATUS.one(connection, {"worker_seconds": WORKER_SECONDS})
         moved = _MOVED_SCORES.all(connection)
         activity = read_daemon_activity(connection)
     checks = {

@@ -7,6 +7,8 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from centralcloud.runtime.styles import shows_styles
+
 if TYPE_CHECKING:
     import structlog
 
@@ -73,7 +75,7 @@ def configure_logs(level: str = "info", log_format: str = "auto") -> None:
     if as_json:
         final += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        final.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        final.append(structlog.dev.ConsoleRenderer(colors=shows_styles(sys.stderr)))
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_shared_processors(), processors=final))
     root = logging.getLogger()

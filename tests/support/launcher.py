@@ -38,7 +38,7 @@ class Launched(subprocess.Popen[str]):
         p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite,
         restore_signals, gid, gids, uid, umask, start_new_session, process_group,
     ) -> None:  # fmt: skip
-        # Of Popen's options, those that a launcher can honour: another one would be ignored in silence.
+        # The launcher honours some of Popen's options: another one would be ignored in silence.
         refused = [executable, preexec_fn, pass_fds, shell, gid, gids, uid, umask != -1, process_group != -1]
         assert not any(refused), f"the launcher cannot start with {refused}"
         request = {

@@ -1,4 +1,4 @@
--- The scores that changed most within a day, from the value a day ago to the value now. Served by
+-- The scores that changed within a day, from the value a day ago to the value now, those that changed most first. Served by
 -- idx_model_score_history_pair.
 SELECT model, complexity, score_before, score_now, round((score_now - score_before)::numeric, 6)::double precision AS moved
 FROM (
@@ -16,5 +16,4 @@ FROM (
     WHERE s.updated_at > now() - interval '1 day'
 ) AS moves
 WHERE score_before <> score_now
-ORDER BY abs(score_now - score_before) DESC, model, array_position(ARRAY['simple', 'medium', 'complex'], complexity::text)
-LIMIT 10;
+ORDER BY abs(score_now - score_before) DESC, model, array_position(ARRAY['simple', 'medium', 'complex'], complexity::text);

@@ -2,7 +2,8 @@
 SELECT
     (
         SELECT coalesce(json_agg(json_build_object(
-            'host', host, 'process', process, 'started_at', started_at, 'seen_at', seen_at
+            'host', host, 'process', process, 'started_at', started_at, 'seen_at', seen_at,
+            'running', seen_at > now() - %(worker_seconds)s * interval '1 second'
         )
             ORDER BY worker_id), '[]') FROM ingest_workers
     ) AS workers,

@@ -8,11 +8,13 @@ from typing import Final
 import typer
 
 from centralcloud.runtime.diagnostics import NamedCheckResult, Verdict
-from centralcloud.runtime.terminal.emphasis import Style, emphasize
+from centralcloud.runtime.terminal.emphasis import Style
+from centralcloud.runtime.terminal.lines import Line, print_lines
 from centralcloud.runtime.terminal.output import print_json
 from centralcloud.runtime.wording import counted, printable
 
 _STYLES: Final = {Verdict.OK: Style.GOOD, Verdict.WARN: Style.WARNING, Verdict.FAIL: Style.ERROR}
+_INDENT: Final = " " * 6
 _ERASE_LINE: Final = "\r\x1b[K"
 
 
@@ -41,23 +43,23 @@ def print_checkup(results: Sequence[NamedCheckResult], *, as_json: bool) -> None
     if as_json:
         print_json({"ok": not failed, "checks": [result._asdict() for result in results]})
     else:
-        for line in _lines(results):
-            print(line)  # noqa: T201
+        print_lines(checkup_lines(results), indent=_INDENT)
     if failed:
         raise typer.Exit(1)
 
 
-def _lines(results: Sequence[NamedCheckResult]) -> Iterator[str]:
+def checkup_lines(results: Sequence[NamedCheckResult]) -> Iterator[Line]:
+    """Yield the results: a line for each check with its verdict, what to do and what it prevented below it, and a sum."""
     for result in results:
         if result.verdict == Verdict.SKIP:
             continue
-        verdict = emphasize(result.verdict, _STYLES[result.verdict])
-        yield f"{verdict}{' ' * (6 - len(result.verdict))}{result.check}: {printable(result.found)}"
+        found = f"{result.verdict:<{len(_INDENT)}}{result.check}: {printable(result.found)}"
+        yield Line(found, _STYLES[result.verdict], len(result.verdict))
         if result.advice:
-            yield f"      {printable(result.advice)}"
+            yield Line(f"{_INDENT}{printable(result.advice)}")
         if prevented := [other.check for other in results if other.cause == result.check]:
             need = f"{counted(len(prevented), 'further check')} {'needs' if len(prevented) == 1 else 'need'} this"
-            yield f"      {need}: {', '.join(prevented)}"
+            yield Line(f"{_INDENT}{need}: {', '.join(prevented)}")
     numbers = {verdict: sum(result.verdict == verdict for result in results) for verdict in Verdict}
     shown = [f"{numbers[verdict]} {verdict}" for verdict in (Verdict.FAIL, Verdict.WARN, Verdict.OK, Verdict.SKIP)]
-    yield f"{counted(len(results), 'check')}: {', '.join(each for each in shown if not each.startswith('0 '))}"
+    yield Line(f"{counted(len(results), 'check')}: {', '.join(each for each in shown if not each.startswith('0 '))}")

@@ -1,7 +1,6 @@
 """Output on the terminal: tables and JSON documents."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -10,8 +9,10 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from centralcloud.runtime.terminal.emphasis import Style, emphasize
+from centralcloud.runtime.terminal.lines import Line, print_lines, terminal_width
 from centralcloud.runtime.terminal.streams import as_printed
-from centralcloud.runtime.terminal.table_layout import plain_lines, table_lines, text_width, wrap
+from centralcloud.runtime.terminal.table_layout import plain_lines, table_lines
 from centralcloud.runtime.wording import printable
 
 #: The option of every command that shows something.
@@ -46,7 +47,7 @@ def print_table(
     if not cells:
         lines: Iterable[str] = [empty]
     elif sys.stdout.isatty():
-        lines = table_lines(columns, cells, _terminal_width(), texts=texts, heading=heading, emphasis=_bold)
+        lines = table_lines(columns, cells, terminal_width(), texts=texts, heading=heading, emphasis=_title)
     else:  # for grep and awk
         lines = plain_lines(columns, cells)
     for line in lines:
@@ -61,10 +62,16 @@ def print_rows(
     texts: Collection[str] = (),
     heading: str | None = None,
 ) -> None:
-    """Print some `columns` of rows as a table; a column may have a function that formats its values."""
+    """Print some `columns` of rows as a table; a column may have a function that formats its values, except None."""
     print_table(
         list(columns),
-        ([convert(row[name]) if convert else row[name] for name, convert in columns.items()] for row in rows),
+        (
+            [
+                row[name] if convert is None or row[name] is None else convert(row[name])
+                for name, convert in columns.items()
+            ]
+            for row in rows
+        ),
         empty=empty,
         texts=texts,
         heading=heading,
@@ -73,10 +80,7 @@ def print_rows(
 
 def print_text(text: str) -> None:
     """Print a sentence: on one line, or wrapped between words to the width of a terminal, the rest indented."""
-    text = as_printed(text)
-    if sys.stdout.isatty() and text_width(text) > _terminal_width():
-        text = f"\n{_INDENT}".join(wrap(text, max(1, _terminal_width() - len(_INDENT))))
-    print(text)  # noqa: T201
+    print_lines([Line(text)], indent=_INDENT)
 
 
 def _jsonable(value: Any) -> Any:
@@ -98,16 +102,8 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def _terminal_width() -> int:
-    """Return the columns of the terminal that standard output is; COLUMNS takes precedence, as in other programs."""
-    chosen = os.environ.get("COLUMNS", "")
-    return (
-        int(chosen) if chosen.isdecimal() and int(chosen) else os.get_terminal_size(sys.stdout.fileno()).columns or 80
-    )
-
-
-def _bold(line: str) -> str:
-    return line if "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb" else f"\033[1m{line}\033[0m"
+def _title(line: str) -> str:
+    return emphasize(line, Style.TITLE)
 
 
 def _cell(value: Any) -> str:

@@ -19,8 +19,8 @@ _MOST_LINES: Final = 3
 _LEAST_WIDTH: Final = 20
 _NONE: Final = "-"
 _NUMBER: Final = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?( ?(%|ms|s|USD))?")
-#: Words: a number stays with its unit.
-_WORDS: Final = re.compile(r"\d\S* (?:ms|s|USD)(?!\S)|\S+")
+#: Words, each with the spaces before it: a number stays with its unit.
+_WORDS_AND_GAPS: Final = re.compile(r"(\s*)(\d\S* (?:ms|s|USD)(?!\S)|\S+)")
 #: Parts of a long word: it may break after these characters, but not inside a number.
 _PARTS: Final = re.compile(r"[^-_/:=,.]*(?:[-_/:=]|[,.](?!\d)|[,.](?=\d)\d+)+|.+$")
 
@@ -32,28 +32,36 @@ def text_width(text: str) -> int:
     return sum(map(_character_width, text))
 
 
-def wrap(text: str, width: int) -> list[str]:
-    """Break a text into lines of at most `width` columns: between words, inside a word only if it is longer than a line."""
+def wrap(text: str, width: int, *, indent: str = "") -> list[str]:
+    """Break a text into lines of at most `width` columns: between words, inside a word only if it is longer than a line.
+
+    Every line but the first begins with `indent`. Spaces between words of one line are kept.
+    """
     if text_width(text) <= width:
         return [text]
-    lines = [""]
-    for word in _words(text):
-        parts = (
-            [word]
-            if text_width(word) <= width
-            else [piece for part in _PARTS.findall(word) or [word] for piece in _chop(part, width)]
-        )
-        for number, part in enumerate(parts):
-            joined = part if not lines[-1] else f"{lines[-1]} {part}" if number == 0 else lines[-1] + part
+    words = [(" " * len(gap), word) for gap, word in _WORDS_AND_GAPS.findall(text)]
+    if not words:
+        return [""]
+    before, first = words[0]
+    room = max(1, width - max(text_width(before), text_width(indent)))
+    lines = [before]
+    words[0] = ("", first)
+    for gap, word in words:
+        for number, part in enumerate([word] if text_width(word) <= room else _pieces(word, room)):
+            joined = lines[-1] + (gap if number == 0 else "") + part
             if text_width(joined) <= width:
                 lines[-1] = joined
             else:
-                lines.append(part)
+                lines.append(indent + part)
     return lines
 
 
+def _pieces(word: str, width: int) -> list[str]:
+    return [piece for part in _PARTS.findall(word) or [word] for piece in _chop(part, width)]
+
+
 def _words(text: str) -> list[str]:
-    return _WORDS.findall(text) or [""]
+    return [word for _, word in _WORDS_AND_GAPS.findall(text)] or [""]
 
 
 def pad(text: str, width: int, *, right: bool = False) -> str:

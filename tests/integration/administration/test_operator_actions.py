@@ -345,6 +345,14 @@ def test_actions_are_found_by_subject_action_and_time(learned: str, database: Da
     table = run_command("centralcloud", "history", env=env).stdout
     assert "freeze" in table
     assert "an audit" in table
+    changed = {"latency": "x" * 90, "cost": 0.25}
+    execute(
+        learned,
+        "INSERT INTO operator_actions (who, via, source, action, subject, after) "
+        f"VALUES ('x', 'cli', 'h', 'setting', 's', '{json.dumps(changed)}')",
+    )
+    table = run_command("centralcloud", "history", "--limit", "1", env=env).stdout
+    assert json.dumps(changed, sort_keys=True) in table or json.dumps(changed) in table, "values are whole"
     empty = run_command("centralcloud", "history", "--action", "repair", env=env).stdout
     assert empty == "no operator has changed anything of that kind\n"
     wrong = run_command("centralcloud", "history", "--action", "delete", env=env)

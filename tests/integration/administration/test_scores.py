@@ -314,6 +314,9 @@ def test_the_comparison_marks_the_rule_that_published_and_not_that_of_the_shell(
             assert row["scores"]["adaptive"] == row["published"]
         table = run_command("centralcloud", "scores", "--compare", env=env).stdout.splitlines()
         assert table[0].split() == ["model", "complexity", "published", "adaptive", "(published)", "threshold"]
+        scores = [score for line in table[1:3] for score in line.split()[2:]]
+        assert len(scores) == 6
+        assert all(re.fullmatch(r"\d\.\d{3}", score) for score in scores), table
     pin(database, ("good", "complex"), Decimal("1.000"), None, OPERATOR)
     document = json.loads(run_command("centralcloud", "scores", "--compare", "--json", env=env).stdout)
     assert document["published_by"] == "adaptive", "a pin is not a rule"

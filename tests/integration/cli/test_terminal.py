@@ -10,6 +10,7 @@ from support.terminals import TerminalProgram
 
 from centralcloud.ingest.drain import drain
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.terminal.table_layout import text_width
 
 QUESTION = b"[y/N]: "
 
@@ -44,7 +45,7 @@ def test_a_table_fits_the_terminal(database: Database, database_url: str) -> Non
     code, screen = TerminalProgram("centralcloud", "metrics", env={"DATABASE_URL": database_url}, columns=80).end()
     lines = re.sub("\x1b\\[[01]m", "", screen).splitlines()
     assert code == 0, screen
-    assert max(map(len, lines)) <= 80
+    assert max(map(text_width, lines)) <= 80
     assert sum(line.count("12,345 ms") for line in lines) == 6
     assert re.findall("simple|medium|complex(?!i)", "\n".join(lines)) == ["simple", "medium", "complex"] * 2
     assert all(name in "".join(line.strip() for line in lines) for name in names)

@@ -1,13 +1,20 @@
-"""README.md: run its first steps and its commands block by block, and compare the output with the page."""
+"""README.md: run its first steps and its commands block by block, and compare the output with the page.
 
+The first steps run on a terminal of 80 columns: a page that shows the output for a pipe would show another layout.
+"""
+
+import fcntl
 import json
 import os
+import pty
 import re
 import shlex
 import shutil
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,10 +50,52 @@ def checkout() -> Iterator[Path]:
         yield folder
 
 
+class ScreenOf80Columns(Terminal):
+    """A shell whose output goes to a terminal of 80 columns, as that of a reader does."""
+
+    def run(self, block: ShellBlock | str) -> str:
+        commands = block if isinstance(block, str) else block.commands
+        kept, errors = self.folder / ".environment", self.folder / ".errors"
+        reader, terminal = pty.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        variables = {name: value for name, value in self._env.items() if name not in ("COLUMNS", "LINES")}
+        with errors.open("w") as stderr:
+            process = subprocess.Popen(
+                ["bash", "-euo", "pipefail", "-c", f"{commands}\nenv -0 > '{kept}'"],
+                cwd=self.folder,
+                env=variables | {"TERM": "xterm"},
+                stdin=subprocess.DEVNULL,
+                stdout=terminal,
+                stderr=stderr,
+            )
+        os.close(terminal)
+        printed = b"".join(iter(lambda: _read(reader), b"")).decode()
+        os.close(reader)
+        assert process.wait(timeout=120) == 0, f"{commands}\n{printed}\n{errors.read_text()}"
+        self._env = dict(pair.split("=", 1) for pair in kept.read_text().split("\0") if "=" in pair)
+        return re.sub("\x1b\\[[0-9;]*m", "", printed)
+
+
+def _read(reader: int) -> bytes:
+    try:
+        return os.read(reader, 65_536)
+    except OSError:  # no program has the terminal open any more
+        return b""
+
+
 def test_every_block_is_run_here() -> None:
-    """All blocks but the first: that one clones this repository, and runs `make demo` and these tests."""
-    assert [block.heading for block in _BLOCKS if block not in _RUN] == ["CentralCloud"]
+    """All blocks but the first two: they clone this repository, and run `make demo` and these tests."""
+    assert [block for block in _BLOCKS if block not in _RUN] == _BLOCKS[:2]
     assert "git clone" in _BLOCKS[0].commands
+
+
+def test_each_block_can_be_pasted_whole() -> None:
+    """A command that goes on until Ctrl-C is the last one of its block: the next lines would wait for ever, and unseen."""
+    endless = re.compile(r"make demo|centralcloud run|centralcloud demo|instance-agent run|.* --watch")
+    for block in _BLOCKS:
+        *before, last = [line.split("#")[0].strip() for line in block.commands.strip().splitlines()]
+        assert not any(endless.fullmatch(line) for line in before), block.commands
+        assert block.own_terminal or block is _BLOCKS[0] or not endless.fullmatch(last), block.commands
 
 
 _RUN = [*_under("First steps"), *_under("On your own PostgreSQL")]
@@ -54,7 +103,7 @@ _RUN = [*_under("First steps"), *_under("On your own PostgreSQL")]
 
 def test_the_first_steps(checkout: Path, tmp_path: Path) -> None:
     """On `embedded:`, without any server."""
-    terminal = Terminal(checkout, {})
+    terminal = ScreenOf80Columns(checkout, {})
     running: list[subprocess.Popen[str]] = []
     held = EmbeddedServer.start(f"embedded:{checkout}/.centralcloud")  # keeps the server running between commands
     try:
@@ -102,7 +151,7 @@ def _run(terminal: Terminal, block: ShellBlock) -> str:
 
 
 def _order(printed: str) -> list[str]:
-    """Return the models in the order of `instance-agent route --explain`: the rows that name a provider."""
+    """Return the models in the order of `instance-agent route`: the rows that name a provider."""
     return re.findall(r"^(\S+) +(?:openai|anthropic|lm_studio) ", printed, re.MULTILINE)
 
 

@@ -166,7 +166,7 @@ def assert_status_agrees(folder: Path, output: str) -> None:
     (version,) = re.findall(r"in sync with score version (\d+)", output)
     (cost,) = re.findall(r"for \$([0-9,.]+);", output)
     commands = re.findall(r"^  DATABASE_URL=(\S+) (\S+) (\w+)$", output, re.MULTILINE)
-    assert [command for _, _, command in commands] == ["status", "scores"]
+    assert [command for _, _, command in commands] == ["status", "scores", "findings"]
     url, program, _ = commands[0]
     with Database(url.replace(":", f":{folder}/"), application_name="tests") as database:
         status = run_command(program, "status", env={"DATABASE_URL": url}, cwd=folder)
@@ -179,7 +179,9 @@ def assert_status_agrees(folder: Path, output: str) -> None:
     assert tokens > 0
 
 
+@pytest.mark.soak
 def test_the_demonstration_reports_a_model_that_degrades() -> None:
+    """Its short form is `test_the_whole_incident_is_reported`."""
     with embedded_folder() as folder:
         arguments = ("demo", "--rule", "adaptive", "--seconds", "30")
         process = start_command("centralcloud", *arguments, env={}, cwd=folder, log=subprocess.PIPE)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from centralcloud.cli.arguments import age, moment
+from centralcloud.cli.arguments import parse_age, parse_moment
 from centralcloud.contracts import SettingsError
 
 
@@ -20,22 +20,22 @@ from centralcloud.contracts import SettingsError
     ],
 )
 def test_an_age_is_a_number_and_a_unit(text: str, expected: timedelta) -> None:
-    assert age(text, "--older-than") == expected
+    assert parse_age(text, "--older-than") == expected
 
 
 @pytest.mark.parametrize("text", ["", "h", "2", "2 h", "-2h", "2.5h", "2y", "9999999d", "²h"])
 def test_a_text_that_is_not_an_age_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^--older-than: found .* expected a length of time like 90s"):
-        age(text, "--older-than")
+        parse_age(text, "--older-than")
 
 
 def test_a_moment_is_a_time_or_an_age() -> None:
-    assert moment("2026-11-20T14:00:00+00:00", "--since") == datetime(2026, 11, 20, 14, tzinfo=UTC)
-    assert moment("2026-11-20", "--since") == datetime(2026, 11, 20).astimezone()
-    assert abs(moment("2h", "--since") - (datetime.now(UTC) - timedelta(hours=2))) < timedelta(minutes=1)
+    assert parse_moment("2026-11-20T14:00:00+00:00", "--since") == datetime(2026, 11, 20, 14, tzinfo=UTC)
+    assert parse_moment("2026-11-20", "--since") == datetime(2026, 11, 20).astimezone()
+    assert abs(parse_moment("2h", "--since") - (datetime.now(UTC) - timedelta(hours=2))) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "14:00", "2026-13-01"])
 def test_a_text_that_is_not_a_moment_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match=r"^--since: found .* expected a time like"):
-        moment(text, "--since")
+        parse_moment(text, "--since")

@@ -7,7 +7,8 @@ import pytest
 
 from centralcloud.demo.simulated_models import PAIRS
 from centralcloud.demo.state import LoopState
-from centralcloud.demo.summary import Result, summarize, summary_table
+from centralcloud.demo.summary import SUMMARY_COLUMNS, Result, summarize, summary_rows
+from centralcloud.runtime.terminal.table_layout import table_lines, text_width
 
 _WHOLE = Result(
     seconds=90.2,
@@ -90,12 +91,12 @@ def test_the_result_is_true_for_every_length(changes: dict[str, Any], sentences:
 
 def test_the_work_is_counted() -> None:
     assert summarize(_WHOLE)[:2] == [
-        "5 routers did 84,890 tasks in 90 seconds, for $512.35; CentralCloud ingested 169,780 events.",
+        "5 routers did 84,890 tasks in 90 seconds (941 a second), for $512.35; CentralCloud ingested 169,780 events.",
         "5 of 5 routers in sync with score version 854, the newest one.",
     ]
     alone = replace(_WHOLE, routers=1, in_sync=0, tasks=1, events=2, seconds=1.0)
     assert summarize(alone)[:2] == [
-        "1 router did 1 task in 1 second, for $512.35; CentralCloud ingested 2 events.",
+        "1 router did 1 task in 1 second (1 a second), for $512.35; CentralCloud ingested 2 events.",
         "0 of 1 router in sync with score version 854, the newest one.",
     ]
 
@@ -103,11 +104,12 @@ def test_the_work_is_counted() -> None:
 def test_the_table_has_a_line_for_each_model_and_complexity_and_fits_80_columns() -> None:
     pair = ("cirrus-mini", "simple")
     metrics = {pair: {"usage_count": 1_234_567, "success_rate": 0.98765, "avg_response_time": 348.4}}
-    loop = LoopState(0, 0, 0.0, 5, 5, 1, metrics, {pair: {"score": 4.912}})
-    header, *rows = summary_table(loop, costs={pair: 12_345.678})
-    assert header.split() == ["model", "complexity", "tasks", "succeed", "avg", "ms", "cost", "$", "score", "now"]
-    assert len(rows) == len(PAIRS)
-    assert max(map(len, rows)) <= 80
-    (row,) = (row for row in rows if row.startswith("cirrus-mini") and "simple" in row)
+    loop = LoopState(0, 0, 5, 5, 1, metrics, {pair: {"score": 4.912}})
+    rows = summary_rows(loop, costs={pair: 12_345.678})
+    lines = list(table_lines(SUMMARY_COLUMNS, [[cell or "-" for cell in row] for row in rows], 80))
+    assert lines[0].split() == ["model", "complexity", "tasks", "succeed", "avg", "ms", "cost", "$", "score", "now"]
+    assert len(lines) == 1 + len(PAIRS), "one line a row: 80 columns are enough"
+    assert max(map(text_width, lines)) <= 80
+    (row,) = (line for line in lines if line.startswith("cirrus-mini") and "simple" in line)
     assert row.split() == ["cirrus-mini", "simple", "1,234,567", "98.8%", "348", "12,345.68", "3.0", "4.91"]
-    assert "  -  " in rows[0]
+    assert "  -  " in lines[1]

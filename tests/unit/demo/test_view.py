@@ -14,10 +14,11 @@ from centralcloud.demo.simulated_models import COMPLEXITIES, PAIRS, SIMULATED_MO
 from centralcloud.demo.state import LoopState, State
 from centralcloud.demo.story import Line
 from centralcloud.demo.view import LiveView, draw_screen, needs_ascii, status_line
+from centralcloud.runtime.terminal.table_layout import text_width
 
 _LEADERS = {"simple": "cirrus-mini", "medium": "dune-code", "complex": "ember-reason"}
 _STORY = (
-    Line(0.0, "5 routers choose a model for 1,000 tasks a second, by scores that mislead"),
+    Line(0.0, "5 routers choose models for their tasks, by scores that mislead"),
     Line(4.0, "CentralCloud starts to learn from the outcomes of the tasks"),
     *(Line(7.0, f"{task} tasks now go to {model}, no longer to borealis-pro") for task, model in _LEADERS.items()),
     Line(30.0, "INCIDENT: ember-reason silently drops from 98% to 30% on complex tasks"),
@@ -32,7 +33,6 @@ def _state(**changes: Any) -> State:
     loop = LoopState(
         events=64_000,
         queue_length=20,
-        queue_lag_seconds=0.1,
         in_sync=5,
         at_newest=3,
         version=321,
@@ -70,7 +70,7 @@ def test_a_screen_is_complete_from_80_columns_on(width: int, height: int, ascii_
     lines = _lines(_state(), width, height, ascii_only=ascii_only)
     text = "\n".join(lines)
     assert len(lines) <= height
-    assert max(map(len, lines)) <= width
+    assert max(map(text_width, lines)) <= width
     assert text.isascii() == ascii_only
     for fact in (
         "Tasks that succeed: 95.1%",
@@ -107,7 +107,7 @@ def test_the_whole_numbers_of_the_table_are_there(width: int, height: int) -> No
 def test_a_small_terminal_shows_less_and_never_more_than_fits(width: int, height: int, ascii_only: bool) -> None:
     lines = _lines(_state(), width, height, ascii_only=ascii_only)
     assert len(lines) <= height
-    assert max(map(len, lines)) <= width
+    assert max(map(text_width, lines)) <= width
     if width >= 40 and height >= 12:
         assert "95.1%" in "\n".join(lines)
         assert "cirrus-mini" in "\n".join(lines)
@@ -115,7 +115,7 @@ def test_a_small_terminal_shows_less_and_never_more_than_fits(width: int, height
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (140, 50)])
 def test_the_first_second_has_no_numbers_that_are_not_known(width: int, height: int) -> None:
-    loop = LoopState(0, 0, 0.0, 5, 5, 0, {}, {})
+    loop = LoopState(0, 0, 5, 5, 0, {}, {})
     changes = {"points": (), "rate": None, "rate_at_start": None, "cost": None, "cost_at_start": None}
     changes |= {"learning": False, "shares": {}, "leaders": {}, "loop": loop, "story": (), "seconds": 0.0}
     state = _state(**changes)
@@ -140,7 +140,7 @@ def test_a_chart_fits_and_shows_curve_and_line_for_every_length(seconds: int, as
     points = [Point(float(at), 0.5 + 0.48 * at / seconds, 0.982) for at in range(0, seconds + 1, step)]
     lines = draw_chart(points, width=80, height=9, ascii_only=ascii_only)
     assert len(lines) == 9
-    assert all(len(line) <= 80 for line in lines)
+    assert all(text_width(line.plain) <= 80 for line in lines)
     assert {span.style for line in lines for span in line.spans} == {
         "bright_black",
         "bold bright_cyan",
@@ -174,7 +174,7 @@ def test_the_live_view_follows_the_size_of_the_terminal() -> None:
     for width, height in ((80, 24), (120, 40), (50, 15)):
         console.size = (width, height)  # type: ignore[assignment]
         lines = ["".join(segment.text for segment in line) for line in console.render_lines(view, pad=False)]
-        assert max(map(len, lines)) <= width
+        assert max(map(text_width, lines)) <= width
         assert lines[0].startswith("CentralCloud demo")
         assert len(lines) <= height
 

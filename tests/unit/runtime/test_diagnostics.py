@@ -25,7 +25,7 @@ from centralcloud.runtime.diagnostics import (
 )
 from centralcloud.runtime.http.routes import health_routes
 from centralcloud.runtime.http.server import HttpServer
-from centralcloud.runtime.terminal.checkup_output import _lines
+from centralcloud.runtime.terminal.checkup_output import checkup_lines
 
 
 def raising(error: Exception) -> Callable[[], CheckResult]:
@@ -56,7 +56,7 @@ def test_a_failed_check_prevents_those_that_need_it_and_they_are_named_with_it()
         ("schema", "FAIL", ""), ("clock", "WARN", ""), ("database", "OK", ""), ("port", "OK", ""),
         ("pgmq", "SKIP", "schema"), ("queues", "SKIP", "schema"),
     ]  # fmt: skip
-    assert list(_lines(results)) == [
+    assert [line.text for line in checkup_lines(results)] == [
         "FAIL  schema: none",
         "      migrate",
         "      2 further checks need this: pgmq, queues",
@@ -158,7 +158,7 @@ def test_a_refused_connection_says_what_to_correct(text: str, found: str, advice
 
 def test_texts_of_others_move_no_cursor() -> None:
     (result,) = checkup(Check("t", lambda: warn("frozen: \x1b[2Jx", "look")))
-    assert next(_lines([result])) == r"WARN  t: frozen: \x1b[2Jx"
+    assert next(checkup_lines([result])).text == r"WARN  t: frozen: \x1b[2Jx"
 
 
 @contextmanager

@@ -127,6 +127,15 @@ def test_words_break_only_when_they_are_longer_than_the_line() -> None:
     assert wrap("", 5) == [""]
 
 
+def test_the_rest_of_a_line_is_indented_and_spaces_within_a_line_are_kept() -> None:
+    line = "           dune-code (medium): 2.900 -> 4.851, 模型"
+    assert wrap(line, 40, indent=" " * 13) == ["           dune-code (medium): 2.900 ->", "             4.851, 模型"]
+    assert wrap("workers    2 workers on a, b", 20, indent="  ") == ["workers    2 workers", "  on a, b"]
+    assert wrap("   " + "x" * 8, 6, indent=" ") == ["   xxx", " xxxxx"]
+    for width in range(1, 50):
+        assert max(map(text_width, wrap(line, max(width, 15), indent=" " * 13))) <= max(width, 15)
+
+
 def test_in_a_pipe_a_row_is_a_line_however_long() -> None:
     lines = list(plain_lines(SCORES, scores(LONG_NAME)))
     assert len(lines) == 4

@@ -1,0 +1,39 @@
+"""The state of the fleet, as the tables have it."""
+
+from support.servers import execute
+
+from centralcloud.monitoring.status import fleet_status
+from centralcloud.runtime.postgres.database import Database
+
+
+def test_a_worker_that_was_killed_is_listed_as_not_running(database: Database, database_url: str) -> None:
+    execute(
+        database_url,
+        """
+        INSERT INTO ingest_workers (host, process, batch_size, seen_at) VALUES
+            ('alive', 'a', 1000, now()), ('dead', 'b', 1000, now() - interval '3 hours')
+        """,
+    )
+    status = fleet_status(database, measure_seconds=0.01)
+    assert [(worker["host"], worker["running"]) for worker in status["workers"]] == [("alive", True), ("dead", False)]
+    assert status["running_workers"] == 1
+
+
+def test_every_score_that_moved_is_listed_the_largest_change_first(database: Database, database_url: str) -> None:
+    execute(
+        database_url,
+        """
+        WITH moved AS (
+            SELECT 'model-' || number AS model, number, 3 + number / 10.0 AS score FROM generate_series(1, 12) AS number
+        ), current AS (
+            INSERT INTO model_scores
+                (model_name, complexity_level, score, version, reason, rule, based_on_samples, evaluated_through_slice)
+            SELECT model, 'simple', score, number, 'learned', 'threshold', 100, 1 FROM moved
+        )
+        INSERT INTO model_score_history (version, model_name, complexity_level, old_score, new_score, reason, rule,
+            based_on_samples, after_slice, through_slice)
+        SELECT number, model, 'simple', 3, score, 'learned', 'threshold', 100, 0, 1 FROM moved
+        """,
+    )
+    moved = fleet_status(database, measure_seconds=0.01)["moved_scores"]
+    assert [row["model"] for row in moved] == [f"model-{number}" for number in range(12, 0, -1)]
