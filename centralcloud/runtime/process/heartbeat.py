@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from centralcloud.runtime.wording import counted
+
 #: Added to the longest regular time between two heartbeats. Long enough for a machine that swaps or a suspended container.
 GRACE_SECONDS: Final = 60.0
 
@@ -50,4 +52,5 @@ class Heartbeat:
         return self.age_seconds > self.limit_seconds
 
     def __str__(self) -> str:
-        return f"{self.name}: last heartbeat {self.age_seconds:.0f} seconds ago, limit {self.limit_seconds:.0f}"
+        age = counted(round(self.age_seconds), "second")
+        return f"{self.name}: last heartbeat {age} ago, limit {self.limit_seconds:.0f}"

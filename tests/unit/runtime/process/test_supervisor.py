@@ -112,7 +112,7 @@ def test_an_http_loop_that_is_blocked_stops_the_watchdog(
             systemd.hear("WATCHDOG=1")
             with socket.create_connection(("127.0.0.1", port)) as client:
                 client.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
-                systemd.hear("STATUS=http: last heartbeat 1 seconds ago, limit 1")
+                systemd.hear("STATUS=http: last heartbeat 1 second ago, limit 1")
                 assert not systemd.hears("WATCHDOG=1", for_seconds=0.5)
                 assert "background_task_stalled" in caplog.text
                 released.set()
