@@ -33,7 +33,7 @@ from centralcloud.contracts import parse_routing_event
 from centralcloud.runtime.postgres.embedded import EmbeddedServer
 
 _BLOCKS = shell_blocks(REPOSITORY / "README.md")
-_OWN_URL = "'postgresql://centralcloud@db.example.org/routing'"
+_OWN_URL = "'postgresql://centralcloud@db.example.org/routing?sslmode=verify-full'"
 _EVENTS = REPOSITORY / "examples/events.jsonl"
 
 

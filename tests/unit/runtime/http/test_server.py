@@ -330,7 +330,7 @@ def test_an_event_loop_that_is_blocked_has_no_heartbeat(monkeypatch: pytest.Monk
         with connect(server) as client:
             client.sendall(b"GET /blocking HTTP/1.0\r\n\r\n")
             eventually(lambda: server.heartbeat.stalled)
-            assert str(server.heartbeat) == "http: last heartbeat 1 seconds ago, limit 1"
+            assert str(server.heartbeat) == "http: last heartbeat 1 second ago, limit 1"
             released.set()
             eventually(lambda: not server.heartbeat.stalled)
     finally:
