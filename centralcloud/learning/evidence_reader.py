@@ -39,7 +39,7 @@ class EvidenceReader:
     def recent(self, connection: psycopg.Connection[Any], through_slice: int | None) -> RecentOutcomes:
         """Return the outcomes of the newest slices through one (None: also the open one), instance by instance."""
         newest = {"through_slice": through_slice, "slices": RECENT_SLICES}
-        rows = _RECENT_INSTANCE_OUTCOMES.all(connection, newest)
+        rows = _RECENT_INSTANCE_OUTCOMES.each(connection, newest)
         return RecentOutcomes.of(
             {(row.instance_id, (row.model, row.complexity)): (row.outcomes, row.reward) for row in rows}
         )
@@ -80,7 +80,7 @@ def _read_on(connection: psycopg.Connection[Any], evidence: Evidence, through_sl
     slices = _SLICES_AFTER.all(connection, stretch)
     sums: dict[int, dict[Pair, Sums]] = {}
     retired: dict[int, float] = {}
-    rows = _EVIDENCE_AFTER.all(connection, stretch)
+    rows = _EVIDENCE_AFTER.each(connection, stretch)  # all of them, after a start: far larger than their sums
     for slice_no, rows_of_slice in groupby(rows, key=lambda row: row["slice_no"]):
         sums[slice_no], retired[slice_no] = {}, 0.0
         for row in rows_of_slice:

@@ -26,6 +26,8 @@ def is_outage(error: BaseException) -> bool:
         return True
     if not isinstance(error, psycopg.Error) or is_refusal(error):
         return False
+    if is_out_of_memory(error):
+        return True
     connection_error = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     return connection_error or (error.sqlstate or "").startswith("25")
 
@@ -41,6 +43,13 @@ def is_refusal(error: psycopg.Error) -> bool:
     SQLSTATE classes 22, 23 and 54. A retry fails again; other data in the same batch may be valid.
     """
     return (error.sqlstate or "")[:2] in {"22", "23", "54"}
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: on the server (SQLSTATE 53200), in libpq (an error without an SQLSTATE), or in Python."""
+    if isinstance(error, psycopg.Error):
+        return error.sqlstate == "53200" or (error.sqlstate is None and "out of memory" in str(error))
+    return isinstance(error, MemoryError)
 
 
 def is_contention(error: BaseException) -> bool:

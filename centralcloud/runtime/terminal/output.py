@@ -25,7 +25,16 @@ _INDENT: Final = "  "
 
 def print_json(value: Any) -> None:
     """Print `value` as JSON on standard output: decimals as numbers, times as ISO 8601, numbers without rounding errors."""
-    print(json.dumps(_rounded(value), default=_jsonable, allow_nan=False))  # noqa: T201
+    print(_json_text(value))  # noqa: T201
+
+
+def print_json_list(values: Iterable[Any]) -> None:
+    """Print `values` as `print_json` prints a list, but each as it comes: all together they may not fit into memory."""
+    separator = "["
+    for value in values:
+        print(separator, _json_text(value), sep="", end="")  # noqa: T201
+        separator = ", "
+    print("[]" if separator == "[" else "]")  # noqa: T201
 
 
 def print_table(
@@ -77,6 +86,10 @@ def print_text(text: str) -> None:
     if sys.stdout.isatty() and text_width(text) > _terminal_width():
         text = f"\n{_INDENT}".join(wrap(text, max(1, _terminal_width() - len(_INDENT))))
     print(text)  # noqa: T201
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(_rounded(value), default=_jsonable, allow_nan=False)
 
 
 def _jsonable(value: Any) -> Any:
