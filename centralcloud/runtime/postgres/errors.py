@@ -8,6 +8,8 @@ import psycopg
 from centralcloud.contracts import CentralCloudError
 
 _TRIES: Final = 5
+#: In messages of libpq, such as "out of memory for query result" and "cannot allocate memory for input buffer".
+_LIBPQ_OUT_OF_MEMORY: Final = ("out of memory", "cannot allocate memory")
 
 _T = TypeVar("_T")
 
@@ -48,7 +50,8 @@ def is_refusal(error: psycopg.Error) -> bool:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out: on the server (SQLSTATE 53200), in libpq (an error without an SQLSTATE), or in Python."""
     if isinstance(error, psycopg.Error):
-        return error.sqlstate == "53200" or (error.sqlstate is None and "out of memory" in str(error))
+        libpq_failed = error.sqlstate is None and any(text in str(error) for text in _LIBPQ_OUT_OF_MEMORY)
+        return error.sqlstate == "53200" or libpq_failed
     return isinstance(error, MemoryError)
 
 
