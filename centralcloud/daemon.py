@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from centralcloud import __version__
 from centralcloud.contracts import DECISIONS_CHANNEL
 from centralcloud.fleet_settings import FleetSettingsSource
+from centralcloud.ingest.batch_limits import BatchLimits
 from centralcloud.ingest.consumer import Consumer
 from centralcloud.ingest.metrics import IngestMetrics
 from centralcloud.ingest.slow_path import SlowPath
@@ -147,11 +148,13 @@ class Daemon:
     def _consumers(self) -> list[BackgroundTask]:
         metrics = IngestMetrics(self.registry)
         slow_path = SlowPath(self._database, max_attempts=self._settings.max_attempts)
-        registry = WorkerRegistry(self._database, batch_size=self._settings.batch_size)
+        limits = BatchLimits(self._settings.batch_size, self._settings.batch_bytes).share(self._settings.consumers)
+        registry = WorkerRegistry(self._database, batch_size=limits.messages)
         consumers = [
             Consumer(
                 self._database,
-                batch_size=self._settings.batch_size,
+                batch_size=limits.messages,
+                batch_bytes=limits.bytes,
                 poll_interval_seconds=self._settings.poll_interval_seconds,
                 slow_path=slow_path,
                 registry=registry,

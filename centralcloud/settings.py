@@ -11,6 +11,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsConfigDict
 
 from centralcloud.contracts import SettingsError
+from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
+from centralcloud.ingest.batch_limits import DEFAULT_BATCH_BYTES
 from centralcloud.ingest.slow_path import DEFAULT_MAX_ATTEMPTS
 from centralcloud.learning.rule import Rule
 from centralcloud.learning.rules import AdaptiveSettings, ThresholdSettings
@@ -151,7 +153,8 @@ class Settings(ProgramSettings, FleetSettings):
         default=None, validation_alias=AliasChoices("CENTRALCLOUD_DATABASE_URL_FILE", "DATABASE_URL_FILE")
     )
     poll_interval_seconds: float = Field(default=5.0, ge=0.01, le=3600)
-    batch_size: int = Field(default=1000, ge=1, le=10_000)
+    batch_size: int = Field(default=2500, ge=1, le=10_000)
+    batch_bytes: int = Field(default=DEFAULT_BATCH_BYTES, ge=MAX_MESSAGE_BYTES, le=2**30)
     consumers: int = Field(default=2, ge=1, le=32)
     max_attempts: int = Field(default=DEFAULT_MAX_ATTEMPTS, ge=1, le=100)
     learn_interval_seconds: float = Field(default=60.0, ge=0.1, le=86_400)

@@ -20,9 +20,13 @@ _OPEN_IDS = Query(__package__, "open_dead_letter_ids", row=int)
 _REPLAY = Query(__package__, "replay_dead_letter", row=int)
 _COUNT_REPLAYED = Query(__package__, "count_replayed")
 _DISCARD = Query(__package__, "discard_dead_letters")
+_REASON_NOT_REPLAYED = Query(__package__, "reason_not_replayed", row=str)
 _NOTIFY: Final = "SELECT pg_notify(%s, '')"
 #: Dead letters in one transaction, and in one row of the log.
 _PAGE_SIZE: Final = 100
+#: Dead letters, and bytes of their messages, that one read of the list returns.
+_ROWS_PER_READ: Final = 1000
+_BYTES_PER_READ: Final = 4 * 2**20
 _SUBJECT: Final = "dead-letters"
 
 
@@ -70,28 +74,40 @@ class Replayed(NamedTuple):
 
 
 def list_dead_letters(
-    connection: psycopg.Connection[Any],
-    which: Filter,
-    *,
-    limit: int,
-    with_resolved: bool = False,
-    with_message: bool = True,
-) -> list[dict[str, Any]]:
-    """Return the newest `limit` dead letters, newest first: columns of ``list_dead_letters.sql``. A message may be large."""
-    parameters = {**asdict(which), "limit": limit, "with_resolved": with_resolved, "with_message": with_message}
-    return _LIST_DEAD_LETTERS.all(connection, parameters)
+    database: Database, which: Filter, *, limit: int, with_resolved: bool = False, with_message: bool = True
+) -> Iterator[dict[str, Any]]:
+    """Yield the newest `limit` dead letters, newest first: columns of ``list_dead_letters.sql``.
+
+    Messages may be large, and are read some megabytes at a time. No transaction is open while the caller uses a dead letter.
+    """
+    before: int | None = None
+    while limit > 0:
+        parameters = {
+            **asdict(which),
+            "before": before,
+            "limit": min(limit, _ROWS_PER_READ),
+            "max_bytes": _BYTES_PER_READ,
+            "with_resolved": with_resolved,
+            "with_message": with_message,
+        }
+        with database.transaction() as connection:
+            page = _LIST_DEAD_LETTERS.all(connection, parameters)
+        if not page:
+            return
+        yield from page
+        limit -= len(page)
+        before = page[-1]["id"]
 
 
-def get_dead_letter(connection: psycopg.Connection[Any], letter_id: int) -> dict[str, Any]:
+def get_dead_letter(database: Database, letter_id: int) -> dict[str, Any]:
     """Return one dead letter, resolved or not.
 
     Raises:
         DeadLetterError: there is none with that id.
     """
-    letters = list_dead_letters(connection, Filter(ids=[letter_id]), limit=1, with_resolved=True)
-    if not letters:
-        raise DeadLetterError(f"dead letter {letter_id}: found nothing, expected an id that `dead-letters list` shows")
-    return letters[0]
+    for letter in list_dead_letters(database, Filter(ids=[letter_id]), limit=1, with_resolved=True):
+        return letter
+    raise DeadLetterError(f"dead letter {letter_id}: found nothing, expected an id that `dead-letters list` shows")
 
 
 def replay(database: Database, which: Filter, edits: list[Edit], operator: Operator) -> Replayed:
@@ -149,8 +165,6 @@ def _send(connection: psycopg.Connection[Any], ids: Sequence[int], edits: list[E
                 msg_id = _REPLAY.maybe(connection, {"id": letter_id, "edits": encoded})
             if msg_id is None:
                 yield NotReplayed(letter_id, _why_not(connection, letter_id))
-        except DeadLetterError:
-            yield NotReplayed(letter_id, "there is no such dead letter")
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
@@ -168,9 +182,5 @@ def _open_ids(database: Database, which: Filter) -> list[int]:
 
 
 def _why_not(connection: psycopg.Connection[Any], letter_id: int) -> str:
-    letter = get_dead_letter(connection, letter_id)
-    if letter["resolution"]:
-        return f"already {letter['resolution']}"
-    if letter["message"] is None:
-        return "it has no message that could be sent again"
-    return "an --edit names a field inside something that does not exist or is not an object"
+    reason = _REASON_NOT_REPLAYED.maybe(connection, {"id": letter_id})
+    return reason or "there is no such dead letter"

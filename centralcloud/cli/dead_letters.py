@@ -11,7 +11,7 @@ from centralcloud.administration.dead_letters import Edit, Filter
 from centralcloud.cli.arguments import parse_moment, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_json_list, print_rows, print_text
 from centralcloud.runtime.wording import counted
 
 app = typer.Typer(help="Show, replay and discard messages that could not be ingested.")
@@ -38,18 +38,19 @@ def list_command(
 ) -> None:
     """List dead letters, newest first."""
     which = _filter(None, field, reason, since, until)
-    with open_database(read_settings(), "dead-letters") as database, database.transaction() as connection:
+    with open_database(read_settings(), "dead-letters") as database:
         letters = dead_letters.list_dead_letters(
-            connection, which, limit=limit, with_resolved=with_resolved, with_message=json_output
+            database, which, limit=limit, with_resolved=with_resolved, with_message=json_output
         )
-    if json_output:
-        print_json(letters)
-        return
+        if json_output:
+            print_json_list(letters)
+            return
+        rows = list(letters)
     columns: dict[str, Any] = dict.fromkeys(("id", "created_at", "field", "reason"))
     columns["id"] = str
     if with_resolved:
         columns["resolution"] = None
-    print_rows(letters, columns, empty="no dead letters", texts=("reason",))
+    print_rows(rows, columns, empty="no dead letters", texts=("reason",))
 
 
 @app.command()
@@ -58,8 +59,8 @@ def show(
     json_output: AsJson = False,
 ) -> None:
     """Show one dead letter with its complete message."""
-    with open_database(read_settings(), "dead-letters") as database, database.transaction() as connection:
-        letter = dead_letters.get_dead_letter(connection, letter_id)
+    with open_database(read_settings(), "dead-letters") as database:
+        letter = dead_letters.get_dead_letter(database, letter_id)
     if json_output:
         print_json(letter)
         return

@@ -17,7 +17,12 @@ def drain(json_output: AsJson = False) -> None:
     settings = read_settings()
     with open_database(settings, "drain") as database:
         retry_on_contention(lambda: ensure_partitions(database, settings.partitions_ahead_weeks))
-        drained = run_drain(database, batch_size=settings.batch_size, max_attempts=settings.max_attempts)
+        drained = run_drain(
+            database,
+            batch_size=settings.batch_size,
+            batch_bytes=settings.batch_bytes,
+            max_attempts=settings.max_attempts,
+        )
     result = drained.result
     if json_output:
         rates = {"seconds": round(drained.seconds, 3), "events_per_second": round(drained.events_per_second, 1)}

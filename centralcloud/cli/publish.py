@@ -32,14 +32,19 @@ def publish(
     They go to the queue model_routing_decisions. A line that is not a JSON object, or that PostgreSQL refuses, is
     reported with its number, up to 20 of them. The other lines are sent, and the exit code is 1.
     """
-    from centralcloud.ingest.file_publisher import publish_lines
+    from centralcloud.ingest.file_publisher import bounded_lines, publish_lines
 
     settings = read_settings()
     report = _RefusalReport(file)
     with _open(file) as lines, open_database(settings, "publish") as database, _progress(file) as advance:
         try:
             published = publish_lines(
-                database, lines, batch_size=settings.batch_size, on_refusal=report, on_progress=advance
+                database,
+                bounded_lines(lines),
+                batch_size=settings.batch_size,
+                batch_bytes=settings.batch_bytes,
+                on_refusal=report,
+                on_progress=advance,
             )
         except BaseException:
             # The lines to continue from without sending twice: a batch that was not confirmed may have arrived.

@@ -28,15 +28,21 @@ from centralcloud.ingest.batch import (
     deduplicate,
     phases_by_decision,
 )
+from centralcloud.ingest.batch_limits import BatchLimits
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ledger import LedgerMissingError
 
 
 class _PoppedMessages(NamedTuple):
-    """The messages of a batch, as arrays, which is faster than rows. The arrays are None for an empty batch.
+    """The messages of a batch, as arrays, which is faster than rows.
+
+    The arrays are None for an empty batch, and for one that has too many bytes.
 
     Attributes:
+        found: how many messages were visible, at most as many as were asked for.
+        popped: how many of them were removed from the queue.
+        bytes: size of their texts, without those that are too large.
         too_large: how many messages became dead letters for their size; they are not in the arrays.
         attempted_before: how many messages were leased before.
         now: the server's time.
@@ -46,6 +52,9 @@ class _PoppedMessages(NamedTuple):
     msg_ids: list[int] | None
     enqueued_at: list[str]
     texts: list[str | None]
+    found: int
+    popped: int
+    bytes: int
     too_large: int
     attempted_before: int
     now: datetime
@@ -67,6 +76,9 @@ _ADD_METRIC_DELTAS = Query(__package__, "add_metric_deltas")
 _INSERT_DEAD_LETTERS = Query(__package__, "insert_dead_letters")
 _RECORD_IN_LEDGER = Query(__package__, "record_in_ledger")
 
+#: The share of a batch's bytes up to which messages are taken by their stored size: the last one may exceed it, and text is
+#: longer than the stored form by some tenths, with many escaped characters six times as long.
+_STORED_SHARE: Final = 2
 #: Time limit of a transaction over one message. PostgreSQL prints up to a gigabyte of digits of a number with a huge
 #: exponent before it fails. With the usual limit this would count as an outage, and be retried for ever.
 ONE_MESSAGE_LIMIT_SECONDS: Final = 120.0
@@ -108,29 +120,62 @@ class RetriedMessageError(Exception):
         self.count = count
 
 
+class BatchTooLargeError(Exception):
+    """The `messages` of a batch have `size_bytes` together, more than a batch may have. None has been sent to the client."""
+
+    def __init__(self, messages: int, size_bytes: int) -> None:
+        super().__init__(f"{messages} messages have {size_bytes} bytes")
+        self.messages = messages
+        self.size_bytes = size_bytes
+
+
+class IngestedBatch(NamedTuple):
+    """A batch that was ingested.
+
+    Attributes:
+        found: how many messages were visible, at most as many as a batch may have.
+        messages: how many of them the batch had; fewer if the others had too many bytes.
+        size_bytes: the size of those messages.
+    """
+
+    result: BatchResult
+    found: int
+    messages: int
+    size_bytes: int
+
+
 def ingest_batch(
-    connection: psycopg.Connection[Any], batch_size: int, on_lag: Callable[[float], None] | None = None
-) -> BatchResult:
-    """Ingest at most `batch_size` messages of the queue, in the connection's open transaction.
+    connection: psycopg.Connection[Any], limits: BatchLimits, on_lag: Callable[[float], None] | None = None
+) -> IngestedBatch:
+    """Ingest the oldest messages of the queue, as many as `limits` allow, in the connection's open transaction.
 
     `on_lag` receives the age of the oldest message in seconds.
 
     Raises:
         RetriedMessageError: a message was attempted before. No message has been decoded.
+        BatchTooLargeError: the messages have more bytes than their stored sizes let expect. No message has been decoded.
         psycopg.Error: any error of the database, also because it refuses a value in the batch (`is_refusal`).
 
     After an error and the rollback, every message is in the queue again.
     """
-    parameters = {"batch_size": batch_size, "max_bytes": MAX_MESSAGE_BYTES}
+    parameters = {
+        "max_messages": limits.messages,
+        "max_bytes": limits.bytes,
+        "max_stored_bytes": limits.bytes // _STORED_SHARE,
+        "max_message_bytes": MAX_MESSAGE_BYTES,
+    }
     popped = _POP_MESSAGES.one(connection, parameters, binary=True)
     if popped.attempted_before:
         raise RetriedMessageError(popped.attempted_before)
+    if popped.bytes > limits.bytes:
+        raise BatchTooLargeError(popped.popped, popped.bytes)
+    result = BatchResult()
     messages = list(map(Message, popped.msg_ids, popped.enqueued_at, popped.texts)) if popped.msg_ids else []
-    if not messages and not popped.too_large:
-        return BatchResult()
-    if on_lag is not None and popped.lag_seconds is not None:
-        on_lag(popped.lag_seconds)
-    return ingest_messages(connection, messages, now=popped.now, too_large=popped.too_large)
+    if messages or popped.too_large:
+        if on_lag is not None and popped.lag_seconds is not None:
+            on_lag(popped.lag_seconds)
+        result = ingest_messages(connection, messages, now=popped.now, too_large=popped.too_large)
+    return IngestedBatch(result, popped.found, popped.popped, popped.bytes)
 
 
 def ingest_messages(

@@ -1,26 +1,40 @@
 """The consumer: the background task that ingests the queue."""
 
 import time
+from typing import Final
 
 import psycopg
 
 from centralcloud.ingest.batch_ingest import (
     ONE_MESSAGE_LIMIT_SECONDS,
     BatchResult,
+    BatchTooLargeError,
     RetriedMessageError,
     ingest_batch,
     is_missing_partition,
 )
+from centralcloud.ingest.batch_limits import DEFAULT_BATCH_BYTES, BatchLimits, BatchSize
 from centralcloud.ingest.metrics import IngestMetrics
 from centralcloud.ingest.slow_path import SlowPath
 from centralcloud.ingest.worker_registry import WorkerRegistry
 from centralcloud.runtime.logs import bind_to_logs, get_logger
 from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
-from centralcloud.runtime.postgres.errors import is_database_error, is_refusal, summarize_error
+from centralcloud.runtime.postgres.errors import (
+    DatabaseUnavailableError,
+    is_database_error,
+    is_out_of_memory,
+    is_refusal,
+    summarize_error,
+)
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.store.partitions import ensure_partitions
 
 log = get_logger(__name__)
+
+#: Most messages that are isolated because the database has refused a value: a larger batch is made smaller first. The slow
+#: path takes twenty times as long as the fast path.
+_MOST_ISOLATED: Final = 100
+_REFUSED_SHARE: Final = 8
 
 
 class Consumer(BackgroundTask):
@@ -28,10 +42,12 @@ class Consumer(BackgroundTask):
 
     The fast path ingests a whole batch in one transaction. These messages take the slow path, one by one:
 
-    - as many as a batch has, after the database has refused a value in a batch;
+    - as many as a batch has, after the database has refused a value in a batch of at most 100;
     - as many as a batch has, at the start, if the registry has a worker that did not stop cleanly: a message may have
       killed it;
     - messages that were attempted before, when a batch contains some.
+
+    A batch that fails as a whole is repeated with fewer messages.
     """
 
     def __init__(
@@ -39,6 +55,7 @@ class Consumer(BackgroundTask):
         database: Database,
         *,
         batch_size: int,
+        batch_bytes: int = DEFAULT_BATCH_BYTES,
         poll_interval_seconds: float,
         slow_path: SlowPath | None = None,
         registry: WorkerRegistry | None = None,
@@ -47,10 +64,13 @@ class Consumer(BackgroundTask):
     ) -> None:
         """Ingest at most `batch_size` messages per transaction; poll an empty queue every `poll_interval_seconds`.
 
+        Args:
+            batch_bytes: most bytes of the texts of one batch, not less than the largest message has.
+
         The consumers of one process share a `slow_path` and a `registry`.
         """
         super().__init__(name, database, interval_seconds=poll_interval_seconds)
-        self._batch_size = self._next_batch_size = batch_size
+        self._size = BatchSize(BatchLimits(batch_size, batch_bytes))
         self._metrics = metrics
         self._slow_path = slow_path or SlowPath(database)
         self._registry = registry or WorkerRegistry(database, batch_size=batch_size)
@@ -58,12 +78,13 @@ class Consumer(BackgroundTask):
         self._isolate_next = 0
         self._retried_messages = 0
         self._batches = 0
+        self._messages_left = False
 
     def run_once(self) -> bool:
         """Ingest one batch; return True when there may be more messages."""
-        was_isolating, batch_size = self._isolating, self._next_batch_size
-        result = self.ingest_batch()
-        return was_isolating or self._isolating or result.messages >= batch_size
+        was_isolating, self._messages_left = self._isolating, False
+        self.ingest_batch()
+        return was_isolating or self._isolating or self._messages_left
 
     def ingest_batch(self) -> BatchResult:
         """Ingest one batch, and count and log its result."""
@@ -78,6 +99,8 @@ class Consumer(BackgroundTask):
                 raise
             ensure_partitions(self.database)
             result = self._ingest()
+        except MemoryError as error:
+            raise DatabaseUnavailableError("this process is out of memory, even for one message") from error
         if result.messages:
             seconds = time.perf_counter() - started
             log.debug("batch_ingested", **result._asdict(), seconds=round(seconds, 4))
@@ -119,26 +142,53 @@ class Consumer(BackgroundTask):
             self._isolate_next = max(0, self._isolate_next - leased) if leased else 0
             return result
         if self._retried_messages:
-            result, leased = self._slow_path.ingest_retried(among=self._batch_size)
+            result, leased = self._slow_path.ingest_retried(among=self._size.most.messages)
             self._retried_messages = self._retried_messages - 1 if leased else 0
             return result
+        return self._ingest_fast(self._size.next)
+
+    def _ingest_fast(self, limits: BatchLimits) -> BatchResult:
         try:
-            limit = LIMIT_SECONDS if self._next_batch_size > 1 else ONE_MESSAGE_LIMIT_SECONDS
+            limit = LIMIT_SECONDS if limits.messages > 1 else ONE_MESSAGE_LIMIT_SECONDS
             with self.database.transaction(limit_seconds=limit) as connection:
-                on_lag = self._metrics.lag if self._metrics else None
-                result = ingest_batch(connection, self._next_batch_size, on_lag)
-            self._next_batch_size = min(2 * self._next_batch_size, self._batch_size)
-            return result
+                batch = ingest_batch(connection, limits, self._metrics.lag if self._metrics else None)
         except RetriedMessageError as error:
             log.warning("batch_isolated", reason=str(error))
             self._retried_messages = error.count
-            return BatchResult()
-        except psycopg.Error as error:
-            if not is_refusal(error) or is_missing_partition(error):
-                # If the batch has exceeded the time limit of a transaction, half of it may not, or half of that.
-                self._next_batch_size = max(1, self._next_batch_size // 2)
-                raise
-            reason = f"SQLSTATE {error.sqlstate}: {summarize_error(error)}"
-        log.warning("batch_isolated", reason=reason)
-        self._isolate_next = self._batch_size
+        except BatchTooLargeError as error:
+            self._size.exceeded(messages=error.messages, size_bytes=error.size_bytes)
+            self._cut("bytes")
+        except (psycopg.Error, MemoryError) as error:
+            self._shrink(limits, error)
+        else:
+            self._size.ingested(found=batch.found, messages=batch.messages, size_bytes=batch.size_bytes)
+            self._messages_left = batch.found >= limits.messages or batch.messages < batch.found
+            if self._metrics and batch.messages:
+                self._metrics.bytes(batch.size_bytes)
+            return batch.result
         return BatchResult()
+
+    def _shrink(self, limits: BatchLimits, error: psycopg.Error | MemoryError) -> None:
+        """Make the next batch smaller, because of the error of this one. Raise the error if that does not help."""
+        if is_out_of_memory(error):
+            if limits.messages == 1:
+                raise error
+            self._size.failed()
+            log.warning("batch_out_of_memory", reason=summarize_error(error), next_messages=self._size.next.messages)
+            self._cut("memory")
+        elif isinstance(error, psycopg.Error) and is_refusal(error) and not is_missing_partition(error):
+            if limits.messages > _MOST_ISOLATED:
+                self._size.failed(most_messages=max(limits.messages // _REFUSED_SHARE, _MOST_ISOLATED))
+                self._cut("refused")
+            else:
+                log.warning("batch_isolated", reason=f"SQLSTATE {error.sqlstate}: {summarize_error(error)}")
+                self._isolate_next = limits.messages
+        else:
+            # If the batch has exceeded the time limit of a transaction, half of it may not, or half of that.
+            self._size.failed()
+            raise error
+
+    def _cut(self, reason: str) -> None:
+        self._messages_left = True
+        if self._metrics:
+            self._metrics.cut(reason)

@@ -4,6 +4,7 @@ import time
 from typing import Final, NamedTuple
 
 from centralcloud.ingest.batch_ingest import BatchResult
+from centralcloud.ingest.batch_limits import DEFAULT_BATCH_BYTES, BatchLimits
 from centralcloud.ingest.consumer import Consumer
 from centralcloud.ingest.slow_path import DEFAULT_MAX_ATTEMPTS, SlowPath
 from centralcloud.runtime.postgres.database import Database
@@ -26,14 +27,23 @@ class Drained(NamedTuple):
         return self.result.messages / self.seconds if self.seconds else 0.0
 
 
-def drain(database: Database, *, batch_size: int, max_attempts: int = DEFAULT_MAX_ATTEMPTS) -> Drained:
+def drain(
+    database: Database,
+    *,
+    batch_size: int,
+    batch_bytes: int = DEFAULT_BATCH_BYTES,
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS,
+) -> Drained:
     """Ingest until the queue has no visible message, and no other consumer holds one that it may release again.
 
     Waits for messages that will be retried within a minute. Other messages with a visibility timeout in the future stay
     in the queue.
     """
     slow_path = SlowPath(database, max_attempts=max_attempts)
-    consumer = Consumer(database, batch_size=batch_size, poll_interval_seconds=0, slow_path=slow_path)
+    limits = BatchLimits(batch_size, batch_bytes).share(consumers=1)
+    consumer = Consumer(
+        database, batch_size=limits.messages, batch_bytes=limits.bytes, poll_interval_seconds=0, slow_path=slow_path
+    )
     total = BatchResult()
     started = time.perf_counter()
     while True:

@@ -1,15 +1,20 @@
 """The file publisher: sends routing events from JSON lines to the queue."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 import psycopg
 
+from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
+from centralcloud.ingest.batch_limits import DEFAULT_BATCH_BYTES
 from centralcloud.runtime.postgres.batch_send import send_isolating_rejects
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 
 _SEND_MESSAGES = Query(__package__, "send_messages")
+#: A line may be longer than a message: spaces do not count, and ingest makes a message that is too long a dead letter, which
+#: keeps it. Beyond this, it cannot be meant as an event: the input has no ends of lines.
+MAX_LINE_BYTES: Final = 16 * MAX_MESSAGE_BYTES
 
 
 class Line(NamedTuple):
@@ -38,20 +43,22 @@ def publish_lines(
     lines: Iterable[bytes],
     *,
     batch_size: int = 1000,
+    batch_bytes: int = DEFAULT_BATCH_BYTES,
     on_refusal: Callable[[Refusal], None],
     on_progress: Callable[[int, int, int], None] | None = None,
 ) -> Published:
     """Send each line as one message, unchanged, in batches of one transaction each. Skip empty lines.
 
-    A line that is not a JSON object, or that PostgreSQL refuses as jsonb, is passed to `on_refusal`; the other lines are
-    sent. After each batch, `on_progress` receives its number of lines, its number of bytes, and how many of its lines
-    were sent.
+    A batch has at most `batch_size` lines and, except for its last line, `batch_bytes` bytes. A line that is longer than
+    `MAX_LINE_BYTES`, that is not a JSON object, or that PostgreSQL refuses as jsonb, is passed to `on_refusal`; the other
+    lines are sent. After each batch, `on_progress` receives its number of lines, its number of bytes, and how many of its
+    lines were sent.
 
     Raises:
         psycopg.OperationalError: the connection was lost; the lines up to the last progress report have been sent.
     """
     sent = refused = 0
-    for batch, size in _batches(lines, batch_size):
+    for batch, size in _batches(lines, batch_size, batch_bytes):
         read = [_read(number, raw) for number, raw in batch]
         candidates = [line for line in read if isinstance(line, Line) and line.text]
         unreadable = [line for line in read if isinstance(line, Refusal)]
@@ -65,13 +72,23 @@ def publish_lines(
     return Published(sent, refused)
 
 
-def _batches(lines: Iterable[bytes], batch_size: int) -> Iterator[tuple[list[tuple[int, bytes]], int]]:
+def bounded_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of `stream`; of a line that is longer than `MAX_LINE_BYTES`, only its beginning, one byte too long."""
+    while line := stream.readline(MAX_LINE_BYTES + 1):
+        yield line
+        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+            line = stream.readline(MAX_LINE_BYTES + 1)
+
+
+def _batches(
+    lines: Iterable[bytes], batch_size: int, batch_bytes: int
+) -> Iterator[tuple[list[tuple[int, bytes]], int]]:
     batch: list[tuple[int, bytes]] = []
     size = 0
     for number, raw in enumerate(lines, start=1):
         batch.append((number, raw))
         size += len(raw)
-        if len(batch) == batch_size:
+        if len(batch) == batch_size or size >= batch_bytes:
             yield batch, size
             batch, size = [], 0
     if batch:
@@ -80,6 +97,10 @@ def _batches(lines: Iterable[bytes], batch_size: int) -> Iterator[tuple[list[tup
 
 def _read(number: int, raw: bytes) -> Line | Refusal:
     """Decode a line. PostgreSQL checks whether text that begins like an object is valid JSON."""
+    if len(raw) > MAX_LINE_BYTES:
+        return Refusal(
+            number, f"found more than {MAX_LINE_BYTES} bytes, expected at most {MAX_MESSAGE_BYTES} bytes of JSON"
+        )
     try:
         text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
     except UnicodeDecodeError as error:

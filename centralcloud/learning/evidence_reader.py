@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import psycopg
 
@@ -27,6 +27,7 @@ class _RecentRow(NamedTuple):
 _SLICES_AFTER = Query(__package__, "slices_after", row=_Slice)
 _EVIDENCE_AFTER = Query(__package__, "evidence_after", row=dict)
 _RECENT_INSTANCE_OUTCOMES = Query(__package__, "recent_instance_outcomes", row=_RecentRow)
+_NO_ROWS: Final[tuple[int | None, Iterable[dict[str, Any]]]] = (None, ())
 
 
 class EvidenceReader:
@@ -39,7 +40,7 @@ class EvidenceReader:
     def recent(self, connection: psycopg.Connection[Any], through_slice: int | None) -> RecentOutcomes:
         """Return the outcomes of the newest slices through one (None: also the open one), instance by instance."""
         newest = {"through_slice": through_slice, "slices": RECENT_SLICES}
-        rows = _RECENT_INSTANCE_OUTCOMES.all(connection, newest)
+        rows = _RECENT_INSTANCE_OUTCOMES.each(connection, newest)
         return RecentOutcomes.of(
             {(row.instance_id, (row.model, row.complexity)): (row.outcomes, row.reward) for row in rows}
         )
@@ -78,16 +79,18 @@ def _read_on(connection: psycopg.Connection[Any], evidence: Evidence, through_sl
         "excluded": list(evidence.excluded),
     }
     slices = _SLICES_AFTER.all(connection, stretch)
-    sums: dict[int, dict[Pair, Sums]] = {}
-    retired: dict[int, float] = {}
-    rows = _EVIDENCE_AFTER.all(connection, stretch)
-    for slice_no, rows_of_slice in groupby(rows, key=lambda row: row["slice_no"]):
-        sums[slice_no], retired[slice_no] = {}, 0.0
-        for row in rows_of_slice:
-            if row["retired"]:
-                retired[slice_no] += row["outcomes"]
-            else:
-                pair = row["model_name"], row["complexity_level"]
-                sums[slice_no][pair] = Sums(**{name: row[name] for name in FIELDS})
-    for slice_no, opened_at in slices:
-        evidence.append(slice_no, opened_at, sums.get(slice_no, {}), retired_outcomes=retired.get(slice_no, 0.0))
+    # After a start these are all rows there are, far larger than their sums: a slice is summed up before the next is read.
+    rows_of_slices = groupby(_EVIDENCE_AFTER.each(connection, stretch), key=lambda row: row["slice_no"])
+    slice_no, rows = next(rows_of_slices, _NO_ROWS)
+    for each in slices:
+        sums: dict[Pair, Sums] = {}
+        retired_outcomes = 0.0
+        if slice_no == each.slice_no:
+            for row in rows:
+                if row["retired"]:
+                    retired_outcomes += row["outcomes"]
+                else:
+                    pair = row["model_name"], row["complexity_level"]
+                    sums[pair] = Sums(**{name: row[name] for name in FIELDS})
+            slice_no, rows = next(rows_of_slices, _NO_ROWS)
+        evidence.append(each.slice_no, each.opened_at, sums, retired_outcomes=retired_outcomes)

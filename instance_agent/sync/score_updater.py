@@ -17,6 +17,8 @@ import psycopg
 from msgspec import structs
 
 from centralcloud.contracts import ContractError, parse_estimate, parse_score_update
+from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
+from centralcloud.contracts.routing_event import message_too_large
 from centralcloud.contracts.validators import is_score
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
@@ -30,11 +32,12 @@ log = get_logger(__name__)
 
 
 class LogMessage(NamedTuple):
-    """A message of `model_score_updates`."""
+    """A message of `model_score_updates`. `text` is None if it is larger than a message may be, or null."""
 
     msg_id: int
     enqueued_at: datetime
     text: str | None
+    size_bytes: int | None
 
 
 class PublishedScore(NamedTuple):
@@ -56,8 +59,8 @@ _START_READ_ONLY_SNAPSHOT = Query(__package__, "start_read_only_snapshot")
 _READ_SNAPSHOT = Query(__package__, "read_snapshot", row=PublishedScore)
 _ACKNOWLEDGE = Query(__package__, "acknowledge")
 
-#: Most messages that one read of the log returns; with fewer there are no more.
-_LOG_PAGE: Final = 1000
+#: Most bytes of the messages that one read of the log returns; ordinary ones have 600 bytes, and a read has 1,000 of them.
+_PAGE_BYTES: Final = 2 * 2**20
 #: A notification wakes the whole fleet at once. An instance that has applied the scores leaves the server to the others:
 #: it pauses for a random time in this range, then acknowledges. With 100 instances, this halves the time until all have
 #: the scores.
@@ -68,9 +71,15 @@ _MAX_GAPS: Final = 1000
 
 
 class PollResult(NamedTuple):
-    """The result of one poll: epoch, log and snapshot of one moment. `snapshot` is None when a reconcile is not due."""
+    """The result of one poll: epoch, a page of the log, and snapshot of one moment.
+
+    Attributes:
+        more: whether the log may have more messages after this page.
+        snapshot: None when a reconcile is not due.
+    """
 
     epoch: str
+    more: bool
     updates: list[LogMessage]
     snapshot: list[PublishedScore] | None
 
@@ -97,6 +106,10 @@ class ScoreUpdater(BackgroundTask):
         self._reconcile_interval_seconds = reconcile_interval_seconds
         self._reconciled_at: float | None = None
         self._gaps = _Gaps()
+        #: After which message the next poll reads, while there is more to read.
+        self._read_on_after: int | None = None
+        #: The newest version of the snapshot that this instance has started from.
+        self._in_snapshot = 0
         self._written: LearnedScores | None = file.read()
         self._learned = self._written
         self._unwritable = False
@@ -109,23 +122,27 @@ class ScoreUpdater(BackgroundTask):
         return self._learned
 
     def run_once(self) -> bool:
-        """Poll once: read what is new, apply it, store it, acknowledge it. Return False: a poll reads everything there is.
+        """Poll once: read a page of what is new, apply it, store it, acknowledge it. Return whether there is more.
 
-        Scores are used before they are stored or acknowledged: neither the disk nor the database may delay them.
+        An instance that is far behind reads page after page, and stores and acknowledges after the last one. Scores are used
+        before that: neither the disk nor the database may delay them.
         """
         known = self._learned
         read = self._read(known, with_snapshot=self._reconcile_is_due())
         if read.epoch != known.epoch or _contradicts(known, read.snapshot):
-            learned = self._read_everything(known, read.epoch)
+            read, learned = self._read_everything(known, read.epoch)
         else:
             learned = self._apply_updates(known, read.updates)
             learned = self._apply_snapshot(learned, read.snapshot or [])
         if read.snapshot is not None:
             self._reconciled_at = time.monotonic()
+        self._read_on_after = read.updates[-1].msg_id if read.more else None
         if learned is not known:
             self._use(learned)
-            if self.woken:
-                self.pause(random.uniform(*_PAUSE_SECONDS))
+        if read.more:
+            return True
+        if learned is not known and self.woken:
+            self.pause(random.uniform(*_PAUSE_SECONDS))
         if self._store():
             with self.database.connection() as connection:
                 _ACKNOWLEDGE.run(connection, {"instance_id": self._instance_id, "version": learned.version})
@@ -136,42 +153,50 @@ class ScoreUpdater(BackgroundTask):
         return is_database_error(error)
 
     def _read(self, known: LearnedScores, *, with_snapshot: bool) -> PollResult:
-        cursor = self._gaps.read_after(known.cursor)
+        cursor = self._read_on_after
+        if cursor is None:
+            cursor = self._gaps.read_after(known.cursor)
         if not with_snapshot:
             with self.database.connection() as connection:
                 return PollResult(*_read_log(connection, cursor), snapshot=None)
         with self.database.transaction() as connection:
             _START_READ_ONLY_SNAPSHOT.run(connection)
-            epoch, updates = _read_log(connection, cursor)
-            return PollResult(epoch, updates, _READ_SNAPSHOT.all(connection))
+            return PollResult(*_read_log(connection, cursor), snapshot=_READ_SNAPSHOT.all(connection))
 
     def _reconcile_is_due(self) -> bool:
         due_at = None if self._reconciled_at is None else self._reconciled_at + self._reconcile_interval_seconds
         return due_at is None or time.monotonic() >= due_at
 
-    def _read_everything(self, known: LearnedScores, epoch: str) -> LearnedScores:
-        """Return all scores of a database that is new to this instance: its snapshot, and the manual scores of its log."""
+    def _read_everything(self, known: LearnedScores, epoch: str) -> tuple[PollResult, LearnedScores]:
+        """Return all scores of a database that is new to this instance: its snapshot, and the manual scores of its log.
+
+        The manual scores are those of the log's first page; the next polls read on.
+        """
         if known.epoch is not None:
             log.warning("database_changed", before=known.epoch, now=epoch, effect="starting over from its scores")
         self._gaps = _Gaps()
+        self._read_on_after = None
         empty = LearnedScores(epoch=epoch)
         read = self._read(empty, with_snapshot=True)
         learned = self._apply_snapshot(empty, read.snapshot or [])
-        return self._apply_updates(learned, read.updates, manual_only=True)
+        self._in_snapshot = learned.version
+        return read, self._apply_updates(learned, read.updates, manual_only=True)
 
     def _apply_updates(
         self, learned: LearnedScores, updates: list[LogMessage], *, manual_only: bool = False
     ) -> LearnedScores:
-        for msg_id, enqueued_at, text in updates:
+        for msg_id, enqueued_at, text, size_bytes in updates:
             if not self._gaps.is_new(msg_id, learned.cursor, enqueued_at):
                 continue
             learned = replace(learned, cursor=max(learned.cursor, msg_id))
             try:
+                if text is None and size_bytes is not None:
+                    raise message_too_large(size_bytes)
                 update = parse_score_update(text)
             except ContractError as error:
                 self._refuse("message", msg_id, str(error))
                 continue
-            if update.version is not None and manual_only:
+            if update.version is not None and (manual_only or update.version <= self._in_snapshot):
                 continue
             # `timestamp` is the time of publication; `enqueued_at` is the start of the sender's transaction.
             at = update.timestamp if update.version is not None and update.timestamp else enqueued_at
@@ -268,16 +293,11 @@ def _contradicts(known: LearnedScores, snapshot: list[PublishedScore] | None) ->
     )
 
 
-def _read_log(connection: psycopg.Connection[Any], cursor: int) -> tuple[str, list[LogMessage]]:
-    """Return the epoch and every message after `cursor`."""
-    updates: list[LogMessage] = []
-    while True:
-        rows = _READ_LOG.all(connection, {"cursor": cursor})
-        page = [LogMessage(*row[1:]) for row in rows if row[1] is not None]
-        updates += page
-        if len(page) < _LOG_PAGE:
-            return rows[0][0], updates
-        cursor = page[-1].msg_id
+def _read_log(connection: psycopg.Connection[Any], cursor: int) -> tuple[str, bool, list[LogMessage]]:
+    """Return the epoch, whether there is more, and the next messages after `cursor`."""
+    page = {"cursor": cursor, "max_bytes": _PAGE_BYTES, "max_message_bytes": MAX_MESSAGE_BYTES}
+    rows = _READ_LOG.all(connection, page)
+    return rows[0][0], rows[0][1], [LogMessage(*row[2:]) for row in rows if row[2] is not None]
 
 
 def _count_changes(before: LearnedScores, after: LearnedScores) -> int:

@@ -8,6 +8,8 @@ import psycopg
 from centralcloud.contracts import CentralCloudError
 
 _TRIES: Final = 5
+#: In messages of libpq, such as "out of memory for query result" and "cannot allocate memory for input buffer".
+_LIBPQ_OUT_OF_MEMORY: Final = ("out of memory", "cannot allocate memory")
 
 _T = TypeVar("_T")
 
@@ -26,6 +28,8 @@ def is_outage(error: BaseException) -> bool:
         return True
     if not isinstance(error, psycopg.Error) or is_refusal(error):
         return False
+    if is_out_of_memory(error):
+        return True
     connection_error = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     return connection_error or (error.sqlstate or "").startswith("25")
 
@@ -41,6 +45,14 @@ def is_refusal(error: psycopg.Error) -> bool:
     SQLSTATE classes 22, 23 and 54. A retry fails again; other data in the same batch may be valid.
     """
     return (error.sqlstate or "")[:2] in {"22", "23", "54"}
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: on the server (SQLSTATE 53200), in libpq (an error without an SQLSTATE), or in Python."""
+    if isinstance(error, psycopg.Error):
+        libpq_failed = error.sqlstate is None and any(text in str(error) for text in _LIBPQ_OUT_OF_MEMORY)
+        return error.sqlstate == "53200" or libpq_failed
+    return isinstance(error, MemoryError)
 
 
 def is_contention(error: BaseException) -> bool:

@@ -1,9 +1,9 @@
 """SQL files as objects: a query is loaded once from the package that uses it, and runs on any connection."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from importlib.resources import files
-from typing import Any, Generic, TypeAlias, TypeVar, overload
+from typing import Any, Final, Generic, TypeAlias, TypeVar, overload
 
 import psycopg
 from psycopg import rows
@@ -11,6 +11,9 @@ from psycopg import rows
 _Row = TypeVar("_Row")
 _Connection: TypeAlias = psycopg.Connection[Any]
 _Parameters: TypeAlias = Mapping[str, Any]
+
+#: Rows that libpq passes on at a time to a loop over `each`; older versions of libpq pass on one.
+_ROWS_IN_MEMORY: Final = 1000
 
 #: Types of a single column; a query whose row is one of them returns the bare value.
 _SCALARS = (bool, int, float, str, datetime)
@@ -71,6 +74,16 @@ class Query(Generic[_Row]):
         """Return every row of the query."""
         with self._executed(connection, parameters, binary=binary) as cursor:
             return cursor.fetchall()
+
+    def each(self, connection: _Connection, parameters: _Parameters | None = None) -> Iterator[_Row]:
+        """Yield every row of the query, which is one statement, and keep only some of them in memory.
+
+        The connection can do nothing else until the last row, or the end of the loop. An error of the server may come in
+        between.
+        """
+        size = _ROWS_IN_MEMORY if psycopg.capabilities.has_stream_chunked() else 1
+        with connection.cursor(row_factory=self._row_factory) as cursor:
+            yield from cursor.stream(self.text, parameters, size=size)
 
     def run(self, connection: _Connection, parameters: _Parameters | None = None) -> int:
         """Execute the statement for its effect; returns the number of affected rows."""

@@ -26,7 +26,16 @@ _INDENT: Final = "  "
 
 def print_json(value: Any) -> None:
     """Print `value` as JSON on standard output: decimals as numbers, times as ISO 8601, numbers without rounding errors."""
-    print(json.dumps(_rounded(value), default=_jsonable, allow_nan=False))  # noqa: T201
+    print(_json_text(value))  # noqa: T201
+
+
+def print_json_list(values: Iterable[Any]) -> None:
+    """Print `values` as `print_json` prints a list, but each as it comes: all together they may not fit into memory."""
+    separator = "["
+    for value in values:
+        print(separator, _json_text(value), sep="", end="")  # noqa: T201
+        separator = ", "
+    print("[]" if separator == "[" else "]")  # noqa: T201
 
 
 def print_table(
@@ -81,6 +90,10 @@ def print_rows(
 def print_text(text: str) -> None:
     """Print a sentence: on one line, or wrapped between words to the width of a terminal, the rest indented."""
     print_lines([Line(text)], indent=_INDENT)
+
+
+def _json_text(value: Any) -> str:
+    return json.dumps(_rounded(value), default=_jsonable, allow_nan=False)
 
 
 def _jsonable(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import tracemalloc
 
 import pytest
 from support.commands import run_command
@@ -171,10 +172,31 @@ def test_discarded_dead_letters_are_counted_and_no_longer_open(
 ) -> None:
     assert command(database_url, "discard", "--reason", "urgent") == "discarded 1 dead letter\n"
     assert discard(database, Filter(ids=letters), OPERATOR) == 2
-    with database.transaction() as connection:
-        assert list_dead_letters(connection, Filter(), limit=10) == []
-        assert len(list_dead_letters(connection, Filter(), limit=10, with_resolved=True)) == 3
+    assert list(list_dead_letters(database, Filter(), limit=10)) == []
+    assert len(list(list_dead_letters(database, Filter(), limit=10, with_resolved=True))) == 3
     verification = verify(database)
     assert verification.ok
     assert verification.ledger["dead_letters_discarded"] == 3
     assert "1 id without an open dead letter" in command(database_url, "discard", "99999", code=1)
+
+
+def test_a_list_of_large_dead_letters_reads_some_megabytes_at_a_time(database: Database, database_url: str) -> None:
+    """The limit of a list counts rows, and a dead letter may have any size."""
+    execute(
+        database_url,
+        """
+        INSERT INTO dead_letters (queue_name, msg_id, enqueued_at, message, reason, field)
+        SELECT 'q', n, now(), '"' || repeat('x', 1000000) || '"', 'r', 'f' FROM generate_series(1, 30) AS n
+        """,
+    )
+    tracemalloc.start()
+    try:
+        letters = list_dead_letters(database, Filter(), limit=25)
+        ids = [letter["id"] for letter in letters if len(letter["message"]) == 1_000_002]
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert ids == list(range(30, 5, -1))
+    assert peak_bytes < 12_000_000
+    listed = json.loads(command(database_url, "list", "--limit", "25", "--json"))
+    assert [letter["id"] for letter in listed] == ids

@@ -29,6 +29,7 @@ from centralcloud.administration.score_audit import audit_scores
 from centralcloud.administration.score_overrides import RetiredModelError, pin, roll_back
 from centralcloud.administration.verification import verify
 from centralcloud.ingest.batch_ingest import ingest_batch
+from centralcloud.ingest.batch_limits import BatchLimits
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rule import Rule
@@ -222,7 +223,7 @@ def test_events_in_flight_are_renamed_too(database: Database, database_url: str)
     fill(database, database_url)
     send(database_url, outcomes(10, 5, selected_model="atlas"))
     with psycopg.connect(database_url) as ingest:
-        assert ingest_batch(ingest, 1000).records == 15
+        assert ingest_batch(ingest, BatchLimits(1000)).result.records == 15
         with renaming(database, database_url, "atlas", "dune"):
             ingest.commit()
     assert all("atlas" not in models for models in models_in(database_url).values())

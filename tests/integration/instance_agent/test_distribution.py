@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -139,8 +140,93 @@ def test_more_updates_than_one_page_are_all_read(new_updater: NewUpdater, databa
         (updates,),
     )
     updater = new_updater("i-1")
-    updater.run_once()
+    while updater.run_once():
+        pass
     assert len(updater.learned.scores) == updates
+
+
+def test_an_instance_far_behind_reads_some_megabytes_at_a_time(new_updater: NewUpdater, database_url: str) -> None:
+    """A page is bounded in bytes, too; the instance acknowledges only when it has read everything."""
+    updater = new_updater("i-1")
+    updater.run_once()
+    send = """
+        SELECT pgmq.send('model_score_updates', jsonb_build_object(
+            'model', 'm' || n, 'complexity', 'simple', 'new_score', 1, 'version', n, 'note', repeat('x', 200000)
+        ))
+        FROM generate_series(1, 40) AS n
+    """
+    execute(database_url, send)
+    acknowledged = "SELECT applied_version FROM instances"
+    tracemalloc.start()
+    try:
+        polls = 1
+        while updater.run_once():
+            assert execute(database_url, acknowledged) == [(0,)]
+            assert len(updater.learned.scores) >= 10 * polls, "used at once"
+            polls += 1
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert polls == 4
+    assert len(updater.learned.scores) == 40
+    assert execute(database_url, acknowledged) == [(40,)]
+    assert peak_bytes < 6_000_000, "of 8 MB"
+
+
+def test_pages_before_a_missing_message_are_read_to_the_end(new_updater: NewUpdater, database_url: str) -> None:
+    """A reader that looks for a missing id reads again what is after it, which may be more than a page."""
+    send = """
+        SELECT pgmq.send(
+            'model_score_updates', jsonb_build_object('model', 'm' || n, 'complexity', 'simple', 'new_score', 1)
+        )
+        FROM generate_series(1, %s) n
+    """
+    updater = new_updater("i-1")
+    send_manual_score(database_url, 1)
+    updater.run_once()
+    execute(database_url, "SELECT nextval('pgmq.q_model_score_updates_msg_id_seq')")
+    for _ in range(2):
+        execute(database_url, send, (1200,))
+        while updater.run_once():
+            pass
+        assert (
+            updater.learned.cursor == execute(database_url, "SELECT max(msg_id) FROM pgmq.q_model_score_updates")[0][0]
+        )
+    assert len(updater.learned.scores) == 1201
+
+
+def test_a_database_that_is_new_to_an_instance_gives_only_manual_scores_from_every_page(
+    new_updater: NewUpdater, database: Database, database_url: str
+) -> None:
+    """Other messages of the log are older than the snapshot: a model that was removed must not come back."""
+    execute(
+        database_url,
+        """
+        SELECT pgmq.send('model_score_updates', jsonb_build_object(
+            'model', 'removed' || n, 'complexity', 'simple', 'new_score', 1, 'version', 1
+        ))
+        FROM generate_series(1, 1500) n
+        """,
+    )
+    learn_once(database, database_url)
+    send_manual_score(database_url, 4, model="manual")
+    updater = new_updater("i-1")
+    while updater.run_once():
+        pass
+    assert {model for model, _ in updater.learned.scores} == {"gpt-4o", "manual"}
+
+
+def test_an_update_larger_than_a_message_is_refused_unread(
+    new_updater: NewUpdater, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    send_manual_score(database_url, 1, model="large", note="x" * 300_000)
+    send_manual_score(database_url, 2, model="ordinary")
+    updater = new_updater("i-1")
+    updater.run_once()
+    assert score_of(updater, "large") is None
+    assert score_of(updater, "ordinary") == 2
+    assert updater.refused == 1
+    assert "expected at most 262144 bytes" in caplog.text
 
 
 def test_a_manual_score_is_used_until_the_next_version(

@@ -1,6 +1,7 @@
 """Queries loaded from files: the rows they return, and a query without a row."""
 
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,3 +84,27 @@ def test_run_counts_the_rows_it_touched_and_each_set_of_parameters_gets_its_row(
     assert insert.one_each(connection, []) == []
     insert.run_each(connection, [{"x": x} for x in (4, 5)])
     assert query("UPDATE points SET x = x").run(connection) == 5
+
+
+def test_each_keeps_some_of_the_rows_in_memory(
+    connection: psycopg.Connection[Any], query: Callable[..., Query[Any]]
+) -> None:
+    text = "SELECT n AS x, repeat('y', 1000) AS name FROM generate_series(1, %(count)s) AS n ORDER BY n"
+    points = query(text, row=Point).each(connection, {"count": 20_000})
+    tracemalloc.start()
+    try:
+        total = sum(point.x for point in points)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert total == 20_000 * 20_001 // 2
+    assert peak_bytes < 4_000_000, "of 20 MB"
+    assert query("SELECT 1", row=int).one(connection) == 1, "the connection is free again"
+
+
+def test_each_raises_the_error_of_a_row_in_the_middle(
+    connection: psycopg.Connection[Any], query: Callable[..., Query[Any]]
+) -> None:
+    quotients = query("SELECT 1 / (5000 - n) FROM generate_series(1, 6000) AS n", row=int).each(connection)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        list(quotients)

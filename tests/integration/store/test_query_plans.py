@@ -32,7 +32,9 @@ STRETCH = {"after_slice": 3, "through_slice": 6}
 LEASE = {"msg_id": 10**9, "read_ct": 0, "seconds": 1, "reason": "r", "field": "f", "max_bytes": MAX_MESSAGE_BYTES}
 #: The statements of ingest, learning and distribution, each with its parameters.
 HOT: dict[str, dict[str, Any]] = {
-    "centralcloud.ingest/pop_messages": {"batch_size": 10, "max_bytes": MAX_MESSAGE_BYTES},
+    "centralcloud.ingest/pop_messages": {
+        "max_messages": 10, "max_bytes": 1_000_000, "max_stored_bytes": 500_000, "max_message_bytes": MAX_MESSAGE_BYTES,
+    },
     "centralcloud.ingest/deduplicate_decisions": {
         "instance_ids": '["instance-1"]', "decision_ids": f'["{0xFFFF:032x}"]', "seen": "[1]",
     },

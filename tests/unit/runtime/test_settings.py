@@ -171,7 +171,7 @@ def test_a_wrong_value_is_one_line_with_the_variable_the_value_and_what_is_allow
 
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CENTRALCLOUD_BATCH_SIZE", "")
-    assert load_settings(Settings).batch_size == 1000
+    assert load_settings(Settings).batch_size == 2500
 
 
 @pytest.mark.parametrize(
