@@ -157,7 +157,7 @@ class BackgroundTask(ABC):
             self.heartbeat.beat()
             try:
                 more = self.run_once()
-            except Exception as error:  # noqa: BLE001 - what may not fail alone is raised again
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - what may not fail alone is raised again
                 self._wait_after(error)
                 continue
             self.database.mark_available(self.name)
@@ -166,7 +166,7 @@ class BackgroundTask(ABC):
             if not more:
                 self._wait_for_next_run()
 
-    def _wait_after(self, error: Exception) -> None:
+    def _wait_after(self, error: BaseException) -> None:
         """Wait before the run that raised `error` is repeated; raise an error that ends the program."""
         if self.is_outage(error):
             self._log_outage(error)
@@ -184,7 +184,7 @@ class BackgroundTask(ABC):
         self.heartbeat.beat()
         self._stopping.wait(backoff * random.uniform(0.5, 1.0))
 
-    def _degrade(self, error: Exception) -> float:
+    def _degrade(self, error: BaseException) -> float:
         """Record and show that a run has failed; return the seconds until the next one."""
         reason = _reason_of(error)
         before = self.degradation or Degradation("", time.monotonic(), 0)
@@ -220,7 +220,7 @@ class BackgroundTask(ABC):
             self.heartbeat.beat()
         self.woken = self._wake.wait(self.interval_seconds)
 
-    def _log_outage(self, error: Exception) -> None:
+    def _log_outage(self, error: BaseException) -> None:
         if is_contention(error):
             log.info("transaction_retried", task=self.name, reason=summarize_error(error))
         else:
@@ -235,6 +235,6 @@ def describe_degradation(task: BackgroundTask) -> str | None:
     return f"{task.name}: degraded for {age(degradation.seconds)}: {degradation.reason}"
 
 
-def _reason_of(error: Exception) -> str:
+def _reason_of(error: BaseException) -> str:
     text = summarize_error(error)
     return text if isinstance(error, CentralCloudError) else f"{type(error).__name__}: {text}"
