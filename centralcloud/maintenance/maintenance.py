@@ -119,6 +119,8 @@ class Maintenance(BackgroundTask):
             self._settings = self._read_settings(connection)
         # Every replica creates partitions: ingest fails without one.
         done = {"partitions_created": ensure_partitions(self.database, self._weeks_ahead)}
+        with self.database.transaction() as connection:
+            missing = missing_weeks(connection, self._weeks_ahead)
         clock = self._clock.observe()
         try:
             # Roll-ups and retention need closed slices, also in a fleet whose learner does not run.
@@ -133,8 +135,6 @@ class Maintenance(BackgroundTask):
             log.debug("maintenance_left_to_another_replica")
         if changed := {name: count for name, count in done.items() if count}:
             log.info("maintenance_done", **changed)
-        with self.database.transaction() as connection:
-            missing = missing_weeks(connection, self._weeks_ahead)
         if missing:
             raise MissingPartitionsError(
                 f"routing_records has no partition for {counted(len(missing), 'coming week')}, from {missing[0]} on, and it "
