@@ -77,7 +77,7 @@ class Ticking:
 
 
 def now_events(count: int, *, ahead: timedelta = timedelta(0), instance_id: str = "i") -> list[dict]:
-    """Outcomes with ids, of now by the clock of this machine."""
+    """Make outcomes with ids, of now by the clock of this machine."""
     at = (datetime.now().astimezone() + ahead).isoformat()
     return [
         an_event(instance_id, outcome="success", decision_id=f"{instance_id}-{n}") | {"timestamp": at}
@@ -132,7 +132,7 @@ def test_a_clock_that_jumps_ahead_for_a_moment_deletes_nothing(
 
 
 def test_a_round_deletes_little_even_after_a_jump_that_lasts(clock: FakedClock, database: Database) -> None:
-    """After a day the new time counts. What it expires goes step by step, and never past the newest arrival."""
+    """After a day the new time counts. Retention goes on step by step, and never past the newest arrival."""
     ids = 10
     send(clock.url, now_events(ids))
     drain(database, batch_size=100)

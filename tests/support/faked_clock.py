@@ -11,7 +11,7 @@ from support.servers import _folder_in_memory, _prefer_speed_to_safety, embedded
 
 
 class FakedClock:
-    """The clock of one server: as far from the time of this machine as `set` says. What counts time is not faked."""
+    """The clock of one server: as far from the time of this machine as `set` says. Clocks that only count are not faked."""
 
     def __init__(self, url: str, file: Path) -> None:
         self.url = url

@@ -12,12 +12,14 @@ from support.events import an_event, outcomes, random_events, send
 from support.history import pretend_all_came
 from support.servers import execute
 
+from centralcloud.administration.instances import list_instances
 from centralcloud.administration.verification import verify
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
 from centralcloud.maintenance import maintenance
 from centralcloud.maintenance.maintenance import AnotherReplicaError, Maintenance, Retention
+from centralcloud.monitoring.daemon_activity import read_daemon_activity
 from centralcloud.monitoring.reports import ModelMetrics
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.slices import close_slice, evidence_including_open_slice
@@ -422,3 +424,45 @@ def test_without_decision_ids_the_unresolved_rate_is_unknown(database: Database,
     ingest(database, database_url, [an_event(), *outcomes(3, 0)])
     (metrics,) = counters(database)
     assert (metrics["late_count"], metrics["unresolved_rate"]) == (0, None)
+
+
+def test_instances_that_were_not_seen_for_long_are_removed_a_limited_number_a_round(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fifth of them a round here. One that comes back registers again, and its outcomes have stayed."""
+    monkeypatch.setattr(maintenance, "_MOST_INSTANCES", 100)
+    ingest(database, database_url, [an_event("old-1", outcome="success")])
+    execute(
+        database_url,
+        """
+        INSERT INTO instances (instance_id, applied_version, first_seen_at, last_seen_at)
+        SELECT 'old-' || n, 7, now() - interval '90 days', now() - interval '60 days' FROM generate_series(1, 500) AS n;
+        INSERT INTO instances (instance_id, applied_version, last_seen_at) VALUES ('new', 7, now() - interval '29 days')
+        """,
+    )
+    maintain(database, instances_days=61)
+    assert execute(database_url, "SELECT count(*) FROM instances") == [(501,)]
+    for left in (401, 301, 201, 101, 1, 1):
+        maintain(database)
+        assert execute(database_url, "SELECT count(*) FROM instances") == [(left,)]
+    execute(database_url, "SELECT centralcloud.acknowledge('old-1', 3)")
+    with database.transaction() as connection:
+        listed = {each["instance_id"]: each for each in list_instances(connection)}
+    assert listed.keys() == {"new", "old-1"}
+    assert (listed["old-1"]["applied_version"], listed["old-1"]["outcomes_last_24_hours"]) == (3, 1)
+
+
+def test_a_worker_that_was_last_seen_by_a_clock_that_was_ahead_is_removed(
+    database: Database, database_url: str
+) -> None:
+    execute(
+        database_url,
+        """
+        INSERT INTO ingest_workers (host, process, batch_size, seen_at)
+        VALUES ('killed', 'p', 1, now() + interval '200 days'), ('runs', 'p', 1, now())
+        """,
+    )
+    with database.transaction() as connection:
+        assert read_daemon_activity(connection).running_workers == 1
+    maintain(database)
+    assert execute(database_url, "SELECT host FROM ingest_workers") == [("runs",)]
