@@ -16,11 +16,14 @@ from centralcloud.ingest.slow_path import SlowPath
 from centralcloud.ingest.worker_registry import WorkerRegistry
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.metrics import LearningMetrics
+from centralcloud.maintenance.clock import ServerClock
+from centralcloud.maintenance.clock_monitor import ClockMonitor
 from centralcloud.maintenance.maintenance import Maintenance, MaintenanceSettings
 from centralcloud.monitoring.doctor import preflight
 from centralcloud.monitoring.finding_detector import FindingDetector, FindingMetrics
 from centralcloud.monitoring.schema_monitor import SchemaMonitor
 from centralcloud.monitoring.table_metrics import TableMetricsCollector
+from centralcloud.monitoring.task_health import TaskHealthMetrics, TaskHealthReporter
 from centralcloud.runtime.http.metrics import show_listener, show_program
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
@@ -62,11 +65,14 @@ class Daemon:
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self.registry = CollectorRegistry()
         self._callback_metrics = show_program(self.registry, "centralcloud", database)
-        tasks: list[BackgroundTask] = [SchemaMonitor(database), self._maintenance(), self._table_metrics()]
-        if ingest:
-            tasks += self._consumers()
+        clock = ServerClock(database)
+        beside_ingest = [ClockMonitor(database, clock), self._maintenance(clock), self._table_metrics()]
         if learn:
-            tasks += [self._learner(), self._finding_detector()]
+            beside_ingest += [self._learner(), self._finding_detector()]
+        self._let_degrade(beside_ingest)
+        tasks: list[BackgroundTask] = [SchemaMonitor(database), *beside_ingest]
+        if ingest:
+            tasks[4:4] = self._consumers()
         self._supervisor = Supervisor(tasks, shutdown)
         self._supervisor.reserve_connections(database)
 
@@ -110,12 +116,21 @@ class Daemon:
             service_manager.stopping()
             self.stop()
 
-    def _maintenance(self) -> BackgroundTask:
+    def _let_degrade(self, tasks: list[BackgroundTask]) -> None:
+        """Let each task fail alone. The schema monitor and ingest stop the daemon: they say that it cannot do its work."""
+        reporter = TaskHealthReporter(self._database)
+        for task in tasks:
+            task.may_degrade = True
+            task.on_state = reporter.report
+        self.registry.register(TaskHealthMetrics(tasks))
+
+    def _maintenance(self, clock: ServerClock) -> BackgroundTask:
         schedule = self._settings.maintenance_schedule
         task = Maintenance(
             self._database,
             weeks_ahead=self._settings.partitions_ahead_weeks,
             read_settings=self._read_maintenance_settings,
+            clock=clock,
             interval_seconds=None if schedule else self._settings.maintenance_interval_seconds,
         )
         self._wake_by_calendar(task, schedule)

@@ -1,11 +1,19 @@
 """A decoded batch of messages: its events, its dead letters, and which events count. Pure: no database."""
 
 from collections.abc import Iterable
-from datetime import datetime
-from typing import NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from centralcloud.contracts import ContractError, RoutingEvent, parse_routing_event
 from centralcloud.contracts.json_text import encode_extra
+
+#: A time that is further ahead is wrong whatever the server's clock shows: a clock that has lost its battery begins in 1970.
+_LONGEST_BEHIND: Final = timedelta(days=36_525)
+#: Where an event that is ingested at its arrival keeps its own time.
+OWN_TIME: Final = "event.timestamp"
+_END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 #: Bits of `decision_ids.seen`.
 ROUTED = 1
@@ -47,11 +55,28 @@ class ReceivedEvent(NamedTuple):
         return RESOLVED if self.event.resolved else ROUTED
 
 
+class AheadEvent(NamedTuple):
+    """An event that lies too far ahead of the server's clock, and is valid otherwise.
+
+    Attributes:
+        letter: the dead letter that it becomes if the server's clock is right.
+        by_arrival: the event that it becomes if that clock is behind: with the time of its arrival, and its own in `extra`.
+    """
+
+    letter: DeadLetter
+    by_arrival: ReceivedEvent
+
+
 class Batch(NamedTuple):
-    """The events and dead letters of a batch, in the order in which the messages were sent."""
+    """The events and dead letters of a batch, in the order in which the messages were sent.
+
+    Attributes:
+        ahead: events of which it is not decided yet what they become.
+    """
 
     events: list[ReceivedEvent]
     dead_letters: list[DeadLetter]
+    ahead: list[AheadEvent]
 
 
 class DecisionPhases(NamedTuple):
@@ -64,7 +89,7 @@ class DecisionPhases(NamedTuple):
 
 def decode(messages: Iterable[Message], now: datetime) -> Batch:
     """Decode each message separately: an invalid one does not affect the others. `now` is the server's clock."""
-    batch = Batch([], [])
+    batch = Batch([], [], [])
     for message in sorted(messages):
         msg_id, _, text = message
         try:
@@ -75,8 +100,25 @@ def decode(messages: Iterable[Message], now: datetime) -> Batch:
                 event.extra.clear()  # as objects it may take twenty times the memory of its text, for the whole batch
             batch.events.append(ReceivedEvent(msg_id, event, extra))
         except ContractError as error:
-            batch.dead_letters.append(DeadLetter(message, str(error), error.field))
+            letter = DeadLetter(message, str(error), error.field)
+            by_arrival = _by_arrival(message, now) if error.field == "timestamp" else None
+            if by_arrival is None:
+                batch.dead_letters.append(letter)
+            else:
+                batch.ahead.append(AheadEvent(letter, by_arrival))
     return batch
+
+
+def _by_arrival(message: Message, now: datetime) -> ReceivedEvent | None:
+    """Return an event that is wrong only in being ahead of the server's clock, with the time `now`; None for any other."""
+    try:
+        event = parse_routing_event(message.text, _END_OF_TIME)
+        if event.timestamp - now > _LONGEST_BEHIND:
+            return None
+        extra = {**event.extra, OWN_TIME: event.timestamp.isoformat()}
+        return ReceivedEvent(message.msg_id, replace(event, timestamp=now, extra=extra), encode_extra(extra))
+    except ContractError:
+        return None
 
 
 def phases_by_decision(events: Iterable[ReceivedEvent]) -> list[DecisionPhases]:

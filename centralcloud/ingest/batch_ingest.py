@@ -29,6 +29,7 @@ from centralcloud.ingest.batch import (
     phases_by_decision,
 )
 from centralcloud.ingest.batch_limits import BatchLimits
+from centralcloud.ingest.clock_behind import report_clock_behind, settle_events_ahead
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ledger import LedgerMissingError
@@ -187,12 +188,15 @@ def ingest_messages(
         now: the server's time.
         too_large: how many more messages the transaction has already made dead letters, for their size.
     """
-    batch = decode(messages, now)
+    decoded = decode(messages, now)
+    batch = settle_events_ahead(connection, decoded, now)
     deduplicated = _store_events(connection, batch)
     if batch.dead_letters:
         _insert_dead_letters(connection, batch.dead_letters)
     result = BatchResult(len(deduplicated.accepted), deduplicated.duplicates, len(batch.dead_letters) + too_large)
     record_in_ledger(connection, result)
+    if decoded.ahead and not decoded.events and batch.events:
+        report_clock_behind(connection, decoded.ahead, now)  # after every lock that other ingests wait for
     return result
 
 

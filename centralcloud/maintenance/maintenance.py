@@ -9,12 +9,20 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from centralcloud.maintenance.clock import ServerClock
 from centralcloud.maintenance.retention import Retention
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
-from centralcloud.store.partitions import DEFAULT_WEEKS_AHEAD, drop_expired_partition, ensure_partitions
+from centralcloud.runtime.wording import counted
+from centralcloud.store.partitions import (
+    DEFAULT_WEEKS_AHEAD,
+    MissingPartitionsError,
+    drop_expired_partition,
+    ensure_partitions,
+    missing_weeks,
+)
 from centralcloud.store.slices import References, close_slice
 
 log = get_logger(__name__)
@@ -42,6 +50,11 @@ _TRIM_SCORE_HISTORY = Query(__package__, "trim_score_history")
 _TRIM_UNPUBLISHED_RUNS = Query(__package__, "trim_unpublished_runs")
 _TRIM_LEARNING_RUNS = Query(__package__, "trim_learning_runs")
 _TRIM_WORKERS = Query(__package__, "trim_workers")
+_TRIM_INSTANCES = Query(__package__, "trim_instances")
+#: Partitions that one round drops: the weeks of a month, so that a monthly schedule keeps up.
+_MOST_PARTITIONS: Final = 5
+#: Instances that one round deletes.
+_MOST_INSTANCES: Final = 1000
 #: Rows that one transaction deletes: few enough that no other transaction waits for it noticeably.
 _TRIM_BATCH: Final = 10_000
 #: The slices of the newest records are not merged: the adaptive rule weighs its newest 45,000 outcomes slice by slice, and a
@@ -77,6 +90,9 @@ class Maintenance(BackgroundTask):
 
     Between two rounds it rolls up soon after the first records of an hour have arrived: those of a database that was empty
     at the start, for example, do not wait for the next round.
+
+    A round deletes little: at most 5 partitions and 1,000 instances, and of the other rows those that a day expires. It
+    deletes nothing after a jump of the server's clock, and no record or decision id that the newest record does not expire.
     """
 
     def __init__(
@@ -88,20 +104,29 @@ class Maintenance(BackgroundTask):
         references: References | None = None,
         interval_seconds: float | None = None,
         read_settings: Callable[[psycopg.Connection[Any]], MaintenanceSettings] | None = None,
+        clock: ServerClock | None = None,
     ) -> None:
-        """Take the settings from `read_settings`, anew for each round, or else from `retention` and `references`."""
+        """Take the settings from `read_settings`, anew for each round, or else from `retention` and `references`.
+
+        The tasks of a process share one `clock`.
+        """
         checks = math.ceil((interval_seconds or 0.0) / _CHECK_SECONDS) or 1
         super().__init__("maintenance", database, interval_seconds=(interval_seconds or _CHECK_SECONDS) / checks)
         self._round_seconds = interval_seconds or math.inf
         self._next_round = time.monotonic()
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._weeks_ahead = weeks_ahead
+        self._clock = clock or ServerClock(database)
         self._settings = MaintenanceSettings(retention or Retention(), references or References())
         fixed = self._settings
         self._read_settings = read_settings or (lambda _: fixed)
 
     def run_once(self) -> bool:
-        """Do a round if it is due, else roll up if an hour is missing; never asks to be run again at once."""
+        """Do a round if it is due, else roll up if an hour is missing; never asks to be run again at once.
+
+        Raises:
+            MissingPartitionsError: see `maintain`.
+        """
         if self.woken or time.monotonic() >= self._next_round:
             finished = self.maintain()
             wait = self._round_seconds if finished else min(self._round_seconds, _CHECK_SECONDS)
@@ -111,19 +136,27 @@ class Maintenance(BackgroundTask):
         return False
 
     def maintain(self) -> bool:
-        """Do one round of all maintenance; False if another replica is doing a part of it."""
+        """Do one round of all maintenance; False if another replica is doing a part of it.
+
+        Raises:
+            MissingPartitionsError: a coming week has no partition, and it cannot be created. Everything else is done.
+        """
         with self.database.transaction() as connection:
             self._settings = self._read_settings(connection)
         # Every replica creates partitions: ingest fails without one.
         done = {"partitions_created": ensure_partitions(self.database, self._weeks_ahead)}
+        with self.database.transaction() as connection:
+            missing = missing_weeks(connection, self._weeks_ahead)
+        clock = self._clock.observe()
         try:
             # Roll-ups and retention need closed slices, also in a fleet whose learner does not run.
             close_slice(self.database, self._settings.references)
             # Not logged: the newest hours are rolled up every time.
             self._roll_up()
-            done["partitions_dropped"] = self._drop_partitions()
-            done["slices_merged"] = self._merge_evidence()
-            done |= self._trim_all()
+            with self._exclusive() as connection:
+                as_of = self._clock.retention_time(connection, clock)
+            if as_of is not None:
+                done |= self._delete_expired(as_of)
         except AnotherReplicaError:
             log.debug("maintenance_left_to_another_replica")
             finished = False
@@ -131,6 +164,11 @@ class Maintenance(BackgroundTask):
             finished = True
         if changed := {name: count for name, count in done.items() if count}:
             log.info("maintenance_done", **changed)
+        if missing:
+            raise MissingPartitionsError(
+                f"routing_records has no partition for {counted(len(missing), 'coming week')}, from {missing[0]} on, and it "
+                "cannot be created: `centralcloud doctor` shows more"
+            )
         return finished
 
     def _roll_up_missing_hours(self) -> None:
@@ -153,12 +191,40 @@ class Maintenance(BackgroundTask):
                 _ROLL_UP.run(connection, hours)
             since = hours["until"]
 
-    def _drop_partitions(self) -> int:
+    def _delete_expired(self, as_of: datetime) -> dict[str, int]:
+        """Drop, merge and delete what is old enough at the time `as_of`; return a count for each kind."""
+        keep = self._settings.retention
+        history = timedelta(days=keep.score_history_days)
+        expired = {
+            "score_updates_trimmed": (_TRIM_SCORE_UPDATES, keep.score_updates_days),
+            "roll_ups_trimmed": (_TRIM_ROLL_UPS, keep.roll_ups_days),
+            "dead_letters_trimmed": (_TRIM_DEAD_LETTERS, keep.dead_letters_days),
+            "findings_trimmed": (_TRIM_FINDINGS, keep.findings_days),
+            "score_history_trimmed": (_TRIM_SCORE_HISTORY, keep.score_history_days),
+        }
+        return {
+            "partitions_dropped": self._drop_partitions(as_of),
+            "slices_merged": self._merge_evidence(as_of),
+            "decision_ids_trimmed": self._trim_decision_ids(as_of, timedelta(days=keep.decision_ids_days)),
+            **{
+                name: self._trim(query, as_of, retention=timedelta(days=days))
+                for name, (query, days) in expired.items()
+            },
+            "learning_runs_trimmed": self._trim(_TRIM_UNPUBLISHED_RUNS, as_of)
+            + self._trim(_TRIM_LEARNING_RUNS, as_of, retention=history),
+            "workers_trimmed": self._trim(_TRIM_WORKERS, as_of),
+            "instances_trimmed": self._trim(
+                _TRIM_INSTANCES, as_of, retention=timedelta(days=keep.instances_days), limit=_MOST_INSTANCES
+            ),
+        }
+
+    def _drop_partitions(self, as_of: datetime) -> int:
         dropped = 0
-        while self._settings.retention.records_days and not self.stopping:
+        days = self._settings.retention.records_days
+        while days and dropped < _MOST_PARTITIONS and not self.stopping:
             try:
                 with self._exclusive() as connection:
-                    partition = drop_expired_partition(connection, self._settings.retention.records_days)
+                    partition = drop_expired_partition(connection, days, as_of)
             except psycopg.errors.LockNotAvailable:
                 log.info("partition_drop_postponed", reason="a transaction reads routing_records", until="the next run")
                 break
@@ -168,40 +234,24 @@ class Maintenance(BackgroundTask):
             dropped += 1
         return dropped
 
-    def _merge_evidence(self) -> int:
+    def _merge_evidence(self, as_of: datetime) -> int:
         with self._exclusive() as connection:
             unmerged = {"weighed_records": _WEIGHED_RECORDS, "weighed_slices": _WEIGHED_SLICES}
-            return _MERGE_EVIDENCE.one(connection, unmerged)
+            return _MERGE_EVIDENCE.one(connection, {**unmerged, "as_of": as_of})
 
-    def _trim_all(self) -> dict[str, int]:
-        keep = self._settings.retention
-        return {
-            "decision_ids_trimmed": self._trim_decision_ids(timedelta(days=keep.decision_ids_days)),
-            "score_updates_trimmed": self._trim(_TRIM_SCORE_UPDATES, keep.score_updates_days),
-            "roll_ups_trimmed": self._trim(_TRIM_ROLL_UPS, keep.roll_ups_days),
-            "dead_letters_trimmed": self._trim(_TRIM_DEAD_LETTERS, keep.dead_letters_days),
-            "findings_trimmed": self._trim(_TRIM_FINDINGS, keep.findings_days),
-            "score_history_trimmed": self._trim(_TRIM_SCORE_HISTORY, keep.score_history_days),
-            "learning_runs_trimmed": self._trim(_TRIM_UNPUBLISHED_RUNS)
-            + self._trim(_TRIM_LEARNING_RUNS, keep.score_history_days),
-            "workers_trimmed": self._trim(_TRIM_WORKERS),
-        }
-
-    def _trim_decision_ids(self, window: timedelta) -> int:
+    def _trim_decision_ids(self, as_of: datetime, window: timedelta) -> int:
         """Delete the ids of decisions in batches: there can be millions."""
         trimmed = 0
         while not self.stopping:
-            with self._exclusive() as connection:
-                batch = _TRIM_DECISION_IDS.run(connection, {"window": window, "limit": _TRIM_BATCH})
+            batch = self._trim(_TRIM_DECISION_IDS, as_of, window=window, limit=_TRIM_BATCH)
             trimmed += batch
             if batch < _TRIM_BATCH:
                 break
         return trimmed
 
-    def _trim(self, query: Query[Any], retention_days: int | None = None) -> int:
-        parameters = None if retention_days is None else {"retention": timedelta(days=retention_days)}
+    def _trim(self, query: Query[Any], as_of: datetime, **parameters: Any) -> int:
         with self._exclusive() as connection:
-            return query.run(connection, parameters)
+            return query.run(connection, {"as_of": as_of, **parameters})
 
     @contextmanager
     def _exclusive(self) -> Iterator[psycopg.Connection[Any]]:

@@ -14,6 +14,7 @@ class Retention(BaseModel):
         dead_letters_days: dead letters, from the time they were replayed or discarded; open ones are kept.
         findings_days: findings, from the time they were closed; open ones are kept.
         score_history_days: replaced scores, and runs of the learner that published something.
+        instances_days: instances, from the last time that they acknowledged a score. One that comes back is listed again.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -25,3 +26,4 @@ class Retention(BaseModel):
     dead_letters_days: int = Field(default=30, ge=1, le=36_500)
     findings_days: int = Field(default=90, ge=1, le=36_500)
     score_history_days: int = Field(default=400, ge=1, le=36_500)
+    instances_days: int = Field(default=30, ge=1, le=36_500)

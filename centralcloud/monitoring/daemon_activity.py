@@ -71,6 +71,11 @@ def check_learner(activity: DaemonActivity, schedule: LearnerSchedule) -> CheckR
     seconds = activity.last_run_seconds
     if seconds is None:
         return warn("the learner has never run", "start `centralcloud run`: it runs the learner on a schedule")
+    if seconds < -WORKER_SECONDS:
+        return warn(
+            f"the last run of the learner is {age(-seconds)} ahead of the server's clock: it was ahead then, or is behind",
+            "check the time synchronization of the server; the next run ends this",
+        )
     if not is_late(seconds, schedule):
         return ok(f"last run {ago(seconds)}")
     if schedule.crontab:

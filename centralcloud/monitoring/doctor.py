@@ -17,6 +17,7 @@ from centralcloud.monitoring.daemon_activity import (
 )
 from centralcloud.monitoring.hidden_snapshots import read_hidden_snapshots
 from centralcloud.monitoring.instance_lags import read_instance_lags
+from centralcloud.monitoring.upkeep_checks import upkeep_checks
 from centralcloud.runtime.diagnostics import (
     CHECK_SECONDS,
     Check,
@@ -37,13 +38,12 @@ from centralcloud.runtime.diagnostics import (
 from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.errors import summarize_error
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.runtime.wording import age, ago, apart, counted, decimals
+from centralcloud.runtime.wording import age, ago, counted
 from centralcloud.store.queue import read_queue_state
 from centralcloud.store.schema import check_schema
 from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
 
 _OLDEST_SERVER: Final = 140_000
-_FEWEST_WEEKS_AHEAD: Final = 2
 _OLD_SNAPSHOT_SECONDS: Final = 300.0
 _OLD_MESSAGE_SECONDS: Final = 300.0
 _LARGE_QUEUE_BYTES: Final = 5 * 2**30
@@ -94,7 +94,6 @@ class _ServerState(NamedTuple):
     missing_tables: list[str]
     autovacuum: str
     queue_is_vacuumed_early: bool
-    partition_weeks_ahead: float | None
 
 
 class _Snapshot(NamedTuple):
@@ -132,7 +131,7 @@ class _Doctor:
             Check("autovacuum", self._autovacuum, "queues"),
             Check("notifications", lambda: notifications_arrive(self._database), "writes"),
             Check("clock", lambda: clocks_agree(self._database), "database"),
-            Check("partitions", self._partitions, "schema"),
+            *upkeep_checks(self._database),
             Check("message ledger", self._message_ledger, "schema"),
             Check("oldest snapshot", self._oldest_snapshot, "database"),
             Check("daemon", self._daemon, "schema"),
@@ -236,21 +235,6 @@ class _Doctor:
                 "ALTER TABLE pgmq.q_model_routing_decisions SET (autovacuum_vacuum_scale_factor = 0.01, fillfactor = 70)",
             )
         return ok("autovacuum cleans the queue at 1% of dead rows")
-
-    def _partitions(self) -> CheckResult:
-        weeks = self._state.partition_weeks_ahead
-        if weeks is None:
-            return fail(
-                "routing_records has no partition for the current time: no event can be ingested",
-                "start `centralcloud run`: it creates the partitions",
-            )
-        if weeks < _FEWEST_WEEKS_AHEAD:
-            found, expected = apart(weeks, _FEWEST_WEEKS_AHEAD, text=decimals, digits=1)
-            return warn(
-                f"the newest partition ends in {found} weeks: expected at least {expected}",
-                "check that `centralcloud run` is running: its maintenance creates partitions",
-            )
-        return ok(f"created for the next {weeks:.0f} weeks")
 
     def _message_ledger(self) -> CheckResult:
         with check_transaction(self._database) as connection:

@@ -37,6 +37,7 @@ _RECENT_PAIR_OUTCOMES = Query(__package__, "recent_pair_outcomes", row=RecentOut
 _LIFETIME_OUTCOMES = Query(__package__, "lifetime_outcomes", row=LifetimeOutcomes)
 _COUNT_OPEN_FINDINGS = Query(__package__, "count_open_findings", row=OpenFindings)
 _WEIGH_FINDINGS = Query(__package__, "weigh_findings")
+_CLOSE_STALE_FINDINGS = Query(__package__, "close_stale_findings")
 _LIST_FINDINGS = Query(__package__, "list_findings", row=dict)
 
 
@@ -115,6 +116,7 @@ class FindingDetector(BackgroundTask):
         recent = _RECENT_PAIR_OUTCOMES.all(connection)
         lifetime = _LIFETIME_OUTCOMES.all(connection)
         replace_findings(connection, FINDING_KINDS, detect_findings(recent, lifetime, thresholds))
+        _CLOSE_STALE_FINDINGS.run(connection)
         _WEIGH_FINDINGS.run(connection)
         return _COUNT_OPEN_FINDINGS.all(connection)
 

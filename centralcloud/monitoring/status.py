@@ -10,6 +10,8 @@ from centralcloud.monitoring.daemon_activity import (
     read_daemon_activity,
 )
 from centralcloud.monitoring.queue_state import queue_state
+from centralcloud.monitoring.task_health import check_tasks, read_degraded_tasks
+from centralcloud.monitoring.upkeep_checks import check_partitions, check_retention
 from centralcloud.runtime.diagnostics import Verdict
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
@@ -24,16 +26,22 @@ def fleet_status(
     """Read workers, queue and rates (over `measure_seconds`), learning, instances behind, dead letters, and findings.
 
     Times are ISO 8601, ages in seconds, scores 0 to 5, traffic shares 0 to 1. `warnings` are those of the doctor's checks of
-    the daemons, `daemon` and `learning`. `running_workers` counts the workers that were seen within three heartbeats, which
-    are `running`; one that was killed stays in the list for a day.
+    the daemons: `daemon`, `learning`, `partitions`, `retention` and `tasks`. `running_workers` counts the workers that were
+    seen within three heartbeats, which are `running`; one that was killed stays in the list for a day.
     """
     with database.transaction() as connection:
         status = _STATUS.one(connection, {"worker_seconds": WORKER_SECONDS})
         moved = _MOVED_SCORES.all(connection)
         activity = read_daemon_activity(connection)
+        upkeep = {
+            "partitions": check_partitions(connection),
+            "retention": check_retention(connection),
+            "tasks": check_tasks(read_degraded_tasks(connection)),
+        }
     checks = {
         "daemon": check_workers(activity),
         "learning": check_learner(activity, learner_schedule or LearnerSchedule()),
+        **upkeep,
     }
     return {
         "queue": queue_state(database, measure_seconds=measure_seconds),

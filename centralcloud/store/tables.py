@@ -455,6 +455,17 @@ database_generation = Table(
     Column("created_at", _Timestamp, nullable=False, server_default=text("now()")),
 )
 
+server_clock = Table(
+    "server_clock",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("seen_at", _Timestamp),
+    Column("retention_as_of", _Timestamp),
+    Column("jumped_at", _Timestamp),
+    Column("jump_seconds", Double),
+    Column("steady_from", _Timestamp),
+)
+
 fleet_settings = Table(
     "fleet_settings",
     metadata,

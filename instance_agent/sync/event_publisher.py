@@ -126,6 +126,6 @@ class EventPublisher(BackgroundTask):
         with self.database.transaction() as connection:
             _PUBLISH_DECISIONS.run(connection, {"events": list(batch)})
 
-    def _log_outage(self, error: Exception) -> None:
+    def _log_outage(self, error: BaseException) -> None:
         if not self._queue.closed:  # otherwise the pool was closed, too, and there is nothing left to send
             super()._log_outage(error)

@@ -287,7 +287,9 @@ def test_the_pool_has_as_many_connections_as_the_tasks_use(database_url: str, ca
     )
     with Database(database_url, application_name="tests", own_connections=0) as database:
         daemon = Daemon(settings, database)
-        assert database.max_connections == 3 + 5, "consumers, schema monitor, maintenance, metrics, learner, findings"
+        assert database.max_connections == 3 + 6, (
+            "consumers, monitors of schema and clock, maintenance, metrics, learner, findings"
+        )
         daemon.start()
         try:
             send(database_url, outcomes(2000, 100))
@@ -297,7 +299,7 @@ def test_the_pool_has_as_many_connections_as_the_tasks_use(database_url: str, ca
             statistics = database._pool.get_stats()
         finally:
             daemon.stop()
-        assert statistics["pool_max"] == 8
+        assert statistics["pool_max"] == 9
         assert statistics.get("requests_errors", 0) == 0
         assert "database_unavailable" not in caplog.text
 

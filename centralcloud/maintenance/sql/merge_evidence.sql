@@ -27,7 +27,7 @@ WITH boundary AS (
     CROSS JOIN LATERAL (
         SELECT max(k) AS k
         FROM generate_series(-6, 20) AS k
-        WHERE (floor(extract(epoch FROM s.closed_at) / 3600 / 2 ^ k) + 1 + 24) * 3600 * 2 ^ k <= extract(epoch FROM now())
+        WHERE (floor(extract(epoch FROM s.closed_at) / 3600 / 2 ^ k) + 1 + 24) * 3600 * 2 ^ k <= extract(epoch FROM %(as_of)s)
     ) AS stretch
     WHERE s.gathered_at IS NOT NULL
       AND stretch.k IS NOT NULL

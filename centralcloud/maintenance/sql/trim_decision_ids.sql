@@ -1,5 +1,10 @@
--- Deletes some ids of decisions that are older than the resend window. Served by the BRIN index on created_at.
+-- Deletes some ids of decisions that are older than the resend window, which counts back from the caller's moment or from the
+-- arrival of the newest record. Served by the BRIN index on created_at.
 DELETE FROM decision_ids
 WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM decision_ids WHERE created_at < now() - %(window)s::interval LIMIT %(limit)s
+    SELECT ctid FROM decision_ids
+    WHERE created_at < (
+        SELECT least(%(as_of)s, (SELECT created_at FROM routing_records ORDER BY id DESC LIMIT 1)) - %(window)s::interval
+    )
+    LIMIT %(limit)s
 ));

@@ -2,6 +2,6 @@
 -- partial index idx_learning_runs_unpublished.
 DELETE FROM learning_runs r
 WHERE pairs_changed = 0
-  AND finished_at < now() - interval '1 day'
+  AND finished_at < %(as_of)s - interval '1 day'
   AND NOT EXISTS (SELECT FROM model_scores s WHERE s.run_id = r.run_id)
   AND NOT EXISTS (SELECT FROM rule_scores s WHERE s.run_id = r.run_id);

@@ -1,7 +1,10 @@
 -- When daemons last showed that they work, in one row: workers of ingest once a minute, the learner with every run. A worker
 -- that was killed keeps its row for a day. Reads small tables, and the newest run by its primary key.
 SELECT
-    (SELECT count(*) FROM ingest_workers WHERE seen_at > now() - %(worker_seconds)s * interval '1 second') AS running_workers,
+    (
+        SELECT count(*) FROM ingest_workers
+        WHERE abs(extract(epoch FROM now() - seen_at)) < %(worker_seconds)s  -- a later time is that of a clock that was ahead
+    ) AS running_workers,
     newest.host AS last_worker_host,
     extract(epoch FROM clock_timestamp() - newest.seen_at)::double precision AS last_worker_seconds,
     (

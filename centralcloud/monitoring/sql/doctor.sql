@@ -12,13 +12,4 @@ SELECT
         (SELECT 'autovacuum_vacuum_scale_factor=0.01' = ANY (reloptions) FROM pg_class
          WHERE oid = to_regclass('pgmq.q_model_routing_decisions')),
         false
-    ) AS queue_is_vacuumed_early,
-    (
-        SELECT extract(epoch FROM max(upper_bound) - now()) / 604800
-        FROM (
-            SELECT substring(pg_get_expr(c.relpartbound, c.oid) FROM $bound$TO \('([^']+)'\)$bound$)::timestamptz AS upper_bound
-            FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-            WHERE i.inhparent = to_regclass('routing_records')
-        ) AS partition
-        WHERE upper_bound > now()
-    )::double precision AS partition_weeks_ahead;
+    ) AS queue_is_vacuumed_early;

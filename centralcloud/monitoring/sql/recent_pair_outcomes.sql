@@ -31,7 +31,7 @@ FROM (
     FROM evidence e
     JOIN evidence_slices s USING (slice_no)
     WHERE e.slice_no >= (SELECT min(slice_no) FROM evidence_slices WHERE closed_at > now() - interval '24 hours')
-      AND s.closed_at > now() - interval '24 hours'
+      AND s.closed_at BETWEEN now() - interval '24 hours' AND now() + interval '5 minutes'  -- not of a clock that was ahead
       AND NOT EXISTS (SELECT FROM retired_models r WHERE r.model_name = e.model_name)
     GROUP BY e.model_name, e.complexity_level, e.provider, e.instance_id
 ) AS by_instance

@@ -18,16 +18,21 @@ Page: TypeAlias = Callable[[], Any]
 
 
 def health_routes(
-    checks: Mapping[str, Check], registry: CollectorRegistry, pages: Mapping[str, Page] | None = None
+    checks: Mapping[str, Check],
+    registry: CollectorRegistry,
+    pages: Mapping[str, Page] | None = None,
+    *,
+    details: Mapping[str, Check] | None = None,
 ) -> list[web.RouteDef]:
     """Create the routes: `checks` and `pages` by path, and ``/metrics``.
 
-    A check is answered with 200, or with 503 and its lines. A page's value is sent as JSON. Metrics and pages are made in
+    A check is answered with 200, or with 503 and its lines. The lines of `details` for its path are added and do not change
+    the status. A page's value is sent as JSON. Metrics and pages are made in
     threads, so that a slow one delays no check.
     """
     threads = PageThreads()
     return [
-        *(web.get(path, _check(check)) for path, check in checks.items()),
+        *(web.get(path, _check(check, (details or {}).get(path))) for path, check in checks.items()),
         web.get("/metrics", _in_thread(threads, lambda: generate_latest(registry), CONTENT_TYPE_LATEST)),
         *(
             web.get(path, _in_thread(threads, _as_json(page), "application/json"))
@@ -36,11 +41,11 @@ def health_routes(
     ]
 
 
-def _check(check: Check) -> Handler:
+def _check(check: Check, details: Check | None) -> Handler:
     async def answer(_request: web.Request) -> web.StreamResponse:
         problems = check()
         status = HTTPStatus.SERVICE_UNAVAILABLE if problems else HTTPStatus.OK
-        return plain_text(status, "\n".join(problems or ["ok"]))
+        return plain_text(status, "\n".join([*(problems or ["ok"]), *(details() if details else [])]))
 
     return answer
 

@@ -2,9 +2,11 @@
 
 import random
 import threading
+import time
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import psycopg
 
@@ -13,12 +15,37 @@ from centralcloud.runtime.logs import bind_to_logs, get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_contention, is_outage, summarize_error
 from centralcloud.runtime.process.heartbeat import GRACE_SECONDS, Heartbeat
+from centralcloud.runtime.wording import age
 
 log = get_logger(__name__)
 
 _FIRST_BACKOFF_SECONDS: Final = 0.1
 _LONGEST_BACKOFF_SECONDS: Final = 5.0
+#: A degraded task may need much work for a run that fails again: it is repeated less often than after an outage.
+_FIRST_DEGRADED_BACKOFF_SECONDS: Final = 1.0
+_LONGEST_DEGRADED_BACKOFF_SECONDS: Final = 60.0
+#: How often a task that stays degraded for one reason is logged again.
+_LOG_AGAIN_SECONDS: Final = 600.0
 _MISSING_RIGHT: Final = "`centralcloud doctor` names every right that is missing"
+
+
+class Degradation(NamedTuple):
+    """The state of a task whose runs fail, while the rest of the program goes on.
+
+    Attributes:
+        reason: the newest error, on one line.
+        since: when the first of these runs failed, in seconds of `time.monotonic`.
+        failures: runs that have failed since then.
+    """
+
+    reason: str
+    since: float
+    failures: int
+
+    @property
+    def seconds(self) -> float:
+        """How long the task has been degraded, in seconds."""
+        return time.monotonic() - self.since
 
 
 class BackgroundTask(ABC):
@@ -29,11 +56,18 @@ class BackgroundTask(ABC):
     `on_crash`, which stops the program: a task that fails must not fail silently. For a missing right the error says what
     the operator can do.
 
+    A task with `may_degrade` fails alone instead: it is degraded until a run succeeds, repeats the run with backoff, and
+    the other tasks go on. Its state is logged, and `on_state` shows it.
+
     Attributes:
         name: of the thread, and of the task in logs.
         interval_seconds: longest wait between two runs; None: one run at the start, then only after `wake()`.
         longest_run_seconds: how long a run may take before the task counts as stalled.
         connections: pooled connections that a run uses at the same time.
+        may_degrade: whether the program can do its work while the runs of this task fail.
+        degradation: set while they do.
+        on_state: called in the task's thread after each failed run of a degraded task, after the run that ends this, and
+            at the stop of a degraded task.
         woken: whether `wake()`, and not the clock, started the current run.
         heartbeat: beats before and after every run.
     """
@@ -46,12 +80,18 @@ class BackgroundTask(ABC):
         self.woken = False
         self.database = database
         self.on_crash: Callable[[str, BaseException], None] | None = None
+        self.may_degrade = False
+        self.degradation: Degradation | None = None
+        self.on_state: Callable[[BackgroundTask], None] | None = None
         self.heartbeat = Heartbeat(
             name, lambda: (self.interval_seconds or 0.0) + self.longest_run_seconds + GRACE_SECONDS
         )
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._backoff = _FIRST_BACKOFF_SECONDS
+        self._degraded_backoff = _FIRST_DEGRADED_BACKOFF_SECONDS
+        self._logged: tuple[str, float] = ("", 0.0)
 
     @abstractmethod
     def run_once(self) -> bool:
@@ -105,10 +145,11 @@ class BackgroundTask(ABC):
             self.on_crash(self.name, error)
         finally:
             self.heartbeat.rest()
+            if self.degradation and self.on_state:
+                self.on_state(self)
             self.on_stop()
 
     def _loop(self) -> None:
-        backoff = _FIRST_BACKOFF_SECONDS
         while True:
             self._wake.clear()
             if self.stopping:  # read after the clear: the wait below would miss a stop() in between
@@ -116,20 +157,61 @@ class BackgroundTask(ABC):
             self.heartbeat.beat()
             try:
                 more = self.run_once()
-            except Exception as error:
-                if not self.is_outage(error):
-                    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-                        raise CentralCloudError(f"{summarize_error(error)}: {_MISSING_RIGHT}") from None
-                    raise
-                self._log_outage(error)
-                self.heartbeat.beat()
-                self._stopping.wait(backoff * random.uniform(0.5, 1.0))
-                backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - what may not fail alone is raised again
+                self._wait_after(error)
                 continue
             self.database.mark_available(self.name)
-            backoff = _FIRST_BACKOFF_SECONDS
+            self._backoff = _FIRST_BACKOFF_SECONDS
+            self._restore()
             if not more:
                 self._wait_for_next_run()
+
+    def _wait_after(self, error: BaseException) -> None:
+        """Wait before the run that raised `error` is repeated; raise an error that ends the program."""
+        if self.is_outage(error):
+            self._log_outage(error)
+            backoff = self._backoff
+            self._backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
+        else:
+            if isinstance(error, psycopg.errors.InsufficientPrivilege):
+                error = CentralCloudError(f"{summarize_error(error)}: {_MISSING_RIGHT}")
+            # Without memory no task can be trusted.
+            if not self.may_degrade or isinstance(error, MemoryError):
+                raise error
+            self.database.mark_available(self.name)
+            self._backoff = _FIRST_BACKOFF_SECONDS
+            backoff = self._degrade(error)
+        self.heartbeat.beat()
+        self._stopping.wait(backoff * random.uniform(0.5, 1.0))
+
+    def _degrade(self, error: BaseException) -> float:
+        """Record and show that a run has failed; return the seconds until the next one."""
+        reason = _reason_of(error)
+        before = self.degradation or Degradation("", time.monotonic(), 0)
+        self.degradation = Degradation(reason, before.since, before.failures + 1)
+        backoff = self._degraded_backoff
+        self._degraded_backoff = min(backoff * 2, _LONGEST_DEGRADED_BACKOFF_SECONDS)
+        logged_reason, logged_at = self._logged
+        if reason != logged_reason or time.monotonic() - logged_at > _LOG_AGAIN_SECONDS:
+            where = {} if isinstance(error, CentralCloudError) else {"traceback": traceback.format_exception(error)}
+            effect = "the other tasks go on, and the run is repeated"
+            log.error("background_task_degraded", task=self.name, error=reason, effect=effect, **where)
+            self._logged = (reason, time.monotonic())
+        if self.on_state:
+            self.on_state(self)
+        return backoff
+
+    def _restore(self) -> None:
+        degradation = self.degradation
+        if degradation is None:
+            return
+        self.degradation = None
+        self._degraded_backoff = _FIRST_DEGRADED_BACKOFF_SECONDS
+        self._logged = ("", 0.0)
+        seconds = round(degradation.seconds, 1)
+        log.info("background_task_restored", task=self.name, failures=degradation.failures, seconds=seconds)
+        if self.on_state:
+            self.on_state(self)
 
     def _wait_for_next_run(self) -> None:
         if self.interval_seconds is None:
@@ -138,8 +220,21 @@ class BackgroundTask(ABC):
             self.heartbeat.beat()
         self.woken = self._wake.wait(self.interval_seconds)
 
-    def _log_outage(self, error: Exception) -> None:
+    def _log_outage(self, error: BaseException) -> None:
         if is_contention(error):
             log.info("transaction_retried", task=self.name, reason=summarize_error(error))
         else:
             self.database.mark_unavailable(self.name, error)
+
+
+def describe_degradation(task: BackgroundTask) -> str | None:
+    """Return a line for the operator about a task that is degraded; None for one that is not."""
+    degradation = task.degradation
+    if degradation is None:
+        return None
+    return f"{task.name}: degraded for {age(degradation.seconds)}: {degradation.reason}"
+
+
+def _reason_of(error: BaseException) -> str:
+    text = summarize_error(error)
+    return text if isinstance(error, CentralCloudError) else f"{type(error).__name__}: {text}"

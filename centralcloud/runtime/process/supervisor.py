@@ -9,7 +9,7 @@ from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import summarize_error
-from centralcloud.runtime.process.background import BackgroundTask
+from centralcloud.runtime.process.background import BackgroundTask, describe_degradation
 from centralcloud.runtime.process.heartbeat import Heartbeat
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.process.systemd import ServiceManager
@@ -63,6 +63,8 @@ class Supervisor:
     ) -> None:
         """Answer over HTTP until `stop`, when the settings name a port. Not ready before `start`.
 
+        A degraded task is a detail of ``/readyz``, and not a reason against it: the program does its work.
+
         Raises:
             CentralCloudError: the port cannot be opened.
         """
@@ -73,7 +75,7 @@ class Supervisor:
         from centralcloud.runtime.http.server import HttpServer
 
         checks = {"/livez": self.stalled_tasks, "/readyz": lambda: self._not_running() + not_ready()}
-        routes = health_routes(checks, registry, pages)
+        routes = health_routes(checks, registry, pages, details={"/readyz": self.degraded_tasks})
         self._http = HttpServer(settings.http_address, settings.http_port, routes, program=settings.program)
         self._http.on_crash = self._on_crash
         self._http.start()
@@ -128,6 +130,10 @@ class Supervisor:
     def stalled_tasks(self) -> list[str]:
         """Return one line for each loop whose heartbeat is too old, that of the HTTP server included. Never waits."""
         return [str(heartbeat) for heartbeat in self._heartbeats() if heartbeat.stalled]
+
+    def degraded_tasks(self) -> list[str]:
+        """Return one line for each task whose runs fail while the others go on. Never waits."""
+        return [line for task in self._tasks if (line := describe_degradation(task))]
 
     def _heartbeats(self) -> list[Heartbeat]:
         http = self._http

@@ -154,6 +154,9 @@ def test_the_daemon_works_as_a_worker(fleet: Fleet, start) -> None:
         drain(database, batch_size=100)
         close_slice(database)
     pretend_all_came(fleet.owner, 100)
+    with Database(fleet.owner, application_name="tests") as database:  # records expire by the newest arrival
+        send(fleet.owner, [an_event("i-2", outcome="routed")])
+        drain(database, batch_size=100)
     old = "SELECT count(*) FROM routing_records WHERE created_at < now() - interval '90 days'"
     assert execute(fleet.admin, old) == [(10,)]
     newest = newest_partition(fleet)

@@ -15,12 +15,14 @@ from support.history import pretend_all_came
 from support.servers import execute
 from support.waiting import eventually
 
+from centralcloud.administration.instances import list_instances
 from centralcloud.administration.verification import verify
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
 from centralcloud.maintenance import maintenance
 from centralcloud.maintenance.maintenance import AnotherReplicaError, Maintenance, Retention
+from centralcloud.monitoring.daemon_activity import read_daemon_activity
 from centralcloud.monitoring.reports import ModelMetrics
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.slices import close_slice, evidence_including_open_slice
@@ -39,6 +41,11 @@ def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
 def ingest(database: Database, database_url: str, events: list[dict]) -> None:
     send(database_url, events)
     drain(database, batch_size=100)
+
+
+def arrive_now(database: Database, database_url: str) -> None:
+    """Let one more event arrive now: records expire by the newest arrival, and not by the server's clock alone."""
+    ingest(database, database_url, [an_event("i-2", outcome="routed")])
 
 
 def counters(database: Database) -> list[dict]:
@@ -95,10 +102,11 @@ def test_records_whose_evidence_is_not_gathered_yet_are_not_dropped(database: Da
     """Even if the learner has not run for long: maintenance gathers the evidence first."""
     ingest(database, database_url, outcomes(60, 60))
     pretend_all_came(database_url, 100)
+    arrive_now(database, database_url)
     with database.transaction() as connection:
         assert connection.execute("SELECT * FROM centralcloud.drop_expired_partition('90 days')").fetchall() == []
     maintain(database, records_days=90)
-    assert records(database_url) == 0
+    assert records(database_url) == 1
     assert execute(database_url, "SELECT sum(successes)::int, sum(failures)::int FROM evidence") == [(60, 60)]
     (change,) = Learner(database, [ThresholdRule()]).learn().changes
     assert change.based_on_samples == 120
@@ -108,32 +116,34 @@ def test_a_drop_that_a_reader_blocks_waits_for_the_next_run(database: Database, 
     ingest(database, database_url, outcomes(5, 5))
     close_slice(database)
     pretend_all_came(database_url, 100)
+    arrive_now(database, database_url)
     with psycopg.connect(database_url) as reader:
         reader.execute("SELECT count(*) FROM routing_records")
         maintain(database, records_days=90)
-        assert records(database_url) == 10
+        assert records(database_url) == 11
         ingest(database, database_url, outcomes(1, 0))  # neither blocks nor waits
     assert verify(database).differences == []
     maintain(database, records_days=90)
-    assert records(database_url) == 1
+    assert records(database_url) == 2
     assert verify(database).differences == []
 
 
 def test_one_replica_at_a_time(database: Database, database_url: str) -> None:
     ingest(database, database_url, outcomes(5, 5))
     pretend_all_came(database_url, 100)
+    arrive_now(database, database_url)
     maintenance = Maintenance(database, retention=Retention(records_days=90))
     with maintenance._exclusive():
         with pytest.raises(AnotherReplicaError), maintenance._exclusive():
             pass
         maintain(database, records_days=90)
-        assert records(database_url) == 10, "left to the other replica"
+        assert records(database_url) == 11, "left to the other replica"
     threads = [threading.Thread(target=maintain, args=(database,)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert records(database_url) == 0
+    assert records(database_url) == 1
     assert verify(database).differences == []
 
 
@@ -316,12 +326,13 @@ def test_roll_ups_outlive_their_records_until_their_own_retention(database: Data
     ingest(database, database_url, outcomes(5, 5))
     close_slice(database)
     pretend_all_came(database_url, 100)
+    arrive_now(database, database_url)
     maintain(database, records_days=90)
     maintain(database, records_days=90)
-    assert records(database_url) == 0
+    assert records(database_url) == 1
     assert execute(database_url, "SELECT sum(successful_requests)::int FROM model_performance") == [(5,)]
     maintain(database, roll_ups_days=50)
-    assert execute(database_url, "SELECT count(*) FROM model_performance") == [(0,)]
+    assert execute(database_url, "SELECT count(*) FROM model_performance WHERE successful_requests > 0") == [(0,)]
 
 
 def test_expired_rows_are_deleted(database: Database, database_url: str) -> None:
@@ -379,8 +390,9 @@ def test_partitions_are_dropped_under_any_date_style_and_time_zone(database_url:
         ingest(database, database_url, outcomes(5, 5))
         close_slice(database)
         pretend_all_came(database_url, 100)
+        arrive_now(database, database_url)
         Maintenance(database, weeks_ahead=20).run_once()
-    assert records(database_url) == 0
+    assert records(database_url) == 1
 
 
 def test_a_preview_of_the_open_slice_blocks_no_writer(database: Database, database_url: str) -> None:
@@ -471,3 +483,45 @@ def test_without_decision_ids_the_unresolved_rate_is_unknown(database: Database,
     ingest(database, database_url, [an_event(), *outcomes(3, 0)])
     (metrics,) = counters(database)
     assert (metrics["late_count"], metrics["unresolved_rate"]) == (0, None)
+
+
+def test_instances_that_were_not_seen_for_long_are_removed_a_limited_number_a_round(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fifth of them a round here. One that comes back registers again, and its outcomes have stayed."""
+    monkeypatch.setattr(maintenance, "_MOST_INSTANCES", 100)
+    ingest(database, database_url, [an_event("old-1", outcome="success")])
+    execute(
+        database_url,
+        """
+        INSERT INTO instances (instance_id, applied_version, first_seen_at, last_seen_at)
+        SELECT 'old-' || n, 7, now() - interval '90 days', now() - interval '60 days' FROM generate_series(1, 500) AS n;
+        INSERT INTO instances (instance_id, applied_version, last_seen_at) VALUES ('new', 7, now() - interval '29 days')
+        """,
+    )
+    maintain(database, instances_days=61)
+    assert execute(database_url, "SELECT count(*) FROM instances") == [(501,)]
+    for left in (401, 301, 201, 101, 1, 1):
+        maintain(database)
+        assert execute(database_url, "SELECT count(*) FROM instances") == [(left,)]
+    execute(database_url, "SELECT centralcloud.acknowledge('old-1', 3)")
+    with database.transaction() as connection:
+        listed = {each["instance_id"]: each for each in list_instances(connection)}
+    assert listed.keys() == {"new", "old-1"}
+    assert (listed["old-1"]["applied_version"], listed["old-1"]["outcomes_last_24_hours"]) == (3, 1)
+
+
+def test_a_worker_that_was_last_seen_by_a_clock_that_was_ahead_is_removed(
+    database: Database, database_url: str
+) -> None:
+    execute(
+        database_url,
+        """
+        INSERT INTO ingest_workers (host, process, batch_size, seen_at)
+        VALUES ('killed', 'p', 1, now() + interval '200 days'), ('runs', 'p', 1, now())
+        """,
+    )
+    with database.transaction() as connection:
+        assert read_daemon_activity(connection).running_workers == 1
+    maintain(database)
+    assert execute(database_url, "SELECT host FROM ingest_workers") == [("runs",)]

@@ -1,6 +1,7 @@
 """The one shape of background tasks: run, wait, wake up, survive outages, fail loudly."""
 
 import threading
+import time
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from centralcloud.runtime.postgres.batch_send import send_isolating_rejects
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import DatabaseUnavailableError, is_outage, retry_on_contention
 from centralcloud.runtime.postgres.notifications import NotificationListener
+from centralcloud.runtime.process import background
 from centralcloud.runtime.process.background import GRACE_SECONDS, BackgroundTask
 from centralcloud.runtime.process.heartbeat import Heartbeat
 from centralcloud.runtime.process.supervisor import Supervisor
@@ -233,6 +235,54 @@ def test_a_task_that_fails_ends_the_program_loudly(nowhere: Database) -> None:
         supervisor.wait(ServiceManager({}))
     supervisor.stop()
     assert task.released
+
+
+def test_a_task_that_may_degrade_fails_alone_until_a_run_succeeds(
+    nowhere: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(background, "_FIRST_DEGRADED_BACKOFF_SECONDS", 0.01)
+    failures = [ZeroDivisionError("fault"), ZeroDivisionError("fault"), SystemExit(3), psycopg.OperationalError("gone")]
+    task, seen = Counting(nowhere, failures=failures), []
+    task.may_degrade = True
+    task.on_state = lambda task: seen.append(task.degradation)
+    task.start()
+    eventually(lambda: len(seen) == 4)
+    stop(task)
+    assert [each and (each.reason, each.failures) for each in seen] == [
+        ("ZeroDivisionError: fault", 1), ("ZeroDivisionError: fault", 2), ("SystemExit: 3", 3), None,
+    ]  # fmt: skip
+    assert task.degradation is None
+    degraded = [record for record in caplog.records if "background_task_degraded" in record.getMessage()]
+    assert len(degraded) == 2, "each reason once, with its traceback"
+    assert "ZeroDivisionError: fault" in degraded[0].getMessage()
+    assert "Traceback" in degraded[0].getMessage()
+    assert caplog.text.count("background_task_restored") == 1
+    assert not nowhere.unavailable
+
+
+def test_a_degraded_task_stops_at_once_and_says_so(nowhere: Database) -> None:
+    task, seen = Counting(nowhere, failures=[ZeroDivisionError("fault")]), []
+    task.may_degrade = True
+    task.on_state = lambda task: seen.append(task.stopping)
+    task.start()
+    eventually(lambda: seen == [False])
+    started = time.monotonic()
+    stop(task)
+    assert time.monotonic() - started < 0.4, "the backoff, at least half a second, does not delay it"
+    assert seen == [False, True]
+
+
+@pytest.mark.parametrize("error", [MemoryError("no memory left"), KeyboardInterrupt()])
+def test_an_error_of_the_whole_process_ends_it_even_if_the_task_may_degrade(
+    nowhere: Database, error: BaseException
+) -> None:
+    task, crashes = Counting(nowhere, failures=[error]), []
+    task.may_degrade = True
+    task.on_crash = lambda name, error: crashes.append((name, error))
+    task.start()
+    eventually(lambda: crashes == [("counting", error)])
+    assert task.join(5)
 
 
 def test_stopping_before_the_start_runs_nothing(nowhere: Database) -> None:

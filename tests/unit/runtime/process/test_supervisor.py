@@ -1,6 +1,7 @@
 """A program as a whole: its HTTP server under supervision, and the watchdog."""
 
 import http.client
+import re
 import socket
 import threading
 import uuid
@@ -15,6 +16,9 @@ from support.waiting import eventually
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.diagnostics import Verdict, check_http_port
 from centralcloud.runtime.http import server as http_server
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.process import background
+from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.runtime.process.supervisor import Supervisor
 from centralcloud.runtime.process.systemd import ServiceManager
 from centralcloud.runtime.settings import ProgramSettings
@@ -57,6 +61,42 @@ def supervising(supervisor: Supervisor, manager: ServiceManager) -> Iterator[lis
     finally:
         supervisor.stop()
         main.join(5)
+
+
+class Failing(BackgroundTask):
+    """Fails until it is released."""
+
+    def run_once(self) -> bool:
+        if not self.released.is_set():
+            raise LookupError("no such week")
+        return False
+
+    def __init__(self) -> None:
+        super().__init__(
+            "failing", Database("postgresql://u@127.0.0.1:1/n", application_name="t"), interval_seconds=None
+        )
+        self.released = threading.Event()
+        self.may_degrade = True
+
+
+def test_a_degraded_task_is_a_detail_of_readiness(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "_FIRST_DEGRADED_BACKOFF_SECONDS", 0.02)
+    task, port = Failing(), free_port()
+    supervisor = Supervisor([task])
+    settings = ProgramSettings(http_port=port)
+    supervisor.serve(settings, registry=CollectorRegistry(), not_ready=list)
+    supervisor.start()
+    try:
+        eventually(lambda: task.degradation)
+        status, body = ask(port, "/readyz")
+        assert status == 200
+        assert re.fullmatch(r"ok\nfailing: degraded for \d seconds?: LookupError: no such week\n?", body)
+        assert ask(port, "/livez")[0] == 200
+        task.released.set()
+        eventually(lambda: task.degradation is None)
+        assert ask(port, "/readyz") == (200, "ok\n")
+    finally:
+        supervisor.stop()
 
 
 def test_readiness_follows_start_and_stop() -> None:

@@ -1,0 +1,21 @@
+"""Partitions that sidestep other tables, and the server's clock as the daemons have seen it."""
+
+from centralcloud.store.schema import run_sql_file
+
+revision = "0013"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+#: The oldest revision whose code may run on this one (docs/how-to/upgrade.md): older code does not name the new table.
+oldest_code = "0003"
+
+
+def upgrade() -> None:
+    run_sql_file("0013_server_clock.sql")
+    run_sql_file("functions/ensure_partitions.v2.sql")
+
+
+def downgrade() -> None:
+    run_sql_file("functions/ensure_partitions.v1.sql")
+    run_sql_file("0013_drop.sql")
