@@ -108,9 +108,11 @@ def _database_reason(error: Exception) -> str | None:
     """Return the text for an error of the database; None for any other error."""
     import psycopg  # takes as long as all else that `--help` needs
 
-    from centralcloud.runtime.postgres.errors import summarize_error
+    from centralcloud.runtime.postgres.errors import refused_login, summarize_error
 
-    return f"{_describe(error)}: {summarize_error(error)}" if isinstance(error, psycopg.Error) else None
+    if not isinstance(error, psycopg.Error):
+        return None
+    return str(refused_login(error) or f"{_describe(error)}: {summarize_error(error)}")
 
 
 def _describe(error: "psycopg.Error") -> str:
@@ -122,6 +124,10 @@ def _describe(error: "psycopg.Error") -> str:
         return "blocked by another transaction (`centralcloud doctor` names it)"
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return "the database is read-only"
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return "the server cancelled the statement"
+    if isinstance(error, psycopg.errors.UndefinedTable):
+        return "a table is missing (`centralcloud doctor` says which)"
     return "the database is unavailable" if is_outage(error) else "the database rejects the statement"
 
 

@@ -18,6 +18,8 @@ log = get_logger(__name__)
 
 _FIRST_BACKOFF_SECONDS: Final = 0.1
 _LONGEST_BACKOFF_SECONDS: Final = 5.0
+#: Part of the grace of a heartbeat; where the URL allows a longer wait for a connection, the rest is added.
+_CONNECTING_SECONDS: Final = 30.0
 _MISSING_RIGHT: Final = "`centralcloud doctor` names every right that is missing"
 
 
@@ -25,9 +27,9 @@ class BackgroundTask(ABC):
     """A task in the background: one thread that calls `run_once` again and again.
 
     Between two runs it waits until the interval is over, or until `wake()` or `stop()` is called, whichever is first. A run
-    that fails because the database is unavailable is repeated with backoff. Any other exception ends the thread and goes to
-    `on_crash`, which stops the program: a task that fails must not fail silently. For a missing right the error says what
-    the operator can do.
+    that fails because the database is unavailable, or lacks a table for now, is repeated with backoff. Any other exception
+    ends the thread and goes to `on_crash`, which stops the program: a task that fails must not fail silently. For a missing
+    right the error says what the operator can do.
 
     Attributes:
         name: of the thread, and of the task in logs.
@@ -46,8 +48,9 @@ class BackgroundTask(ABC):
         self.woken = False
         self.database = database
         self.on_crash: Callable[[str, BaseException], None] | None = None
+        waiting_seconds = GRACE_SECONDS + max(0.0, database.connect_seconds - _CONNECTING_SECONDS)
         self.heartbeat = Heartbeat(
-            name, lambda: (self.interval_seconds or 0.0) + self.longest_run_seconds + GRACE_SECONDS
+            name, lambda: (self.interval_seconds or 0.0) + self.longest_run_seconds + waiting_seconds
         )
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -117,7 +120,8 @@ class BackgroundTask(ABC):
             try:
                 more = self.run_once()
             except Exception as error:
-                if not self.is_outage(error):
+                # A table that was there at the start is renamed or restored by someone, and comes back.
+                if not self.is_outage(error) and not isinstance(error, psycopg.errors.UndefinedTable):
                     if isinstance(error, psycopg.errors.InsufficientPrivilege):
                         raise CentralCloudError(f"{summarize_error(error)}: {_MISSING_RIGHT}") from None
                     raise
