@@ -2,7 +2,7 @@
 -- the primary key.
 SELECT id, created_at, msg_id, enqueued_at, field, reason, resolution, resolved_at, replayed_msg_id,
     CASE WHEN %(with_message)s THEN message END AS message
-FROM dead_letters
+FROM public.dead_letters
 WHERE (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s::bigint[]))
   AND (%(field)s::text IS NULL OR field = %(field)s)
   AND (%(reason)s::text IS NULL OR position(lower(%(reason)s) IN lower(reason)) > 0)

@@ -4,7 +4,7 @@
 WITH popped AS MATERIALIZED (
     SELECT msg_id, read_ct, enqueued_at, message::text AS text FROM pgmq.pop('model_routing_decisions', %(batch_size)s)
 ), too_large AS (
-    INSERT INTO dead_letters (queue_name, msg_id, enqueued_at, message, reason, field)
+    INSERT INTO public.dead_letters (queue_name, msg_id, enqueued_at, message, reason, field)
     SELECT
         'model_routing_decisions', msg_id, enqueued_at, text,
         format('message: found %%s bytes, expected at most %%s bytes', octet_length(text), %(max_bytes)s::integer), 'message'

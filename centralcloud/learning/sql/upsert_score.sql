@@ -1,5 +1,5 @@
 -- The new published score of a pair, with a new version. Served by the primary key.
-INSERT INTO model_scores AS s (
+INSERT INTO public.model_scores AS s (
     model_name, complexity_level, score, version, reason, rule, run_id, confidence, based_on_samples, after_slice,
     evaluated_through_slice, evaluated_at, updated_at, window_start, mean, n_eff, low, high, probe_share, latency_penalty,
     cost_penalty, evidence_from, earlier_boundaries, state_payload, excluded_instances, recomputable

@@ -1,5 +1,5 @@
 -- Deletes some ids of decisions that are older than the resend window. Served by the BRIN index on created_at.
-DELETE FROM decision_ids
+DELETE FROM public.decision_ids
 WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM decision_ids WHERE created_at < now() - %(window)s::interval LIMIT %(limit)s
+    SELECT ctid FROM public.decision_ids WHERE created_at < now() - %(window)s::interval LIMIT %(limit)s
 ));

@@ -6,7 +6,7 @@ SELECT
         SELECT name FROM unnest(ARRAY['model_routing_decisions', 'model_score_updates']) AS name
         WHERE to_regclass('pgmq.q_' || name) IS NULL
     ) AS missing_queues,
-    ARRAY(SELECT name FROM unnest(%(tables)s::text[]) AS name WHERE to_regclass(name) IS NULL) AS missing_tables,
+    ARRAY(SELECT name FROM unnest(%(tables)s::text[]) AS name WHERE to_regclass('public.' || name) IS NULL) AS missing_tables,
     current_setting('autovacuum') AS autovacuum,
     coalesce(
         (SELECT 'autovacuum_vacuum_scale_factor=0.01' = ANY (reloptions) FROM pg_class
@@ -18,7 +18,7 @@ SELECT
         FROM (
             SELECT substring(pg_get_expr(c.relpartbound, c.oid) FROM $bound$TO \('([^']+)'\)$bound$)::timestamptz AS upper_bound
             FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-            WHERE i.inhparent = to_regclass('routing_records')
+            WHERE i.inhparent = to_regclass('public.routing_records')
         ) AS partition
         WHERE upper_bound > now()
     )::double precision AS partition_weeks_ahead;

@@ -45,7 +45,7 @@ class Outage(StrEnum):
     TABLE_MISSING = "table_missing"
 
 
-#: What to do about a login that is refused, by kind.
+#: Advice for a login that is refused, by kind.
 LOGIN_ADVICE: Final = {
     Outage.LOGIN_REFUSED: "correct the user, the password or the name of the database in DATABASE_URL",
     Outage.WRONG_INSTANCE: "set INSTANCE_ID to the instance of this login, or use the login of this instance",

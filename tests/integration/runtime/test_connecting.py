@@ -61,7 +61,7 @@ def test_the_error_says_what_is_waited_for(proxy: TcpProxy) -> None:
 def test_a_connection_of_our_own_keeps_its_settings_whatever_the_role_says(
     database_url: str, role: str, role_url: str
 ) -> None:
-    """What an administrator may have set for a login, and what would change results or end our work."""
+    """Settings that an administrator may have made for a login, and that would change results or end our work."""
     others = {
         "search_path": "nowhere",
         "statement_timeout": "'1s'",
