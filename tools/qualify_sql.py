@@ -13,7 +13,7 @@ REPOSITORY: Final = Path(__file__).parents[1]
 _PACKAGES: Final = ("centralcloud", "instance_agent")
 _SCHEMA: Final = "public"
 _RELATION: Final = re.compile(
-    r"CREATE\s+(?:OR\s+REPLACE\s+)?(?:TABLE|VIEW|MATERIALIZED\s+VIEW)\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:public\.)?(\w+)\b(?!\.)"
+    r"CREATE\s+(?:OR\s+REPLACE\s+)?(?:TABLE|VIEW|MATERIALIZED\s+VIEW|SEQUENCE)\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:public\.)?(\w+)\b(?!\.)"
 )
 _WITH: Final = re.compile(
     r"(?:\bWITH(?:\s+RECURSIVE)?|,)\s+(\w+)\s*(?:\([^()]*\)\s*)?AS\s+(?:NOT\s+MATERIALIZED\s+|MATERIALIZED\s+)?\("
@@ -21,7 +21,23 @@ _WITH: Final = re.compile(
 #: Comments and literals, which hold no names; then the words, and what separates them.
 _TOKEN: Final = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\w+|[^\w\s]")
 _BEFORE_A_RELATION: Final = {"FROM", "JOIN", "INTO", "UPDATE", "TABLE", "ONLY", "USING"}
-_ENDS_A_LIST: Final = frozenset("SELECT WHERE SET ON GROUP ORDER LIMIT VALUES RETURNING UNION HAVING ( ;".split())
+_ENDS_A_LIST: Final = {
+    "SELECT",
+    "WHERE",
+    "SET",
+    "ON",
+    "GROUP",
+    "ORDER",
+    "LIMIT",
+    "VALUES",
+    "RETURNING",
+    "UNION",
+    "HAVING",
+    "(",
+    ";",
+}
+#: The sequence of an identity column.
+_SEQUENCE: Final = re.compile(r"\b\w+_seq\b")
 #: A literal that is read as the name of a relation.
 _NAMED_BY_TEXT: Final = re.compile(
     r"(?:to_regclass|nextval|setval|pg_get_serial_sequence|pg_relation_size|pg_total_relation_size)\('(\w+)'"
@@ -37,7 +53,7 @@ class Unqualified(NamedTuple):
 
 
 def relations(migrations: Path = REPOSITORY / "migrations" / "sql") -> set[str]:
-    """Return the tables and views that the migrations create in the schema public."""
+    """Return the tables, views and sequences that the migrations create in the schema public."""
     texts = [file.read_text("utf-8") for file in sorted(migrations.rglob("*.sql"))]
     return {name for text in texts for name in _RELATION.findall(text)}
 
@@ -45,6 +61,7 @@ def relations(migrations: Path = REPOSITORY / "migrations" / "sql") -> set[str]:
 def unqualified(text: str, names: set[str]) -> list[Unqualified]:
     """Return every name of `names` in a statement that stands where a relation is expected, and has no schema."""
     local = set(_WITH.findall(text))
+    names = names | {word for word in _SEQUENCE.findall(text) if any(word.startswith(f"{name}_") for name in names)}
     return sorted(set(_by_word(text, names - local)) | set(_by_text(text, names)))
 
 
@@ -90,7 +107,9 @@ def main() -> int:
         text = file.read_text("utf-8")
         for found in unqualified(text, names):
             line = text.count("\n", 0, found.start) + 1
-            print(f"{file.relative_to(REPOSITORY)}:{line}: found {found.name}, expected {_SCHEMA}.{found.name}")
+            sys.stdout.write(
+                f"{file.relative_to(REPOSITORY)}:{line}: found {found.name}, expected {_SCHEMA}.{found.name}\n"
+            )
             failed = 0 if fix else 1
         if fix:
             file.write_text(qualify(text, names), "utf-8")

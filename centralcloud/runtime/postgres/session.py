@@ -48,11 +48,15 @@ def set_up(connection: DeadlineConnection, *, lock_timeout: str, answer_seconds:
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     connection.lock_timeout = lock_timeout
     with connection.limited(answer_seconds), connection.attempts.attempt():
-        row = connection.execute(_BACKEND_PID).fetchone()
-        # A pooler announces a key of its own for cancelling, and not the process that answers.
-        connection.is_pooled = row is None or row[0] != connection.info.backend_pid
+        connection.is_pooled = is_pooled(connection)
         if not connection.is_pooled:
             connection.execute(_as_query(_statements("SET", {**_settings(connection), **_OF_A_SESSION})))
+
+
+def is_pooled(connection: DeadlineConnection) -> bool:
+    """Whether a pooler is in between: it announces a key of its own for cancelling, not the process that answers."""
+    row = connection.execute(_BACKEND_PID).fetchone()
+    return row is None or row[0] != connection.info.backend_pid
 
 
 def begin_pooled(connection: DeadlineConnection) -> None:

@@ -4,7 +4,7 @@
 WITH open AS (
     SELECT slice_no, after_record_id FROM public.evidence_slices ORDER BY slice_no DESC LIMIT 1
 ), newest AS MATERIALIZED (
-    SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS record_id FROM routing_records_id_seq
+    SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS record_id FROM public.routing_records_id_seq
 ), closed AS (
     UPDATE public.evidence_slices s SET
         closed_at = clock_timestamp(), latency_ref_ms = %(latency_ref_ms)s, cost_ref_usd = %(cost_ref_usd)s
