@@ -19,12 +19,13 @@ def queue_state(database: Database, *, measure_seconds: float) -> dict[str, Any]
     """
     with database.transaction() as connection:
         before = read_queue_counters(connection)
+        started = time.monotonic()  # our own clock: the server's may stand still, or be set while we measure
     with database.transaction() as connection:
         state = read_queue_state(connection)
     time.sleep(measure_seconds)
     with database.transaction() as connection:
         after = read_queue_counters(connection)
-    seconds = after.at - before.at
+        seconds = time.monotonic() - started
     return {
         **state._asdict(),
         "sent_per_second": (after.sent - before.sent) / seconds,

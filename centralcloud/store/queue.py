@@ -36,13 +36,11 @@ class QueueCounters(NamedTuple):
     """Lifetime counters of the queue; two readings give rates.
 
     Attributes:
-        at: time of the reading by the server's clock, in seconds since 1970.
         sent: messages ever sent. An upper bound: a transaction that rolls back has drawn its ids.
         left_the_queue: messages that were ingested, dead-lettered, recognised as duplicates, or purged.
         bytes_on_disk: size of the table, indexes and dead rows included.
     """
 
-    at: float
     sent: int
     left_the_queue: int
     bytes_on_disk: int

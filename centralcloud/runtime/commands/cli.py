@@ -73,6 +73,7 @@ def run_app(app: typer.Typer, name: str, *, needs: Callable[[], None] | None = N
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     escape_unencodable_output()
+    ignore_variables_of_others()
     try:
         if needs and sys.argv[1:] != ["--version"]:
             needs()
@@ -102,6 +103,12 @@ def run_app(app: typer.Typer, name: str, *, needs: Callable[[], None] | None = N
         else:
             raise
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def ignore_variables_of_others() -> None:
+    """Remove what the environment says to another program's metrics: ours would be written into its folder, or not start."""
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+        os.environ.pop(name, None)
 
 
 def _database_reason(error: Exception) -> str | None:

@@ -44,13 +44,13 @@ class ConnectAttempts:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Count the block as an attempt, which fails with a `psycopg.OperationalError`."""
+        """Count the block as an attempt, which fails with a `psycopg.OperationalError`, or without file descriptors."""
         started = time.monotonic()
         with self._lock:
             self._running.append(started)
         try:
             yield
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, OSError) as error:
             with self._lock:
                 self._failed_start = max(self._failed_start, started)
                 self.failure = " ".join(str(error).split())

@@ -1,5 +1,6 @@
 """Kinds of PostgreSQL errors: an outage, contention with another transaction, or rejected data."""
 
+import errno
 import re
 from collections.abc import Callable
 from enum import StrEnum
@@ -20,6 +21,7 @@ _LOGIN_REFUSED: Final = re.compile(
     r"|no such (user|database)|(role|database) .{1,100}? does not exist|is not permitted to log in|no pg_hba\.conf entry"
     r"|pg_hba\.conf rejects|permission denied for database"
     r"|is not allowed to connect|certificate authentication failed|Tenant or user not found"
+    r"|local user with ID \d+ does not exist"
 )
 #: SQLSTATE 28000 and 28P01: the login; 3D000: the name of the database. Servers in other languages are known by these
 #: only where libpq passes them on.
@@ -43,6 +45,7 @@ class Outage(StrEnum):
     LOGIN_REFUSED = "login_refused"
     WRONG_INSTANCE = "wrong_instance"
     TABLE_MISSING = "table_missing"
+    OUT_OF_FILE_DESCRIPTORS = "out_of_file_descriptors"
 
 
 #: Advice for a login that is refused, by kind.
@@ -59,9 +62,24 @@ def outage_kind(error: BaseException) -> Outage:
             return Outage.WRONG_INSTANCE
     elif isinstance(error, psycopg.errors.UndefinedTable):
         return Outage.TABLE_MISSING
+    elif is_out_of_descriptors(error):
+        return Outage.OUT_OF_FILE_DESCRIPTORS
     elif isinstance(error, psycopg.OperationalError | DatabaseUnavailableError) and _is_login_refused(error):
         return Outage.LOGIN_REFUSED
     return Outage.DATABASE_UNAVAILABLE
+
+
+def passes_by_itself(error: BaseException) -> bool:
+    """Whether a program that was running waits for the end of `error`, although it is not an outage of the database.
+
+    A table that was there is renamed or restored by someone; file descriptors come back when connections are closed.
+    """
+    return isinstance(error, psycopg.errors.UndefinedTable) or is_out_of_descriptors(error)
+
+
+def is_out_of_descriptors(error: BaseException) -> bool:
+    """Whether `error` says that the process, or the machine, has no file descriptor left."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def _is_login_refused(error: psycopg.OperationalError | DatabaseUnavailableError) -> bool:

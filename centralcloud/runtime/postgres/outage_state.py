@@ -61,6 +61,8 @@ class OutageState:
                 log.error("wrong_instance", reason=reason, advice=LOGIN_ADVICE[kind])
             case Outage.TABLE_MISSING:
                 log.error("table_missing", reason=reason, effect="waiting until it is back")
+            case Outage.OUT_OF_FILE_DESCRIPTORS:
+                log.error("out_of_file_descriptors", reason=reason, effect="waiting until some are free")
             case _ if first:
                 log.warning("database_unavailable", reason=reason)
             case _:

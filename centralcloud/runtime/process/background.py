@@ -11,7 +11,7 @@ import psycopg
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.logs import bind_to_logs, get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import is_contention, is_outage, summarize_error
+from centralcloud.runtime.postgres.errors import is_contention, is_outage, passes_by_itself, summarize_error
 from centralcloud.runtime.process.heartbeat import GRACE_SECONDS, Heartbeat
 
 log = get_logger(__name__)
@@ -27,7 +27,8 @@ class BackgroundTask(ABC):
     """A task in the background: one thread that calls `run_once` again and again.
 
     Between two runs it waits until the interval is over, or until `wake()` or `stop()` is called, whichever is first. A run
-    that fails because the database is unavailable, or lacks a table for now, is repeated with backoff. Any other exception
+    that fails because the database is unavailable, lacks a table for now, or because no file descriptor is left, is repeated
+    with backoff. Any other exception
     ends the thread and goes to `on_crash`, which stops the program: a task that fails must not fail silently. For a missing
     right the error says what the operator can do.
 
@@ -120,8 +121,7 @@ class BackgroundTask(ABC):
             try:
                 more = self.run_once()
             except Exception as error:
-                # A table that was there at the start is renamed or restored by someone, and comes back.
-                if not self.is_outage(error) and not isinstance(error, psycopg.errors.UndefinedTable):
+                if not self.is_outage(error) and not passes_by_itself(error):
                     if isinstance(error, psycopg.errors.InsufficientPrivilege):
                         raise CentralCloudError(f"{summarize_error(error)}: {_MISSING_RIGHT}") from None
                     raise
