@@ -87,7 +87,7 @@ class EmbeddedServer:
         try:
             make_private_folder(folder)
             if problem := folder_problem(folder, owners=_owners()):
-                raise EmbeddedServerError(f"the embedded PostgreSQL: {problem}")
+                raise EmbeddedServerError(f"the embedded PostgreSQL cannot use this folder: {problem}")
             with server._locked() as users:
                 if not server.data.exists():
                     server._create_cluster()
@@ -177,7 +177,7 @@ class EmbeddedServer:
         found = self._sockets.lstat()
         if stat.S_ISLNK(found.st_mode) or (problem := folder_problem(self._sockets, owners=_owners())):
             problem = f"{self._sockets} is a symbolic link" if stat.S_ISLNK(found.st_mode) else problem
-            raise EmbeddedServerError(f"the embedded PostgreSQL: {problem}")
+            raise EmbeddedServerError(f"the embedded PostgreSQL cannot use this folder: {problem}")
 
     def _is_running(self) -> bool:
         return self._execute("pg_ctl", "status", "-D", self.data.name).returncode == 0

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-#: Of this process, and of the machine.
+#: Error numbers: none is left in this process, or on this machine.
 OUT_OF_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
 
 

@@ -3,7 +3,6 @@
 Other commands are started from their files by the pages of docs/ (tests/integration/docs).
 """
 
-import os
 import pkgutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from support.commands import BIN, run_command, start_command
+from support.commands import run_command, start_command
 from support.waiting import eventually
 
 import centralcloud
@@ -97,18 +96,3 @@ def test_every_module_can_be_imported_alone(package: ModuleType) -> None:
             [sys.executable, "-P", "-c", f"import {name}"], capture_output=True, text=True, check=False
         )
         assert alone.returncode == 0, f"{name}: {alone.stderr}"
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
-def test_a_user_without_name_and_home_gets_one_line() -> None:
-    """As in a container that runs with an id of its own."""
-    env = {"PATH": os.environ["PATH"], "DATABASE_URL": "postgresql://u@127.0.0.1:1/none"}
-    command = [BIN / "instance-agent", "catalog"]
-    result = subprocess.run(
-        command, env=env, user=4242, group=4242, capture_output=True, text=True, check=False, cwd="/"
-    )
-    assert (result.returncode, result.stderr) == (
-        2,
-        "instance-agent: INSTANCE_AGENT_STATE_DIR is not set, and uid 4242 has no home folder: set it to a folder that the "
-        "agent may write\n",
-    )

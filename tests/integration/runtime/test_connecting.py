@@ -8,7 +8,6 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from support.servers import execute
 from support.tcp_proxy import TcpProxy
-from support.waiting import eventually
 
 from centralcloud.runtime.postgres import database as database_module
 from centralcloud.runtime.postgres import session
@@ -144,31 +143,3 @@ def test_a_role_that_is_read_only_stays_read_only_in_a_pooled_session(
         connection.is_pooled = True
         session.begin_pooled(connection)
         assert connection.execute("SHOW transaction_read_only").fetchone() == ("on",)
-
-
-def test_a_table_that_vanishes_for_a_moment_is_waited_for(
-    database: Database, database_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Renamed by a tool that rebuilds it, for example."""
-    from centralcloud.runtime.process.background import BackgroundTask
-
-    class Counting(BackgroundTask):
-        def run_once(self) -> bool:
-            with self.database.transaction() as connection:
-                connection.execute("SELECT count(*) FROM public.routing_records")
-            return False
-
-    crashes: list[tuple[str, BaseException]] = []
-    task = Counting("counting", database, interval_seconds=0.02)
-    task.on_crash = lambda name, error: crashes.append((name, error))
-    task.start()
-    try:
-        execute(database_url, "ALTER TABLE routing_records RENAME TO elsewhere")
-        eventually(lambda: database.unavailable_reason.startswith('table_missing: relation "public.routing_records"'))
-        execute(database_url, "ALTER TABLE elsewhere RENAME TO routing_records")
-        eventually(lambda: not database.unavailable)
-    finally:
-        task.stop()
-        task.join(5)
-    assert not crashes
-    assert "table_missing" in caplog.text
