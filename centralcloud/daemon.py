@@ -27,7 +27,7 @@ from centralcloud.monitoring.task_health import TaskHealthMetrics, TaskHealthRep
 from centralcloud.runtime.http.metrics import show_listener, show_program
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import is_outage
+from centralcloud.runtime.postgres.errors import is_outage, refused_login
 from centralcloud.runtime.postgres.notifications import NotificationListener
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.runtime.process.schedule import parse_crontab
@@ -104,7 +104,7 @@ class Daemon:
         """Run until the shutdown is requested, or until a background task fails.
 
         Raises:
-            CentralCloudError: the schema does not fit, the port is taken, or a background task failed.
+            CentralCloudError: the schema does not fit, the login is refused, the port is taken, or a background task failed.
         """
         service_manager = ServiceManager()
         try:
@@ -207,6 +207,8 @@ class Daemon:
                 if not is_outage(error):
                     raise
                 self._database.mark_unavailable("start", error)
+                if not self._settings.wait_for_login and (refused := refused_login(error)):
+                    raise refused from None
                 service_manager.waiting("waiting for the database", _ATTEMPT_SECONDS)
                 shutdown.wait(_RETRY_SECONDS)
             else:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from centralcloud.contracts import UPDATES_CHANNEL
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import refused_login
 from centralcloud.runtime.postgres.notifications import NotificationListener
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.runtime.process.shutdown import Shutdown
@@ -125,15 +126,23 @@ class InstanceAgent:
         """Run until the shutdown is requested, or until a background task fails.
 
         Raises:
-            CentralCloudError: the HTTP port cannot be opened, or a background task failed.
+            CentralCloudError: the HTTP port cannot be opened, the database refuses the login at the first contact, or a
+                background task failed.
         """
         service_manager = ServiceManager()
+        if not self._settings.wait_for_login:
+            self._database.on_login_refused = self._end_refused
         try:
             self.start()
             self._supervisor.wait(service_manager)
         finally:
             service_manager.stopping()
             self.stop()
+
+    def _end_refused(self, error: BaseException) -> None:
+        """End the program at the first contact with the database. A library goes on: its process has other work."""
+        if refused := refused_login(error):
+            self._supervisor.fail("login", refused)
 
     def __enter__(self) -> "InstanceAgent":
         self.start()

@@ -25,7 +25,7 @@ from centralcloud.runtime.diagnostics import (
     warn,
 )
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import summarize_error
+from centralcloud.runtime.postgres.errors import LOGIN_ADVICE, Outage, outage_kind, summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.settings import unknown_variables
 from centralcloud.runtime.wording import ago, counted
@@ -160,14 +160,14 @@ class _Doctor:
         instance_id = self._settings.instance_id
         try:
             with (
-                self._database.connection(limit_seconds=CHECK_SECONDS) as connection,
+                self._database.connection(limit_seconds=CHECK_SECONDS + self._database.connect_seconds) as connection,
                 connection.transaction(force_rollback=True),
             ):
                 _ACKNOWLEDGE_NOTHING.run(connection, {"instance_id": instance_id})
         except psycopg.errors.InsufficientPrivilege as error:
-            return fail(
-                summarize_error(error), "set INSTANCE_ID to the login's instance, or use the login of this instance"
-            )
+            if outage_kind(error) != Outage.WRONG_INSTANCE:
+                raise
+            return fail(f"{Outage.WRONG_INSTANCE}: {summarize_error(error)}", LOGIN_ADVICE[Outage.WRONG_INSTANCE])
         return ok(f"speaks for {instance_id}")
 
     def _scores(self) -> CheckResult:

@@ -1,5 +1,6 @@
 """The settings of an instance: environment variables with the prefix INSTANCE_AGENT_, and a few established names."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import platformdirs
 from pydantic import AliasChoices, Field
 from pydantic_settings import SettingsConfigDict
 
+from centralcloud.contracts import SettingsError
 from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings
 from instance_agent.routing.selection import SelectionMode
 from instance_agent.sync.event_queue import DEFAULT_QUEUE_SIZE
@@ -56,5 +58,18 @@ class AgentSettings(ProgramSettings):
 
     @property
     def state_folder(self) -> Path:
-        """Folder of the learned scores: `state_dir`, else a folder for this instance in the user's state folder."""
-        return self.state_dir or platformdirs.user_state_path("instance-agent") / self.instance_id.replace("/", "_")
+        """Folder of the learned scores: `state_dir`, else a folder for this instance in the user's state folder.
+
+        Raises:
+            SettingsError: neither is known.
+        """
+        if self.state_dir is not None:
+            return self.state_dir
+        try:
+            folder = platformdirs.user_state_path("instance-agent")
+        except RuntimeError:  # neither HOME nor an entry for this user
+            raise SettingsError(
+                f"INSTANCE_AGENT_STATE_DIR is not set, and uid {os.getuid()} has no home folder: set it to a folder that "
+                "the agent may write"
+            ) from None
+        return folder / self.instance_id.replace("/", "_")

@@ -137,7 +137,7 @@ def _recount(database: Database) -> _Recount:
     with database.transaction(limit_seconds=None) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         # Before the snapshot is taken: a partition that is dropped after it would be in neither place.
-        connection.execute("LOCK TABLE routing_records IN ACCESS SHARE MODE")
+        connection.execute("LOCK TABLE public.routing_records IN ACCESS SHARE MODE")
         ledger = _RECOUNT_LEDGER.maybe(connection)
         if ledger is None:
             raise LedgerMissingError

@@ -89,7 +89,7 @@ ONE_MESSAGE_LIMIT_SECONDS: Final = 120.0
 _RECORD_COLUMNS: Final = (*EVENT_COLUMNS, ("slice_no", "int8"), ("msg_id", "int8"), ("first_of_decision", "bool"))
 #: Binary COPY converts nothing: the types must be exact.
 _RECORD_TYPES: Final = tuple(column_type for _, column_type in _RECORD_COLUMNS)
-_COPY_RECORDS: Final = sql.SQL("COPY routing_records ({}) FROM STDIN (FORMAT BINARY)").format(
+_COPY_RECORDS: Final = sql.SQL("COPY public.routing_records ({}) FROM STDIN (FORMAT BINARY)").format(
     sql.SQL(", ").join(sql.Identifier(column) for column, _ in _RECORD_COLUMNS)
 )
 _CAPABILITIES: Final = EVENT_ATTRIBUTES.index("capabilities_required")

@@ -17,6 +17,7 @@ from centralcloud.monitoring.daemon_activity import (
 )
 from centralcloud.monitoring.hidden_snapshots import read_hidden_snapshots
 from centralcloud.monitoring.instance_lags import read_instance_lags
+from centralcloud.monitoring.login_settings import check_login_settings
 from centralcloud.monitoring.upkeep_checks import upkeep_checks
 from centralcloud.runtime.diagnostics import (
     CHECK_SECONDS,
@@ -121,6 +122,7 @@ class _Doctor:
             Check("settings", lambda: settings_are_known(self._expects.unknown_settings)),
             Check("database", self._connection),
             Check("server version", self._server_version, "database"),
+            Check("login settings", lambda: check_login_settings(self._database), "database"),
             Check("writes", lambda: takes_writes(self._database), "database"),
             Check("locks", self._locks, "database"),
             Check("schema", self._schema, "database"),

@@ -19,7 +19,7 @@ def queue_state(database: Database, *, measure_seconds: float) -> dict[str, Any]
     """
     with database.transaction() as connection:
         before = read_queue_counters(connection)
-    started = time.monotonic()  # the server's clock may stand still, or be set meanwhile
+        started = time.monotonic()  # our own clock: the server's may stand still, or be set while we measure
     with database.transaction() as connection:
         state = read_queue_state(connection)
     time.sleep(measure_seconds)

@@ -16,7 +16,14 @@ from psycopg import sql
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.http.listening import family_of
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import is_contention, is_database_error, is_outage, summarize_error
+from centralcloud.runtime.postgres.errors import (
+    Outage,
+    is_contention,
+    is_database_error,
+    is_outage,
+    outage_kind,
+    summarize_error,
+)
 from centralcloud.runtime.postgres.query import Query
 
 _MAX_CLOCK_DIFFERENCE_SECONDS: Final = 5.0
@@ -236,13 +243,18 @@ def describe_lost_connection(error: BaseException) -> CheckResult:
     """Describe why a connection could not be opened, with advice. libpq gives no code for that: its text decides."""
     text = summarize_error(error).removeprefix("connection failed: ").replace("FATAL: ", "")
     text = " ".join(_LIBPQ_HINT.sub("", text).split())
+    if outage_kind(error) == Outage.LOGIN_REFUSED:
+        text = f"{Outage.LOGIN_REFUSED}: {text}"
     return fail(text, next((advice for part, advice in _CONNECTION_ADVICE if part in text), _FIRST))
 
 
 @contextmanager
 def check_transaction(database: Database, *, seconds: float = CHECK_SECONDS) -> Iterator[psycopg.Connection[Any]]:
-    """Open the transaction of a check: it takes at most `seconds`, and waits for a lock for 2 seconds at most."""
-    with database.transaction(limit_seconds=seconds) as connection:
+    """Open the transaction of a check: it takes at most `seconds`, and waits for a lock for 2 seconds at most.
+
+    The time that the URL allows for connecting comes before that.
+    """
+    with database.transaction(limit_seconds=seconds + database.connect_seconds) as connection:
         _LIMIT_LOCK_WAITS.run(connection)
         yield connection
 
@@ -302,7 +314,7 @@ def _ask_livez(address: str, port: int) -> tuple[int, str]:
 
 def takes_writes(database: Database) -> CheckResult:
     """Check that a transaction may write: not on a standby, and not where read-only is the default."""
-    with database.connection(limit_seconds=CHECK_SECONDS) as connection:
+    with database.connection(limit_seconds=CHECK_SECONDS + database.connect_seconds) as connection:
         access = _WRITE_ACCESS.one(connection)
     if access.in_recovery:
         return fail(
@@ -317,7 +329,7 @@ def takes_writes(database: Database) -> CheckResult:
 def clocks_agree(database: Database) -> CheckResult:
     """Check that our clock and the server's agree, apart from the time of the query."""
     before = time.time()
-    with database.connection(limit_seconds=CHECK_SECONDS) as connection:
+    with database.connection(limit_seconds=CHECK_SECONDS + database.connect_seconds) as connection:
         server = _SERVER_CLOCK.one(connection)
     difference = max(before - server, server - time.time(), 0.0)
     if difference > _MAX_CLOCK_DIFFERENCE_SECONDS:
@@ -330,7 +342,7 @@ def notifications_arrive(database: Database) -> CheckResult:
     channel = f"centralcloud_doctor_{time.monotonic_ns()}"
     with database.connect(autocommit=True) as listener:
         listener.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
-        with database.transaction(limit_seconds=CHECK_SECONDS) as connection:
+        with database.transaction(limit_seconds=CHECK_SECONDS + database.connect_seconds) as connection:
             connection.execute("SELECT pg_notify(%s, '')", (channel,))
         arrived = any(True for _ in listener.notifies(timeout=_NOTIFY_SECONDS, stop_after=1))
     if not arrived:

@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.extras import require_extra
 from centralcloud.runtime.logs import get_logger
-from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX, check_url
+from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX, UnusableUrlError, check_url
 from centralcloud.runtime.validation import expectation
 
 log = get_logger(__name__)
@@ -28,8 +28,7 @@ _OF_KUBERNETES: Final = re.compile(r"(SERVICE_HOST|(SERVICE_)?PORT)(_|$)")
 
 
 def _check_database_url(value: SecretStr) -> SecretStr:
-    check_url(value.get_secret_value())
-    return value
+    return SecretStr(check_url(value.get_secret_value()))
 
 
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_check_database_url)]
@@ -48,6 +47,7 @@ class ProgramSettings(BaseSettings):
     database_url_file: Path | None = None
     http_address: str = "127.0.0.1"
     http_port: int = Field(default=0, ge=0, le=65_535)
+    wait_for_login: bool = False
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = "info"
     log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lowered)] = "auto"
 
@@ -85,13 +85,18 @@ class ProgramSettings(BaseSettings):
 def _read_database_url(file: Path) -> str:
     """Read the URL from a file. Unlike an environment variable, a file is visible to no child process and not to `ps`."""
     try:
-        return check_url(file.read_text().strip())
+        return check_url(file.read_text("utf-8"))
     except OSError as error:
         raise SettingsError(f"DATABASE_URL_FILE is {str(file)!r}: {error.strerror}") from None
-    except ValueError:
+    except ValueError as error:
         raise SettingsError(
-            f"DATABASE_URL_FILE is {str(file)!r}, which does not hold a usable database URL: {_HOW_TO_WRITE_IT}"
+            f"DATABASE_URL_FILE is {str(file)!r}, which does not hold a usable database URL: {_url_problem(error)}"
         ) from None
+
+
+def _url_problem(error: object) -> str:
+    """The named problem of a URL, or how to write one."""
+    return (str(error) if isinstance(error, UnusableUrlError) else "") or _HOW_TO_WRITE_IT
 
 
 _Settings = TypeVar("_Settings", bound=BaseSettings)
@@ -155,7 +160,8 @@ def _explain(settings_class: type[BaseSettings], error: ValidationError) -> str:
     path, found, expected = invalid_field(error)
     variable = _variable(settings_class, path)
     if variable.endswith("DATABASE_URL"):
-        return f"{variable} is not a usable database URL: {_HOW_TO_WRITE_IT}"
+        problem = error.errors(include_url=False)[0].get("ctx", {}).get("error")
+        return f"{variable} is not a usable database URL: {_url_problem(problem)}"
     return f"{variable} is {str(found)!r}: {expected}"
 
 

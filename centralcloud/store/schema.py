@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import alembic.command
 import alembic.op
@@ -19,8 +19,10 @@ from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
 
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.deadline_connection import DeadlineConnection
 from centralcloud.runtime.postgres.errors import is_outage, retry_on_contention, summarize_error
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.runtime.postgres.session import begin_pooled
 from centralcloud.store.tables import metadata
 
 _SCHEMA: Final = "centralcloud"
@@ -209,6 +211,7 @@ def _migrations_folder() -> Path:
 def _engine_connection(database: Database) -> Iterator[sqlalchemy.Connection]:
     engine = sqlalchemy.create_engine("postgresql+psycopg://", creator=database.connect, poolclass=sqlalchemy.NullPool)
     with engine.begin() as connection:
+        begin_pooled(cast("DeadlineConnection", _driver_connection(connection)))
         yield connection
 
 

@@ -10,6 +10,7 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.deadline_connection import ANSWER_SECONDS
 from centralcloud.runtime.postgres.errors import is_database_error, summarize_error
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.runtime.postgres.session import begin_pooled
 from centralcloud.runtime.process.background import BackgroundTask
 from instance_agent.sync.event_queue import DEFAULT_QUEUE_SIZE, EventQueue
 
@@ -70,6 +71,7 @@ class EventPublisher(BackgroundTask):
 
             def send(batch: Sequence[str]) -> None:
                 with connection.limited(ANSWER_SECONDS), connection.transaction():
+                    begin_pooled(connection)
                     _PUBLISH_DECISIONS.run(connection, {"events": list(batch)})
 
             while self.waiting:

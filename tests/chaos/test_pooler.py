@@ -6,9 +6,11 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from support.load import has_newest_scores, load
@@ -73,3 +75,31 @@ def test_through_pgbouncer_in_transaction_mode(
     for program in (worker, agent):
         assert program.process.poll() is None
         assert "database_unavailable" not in program.events()
+
+
+def test_neighbours_behind_a_pooler_change_nothing_and_are_left_alone(
+    start_worker: StartProgram, database_url: str, pooled_url: str
+) -> None:
+    """The four server connections belong to every client in turn."""
+    theirs = "SET search_path = nowhere; SET statement_timeout = '60s'; SET default_transaction_read_only = on"
+    shown = ("search_path", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+
+    def neighbours() -> list[tuple[str, ...]]:
+        """Use every server connection at the same time, and return what each has."""
+        with ExitStack() as open_now:
+            clients = [open_now.enter_context(psycopg.connect(pooled_url)) for _ in range(3)]
+            return [tuple(client.execute(f"SHOW {name}").fetchone()[0] for name in shown) for client in clients]
+
+    with ExitStack() as open_now:
+        clients = [open_now.enter_context(psycopg.connect(pooled_url)) for _ in range(4)]
+        for client in clients:
+            client.execute(theirs)
+        for client in clients:
+            client.commit()
+    worker = start_worker(pooled_url)
+    with load(database_url, decisions=2000):
+        pass
+    eventually(lambda: execute(database_url, "SELECT count(*) > 0 FROM model_scores") == [(True,)])
+    assert set(neighbours()) <= {("nowhere", "1min", "0", "0"), ('"$user", public', "0", "0", "0")}
+    assert worker.process.poll() is None
+    assert "database_unavailable" not in worker.events()

@@ -22,6 +22,9 @@ class TcpProxy:
         self._lock = threading.Lock()
         self._links: list[_Link] = []
         self._silent = False
+        #: How long each new connection waits before it reaches the server, as one to a server that has to wake up.
+        self.delay_seconds = 0.0
+        self._delayed: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = make_conninfo(server_url, host="127.0.0.1", port=self._listener.getsockname()[1])
         self._acceptor = threading.Thread(target=self._accept, name="proxy", daemon=True)
@@ -52,6 +55,8 @@ class TcpProxy:
             return
         self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept()
         self._acceptor.join()
+        for each in self._delayed:
+            each.join()
         self._listener.close()
         self.cut()
 
@@ -65,9 +70,17 @@ class TcpProxy:
         with contextlib.suppress(OSError):  # closed
             while True:
                 client, _ = self._listener.accept()
-                with self._lock:
-                    server = None if self._silent else self._connect()
-                    self._links.append(_Link(client, server))
+                if self.delay_seconds:
+                    timer = threading.Timer(self.delay_seconds, self._link, [client])
+                    self._delayed.append(timer)
+                    timer.start()
+                else:
+                    self._link(client)
+
+    def _link(self, client: socket.socket) -> None:
+        with self._lock:
+            server = None if self._silent else self._connect()
+            self._links.append(_Link(client, server))
 
     def _connect(self) -> socket.socket | None:
         """Connect to the server; None when it is unavailable, which looks like silence."""

@@ -1,2 +1,2 @@
 -- Once for all dead letters of a transaction, at its end: ingest waits for this row.
-UPDATE accounting SET dead_letters_replayed = dead_letters_replayed + %(sent)s;
+UPDATE public.accounting SET dead_letters_replayed = dead_letters_replayed + %(sent)s;

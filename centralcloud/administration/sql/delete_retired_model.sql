@@ -1,2 +1,2 @@
 -- No row when it is not retired. Served by the primary key.
-DELETE FROM retired_models WHERE model_name = %(model)s RETURNING retired_at;
+DELETE FROM public.retired_models WHERE model_name = %(model)s RETURNING retired_at;

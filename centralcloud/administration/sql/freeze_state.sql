@@ -2,6 +2,6 @@
 SELECT
     frozen_at,
     coalesce(frozen_reason, '') AS reason,
-    (SELECT who FROM operator_actions WHERE action = 'freeze' AND at >= frozen_at ORDER BY id DESC LIMIT 1) AS who
-FROM learning_control
+    (SELECT who FROM public.operator_actions WHERE action = 'freeze' AND at >= frozen_at ORDER BY id DESC LIMIT 1) AS who
+FROM public.learning_control
 WHERE frozen_at IS NOT NULL;

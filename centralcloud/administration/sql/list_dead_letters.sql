@@ -2,7 +2,7 @@
 -- filter that is null takes all; `before` is the id after which the page begins. With a time, served by the index on created_at;
 -- with ids and for the next page, by the primary key.
 WITH page AS (
-    SELECT * FROM dead_letters
+    SELECT * FROM public.dead_letters
     WHERE (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s::bigint[]))
       AND (%(field)s::text IS NULL OR field = %(field)s)
       AND (%(reason)s::text IS NULL OR position(lower(%(reason)s) IN lower(reason)) > 0)

@@ -16,8 +16,8 @@ SELECT
     ) AS scores,
     max(m.updated_at) AS last_seen_at,
     r.retired_at IS NOT NULL AS retired
-FROM model_routing_metrics m
-FULL JOIN model_scores s USING (model_name, complexity_level)
-LEFT JOIN retired_models r USING (model_name)
+FROM public.model_routing_metrics m
+FULL JOIN public.model_scores s USING (model_name, complexity_level)
+LEFT JOIN public.retired_models r USING (model_name)
 GROUP BY model_name, r.retired_at
 ORDER BY model_name;

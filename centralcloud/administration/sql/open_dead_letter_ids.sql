@@ -1,6 +1,6 @@
 -- The ids of open dead letters, oldest first, with the filters of list_dead_letters.
 SELECT id
-FROM dead_letters
+FROM public.dead_letters
 WHERE resolution IS NULL
   AND (%(ids)s::bigint[] IS NULL OR id = ANY (%(ids)s::bigint[]))
   AND (%(field)s::text IS NULL OR field = %(field)s)

@@ -20,6 +20,6 @@ SELECT
     s.probe_share,
     s.latency_penalty,
     s.cost_penalty
-FROM model_scores s
-LEFT JOIN model_score_history h USING (version)
+FROM public.model_scores s
+LEFT JOIN public.model_score_history h USING (version)
 WHERE s.model_name = %(model)s;

@@ -10,6 +10,6 @@ WITH page AS MATERIALIZED (
 ), removed AS (
     DELETE FROM pgmq.q_model_routing_decisions q USING old WHERE q.msg_id = old.msg_id RETURNING q.msg_id
 ), counted AS (
-    UPDATE accounting SET purged = purged + (SELECT count(*) FROM removed) WHERE EXISTS (SELECT FROM removed)
+    UPDATE public.accounting SET purged = purged + (SELECT count(*) FROM removed) WHERE EXISTS (SELECT FROM removed)
 )
 SELECT (SELECT max(msg_id) FROM page) AS last_msg_id, (SELECT count(*) FROM removed) AS purged;

@@ -4,4 +4,4 @@ SELECT CASE
     WHEN message IS NULL THEN 'it has no message that could be sent again'
     ELSE 'an --edit names a field inside something that does not exist or is not an object'
 END
-FROM dead_letters WHERE id = %(id)s;
+FROM public.dead_letters WHERE id = %(id)s;

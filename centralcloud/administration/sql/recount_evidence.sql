@@ -7,9 +7,9 @@ WITH slice AS (
         slice_no AS merged_into,
         latency_ref_ms,
         cost_ref_usd
-    FROM evidence_slices WHERE gathered_at IS NOT NULL
+    FROM public.evidence_slices WHERE gathered_at IS NOT NULL
 ), record AS (
-    SELECT *, outcome = 'failure' AND coalesce(error_kind IN ('caller', 'policy'), false) AS blameless FROM routing_records
+    SELECT *, outcome = 'failure' AND coalesce(error_kind IN ('caller', 'policy'), false) AS blameless FROM public.routing_records
 ), counted AS (
     SELECT
         merged_into AS slice_no,
@@ -43,7 +43,7 @@ WITH slice AS (
         slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
         response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms,
         cost_count, capped_cost_sum_usd, late
-    FROM dropped_evidence
+    FROM public.dropped_evidence
 ), recount AS (
     SELECT
         slice_no,
@@ -71,7 +71,7 @@ WITH slice AS (
         slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
         response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms,
         cost_count, capped_cost_sum_usd, late
-    FROM evidence
+    FROM public.evidence
 )
 SELECT
     json_build_object(

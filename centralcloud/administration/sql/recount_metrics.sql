@@ -1,14 +1,14 @@
 -- The lifetime counters that differ from a recount of the records, dropped ones included; null where one side has no row. Ingest
 -- counts in its own code, so the view is independent of it. Goes through all records: for `verify` only.
 WITH record AS (
-    SELECT * FROM evidence_of_records
+    SELECT * FROM public.evidence_of_records
 ), newest AS (
     SELECT DISTINCT ON (model_name, complexity_level) *
     FROM (
         SELECT model AS model_name, complexity AS complexity_level, score, msg_id
         FROM (SELECT DISTINCT ON (model, complexity) * FROM record ORDER BY model, complexity, msg_id DESC NULLS LAST) AS kept
         UNION ALL
-        SELECT model_name, complexity_level, last_reported_score, last_reported_msg_id FROM dropped_metrics
+        SELECT model_name, complexity_level, last_reported_score, last_reported_msg_id FROM public.dropped_metrics
     ) AS reported
     ORDER BY model_name, complexity_level, msg_id DESC NULLS LAST
 ), counted AS (
@@ -31,7 +31,7 @@ WITH record AS (
     SELECT
         model_name, complexity_level, routed_count, success_count, failure_count, blameless_count, linked_decision_count,
         unlinked_routed_count, unlinked_resolved_count, response_time_count, response_time_sum_ms, 0
-    FROM dropped_metrics
+    FROM public.dropped_metrics
 ), recount AS (
     SELECT
         model_name,
@@ -54,14 +54,14 @@ WITH record AS (
         min(newest.msg_id) AS last_reported_msg_id
     FROM counted c
     JOIN newest USING (model_name, complexity_level)
-    LEFT JOIN model_routing_metrics m USING (model_name, complexity_level)
+    LEFT JOIN public.model_routing_metrics m USING (model_name, complexity_level)
     GROUP BY model_name, complexity_level, m.response_times
 ), stored AS (
     SELECT
         model_name, complexity_level, routed_count, success_count, failure_count, blameless_count, linked_decision_count,
         unlinked_routed_count, unlinked_resolved_count, response_time_count, response_time_sum_ms,
         cardinality(response_times) AS newest_response_times, last_reported_score, last_reported_msg_id
-    FROM model_routing_metrics
+    FROM public.model_routing_metrics
 )
 SELECT
     json_build_object('model_name', model_name, 'complexity_level', complexity_level) AS key,

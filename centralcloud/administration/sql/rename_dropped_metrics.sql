@@ -1,6 +1,6 @@
 -- Adds the counters of pairs that both models have. Served by the primary key.
 WITH gone AS (
-    DELETE FROM dropped_metrics WHERE model_name = %(old)s RETURNING *
+    DELETE FROM public.dropped_metrics WHERE model_name = %(old)s RETURNING *
 )
 SELECT centralcloud.add_dropped_metrics(array_agg(ROW(
     %(new)s, complexity_level, routed_count, success_count, failure_count, blameless_count, linked_decision_count,

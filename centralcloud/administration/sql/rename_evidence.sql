@@ -1,8 +1,8 @@
 -- Adds up the rows of keys that both models have. Served by the primary key.
 WITH gone AS (
-    DELETE FROM evidence WHERE model_name = %(old)s RETURNING *
+    DELETE FROM public.evidence WHERE model_name = %(old)s RETURNING *
 )
-INSERT INTO evidence AS e (
+INSERT INTO public.evidence AS e (
     slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
     response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms, cost_count,
     capped_cost_sum_usd, late

@@ -1,9 +1,9 @@
 -- Adds up the hours that both models have: sums and counts are added, means are weighted. The percentiles of both together lie
 -- between those of each: the greater one is kept. Reads all roll-ups.
 WITH gone AS (
-    DELETE FROM model_performance WHERE model_name = %(old)s RETURNING *
+    DELETE FROM public.model_performance WHERE model_name = %(old)s RETURNING *
 )
-INSERT INTO model_performance AS p (
+INSERT INTO public.model_performance AS p (
     window_start, window_end, model_name, complexity_level, provider, instance_id, total_requests, successful_requests,
     failed_requests, blameless_requests, avg_response_time_ms, p50_response_time_ms, p95_response_time_ms,
     p99_response_time_ms, total_cost, total_tokens, avg_tokens_used

@@ -5,7 +5,7 @@ SELECT centralcloud.add_metrics(ARRAY[ROW(
     %(blameless_count)s, %(linked_decision_count)s, %(unlinked_routed_count)s, %(unlinked_resolved_count)s,
     %(response_time_count)s, %(response_time_sum_ms)s, '{}', NULL, NULL,
     coalesce(
-        (SELECT updated_at FROM model_routing_metrics
+        (SELECT updated_at FROM public.model_routing_metrics
          WHERE model_name = %(model_name)s::varchar AND complexity_level = %(complexity_level)s::varchar),
         now()
     )

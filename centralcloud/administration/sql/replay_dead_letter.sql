@@ -7,7 +7,7 @@ WITH RECURSIVE edit AS (
         edit -> 'value' AS value
     FROM jsonb_array_elements(%(edits)s::jsonb) WITH ORDINALITY AS listed (edit, position)
 ), letter AS MATERIALIZED (
-    SELECT id, message::jsonb AS message FROM dead_letters WHERE id = %(id)s AND resolution IS NULL FOR UPDATE
+    SELECT id, message::jsonb AS message FROM public.dead_letters WHERE id = %(id)s AND resolution IS NULL FOR UPDATE
 ), edited AS (
     SELECT id, message, 0::bigint AS edits FROM letter
     UNION ALL
@@ -23,6 +23,6 @@ WITH RECURSIVE edit AS (
     SELECT final.id, message.msg_id
     FROM final CROSS JOIN LATERAL pgmq.send('model_routing_decisions', final.message) AS message (msg_id)
 )
-UPDATE dead_letters d SET resolution = 'replayed', resolved_at = now(), replayed_msg_id = sent.msg_id
+UPDATE public.dead_letters d SET resolution = 'replayed', resolved_at = now(), replayed_msg_id = sent.msg_id
 FROM sent WHERE d.id = sent.id
 RETURNING d.replayed_msg_id;

@@ -1,5 +1,5 @@
 -- The rule starts again with this pair. The score that it gave last stays visible until it gives a new one.
-UPDATE rule_scores SET
+UPDATE public.rule_scores SET
     evidence_from = %(evidence_from)s,
     earlier_boundaries = %(earlier_boundaries)s,
     state_payload = %(state_payload)s,

@@ -20,15 +20,15 @@ SELECT
     earlier.probe_share,
     earlier.latency_penalty,
     earlier.cost_penalty,
-    EXISTS (SELECT FROM model_score_history WHERE version = %(version)s) AS is_version
-FROM model_scores pair
+    EXISTS (SELECT FROM public.model_score_history WHERE version = %(version)s) AS is_version
+FROM public.model_scores pair
 CROSS JOIN LATERAL (
-    SELECT * FROM model_score_history h
+    SELECT * FROM public.model_score_history h
     WHERE h.model_name = pair.model_name AND h.complexity_level = pair.complexity_level
     ORDER BY h.version LIMIT 1
 ) AS first
 LEFT JOIN LATERAL (
-    SELECT * FROM model_score_history h
+    SELECT * FROM public.model_score_history h
     WHERE h.model_name = pair.model_name AND h.complexity_level = pair.complexity_level AND h.version <= %(version)s
     ORDER BY h.version DESC LIMIT 1
 ) AS earlier ON true;

@@ -19,6 +19,6 @@ SELECT DISTINCT ON (complexity_level)
     probe_share,
     latency_penalty,
     cost_penalty
-FROM model_score_history
+FROM public.model_score_history
 WHERE model_name = %(model)s AND created_at < %(moment)s
 ORDER BY complexity_level, version DESC;

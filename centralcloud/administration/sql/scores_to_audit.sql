@@ -6,15 +6,15 @@ SELECT
     h.new_score AS in_history, s.after_slice, s.evaluated_through_slice AS through_slice, s.evidence_from,
     s.earlier_boundaries, s.state_payload, s.excluded_instances AS excluded, s.recomputable,
     least(s.evaluated_at, slice.closed_at) AS computed_at
-FROM model_scores s
-LEFT JOIN model_score_history h USING (version)
-LEFT JOIN evidence_slices slice ON slice.slice_no = s.evaluated_through_slice
-WHERE NOT EXISTS (SELECT FROM retired_models t WHERE t.model_name = s.model_name)
+FROM public.model_scores s
+LEFT JOIN public.model_score_history h USING (version)
+LEFT JOIN public.evidence_slices slice ON slice.slice_no = s.evaluated_through_slice
+WHERE NOT EXISTS (SELECT FROM public.retired_models t WHERE t.model_name = s.model_name)
 UNION ALL
 SELECT
     'rule_scores', r.rule, r.model_name, r.complexity_level, NULL, r.score, NULL, r.after_slice, r.through_slice,
     r.evidence_from, r.earlier_boundaries, r.state_payload, r.excluded_instances, r.recomputable,
     least(r.evaluated_at, slice.closed_at)
-FROM rule_scores r
-LEFT JOIN evidence_slices slice ON slice.slice_no = r.through_slice
-WHERE NOT EXISTS (SELECT FROM retired_models t WHERE t.model_name = r.model_name);
+FROM public.rule_scores r
+LEFT JOIN public.evidence_slices slice ON slice.slice_no = r.through_slice
+WHERE NOT EXISTS (SELECT FROM public.retired_models t WHERE t.model_name = r.model_name);

@@ -1,5 +1,5 @@
 -- The evidence of one closed slice and key, as recounted. Served by the primary key.
-INSERT INTO evidence AS e (
+INSERT INTO public.evidence AS e (
     slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
     response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms, cost_count,
     capped_cost_sum_usd, late

@@ -5,6 +5,6 @@ SELECT
     (details ->> 'after')::float8 AS after,
     extract(epoch FROM clock_timestamp() - opened_at)::float8 AS opened_ago,
     extract(epoch FROM clock_timestamp() - closed_at)::float8 AS closed_ago
-FROM findings
+FROM public.findings
 WHERE kind = 'change_alarm' AND subject = %(subject)s
 ORDER BY finding_id DESC LIMIT 1;

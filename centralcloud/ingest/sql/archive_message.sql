@@ -3,7 +3,7 @@
 WITH kept AS MATERIALIZED (
     SELECT msg_id, enqueued_at FROM pgmq.q_model_routing_decisions WHERE msg_id = %(msg_id)s AND read_ct = %(read_ct)s
 )
-INSERT INTO dead_letters (queue_name, msg_id, enqueued_at, message, reason, field)
+INSERT INTO public.dead_letters (queue_name, msg_id, enqueued_at, message, reason, field)
 SELECT
     'model_routing_decisions', msg_id, enqueued_at, NULL,
     %(reason)s || '; the message is kept in pgmq.a_model_routing_decisions', %(field)s

@@ -3,5 +3,5 @@ WITH deleted AS (
     DELETE FROM pgmq.q_model_routing_decisions WHERE msg_id = %(msg_id)s AND read_ct = %(read_ct)s
     RETURNING msg_id, enqueued_at, message::text AS text
 )
-INSERT INTO dead_letters (queue_name, msg_id, enqueued_at, message, reason, field)
+INSERT INTO public.dead_letters (queue_name, msg_id, enqueued_at, message, reason, field)
 SELECT 'model_routing_decisions', msg_id, enqueued_at, text, %(reason)s, %(field)s FROM deleted;

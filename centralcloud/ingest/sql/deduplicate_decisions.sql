@@ -2,7 +2,7 @@
 -- without a new phase is not returned. Served by the primary key. The keys are sorted, so that two consumers wait for each
 -- other and do not deadlock. Arrays are faster than rows.
 WITH updated AS (
-    INSERT INTO decision_ids AS d (instance_id, decision_id, seen)
+    INSERT INTO public.decision_ids AS d (instance_id, decision_id, seen)
     SELECT instance_id, decision_id, seen::smallint
     FROM ROWS FROM (
         json_array_elements_text(%(instance_ids)s),

@@ -1,2 +1,2 @@
 -- Served by the primary key.
-DELETE FROM ingest_workers WHERE worker_id = ANY (%(worker_ids)s::bigint[]);
+DELETE FROM public.ingest_workers WHERE worker_id = ANY (%(worker_ids)s::bigint[]);

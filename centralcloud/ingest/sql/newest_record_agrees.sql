@@ -3,4 +3,4 @@
 SELECT
     created_at > %(now)s - interval '1 hour' AND created_at < %(now)s + interval '5 minutes'
     AND (extra ? 'event.timestamp') IS NOT TRUE AS agrees
-FROM routing_records ORDER BY id DESC LIMIT 1;
+FROM public.routing_records ORDER BY id DESC LIMIT 1;

@@ -23,7 +23,7 @@ WITH oldest AS MATERIALIZED (
     ))
     RETURNING msg_id, read_ct, enqueued_at, message::text AS text
 ), too_large AS (
-    INSERT INTO dead_letters (queue_name, msg_id, enqueued_at, message, reason, field)
+    INSERT INTO public.dead_letters (queue_name, msg_id, enqueued_at, message, reason, field)
     SELECT
         'model_routing_decisions', msg_id, enqueued_at, text,
         format(

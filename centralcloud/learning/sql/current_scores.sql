@@ -14,9 +14,9 @@ SELECT
     r.retired_at,
     coalesce(m.routed_count, 0) AS routed_count,
     coalesce(m.success_count + m.failure_count, 0) AS outcome_count
-FROM model_routing_metrics m
-FULL JOIN model_scores s USING (model_name, complexity_level)
-FULL JOIN (SELECT * FROM score_pins WHERE expires_at IS NULL OR expires_at > now()) p USING (model_name, complexity_level)
-LEFT JOIN score_holds h USING (model_name, complexity_level)
-LEFT JOIN retired_models r USING (model_name)
+FROM public.model_routing_metrics m
+FULL JOIN public.model_scores s USING (model_name, complexity_level)
+FULL JOIN (SELECT * FROM public.score_pins WHERE expires_at IS NULL OR expires_at > now()) p USING (model_name, complexity_level)
+LEFT JOIN public.score_holds h USING (model_name, complexity_level)
+LEFT JOIN public.retired_models r USING (model_name)
 ORDER BY model_name, complexity_level;

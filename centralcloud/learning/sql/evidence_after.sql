@@ -15,9 +15,9 @@ SELECT
     sum(e.routed)::double precision AS routed,
     sum(e.blameless)::double precision AS blameless,
     sum(e.late)::double precision AS late,
-    EXISTS (SELECT FROM retired_models r WHERE r.model_name = e.model_name) AS retired
-FROM evidence e
-JOIN evidence_slices s USING (slice_no)
+    EXISTS (SELECT FROM public.retired_models r WHERE r.model_name = e.model_name) AS retired
+FROM public.evidence e
+JOIN public.evidence_slices s USING (slice_no)
 WHERE e.slice_no > %(after_slice)s
   AND e.slice_no <= coalesce(%(through_slice)s, 9223372036854775807)
   AND s.slice_no > %(after_slice)s  -- repeated, so that only these slices are read

@@ -1,5 +1,5 @@
 -- A score that was published, for ever.
-INSERT INTO model_score_history (
+INSERT INTO public.model_score_history (
     version, model_name, complexity_level, old_score, new_score, reason, rule, run_id, confidence, based_on_samples,
     success_rate, avg_response_time, after_slice, through_slice, kind, window_start, mean, n_eff, low, high, probe_share,
     latency_penalty, cost_penalty, created_at

@@ -3,4 +3,4 @@ SELECT
     revision,
     evidence_generation,
     CASE WHEN frozen_at IS NOT NULL THEN coalesce(frozen_reason, '') END AS frozen_reason
-FROM learning_control;
+FROM public.learning_control;

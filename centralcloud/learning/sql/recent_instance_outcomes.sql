@@ -6,13 +6,13 @@ SELECT
     complexity_level AS complexity,
     sum(successes + failures)::double precision AS outcomes,
     sum(successes)::double precision AS reward
-FROM evidence
+FROM public.evidence
 WHERE slice_no > coalesce((
-      SELECT slice_no FROM evidence_slices
+      SELECT slice_no FROM public.evidence_slices
       WHERE slice_no <= coalesce(%(through_slice)s, 9223372036854775807)
       ORDER BY slice_no DESC OFFSET %(slices)s LIMIT 1
   ), 0)
   AND slice_no <= coalesce(%(through_slice)s, 9223372036854775807)
-  AND NOT EXISTS (SELECT FROM retired_models r WHERE r.model_name = evidence.model_name)
+  AND NOT EXISTS (SELECT FROM public.retired_models r WHERE r.model_name = evidence.model_name)
 GROUP BY instance_id, model_name, complexity_level
 HAVING sum(successes + failures) > 0;

@@ -25,4 +25,4 @@ SELECT
     state_payload,
     excluded_instances AS excluded,
     recomputable
-FROM rule_scores;
+FROM public.rule_scores;

@@ -1,5 +1,5 @@
 -- The new score of a rule for a pair, and what the rule remembers of the pair. Served by the primary key.
-INSERT INTO rule_scores AS r (
+INSERT INTO public.rule_scores AS r (
     rule, model_name, complexity_level, score, kind, reason, confidence, based_on_samples, success_rate, avg_response_time,
     after_slice, through_slice, window_start, mean, n_eff, low, high, probe_share, latency_penalty, cost_penalty,
     evidence_from, earlier_boundaries, state_payload, excluded_instances, recomputable, run_id, evaluated_at

@@ -1,2 +1,2 @@
 -- Records that the server's clock has been steady for long enough. One row.
-UPDATE server_clock SET steady_from = NULL;
+UPDATE public.server_clock SET steady_from = NULL;

@@ -4,14 +4,14 @@
 -- references, and the newest slices, which a rule still weighs one by one, are not merged at all. Returns how many slices were
 -- merged away. Goes through all evidence, once per maintenance run.
 WITH boundary AS (
-    SELECT evaluated_through_slice AS slice_no FROM model_scores
-    UNION SELECT after_slice FROM model_scores
-    UNION SELECT after_slice FROM rule_scores
-    UNION SELECT through_slice FROM rule_scores
-    UNION SELECT evidence_from FROM rule_scores
-    UNION SELECT unnest(earlier_boundaries) FROM rule_scores
-    UNION SELECT h.after_slice FROM model_score_history h JOIN model_scores USING (version)
-    UNION SELECT h.through_slice FROM model_score_history h JOIN model_scores USING (version)
+    SELECT evaluated_through_slice AS slice_no FROM public.model_scores
+    UNION SELECT after_slice FROM public.model_scores
+    UNION SELECT after_slice FROM public.rule_scores
+    UNION SELECT through_slice FROM public.rule_scores
+    UNION SELECT evidence_from FROM public.rule_scores
+    UNION SELECT unnest(earlier_boundaries) FROM public.rule_scores
+    UNION SELECT h.after_slice FROM public.model_score_history h JOIN public.model_scores USING (version)
+    UNION SELECT h.through_slice FROM public.model_score_history h JOIN public.model_scores USING (version)
 ), aged AS (
     SELECT
         s.slice_no,
@@ -23,7 +23,7 @@ WITH boundary AS (
         stretch.k,
         floor(extract(epoch FROM s.closed_at) / 3600 / 2 ^ stretch.k) AS number,
         (SELECT count(*) FROM boundary b WHERE b.slice_no < coalesce(s.merged_from, s.slice_no)) AS boundaries_before
-    FROM evidence_slices s
+    FROM public.evidence_slices s
     CROSS JOIN LATERAL (
         SELECT max(k) AS k
         FROM generate_series(-6, 20) AS k
@@ -34,7 +34,7 @@ WITH boundary AS (
       AND s.slice_no <= ALL (
           SELECT slice_no FROM (
               SELECT slice_no, after_record_id, max(after_record_id) OVER () - %(weighed_records)s AS weighed_after
-              FROM (SELECT slice_no, after_record_id FROM evidence_slices ORDER BY slice_no DESC LIMIT %(weighed_slices)s) AS newest
+              FROM (SELECT slice_no, after_record_id FROM public.evidence_slices ORDER BY slice_no DESC LIMIT %(weighed_slices)s) AS newest
           ) AS newest
           WHERE after_record_id > weighed_after
       )
@@ -50,11 +50,11 @@ WITH boundary AS (
     GROUP BY k, number, boundaries_before, latency_ref_ms, cost_ref_usd, island
     HAVING count(*) > 1
 ), deleted AS (
-    DELETE FROM evidence e USING merged m
+    DELETE FROM public.evidence e USING merged m
     WHERE e.slice_no BETWEEN m.first_slice AND m.last_slice
     RETURNING m.last_slice, e.*
 ), inserted AS (
-    INSERT INTO evidence (
+    INSERT INTO public.evidence (
         slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
         response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms,
         cost_count, capped_cost_sum_usd, late
@@ -66,11 +66,11 @@ WITH boundary AS (
     FROM deleted
     GROUP BY last_slice, model_name, complexity_level, provider, instance_id
 ), deleted_dropped AS (
-    DELETE FROM dropped_evidence e USING merged m
+    DELETE FROM public.dropped_evidence e USING merged m
     WHERE e.slice_no BETWEEN m.first_slice AND m.last_slice
     RETURNING m.last_slice, e.*
 ), inserted_dropped AS (
-    INSERT INTO dropped_evidence (
+    INSERT INTO public.dropped_evidence (
         slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
         response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms,
         cost_count, capped_cost_sum_usd, late
@@ -82,14 +82,14 @@ WITH boundary AS (
     FROM deleted_dropped
     GROUP BY last_slice, model_name, complexity_level, provider, instance_id
 ), kept AS (
-    UPDATE evidence_slices s SET merged_from = m.first_slice, opened_at = m.opened_at, after_record_id = m.after_record_id
+    UPDATE public.evidence_slices s SET merged_from = m.first_slice, opened_at = m.opened_at, after_record_id = m.after_record_id
     FROM merged m WHERE s.slice_no = m.last_slice
 ), merged_away AS (
-    DELETE FROM evidence_slices s USING merged m
+    DELETE FROM public.evidence_slices s USING merged m
     WHERE s.slice_no >= m.first_slice AND s.slice_no < m.last_slice
     RETURNING s.slice_no
 ), notified AS (
-    UPDATE learning_control SET evidence_generation = evidence_generation + 1, revision = revision + 1
+    UPDATE public.learning_control SET evidence_generation = evidence_generation + 1, revision = revision + 1
     WHERE EXISTS (SELECT FROM merged_away)
 )
 SELECT count(*) FROM merged_away;

@@ -7,8 +7,8 @@ SELECT
         date_trunc('hour', now(), 'UTC'),
         greatest(
             date_trunc('hour', oldest.created_at, 'UTC'),
-            (SELECT max(window_start) - interval '1 hour' FROM model_performance WHERE window_start <= now())
+            (SELECT max(window_start) - interval '1 hour' FROM public.model_performance WHERE window_start <= now())
         )
     ) AS since,
     date_trunc('hour', now(), 'UTC') + interval '1 hour' AS until
-FROM (SELECT created_at FROM routing_records ORDER BY id LIMIT 1) AS oldest;
+FROM (SELECT created_at FROM public.routing_records ORDER BY id LIMIT 1) AS oldest;

@@ -3,15 +3,15 @@
 WITH slices AS (
     SELECT
         min(after_record_id) AS after_record_id,
-        (SELECT min(later.after_record_id) FROM evidence_slices later WHERE later.slice_no > max(s.slice_no)) AS last_record_id
-    FROM evidence_slices s
+        (SELECT min(later.after_record_id) FROM public.evidence_slices later WHERE later.slice_no > max(s.slice_no)) AS last_record_id
+    FROM public.evidence_slices s
     WHERE coalesce(closed_at, 'infinity') >= %(since)s AND (opened_at <= %(until)s + interval '1 hour' OR opened_at > now())
 ), record AS (
     SELECT
         date_trunc('hour', created_at, 'UTC') AS window_start,
         nullif(coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0), 0) AS tokens,
         r.*
-    FROM evidence_of_records r
+    FROM public.evidence_of_records r
     WHERE id > (SELECT after_record_id FROM slices)
       AND id <= (SELECT coalesce(last_record_id, 9223372036854775807) FROM slices)
       AND created_at >= %(since)s AND created_at < %(until)s
@@ -32,7 +32,7 @@ WITH slices AS (
     FROM record
     GROUP BY window_start, model, complexity, provider, instance_id
 )
-INSERT INTO model_performance (
+INSERT INTO public.model_performance (
     window_start, window_end, model_name, complexity_level, provider, instance_id, total_requests, successful_requests,
     failed_requests, blameless_requests, avg_response_time_ms, p50_response_time_ms, p95_response_time_ms,
     p99_response_time_ms, total_cost, total_tokens, avg_tokens_used

@@ -1,2 +1,2 @@
 -- The number of open dead letters. Counted in the whole table.
-SELECT count(*) FROM dead_letters WHERE resolution IS NULL;
+SELECT count(*) FROM public.dead_letters WHERE resolution IS NULL;

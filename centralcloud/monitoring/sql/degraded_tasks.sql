@@ -5,6 +5,6 @@ SELECT
     details->>'host' AS host,
     details->>'reason' AS reason,
     extract(epoch FROM clock_timestamp() - opened_at)::double precision AS seconds
-FROM findings
+FROM public.findings
 WHERE closed_at IS NULL AND kind = 'task_degraded' AND seen_at > now() - interval '10 minutes'
 ORDER BY opened_at, finding_id;

@@ -8,6 +8,6 @@ SELECT
     linked_decision_count AS linked_decisions,
     least(linked_decision_count, greatest(0, success_count + failure_count + blameless_count - unlinked_resolved_count))
         AS linked_outcomes
-FROM model_routing_metrics m
-WHERE NOT EXISTS (SELECT FROM retired_models r WHERE r.model_name = m.model_name)
+FROM public.model_routing_metrics m
+WHERE NOT EXISTS (SELECT FROM public.retired_models r WHERE r.model_name = m.model_name)
 ORDER BY model_name, complexity_level;

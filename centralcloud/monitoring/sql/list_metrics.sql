@@ -18,8 +18,8 @@ SELECT
     greatest(
         0, linked_decision_count - (success_count + failure_count + blameless_count - unlinked_resolved_count)
     )::double precision / nullif(linked_decision_count, 0) AS unresolved_rate
-FROM model_routing_metrics
+FROM public.model_routing_metrics
 LEFT JOIN (
-    SELECT model_name, complexity_level, sum(late)::bigint AS late_count FROM evidence GROUP BY model_name, complexity_level
+    SELECT model_name, complexity_level, sum(late)::bigint AS late_count FROM public.evidence GROUP BY model_name, complexity_level
 ) AS gathered USING (model_name, complexity_level)
 ORDER BY model_name, array_position(ARRAY['simple', 'medium', 'complex'], complexity_level::text);

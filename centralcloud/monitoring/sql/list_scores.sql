@@ -11,5 +11,5 @@ SELECT
     confidence,
     based_on_samples,
     evaluated_at
-FROM model_scores
+FROM public.model_scores
 ORDER BY model_name, array_position(ARRAY['simple', 'medium', 'complex'], complexity_level::text);

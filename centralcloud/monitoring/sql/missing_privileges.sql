@@ -14,7 +14,9 @@ SELECT
                 ('SELECT', 'evidence_of_records'), ('DELETE', 'pgmq.q_model_routing_decisions'),
                 ('INSERT', 'pgmq.q_model_score_updates')
         ) AS needed
-        WHERE NOT has_table_privilege(to_regclass(name), privilege)
+        WHERE NOT has_table_privilege(
+            to_regclass(CASE WHEN name LIKE '%%.%%' THEN name ELSE 'public.' || name END), privilege
+        )
         ORDER BY (privilege, name) <> ('INSERT', 'routing_records'), name, privilege
     ) || ARRAY(
         -- Functions that workers and commands call. The functions that these call run as their owner.

@@ -6,13 +6,13 @@ FROM (
         s.model_name AS model,
         s.complexity_level AS complexity,
         (
-            SELECT old_score FROM model_score_history h
+            SELECT old_score FROM public.model_score_history h
             WHERE h.model_name = s.model_name AND h.complexity_level = s.complexity_level
               AND h.created_at > now() - interval '1 day'
             ORDER BY h.version LIMIT 1
         )::double precision AS score_before,
         s.score::double precision AS score_now
-    FROM model_scores s
+    FROM public.model_scores s
     WHERE s.updated_at > now() - interval '1 day'
 ) AS moves
 WHERE score_before <> score_now

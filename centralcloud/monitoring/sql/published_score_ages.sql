@@ -4,5 +4,5 @@ SELECT
     complexity_level AS complexity,
     score::double precision AS score,
     extract(epoch FROM clock_timestamp() - updated_at)::double precision AS age_seconds
-FROM model_scores
+FROM public.model_scores
 ORDER BY model_name, complexity_level;

@@ -28,11 +28,11 @@ FROM (
         sum(e.response_time_sum_ms) AS response_time_sum_ms,
         coalesce(sum(e.successes) FILTER (WHERE s.closed_at > now() - interval '1 hour'), 0) AS successes_last_hour,
         coalesce(sum(e.failures) FILTER (WHERE s.closed_at > now() - interval '1 hour'), 0) AS failures_last_hour
-    FROM evidence e
-    JOIN evidence_slices s USING (slice_no)
-    WHERE e.slice_no >= (SELECT min(slice_no) FROM evidence_slices WHERE closed_at > now() - interval '24 hours')
+    FROM public.evidence e
+    JOIN public.evidence_slices s USING (slice_no)
+    WHERE e.slice_no >= (SELECT min(slice_no) FROM public.evidence_slices WHERE closed_at > now() - interval '24 hours')
       AND s.closed_at BETWEEN now() - interval '24 hours' AND now() + interval '5 minutes'  -- not of a clock that was ahead
-      AND NOT EXISTS (SELECT FROM retired_models r WHERE r.model_name = e.model_name)
+      AND NOT EXISTS (SELECT FROM public.retired_models r WHERE r.model_name = e.model_name)
     GROUP BY e.model_name, e.complexity_level, e.provider, e.instance_id
 ) AS by_instance
 GROUP BY model, complexity, provider

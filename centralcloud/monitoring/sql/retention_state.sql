@@ -4,4 +4,4 @@ SELECT
     jumped_at,
     CASE WHEN steady_from > now() THEN steady_from END AS paused_until,
     extract(epoch FROM seen_at - now())::double precision AS seen_seconds_ahead
-FROM (SELECT) AS always LEFT JOIN server_clock ON true;
+FROM (SELECT) AS always LEFT JOIN public.server_clock ON true;

@@ -5,34 +5,34 @@ SELECT
             'host', host, 'process', process, 'started_at', started_at, 'seen_at', seen_at,
             'running', seen_at > now() - %(worker_seconds)s * interval '1 second'
         )
-            ORDER BY worker_id), '[]') FROM ingest_workers
+            ORDER BY worker_id), '[]') FROM public.ingest_workers
     ) AS workers,
     (
         SELECT row_to_json(run) FROM (
             SELECT run_id, rule, finished_at, pairs_evaluated, pairs_changed, excluded_instances
-            FROM learning_runs ORDER BY run_id DESC LIMIT 1
+            FROM public.learning_runs ORDER BY run_id DESC LIMIT 1
         ) AS run
     ) AS last_run,
-    (SELECT json_build_object('at', frozen_at, 'reason', frozen_reason) FROM learning_control WHERE frozen_at IS NOT NULL)
+    (SELECT json_build_object('at', frozen_at, 'reason', frozen_reason) FROM public.learning_control WHERE frozen_at IS NOT NULL)
         AS frozen,
-    (SELECT count(*) FROM score_pins WHERE expires_at IS NULL OR expires_at > now()) AS pins,
-    (SELECT coalesce(max(version), 0) FROM model_scores) AS newest_version,
-    (SELECT count(*) FROM instances WHERE last_seen_at > now() - interval '1 day') AS instances,
+    (SELECT count(*) FROM public.score_pins WHERE expires_at IS NULL OR expires_at > now()) AS pins,
+    (SELECT coalesce(max(version), 0) FROM public.model_scores) AS newest_version,
+    (SELECT count(*) FROM public.instances WHERE last_seen_at > now() - interval '1 day') AS instances,
     (
         SELECT coalesce(json_agg(json_build_object(
             'instance_id', instance_id, 'applied_version', applied_version, 'last_seen_at', last_seen_at
         ) ORDER BY applied_version, instance_id), '[]')
-        FROM instances
+        FROM public.instances
         WHERE last_seen_at > now() - interval '1 day'
-          AND applied_version < (SELECT coalesce(max(version), 0) FROM model_scores)
+          AND applied_version < (SELECT coalesce(max(version), 0) FROM public.model_scores)
     ) AS instances_behind,
     (
         SELECT coalesce(json_object_agg(field, number ORDER BY number DESC, field), '{}')
-        FROM (SELECT field, count(*) AS number FROM dead_letters WHERE resolution IS NULL GROUP BY field) AS by_field
+        FROM (SELECT field, count(*) AS number FROM public.dead_letters WHERE resolution IS NULL GROUP BY field) AS by_field
     ) AS dead_letters,
     (
         SELECT coalesce(json_agg(json_build_object(
             'kind', kind, 'subject', subject, 'message', message, 'opened_at', opened_at, 'traffic_share', traffic_share
         ) ORDER BY traffic_share DESC NULLS FIRST, opened_at DESC, finding_id DESC), '[]')
-        FROM findings WHERE closed_at IS NULL
+        FROM public.findings WHERE closed_at IS NULL
     ) AS findings;

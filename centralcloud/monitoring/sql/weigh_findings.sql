@@ -6,13 +6,13 @@ WITH traffic AS MATERIALIZED (
     SELECT
         e.model_name, e.complexity_level, e.provider, e.instance_id,
         greatest(sum(e.routed), sum(e.successes + e.failures + e.blameless)) AS decisions
-    FROM evidence e
-    JOIN evidence_slices s USING (slice_no)
-    WHERE e.slice_no >= (SELECT min(slice_no) FROM evidence_slices WHERE closed_at > now() - interval '24 hours')
+    FROM public.evidence e
+    JOIN public.evidence_slices s USING (slice_no)
+    WHERE e.slice_no >= (SELECT min(slice_no) FROM public.evidence_slices WHERE closed_at > now() - interval '24 hours')
       AND s.closed_at BETWEEN now() - interval '24 hours' AND now() + interval '5 minutes'  -- not of a clock that was ahead
     GROUP BY e.model_name, e.complexity_level, e.provider, e.instance_id
 )
-UPDATE findings f SET traffic_share = CASE WHEN
+UPDATE public.findings f SET traffic_share = CASE WHEN
     f.details ?| ARRAY['model', 'provider'] OR f.kind IN ('quarantined_instance', 'publication_withheld')
 THEN (
     SELECT coalesce(sum(t.decisions) FILTER (
@@ -22,7 +22,7 @@ THEN (
           AND (f.kind <> 'quarantined_instance' OR t.instance_id = f.subject)
           -- The scores of a rule in the shadow reach no instance.
           AND (f.kind <> 'publication_withheld'
-               OR f.subject = (SELECT rule FROM learning_runs ORDER BY run_id DESC LIMIT 1))
+               OR f.subject = (SELECT rule FROM public.learning_runs ORDER BY run_id DESC LIMIT 1))
     ), 0)
     FROM traffic t
 )::double precision / (SELECT nullif(sum(decisions), 0) FROM traffic)::double precision END

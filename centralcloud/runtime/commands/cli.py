@@ -73,6 +73,7 @@ def run_app(app: typer.Typer, name: str, *, needs: Callable[[], None] | None = N
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     escape_unencodable_output()
+    ignore_variables_of_others()
     try:
         if needs and sys.argv[1:] != ["--version"]:
             needs()
@@ -104,13 +105,21 @@ def run_app(app: typer.Typer, name: str, *, needs: Callable[[], None] | None = N
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def ignore_variables_of_others() -> None:
+    """Remove what the environment says to another program's metrics: ours would be written into its folder, or not start."""
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+        os.environ.pop(name, None)
+
+
 def _database_reason(error: Exception) -> str | None:
     """Return the text for an error of the database; None for any other error."""
     import psycopg  # takes as long as all else that `--help` needs
 
-    from centralcloud.runtime.postgres.errors import summarize_error
+    from centralcloud.runtime.postgres.errors import refused_login, summarize_error
 
-    return f"{_describe(error)}: {summarize_error(error)}" if isinstance(error, psycopg.Error) else None
+    if not isinstance(error, psycopg.Error):
+        return None
+    return str(refused_login(error) or f"{_describe(error)}: {summarize_error(error)}")
 
 
 def _describe(error: "psycopg.Error") -> str:
@@ -122,6 +131,10 @@ def _describe(error: "psycopg.Error") -> str:
         return "blocked by another transaction (`centralcloud doctor` names it)"
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return "the database is read-only"
+    if isinstance(error, psycopg.errors.QueryCanceled):
+        return "the server cancelled the statement"
+    if isinstance(error, psycopg.errors.UndefinedTable):
+        return "a table is missing (`centralcloud doctor` says which)"
     return "the database is unavailable" if is_outage(error) else "the database rejects the statement"
 
 

@@ -52,6 +52,8 @@ def plain_text(status: HTTPStatus, text: str) -> web.Response:
 async def _read(request: web.Request) -> web.StreamResponse | None:
     """Wait for the body; returns an answer when the request is refused for it. Handlers find it in `request`."""
     try:
+        if (request.content_length or 0) > request.client_max_size:  # before any of it is read
+            raise web.HTTPRequestEntityTooLarge(request.client_max_size, request.content_length or 0)
         await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         response = plain_text(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error.text or "the body is too large")

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 
-from prometheus_client import CollectorRegistry, Info, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from centralcloud import __version__
@@ -37,9 +37,19 @@ class CallbackMetrics(Collector):
             yield family(f"{self._prefix}_{name}", documentation, value=float(read()))
 
 
+class _Build(Collector):
+    """The version. Not an `Info`: it does not start where the process of a router collects its metrics over processes."""
+
+    def __init__(self, prefix: str) -> None:
+        self._name = f"{prefix}_build"
+
+    def collect(self) -> Iterator[Metric]:
+        yield InfoMetricFamily(self._name, "Version of the program", value={"version": __version__})
+
+
 def show_program(registry: CollectorRegistry, prefix: str, database: Database) -> CallbackMetrics:
     """Show the version, the process (memory, CPU, open files) and the state of its database. The caller may add more."""
-    Info(f"{prefix}_build", "Version of the program", registry=registry).info({"version": __version__})
+    registry.register(_Build(prefix))
     ProcessCollector(registry=registry)
     metrics = CallbackMetrics(registry, prefix)
     metrics.gauge("database_up", "1: the database works; 0: it is unavailable", lambda: not database.unavailable)

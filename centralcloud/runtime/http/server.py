@@ -28,6 +28,8 @@ _STOP_SECONDS: Final = 0.25
 _JOIN_SECONDS: Final = 1.0
 #: After an accept that failed, most likely because the process has no file descriptors left.
 _ACCEPT_RETRY_SECONDS: Final = 0.5
+#: How long the rest of a body that was refused is read, so that the client can read the answer.
+_LINGER_SECONDS: Final = 1.0
 #: Longest header, and longest request line.
 _HEADER_BYTES: Final = 8190
 _HEADERS: Final = 64
@@ -110,6 +112,7 @@ class HttpServer:
             max_line_size=_HEADER_BYTES,
             max_field_size=_HEADER_BYTES,
             max_headers=_HEADERS,
+            lingering_time=_LINGER_SECONDS,
         )
         await runner.setup()
         self._loop = asyncio.get_running_loop()

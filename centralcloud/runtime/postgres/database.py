@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL: one pool per process, dedicated connections for LISTEN, and the state of an outage."""
+"""Connections to PostgreSQL: one pool per process, and dedicated connections for LISTEN."""
 
 import logging
-import re
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -12,17 +12,21 @@ import psycopg
 import psycopg_pool
 from psycopg.conninfo import make_conninfo
 
-from centralcloud.runtime.logs import get_logger
-from centralcloud.runtime.postgres.deadline_connection import ANSWER_SECONDS, DeadlineConnection
+from centralcloud.runtime.postgres.deadline_connection import ANSWER_SECONDS, ConnectAttempts, DeadlineConnection
 from centralcloud.runtime.postgres.embedded import EmbeddedServer
-from centralcloud.runtime.postgres.errors import DatabaseUnavailableError, is_outage, summarize_error
-from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX, read_conninfo
-
-log = get_logger(__name__)
+from centralcloud.runtime.postgres.errors import DatabaseUnavailableError, is_outage
+from centralcloud.runtime.postgres.outage_state import OutageState
+from centralcloud.runtime.postgres.session import NO_LOCK_TIMEOUT, POOL_LOCK_TIMEOUT, begin_pooled, set_up
+from centralcloud.runtime.postgres.url import (
+    EMBEDDED_PREFIX,
+    ConnectBudget,
+    default_connect_timeout,
+    read_conninfo,
+    strip_url,
+)
 
 #: Defaults for what the URL does not set: a dead peer is noticed within half a minute instead of hours.
 _CONNECTION_DEFAULTS: dict[str, Any] = {
-    "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -32,23 +36,16 @@ _CONNECTION_DEFAULTS: dict[str, Any] = {
 _FIXED: dict[str, Any] = {"client_encoding": "utf8"}
 #: Longest transaction: hundreds of times as long as a batch takes, and short enough for a fleet to wait.
 LIMIT_SECONDS: Final = 15.0
+#: Stands for LIMIT_SECONDS from the moment when a connection is there.
+_DEFAULT_LIMIT: Final = -1.0
 #: Longest transaction that reads or writes a lot in the background. Not unlimited: a dead connection may give no sign.
 LONG_LIMIT_SECONDS: Final = 600.0
-#: The time-outs are for a client that vanished without closing: the server would keep its idle transaction, or a result that
-#: is not read, and with them locks that others wait for. Our transactions are never idle for longer than it takes to decode
-#: a batch, and psycopg reads a result as it arrives.
-#: Isolation and date style are set because the server's defaults may differ: a statement that waited for a lock must see
-#: what the other transaction wrote, and psycopg reads only ISO dates.
-_SESSION_SETTINGS: Final = """
-    SET idle_in_transaction_session_timeout = '15s'; SET tcp_user_timeout = '15s';
-    SET default_transaction_isolation = 'read committed'; SET datestyle = 'ISO'
-"""
-#: In the pool: a statement that waits for a lock fails before its client gives up. Otherwise it would wait on without a
-#: client, and every retry would add another one, until the server has no connections left.
-_LOCK_SETTING: Final = "SET lock_timeout = '12s'"
+#: How long a request for a connection is repeated, although attempts to connect fail or all connections are in use.
 _POOL_WAIT_SECONDS: Final = 3.0
 #: A pool that could not connect tries again only for a new request, not for waiting ones. So the request is repeated.
 _POOL_ASK_SECONDS: Final = 0.5
+#: Threads of the pool that connect at the same time: where connecting takes seconds, tasks do not wait for each other's.
+_CONNECTING_THREADS: Final = 3
 #: Connections of a caller that does not say how many it needs.
 _OWN_CONNECTIONS: Final = 8
 
@@ -58,13 +55,13 @@ _Pool: TypeAlias = psycopg_pool.ConnectionPool[DeadlineConnection]
 logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
 
 
-class Database:
+class Database(OutageState):
     """One PostgreSQL database, as one process sees it.
 
     Prepared statements are off: they do not work through a transaction pooler, and our batches gain nothing from them.
 
     Attributes:
-        outages: how often it became unavailable while a task or a command used it.
+        connect_seconds: how long connecting may take, as the URL says: its connect_timeout for each of its hosts.
     """
 
     def __init__(
@@ -83,22 +80,20 @@ class Database:
             max_connections: size of the pool; None: `own_connections` and what background tasks reserve.
             own_connections: connections for the caller itself; a program whose tasks do all the work needs none.
         """
+        super().__init__()
+        url = strip_url(url)
         self._embedded = EmbeddedServer.start(url) if url.startswith(EMBEDDED_PREFIX) else None
         target = self._embedded.uri if self._embedded else url
-        self.conninfo = make_conninfo(
-            **{**_CONNECTION_DEFAULTS, "application_name": application_name, **read_conninfo(target), **_FIXED}
-        )
+        defaults = {**_CONNECTION_DEFAULTS, **default_connect_timeout(), "application_name": application_name}
+        self.conninfo = make_conninfo(**{**defaults, **read_conninfo(target), **_FIXED})
+        self._budget = ConnectBudget(self.conninfo)
+        self.connect_seconds = self._budget.seconds
+        self._attempts = ConnectAttempts()
         self._fixed_size = max_connections
         self._own_connections = own_connections
         self._reserved = 0
         self._pool: _Pool | None = None
         self._pool_lock = threading.Lock()
-        self._state_lock = threading.Lock()
-        self._unavailable: set[str] = set()
-        self._unavailable_since = 0.0
-        self._reason = ""
-        self._logged_reasons: set[str] = set()
-        self.outages = 0
 
     @property
     def max_connections(self) -> int:
@@ -129,47 +124,76 @@ class Database:
             psycopg.OperationalError: the server cannot be reached, refuses, or does not answer within a few seconds.
         """
         limit = {} if timeout_seconds is None else {"connect_timeout": max(2, round(timeout_seconds))}
-        connection = DeadlineConnection.connect(self.conninfo, autocommit=True, prepare_threshold=None, **limit)
-        with connection.limited(ANSWER_SECONDS):
-            connection.execute(_SESSION_SETTINGS)
+        connection = self._connect_plainly(**limit)
+        set_up(connection, lock_timeout=NO_LOCK_TIMEOUT, answer_seconds=ANSWER_SECONDS)
         connection.autocommit = autocommit
         return connection
 
     @contextmanager
-    def connection(self, *, limit_seconds: float = LIMIT_SECONDS) -> Iterator[psycopg.Connection[Any]]:
+    def plain_connection(self) -> Iterator[DeadlineConnection]:
+        """Open a connection in autocommit mode without any of our settings, to see what the server makes of this login."""
+        with self._connect_plainly() as connection, connection.limited(ANSWER_SECONDS):
+            yield connection
+
+    def _connect_plainly(self, **parameters: Any) -> DeadlineConnection:
+        return DeadlineConnection.connect(
+            self.conninfo, attempts=self._attempts, autocommit=True, prepare_threshold=None, **parameters
+        )
+
+    @contextmanager
+    def connection(self, *, limit_seconds: float | None = None) -> Iterator[psycopg.Connection[Any]]:
         """Borrow a connection in autocommit mode: every statement is a transaction of its own and costs one round trip.
 
         For loops, which retry: after a restart of the server the first statement on an old connection fails, as in any
-        outage. The whole block takes at most `limit_seconds` (above 0).
+        outage. Behind a pooler the block is one transaction, which alone keeps the settings of others away.
+
+        Args:
+            limit_seconds: for the whole block (above 0); None: 15 seconds after a connection is there.
 
         Raises:
-            DatabaseUnavailableError: no connection became available within a few seconds.
+            DatabaseUnavailableError: no connection became available in time.
         """
-        deadline = time.monotonic() + limit_seconds
+        deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
         pool = self._open_pool()
         connection = self._take(pool, deadline)
-        connection.deadline = deadline
+        if connection.is_pooled:
+            self._give_back(pool, connection)
+            with self._transaction(deadline, then_seconds=LIMIT_SECONDS) as in_transaction:
+                yield in_transaction
+            return
+        connection.deadline = deadline or time.monotonic() + LIMIT_SECONDS
         try:
             yield connection
         finally:
             self._give_back(pool, connection)
 
     @contextmanager
-    def transaction(self, *, limit_seconds: float | None = LIMIT_SECONDS) -> Iterator[psycopg.Connection[Any]]:
+    def transaction(self, *, limit_seconds: float | None = _DEFAULT_LIMIT) -> Iterator[psycopg.Connection[Any]]:
         """Borrow a connection inside one transaction: committed at the end of the block, rolled back on an error.
 
-        From the wait for a connection to the answer to the commit it takes at most `limit_seconds` (above 0). None is for
-        commands, which a person can interrupt: the block and the commit then have no limit, except that the server still
-        ends a transaction that is idle for 15 seconds.
+        Args:
+            limit_seconds: from the wait for a connection to the answer to the commit (above 0). By default 15 seconds after
+                a connection is there, for which the wait is as long as the URL says. None is for commands, which a person
+                can interrupt: the block and the commit then have no limit, except that the server still ends a transaction
+                that is idle for 15 seconds.
 
         Raises:
-            DatabaseUnavailableError: no connection became available within a few seconds.
+            DatabaseUnavailableError: no connection became available in time.
             psycopg.OperationalError: among others, the limit was reached. As always when a connection is lost during a
                 commit, the server may have committed.
         """
-        deadline = None if limit_seconds is None else time.monotonic() + limit_seconds
+        by_default = limit_seconds == _DEFAULT_LIMIT
+        deadline = None if by_default or limit_seconds is None else time.monotonic() + limit_seconds
+        with self._transaction(deadline, then_seconds=LIMIT_SECONDS if by_default else None) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, deadline: float | None, *, then_seconds: float | None) -> Iterator[DeadlineConnection]:
+        """Begin before `deadline`, and end before it, too; or, without one, `then_seconds` after the begin."""
         pool = self._open_pool()
         connection, block = self._begin(pool, deadline)
+        if deadline is None and then_seconds is not None:
+            connection.deadline = time.monotonic() + then_seconds
         try:
             with ExitStack() as stack:
                 stack.push(block)
@@ -191,6 +215,7 @@ class Database:
             block = connection.transaction()
             try:
                 block.__enter__()
+                _begin_or_leave(connection, block)
             except BaseException as error:
                 self._give_back(pool, connection)
                 tries -= 1
@@ -201,17 +226,31 @@ class Database:
                 return connection, block
 
     def _take(self, pool: _Pool, deadline: float | None) -> DeadlineConnection:
-        until = time.monotonic() + _POOL_WAIT_SECONDS
-        until = until if deadline is None else min(until, deadline)
+        """Wait for a connection: while one is being opened, as long as the URL allows."""
+        started = time.monotonic()
+        patience = started + _POOL_WAIT_SECONDS
+        # Every attempt ends within its own time limit; this is for a name service, say, that does not answer.
+        rounds = math.ceil(self.max_connections / _CONNECTING_THREADS)
+        latest = patience + self.connect_seconds * rounds
+        if deadline is not None:
+            patience, latest = min(patience, deadline), min(latest, deadline)
         while True:
-            wait_seconds = until - time.monotonic()
+            now = time.monotonic()
+            if now >= latest:
+                raise DatabaseUnavailableError(self._why_no_connection(now - started))
+            if now >= patience and (self._attempts.failed_since(started) or not self._attempts.running):
+                raise DatabaseUnavailableError(self._why_no_connection(now - started))
             try:
-                return pool.getconn(timeout=min(_POOL_ASK_SECONDS, wait_seconds))
+                return pool.getconn(timeout=min(_POOL_ASK_SECONDS, latest - now))
             except psycopg_pool.PoolTimeout:
-                if wait_seconds <= _POOL_ASK_SECONDS:
-                    raise DatabaseUnavailableError(
-                        DeadlineConnection.last_failure or "no free connection in the pool"
-                    ) from None
+                continue
+
+    def _why_no_connection(self, waited_seconds: float) -> str:
+        if self._attempts.failure:
+            return self._attempts.failure
+        if self._attempts.running:
+            return f"still connecting to {self._budget.text} after {waited_seconds:.1f} seconds"
+        return "no free connection in the pool"
 
     def _give_back(self, pool: _Pool, connection: DeadlineConnection) -> None:
         pool.putconn(connection)
@@ -225,55 +264,16 @@ class Database:
                 self._pool = _Pool(
                     self.conninfo,
                     connection_class=DeadlineConnection,
-                    kwargs={"autocommit": True, "prepare_threshold": None},
+                    kwargs={"autocommit": True, "prepare_threshold": None, "attempts": self._attempts},
                     configure=_configure,
                     min_size=0,
                     max_size=self.max_connections,
                     # The loops retry. The pool must neither back off for minutes nor hide the reason.
                     reconnect_timeout=0.5,
-                    num_workers=1,
+                    num_workers=min(_CONNECTING_THREADS, self.max_connections),
                     open=True,
                 )
             return self._pool
-
-    def mark_unavailable(self, task: str, error: BaseException) -> None:
-        """Record that `task` failed because the database is unavailable. Each reason is logged once per outage.
-
-        The first reason is seldom the lasting one: a connection breaks, then the next one is refused for a wrong password.
-        """
-        reason = summarize_error(error)
-        alike = re.sub(r"\d+", "", reason)
-        with self._state_lock:
-            first = not self._unavailable
-            self._unavailable.add(task)
-            self._reason = reason
-            if first:
-                self._unavailable_since = time.monotonic()
-                self.outages += 1
-                self._logged_reasons = {alike}
-                log.warning("database_unavailable", reason=reason)
-            elif alike not in self._logged_reasons:
-                self._logged_reasons.add(alike)
-                log.warning("database_still_unavailable", reason=reason)
-
-    def mark_available(self, task: str) -> None:
-        """Record that `task` succeeded. Logged when every task that had failed has succeeded again."""
-        with self._state_lock:
-            if task not in self._unavailable:
-                return
-            self._unavailable.discard(task)
-            if not self._unavailable:
-                log.info("database_restored", outage_seconds=round(time.monotonic() - self._unavailable_since, 1))
-
-    @property
-    def unavailable(self) -> bool:
-        """Whether a task failed because of the database and has not succeeded since."""
-        return bool(self._unavailable)
-
-    @property
-    def unavailable_reason(self) -> str:
-        """The newest reason of the outage; empty while the database is available."""
-        return self._reason if self._unavailable else ""
 
     def close(self) -> None:
         """Close the pool; stop the embedded server if no other process uses it."""
@@ -297,6 +297,14 @@ class Database:
 
 
 def _configure(connection: DeadlineConnection) -> None:
-    """Set up a new connection. Limited, because it runs in the pool's only worker, which opens every connection."""
-    with connection.limited(ANSWER_SECONDS):
-        connection.execute(f"{_SESSION_SETTINGS}; {_LOCK_SETTING}")
+    """Set up a new connection. Limited, because it runs in one of the few threads that open every connection."""
+    set_up(connection, lock_timeout=POOL_LOCK_TIMEOUT, answer_seconds=ANSWER_SECONDS)
+
+
+def _begin_or_leave(connection: DeadlineConnection, block: AbstractContextManager[Any]) -> None:
+    """Make the settings of a transaction that has just begun, or end it."""
+    try:
+        begin_pooled(connection)
+    except BaseException as error:
+        block.__exit__(type(error), error, error.__traceback__)
+        raise

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
@@ -28,6 +28,49 @@ ANSWER_SECONDS: Final = 5.0
 _T = TypeVar("_T")
 
 
+class ConnectAttempts:
+    """The attempts of one `Database` to connect, for those who wait for a connection. Thread-safe.
+
+    Attributes:
+        failure: why the newest attempt, or the newest wait for an answer, failed; empty after a success. The pool does not
+            report it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: list[float] = []
+        self._failed_start = float("-inf")
+        self.failure = ""
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Count the block as an attempt, which fails with a `psycopg.OperationalError`, or without file descriptors."""
+        started = time.monotonic()
+        with self._lock:
+            self._running.append(started)
+        try:
+            yield
+        except (psycopg.OperationalError, OSError) as error:
+            with self._lock:
+                self._failed_start = max(self._failed_start, started)
+                self.failure = " ".join(str(error).split())
+            raise
+        else:
+            self.failure = ""
+        finally:
+            with self._lock:
+                self._running.remove(started)
+
+    @property
+    def running(self) -> bool:
+        """Whether an attempt is in progress."""
+        return bool(self._running)
+
+    def failed_since(self, moment: float) -> bool:
+        """Whether an attempt has failed that began at `moment`, by `time.monotonic()`, or later."""
+        return self._failed_start >= moment
+
+
 class DeadlineConnection(psycopg.Connection[Any]):
     """A connection with a deadline. A statement without an answer by then fails, and the connection is closed.
 
@@ -36,22 +79,25 @@ class DeadlineConnection(psycopg.Connection[Any]):
     Attributes:
         deadline: when waiting for an answer ends, by `time.monotonic()` and to a tenth of a second; None: never.
         was_cut: whether the deadline passed before an answer.
-        last_failure: why this process last failed to connect or to get an answer. The pool does not report it.
+        is_pooled: whether a pooler gives the session to other clients, too.
+        lock_timeout: longest wait for a lock, as PostgreSQL writes it.
+        attempts: of the database that the connection belongs to.
     """
-
-    last_failure: ClassVar[str] = ""
 
     deadline: float | None = None
     was_cut: bool = False
+    is_pooled: bool = False
+    lock_timeout: str = "0"
+    attempts: ConnectAttempts
 
     @classmethod
-    def connect(cls, conninfo: str = "", **kwargs: Any) -> "DeadlineConnection":
-        try:
+    def connect(  # type: ignore[override]  # psycopg's other parameters are among `kwargs`
+        cls, conninfo: str = "", *, attempts: ConnectAttempts | None = None, **kwargs: Any
+    ) -> "DeadlineConnection":
+        attempts = attempts or ConnectAttempts()
+        with attempts.attempt():
             connection = super().connect(conninfo, **kwargs)
-        except psycopg.OperationalError as error:
-            cls.last_failure = " ".join(str(error).split())
-            raise
-        cls.last_failure = ""
+        connection.attempts = attempts
         return connection
 
     @contextmanager
@@ -90,6 +136,6 @@ class DeadlineConnection(psycopg.Connection[Any]):
     def _cut(self, waited_seconds: float) -> None:
         self.was_cut = True
         self.pgconn.finish()  # does not wait for the server
-        DeadlineConnection.last_failure = f"no answer from the server, gave up after {waited_seconds:.1f} seconds"
+        self.attempts.failure = f"no answer from the server, gave up after {waited_seconds:.1f} seconds"
         log.warning("connection_timed_out", thread=threading.current_thread().name, seconds=round(waited_seconds, 1))
-        raise psycopg.OperationalError(DeadlineConnection.last_failure)
+        raise psycopg.OperationalError(self.attempts.failure)

@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -30,6 +31,7 @@ from psycopg.conninfo import make_conninfo
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.extras import require_extra
 from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.postgres.private_folder import folder_problem, make_private_folder
 from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX
 from centralcloud.runtime.process.identity import is_running, this_process
 
@@ -78,11 +80,14 @@ class EmbeddedServer:
             EmbeddedServerError: the folder cannot be used.
         """
         require_extra("embedded")
+        _check_user()
         requested = Path(url.removeprefix(EMBEDDED_PREFIX) or DEFAULT_FOLDER)
         folder = _usable_folder(requested.absolute(), movable=not requested.is_absolute())
         server = cls(folder, _find_programs())
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(folder)
+            if problem := folder_problem(folder, owners=_owners()):
+                raise EmbeddedServerError(f"the embedded PostgreSQL cannot use this folder: {problem}")
             with server._locked() as users:
                 if not server.data.exists():
                     server._create_cluster()
@@ -170,8 +175,9 @@ class EmbeddedServer:
         with contextlib.suppress(FileExistsError):
             self._sockets.mkdir(mode=0o700)
         found = self._sockets.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise EmbeddedServerError(f"the embedded PostgreSQL: {self._sockets} exists and belongs to another user")
+        if stat.S_ISLNK(found.st_mode) or (problem := folder_problem(self._sockets, owners=_owners())):
+            problem = f"{self._sockets} is a symbolic link" if stat.S_ISLNK(found.st_mode) else problem
+            raise EmbeddedServerError(f"the embedded PostgreSQL cannot use this folder: {problem}")
 
     def _is_running(self) -> bool:
         return self._execute("pg_ctl", "status", "-D", self.data.name).returncode == 0
@@ -213,6 +219,27 @@ class EmbeddedServer:
             )
             out.seek(0)
             return subprocess.CompletedProcess(command, result.returncode, out.read(), "")
+
+
+def _owners() -> set[int]:
+    """The users that may own the folder: this one, for root also the server's own."""
+    if os.geteuid() != 0:
+        return {os.geteuid()}
+    try:
+        return {0, pwd.getpwnam(_SERVER_USER).pw_uid}
+    except KeyError:
+        return {0}
+
+
+def _check_user() -> None:
+    """Check that this user has a name, which PostgreSQL needs."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise EmbeddedServerError(
+            f"the embedded PostgreSQL needs a user with a name, and uid {os.geteuid()} has none: run as another user, "
+            "or set DATABASE_URL to a PostgreSQL server"
+        ) from None
 
 
 def _find_programs() -> Path:

@@ -1,6 +1,9 @@
 """Kinds of PostgreSQL errors: an outage, contention with another transaction, or rejected data."""
 
+import errno
+import re
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Final, TypeVar
 
 import psycopg
@@ -14,8 +17,88 @@ _LIBPQ_OUT_OF_MEMORY: Final = ("out of memory", "cannot allocate memory")
 _T = TypeVar("_T")
 
 
+#: Parts of the messages with which a server or a pooler refuses a login. libpq gives no SQLSTATE for a failed connection.
+_LOGIN_REFUSED: Final = re.compile(
+    r"password authentication failed|authentication failed for|SASL authentication failed|no password supplied"
+    r"|no such (user|database)|(role|database) .{1,100}? does not exist|is not permitted to log in|no pg_hba\.conf entry"
+    r"|pg_hba\.conf rejects|permission denied for database"
+    r"|is not allowed to connect|certificate authentication failed|Tenant or user not found"
+    r"|local user with ID \d+ does not exist"
+)
+#: SQLSTATE 28000 and 28P01: the login; 3D000: the name of the database. Servers in other languages are known by these
+#: only where libpq passes them on.
+_LOGIN_STATES: Final = ("28000", "28P01", "3D000")
+#: The function of the schema that raises the error; its name is in the context of the error in every language.
+_REFUSES_INSTANCES: Final = "centralcloud.refuse_instance("
+
+
 class DatabaseUnavailableError(CentralCloudError):
     """The database cannot be reached, or accepts no work at the moment."""
+
+
+class LoginRefusedError(CentralCloudError):
+    """The database refuses this login: waiting does not help, a person must act."""
+
+
+class Outage(StrEnum):
+    """The kinds of an outage; each is the name of its log event."""
+
+    DATABASE_UNAVAILABLE = "database_unavailable"
+    LOGIN_REFUSED = "login_refused"
+    WRONG_INSTANCE = "wrong_instance"
+    TABLE_MISSING = "table_missing"
+    OUT_OF_FILE_DESCRIPTORS = "out_of_file_descriptors"
+
+
+#: Advice for a login that is refused, by kind.
+LOGIN_ADVICE: Final = {
+    Outage.LOGIN_REFUSED: "correct the user, the password or the name of the database in DATABASE_URL",
+    Outage.WRONG_INSTANCE: "set INSTANCE_ID to the instance of this login, or use the login of this instance",
+}
+
+
+def outage_kind(error: BaseException) -> Outage:
+    """Return the kind of an outage that `error` is a sign of."""
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        if _REFUSES_INSTANCES in (error.diag.context or ""):
+            return Outage.WRONG_INSTANCE
+    elif isinstance(error, psycopg.errors.UndefinedTable):
+        return Outage.TABLE_MISSING
+    elif is_out_of_descriptors(error):
+        return Outage.OUT_OF_FILE_DESCRIPTORS
+    elif isinstance(error, psycopg.OperationalError | DatabaseUnavailableError) and _is_login_refused(error):
+        return Outage.LOGIN_REFUSED
+    return Outage.DATABASE_UNAVAILABLE
+
+
+def passes_by_itself(error: BaseException) -> bool:
+    """Whether a program that was running waits for the end of `error`, although it is not an outage of the database.
+
+    A table that was there is renamed or restored by someone; file descriptors come back when connections are closed.
+    """
+    return isinstance(error, psycopg.errors.UndefinedTable) or is_out_of_descriptors(error)
+
+
+def is_out_of_descriptors(error: BaseException) -> bool:
+    """Whether `error` says that the process, or the machine, has no file descriptor left."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def _is_login_refused(error: psycopg.OperationalError | DatabaseUnavailableError) -> bool:
+    """Whether every host refuses the login: where one of several does not answer, the next attempt may reach it."""
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+        return error.sqlstate in _LOGIN_STATES
+    text = str(error)
+    attempts = re.findall(r"- host: .*?(?=- host: |$)", text, re.DOTALL) or [text]
+    return all(_LOGIN_REFUSED.search(attempt) for attempt in attempts)
+
+
+def refused_login(error: BaseException) -> LoginRefusedError | None:
+    """Return the error to end a start with, if `error` means that the login cannot work; None for any other error."""
+    kind = outage_kind(error)
+    if kind not in LOGIN_ADVICE:
+        return None
+    return LoginRefusedError(f"{kind}: {summarize_error(error)}: {LOGIN_ADVICE[kind]}")
 
 
 def is_outage(error: BaseException) -> bool:

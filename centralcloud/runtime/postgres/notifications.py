@@ -1,5 +1,6 @@
 """NOTIFY as a hint: a listener that wakes a task early. The task must also poll: it has to work without notifications."""
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -9,6 +10,7 @@ from psycopg import sql
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.deadline_connection import ANSWER_SECONDS, DeadlineConnection
+from centralcloud.runtime.postgres.errors import summarize_error
 from centralcloud.runtime.process.background import BackgroundTask
 
 log = get_logger(__name__)
@@ -20,6 +22,10 @@ _PROBE: Final = "probe"
 _PROBE_PATIENCE_WAITS: Final = 10
 #: How often a quiet connection is tested.
 _PROBE_EVERY_WAITS: Final = 40
+#: A connection that was lost sooner than this, and the one before it too, is ended by a rule of the server or a pooler (an
+#: idle_session_timeout, for example): then the next one waits, twice as long each time.
+_SHORT_LIFE_SECONDS: Final = 60.0
+_LONGEST_PAUSE_SECONDS: Final = 60.0
 
 
 class NotificationListener(BackgroundTask):
@@ -27,6 +33,7 @@ class NotificationListener(BackgroundTask):
 
     Also calls it once after every (re)connection, for whatever was sent in the meantime. Through a transaction pooler
     nothing ever arrives, and only speed is lost. Now and then it notifies itself, which shows whether the connection works.
+    Where the server ends each connection after a short time, it reconnects ever more seldom; meanwhile there is polling.
 
     Attributes:
         working: whether notifications arrive; None: not known yet.
@@ -40,21 +47,47 @@ class NotificationListener(BackgroundTask):
         self._silent_waits = 0
         self._awaits_probe = False
         self._probed_at = 0
+        self._opened_at = 0.0
+        self._pause_seconds = 0.0
         self.working: bool | None = None
 
     def run_once(self) -> bool:
         try:
             if self._connection is None:
                 self._connection = self.database.connect(autocommit=True)
+                self._opened_at = time.monotonic()
                 with self._connection.limited(ANSWER_SECONDS):
                     self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
                 self._on_notify()
                 self._send_probe(self._connection)
             payloads = [notice.payload for notice in self._connection.notifies(timeout=_WAIT_SECONDS, stop_after=1)]
             self._handle(payloads, self._connection)
-        except psycopg.Error:
+        except psycopg.Error as error:
+            lost = self._connection is not None
             self._disconnect()
-            raise
+            if not lost or not self._is_ended_by_rule(error):
+                raise
+        return True
+
+    def _is_ended_by_rule(self, error: psycopg.Error) -> bool:
+        """Wait, and return True, when this connection and the one before it were lost soon after they were opened."""
+        if time.monotonic() - self._opened_at >= _SHORT_LIFE_SECONDS:
+            self._pause_seconds = 0.0
+            return False
+        if not self._pause_seconds:
+            self._pause_seconds = 1.0
+            return False
+        if self._pause_seconds == 1.0:
+            log.warning(
+                "notifications_interrupted",
+                channel=self._channel,
+                reason=summarize_error(error),
+                effect="polling, and fewer attempts to listen",
+            )
+        self.interval_seconds = self._pause_seconds  # for the heartbeat, which must not be too old
+        self.pause(self._pause_seconds)
+        self.interval_seconds = 0.0
+        self._pause_seconds = min(2 * self._pause_seconds, _LONGEST_PAUSE_SECONDS)
         return True
 
     def on_stop(self) -> None:

@@ -13,7 +13,7 @@ import psycopg
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.logs import bind_to_logs, get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import is_contention, is_outage, summarize_error
+from centralcloud.runtime.postgres.errors import is_contention, is_outage, passes_by_itself, summarize_error
 from centralcloud.runtime.process.heartbeat import GRACE_SECONDS, Heartbeat
 from centralcloud.runtime.wording import age
 
@@ -26,6 +26,8 @@ _FIRST_DEGRADED_BACKOFF_SECONDS: Final = 1.0
 _LONGEST_DEGRADED_BACKOFF_SECONDS: Final = 60.0
 #: How often a task that stays degraded for one reason is logged again.
 _LOG_AGAIN_SECONDS: Final = 600.0
+#: Part of the grace of a heartbeat; where the URL allows a longer wait for a connection, the rest is added.
+_CONNECTING_SECONDS: Final = 30.0
 _MISSING_RIGHT: Final = "`centralcloud doctor` names every right that is missing"
 
 
@@ -52,9 +54,9 @@ class BackgroundTask(ABC):
     """A task in the background: one thread that calls `run_once` again and again.
 
     Between two runs it waits until the interval is over, or until `wake()` or `stop()` is called, whichever is first. A run
-    that fails because the database is unavailable is repeated with backoff. Any other exception ends the thread and goes to
-    `on_crash`, which stops the program: a task that fails must not fail silently. For a missing right the error says what
-    the operator can do.
+    that fails because the database is unavailable, lacks a table for now, or because no file descriptor is left, is repeated
+    with backoff. Any other exception ends the thread and goes to `on_crash`, which stops the program: a task that fails must
+    not fail silently. For a missing right the error says what the operator can do.
 
     A task with `may_degrade` fails alone instead: it is degraded until a run succeeds, repeats the run with backoff, and
     the other tasks go on. Its state is logged, and `on_state` shows it.
@@ -83,8 +85,9 @@ class BackgroundTask(ABC):
         self.may_degrade = False
         self.degradation: Degradation | None = None
         self.on_state: Callable[[BackgroundTask], None] | None = None
+        waiting_seconds = GRACE_SECONDS + max(0.0, database.connect_seconds - _CONNECTING_SECONDS)
         self.heartbeat = Heartbeat(
-            name, lambda: (self.interval_seconds or 0.0) + self.longest_run_seconds + GRACE_SECONDS
+            name, lambda: (self.interval_seconds or 0.0) + self.longest_run_seconds + waiting_seconds
         )
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -168,7 +171,7 @@ class BackgroundTask(ABC):
 
     def _wait_after(self, error: BaseException) -> None:
         """Wait before the run that raised `error` is repeated; raise an error that ends the program."""
-        if self.is_outage(error):
+        if self.is_outage(error) or self._passes_by_itself(error):
             self._log_outage(error)
             backoff = self._backoff
             self._backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
@@ -183,6 +186,10 @@ class BackgroundTask(ABC):
             backoff = self._degrade(error)
         self.heartbeat.beat()
         self._stopping.wait(backoff * random.uniform(0.5, 1.0))
+
+    def _passes_by_itself(self, error: BaseException) -> bool:
+        """Whether to wait as in an outage. A table that only this task needs does not make the database unavailable."""
+        return passes_by_itself(error) and not (self.may_degrade and isinstance(error, psycopg.errors.UndefinedTable))
 
     def _degrade(self, error: BaseException) -> float:
         """Record and show that a run has failed; return the seconds until the next one."""

@@ -1,8 +1,13 @@
 """Identities of processes on this machine."""
 
+import errno
 import os
 from functools import cache
 from pathlib import Path
+from typing import Final
+
+#: Error numbers: none is left in this process, or on this machine.
+OUT_OF_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE)
 
 
 def this_process() -> str:
@@ -11,10 +16,18 @@ def this_process() -> str:
 
 
 def is_running(identity: str) -> bool:
-    """Whether the process with that identity runs, as far as this process can see."""
+    """Whether the process with that identity runs, as far as this process can see.
+
+    Raises:
+        OSError: no file descriptor is left to look with. Then the answer is not known.
+    """
     try:
         return _identity(int(identity.partition(":")[0])) == identity
-    except (OSError, ValueError):
+    except ValueError:
+        return False
+    except OSError as error:
+        if error.errno in OUT_OF_DESCRIPTORS:
+            raise
         return False
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import summarize_error
+from centralcloud.runtime.postgres.errors import LoginRefusedError, summarize_error
 from centralcloud.runtime.process.background import BackgroundTask, describe_degradation
 from centralcloud.runtime.process.heartbeat import Heartbeat
 from centralcloud.runtime.process.shutdown import Shutdown
@@ -123,6 +123,8 @@ class Supervisor:
             service_manager.heartbeat(self.stalled_tasks())
         if self._crashed is not None:
             name, error = self._crashed
+            if isinstance(error, LoginRefusedError):
+                raise error
             raise CentralCloudError(
                 f"stopped because the background task {name} failed: {type(error).__name__}: {summarize_error(error)}"
             )
@@ -157,6 +159,10 @@ class Supervisor:
         if self.shutdown.requested:
             return ["stopping"]
         return [] if self._started else ["starting"]
+
+    def fail(self, task: str, error: CentralCloudError) -> None:
+        """End the program with `error`, as if `task` had failed."""
+        self._on_crash(task, error)
 
     def _on_crash(self, task: str, error: BaseException) -> None:
         # Our own errors say what is wrong; any other needs a traceback.

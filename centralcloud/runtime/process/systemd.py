@@ -17,6 +17,7 @@ class ServiceManager:
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
+        self._socket: socket.socket | None = None
         self._status = ""
         self._heartbeat_seconds: float | None = None
         # Children inherit the environment. A watchdog that names another process must not get our heartbeats.
@@ -52,6 +53,15 @@ class ServiceManager:
     def stopping(self) -> None:
         """Report that the stop has begun."""
         self._send("STOPPING=1", "STATUS=stopping")
+        self._close()
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def __del__(self) -> None:
+        self._close()
 
     def _send(self, *lines: str) -> None:
         if not self._address:
@@ -59,8 +69,9 @@ class ServiceManager:
         # A leading @ means the abstract namespace, for which the kernel expects a zero byte.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-                notify.settimeout(1.0)
-                notify.sendto("\n".join(lines).encode(), address)
+            if self._socket is None:  # kept, because later there may be no file descriptor left for a heartbeat
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+                self._socket.settimeout(1.0)
+            self._socket.sendto("\n".join(lines).encode(), address)
         except OSError as error:
             log.warning("sd_notify_failed", lines=lines, error=str(error))

@@ -1,2 +1,2 @@
 -- Says that scores have changed: a run of the learner that has read them before reads them again. One row.
-UPDATE learning_control SET revision = revision + 1;
+UPDATE public.learning_control SET revision = revision + 1;

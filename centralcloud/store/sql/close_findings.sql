@@ -1,5 +1,5 @@
 -- Closes the open findings of some kinds, except those that still hold. Served by idx_findings_open.
-UPDATE findings SET closed_at = now()
+UPDATE public.findings SET closed_at = now()
 WHERE closed_at IS NULL
   AND kind = ANY (%(kinds)s)
   AND NOT EXISTS (

@@ -2,17 +2,17 @@
 -- Served by the primary key of evidence_slices. No record id is drawn while the slice is locked. The slice gets the references
 -- that are valid now; those of the slice that is opened here are set again when it is closed.
 WITH open AS (
-    SELECT slice_no, after_record_id FROM evidence_slices ORDER BY slice_no DESC LIMIT 1
+    SELECT slice_no, after_record_id FROM public.evidence_slices ORDER BY slice_no DESC LIMIT 1
 ), newest AS MATERIALIZED (
-    SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS record_id FROM routing_records_id_seq
+    SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS record_id FROM public.routing_records_id_seq
 ), closed AS (
-    UPDATE evidence_slices s SET
+    UPDATE public.evidence_slices s SET
         closed_at = clock_timestamp(), latency_ref_ms = %(latency_ref_ms)s, cost_ref_usd = %(cost_ref_usd)s
     FROM open, newest
     WHERE s.slice_no = open.slice_no AND newest.record_id > open.after_record_id
     RETURNING s.slice_no, newest.record_id
 ), opened AS (
-    INSERT INTO evidence_slices (slice_no, after_record_id, latency_ref_ms, cost_ref_usd)
+    INSERT INTO public.evidence_slices (slice_no, after_record_id, latency_ref_ms, cost_ref_usd)
     SELECT slice_no + 1, record_id, %(latency_ref_ms)s, %(cost_ref_usd)s FROM closed
 )
 SELECT coalesce((SELECT slice_no FROM closed), (SELECT slice_no - 1 FROM open));

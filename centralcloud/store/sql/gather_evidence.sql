@@ -1,6 +1,6 @@
 -- The evidence of one slice, from its records, whose ids lie between those of the neighbours. Served by the primary key of each
 -- partition: the cost is that of the slice's own records. Times and costs are those of successes and failures.
-INSERT INTO evidence (
+INSERT INTO public.evidence (
     slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
     response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms, cost_count,
     capped_cost_sum_usd, late
@@ -20,11 +20,11 @@ SELECT
     count(priced_usd),
     coalesce(sum(least(priced_usd, cost_ref_usd)) FILTER (WHERE priced_usd IS NOT NULL), 0),
     count(*) FILTER (WHERE late)
-FROM evidence_of_records
-JOIN evidence_slices USING (slice_no)
+FROM public.evidence_of_records
+JOIN public.evidence_slices USING (slice_no)
 WHERE slice_no = %(slice_no)s
-  AND id > (SELECT after_record_id FROM evidence_slices WHERE slice_no = %(slice_no)s)
+  AND id > (SELECT after_record_id FROM public.evidence_slices WHERE slice_no = %(slice_no)s)
   AND id <= coalesce(
-      (SELECT after_record_id FROM evidence_slices WHERE slice_no = %(slice_no)s + 1), 9223372036854775807
+      (SELECT after_record_id FROM public.evidence_slices WHERE slice_no = %(slice_no)s + 1), 9223372036854775807
   )
 GROUP BY slice_no, model, complexity, provider, instance_id;

@@ -1,5 +1,5 @@
 -- Stores what is missing.
-INSERT INTO fleet_settings (name, value)
+INSERT INTO public.fleet_settings (name, value)
 SELECT key, value FROM jsonb_each(%(settings)s)
 ON CONFLICT DO NOTHING
 RETURNING name;

@@ -1,1 +1,1 @@
-SELECT name, value, updated_at FROM fleet_settings ORDER BY name;
+SELECT name, value, updated_at FROM public.fleet_settings ORDER BY name;

@@ -348,7 +348,7 @@ def test_an_instance_with_the_login_of_another_and_a_damaged_file_is_reported(
             "INSTANCE_ID": "node-2",
         }
         result = run_command("instance-agent", "doctor", env=env)
-        assert 'FAIL  login: instance_id: found "node-2", expected "node-1"' in result.stdout
+        assert 'FAIL  login: wrong_instance: instance_id: found "node-2", expected "node-1"' in result.stdout
         assert "learned_scores.json is damaged" in result.stdout
         assert result.returncode == 1
         result = run_command("instance-agent", "doctor", env={**env, "INSTANCE_ID": "node-1"})

@@ -142,11 +142,19 @@ def test_an_error_of_the_program_is_not_taken_for_a_failed_check() -> None:
         (
             'connection failed: connection to server at "::1", port 5 failed: FATAL:  password authentication failed for '
             'user "u"',
-            'connection to server at "::1", port 5 failed: password authentication failed for user "u"',
+            'login_refused: connection to server at "::1", port 5 failed: password authentication failed for user "u"',
             "correct the user or the password",
         ),
-        ('connection failed: FATAL:  database "x" does not exist', 'database "x" does not exist', "correct its name"),
-        ('connection failed: FATAL:  role "x" does not exist', 'role "x" does not exist', "correct the user"),
+        (
+            'connection failed: FATAL:  database "x" does not exist',
+            'login_refused: database "x" does not exist',
+            "correct its name",
+        ),
+        (
+            'connection failed: FATAL:  role "x" does not exist',
+            'login_refused: role "x" does not exist',
+            "correct the user",
+        ),
         ("connection timeout expired", "connection timeout expired", "start the server"),
         ("anything else", "anything else", "fix this first"),
     ],

@@ -1,5 +1,6 @@
 """Settings: stable names, and one line for an invalid value."""
 
+import os
 import socket
 from decimal import Decimal
 from pathlib import Path
@@ -193,3 +194,71 @@ def test_a_mistyped_setting_is_distinguished_from_existing_ones(
     assert unknown_variables(settings_class) == {}
     monkeypatch.setenv(mistyped, "1")
     assert unknown_variables(settings_class) == {mistyped: meant}
+
+
+@pytest.mark.parametrize("blank", ["\n", " ", "\r\n", "\ufeff", "\u00a0"])
+def test_white_space_around_a_url_is_removed(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+    """As an editor, a copy from a page, or a file behind an env variable leaves it."""
+    monkeypatch.setenv("DATABASE_URL", f"{blank}postgresql://u@h/db{blank}")
+    assert load_settings(Settings).database == "postgresql://u@h/db"
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("'postgresql://u:s3cret@h/db'", "it is in quotes: remove them"),
+        ('"postgresql://u:s3cret@h/db"', "it is in quotes: remove them"),
+        ("psql 'postgresql://u:s3cret@h/db'", "it is a command: remove psql"),
+        ("DATABASE_URL=postgresql://u:s3cret@h/db", "it begins with DATABASE_URL=: remove that"),
+        ("postgresql+psycopg://u:s3cret@h/db", "+psycopg names a driver of SQLAlchemy: write postgresql:// without it"),
+        ("postgres+asyncpg://u:s3cret@h/db", "+asyncpg names a driver of SQLAlchemy"),
+        ("jdbc:postgresql://h/db?password=s3cret", "it is a JDBC URL"),
+        ("mysql://u:s3cret@h/db", "it begins with mysql://: expected postgresql://"),
+        ("postgresql:/u:s3cret@h/db", "without two slashes"),
+        ("postgresql://u:s3cret@h/db name", "it has white space in the middle"),
+        ("postgresql://u:s3cret@h/db?schema=app", "schema is a parameter of another library"),
+        ("postgresql://u:s3cret@h/db?pgbouncer=true", "poolers in transaction mode work without it"),
+        ("postgresql://u:s3cret@h/db?connection_limit=1", "CentralCloud knows how many connections it needs"),
+        ("postgresql://u:s3cret@h/db?sslmod=require", "libpq does not know its parameter sslmod"),
+        ("postgresql://u:s3cret@h/db?sslmode=no-verify", "its sslmode is not one of disable, allow"),
+    ],
+)
+def test_a_common_mistake_in_a_url_is_named(monkeypatch: pytest.MonkeyPatch, url: str, named: str) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(SettingsError) as refused:
+        load_settings(Settings)
+    line = str(refused.value)
+    assert line.startswith("DATABASE_URL is not a usable database URL: ")
+    assert named in line
+    assert "s3cret" not in line
+    assert "\n" not in line
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user that does not exist")
+def test_without_home_and_name_the_line_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs with an id of its own."""
+    for name in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    settings = load_settings(AgentSettings)
+    before = os.geteuid()
+    os.seteuid(4242)
+    real = os.getuid
+    monkeypatch.setattr(os, "getuid", os.geteuid)
+    try:
+        with pytest.raises(SettingsError) as refused:
+            _ = settings.state_folder
+    finally:
+        monkeypatch.setattr(os, "getuid", real)
+        os.seteuid(before)
+    assert str(refused.value).startswith(
+        "INSTANCE_AGENT_STATE_DIR is not set, and uid 4242 has no home folder: set it to "
+    )
+
+
+def test_the_metrics_folder_of_another_program_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from centralcloud.runtime.commands.cli import ignore_variables_of_others
+
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+        monkeypatch.setenv(name, str(tmp_path / "gone"))
+    ignore_variables_of_others()
+    assert not [name for name in os.environ if name.lower() == "prometheus_multiproc_dir"]

@@ -102,17 +102,17 @@ def test_every_reason_of_an_outage_is_logged_once(nowhere: Database, caplog: pyt
         *(("a", each) for each in answers),
     ]:
         nowhere.mark_unavailable(task, psycopg.OperationalError(text))
-        assert nowhere.unavailable_reason == text
+        assert nowhere.unavailable_reason == (f"login_refused: {text}" if text == refused else text)
     logged = [(record.msg["event"], record.msg["reason"]) for record in caplog.records]  # type: ignore[index]
     assert logged == [
         ("database_unavailable", broken),
-        ("database_still_unavailable", refused),
+        ("login_refused", refused),
         ("database_still_unavailable", answers[0]),
     ]
     nowhere.mark_available("a")
     nowhere.mark_available("b")
     assert nowhere.unavailable_reason == ""
-    nowhere.mark_unavailable("a", psycopg.OperationalError(refused))
+    nowhere.mark_unavailable("a", psycopg.OperationalError(broken))
     assert caplog.records[-1].msg["event"] == "database_unavailable"  # type: ignore[index]
 
 
