@@ -5,7 +5,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from centralcloud.contracts import ContractError, RoutingEvent, parse_routing_event
+from centralcloud.contracts.errors import quote
+from centralcloud.contracts.event_fields import ignored_fields
 from centralcloud.contracts.json_text import encode_extra
+from centralcloud.contracts.words import WordSource, built_in
 
 #: Bits of `decision_ids.seen`.
 ROUTED = 1
@@ -61,18 +64,48 @@ class DecisionPhases(NamedTuple):
     phases: int
 
 
-def decode(messages: Iterable[Message], now: datetime) -> Batch:
+def decode(messages: Iterable[Message], now: datetime, words: WordSource = built_in) -> Batch:
     """Decode each message separately: an invalid one does not affect the others. `now` is the server's clock."""
     batch = Batch([], [])
     for message in sorted(messages):
         msg_id, _, text = message
         try:
-            event = parse_routing_event(text, now)
+            event = parse_routing_event(text, now, words)
             extra = encode_extra(event.extra) if event.extra else None
             batch.events.append(ReceivedEvent(msg_id, event, extra))
         except ContractError as error:
             batch.dead_letters.append(DeadLetter(message, str(error), error.field))
     return batch
+
+
+class IgnoredValues(NamedTuple):
+    """Events with a value that was meant for the field at the path `field` and was ignored.
+
+    Attributes:
+        messages: how many.
+        example: key and value of one of them, for an operator.
+        instance_id: the instance that sent it.
+    """
+
+    field: str
+    messages: int
+    example: str
+    instance_id: str
+
+
+def ignored_values(events: Iterable[ReceivedEvent]) -> list[IgnoredValues]:
+    """Count the events with ignored values, by field, sorted. An event counts once for a field."""
+    found: dict[str, IgnoredValues] = {}
+    for received in events:
+        if received.extra is None:
+            continue
+        event = received.event
+        for field, key in {path: key for key, path in ignored_fields(event.extra)}.items():
+            known = found.get(field)
+            count = known.messages + 1 if known else 1
+            example = f"{key}: {quote(event.extra[key])}"
+            found[field] = IgnoredValues(field, count, example, event.instance_id)
+    return [found[field] for field in sorted(found)]
 
 
 def phases_by_decision(events: Iterable[ReceivedEvent]) -> list[DecisionPhases]:

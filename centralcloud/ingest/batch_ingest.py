@@ -1,8 +1,8 @@
 """The fast path of ingest: one transaction moves a batch from the queue into records, metrics, dead letters and the ledger.
 
 A crash at any point rolls the transaction back: the messages are in the queue again at once, without a visibility timeout,
-none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, pairs, ledger;
-each sorted), so replicas wait for each other and do not deadlock.
+none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, pairs, ignored
+values, ledger; each sorted), so replicas wait for each other and do not deadlock.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,9 +26,11 @@ from centralcloud.ingest.batch import (
     ReceivedEvent,
     decode,
     deduplicate,
+    ignored_values,
     phases_by_decision,
 )
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
+from centralcloud.ingest.operator_words import OperatorWords
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ledger import LedgerMissingError
 
@@ -65,6 +67,7 @@ _LOCK_OPEN_SLICE = Query(__package__, "lock_open_slice", row=int)
 _DEDUPLICATE_DECISIONS = Query(__package__, "deduplicate_decisions", row=_SeenDecisions)
 _ADD_METRIC_DELTAS = Query(__package__, "add_metric_deltas")
 _INSERT_DEAD_LETTERS = Query(__package__, "insert_dead_letters")
+_COUNT_IGNORED_VALUES = Query(__package__, "count_ignored_values")
 _RECORD_IN_LEDGER = Query(__package__, "record_in_ledger")
 
 #: Time limit of a transaction over one message. PostgreSQL prints up to a gigabyte of digits of a number with a huge
@@ -142,10 +145,12 @@ def ingest_messages(
         now: the server's time.
         too_large: how many more messages the transaction has already made dead letters, for their size.
     """
-    batch = decode(messages, now)
+    batch = decode(messages, now, OperatorWords(connection))
     deduplicated = _store_events(connection, batch)
     if batch.dead_letters:
         _insert_dead_letters(connection, batch.dead_letters)
+    if ignored := ignored_values(deduplicated.accepted):
+        _COUNT_IGNORED_VALUES.run(connection, {"values": encode_array([each._asdict() for each in ignored])})
     result = BatchResult(len(deduplicated.accepted), deduplicated.duplicates, len(batch.dead_letters) + too_large)
     record_in_ledger(connection, result)
     return result

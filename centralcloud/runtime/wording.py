@@ -1,9 +1,10 @@
 """Numbers and ages as people say them, and texts of others made safe to print. Pure."""
 
-import unicodedata
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
+
+from centralcloud.contracts.text import escape_steering
 
 _UNITS: Final = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 #: A share is a double: further digits are those of its binary form.
@@ -61,9 +62,4 @@ def apart(*numbers: Any, text: Callable[[Any, int], str] = percent, digits: int 
 
 def printable(text: str) -> str:
     """Return `text` with control and format characters as escapes: on a terminal they clear the screen or forge a line."""
-    return "".join(
-        character.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(character) in ("Cc", "Cf")
-        else character
-        for character in text
-    )
+    return escape_steering(text)
