@@ -1,10 +1,8 @@
 """`centralcloud drain`: ingest the queued messages, without a daemon."""
 
-import typer
-
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.runtime.postgres.errors import retry_on_contention
-from centralcloud.runtime.terminal.output import AsJson, print_json
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line
 from centralcloud.runtime.wording import counted
 
 
@@ -25,10 +23,10 @@ def drain(json_output: AsJson = False) -> None:
         rates = {"seconds": round(drained.seconds, 3), "events_per_second": round(drained.events_per_second, 1)}
         print_json({"events": result.messages, **result._asdict(), **rates})
         return
-    typer.echo(
+    print_line(
         f"ingested {counted(result.messages, 'event')} in {drained.seconds:.1f} s "
         f"({drained.events_per_second:,.0f} a second): {counted(result.records, 'record')}, "
         f"{counted(result.duplicates, 'duplicate')}, {counted(result.dead_letters, 'dead letter')}"
     )
     if result.dead_letters:
-        typer.echo("`centralcloud dead-letters list` shows the reasons")
+        print_line("`centralcloud dead-letters list` shows the reasons")

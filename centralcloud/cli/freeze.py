@@ -7,7 +7,7 @@ import typer
 from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.terminal.output import AsJson, print_json
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line
 
 
 def freeze(
@@ -25,7 +25,7 @@ def freeze(
     if json_output:
         print_json({"frozen": True, "reason": reason})
         return
-    typer.echo(f"frozen: no learned score is published until `centralcloud unfreeze` ({reason})")
+    print_line(f"frozen: no learned score is published until `centralcloud unfreeze` ({reason})")
 
 
 def unfreeze(reason: Reason = None, json_output: AsJson = False) -> None:
@@ -41,4 +41,4 @@ def unfreeze(reason: Reason = None, json_output: AsJson = False) -> None:
     if json_output:
         print_json({"frozen": False, "was_frozen": was_frozen})
         return
-    typer.echo("published again from the next run of the learner on" if was_frozen else "nothing was frozen")
+    print_line("published again from the next run of the learner on" if was_frozen else "nothing was frozen")

@@ -7,7 +7,7 @@ import typer
 from centralcloud.administration import instances
 from centralcloud.cli.arguments import Reason, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows
 
 app = typer.Typer(help="Show and forget instances.")
 
@@ -44,4 +44,4 @@ def forget(
     if json_output:
         print_json({"instance_id": instance_id, "forgotten": True})
     else:
-        typer.echo(f"forgot {instance_id}")
+        print_line(f"forgot {instance_id}")

@@ -1,10 +1,8 @@
 """`centralcloud migrate`: the schema of this version."""
 
-import typer
-
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.runtime.postgres.errors import retry_on_contention
-from centralcloud.runtime.terminal.output import AsJson, print_json
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line
 
 
 def migrate(json_output: AsJson = False) -> None:
@@ -24,4 +22,4 @@ def migrate(json_output: AsJson = False) -> None:
         print_json({"before": result.before, "after": result.after})
         return
     done = "is at" if result.before == result.after else f"went from {result.before or 'empty'} to"
-    typer.echo(f"the database {done} revision {result.after}")
+    print_line(f"the database {done} revision {result.after}")

@@ -7,9 +7,11 @@ import typer
 from centralcloud.cli.arguments import Reason, in_order, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
+from centralcloud.contracts.errors import quote
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
+from centralcloud.contracts.text import read_name
 from centralcloud.runtime.postgres.errors import retry_on_contention
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows
 from centralcloud.runtime.wording import counted
 
 app = typer.Typer(help="Show, rename, merge and retire models.")
@@ -53,6 +55,11 @@ def rename(
 
     for name, option in ((old, "OLD"), (new, "NEW")):
         _check_name(name, option)
+    if read_name(new, MAX_NAME_LENGTH) != new:
+        raise SettingsError(
+            f"NEW: found {quote(new)}, expected a name as events have it: trimmed, in the Unicode form NFC, without invisible "
+            "characters"
+        )
     if old == new:
         raise SettingsError(f"NEW: found {new!r}, expected another name than OLD")
     operator = this_operator(reason)
@@ -62,7 +69,7 @@ def rename(
         print_json({**done._asdict(), "changes": [change._asdict() for change in done.changes]})
         return
     merged = f", merged with its {', '.join(done.merged)}" if done.merged else ""
-    typer.echo(f"{old} is now {new} ({', '.join(done.complexities)}; {counted(done.records, 'record')}){merged}")
+    print_line(f"{old} is now {new} ({', '.join(done.complexities)}; {counted(done.records, 'record')}){merged}")
     columns = ("model", "complexity", "old_score", "new_score", "version", "reason")
     rows = in_order(change._asdict() for change in done.changes)
     print_rows(rows, dict.fromkeys(columns), empty="it has no score", texts=("reason",))
@@ -91,7 +98,7 @@ def retire(
     if json_output:
         print_json({"model": model, "retired": not undo, "changes": rows})
         return
-    typer.echo(f"{model} is no longer retired" if undo else f"{model} is retired")
+    print_line(f"{model} is no longer retired" if undo else f"{model} is retired")
     columns = ("complexity", "old_score", "new_score", "version", "reason")
     empty = "instances use their own scores for it until the learner has one"
     print_rows(rows, dict.fromkeys(columns), empty=empty, texts=("reason",))

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.terminal.output import AsJson, print_json
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line
 from centralcloud.runtime.wording import counted
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def publish(
             )
         except BaseException:
             # The lines to continue from without sending twice: a batch that was not confirmed may have arrived.
-            typer.echo(
+            print_line(
                 f"stopped after line {advance.lines}: {counted(advance.sent, 'event')} sent; "
                 f"the next {settings.batch_size} lines may or may not have been sent",
                 err=True,
@@ -54,7 +54,7 @@ def publish(
         print_json({"sent": published.sent, "refused": published.refused, "refused_lines": report.listed})
         raise typer.Exit(1 if published.refused else 0)
     refused = f", {counted(published.refused, 'line')} refused" if published.refused else ""
-    typer.echo(f"sent {counted(published.sent, 'event')} to model_routing_decisions{refused}")
+    print_line(f"sent {counted(published.sent, 'event')} to model_routing_decisions{refused}")
     if published.refused:
         raise typer.Exit(1)
 
@@ -72,11 +72,11 @@ class _RefusalReport:
             self._more += 1
             return
         self.listed.append({"line": refusal.number, "reason": refusal.reason})
-        typer.echo(f"{self._file}: line {refusal.number}: {refusal.reason}", err=True)
+        print_line(f"{self._file}: line {refusal.number}: {refusal.reason}", err=True)
 
     def finish(self) -> None:
         if self._more:
-            typer.echo(f"{self._file}: {counted(self._more, 'more line')} refused, not listed", err=True)
+            print_line(f"{self._file}: {counted(self._more, 'more line')} refused, not listed", err=True)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from centralcloud.administration import decision_queue
 from centralcloud.cli.arguments import Reason, ago
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.monitoring.queue_state import queue_state
-from centralcloud.runtime.terminal.output import AsJson, print_json
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line
 from centralcloud.runtime.terminal.prompts import confirm
 from centralcloud.runtime.wording import counted
 
@@ -30,17 +30,17 @@ def show(
     if json_output:
         print_json(state)
         return
-    typer.echo(
+    print_line(
         f"messages      {state['messages']:,}: {state['visible']:,} visible, {state['in_flight']:,} in flight or waiting "
         f"for a retry, {state['delayed']:,} delayed"
     )
-    typer.echo(f"oldest        {_seconds(state['oldest_age_seconds'])}")
-    typer.echo(f"newest        {_seconds(state['newest_age_seconds'])}")
-    typer.echo(f"size on disk  {_bytes(state['bytes_on_disk'])}, {state['dead_rows']:,} dead rows")
-    typer.echo(f"sent          {state['sent_per_second']:,.1f} per second, over {seconds:g} seconds")
-    typer.echo(f"ingested      {state['taken_per_second']:,.1f} per second")
+    print_line(f"oldest        {_seconds(state['oldest_age_seconds'])}")
+    print_line(f"newest        {_seconds(state['newest_age_seconds'])}")
+    print_line(f"size on disk  {_bytes(state['bytes_on_disk'])}, {state['dead_rows']:,} dead rows")
+    print_line(f"sent          {state['sent_per_second']:,.1f} per second, over {seconds:g} seconds")
+    print_line(f"ingested      {state['taken_per_second']:,.1f} per second")
     per_day = state["bytes_per_second"] * _DAY_SECONDS
-    typer.echo(f"growth        {_bytes(per_day)} per day" if per_day > 0 else "growth        none")
+    print_line(f"growth        {_bytes(per_day)} per day" if per_day > 0 else "growth        none")
 
 
 @app.command()
@@ -65,7 +65,7 @@ def purge(
     if json_output:
         print_json({"purged": purged})
     else:
-        typer.echo(f"purged {counted(purged, 'message')}")
+        print_line(f"purged {counted(purged, 'message')}")
 
 
 def _seconds(value: float | None) -> str:

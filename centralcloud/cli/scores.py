@@ -9,7 +9,7 @@ import typer
 from centralcloud.cli.arguments import Reason, in_order, refuse_empty, utf8
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
 from centralcloud.contracts import COMPLEXITIES, SettingsError
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_table, print_text
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows, print_table, print_text
 
 app = typer.Typer(help="Show, explain, compare, pin and roll back scores.", invoke_without_command=True)
 
@@ -144,7 +144,7 @@ def pin(
     if json_output:
         print_json(change._asdict())
     else:
-        typer.echo(f"{model} ({complexity}): {change.old_score:.3f} -> {change.new_score:.3f}, {change.reason}")
+        print_line(f"{model} ({complexity}): {change.old_score:.3f} -> {change.new_score:.3f}, {change.reason}")
 
 
 @app.command()
@@ -160,7 +160,7 @@ def unpin(model: ModelName, complexity: Complexity, reason: Reason = None, json_
     if json_output:
         print_json({"model": model, "complexity": complexity, "pinned": False})
     else:
-        typer.echo(
+        print_line(
             f"{model} ({complexity}) is no longer pinned; the next run of the learner publishes the score of its rule"
         )
 

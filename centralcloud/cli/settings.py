@@ -9,7 +9,7 @@ from centralcloud.cli.arguments import Reason, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.fleet_settings import FleetSettingsSource
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows
 from centralcloud.settings import FLEET_SETTINGS, FleetSetting, Settings
 from centralcloud.store.fleet_settings import list_settings
 from centralcloud.store.operator_actions import newest_setting_changes
@@ -62,11 +62,11 @@ def show(json_output: AsJson = False) -> None:
         texts = ("changed_by", "environment")
         print_rows([_worded(row) for row in rows], dict.fromkeys(_COLUMNS), empty="", texts=texts)
         if not all(row["stored"] for row in rows):
-            typer.echo("a value without a time is not stored yet: the first daemon stores that of its environment")
+            print_line("a value without a time is not stored yet: the first daemon stores that of its environment")
         for name in unknown:
-            typer.echo(f"{name} is ignored: this version does not know it")
+            print_line(f"{name} is ignored: this version does not know it")
         if problem:
-            typer.echo(problem, err=True)
+            print_line(problem, err=True)
     if problem:
         raise typer.Exit(1)
 
@@ -97,9 +97,9 @@ def set_command(
         print_json({**change._asdict(), "effective": effective})
     elif change.changed:
         before = _text(change.before) if change.was_stored else "not stored"
-        typer.echo(f"{name}: {before} -> {_text(change.after)}; every replica uses it from {effective} on")
+        print_line(f"{name}: {before} -> {_text(change.after)}; every replica uses it from {effective} on")
     else:
-        typer.echo(f"{name} is {_text(change.after)} already")
+        print_line(f"{name} is {_text(change.after)} already")
 
 
 def _find(name: str) -> FleetSetting:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast
 import typer
 
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_table
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from instance_agent.routing.selection import SelectionMode
@@ -110,7 +110,7 @@ def _show(result: Mapping[str, Any]) -> None:
         if result[name]["mean"] is not None
     ]
     print_table(columns, rows, empty="")
-    typer.echo(
+    print_line(
         f"{result['rule']}: {len(result['seeds'])} runs of {result['events']:,} tasks "
         f"in {result['elapsed_seconds']:.1f} s"
     )

@@ -7,7 +7,7 @@ import typer
 from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
 from centralcloud.runtime.postgres.errors import retry_on_contention
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows
 from centralcloud.runtime.wording import counted
 
 
@@ -50,7 +50,7 @@ def verify(
         rows = [difference._asdict() for difference in found.differences]
         print_rows(rows, columns, empty="nothing differs", texts=("key", "stored", "recounted"))
         if repair and not found.ok:
-            typer.echo(
+            print_line(
                 f"{counted(len(found.differences), 'difference')} found, {len(left.differences)} left after the repair"
             )
     if not left.ok:
@@ -73,6 +73,6 @@ def _verify_scores(*, json_output: bool) -> None:
         columns = dict.fromkeys(("table", "key", "stored", "recomputed"))
         print_rows(differences, columns, empty=empty, texts=("key",))
         for rule in audit.unknown_rules:
-            typer.echo(f"the scores of the rule {rule} were not recomputed: it is not installed here")
+            print_line(f"the scores of the rule {rule} were not recomputed: it is not installed here")
     if not ok:
         raise typer.Exit(1)

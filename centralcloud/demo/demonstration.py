@@ -34,7 +34,7 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings
-from centralcloud.runtime.wording import counted
+from centralcloud.runtime.wording import counted, printable
 from centralcloud.settings import Settings
 from centralcloud.store.schema import downgrade, migrate
 
@@ -269,4 +269,4 @@ def _start_afresh(database: Database) -> None:
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(printable(line), highlight=False, markup=False, soft_wrap=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from centralcloud.contracts.text import escape_steering
+from centralcloud.contracts.text import escape_steering, has_steering
 
 _UNITS: Final = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 #: A share is a double: further digits are those of its binary form.
@@ -58,6 +58,18 @@ def apart(*numbers: Any, text: Callable[[Any, int], str] = percent, digits: int 
         if len(set(texts)) == len(set(numbers)):
             return texts
     return [text(number, _MOST_DIGITS) for number in numbers]
+
+
+def printable_json(text: str) -> str:
+    """Return the same JSON document with control and format characters as escapes of JSON. Its line breaks stay."""
+    if text.isprintable():
+        return text
+    return "".join(each if each == "\n" or not has_steering(each) else _json_escape(each) for each in text)
+
+
+def _json_escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
 def printable(text: str) -> str:

@@ -1,4 +1,8 @@
-"""Output on the terminal: tables and JSON documents."""
+"""Output on the terminal: tables, lines and JSON documents.
+
+Every text goes through `printable` here: a name or message of others must not clear the screen or forge a line. Commands
+print by these functions only.
+"""
 
 import json
 import os
@@ -12,7 +16,7 @@ import typer
 
 from centralcloud.runtime.terminal.streams import as_printed
 from centralcloud.runtime.terminal.table_layout import plain_lines, table_lines, text_width, wrap
-from centralcloud.runtime.wording import printable
+from centralcloud.runtime.wording import printable, printable_json
 
 #: The option of every command that shows something.
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
@@ -25,7 +29,7 @@ _INDENT: Final = "  "
 
 def print_json(value: Any) -> None:
     """Print `value` as JSON on standard output: decimals as numbers, times as ISO 8601, numbers without rounding errors."""
-    print(json.dumps(_rounded(value), default=_jsonable, allow_nan=False))  # noqa: T201
+    print(printable_json(json.dumps(_rounded(value), default=_jsonable, allow_nan=False)))  # noqa: T201
 
 
 def print_table(
@@ -42,6 +46,9 @@ def print_table(
         texts: columns with sentences. On a terminal that is too narrow for them, they stand below their row.
         heading: the column that stands over its rows on a terminal that is too narrow even then; without it, the first one.
     """
+    columns = [_cell(column) for column in columns]  # rules of others, in some tables
+    texts = [_cell(text) for text in texts]
+    heading = None if heading is None else _cell(heading)
     cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
         lines: Iterable[str] = [empty]
@@ -73,10 +80,21 @@ def print_rows(
 
 def print_text(text: str) -> None:
     """Print a sentence: on one line, or wrapped between words to the width of a terminal, the rest indented."""
-    text = as_printed(text)
+    text = as_printed(printable(text))
     if sys.stdout.isatty() and text_width(text) > _terminal_width():
         text = f"\n{_INDENT}".join(wrap(text, max(1, _terminal_width() - len(_INDENT))))
     print(text)  # noqa: T201
+
+
+def print_line(text: str, *, err: bool = False) -> None:
+    """Print a text on one line, however long it is; on standard error with `err`."""
+    print(printable(text), file=sys.stderr if err else sys.stdout)
+
+
+def print_document(text: str) -> None:
+    """Print a text of several lines, such as a message in JSON."""
+    for line in text.split("\n"):
+        print_line(line)
 
 
 def _jsonable(value: Any) -> Any:
