@@ -57,8 +57,8 @@ def rename(
         _check_name(name, option)
     if read_name(new, MAX_NAME_LENGTH) != new:
         raise SettingsError(
-            f"NEW: found {quote(new)}, expected a name as events have it: trimmed, in the Unicode form NFC, without invisible "
-            "characters"
+            f"NEW: found {quote(new)}, expected a name as events have it: trimmed, in the Unicode form NFC, without "
+            "invisible characters"
         )
     if old == new:
         raise SettingsError(f"NEW: found {new!r}, expected another name than OLD")
