@@ -333,7 +333,7 @@ def test_a_plain_message_is_parsed_the_same_as_one_parsed_field_by_field(changes
         assert replace(plain, extra={}) == replace(unusual, extra={})
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(changes=st.dictionaries(_FIELDS, _VALUES, max_size=4))
 def test_an_event_that_was_read_is_written_and_read_unchanged(changes: dict) -> None:
     event = an_event(**{name: value for name, value in changes.items() if name not in ("timestamp", "instance_id")})
@@ -345,7 +345,7 @@ def test_an_event_that_was_read_is_written_and_read_unchanged(changes: dict) -> 
     assert parse_routing_event(read.to_json(), NOW) == read
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(field=st.sampled_from([field for field in EVENT_FIELDS if field.name != "timestamp"]), value=_VALUES)
 def test_the_library_accepts_the_values_that_the_contract_accepts_and_makes_the_same_of_them(field, value) -> None:
     event = an_event()
