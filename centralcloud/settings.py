@@ -12,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
+from centralcloud.contracts.words import format_operator_words, parse_operator_words
 from centralcloud.ingest.batch_limits import DEFAULT_BATCH_BYTES
 from centralcloud.ingest.slow_path import DEFAULT_MAX_ATTEMPTS
 from centralcloud.learning.rule import Rule
@@ -28,6 +29,25 @@ from centralcloud.store.slices import References
 _PREFIX: Final = "CENTRALCLOUD_"
 
 
+class WordSettings(BaseModel):
+    """Words of other systems for complexities, outcomes and kinds of failure: "word=meaning, word=meaning", or None.
+
+    They add to the table in docs/reference/messages.md, or give one of its words another meaning. The meaning of an outcome
+    may be ``failure:timeout``, or of another kind.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    complexity: str | None = None
+    outcome: str | None = None
+    error_kind: str | None = None
+
+    @field_validator("complexity", "outcome", "error_kind")
+    @classmethod
+    def _are_words(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return value and format_operator_words(parse_operator_words(str(info.field_name), value))
+
+
 class FleetSettings(BaseModel):
     """Settings that must be the same in every replica: they decide what is written to the database.
 
@@ -37,6 +57,7 @@ class FleetSettings(BaseModel):
         retention: days that rows are kept.
         safety: how much one run of the learner may change.
         finding: thresholds of the findings.
+        words: words of other systems that an operator has added.
         adaptive, threshold: constants of the two built-in rules.
     """
 
@@ -49,6 +70,7 @@ class FleetSettings(BaseModel):
     retention: Retention = Retention()
     safety: SafetyLimits = SafetyLimits()
     finding: FindingThresholds = FindingThresholds()
+    words: WordSettings = WordSettings()
     adaptive: AdaptiveSettings = AdaptiveSettings()
     threshold: ThresholdSettings = ThresholdSettings()
 

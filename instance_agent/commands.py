@@ -13,7 +13,7 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings, warn_of_unknown_variables
 from centralcloud.runtime.terminal.checkup_output import print_checkup, progress_line
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_table
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows, print_table
 from instance_agent.agent import InstanceAgent
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.doctor import examine
@@ -105,14 +105,14 @@ def route(
             }
         )
         return
-    typer.echo(f"{choice.model.name} of {choice.model.provider}: {choice.reason}")
+    print_line(f"{choice.model.name} of {choice.model.provider}: {choice.reason}")
     columns: dict[str, Callable[[Any], Any] | None] = {"model": None, "provider": None, "score": None, "value": None}
     if explain:
-        typer.echo(f"selection: {choice.method}, {_selection_reason(choice, settings.selection)}")
+        print_line(f"selection: {choice.method}, {_selection_reason(choice, settings.selection)}")
         columns |= {"mean": None, "n_eff": None, "penalty": None}
         columns |= {"probe_share": _percent, "win_probability": _percent, "propensity": _percent}
     elif settings.exploration:
-        typer.echo(f"(a running router chooses at random for {settings.exploration:.1%} of tasks, to explore)")
+        print_line(f"(a running router chooses at random for {settings.exploration:.1%} of tasks, to explore)")
     print_rows(ranking, columns, empty="")
 
 

@@ -85,9 +85,9 @@ class Publisher:
         """Publish a decision of the router. Returns at once; the event is sent in the background.
 
         Args:
-            complexity: ``simple``, ``medium`` or ``complex``.
-            model: the chosen model, at most 200 characters.
-            provider: the provider that is called for it, at most 200 characters.
+            complexity: ``simple``, ``medium`` or ``complex``, or one of the words of docs/reference/messages.md.
+            model: the chosen model, at most 512 characters.
+            provider: the provider that is called for it, at most 512 characters.
             complexity_score: the score that the router used, 0.0 to 5.0; neutral for a router without scores.
             capabilities_required: of the model, e.g. ``["vision"]``.
             prefer: ``speed``, ``cost`` or another preference of the request.
@@ -173,6 +173,7 @@ class Publisher:
             cost_usd=cost_usd,
         )
         reported |= {"timestamp": datetime.now(UTC), "outcome": "success" if success else "failure"}
+        decision_id = check_value("decision_id", decision_id)  # as `publish_decision` returned it
         decision = self._decisions.get(decision_id)
         if decision is not None:
             event = replace(decision, **reported)

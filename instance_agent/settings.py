@@ -3,15 +3,31 @@
 import os
 import socket
 from pathlib import Path
+from typing import Annotated
 
 import platformdirs
-from pydantic import AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_settings import SettingsConfigDict
 
 from centralcloud.contracts import SettingsError
+from centralcloud.contracts.limits import MAX_ID_LENGTH
+from centralcloud.contracts.text import read_name
 from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings
 from instance_agent.routing.selection import SelectionMode
 from instance_agent.sync.event_queue import DEFAULT_QUEUE_SIZE
+
+
+def _plain_id(instance_id: str) -> str:
+    """Return the id as ingest reads it from events, so that acknowledgements have the same one."""
+    plain = read_name(instance_id, MAX_ID_LENGTH)
+    if plain is None:
+        raise ValueError(
+            "expected an id without control, bidirectional or invisible characters, and not of spaces only"
+        )
+    return plain
+
+
+InstanceId = Annotated[str, AfterValidator(_plain_id)]
 
 
 class AgentSettings(ProgramSettings):
@@ -43,8 +59,11 @@ class AgentSettings(ProgramSettings):
     database_url_file: Path | None = Field(
         default=None, validation_alias=AliasChoices("INSTANCE_AGENT_DATABASE_URL_FILE", "DATABASE_URL_FILE")
     )
-    instance_id: str = Field(
-        default_factory=socket.gethostname, min_length=1, max_length=200, validation_alias=AliasChoices("INSTANCE_ID")
+    instance_id: InstanceId = Field(
+        default_factory=socket.gethostname,
+        min_length=1,
+        max_length=MAX_ID_LENGTH,
+        validation_alias=AliasChoices("INSTANCE_ID"),
     )
     catalog: Path | None = None
     state_dir: Path | None = None

@@ -7,16 +7,26 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from centralcloud.contracts import DECISIONS_CHANNEL, CentralCloudError
-from centralcloud.contracts.json_text import encode_array
+from centralcloud.administration.message_edits import Edit, compute
+from centralcloud.contracts import DECISIONS_CHANNEL, CentralCloudError, ContractError
+from centralcloud.contracts.json_text import decode_value, encode_array
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.errors import is_refusal, summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ledger import LedgerMissingError
 from centralcloud.store.operator_actions import Action, Operator, record_action
 
+
+class _FieldOfMessage(NamedTuple):
+    """A field of a dead letter's message, as JSON text; None when the message has no such field."""
+
+    value: str | None
+    enqueued_at: datetime
+
+
 _LIST_DEAD_LETTERS = Query(__package__, "list_dead_letters", row=dict)
 _OPEN_IDS = Query(__package__, "open_dead_letter_ids", row=int)
+_READ_FIELD = Query(__package__, "read_dead_letter_field", row=_FieldOfMessage)
 _REPLAY = Query(__package__, "replay_dead_letter", row=int)
 _COUNT_REPLAYED = Query(__package__, "count_replayed")
 _DISCARD = Query(__package__, "discard_dead_letters")
@@ -32,6 +42,10 @@ _SUBJECT: Final = "dead-letters"
 
 class DeadLetterError(CentralCloudError):
     """There is no such dead letter."""
+
+
+class _NoResultError(CentralCloudError):
+    """The function of an edit has no result for a message."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +64,6 @@ class Filter:
     reason: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-
-
-class Edit(NamedTuple):
-    """A field of the message that gets another value before the message is sent again."""
-
-    path: list[str]
-    value: Any
 
 
 class NotReplayed(NamedTuple):
@@ -150,7 +157,7 @@ def _replay_page(database: Database, ids: Sequence[int], edits: list[Edit], oper
         if sent:
             if not _COUNT_REPLAYED.run(connection, {"sent": len(sent)}):
                 raise LedgerMissingError
-            after = {"sent": len(sent), "ids": sent, "edits": [edit._asdict() for edit in edits]}
+            after = {"sent": len(sent), "ids": sent, "edits": [edit.to_json() for edit in edits]}
             record_action(connection, operator, Action.REPLAY_DEAD_LETTERS, _SUBJECT, after=after)
             connection.execute(_NOTIFY, (DECISIONS_CHANNEL,))
     return Replayed(len(sent), refused)
@@ -158,17 +165,38 @@ def _replay_page(database: Database, ids: Sequence[int], edits: list[Edit], oper
 
 def _send(connection: psycopg.Connection[Any], ids: Sequence[int], edits: list[Edit]) -> Iterator[NotReplayed]:
     """Send each of `ids` again, and yield those that stay open."""
-    encoded = encode_array([edit._asdict() for edit in edits])
     for letter_id in ids:
         try:
             with connection.transaction():
-                msg_id = _REPLAY.maybe(connection, {"id": letter_id, "edits": encoded})
+                values = [_computed(connection, letter_id, edit).to_json() for edit in edits]
+                msg_id = _REPLAY.maybe(connection, {"id": letter_id, "edits": encode_array(values)})
             if msg_id is None:
                 yield NotReplayed(letter_id, _why_not(connection, letter_id))
+        except _NoResultError as error:
+            yield NotReplayed(letter_id, str(error))
         except psycopg.Error as error:
             if not is_refusal(error):
                 raise
             yield NotReplayed(letter_id, summarize_error(error))
+
+
+def _computed(connection: psycopg.Connection[Any], letter_id: int, edit: Edit) -> Edit:
+    """Return an edit with its value, computed from the message as it was received.
+
+    Raises:
+        _NoResultError: its function has no result for the message.
+    """
+    if edit.function is None:
+        return edit
+    field = _READ_FIELD.maybe(connection, {"id": letter_id, "path": list(edit.argument)})
+    if field is None:  # the replay finds no message, either, and says why
+        return Edit(edit.path)
+    try:
+        place = f"--edit {edit}: {'.'.join(edit.argument)}"
+        argument = None if field.value is None else decode_value(field.value, place)
+        return compute(edit, argument, field.enqueued_at, present=field.value is not None)
+    except (ValueError, ContractError) as error:
+        raise _NoResultError(str(error)) from None
 
 
 def _ids_to_replay(database: Database, which: Filter) -> list[int]:

@@ -7,12 +7,21 @@ from typing import Annotated, Any
 import typer
 
 from centralcloud.administration import dead_letters
-from centralcloud.administration.dead_letters import Edit, Filter
+from centralcloud.administration.dead_letters import Filter
+from centralcloud.administration.message_edits import Edit, parse_call
 from centralcloud.cli.arguments import parse_moment, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_json_list, print_rows, print_text
-from centralcloud.runtime.wording import counted
+from centralcloud.runtime.terminal.output import (
+    AsJson,
+    print_document,
+    print_json,
+    print_json_list,
+    print_line,
+    print_rows,
+    print_text,
+)
+from centralcloud.runtime.wording import counted, printable_json
 
 app = typer.Typer(help="Show, replay and discard messages that could not be ingested.")
 
@@ -68,7 +77,7 @@ def show(
     for name, value in letter.items():
         if value is not None:
             print_text(f"{name}: {value}")
-    typer.echo(_indented(message))
+    print_document(_indented(message))
 
 
 @app.command()
@@ -82,7 +91,8 @@ def replay(
     edit: Annotated[
         list[str] | None,
         typer.Option(
-            help="Change a field first, e.g. routing_decision.complexity=simple; the value is JSON or a word."
+            help="Change a field first, e.g. routing_decision.complexity=simple; the value is JSON, a word, or a function "
+            "of a field: timestamp=epoch_ms(timestamp)."
         ),
     ] = None,
     why: Why = None,
@@ -103,7 +113,7 @@ def replay(
         print_json({"sent": replayed.sent, "refused": [refusal._asdict() for refusal in replayed.refused]})
     else:
         for refusal in replayed.refused:
-            typer.echo(f"dead letter {refusal.id} was not sent: {refusal.reason}", err=True)
+            print_line(f"dead letter {refusal.id} was not sent: {refusal.reason}", err=True)
         print_text(f"sent {counted(replayed.sent, 'message')} to model_routing_decisions again")
     if replayed.refused:
         raise typer.Exit(1)
@@ -130,7 +140,7 @@ def discard(
     else:
         print_text(f"discarded {counted(discarded, 'dead letter')}")
     if ids and discarded < len(set(ids)):
-        typer.echo(f"{counted(len(set(ids)) - discarded, 'id')} without an open dead letter", err=True)
+        print_line(f"{counted(len(set(ids)) - discarded, 'id')} without an open dead letter", err=True)
         raise typer.Exit(1)
 
 
@@ -173,6 +183,9 @@ def _edit(text: str) -> Edit:
     path, separator, value = text.partition("=")
     if not separator or not all(path.split(".")):
         raise SettingsError(f"--edit: found {text!r}, expected field=value, e.g. routing_decision.complexity=simple")
+    if call := parse_call(value):
+        function, argument = call
+        return Edit(path.split("."), function=function, argument=tuple(str(utf8(key, "--edit")) for key in argument))
     return Edit(path.split("."), _json_or_word(value))
 
 
@@ -191,10 +204,14 @@ def _json_or_word(text: str) -> Any:
 
 
 def _indented(message: str | None) -> str:
-    """Indent the message; if Python cannot decode it, which may be why it is a dead letter, return it unchanged."""
+    """Indent the message; if Python cannot decode it, which may be why it is a dead letter, return it unchanged.
+
+    Characters that are not printable get the escapes of JSON.
+    """
     if message is None:
         return "(no message)"
     try:
-        return json.dumps(json.loads(message), indent=2, ensure_ascii=not sys.stdout.encoding.lower().startswith("utf"))
+        ascii_only = not sys.stdout.encoding.lower().startswith("utf")
+        return printable_json(json.dumps(json.loads(message), indent=2, ensure_ascii=ascii_only))
     except (ValueError, RecursionError):
         return message

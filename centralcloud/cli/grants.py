@@ -12,7 +12,7 @@ import typer
 from centralcloud.cli.arguments import Reason, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
-from centralcloud.runtime.terminal.output import AsJson, print_json
+from centralcloud.runtime.terminal.output import AsJson, print_document, print_json, print_line
 from centralcloud.runtime.terminal.prompts import InterruptedAtPromptError
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _apply_roles(roles: "Roles", operator: "Operator", passwords: dict[str, str]
         names = {"worker": roles.worker, "instance": roles.instance, "dashboard": roles.dashboard}
         print_json({"roles": names, **done._asdict()})
         return
-    typer.echo(f"workers: {roles.worker}, instances: {roles.instance}, dashboards: {roles.dashboard}")
+    print_line(f"workers: {roles.worker}, instances: {roles.instance}, dashboards: {roles.dashboard}")
     _report(done, [name for name in done.created if name not in passwords])
 
 
@@ -131,7 +131,7 @@ def _apply_login(login: "Login", operator: "Operator", password: str | None, *, 
     if json_output:
         print_json({"instance_id": login.instance_id, "login": login.name, **done._asdict()})
         return
-    typer.echo(f"{login.instance_id} logs in as {login.name}, which speaks for no instance that it is not listed for")
+    print_line(f"{login.instance_id} logs in as {login.name}, which speaks for no instance that it is not listed for")
     _report(done, [name for name in done.created if password is None or name != login.name])
 
 
@@ -147,18 +147,18 @@ def _apply_revocation(login: "Login", operator: "Operator", *, json_output: bool
     if json_output:
         return
     fate = "stays, without rights for this instance" if done.remains else "was dropped"
-    typer.echo(f"{login.instance_id} no longer has the login {login.name}: the role {fate}")
+    print_line(f"{login.instance_id} no longer has the login {login.name}: the role {fate}")
 
 
 def _report(done: "Applied", without_password: list[str]) -> None:
     from centralcloud.administration.grants import password_statement
 
     for warning in done.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        print_line(f"warning: {warning}", err=True)
     if without_password:
-        typer.echo("new roles without a password; where the server asks for one, complete and run:")
+        print_line("new roles without a password; where the server asks for one, complete and run:")
         for name in without_password:
-            typer.echo(password_statement(name))
+            print_line(password_statement(name))
 
 
 def _print(script: str, *, json_output: bool) -> None:
@@ -166,7 +166,7 @@ def _print(script: str, *, json_output: bool) -> None:
     if json_output:
         print_json({"sql": script})
     else:
-        typer.echo(script)
+        print_document(script)
 
 
 def _check_role(name: str, option: str) -> None:
@@ -219,7 +219,7 @@ def _ask_password(source: _PasswordFile) -> str:
             getpass.getpass(f"{text} of {source.role}: ") for text in ("Password", "Once more, password")
         )
     except (KeyboardInterrupt, EOFError):
-        typer.echo(err=True)
+        print_line("", err=True)
         raise InterruptedAtPromptError("interrupted: nothing was granted") from None
     if password != again:
         raise SettingsError(f"{source.option}: found two different passwords, expected the same one twice")

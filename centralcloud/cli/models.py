@@ -7,7 +7,9 @@ import typer
 from centralcloud.cli.arguments import Reason, in_order, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
+from centralcloud.contracts.errors import quote
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
+from centralcloud.contracts.text import read_name
 from centralcloud.runtime.postgres.errors import retry_on_contention
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.wording import counted, percent
@@ -53,6 +55,11 @@ def rename(
 
     for name, option in ((old, "OLD"), (new, "NEW")):
         _check_name(name, option)
+    if read_name(new, MAX_NAME_LENGTH) != new:
+        raise SettingsError(
+            f"NEW: found {quote(new)}, expected a name as events have it: trimmed, in the Unicode form NFC, without "
+            "invisible characters"
+        )
     if old == new:
         raise SettingsError(f"NEW: found {new!r}, expected another name than OLD")
     operator = this_operator(reason)

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.terminal.emphasis import rich_console
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_text
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_text
 from centralcloud.runtime.wording import counted
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def publish(
             )
         except BaseException:
             # The lines to continue from without sending twice: a batch that was not confirmed may have arrived.
-            typer.echo(
+            print_line(
                 f"stopped after line {advance.lines}: {counted(advance.sent, 'event')} sent; "
                 f"the next {settings.batch_size} lines may or may not have been sent",
                 err=True,
@@ -78,11 +78,11 @@ class _RefusalReport:
             self._more += 1
             return
         self.listed.append({"line": refusal.number, "reason": refusal.reason})
-        typer.echo(f"{self._file}: line {refusal.number}: {refusal.reason}", err=True)
+        print_line(f"{self._file}: line {refusal.number}: {refusal.reason}", err=True)
 
     def finish(self) -> None:
         if self._more:
-            typer.echo(f"{self._file}: {counted(self._more, 'more line')} refused, not listed", err=True)
+            print_line(f"{self._file}: {counted(self._more, 'more line')} refused, not listed", err=True)
 
 
 @contextmanager

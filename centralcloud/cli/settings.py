@@ -9,7 +9,7 @@ from centralcloud.cli.arguments import Reason, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.fleet_settings import FleetSettingsSource
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows, print_text
 from centralcloud.settings import FLEET_SETTINGS, FleetSetting, Settings
 from centralcloud.store.fleet_settings import list_settings
 from centralcloud.store.operator_actions import newest_setting_changes
@@ -20,6 +20,7 @@ app = typer.Typer(help="Show and change the settings of the whole fleet.")
 _EFFECTIVE: Final = {
     "retention": "its next round of maintenance",
     "finding": "its next search for findings",
+    "words": "its next batch",
     "": "its next run of the learner",
 }
 _UNSET: Final = ("none", "null", "")
@@ -65,7 +66,7 @@ def show(json_output: AsJson = False) -> None:
         for name in unknown:
             print_text(f"{name} is ignored: this version does not know it")
         if problem:
-            typer.echo(problem, err=True)
+            print_line(problem, err=True)
     if problem:
         raise typer.Exit(1)
 

@@ -6,8 +6,10 @@ check and tests/unit/contracts/test_event_fields.py compare them with the table.
 what fails.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -18,17 +20,25 @@ from centralcloud.contracts.limits import (
     COMPLEXITIES,
     ERROR_KINDS,
     MAX_COST_USD,
+    MAX_ID_LENGTH,
     MAX_INT4,
     MAX_INT8,
+    MAX_NAME_BYTES,
     MAX_NAME_LENGTH,
     OUTCOMES,
     SCORE_MAX,
     SCORE_MIN,
 )
-from centralcloud.contracts.validators import is_integer, is_name, is_number, is_score
+from centralcloud.contracts.numbers import read_integer, read_number
+from centralcloud.contracts.text import has_steering, is_plain_name, normalize, read_name, read_text
+from centralcloud.contracts.validators import is_score
+from centralcloud.contracts.words import Words, WordSource, built_in, translate_words
 
 #: Turns a value of any JSON type into that of a strict field; raises ContractError with the path that it is given.
 Parser: TypeAlias = Callable[[Any, str], Any]
+#: Turns a value of any JSON type but null into that of a tolerant field; returns `INVALID` for one that it cannot have.
+Reader: TypeAlias = Callable[[Any], Any]
+INVALID: Final = object()
 
 
 class EventField(NamedTuple):
@@ -41,8 +51,7 @@ class EventField(NamedTuple):
         type: type and limits of a value that needs no conversion, for msgspec.
         default: value of a missing field; `NODEFAULT` for a required one.
         parse: of a strict field: an invalid value rejects the message. None for a tolerant field.
-        accepts: of a tolerant field: whether a value other than null is valid. An invalid one is kept in `extra`, and the
-            field is None. None for a strict field.
+        read: of a tolerant field: an invalid value is kept in `extra`, and the field is None. None for a strict field.
         optional: written to a message only when it has a value.
         expected: of a tolerant field: a valid value in words, for a producer that checks before it sends.
     """
@@ -54,94 +63,137 @@ class EventField(NamedTuple):
     type: Any
     default: Any
     parse: Parser | None = None
-    accepts: Callable[[Any], bool] | None = None
+    read: Reader | None = None
     optional: bool = False
     expected: str = ""
 
     @property
     def strict(self) -> bool:
         """Whether an invalid value makes the message a dead letter."""
-        return self.accepts is None
+        return self.read is None
+
+    @property
+    def path(self) -> str:
+        """Where a message has the field."""
+        return self.name if self in MESSAGE_FIELDS else f"routing_decision.{self.name}"
 
 
 class _Kind(NamedTuple):
-    """A kind of value: as a type for msgspec, as a predicate, which is faster than a conversion by msgspec, and in words."""
+    """A kind of value: as a type for msgspec, as a reader of every form that can mean only one value, and in words."""
 
     type: Any
-    accepts: Callable[[Any], bool]
+    read: Reader
     expected: str
 
 
 def _integer(low: int, high: int) -> _Kind:
-    return _Kind(
-        Annotated[int, Meta(ge=low, le=high)],
-        lambda value: is_integer(value) and low <= value <= high,
-        f"an integer from {low} to {high}",
-    )
+    def read(value: Any) -> Any:
+        if type(value) is int and low <= value <= high:
+            return value
+        number = read_integer(value)
+        if number is None or not low <= number <= high:
+            return None if value == "" else INVALID
+        return number
+
+    return _Kind(Annotated[int, Meta(ge=low, le=high)], read, f"an integer from {low} to {high}")
 
 
 def _number(low: float, high: float) -> _Kind:
-    return _Kind(
-        Annotated[float, Meta(ge=low, le=high)],
-        lambda value: is_number(value) and low <= value <= high,
-        f"a number from {low:.0f} to {high:.0f}",
-    )
+    def read(value: Any) -> Any:
+        if type(value) is float and low <= value <= high:
+            return value
+        number = read_number(value)
+        if number is None or not low <= number <= high:
+            return None if value == "" else INVALID
+        return float(number)
+
+    return _Kind(Annotated[float, Meta(ge=low, le=high)], read, f"a number from {low:.0f} to {high:.0f}")
 
 
 def _choice(values: tuple[str, ...]) -> _Kind:
-    return _Kind(
-        Literal.__getitem__(values),
-        lambda value: isinstance(value, str) and value in values,
-        f"one of {', '.join(values)}",
-    )
+    def read(value: Any) -> Any:
+        if isinstance(value, str):
+            return value if value in values else None if value == "" else INVALID
+        return INVALID
+
+    return _Kind(Literal.__getitem__(values), read, f"one of {', '.join(values)}")
 
 
-_TEXT: Final = _Kind(str, lambda value: isinstance(value, str), "a string")
-_NAME: Final = _Kind(
-    Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)],
-    is_name,
-    f"a string of 1 to {MAX_NAME_LENGTH} characters",
-)
+def _name_kind(max_length: int) -> _Kind:
+    def read(value: Any) -> Any:
+        name = read_name(value, max_length)
+        return INVALID if name is None else name
+
+    expected = f"a string of 1 to {max_length} characters"
+    return _Kind(Annotated[str, Meta(min_length=1, max_length=max_length)], read, expected)
+
+
+def _read_text(value: Any) -> Any:
+    if isinstance(value, str) and is_plain_name(value):
+        return value
+    text = read_text(value)
+    return INVALID if text is None else text
+
+
+_TEXT: Final = _Kind(str, _read_text, "a string")
+_NAME: Final = _name_kind(MAX_NAME_LENGTH)
+_ID: Final = _name_kind(MAX_ID_LENGTH)
 _COUNT: Final = _integer(0, MAX_INT4)
 _SCORE: Final = _number(SCORE_MIN, SCORE_MAX)
 
 
-def parse_name(value: Any, path: str) -> str:
-    """Parse a required name.
+def parse_name(value: Any, path: str, max_length: int = MAX_NAME_LENGTH) -> str:
+    """Parse a required name: trimmed, in the Unicode form NFC; a whole number is its decimal text.
 
     Raises:
-        ContractError: `value` is not a string of 1 to 200 characters.
+        ContractError: `value` is not a string of 1 to `max_length` characters, has more than 900 bytes, or has a control,
+            bidirectional or other invisible character.
     """
-    if not isinstance(value, str) or not 1 <= len(value) <= MAX_NAME_LENGTH:
-        raise ContractError(path, quote(value), f"a string of 1 to {MAX_NAME_LENGTH} characters")
-    return value
+    name = read_name(value, max_length)
+    if name is None:
+        raise ContractError(path, quote(value), _expected_name(value, max_length))
+    return name
+
+
+def _parse_id(value: Any, path: str) -> str:
+    return parse_name(value, path, MAX_ID_LENGTH)
+
+
+def _expected_name(value: Any, max_length: int) -> str:
+    expected = f"a string of 1 to {max_length} characters"
+    text = read_text(value)
+    if text and has_steering(text):
+        return f"{expected} without control, bidirectional or invisible characters"
+    return f"{expected} and at most {MAX_NAME_BYTES} bytes" if text and len(text) <= max_length else expected
 
 
 def _one_of(choices: tuple[str, ...]) -> Parser:
     def parse(value: Any, path: str) -> str:
-        if isinstance(value, str):
-            if value in choices:
-                return value
-            lowered = value.lower()
-            if lowered in choices:
-                return lowered
+        if isinstance(value, str) and value in choices:
+            return value
         raise ContractError(path, quote(value), f"one of {', '.join(choices)}")
 
     return parse
 
 
+def _outcome(value: Any, path: str) -> str:
+    return "routed" if value is None else _one_of(OUTCOMES)(value, path)
+
+
 def _score(value: Any, path: str) -> float:
-    if not is_score(value):
+    number = value if type(value) is float else read_number(value)
+    if not is_score(number):
         raise ContractError(path, quote(value), f"a number from {SCORE_MIN} to {SCORE_MAX}")
-    return float(value)
+    return float(number)
 
 
 def _response_time(value: Any, path: str) -> int | None:
     if value is None:
         return None
-    if not is_number(value) or not 0 <= value <= MAX_INT4:
+    number = read_number(value)
+    if number is None or not 0 <= number <= MAX_INT4:
         raise ContractError(path, quote(value), f"null or a number from 0 to {MAX_INT4}")
-    rounded: int = round(value)
+    rounded: int = round(number)
     return rounded
 
 
@@ -150,10 +202,13 @@ def _capabilities(value: Any, path: str) -> tuple[str, ...]:
         return ()
     if not isinstance(value, list):
         raise ContractError(path, quote(value), "null or a list of strings")
+    capabilities = []
     for position, item in enumerate(value):
-        if not isinstance(item, str):
-            raise ContractError(f"{path}[{position}]", quote(item), "a string")
-    return tuple(value)
+        if not isinstance(item, str) or has_steering(capability := normalize(item)):
+            expected = "a string without control, bidirectional or invisible characters"
+            raise ContractError(f"{path}[{position}]", quote(item), expected if isinstance(item, str) else "a string")
+        capabilities.append(capability)
+    return tuple(capabilities)
 
 
 def _strict(
@@ -180,7 +235,7 @@ def _tolerant(
         column_type,
         kind.type | None,
         None,
-        accepts=kind.accepts,
+        read=kind.read,
         optional=optional,
         expected=kind.expected,
     )
@@ -189,7 +244,7 @@ def _tolerant(
 #: The fields around `routing_decision`. `timestamp` is parsed by `routing_event`, which knows the server's time.
 MESSAGE_FIELDS: Final = (
     EventField("timestamp", "timestamp", "timestamp", "timestamptz", datetime, NODEFAULT),
-    _strict("instance_id", _NAME.type, parse_name, "varchar"),
+    _strict("instance_id", _ID.type, _parse_id, "varchar"),
 )
 #: The fields of `routing_decision`. An error names the first strict field that is invalid, in this order.
 DECISION_FIELDS: Final = (
@@ -197,12 +252,12 @@ DECISION_FIELDS: Final = (
     _strict("selected_model", _NAME.type, parse_name, "varchar", attribute="model"),
     _strict("selected_provider", _NAME.type, parse_name, "varchar", attribute="provider"),
     _strict("complexity_score", _SCORE.type, _score, "float8", column="score"),
-    _strict("outcome", _choice(OUTCOMES).type, _one_of(OUTCOMES), "varchar", default="routed"),
+    _strict("outcome", _choice(OUTCOMES).type, _outcome, "varchar", default="routed"),
     _strict("response_time_ms", _COUNT.type | None, _response_time, "int4", default=None),
     _strict("capabilities_required", tuple[str, ...], _capabilities, "text[]", default=()),
     _tolerant("prefer", _TEXT, "varchar", column="preference", optional=False),
     _tolerant("user_model_request", _TEXT, "varchar", optional=False),
-    _tolerant("decision_id", _NAME, "varchar"),
+    _tolerant("decision_id", _ID, "varchar"),
     _tolerant("input_tokens", _COUNT, "int4"),
     _tolerant("output_tokens", _COUNT, "int4"),
     _tolerant("cost_usd", _number(0, MAX_COST_USD), "float8"),
@@ -219,37 +274,39 @@ _BY_ATTRIBUTE: Final = {field.attribute: field for field in EVENT_FIELDS}
 #: For each attribute, its column of routing_records and the name of the column's PostgreSQL type.
 EVENT_COLUMNS: Final = (*((field.column, field.column_type) for field in EVENT_FIELDS), ("extra", "jsonb"))
 
-#: Name, path, default and parser of the strict fields of a decision; name, predicate and column type of the tolerant ones.
+#: Name, path, default and parser of the strict fields of a decision; name and reader of the tolerant ones.
 _STRICT_FIELDS: Final = tuple(
-    (field.name, f"routing_decision.{field.name}", field.default, field.parse)
-    for field in DECISION_FIELDS
-    if field.parse is not None
+    (field.name, field.path, field.default, field.parse) for field in DECISION_FIELDS if field.parse is not None
 )
-_TOLERANT_FIELDS: Final = tuple(
-    (field.name, field.accepts, field.column_type == "float8") for field in DECISION_FIELDS if field.accepts is not None
-)
+_TOLERANT_FIELDS: Final = tuple((field.name, field.read) for field in DECISION_FIELDS if field.read is not None)
 
 
-def take_decision_fields(decision: dict[str, Any]) -> list[Any]:
+def take_decision_fields(decision: dict[str, Any], words: WordSource) -> list[Any]:
     """Remove the fields of `DECISION_FIELDS` from a JSON object, and return their values in order.
 
     Unknown fields, and invalid values of tolerant fields, stay in `decision`.
 
     Raises:
-        ContractError: a strict field is missing or invalid; names the path of the first one.
+        ContractError: a strict field is missing or invalid, or an id has an invisible character; names the path of the
+            first one.
     """
+    translate_words(decision, words)
     values: list[Any] = []
     for name, path, default, parse in _STRICT_FIELDS:
         if name in decision or default is NODEFAULT:
             values.append(parse(decision.pop(name, MISSING), path))
         else:
             values.append(default)
-    for name, accepts, is_float in _TOLERANT_FIELDS:
+    for name, read in _TOLERANT_FIELDS:
         value = None
         if name in decision:
             sent = decision[name]
-            if sent is None or accepts(sent):
-                value = float(sent) if is_float and sent is not None else sent
+            value = None if sent is None else read(sent)
+            if value is INVALID:
+                value = None
+                if name == "decision_id" and isinstance(sent, str) and has_steering(normalize(sent)):
+                    raise ContractError(f"routing_decision.{name}", quote(sent), _expected_name(sent, MAX_ID_LENGTH))
+            else:
                 del decision[name]
         values.append(value)
     return values
@@ -262,11 +319,39 @@ def check_value(attribute: str, value: Any) -> Any:
         ContractError: it is invalid; names the attribute of `RoutingEvent`.
     """
     field = _BY_ATTRIBUTE[attribute]
+    if attribute in Words._fields:
+        decision = {attribute: value}
+        translate_words(decision, built_in)
+        value = decision[attribute]
     if field.parse is not None:
         return field.parse(value, attribute)
-    if value is not None and field.accepts is not None and not field.accepts(value):
-        raise ContractError(attribute, quote(value), field.expected)
-    return value
+    if value is None or field.read is None:
+        return value
+    read = field.read(value)
+    if read is INVALID:
+        expected = _expected_name(value, MAX_ID_LENGTH) if attribute == "decision_id" else field.expected
+        raise ContractError(attribute, quote(value), expected)
+    return read
+
+
+#: The path of each field by its name without case and separators, so that `decisionId` is known as `decision_id`.
+_PATHS: Final = {field.name.replace("_", ""): field.path for field in EVENT_FIELDS}
+_LONGEST_KEY: Final = 40
+
+
+def ignored_fields(keys: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the keys of an event's `extra` that a producer meant as a field, each with the path of that field.
+
+    Their values were ignored: they are invalid, stand beside `routing_decision` instead of in it (or the reverse), or have
+    another spelling of the name.
+    """
+    return [(key, path) for key in keys if (path := _meant_path(key) if len(key) <= _LONGEST_KEY else None)]
+
+
+@lru_cache(maxsize=4096)
+def _meant_path(key: str) -> str | None:
+    name = key.removeprefix("event.")
+    return _PATHS.get(re.sub(r"[^a-z0-9]", "", name.lower()))
 
 
 def plain_message_type() -> Any:

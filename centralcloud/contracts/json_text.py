@@ -28,6 +28,21 @@ def encode_array(values: Sequence[Any]) -> str:
     return _encode(values).decode()
 
 
+def decode_value(text: str, field: str = "message", expected: str = "a JSON value") -> Any:
+    """Decode the JSON value in `text`.
+
+    Raises:
+        ContractError: the text is not JSON, or cannot be decoded.
+    """
+    try:
+        return _decode(text)
+    except msgspec.DecodeError as error:
+        # Also for numbers out of range.
+        raise ContractError(field, f"JSON that cannot be read ({error})", expected) from None
+    except RecursionError:
+        raise ContractError(field, "JSON nested too deeply to be read", expected) from None
+
+
 def decode_object(text: str | None, field: str = "message") -> dict[str, Any]:
     """Decode the JSON object in `text`.
 
@@ -39,13 +54,7 @@ def decode_object(text: str | None, field: str = "message") -> dict[str, Any]:
     """
     if text is None:
         raise ContractError(field, "SQL NULL", "a JSON object")
-    try:
-        value = _decode(text)
-    except msgspec.DecodeError as error:
-        # Also for numbers out of range.
-        raise ContractError(field, f"JSON that cannot be read ({error})", "a JSON object") from None
-    except RecursionError:
-        raise ContractError(field, "JSON nested too deeply to be read", "a JSON object") from None
+    value = decode_value(text, field, "a JSON object")
     if not isinstance(value, dict):
         raise ContractError(field, quote(value), "a JSON object")
     return value

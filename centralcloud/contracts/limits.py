@@ -1,5 +1,6 @@
 """Names and limits that every program of the fleet shares (docs/reference/specification.md)."""
 
+from datetime import UTC, datetime
 from typing import Final
 
 DECISIONS_QUEUE: Final = "model_routing_decisions"
@@ -23,9 +24,18 @@ NEUTRAL_SCORE: Final = 2.5
 
 #: Largest routing event that is ingested, in bytes of its JSON text.
 MAX_MESSAGE_BYTES: Final = 262_144
-MAX_NAME_LENGTH: Final = 200
+#: Most characters of the name of a model or provider.
+MAX_NAME_LENGTH: Final = 512
+#: Most characters of the id of an instance or decision.
+MAX_ID_LENGTH: Final = 200
+#: Most bytes of a name in UTF-8: an entry of an index, which has a model, a provider and an instance, may have 2,704 bytes.
+MAX_NAME_BYTES: Final = 900
+#: An event is not older: earlier times are zero values, or numbers in another unit.
+EARLIEST_TIME: Final = datetime(2020, 1, 1, tzinfo=UTC)
 MAX_INT4: Final = 2_147_483_647
 MAX_INT8: Final = 9_223_372_036_854_775_807
+#: Up to here a double holds every whole number exactly.
+LARGEST_EXACT_FLOAT: Final = 2**53
 #: A higher cost is a mistake, and a sum of such mistakes could overflow.
 MAX_COST_USD: Final = 1e9
 MAX_CLOCK_AHEAD_HOURS: Final = 24

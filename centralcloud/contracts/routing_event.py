@@ -1,7 +1,8 @@
 """The routing event: one decision of an instance's router, or the outcome of one (queue `model_routing_decisions`).
 
 Fields that feed learning are strict: an invalid value rejects the message, with the path of the field. Fields that only
-describe are tolerant: an invalid value is kept in `extra`, as is every unknown field. `event_fields` specifies each field.
+describe are tolerant: an invalid value is kept in `extra`, as is every unknown field. A value in an unusual form that can
+mean only one thing is accepted. `event_fields` specifies each field, `words` the words of other systems.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -20,8 +21,16 @@ from centralcloud.contracts.event_fields import (
     take_decision_fields,
 )
 from centralcloud.contracts.json_text import decode_object
-from centralcloud.contracts.limits import BLAMELESS_ERROR_KINDS, MAX_CLOCK_AHEAD_HOURS, MAX_MESSAGE_BYTES
-from centralcloud.contracts.validators import to_utc
+from centralcloud.contracts.limits import (
+    BLAMELESS_ERROR_KINDS,
+    EARLIEST_TIME,
+    MAX_CLOCK_AHEAD_HOURS,
+    MAX_ID_LENGTH,
+    MAX_MESSAGE_BYTES,
+)
+from centralcloud.contracts.text import is_plain_name
+from centralcloud.contracts.timestamps import parse_timestamp
+from centralcloud.contracts.words import WordSource, built_in
 
 _MAX_AHEAD: Final = timedelta(hours=MAX_CLOCK_AHEAD_HOURS)
 
@@ -88,6 +97,8 @@ class RoutingEvent(msgspec.Struct, frozen=True, gc=False):
         if optional != _NO_OPTIONAL:
             decision |= {name: value for name, value in zip(_OPTIONAL, optional) if value is not None}  # noqa: B905
         decision["capabilities_required"] = list(self.capabilities_required)
+        if self.extra:  # an invalid value of a tolerant field is written as it was read
+            decision |= {name: value for name, value in self.extra.items() if decision[name] is None}
         return {"timestamp": self.timestamp.isoformat(), "instance_id": self.instance_id, "routing_decision": decision}
 
     def to_json(self) -> str:
@@ -95,7 +106,7 @@ class RoutingEvent(msgspec.Struct, frozen=True, gc=False):
         return _encode(self.to_message()).decode()
 
 
-# Events are constructed and stored by position.
+# Events are constructed and stored by position, which `_parse_plain` relies on, too.
 if RoutingEvent.__struct_fields__ != EVENT_ATTRIBUTES:
     raise TypeError(
         f"RoutingEvent: found the attributes {RoutingEvent.__struct_fields__}, expected those of event_fields: "
@@ -105,67 +116,79 @@ if RoutingEvent.__struct_fields__ != EVENT_ATTRIBUTES:
 _decode_plain = msgspec.json.Decoder(plain_message_type()).decode
 
 
-def parse_routing_event(text: str | None, now: datetime) -> RoutingEvent:
+def parse_routing_event(text: str | None, now: datetime, words: WordSource = built_in) -> RoutingEvent:
     """Parse the JSON `text` of a message, at the server's time `now`.
+
+    Args:
+        words: returns the table of words of other systems. It is called only for a message that has such a word.
 
     Raises:
         ContractError: a strict field is missing or invalid; names the path of the first one.
     """
     if text is not None and len(text) * 4 > MAX_MESSAGE_BYTES and (size := len(text.encode())) > MAX_MESSAGE_BYTES:
         raise message_too_large(size)
-    return _parse_plain(text, now) or _parse_field_by_field(text, now)
+    return _parse_plain(text, now) or _parse_field_by_field(text, now, words)
 
 
 def _parse_plain(text: str | None, now: datetime) -> RoutingEvent | None:
-    """Return the event if no value of the message needs a conversion, which is three times as fast; else None."""
+    """Return the event if no value of the message needs a conversion, which is three times as fast; else None.
+
+    The checks of strings are written out: in a loop, they would take as long as the decoding.
+    """
     try:
         message = _decode_plain(text)  # type: ignore[arg-type]
     except (msgspec.MsgspecError, RecursionError, TypeError):
         return None
-    timestamp = message.timestamp
-    if timestamp.tzinfo is not UTC or timestamp - now > _MAX_AHEAD:
+    timestamp, instance_id = message.timestamp, message.instance_id
+    if timestamp.tzinfo is not UTC or timestamp < EARLIEST_TIME or timestamp - now > _MAX_AHEAD:
+        return None
+    decision = message.routing_decision
+    # JSON escapes each control character of ASCII but DEL. Without a space, a string has nothing at its ends to strip.
+    if (
+        "\\" in text  # type: ignore[operator]
+        or not text.isascii()  # type: ignore[union-attr]
+        or "\x7f" in text  # type: ignore[operator]
+        or " " in instance_id
+        or " " in decision.selected_model
+        or " " in decision.selected_provider
+        or ((decision_id := decision.decision_id) and " " in decision_id)
+        or ((prefer := decision.prefer) and " " in prefer)
+        or ((asked := decision.user_model_request) and " " in asked)
+        or ((task_type := decision.task_type) and " " in task_type)
+        or ((capabilities := decision.capabilities_required) and " " in "".join(capabilities))
+    ) and not _has_plain_strings(instance_id, decision):
         return None
     # By position: keyword arguments take ten times as long.
-    return RoutingEvent(timestamp, message.instance_id, *astuple(message.routing_decision))
+    return RoutingEvent(timestamp, instance_id, *astuple(decision))
 
 
-def _parse_field_by_field(text: str | None, now: datetime) -> RoutingEvent:
+def _has_plain_strings(instance_id: str, decision: Any) -> bool:
+    """Return whether each string of a decoded message is as a field-by-field parser would return it."""
+    optional = (decision.decision_id, decision.prefer, decision.user_model_request, decision.task_type)
+    strings = (instance_id, decision.selected_model, decision.selected_provider, *decision.capabilities_required)
+    return all(map(is_plain_name, strings)) and all(text is None or is_plain_name(text) for text in optional)
+
+
+def _parse_field_by_field(text: str | None, now: datetime, words: WordSource) -> RoutingEvent:
     """Parse any message: find its first invalid field, or collect in `extra` what no field takes."""
     message = decode_object(text)
-    timestamp = _parse_timestamp(message.pop("timestamp", MISSING), now)
-    instance_id = parse_name(message.pop("instance_id", MISSING), "instance_id")
+    sent = message.pop("timestamp", MISSING)
+    timestamp = parse_timestamp(sent, "timestamp")
+    if timestamp - now > _MAX_AHEAD:
+        expected = (
+            f"at most {MAX_CLOCK_AHEAD_HOURS} hours after the server's clock ({now.isoformat(timespec='seconds')})"
+        )
+        raise ContractError("timestamp", quote(sent), expected)
+    instance_id = parse_name(message.pop("instance_id", MISSING), "instance_id", MAX_ID_LENGTH)
     decision = message.pop("routing_decision", MISSING)
     if not isinstance(decision, dict):
         raise ContractError("routing_decision", quote(decision), "an object")
-    values = take_decision_fields(decision)
+    values = take_decision_fields(decision, words)
     # A name that both the decision and the message around it use gets a prefix.
     extra = decision
     for name, value in message.items():
         extra[f"event.{name}" if name in extra else name] = value
     return RoutingEvent(timestamp, instance_id, *[*values, extra])
-
-
-def _parse_timestamp(value: Any, now: datetime) -> datetime:
-    if not isinstance(value, str):
-        raise ContractError("timestamp", quote(value), "an ISO 8601 string")
-    try:
-        timestamp = to_utc(_read_timestamp(value))
-    except (ValueError, OverflowError):
-        raise ContractError("timestamp", quote(value), "an ISO 8601 date and time") from None
-    if timestamp - now > _MAX_AHEAD:
-        expected = (
-            f"at most {MAX_CLOCK_AHEAD_HOURS} hours after the server's clock ({now.isoformat(timespec='seconds')})"
-        )
-        raise ContractError("timestamp", quote(value), expected)
-    return timestamp
-
-
-def _read_timestamp(value: str) -> datetime:
-    """Parse `value` as msgspec does in a plain message; if it does not accept it, as Python does, which accepts more."""
-    try:
-        return msgspec.convert(value, datetime)
-    except msgspec.ValidationError:
-        return datetime.fromisoformat(value)
 
 
 def message_too_large(size: int) -> ContractError:

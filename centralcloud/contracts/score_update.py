@@ -9,9 +9,9 @@ from centralcloud.contracts.errors import ContractError, quote
 from centralcloud.contracts.estimate import NO_ESTIMATE, Estimate, parse_estimate
 from centralcloud.contracts.json_text import decode_object
 from centralcloud.contracts.limits import COMPLEXITIES, MAX_INT8, MAX_NAME_LENGTH, SCORE_MAX, SCORE_MIN
+from centralcloud.contracts.text import has_steering
 from centralcloud.contracts.validators import (
     is_integer,
-    is_name,
     is_score,
     is_share,
     string_or_none,
@@ -90,8 +90,9 @@ def parse_score_update(text: str | None) -> ScoreUpdate:
     if event_type != EVENT_TYPE:
         raise ContractError("event_type", quote(event_type), f'"{EVENT_TYPE}"')
     model = message.get("model")
-    if not is_name(model):
-        raise ContractError("model", quote(model), f"a string of 1 to {MAX_NAME_LENGTH} characters")
+    if not isinstance(model, str) or not 1 <= len(model) <= MAX_NAME_LENGTH or has_steering(model):
+        expected = f"a string of 1 to {MAX_NAME_LENGTH} characters, none of them a control or invisible one"
+        raise ContractError("model", quote(model), expected)
     complexity = message.get("complexity")
     if not isinstance(complexity, str) or complexity.lower() not in COMPLEXITIES:
         raise ContractError("complexity", quote(complexity), f"one of {', '.join(COMPLEXITIES)}")

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
-from centralcloud.contracts.limits import MAX_NAME_LENGTH, SCORE_MAX, SCORE_MIN
+from centralcloud.contracts.limits import SCORE_MAX, SCORE_MIN
 
 
 def is_number(value: Any) -> TypeGuard[int | float]:
@@ -24,11 +24,6 @@ def is_score(value: Any) -> TypeGuard[int | float]:
 def is_share(value: Any) -> TypeGuard[int | float]:
     """Whether `value` is a number from 0.0 to 1.0. NaN is out of range."""
     return is_number(value) and 0 <= value <= 1
-
-
-def is_name(value: Any) -> TypeGuard[str]:
-    """Whether `value` is a string of 1 to 200 characters."""
-    return isinstance(value, str) and 1 <= len(value) <= MAX_NAME_LENGTH
 
 
 def string_or_none(value: Any) -> str | None:

@@ -1,13 +1,16 @@
 """A decoded batch of messages: its events, its dead letters, and which events count. Pure: no database."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
 from centralcloud.contracts import ContractError, RoutingEvent, parse_routing_event
+from centralcloud.contracts.errors import quote
+from centralcloud.contracts.event_fields import ignored_fields
 from centralcloud.contracts.json_text import encode_extra
+from centralcloud.contracts.words import WordSource, built_in
 
 #: A time that is further ahead is wrong whatever the server's clock shows: a clock that has lost its battery begins in 1970.
 _LONGEST_BEHIND: Final = timedelta(days=36_525)
@@ -43,11 +46,13 @@ class ReceivedEvent(NamedTuple):
         extra: the event's `extra` as JSON, None when it is empty. Encoded where the message is decoded: JSON that can be
             decoded at one depth of Python's stack may be nested too deeply to be encoded at another. The event's own `extra`
             is empty.
+        ignored: the path of each field whose value was ignored, with key and value for an operator.
     """
 
     msg_id: int
     event: RoutingEvent
     extra: bytes | None
+    ignored: Mapping[str, str] = {}
 
     @property
     def phase(self) -> int:
@@ -87,21 +92,22 @@ class DecisionPhases(NamedTuple):
     phases: int
 
 
-def decode(messages: Iterable[Message], now: datetime) -> Batch:
+def decode(messages: Iterable[Message], now: datetime, words: WordSource = built_in) -> Batch:
     """Decode each message separately: an invalid one does not affect the others. `now` is the server's clock."""
     batch = Batch([], [], [])
     for message in sorted(messages):
         msg_id, _, text = message
         try:
-            event = parse_routing_event(text, now)
-            extra = None
+            event = parse_routing_event(text, now, words)
             if event.extra:
-                extra = encode_extra(event.extra)
+                received = ReceivedEvent(msg_id, event, encode_extra(event.extra), _ignored_values(event.extra))
                 event.extra.clear()  # as objects it may take twenty times the memory of its text, for the whole batch
-            batch.events.append(ReceivedEvent(msg_id, event, extra))
+            else:
+                received = ReceivedEvent(msg_id, event, None)
+            batch.events.append(received)
         except ContractError as error:
             letter = DeadLetter(message, str(error), error.field)
-            by_arrival = _by_arrival(message, now) if error.field == "timestamp" else None
+            by_arrival = _by_arrival(message, now, words) if error.field == "timestamp" else None
             if by_arrival is None:
                 batch.dead_letters.append(letter)
             else:
@@ -109,16 +115,46 @@ def decode(messages: Iterable[Message], now: datetime) -> Batch:
     return batch
 
 
-def _by_arrival(message: Message, now: datetime) -> ReceivedEvent | None:
+def _by_arrival(message: Message, now: datetime, words: WordSource) -> ReceivedEvent | None:
     """Return an event that is wrong only in being ahead of the server's clock, with the time `now`; None for any other."""
     try:
-        event = parse_routing_event(message.text, _END_OF_TIME)
+        event = parse_routing_event(message.text, _END_OF_TIME, words)
         if event.timestamp - now > _LONGEST_BEHIND:
             return None
         extra = {**event.extra, OWN_TIME: event.timestamp.isoformat()}
-        return ReceivedEvent(message.msg_id, replace(event, timestamp=now, extra=extra), encode_extra(extra))
+        by_arrival = replace(event, timestamp=now, extra=extra)
+        return ReceivedEvent(message.msg_id, by_arrival, encode_extra(extra), _ignored_values(event.extra))
     except ContractError:
         return None
+
+
+def _ignored_values(extra: Mapping[str, Any]) -> dict[str, str]:
+    return {path: f"{key}: {quote(extra[key])}" for key, path in ignored_fields(extra)}
+
+
+class IgnoredValues(NamedTuple):
+    """Events with a value that was meant for the field at the path `field` and was ignored.
+
+    Attributes:
+        messages: how many.
+        example: key and value of one of them, for an operator.
+        instance_id: the instance that sent it.
+    """
+
+    field: str
+    messages: int
+    example: str
+    instance_id: str
+
+
+def count_ignored_values(events: Iterable[ReceivedEvent]) -> list[IgnoredValues]:
+    """Count the events with ignored values, by field, sorted. An event counts once for a field."""
+    found: dict[str, IgnoredValues] = {}
+    for received in events:
+        for field, example in received.ignored.items():
+            known = found.get(field)
+            found[field] = IgnoredValues(field, known.messages + 1 if known else 1, example, received.event.instance_id)
+    return [found[field] for field in sorted(found)]
 
 
 def phases_by_decision(events: Iterable[ReceivedEvent]) -> list[DecisionPhases]:

@@ -1,8 +1,8 @@
 """The fast path of ingest: one transaction moves a batch from the queue into records, metrics, dead letters and the ledger.
 
 A crash at any point rolls the transaction back: the messages are in the queue again at once, without a visibility timeout,
-none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, pairs, ledger;
-each sorted), so replicas wait for each other and do not deadlock.
+none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, pairs, ignored
+values, ledger; each sorted), so replicas wait for each other and do not deadlock.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +24,7 @@ from centralcloud.ingest.batch import (
     Deduplicated,
     Message,
     ReceivedEvent,
+    count_ignored_values,
     decode,
     deduplicate,
     phases_by_decision,
@@ -31,6 +32,7 @@ from centralcloud.ingest.batch import (
 from centralcloud.ingest.batch_limits import BatchLimits
 from centralcloud.ingest.clock_behind import report_clock_behind, settle_events_ahead
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
+from centralcloud.ingest.operator_words import OperatorWords
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ledger import LedgerMissingError
 
@@ -75,6 +77,7 @@ _LOCK_OPEN_SLICE = Query(__package__, "lock_open_slice", row=int)
 _DEDUPLICATE_DECISIONS = Query(__package__, "deduplicate_decisions", row=_SeenDecisions)
 _ADD_METRIC_DELTAS = Query(__package__, "add_metric_deltas")
 _INSERT_DEAD_LETTERS = Query(__package__, "insert_dead_letters")
+_COUNT_IGNORED_VALUES = Query(__package__, "count_ignored_values")
 _RECORD_IN_LEDGER = Query(__package__, "record_in_ledger")
 
 #: The share of a batch's bytes up to which messages are taken by their stored size: the last one may exceed it, and text is
@@ -188,11 +191,13 @@ def ingest_messages(
         now: the server's time.
         too_large: how many more messages the transaction has already made dead letters, for their size.
     """
-    decoded = decode(messages, now)
+    decoded = decode(messages, now, OperatorWords(connection))
     batch = settle_events_ahead(connection, decoded, now)
     deduplicated = _store_events(connection, batch)
     if batch.dead_letters:
         _insert_dead_letters(connection, batch.dead_letters)
+    if ignored := count_ignored_values(deduplicated.accepted):
+        _COUNT_IGNORED_VALUES.run(connection, {"values": encode_array([each._asdict() for each in ignored])})
     result = BatchResult(len(deduplicated.accepted), deduplicated.duplicates, len(batch.dead_letters) + too_large)
     record_in_ledger(connection, result)
     if decoded.ahead and not decoded.events and batch.events:
@@ -247,7 +252,7 @@ def _copy_records(connection: psycopg.Connection[Any], deduplicated: Deduplicate
     first_of_decision = deduplicated.first_of_decision
     with connection.cursor().copy(_COPY_RECORDS) as copy:
         copy.set_types(_RECORD_TYPES)
-        for msg_id, event, extra in deduplicated.accepted:
+        for msg_id, event, extra, _ in deduplicated.accepted:
             row: list[Any] = list(astuple(event))
             row[_CAPABILITIES] = list(event.capabilities_required)  # psycopg writes a tuple as a composite value
             row[_EXTRA] = None if extra is None else Jsonb(extra, dumps=_unchanged)

@@ -13,6 +13,7 @@ from centralcloud.monitoring.finding_rules import (
     RecentOutcomes,
     detect_findings,
 )
+from centralcloud.monitoring.input_rules import INPUT_FINDING_KINDS, IgnoredField, detect_input_findings
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
@@ -23,6 +24,7 @@ from centralcloud.store.leases import acquire_lease, release_lease
 log = get_logger(__name__)
 
 _LEASE: Final = "findings"
+_KINDS: Final = (*FINDING_KINDS, *INPUT_FINDING_KINDS)
 
 
 class OpenFindings(NamedTuple):
@@ -35,6 +37,8 @@ class OpenFindings(NamedTuple):
 
 _RECENT_PAIR_OUTCOMES = Query(__package__, "recent_pair_outcomes", row=RecentOutcomes)
 _LIFETIME_OUTCOMES = Query(__package__, "lifetime_outcomes", row=LifetimeOutcomes)
+_RECENT_IGNORED_VALUES = Query(__package__, "recent_ignored_values", row=IgnoredField)
+_FORGET_IGNORED_VALUES = Query(__package__, "forget_ignored_values")
 _COUNT_OPEN_FINDINGS = Query(__package__, "count_open_findings", row=OpenFindings)
 _WEIGH_FINDINGS = Query(__package__, "weigh_findings")
 _CLOSE_STALE_FINDINGS = Query(__package__, "close_stale_findings")
@@ -57,7 +61,7 @@ class FindingMetrics:
             ["kind"],
             registry=registry,
         )
-        self._known = set(FINDING_KINDS)
+        self._known = set(_KINDS)
 
     def set(self, found: Iterable[OpenFindings] | None) -> None:
         """Replace the numbers; a kind that is not among them has 0. None, when another replica counts, shows nothing."""
@@ -115,7 +119,13 @@ class FindingDetector(BackgroundTask):
         thresholds = self._read_thresholds(connection)
         recent = _RECENT_PAIR_OUTCOMES.all(connection)
         lifetime = _LIFETIME_OUTCOMES.all(connection)
-        replace_findings(connection, FINDING_KINDS, detect_findings(recent, lifetime, thresholds))
+        _FORGET_IGNORED_VALUES.run(connection)
+        ignored = _RECENT_IGNORED_VALUES.all(connection)
+        found = [
+            *detect_findings(recent, lifetime, thresholds),
+            *detect_input_findings(recent, ignored, thresholds),
+        ]
+        replace_findings(connection, _KINDS, found)
         _CLOSE_STALE_FINDINGS.run(connection)
         _WEIGH_FINDINGS.run(connection)
         return _COUNT_OPEN_FINDINGS.all(connection)

@@ -39,6 +39,14 @@ class FindingThresholds(BaseModel):
             is twice the share with which the adaptive rule re-checks a model at most.
         surge_rise: a provider's share of failures in the newest hour must exceed that of the 23 hours before by so much
             (0 to 1), and by more than chance explains.
+        fast_response_ms: a pair and provider with a shorter average response time over the newest 24 hours is a finding,
+            from `min_outcomes` reported times on. 0: none is.
+        similar_name_decisions: a model or provider with so many decisions in 24 hours whose name differs from another one by
+            case only is a finding. 0: none is.
+        missing_cost_outcomes: a provider with so many outcomes in 24 hours of which none carries a cost, while those of
+            another provider do, is a finding. 0: none is.
+        unknown_error_kinds: so many messages in 24 hours with an unknown `error_kind` are a finding. 0: they are not.
+        ignored_values: so many messages in 24 hours with an ignored value for another field are a finding. 0: they are not.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,10 +59,18 @@ class FindingThresholds(BaseModel):
     unresolved_share: float = Field(default=0.2, ge=0, le=1)
     surge_rise: float = Field(default=0.1, ge=0, le=1)
     traffic_share: float = Field(default=0.02, ge=0, le=1)
+    fast_response_ms: int = Field(default=20, ge=0, le=MAX_INT4)
+    similar_name_decisions: int = Field(default=10, ge=0, le=1_000_000)
+    missing_cost_outcomes: int = Field(default=100, ge=0, le=1_000_000)
+    unknown_error_kinds: int = Field(default=10, ge=0, le=1_000_000)
+    ignored_values: int = Field(default=10, ge=0, le=1_000_000)
 
 
 class RecentOutcomes(NamedTuple):
-    """A pair and provider over the newest 24 hours: the columns of ``recent_pair_outcomes.sql``. Times are in ms."""
+    """A pair and provider over the newest 24 hours: the columns of ``recent_pair_outcomes.sql``. Times are in ms.
+
+    `cost_count` is how many of the successes and failures carry a cost.
+    """
 
     model: str
     complexity: str
@@ -67,6 +83,7 @@ class RecentOutcomes(NamedTuple):
     response_time_sum_ms: int
     successes_last_hour: int
     failures_last_hour: int
+    cost_count: int = 0
 
 
 class LifetimeOutcomes(NamedTuple):

@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from centralcloud.monitoring.hidden_snapshots import read_hidden_snapshots
+from centralcloud.monitoring.input_rules import IgnoredField
 from centralcloud.monitoring.instance_lags import InstanceLag, read_instance_lags
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
@@ -54,9 +55,11 @@ class TableSnapshot(NamedTuple):
     figures: TableFigures
     instances: list[InstanceLag]
     scores: list[PublishedScore]
+    ignored: Sequence[IgnoredField] = ()
 
 
 _TABLE_FIGURES = Query(__package__, "table_figures", row=TableFigures)
+_RECENT_IGNORED_VALUES = Query(__package__, "recent_ignored_values", row=IgnoredField)
 _PUBLISHED_SCORE_AGES = Query(__package__, "published_score_ages", row=PublishedScore)
 
 
@@ -90,10 +93,11 @@ class TableMetricsCollector(BackgroundTask):
             figures = _TABLE_FIGURES.one(connection)
             instances = read_instance_lags(connection)
             scores = _PUBLISHED_SCORE_AGES.all(connection)
+            ignored = _RECENT_IGNORED_VALUES.all(connection)
             hidden_seconds = self._seconds_held(read_hidden_snapshots(connection))
         oldest = max(figures.oldest_snapshot_age_seconds, hidden_seconds)
         figures = figures._replace(oldest_snapshot_age_seconds=oldest)
-        self._snapshot = TableSnapshot(time.monotonic(), queue, figures, instances, scores)
+        self._snapshot = TableSnapshot(time.monotonic(), queue, figures, instances, scores, ignored)
         return False
 
     def on_stop(self) -> None:
@@ -143,18 +147,21 @@ def _metrics(snapshot: TableSnapshot | None) -> Iterator[Metric]:
         yield _gauge(name, text, {(): getattr(snapshot.queue, field) or 0} if snapshot else {})
     for name, (text, field) in _FIGURE_METRICS.items():
         yield _gauge(name, text, {(): getattr(snapshot.figures, field)} if snapshot else {})
-    instances, scores = (snapshot.instances, snapshot.scores) if snapshot else ([], [])
+    instances, scores, ignored = (snapshot.instances, snapshot.scores, snapshot.ignored) if snapshot else ([], [], [])
     largest_lag: _Values = {(): max((each.version_lag for each in instances), default=0)} if snapshot else {}
     applied: _Values = {(each.instance_id,): each.applied_version for each in instances}
     lags: _Values = {(each.instance_id,): each.version_lag for each in instances}
     values: _Values = {(each.model, each.complexity): each.score for each in scores}
     ages: _Values = {(each.model, each.complexity): each.age_seconds for each in scores}
+    messages: _Values = {(each.field,): each.messages for each in ignored}
     pair = ["model", "complexity"]
     yield _gauge("fleet_version_lag", "Versions that the slowest instance is behind", largest_lag)
     yield _gauge("instance_applied_version", "Newest score version that the instance applied", applied, ["instance_id"])
     yield _gauge("instance_version_lag", "Score versions that the instance is behind", lags, ["instance_id"])
     yield _gauge("score", "Published score, 0 to 5", values, pair)
     yield _gauge("score_age_seconds", "Time since the score was published", ages, pair)
+    text = "Messages of the last 24 hours with a value for the field that was ignored"
+    yield _gauge("values_ignored", text, messages, ["field"])
 
 
 def _gauge(name: str, text: str, values: _Values, labels: Sequence[str] = ()) -> GaugeMetricFamily:

@@ -3,11 +3,14 @@
 The programs log to standard error: JSON for machines, colours on a terminal.
 """
 
+import json
 import logging
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from centralcloud.runtime.styles import shows_styles
+from centralcloud.runtime.wording import printable, printable_json
 
 if TYPE_CHECKING:
     import structlog
@@ -54,6 +57,37 @@ def _shared_processors() -> tuple[Any, ...]:
     )
 
 
+def _to_json(value: Any, **options: Any) -> str:
+    return printable_json(json.dumps(value, **options))
+
+
+#: Texts of several lines.
+_TRACEBACKS: Final = ("exception", "stack")
+
+
+def _escape_texts(_logger: Any, _method: str, event: Any) -> Any:
+    """Escape control characters in the texts of an event: a name or message of others must not forge a line of the log.
+
+    A traceback keeps its lines.
+    """
+    return {
+        name: "\n".join(map(printable, value.split("\n")))
+        if name in _TRACEBACKS and isinstance(value, str)
+        else _escaped(value)
+        for name, value in event.items()
+    }
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {_escaped(key): _escaped(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(each) for each in value]
+    return value
+
+
 def bind_to_logs(**fields: Any) -> None:
     """Add fields to every event that this thread logs from now on."""
     import structlog
@@ -73,9 +107,13 @@ def configure_logs(level: str = "info", log_format: str = "auto") -> None:
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if as_json:
-        final += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        final += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_to_json)]
     else:
-        final.append(structlog.dev.ConsoleRenderer(colors=shows_styles(sys.stderr)))
+        final += [
+            structlog.processors.format_exc_info,
+            _escape_texts,
+            structlog.dev.ConsoleRenderer(colors=shows_styles(sys.stderr)),
+        ]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_shared_processors(), processors=final))
     root = logging.getLogger()

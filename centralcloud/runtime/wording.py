@@ -1,9 +1,10 @@
 """Numbers and ages as people say them, and texts of others made safe to print. Pure."""
 
-import unicodedata
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
+
+from centralcloud.contracts.text import escape_steering, has_steering
 
 _UNITS: Final = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 #: A share is a double: further digits are those of its binary form.
@@ -59,11 +60,18 @@ def apart(*numbers: Any, text: Callable[[Any, int], str] = percent, digits: int 
     return [text(number, _MOST_DIGITS) for number in numbers]
 
 
+def printable_json(text: str) -> str:
+    """Return the same JSON document with control and format characters as escapes of JSON. Its line breaks stay."""
+    if text.isprintable():
+        return text
+    return "".join(each if each == "\n" or not has_steering(each) else _json_escape(each) for each in text)
+
+
+def _json_escape(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
 def printable(text: str) -> str:
     """Return `text` with control and format characters as escapes: on a terminal they clear the screen or forge a line."""
-    return "".join(
-        character.encode("unicode_escape").decode("ascii")
-        if unicodedata.category(character) in ("Cc", "Cf")
-        else character
-        for character in text
-    )
+    return escape_steering(text)

@@ -254,6 +254,17 @@ Index(
     postgresql_where=text("resolution IS NOT NULL"),
 )
 
+ignored_values = Table(
+    "ignored_values",
+    metadata,
+    Column("hour", _Timestamp, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("messages", BigInteger, nullable=False),
+    Column("example", Text, nullable=False),
+    Column("instance_id", String, nullable=False),
+    PrimaryKeyConstraint("hour", "field"),
+)
+
 learning_runs = Table(
     "learning_runs",
     metadata,

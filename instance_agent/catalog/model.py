@@ -2,12 +2,23 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from centralcloud.contracts import SCORE_MAX, SCORE_MIN
+from centralcloud.contracts.limits import MAX_NAME_LENGTH
+from centralcloud.contracts.text import read_name
 
 Complexity = Literal["simple", "medium", "complex"]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _plain_name(name: str) -> str:
+    plain = read_name(name, MAX_NAME_LENGTH)
+    if plain is None:
+        raise ValueError("expected a name without control, bidirectional or invisible characters, of at most 900 bytes")
+    return plain
+
+
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), AfterValidator(_plain_name)]
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Score = Annotated[float, Field(ge=SCORE_MIN, le=SCORE_MAX)]
 
@@ -35,8 +46,9 @@ class Model(BaseModel):
     """One entry of the catalog YAML.
 
     Attributes:
-        name: as in `selected_model` of routing events, 1 to 200 characters; the key of learned scores.
-        provider: the service through which this instance calls the model, 1 to 200 characters.
+        name: as in `selected_model` of routing events, 1 to 512 characters, trimmed and in the Unicode form NFC; the key of
+            learned scores.
+        provider: the service through which this instance calls the model, 1 to 512 characters, likewise.
         capabilities: such as ``vision``; a task that requires some is routed to models that have all of them.
         context_window, max_output_tokens: in tokens; None when unknown.
         pricing: None when unknown.

@@ -10,7 +10,8 @@ SELECT
     sum(response_time_count)::bigint AS response_time_count,
     sum(response_time_sum_ms)::bigint AS response_time_sum_ms,
     sum(successes_last_hour)::bigint AS successes_last_hour,
-    sum(failures_last_hour)::bigint AS failures_last_hour
+    sum(failures_last_hour)::bigint AS failures_last_hour,
+    sum(cost_count)::bigint AS cost_count
 FROM (
     SELECT
         e.model_name AS model,
@@ -27,7 +28,8 @@ FROM (
         sum(e.response_time_count) AS response_time_count,
         sum(e.response_time_sum_ms) AS response_time_sum_ms,
         coalesce(sum(e.successes) FILTER (WHERE s.closed_at > now() - interval '1 hour'), 0) AS successes_last_hour,
-        coalesce(sum(e.failures) FILTER (WHERE s.closed_at > now() - interval '1 hour'), 0) AS failures_last_hour
+        coalesce(sum(e.failures) FILTER (WHERE s.closed_at > now() - interval '1 hour'), 0) AS failures_last_hour,
+        sum(e.cost_count) AS cost_count
     FROM public.evidence e
     JOIN public.evidence_slices s USING (slice_no)
     WHERE e.slice_no >= (SELECT min(slice_no) FROM public.evidence_slices WHERE closed_at > now() - interval '24 hours')

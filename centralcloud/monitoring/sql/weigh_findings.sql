@@ -1,5 +1,5 @@
 -- Stores with each open finding its share of the fleet's decisions of the newest 24 hours: those of its pair, model, provider
--- or instance; null when there were none, or it names none of these. A slice counts at the time when it was closed. An instance
+-- or instance, or as many as the finding has messages; null when there were none, or it names none of these. A slice counts at the time when it was closed. An instance
 -- that reports outcomes only has made as many decisions. Served by idx_evidence_slice_no: the cost grows with the evidence of
 -- one day only.
 WITH traffic AS MATERIALIZED (
@@ -12,7 +12,10 @@ WITH traffic AS MATERIALIZED (
       AND s.closed_at BETWEEN now() - interval '24 hours' AND now() + interval '5 minutes'  -- not of a clock that was ahead
     GROUP BY e.model_name, e.complexity_level, e.provider, e.instance_id
 )
-UPDATE public.findings f SET traffic_share = CASE WHEN
+UPDATE public.findings f SET traffic_share = CASE
+WHEN f.kind IN ('unknown_error_kind', 'values_ignored') THEN least(1, (f.details->>'messages')::double precision
+    / (SELECT nullif(sum(decisions), 0) FROM traffic)::double precision)
+WHEN
     f.details ?| ARRAY['model', 'provider'] OR f.kind IN ('quarantined_instance', 'publication_withheld')
 THEN (
     SELECT coalesce(sum(t.decisions) FILTER (

@@ -14,6 +14,7 @@ from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.commands.completion import prepare_completion
 from centralcloud.runtime.commands.group import Command, ProgramGroup
 from centralcloud.runtime.terminal.streams import escape_unencodable_output
+from centralcloud.runtime.wording import printable
 
 if TYPE_CHECKING:
     import psycopg
@@ -153,5 +154,5 @@ def _usage_message(error: Exception) -> str | None:
 
 
 def _print_error(name: str, message: str, code: int) -> int:
-    print(f"{name}: {message}", file=sys.stderr)  # noqa: T201
+    print(printable(f"{name}: {message}"), file=sys.stderr)  # noqa: T201 - texts of others are in messages
     return code

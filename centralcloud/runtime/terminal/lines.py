@@ -9,6 +9,7 @@ from centralcloud.runtime.styles import is_dumb_terminal
 from centralcloud.runtime.terminal.emphasis import Style, emphasize
 from centralcloud.runtime.terminal.streams import as_printed
 from centralcloud.runtime.terminal.table_layout import wrap
+from centralcloud.runtime.wording import printable
 
 
 class Line(NamedTuple):
@@ -35,11 +36,11 @@ class Line(NamedTuple):
 def print_lines(lines: Iterable[Line], *, indent: str = "") -> None:
     """Print lines, at once: on a terminal wrapped to its width, with `indent` before the rest of each.
 
-    Characters that standard output cannot encode are printed as escapes.
+    Characters that standard output cannot encode, and those that steer a terminal, are printed as escapes.
     """
     on_terminal = sys.stdout.isatty()
     for line in lines:
-        printed = line._replace(text=as_printed(line.text))
+        printed = line._replace(text=as_printed(printable(line.text)))
         # A terminal narrower than two indentations has lines that it breaks itself.
         parts = printed.wrapped(max(terminal_width(), 2 * len(indent), 1), indent=indent) if on_terminal else [printed]
         for part in parts:

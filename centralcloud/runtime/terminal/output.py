@@ -1,4 +1,8 @@
-"""Output on the terminal: tables and JSON documents."""
+"""Output on the terminal: tables, lines and JSON documents.
+
+Every text goes through `printable` here: a name or message of others must not clear the screen or forge a line. Commands
+print by these functions only.
+"""
 
 import json
 import sys
@@ -13,7 +17,7 @@ from centralcloud.runtime.terminal.emphasis import Style, emphasize
 from centralcloud.runtime.terminal.lines import Line, print_lines, terminal_width
 from centralcloud.runtime.terminal.streams import as_printed
 from centralcloud.runtime.terminal.table_layout import plain_lines, table_lines
-from centralcloud.runtime.wording import printable
+from centralcloud.runtime.wording import printable, printable_json
 
 #: The option of every command that shows something.
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
@@ -52,6 +56,9 @@ def print_table(
         texts: columns with sentences. On a terminal that is too narrow for them, they stand below their row.
         heading: the column that stands over its rows on a terminal that is too narrow even then; without it, the first one.
     """
+    columns = [_cell(column) for column in columns]  # rules of others, in some tables
+    texts = [_cell(text) for text in texts]
+    heading = None if heading is None else _cell(heading)
     cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
         lines: Iterable[str] = [empty]
@@ -93,7 +100,18 @@ def print_text(text: str) -> None:
 
 
 def _json_text(value: Any) -> str:
-    return json.dumps(_rounded(value), default=_jsonable, allow_nan=False)
+    return printable_json(json.dumps(_rounded(value), default=_jsonable, allow_nan=False))
+
+
+def print_line(text: str, *, err: bool = False) -> None:
+    """Print a text on one line, however long it is; on standard error with `err`."""
+    print(printable(text), file=sys.stderr if err else sys.stdout)
+
+
+def print_document(text: str) -> None:
+    """Print a text of several lines, such as a message in JSON."""
+    for line in text.split("\n"):
+        print_line(line)
 
 
 def _jsonable(value: Any) -> Any:

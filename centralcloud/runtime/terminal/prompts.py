@@ -3,6 +3,7 @@
 import sys
 
 from centralcloud.contracts import CentralCloudError, SettingsError
+from centralcloud.runtime.wording import printable
 
 
 class NotConfirmedError(CentralCloudError):
@@ -35,7 +36,7 @@ def confirm(question: str, *, yes: bool, otherwise: str) -> None:
     try:
         answer = ""
         while answer not in ("y", "yes", "n", "no"):
-            print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"{printable(question)} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201
             line = sys.stdin.readline()
             if not line.endswith("\n"):  # Ctrl-D: the cursor is still behind the question
                 print(file=sys.stderr)  # noqa: T201

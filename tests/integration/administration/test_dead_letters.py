@@ -10,7 +10,8 @@ from support.events import an_event, send, send_texts
 from support.operators import OPERATOR
 from support.servers import execute
 
-from centralcloud.administration.dead_letters import Edit, Filter, discard, list_dead_letters, replay
+from centralcloud.administration.dead_letters import Filter, discard, list_dead_letters, replay
+from centralcloud.administration.message_edits import Edit
 from centralcloud.administration.verification import verify
 from centralcloud.ingest.batch_ingest import BatchResult
 from centralcloud.ingest.drain import drain
@@ -26,7 +27,7 @@ def command(url: str, *arguments: str, code: int = 0) -> str:
 @pytest.fixture
 def letters(database: Database, database_url: str) -> list[int]:
     """Make three dead letters and return their ids: a wrong complexity, a missing model, and a wrong complexity again."""
-    events = [an_event(complexity="urgent"), an_event(selected_model=""), an_event(complexity="hard", decision_id="d")]
+    events = [an_event(complexity="urgent"), an_event(selected_model=""), an_event(complexity="vital", decision_id="d")]
     send(database_url, [*events, an_event()])
     assert drain(database, batch_size=10).result == BatchResult(records=1, dead_letters=3)
     return [row[0] for row in execute(database_url, "SELECT id FROM dead_letters ORDER BY id")]
@@ -144,6 +145,7 @@ def test_a_dead_letter_that_cannot_be_replayed_stays_open_with_a_reason(
         (["replay", "--all", "--edit", "a=1e999"], "expected a finite number"),
         (["replay", "--all", "--edit", "a=" + "[" * 3000], "nested too deeply"),
         (["replay", "--all", "--edit", "a=1", "--edit", "a=2"], "found a field twice"),
+        (["replay", "--all", "--edit", "a=eval(b)"], "found the function 'eval', expected one of epoch_s, epoch_ms"),
     ],
 )
 def test_wrong_usage_is_one_line(database_url: str, arguments: list[str], complaint: str) -> None:
@@ -151,6 +153,35 @@ def test_wrong_usage_is_one_line(database_url: str, arguments: list[str], compla
     assert (result.returncode, result.stdout) == (2, "")
     assert complaint in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_replay_computes_a_value_from_the_message_and_names_what_has_no_result(
+    database: Database, database_url: str
+) -> None:
+    texts = [
+        json.dumps({**an_event(), "timestamp": "soon", "sent_ms": 1793516100123}),
+        json.dumps({**an_event(), "timestamp": "soon", "sent_ms": "never"}),
+        json.dumps({**an_event(), "timestamp": "soon", "sent_ms": "NUMBER"}).replace('"NUMBER"', "7" * 5000),
+        None,
+    ]
+    send_texts(database_url, texts)
+    assert drain(database, batch_size=10).result == BatchResult(dead_letters=4)
+    edit = Edit(["timestamp"], function="epoch_ms", argument=("sent_ms",))
+    replayed = replay(database, Filter(), [edit], OPERATOR)
+    assert replayed.sent == 1
+    assert [each.reason.split(",")[0] for each in replayed.refused] == [
+        '--edit timestamp=epoch_ms(sent_ms): found "never" in sent_ms',
+        "--edit timestamp=epoch_ms(sent_ms): sent_ms: found JSON that cannot be read (Integer value out of range)",
+        "it has no message that could be sent again",
+    ]
+    assert drain(database, batch_size=10).result == BatchResult(records=1)
+    (record,) = execute(database_url, "SELECT timestamp::text, extra FROM routing_records")
+    assert record == ("2026-11-01 06:55:00.123+00", {"sent_ms": 1793516100123})
+    (logged,) = execute(database_url, "SELECT after -> 'edits' FROM operator_actions")
+    assert logged == ([{"path": ["timestamp"], "function": "epoch_ms", "argument": ["sent_ms"]}],)
+    assert replay(database, Filter(ids=[2]), [Edit(["timestamp"], function="enqueued_at")], OPERATOR).sent == 1
+    assert drain(database, batch_size=10).result == BatchResult(records=1)
+    assert verify(database).ok
 
 
 def test_a_message_that_python_cannot_decode_can_still_be_edited(database: Database, database_url: str) -> None:

@@ -412,8 +412,8 @@ def test_the_models_commands_print_their_results(database: Database, database_ur
     [
         (["rename", "phantom", "x"], 1, "found no model phantom, expected one that `centralcloud models list` shows"),
         (["rename", "x", "x"], 2, "NEW: found 'x', expected another name than OLD"),
-        (["rename", "x", ""], 2, "NEW: found 0 characters, expected 1 to 200"),
-        (["rename", "x", "y" * 201], 2, "NEW: found 201 characters"),
+        (["rename", "x", ""], 2, "NEW: found 0 characters, expected 1 to 512"),
+        (["rename", "x", "y" * 513], 2, "NEW: found 513 characters"),
         (["rename", "\udcff", "y"], 2, "OLD: found a byte that is not UTF-8"),
         (["retire", "phantom"], 1, "found no model phantom"),
         (["retire", "phantom", "--undo"], 1, "found no retired model phantom"),

@@ -1,6 +1,7 @@
 """The routing event: accepted values, rejected values with the reason, and writing followed by reading."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +12,8 @@ from support.events import EVENT, an_event
 from support.malformed import MALFORMED
 
 from centralcloud.contracts import COMPLEXITIES, OUTCOMES, ContractError, RoutingEvent, parse_routing_event
+from centralcloud.contracts.event_fields import EVENT_FIELDS, check_value, ignored_fields
+from centralcloud.contracts.text import normalize
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
@@ -67,33 +70,94 @@ def test_a_malformed_event_is_rejected_with_the_path_of_the_field(kind: str) -> 
         ("task_type", "code", "code"),
         ("propensity", 1, 1),
         ("score_version", 17, 17),
+        # Forms of other languages and systems that can mean only one value.
+        ("decision_id", 12, "12"),
+        ("decision_id", 12.0, "12"),
+        ("decision_id", 10**30, "1" + "0" * 30),
+        ("decision_id", " d-1\n", "d-1"),
+        ("decision_id", "d" * 200, "d" * 200),
+        ("selected_model", "gpt-4o ", "gpt-4o"),
+        ("selected_model", "\u00a0gpt-4o\t", "gpt-4o"),
+        ("selected_model", "cafe\u0301", "caf\u00e9"),
+        ("selected_model", 4, "4"),
+        ("selected_model", "m" * 512, "m" * 512),
+        ("selected_model", "\u6a21\u578b", "\u6a21\u578b"),
+        ("selected_provider", "\u2126 ", "\u03a9"),
+        ("selected_provider", "p" * 512, "p" * 512),
+        ("user_model_request", "gpt-4o ", "gpt-4o"),
+        ("task_type", "cafe\u0301", "caf\u00e9"),
+        ("task_type", 3, "3"),
+        ("prefer", 7, "7"),
+        ("capabilities_required", ["vision "], ("vision",)),
+        ("outcome", None, "routed"),
+        ("outcome", "ok", "success"),
+        ("outcome", True, "success"),
+        ("outcome", " Error ", "failure"),
+        ("complexity", "Low", "simple"),
+        ("complexity", "moderate", "medium"),
+        ("complexity", "HIGH", "complex"),
+        ("complexity", 1, "simple"),
+        ("complexity", 3, "simple"),
+        ("complexity", 4.0, "medium"),
+        ("complexity", "7", "medium"),
+        ("complexity", 8, "complex"),
+        ("complexity", 10, "complex"),
+        ("complexity_score", "4.8", 4.8),
+        ("complexity_score", "5", 5.0),
+        ("response_time_ms", "812.6", 813),
+        ("response_time_ms", "12", 12),
+        ("input_tokens", "120", 120),
+        ("input_tokens", 120.0, 120),
+        ("output_tokens", "120.0", 120),
+        ("output_tokens", "", None),
+        ("cost_usd", "0.0021", 0.0021),
+        ("cost_usd", "2.1e-3", 0.0021),
+        ("cost_usd", "", None),
+        ("error_kind", "Policy", "policy"),
+        ("error_kind", " CALLER", "caller"),
+        ("error_kind", "Timed Out", "timeout"),
+        ("error_kind", "", None),
+        ("propensity", "0.25", 0.25),
+        ("score_version", "17", 17),
+        ("score_version", 17.0, 17),
     ],
 )
 def test_an_accepted_value_is_read(field: str, given_value: object, read: object) -> None:
     event = parse(an_event(**{field: given_value}))
     attribute = {"selected_model": "model", "selected_provider": "provider"}.get(field, field)
     assert getattr(event, attribute) == read
+    assert type(getattr(event, attribute)) is type(read) or field == "propensity"
     assert event.extra == {}
 
 
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("prefer", 7),
+        ("prefer", 7.5),
+        ("prefer", True),
         ("user_model_request", ["gpt-4o"]),
         ("decision_id", ""),
         ("decision_id", "d" * 201),
-        ("decision_id", 12),
+        ("decision_id", 12.5),
+        ("decision_id", False),
+        ("decision_id", {"id": 12}),
         ("input_tokens", -1),
         ("input_tokens", 12.5),
         ("input_tokens", True),
         ("input_tokens", 2147483648),
         ("cost_usd", -0.01),
         ("cost_usd", "cheap"),
+        ("cost_usd", "0,0021"),
+        ("cost_usd", "1_000"),
+        ("cost_usd", "nan"),
+        ("cost_usd", "1e999"),
+        ("cost_usd", "9" * 5000),
+        ("input_tokens", "12.5"),
+        ("input_tokens", "\u0661\u0662"),
         ("cost_usd", 1e300),
         ("error_kind", "unknown"),
         ("error_kind", {}),
-        ("task_type", 3),
+        ("task_type", [3]),
         ("propensity", 1.01),
         ("score_version", "v3"),
         ("alternate_models", ["a", "b"]),
@@ -127,10 +191,26 @@ def test_missing_optional_fields_have_their_defaults() -> None:
         ("2025-10-27 06:55:00.123456+02:00", datetime(2025, 10, 27, 4, 55, 0, 123456, tzinfo=UTC)),
         ("20251027T065500Z", datetime(2025, 10, 27, 6, 55, tzinfo=UTC)),
         ("2025-10-27", datetime(2025, 10, 27, tzinfo=UTC)),
+        ("20251027", datetime(2025, 10, 27, tzinfo=UTC)),
+        ("2025-10-27 06:55:00 UTC", datetime(2025, 10, 27, 6, 55, tzinfo=UTC)),
+        (" 2025-10-27T06:55:00utc ", datetime(2025, 10, 27, 6, 55, tzinfo=UTC)),
+        ("2025-10-27 06:55:00.123456789 +0000 UTC", datetime(2025, 10, 27, 6, 55, 0, 123456, tzinfo=UTC)),
+        ("2020-01-01T00:00:00Z", datetime(2020, 1, 1, tzinfo=UTC)),
+        (1761548100, datetime(2025, 10, 27, 6, 55, tzinfo=UTC)),
+        (1761548100.5, datetime(2025, 10, 27, 6, 55, 0, 500000, tzinfo=UTC)),
+        ("1761548100", datetime(2025, 10, 27, 6, 55, tzinfo=UTC)),
+        ("1761548100.25", datetime(2025, 10, 27, 6, 55, 0, 250000, tzinfo=UTC)),
+        (1761548100123, datetime(2025, 10, 27, 6, 55, 0, 123000, tzinfo=UTC)),
+        ("1712123112345", datetime(2024, 4, 3, 5, 45, 12, 345000, tzinfo=UTC)),
+        (1761548100123456, datetime(2025, 10, 27, 6, 55, 0, 123456, tzinfo=UTC)),
+        (1761548100123456789, datetime(2025, 10, 27, 6, 55, 0, 123456, tzinfo=UTC)),
+        ("1761548100123456789", datetime(2025, 10, 27, 6, 55, 0, 123456, tzinfo=UTC)),
         ((NOW + timedelta(hours=24)).isoformat(), NOW + timedelta(hours=24)),
     ],
 )
-def test_any_form_of_iso_8601_is_read_and_without_a_zone_is_utc(text: str, expected: datetime) -> None:
+def test_any_form_of_iso_8601_and_of_an_epoch_is_read_and_without_a_zone_is_utc(
+    text: object, expected: datetime
+) -> None:
     assert parse({**an_event(), "timestamp": text}).timestamp == expected
 
 
@@ -154,7 +234,15 @@ def test_only_failures_of_caller_and_policy_are_blameless(outcome: str, kind: st
     assert parse(an_event(outcome=outcome, error_kind=kind)).blameless is blameless
 
 
-_NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=200)
+def _names(max_size: int) -> st.SearchStrategy[str]:
+    """Names as the contract writes them: an event that is made by hand may have others, which reading normalizes."""
+    visible = st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Zl", "Zp", "Cs"))
+    names = st.text(visible, min_size=1, max_size=max_size).map(normalize)
+    return names.filter(lambda name: 1 <= len(name) <= max_size and len(name.encode()) <= 900)
+
+
+_TEXTS = st.text().map(normalize)
+_EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
 _JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -166,25 +254,25 @@ _JSON = st.recursive(
 )
 _EVENTS = st.builds(
     RoutingEvent,
-    timestamp=st.integers(0, int(NOW.timestamp()) * 1_000_000).map(
-        lambda micros: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+    timestamp=st.integers(0, (NOW - _EARLIEST) // timedelta(microseconds=1)).map(
+        lambda micros: _EARLIEST + timedelta(microseconds=micros)
     ),
-    instance_id=_NAMES,
+    instance_id=_names(200),
     complexity=st.sampled_from(COMPLEXITIES),
-    model=_NAMES,
-    provider=_NAMES,
+    model=_names(512),
+    provider=_names(512),
     complexity_score=st.floats(0, 5),
     outcome=st.sampled_from(OUTCOMES),
     response_time_ms=st.none() | st.integers(0, 2147483647),
-    capabilities_required=st.lists(st.text(), max_size=3).map(tuple),
-    prefer=st.none() | st.text(),
-    user_model_request=st.none() | st.text(),
-    decision_id=st.none() | _NAMES,
+    capabilities_required=st.lists(_names(512), max_size=3).map(tuple),
+    prefer=st.none() | _TEXTS,
+    user_model_request=st.none() | _TEXTS,
+    decision_id=st.none() | _names(200),
     input_tokens=st.none() | st.integers(0, 2147483647),
     output_tokens=st.none() | st.integers(0, 2147483647),
     cost_usd=st.none() | st.floats(0, 1e9),
     error_kind=st.none() | st.sampled_from(("caller", "policy", "provider", "timeout")),
-    task_type=st.none() | st.text(),
+    task_type=st.none() | _TEXTS,
     propensity=st.none() | st.floats(0, 1),
     score_version=st.none() | st.integers(-(2**63) + 1, 2**63 - 1),
     extra=st.dictionaries(st.text().map(lambda name: f"x-{name}"), _JSON, max_size=3),
@@ -210,7 +298,10 @@ def test_any_text_is_an_event_or_a_contract_error(text: str) -> None:
 
 _VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 2**65), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=5),
-    st.sampled_from(["simple", "MEDIUM", "success", "routed", "caller"]),
+    st.sampled_from(["simple", "MEDIUM", "success", "routed", "caller", "Policy", "timeout", "low", "ok"]),
+    st.sampled_from(["120", "0.0021", 120.0]),
+    st.sampled_from([" gpt-4o", "gpt-4o ", "gpt 4o", "e\u0301", "\u6a21", "\x7f", "a\x1bb", "\u202e", "\u00a0", "\u2028x"]),
+    st.sampled_from(["1970-01-01T00:00:00Z", "2026-11-01 12:00:00 UTC", 1761548100, 1761548100123, "1761548100"]),
     st.sampled_from(["2026-11-01T12:00:00Z", "2026-11-01 12:00:00.1234567+02:00"]),
     st.lists(st.one_of(st.text(max_size=3), st.integers()), max_size=2), st.just({}),
 )  # fmt: skip
@@ -240,3 +331,66 @@ def test_a_plain_message_is_parsed_the_same_as_one_parsed_field_by_field(changes
     else:
         assert unusual.extra == {**plain.extra, "unknown": 1}
         assert replace(plain, extra={}) == replace(unusual, extra={})
+
+
+@settings(max_examples=100)
+@given(changes=st.dictionaries(_FIELDS, _VALUES, max_size=4))
+def test_an_event_that_was_read_is_written_and_read_unchanged(changes: dict) -> None:
+    event = an_event(**{name: value for name, value in changes.items() if name not in ("timestamp", "instance_id")})
+    event |= {name: value for name, value in changes.items() if name in ("timestamp", "instance_id")}
+    try:
+        read = parse(event)
+    except ContractError:
+        return
+    assert parse_routing_event(read.to_json(), NOW) == read
+
+
+@settings(max_examples=100)
+@given(field=st.sampled_from([field for field in EVENT_FIELDS if field.name != "timestamp"]), value=_VALUES)
+def test_the_library_accepts_the_values_that_the_contract_accepts_and_makes_the_same_of_them(field, value) -> None:
+    event = an_event()
+    (event if field.name == "instance_id" else event["routing_decision"])[field.name] = value
+    try:
+        read = parse(event)
+    except ContractError as error:
+        complaint = str(error).split(": ", 1)[1]
+        with pytest.raises(ContractError, match=f"{re.escape(complaint)}$"):
+            check_value(field.attribute, value)
+        return
+    if field.name in read.extra:
+        with pytest.raises(ContractError):
+            check_value(field.attribute, value)
+    else:
+        assert check_value(field.attribute, value) == getattr(read, field.attribute)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error_kind", "read"),
+    [
+        ("timeout", None, ("failure", "timeout")),
+        ("Timed-Out", "", ("failure", "timeout")),
+        ("timeout", "provider", ("failure", "provider")),
+        ("cancelled", None, ("failure", "caller")),
+        ("error", "Policy", ("failure", "policy")),
+    ],
+)
+def test_an_outcome_that_says_how_it_failed_sets_the_kind(outcome: str, error_kind: str | None, read: tuple) -> None:
+    event = parse(an_event(outcome=outcome, error_kind=error_kind))
+    assert (event.outcome, event.error_kind) == read
+
+
+@pytest.mark.parametrize(
+    ("event", "ignored"),
+    [
+        (an_event(), []),
+        (an_event(probe=True, note="x"), []),
+        (an_event(cost_usd="cheap"), [("cost_usd", "routing_decision.cost_usd")]),
+        (an_event(decisionId="d-1"), [("decisionId", "routing_decision.decision_id")]),
+        ({**an_event(), "decision_id": "d-1"}, [("decision_id", "routing_decision.decision_id")]),
+        (an_event(timestamp="2026-11-01"), [("timestamp", "timestamp")]),
+        ({**an_event(costUSD=1), "costUSD": 2}, [("costUSD", "routing_decision.cost_usd")] * 2),
+    ],
+)
+def test_a_value_that_was_meant_as_a_field_and_is_not_read_is_named(event: dict, ignored: list) -> None:
+    found = ignored_fields(parse(event).extra)
+    assert [(key.removeprefix("event."), path) for key, path in found] == ignored

@@ -94,7 +94,9 @@ def test_an_invalid_part_of_an_estimate_is_left_out(fields: dict, kept: dict) ->
     [
         ({"model": None}, "model"),
         ({"model": ""}, "model"),
-        ({"model": "m" * 201}, "model"),
+        ({"model": "m" * 513}, "model"),
+        ({"model": "gpt\x1b[2J4o"}, "model"),
+        ({"model": "gpt\u202e4o"}, "model"),
         ({"complexity": "urgent"}, "complexity"),
         ({"complexity": 1}, "complexity"),
         ({"new_score": None}, "new_score"),
@@ -144,7 +146,7 @@ def test_a_confidence_is_a_number_from_0_to_1(sent: float, kept: float | None) -
 @given(
     st.builds(
         ScoreUpdate,
-        model=st.text(min_size=1, max_size=200),
+        model=st.text(st.characters(exclude_categories=("Cc", "Cf", "Zl", "Zp", "Cs")), min_size=1, max_size=200),
         complexity=st.sampled_from(COMPLEXITIES),
         new_score=st.floats(0, 5),
         old_score=st.none() | st.floats(0, 5),

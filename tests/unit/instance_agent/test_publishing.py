@@ -40,16 +40,21 @@ def test_the_imports_of_a_router_load_nothing_heavy() -> None:
 @pytest.mark.parametrize(
     ("changed", "error"),
     [
-        ({"complexity": "hard"}, 'complexity: found "hard", expected one of simple, medium, complex'),
-        ({"model": ""}, 'model: found "", expected a string of 1 to 200 characters'),
-        ({"provider": 5}, "provider: found 5, expected a string of 1 to 200 characters"),
+        ({"complexity": "urgent"}, 'complexity: found "urgent", expected one of simple, medium, complex'),
+        ({"model": ""}, 'model: found "", expected a string of 1 to 512 characters'),
+        (
+            {"model": "gpt\x1b[2J"},
+            "expected a string of 1 to 512 characters without control, bidirectional or invisible",
+        ),
+        ({"provider": 5.5}, "provider: found 5.5, expected a string of 1 to 512 characters"),
+        ({"decision_id": "d\u202e"}, "expected a string of 1 to 200 characters without control, bidirectional or inv"),
         ({"complexity_score": 5.1}, "complexity_score: found 5.1, expected a number from 0.0 to 5.0"),
         ({"capabilities_required": [1]}, "capabilities_required[0]: found 1, expected a string"),
         ({"propensity": 1.5}, "propensity: found 1.5, expected a number from 0 to 1"),
-        ({"prefer": 1}, "prefer: found 1, expected a string"),
+        ({"prefer": 1.5}, "prefer: found 1.5, expected a string"),
         ({"decision_id": "d" * 201}, "expected a string of 1 to 200 characters"),
         ({"decision_id": ""}, 'decision_id: found "", expected a string of 1 to 200 characters'),
-        ({"score_version": "7"}, 'score_version: found "7", expected an integer from'),
+        ({"score_version": "v7"}, 'score_version: found "v7", expected an integer from'),
         ({"task_type": "nul\0"}, 'task_type: found "nul\\x00", expected text without a zero byte'),
         ({"task_type": "\ud800"}, "message: found a lone surrogate in a string, expected Unicode text"),
         ({"task_type": "x" * 262_144}, "bytes, expected at most 262144 bytes"),
@@ -94,7 +99,9 @@ def test_a_decision_has_one_outcome(publisher: Publisher) -> None:
     publisher.publish_outcome(decision_id, success=True)
     with pytest.raises(ContractError, match="decision_id"):
         publisher.publish_outcome(decision_id, success=True)
-    assert not publisher.close(0.0), "two events were lost"
+    assert publisher.publish_decision(**DECISION, decision_id=12) == "12"
+    publisher.publish_outcome(12, success=True)  # the id in another form
+    assert not publisher.close(0.0), "four events were lost"
 
 
 def test_without_a_database_the_first_call_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

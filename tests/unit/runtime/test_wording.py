@@ -1,10 +1,11 @@
 """Numbers and ages read as people say them."""
 
+import json
 from decimal import Decimal
 
 import pytest
 
-from centralcloud.runtime.wording import age, ago, apart, counted, decimals, percent, printable
+from centralcloud.runtime.wording import age, ago, apart, counted, decimals, percent, printable, printable_json
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,16 @@ def test_a_text_of_others_prints_on_one_line_and_moves_no_cursor() -> None:
     hostile = "evil\x1b[2J\nfaked row\x9b1m\u202egpt"
     assert printable(hostile) == r"evil\x1b[2J\nfaked row\x9b1m\u202egpt"
     assert printable("qwen/qwen3-30b é 漢") == "qwen/qwen3-30b é 漢"
+    assert printable("a\u2028b\u200bc") == r"a\u2028b\u200bc"
+
+
+def test_control_characters_of_a_json_document_get_its_own_escapes() -> None:
+    value = {"a\x7f": "\u202e\x9b \U000e0041 漢", "b": [1]}
+    text = printable_json(json.dumps(value, ensure_ascii=False, indent=1))
+    assert json.loads(text) == value
+    assert text.count("\n") == 5
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert "漢" in text
 
 
 def test_a_percentage_has_no_space() -> None:
