@@ -2,8 +2,8 @@
 
 from centralcloud.store.schema import run_sql_file
 
-revision = "0013"
-down_revision = "0008"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
@@ -12,10 +12,10 @@ oldest_code = "0003"
 
 
 def upgrade() -> None:
-    run_sql_file("0013_server_clock.sql")
+    run_sql_file("0011_server_clock.sql")
     run_sql_file("functions/ensure_partitions.v2.sql")
 
 
 def downgrade() -> None:
     run_sql_file("functions/ensure_partitions.v1.sql")
-    run_sql_file("0013_drop.sql")
+    run_sql_file("0011_drop.sql")

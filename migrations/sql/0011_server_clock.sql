@@ -1,5 +1,5 @@
--- Revision 0013: partitions that sidestep other tables, and the server's clock as the daemons have seen it.
--- Expands only: workers of revision 0008 go on beside it.
+-- Revision 0011: partitions that sidestep other tables, and the server's clock as the daemons have seen it.
+-- Expands only: workers of revision 0010 go on beside it.
 
 CREATE TABLE server_clock (
     only_row        boolean PRIMARY KEY DEFAULT true CHECK (only_row),
