@@ -19,6 +19,7 @@ from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.errors import is_database_error, is_refusal, summarize_error
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.store.partitions import ensure_partitions
+from centralcloud.store.sequences import behind_error, drew_a_used_number
 
 log = get_logger(__name__)
 
@@ -66,7 +67,19 @@ class Consumer(BackgroundTask):
         return was_isolating or self._isolating or result.messages >= batch_size
 
     def ingest_batch(self) -> BatchResult:
-        """Ingest one batch, and count and log its result."""
+        """Ingest one batch, and count and log its result.
+
+        Raises:
+            SequencesBehindError: a sequence gives out numbers that are in use; every message is in the queue again.
+        """
+        try:
+            return self._ingest_batch()
+        except psycopg.errors.UniqueViolation as error:
+            if not drew_a_used_number(error):
+                raise
+            raise behind_error(error) from None
+
+    def _ingest_batch(self) -> BatchResult:
         self._heartbeat()
         self._batches += 1
         bind_to_logs(worker=self._registry.worker_id, batch=self._batches)
@@ -134,7 +147,7 @@ class Consumer(BackgroundTask):
             self._retried_messages = error.count
             return BatchResult()
         except psycopg.Error as error:
-            if not is_refusal(error) or is_missing_partition(error):
+            if not is_refusal(error) or is_missing_partition(error) or drew_a_used_number(error):
                 # If the batch has exceeded the time limit of a transaction, half of it may not, or half of that.
                 self._next_batch_size = max(1, self._next_batch_size // 2)
                 raise

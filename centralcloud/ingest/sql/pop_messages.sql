@@ -16,7 +16,7 @@ SELECT
     array_agg(msg_id) AS msg_ids,
     array_agg(enqueued_at::text) AS enqueued_at,
     array_agg(text) AS texts,
-    (SELECT count(*) FROM too_large) AS too_large,
+    (SELECT array_agg(msg_id) FROM too_large) AS too_large_ids,
     (SELECT count(*) FROM popped WHERE read_ct > 0) AS attempted_before,
     clock_timestamp() AS now,
     extract(epoch FROM clock_timestamp() - min(enqueued_at))::double precision AS lag_seconds
