@@ -18,6 +18,7 @@ from centralcloud.learning.metrics import LearningMetrics
 from centralcloud.maintenance.maintenance import Maintenance, MaintenanceSettings
 from centralcloud.monitoring.doctor import preflight
 from centralcloud.monitoring.finding_detector import FindingDetector, FindingMetrics
+from centralcloud.monitoring.history_monitor import HistoryMonitor
 from centralcloud.monitoring.schema_monitor import SchemaMonitor
 from centralcloud.monitoring.table_metrics import TableMetricsCollector
 from centralcloud.runtime.http.metrics import show_listener, show_program
@@ -61,7 +62,12 @@ class Daemon:
         self._scheduler = BackgroundScheduler(timezone="UTC")
         self.registry = CollectorRegistry()
         self._callback_metrics = show_program(self.registry, "centralcloud", database)
-        tasks: list[BackgroundTask] = [SchemaMonitor(database), self._maintenance(), self._table_metrics()]
+        tasks: list[BackgroundTask] = [
+            SchemaMonitor(database),
+            self._history_monitor(),
+            self._maintenance(),
+            self._table_metrics(),
+        ]
         if ingest:
             tasks += self._consumers()
         if learn:
@@ -168,6 +174,18 @@ class Daemon:
         listener = NotificationListener(self._database, DECISIONS_CHANNEL, wake)
         show_listener(self._callback_metrics, listener)
         return [*consumers, listener]
+
+    def _history_monitor(self) -> BackgroundTask:
+        monitor = HistoryMonitor(self._database)
+        self._callback_metrics.gauge(
+            "database_histories_alternate",
+            "1: a history of the database answered within an hour that another one had replaced; 0: none did",
+            lambda: monitor.alternating,
+        )
+        self._callback_metrics.gauge(
+            "sequences_behind", "Sequences that are behind their tables", lambda: monitor.behind
+        )
+        return monitor
 
     def _table_metrics(self) -> BackgroundTask:
         interval = self._settings.table_metrics_interval_seconds

@@ -98,8 +98,8 @@ def count_unaccounted(connection: psycopg.Connection[Any], ids_drawn: int, ledge
         rows = _LIST_MISSING_IDS.all(connection, {"missing": found["missing"], "limit": _LISTED_RANGES})
     by_id = rows[0]["number"] if rows else 0
     accounted = ledger["taken"] + ledger["purged"] + ledger["queued"]
-    # Both are upper bounds: workers of earlier versions do not store ids, and only the numbers contain ids that were drawn since
-    # the snapshot was taken.
+    # Both are upper bounds: workers of earlier versions do not store ids, and only the numbers contain ids that were drawn
+    # since the snapshot was taken.
     number = max(0, min(by_id, ledger["ids_drawn"] - accounted - found["verified_unaccounted"]))
     ranges = [MissingIds(row["first_id"], row["last_id"], row["after"], row["before"]) for row in rows]
     return Unaccounted(

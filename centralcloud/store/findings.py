@@ -34,4 +34,9 @@ def replace_findings(connection: psycopg.Connection[Any], kinds: Iterable[str], 
     held = {"held_kinds": [each.kind for each in found], "held_subjects": [each.subject for each in found]}
     _CLOSE_FINDINGS.run(connection, {"kinds": list(kinds), **held})
     for each in found:
-        _UPSERT_FINDING.run(connection, {**each._asdict(), "details": Jsonb(each.details)})
+        open_finding(connection, each)
+
+
+def open_finding(connection: psycopg.Connection[Any], finding: Finding) -> None:
+    """Open a finding, or refresh it if it is open."""
+    _UPSERT_FINDING.run(connection, {**finding._asdict(), "details": Jsonb(finding.details)})
