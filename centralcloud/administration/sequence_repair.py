@@ -9,7 +9,7 @@ from centralcloud.store.sequences import SequencePosition
 def find_sequences_behind(database: Database) -> list[SequencePosition]:
     """Return the sequences that are behind their tables."""
     with database.transaction() as connection:
-        return sequences.sequences_behind(connection)
+        return sequences.sequences_behind(connection, count_queue=True)
 
 
 def repair_sequences(database: Database, operator: Operator) -> list[SequencePosition]:

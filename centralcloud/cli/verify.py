@@ -21,7 +21,7 @@ _PRINTED_RANGES = 20
 
 
 class Outcome(NamedTuple):
-    """What a verification found, and what was left after the repair; both are the same without one.
+    """A verification as it was found, and as it was left after the repair; both are the same without one.
 
     Attributes:
         limit: how many unaccounted messages are accepted.

@@ -3,7 +3,7 @@
 from typing import Final
 
 from centralcloud.runtime.diagnostics import CHECK_SECONDS, CheckResult, check_transaction, fail, ok
-from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.history import read_epoch
 from centralcloud.store.sequences import sequences_behind
@@ -15,8 +15,8 @@ _CONNECTIONS: Final = 4
 
 def check_sequences(database: Database) -> CheckResult:
     """Check that no sequence is behind its table."""
-    with check_transaction(database) as connection:
-        behind = sequences_behind(connection)
+    with check_transaction(database, seconds=LIMIT_SECONDS) as connection:
+        behind = sequences_behind(connection, count_queue=True)
     if behind:
         return fail(
             f"behind their tables: {'; '.join(map(str, behind))}",

@@ -60,14 +60,15 @@ class SequencesBehindError(DatabaseUnavailableError):
         super().__init__(f"a sequence is behind its table ({found}): run `centralcloud repair sequences`")
 
 
-def read_sequence_positions(connection: psycopg.Connection[Any]) -> list[SequencePosition]:
-    """Read the position of every sequence: some index lookups in each table."""
-    return [_position(row) for row in _SEQUENCE_POSITIONS.all(connection)]
+def sequences_behind(connection: psycopg.Connection[Any], *, count_queue: bool = False) -> list[SequencePosition]:
+    """Return the sequences that are behind their tables: some index lookups in each table.
 
-
-def sequences_behind(connection: psycopg.Connection[Any]) -> list[SequencePosition]:
-    """Return the sequences that are behind their tables."""
-    return [each for each in read_sequence_positions(connection) if each.last_value < each.newest]
+    Args:
+        count_queue: also compare the ids of the queue with the number of messages that were ever sent, which reads the
+            whole queue.
+    """
+    rows = _SEQUENCE_POSITIONS.all(connection, {"count_queue": count_queue})
+    return [each for each in map(_position, rows) if each.last_value < each.newest]
 
 
 def require_sequences(connection: psycopg.Connection[Any], tables: Iterable[str]) -> None:

@@ -287,7 +287,7 @@ def test_the_pool_has_as_many_connections_as_the_tasks_use(database_url: str, ca
     )
     with Database(database_url, application_name="tests", own_connections=0) as database:
         daemon = Daemon(settings, database)
-        assert database.max_connections == 3 + 5, "consumers, schema monitor, maintenance, metrics, learner, findings"
+        assert database.max_connections == 3 + 6, "consumers, both monitors, maintenance, metrics, learner, findings"
         daemon.start()
         try:
             send(database_url, outcomes(2000, 100))

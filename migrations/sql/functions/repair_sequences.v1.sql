@@ -10,7 +10,7 @@ DECLARE
     behind record;
 BEGIN
     FOR behind IN
-        SELECT p.sequence_name, p.table_name FROM centralcloud.sequence_positions() p WHERE p.last_value < p.newest
+        SELECT p.sequence_name, p.table_name FROM centralcloud.sequence_positions(count_queue => true) p WHERE p.last_value < p.newest
     LOOP
         IF behind.sequence_name = 'public.model_score_version' THEN
             PERFORM pg_advisory_xact_lock(hashtext('centralcloud.scores'));
@@ -19,7 +19,7 @@ BEGIN
         END IF;
         SELECT p.sequence_name, p.table_name, p.last_value, p.newest
         INTO sequence_name, table_name, last_value, newest
-        FROM centralcloud.sequence_positions() p
+        FROM centralcloud.sequence_positions(count_queue => true) p
         WHERE p.sequence_name = behind.sequence_name;
         IF last_value < newest THEN
             PERFORM setval(sequence_name::regclass, newest);

@@ -1,10 +1,11 @@
-CREATE OR REPLACE FUNCTION centralcloud.sequence_positions()
+CREATE OR REPLACE FUNCTION centralcloud.sequence_positions(count_queue boolean DEFAULT false)
 RETURNS TABLE (sequence_name text, table_name text, last_value bigint, newest bigint)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp
 AS $$
 -- The last number that each sequence has given out (0: none yet), and the greatest one that the tables have, in the order in
 -- which `repair_sequences` locks the tables. A sequence with less than its table is behind: it gives out numbers that are in
--- use. Index lookups, also in each partition, and small tables.
+-- use. Index lookups, also in each partition, and small tables. With `count_queue` also the number of messages that were ever
+-- sent: ids of messages that were sent meanwhile may be those of earlier ones.
     WITH newest (sequence_name, table_name, newest) AS (
         VALUES (
             pg_get_serial_sequence('pgmq.q_model_routing_decisions', 'msg_id'),
@@ -18,7 +19,11 @@ AS $$
                 (SELECT max(last_reported_msg_id) FROM public.model_routing_metrics),
                 (SELECT max(last_reported_msg_id) FROM public.dropped_metrics),
                 (SELECT upper(handled) - 1 FROM public.message_ids WHERE NOT isempty(handled) ORDER BY block DESC LIMIT 1),
-                (SELECT greatest(taken + purged, ids_tracked_after) FROM public.accounting)
+                (SELECT greatest(taken + purged, ids_tracked_after) FROM public.accounting),
+                (
+                    SELECT taken + purged + (SELECT count(*) FROM pgmq.q_model_routing_decisions)
+                    FROM public.accounting WHERE count_queue
+                )
             )
         ), (
             pg_get_serial_sequence('public.dead_letters', 'id'), 'public.dead_letters',

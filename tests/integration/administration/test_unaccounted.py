@@ -17,6 +17,7 @@ from centralcloud.administration.unaccounted import accept
 from centralcloud.administration.verification import verify
 from centralcloud.ingest.drain import drain
 from centralcloud.maintenance.maintenance import Maintenance
+from centralcloud.monitoring.finding_detector import FindingDetector
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.message_ids import ranges_of
 from centralcloud.store.slices import close_slice
@@ -140,6 +141,19 @@ def test_ids_that_are_complete_are_trimmed(database: Database, database_url: str
     assert execute(database_url, "SELECT block FROM message_ids") == [(1,)]
     assert execute(database_url, "SELECT ids_tracked_after FROM accounting") == [(9999,)]
     assert missing(database) == [(10_011, 10_015)]
+
+
+def test_more_than_one_percent_within_an_hour_is_a_finding(database: Database, database_url: str) -> None:
+    detector = FindingDetector(database)
+    send(database_url, [an_event()] * 100)
+    detector.run_once()
+    send(database_url, [an_event()] * 1000)
+    execute(database_url, "SELECT pgmq.pop('model_routing_decisions', 150)")
+    drain(database, batch_size=1000)
+    for _ in range(3):
+        detector.run_once()
+    ((message,),) = execute(database_url, "SELECT message FROM findings WHERE kind = 'unaccounted_messages'")
+    assert message.startswith("150 of 1,000 message ids drawn")
 
 
 @pytest.mark.parametrize(
