@@ -17,7 +17,9 @@ from centralcloud.runtime.wording import counted
 from centralcloud.store.operator_actions import Operator
 from centralcloud.store.sequences import SequencePosition
 
-app = typer.Typer(help="Repair the database.", invoke_without_command=True)
+app = typer.Typer(
+    help="Raise sequences that are behind their tables, and correct aggregates.", invoke_without_command=True
+)
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
