@@ -130,6 +130,7 @@ def test_a_logical_backup_restored_into_a_new_database(database_url: str, server
         updater = _an_updater(tmp_path, database_url)
         updater.run_once()
         assert scores_of(updater) == scores(database_url) == {"gpt-4o": (2.6, 2)}
+        updater.database.close()
 
         terminal.run(restore)
         with _instance(tmp_path, restored_url) as followed:
@@ -255,6 +256,7 @@ def _instance(folder: Path, url: str) -> Iterator[ScoreUpdater]:
         yield updater
     finally:
         updater.stop()
+        updater.join(10)
         updater.database.close()
 
 
