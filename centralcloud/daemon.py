@@ -21,6 +21,7 @@ from centralcloud.maintenance.clock_monitor import ClockMonitor
 from centralcloud.maintenance.maintenance import Maintenance, MaintenanceSettings
 from centralcloud.monitoring.doctor import preflight
 from centralcloud.monitoring.finding_detector import FindingDetector, FindingMetrics
+from centralcloud.monitoring.history_monitor import HistoryMonitor
 from centralcloud.monitoring.schema_monitor import SchemaMonitor
 from centralcloud.monitoring.table_metrics import TableMetricsCollector
 from centralcloud.monitoring.task_health import TaskHealthMetrics, TaskHealthReporter
@@ -66,13 +67,12 @@ class Daemon:
         self.registry = CollectorRegistry()
         self._callback_metrics = show_program(self.registry, "centralcloud", database)
         clock = ServerClock(database)
-        beside_ingest = [ClockMonitor(database, clock), self._maintenance(clock), self._table_metrics()]
-        if learn:
-            beside_ingest += [self._learner(), self._finding_detector()]
-        self._let_degrade(beside_ingest)
-        tasks: list[BackgroundTask] = [SchemaMonitor(database), *beside_ingest]
-        if ingest:
-            tasks[4:4] = self._consumers()
+        monitors = [self._history_monitor(), ClockMonitor(database, clock)]
+        upkeep = [self._maintenance(clock), self._table_metrics()]
+        learning = [self._learner(), self._finding_detector()] if learn else []
+        self._let_degrade([*monitors, *upkeep, *learning])
+        consumers = self._consumers() if ingest else []
+        tasks: list[BackgroundTask] = [SchemaMonitor(database), *monitors, *upkeep, *consumers, *learning]
         self._supervisor = Supervisor(tasks, shutdown)
         self._supervisor.reserve_connections(database)
 
@@ -186,6 +186,18 @@ class Daemon:
         listener = NotificationListener(self._database, DECISIONS_CHANNEL, wake)
         show_listener(self._callback_metrics, listener)
         return [*consumers, listener]
+
+    def _history_monitor(self) -> BackgroundTask:
+        monitor = HistoryMonitor(self._database)
+        self._callback_metrics.gauge(
+            "database_histories_alternate",
+            "1: a history of the database answered within an hour that another one had replaced; 0: none did",
+            lambda: monitor.alternating,
+        )
+        self._callback_metrics.gauge(
+            "sequences_behind", "Sequences that are behind their tables", lambda: monitor.behind
+        )
+        return monitor
 
     def _table_metrics(self) -> BackgroundTask:
         interval = self._settings.table_metrics_interval_seconds

@@ -142,7 +142,9 @@ def _differences(
         if each.version is not None and each.in_history != each.score:
             yield ScoreDifference(each.table, key, each.score, each.in_history)
         elif each.rule in rules and each.basis.recomputable:
-            whole = reader.evidence(connection, newest, generation=0, excluded=each.basis.excluded, reported={})
+            whole = reader.evidence(
+                connection, newest, history="", generation=0, excluded=each.basis.excluded, reported={}
+            )
             recomputed = _recompute(whole, each, rules[each.rule])
             if recomputed != each.score and not changes.excuse(each):
                 yield ScoreDifference(each.table, key, each.score, recomputed)

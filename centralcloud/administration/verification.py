@@ -7,8 +7,10 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from centralcloud.administration.unaccounted import Unaccounted, count_unaccounted, read_ids_drawn
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.store.history import HistoryChangedError, read_epoch
 from centralcloud.store.message_ledger import LedgerMissingError
 from centralcloud.store.operator_actions import Action, Operator, record_action
 
@@ -54,21 +56,25 @@ class Verification(NamedTuple):
     Attributes:
         ledger: the number of messages by outcome: sent = records + duplicates + dead_letters_open, _replayed and
             _discarded + purged + queued; records = records_kept + records_dropped.
+        unaccounted: messages that are nowhere. The ledger cannot miss them: it counts what has left the queue.
     """
 
     ledger: dict[str, int]
     differences: list[Difference]
+    unaccounted: Unaccounted
 
     @property
     def ok(self) -> bool:
-        """Whether nothing differs."""
+        """Whether nothing differs; `unaccounted` has a limit of its own."""
         return not self.differences
 
 
 class _Recount(NamedTuple):
     """The recount of every aggregate, as of one moment."""
 
+    epoch: str
     ledger: dict[str, int]
+    unaccounted: Unaccounted
     messages: list[dict[str, Any]]
     metrics: list[dict[str, Any]]
     evidence: list[dict[str, Any]]
@@ -80,7 +86,7 @@ def verify(database: Database) -> Verification:
     One snapshot, which reads all records: minutes for tens of millions. While it lasts, vacuum cannot clean up the queue.
     """
     recount = _recount(database)
-    return Verification(_ledger_counts(recount.ledger), list(_differences(recount)))
+    return Verification(_ledger_counts(recount.ledger), list(_differences(recount)), recount.unaccounted)
 
 
 def repair(database: Database, operator: Operator) -> Verification:
@@ -90,6 +96,9 @@ def repair(database: Database, operator: Operator) -> Verification:
 
     Returns:
         The differences that were found, before the repair.
+
+    Raises:
+        HistoryChangedError: the recount was made in another history of the database than the one to repair.
     """
     with database.transaction() as connection:
         _INSERT_ONLY_ROWS.run(connection)
@@ -98,6 +107,10 @@ def repair(database: Database, operator: Operator) -> Verification:
         connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL lock_timeout = 0")
         _LOCK_MAINTENANCE.run(connection)
         recount = _recount(database)
+        if (epoch := read_epoch(connection)) != recount.epoch:
+            raise HistoryChangedError(
+                f"the recount is of the history {recount.epoch}, and the repair would change {epoch}: nothing was changed"
+            )
         for row in recount.metrics:
             _repair_metrics(connection, row)
         _DELETE_EMPTY_METRICS.run(connection)
@@ -111,7 +124,7 @@ def repair(database: Database, operator: Operator) -> Verification:
         _REPAIR_LEDGER.run(connection, _ledger_corrections(recount.ledger))
         differences = list(_differences(recount))
         _record_repair(connection, operator, differences)
-    return Verification(_ledger_counts(recount.ledger), differences)
+    return Verification(_ledger_counts(recount.ledger), differences, recount.unaccounted)
 
 
 def _record_repair(connection: psycopg.Connection[Any], operator: Operator, differences: list[Difference]) -> None:
@@ -134,6 +147,7 @@ def _record_repair(connection: psycopg.Connection[Any], operator: Operator, diff
 
 
 def _recount(database: Database) -> _Recount:
+    ids_drawn = read_ids_drawn(database)
     with database.transaction(limit_seconds=None) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         # Before the snapshot is taken: a partition that is dropped after it would be in neither place.
@@ -142,7 +156,9 @@ def _recount(database: Database) -> _Recount:
         if ledger is None:
             raise LedgerMissingError
         return _Recount(
+            read_epoch(connection),
             ledger,
+            count_unaccounted(connection, ids_drawn, ledger),
             _RECOUNT_MESSAGES.all(connection),
             _RECOUNT_METRICS.all(connection),
             _RECOUNT_EVIDENCE.all(connection),

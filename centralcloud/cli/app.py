@@ -43,6 +43,11 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         Command("migrate", "Upgrade the database to the newest schema.", f"{_COMMANDS}.migrate"),
         Command("grants", "Show the SQL for least-privilege roles, or run it.", f"{_COMMANDS}.grants"),
         Command("publish", "Send routing events from a file.", f"{_COMMANDS}.publish"),
+        Command(
+            "repair",
+            "Raise sequences that are behind their tables, and correct aggregates.",
+            f"{_COMMANDS}.repair",
+        ),
         Command("drain", "Ingest the queued messages, then end.", f"{_COMMANDS}.drain"),
         Command(
             "completion",

@@ -1,60 +1,147 @@
 """`centralcloud verify`: every message accounted for, every aggregate recounted, every score recomputed."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
+import psycopg
 import typer
 
 from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
-from centralcloud.runtime.postgres.errors import retry_on_contention
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import retry_on_contention, summarize_error
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.wording import counted
+from centralcloud.store.operator_actions import Operator
+
+if TYPE_CHECKING:
+    from centralcloud.administration.verification import Verification
+
+#: Ranges of missing ids that are printed; the JSON output has more.
+_PRINTED_RANGES = 20
+
+
+class Outcome(NamedTuple):
+    """A verification as it was found, and as it was left after the repair; both are the same without one.
+
+    Attributes:
+        limit: how many unaccounted messages are accepted.
+    """
+
+    found: "Verification"
+    left: "Verification"
+    limit: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing differs any more, and no more messages are unaccounted for than the limit allows."""
+        return self.left.ok and self.left.unaccounted.number <= self.limit
 
 
 def verify(
     repair: Annotated[bool, typer.Option("--repair", help="Correct every aggregate that differs.")] = False,
     scores: Annotated[bool, typer.Option("--scores", help="Instead, recompute every score from its evidence.")] = False,
+    unaccounted_limit: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Accept so many messages whose ids were drawn and that are nowhere since the last verification; default: "
+            "0.1% of the ids drawn since, at least 20.",
+        ),
+    ] = None,
     reason: Reason = None,
     json_output: AsJson = False,
 ) -> None:
     """Verify that no message was lost and none was counted twice.
 
     Checks that every message is accounted for, and recounts every aggregate (metrics and evidence) from the records,
-    including those that retention has dropped. Exit code 1 when something differs. Ingest may run meanwhile, also during a
-    repair.
+    including those that retention has dropped. Exit code 1 when something differs, or when more messages are nowhere than
+    --unaccounted-limit allows; sends that were rolled back look the same. Ingest may run meanwhile, also during a repair.
     """
-    from centralcloud.administration import verification
-
     if scores:
         _verify_scores(json_output=json_output)
         return
     operator = this_operator(reason)
     with open_database(read_settings(), "verify") as database:
-        if repair:
-            found = retry_on_contention(lambda: verification.repair(database, operator))
-        else:
-            found = verification.verify(database)
-        left = verification.verify(database) if repair and not found.ok else found
+        outcome = verify_database(database, operator, repair=repair, limit=unaccounted_limit)
     if json_output:
-        print_json(
-            {
-                "ok": left.ok,
-                "checked": left.ledger,
-                "differences": [difference._asdict() for difference in left.differences],
-                "repaired": len(found.differences) - len(left.differences),
-            }
-        )
+        print_json(report(outcome))
     else:
-        print_rows([found.ledger], dict.fromkeys(found.ledger), empty="")
-        columns = dict.fromkeys(("table", "key", "stored", "recounted"))
-        rows = [difference._asdict() for difference in found.differences]
-        print_rows(rows, columns, empty="nothing differs", texts=("key", "stored", "recounted"))
-        if repair and not found.ok:
-            print_text(
-                f"{counted(len(found.differences), 'difference')} found, {len(left.differences)} left after the repair"
-            )
-    if not left.ok:
+        print_outcome(outcome, repair=repair)
+    if not outcome.ok:
         raise typer.Exit(1)
+
+
+def verify_database(database: Database, operator: Operator, *, repair: bool, limit: int | None) -> Outcome:
+    """Verify, and repair if something differs and `repair` says so. Store the position of a verification that accepts."""
+    from centralcloud.administration import verification
+    from centralcloud.administration.unaccounted import accept
+
+    look = (lambda: verification.repair(database, operator)) if repair else (lambda: verification.verify(database))
+    found = retry_on_contention(look)
+    accepted = found.unaccounted.limit(limit)
+    beyond = found.unaccounted.number > accepted
+    left = verification.verify(database) if repair and not found.ok else found
+    if repair or not beyond:
+        try:
+            retry_on_contention(lambda: accept(database, left.unaccounted, operator if beyond else None))
+        except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
+            typer.echo(f"the position of this verification was not stored: {summarize_error(error)}", err=True)
+        else:
+            if beyond:
+                left = verification.verify(database)
+    return Outcome(found, left, accepted)
+
+
+def report(outcome: Outcome) -> dict[str, Any]:
+    """Return the outcome for the JSON output."""
+    found, left, limit = outcome
+    unaccounted = left.unaccounted
+    return {
+        "ok": outcome.ok,
+        "checked": left.ledger,
+        "differences": [difference._asdict() for difference in left.differences],
+        "repaired": len(found.differences) - len(left.differences),
+        "unaccounted": {
+            "number": unaccounted.number,
+            "limit": limit,
+            "ids_drawn": unaccounted.drawn,
+            "since": unaccounted.since,
+            "ranges": [each._asdict() for each in unaccounted.ranges],
+            "more_ranges": unaccounted.more_ranges,
+        },
+    }
+
+
+def print_outcome(outcome: Outcome, *, repair: bool) -> None:
+    """Print the outcome for a person."""
+    found, left, _ = outcome
+    print_rows([found.ledger], dict.fromkeys(found.ledger), empty="")
+    columns = dict.fromkeys(("table", "key", "stored", "recounted"))
+    rows = [difference._asdict() for difference in found.differences]
+    print_rows(rows, columns, empty="nothing differs", texts=("key", "stored", "recounted"))
+    _print_unaccounted(outcome)
+    if repair and not found.ok:
+        typer.echo(
+            f"{counted(len(found.differences), 'difference')} found, {len(left.differences)} left after the repair"
+        )
+
+
+def _print_unaccounted(outcome: Outcome) -> None:
+    unaccounted = outcome.found.unaccounted
+    since = f" since {unaccounted.since.astimezone():%Y-%m-%d %H:%M:%S}" if unaccounted.since else ""
+    drawn = f"{counted(unaccounted.drawn, 'message id')} drawn{since}"
+    if not unaccounted.number:
+        typer.echo(f"no message is missing: {drawn}")
+        return
+    typer.echo(
+        f"{unaccounted.number:,} of {drawn} {'is' if unaccounted.number == 1 else 'are'} nowhere: expected at most "
+        f"{outcome.limit:,}. Messages that others removed from the queue, or sends that were rolled back"
+    )
+    shown = unaccounted.ranges[:_PRINTED_RANGES]
+    columns = dict.fromkeys(("first_id", "last_id", "after", "before"))
+    print_rows([each._asdict() for each in shown], columns, empty="")
+    if more := len(unaccounted.ranges) - len(shown) + unaccounted.more_ranges:
+        typer.echo(f"and {counted(more, 'older range')}")
 
 
 def _verify_scores(*, json_output: bool) -> None:

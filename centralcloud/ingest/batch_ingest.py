@@ -5,7 +5,7 @@ none is lost, and none is counted twice. Every ingest takes its locks in the sam
 values, ledger; each sorted), so replicas wait for each other and do not deadlock.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -34,7 +34,9 @@ from centralcloud.ingest.clock_behind import report_clock_behind, settle_events_
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
 from centralcloud.ingest.operator_words import OperatorWords
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.store.message_ids import ranges_of
 from centralcloud.store.message_ledger import LedgerMissingError
+from centralcloud.store.sequences import SequencePosition, SequencesBehindError
 
 
 class _PoppedMessages(NamedTuple):
@@ -46,7 +48,7 @@ class _PoppedMessages(NamedTuple):
         found: how many messages were visible, at most as many as were asked for.
         popped: how many of them were removed from the queue.
         bytes: size of their texts, without those that are too large.
-        too_large: how many messages became dead letters for their size; they are not in the arrays.
+        too_large_ids: the messages that became dead letters for their size; they are not in the other arrays.
         attempted_before: how many messages were leased before.
         now: the server's time.
         lag_seconds: age of the oldest message; None for an empty batch.
@@ -58,7 +60,7 @@ class _PoppedMessages(NamedTuple):
     found: int
     popped: int
     bytes: int
-    too_large: int
+    too_large_ids: list[int] | None
     attempted_before: int
     now: datetime
     lag_seconds: float | None
@@ -72,8 +74,16 @@ class _SeenDecisions(NamedTuple):
     seen_before: list[int] | None
 
 
+class _OpenSlice(NamedTuple):
+    """The open slice: its records have greater ids than `after_record_id`; `last_record_id` was given out last."""
+
+    slice_no: int
+    after_record_id: int
+    last_record_id: int
+
+
 _POP_MESSAGES = Query(__package__, "pop_messages", row=_PoppedMessages)
-_LOCK_OPEN_SLICE = Query(__package__, "lock_open_slice", row=int)
+_LOCK_OPEN_SLICE = Query(__package__, "lock_open_slice", row=_OpenSlice)
 _DEDUPLICATE_DECISIONS = Query(__package__, "deduplicate_decisions", row=_SeenDecisions)
 _ADD_METRIC_DELTAS = Query(__package__, "add_metric_deltas")
 _INSERT_DEAD_LETTERS = Query(__package__, "insert_dead_letters")
@@ -159,6 +169,7 @@ def ingest_batch(
         RetriedMessageError: a message was attempted before. No message has been decoded.
         BatchTooLargeError: the messages have more bytes than their stored sizes let expect. No message has been decoded.
         psycopg.Error: any error of the database, also because it refuses a value in the batch (`is_refusal`).
+        SequencesBehindError: the ids of records are behind the table.
 
     After an error and the rollback, every message is in the queue again.
     """
@@ -175,21 +186,22 @@ def ingest_batch(
         raise BatchTooLargeError(popped.popped, popped.bytes)
     result = BatchResult()
     messages = list(map(Message, popped.msg_ids, popped.enqueued_at, popped.texts)) if popped.msg_ids else []
-    if messages or popped.too_large:
+    too_large_ids = popped.too_large_ids or []
+    if messages or too_large_ids:
         if on_lag is not None and popped.lag_seconds is not None:
             on_lag(popped.lag_seconds)
-        result = ingest_messages(connection, messages, now=popped.now, too_large=popped.too_large)
+        result = ingest_messages(connection, messages, now=popped.now, too_large_ids=too_large_ids)
     return IngestedBatch(result, popped.found, popped.popped, popped.bytes)
 
 
 def ingest_messages(
-    connection: psycopg.Connection[Any], messages: list[Message], *, now: datetime, too_large: int = 0
+    connection: psycopg.Connection[Any], messages: list[Message], *, now: datetime, too_large_ids: Sequence[int] = ()
 ) -> BatchResult:
     """Store messages that the connection's open transaction has removed from the queue, and record them in the ledger.
 
     Args:
         now: the server's time.
-        too_large: how many more messages the transaction has already made dead letters, for their size.
+        too_large_ids: the other messages that the transaction has already made dead letters, for their size.
     """
     decoded = decode(messages, now, OperatorWords(connection))
     batch = settle_events_ahead(connection, decoded, now)
@@ -198,20 +210,24 @@ def ingest_messages(
         _insert_dead_letters(connection, batch.dead_letters)
     if ignored := count_ignored_values(deduplicated.accepted):
         _COUNT_IGNORED_VALUES.run(connection, {"values": encode_array([each._asdict() for each in ignored])})
-    result = BatchResult(len(deduplicated.accepted), deduplicated.duplicates, len(batch.dead_letters) + too_large)
-    record_in_ledger(connection, result)
+    result = BatchResult(
+        len(deduplicated.accepted), deduplicated.duplicates, len(batch.dead_letters) + len(too_large_ids)
+    )
+    record_in_ledger(connection, result, [*(message.msg_id for message in messages), *too_large_ids])
     if decoded.ahead and not decoded.events and batch.events:
         report_clock_behind(connection, decoded.ahead, now)  # after every lock that other ingests wait for
     return result
 
 
-def record_in_ledger(connection: psycopg.Connection[Any], result: BatchResult) -> None:
-    """Add the result of the connection's open transaction to the message ledger.
+def record_in_ledger(connection: psycopg.Connection[Any], result: BatchResult, msg_ids: Iterable[int]) -> None:
+    """Add the result of the connection's open transaction, over the messages `msg_ids`, to the message ledger.
 
     Raises:
         LedgerMissingError: the ledger has no row.
     """
-    if _RECORD_IN_LEDGER.run(connection, {**result._asdict(), "messages": result.messages}) != 1:
+    first_ids, last_ids = ranges_of(msg_ids)
+    values = {**result._asdict(), "messages": result.messages, "first_ids": first_ids, "last_ids": last_ids}
+    if _RECORD_IN_LEDGER.run(connection, values) == 0:
         raise LedgerMissingError
 
 
@@ -228,10 +244,16 @@ def is_missing_partition(error: psycopg.Error) -> bool:
 def _store_events(connection: psycopg.Connection[Any], batch: Batch) -> Deduplicated:
     if not batch.events:
         return Deduplicated([], set(), 0)
-    slice_no = _LOCK_OPEN_SLICE.one(connection)
+    open_slice = _LOCK_OPEN_SLICE.one(connection)
+    if open_slice.last_record_id < open_slice.after_record_id:
+        newest = open_slice.after_record_id
+        position = SequencePosition(
+            "public.routing_records_id_seq", "public.routing_records", open_slice.last_record_id, newest
+        )
+        raise SequencesBehindError(str(position))
     deduplicated = deduplicate(batch.events, _record_phases(connection, batch.events))
     if deduplicated.accepted:
-        _copy_records(connection, deduplicated, slice_no)
+        _copy_records(connection, deduplicated, open_slice.slice_no)
         _add_metrics(connection, metric_deltas(deduplicated))
     return deduplicated
 

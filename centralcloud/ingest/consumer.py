@@ -28,6 +28,7 @@ from centralcloud.runtime.postgres.errors import (
 )
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.store.partitions import ensure_partitions
+from centralcloud.store.sequences import behind_error, drew_a_used_number
 
 log = get_logger(__name__)
 
@@ -87,7 +88,19 @@ class Consumer(BackgroundTask):
         return was_isolating or self._isolating or self._messages_left
 
     def ingest_batch(self) -> BatchResult:
-        """Ingest one batch, and count and log its result."""
+        """Ingest one batch, and count and log its result.
+
+        Raises:
+            SequencesBehindError: a sequence gives out numbers that are in use; every message is in the queue again.
+        """
+        try:
+            return self._ingest_batch()
+        except psycopg.errors.UniqueViolation as error:
+            if not drew_a_used_number(error):
+                raise
+            raise behind_error(error) from None
+
+    def _ingest_batch(self) -> BatchResult:
         self._heartbeat()
         self._batches += 1
         bind_to_logs(worker=self._registry.worker_id, batch=self._batches)
@@ -176,7 +189,7 @@ class Consumer(BackgroundTask):
             self._size.failed()
             log.warning("batch_out_of_memory", reason=summarize_error(error), next_messages=self._size.next.messages)
             self._cut("memory")
-        elif isinstance(error, psycopg.Error) and is_refusal(error) and not is_missing_partition(error):
+        elif isinstance(error, psycopg.Error) and _refuses_a_value(error):
             if limits.messages > _MOST_ISOLATED:
                 self._size.failed(most_messages=max(limits.messages // _REFUSED_SHARE, _MOST_ISOLATED))
                 self._cut("refused")
@@ -192,3 +205,8 @@ class Consumer(BackgroundTask):
         self._messages_left = True
         if self._metrics:
             self._metrics.cut(reason)
+
+
+def _refuses_a_value(error: psycopg.Error) -> bool:
+    """Whether the database refuses a value of a message: without that message the batch can be ingested."""
+    return is_refusal(error) and not is_missing_partition(error) and not drew_a_used_number(error)

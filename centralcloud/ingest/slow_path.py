@@ -31,6 +31,7 @@ from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_refusal, summarize_error
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.store.sequences import drew_a_used_number
 
 log = get_logger(__name__)
 
@@ -146,7 +147,7 @@ class SlowPath:
         except ContractError as error:
             return self._dead_letter(lease, str(error), error.field)
         except psycopg.Error as error:
-            if not is_refusal(error) or is_missing_partition(error):
+            if not is_refusal(error) or is_missing_partition(error) or drew_a_used_number(error):
                 raise
             return self._defer(lease, error)
 
@@ -176,7 +177,8 @@ class SlowPath:
         letter = {**lease._asdict(), "reason": reason, "field": field}
         with self._database.transaction(limit_seconds=ONE_MESSAGE_LIMIT_SECONDS) as connection:
             result = BatchResult(dead_letters=_write_dead_letter(connection, letter))
-            record_in_ledger(connection, result)
+            if result.messages:
+                record_in_ledger(connection, result, [lease.msg_id])
         return result
 
 
@@ -186,6 +188,6 @@ def _write_dead_letter(connection: psycopg.Connection[Any], letter: dict[str, An
         with connection.transaction():
             return _DEAD_LETTER_MESSAGE.run(connection, letter)
     except psycopg.Error as error:
-        if not is_refusal(error):
+        if not is_refusal(error) or drew_a_used_number(error):
             raise
     return _ARCHIVE_MESSAGE.run(connection, letter)

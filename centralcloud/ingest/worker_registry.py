@@ -47,7 +47,7 @@ class WorkerRegistry:
         self._seen_at = 0.0
         self._consumers = 0
         self._isolate_next = 0
-        self._killed_here: list[int] = []
+        self._killed_here: list[_Worker] = []
 
     @property
     def worker_id(self) -> int | None:
@@ -78,8 +78,9 @@ class WorkerRegistry:
         if time.monotonic() - self._seen_at < _HEARTBEAT_SECONDS:
             return
         with self._lock, self._database.transaction() as connection:
-            if _TOUCH_WORKER.run(connection, {"worker_id": self._worker_id}) == 0:
-                self._worker_id = self._register_worker(connection)  # maintenance has deleted the row as stale
+            if _TOUCH_WORKER.run(connection, {**self._identity(), "worker_id": self._worker_id}) == 0:
+                # Maintenance has deleted the row as stale, or the database is another one.
+                self._worker_id = self._register_worker(connection)
             self._seen_at = time.monotonic()
 
     def deregister(self) -> None:
@@ -91,19 +92,26 @@ class WorkerRegistry:
             try:
                 with self._database.transaction() as connection:
                     # This worker has ingested what may have killed earlier ones on this machine: forget them, too.
-                    _DEREGISTER_WORKERS.run(connection, {"worker_ids": [self._worker_id, *self._killed_here]})
+                    here = self._identity()
+                    ended = [(self._worker_id, here["process"])]
+                    ended += [(worker.worker_id, worker.process) for worker in self._killed_here]
+                    worker_ids, processes = map(list, zip(*ended, strict=True))
+                    workers = {"worker_ids": worker_ids, "processes": processes, "host": here["host"]}
+                    _DEREGISTER_WORKERS.run(connection, workers)
             except Exception as error:
                 if not is_database_error(error):
                     raise
             self._worker_id = None
 
     def _register_worker(self, connection: psycopg.Connection[Any]) -> int:
-        worker = {"host": socket.gethostname(), "process": this_process(), "batch_size": self._batch_size}
-        return _REGISTER_WORKER.one(connection, worker)
+        return _REGISTER_WORKER.one(connection, {**self._identity(), "batch_size": self._batch_size})
+
+    def _identity(self) -> dict[str, str]:
+        return {"host": socket.gethostname(), "process": this_process()}
 
 
-def _unclean_exits(connection: psycopg.Connection[Any]) -> tuple[int, list[int]]:
-    """Return the largest batch of a worker that may have been killed, or 0, and the ids of those of this machine."""
+def _unclean_exits(connection: psycopg.Connection[Any]) -> tuple[int, list[_Worker]]:
+    """Return the largest batch of a worker that may have been killed, or 0, and those of this machine."""
     here = socket.gethostname()
     killed = [
         worker for worker in _LIST_WORKERS.all(connection) if not (worker.host == here and is_running(worker.process))
@@ -111,4 +119,4 @@ def _unclean_exits(connection: psycopg.Connection[Any]) -> tuple[int, list[int]]
     largest = max((worker.batch_size for worker in killed), default=0)
     if killed:
         log.warning("unclean_worker_exit", workers=len(killed), effect=f"the next {largest} messages are isolated")
-    return largest, [worker.worker_id for worker in killed if worker.host == here]
+    return largest, [worker for worker in killed if worker.host == here]

@@ -8,7 +8,10 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.learning.evidence import FIELDS, RECENT_SLICES, Evidence, Pair, RecentOutcomes, Sums
+from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
+
+log = get_logger(__name__)
 
 
 class _Slice(NamedTuple):
@@ -31,9 +34,14 @@ _NO_ROWS: Final[tuple[int | None, Iterable[dict[str, Any]]]] = (None, ())
 
 
 class EvidenceReader:
-    """Keeps the evidence that it has read: that of a closed slice changes only together with the generation."""
+    """Keeps the evidence that it has read: that of a closed slice changes only together with the generation.
+
+    Slices are known by their numbers, which mean nothing in another history of the database (after a failover, a restore, or
+    a swap): the evidence of another history is discarded.
+    """
 
     def __init__(self) -> None:
+        self._history: str | None = None
         self._generation: int | None = None
         self._kept: dict[frozenset[str], Evidence] = {}
 
@@ -50,11 +58,22 @@ class EvidenceReader:
         connection: psycopg.Connection[Any],
         through_slice: int | None,
         *,
+        history: str,
         generation: int,
         excluded: Iterable[str],
         reported: dict[Pair, float],
     ) -> Evidence:
-        """Return all evidence through a slice (None: also the open one), without that of the `excluded` instances."""
+        """Return all evidence through a slice (None: also the open one), without that of the `excluded` instances.
+
+        Args:
+            history: identifies the history of the database, read in the transaction of `connection`.
+            generation: that of the evidence in this history.
+        """
+        if history != self._history:
+            if self._kept:
+                log.warning("evidence_discarded", before=self._history, now=history, reason="another database history")
+            self._kept.clear()
+            self._history = history
         if generation != self._generation:
             self._kept.clear()
             self._generation = generation

@@ -34,6 +34,7 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.store.operator_actions import Action, Operator, record_action
 from centralcloud.store.score_lock import bump_score_revision, lock_scores
+from centralcloud.store.sequences import LEARNING_TABLES, require_sequences
 from centralcloud.store.slices import References, close_slice, evidence_including_open_slice
 
 log = get_logger(__name__)
@@ -143,15 +144,17 @@ class Learner(BackgroundTask):
         Raises:
             ScoresBusyError: other writers changed the scores during each try.
             SettingsError: the database has a setting that this version cannot use.
+            SequencesBehindError: a sequence that a run draws from is behind its table.
         """
         started_at = datetime.now(UTC)
         self._runs += 1
         bind_to_logs(run=self._runs)
         with self.database.transaction() as connection:
             references = self._read_settings(connection).reference
-        through_slice = close_slice(self.database, references)
+            require_sequences(connection, LEARNING_TABLES)
+        close_slice(self.database, references)
         for _ in range(_TRIES):
-            run = self._try_to_learn(through_slice, started_at, force=force, operator=operator)
+            run = self._try_to_learn(started_at, force=force, operator=operator)
             if run is not None:
                 self._log(run)
                 if self._metrics:
@@ -167,7 +170,8 @@ class Learner(BackgroundTask):
 
         def read() -> RunInput:
             with evidence_including_open_slice(self.database) as connection:
-                return read_run_input(connection, self._read_settings(connection), None, EvidenceReader())
+                settings = self._read_settings(connection)
+                return read_run_input(connection, settings, EvidenceReader(), with_open_slice=True)
 
         # A learner may gather the same slice at the same time.
         run_input = retry_on_contention(
@@ -189,20 +193,30 @@ class Learner(BackgroundTask):
             waiting = _COUNT_WAITING_OUTCOMES.one(connection, {"limit": self._after_outcomes})
         return waiting >= self._after_outcomes
 
-    def _try_to_learn(
-        self, through_slice: int, started_at: datetime, *, force: bool, operator: Operator | None
-    ) -> LearningRun | None:
-        """Read, compute and publish; None if another replica, or an operator, changed scores or settings in between."""
+    def _try_to_learn(self, started_at: datetime, *, force: bool, operator: Operator | None) -> LearningRun | None:
+        """Read, compute and publish.
+
+        Returns:
+            None if another replica, or an operator, changed scores or settings in between, or if the database that it would
+            publish on has another history than the one that it has read.
+        """
         with self.database.transaction() as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            run_input = read_run_input(connection, self._read_settings(connection), through_slice, self._reader)
+            run_input = read_run_input(connection, self._read_settings(connection), self._reader)
+        through_slice = run_input.control.through_slice
         self._eager = run_input.settings.rules[0].eager
         evaluations = evaluate_rules(run_input)
         active = run_input.active
         selection = select_publications(run_input, evaluations[active], force=force)
         with self.database.transaction() as connection:
             lock_scores(connection)
-            if read_control(connection).revision != run_input.control.revision:
+            control, read = read_control(connection), run_input.control
+            if control.history != read.history:
+                log.warning(
+                    "database_history_changed", before=read.history, now=control.history, effect="learning again"
+                )
+                return None
+            if control.revision != read.revision:
                 return None
             run = _insert_run(
                 connection, active, run_input.by_rule[active], evaluations[active], selection, through_slice, started_at

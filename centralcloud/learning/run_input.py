@@ -28,11 +28,15 @@ class Control(NamedTuple):
     """The one row of `learning_control`.
 
     Attributes:
+        history: identifies the history of the database that all numbers here belong to.
+        through_slice: the newest slice up to which all evidence is complete; 0: none is.
         revision: counts everything that is written about scores.
         evidence_generation: counts changes of old evidence.
         frozen_reason: why learning is frozen; None if it is not.
     """
 
+    history: str
+    through_slice: int
     revision: int
     evidence_generation: int
     frozen_reason: str | None
@@ -93,10 +97,15 @@ def read_control(connection: psycopg.Connection[Any]) -> Control:
 
 
 def read_run_input(
-    connection: psycopg.Connection[Any], settings: LearningSettings, through_slice: int | None, reader: EvidenceReader
+    connection: psycopg.Connection[Any],
+    settings: LearningSettings,
+    reader: EvidenceReader,
+    *,
+    with_open_slice: bool = False,
 ) -> RunInput:
-    """Read the input of a run on the evidence through a slice (None: also the open one)."""
+    """Read the input of a run on all complete evidence; `with_open_slice`: also on what the transaction has gathered."""
     control = read_control(connection)
+    through_slice = None if with_open_slice else control.through_slice
     current = read_current_scores(connection)
     known = {each.pair for each in current}
     stored = read_rule_scores(connection)
@@ -108,6 +117,7 @@ def read_run_input(
         evidence = reader.evidence(
             connection,
             through_slice,
+            history=control.history,
             generation=control.evidence_generation,
             excluded=[instance.instance_id for instance in excluded],
             reported=reported,

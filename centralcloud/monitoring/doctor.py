@@ -16,6 +16,7 @@ from centralcloud.monitoring.daemon_activity import (
     read_daemon_activity,
 )
 from centralcloud.monitoring.hidden_snapshots import read_hidden_snapshots
+from centralcloud.monitoring.history_checks import check_history, check_sequences
 from centralcloud.monitoring.instance_lags import read_instance_lags
 from centralcloud.monitoring.login_settings import check_login_settings
 from centralcloud.monitoring.upkeep_checks import upkeep_checks
@@ -135,6 +136,8 @@ class _Doctor:
             Check("clock", lambda: clocks_agree(self._database), "database"),
             *upkeep_checks(self._database),
             Check("message ledger", self._message_ledger, "schema"),
+            Check("sequences", lambda: check_sequences(self._database), "schema"),
+            Check("database history", lambda: check_history(self._database), "schema"),
             Check("oldest snapshot", self._oldest_snapshot, "database"),
             Check("daemon", self._daemon, "schema"),
             Check("instances", self._instances, "schema"),

@@ -13,18 +13,21 @@ from centralcloud.monitoring.finding_rules import (
     RecentOutcomes,
     detect_findings,
 )
+from centralcloud.monitoring.history_monitor import HISTORY_FINDING
 from centralcloud.monitoring.input_rules import INPUT_FINDING_KINDS, IgnoredField, detect_input_findings
+from centralcloud.monitoring.message_balance import UNACCOUNTED_FINDING, MessageBalance
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.store.findings import replace_findings
 from centralcloud.store.leases import acquire_lease, release_lease
+from centralcloud.store.sequences import require_sequences
 
 log = get_logger(__name__)
 
 _LEASE: Final = "findings"
-_KINDS: Final = (*FINDING_KINDS, *INPUT_FINDING_KINDS)
+_KINDS: Final = (*FINDING_KINDS, *INPUT_FINDING_KINDS, UNACCOUNTED_FINDING)
 
 
 class OpenFindings(NamedTuple):
@@ -61,7 +64,7 @@ class FindingMetrics:
             ["kind"],
             registry=registry,
         )
-        self._known = set(_KINDS)
+        self._known = {*_KINDS, HISTORY_FINDING}
 
     def set(self, found: Iterable[OpenFindings] | None) -> None:
         """Replace the numbers; a kind that is not among them has 0. None, when another replica counts, shows nothing."""
@@ -99,10 +102,12 @@ class FindingDetector(BackgroundTask):
         self._read_thresholds = read_thresholds or (lambda _: fixed)
         self._lease_seconds = 3 * interval_seconds
         self._metrics = metrics
+        self._balance = MessageBalance()
 
     def run_once(self) -> bool:
         """Open what is detected, close what no longer holds, and weigh and count the open findings of every kind."""
         with self.database.transaction(limit_seconds=LONG_LIMIT_SECONDS) as connection:
+            require_sequences(connection, ("public.findings",))
             has_lease = acquire_lease(connection, _LEASE, seconds=self._lease_seconds)
             found = self._detect(connection) if has_lease else None
         if found is None:
@@ -124,6 +129,7 @@ class FindingDetector(BackgroundTask):
         found = [
             *detect_findings(recent, lifetime, thresholds),
             *detect_input_findings(recent, ignored, thresholds),
+            *self._balance.sample(connection),
         ]
         replace_findings(connection, _KINDS, found)
         _CLOSE_STALE_FINDINGS.run(connection)

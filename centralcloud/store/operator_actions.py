@@ -37,6 +37,7 @@ class Action(StrEnum):
     DISCARD_DEAD_LETTERS = "discard_dead_letters"
     PURGE_QUEUE = "purge_queue"
     REPAIR = "repair"
+    REPAIR_SEQUENCES = "repair_sequences"
     GRANT_ROLES = "grant_roles"
     GRANT_LOGIN = "grant_login"
     REVOKE_LOGIN = "revoke_login"

@@ -36,7 +36,8 @@ class QueueCounters(NamedTuple):
     """Lifetime counters of the queue; two readings give rates.
 
     Attributes:
-        sent: messages ever sent. An upper bound: a transaction that rolls back has drawn its ids.
+        sent: the greatest id of a message that was ever in the queue. An upper bound of the number sent: a transaction
+            that rolls back has drawn its ids.
         left_the_queue: messages that were ingested, dead-lettered, recognised as duplicates, or purged.
         bytes_on_disk: size of the table, indexes and dead rows included.
     """

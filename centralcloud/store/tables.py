@@ -26,7 +26,7 @@ from sqlalchemy import (
     desc,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import INT8MULTIRANGE, JSONB
 from sqlalchemy.schema import SchemaItem
 
 metadata = MetaData()
@@ -184,6 +184,20 @@ accounting = Table(
     _counter("dead_letters_discarded"),
     _counter("purged"),
     _counter("records_dropped"),
+    _counter("ids_tracked_after"),
+    Column("verified_at", _Timestamp),
+    _counter("verified_ids"),
+    _counter("verified_unaccounted"),
+)
+
+message_ids = Table(
+    "message_ids",
+    metadata,
+    Column("block", BigInteger, primary_key=True, autoincrement=False),
+    Column("handled", INT8MULTIRANGE, nullable=False, server_default=text("'{}'")),
+    Column("missing", INT8MULTIRANGE, nullable=False, server_default=text("'{}'")),
+    Column("first_at", _Timestamp, nullable=False, server_default=text("clock_timestamp()")),
+    Column("last_at", _Timestamp, nullable=False, server_default=text("clock_timestamp()")),
 )
 
 ingest_workers = Table(

@@ -287,8 +287,8 @@ def test_the_pool_has_as_many_connections_as_the_tasks_use(database_url: str, ca
     )
     with Database(database_url, application_name="tests", own_connections=0) as database:
         daemon = Daemon(settings, database)
-        assert database.max_connections == 3 + 6, (
-            "consumers, monitors of schema and clock, maintenance, metrics, learner, findings"
+        assert database.max_connections == 3 + 7, (
+            "consumers, monitors of schema, history and clock, maintenance, metrics, learner, findings"
         )
         daemon.start()
         try:

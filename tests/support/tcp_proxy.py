@@ -42,6 +42,13 @@ class TcpProxy:
         with self._lock:
             self._silent = False
 
+    def lead_to(self, server_url: str) -> None:
+        """Forward new connections to another server. Those that are open stay with theirs, until `cut`."""
+        with psycopg.connect(server_url) as connection:
+            host, port = connection.info.host, connection.info.port
+        with self._lock:
+            self._host, self._port = host, port
+
     def cut(self) -> None:
         """Close all connections, on both sides. New ones are treated as before."""
         with self._lock:

@@ -11,5 +11,13 @@ WITH page AS MATERIALIZED (
     DELETE FROM pgmq.q_model_routing_decisions q USING old WHERE q.msg_id = old.msg_id RETURNING q.msg_id
 ), counted AS (
     UPDATE public.accounting SET purged = purged + (SELECT count(*) FROM removed) WHERE EXISTS (SELECT FROM removed)
+    RETURNING only_row
+), noted AS (
+    INSERT INTO public.message_ids AS m (block, handled)
+    SELECT msg_id / 10000, range_agg(int8range(msg_id, msg_id, '[]'))
+    FROM counted CROSS JOIN removed
+    GROUP BY 1
+    ORDER BY 1
+    ON CONFLICT (block) DO UPDATE SET handled = m.handled + excluded.handled, last_at = excluded.last_at
 )
 SELECT (SELECT max(msg_id) FROM page) AS last_msg_id, (SELECT count(*) FROM removed) AS purged;

@@ -47,7 +47,7 @@ SELECT
     (SELECT found FROM total) AS found,
     (SELECT popped FROM total) AS popped,
     (SELECT bytes FROM total) AS bytes,
-    (SELECT count(*) FROM too_large) AS too_large,
+    (SELECT array_agg(msg_id) FROM too_large) AS too_large_ids,
     (SELECT attempted_before FROM total) AS attempted_before,
     clock_timestamp() AS now,
     extract(epoch FROM clock_timestamp() - min(enqueued_at))::double precision AS lag_seconds

@@ -1,10 +1,12 @@
 -- Closes the open slice if it has records, and opens the next. Returns the newest closed slice, 0 when there is none.
--- Served by the primary key of evidence_slices. No record id is drawn while the slice is locked. The slice gets the references
--- that are valid now; those of the slice that is opened here are set again when it is closed.
+-- Served by the primary key of evidence_slices, and by that of each partition. While the slice is locked, every transaction
+-- that has drawn a record id has ended, so the greatest id of the table is the newest one; the sequence may say anything, in a
+-- copy of the tables. The slice gets the references that are valid now; those of the slice that is opened here are set again
+-- when it is closed.
 WITH open AS (
     SELECT slice_no, after_record_id FROM public.evidence_slices ORDER BY slice_no DESC LIMIT 1
 ), newest AS MATERIALIZED (
-    SELECT CASE WHEN is_called THEN last_value ELSE 0 END AS record_id FROM public.routing_records_id_seq
+    SELECT coalesce(max(id), 0) AS record_id FROM public.routing_records
 ), closed AS (
     UPDATE public.evidence_slices s SET
         closed_at = clock_timestamp(), latency_ref_ms = %(latency_ref_ms)s, cost_ref_usd = %(cost_ref_usd)s

@@ -23,7 +23,8 @@ COMMANDS = (
     "freeze --reason x", "unfreeze", "models list", "models rename gpt-4o gpt-5", "models retire gpt-5",
     "models retire gpt-5 --undo", "instances list", "settings show", "settings set rule adaptive",
     "dead-letters list", "dead-letters show 1", "dead-letters replay 1", "dead-letters discard --all",
-    "queue purge --older-than 0s --yes", "verify", "verify --scores", "history", "grants",
+    "queue purge --older-than 0s --yes", "verify", "verify --scores", "repair --yes", "repair sequences --yes",
+    "history", "grants",
     "grants --instance node-1", "grants --instance node-1 --revoke",
 )  # fmt: skip
 #: They are tried elsewhere: these need roles of the server, an acknowledgement, or a table of outcomes.

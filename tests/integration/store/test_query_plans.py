@@ -41,7 +41,9 @@ HOT: dict[str, dict[str, Any]] = {
     "centralcloud.ingest/add_metric_deltas": {
         "model": '["model-1"]', "complexity": '["simple"]', "newest_times": '["{1,2}"]', **dict.fromkeys(COLUMNS, "[1]"),
     },
-    "centralcloud.ingest/record_in_ledger": {"messages": 1, "records": 1, "duplicates": 0, "dead_letters": 0},
+    "centralcloud.ingest/record_in_ledger": {
+        "messages": 1, "records": 1, "duplicates": 0, "dead_letters": 0, "first_ids": [1], "last_ids": [1],
+    },
     "centralcloud.ingest/lock_oldest_messages": {"count": 10},
     "centralcloud.ingest/lease_messages": {"seconds": 1, "count": 10},
     "centralcloud.ingest/lease_retried_message": {"seconds": 1, "among": 100},

@@ -1,0 +1,2 @@
+-- Identifies the history of this database: see the function.
+SELECT centralcloud.epoch();

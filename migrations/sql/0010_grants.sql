@@ -1,0 +1,18 @@
+-- A role that may drop partitions is a worker: it may use the new table and functions from now on.
+REVOKE ALL ON FUNCTION centralcloud.sequence_positions, centralcloud.repair_sequences FROM PUBLIC;
+DO $$
+DECLARE worker text;
+BEGIN
+    FOR worker IN
+        SELECT a.grantee::regrole::text
+        FROM pg_proc p CROSS JOIN LATERAL aclexplode(p.proacl) AS a
+        WHERE p.oid = 'centralcloud.drop_expired_partition(interval)'::regprocedure
+            AND a.grantee <> p.proowner AND a.grantee <> 0
+    LOOP
+        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON message_ids TO %s', worker);
+        EXECUTE format(
+            'GRANT EXECUTE ON FUNCTION centralcloud.sequence_positions, centralcloud.repair_sequences TO %s', worker
+        );
+    END LOOP;
+END
+$$;

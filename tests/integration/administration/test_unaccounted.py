@@ -1,0 +1,164 @@
+"""Messages that others removed from the queue: `verify` shows their ids, whatever else happened to the others."""
+
+import json
+import threading
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+from support.commands import run_command
+from support.events import an_event, send
+from support.operators import OPERATOR
+from support.servers import execute
+from support.waiting import eventually
+
+from centralcloud.administration.decision_queue import purge
+from centralcloud.administration.unaccounted import accept
+from centralcloud.administration.verification import verify
+from centralcloud.ingest.drain import drain
+from centralcloud.maintenance.maintenance import Maintenance
+from centralcloud.monitoring.finding_detector import FindingDetector
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.store.message_ids import ranges_of
+from centralcloud.store.slices import close_slice
+
+
+def steal(database_url: str, first: int, last: int) -> None:
+    execute(database_url, "DELETE FROM pgmq.q_model_routing_decisions WHERE msg_id BETWEEN %s AND %s", (first, last))
+
+
+def missing(database: Database) -> list[tuple[int, int]]:
+    return [(each.first_id, each.last_id) for each in verify(database).unaccounted.ranges]
+
+
+def test_150_of_1000_stolen_messages_are_shown_by_range(database: Database, database_url: str) -> None:
+    """The rest becomes records, duplicates and dead letters, is purged, or stays queued."""
+    events = [an_event(decision_id=str(number % 300), outcome="success") for number in range(700)]
+    send(database_url, [*events, {"no": "event"}])
+    execute(database_url, "SELECT pgmq.pop('model_routing_decisions', 50)")
+    steal(database_url, 401, 480)
+    drain(database, batch_size=100)
+    ((now,),) = execute(database_url, "SELECT clock_timestamp()")
+    send(database_url, [an_event()] * 199)
+    purge(database, OPERATOR, before=now + timedelta(hours=1))
+    send(database_url, [an_event()] * 100)
+    steal(database_url, 981, 1000)
+    verification = verify(database)
+    assert verification.differences == []
+    unaccounted = verification.unaccounted
+    assert (unaccounted.number, unaccounted.drawn, unaccounted.limit()) == (150, 1000, 20)
+    assert [each[:2] for each in unaccounted.ranges] == [(981, 1000), (401, 480), (1, 50)]
+    last, middle, first = unaccounted.ranges
+    assert first.after is None, "it was the first message"
+    assert first.before is not None
+    assert isinstance(middle.after, datetime)
+    assert isinstance(middle.before, datetime)
+    assert middle.after <= middle.before < last.after  # type: ignore[operator]
+
+
+def test_dropped_records_are_not_missing(database: Database, database_url: str) -> None:
+    send(database_url, [an_event()] * 50)
+    drain(database, batch_size=50)
+    close_slice(database)
+    execute(database_url, "DELETE FROM routing_records")
+    assert verify(database).unaccounted.number == 0
+
+
+def test_the_command_exits_with_1_until_the_ids_are_accepted(database: Database, database_url: str) -> None:
+    env = {"DATABASE_URL": database_url}
+    send(database_url, [an_event()] * 100)
+    steal(database_url, 11, 40)
+    drain(database, batch_size=100)
+    for _ in range(2):
+        found = run_command("centralcloud", "verify", "--json", env=env)
+        assert found.returncode == 1, found.stderr
+        unaccounted = json.loads(found.stdout)["unaccounted"]
+        assert (unaccounted["number"], unaccounted["limit"], unaccounted["ids_drawn"]) == (30, 20, 100)
+        (shown,) = unaccounted["ranges"]
+        assert (shown["first_id"], shown["last_id"]) == (11, 40)
+        assert shown["after"] <= shown["before"]
+    printed = run_command("centralcloud", "verify", env=env)
+    assert "30 of 100 message ids drawn are nowhere: expected at most 20" in printed.stdout
+    accepted = run_command("centralcloud", "verify", "--unaccounted-limit", "30", env=env)
+    assert accepted.returncode == 0, accepted.stdout
+    send(database_url, [an_event()] * 100)
+    steal(database_url, 111, 131)
+    again = run_command("centralcloud", "verify", "--json", env=env)
+    assert (again.returncode, json.loads(again.stdout)["unaccounted"]["number"]) == (1, 21), "only what is new"
+    repaired = run_command("centralcloud", "repair", "--yes", "--json", env=env)
+    assert repaired.returncode == 0, repaired.stderr
+    assert run_command("centralcloud", "verify", env=env).returncode == 0
+    ((after,),) = execute(database_url, "SELECT after FROM operator_actions ORDER BY id DESC LIMIT 1")
+    assert after == {"number": 21, "newest_ranges": [[111, 131]]}
+
+
+def test_a_few_rolled_back_sends_are_accepted(database: Database, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SELECT pgmq.send('model_routing_decisions', '{}') FROM generate_series(1, 20)")
+        connection.rollback()
+    unaccounted = verify(database).unaccounted
+    assert (unaccounted.number, unaccounted.limit()) == (20, 20)
+    assert [each[:2] for each in unaccounted.ranges] == [(1, 20)]
+
+
+def test_a_send_that_is_not_committed_yet_is_waited_for(database: Database, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SELECT pgmq.send('model_routing_decisions', '{}') FROM generate_series(1, 30)")
+        found: list[int] = []
+        thread = threading.Thread(target=lambda: found.append(verify(database).unaccounted.number))
+        thread.start()
+        looks = "SELECT 1 FROM pg_stat_activity WHERE query LIKE %s AND datname = current_database()"
+        eventually(lambda: execute(database_url, looks, ("%virtualtransaction%",)), what="a look at the sends")
+        connection.commit()
+    thread.join()
+    assert found == [0]
+
+
+def test_messages_of_a_worker_of_an_earlier_version_are_not_missing(database: Database, database_url: str) -> None:
+    """Such a worker counts its messages, and does not store their ids."""
+    send(database_url, [an_event()] * 50)
+    steal(database_url, 1, 10)
+    drain(database, batch_size=100)
+    execute(database_url, "DELETE FROM message_ids")
+    assert verify(database).unaccounted.number == 10
+    accept(database, verify(database).unaccounted)
+    send(database_url, [an_event()] * 50)
+    steal(database_url, 61, 65)
+    drain(database, batch_size=100)
+    assert missing(database) == [(61, 65)]
+
+
+def test_ids_that_are_complete_are_trimmed(database: Database, database_url: str) -> None:
+    execute(database_url, "SELECT setval('pgmq.q_model_routing_decisions_msg_id_seq', 9950)")
+    execute(
+        database_url, "UPDATE accounting SET ids_tracked_after = 9950, verified_ids = 9950, verified_unaccounted = 9950"
+    )
+    send(database_url, [an_event()] * 100)
+    steal(database_url, 10_011, 10_015)
+    drain(database, batch_size=30)
+    assert execute(database_url, "SELECT count(*) FROM message_ids") == [(2,)]
+    Maintenance(database).run_once()
+    assert execute(database_url, "SELECT block FROM message_ids") == [(1,)]
+    assert execute(database_url, "SELECT ids_tracked_after FROM accounting") == [(9999,)]
+    assert missing(database) == [(10_011, 10_015)]
+
+
+def test_more_than_one_percent_within_an_hour_is_a_finding(database: Database, database_url: str) -> None:
+    detector = FindingDetector(database)
+    send(database_url, [an_event()] * 100)
+    detector.run_once()
+    send(database_url, [an_event()] * 1000)
+    execute(database_url, "SELECT pgmq.pop('model_routing_decisions', 150)")
+    drain(database, batch_size=1000)
+    for _ in range(3):
+        detector.run_once()
+    ((message,),) = execute(database_url, "SELECT message FROM findings WHERE kind = 'unaccounted_messages'")
+    assert message.startswith("150 of 1,000 message ids drawn")
+
+
+@pytest.mark.parametrize(
+    ("ids", "ranges"),
+    [([], ([], [])), ([7], ([7], [7])), ([3, 1, 2], ([1], [3])), ([1, 5, 6, 9], ([1, 5, 9], [1, 6, 9]))],
+)
+def test_neighbours_are_one_range(ids: list[int], ranges: tuple[list[int], list[int]]) -> None:
+    assert ranges_of(ids) == ranges
