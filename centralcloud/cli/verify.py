@@ -9,7 +9,7 @@ from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import retry_on_contention, summarize_error
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows, print_text
 from centralcloud.runtime.wording import counted
 from centralcloud.store.operator_actions import Operator
 
@@ -85,7 +85,7 @@ def verify_database(database: Database, operator: Operator, *, repair: bool, lim
         try:
             retry_on_contention(lambda: accept(database, left.unaccounted, operator if beyond else None))
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
-            typer.echo(f"the position of this verification was not stored: {summarize_error(error)}", err=True)
+            print_line(f"the position of this verification was not stored: {summarize_error(error)}", err=True)
         else:
             if beyond:
                 left = verification.verify(database)
@@ -121,7 +121,7 @@ def print_outcome(outcome: Outcome, *, repair: bool) -> None:
     print_rows(rows, columns, empty="nothing differs", texts=("key", "stored", "recounted"))
     _print_unaccounted(outcome)
     if repair and not found.ok:
-        typer.echo(
+        print_text(
             f"{counted(len(found.differences), 'difference')} found, {len(left.differences)} left after the repair"
         )
 
@@ -131,9 +131,9 @@ def _print_unaccounted(outcome: Outcome) -> None:
     since = f" since {unaccounted.since.astimezone():%Y-%m-%d %H:%M:%S}" if unaccounted.since else ""
     drawn = f"{counted(unaccounted.drawn, 'message id')} drawn{since}"
     if not unaccounted.number:
-        typer.echo(f"no message is missing: {drawn}")
+        print_text(f"no message is missing: {drawn}")
         return
-    typer.echo(
+    print_text(
         f"{unaccounted.number:,} of {drawn} {'is' if unaccounted.number == 1 else 'are'} nowhere: expected at most "
         f"{outcome.limit:,}. Messages that others removed from the queue, or sends that were rolled back"
     )
@@ -141,7 +141,7 @@ def _print_unaccounted(outcome: Outcome) -> None:
     columns = dict.fromkeys(("first_id", "last_id", "after", "before"))
     print_rows([each._asdict() for each in shown], columns, empty="")
     if more := len(unaccounted.ranges) - len(shown) + unaccounted.more_ranges:
-        typer.echo(f"and {counted(more, 'older range')}")
+        print_text(f"and {counted(more, 'older range')}")
 
 
 def _verify_scores(*, json_output: bool) -> None:

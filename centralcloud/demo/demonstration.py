@@ -36,7 +36,7 @@ from centralcloud.runtime.settings import load_settings
 from centralcloud.runtime.styles import is_dumb_terminal
 from centralcloud.runtime.terminal.emphasis import rich_console
 from centralcloud.runtime.terminal.lines import Line, print_lines
-from centralcloud.runtime.terminal.output import print_table
+from centralcloud.runtime.terminal.output import print_line, print_table
 from centralcloud.runtime.wording import counted
 from centralcloud.settings import Settings
 from centralcloud.store.schema import downgrade, migrate
@@ -173,7 +173,7 @@ def _print_end(course: Course, last: State, loop: LoopState, costs: dict[tuple[s
     _say("The database is kept; no daemon runs on it any more. These commands show it, from this folder:")
     program = shlex.quote(sys.argv[0])
     for command in ("status", "scores", "findings"):
-        print(f"  DATABASE_URL={url} {program} {command}", flush=True)  # noqa: T201 - whole, to be copied
+        print_line(f"  DATABASE_URL={url} {program} {command}")  # whole, to be copied
 
 
 def _finish(

@@ -7,9 +7,9 @@ from support.repository import REPOSITORY
 
 #: Modules that print by themselves, because they have escaped the text or emphasize it.
 _PRINT_THEMSELVES = {
-    "centralcloud/cli/status.py": "escapes each line, then emphasizes it",
     "centralcloud/runtime/commands/cli.py": "prints its version, escapes errors",
     "centralcloud/runtime/commands/completion.py": "prints a script",
+    "centralcloud/runtime/process/environment_file.py": "runs as root, on the standard library alone",
 }
 _MODULES = sorted(
     str(path.relative_to(REPOSITORY))
