@@ -39,6 +39,11 @@ class TcpProxy:
         with self._lock:
             self._silent = False
 
+    def switch(self, server_url: str) -> None:
+        """Forward new connections to another server, as a name or an address does after a failover."""
+        with psycopg.connect(server_url) as connection, self._lock:
+            self._host, self._port = connection.info.host, connection.info.port
+
     def cut(self) -> None:
         """Close all connections, on both sides. New ones are treated as before."""
         with self._lock:

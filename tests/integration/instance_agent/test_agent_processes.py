@@ -1,6 +1,5 @@
 """An agent in a process that forks, ends or is killed: each event is sent once, or stays in the spool for the next start."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -128,37 +127,6 @@ def test_no_event_is_lost(
     assert process.returncode == code, output
     assert execute(database_url, _COUNT) == [(events, events // 2)], output
     assert ("events_not_sent" in output) == (program is _NEVER_STARTED), output
-
-
-_UNREACHABLE = "postgresql://user@127.0.0.1:1/none"
-_WAITS = """
-with agent:
-    for number in range(20):
-        work(number)
-    print("queued", flush=True)
-    time.sleep(60)
-"""
-
-
-def test_events_survive_a_kill_in_the_spool(
-    run: Callable[..., subprocess.Popen], database_url: str, tmp_path: Path
-) -> None:
-    """The database is away, and the process is killed without a warning; the next start sends what it left."""
-    spool = tmp_path / "spool"
-    process = run(_WAITS, DATABASE_URL=_UNREACHABLE, INSTANCE_AGENT_SPOOL_DIR=str(spool))
-    files = eventually(lambda: [path for path in spool.glob("i/*") if path.read_text().count("\n") == 40])
-    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
-    assert (spool / "i").stat().st_mode & 0o777 == 0o700
-    process.kill()
-    process.communicate(timeout=20)
-    with files[0].open("ab") as damaged:
-        damaged.write(b"00000000 {}\n12345678 {cut")
-    process = run("with agent: pass_until = [time.sleep(0.1) for _ in range(600) if agent.publisher.sent < 40]",
-                  INSTANCE_AGENT_SPOOL_DIR=str(spool))  # fmt: skip
-    output, _ = process.communicate(timeout=60)
-    assert execute(database_url, _COUNT) == [(40, 20)], output
-    assert "'count': 2, 'event': 'spool_records_skipped'" in output
-    assert list(spool.glob("i/*")) == []
 
 
 def _free_port() -> int:
