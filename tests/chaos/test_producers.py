@@ -13,6 +13,7 @@ from support.waiting import eventually
 from centralcloud.contracts import RoutingEvent
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.schema import migrate
+from instance_agent.sync.confirmed_events import ConfirmedEvents
 from instance_agent.sync.event_publisher import EventPublisher
 
 _COUNT = (
@@ -76,7 +77,7 @@ def test_an_asynchronous_failover_loses_nothing_that_a_producer_still_has() -> N
         standby = OwnServer(f"{folder}/standby")
         try:
             with TcpProxy(primary.url) as proxy, Database(proxy.url, application_name="producer") as database:
-                publisher = EventPublisher(database)
+                publisher = EventPublisher(database, confirmed=ConfirmedEvents(seconds=1))
                 publisher.start()
                 for number in range(1000):
                     event = RoutingEvent(
