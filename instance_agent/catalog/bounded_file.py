@@ -27,10 +27,11 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
         OSError: the file cannot be read, is not a regular one, or is larger.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise OSError(0, "found a device, pipe or folder, expected a regular file")
     with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "found a device, pipe or folder, expected a regular file")
         content = stream.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise OSError(0, f"found {max(status.st_size, len(content))} bytes, expected at most {max_bytes}")
