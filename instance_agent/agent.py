@@ -20,7 +20,6 @@ from instance_agent.routing.router import ModelRouter
 from instance_agent.settings import AgentSettings
 from instance_agent.sync.event_publisher import EventPublisher
 from instance_agent.sync.score_updater import ScoreUpdater
-from instance_agent.sync.spool import size_of_spool
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -325,10 +324,9 @@ class InstanceAgent:
             metrics.counter("events_dropped", "Routing events lost since the start", lambda: publisher.dropped)
             metrics.counter("events_resent", "Routing events sent again", lambda: publisher.resent)
             metrics.gauge("events_publisher_up", "Whether a thread sends the events", lambda: publisher.sending)
-            if spool := publisher.spool:
-                metrics.gauge("spool_bytes", "Size of the spool", lambda: size_of_spool(spool.folder)[1])
-                metrics.counter("spool_not_written", "Events not written", lambda: spool.not_written)
-                metrics.counter("spool_records_skipped", "Damaged records", lambda: spool.skipped)
+            metrics.gauge("spool_bytes", "Size of the spool", lambda: publisher.spool_bytes)
+            metrics.counter("spool_not_written", "Events not written to the spool", lambda: publisher.not_spooled)
+            metrics.counter("spool_records_skipped", "Damaged records of the spool", lambda: publisher.skipped_records)
         return registry
 
 

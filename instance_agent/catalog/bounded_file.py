@@ -31,7 +31,7 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise OSError(0, "found a device, pipe or folder, expected a regular file")
-    with os.fdopen(descriptor, "rb") as stream:
+    with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor has no path
         content = stream.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise OSError(0, f"found {max(status.st_size, len(content))} bytes, expected at most {max_bytes}")

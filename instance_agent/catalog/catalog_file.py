@@ -31,7 +31,7 @@ def read_catalog_file(path: Path) -> list[Model]:
     try:
         content = yaml.load(read_bounded(path, _MAX_BYTES).decode(), _LOADER)  # noqa: S506 - a safe loader
     except OSError as error:
-        raise SettingsError(f"cannot read the catalog {path}: {error.strerror}") from None
+        raise SettingsError(f"cannot read the catalog {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise SettingsError(
             f"{path}: found a byte that is not UTF-8 at position {error.start}, expected YAML"

@@ -17,7 +17,7 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 from instance_agent.sync.confirmed_events import ConfirmedEvents
 from instance_agent.sync.event_queue import DEFAULT_QUEUE_SIZE, EventQueue
-from instance_agent.sync.spool import Spool
+from instance_agent.sync.spool import Spool, size_of_spool
 
 log = get_logger(__name__)
 
@@ -192,9 +192,19 @@ class EventPublisher(BackgroundTask):
         return self._queue.dropped
 
     @property
-    def spool(self) -> Spool | None:
-        """The events on disk; None when no spool is configured."""
-        return self._spool
+    def spool_bytes(self) -> int:
+        """Bytes in the folder of the spool, of all processes; 0 without one."""
+        return 0 if self._spool is None else size_of_spool(self._spool.folder)[1]
+
+    @property
+    def not_spooled(self) -> int:
+        """Number of events that could not be written to the spool since the start."""
+        return 0 if self._spool is None else self._spool.not_written
+
+    @property
+    def skipped_records(self) -> int:
+        """Number of damaged records of the spool that were skipped since the start."""
+        return 0 if self._spool is None else self._spool.skipped
 
     def _send_batch(self, send: Callable[[Sequence[str]], object]) -> bool:
         batch = self._queue.oldest(_BATCH_SIZE, _BATCH_BYTES)

@@ -50,7 +50,7 @@ def test_an_edit_of_the_catalog_is_used_and_a_broken_one_is_not(
     for _ in range(3):
         assert router.choose("simple").model.name == "best"
     assert catalog.problem is not None
-    assert "catalog.yaml:1" in catalog.problem
+    assert "catalog.yaml:2:1: expected YAML" in catalog.problem
     assert caplog.text.count("catalog_invalid") == 1, "once for each edit"
     path.unlink()
     assert router.choose("simple").model.name == "best"
