@@ -156,7 +156,14 @@ class InstanceAgent:
         self._state_lock.release()
 
     def flush(self, timeout_seconds: float = FLUSH_SECONDS) -> bool:
-        """Wait until every event was sent; False when time is up before. The events that still wait are sent later."""
+        """Wait until every event was sent. From a coroutine: ``await asyncio.to_thread(agent.flush)``.
+
+        Args:
+            timeout_seconds: longest wait; the events that still wait then are sent later.
+
+        Returns:
+            False when events still wait after `timeout_seconds`.
+        """
         publisher = self.publisher
         return publisher is None or publisher.flush(timeout_seconds)
 

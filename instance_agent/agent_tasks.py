@@ -74,7 +74,7 @@ class AgentTasks:
         self.supervisor.reserve_connections(database)
 
     def stop(self, within_seconds: float) -> None:
-        """Send the events that are still in memory, and stop. What cannot be sent in time stays in the spool, or is lost."""
+        """Send the events that are still in memory, and stop; the others stay in the spool, or are lost."""
         publisher = self.publisher
         unsent = f"the database did not accept them in {within_seconds:g} seconds"
         if publisher is not None and publisher.waiting and not publisher.sending:

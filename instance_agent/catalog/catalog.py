@@ -192,7 +192,14 @@ class ModelCatalog:
         return models is not None
 
     def read_models(self, *, force: bool = False) -> tuple[Model, ...] | None:
-        """Read the YAML as `reload` does, without using it yet; None: it has not changed, or is not valid."""
+        """Read the YAML as `reload` does, without using it yet.
+
+        Args:
+            force: as for `reload`.
+
+        Returns:
+            The models to use from now on; None: it has not changed, or is not valid.
+        """
         if self._path is None:
             return None
         fingerprint = fingerprint_of(self._path)

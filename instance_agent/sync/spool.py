@@ -155,7 +155,7 @@ class Spool:
             self._left[0].advance()
 
     def close(self) -> None:
-        """Release the files. What is in them is sent by the next start."""
+        """Release the files. The next start sends the events in them."""
         with self._lock:
             self._closed = True
             for file in self._files:
