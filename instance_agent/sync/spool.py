@@ -166,11 +166,11 @@ class Spool:
             self._left = []
 
     def abandon(self) -> None:
-        """Close the copies of the files in the child of a fork. The parent's lock stays; no lock of this object is used."""
-        descriptors = [file.descriptor for file in self._files] + [left.descriptor for left in self._left or []]
-        for descriptor in descriptors:
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        """Release the files in the child of a fork. The parent's locks stay; no lock of this object is used."""
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in [file.descriptor for file in self._files] + [left.descriptor for left in self._left or []]:
+            os.dup2(nothing, descriptor, inheritable=False)  # not closed: the number stays taken until its object goes
+        os.close(nothing)
 
     def _write(self, events: Sequence[QueuedEvent]) -> str | None:
         """Return why there is no room; None when the events were written."""

@@ -134,6 +134,7 @@ def _free_port() -> int:
         return int(taken.getsockname()[1])
 
 
+@pytest.mark.soak
 def test_workers_of_gunicorn_that_share_a_preloaded_agent(
     run: Callable[..., subprocess.Popen], database_url: str
 ) -> None:
@@ -172,6 +173,7 @@ if __name__ == "__main__":
     assert counted == (80, 40), output
 
 
+@pytest.mark.soak
 def test_workers_of_celery(run: Callable[..., subprocess.Popen], database_url: str, tmp_path: Path) -> None:
     pytest.importorskip("celery")
     program = """
