@@ -29,7 +29,7 @@ def read_catalog_file(path: Path) -> list[Model]:
         SettingsError: the file cannot be read, is not YAML, or has an invalid value; one line that names the place.
     """
     try:
-        content = yaml.load(read_bounded(path, _MAX_BYTES).decode(), _LOADER)  # noqa: S506 - a safe loader
+        content = _parse(read_bounded(path, _MAX_BYTES).decode())
     except OSError as error:
         raise SettingsError(f"cannot read the catalog {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
@@ -61,3 +61,11 @@ def read_catalog_file(path: Path) -> list[Model]:
             )
         seen.add((model.name, model.provider))
     return models
+
+
+def _parse(text: str) -> Any:
+    loader = _LOADER(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
