@@ -68,6 +68,16 @@ with agent:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(60)
 """
+_PUBLISHING = """
+from instance_agent.publishing import flush, flush_on_sigterm, publish_decision, publish_outcome
+
+flush_on_sigterm()
+for number in range(20):
+    publish_outcome(publish_decision("simple", model="m", provider="p"), True)
+    assert number or flush(20)  # what it loads is loaded
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(60)
+"""
 _ASYNCIO = """
 import asyncio
 
@@ -110,9 +120,18 @@ def run(database_url: str, tmp_path: Path) -> Callable[..., subprocess.Popen]:
         (_NEVER_STARTED, [], 40, 0),
         (_SIGTERM, [], 40, -signal.SIGTERM),
         (_SIGTERM, ["former"], 40, 3),
+        (_PUBLISHING, [], 40, -signal.SIGTERM),
         (_ASYNCIO, [], 40, 0),
     ],
-    ids=["forks", "an exception", "never started", "SIGTERM", "SIGTERM with a former handler", "asyncio"],
+    ids=[
+        "forks",
+        "an exception",
+        "never started",
+        "SIGTERM",
+        "SIGTERM with a former handler",
+        "SIGTERM without an agent",
+        "asyncio",
+    ],
 )
 def test_no_event_is_lost(
     run: Callable[..., subprocess.Popen],
