@@ -2,6 +2,7 @@
 
 import random
 import signal
+import threading
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -26,7 +27,8 @@ from instance_agent.settings import AgentSettings
 def run() -> None:
     """Run the sidecar: fetch learned scores as they are published, and store them for the catalog.
 
-    Continues with the last good scores while the database is unavailable. SIGTERM or SIGINT (Ctrl-C) stops it.
+    Continues with the last good scores while the database is unavailable. SIGHUP reads the catalog YAML again; so does a
+    change of it. SIGTERM or SIGINT (Ctrl-C) stops it.
     """
     settings = load_settings(AgentSettings)
     settings.require_database()
@@ -34,7 +36,10 @@ def run() -> None:
     warn_of_unknown_variables(AgentSettings)
     shutdown = Shutdown()
     shutdown.on_signals(signal.SIGTERM, signal.SIGINT)
-    InstanceAgent(settings, routes=False, shutdown=shutdown).run()
+    agent = InstanceAgent(settings, routes=False, shutdown=shutdown)
+    # In a thread: the handler may interrupt one that holds the locks it needs.
+    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=agent.read_catalog_again, daemon=True).start())
+    agent.run()
 
 
 def catalog(json_output: AsJson = False) -> None:

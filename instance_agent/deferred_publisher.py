@@ -75,7 +75,7 @@ class DeferredPublisher:
             CentralCloudError: the thread failed for another reason.
         """
         self._raise_failure()
-        if self._publisher is not None:
+        if self._running and self._publisher is not None:
             self._publisher.publish_text(text)
         else:
             self._queue.append(text)
@@ -116,7 +116,8 @@ class DeferredPublisher:
         end by themselves after the import or the attempt to connect that they are in.
 
         Returns:
-            False when events were lost, because the database did not accept them in time; they are logged.
+            False when events were not sent, because the database did not accept them in time: those in the spool are sent
+            by the next start, the others are lost. They are logged.
         """
         self._cancel_exit()
         if self._closing:
@@ -136,11 +137,35 @@ class DeferredPublisher:
         self._given_up = (
             True  # before the queue and the pool are closed: the loading thread reads it after it opened them
         )
-        lost = self._queue.close(reason)
         if publisher is not None:
-            publisher.stop()
+            lost = publisher.give_up(reason)
             publisher.database.close()
-        return not lost and self._failure is None
+        else:
+            lost = self._queue.close(reason)
+        return not lost and not self._queue.kept and self._failure is None
+
+    def before_end(self, ends: bool) -> None:
+        """Send the events in memory in a signal handler, and keep in the spool what could not be sent.
+
+        Args:
+            ends: whether the process ends right afterwards: events that are neither sent nor kept are then lost and logged.
+        """
+        deadline = time.monotonic() + EXIT_SECONDS
+        self._starter.join(EXIT_SECONDS)
+        self._queue.wait_until_empty(max(0.0, deadline - time.monotonic()))
+        publisher = self._publisher
+        if publisher is None:
+            if ends:
+                self._queue.close("the process received SIGTERM")
+        elif ends:
+            publisher.give_up("the process received SIGTERM, and the database did not accept them in 2 seconds")
+        else:
+            publisher.keep_in_spool()
+
+    def abandon(self) -> None:
+        """Leave the files of the spool to the parent, in the child of a fork."""
+        if self._publisher is not None:
+            self._publisher.abandon()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
@@ -159,15 +184,15 @@ class DeferredPublisher:
 
         from centralcloud.runtime.postgres.database import Database
         from centralcloud.runtime.settings import load_settings
+        from instance_agent.publisher_assembly import make_publisher
         from instance_agent.settings import AgentSettings
-        from instance_agent.sync.event_publisher import EventPublisher
 
         self._imported.set()
         settings = load_settings(AgentSettings, database_url=self._database_url, instance_id=self._instance_id)
         if not settings.pgmq_enabled:
             self._queue.disable()
             return
-        self._queue.size = settings.publish_queue_size
+        self._queue.size, self._queue.max_bytes = settings.publish_queue_size, settings.publish_queue_bytes
         if self._given_up:
             return
         name = f"instance-agent/{self._instance_id}"
@@ -175,7 +200,7 @@ class DeferredPublisher:
         # Again, because an embedded server has registered its stop meanwhile, and the newest function is called first.
         self._cancel_exit()
         self._cancel_exit = at_exit(self.close)
-        publisher = EventPublisher(database, queue=self._queue)
+        publisher = make_publisher(settings, database, self._queue)
         publisher.on_crash = self._log_crash
         try:
             self._run(publisher)

@@ -34,6 +34,7 @@ from instance_agent.catalog.catalog_file import read_catalog_file
 from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.settings import AgentSettings
+from instance_agent.sync.spool import size_of_spool
 
 #: The only functions that an instance calls.
 _PUBLISH: Final = "centralcloud.publish_decisions(jsonb[], boolean)"
@@ -45,6 +46,7 @@ _FUNCTIONS: Final = (
     "centralcloud.epoch()",
 )
 _OLD_FILE_SECONDS: Final = 86_400.0
+_FULL_SPOOL: Final = 0.8
 
 
 class _Identity(NamedTuple):
@@ -76,6 +78,7 @@ class _Doctor:
             Check("catalog", self._catalog),
             Check("state folder", self._state_folder),
             Check("learned scores", self._learned_scores),
+            Check("spool", self._spool),
             Check("database", self._reachable),
             Check("writes", lambda: takes_writes(self._database), "database"),
             Check("functions", self._functions, "database"),
@@ -125,6 +128,21 @@ class _Doctor:
         if age > _OLD_FILE_SECONDS:
             return warn(found, "check that `instance-agent run` is running (or no score has changed since then)")
         return ok(found)
+
+    def _spool(self) -> CheckResult:
+        folder = self._settings.spool_folder
+        if folder is None:
+            return ok("not set: events that wait in memory are lost when the process is killed")
+        existing = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
+        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+            return fail(f"{existing} is not a writable folder", "set INSTANCE_AGENT_SPOOL_DIR to another folder")
+        files, size = size_of_spool(folder)
+        if size >= _FULL_SPOOL * self._settings.spool_bytes:
+            return warn(
+                f"{size} of {self._settings.spool_bytes} bytes are used",
+                "start the router, which sends them when the database is available, or raise INSTANCE_AGENT_SPOOL_BYTES",
+            )
+        return ok(f"{counted(files, 'file')} with {counted(size, 'byte')} in {folder}")
 
     def _reachable(self) -> CheckResult:
         """Connect outside the pool, which would repeat a connection that is refused."""

@@ -12,8 +12,10 @@ thread, started by the first call, loads the database driver and sends the event
 unavailable, until the queue is full (INSTANCE_AGENT_PUBLISH_QUEUE_SIZE events); events that are lost then are logged.
 
 Call `start()` when your program starts: it checks the settings. Call `close()` when it ends. At the exit of the interpreter,
-also of a child of `multiprocessing`, the events in memory are sent if the database accepts them within 2 seconds. A process
-that is terminated by a signal, or that calls `os._exit` itself, sends nothing more: call `close()` or `flush()` before.
+also of a child of `multiprocessing` or Celery, events in memory are sent if the database accepts them within 2 seconds.
+A process that is terminated by a signal, or that calls `os._exit` itself, sends nothing more: call `close()` or `flush()`
+before, or `flush_on_sigterm()` at the start. With INSTANCE_AGENT_SPOOL_DIR, events that were not sent stay there, also
+when the process is killed, and the next start sends them.
 
 A child of a fork starts with an empty queue, and with a thread and a connection of its own at its first event. The parent
 sends the events that were in memory at the fork.
@@ -37,10 +39,10 @@ from centralcloud.contracts.errors import quote
 from centralcloud.contracts.event_fields import check_value
 from centralcloud.contracts.limits import MAX_MESSAGE_BYTES, NEUTRAL_SCORE
 from centralcloud.contracts.routing_event import message_too_large
-from centralcloud.runtime.process.lifecycle import leave_behind, watch_forks
+from centralcloud.runtime.process.lifecycle import leave_behind, on_sigterm, watch_forks
 from instance_agent.deferred_publisher import EXIT_SECONDS, DeferredPublisher
 
-__all__ = ["Publisher", "close", "flush", "publish_decision", "publish_outcome", "start"]
+__all__ = ["Publisher", "close", "flush", "flush_on_sigterm", "publish_decision", "publish_outcome", "start"]
 
 #: Decisions without an outcome that are remembered (about 500 bytes each), so that an outcome needs only its decision's id.
 _REMEMBERED: Final = 50_000
@@ -220,6 +222,21 @@ class Publisher:
         """
         return self._deferred is None or self._deferred.flush(timeout_seconds)
 
+    def flush_on_sigterm(self) -> None:
+        """On SIGTERM send the events in memory within 2 seconds, then do what the process did on SIGTERM before.
+
+        Call it once, in the main thread, after your program has set its own handler of SIGTERM, which is called afterwards;
+        without one the process ends by the signal. Nothing else in this package handles a signal.
+
+        Raises:
+            ValueError: this is not the main thread.
+        """
+        on_sigterm(self._before_end)
+
+    def _before_end(self, ends: bool) -> None:
+        if (deferred := self._deferred) is not None:
+            deferred.before_end(ends)
+
     def close(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
         """Send the events in memory, and stop the threads; the next event would start others.
 
@@ -228,7 +245,8 @@ class Publisher:
                 that were not accepted then are dropped, and the threads end by themselves.
 
         Returns:
-            False when events were lost: the database did not accept them in `timeout_seconds`. They are logged.
+            False when events were not sent: the database did not accept them in `timeout_seconds`. Those in the spool are
+            sent by the next start, the others are lost. They are logged.
         """
         with self._lock:
             deferred, self._deferred = self._deferred, None
@@ -244,6 +262,7 @@ class Publisher:
         self._lock = threading.Lock()
         if self._deferred is not None:
             leave_behind(self._deferred)
+            self._deferred.abandon()
             self._deferred = None
 
     def _identity(self) -> str:
@@ -292,4 +311,5 @@ publish_decision = _shared.publish_decision
 publish_outcome = _shared.publish_outcome
 start = _shared.start
 flush = _shared.flush
+flush_on_sigterm = _shared.flush_on_sigterm
 close = _shared.close

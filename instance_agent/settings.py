@@ -14,7 +14,9 @@ from centralcloud.contracts.limits import MAX_ID_LENGTH
 from centralcloud.contracts.text import read_name
 from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings
 from instance_agent.routing.selection import SelectionMode
-from instance_agent.sync.event_queue import DEFAULT_QUEUE_SIZE
+from instance_agent.sync.confirmed_events import DEFAULT_RESEND_EVENTS, DEFAULT_RESEND_SECONDS
+from instance_agent.sync.event_queue import DEFAULT_QUEUE_BYTES, DEFAULT_QUEUE_SIZE
+from instance_agent.sync.spool import DEFAULT_SPOOL_BYTES
 
 
 def _plain_id(instance_id: str) -> str:
@@ -49,6 +51,11 @@ class AgentSettings(ProgramSettings):
         ignore_learned: INSTANCE_AGENT_IGNORE_LEARNED, route by the YAML alone.
         pgmq_enabled: EX_LLM_PGMQ_ENABLED, whether decisions and outcomes are published.
         publish_queue_size: INSTANCE_AGENT_PUBLISH_QUEUE_SIZE, most events that wait in memory.
+        publish_queue_bytes: INSTANCE_AGENT_PUBLISH_QUEUE_BYTES, most bytes of the events that wait in memory.
+        resend_seconds: INSTANCE_AGENT_RESEND_SECONDS, how long confirmed events are kept for a failover; 0: not at all.
+        resend_events: INSTANCE_AGENT_RESEND_EVENTS, most confirmed events that are kept.
+        spool_dir: INSTANCE_AGENT_SPOOL_DIR, the folder that keeps events on disk until they are sent; None: none does.
+        spool_bytes: INSTANCE_AGENT_SPOOL_BYTES, most bytes on disk.
     """
 
     model_config = SettingsConfigDict(env_prefix="INSTANCE_AGENT_")
@@ -74,6 +81,11 @@ class AgentSettings(ProgramSettings):
     ignore_learned: bool = False
     pgmq_enabled: bool = Field(default=True, validation_alias=AliasChoices("EX_LLM_PGMQ_ENABLED"))
     publish_queue_size: int = Field(default=DEFAULT_QUEUE_SIZE, ge=1, le=10_000_000)
+    publish_queue_bytes: int = Field(default=DEFAULT_QUEUE_BYTES, ge=1_000_000, le=100_000_000_000)
+    resend_seconds: float = Field(default=DEFAULT_RESEND_SECONDS, ge=0, le=3600)
+    resend_events: int = Field(default=DEFAULT_RESEND_EVENTS, ge=0, le=10_000_000)
+    spool_dir: Path | None = None
+    spool_bytes: int = Field(default=DEFAULT_SPOOL_BYTES, ge=1_000_000, le=1_000_000_000_000)
 
     @property
     def state_folder(self) -> Path:
@@ -92,3 +104,8 @@ class AgentSettings(ProgramSettings):
                 "the agent may write"
             ) from None
         return folder / self.instance_id.replace("/", "_")
+
+    @property
+    def spool_folder(self) -> Path | None:
+        """Folder of this instance in `spool_dir`: another instance may not be allowed to send its events."""
+        return None if self.spool_dir is None else self.spool_dir / self.instance_id.replace("/", "_")

@@ -71,6 +71,9 @@ defmodule CentralCloud.Publisher do
   @moduledoc """
   Keeps events in memory, at most 10,000, and sends them in batches, also after the database was unavailable. It sends a
   batch again if its commit was not confirmed, which the decision ids make safe. It drops events that PostgreSQL rejects.
+
+  A standby that is promoted may lack the newest commits of its primary. So the events of the last 10 seconds, at most 10,000,
+  are remembered with the epoch of the database, and sent again when the epoch is another one.
   """
   use GenServer
   require Logger
@@ -79,10 +82,12 @@ defmodule CentralCloud.Publisher do
   @linger_ms 100
   @retry_ms 2_000
   @most_waiting 10_000
+  @remember_ms 10_000
+  @most_remembered 10_000
 
   # Typed arrays instead of JSON text need no JSON library and no escaping.
   @send """
-  SELECT centralcloud.publish_decisions(array_agg(jsonb_build_object(
+  SELECT centralcloud.epoch(), centralcloud.publish_decisions(array_agg(jsonb_build_object(
       'timestamp', e.timestamp, 'instance_id', $1::text, 'routing_decision', jsonb_build_object(
           'decision_id', e.decision_id, 'complexity', e.complexity, 'selected_model', e.model,
           'selected_provider', e.provider, 'complexity_score', e.score, 'outcome', e.outcome,
@@ -106,7 +111,8 @@ defmodule CentralCloud.Publisher do
   @impl true
   def init(options) do
     Process.flag(:trap_exit, true)
-    {:ok, %{instance_id: Keyword.fetch!(options, :instance_id), waiting: :queue.new(), timer: nil, unavailable: false, dropped: 0}}
+    {:ok, %{instance_id: Keyword.fetch!(options, :instance_id), waiting: :queue.new(), timer: nil, unavailable: false, dropped: 0,
+       remembered: [], checks: false, epoch: nil, remember_ms: Keyword.get(options, :remember_ms, @remember_ms)}}
   end
 
   @impl true
@@ -122,12 +128,14 @@ defmodule CentralCloud.Publisher do
   def handle_info(:send, state) do
     state = %{state | timer: nil}
 
-    case send_all(state) do
-      {:ok, state} -> {:noreply, %{state | unavailable: false}}
+    with {:ok, state} <- send_all(state), {:ok, state} <- check_epoch(state), {:ok, state} <- send_lost(state) do
+      {:noreply, schedule_check(%{state | unavailable: false})}
+    else
       {:unavailable, state} -> {:noreply, schedule(%{state | unavailable: true}, @retry_ms)}
     end
   end
 
+  def handle_info(:check, state), do: {:noreply, schedule(%{state | checks: false}, 0)}
   def handle_info(_, state), do: {:noreply, state}
 
   @impl true
@@ -140,6 +148,14 @@ defmodule CentralCloud.Publisher do
 
   defp schedule(%{timer: nil} = state, after_ms), do: %{state | timer: Process.send_after(self(), :send, after_ms)}
   defp schedule(state, _), do: state
+
+  # Remembered events are forgotten only after the epoch was seen to be the same.
+  defp schedule_check(%{remembered: [_ | _], checks: false} = state) do
+    Process.send_after(self(), :check, state.remember_ms)
+    %{state | checks: true}
+  end
+
+  defp schedule_check(state), do: state
 
   defp send_all(state) do
     case :queue.to_list(state.waiting) |> Enum.take(@batch) do
@@ -159,8 +175,8 @@ defmodule CentralCloud.Publisher do
     columns = batch |> Enum.map(&Tuple.to_list/1) |> Enum.zip_with(& &1)
 
     case Postgrex.query(CentralCloud.Database, @send, [state.instance_id | columns]) do
-      {:ok, _} ->
-        {:ok, state}
+      {:ok, %{rows: [[epoch, _]]}} ->
+        {:ok, remember(%{state | epoch: epoch}, batch)}
 
       {:error, %{postgres: %{pg_code: <<class::binary-2, _::binary>>}} = error} when class in ["22", "23"] ->
         if length(batch) == 1 do
@@ -173,6 +189,65 @@ defmodule CentralCloud.Publisher do
       {:error, error} ->
         unless state.unavailable, do: Logger.warning("CentralCloud: cannot send events, trying again: #{Exception.message(error)}")
         {:unavailable, state}
+    end
+  end
+
+  # Newest first: {when it was confirmed, the epochs that have it, events}.
+  defp remember(state, batch) do
+    batches = [{System.monotonic_time(:millisecond), [state.epoch], batch} | state.remembered]
+
+    {kept, _} =
+      Enum.flat_map_reduce(batches, 0, fn {_, _, events} = each, count ->
+        count = count + length(events)
+        if count <= @most_remembered, do: {[each], count}, else: {:halt, count}
+      end)
+
+    %{state | remembered: kept}
+  end
+
+  # When the oldest batch is due, read the epoch, and forget what this history of the database has had for long enough.
+  defp check_epoch(%{remembered: []} = state), do: {:ok, state}
+
+  defp check_epoch(state) do
+    now = System.monotonic_time(:millisecond)
+    old? = fn {at, _, _} -> now - at >= state.remember_ms end
+
+    if old?.(List.last(state.remembered)) do
+      case Postgrex.query(CentralCloud.Database, "SELECT centralcloud.epoch()", []) do
+        {:ok, %{rows: [[epoch]]}} ->
+          kept = Enum.reject(state.remembered, fn {_, epochs, _} = batch -> old?.(batch) and epoch in epochs end)
+          {:ok, %{state | epoch: epoch, remembered: kept}}
+
+        {:error, _} ->
+          {:unavailable, state}
+      end
+    else
+      {:ok, state}
+    end
+  end
+
+  # Each batch once to each history: two servers behind one address cost no more.
+  defp send_lost(state) do
+    case Enum.split_with(state.remembered, fn {_, epochs, _} -> state.epoch in epochs end) do
+      {_, []} ->
+        {:ok, state}
+
+      {_, lost} ->
+        count = lost |> Enum.map(fn {_, _, events} -> length(events) end) |> Enum.sum()
+        Logger.warning("CentralCloud: new epoch #{state.epoch} of the database: sending #{count} events again")
+        Enum.reduce_while(Enum.reverse(lost), {:ok, state}, &resend/2)
+    end
+  end
+
+  defp resend({_, epochs, events} = batch, {:ok, state}) do
+    case send_batch(%{state | remembered: []}, events) do
+      {:ok, sent} ->
+        rest = List.delete(state.remembered, batch)
+        again = {System.monotonic_time(:millisecond), [state.epoch | epochs], events}
+        {:cont, {:ok, %{sent | remembered: [again | rest]}}}
+
+      {:unavailable, sent} ->
+        {:halt, {:unavailable, %{sent | remembered: state.remembered}}}
     end
   end
 
@@ -191,6 +266,9 @@ defmodule CentralCloud.ScoreUpdater do
 
   @poll_ms 10_000
   @reconcile_ms 60_000
+  # Shortest time between two polls that notifications start.
+  @woken_ms 500
+  @largest_file 64_000_000
   # A message may become visible after one with a greater id. Reading a message twice changes nothing.
   @look_behind 100
   # The maximum that score_updates_since returns.
@@ -231,6 +309,8 @@ defmodule CentralCloud.ScoreUpdater do
       learned: learned,
       written: learned,
       reconcile_at: nil,
+      woken: false,
+      polled_at: System.monotonic_time(:millisecond) - @woken_ms,
       timer: nil,
       unavailable: false
     }
@@ -247,8 +327,14 @@ defmodule CentralCloud.ScoreUpdater do
   end
 
   @impl true
-  # A notification wakes all instances at once: spread their polls.
-  def handle_info({:notification, _, _, _, _}, state), do: {:noreply, schedule(state, :rand.uniform(200))}
+  # A notification wakes all instances at once: spread their polls. A storm of them costs two polls a second.
+  def handle_info({:notification, _, _, _, _}, %{woken: true} = state), do: {:noreply, state}
+
+  def handle_info({:notification, _, _, _, _}, state) do
+    since_last = System.monotonic_time(:millisecond) - state.polled_at
+    {:noreply, schedule(%{state | woken: true}, max(:rand.uniform(200), @woken_ms - since_last))}
+  end
+
   def handle_info(:poll, state), do: {:noreply, poll(state)}
   def handle_info(_, state), do: {:noreply, state}
 
@@ -258,7 +344,7 @@ defmodule CentralCloud.ScoreUpdater do
   end
 
   defp poll(state) do
-    state = schedule(state, state.poll_ms)
+    state = schedule(%{state | woken: false, polled_at: System.monotonic_time(:millisecond)}, state.poll_ms)
 
     case refresh(state) do
       {:ok, state} ->
@@ -428,7 +514,8 @@ defmodule CentralCloud.ScoreUpdater do
   defp plain(learned), do: Map.new(learned.scores, fn {pair, {score, _, _}} -> {pair, score} end)
 
   defp read_file(file) do
-    with {:ok, content} <- File.read(file),
+    with {:ok, %{type: :regular, size: size}} when size <= @largest_file <- File.stat(file),
+         {:ok, content} <- File.read(file),
          %{format: 1} = learned <- :erlang.binary_to_term(content, [:safe]) do
       learned
     else

@@ -1,17 +1,38 @@
 """The model catalog: the models of the user's YAML, which is never rewritten, with learned scores in place of its own."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from centralcloud.contracts import COMPLEXITIES
+from centralcloud.contracts import COMPLEXITIES, SettingsError
+from centralcloud.runtime.logs import get_logger
+from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of
 from instance_agent.catalog.catalog_file import read_catalog_file
 from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.catalog.model import Model
 
+log = get_logger(__name__)
+
 _NOTHING_LEARNED: Final = LearnedScores()
+
+
+class CatalogSnapshot(NamedTuple):
+    """A state of the catalog. Immutable: use the same one for a whole decision.
+
+    Attributes:
+        models: the models of the YAML.
+        learned: the learned scores that count; none if they are ignored.
+    """
+
+    models: tuple[Model, ...]
+    learned: LearnedScores
+
+    def score(self, model: Model, complexity: str) -> float | None:
+        """Return the score of a model for a complexity: the learned one, else the configured one, else None."""
+        row = self.learned.of(model.name, complexity)
+        return row.score if row else model.complexity_scores.get(complexity)  # type: ignore[call-overload]
 
 
 class ModelCatalog:
@@ -19,6 +40,10 @@ class ModelCatalog:
 
     A learned score replaces the configured one. Models that have learned scores but are not in the YAML are shown, and never
     chosen: this instance knows neither their provider nor their capabilities.
+
+    Attributes:
+        problem: why the newest edit of the YAML is not used; None: it is.
+        before_use: called once, before the next choice; for the child of a fork, whose threads start then.
     """
 
     def __init__(
@@ -27,6 +52,7 @@ class ModelCatalog:
         *,
         learned: LearnedScores | None = None,
         file: LearnedScoresFile | None = None,
+        path: Path | None = None,
         ignore_learned: bool = False,
     ) -> None:
         """Create a catalog.
@@ -35,19 +61,27 @@ class ModelCatalog:
             models: the models of the YAML, as `read_catalog_file` returns them.
             learned: the learned scores at the start; None: no scores.
             file: learned scores that another process (the sidecar) keeps up to date; `refresh()` loads them.
+            path: the YAML, to be read again by `reload()` when it has changed; None: it never is.
             ignore_learned: route by the configured scores alone.
         """
-        self.models = tuple(models)
+        self.problem: str | None = None
+        self.before_use: Callable[[], object] | None = None
         self._ignore_learned = ignore_learned
         self._file = file
-        self._fingerprint: tuple[int, int] | None = None
+        self._path = path
+        self._watches = False
+        self._fingerprint: Fingerprint | None = None
+        self._path_fingerprint = fingerprint_of(path) if path else None
         self._lock = threading.Lock()
         self._learned = learned or LearnedScores()
+        self._snapshot = self.next(models=tuple(models))
         self.refresh()
 
     @classmethod
     def load(cls, path: Path | None, state_folder: Path, *, ignore_learned: bool = False) -> "ModelCatalog":
         """Return the catalog of a YAML file and of the learned scores that a sidecar keeps in a folder.
+
+        Both are read again when they have changed. An edit of the YAML that is not valid is logged, and not used.
 
         Args:
             path: the YAML file; None: no models.
@@ -57,8 +91,22 @@ class ModelCatalog:
         Raises:
             SettingsError: the YAML cannot be read or is invalid; names the place.
         """
+        fingerprint = fingerprint_of(path) if path else None
         models = read_catalog_file(path) if path else []
-        return cls(models, file=LearnedScoresFile(state_folder), ignore_learned=ignore_learned)
+        catalog = cls(models, file=LearnedScoresFile(state_folder), path=path, ignore_learned=ignore_learned)
+        catalog._path_fingerprint = fingerprint  # an edit while it was read is read again
+        catalog._watches = True
+        return catalog
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The models of the YAML."""
+        return self._snapshot.models
+
+    @property
+    def snapshot(self) -> CatalogSnapshot:
+        """The current state."""
+        return self._snapshot
 
     @property
     def version(self) -> int:
@@ -67,22 +115,30 @@ class ModelCatalog:
 
     @property
     def effective(self) -> LearnedScores:
-        """The current learned scores; none if they are ignored. Immutable: use the same object for a whole decision."""
-        return _NOTHING_LEARNED if self._ignore_learned else self._learned
+        """The current learned scores; none if they are ignored. Immutable."""
+        return self._snapshot.learned
 
-    def score(self, model: Model, complexity: str, learned: LearnedScores | None = None) -> float | None:
-        """Return the score of a model for a complexity: the learned one, else the configured one.
+    def score(self, model: Model, complexity: str) -> float | None:
+        """Return the current score of a model for a complexity: the learned one, else the configured one.
 
         Args:
             model: a model of the catalog.
             complexity: ``simple``, ``medium`` or ``complex``.
-            learned: learned scores to use; None: the current ones.
 
         Returns:
             The score, 0.0 to 5.0; None if the model has none for this complexity.
         """
-        row = (self.effective if learned is None else learned).of(model.name, complexity)
-        return row.score if row else model.complexity_scores.get(complexity)  # type: ignore[call-overload]
+        return self._snapshot.score(model, complexity)
+
+    def next(self, *, models: tuple[Model, ...] | None = None, learned: LearnedScores | None = None) -> CatalogSnapshot:
+        """Return the state that `use` or `use_models` with these would lead to, so that a router can prepare for it.
+
+        Args:
+            models: instead of the current ones.
+            learned: instead of the current scores.
+        """
+        effective = _NOTHING_LEARNED if self._ignore_learned else (self._learned if learned is None else learned)
+        return CatalogSnapshot(self.models if models is None else models, effective)
 
     def use(self, learned: LearnedScores) -> None:
         """Replace the learned scores, all at once, for the decisions from now on.
@@ -90,10 +146,26 @@ class ModelCatalog:
         Args:
             learned: every score that counts from now on.
         """
-        self._learned = learned
+        with self._lock:
+            self._learned = learned
+            self._snapshot = self.next()
+
+    def use_models(self, models: Sequence[Model]) -> None:
+        """Replace the models, all at once, for the decisions from now on.
+
+        Args:
+            models: every model that may be chosen from now on.
+        """
+        with self._lock:
+            self._snapshot = self.next(models=tuple(models))
 
     def refresh(self) -> None:
-        """Load the file of learned scores if another process has replaced it. Costs one stat otherwise."""
+        """Load the files that another process has replaced. Costs one stat for each file otherwise."""
+        if (start := self.before_use) is not None:
+            self.before_use = None
+            start()
+        if self._watches:
+            self.reload()
         if self._file is None:
             return
         fingerprint = self._file.fingerprint()
@@ -103,6 +175,53 @@ class ModelCatalog:
             if fingerprint != self._fingerprint:
                 self._learned = self._file.read()
                 self._fingerprint = fingerprint
+                self._snapshot = self.next()
+
+    def reload(self, *, force: bool = False) -> bool:
+        """Read the YAML again if it has changed. One that is not valid is logged; the current models stay.
+
+        Args:
+            force: also if its time, size and inode are those of the last read.
+
+        Returns:
+            Whether other models are used now.
+        """
+        models = self.read_models(force=force)
+        if models is not None:
+            self.use_models(models)
+        return models is not None
+
+    def read_models(self, *, force: bool = False) -> tuple[Model, ...] | None:
+        """Read the YAML as `reload` does, without using it yet.
+
+        Args:
+            force: as for `reload`.
+
+        Returns:
+            The models to use from now on; None: it has not changed, or is not valid.
+        """
+        if self._path is None:
+            return None
+        fingerprint = fingerprint_of(self._path)
+        if fingerprint == self._path_fingerprint and not force:
+            return None
+        self._path_fingerprint = fingerprint
+        try:
+            models = tuple(read_catalog_file(self._path))
+        except SettingsError as error:
+            self.problem = str(error)
+            log.error("catalog_invalid", reason=self.problem, effect="the models of the last valid catalog stay in use")
+            return None
+        changed = self.problem is not None or models != self.models
+        self.problem = None
+        if not changed:
+            return None
+        log.info("catalog_reloaded", path=str(self._path), models=len(models))
+        return models
+
+    def after_fork(self) -> None:
+        """Replace the lock, in the child of a fork."""
+        self._lock = threading.Lock()
 
     def as_json(self) -> dict[str, Any]:
         """Return the effective catalog as `/catalog` and `instance-agent catalog --json` show it.

@@ -10,11 +10,14 @@ from typing import Any, Final
 from centralcloud.contracts import Estimate, parse_estimate
 from centralcloud.contracts.validators import is_score
 from centralcloud.runtime.logs import get_logger
+from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of, read_bounded
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
 
 log = get_logger(__name__)
 
 _FILE_NAME: Final = "learned_scores.json"
+#: A score takes about 300 bytes.
+_MAX_BYTES: Final = 64_000_000
 #: Raised when a reader of the format before would misread the file. An additional key of a score does not raise it.
 _FORMAT: Final = 1
 
@@ -26,9 +29,9 @@ class LearnedScoresFile:
         self.path = folder / _FILE_NAME
 
     def read(self) -> LearnedScores:
-        """Return the scores in the file. A missing or damaged file counts as empty: the database has all scores."""
+        """Return the scores in the file. A missing, damaged or huge file counts as empty: the database has all scores."""
         try:
-            return _from_json(json.loads(self.path.read_bytes()))
+            return _from_json(json.loads(read_bounded(self.path, _MAX_BYTES)))
         except FileNotFoundError:
             return LearnedScores()
         except (OSError, ArithmeticError, RecursionError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -39,13 +42,16 @@ class LearnedScoresFile:
         """Replace the file in one step: a concurrent reader, or a crash, finds the old content or the new.
 
         Raises:
-            OSError: the file cannot be written; the old content stays.
+            OSError: the file cannot be written, or would be larger than `read` accepts; the old content stays.
         """
+        content = json.dumps(_to_json(learned))  # json.dump does not use the C encoder
+        if len(content) > _MAX_BYTES:
+            raise OSError(0, f"{len(learned.scores)} scores need {len(content)} bytes, expected at most {_MAX_BYTES}")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{_FILE_NAME}.")
         try:
             with os.fdopen(descriptor, "w") as stream:
-                stream.write(json.dumps(_to_json(learned)))  # json.dump does not use the C encoder
+                stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
             Path(temporary).replace(self.path)
@@ -53,13 +59,9 @@ class LearnedScoresFile:
             Path(temporary).unlink(missing_ok=True)
             raise
 
-    def fingerprint(self) -> tuple[int, int] | None:
+    def fingerprint(self) -> Fingerprint | None:
         """Return a value that changes whenever the file is replaced; None while there is no file."""
-        try:
-            status = self.path.stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_mtime_ns
+        return fingerprint_of(self.path)
 
 
 def _to_json(learned: LearnedScores) -> dict[str, Any]:

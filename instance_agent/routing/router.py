@@ -1,7 +1,8 @@
 """The router: chooses a model for each task, and publishes its decisions and their outcomes."""
 
+import contextlib
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol
@@ -12,25 +13,20 @@ from msgspec.structs import replace
 from centralcloud.contracts import COMPLEXITIES, NO_ESTIMATE, CentralCloudError, RoutingEvent
 from centralcloud.contracts.limits import MAX_INT4, NEUTRAL_SCORE
 from centralcloud.runtime.logs import get_logger
-from instance_agent.catalog.catalog import ModelCatalog
-from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores, Pair
-from instance_agent.catalog.model import Model
+from instance_agent.catalog.catalog import CatalogSnapshot, ModelCatalog
 from instance_agent.routing.decision import PREFERENCES, Choice, Decision, Fallback, Preference, RankedModel
+from instance_agent.routing.ranking import SCORE_WEIGHTS, Entry, Ranking
 from instance_agent.routing.selection import Candidate, Selection, SelectionKind, SelectionMethod, SelectionMode
 
 log = get_logger(__name__)
 
-# Weights of the score beside speed and cost (docs/reference/specification.md).
-_SPEED_SCORE_WEIGHT: Final = 0.7
-_SPEED_WEIGHT: Final = 0.3
-_SPEED_REFERENCE_TOKENS: Final = 5000
-_COST_SCORE_WEIGHT: Final = 0.6
-_COST_WEIGHT: Final = 0.4
-_SCORE_WEIGHTS: Final = {None: 1.0, "speed": _SPEED_SCORE_WEIGHT, "cost": _COST_SCORE_WEIGHT}
-
 #: Routing keys whose selections are cached. A fleet has far fewer combinations of complexity, capabilities, preference and
 #: model; the limit bounds the memory if a caller makes up new ones.
 _MAX_CACHED_SELECTIONS: Final = 1000
+#: Most routing keys for which the selections are computed before a change of the scores or the catalog is used.
+_MAX_PREPARED_SELECTIONS: Final = 64
+#: Most names of models in an error.
+_MAX_NAMES: Final = 20
 _CHOICE_FIELDS: Final = tuple(field.name for field in fields(Choice))
 
 
@@ -54,20 +50,23 @@ class RoutingKey(NamedTuple):
     model: str | None
 
 
-class _Entry(NamedTuple):
-    """A candidate model with its current score."""
-
-    model: Model
-    score: float
-    value: float
-    learned: LearnedScore | None
-
-
 class _CachedSelection(NamedTuple):
     """The possible choices for one routing key by one state of the scores, and their probabilities."""
 
     selection: Selection
     choices: dict[tuple[int, SelectionKind], Choice]
+
+
+class _Cache(NamedTuple):
+    """One state of the catalog, with the selections that were computed for it."""
+
+    ranking: Ranking
+    selections: dict[RoutingKey, _CachedSelection]
+
+    def is_for(self, snapshot: CatalogSnapshot) -> bool:
+        """Whether a choice by `snapshot` is one by this state: another cursor of the same scores changes nothing."""
+        own = self.ranking.snapshot
+        return own.models is snapshot.models and own.learned.scores is snapshot.learned.scores
 
 
 class ModelRouter:
@@ -107,9 +106,11 @@ class ModelRouter:
         self._publisher = publisher
         self._selection = selection
         self._exploration = exploration
+        self._seeded = rng is not None
         self._rng = rng or random.Random()
         self._clock = clock
-        self._cache: tuple[Mapping[Pair, LearnedScore], dict[RoutingKey, _CachedSelection]] = {}, {}
+        self._former: _Cache | None = None
+        self._cache = self._prepared = _Cache(Ranking(catalog.snapshot), {})
 
     def route(
         self,
@@ -153,8 +154,8 @@ class ModelRouter:
     ) -> Choice:
         """Choose a model as `route` does, without publishing the decision.
 
-        The probabilities are computed once for each routing key and state of the scores (milliseconds). A choice from cached
-        probabilities takes a microsecond or two.
+        The probabilities are computed once for each routing key and state of the catalog, usually by `prepare`
+        (milliseconds; more for thousands of models). A choice from cached probabilities takes a microsecond or two.
 
         Args:
             complexity, capabilities, prefer, model: as for `route`.
@@ -169,19 +170,41 @@ class ModelRouter:
         self._catalog.refresh()
         required = (capabilities,) if isinstance(capabilities, str) else tuple(capabilities)
         key = RoutingKey(complexity, required, prefer, model or None)
-        learned = self._catalog.effective
-        # Scores and selections are replaced together: a thread never finds selections by other scores than those it sees.
-        scores, selections = self._cache
-        if scores is not learned.scores:
-            selections = {}
-            self._cache = learned.scores, selections
-        cached = selections.get(key)
+        # State and selections are replaced together: a thread never finds selections by other scores than those it sees.
+        cache = self._current_cache(self._catalog.snapshot)
+        cached = cache.selections.get(key)
         if cached is None:
-            cached = self._select(key, learned)
-            if len(selections) >= _MAX_CACHED_SELECTIONS:
-                selections.clear()
-            selections[key] = cached
+            cached = self._select(key, cache.ranking)
+            if len(cache.selections) >= _MAX_CACHED_SELECTIONS:
+                cache.selections.clear()
+            cache.selections[key] = cached
         return cached.choices[cached.selection.sample(self._rng)]
+
+    def prepare(self, snapshot: CatalogSnapshot) -> None:
+        """Compute the probabilities by a state of the catalog that will be used next, for the requests of late.
+
+        For the thread that brings new scores or models: it does so before they are used, and no request has to wait for it.
+
+        Args:
+            snapshot: from `ModelCatalog.next`.
+        """
+        self._former = None
+        current = self._cache
+        if current.is_for(snapshot):
+            return
+        ranking = Ranking(snapshot, current.ranking)
+        # A request for one model costs nothing to compute.
+        keys = [key for key in list(current.selections) if key.model is None][-_MAX_PREPARED_SELECTIONS:]
+        selections: dict[RoutingKey, _CachedSelection] = {}
+        for key in keys:
+            with contextlib.suppress(RoutingError):  # the request itself will say so
+                selections[key] = self._select(key, ranking)
+        self._prepared = _Cache(ranking, selections)
+
+    def after_fork(self) -> None:
+        """Take new random numbers in the child of a fork, which would choose as its parent and its siblings do."""
+        if not self._seeded:
+            self._rng = random.Random()
 
     def report_outcome(
         self,
@@ -219,31 +242,40 @@ class ModelRouter:
             )
         )
 
-    def _select(self, key: RoutingKey, learned: LearnedScores) -> _CachedSelection:
-        if not self._catalog.models:
+    def _current_cache(self, snapshot: CatalogSnapshot) -> _Cache:
+        cache = self._cache
+        if not cache.is_for(snapshot):
+            prepared = self._prepared
+            self._former = cache  # to be freed by `prepare`: with thousands of models that takes milliseconds
+            cache = prepared if prepared.is_for(snapshot) else _Cache(Ranking(snapshot, cache.ranking), {})
+            self._cache = cache
+        return cache
+
+    def _select(self, key: RoutingKey, ranking: Ranking) -> _CachedSelection:
+        if not ranking.snapshot.models:
             raise RoutingError("the catalog is empty: name a YAML file with models in INSTANCE_AGENT_CATALOG")
         if key.model is None:
-            entries, fallback = self._rank(key, learned)
+            entries, fallback = _rank(key, ranking)
         else:
-            entries, fallback = self._requested(key.model, key.complexity, learned), None
+            entries, fallback = _requested(key.model, key.complexity, ranking), None
         # Scores for simple tasks that stand in for missing ones need no probes: the task is not a simple one.
         probing = key.model is None and fallback != "simple"
         candidates = [_candidate(entry, probing=probing) for entry in entries]
         selection = Selection(
             candidates,
             self._method(candidates) if key.model is None else "greedy",
-            scale=_SCORE_WEIGHTS[key.prefer],
+            scale=SCORE_WEIGHTS[key.prefer],
             exploration=self._exploration if key.model is None else 0.0,
         )
-        ranking = tuple(
+        ranked = tuple(
             RankedModel(entry.model, entry.score, entry.value, entry.learned, candidate.penalty, chance)
             for entry, candidate, chance in zip(entries, candidates, selection.chances, strict=True)
         )
         choices = {
             (index, kind): Choice(
                 complexity=key.complexity,
-                chosen=ranking[index],
-                ranking=ranking,
+                chosen=ranked[index],
+                ranking=ranked,
                 method=selection.method,
                 kind=kind,
                 fallback=fallback,
@@ -259,36 +291,6 @@ class ModelRouter:
         if self._selection != "auto":
             return self._selection
         return "greedy" if all(candidate.estimate.mean is None for candidate in candidates) else "thompson"
-
-    def _rank(self, key: RoutingKey, learned: LearnedScores) -> tuple[list[_Entry], Fallback | None]:
-        """Return the suitable models, best first, and the fallback if the request cannot be met."""
-        models = self._catalog.models
-        capable = [model for model in models if model.capabilities.issuperset(key.capabilities)]
-        attempts: tuple[tuple[Sequence[Model], str, Fallback | None], ...] = (
-            (capable, key.complexity, None),
-            (models, key.complexity, "capabilities"),
-            (models, "simple", "simple"),
-        )
-        for candidates, scored_as, fallback in attempts:
-            entries = [
-                _Entry(model, score, preferred_value(model, score, key.prefer), learned.of(model.name, scored_as))
-                for model in candidates
-                if (score := self._catalog.score(model, scored_as, learned)) is not None
-            ]
-            if entries:
-                return sorted(entries, key=lambda entry: -entry.value), fallback
-        raise RoutingError(f"no model of the catalog has a score for {key.complexity} or for simple tasks")
-
-    def _requested(self, name: str, complexity: str, learned: LearnedScores) -> list[_Entry]:
-        matching = [model for model in self._catalog.models if model.name == name]
-        if not matching:
-            known = ", ".join(sorted({model.name for model in self._catalog.models}))
-            raise RoutingError(f"model: found {name!r}, expected one of the catalog: {known}")
-        scores = [self._catalog.score(model, complexity, learned) for model in matching]
-        return [
-            _Entry(model, NEUTRAL_SCORE if score is None else score, 0.0, learned.of(name, complexity))
-            for model, score in zip(matching, scores, strict=True)
-        ]
 
     def _event(self, decision: Decision, outcome: str, **reported: Any) -> RoutingEvent:
         return RoutingEvent(
@@ -315,7 +317,36 @@ class ModelRouter:
             self._publisher.publish(event)
 
 
-def _candidate(entry: _Entry, *, probing: bool) -> Candidate:
+def _rank(key: RoutingKey, ranking: Ranking) -> tuple[Sequence[Entry], Fallback | None]:
+    """Return the suitable models, best first, and the fallback if the request cannot be met."""
+    best_first = ranking.order(key.complexity, key.prefer)
+    if not key.capabilities:
+        if best_first:
+            return best_first, None
+    elif capable := [entry for entry in best_first if entry.model.capabilities.issuperset(key.capabilities)]:
+        return capable, None
+    elif best_first:
+        return best_first, "capabilities"
+    if simple := ranking.order("simple", key.prefer):
+        return simple, "simple"
+    raise RoutingError(f"no model of the catalog has a score for {key.complexity} or for simple tasks")
+
+
+def _requested(name: str, complexity: str, ranking: Ranking) -> list[Entry]:
+    matching = ranking.by_name.get(name)
+    if not matching:
+        names = sorted(ranking.by_name)
+        known = ", ".join(names[:_MAX_NAMES]) + (f" and {len(names) - _MAX_NAMES} more" * (len(names) > _MAX_NAMES))
+        raise RoutingError(f"model: found {name!r}, expected one of the catalog: {known}")
+    snapshot = ranking.snapshot
+    scores = [snapshot.score(model, complexity) for model in matching]
+    return [
+        Entry(model, NEUTRAL_SCORE if score is None else score, 0.0, snapshot.learned.of(name, complexity))
+        for model, score in zip(matching, scores, strict=True)
+    ]
+
+
+def _candidate(entry: Entry, *, probing: bool) -> Candidate:
     learned = entry.learned
     estimate = learned.estimate if learned else NO_ESTIMATE
     return Candidate(
@@ -335,14 +366,3 @@ def _usable_time(value: Any) -> int | None:
         return int(round(value))  # noqa: RUF046 - a NumPy float rounds to a float
     log.warning("invalid_response_time", found=repr(value), expected=f"a number from 0 to {MAX_INT4}")
     return None
-
-
-def preferred_value(model: Model, score: float, prefer: Preference | None) -> float:
-    """Return the value to rank a model by (docs/reference/specification.md). An unknown length or price is the worst."""
-    if prefer == "speed":
-        speed = _SPEED_REFERENCE_TOKENS / model.max_output_tokens if model.max_output_tokens else 0.0
-        return _SPEED_SCORE_WEIGHT * score + _SPEED_WEIGHT * speed
-    if prefer == "cost":
-        cheapness = 0.0 if model.pricing is None else 1 / (1 + model.pricing.average)
-        return _COST_SCORE_WEIGHT * score + _COST_WEIGHT * cheapness
-    return score

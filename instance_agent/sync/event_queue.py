@@ -2,8 +2,7 @@
 
 import threading
 from collections import deque
-from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from centralcloud.runtime.logs import get_logger
 
@@ -11,6 +10,20 @@ log = get_logger(__name__)
 
 #: Most events that wait, about 1 kB each; the default of INSTANCE_AGENT_PUBLISH_QUEUE_SIZE.
 DEFAULT_QUEUE_SIZE: Final = 10_000
+#: Most text of the events that wait, in bytes of UTF-8; the default of INSTANCE_AGENT_PUBLISH_QUEUE_BYTES.
+DEFAULT_QUEUE_BYTES: Final = 64_000_000
+
+
+class QueuedEvent(NamedTuple):
+    """An event that waits.
+
+    Attributes:
+        number: counted from 1 in the order of arrival.
+        text: the event as JSON.
+    """
+
+    number: int
+    text: str
 
 
 class EventQueue:
@@ -21,13 +34,20 @@ class EventQueue:
 
     Attributes:
         size: most messages that it holds.
+        max_bytes: most bytes of text that it holds.
         dropped: messages that were lost, for any reason.
+        kept: messages that waited at `close`, and are in a spool on disk.
     """
 
-    def __init__(self, size: int = DEFAULT_QUEUE_SIZE) -> None:
+    def __init__(self, size: int = DEFAULT_QUEUE_SIZE, max_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
         self.size = size
+        self.max_bytes = max_bytes
         self.dropped = 0
-        self._messages: deque[str] = deque()
+        self.kept = 0
+        self._events: deque[QueuedEvent] = deque()
+        self._bytes = 0
+        self._appended = 0
+        # Reentrant, as a condition's own lock is: a signal handler may wait for the queue in a thread that appends.
         self._changed = threading.Condition()
         self._dropping = False
         self._not_logged = 0
@@ -37,16 +57,20 @@ class EventQueue:
 
     def append(self, text: str) -> bool:
         """Add a message; False when it is lost, because the queue is full or closed."""
+        size = len(text) if text.isascii() else len(text.encode(errors="replace"))
         with self._changed:
             if self._disabled:
                 return True
-            if self._closed_because is None and len(self._messages) < self.size:
-                self._messages.append(text)
+            full = self._why_full(size)
+            if self._closed_because is None and full is None:
+                self._appended += 1
+                self._bytes += size
+                self._events.append(QueuedEvent(self._appended, text))
                 return True
             self.dropped += 1
             first, self._dropping = not self._dropping, True
             self._not_logged += not first
-            reason = self._closed_because or f"the queue is full: {self.size} events are waiting"
+            reason = self._closed_because or f"the queue is full: {full}"
         if first:
             log.warning("events_dropped", count=1, reason=reason)
         return False
@@ -57,10 +81,33 @@ class EventQueue:
             self.dropped += count
         log.warning("events_dropped", count=count, reason=reason)
 
-    def oldest(self, count: int) -> list[str]:
-        """Return at most `count` messages, which stay in the queue until `remove`."""
+    def oldest(self, count: int, max_bytes: int | None = None) -> list[QueuedEvent]:
+        """Return at most `count` messages, which stay in the queue until `remove`.
+
+        Args:
+            count: most messages, at least 1.
+            max_bytes: about the most characters of text; one longer message is returned alone. None: no limit.
+        """
+        batch: list[QueuedEvent] = []
+        length = 0
         with self._changed:
-            return list(islice(self._messages, count))
+            for event in self._events:
+                length += len(event.text)
+                if len(batch) == count or (batch and max_bytes is not None and length > max_bytes):
+                    break
+                batch.append(event)
+        return batch
+
+    def after(self, number: int) -> list[QueuedEvent]:
+        """Return the messages that arrived after the one with this number, oldest first; they stay in the queue."""
+        newer: list[QueuedEvent] = []
+        with self._changed:
+            for event in reversed(self._events):
+                if event.number <= number:
+                    break
+                newer.append(event)
+        newer.reverse()
+        return newer
 
     def remove(self, count: int) -> bool:
         """Remove the oldest messages, which were sent or rejected; False when `close` has counted them as lost before."""
@@ -68,18 +115,23 @@ class EventQueue:
             if self.closed:
                 return False
             for _ in range(count):
-                self._messages.popleft()
+                text = self._events.popleft().text
+                self._bytes -= len(text) if text.isascii() else len(text.encode(errors="replace"))
             resumed, self._dropping = self._dropping, False
             not_logged, self._not_logged = self._not_logged, 0
-            if not self._messages:
+            if not self._events:
                 self._changed.notify_all()
         self._log_series(not_logged)
         if resumed:
             log.info("event_intake_resumed", dropped_so_far=self.dropped)
         return True
 
-    def close(self, reason: str) -> int:
+    def close(self, reason: str, *, kept_through: int = 0) -> int:
         """Drop every message, and from now on every new one. Safe to call twice: the first reason counts.
+
+        Args:
+            reason: of the loss, for the log.
+            kept_through: messages up to this number are in a spool on disk, and not lost.
 
         Returns:
             The number of messages that this call dropped; they are logged.
@@ -88,13 +140,17 @@ class EventQueue:
             if self.closed:
                 return 0
             self._closed_because = reason
-            lost = self._lost_at_close = len(self._messages)
+            self.kept = sum(event.number <= kept_through for event in self._events)
+            lost = self._lost_at_close = len(self._events) - self.kept
             self.dropped += lost
-            self._messages.clear()
+            self._events.clear()
+            self._bytes = 0
             self._dropping = False
             not_logged, self._not_logged = self._not_logged, 0
             self._changed.notify_all()
         self._log_series(not_logged)
+        if self.kept:
+            log.warning("events_left_in_spool", count=self.kept, reason=reason, effect="the next start sends them")
         if lost:
             log.warning("events_dropped", count=lost, reason=reason)
         return lost
@@ -103,7 +159,8 @@ class EventQueue:
         """Discard every message, now and from now on, as wanted: no loss is counted."""
         with self._changed:
             self._disabled = True
-            self._messages.clear()
+            self._events.clear()
+            self._bytes = 0
             self._changed.notify_all()
 
     @property
@@ -114,10 +171,18 @@ class EventQueue:
     def wait_until_empty(self, timeout_seconds: float) -> bool:
         """Wait until every message was sent or rejected; False when time is up before, or when `close` dropped some."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._messages, timeout_seconds) and not self._lost_at_close
+            emptied = self._changed.wait_for(lambda: not self._events, timeout_seconds)
+            return emptied and not self._lost_at_close and not self.kept
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self._events)
+
+    def _why_full(self, size: int) -> str | None:
+        if len(self._events) >= self.size:
+            return f"{self.size} events are waiting"
+        if self._events and self._bytes + size > self.max_bytes:
+            return f"{len(self._events)} events with {self._bytes} bytes are waiting"
+        return None
 
     @staticmethod
     def _log_series(count: int) -> None:

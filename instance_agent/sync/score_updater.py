@@ -65,6 +65,8 @@ _PAGE_BYTES: Final = 2 * 2**20
 #: it pauses for a random time in this range, then acknowledges. With 100 instances, this halves the time until all have
 #: the scores.
 _PAUSE_SECONDS: Final = (0.1, 0.2)
+#: Shortest time between two polls that notifications start: a storm of them costs a bounded rate.
+_WOKEN_INTERVAL_SECONDS: Final = 0.5
 #: A message may become visible after one with a higher id. The reader looks for a missing id for this long.
 _GAP_TIMEOUT_SECONDS: Final = 600.0
 _MAX_GAPS: Final = 1000
@@ -88,6 +90,11 @@ class ScoreUpdater(BackgroundTask):
     """Polls for score updates, stores them in a file, and passes them to `on_change`.
 
     While the database is unavailable, the file and the catalog keep the last good scores.
+
+    Attributes:
+        on_change: called with the scores in each change.
+        refused: score updates that were refused since the start.
+        stores: whether it writes the file. If another process does, scores are acknowledged without it.
     """
 
     def __init__(
@@ -99,7 +106,19 @@ class ScoreUpdater(BackgroundTask):
         poll_interval_seconds: float = 10.0,
         reconcile_interval_seconds: float = 60.0,
         on_change: Callable[[LearnedScores], None] | None = None,
+        learned: LearnedScores | None = None,
     ) -> None:
+        """Create an updater.
+
+        Args:
+            database: that publishes the scores.
+            instance_id: as which it acknowledges them.
+            file: the scores of the last run, and where they are stored.
+            poll_interval_seconds: longest wait before the next poll.
+            reconcile_interval_seconds: how often every score is compared.
+            on_change: called with the scores in each change.
+            learned: the scores to start from, instead of those of the file.
+        """
         super().__init__("score-updater", database, interval_seconds=poll_interval_seconds)
         self._instance_id = instance_id
         self._file = file
@@ -110,9 +129,11 @@ class ScoreUpdater(BackgroundTask):
         self._read_on_after: int | None = None
         #: The newest version of the snapshot that this instance has started from.
         self._in_snapshot = 0
-        self._written: LearnedScores | None = file.read()
-        self._learned = self._written
+        self._learned = file.read() if learned is None else learned
+        self._written: LearnedScores | None = self._learned
+        self._polled_at: float | None = None
         self._unwritable = False
+        self.stores = True
         self.on_change = on_change
         self.refused = 0
 
@@ -127,6 +148,7 @@ class ScoreUpdater(BackgroundTask):
         An instance that is far behind reads page after page, and stores and acknowledges after the last one. Scores are used
         before that: neither the disk nor the database may delay them.
         """
+        self._wait_in_a_storm()
         known = self._learned
         read = self._read(known, with_snapshot=self._reconcile_is_due())
         if read.epoch != known.epoch or _contradicts(known, read.snapshot):
@@ -151,6 +173,13 @@ class ScoreUpdater(BackgroundTask):
     def is_outage(self, error: BaseException) -> bool:
         """Return True for every database error: the instance continues with the scores it has, and retries."""
         return is_database_error(error)
+
+    def _wait_in_a_storm(self) -> None:
+        """Let half a second pass between two polls that notifications have started; all that arrive in it count as one."""
+        now = time.monotonic()
+        if self.woken and self._polled_at is not None and self._read_on_after is None and not self.stopping:
+            self._stopping.wait(max(0.0, self._polled_at + _WOKEN_INTERVAL_SECONDS - now))
+        self._polled_at = time.monotonic()
 
     def _read(self, known: LearnedScores, *, with_snapshot: bool) -> PollResult:
         cursor = self._read_on_after
@@ -236,7 +265,7 @@ class ScoreUpdater(BackgroundTask):
 
     def _store(self) -> bool:
         """Write the current scores to the file if it lacks them; return whether it has them. The next poll retries."""
-        if self._written is self._learned:
+        if self._written is self._learned or not self.stores:
             return True
         try:
             self._file.write(self._learned)
@@ -281,13 +310,16 @@ class _Gaps:
 
 
 def _contradicts(known: LearnedScores, snapshot: list[PublishedScore] | None) -> bool:
-    """Return whether the database has lost scores that were read from it: it was restored in place to an earlier state.
+    """Return whether the instance has newer versions than the database: the database was restored in place to an earlier
+    state, or the file of the instance was changed by another program.
 
     Within one history a version never decreases, and log and snapshot are read at one moment.
     """
     if snapshot is None:
         return False
     versions = {(row.model, row.complexity): row.version for row in snapshot}
+    if known.version > max(versions.values(), default=0):
+        return True
     return any(
         score.version is not None and score.version > versions.get(pair, 0) for pair, score in known.scores.items()
     )

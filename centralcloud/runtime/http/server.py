@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 import threading
 import traceback
@@ -85,6 +86,11 @@ class HttpServer:
             self._thread.join(_JOIN_SECONDS)
         self.heartbeat.rest()
         self._listener.close()
+
+    def abandon(self) -> None:
+        """Close the copy of the port in the child of a fork, which serves nothing."""
+        with contextlib.suppress(OSError):
+            os.close(self._listener.detach())
 
     def _run(self) -> None:
         try:

@@ -2,11 +2,13 @@
 
 A child of `os.fork` has no thread of its parent, and locks that those threads held stay locked in it for ever. Its copies of
 database connections share their sockets with the parent. So it must use no such object again: `watch_forks` lets an owner
-replace what it has. A child of `multiprocessing` ends with `os._exit`, without `atexit`: `at_exit` works there, too.
+replace what it has. A child of `multiprocessing` ends with `os._exit`, without `atexit`, and so does a worker process of
+Celery: `at_exit` works there, too.
 """
 
 import atexit
 import os
+import signal
 import sys
 import weakref
 from collections.abc import Callable
@@ -43,7 +45,9 @@ def leave_behind(parents: object) -> None:
 
 
 def at_exit(function: Callable[[], object]) -> Callable[[], None]:
-    """Call `function` when this process ends by itself, also as a child of `multiprocessing`. Not in its later children.
+    """Call `function` when this process ends by itself, also as a child of `multiprocessing` or of Celery.
+
+    It is called once, and not in its later children.
 
     A process that is killed, or that ends with `os._exit` by its own call, calls nothing.
 
@@ -52,18 +56,48 @@ def at_exit(function: Callable[[], object]) -> Callable[[], None]:
     """
     owner = os.getpid()
 
-    def call() -> None:
+    def call(**_: object) -> None:
         if os.getpid() == owner:
             function()
 
     atexit.register(call)
     cancel_finalizer = _finalize_in_multiprocessing(call)
+    cancel_shutdown = _finalize_in_celery(call)
 
     def cancel() -> None:
         atexit.unregister(call)
         cancel_finalizer()
+        cancel_shutdown()
 
     return cancel
+
+
+def on_sigterm(function: Callable[[bool], object]) -> None:
+    """Call `function` on SIGTERM, then do what the process did on SIGTERM until now. For the main thread.
+
+    A handler that was set before is called afterwards. Without one the process ends by the signal, as it would have.
+
+    Args:
+        function: called with whether the process ends by the signal then, in the main thread, between two of its
+            instructions: it must not wait for a lock that this thread may hold.
+
+    Raises:
+        ValueError: this is not the main thread.
+    """
+    former = signal.getsignal(signal.SIGTERM)
+
+    def handle(number: int, frame: Any) -> None:
+        ends = former not in (signal.SIG_IGN, None) and not callable(former)
+        try:
+            function(ends)
+        finally:
+            if callable(former):
+                former(number, frame)
+            elif ends:
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, handle)
 
 
 def _finalize_in_multiprocessing(call: Callable[[], None]) -> Callable[[], None]:
@@ -73,6 +107,15 @@ def _finalize_in_multiprocessing(call: Callable[[], None]) -> Callable[[], None]
     from multiprocessing.util import Finalize
 
     return Finalize(None, call, exitpriority=_EXIT_PRIORITY).cancel
+
+
+def _finalize_in_celery(call: Callable[[], None]) -> Callable[[], None]:
+    """Call it when a worker process of Celery's prefork pool ends: that is with `os._exit`, too."""
+    signals = sys.modules.get("celery.signals")
+    if signals is None:
+        return lambda: None
+    signals.worker_process_shutdown.connect(call, weak=False)
+    return lambda: signals.worker_process_shutdown.disconnect(call)
 
 
 def _before_fork() -> None:

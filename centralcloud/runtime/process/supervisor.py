@@ -87,11 +87,11 @@ class Supervisor:
             task.start()
         log.info("started", tasks=[task.name for task in self._tasks])
 
-    def stop(self) -> None:
+    def stop(self, within_seconds: float = _STOP_SECONDS) -> None:
         """Stop every task after its current run, within a few seconds. Safe to call twice."""
         self.shutdown.request()
         if self._started:
-            self._stop_tasks()
+            self._stop_tasks(within_seconds)
         if self._http:
             self._http.stop()
             self._http = None
@@ -101,11 +101,16 @@ class Supervisor:
         if self._started:
             log.info("stopped")
 
-    def _stop_tasks(self) -> None:
+    def abandon(self) -> None:
+        """Close the port in the child of a fork: its parent goes on to serve it."""
+        if self._http is not None:
+            self._http.abandon()
+
+    def _stop_tasks(self, within_seconds: float) -> None:
         log.info("stopping")
         for task in self._tasks:
             task.stop()
-        deadline = time.monotonic() + _STOP_SECONDS
+        deadline = time.monotonic() + within_seconds
         unfinished = [task.name for task in self._tasks if not task.join(max(0.0, deadline - time.monotonic()))]
         if unfinished:
             log.warning("shutdown_timeout", tasks=unfinished, effect="the database rolls back their transactions")

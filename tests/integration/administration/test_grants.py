@@ -429,7 +429,7 @@ def test_the_agent_works_under_a_login_of_its_own(
         applied = "SELECT instance_id FROM instances WHERE applied_version > 0"
         eventually(lambda: execute(fleet.admin, applied) == [("node-1",)], what="the acknowledgement")
         assert agent.router.route("complex").score > 3.0
-        assert not agent._database.unavailable
+        assert not agent.updater.database.unavailable
     assert execute(fleet.admin, "SELECT DISTINCT instance_id FROM routing_records") == [("node-1",)]
 
 

@@ -466,15 +466,19 @@ def test_outcomes_of_more_than_a_day_ago_are_not_counted_as_the_newest(database:
 
 
 def test_a_forgotten_instance_is_listed_again_when_it_acknowledges(database: Database, database_url: str) -> None:
-    execute(database_url, "SELECT centralcloud.acknowledge('i-1', 7)")
+    for model in ("a", "b"):
+        ingest(database, database_url, outcomes(60, 60, selected_model=model))
+        Learner(database, THRESHOLD).learn()
+    ((newest,),) = execute(database_url, "SELECT max(version) FROM model_scores")
+    execute(database_url, "SELECT centralcloud.acknowledge('i-1', %s)", (newest - 1,))
     assert command(database_url, "instances", "forget", "i-1") == "forgot i-1\n"
     with database.transaction() as connection:
         assert list_instances(connection) == []
     complaint = command(database_url, "instances", "forget", "i-1", code=1)
     assert complaint == "centralcloud: found no instance i-1, expected one that `instances list` shows\n"
-    execute(database_url, "SELECT centralcloud.acknowledge('i-1', 8)")
+    execute(database_url, "SELECT centralcloud.acknowledge('i-1', %s)", (newest,))
     with database.transaction() as connection:
-        assert [row["applied_version"] for row in list_instances(connection)] == [8]
+        assert [row["applied_version"] for row in list_instances(connection)] == [newest]
         forget_instance(connection, "i-1", OPERATOR)
 
 

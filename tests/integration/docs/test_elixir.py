@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 from support.events import outcomes, send
@@ -175,3 +176,15 @@ def test_notifications_arrive_again_after_the_connection_broke(
     eventually(lambda: execute(database_url, listening), what="the new listener")
     learn(database, database_url)
     instance.wait_for_scores("gpt-4o/complex=2.3")
+
+
+def test_confirmed_events_are_sent_again_in_a_new_epoch(instance: ElixirInstance, database_url: str) -> None:
+    """As after a failover to a standby that lacks them; also when nothing new is to be sent."""
+    ids = "SELECT count(DISTINCT message #>> '{routing_decision,decision_id}'), count(*) FROM pgmq.q_model_routing_decisions"
+    instance.order(*["gpt-4o success"] * 5)
+    eventually(lambda: execute(database_url, ids) == [(5, 10)], what="the events")
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM pgmq.q_model_routing_decisions WHERE msg_id > 4")
+        connection.execute("UPDATE database_generation SET generation = gen_random_uuid()")
+    eventually(lambda: execute(database_url, ids) == [(5, 14)], what="the resend")
+    assert "sending 10 events again" in instance.log

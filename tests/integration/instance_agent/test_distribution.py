@@ -3,8 +3,10 @@
 import json
 import shutil
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -468,3 +470,36 @@ def test_with_a_full_disk_scores_are_used_and_not_acknowledged(
     blocked.unlink()
     updater.run_once()
     assert execute(database_url, "SELECT applied_version FROM instances") == [(1,)]
+
+
+def test_a_version_from_the_future_is_reset(new_updater: NewUpdater, database: Database, database_url: str) -> None:
+    """The state file was damaged, or written by another program; so was an acknowledgement."""
+    learn_once(database, database_url)
+    first = new_updater("i-1")
+    first.run_once()
+    first._file.write(replace(first.learned, version=2**63 - 1))
+    updater = new_updater("i-1")
+    assert updater.learned.version == 2**63 - 1
+    updater.run_once()
+    assert (updater.learned.version, score_of(updater)) == (1, 2.3)
+    execute(database_url, "SELECT centralcloud.acknowledge('i-1', 9223372036854775807)")
+    assert execute(database_url, "SELECT applied_version FROM instances") == [(1,)]
+
+
+def test_a_storm_of_notifications_costs_two_polls_a_second(
+    new_updater: NewUpdater, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updater = new_updater("i-1", poll_interval_seconds=3600)
+    polled = []
+    read = updater._read
+    monkeypatch.setattr(updater, "_read", lambda *args, **named: (polled.append(1), read(*args, **named))[1])
+    updater.start()
+    try:
+        eventually(lambda: polled, what="the first poll")
+        started = time.monotonic()
+        while len(polled) < 4:
+            updater.wake()
+        assert time.monotonic() - started > 2 * 0.5
+    finally:
+        updater.stop()
+        assert updater.join(5)

@@ -147,9 +147,8 @@ def test_a_batch_in_flight_when_time_is_up_counts_once(
 
 
 def test_an_agent_whose_stop_takes_too_long_loses_its_events_once(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("centralcloud.runtime.process.supervisor._STOP_SECONDS", 0.2)
     agent = InstanceAgent(AgentSettings(database_url=database_url, instance_id="i", state_dir=tmp_path))
     publisher = agent.publisher
     assert publisher is not None
@@ -158,7 +157,7 @@ def test_an_agent_whose_stop_takes_too_long_loses_its_events_once(
         publisher.publish(an_event())
         agent.start()
         eventually(lambda: execute(database_url, "SELECT 1 FROM pg_locks WHERE NOT granted"))
-        agent.stop()
+        agent.stop(0.2)
         assert (publisher.waiting, publisher.dropped) == (0, 1)
         other.rollback()
     assert publisher.join(5)

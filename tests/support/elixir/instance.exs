@@ -16,6 +16,7 @@ end
        state_file: state_file,
        on_scores: show,
        poll_ms: String.to_integer(poll_ms),
+       remember_ms: 1_000,
        reconcile_ms: 0}
     ],
     strategy: :one_for_one

@@ -105,8 +105,8 @@ class MissingModule(MetaPathFinder):
 def test_an_import_that_fails_is_logged_and_raised(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    missing = MissingModule(EventPublisher.__module__)
-    monkeypatch.delitem(sys.modules, EventPublisher.__module__)
+    missing = MissingModule("instance_agent.publisher_assembly")
+    monkeypatch.delitem(sys.modules, "instance_agent.publisher_assembly", raising=False)
     monkeypatch.setattr(sys, "meta_path", [missing, *sys.meta_path])
     publisher = DeferredPublisher(database_url=NOWHERE, instance_id="i")
     for _ in range(3):

@@ -61,8 +61,8 @@ def test_the_shipped_example_is_a_valid_catalog() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("models: [", "catalog.yaml:1"),
-        ("models: [\n - {a", "catalog.yaml:2:2: expected YAML: expected the node content, but found '-'"),
+        ("models: [", "catalog.yaml:2:1: expected YAML"),
+        ("models: [\n - {a", "catalog.yaml:2:2: expected YAML: did not find expected node content"),
         ("", "file: found null: expected a mapping with models"),
         ("[]", "file: found a list of 0 items: expected a mapping with models"),
         ("models: [3]", "models[0]: found 3: expected a mapping"),

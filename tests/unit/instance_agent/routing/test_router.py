@@ -12,7 +12,8 @@ from centralcloud.contracts import Estimate, RoutingEvent, parse_routing_event
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
 from instance_agent.catalog.model import Model, Pricing
-from instance_agent.routing.router import ModelRouter, RoutingError, preferred_value
+from instance_agent.routing.ranking import preferred_value
+from instance_agent.routing.router import ModelRouter, RoutingError
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -261,7 +262,7 @@ def test_selections_are_cached_until_the_scores_change() -> None:
     assert router.choose("simple").ranking is ranking
     for number in range(1500):
         router.choose("simple", capabilities=[f"c{number}"])
-    assert len(router._cache[1]) <= 1000
+    assert len(router._cache.selections) <= 1000
 
 
 def test_choices_from_several_threads_are_those_of_the_scores_they_saw() -> None:

@@ -24,7 +24,7 @@ def test_a_series_of_losses_is_logged_at_its_start_and_at_its_end(caplog: pytest
     assert logged_losses(caplog) == [1, 2]
     assert queue.append("f")
     assert not queue.append("g")
-    assert queue.oldest(5) == ["b", "f"]
+    assert [event.text for event in queue.oldest(5)] == ["b", "f"]
     assert (queue.dropped, logged_losses(caplog)) == (4, [1, 2, 1])
 
 
@@ -57,3 +57,25 @@ def test_a_queue_that_is_disabled_loses_nothing(caplog: pytest.LogCaptureFixture
     assert queue.append("b")
     assert (len(queue), queue.dropped, logged_losses(caplog)) == (0, 0, [])
     assert queue.wait_until_empty(0)
+
+
+def test_the_queue_and_a_batch_are_bounded_in_bytes(caplog: pytest.LogCaptureFixture) -> None:
+    queue = EventQueue(100, max_bytes=10)
+    assert queue.append("x" * 50), "one event is accepted whatever its size"
+    assert not queue.append("y")
+    assert "the queue is full: 1 events with 50 bytes are waiting" in caplog.text
+    assert queue.remove(1)
+    assert [queue.append(text) for text in ("üüü", "aa", "bb", "cc")] == [True, True, True, False]
+    assert [event.text for event in queue.oldest(10, 4)] == ["üüü"]
+    assert [event.text for event in queue.oldest(10, 5)] == ["üüü", "aa"]
+    assert [event.text for event in queue.after(2)] == ["aa", "bb"]
+
+
+def test_events_in_the_spool_are_not_lost_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    queue = EventQueue()
+    for text in "abc":
+        queue.append(text)
+    assert queue.close("the program ended", kept_through=2) == 1
+    assert (queue.kept, queue.dropped, logged_losses(caplog)) == (2, 1, [1])
+    assert "events_left_in_spool" in caplog.text
+    assert not queue.wait_until_empty(0)

@@ -1,0 +1,47 @@
+"""Reading a file of which nothing is known: a device, a pipe or a huge file must not stop the program or fill its memory."""
+
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Fingerprint(NamedTuple):
+    """A value that changes whenever a file is written or replaced.
+
+    Attributes:
+        inode: of the file.
+        modified_ns: time of its last change, in nanoseconds.
+        size: in bytes.
+    """
+
+    inode: int
+    modified_ns: int
+    size: int
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a regular file with at most `max_bytes` bytes. Never waits for a writer.
+
+    Raises:
+        OSError: the file cannot be read, is not a regular one, or is larger.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise OSError(0, "found a device, pipe or folder, expected a regular file")
+    with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor has no path
+        content = stream.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(0, f"found {max(status.st_size, len(content))} bytes, expected at most {max_bytes}")
+    return content
+
+
+def fingerprint_of(path: Path) -> Fingerprint | None:
+    """Return the fingerprint of a file; None while there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return Fingerprint(status.st_ino, status.st_mtime_ns, status.st_size)

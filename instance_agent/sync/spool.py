@@ -1,0 +1,322 @@
+"""The spool of a publisher: a folder of files that keep the events which were not sent when a process was killed.
+
+Each process appends to files of its own, which it holds with a lock. A file that no process holds belongs to one that has
+ended: the next start sends its events. A record is one line, a checksum and the event, so that a damaged one costs only
+itself. Events are written in batches, each synced; a file is removed when all of its events were sent. After a crash some
+are sent twice, which the decision ids make harmless.
+"""
+
+import contextlib
+import fcntl
+import os
+import stat
+import threading
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
+from centralcloud.runtime.logs import get_logger
+from instance_agent.sync.event_queue import EventQueue, QueuedEvent
+
+log = get_logger(__name__)
+
+#: Most bytes of a spool folder; the default of INSTANCE_AGENT_SPOOL_BYTES.
+DEFAULT_SPOOL_BYTES: Final = 100_000_000
+_SUFFIX: Final = ".events"
+#: A new file is begun after this many bytes: files are removed as a whole.
+_FILE_BYTES: Final = 1_000_000
+_CHECKSUM_LENGTH: Final = 8
+_LONGEST_LINE: Final = MAX_MESSAGE_BYTES + _CHECKSUM_LENGTH + 2
+
+
+class _OwnFile:
+    """A file that this process appends to, locked until it is closed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / f"{os.getpid()}-{os.urandom(6).hex()}{_SUFFIX}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW
+        self.descriptor = os.open(self.path, flags, 0o600)
+        self.last_number = 0
+        self.size = 0
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _sync_folder(folder)
+        except BaseException:
+            os.close(self.descriptor)
+            raise
+
+    def append(self, events: Sequence[QueuedEvent]) -> None:
+        """Write and sync; on an error the file is as long as before."""
+        data = memoryview(b"".join(_encode(event.text) for event in events))
+        try:
+            written = 0
+            while written < len(data):
+                written += os.write(self.descriptor, data[written:])
+            os.fsync(self.descriptor)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.descriptor, self.size)
+            raise
+        self.size += len(data)
+        self.last_number = events[-1].number
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+        os.close(self.descriptor)
+
+
+class Spool:
+    """The files of one process in a spool folder, and those that ended processes have left there. Thread-safe.
+
+    Attributes:
+        folder: mode 0700; its files have mode 0600.
+        written_through: the number of the newest event on disk.
+        skipped: records of other processes that were damaged, and not sent.
+        not_written: events that did not get to the disk, because the folder is full or cannot be written.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int = DEFAULT_SPOOL_BYTES) -> None:
+        """Touch nothing yet.
+
+        Args:
+            folder: of one instance: another one may not be allowed to send its events.
+            max_bytes: most bytes of all files in the folder together.
+        """
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self.written_through = 0
+        self.skipped = 0
+        self.not_written = 0
+        self._files: list[_OwnFile] = []
+        self._left: list[_LeftFile] | None = None
+        self._confirmed_through = 0
+        self._seen_through = 0
+        self._closed = False
+        self._lock = threading.RLock()  # reentrant for a signal handler in a thread that writes
+        self._problem: str | None = None
+
+    def write_new(self, queue: EventQueue) -> None:
+        """Append the events of `queue` that are not on disk, and sync them. A problem is logged once, and never raised."""
+        with self._lock:
+            if self._closed:
+                return
+            events = [event for event in queue.after(self.written_through) if event.number > self._confirmed_through]
+            if not events:
+                return
+            try:
+                problem = self._write(events)
+            except OSError as error:
+                problem = f"{error.strerror or error}"
+            new = sum(event.number > self._seen_through for event in events)
+            self._seen_through = events[-1].number
+            if problem is not None:
+                self.not_written += new
+                if self._problem is None:
+                    effect = "the events wait in memory only, and are lost if the process is killed"
+                    log.error("spool_not_written", path=str(self.folder), reason=problem, effect=effect)
+            elif self._problem is not None:
+                log.info("spool_written_again", path=str(self.folder), not_written=self.not_written)
+            self._problem = problem
+
+    def confirm(self, number: int) -> None:
+        """Remove the files whose events were all sent or rejected: those up to this number were."""
+        with self._lock:
+            self._confirmed_through = max(self._confirmed_through, number)
+            done = [file for file in self._files if file.last_number <= number]
+            self._files = [file for file in self._files if file.last_number > number]
+            for file in done:
+                file.remove()
+
+    def next_left(self, count: int, max_bytes: int) -> list[str]:
+        """Return the next events that an ended process has left, at most `count`; none when there are no more.
+
+        They are returned again until `confirm_left`.
+        """
+        if self._left is None:
+            self._left = self._find_left()
+        while self._left:
+            file = self._left[0]
+            batch = file.peek(count, max_bytes)
+            if file.skipped:
+                self.skipped += file.skipped
+                log.warning("spool_records_skipped", path=str(file.path), count=file.skipped)
+                file.skipped = 0
+            if batch:
+                return batch
+            file.remove()
+            del self._left[0]
+        return []
+
+    def confirm_left(self) -> None:
+        """Go on to the events after those that `next_left` has returned: they were sent or rejected."""
+        if self._left:
+            self._left[0].advance()
+
+    def close(self) -> None:
+        """Release the files. The next start sends the events in them."""
+        with self._lock:
+            self._closed = True
+            for file in self._files:
+                os.close(file.descriptor)
+            self._files = []
+            for left in self._left or []:
+                left.close()
+            self._left = []
+
+    def abandon(self) -> None:
+        """Release the files in the child of a fork. The parent's locks stay; no lock of this object is used."""
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in [file.descriptor for file in self._files] + [left.descriptor for left in self._left or []]:
+            os.dup2(nothing, descriptor, inheritable=False)  # not closed: the number stays taken until its object goes
+        os.close(nothing)
+
+    def _write(self, events: Sequence[QueuedEvent]) -> str | None:
+        """Return why there is no room; None when the events were written."""
+        _make_private(self.folder)
+        size = sum(len(event.text.encode(errors="surrogatepass")) + _CHECKSUM_LENGTH + 2 for event in events)
+        used = size_of_spool(self.folder)[1]
+        if used + size > self.max_bytes:
+            return f"{used} bytes of {self.max_bytes} (INSTANCE_AGENT_SPOOL_BYTES) are used"
+        if not self._files or self._files[-1].size >= _FILE_BYTES:
+            self._files.append(_OwnFile(self.folder))
+        self._files[-1].append(events)
+        self.written_through = events[-1].number
+        return None
+
+    def _find_left(self) -> list["_LeftFile"]:
+        try:
+            _make_private(self.folder)
+            paths = sorted(self.folder.glob(f"*{_SUFFIX}"), key=lambda path: path.lstat().st_mtime_ns)
+        except OSError as error:
+            log.error("spool_not_read", path=str(self.folder), reason=error.strerror or str(error))
+            return []
+        own = {file.path for file in self._files}
+        left = []
+        for path in paths:
+            if path in own:
+                continue
+            try:
+                file = _LeftFile.open(path)
+            except OSError as error:
+                log.error("spool_not_read", path=str(path), reason=error.strerror or str(error))
+                continue
+            if file is not None:
+                left.append(file)
+        if left:
+            log.info("spool_found", path=str(self.folder), files=len(left))
+        return left
+
+
+class _LeftFile:
+    """A file that an ended process has left, read batch by batch."""
+
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
+        self.path = path
+        self.descriptor = stream.fileno()
+        self.skipped = 0
+        self._stream = stream
+        self._batch: list[str] = []
+        self._pending: bytes | None = None
+
+    @classmethod
+    def open(cls, path: Path) -> "_LeftFile | None":
+        """Open and lock a file; None when a process still holds it.
+
+        Raises:
+            OSError: it is not a regular file, or cannot be opened.
+        """
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        stream = os.fdopen(descriptor, "rb")
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError("found another kind of file, expected a regular file")
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                stream.close()
+                return None
+        except BaseException:
+            stream.close()
+            raise
+        return cls(path, stream)
+
+    def peek(self, count: int, max_bytes: int) -> list[str]:
+        length = 0
+        while not self._batch and (line := self._next_line()) is not None:
+            while line is not None:
+                text = _decode(line)
+                if text is None:
+                    self.skipped += 1
+                elif self._batch and (len(self._batch) >= count or length + len(text) > max_bytes):
+                    self._pending = line
+                    break
+                else:
+                    self._batch.append(text)
+                    length += len(text)
+                line = self._next_line()
+        return self._batch
+
+    def advance(self) -> None:
+        self._batch = []
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def _next_line(self) -> bytes | None:
+        if self._pending is not None:
+            line, self._pending = self._pending, None
+            return line
+        line = self._stream.readline(_LONGEST_LINE)
+        return line or None
+
+
+def size_of_spool(folder: Path) -> tuple[int, int]:
+    """Return how many files a spool folder has, and their bytes; zeros when it does not exist."""
+    files = size = 0
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(_SUFFIX):
+                with contextlib.suppress(FileNotFoundError):
+                    size += entry.stat(follow_symlinks=False).st_size
+                    files += 1
+    return files, size
+
+
+def _make_private(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.stat()
+    if status.st_mode & 0o077:
+        folder.chmod(0o700)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _encode(text: str) -> bytes:
+    data = text.encode(errors="surrogatepass").replace(b"\n", b" ")
+    return b"%08x %b\n" % (zlib.crc32(data), data)
+
+
+def _decode(line: bytes) -> str | None:
+    """Return the event of a record; None when the record is damaged or cut off."""
+    checksum, space, rest = line.partition(b" ")
+    if len(checksum) != _CHECKSUM_LENGTH or not space or not rest.endswith(b"\n"):
+        return None
+    data = rest[:-1]
+    try:
+        if int(checksum, 16) != zlib.crc32(data):
+            return None
+        return data.decode()
+    except ValueError:
+        return None

@@ -1,0 +1,132 @@
+"""The spool: bounded, private, and robust against what it finds in its folder."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from instance_agent.sync.event_queue import EventQueue
+from instance_agent.sync.spool import Spool, size_of_spool
+
+
+def a_queue(*texts: str) -> EventQueue:
+    queue = EventQueue()
+    for text in texts:
+        queue.append(text)
+    return queue
+
+
+def left_in(folder: Path, **limits: int) -> list[str]:
+    """Read everything, batch by batch, as a publisher does."""
+    spool = Spool(folder)
+    texts: list[str] = []
+    while batch := spool.next_left(limits.get("count", 500), limits.get("max_bytes", 1_000_000)):
+        texts += batch
+        spool.confirm_left()
+    spool.close()
+    return texts
+
+
+def test_what_waits_is_kept_and_what_was_sent_is_removed(tmp_path: Path) -> None:
+    queue = a_queue("a", "b\nc", "ü")
+    spool = Spool(tmp_path / "spool")
+    spool.write_new(queue)
+    assert spool.written_through == 3
+    assert Spool(tmp_path / "spool").next_left(500, 1000) == [], "its process still holds the file"
+    queue.remove(3)
+    spool.confirm(3)
+    assert size_of_spool(tmp_path / "spool") == (0, 0)
+    queue.append("d")
+    spool.write_new(queue)
+    spool.close()
+    assert left_in(tmp_path / "spool") == ["d"]
+    assert size_of_spool(tmp_path / "spool") == (0, 0)
+
+
+def test_events_that_were_sent_before_they_were_written_leave_no_file(tmp_path: Path) -> None:
+    queue = a_queue("a")
+    spool = Spool(tmp_path)
+    spool.confirm(1)
+    spool.write_new(queue)
+    assert size_of_spool(tmp_path) == (0, 0)
+
+
+def test_a_batch_is_bounded_by_number_and_by_size(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.write_new(a_queue(*"abcdefg", "x" * 100, "y" * 100))
+    spool.close()
+    reader = Spool(tmp_path)
+    batches = []
+    while batch := reader.next_left(3, 120):
+        batches.append(len(batch))
+        reader.confirm_left()
+    assert batches == [3, 3, 2, 1]
+
+
+def test_a_full_spool_is_logged_once_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    queue = a_queue("a" * 600, "b" * 600)
+    spool = Spool(tmp_path, max_bytes=1000)
+    for _ in range(3):
+        spool.write_new(queue)
+    assert (spool.written_through, spool.not_written, size_of_spool(tmp_path)) == (0, 2, (0, 0))
+    assert caplog.text.count("spool_not_written") == 1
+    queue.remove(1)
+    spool.write_new(queue)
+    assert spool.written_through == 2
+    assert caplog.text.count("spool_not_written") == 1
+    spool.close()
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"00000000 {}\n", b"\xff\xfe\n" * 3, b"zz zz\n", b"x" * 900_000, b"12345678 cut"]
+)
+def test_damaged_records_cost_only_themselves(damage: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spool = Spool(tmp_path)
+    spool.write_new(a_queue("a", "b"))
+    spool.close()
+    (file,) = tmp_path.iterdir()
+    good = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(good[0] + damage + (b"\n" if damage else b"") + good[1] + damage)
+    assert left_in(tmp_path) == ["a", "b"]
+    assert ("spool_records_skipped" in caplog.text) == bool(damage)
+
+
+def test_foreign_files_are_named_and_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "zero.events").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.events")
+    (tmp_path / "note.txt").write_text("not an event")
+    assert left_in(tmp_path) == []
+    assert caplog.text.count("spool_not_read") == 2
+    assert (tmp_path / "note.txt").exists()
+
+
+def test_a_folder_that_cannot_be_written_costs_nothing_but_the_spool(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "spool").write_text("a file where the folder should be")
+    spool = Spool(tmp_path / "spool")
+    spool.write_new(a_queue("a"))
+    assert spool.next_left(1, 1) == []
+    assert (spool.not_written, spool.written_through) == (1, 0)
+    assert "spool_not_written" in caplog.text
+
+
+def test_the_child_of_a_fork_does_not_keep_the_lock_of_its_parent(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.write_new(a_queue("a"))
+    abandoned, may_end = os.pipe(), os.pipe()
+    if (child := os.fork()) == 0:
+        spool.abandon()
+        os.write(abandoned[1], b".")
+        os.read(may_end[0], 1)
+        os._exit(0)
+    assert os.read(abandoned[0], 1) == b"."
+    spool.close()  # as if the parent had been killed
+    (path,) = tmp_path.iterdir()
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.write(may_end[1], b".")
+    assert os.waitpid(child, 0)[1] == 0
+    for descriptor in (*abandoned, *may_end):
+        os.close(descriptor)
