@@ -11,11 +11,13 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsConfigDict
 
 from centralcloud.contracts import SettingsError
+from centralcloud.ingest.name_limits import NameLimits
 from centralcloud.ingest.slow_path import DEFAULT_MAX_ATTEMPTS
 from centralcloud.learning.rule import Rule
 from centralcloud.learning.rules import AdaptiveSettings, ThresholdSettings
 from centralcloud.learning.rules.registry import make_rules
 from centralcloud.learning.safety import SafetyLimits
+from centralcloud.learning.settings import LearningMinimum
 from centralcloud.maintenance.retention import Retention
 from centralcloud.monitoring.finding_rules import FindingThresholds
 from centralcloud.runtime.process.schedule import parse_crontab
@@ -35,6 +37,8 @@ class FleetSettings(BaseModel):
         retention: days that rows are kept.
         safety: how much one run of the learner may change.
         finding: thresholds of the findings.
+        names: limits of new model names.
+        learning: the outcomes from which on a pair is learned.
         adaptive, threshold: constants of the two built-in rules.
     """
 
@@ -47,6 +51,8 @@ class FleetSettings(BaseModel):
     retention: Retention = Retention()
     safety: SafetyLimits = SafetyLimits()
     finding: FindingThresholds = FindingThresholds()
+    names: NameLimits = NameLimits()
+    learning: LearningMinimum = LearningMinimum()
     adaptive: AdaptiveSettings = AdaptiveSettings()
     threshold: ThresholdSettings = ThresholdSettings()
 

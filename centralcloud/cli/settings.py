@@ -20,6 +20,7 @@ app = typer.Typer(help="Show and change the settings of the whole fleet.")
 _EFFECTIVE: Final = {
     "retention": "its next round of maintenance",
     "finding": "its next search for findings",
+    "names": "its next batch with a new name",
     "": "its next run of the learner",
 }
 _UNSET: Final = ("none", "null", "")

@@ -24,6 +24,10 @@ NEUTRAL_SCORE: Final = 2.5
 #: Largest routing event that is ingested, in bytes of its JSON text.
 MAX_MESSAGE_BYTES: Final = 262_144
 MAX_NAME_LENGTH: Final = 200
+#: Reserved. Stands for models whose names are beyond the limits of the fleet, and for all label values that a metric leaves
+#: out. Events with such a name keep it under `REPORTED_MODEL_KEY` in `extra`.
+OTHER: Final = "(other)"
+REPORTED_MODEL_KEY: Final = "reported_model"
 MAX_INT4: Final = 2_147_483_647
 MAX_INT8: Final = 9_223_372_036_854_775_807
 #: A higher cost is a mistake, and a sum of such mistakes could overflow.

@@ -1,8 +1,8 @@
 """The fast path of ingest: one transaction moves a batch from the queue into records, metrics, dead letters and the ledger.
 
 A crash at any point rolls the transaction back: the messages are in the queue again at once, without a visibility timeout,
-none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, pairs, ledger;
-each sorted), so replicas wait for each other and do not deadlock.
+none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, new names, pairs, refused
+names, ledger; each sorted), so replicas wait for each other and do not deadlock.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +29,7 @@ from centralcloud.ingest.batch import (
     phases_by_decision,
 )
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
+from centralcloud.ingest.name_limits import count_refused_names, limit_new_names
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ledger import LedgerMissingError
 
@@ -177,8 +178,10 @@ def _store_events(connection: psycopg.Connection[Any], batch: Batch) -> Deduplic
     slice_no = _LOCK_OPEN_SLICE.one(connection)
     deduplicated = deduplicate(batch.events, _record_phases(connection, batch.events))
     if deduplicated.accepted:
+        deduplicated, refused_names = limit_new_names(connection, deduplicated)
         _copy_records(connection, deduplicated, slice_no)
         _add_metrics(connection, metric_deltas(deduplicated))
+        count_refused_names(connection, refused_names)
     return deduplicated
 
 

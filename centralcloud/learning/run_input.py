@@ -97,11 +97,11 @@ def read_run_input(
 ) -> RunInput:
     """Read the input of a run on the evidence through a slice (None: also the open one)."""
     control = read_control(connection)
-    current = read_current_scores(connection)
+    current = read_current_scores(connection, settings.learning)
     known = {each.pair for each in current}
     stored = read_rule_scores(connection)
     reported = {each.pair: each.last_reported_score for each in current if each.last_reported_score is not None}
-    recent = reader.recent(connection, through_slice)
+    recent = reader.recent(connection, through_slice, pairs=known)
     by_rule = {}
     for rule in settings.rules:
         excluded, failure = _call(rule, partial(rule.exclude, recent), list[Quarantine]())
@@ -109,6 +109,7 @@ def read_run_input(
             connection,
             through_slice,
             generation=control.evidence_generation,
+            pairs=known,
             excluded=[instance.instance_id for instance in excluded],
             reported=reported,
         )
