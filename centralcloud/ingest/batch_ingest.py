@@ -1,8 +1,8 @@
 """The fast path of ingest: one transaction moves a batch from the queue into records, metrics, dead letters and the ledger.
 
 A crash at any point rolls the transaction back: the messages are in the queue again at once, without a visibility timeout,
-none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, new names, pairs, refused
-names, ledger; each sorted), so replicas wait for each other and do not deadlock.
+none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, new names, pairs,
+refused names, ledger; each sorted), so replicas wait for each other and do not deadlock.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,8 +1,8 @@
 """The limit of new model names. A name beyond it is not a model: its events are recorded under the model `(other)`.
 
-Without a limit, one login that sends random names makes as many pairs, findings, metrics and scores. The limit is applied once,
-before anything of a batch is written, so records, counters, evidence, roll-ups and every recount of them agree. The event is
-kept: its record has the reported name in `extra`. Such a name is new again in the next hour.
+Without a limit, one login that sends random names makes as many pairs, findings, metrics and scores. The limit is applied
+once, before anything of a batch is written, so records, counters, evidence, roll-ups and every recount of them agree. The
+event is kept: its record has the reported name in `extra`. Such a name is new again in the next hour.
 """
 
 from collections.abc import Iterable
@@ -64,8 +64,8 @@ def limit_new_names(
 ) -> tuple[Deduplicated, list[RefusedNames]]:
     """Return the events to record, those with a new name beyond the limits under `OTHER`, and what was beyond them.
 
-    The first names of a batch are within the limit, in the order of their messages. `count_refused_names` must be called with
-    the second result before the transaction ends.
+    The first names of a batch are within the limit, in the order of their messages. `count_refused_names` must be called
+    with the second result before the transaction ends.
     """
     first_used_by: dict[str, str] = {}
     for received in deduplicated.accepted:

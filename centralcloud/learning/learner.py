@@ -202,8 +202,8 @@ class Learner(BackgroundTask):
     ) -> LearningRun | None:
         """Read, compute and publish; None if another replica, or an operator, changed scores or settings in between.
 
-        Each part of the run is one transaction, and adds to `published`. What was published before another writer came
-        stays: the next try finds these pairs unchanged.
+        Each part of the run is one transaction, and adds to `published`. Parts that were published before another writer
+        came stay: the next try finds their pairs unchanged.
         """
         with self.database.transaction() as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

@@ -29,7 +29,8 @@ def split_run(
     """Split a run into parts, at least one. The first part also has the pairs for which there is nothing to write.
 
     A pair's score, its state and its publication are written together. So each part is consistent alone: after an
-    interruption the next run evaluates the same evidence, finds the pairs of the written parts unchanged, and writes the rest.
+    interruption the next run evaluates the same evidence, finds the pairs of the written parts unchanged, and writes the
+    rest.
     """
     writes = {each.current.pair for each in selection.publications}
     for rule, evaluation in evaluations.items():

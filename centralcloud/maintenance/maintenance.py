@@ -39,6 +39,7 @@ _TRIM_SCORE_HISTORY = Query(__package__, "trim_score_history")
 _TRIM_UNPUBLISHED_RUNS = Query(__package__, "trim_unpublished_runs")
 _TRIM_LEARNING_RUNS = Query(__package__, "trim_learning_runs")
 _TRIM_WORKERS = Query(__package__, "trim_workers")
+_TRIM_NEW_MODEL_NAMES = Query(__package__, "trim_new_model_names")
 #: Rows that one transaction deletes: few enough that no other transaction waits for it noticeably.
 _TRIM_BATCH: Final = 10_000
 #: The slices of the newest records are not merged: the adaptive rule weighs its newest 45,000 outcomes slice by slice, and a
@@ -152,6 +153,7 @@ class Maintenance(BackgroundTask):
             "learning_runs_trimmed": self._trim(_TRIM_UNPUBLISHED_RUNS)
             + self._trim(_TRIM_LEARNING_RUNS, keep.score_history_days),
             "workers_trimmed": self._trim(_TRIM_WORKERS),
+            "new_model_names_trimmed": self._trim(_TRIM_NEW_MODEL_NAMES),
         }
 
     def _trim_decision_ids(self, window: timedelta) -> int:

@@ -13,6 +13,7 @@ from centralcloud.monitoring.finding_rules import (
     RecentOutcomes,
     detect_findings,
 )
+from centralcloud.monitoring.name_findings import NEW_NAMES_REFUSED, RefusedNames, detect_refused_names
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
@@ -23,6 +24,7 @@ from centralcloud.store.leases import acquire_lease, release_lease
 log = get_logger(__name__)
 
 _LEASE: Final = "findings"
+_KINDS: Final = (*FINDING_KINDS, NEW_NAMES_REFUSED)
 
 
 class OpenFindings(NamedTuple):
@@ -35,6 +37,7 @@ class OpenFindings(NamedTuple):
 
 _RECENT_PAIR_OUTCOMES = Query(__package__, "recent_pair_outcomes", row=RecentOutcomes)
 _LIFETIME_OUTCOMES = Query(__package__, "lifetime_outcomes", row=LifetimeOutcomes)
+_REFUSED_NAMES = Query(__package__, "refused_names", row=RefusedNames)
 _COUNT_OPEN_FINDINGS = Query(__package__, "count_open_findings", row=OpenFindings)
 _WEIGH_FINDINGS = Query(__package__, "weigh_findings")
 _LIST_FINDINGS = Query(__package__, "list_findings", row=dict)
@@ -56,7 +59,7 @@ class FindingMetrics:
             ["kind"],
             registry=registry,
         )
-        self._known = set(FINDING_KINDS)
+        self._known = set(_KINDS)
 
     def set(self, found: Iterable[OpenFindings] | None) -> None:
         """Replace the numbers; a kind that is not among them has 0. None, when another replica counts, shows nothing."""
@@ -114,7 +117,9 @@ class FindingDetector(BackgroundTask):
         thresholds = self._read_thresholds(connection)
         recent = _RECENT_PAIR_OUTCOMES.all(connection)
         lifetime = _LIFETIME_OUTCOMES.all(connection)
-        replace_findings(connection, FINDING_KINDS, detect_findings(recent, lifetime, thresholds))
+        refused = _REFUSED_NAMES.all(connection)
+        found = [*detect_findings(recent, lifetime, thresholds), *detect_refused_names(refused)]
+        replace_findings(connection, _KINDS, found)
         _WEIGH_FINDINGS.run(connection)
         return _COUNT_OPEN_FINDINGS.all(connection)
 
