@@ -78,6 +78,7 @@ class InstanceAgent:
             file=LearnedScoresFile(settings.state_folder),
             poll_interval_seconds=settings.poll_interval_seconds,
             reconcile_interval_seconds=settings.reconcile_interval_seconds,
+            catalog_models=lambda: {model.name for model in self.catalog.models},
         )
         self.catalog = ModelCatalog(models, learned=self.updater.learned, ignore_learned=settings.ignore_learned)
         self.updater.on_change = self.catalog.use

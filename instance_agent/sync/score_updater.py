@@ -7,7 +7,7 @@ reconcile interval it also reads the snapshot of all published scores, which rep
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -90,7 +90,13 @@ class ScoreUpdater(BackgroundTask):
         poll_interval_seconds: float = 10.0,
         reconcile_interval_seconds: float = 60.0,
         on_change: Callable[[LearnedScores], None] | None = None,
+        catalog_models: Callable[[], Collection[str]] = tuple,
     ) -> None:
+        """Create the task.
+
+        Args:
+            catalog_models: returns the models of the catalog; their scores are kept before those of other models.
+        """
         super().__init__("score-updater", database, interval_seconds=poll_interval_seconds)
         self._instance_id = instance_id
         self._file = file
@@ -100,6 +106,8 @@ class ScoreUpdater(BackgroundTask):
         self._written: LearnedScores | None = file.read()
         self._learned = self._written
         self._unwritable = False
+        self._catalog_models = catalog_models
+        self._limited = False
         self.on_change = on_change
         self.refused = 0
 
@@ -120,6 +128,7 @@ class ScoreUpdater(BackgroundTask):
         else:
             learned = self._apply_updates(known, read.updates)
             learned = self._apply_snapshot(learned, read.snapshot or [])
+        learned = self._limit(known, learned)
         if read.snapshot is not None:
             self._reconciled_at = time.monotonic()
         if learned is not known:
@@ -200,6 +209,16 @@ class ScoreUpdater(BackgroundTask):
             )
             learned = learned.with_score((row.model, row.complexity), score)
         return learned
+
+    def _limit(self, known: LearnedScores, learned: LearnedScores) -> LearnedScores:
+        """Return the scores that the instance keeps; `known` if they are the same ones as before."""
+        kept = learned.limited(self._catalog_models())
+        if kept is learned:
+            return learned
+        if not self._limited:
+            log.warning("learned_scores_limited", received=len(learned.scores), kept=len(kept.scores))
+        self._limited = True
+        return known if kept == known else kept
 
     def _use(self, learned: LearnedScores) -> None:
         """Route by `learned` from now on, even if it cannot be stored."""
