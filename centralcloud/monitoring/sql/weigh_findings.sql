@@ -17,7 +17,7 @@ WITH traffic AS MATERIALIZED (
         details->>'model' AS model,
         details->>'complexity' AS complexity,
         details->>'provider' AS provider,
-        details->>'instance' AS instance_id,
+        coalesce(details->>'instance', CASE WHEN kind = 'quarantined_instance' THEN subject END) AS instance_id,
         -- The scores of a rule in the shadow reach no instance.
         CASE WHEN kind = 'publication_withheld' THEN subject = (SELECT rule FROM learning_runs ORDER BY run_id DESC LIMIT 1) END
             AS is_of_the_active_rule
