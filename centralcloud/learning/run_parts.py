@@ -1,10 +1,12 @@
 """The parts of a run that are stored and published in one transaction each, so that a large run fits its time limit."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from centralcloud.learning.evidence import Pair
+from centralcloud.learning.publication import Publication
+from centralcloud.learning.rule import Score
 from centralcloud.learning.rule_scores import changed_rule_scores
 from centralcloud.learning.run_input import Evaluation, RunInput
 from centralcloud.learning.selection import Selection
@@ -39,25 +41,21 @@ def split_run(
             writes |= changed_rule_scores(evaluation.result, before.evidence.excluded, before.stored).keys()
     if len(writes) <= PAIRS_IN_A_PART:
         return [RunPart(dict(evaluations), selection)]
-    ordered = sorted(writes)
-    part_of = {pair: number // PAIRS_IN_A_PART for number, pair in enumerate(ordered)}
-    number_of_parts = part_of[ordered[-1]] + 1
-    return [_part(number, part_of, evaluations, selection) for number in range(number_of_parts)]
-
-
-def _part(
-    number: int, part_of: Mapping[Pair, int], evaluations: Mapping[str, Evaluation], selection: Selection
-) -> RunPart:
-    def is_in_it(pair: Pair) -> bool:
-        return part_of.get(pair, 0) == number
-
-    return RunPart(
-        {
-            rule: Evaluation(
-                replace(each.result, scores=[score for score in each.result.scores if is_in_it(score.pair)]),
-                each.rejections,
-            )
-            for rule, each in evaluations.items()
-        },
-        Selection([each for each in selection.publications if is_in_it(each.current.pair)], selection.withheld),
-    )
+    part_of = {pair: number // PAIRS_IN_A_PART for number, pair in enumerate(sorted(writes))}
+    publications: dict[int, list[Publication]] = defaultdict(list)
+    for publication in selection.publications:
+        publications[part_of[publication.current.pair]].append(publication)
+    scores: dict[str, dict[int, list[Score]]] = {rule: defaultdict(list) for rule in evaluations}
+    for rule, evaluation in evaluations.items():
+        for score in evaluation.result.scores:
+            scores[rule][part_of.get(score.pair, 0)].append(score)
+    return [
+        RunPart(
+            {
+                rule: Evaluation(replace(each.result, scores=scores[rule][number]), each.rejections)
+                for rule, each in evaluations.items()
+            },
+            Selection(publications[number], selection.withheld),
+        )
+        for number in range(max(part_of.values()) + 1)
+    ]
