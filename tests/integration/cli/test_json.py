@@ -21,7 +21,7 @@ COMMANDS = (
     "metrics", "learn --dry-run", "learn", "scores", "scores --compare", "scores explain gpt-4o complex",
     "scores history", "scores pin gpt-4o complex 4.5", "scores unpin gpt-4o complex", "scores rollback --to 1",
     "freeze --reason x", "unfreeze", "models list", "models rename gpt-4o gpt-5", "models retire gpt-5",
-    "models retire gpt-5 --undo", "instances list", "settings show", "settings set rule adaptive",
+    "models retire gpt-5 --undo", "models forget gpt-5 --yes", "instances list", "settings show", "settings set rule adaptive",
     "dead-letters list", "dead-letters show 1", "dead-letters replay 1", "dead-letters discard --all",
     "queue purge --older-than 0s --yes", "verify", "verify --scores", "history", "grants",
     "grants --instance node-1", "grants --instance node-1 --revoke",
