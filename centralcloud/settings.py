@@ -14,11 +14,13 @@ from centralcloud.contracts import SettingsError
 from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
 from centralcloud.contracts.words import format_operator_words, parse_operator_words
 from centralcloud.ingest.batch_limits import DEFAULT_BATCH_BYTES
+from centralcloud.ingest.name_limits import NameLimits
 from centralcloud.ingest.slow_path import DEFAULT_MAX_ATTEMPTS
 from centralcloud.learning.rule import Rule
 from centralcloud.learning.rules import AdaptiveSettings, ThresholdSettings
 from centralcloud.learning.rules.registry import make_rules
 from centralcloud.learning.safety import SafetyLimits
+from centralcloud.learning.settings import LearningMinimum
 from centralcloud.maintenance.retention import Retention
 from centralcloud.monitoring.finding_rules import FindingThresholds
 from centralcloud.runtime.process.schedule import parse_crontab
@@ -58,6 +60,8 @@ class FleetSettings(BaseModel):
         safety: how much one run of the learner may change.
         finding: thresholds of the findings.
         words: words of other systems that an operator has added.
+        names: limits of new model names.
+        learning: the outcomes from which on a pair is learned.
         adaptive, threshold: constants of the two built-in rules.
     """
 
@@ -71,6 +75,8 @@ class FleetSettings(BaseModel):
     safety: SafetyLimits = SafetyLimits()
     finding: FindingThresholds = FindingThresholds()
     words: WordSettings = WordSettings()
+    names: NameLimits = NameLimits()
+    learning: LearningMinimum = LearningMinimum()
     adaptive: AdaptiveSettings = AdaptiveSettings()
     threshold: ThresholdSettings = ThresholdSettings()
 

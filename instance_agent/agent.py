@@ -79,7 +79,12 @@ class InstanceAgent:
         self._change_lock = threading.Lock()
         self._state_lock = StateLock(settings.state_folder)
         self._tasks: AgentTasks | None = AgentTasks(
-            settings, database, publishes=self._publishes, reload=self._reload, shutdown=shutdown
+            settings,
+            database,
+            publishes=self._publishes,
+            reload=self._reload,
+            shutdown=shutdown,
+            catalog_models=self._catalog_models,
         )
         self.catalog = ModelCatalog(
             models,
@@ -271,7 +276,12 @@ class InstanceAgent:
                 name = f"instance-agent/{self._settings.instance_id}"
                 database = Database(self._conninfo, application_name=name, own_connections=0)
             tasks = AgentTasks(
-                self._settings, database, publishes=self._publishes, reload=self._reload, learned=self._learned
+                self._settings,
+                database,
+                publishes=self._publishes,
+                reload=self._reload,
+                learned=self._learned,
+                catalog_models=self._catalog_models,
             )
             tasks.updater.on_change = self._use
             tasks.updater.stores = False  # the parent does
@@ -292,6 +302,9 @@ class InstanceAgent:
             )
         else:
             publisher.keep_in_spool()
+
+    def _catalog_models(self) -> set[str]:
+        return {model.name for model in self.catalog.models}
 
     def _use(self, learned: LearnedScores) -> None:
         """Route by other scores from now on; the router computes what it needs for them before."""

@@ -1,6 +1,6 @@
 """The background tasks of an instance in one process; the child of a fork has others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from centralcloud.contracts import UPDATES_CHANNEL
 from centralcloud.runtime.postgres.database import Database
@@ -37,6 +37,7 @@ class AgentTasks:
         reload: Callable[[bool], object],
         shutdown: Shutdown | None = None,
         learned: LearnedScores | None = None,
+        catalog_models: Callable[[], Collection[str]] = tuple,
     ) -> None:
         """Create the tasks; connects to nothing yet.
 
@@ -47,6 +48,7 @@ class AgentTasks:
             reload: reads the catalog YAML, see `CatalogReloader`.
             shutdown: ends the supervisor, usually on signals.
             learned: scores to start from; None: those of the file.
+            catalog_models: returns the models of the catalog, see `ScoreUpdater`.
         """
         self._owned = None
         if database is None:
@@ -60,6 +62,7 @@ class AgentTasks:
             poll_interval_seconds=settings.poll_interval_seconds,
             reconcile_interval_seconds=settings.reconcile_interval_seconds,
             learned=learned,
+            catalog_models=catalog_models,
         )
         self.publisher = make_publisher(settings, database) if publishes else None
         self.listener = NotificationListener(database, UPDATES_CHANNEL, self.updater.wake)

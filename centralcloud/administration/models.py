@@ -41,17 +41,17 @@ _DELETE_SCORES = Query(__package__, "delete_scores")
 _DELETE_SCORE_SOURCES = Query(__package__, "delete_score_sources")
 _INSERT_RETIRED_MODEL = Query(__package__, "insert_retired_model")
 _DELETE_RETIRED_MODEL = Query(__package__, "delete_retired_model")
-_BUMP_EVIDENCE_GENERATION = Query(__package__, "bump_evidence_generation")
-_LOCK_MAINTENANCE = Query(__package__, "lock_maintenance")
+BUMP_EVIDENCE_GENERATION = Query(__package__, "bump_evidence_generation")
+LOCK_MAINTENANCE = Query(__package__, "lock_maintenance")
 _LOCK_SLICE = Query("centralcloud.store", "lock_slice_for_closing")
 _UNGATHERED_SLICES = Query("centralcloud.store", "ungathered_slices")
-_OPEN_SLICE_START = Query(__package__, "open_slice_start", row=int)
-_REPAIR_RESPONSE_TIMES = Query(__package__, "repair_response_times")
+OPEN_SLICE_START = Query(__package__, "open_slice_start", row=int)
+REPAIR_RESPONSE_TIMES = Query(__package__, "repair_response_times")
 _RENAME_RECORDS = Query(__package__, "rename_records")
-_RENAME_EVIDENCE = Query(__package__, "rename_evidence")
+RENAME_EVIDENCE = Query(__package__, "rename_evidence")
 _RENAME_METRICS = Query(__package__, "rename_metrics")
 #: Written by maintenance alone, as are evidence and records that are merged or dropped.
-_RENAME_STORED = [Query(__package__, f"rename_{name}") for name in ("roll_ups", "dropped_metrics", "dropped_evidence")]
+RENAME_STORED = [Query(__package__, f"rename_{name}") for name in ("roll_ups", "dropped_metrics", "dropped_evidence")]
 _RENAME_LEARNED = [Query(__package__, f"rename_{name}") for name in ("rule_scores", "pins", "holds")]
 #: Ingest queues up behind a waiting lock on the slice: wait this long for it, then let ingest pass for a moment.
 _SLICE_WAIT: Final = "SET LOCAL lock_timeout = '2s'"
@@ -109,25 +109,26 @@ def rename_model(database: Database, old: str, new: str, operator: Operator) -> 
     names = {"old": old, "new": new}
     with database.transaction(limit_seconds=None) as connection:
         connection.execute("SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")
-        _LOCK_MAINTENANCE.run(connection)
+        LOCK_MAINTENANCE.run(connection)
         _known_model(connection, old)
         # Events that ingest has in flight now get ids above this one.
-        open_slice_start = _OPEN_SLICE_START.maybe(connection) or 0
+        open_slice_start = OPEN_SLICE_START.maybe(connection) or 0
         records = _RENAME_RECORDS.run(connection, {**names, "after_record_id": 0})
-        for statement in (*_RENAME_STORED, _RENAME_EVIDENCE):
-            statement.run(connection, names)
+        stored = {"old": [old], "new": new}
+        for statement in (*RENAME_STORED, RENAME_EVIDENCE):
+            statement.run(connection, stored)
         lock_scores(connection)
-        _hold_ingest(connection)
+        hold_ingest(connection)
         # From here on nothing is ingested, no slice is closed, and no evidence is gathered.
         records += _RENAME_RECORDS.run(connection, {**names, "after_record_id": open_slice_start})
-        _RENAME_EVIDENCE.run(connection, names)
+        RENAME_EVIDENCE.run(connection, stored)
         known, target = _pairs(connection, old), _pairs(connection, new)
         merged = [complexity for complexity in known.complexities if complexity in target.complexities]
         _RENAME_METRICS.run(connection, names)
         for complexity in merged:
-            _REPAIR_RESPONSE_TIMES.run(connection, {"model_name": new, "complexity_level": complexity})
+            REPAIR_RESPONSE_TIMES.run(connection, {"model_name": new, "complexity_level": complexity})
         changes = _rename_scores(connection, names, known, target, merged)
-        _BUMP_EVIDENCE_GENERATION.run(connection)
+        BUMP_EVIDENCE_GENERATION.run(connection)
         record_action(
             connection,
             operator,
@@ -163,7 +164,7 @@ def retire_model(database: Database, model: str, operator: Operator) -> list[Cha
             for pair in (current.get(complexity) or _unknown_pair(model, complexity) for complexity in COMPLEXITIES)
         ]
         changes = publish(connection, publications, rule=RETIRED, run_id=None, now=now)
-        _BUMP_EVIDENCE_GENERATION.run(connection)
+        BUMP_EVIDENCE_GENERATION.run(connection)
         _record_changes(connection, operator, Action.RETIRE_MODEL, model, changes)
     return changes
 
@@ -193,7 +194,7 @@ def reinstate_model(database: Database, model: str, operator: Operator) -> list[
                 publications.append(Publication(current, replace(score, kind=REINSTATED, reason=reason)))
         _DELETE_SCORES.run(connection, {"model": model, "complexities": list(retired - before.keys())})
         changes = publish(connection, publications, rule=REINSTATED, run_id=None, now=now)
-        _BUMP_EVIDENCE_GENERATION.run(connection)
+        BUMP_EVIDENCE_GENERATION.run(connection)
         _record_changes(connection, operator, Action.REINSTATE_MODEL, model, changes)
     return changes
 
@@ -258,7 +259,7 @@ def _publication(current: CurrentScore, score: Score, why: str) -> Publication:
     return Publication(current, replace(score, kind=RENAMED, reason=reason))
 
 
-def _hold_ingest(connection: psycopg.Connection[Any]) -> None:
+def hold_ingest(connection: psycopg.Connection[Any]) -> None:
     """Wait until no ingest and no gathering of evidence is in flight; none starts until the transaction ends."""
     for attempt in range(_SLICE_TRIES):
         try:

@@ -136,6 +136,7 @@ def _differences(
 ) -> Iterator[ScoreDifference]:
     reader = EvidenceReader()
     newest = max((each.through_slice for each in stored), default=0)
+    pairs = {each.pair for each in stored}
     for each in stored:
         which = {"rule": each.rule} if each.version is None else {"version": each.version}
         key = {"model": each.model, "complexity": each.complexity, **which}
@@ -143,7 +144,7 @@ def _differences(
             yield ScoreDifference(each.table, key, each.score, each.in_history)
         elif each.rule in rules and each.basis.recomputable:
             whole = reader.evidence(
-                connection, newest, history="", generation=0, excluded=each.basis.excluded, reported={}
+                connection, newest, history="", generation=0, pairs=pairs, excluded=each.basis.excluded, reported={}
             )
             recomputed = _recompute(whole, each, rules[each.rule])
             if recomputed != each.score and not changes.excuse(each):
@@ -152,6 +153,6 @@ def _differences(
 
 def _recompute(whole: Evidence, each: _StoredScore, rule: Rule) -> Decimal | None:
     evidence = whole.up_to(each.through_slice)
-    if each.pair not in evidence.pairs or not evidence.slices:
+    if evidence.column_of(each.pair) is None or not evidence.slices:
         return None
     return rule.recompute(evidence, each.pair, each.after_slice, each.basis.state)

@@ -28,7 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         Command("history", "Show what operators changed, newest first.", f"{_COMMANDS}.history"),
     ),
     "Change": (
-        Command("models", "Show, rename, merge and retire models.", f"{_COMMANDS}.models"),
+        Command("models", "Show, rename, merge, retire and forget models.", f"{_COMMANDS}.models"),
         Command("settings", "Show and change the settings of the whole fleet.", f"{_COMMANDS}.settings"),
         Command(
             "dead-letters",

@@ -1,20 +1,34 @@
 """`centralcloud models`: the models by name."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, Final
 
 import typer
 
-from centralcloud.cli.arguments import Reason, in_order, utf8
+from centralcloud.cli.arguments import Reason, in_order, parse_age, refuse_empty, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
-from centralcloud.contracts.limits import MAX_NAME_LENGTH
+from centralcloud.contracts.limits import MAX_NAME_LENGTH, OTHER
 from centralcloud.contracts.text import read_name
 from centralcloud.runtime.postgres.errors import retry_on_contention
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
+from centralcloud.runtime.terminal.prompts import confirm
 from centralcloud.runtime.wording import counted, percent
 
-app = typer.Typer(help="Show, rename, merge and retire models.")
+app = typer.Typer(help="Show, rename, merge, retire and forget models.")
+
+#: Models that `forget` shows before it asks; it counts the others.
+_SHOWN_MODELS: Final = 20
+_MODEL_COLUMNS: Final[dict[str, Callable[[Any], Any] | None]] = {
+    "model": None,
+    "complexities": lambda complexities: " ".join(complexities) or None,
+    "outcomes": None,
+    "success_rate": percent,
+    "scores": lambda scores: " ".join(f"{complexity}={score:.3f}" for complexity, score in scores.items()) or None,
+    "last_seen_at": None,
+    "retired": lambda retired: "retired" if retired else None,
+}
 
 
 @app.command("list")
@@ -27,16 +41,7 @@ def list_command(json_output: AsJson = False) -> None:
     if json_output:
         print_json(rows)
         return
-    columns = {
-        "model": None,
-        "complexities": lambda complexities: " ".join(complexities) or None,
-        "outcomes": None,
-        "success_rate": percent,
-        "scores": lambda scores: " ".join(f"{complexity}={score:.3f}" for complexity, score in scores.items()) or None,
-        "last_seen_at": None,
-        "retired": lambda retired: "retired" if retired else None,
-    }
-    print_rows(rows, columns, empty="no model was ever chosen", texts=("scores",))
+    print_rows(rows, _MODEL_COLUMNS, empty="no model was ever chosen", texts=("scores",))
 
 
 @app.command()
@@ -104,7 +109,65 @@ def retire(
     print_rows(rows, dict.fromkeys(columns), empty=empty, texts=("reason",))
 
 
+@app.command()
+def forget(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Names that `list` shows.")] = None,
+    matching: Annotated[
+        str | None, typer.Option(metavar="PATTERN", help="Names that match a pattern, such as 'tmp-*' (with quotes).")
+    ] = None,
+    unused_for: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Models without an event for so long: 12h, 30d.")
+    ] = None,
+    fewer_than: Annotated[
+        int | None, typer.Option(metavar="OUTCOMES", min=1, help="Models with fewer outcomes in their lifetime.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    reason: Reason = None,
+    json_output: AsJson = False,
+) -> None:
+    """Forget names that are not models: their scores, and everything that was learned of them.
+
+    Shows the models that meet every criterion given, and asks. Their events stay counted, under the model (other). A name
+    that is used again is a new model.
+    """
+    from centralcloud.administration.forgetting import Criteria, find_models, forget_models
+    from centralcloud.administration.models import UnknownModelError
+
+    for name in names or ():
+        _check_name(name, "NAME")
+    refuse_empty(matching, "--matching", "a pattern")
+    utf8(matching, "--matching")
+    criteria = Criteria(
+        names or (), matching, parse_age(unused_for, "--unused-for") if unused_for else None, fewer_than
+    )
+    if criteria == Criteria():
+        raise SettingsError("NAME, --matching, --unused-for or --fewer-than is required")
+    operator = this_operator(reason)
+    with open_database(read_settings(), "models") as database:
+        with database.transaction() as connection:
+            found = find_models(connection, criteria)
+        if not found:
+            raise UnknownModelError("found no model that meets every criterion: nothing was forgotten")
+        outcomes = sum(row["outcomes"] for row in found)
+        if not json_output:
+            print_rows(found[:_SHOWN_MODELS], _MODEL_COLUMNS, empty="", texts=("scores",))
+            if len(found) > _SHOWN_MODELS:
+                print_text(f"... and {len(found) - _SHOWN_MODELS:,} more")
+        question = f"Forget {counted(len(found), 'model')} with {counted(outcomes, 'outcome')}?"
+        confirm(question, yes=yes, otherwise="nothing was forgotten")
+        done = forget_models(database, [row["model"] for row in found], operator)
+    if json_output:
+        print_json({**done._asdict(), "names": [row["model"] for row in found]})
+    else:
+        print_text(
+            f"forgot {counted(done.models, 'model')}: {counted(done.scores, 'score')} removed, "
+            f"{counted(done.records, 'record')} now under (other)"
+        )
+
+
 def _check_name(name: str, option: str) -> None:
     utf8(name, option)
     if not 1 <= len(name) <= MAX_NAME_LENGTH:
         raise SettingsError(f"{option}: found {len(name)} characters, expected 1 to {MAX_NAME_LENGTH}")
+    if name == OTHER:
+        raise SettingsError(f"{option}: found {OTHER}, which stands for names that are not models: expected a model")

@@ -21,6 +21,7 @@ _EFFECTIVE: Final = {
     "retention": "its next round of maintenance",
     "finding": "its next search for findings",
     "words": "its next batch",
+    "names": "its next batch with a new name",
     "": "its next run of the learner",
 }
 _UNSET: Final = ("none", "null", "")

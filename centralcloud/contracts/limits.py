@@ -32,6 +32,10 @@ MAX_ID_LENGTH: Final = 200
 MAX_NAME_BYTES: Final = 900
 #: An event is not older: earlier times are zero values, or numbers in another unit.
 EARLIEST_TIME: Final = datetime(2020, 1, 1, tzinfo=UTC)
+#: Reserved. Stands for models whose names are beyond the limits of the fleet, and for all label values that a metric leaves
+#: out. Events with such a name keep it under `REPORTED_MODEL_KEY` in `extra`.
+OTHER: Final = "(other)"
+REPORTED_MODEL_KEY: Final = "reported_model"
 MAX_INT4: Final = 2_147_483_647
 MAX_INT8: Final = 9_223_372_036_854_775_807
 #: Up to here a double holds every whole number exactly.

@@ -1,8 +1,8 @@
 """The fast path of ingest: one transaction moves a batch from the queue into records, metrics, dead letters and the ledger.
 
 A crash at any point rolls the transaction back: the messages are in the queue again at once, without a visibility timeout,
-none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, pairs, ignored
-values, ledger; each sorted), so replicas wait for each other and do not deadlock.
+none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, new names, pairs,
+refused names, ignored values, ledger; each sorted), so replicas wait for each other and do not deadlock.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,6 +32,7 @@ from centralcloud.ingest.batch import (
 from centralcloud.ingest.batch_limits import BatchLimits
 from centralcloud.ingest.clock_behind import report_clock_behind, settle_events_ahead
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
+from centralcloud.ingest.name_limits import count_refused_names, limit_new_names
 from centralcloud.ingest.operator_words import OperatorWords
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ids import ranges_of
@@ -253,8 +254,10 @@ def _store_events(connection: psycopg.Connection[Any], batch: Batch) -> Deduplic
         raise SequencesBehindError(str(position))
     deduplicated = deduplicate(batch.events, _record_phases(connection, batch.events))
     if deduplicated.accepted:
+        deduplicated, refused_names = limit_new_names(connection, deduplicated)
         _copy_records(connection, deduplicated, open_slice.slice_no)
         _add_metrics(connection, metric_deltas(deduplicated))
+        count_refused_names(connection, refused_names)
     return deduplicated
 
 

@@ -10,6 +10,7 @@ from centralcloud.contracts import CentralCloudError
 from centralcloud.contracts.limits import NEUTRAL_SCORE
 from centralcloud.learning.evidence import Pair
 from centralcloud.learning.rule import Score, as_score
+from centralcloud.learning.settings import FEW_PAIRS, LearningMinimum
 from centralcloud.runtime.postgres.query import Query
 
 #: An estimate is published when the score, n_eff or the probe share moves by at least this much.
@@ -78,12 +79,13 @@ class CurrentScore(NamedTuple):
         )
 
 
+_ALL: Final = LearningMinimum(min_outcomes=0)
 _CURRENT_SCORES = Query(__package__, "current_scores", row=CurrentScore)
 
 
-def read_current_scores(connection: psycopg.Connection[Any]) -> list[CurrentScore]:
-    """Read every pair, ordered by model and complexity."""
-    return _CURRENT_SCORES.all(connection)
+def read_current_scores(connection: psycopg.Connection[Any], learning: LearningMinimum = _ALL) -> list[CurrentScore]:
+    """Read every pair that `learning` admits (default: all), ordered by model and complexity."""
+    return _CURRENT_SCORES.all(connection, {"min_outcomes": learning.min_outcomes, "few": FEW_PAIRS})
 
 
 def _ratio(one: float | None, other: float | None) -> float:

@@ -61,8 +61,8 @@ class Evidence:
     Attributes:
         slices: slice numbers, ascending.
         opened_at: when each slice was opened.
-        fleet: outcomes of the whole fleet before each position, retired models included: the age of evidence is counted in
-            them, and must not change when a model is retired.
+        fleet: outcomes of the whole fleet before each position, also those of retired models and of pairs that are not
+            learned: the age of evidence is counted in them, and must not change when a model is retired.
         reported: the score that instances last reported for each pair, 0.0 to 5.0.
         excluded: the instances whose evidence is left out.
     """
@@ -73,6 +73,8 @@ class Evidence:
         self.reported: dict[Pair, float] = {}
         self.excluded = frozenset(excluded)
         self._pairs: dict[Pair, int] = {}
+        self._listed: list[Pair] = []
+        self._first_slices: list[int] = []
         self._running = np.zeros((len(FIELDS), 1, 8))
         self.fleet: list[float] = [0.0]
         self._boundaries: list[int] = []
@@ -81,7 +83,13 @@ class Evidence:
     @property
     def pairs(self) -> list[Pair]:
         """Every pair, in the order of the columns of `total`."""
-        return list(self._pairs)
+        if len(self._listed) != len(self._pairs):  # a list for each call would make rules quadratic in the pairs
+            self._listed = list(self._pairs)
+        return self._listed
+
+    def column_of(self, pair: Pair) -> int | None:
+        """Return the column of a pair in `total`; None for a pair without evidence."""
+        return self._pairs.get(pair)
 
     @property
     def size(self) -> int:
@@ -89,13 +97,15 @@ class Evidence:
         return len(self.slices)
 
     def append(
-        self, slice_no: int, opened_at: datetime, sums: Mapping[Pair, Sums], *, retired_outcomes: float = 0.0
+        self, slice_no: int, opened_at: datetime, sums: Mapping[Pair, Sums], *, other_outcomes: float = 0.0
     ) -> None:
-        """Add the next slice. `retired_outcomes`: its outcomes of retired models, which count in `fleet` only."""
+        """Add the next slice. `other_outcomes`: its outcomes of pairs that are not learned, which count in `fleet` only."""
         if self.slices and slice_no <= self.slices[-1]:
             raise ValueError(f"slice {slice_no} after slice {self.slices[-1]}: expected a later one")
         for pair in sums:
-            self._pairs.setdefault(pair, len(self._pairs))
+            if pair not in self._pairs:
+                self._pairs[pair] = len(self._pairs)
+                self._first_slices.append(slice_no)
         self._make_room()
         row = self.size + 1
         self._running[:, row, :] = self._running[:, row - 1, :]
@@ -103,10 +113,37 @@ class Evidence:
             self._running[:, row, self._pairs[pair]] += [getattr(values, name) for name in FIELDS]
         self.slices.append(slice_no)
         self.opened_at.append(opened_at)
-        self.fleet.append(self.fleet[-1] + sum(values.outcomes for values in sums.values()) + retired_outcomes)
+        self.fleet.append(self.fleet[-1] + sum(values.outcomes for values in sums.values()) + other_outcomes)
         if self.fleet[-1] - self._outcomes_at_boundary >= BOUNDARY_OUTCOMES:
             self._boundaries.append(row)
             self._outcomes_at_boundary = self.fleet[-1]
+
+    def add_pairs(self, sums_by_slice: Mapping[int, Mapping[Pair, Sums]]) -> None:
+        """Add pairs whose outcomes counted in `fleet` only, with their sums in slices that were appended before.
+
+        The columns are then as if the pairs had been appended with their slices: in the order of their first slice, and of
+        their names within a slice.
+        """
+        for slice_no in sorted(sums_by_slice):
+            for pair in sums_by_slice[slice_no]:
+                if pair not in self._pairs:
+                    self._pairs[pair] = len(self._pairs)
+                    self._first_slices.append(slice_no)
+        self._make_room()
+        steps = np.zeros((len(FIELDS), self.size + 1, len(self._pairs)))
+        for slice_no, sums in sums_by_slice.items():
+            row = self.position_after(slice_no)
+            for pair, values in sums.items():
+                steps[:, row, self._pairs[pair]] += [getattr(values, name) for name in FIELDS]
+        order = sorted(self._pairs, key=lambda pair: (self._first_slices[self._pairs[pair]], pair))
+        columns = [self._pairs[pair] for pair in order]
+        grown = np.zeros_like(self._running)
+        used = self._running[:, : self.size + 1, : len(columns)] + steps.cumsum(axis=1)
+        grown[:, : self.size + 1, : len(columns)] = used[:, :, columns]
+        self._running = grown
+        self._first_slices = [self._first_slices[column] for column in columns]
+        self._pairs = {pair: column for column, pair in enumerate(order)}
+        self._listed = order
 
     def up_to(self, slice_no: int) -> "Evidence":
         """Return the evidence as it was when slice `slice_no` was the newest; later pairs have sums of 0.
@@ -117,6 +154,7 @@ class Evidence:
         size = self.position_after(slice_no)
         earlier.slices, earlier.opened_at = self.slices[:size], self.opened_at[:size]
         earlier.reported, earlier._pairs, earlier._running = self.reported, dict(self._pairs), self._running
+        earlier._first_slices = self._first_slices[:]
         earlier.fleet = self.fleet[: size + 1]
         earlier._boundaries = [position for position in self._boundaries if position <= size]
         return earlier

@@ -14,7 +14,7 @@ from centralcloud.learning.evidence_reader import EvidenceReader
 from centralcloud.learning.metrics import LearningMetrics
 from centralcloud.learning.publication import Change, newest_version, publish, scores_after, scores_before
 from centralcloud.learning.rule import Rule, RuleResult
-from centralcloud.learning.rule_scores import new_rule_scores, store_rule_scores
+from centralcloud.learning.rule_scores import changed_rule_scores, store_rule_scores
 from centralcloud.learning.run_findings import report_findings
 from centralcloud.learning.run_input import (
     Evaluation,
@@ -24,6 +24,7 @@ from centralcloud.learning.run_input import (
     read_control,
     read_run_input,
 )
+from centralcloud.learning.run_parts import RunPart, split_run
 from centralcloud.learning.safety import SafetyLimits
 from centralcloud.learning.selection import Selection, select_publications
 from centralcloud.learning.settings import FixedLearningSettings, ReadLearningSettings
@@ -153,8 +154,9 @@ class Learner(BackgroundTask):
             references = self._read_settings(connection).reference
             require_sequences(connection, LEARNING_TABLES)
         close_slice(self.database, references)
+        published: list[Change] = []
         for _ in range(_TRIES):
-            run = self._try_to_learn(started_at, force=force, operator=operator)
+            run = self._try_to_learn(started_at, published, force=force, operator=operator)
             if run is not None:
                 self._log(run)
                 if self._metrics:
@@ -193,8 +195,13 @@ class Learner(BackgroundTask):
             waiting = _COUNT_WAITING_OUTCOMES.one(connection, {"limit": self._after_outcomes})
         return waiting >= self._after_outcomes
 
-    def _try_to_learn(self, started_at: datetime, *, force: bool, operator: Operator | None) -> LearningRun | None:
+    def _try_to_learn(
+        self, started_at: datetime, published: list[Change], *, force: bool, operator: Operator | None
+    ) -> LearningRun | None:
         """Read, compute and publish.
+
+        Each part of the run is one transaction, and adds to `published`. Parts that were published before another writer
+        came stay: the next try finds their pairs unchanged.
 
         Returns:
             None if another replica, or an operator, changed scores or settings in between, or if the database that it would
@@ -208,27 +215,34 @@ class Learner(BackgroundTask):
         evaluations = evaluate_rules(run_input)
         active = run_input.active
         selection = select_publications(run_input, evaluations[active], force=force)
-        with self.database.transaction() as connection:
-            lock_scores(connection)
-            control, read = read_control(connection), run_input.control
-            if control.history != read.history:
-                log.warning(
-                    "database_history_changed", before=read.history, now=control.history, effect="learning again"
-                )
-                return None
-            if control.revision != read.revision:
-                return None
-            run = _insert_run(
-                connection, active, run_input.by_rule[active], evaluations[active], selection, through_slice, started_at
-            )
-            withheld = {rule: each.rejections for rule, each in evaluations.items()} | {active: selection.withheld}
-            _store_scores(connection, run_input, evaluations, withheld, run)
-            changes = _publish(connection, active, selection, run)
-            report_findings(connection, evaluations[active].result, run_input.by_rule[active].excluded, withheld)
-            if force and operator and changes:
-                _record_force(connection, operator, run.run_id, changes)
+        withheld = {rule: each.rejections for rule, each in evaluations.items()} | {active: selection.withheld}
+        parts = split_run(run_input, evaluations, withheld, selection)
+        read = run_input.control
+        revision = read.revision
+        for part in parts:
+            with self.database.transaction() as connection:
+                lock_scores(connection)
+                control = read_control(connection)
+                if control.history != read.history:
+                    log.warning(
+                        "database_history_changed", before=read.history, now=control.history, effect="learning again"
+                    )
+                    return None
+                if control.revision != revision:
+                    return None
+                run = _insert_run(connection, active, run_input.by_rule[active], part, through_slice, started_at)
+                _store_scores(connection, run_input, part.evaluations, withheld, run)
+                changes = _publish(connection, active, part.selection, run)
+                if part is parts[-1]:
+                    report_findings(
+                        connection, evaluations[active].result, run_input.by_rule[active].excluded, withheld
+                    )
+                if force and operator and changes:
+                    _record_force(connection, operator, run.run_id, changes)
+                revision = read_control(connection).revision
+            published += changes
         result = evaluations[active].result
-        return _report(run.run_id, active, through_slice, run_input, result, changes, selection.withheld)
+        return _report(run.run_id, active, through_slice, run_input, result, published, selection.withheld)
 
     def _log(self, run: LearningRun) -> None:
         for change in run.changes:
@@ -243,18 +257,17 @@ def _insert_run(
     connection: psycopg.Connection[Any],
     rule: str,
     rule_input: RuleInput,
-    evaluation: Evaluation,
-    selection: Selection,
+    part: RunPart,
     through_slice: int,
     started_at: datetime,
 ) -> _Run:
-    scores = evaluation.result.scores
+    scores = part.evaluations[rule].result.scores
     values = {
         "rule": rule,
         "through_slice": through_slice,
         "started_at": started_at,
         "pairs_evaluated": len(scores),
-        "pairs_changed": len(selection.publications),
+        "pairs_changed": len(part.selection.publications),
         "samples": sum(score.samples for score in scores),
         "excluded": [instance.instance_id for instance in rule_input.excluded],
     }
@@ -273,8 +286,8 @@ def _store_scores(
     for rule, evaluation in evaluations.items():
         if not withheld[rule]:
             before = run_input.by_rule[rule]
-            new = new_rule_scores(evaluation.result, before.evidence.excluded)
-            stored += store_rule_scores(connection, rule, new, before.stored, run_id=run.run_id, now=run.finished_at)
+            changed = changed_rule_scores(evaluation.result, before.evidence.excluded, before.stored)
+            stored += store_rule_scores(connection, rule, changed, run_id=run.run_id, now=run.finished_at)
     if stored:
         bump_score_revision(connection)
 

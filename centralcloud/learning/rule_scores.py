@@ -80,20 +80,26 @@ def new_rule_scores(result: RuleResult, excluded: frozenset[str]) -> dict[Pair, 
     }
 
 
+def changed_rule_scores(
+    result: RuleResult, excluded: frozenset[str], stored: Mapping[Pair, RuleScore]
+) -> dict[Pair, RuleScore]:
+    """Return those of `new_rule_scores` that differ from the `stored` ones; without new outcomes they are equal."""
+    new = new_rule_scores(result, excluded)
+    return {pair: each for pair, each in new.items() if _differs(each, stored.get(pair))}
+
+
 def store_rule_scores(
     connection: psycopg.Connection[Any],
     rule: str,
-    new: Mapping[Pair, RuleScore],
-    stored: Mapping[Pair, RuleScore],
+    changed: Mapping[Pair, RuleScore],
     *,
     run_id: int,
     now: datetime,
 ) -> int:
-    """Store the scores that differ from the `stored` ones; without new outcomes they are equal. Return how many differ."""
+    """Store the scores that have changed. Return how many there are."""
     rows = [
         {**each.score.to_columns(), **each.basis.to_columns(), "rule": rule, "run_id": run_id, "now": now}
-        for pair, each in new.items()
-        if _differs(each, stored.get(pair))
+        for each in changed.values()
     ]
     if rows:
         _UPSERT_RULE_SCORE.run_each(connection, rows)

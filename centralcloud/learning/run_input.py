@@ -106,11 +106,11 @@ def read_run_input(
     """Read the input of a run on all complete evidence; `with_open_slice`: also on what the transaction has gathered."""
     control = read_control(connection)
     through_slice = None if with_open_slice else control.through_slice
-    current = read_current_scores(connection)
+    current = read_current_scores(connection, settings.learning)
     known = {each.pair for each in current}
     stored = read_rule_scores(connection)
     reported = {each.pair: each.last_reported_score for each in current if each.last_reported_score is not None}
-    recent = reader.recent(connection, through_slice)
+    recent = reader.recent(connection, through_slice, pairs=known)
     by_rule = {}
     for rule in settings.rules:
         excluded, failure = _call(rule, partial(rule.exclude, recent), list[Quarantine]())
@@ -119,6 +119,7 @@ def read_run_input(
             through_slice,
             history=control.history,
             generation=control.evidence_generation,
+            pairs=known,
             excluded=[instance.instance_id for instance in excluded],
             reported=reported,
         )

@@ -51,8 +51,8 @@ def select_publications(run_input: RunInput, evaluation: Evaluation, *, force: b
 
 def _outcomes_since_hold(evidence: Evidence, current: CurrentScore) -> float:
     """Number of outcomes of a pair since it was rolled back; 0 for a pair that is not on hold."""
-    if current.held_after_slice is None or current.pair not in evidence.pairs:
+    column = evidence.column_of(current.pair)
+    if current.held_after_slice is None or column is None:
         return 0.0
-    column = evidence.pairs.index(current.pair)
     held = evidence.position_after(current.held_after_slice)
     return float(evidence.total("outcomes")[column] - evidence.total("outcomes", held)[column])

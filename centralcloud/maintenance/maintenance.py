@@ -52,6 +52,7 @@ _TRIM_LEARNING_RUNS = Query(__package__, "trim_learning_runs")
 _TRIM_WORKERS = Query(__package__, "trim_workers")
 _TRIM_INSTANCES = Query(__package__, "trim_instances")
 _TRIM_MESSAGE_IDS = Query(__package__, "trim_message_ids")
+_TRIM_NEW_MODEL_NAMES = Query(__package__, "trim_new_model_names")
 #: Partitions that one round drops: the weeks of a month, so that a monthly schedule keeps up.
 _MOST_PARTITIONS: Final = 5
 #: Instances that one round deletes.
@@ -215,6 +216,7 @@ class Maintenance(BackgroundTask):
             + self._trim(_TRIM_LEARNING_RUNS, as_of, retention=history),
             "workers_trimmed": self._trim(_TRIM_WORKERS, as_of),
             "message_ids_trimmed": self._trim(_TRIM_MESSAGE_IDS, as_of),
+            "new_model_names_trimmed": self._trim(_TRIM_NEW_MODEL_NAMES, as_of),
             "instances_trimmed": self._trim(
                 _TRIM_INSTANCES, as_of, retention=timedelta(days=keep.instances_days), limit=_MOST_INSTANCES
             ),

@@ -16,6 +16,7 @@ from centralcloud.monitoring.finding_rules import (
 from centralcloud.monitoring.history_monitor import HISTORY_FINDING
 from centralcloud.monitoring.input_rules import INPUT_FINDING_KINDS, IgnoredField, detect_input_findings
 from centralcloud.monitoring.message_balance import UNACCOUNTED_FINDING, MessageBalance
+from centralcloud.monitoring.name_findings import NEW_NAMES_REFUSED, RefusedNames, detect_refused_names
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
@@ -27,7 +28,7 @@ from centralcloud.store.sequences import require_sequences
 log = get_logger(__name__)
 
 _LEASE: Final = "findings"
-_KINDS: Final = (*FINDING_KINDS, *INPUT_FINDING_KINDS, UNACCOUNTED_FINDING)
+_KINDS: Final = (*FINDING_KINDS, *INPUT_FINDING_KINDS, NEW_NAMES_REFUSED, UNACCOUNTED_FINDING)
 
 
 class OpenFindings(NamedTuple):
@@ -42,6 +43,7 @@ _RECENT_PAIR_OUTCOMES = Query(__package__, "recent_pair_outcomes", row=RecentOut
 _LIFETIME_OUTCOMES = Query(__package__, "lifetime_outcomes", row=LifetimeOutcomes)
 _RECENT_IGNORED_VALUES = Query(__package__, "recent_ignored_values", row=IgnoredField)
 _FORGET_IGNORED_VALUES = Query(__package__, "forget_ignored_values")
+_REFUSED_NAMES = Query(__package__, "refused_names", row=RefusedNames)
 _COUNT_OPEN_FINDINGS = Query(__package__, "count_open_findings", row=OpenFindings)
 _WEIGH_FINDINGS = Query(__package__, "weigh_findings")
 _CLOSE_STALE_FINDINGS = Query(__package__, "close_stale_findings")
@@ -129,6 +131,7 @@ class FindingDetector(BackgroundTask):
         found = [
             *detect_findings(recent, lifetime, thresholds),
             *detect_input_findings(recent, ignored, thresholds),
+            *detect_refused_names(_REFUSED_NAMES.all(connection)),
             *self._balance.sample(connection),
         ]
         replace_findings(connection, _KINDS, found)

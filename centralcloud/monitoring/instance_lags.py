@@ -14,12 +14,14 @@ class InstanceLag(NamedTuple):
         applied_version: the newest version that it has acknowledged.
         version_lag: versions that it is behind the newest one.
         seconds_since_seen: time since it last acknowledged, in seconds.
+        decisions: its decisions of the newest hour.
     """
 
     instance_id: str
     applied_version: int
     version_lag: int
     seconds_since_seen: float
+    decisions: int = 0
 
 
 _INSTANCE_LAGS = Query(__package__, "instance_lags", row=InstanceLag)

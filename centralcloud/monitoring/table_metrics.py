@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from centralcloud.contracts.limits import COMPLEXITIES, OTHER
 from centralcloud.monitoring.hidden_snapshots import read_hidden_snapshots
 from centralcloud.monitoring.input_rules import IgnoredField
 from centralcloud.monitoring.instance_lags import InstanceLag, read_instance_lags
@@ -20,6 +21,10 @@ from centralcloud.store.queue import QueueState, read_queue_state
 #: The name that workers of earlier revisions use, so that one replica of both collects.
 _LEASE: Final = "observation"
 
+#: Instances, and pairs, that have values of their own: those with the most traffic. The others are shown together as
+#: `OTHER`. A server of metrics keeps every label set for weeks, and one login could make any number of them.
+MOST_INSTANCES: Final = 500
+MOST_PAIRS: Final = 500
 #: Values by the values of their labels; None where nothing is known.
 _Values = Mapping[tuple[str, ...], float | None]
 
@@ -39,12 +44,13 @@ class TableFigures(NamedTuple):
 
 
 class PublishedScore(NamedTuple):
-    """A published score (0 to 5) and the time since it was published, in seconds."""
+    """A published score (0 to 5), the time since it was published in seconds, and the decisions of the pair so far."""
 
     model: str
     complexity: str
     score: float
     age_seconds: float
+    decisions: int = 0
 
 
 class TableSnapshot(NamedTuple):
@@ -149,6 +155,13 @@ def _metrics(snapshot: TableSnapshot | None) -> Iterator[Metric]:
         yield _gauge(name, text, {(): getattr(snapshot.figures, field)} if snapshot else {})
     instances, scores, ignored = (snapshot.instances, snapshot.scores, snapshot.ignored) if snapshot else ([], [], [])
     largest_lag: _Values = {(): max((each.version_lag for each in instances), default=0)} if snapshot else {}
+    omitted: _Values = {}
+    if snapshot:
+        omitted = {
+            ("instances",): max(0, len(instances) - MOST_INSTANCES),
+            ("pairs",): max(0, len(scores) - MOST_PAIRS),
+        }
+        instances, scores = _limit_instances(instances), _limit_scores(scores)
     applied: _Values = {(each.instance_id,): each.applied_version for each in instances}
     lags: _Values = {(each.instance_id,): each.version_lag for each in instances}
     values: _Values = {(each.model, each.complexity): each.score for each in scores}
@@ -160,8 +173,37 @@ def _metrics(snapshot: TableSnapshot | None) -> Iterator[Metric]:
     yield _gauge("instance_version_lag", "Score versions that the instance is behind", lags, ["instance_id"])
     yield _gauge("score", "Published score, 0 to 5", values, pair)
     yield _gauge("score_age_seconds", "Time since the score was published", ages, pair)
+    yield _gauge("label_sets_omitted", "Instances or pairs that metrics show together as (other)", omitted, ["of"])
     text = "Messages of the last 24 hours with a value for the field that was ignored"
     yield _gauge("values_ignored", text, messages, ["field"])
+
+
+def _limit_instances(instances: list[InstanceLag]) -> list[InstanceLag]:
+    """Return the instances with the most decisions, and one that stands for the others: the one that is furthest behind."""
+    if len(instances) <= MOST_INSTANCES:
+        return instances
+    by_traffic = sorted(instances, key=lambda each: (-each.decisions, each.instance_id))
+    others = by_traffic[MOST_INSTANCES:]
+    other = max(others, key=lambda each: each.version_lag)
+    return [*by_traffic[:MOST_INSTANCES], other._replace(instance_id=OTHER)]
+
+
+def _limit_scores(scores: list[PublishedScore]) -> list[PublishedScore]:
+    """Return the pairs with the most decisions, and one a complexity that stands for the others.
+
+    Its score is their mean, its age the greatest.
+    """
+    scores = [each for each in scores if each.model != OTHER]
+    if len(scores) <= MOST_PAIRS:
+        return scores
+    by_traffic = sorted(scores, key=lambda each: (-each.decisions, each.model, each.complexity))
+    shown = by_traffic[:MOST_PAIRS]
+    for complexity in COMPLEXITIES:
+        if others := [each for each in by_traffic[MOST_PAIRS:] if each.complexity == complexity]:
+            mean = sum(each.score for each in others) / len(others)
+            oldest = max(each.age_seconds for each in others)
+            shown.append(PublishedScore(OTHER, complexity, mean, oldest))
+    return shown
 
 
 def _gauge(name: str, text: str, values: _Values, labels: Sequence[str] = ()) -> GaugeMetricFamily:

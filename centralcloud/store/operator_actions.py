@@ -32,6 +32,7 @@ class Action(StrEnum):
     RENAME_MODEL = "rename_model"
     RETIRE_MODEL = "retire_model"
     REINSTATE_MODEL = "reinstate_model"
+    FORGET_MODELS = "forget_models"
     FORGET_INSTANCE = "forget_instance"
     REPLAY_DEAD_LETTERS = "replay_dead_letters"
     DISCARD_DEAD_LETTERS = "discard_dead_letters"

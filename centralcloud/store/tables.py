@@ -430,6 +430,20 @@ retired_models = Table(
     Column("retired_at", _Timestamp, nullable=False, server_default=text("now()")),
 )
 
+new_model_names = Table(
+    "new_model_names",
+    metadata,
+    Column("instance_id", String, nullable=False),
+    Column("hour", _Timestamp, nullable=False),
+    Column("admitted", Boolean, nullable=False),
+    _counter("names"),
+    _counter("events"),
+    _counter("granted"),
+    Column("example", String),
+    PrimaryKeyConstraint("instance_id", "hour", "admitted"),
+)
+Index("idx_new_model_names_hour", new_model_names.c.hour)
+
 leases = Table(
     "leases",
     metadata,

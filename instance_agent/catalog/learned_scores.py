@@ -1,12 +1,16 @@
 """Learned scores as an instance keeps them, and the rule by which one replaces another."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 from centralcloud.contracts import NO_ESTIMATE, Estimate
 
 #: (model, complexity)
 Pair = tuple[str, str]
+#: Pairs whose scores an instance keeps, in memory and in its file: some megabytes.
+MOST_PAIRS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,3 +86,19 @@ class LearnedScores:
         if score.replaces(self.scores.get(pair)):
             return replace(self, version=version, scores={**self.scores, pair: score})
         return self if version == self.version else replace(self, version=version)
+
+    def limited(self, models: Collection[str]) -> "LearnedScores":
+        """Return these scores without the oldest ones beyond `MOST_PAIRS`; the same object when there are not so many.
+
+        Args:
+            models: the models of the catalog, whose scores are kept before those of other models.
+        """
+        if len(self.scores) <= MOST_PAIRS:
+            return self
+
+        def importance(item: tuple[Pair, LearnedScore]) -> tuple[bool, datetime, Pair]:
+            (pair, score) = item
+            return pair[0] in models, score.at, pair
+
+        kept = sorted(self.scores.items(), key=importance, reverse=True)[:MOST_PAIRS]
+        return replace(self, scores=dict(kept))

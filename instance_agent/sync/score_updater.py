@@ -7,7 +7,7 @@ reconcile interval it also reads the snapshot of all published scores, which rep
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -107,6 +107,7 @@ class ScoreUpdater(BackgroundTask):
         reconcile_interval_seconds: float = 60.0,
         on_change: Callable[[LearnedScores], None] | None = None,
         learned: LearnedScores | None = None,
+        catalog_models: Callable[[], Collection[str]] = tuple,
     ) -> None:
         """Create an updater.
 
@@ -118,6 +119,7 @@ class ScoreUpdater(BackgroundTask):
             reconcile_interval_seconds: how often every score is compared.
             on_change: called with the scores in each change.
             learned: the scores to start from, instead of those of the file.
+            catalog_models: returns the models of the catalog; their scores are kept before those of other models.
         """
         super().__init__("score-updater", database, interval_seconds=poll_interval_seconds)
         self._instance_id = instance_id
@@ -134,6 +136,8 @@ class ScoreUpdater(BackgroundTask):
         self._polled_at: float | None = None
         self._unwritable = False
         self.stores = True
+        self._catalog_models = catalog_models
+        self._limited = False
         self.on_change = on_change
         self.refused = 0
 
@@ -156,6 +160,7 @@ class ScoreUpdater(BackgroundTask):
         else:
             learned = self._apply_updates(known, read.updates)
             learned = self._apply_snapshot(learned, read.snapshot or [])
+        learned = self._limit(known, learned)
         if read.snapshot is not None:
             self._reconciled_at = time.monotonic()
         self._read_on_after = read.updates[-1].msg_id if read.more else None
@@ -254,6 +259,16 @@ class ScoreUpdater(BackgroundTask):
             )
             learned = learned.with_score((row.model, row.complexity), score)
         return learned
+
+    def _limit(self, known: LearnedScores, learned: LearnedScores) -> LearnedScores:
+        """Return the scores that the instance keeps; `known` if they are the same ones as before."""
+        kept = learned.limited(self._catalog_models())
+        if kept is learned:
+            return learned
+        if not self._limited:
+            log.warning("learned_scores_limited", received=len(learned.scores), kept=len(kept.scores))
+        self._limited = True
+        return known if kept == known else kept
 
     def _use(self, learned: LearnedScores) -> None:
         """Route by `learned` from now on, even if it cannot be stored."""

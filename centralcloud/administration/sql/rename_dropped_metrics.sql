@@ -1,10 +1,15 @@
--- Adds the counters of pairs that both models have. Served by the primary key.
+-- Gives the counters of some models the name of another one, and adds up those of equal complexities. Served by the primary key.
 WITH gone AS (
-    DELETE FROM public.dropped_metrics WHERE model_name = %(old)s RETURNING *
+    DELETE FROM public.dropped_metrics WHERE model_name = ANY (%(old)s) RETURNING *
+), delta AS (
+    SELECT
+        %(new)s::varchar, complexity_level, sum(routed_count)::bigint, sum(success_count)::bigint, sum(failure_count)::bigint,
+        sum(blameless_count)::bigint, sum(linked_decision_count)::bigint, sum(unlinked_routed_count)::bigint,
+        sum(unlinked_resolved_count)::bigint, sum(response_time_count)::bigint, sum(response_time_sum_ms)::bigint,
+        '{}'::integer[],
+        (array_agg(last_reported_score ORDER BY last_reported_msg_id DESC NULLS LAST))[1],
+        (array_agg(last_reported_msg_id ORDER BY last_reported_msg_id DESC NULLS LAST))[1],
+        now()
+    FROM gone GROUP BY complexity_level
 )
-SELECT centralcloud.add_dropped_metrics(array_agg(ROW(
-    %(new)s, complexity_level, routed_count, success_count, failure_count, blameless_count, linked_decision_count,
-    unlinked_routed_count, unlinked_resolved_count, response_time_count, response_time_sum_ms, '{}',
-    last_reported_score, last_reported_msg_id, now()
-)::centralcloud.metric_delta))
-FROM gone;
+SELECT centralcloud.add_dropped_metrics(array_agg(delta::centralcloud.metric_delta)) FROM delta;

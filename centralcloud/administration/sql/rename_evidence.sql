@@ -1,6 +1,6 @@
--- Adds up the rows of keys that both models have. Served by the primary key.
+-- Gives the rows of some models the name of another one, and adds up those of equal keys. Served by the primary key.
 WITH gone AS (
-    DELETE FROM public.evidence WHERE model_name = %(old)s RETURNING *
+    DELETE FROM public.evidence WHERE model_name = ANY (%(old)s) RETURNING *
 )
 INSERT INTO public.evidence AS e (
     slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
@@ -8,10 +8,13 @@ INSERT INTO public.evidence AS e (
     capped_cost_sum_usd, late
 )
 SELECT
-    slice_no, %(new)s, complexity_level, provider, instance_id, routed, successes, failures, blameless,
-    response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms, cost_count,
-    capped_cost_sum_usd, late
+    slice_no, %(new)s, complexity_level, provider, instance_id,
+    sum(routed), sum(successes), sum(failures), sum(blameless),
+    sum(response_time_count), sum(response_time_sum_ms), sum(input_tokens), sum(output_tokens),
+    sum(cost_usd), sum(capped_response_time_sum_ms), sum(cost_count), sum(capped_cost_sum_usd),
+    sum(late)
 FROM gone
+GROUP BY slice_no, complexity_level, provider, instance_id
 ON CONFLICT (model_name, complexity_level, slice_no, provider, instance_id) DO UPDATE SET
     routed = e.routed + excluded.routed,
     successes = e.successes + excluded.successes,

@@ -1,7 +1,7 @@
--- Adds up the hours that both models have: sums and counts are added, means are weighted. The percentiles of both together lie
--- between those of each: the greater one is kept. Reads all roll-ups.
+-- Gives the hours of some models the name of another one, and adds up equal ones: sums and counts are added, means are weighted.
+-- The percentiles of both together lie between those of each: the greater one is kept. Reads all roll-ups.
 WITH gone AS (
-    DELETE FROM public.model_performance WHERE model_name = %(old)s RETURNING *
+    DELETE FROM public.model_performance WHERE model_name = ANY (%(old)s) RETURNING *
 )
 INSERT INTO public.model_performance AS p (
     window_start, window_end, model_name, complexity_level, provider, instance_id, total_requests, successful_requests,
@@ -9,10 +9,14 @@ INSERT INTO public.model_performance AS p (
     p99_response_time_ms, total_cost, total_tokens, avg_tokens_used
 )
 SELECT
-    window_start, window_end, %(new)s, complexity_level, provider, instance_id, total_requests, successful_requests,
-    failed_requests, blameless_requests, avg_response_time_ms, p50_response_time_ms, p95_response_time_ms,
-    p99_response_time_ms, total_cost, total_tokens, avg_tokens_used
+    window_start, max(window_end), %(new)s, complexity_level, provider, instance_id, sum(total_requests), sum(successful_requests),
+    sum(failed_requests), sum(blameless_requests),
+    sum(avg_response_time_ms * (successful_requests + failed_requests))
+        / nullif(sum(successful_requests + failed_requests) FILTER (WHERE avg_response_time_ms IS NOT NULL), 0),
+    max(p50_response_time_ms), max(p95_response_time_ms), max(p99_response_time_ms), sum(total_cost), sum(total_tokens),
+    sum(total_tokens) FILTER (WHERE avg_tokens_used > 0) / nullif(sum(total_tokens / nullif(avg_tokens_used, 0)), 0)
 FROM gone
+GROUP BY window_start, complexity_level, provider, instance_id
 ON CONFLICT (window_start, model_name, complexity_level, provider, instance_id) DO UPDATE SET
     total_requests = p.total_requests + excluded.total_requests,
     successful_requests = p.successful_requests + excluded.successful_requests,

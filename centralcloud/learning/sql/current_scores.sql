@@ -1,4 +1,13 @@
 -- Every pair that was chosen or scored: its score now, and the pin, hold or retirement that an operator has set. One row a pair.
+-- While more than a few pairs have fewer outcomes than the minimum, those of them are left out that have nothing else.
+WITH small AS MATERIALIZED (
+    SELECT count(*) > %(few)s AS are_left_out FROM (
+        SELECT FROM public.model_routing_metrics m
+        WHERE success_count + failure_count < %(min_outcomes)s
+          AND NOT EXISTS (SELECT FROM public.retired_models r WHERE r.model_name = m.model_name)
+        LIMIT %(few)s + 1
+    ) AS pair
+)
 SELECT
     model_name AS model,
     complexity_level AS complexity,
@@ -19,4 +28,11 @@ FULL JOIN public.model_scores s USING (model_name, complexity_level)
 FULL JOIN (SELECT * FROM public.score_pins WHERE expires_at IS NULL OR expires_at > now()) p USING (model_name, complexity_level)
 LEFT JOIN public.score_holds h USING (model_name, complexity_level)
 LEFT JOIN public.retired_models r USING (model_name)
+WHERE NOT (SELECT are_left_out FROM small)
+   OR m.success_count + m.failure_count >= %(min_outcomes)s
+   OR num_nulls(s.version, p.score, h.after_slice, r.retired_at) < 4
+   OR EXISTS (
+       SELECT FROM public.rule_scores learned
+       WHERE learned.model_name = m.model_name AND learned.complexity_level = m.complexity_level
+   )
 ORDER BY model_name, complexity_level;

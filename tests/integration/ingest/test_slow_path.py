@@ -115,7 +115,7 @@ def test_an_outage_does_not_count_as_an_attempt(database: Database, database_url
 
     for _ in range(8):  # more often than the limit of attempts
         with psycopg.connect(database_url) as other:
-            other.execute("LOCK TABLE model_routing_metrics IN ACCESS EXCLUSIVE MODE")
+            other.execute("LOCK TABLE model_routing_metrics IN EXCLUSIVE MODE")
             fault = threading.Thread(target=terminate_the_waiting_backend)
             fault.start()
             with pytest.raises(psycopg.errors.AdminShutdown):

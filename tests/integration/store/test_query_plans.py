@@ -29,6 +29,7 @@ COLUMNS = (
     "times_sum", "score", "msg_id",
 )  # fmt: skip
 STRETCH = {"after_slice": 3, "through_slice": 6}
+PAIRS = {"models": ["model-1", "model-1"], "complexities": ["simple", "complex"]}
 LEASE = {"msg_id": 10**9, "read_ct": 0, "seconds": 1, "reason": "r", "field": "f", "max_bytes": MAX_MESSAGE_BYTES}
 #: The statements of ingest, learning and distribution, each with its parameters.
 HOT: dict[str, dict[str, Any]] = {
@@ -40,6 +41,13 @@ HOT: dict[str, dict[str, Any]] = {
     },
     "centralcloud.ingest/add_metric_deltas": {
         "model": '["model-1"]', "complexity": '["simple"]', "newest_times": '["{1,2}"]', **dict.fromkeys(COLUMNS, "[1]"),
+    },
+    "centralcloud.ingest/unknown_models": {"models": ["model-1", "model-2", "new"]},
+    "centralcloud.ingest/grant_new_names": {
+        "instance_ids": ["", "i-1"], "wanted": [1, 1], "per_instance": 200, "per_fleet": 2000,
+    },
+    "centralcloud.ingest/count_refused_names": {
+        "instance_ids": ["i-1"], "names": [1], "events": [1], "examples": ["new"],
     },
     "centralcloud.ingest/record_in_ledger": {
         "messages": 1, "records": 1, "duplicates": 0, "dead_letters": 0, "first_ids": [1], "last_ids": [1],
@@ -59,8 +67,8 @@ HOT: dict[str, dict[str, Any]] = {
     "centralcloud.store/mark_gathered": {"slice_no": 3},
     "centralcloud.learning/count_waiting_outcomes": {"limit": 50},
     "centralcloud.learning/slices_after": STRETCH,
-    "centralcloud.learning/evidence_after": {**STRETCH, "excluded": []},
-    "centralcloud.learning/recent_instance_outcomes": {"through_slice": 10**9, "slices": 30},
+    "centralcloud.learning/evidence_after": {**STRETCH, "excluded": [], **PAIRS},
+    "centralcloud.learning/recent_instance_outcomes": {"through_slice": 10**9, "slices": 30, **PAIRS},
     "centralcloud.monitoring/recent_pair_outcomes": {},
     "centralcloud.monitoring/lifetime_outcomes": {},
     "centralcloud.monitoring/count_open_findings": {},

@@ -1,5 +1,7 @@
 """Quarantine: lying instances are excluded, honest ones stay, and at most a third of a fleet is excluded."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -119,3 +121,17 @@ def test_instances_are_excluded_one_by_one_the_most_different_first(rows: list[l
     if reporting >= 4 and len(out) < reporting / 3:
         left = [f"i-{number}" for number in range(len(rows)) if f"i-{number}" not in out]
         assert max(excess(sent, name, out)[0] for name in left) <= 1e-6
+
+
+def test_any_number_of_instances_is_compared_in_bounded_time() -> None:
+    instances = 10_000
+    outcomes = np.full((instances, 4), 20.0)
+    outcomes[:50] = 40.0
+    reward = np.where(np.arange(instances)[:, None] % 2, 19.0, 1.0) * np.ones((1, 4))
+    reward[:50] = 20.0
+    names = tuple(f"i-{n:05}" for n in range(instances))
+    pairs = tuple((f"m-{n}", "simple") for n in range(4))
+    began = time.process_time()
+    found = differing_instances(RecentOutcomes(names, pairs, outcomes, reward))
+    assert time.process_time() - began < 10, "the whole fleet against each instance took minutes"
+    assert 0 < len(found) <= 1000

@@ -1,0 +1,136 @@
+"""The limit of new model names. A name beyond it is not a model: its events are recorded under the model `(other)`.
+
+Without a limit, one login that sends random names makes as many pairs, findings, metrics and scores. The limit is applied
+once, before anything of a batch is written, so records, counters, evidence, roll-ups and every recount of them agree. The
+event is kept: its record has the reported name in `extra`. Such a name is new again in the next hour.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import psycopg
+from msgspec import structs
+from pydantic import BaseModel, ConfigDict, Field
+
+from centralcloud.contracts.json_text import encode_extra
+from centralcloud.contracts.limits import MAX_INT8, OTHER, REPORTED_MODEL_KEY
+from centralcloud.ingest.batch import Deduplicated, ReceivedEvent
+from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.postgres.query import Query
+
+log = get_logger(__name__)
+
+#: Stands for all instances together, in `new_model_names`. The id of an instance is never empty.
+_FLEET = ""
+
+
+class NameLimits(BaseModel):
+    """Limits of the model names that are new in an hour (UTC, by the database's clock); 0: no limit.
+
+    Attributes:
+        new_per_instance: names that the events of one instance may bring.
+        new_per_fleet: names that the events of all instances together may bring: a login that is not bound to one instance
+            may send for any number of them.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    new_per_instance: int = Field(default=200, ge=0, le=1_000_000)
+    new_per_fleet: int = Field(default=2000, ge=0, le=1_000_000)
+
+
+class RefusedNames(NamedTuple):
+    """Names of one instance that are beyond the limit: how many, in how many events, and one of them."""
+
+    instance_id: str
+    names: int
+    events: int
+    example: str
+
+
+class _Setting(NamedTuple):
+    name: str
+    value: Any
+
+
+_UNKNOWN_MODELS = Query(__package__, "unknown_models", row=str)
+_NAME_LIMITS = Query(__package__, "name_limits", row=_Setting)
+_GRANT_NEW_NAMES = Query(__package__, "grant_new_names")
+_COUNT_REFUSED_NAMES = Query(__package__, "count_refused_names", row=str)
+
+
+def limit_new_names(
+    connection: psycopg.Connection[Any], deduplicated: Deduplicated
+) -> tuple[Deduplicated, list[RefusedNames]]:
+    """Return the events to record, those with a new name beyond the limits under `OTHER`, and what was beyond them.
+
+    The first names of a batch are within the limit, in the order of their messages. `count_refused_names` must be called
+    with the second result before the transaction ends.
+    """
+    first_used_by: dict[str, str] = {}
+    for received in deduplicated.accepted:
+        first_used_by.setdefault(received.event.model, received.event.instance_id)
+    unknown = set(_UNKNOWN_MODELS.all(connection, {"models": list(first_used_by)}))
+    if not unknown:
+        return deduplicated, []
+    new = [(name, instance_id) for name, instance_id in first_used_by.items() if name in unknown]
+    refused = unknown - set(_granted(connection, new))
+    if not refused:
+        return deduplicated, []
+    accepted = [
+        _under_other(received) if received.event.model in refused else received for received in deduplicated.accepted
+    ]
+    return deduplicated._replace(accepted=accepted), _counted(deduplicated.accepted, refused)
+
+
+def count_refused_names(connection: psycopg.Connection[Any], refused: list[RefusedNames]) -> None:
+    """Count what was beyond the limits. Writes one log event for each batch with an instance that is new among them."""
+    if not refused:
+        return
+    columns = zip(*sorted(refused), strict=True)
+    names = ("instance_ids", "names", "events", "examples")
+    first = set(_COUNT_REFUSED_NAMES.all(connection, dict(zip(names, map(list, columns), strict=True))))
+    if new := [each for each in refused if each.instance_id in first]:
+        log.warning(
+            "new_model_names_refused",
+            instances=len(new),
+            instance_id=new[0].instance_id,
+            names=sum(each.names for each in new),
+            example=new[0].example,
+            effect=f"their events are recorded under the model {OTHER}",
+        )
+
+
+def _granted(connection: psycopg.Connection[Any], new: list[tuple[str, str]]) -> Iterable[str]:
+    """Return the names that are within the limits: of each instance, and of the fleet."""
+    wanted: dict[str, int] = {_FLEET: len(new)}
+    for _, instance_id in new:
+        wanted[instance_id] = wanted.get(instance_id, 0) + 1
+    limits = NameLimits(**{each.name: each.value for each in _NAME_LIMITS.all(connection)})
+    parameters = {
+        "instance_ids": list(wanted),
+        "wanted": list(wanted.values()),
+        "per_instance": limits.new_per_instance or MAX_INT8,
+        "per_fleet": limits.new_per_fleet or MAX_INT8,
+    }
+    left: dict[str, int] = dict(_GRANT_NEW_NAMES.all(connection, parameters))
+    for name, instance_id in new:
+        if left.get(instance_id, 0) > 0 and left.get(_FLEET, 0) > 0:
+            left[instance_id] -= 1
+            left[_FLEET] -= 1
+            yield name
+
+
+def _under_other(received: ReceivedEvent) -> ReceivedEvent:
+    """Return the event under `OTHER`. Its `extra` is not encoded again: JSON may be too deeply nested for that."""
+    reported = encode_extra({REPORTED_MODEL_KEY: received.event.model})
+    extra = reported if received.extra is None else reported[:-1] + b"," + received.extra[1:]
+    return received._replace(event=structs.replace(received.event, model=OTHER), extra=extra)
+
+
+def _counted(accepted: list[ReceivedEvent], refused: set[str]) -> list[RefusedNames]:
+    by_instance: dict[str, list[str]] = {}
+    for received in accepted:
+        if received.event.model in refused:
+            by_instance.setdefault(received.event.instance_id, []).append(received.event.model)
+    return [RefusedNames(each, len(set(names)), len(names), names[-1]) for each, names in by_instance.items()]
