@@ -90,7 +90,7 @@ def test_a_daemon_that_falls_silent_in_a_batch_comes_back_and_counts_everything_
     daemon.wait_for("started")
     with Producer(database_url) as producer:
         eventually(lambda: records(database_url) > 1000, what="ingest in full swing")
-        with held_up(database_url, "INSERT INTO decision_ids", table="decision_ids"):
+        with held_up(database_url, "INSERT INTO public.decision_ids", table="decision_ids"):
             proxy.pause()
         silent_at = time.monotonic()
         daemon.wait_for("database_unavailable")
@@ -119,7 +119,7 @@ def test_the_locks_of_a_silent_consumer_hold_others_up_for_seconds_only(
     silent = start("centralcloud", "run", "--no-learn", DATABASE_URL=proxy.url, **_DAEMON)
     silent.wait_for("started")
     event = an_event(decision_id="d")
-    with held_up(database_url, "INSERT INTO decision_ids", table="decision_ids", events=[event]):
+    with held_up(database_url, "INSERT INTO public.decision_ids", table="decision_ids", events=[event]):
         proxy.pause()
     silent_at = time.monotonic()
     send(database_url, [an_event(decision_id="d", outcome="success")])

@@ -6,7 +6,7 @@ SELECT
         SELECT name FROM unnest(ARRAY['model_routing_decisions', 'model_score_updates']) AS name
         WHERE to_regclass('pgmq.q_' || name) IS NULL
     ) AS missing_queues,
-    ARRAY(SELECT name FROM unnest(%(tables)s::text[]) AS name WHERE to_regclass(name) IS NULL) AS missing_tables,
+    ARRAY(SELECT name FROM unnest(%(tables)s::text[]) AS name WHERE to_regclass('public.' || quote_ident(name)) IS NULL) AS missing_tables,
     current_setting('autovacuum') AS autovacuum,
     coalesce(
         (SELECT 'autovacuum_vacuum_scale_factor=0.01' = ANY (reloptions) FROM pg_class

@@ -158,6 +158,12 @@ def test_an_instance_far_behind_reads_some_megabytes_at_a_time(new_updater: NewU
         FROM generate_series(1, 40) AS n
     """
     execute(database_url, send)
+    published = """
+        INSERT INTO model_score_history (
+            version, model_name, complexity_level, new_score, reason, rule, based_on_samples, after_slice, through_slice
+        ) VALUES (40, 'm40', 'simple', 1, '', 'threshold', 0, 0, 0)
+    """
+    execute(database_url, published)  # no other version is acknowledged
     acknowledged = "SELECT applied_version FROM instances"
     tracemalloc.start()
     try:

@@ -20,10 +20,13 @@ def test_the_first_read_after_a_start_keeps_only_the_sums_of_the_evidence(
         FROM generate_series(101, 120) AS slice_no, generate_series(1, 1000) AS model;
         """,
     )
+    pairs = {("m" * 100 + str(model), "simple") for model in range(1, 1001)}
     with database.transaction() as connection:
         tracemalloc.start()
         try:
-            evidence = EvidenceReader().evidence(connection, None, generation=0, excluded=[], reported={})
+            evidence = EvidenceReader().evidence(
+                connection, None, history="", generation=0, pairs=pairs, excluded=[], reported={}
+            )
             kept_bytes, peak_bytes = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()

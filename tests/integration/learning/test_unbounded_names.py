@@ -200,7 +200,12 @@ def test_a_name_is_learned_with_all_its_evidence_once_it_has_enough(database: Da
     newest = execute(database_url, "SELECT max(slice_no) FROM evidence_slices WHERE closed_at IS NOT NULL")[0][0]
     pairs = {*PAIRS, ("bogus-000007", "complex")}
     with database.transaction() as connection:
-        arguments = {"generation": learner._reader._generation, "excluded": (), "reported": {}}
+        arguments = {
+            "history": learner._reader._history,
+            "generation": learner._reader._generation,
+            "excluded": (),
+            "reported": {},
+        }
         kept = learner._reader.evidence(connection, newest, pairs=pairs, **arguments)
         fresh = EvidenceReader().evidence(connection, newest, pairs=pairs, **arguments)
     assert (kept.pairs, kept.fleet) == (fresh.pairs, fresh.fleet), "as in a process that was started now"
