@@ -14,7 +14,17 @@ from centralcloud.runtime.postgres.errors import retry_on_contention
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.wording import counted, percent
 
-app = typer.Typer(help="Show, rename, merge and retire models.")
+app = typer.Typer(
+    help="Show, rename, merge and retire models.\n\nWithout a command: `list`.",
+    invoke_without_command=True,
+)
+
+
+@app.callback()
+def models_group(context: typer.Context, json_output: AsJson = False) -> None:
+    """Show, rename, merge and retire models."""
+    if context.invoked_subcommand is None:
+        list_command(json_output=json_output)
 
 
 @app.command("list")
