@@ -58,7 +58,7 @@ class DeferredPublisher:
         self._closing = False
         self._given_up = False
         self._failure: CentralCloudError | None = None
-        #: What the thread does, for a caller that does not wait for its end.
+        #: The work of the thread now, for a caller that does not wait for its end.
         self._step = "loading the database driver"
         self._imported = threading.Event()
         self._starter = threading.Thread(target=self._start, name="publisher-start", daemon=True)

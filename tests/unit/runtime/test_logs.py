@@ -57,11 +57,11 @@ def test_a_program_with_logging_of_its_own_gets_a_readable_line(caplog: pytest.L
     caplog.set_level("WARNING", logger="centralcloud")
     log = get_logger("centralcloud.test")
     log.warning(
-        "events_dropped", count=6, reason="the database is away", share=0.5, model="gpt-4o", since=None, at=HOSTILE
+        "events_dropped", count=6, reason="the program has ended", share=0.5, model="gpt-4o", since=None, at=HOSTILE
     )
     log.warning("models_named", names=["a b", "c"], details={"x": 1}, path=Path("/a b"))
     dropped, named = _messages(caplog)
-    fields = 'count=6 reason="the database is away" share=0.5 model=gpt-4o since=None'
+    fields = 'count=6 reason="the program has ended" share=0.5 model=gpt-4o since=None'
     assert dropped.startswith(f'events_dropped {fields} at="gpt\\u001b[2J\\nforged')
     assert not _control_characters(dropped)
     assert "\n" not in dropped
