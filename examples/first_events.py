@@ -7,6 +7,7 @@ Models, providers and scores are those of examples/catalog.yaml. `gpt-4o` succee
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -50,4 +51,8 @@ if __name__ == "__main__":
     )
     arguments = parser.parse_args()
     printed = events(arguments.first, arguments.at or datetime.now(UTC))
-    sys.stdout.writelines(json.dumps(event) + "\n" for event in printed)
+    try:
+        sys.stdout.writelines(json.dumps(event) + "\n" for event in printed)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader, for example `head`, has read enough; Python must not report it at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

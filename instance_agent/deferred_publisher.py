@@ -58,6 +58,8 @@ class DeferredPublisher:
         self._closing = False
         self._given_up = False
         self._failure: CentralCloudError | None = None
+        #: The work of the thread now, for a caller that does not wait for its end.
+        self._step = "loading the database driver"
         self._imported = threading.Event()
         self._starter = threading.Thread(target=self._start, name="publisher-start", daemon=True)
         self._cancel_exit = at_exit(self.close)
@@ -128,7 +130,7 @@ class DeferredPublisher:
         publisher = self._publisher
         reason = f"the database did not accept them in {timeout_seconds:g} seconds"
         if self._starter.is_alive():
-            reason = f"the publisher was not ready in {timeout_seconds:g} seconds"
+            reason = f"the publisher was not ready in {timeout_seconds:g} seconds: it was still {self._step}"
         elif publisher is not None and self._running:
             publisher.stop()
             publisher.join(max(0.0, deadline - time.monotonic()))
@@ -187,6 +189,7 @@ class DeferredPublisher:
         from instance_agent.publisher_assembly import make_publisher
         from instance_agent.settings import AgentSettings
 
+        self._step = "reading the settings"
         self._imported.set()
         settings = load_settings(AgentSettings, database_url=self._database_url, instance_id=self._instance_id)
         if not settings.pgmq_enabled:
@@ -195,8 +198,10 @@ class DeferredPublisher:
         self._queue.size, self._queue.max_bytes = settings.publish_queue_size, settings.publish_queue_bytes
         if self._given_up:
             return
+        url = settings.database  # read once: it may come from a pipe
+        self._step = _opening(url)
         name = f"instance-agent/{self._instance_id}"
-        database = Database(settings.database, application_name=name, own_connections=1)
+        database = Database(url, application_name=name, own_connections=1)
         # Again, because an embedded server has registered its stop meanwhile, and the newest function is called first.
         self._cancel_exit()
         self._cancel_exit = at_exit(self.close)
@@ -250,3 +255,11 @@ class DeferredPublisher:
         cannot = f"events cannot be published: {reason}"
         self._failure = SettingsError(reason) if isinstance(error, SettingsError) else CentralCloudError(cannot)
         return {"error": reason, "lost": self._queue.close(cannot), **where}
+
+
+def _opening(url: str) -> str:
+    from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX
+
+    if url.strip().startswith(EMBEDDED_PREFIX):
+        return "starting the embedded PostgreSQL server (to create one takes several seconds: call start() before)"
+    return "opening the database"

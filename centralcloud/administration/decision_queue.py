@@ -14,9 +14,31 @@ class _Page(NamedTuple):
     purged: int
 
 
+class OldMessages(NamedTuple):
+    """The messages that a purge would remove now.
+
+    Attributes:
+        counted: how many there are among the messages that were counted.
+        complete: whether every message of the queue was counted; otherwise there are at least `counted`.
+    """
+
+    counted: int
+    complete: bool
+
+
+NO_MESSAGES: Final = OldMessages(counted=0, complete=True)
+_COUNT_OLD = Query(__package__, "count_old_messages", row=OldMessages)
 _PURGE_PAGE = Query(__package__, "purge_page", row=_Page)
 #: Messages in one transaction: ingest waits for it only briefly.
 _PAGE_SIZE: Final = 10_000
+#: Messages that are counted before a person is asked: less than a second.
+_COUNTED: Final = 1_000_000
+
+
+def count_old(database: Database, *, before: datetime, at_most: int = _COUNTED) -> OldMessages:
+    """Count the messages that were sent before a moment, among the `at_most` oldest ones of the queue."""
+    with database.transaction() as connection:
+        return _COUNT_OLD.one(connection, {"before": before, "at_most": at_most})
 
 
 def purge(database: Database, operator: Operator, *, before: datetime) -> int:

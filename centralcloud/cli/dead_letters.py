@@ -23,7 +23,10 @@ from centralcloud.runtime.terminal.output import (
 )
 from centralcloud.runtime.wording import counted, printable_json
 
-app = typer.Typer(help="Show, replay and discard messages that could not be ingested.")
+app = typer.Typer(
+    help="Show, replay and discard messages that could not be ingested.\n\nWithout a command: `list`.",
+    invoke_without_command=True,
+)
 
 Ids = Annotated[list[int] | None, typer.Argument(help="Ids that `list` shows.")]
 Field = Annotated[str | None, typer.Option(help="Only those refused for this field, e.g. routing_decision.complexity.")]
@@ -33,6 +36,13 @@ Until = Annotated[str | None, typer.Option(help="Dead-lettered before then.")]
 Everything = Annotated[bool, typer.Option("--all", help="Every open one, instead of ids and filters.")]
 #: Here --reason is a filter.
 Why = Annotated[str | None, typer.Option("--why", help="Why, for the log that `centralcloud history` shows.")]
+
+
+@app.callback()
+def dead_letters_group(context: typer.Context, json_output: AsJson = False) -> None:
+    """Show, replay and discard messages that could not be ingested."""
+    if context.invoked_subcommand is None:
+        list_command(json_output=json_output)
 
 
 @app.command("list")

@@ -9,7 +9,17 @@ from centralcloud.cli.arguments import Reason, utf8
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 
-app = typer.Typer(help="Show and forget instances.")
+app = typer.Typer(
+    help="Show and forget instances.\n\nWithout a command: `list`.",
+    invoke_without_command=True,
+)
+
+
+@app.callback()
+def instances_group(context: typer.Context, json_output: AsJson = False) -> None:
+    """Show and forget instances."""
+    if context.invoked_subcommand is None:
+        list_command(json_output=json_output)
 
 
 @app.command("list")

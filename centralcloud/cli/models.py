@@ -16,7 +16,10 @@ from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows,
 from centralcloud.runtime.terminal.prompts import confirm
 from centralcloud.runtime.wording import counted, percent
 
-app = typer.Typer(help="Show, rename, merge, retire and forget models.")
+app = typer.Typer(
+    help="Show, rename, merge, retire and forget models.\n\nWithout a command: `list`.",
+    invoke_without_command=True,
+)
 
 #: Models that `forget` shows before it asks; it counts the others.
 _SHOWN_MODELS: Final = 20
@@ -29,6 +32,13 @@ _MODEL_COLUMNS: Final[dict[str, Callable[[Any], Any] | None]] = {
     "last_seen_at": None,
     "retired": lambda retired: "retired" if retired else None,
 }
+
+
+@app.callback()
+def models_group(context: typer.Context, json_output: AsJson = False) -> None:
+    """Show, rename, merge, retire and forget models."""
+    if context.invoked_subcommand is None:
+        list_command(json_output=json_output)
 
 
 @app.command("list")

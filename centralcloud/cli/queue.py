@@ -1,10 +1,12 @@
 """`centralcloud queue`: the queue of routing events."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from centralcloud.administration import decision_queue
+from centralcloud.administration.decision_queue import NO_MESSAGES, OldMessages
 from centralcloud.cli.arguments import Reason, moment_ago
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.monitoring.queue_state import queue_state
@@ -62,13 +64,20 @@ def purge(
     before = moment_ago(older_than, "--older-than")
     operator = this_operator(reason)
     with open_database(read_settings(), "queue") as database:
-        question = f"Remove every message sent before {before.astimezone():%Y-%m-%d %H:%M:%S}, without ingesting it?"
-        confirm(question, yes=yes, otherwise="nothing was purged")
-        purged = decision_queue.purge(database, operator, before=before)
+        old = None if yes else decision_queue.count_old(database, before=before)
+        if old is not None and old != NO_MESSAGES:
+            confirm(_question(old, before), yes=False, otherwise="nothing was purged")
+        purged = 0 if old == NO_MESSAGES else decision_queue.purge(database, operator, before=before)
     if json_output:
         print_json({"purged": purged})
     else:
         print_text(f"purged {counted(purged, 'message')}")
+
+
+def _question(old: OldMessages, before: datetime) -> str:
+    number = counted(old.counted, "message") if old.complete else f"at least {counted(old.counted, 'message')}"
+    them = "it" if old.complete and old.counted == 1 else "them"
+    return f"Remove {number} sent before {before.astimezone().isoformat(' ', 'seconds')}, without ingesting {them}?"
 
 
 def _sent(age_seconds: float | None) -> str:

@@ -14,7 +14,10 @@ from centralcloud.settings import FLEET_SETTINGS, FleetSetting, Settings
 from centralcloud.store.fleet_settings import list_settings
 from centralcloud.store.operator_actions import newest_setting_changes
 
-app = typer.Typer(help="Show and change the settings of the whole fleet.")
+app = typer.Typer(
+    help="Show and change the settings of the whole fleet.\n\nWithout a command: `show`.",
+    invoke_without_command=True,
+)
 
 #: When a changed setting takes effect, by its group.
 _EFFECTIVE: Final = {
@@ -25,6 +28,13 @@ _EFFECTIVE: Final = {
     "": "its next run of the learner",
 }
 _UNSET: Final = ("none", "null", "")
+
+
+@app.callback()
+def settings_group(context: typer.Context, json_output: AsJson = False) -> None:
+    """Show and change the settings of the whole fleet."""
+    if context.invoked_subcommand is None:
+        show(json_output=json_output)
 
 
 @app.command()

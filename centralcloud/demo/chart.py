@@ -15,6 +15,10 @@ _FIRST_SPAN_SECONDS: Final = 90.0
 _RATE_STEP: Final = 0.05
 _LOWEST_RATE: Final = 0.75
 _LABEL_WIDTH: Final = 6
+#: Seconds between two times of the axis: the first step with which at most so many times follow the first one.
+_TIME_STEPS: Final = (30, 60, 120, 180, 300, 600, 1200, *(1800 * 2**power for power in range(30)))
+_MOST_TIMES: Final = 4.8
+_WIDE_COLUMNS: Final = 40
 CURVE_STYLE: Final = "bold bright_cyan"
 BEST_STYLE: Final = "bright_yellow"
 _AXIS_STYLE: Final = "bright_black"
@@ -62,12 +66,12 @@ def _rate_labels(rows: int, lowest: float) -> list[str]:
 
 
 def _time_axis(span: float, columns: int) -> Text:
-    """The times at the quarters of the axis, or only at both ends of a short one."""
-    parts = 4 if columns >= 40 else 1
+    """The round times of the axis, or only both ends of a short one."""
+    step = next(step for step in _TIME_STEPS if span / step <= _MOST_TIMES) if columns >= _WIDE_COLUMNS else span
     line = [" "] * (_LABEL_WIDTH + 1 + columns)
-    for part in range(parts + 1):
-        label = clock(span * part / parts)
-        at = _LABEL_WIDTH + 1 + round(columns * part / parts)
+    for number in range(int(span / step) + 1):
+        label = clock(step * number)
+        at = _LABEL_WIDTH + 1 + round(columns * step * number / span)
         at = min(max(_LABEL_WIDTH + 1, at - len(label) // 2), len(line) - len(label))
         line[at : at + len(label)] = label
     return Text.assemble(("".join(line), _AXIS_STYLE))

@@ -172,8 +172,9 @@ def _print_end(course: Course, last: State, loop: LoopState, costs: dict[tuple[s
     _say("")
     _say("The database is kept; no daemon runs on it any more. These commands show it, from this folder:")
     program = shlex.quote(sys.argv[0])
-    for command in ("status", "scores", "findings"):
-        print_line(f"  DATABASE_URL={url} {program} {command}")  # whole, to be copied
+    print_line(f"  export DATABASE_URL={url}")  # whole lines, to be copied
+    for command in ("status", "scores", "findings", "doctor"):
+        print_line(f"  {program} {command}")
 
 
 def _finish(

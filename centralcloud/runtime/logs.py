@@ -5,6 +5,7 @@ The programs log to standard error: JSON for machines, colours on a terminal.
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     import structlog
 
 _PACKAGES: Final = ("centralcloud", "instance_agent")
+#: Texts of several lines.
+_TRACEBACKS: Final = ("exception", "stack", "traceback")
+#: Fields that a record of `logging` has itself.
+_OF_THE_RECORD: Final = ("level", "timestamp")
+_PLAIN_WORD: Final = re.compile(r"[\w./:@+-]+")
 
 
 def get_logger(name: str) -> "structlog.stdlib.BoundLogger":
@@ -39,6 +45,8 @@ class _Logger:
                 processors=[
                     structlog.stdlib.filter_by_level,
                     *_shared_processors(),
+                    structlog.processors.format_exc_info,
+                    _as_event,
                     structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
                 ],
                 wrapper_class=structlog.stdlib.BoundLogger,
@@ -57,12 +65,37 @@ def _shared_processors() -> tuple[Any, ...]:
     )
 
 
+class _Event(dict[str, Any]):
+    """The fields of an event. A handler that is not ours, or logging without any, prints them as one line."""
+
+    def __str__(self) -> str:
+        fields = {name: value for name, value in self.items() if name not in (*_OF_THE_RECORD, *_TRACEBACKS, "event")}
+        line = " ".join(
+            [printable(str(self.get("event"))), *(f"{name}={_word(value)}" for name, value in fields.items())]
+        )
+        return "\n".join([line, *(_traceback(self[name]) for name in _TRACEBACKS if self.get(name))])
+
+
+def _as_event(_logger: Any, _method: str, event: Any) -> Any:
+    return _Event(event)
+
+
+def _word(value: Any) -> str:
+    """Return a value as one word of a line, in quotation marks if necessary."""
+    if isinstance(value, str):
+        return value if _PLAIN_WORD.fullmatch(value) else _to_json(value, ensure_ascii=False)
+    if isinstance(value, Mapping | list | tuple):
+        return _to_json(value, ensure_ascii=False, default=str)
+    return _word(str(value)) if value is not None and not isinstance(value, bool | int | float) else str(value)
+
+
+def _traceback(value: Any) -> str:
+    text = value if isinstance(value, str) else "".join(map(str, value))
+    return "\n".join(map(printable, text.rstrip("\n").split("\n")))
+
+
 def _to_json(value: Any, **options: Any) -> str:
     return printable_json(json.dumps(value, **options))
-
-
-#: Texts of several lines.
-_TRACEBACKS: Final = ("exception", "stack")
 
 
 def _escape_texts(_logger: Any, _method: str, event: Any) -> Any:

@@ -38,6 +38,12 @@ _EXPECTED: Final[Mapping[str, str]] = {
 def expectation(error: Mapping[str, Any]) -> str:
     """Return what was expected, from one of ``ValidationError.errors()``, as in "expected at most 1"."""
     if (template := _EXPECTED.get(error["type"])) is not None:
-        return f"expected {template.format(**error.get('ctx', {}))}"
+        context = {name: _plain(value) for name, value in error.get("ctx", {}).items()}
+        return f"expected {template.format(**context)}"
     message = str(error["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
+
+
+def _plain(value: Any) -> Any:
+    """Return a limit as a person writes it: 600, not 600.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

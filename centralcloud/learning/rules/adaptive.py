@@ -280,13 +280,14 @@ def _sentence(
     penalties = "".join(f" - {part:.3f} for {what}" for part, what in ((latency, "latency"), (cost, "cost")) if part)
     basis = f"{counted(round(outcomes), 'outcome')} since {window_start:%Y-%m-%d %H:%M} UTC"
     sentence = f"{score} = 5 x (mean {mean:.3f} of {basis}"
-    if alarm := state.payload.get("alarm"):
-        before, after, statistic, threshold = alarm
-        rates = " -> ".join(apart(before, after, text=decimals, digits=2))
-        sentence += f" [alarm: {rates}, G {' > '.join(apart(statistic, threshold, text=decimals, digits=0))}]"
     sentence += f"{penalties}), interval {interval[0]:.3f} to {interval[1]:.3f}"
     if probe_share:
         sentence += f", {100 * probe_share:.2g}% of traffic re-checks it"
+    if alarm := state.payload.get("alarm"):
+        before, after, statistic, threshold = alarm
+        was, now = apart(before, after, text=decimals, digits=2)
+        found, limit = apart(statistic, threshold, text=decimals, digits=0)
+        sentence += f"; the mean changed then from {was} to {now} (G is {found}, above the threshold {limit})"
     if excluded:
         sentence += f"; without the quarantined {', '.join(sorted(excluded))}"
     return sentence

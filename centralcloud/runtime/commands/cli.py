@@ -11,6 +11,7 @@ import typer
 
 from centralcloud import __version__
 from centralcloud.contracts import CentralCloudError
+from centralcloud.contracts.errors import quote
 from centralcloud.runtime.commands.completion import prepare_completion
 from centralcloud.runtime.commands.group import Command, ProgramGroup
 from centralcloud.runtime.terminal.streams import escape_unencodable_output
@@ -144,13 +145,27 @@ def _usage_message(error: Exception) -> str | None:
     format_message = getattr(error, "format_message", None)
     if format_message is None:
         return None
-    text = " ".join(format_message().split())
+    text = " ".join(_worded(error, format_message()).split())
     if re.match(r"-\.?\d", getattr(error, "option_name", "")):
         text += "; put -- before a value that begins with -"
     context = getattr(error, "ctx", None)
     command = context.command_path.split(" ", 1)[1:] if context else []
     hint = " ".join(["try", context.command_path if command else context.info_name, "--help"]) if context else ""
     return f"{text}{f' ({hint})' if hint else ''}"
+
+
+def _worded(error: Exception, text: str) -> str:
+    """Put our words into a usage error in the place of pydantic's, by which Typer checks values."""
+    read_errors = getattr(error.__cause__, "errors", None)
+    if read_errors is None:
+        return text
+    from centralcloud.runtime.validation import expectation
+
+    first = read_errors()[0]
+    expected = expectation(first)
+    if expected.startswith("expected "):
+        expected = f"found {quote(first['input'])}, {expected}"
+    return text.replace(str(getattr(error, "message", "")), expected)
 
 
 def _print_error(name: str, message: str, code: int) -> int:

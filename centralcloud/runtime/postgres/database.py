@@ -88,7 +88,7 @@ class Database(OutageState):
         self.conninfo = make_conninfo(**{**defaults, **read_conninfo(target), **_FIXED})
         self._budget = ConnectBudget(self.conninfo)
         self.connect_seconds = self._budget.seconds
-        self._attempts = ConnectAttempts()
+        self._attempts = ConnectAttempts(self._embedded.restart if self._embedded else None)
         self._fixed_size = max_connections
         self._own_connections = own_connections
         self._reserved = 0

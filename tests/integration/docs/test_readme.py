@@ -125,7 +125,7 @@ def test_the_first_steps(checkout: Path, tmp_path: Path) -> None:
 
 def test_the_commands_for_an_own_server(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, because tests of other pages start the same programs."""
-    migrate, daemon, sidecar, commands = _under("On your own PostgreSQL")
+    migrate, daemon, sidecar, publish, results = _under("On your own PostgreSQL")
     assert f"export DATABASE_URL={_OWN_URL}" in migrate.commands
     assert [block.commands.splitlines()[-1] for block in (daemon, sidecar)] == [
         "centralcloud run",
@@ -134,7 +134,11 @@ def test_the_commands_for_an_own_server(database_url: str, monkeypatch: pytest.M
     assert daemon.own_terminal
     assert sidecar.own_terminal
     monkeypatch.chdir(REPOSITORY)
-    lines = [shlex.split(line, comments=True) for block in (migrate, commands) for line in block.commands.splitlines()]
+    lines = [
+        shlex.split(line, comments=True)
+        for block in (migrate, publish, results)
+        for line in block.commands.splitlines()
+    ]
     run = [arguments for program, *arguments in lines if program == "centralcloud"]
     assert len(run) > 10
     for arguments in run:
@@ -180,6 +184,14 @@ def test_the_example_events_agree_with_the_catalog() -> None:
 def test_the_example_file_is_the_output_of_the_example_program() -> None:
     command = [sys.executable, REPOSITORY / "examples/first_events.py", "--at", "2026-11-20T06:55:00Z"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == _EVENTS.read_text()
+
+
+def test_the_example_program_ends_quietly_when_its_reader_has_read_enough() -> None:
+    command = [sys.executable, REPOSITORY / "examples/first_events.py"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+        program.stdout.close()  # type: ignore[union-attr]
+        assert program.stderr.read() == ""  # type: ignore[union-attr]
+    assert program.returncode == 0
 
 
 def test_the_example_program_prints_events_of_the_last_minutes() -> None:

@@ -1,12 +1,14 @@
 """Publishing by a router of one's own: from a coroutine to linked records, and at the exit of the interpreter."""
 
 import asyncio
+import json
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
+from psycopg.conninfo import make_conninfo
 from support.commands import environment
 from support.servers import execute
 from support.waiting import eventually
@@ -72,6 +74,17 @@ def test_decisions_and_outcomes_of_a_coroutine_become_linked_records(database: D
         "SELECT model_name, usage_count, success_count FROM model_routing_metrics ORDER BY model_name, complexity_level",
     )
     assert usage == [("large", 1, 1), ("small", 1, 0), ("small", 1, 1)], "a decision and its outcome count once"
+
+
+def test_a_database_without_a_schema_is_reported_with_the_command(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = Publisher(database_url=make_conninfo(database_url, dbname="postgres"), instance_id="i")
+    publisher.publish_decision("simple", "m", "p")
+    eventually(lambda: "database_unavailable" in caplog.text)
+    assert not publisher.close(0)
+    reason = 'schema "centralcloud" does not exist: run `centralcloud migrate` on this database'
+    assert json.dumps(reason) in caplog.text
 
 
 def test_a_call_does_not_wait_for_the_driver_or_the_database() -> None:

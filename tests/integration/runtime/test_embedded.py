@@ -8,9 +8,13 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import psycopg
 import pytest
 from support.commands import run_command, start_command
 from support.servers import embedded_folder
@@ -18,6 +22,7 @@ from support.waiting import eventually
 
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.embedded import EmbeddedServer, EmbeddedServerError
+from centralcloud.runtime.postgres.errors import DatabaseUnavailableError
 
 
 def runs(folder: Path) -> bool:
@@ -100,6 +105,86 @@ def test_a_server_whose_user_was_killed_is_taken_over() -> None:
         assert not runs(folder)
 
 
+def kill_server(folder: Path) -> None:
+    """Kill the first process of the server in `folder`; its other processes end by themselves."""
+    file = folder / "postgresql" / "postmaster.pid"
+    os.kill(int(file.read_text().splitlines()[0]), signal.SIGKILL)
+    eventually(lambda: not processes_in(folder / "postgresql"))
+
+
+def select_1(database: Database) -> bool:
+    with contextlib.suppress(psycopg.OperationalError, DatabaseUnavailableError), database.transaction() as connection:
+        return connection.execute("SELECT 1").fetchone() == (1,)
+    return False
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Path]:
+    """The folder of a server that does not run; creating one takes a second."""
+    with embedded_folder() as folder:
+        EmbeddedServer.start(f"embedded:{folder}").stop()
+        yield folder
+
+
+def test_a_server_that_was_killed_is_started_again_once(cluster: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By the first connection of its users, of whom several find it gone at the same time."""
+    users = [Database(f"embedded:{cluster}", application_name=f"user {number}") for number in range(3)]
+    try:
+        assert all(map(select_1, users))
+        kill_server(cluster)
+        threads = [threading.Thread(target=eventually, args=(partial(select_1, user),)) for user in users]
+        for thread in threads:
+            thread.start()
+        users[0].connect().close()  # outside the pool, as a listener does
+        for thread in threads:
+            thread.join()
+        assert all(map(select_1, users))
+        assert caplog.text.count("embedded_server_restarted") == 1
+    finally:
+        for user in users:
+            user.close()
+    assert not runs(cluster), "the last user has stopped it"
+
+
+def test_a_server_that_cannot_be_started_again_is_an_outage_that_says_why(cluster: Path) -> None:
+    data = cluster / "postgresql"
+    settings = data / "postgresql.conf"
+    kept = settings.read_text()
+    with Database(f"embedded:{cluster}", application_name="tests") as database:
+        kill_server(cluster)
+        settings.write_text("nonsense = 1\n")
+        with pytest.raises(psycopg.OperationalError, match=r"has ended: .*pg_ctl failed in .*; its log is "):
+            database.connect()
+        settings.write_text(kept)
+        with pytest.raises(psycopg.OperationalError, match=r"has ended: the next attempt to start it is in \d+ sec"):
+            database.connect()
+        data.rename(cluster / "removed")
+        with pytest.raises(psycopg.OperationalError, match="has ended: its folder was removed; end every program"):
+            database.connect()
+        assert not data.exists()
+        (cluster / "removed").rename(data)
+
+
+def test_a_server_that_its_own_program_has_ended_is_not_started_again(cluster: Path) -> None:
+    with Database(f"embedded:{cluster}", application_name="tests") as database:
+        database.kill_embedded_server()
+        eventually(lambda: not processes_in(cluster / "postgresql"))
+        with pytest.raises(psycopg.OperationalError, match="connection to server"):
+            database.connect()
+
+
+def test_the_pid_of_a_zombie_is_not_a_server(cluster: Path) -> None:
+    """The first process of a container may wait for no process that has ended."""
+    data = cluster / "postgresql"
+    with subprocess.Popen(["true"]) as zombie:
+        stat = Path(f"/proc/{zombie.pid}/stat")
+        eventually(lambda: stat.read_text().rpartition(")")[2].split()[0] == "Z")
+        (data / "postmaster.pid").write_text(f"{zombie.pid}\n{data}\n1\n5432\n{data}\n\n")
+        shutil.copy(data / "postmaster.pid", data / ".s.PGSQL.5432.lock")
+        with Database(f"embedded:{cluster}", application_name="tests") as database:
+            assert select_1(database)
+
+
 def test_a_kill_while_the_cluster_is_created_leaves_a_usable_folder() -> None:
     with embedded_folder() as folder:
         process = start_command("centralcloud", "migrate", env={"DATABASE_URL": "embedded:"}, cwd=folder)
@@ -165,9 +250,10 @@ def assert_status_agrees(folder: Path, output: str) -> None:
     """The commands that the demonstration names show what its summary says."""
     (version,) = re.findall(r"in sync with score version (\d+)", output)
     (cost,) = re.findall(r"for \$([0-9,.]+);", output)
-    commands = re.findall(r"^  DATABASE_URL=(\S+) (\S+) (\w+)$", output, re.MULTILINE)
-    assert [command for _, _, command in commands] == ["status", "scores", "findings"]
-    url, program, _ = commands[0]
+    (url,) = re.findall(r"^  export DATABASE_URL=(\S+)$", output, re.MULTILINE)
+    commands = re.findall(r"^  (\S+) (\w+)$", output.partition(url)[2], re.MULTILINE)
+    assert [command for _, command in commands] == ["status", "scores", "findings", "doctor"]
+    program, _ = commands[0]
     with Database(url.replace(":", f":{folder}/"), application_name="tests") as database:
         status = run_command(program, "status", env={"DATABASE_URL": url}, cwd=folder)
         with database.transaction() as connection:

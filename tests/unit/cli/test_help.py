@@ -1,5 +1,6 @@
 """The help of both programs: one table, which agrees with the commands and does not import them."""
 
+import runpy
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 import centralcloud.cli.app
 import instance_agent.cli
+from centralcloud import __version__
 from centralcloud.runtime.commands.completion import Shell
 from centralcloud.runtime.commands.group import Command
 
@@ -88,6 +90,35 @@ def test_a_help_imports_only_what_it_shows(argv: list[str], absent: set[str]) ->
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stderr == "[]\n"
+
+
+@pytest.mark.parametrize("package", ["centralcloud", "instance_agent"])
+def test_a_package_runs_as_its_program(package: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """`python -m`, where the folder of the programs is not on the PATH."""
+    monkeypatch.setattr(sys, "argv", [package, "--version"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(package, run_name="__main__")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"{package.replace('_', '-')} {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["completion", "tcsh"], "Invalid value for 'shell': 'tcsh' is not one of 'bash', 'zsh', 'fish'."),
+        (["scores", "history", "--limit", "x"], "Invalid value for '--limit': found \"x\", expected a whole number"),
+        (["queue", "--seconds", "9999"], "Invalid value for '--seconds': found \"9999\", expected at most 600"),
+    ],
+)
+def test_a_wrong_value_is_refused_in_our_words(arguments: list[str], line: str, capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(sys, "argv", ["centralcloud", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        PROGRAMS["centralcloud"].main()
+    assert ended.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    (error,) = printed.err.splitlines()
+    assert error.startswith(f"centralcloud: {line} (try centralcloud ")
 
 
 def test_an_unknown_command_gets_a_suggestion(program: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from support.waiting import eventually
 
 from centralcloud.contracts import CentralCloudError, SettingsError
+from centralcloud.runtime.postgres.embedded import EmbeddedServer, EmbeddedServerError
 from instance_agent.deferred_publisher import DeferredPublisher
 from instance_agent.sync.event_publisher import EventPublisher
 
@@ -63,8 +64,30 @@ def test_a_close_before_the_publisher_is_ready_logs_what_is_lost(
         slow.publish_text("{}")
     assert not slow.flush(0.0)
     assert not slow.close(0.01)
-    assert log_events(caplog, "events_dropped")[0]["reason"] == "the publisher was not ready in 0.01 seconds"
+    (dropped,) = log_events(caplog, "events_dropped")
+    assert dropped["reason"] == "the publisher was not ready in 0.01 seconds: it was still reading the settings"
     assert lost(caplog) == 3
+
+
+def test_a_close_while_the_embedded_server_is_started_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    starting, may_end = threading.Event(), threading.Event()
+
+    def start(_: str) -> None:
+        starting.set()
+        assert may_end.wait(20)
+        raise EmbeddedServerError("the test has ended")
+
+    monkeypatch.setattr(EmbeddedServer, "start", start)
+    publisher = DeferredPublisher(database_url=f"embedded:{tmp_path}", instance_id="i")
+    publisher.publish_text("{}")
+    assert starting.wait(20)
+    assert not publisher.close(0.01)
+    may_end.set()
+    publisher._starter.join()
+    (dropped,) = log_events(caplog, "events_dropped")
+    assert "not ready in 0.01 seconds: it was still starting the embedded PostgreSQL server (to cr" in dropped["reason"]
 
 
 def test_a_close_whose_time_is_up_ends_every_thread(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,9 +1,14 @@
 """The log of a program: a text of others in an event forges no line of it, and moves no cursor."""
 
 import json
+import subprocess
+import sys
+import traceback
 import unicodedata
+from pathlib import Path
 
 import pytest
+import structlog
 
 from centralcloud.runtime.logs import configure_logs, get_logger
 
@@ -35,6 +40,57 @@ def test_a_traceback_on_the_console_keeps_its_lines_and_no_control_character(
     assert "Traceback" in printed
     assert "forged" in printed
     assert not _control_characters(printed)
+
+
+@pytest.fixture
+def unbound() -> None:
+    """Without the fields that code of other tests has bound to this thread's events."""
+    structlog.contextvars.clear_contextvars()
+
+
+def _messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "centralcloud.test"]
+
+
+@pytest.mark.usefixtures("unbound")
+def test_a_program_with_logging_of_its_own_gets_a_readable_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", logger="centralcloud")
+    log = get_logger("centralcloud.test")
+    log.warning(
+        "events_dropped", count=6, reason="the program has ended", share=0.5, model="gpt-4o", since=None, at=HOSTILE
+    )
+    log.warning("models_named", names=["a b", "c"], details={"x": 1}, path=Path("/a b"))
+    dropped, named = _messages(caplog)
+    fields = 'count=6 reason="the program has ended" share=0.5 model=gpt-4o since=None'
+    assert dropped.startswith(f'events_dropped {fields} at="gpt\\u001b[2J\\nforged')
+    assert not _control_characters(dropped)
+    assert "\n" not in dropped
+    assert named == 'models_named names=["a b", "c"] details={"x": 1} path="/a b"'
+
+
+@pytest.mark.usefixtures("unbound")
+def test_a_traceback_follows_the_line_for_logging_of_others(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", logger="centralcloud")
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError as error:
+        get_logger("centralcloud.test").exception("rule_failed", rule="r")
+        get_logger("centralcloud.test").error("task_failed", traceback=traceback.format_exception(error))
+    for message, first in zip(_messages(caplog), ("rule_failed rule=r", "task_failed"), strict=True):
+        lines = message.split("\n")
+        assert lines[:2] == [first, "Traceback (most recent call last):"]
+        assert "ValueError: gpt" in message
+        assert not _control_characters(message)
+
+
+def test_a_program_that_has_not_configured_logging_prints_a_readable_line() -> None:
+    script = (
+        "from centralcloud.runtime.logs import get_logger\n"
+        "get_logger('centralcloud.test').warning('events_dropped', count=6, reason='it ended')\n"
+        "get_logger('centralcloud.test').info('not shown')\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stderr == 'events_dropped count=6 reason="it ended"\n'
 
 
 def test_a_text_of_others_stays_itself_in_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,7 +124,8 @@ def test_a_fall_begins_a_new_window_and_is_remembered() -> None:
     outcomes = 50 * (runs.index(noticed) - 19)
     assert (score.samples, score.after_slice, score.kind) == (outcomes, 20, "alarm")
     assert score.estimate.mean == pytest.approx((outcomes / 2 + 1) / (outcomes + 2), abs=1e-6)
-    assert f"[alarm: 0.90 -> 0.50, G {expected.statistic:.0f} > {expected.threshold:.0f}]" in score.reason
+    compared = f"G is {expected.statistic:.0f}, above the threshold {expected.threshold:.0f}"
+    assert f"; the mean changed then from 0.90 to 0.50 ({compared})" in score.reason
     assert not runs[-1].alarms or noticed is runs[-1], "it is noticed once"
     assert scores(runs[-1])[A].samples == 100
 

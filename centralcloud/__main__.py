@@ -1,0 +1,5 @@
+"""`python -m centralcloud`: the command line, where its program is not on the PATH."""
+
+from centralcloud.cli import main
+
+main()

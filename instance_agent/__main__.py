@@ -1,0 +1,5 @@
+"""`python -m instance_agent`: the command line, where its program is not on the PATH."""
+
+from instance_agent.cli import main
+
+main()
