@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg
@@ -16,11 +17,9 @@ from support.servers import execute
 from support.waiting import eventually
 
 from centralcloud.administration.instances import list_instances
-from centralcloud.administration.models import (
-    rename_model,
-)
+from centralcloud.administration.models import reinstate_model, rename_model, retire_model
 from centralcloud.administration.score_audit import audit_scores
-from centralcloud.administration.score_overrides import pin
+from centralcloud.administration.score_overrides import pin, unpin
 from centralcloud.administration.verification import verify
 from centralcloud.ingest.batch_ingest import ingest_batch
 from centralcloud.ingest.batch_limits import BatchLimits
@@ -239,3 +238,62 @@ def test_ingest_and_learning_run_while_models_are_renamed_back_and_forth(databas
     drain(database, batch_size=1000)
     close_slice(database)
     assert verify(database).differences == []
+
+
+def _pins(url: str) -> list[tuple[str, str]]:
+    return execute(url, "SELECT model_name, score::text FROM score_pins ORDER BY 1")
+
+
+def test_a_pin_that_moves_in_a_merge_is_applied(database: Database, database_url: str, tmp_path: Path) -> None:
+    updater = ScoreUpdater(database, instance_id="i", file=LearnedScoresFile(tmp_path), reconcile_interval_seconds=0)
+    ingest(database, database_url, [e for m in ("old", "new") for e in outcomes(98, 2, selected_model=m)])
+    Learner(database, THRESHOLD).learn(force=True)
+    pin(database, ("old", "complex"), Decimal("1.5"), None, OPERATOR)
+    done = rename_model(database, "old", "new", OPERATOR)
+    assert _pins(database_url) == [("new", "1.500")]
+    assert published(database_url) == {("new", "complex"): 1.5}
+    assert [(change.model, change.new_score) for change in done.changes] == [("new", 1.5)]
+    ((rule, reason),) = execute(database_url, "SELECT rule, reason FROM model_scores")
+    assert (rule, reason) == ("pin", "old was merged into new, with its pin: pinned at 1.500 by an operator")
+    updater.run_once()
+    assert {pair: score.score for pair, score in updater.learned.scores.items()} == {("new", "complex"): 1.5}
+    assert verify(database).differences == []
+    assert audit_scores(database, THRESHOLD).differences == []
+    assert Learner(database, THRESHOLD).learn(force=True).changes == []
+    unpin(database, ("new", "complex"), OPERATOR)
+    (learned,) = Learner(database, THRESHOLD).learn(force=True).changes
+    assert learned.new_score > 1.5, "the rule publishes again"
+
+
+def test_in_a_merge_of_two_pinned_models_the_pin_of_the_new_name_stays(database: Database, database_url: str) -> None:
+    ingest(database, database_url, [e for m in ("old", "new") for e in outcomes(98, 2, selected_model=m)])
+    pin(database, ("old", "complex"), Decimal("1.5"), None, OPERATOR)
+    pin(database, ("new", "complex"), Decimal("2.5"), None, OPERATOR)
+    rename_model(database, "old", "new", OPERATOR)
+    assert _pins(database_url) == [("new", "2.500")]
+    assert published(database_url) == {("new", "complex"): 2.5}
+
+
+def test_the_pin_of_a_retired_model_does_not_move_to_one_in_use(database: Database, database_url: str) -> None:
+    ingest(database, database_url, [e for m in ("old", "new") for e in outcomes(98, 2, selected_model=m)])
+    Learner(database, THRESHOLD).learn(force=True)
+    pin(database, ("old", "complex"), Decimal("1.5"), None, OPERATOR)
+    retire_model(database, "old", OPERATOR)
+    scores = {pair: score for pair, score in published(database_url).items() if pair[0] == "new"}
+    rename_model(database, "old", "new", OPERATOR)
+    assert _pins(database_url) == []
+    assert published(database_url) == scores
+
+
+def test_a_pin_that_moves_to_a_retired_model_applies_when_it_is_reinstated(
+    database: Database, database_url: str
+) -> None:
+    ingest(database, database_url, [e for m in ("old", "new") for e in outcomes(98, 2, selected_model=m)])
+    Learner(database, THRESHOLD).learn(force=True)
+    pin(database, ("old", "complex"), Decimal("1.5"), None, OPERATOR)
+    retire_model(database, "new", OPERATOR)
+    rename_model(database, "old", "new", OPERATOR)
+    assert set(published(database_url).values()) == {0.0}
+    reinstate_model(database, "new", OPERATOR)
+    assert _pins(database_url) == [("new", "1.500")]
+    assert published(database_url) == {("new", "complex"): 1.5}
