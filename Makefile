@@ -14,7 +14,7 @@ DEMO_ARGS ?=
 SOAK_SECONDS ?= 600
 SOAK_WORKERS ?= 0
 
-.PHONY: help setup demo recording test coverage coverage-tests soak check format reference test-postgresql build clean
+.PHONY: help setup demo recording test coverage coverage-tests soak check format reference test-postgresql build hashes clean
 
 help:  ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,10 +80,16 @@ test-postgresql: setup  ## Run the tests that use a database on a server: DATABA
 	  || { echo "test-postgresql: name a server for tests: make test-postgresql DATABASE_URL=postgresql://... (not by the environment: databases are created and dropped there)" >&2; exit 2; }
 	@$(PYTEST) --database-url '$(DATABASE_URL)' tests/integration tests/chaos $(PYTEST_ARGS)
 
-build: setup  ## Build the wheel and the source distribution into dist/, and check their metadata.
+# The time in the files is that of the commit, so that a build of the same commit gives the same bytes.
+build: setup  ## Build the wheel, the source distribution and the list of components (SBOM) into dist/.
 	@rm -rf dist
-	@$(BIN)/hatchling build --clean > /dev/null
-	@$(BIN)/twine check --strict dist/*
+	@epoch=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2> /dev/null)}; \
+	  if [ -n "$$epoch" ]; then export SOURCE_DATE_EPOCH=$$epoch; fi; \
+	  $(BIN)/hatchling build --clean > /dev/null && $(BIN)/python tools/sbom.py release dist/*.whl
+	@$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+
+hashes: setup  ## Write deploy/requirements/*.txt, the hashes of constraints.txt (asks the package index, some minutes).
+	@$(BIN)/python tools/hash_requirements.py
 
 clean:  ## Remove .venv, dist and every cache.
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

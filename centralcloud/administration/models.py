@@ -1,7 +1,7 @@
 """Models: rename one, and retire one from learning and from the choice of every router."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -10,6 +10,7 @@ import psycopg
 
 from centralcloud.contracts import COMPLEXITIES, CentralCloudError
 from centralcloud.learning.current_scores import CurrentScore, read_current_scores
+from centralcloud.learning.evidence import Pair
 from centralcloud.learning.publication import (
     Change,
     Publication,
@@ -41,6 +42,7 @@ _DELETE_SCORES = Query(__package__, "delete_scores")
 _DELETE_SCORE_SOURCES = Query(__package__, "delete_score_sources")
 _INSERT_RETIRED_MODEL = Query(__package__, "insert_retired_model")
 _DELETE_RETIRED_MODEL = Query(__package__, "delete_retired_model")
+_DELETE_PINS = Query(__package__, "delete_pins")
 BUMP_EVIDENCE_GENERATION = Query(__package__, "bump_evidence_generation")
 LOCK_MAINTENANCE = Query(__package__, "lock_maintenance")
 _LOCK_SLICE = Query("centralcloud.store", "lock_slice_for_closing")
@@ -97,7 +99,8 @@ def rename_model(database: Database, old: str, new: str, operator: Operator) -> 
     """Give a model and all its data another name. An existing model of that name absorbs it.
 
     Counters and evidence add up, pair by pair. Where both names have a score, a pin or a hold, that of the new name stays.
-    The history keeps the old name. Events that instances still report under the old name create a new model of that name.
+    A pin that only the old name has moves and is applied, unless the old model is retired and the new one is not. The
+    history keeps the old name. Events that instances still report under the old name create a new model of that name.
 
     One transaction. Ingest runs on meanwhile, and waits only at the end, while the events that have arrived since are
     renamed. The lock that it waits for guarantees that none is left behind.
@@ -172,7 +175,7 @@ def retire_model(database: Database, model: str, operator: Operator) -> list[Cha
 def reinstate_model(database: Database, model: str, operator: Operator) -> list[Change]:
     """Undo `retire_model`: publish the earlier scores again; the learner continues from there at its next run.
 
-    A pair that had no score then has none again: instances use their own.
+    A pair that had no score then has none again: instances use their own. A pinned pair gets its pin.
 
     Returns:
         The changes that are published, in the order of their versions.
@@ -188,11 +191,20 @@ def reinstate_model(database: Database, model: str, operator: Operator) -> list[
         before = _scores_before(connection, model, row[0])
         publications = []
         for current in read_current_scores(connection):
-            if current.model == model and current.complexity in retired & before.keys():
-                score = before[current.complexity]
-                reason = f"{model} is no longer retired: {score.score}, as before; then: {score.reason}"
-                publications.append(Publication(current, replace(score, kind=REINSTATED, reason=reason)))
-        _DELETE_SCORES.run(connection, {"model": model, "complexities": list(retired - before.keys())})
+            if current.model != model or current.complexity not in retired:
+                continue
+            if current.pinned_score is not None:
+                reason = f"{model} is no longer retired: pinned at {current.pinned_score} by an operator"
+                score = manual_score(current, current.pinned_score, REINSTATED, reason)
+            elif current.complexity in before:
+                earlier = before[current.complexity]
+                reason = f"{model} is no longer retired: {earlier.score}, as before; then: {earlier.reason}"
+                score = replace(earlier, kind=REINSTATED, reason=reason)
+            else:
+                continue
+            publications.append(Publication(current, score))
+        without_score = retired - {each.score.complexity for each in publications}
+        _DELETE_SCORES.run(connection, {"model": model, "complexities": list(without_score)})
         changes = publish(connection, publications, rule=REINSTATED, run_id=None, now=now)
         BUMP_EVIDENCE_GENERATION.run(connection)
         _record_changes(connection, operator, Action.REINSTATE_MODEL, model, changes)
@@ -246,12 +258,38 @@ def _rename_scores(
     _DELETE_RETIRED_MODEL.run(connection, {"model": old})
     if stays_retired:
         _INSERT_RETIRED_MODEL.run(connection, {"model": new, "retired_at": known.retired_at})
+    if known.retired_at is not None and not stays_retired:
+        _DELETE_PINS.run(connection, {"model": old})
     for statement in _RENAME_LEARNED:
         statement.run(connection, names)
     _DELETE_SCORE_SOURCES.run(connection, {"model": new, "complexities": list(merged)})
     now = read_clock(connection)
+    retired = known.retired_at is not None or target.retired_at is not None
+    pins = {} if retired else _moved_pins(current, names, publications)
+    scores = [each for complexity, each in publications.items() if complexity not in pins]
     rule = RETIRED if stays_retired or target.retired_at is not None else RENAMED
-    return publish(connection, publications.values(), rule=rule, run_id=None, now=now)
+    return [
+        *publish(connection, scores, rule=rule, run_id=None, now=now),
+        *publish(connection, pins.values(), rule="pin", run_id=None, now=now),
+    ]
+
+
+def _moved_pins(
+    current: Mapping[Pair, CurrentScore], names: dict[str, str], publications: Mapping[str, Publication]
+) -> dict[str, Publication]:
+    """Return a publication for each pin that the new name takes over and that its score would not follow."""
+    old, new = names["old"], names["new"]
+    moved = {}
+    for (model, complexity), each in current.items():
+        target = current.get((new, complexity))
+        if model != old or each.pinned_score is None or (target is not None and target.pinned_score is not None):
+            continue
+        before = target or each._replace(model=new)
+        publication = publications.get(complexity)
+        if publication is None or publication.score.score != each.pinned_score:
+            reason = f"{old} was merged into {new}, with its pin: pinned at {each.pinned_score} by an operator"
+            moved[complexity] = Publication(before, manual_score(before, each.pinned_score, "pin", reason))
+    return moved
 
 
 def _publication(current: CurrentScore, score: Score, why: str) -> Publication:

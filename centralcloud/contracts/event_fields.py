@@ -1,9 +1,9 @@
 """The fields of a routing event, each specified once.
 
 The decoder, the tolerant parser, `RoutingEvent.to_message` and the COPY into routing_records are made from this table.
-The class `RoutingEvent`, store/tables.py and docs/reference/messages.md repeat parts of it for their readers. An import
-check and tests/unit/contracts/test_event_fields.py compare them with the table. To add a field, add a row here, and fix
-what fails.
+The class `RoutingEvent`, store/tables/ingest.py and docs/reference/messages.md repeat parts of it for their readers. An
+import check and tests/unit/contracts/test_event_fields.py compare them with the table. To add a field, add a row here, and
+fix what fails.
 """
 
 import re

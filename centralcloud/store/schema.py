@@ -23,6 +23,7 @@ from centralcloud.runtime.postgres.deadline_connection import DeadlineConnection
 from centralcloud.runtime.postgres.errors import is_outage, retry_on_contention, summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.postgres.session import begin_pooled
+from centralcloud.store.rule_state_upgrade import check_rule_states, correct_rule_states
 from centralcloud.store.tables import metadata
 
 _SCHEMA: Final = "centralcloud"
@@ -152,6 +153,7 @@ def configure_and_run(connection: sqlalchemy.Connection) -> None:
     known = _known_to_this_code(_migrations_folder())
     if revision is not None and revision not in known.revisions:
         raise known.refusal_for(revision)
+    check_rule_states(_driver_connection(connection), revision)
     _ensure_pgmq(connection)
     connection.dialect.supports_comments = False  # comments are in the SQL of the migrations only
     context.configure(
@@ -164,6 +166,7 @@ def configure_and_run(connection: sqlalchemy.Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+    correct_rule_states(_driver_connection(connection), revision, _revision(connection))
     _record_oldest_code(connection)
 
 

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -51,37 +50,63 @@ def test_the_last_stage_runs_as_a_numeric_user_and_builds_nothing(dockerfile: st
     assert re.search(r"^USER \$\{UID\}:\$\{UID\}$", last, re.MULTILINE)
 
 
-def test_the_build_context_holds_only_the_sources_of_the_wheel(dockerfile: str) -> None:
+def test_the_build_context_holds_only_the_sources_of_the_wheel_the_hashes_and_the_tool_of_the_sbom(
+    dockerfile: str,
+) -> None:
     taken = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     assert taken == {*project.get("license-files", ())} | {
-        "centralcloud", "instance_agent", "migrations", "pyproject.toml", "constraints.txt", "README.md", "CHANGELOG.md",
-        "deploy/docker/requirements.py",
+        "centralcloud", "instance_agent", "migrations", "pyproject.toml", "README.md", "CHANGELOG.md",
+        "deploy/requirements", "tools/sbom.py", "tools/installed_packages.py",
     }  # fmt: skip
     assert all((REPOSITORY / name).exists() for name in taken)
 
 
-def _required(*extras: str, pyproject: Path = REPOSITORY / "pyproject.toml") -> list[str]:
-    script = REPOSITORY / "deploy/docker/requirements.py"
-    result = subprocess.run([sys.executable, script, pyproject, *extras], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return result.stdout.splitlines()
+def _installs(dockerfile: str) -> list[str]:
+    """Return the commands of pip that install from a package index."""
+    commands = re.findall(r"/bin/pip install (.*?)(?= \\\n &&|\n[A-Z])", dockerfile, re.DOTALL)
+    return [command for command in commands if "--no-index" not in command]
 
 
-def test_the_image_installs_what_the_wheel_requires_with_the_extra_of_the_daemon(
-    dockerfile: str, tmp_path: Path
-) -> None:
+def test_the_image_installs_wheels_with_hashes_only(dockerfile: str) -> None:
+    installs = _installs(dockerfile)
+    assert len(installs) == 2, "one environment builds, the other one runs"
+    for command in installs:
+        assert command.startswith("--require-hashes --only-binary :all: ")
+        assert "--requirement requirements/build.txt" in command or command.endswith('"$@"')
+
+
+@pytest.mark.parametrize("extra", ["", "daemon", "embedded", "daemon embedded"])
+def test_each_extra_of_the_image_has_a_file_with_hashes(dockerfile: str, deploy: Path, extra: str) -> None:
     assert re.search(r"^ARG EXTRA=daemon$", dockerfile, re.MULTILINE)
-    assert "requirements.py pyproject.toml ${EXTRA} > requirements.txt" in dockerfile
-    assert _required() == tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
-    pyproject = tmp_path / "pyproject.toml"
-    pyproject.write_text(
-        '[project]\nname = "centralcloud"\ndependencies = ["a>=1"]\n'
-        '[project.optional-dependencies]\ndaemon = ["b", "c[d]>=2"]\nall = ["centralcloud[daemon]", "e"]\n'
-    )
-    assert _required(pyproject=pyproject) == ["a>=1"]
-    assert _required("daemon", pyproject=pyproject) == ["a>=1", "b", "c[d]>=2"]
-    assert _required("all", pyproject=pyproject) == ["a>=1", "b", "c[d]>=2", "e"]
+    (choose,) = re.findall(r"^ && (set -- && for name .*; done) \\$", dockerfile, re.MULTILINE)
+    arguments = subprocess.run(
+        ["sh", "-euc", f'{choose}; printf "%s\\n" "$@"'],
+        env={"EXTRA": extra}, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    names = extra.split() or ["agent"]
+    assert arguments == [word for name in names for word in ("--requirement", f"requirements/{name}.txt")]
+    assert all((deploy / "requirements" / f"{name}.txt").exists() for name in names)
+
+
+def test_the_image_names_its_base_and_has_its_list_of_components(dockerfile: str) -> None:
+    _, build, last = re.split(r"^FROM \$\{BASE_IMAGE\}.*\n", dockerfile, flags=re.MULTILINE)
+    assert re.search(r"^ARG BASE_IMAGE$", build, re.MULTILINE), "a stage sees the argument only where it declares it"
+    assert last.startswith("ARG BASE_IMAGE\n")
+    assert 'org.opencontainers.image.base.name="${BASE_IMAGE}"' in last
+    (file,) = re.findall(r'centralcloud\.sbom="(\S+)"', last)
+    assert re.search(rf'tools/sbom\.py image .*"\$\{{BASE_IMAGE\}}" {file} ', build, re.DOTALL)
+
+
+def test_the_base_image_is_the_same_by_default_and_can_be_named_by_its_digest(
+    dockerfile: str, compose: dict, deploy: Path
+) -> None:
+    (default,) = re.findall(r"^ARG BASE_IMAGE=(\S+)$", dockerfile, re.MULTILINE)
+    assert compose["services"]["migrate"]["build"]["args"]["BASE_IMAGE"] == f"${{BASE_IMAGE:-{default}}}"
+    page = (REPOSITORY / "docs/how-to/deploy-with-compose.md").read_text()
+    for text in (dockerfile, page, (deploy / "docker/example.env").read_text()):
+        assert f"{default}@sha256:..." in text
+    assert "@sha256:..." in (REPOSITORY / "docs/how-to/deploy-with-kubernetes.md").read_text()
 
 
 def test_compose_limits_the_rights_of_the_programs_like_kubernetes(compose: dict) -> None:

@@ -1,14 +1,18 @@
 """The typed state of rules: SQL reads its columns, never the payload; workers of earlier revisions still understand it."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from psycopg.types.json import Jsonb
 from support.events import outcomes, send
+from support.operators import OPERATOR
 from support.servers import execute
 
+from centralcloud.administration.models import rename_model
 from centralcloud.administration.score_audit import audit_scores
+from centralcloud.administration.score_overrides import pin, roll_back
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rule import Rule
@@ -17,8 +21,9 @@ from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
 from centralcloud.maintenance import maintenance
 from centralcloud.maintenance.maintenance import Maintenance
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.store.rule_state_upgrade import RuleStateError
 from centralcloud.store.schema import downgrade, migrate
-from centralcloud.store.slices import close_slice
+from centralcloud.store.slices import References, close_slice
 
 PAIR = ("gpt-4o", "complex")
 RULES: list[Rule] = [AdaptiveRule(), ThresholdRule()]
@@ -169,3 +174,67 @@ def test_the_migration_and_its_downgrade_lose_no_state(database: Database, datab
     assert [(*row[:2], sorted(row[2]), *row[3:]) for row in before] == execute(database_url, everything)
     learn(database, database_url, (1, 0))
     assert audit_scores(database, RULES).differences == []
+
+
+class _ForeignRule(ThresholdRule):
+    """A rule that is not built in: revision 0007 does not know the keys of its state."""
+
+    name = "foreign"
+
+
+@pytest.mark.parametrize("change", ["merge", "rollback", "pin"])
+def test_a_downgrade_and_an_upgrade_keep_scores_of_operators_out_of_the_audit(
+    database: Database, database_url: str, change: str
+) -> None:
+    rules: list[Rule] = [_ForeignRule(), AdaptiveRule()]
+
+    def ingest(*events: list[dict]) -> None:
+        send(database_url, [event for each in events for event in each])
+        drain(database, batch_size=1000)
+        Learner(database, rules).learn(force=True)
+
+    ingest(outcomes(98, 2, selected_model="old"), outcomes(80, 20, selected_model="new"))
+    ((version,),) = execute(database_url, "SELECT max(version) FROM model_scores")
+    ingest(outcomes(0, 300, selected_model="old"), outcomes(300, 0, selected_model="new"))
+    if change == "merge":
+        rename_model(database, "old", "new", OPERATOR)
+    elif change == "rollback":
+        roll_back(database, rules, version, References(), OPERATOR)
+    else:
+        pin(database, ("new", "complex"), Decimal("1.5"), None, OPERATOR)
+    flags = """
+        SELECT 'published', rule, model_name, recomputable FROM model_scores
+        UNION ALL SELECT 'of rule', rule, model_name, recomputable FROM rule_scores ORDER BY 1, 2, 3
+    """
+    before = execute(database_url, flags)
+    assert audit_scores(database, rules).differences == []
+    downgrade(database, "0006")
+    migrate(database)
+    assert execute(database_url, flags) == before
+    assert audit_scores(database, rules).differences == []
+
+
+@pytest.mark.parametrize("state", [{"after_slice": 1e30}, {"after_slice": 3, "ago": [{"after_slice": -1e25}]}])
+@pytest.mark.parametrize("table", ["rule_scores", "model_scores"])
+def test_a_state_that_the_upgrade_cannot_take_is_named_in_one_line(
+    database: Database, database_url: str, state: dict[str, Any], table: str
+) -> None:
+    learn(database, database_url, (98, 2))
+    downgrade(database, "0006")
+    execute(
+        database_url,
+        f"UPDATE {table} SET rule = 'mine\x1b', state = %s WHERE rule = 'adaptive'",
+        (Jsonb(state),),
+    )
+    with pytest.raises(RuleStateError) as refused:
+        migrate(database)
+    message = str(refused.value)
+    assert message.startswith(f"{table}: the state of rule mine\\x1b for gpt-4o (complex) has after_slice ")
+    assert message.endswith("correct the column `state` or delete the row, then migrate again")
+    assert "\n" not in message
+    execute(
+        database_url,
+        f"UPDATE {table} SET rule = 'mine', state = %s WHERE rule LIKE 'mine%%'",
+        (Jsonb({"after_slice": 2**63 - 1}),),
+    )
+    migrate(database)

@@ -4,13 +4,11 @@ import json
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
-from prometheus_client import CollectorRegistry
 from support.commands import run_command
 from support.events import outcomes, send
 from support.servers import execute
@@ -20,7 +18,6 @@ from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
 from centralcloud.monitoring.doctor import Expectations, examine
-from centralcloud.monitoring.table_metrics import TableMetricsCollector
 from centralcloud.runtime.diagnostics import NamedCheckResult, Verdict
 from centralcloud.runtime.postgres.database import Database
 
@@ -196,40 +193,6 @@ def test_the_holder_of_a_blocking_lock_is_named_before_the_checks_that_wait_for_
         )
 
 
-def test_a_snapshot_of_another_role_is_found_although_its_age_is_hidden(database_url: str) -> None:
-    """PostgreSQL shows a role that the snapshots of others exist, and nothing more."""
-    execute(database_url, "CREATE ROLE cc_blind LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO cc_blind")
-    execute(database_url, "GRANT USAGE ON SCHEMA centralcloud, pgmq TO cc_blind")
-    execute(database_url, "GRANT ALL ON ALL TABLES IN SCHEMA centralcloud, pgmq TO cc_blind")
-    registry = CollectorRegistry()
-    try:
-        url = psycopg.conninfo.make_conninfo(database_url, user="cc_blind")
-        with (
-            psycopg.connect(database_url, application_name="report") as idle,
-            Database(url, application_name="blind") as blind,
-        ):
-            idle.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            idle.execute("SELECT 1 FROM routing_records")
-            results = {result.check: result for result in examine(blind, Expectations())}
-            assert results["oldest snapshot"].verdict == Verdict.WARN
-            assert f"process {idle.info.backend_pid}, report" in results["oldest snapshot"].found
-
-            collector = TableMetricsCollector(blind, interval_seconds=5, registry=registry)
-            collector.run_once()
-            seen_at = time.monotonic()
-
-            def age() -> float:
-                collector.run_once()
-                return registry.get_sample_value("centralcloud_oldest_snapshot_age_seconds") or 0.0
-
-            eventually(lambda: age() > 0.2)
-            assert age() <= time.monotonic() - seen_at + 0.2
-            idle.rollback()
-            assert age() == 0.0
-    finally:
-        execute(database_url, "DROP OWNED BY cc_blind; DROP ROLE cc_blind")
-
-
 def test_a_taken_port_is_found(look: Examine) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
@@ -237,66 +200,6 @@ def test_a_taken_port_is_found(look: Examine) -> None:
         result = look(http_port=port)["HTTP port"]
     assert result.verdict == Verdict.WARN
     assert result.found == f"127.0.0.1:{port} cannot be opened: Address already in use, and not by centralcloud"
-
-
-def test_missing_privileges_are_found_and_keep_the_daemon_from_starting(database_url: str) -> None:
-    execute(database_url, "DROP ROLE IF EXISTS cc_doctor; CREATE ROLE cc_doctor LOGIN PASSWORD 'doctor'")
-    execute(
-        database_url,
-        """
-        GRANT USAGE ON SCHEMA centralcloud TO cc_doctor;
-        GRANT SELECT ON ALL TABLES IN SCHEMA public TO cc_doctor;
-        GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO cc_doctor
-        """,
-    )
-    execute(database_url, "GRANT USAGE ON SCHEMA pgmq TO cc_doctor")
-    try:
-        url = psycopg.conninfo.make_conninfo(database_url, user="cc_doctor", password="doctor")
-        result = run_command("centralcloud", "doctor", "--json", env={"DATABASE_URL": url})
-        checks = {check["check"]: check for check in json.loads(result.stdout)["checks"]}
-        assert (result.returncode, checks["privileges"]["verdict"]) == (1, "FAIL")
-        assert "INSERT on routing_records" in checks["privileges"]["found"]
-        result = run_command("centralcloud", "run", env={"DATABASE_URL": url})
-        assert result.returncode == 1
-        assert "privileges: missing: INSERT on routing_records" in result.stderr
-    finally:
-        execute(database_url, "DROP OWNED BY cc_doctor; DROP ROLE cc_doctor")
-
-
-def test_one_missing_privilege_on_one_table_is_found(database_url: str) -> None:
-    """For example after a migration that created a table, when `grants --apply` was not run."""
-    roles = ("--worker-role", "cc_w", "--instance-role", "cc_i", "--dashboard-role", "cc_d")
-    try:
-        assert (
-            run_command("centralcloud", "grants", "--apply", *roles, env={"DATABASE_URL": database_url}).returncode == 0
-        )
-        execute(database_url, "ALTER ROLE cc_w PASSWORD 'w'")
-        worker = {"DATABASE_URL": psycopg.conninfo.make_conninfo(database_url, user="cc_w", password="w")}
-
-        def privileges() -> str:
-            lines = run_command("centralcloud", "doctor", env=worker).stdout.splitlines()
-            return next(line for line in lines if "privileges: " in line)
-
-        assert privileges() == "OK    privileges: all required privileges are granted"
-        execute(
-            database_url, "REVOKE EXECUTE ON FUNCTION centralcloud.own_instances, centralcloud.is_too_large FROM cc_w"
-        )
-        assert privileges().startswith("OK"), "functions that run as their owner call these"
-        execute(database_url, "REVOKE INSERT ON learning_runs FROM cc_w")
-        assert privileges() == "FAIL  privileges: missing: INSERT on learning_runs"
-        execute(database_url, "GRANT INSERT ON learning_runs TO cc_w; REVOKE SELECT ON evidence_of_records FROM cc_w")
-        assert privileges() == "FAIL  privileges: missing: SELECT on evidence_of_records", (
-            "a view, which the learner reads"
-        )
-        execute(
-            database_url, "GRANT SELECT ON evidence_of_records TO cc_w; REVOKE ALL ON learning_runs, findings FROM cc_w"
-        )
-        assert "SELECT on findings" in privileges()
-        result = run_command("centralcloud", "run", env=worker)
-        assert (result.returncode, "Traceback" in result.stderr) == (1, False)
-        assert "privileges: missing: DELETE on findings" in result.stderr
-    finally:
-        execute(database_url, "DROP OWNED BY cc_w, cc_i, cc_d; DROP ROLE cc_w, cc_i, cc_d")
 
 
 def test_an_unavailable_database_is_reported_first(tmp_path: Path) -> None:
@@ -308,77 +211,6 @@ def test_an_unavailable_database_is_reported_first(tmp_path: Path) -> None:
         assert " further checks need this: " in result.stdout
         assert "skipped" not in result.stdout
         assert "Traceback" not in result.stderr
-
-
-def test_the_doctor_of_an_instance_uses_its_settings(database: Database, database_url: str, tmp_path: Path) -> None:
-    (tmp_path / "catalog.yaml").write_text("models: [{name: other, provider: p}]")
-    send(database_url, outcomes(100, 0))
-    drain(database, batch_size=100)
-    Learner(database, [ThresholdRule()]).learn()
-    env = {
-        "DATABASE_URL": database_url,
-        "INSTANCE_AGENT_STATE_DIR": str(tmp_path / "state"),
-        "INSTANCE_AGENT_CATALOG": str(tmp_path / "catalog.yaml"),
-    }
-    result = run_command("instance-agent", "doctor", "--json", env=env)
-    assert result.returncode == 0, result.stdout
-    checks = {check["check"]: check for check in json.loads(result.stdout)["checks"]}
-    assert checks["functions"]["verdict"] == "OK"
-    assert checks["newest version"]["found"] == "applied 0, published 1"
-    assert "none of the catalog's models" in checks["scores"]["found"]
-    env["INSTANCE_AGENT_CATALOG"] = str(tmp_path / "nowhere.yaml")
-    result = run_command("instance-agent", "doctor", env=env)
-    assert result.returncode == 1
-    assert "FAIL  catalog: cannot read the catalog" in result.stdout
-
-
-def test_an_instance_with_the_login_of_another_and_a_damaged_file_is_reported(
-    database_url: str, tmp_path: Path
-) -> None:
-    """Neither is noticed otherwise: the scores arrive, and an unreadable file counts as a missing one."""
-    (tmp_path / "learned_scores.json").write_text("{broken")
-    role = "cc_instance_node-1"
-    grants = ("centralcloud", "grants", "--instance", "node-1", "--instance-role", "cc_instance", "--apply")
-    try:
-        assert run_command(*grants, env={"DATABASE_URL": database_url}).returncode == 0
-        execute(database_url, f"ALTER ROLE \"{role}\" PASSWORD 'n'")
-        env = {
-            "DATABASE_URL": psycopg.conninfo.make_conninfo(database_url, user=role, password="n"),
-            "INSTANCE_AGENT_STATE_DIR": str(tmp_path),
-            "INSTANCE_ID": "node-2",
-        }
-        result = run_command("instance-agent", "doctor", env=env)
-        assert 'FAIL  login: wrong_instance: instance_id: found "node-2", expected "node-1"' in result.stdout
-        assert "learned_scores.json is damaged" in result.stdout
-        assert result.returncode == 1
-        result = run_command("instance-agent", "doctor", env={**env, "INSTANCE_ID": "node-1"})
-        assert "OK    login: speaks for node-1" in result.stdout
-        assert execute(database_url, "SELECT count(*) FROM instances") == [(0,)], "the test call was rolled back"
-    finally:
-        execute(database_url, f'DROP OWNED BY "{role}", cc_instances; DROP ROLE "{role}", cc_instances')
-
-
-def test_a_sidecar_needs_no_privilege_to_publish(database_url: str, tmp_path: Path) -> None:
-    """docs/how-to/deploy-with-systemd.md grants it none."""
-    execute(
-        database_url,
-        """
-        CREATE ROLE cc_sidecar LOGIN PASSWORD 's';
-        GRANT USAGE ON SCHEMA centralcloud TO cc_sidecar;
-        GRANT EXECUTE ON FUNCTION centralcloud.score_updates_since, centralcloud.current_scores, centralcloud.acknowledge,
-            centralcloud.epoch TO cc_sidecar
-        """,
-    )
-    try:
-        url = psycopg.conninfo.make_conninfo(database_url, user="cc_sidecar", password="s")
-        env = {"DATABASE_URL": url, "INSTANCE_AGENT_STATE_DIR": str(tmp_path)}
-        result = run_command("instance-agent", "doctor", env=env)
-        assert result.returncode == 0, result.stdout
-        assert "WARN  functions: not allowed: centralcloud.publish_decisions" in result.stdout
-        execute(database_url, "REVOKE EXECUTE ON FUNCTION centralcloud.acknowledge FROM cc_sidecar")
-        assert "FAIL  functions: not allowed: " in run_command("instance-agent", "doctor", env=env).stdout
-    finally:
-        execute(database_url, "DROP OWNED BY cc_sidecar; DROP ROLE cc_sidecar")
 
 
 def test_the_status_fits_on_one_screen(database: Database, database_url: str) -> None:

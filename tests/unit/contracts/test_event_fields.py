@@ -1,7 +1,7 @@
 """Every place that repeats the fields of a routing event agrees with the table of `event_fields`.
 
 A new field is a row there; these tests name the other places that need it: the class `RoutingEvent`, the column in
-store/tables.py (with a migration), and the row in docs/reference/messages.md.
+store/tables/ingest.py (with a migration), and the row in docs/reference/messages.md.
 """
 
 import re
@@ -21,7 +21,7 @@ from centralcloud.contracts.event_fields import (
     EVENT_FIELDS,
     EventField,
 )
-from centralcloud.store.tables import routing_records
+from centralcloud.store.tables.ingest import routing_records
 
 #: SQLAlchemy's name of each column type.
 COLUMN_TYPES = {

@@ -23,4 +23,6 @@ def test_no_extra_lists_a_requirement_of_another() -> None:
 def test_the_build_uses_the_programs_of_the_extra_release() -> None:
     (build,) = re.findall(r"^build:.*\n((?:\t.*\n)*)", _MAKEFILE, re.MULTILINE)
     programs = set(re.findall(r"\$\(BIN\)/(\w+)", build))
-    assert programs == {re.split(r">", requirement)[0] for requirement in _EXTRAS["release"]}
+    assert "$(BIN)/python tools/sbom.py release" in build, "it writes the list of components with a library"
+    libraries = {"cyclonedx-python-lib"}
+    assert programs - {"python"} | libraries == {re.split(r">", requirement)[0] for requirement in _EXTRAS["release"]}

@@ -1,0 +1,104 @@
+"""Tables of the operation: leases, findings, instances, settings, the log of actions of operators."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Identity,
+    Index,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from centralcloud.store.tables.base import TIMESTAMP, metadata
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    Column("expires_at", TIMESTAMP, nullable=False),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    Column("finding_id", BigInteger, Identity(), primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("opened_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+    Column("seen_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+    Column("closed_at", TIMESTAMP),
+    Column("traffic_share", Double),
+)
+Index("idx_findings_open", findings.c.kind, findings.c.subject, unique=True, postgresql_where=text("closed_at IS NULL"))
+Index("idx_findings_opened_at", findings.c.opened_at)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("instance_id", String, primary_key=True),
+    Column("applied_version", BigInteger, nullable=False),
+    Column("first_seen_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+    Column("last_seen_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+)
+
+instance_logins = Table(
+    "instance_logins",
+    metadata,
+    Column("role_name", String, nullable=False),
+    Column("instance_id", String, nullable=False),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+    PrimaryKeyConstraint("role_name", "instance_id"),
+)
+
+database_generation = Table(
+    "database_generation",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("generation", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+)
+
+server_clock = Table(
+    "server_clock",
+    metadata,
+    Column("only_row", Boolean, primary_key=True, server_default=text("true")),
+    Column("seen_at", TIMESTAMP),
+    Column("retention_as_of", TIMESTAMP),
+    Column("jumped_at", TIMESTAMP),
+    Column("jump_seconds", Double),
+    Column("steady_from", TIMESTAMP),
+)
+
+fleet_settings = Table(
+    "fleet_settings",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", JSONB, nullable=False),
+    Column("updated_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+)
+
+operator_actions = Table(
+    "operator_actions",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("at", TIMESTAMP, nullable=False, server_default=text("clock_timestamp()")),
+    Column("who", Text, nullable=False),
+    Column("via", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text),
+    Column("before", JSONB),
+    Column("after", JSONB),
+    Column("version", BigInteger),
+)

@@ -1,0 +1,109 @@
+"""The doctor under roles that lack privileges."""
+
+import json
+import time
+
+import psycopg
+from prometheus_client import CollectorRegistry
+from support.commands import run_command
+from support.servers import execute
+from support.waiting import eventually
+
+from centralcloud.monitoring.doctor import Expectations, examine
+from centralcloud.monitoring.table_metrics import TableMetricsCollector
+from centralcloud.runtime.diagnostics import Verdict
+from centralcloud.runtime.postgres.database import Database
+
+
+def test_a_snapshot_of_another_role_is_found_although_its_age_is_hidden(database_url: str) -> None:
+    """PostgreSQL shows a role that the snapshots of others exist, and nothing more."""
+    execute(database_url, "CREATE ROLE cc_blind LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO cc_blind")
+    execute(database_url, "GRANT USAGE ON SCHEMA centralcloud, pgmq TO cc_blind")
+    execute(database_url, "GRANT ALL ON ALL TABLES IN SCHEMA centralcloud, pgmq TO cc_blind")
+    registry = CollectorRegistry()
+    try:
+        url = psycopg.conninfo.make_conninfo(database_url, user="cc_blind")
+        with (
+            psycopg.connect(database_url, application_name="report") as idle,
+            Database(url, application_name="blind") as blind,
+        ):
+            idle.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            idle.execute("SELECT 1 FROM routing_records")
+            results = {result.check: result for result in examine(blind, Expectations())}
+            assert results["oldest snapshot"].verdict == Verdict.WARN
+            assert f"process {idle.info.backend_pid}, report" in results["oldest snapshot"].found
+
+            collector = TableMetricsCollector(blind, interval_seconds=5, registry=registry)
+            collector.run_once()
+            seen_at = time.monotonic()
+
+            def age() -> float:
+                collector.run_once()
+                return registry.get_sample_value("centralcloud_oldest_snapshot_age_seconds") or 0.0
+
+            eventually(lambda: age() > 0.2)
+            assert age() <= time.monotonic() - seen_at + 0.2
+            idle.rollback()
+            assert age() == 0.0
+    finally:
+        execute(database_url, "DROP OWNED BY cc_blind; DROP ROLE cc_blind")
+
+
+def test_missing_privileges_are_found_and_keep_the_daemon_from_starting(database_url: str) -> None:
+    execute(database_url, "DROP ROLE IF EXISTS cc_doctor; CREATE ROLE cc_doctor LOGIN PASSWORD 'doctor'")
+    execute(
+        database_url,
+        """
+        GRANT USAGE ON SCHEMA centralcloud TO cc_doctor;
+        GRANT SELECT ON ALL TABLES IN SCHEMA public TO cc_doctor;
+        GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO cc_doctor
+        """,
+    )
+    execute(database_url, "GRANT USAGE ON SCHEMA pgmq TO cc_doctor")
+    try:
+        url = psycopg.conninfo.make_conninfo(database_url, user="cc_doctor", password="doctor")
+        result = run_command("centralcloud", "doctor", "--json", env={"DATABASE_URL": url})
+        checks = {check["check"]: check for check in json.loads(result.stdout)["checks"]}
+        assert (result.returncode, checks["privileges"]["verdict"]) == (1, "FAIL")
+        assert "INSERT on routing_records" in checks["privileges"]["found"]
+        result = run_command("centralcloud", "run", env={"DATABASE_URL": url})
+        assert result.returncode == 1
+        assert "privileges: missing: INSERT on routing_records" in result.stderr
+    finally:
+        execute(database_url, "DROP OWNED BY cc_doctor; DROP ROLE cc_doctor")
+
+
+def test_one_missing_privilege_on_one_table_is_found(database_url: str) -> None:
+    """For example after a migration that created a table, when `grants --apply` was not run."""
+    roles = ("--worker-role", "cc_w", "--instance-role", "cc_i", "--dashboard-role", "cc_d")
+    try:
+        assert (
+            run_command("centralcloud", "grants", "--apply", *roles, env={"DATABASE_URL": database_url}).returncode == 0
+        )
+        execute(database_url, "ALTER ROLE cc_w PASSWORD 'w'")
+        worker = {"DATABASE_URL": psycopg.conninfo.make_conninfo(database_url, user="cc_w", password="w")}
+
+        def privileges() -> str:
+            lines = run_command("centralcloud", "doctor", env=worker).stdout.splitlines()
+            return next(line for line in lines if "privileges: " in line)
+
+        assert privileges() == "OK    privileges: all required privileges are granted"
+        execute(
+            database_url, "REVOKE EXECUTE ON FUNCTION centralcloud.own_instances, centralcloud.is_too_large FROM cc_w"
+        )
+        assert privileges().startswith("OK"), "functions that run as their owner call these"
+        execute(database_url, "REVOKE INSERT ON learning_runs FROM cc_w")
+        assert privileges() == "FAIL  privileges: missing: INSERT on learning_runs"
+        execute(database_url, "GRANT INSERT ON learning_runs TO cc_w; REVOKE SELECT ON evidence_of_records FROM cc_w")
+        assert privileges() == "FAIL  privileges: missing: SELECT on evidence_of_records", (
+            "a view, which the learner reads"
+        )
+        execute(
+            database_url, "GRANT SELECT ON evidence_of_records TO cc_w; REVOKE ALL ON learning_runs, findings FROM cc_w"
+        )
+        assert "SELECT on findings" in privileges()
+        result = run_command("centralcloud", "run", env=worker)
+        assert (result.returncode, "Traceback" in result.stderr) == (1, False)
+        assert "privileges: missing: DELETE on findings" in result.stderr
+    finally:
+        execute(database_url, "DROP OWNED BY cc_w, cc_i, cc_d; DROP ROLE cc_w, cc_i, cc_d")

@@ -1,0 +1,15 @@
+"""Ingest of everything in the queue, and the counters after it."""
+
+from centralcloud.ingest.batch_ingest import BatchResult
+from centralcloud.ingest.drain import drain
+from centralcloud.monitoring.reports import ModelMetrics
+from centralcloud.runtime.postgres.database import Database
+
+
+def ingest_all(database: Database, batch_size: int = 1000, max_attempts: int = 1) -> BatchResult:
+    return drain(database, batch_size=batch_size, max_attempts=max_attempts).result
+
+
+def metrics_of(database: Database) -> dict[tuple[str, str], dict]:
+    with database.transaction() as connection:
+        return {(row["model"], row["complexity"]): row for row in ModelMetrics(connection).all()}
