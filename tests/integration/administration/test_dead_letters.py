@@ -137,7 +137,7 @@ def test_a_dead_letter_that_cannot_be_replayed_stays_open_with_a_reason(
         (["replay", "--all", "--field", "x"], "expected one of them"),
         (["replay", "--all", "--edit", "complexity"], "expected field=value"),
         (["list", "--since", "yesterday"], "--since: found 'yesterday'"),
-        (["show", "nonsense"], "valid integer"),
+        (["show", "nonsense"], "a whole number"),
         (["list", "--since", "999999d"], "--since: found '999999d'"),
         (["list", "--until", "9999-12-31T23:59:59-12:00"], "--until: found"),
         (["list", "--reason", "\udcff"], "--reason: found a byte that is not UTF-8"),
