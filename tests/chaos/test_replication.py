@@ -73,7 +73,7 @@ def ingest_again(url: str, promoted_at: float) -> float:
 
 @pytest.mark.parametrize("decisions", [800, pytest.param(8000, marks=pytest.mark.soak)])
 def test_a_synchronous_failover_by_a_url_with_two_hosts(pair: Pair, start_worker: StartWorker, decisions: int) -> None:
-    """What was confirmed is on the new primary, and counted once."""
+    """Confirmed events are on the new primary, and counted once."""
     pair.commit_synchronously()
     url = pair.url("test")
     worker = start_worker(url)

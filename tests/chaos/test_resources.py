@@ -137,7 +137,7 @@ def test_all_connections_taken_by_others(small_url: str, start_worker: StartWork
 
             def all_taken() -> bool:
                 first.execute(f"SELECT pg_terminate_backend(pid) FROM ({_OF_THE_DAEMON}) AS daemons")
-                with pytest.raises(psycopg.OperationalError, match="too many clients"):
+                with suppress(psycopg.OperationalError):  # too many clients
                     while True:
                         another()
                 return first.execute(_TAKEN).fetchone() == _CONNECTIONS
