@@ -6,7 +6,7 @@ How long each takes is logged: `pytest --log-cli-level=INFO tests/chaos/test_rep
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 
 import psycopg
@@ -18,7 +18,9 @@ from support.standby import Pair, a_pair
 from support.waiting import eventually
 
 from centralcloud.contracts import RoutingEvent
+from centralcloud.runtime.postgres import notifications
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.notifications import NotificationListener
 from centralcloud.store.partitions import ensure_partitions
 from centralcloud.store.schema import migrate
 from instance_agent.sync.confirmed_events import ConfirmedEvents
@@ -132,22 +134,51 @@ def test_an_asynchronous_failover_by_a_url_with_two_hosts(
              confirmed, lost, seconds)  # fmt: skip
 
 
+@contextmanager
+def listening(database: Database) -> Iterator[NotificationListener]:
+    listener = NotificationListener(database, "chaos", lambda: None)
+    listener.start()
+    try:
+        yield listener
+    finally:
+        listener.stop()
+        assert listener.join(10)
+
+
 @pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.soak)])
-def test_a_dead_synchronous_standby_is_waited_out(pair: Pair, start_worker: StartWorker, seconds: int) -> None:
-    """No commit is confirmed meanwhile. The daemon waits with bounded connections, and ingests when the standby is back."""
+def test_a_dead_synchronous_standby_is_waited_out(
+    pair: Pair, start_worker: StartWorker, seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No commit is confirmed meanwhile, and no retry leaves a session behind. Ingest goes on when the standby is back.
+
+    NOTIFY makes commits wait for each other: the probe of a listener waits behind the first one. Here, for a short time.
+    """
+    monkeypatch.setattr(notifications, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(notifications, "_PROBE_LOCK_MILLISECONDS", 200)
+    monkeypatch.setattr(notifications, "_PROBE_EVERY_WAITS", 1)
+    monkeypatch.setattr(notifications, "_WAIT_SECONDS", 0.1)
     url = with_database(pair.primary.url, "test")
     worker = start_worker(url)
     pair.commit_synchronously()
-    with Producers(url, events=300 * seconds, pause_seconds=0.05) as producers:
-        eventually(lambda: records(url) > 100, what="ingest in full swing")
+    with (
+        Producers(url, events=300 * seconds, pause_seconds=0.05) as producers,
+        Database(url, application_name="listening") as database,
+        listening(database) as listener,
+        closing(psycopg.connect(url, autocommit=True)) as another,
+    ):
+        eventually(lambda: listener.working and records(url) > 100, what="ingest in full swing")
         pair.standby.crash()
+        another.pgconn.send_query(b"CREATE TABLE of_another (); NOTIFY of_another")
         time.sleep(seconds)  # the length of the fault
         confirmed, connections = producers.confirmed, execute(url, _CONNECTIONS)[0][0]
-        pair.standby.start()
+        of_listener = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'listening'"
+        sessions = execute(url, of_listener)
+        pair.standby.start()  # before any assertion: commits end with it only
         back_at = time.monotonic()
         before = records(url)
         eventually(lambda: records(url) > before, what="ingest after the standby is back")
         again = time.monotonic() - back_at
+    assert sessions == [(1,)], "the listener keeps its session, and opens no other"
     assert_all_ingested(url, producers.confirmed)
     assert worker.process.poll() is None
     log.info("dead standby for %d s: %d confirmed before, %d in all, %d connections, ingest again after %.1f s",
