@@ -1,17 +1,18 @@
 """A server whose clock is set while it runs: what is deleted, leased, hidden or refused by time does not follow a jump."""
 
 import time
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from support.events import an_event, send
 from support.faked_clock import FakedClock, a_server_with_a_clock
 from support.history import pretend_all_came
-from support.load import records
+from support.load import load, records
 from support.programs import Program
 from support.servers import execute, with_database
+from support.waiting import eventually
 
 from centralcloud.administration.verification import verify
 from centralcloud.ingest.batch_ingest import BatchResult
@@ -24,7 +25,7 @@ from centralcloud.monitoring.upkeep_checks import check_retention
 from centralcloud.runtime.diagnostics import CheckResult, Verdict, ok
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.leases import acquire_lease
-from centralcloud.store.partitions import ensure_partitions
+from centralcloud.store.partitions import ensure_partitions, missing_weeks
 from centralcloud.store.schema import migrate
 
 DAY = 86_400.0
@@ -201,6 +202,45 @@ def test_messages_and_leases_of_a_clock_that_was_ahead_are_released(clock: Faked
     assert execute(clock.url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(1,)]
     with database.transaction() as connection:
         assert acquire_lease(connection, "findings", seconds=180)
+
+
+def next_week_53() -> datetime:
+    """Return when the next week with the number 53 begins; a year in five or six has one."""
+    weeks = (datetime.now(UTC) + timedelta(weeks=number) for number in range(1, 400))
+    year, week, _ = next(day for day in weeks if day.isocalendar().week == 53).isocalendar()
+    return datetime.fromisocalendar(year, week, 1).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("weeks_later", [0, pytest.param(1, marks=pytest.mark.soak)])
+def test_a_week_begins_under_ingest(
+    clock: FakedClock, database: Database, start_worker: Callable[..., Program], weeks_later: int
+) -> None:
+    """The 53rd of a year, and the first after it: each record is in the partition of its week."""
+    boundary = next_week_53() + timedelta(weeks=weeks_later)
+    weeks = [
+        f"{day.isocalendar().year}w{day.isocalendar().week:02}" for day in (boundary - timedelta(days=1), boundary)
+    ]
+    assert weeks[1 - weeks_later].endswith("w53")
+
+    def set_before(seconds: float) -> None:
+        clock.set((boundary - datetime.now(UTC)).total_seconds() - seconds)
+
+    set_before(60)
+    worker = start_worker(clock.url, CENTRALCLOUD_MAINTENANCE_INTERVAL_SECONDS="1")
+    set_before(1)
+    partition = "right(tableoid::regclass::text, 7)"
+    with load(clock.url, decisions=1_000_000, pause_seconds=0.05) as producers:
+        found = f"SELECT array_agg(DISTINCT {partition}) FROM routing_records"
+        eventually(lambda: execute(clock.url, found) == [(weeks,)], what="records of both weeks")
+        producers.enough()
+    wrong = f"SELECT count(*) FROM routing_records WHERE {partition} <> CASE WHEN created_at < %s THEN %s ELSE %s END"
+    assert execute(clock.url, wrong, (boundary, *weeks)) == [(0,)]
+    with database.connection() as connection:
+        eventually(lambda: missing_weeks(connection) == [], what="the partition of another week by the daemon")
+    Maintenance(database).maintain()
+    assert verify(database).differences == []
+    assert worker.process.poll() is None
+    assert "background_task_failed" not in worker.events()
 
 
 @pytest.mark.soak

@@ -28,11 +28,14 @@ def test_postgresql_stopped_at_once_and_restarted(start_worker: StartWorker, own
     worker.wait_for("database_restored")
 
 
-def test_backends_terminated(start_worker: StartWorker, start_agent: StartWorker, database_url: str) -> None:
+@pytest.mark.parametrize("decisions", [6000, pytest.param(51_900, marks=pytest.mark.soak)])
+def test_backends_terminated(
+    start_worker: StartWorker, start_agent: StartWorker, database_url: str, decisions: int
+) -> None:
     """The sessions of consumers, learner and score updater, again and again."""
     worker = start_worker(database_url)
     agent = start_agent(database_url)
-    with load(database_url, decisions=6000, pause_seconds=0.01) as producers:
+    with load(database_url, decisions=decisions, pause_seconds=0.01) as producers:
         while producers.busy:
             execute(
                 database_url,

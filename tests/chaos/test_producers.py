@@ -1,20 +1,34 @@
 """Faults that take events from a producer, or from a database that has confirmed them."""
 
+import json
+import logging
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
+import pytest
 from support.commands import environment
+from support.events import an_event, outcomes
+from support.fleet import a_fleet
+from support.operators import OPERATOR
+from support.programs import Program
 from support.servers import OwnServer, embedded_folder, execute
 from support.tcp_proxy import TcpProxy
 from support.waiting import eventually
 
+from centralcloud.administration.grants import Login, apply_login
+from centralcloud.administration.verification import verify
 from centralcloud.contracts import RoutingEvent
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.schema import migrate
 from instance_agent.sync.confirmed_events import ConfirmedEvents
 from instance_agent.sync.event_publisher import EventPublisher
+
+log = logging.getLogger(__name__)
 
 _COUNT = (
     "SELECT count(*), count(DISTINCT message #>> '{routing_decision,decision_id}') FROM pgmq.q_model_routing_decisions"
@@ -97,3 +111,37 @@ def test_an_asynchronous_failover_loses_nothing_that_a_producer_still_has() -> N
                 assert publisher.join(5)
         finally:
             standby.stop()
+
+
+@pytest.mark.parametrize("events", [20_000, pytest.param(200_000, marks=pytest.mark.soak)])
+def test_very_many_events_of_one_login(server: str, start_worker: Callable[..., Program], events: int) -> None:
+    """All are counted, as this instance's; another login's events are ingested behind them, and learned from."""
+    with a_fleet(server) as fleet:
+        with Database(fleet.owner, application_name="tests") as database:
+            for instance_id in ("loud", "quiet"):
+                role = f"{fleet.roles.instance}_{instance_id}"
+                apply_login(database, Login(role, instance_id, fleet.roles.instance), OPERATOR)
+                fleet.let_in(role)
+        worker = start_worker(fleet.worker, CENTRALCLOUD_RULE="threshold", CENTRALCLOUD_BATCH_SIZE="1000")
+        loud, quiet = (fleet.url(f"{fleet.roles.instance}_{name}") for name in ("loud", "quiet"))
+        started = time.monotonic()
+        with psycopg.connect(loud, autocommit=True) as connection:
+            for first in range(0, events, 1000):
+                texts = [
+                    json.dumps(an_event("loud", outcome="success", decision_id=str(number)))
+                    for number in range(first, first + 1000)
+                ]
+                connection.execute("SELECT centralcloud.publish_decisions(%s::jsonb[])", (texts,))
+        texts = [json.dumps(each) for each in outcomes(150, 0, selected_model="rare")]
+        texts = [text.replace("singularity-1", "quiet") for text in texts]
+        execute(quiet, "SELECT centralcloud.publish_decisions(%s::jsonb[])", (texts,))
+        sent = time.monotonic() - started
+        score = "SELECT count(*) FROM model_scores WHERE model_name = 'rare'"
+        eventually(lambda: execute(fleet.admin, score) == [(1,)], within_seconds=20 + events / 2000, what="a score")
+        log.info("%d events of one login: sent in %.1f s, ingested in %.1f s", events, sent, time.monotonic() - started)
+        counted = "SELECT instance_id, count(*), count(DISTINCT decision_id) FROM routing_records GROUP BY 1 ORDER BY 1"
+        assert execute(fleet.admin, counted) == [("loud", events, events), ("quiet", 150, 0)]
+        with Database(fleet.admin, application_name="tests") as database:
+            assert verify(database).ok
+        assert worker.process.poll() is None
+        worker.end()

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 import psycopg
 
@@ -24,6 +25,10 @@ class Producers:
 
     When the database is unavailable they resend the same batch, as a client does that cannot know whether it arrived. So
     more messages than decisions may be sent; the others are duplicates.
+
+    Attributes:
+        decisions: how many events are sent in all.
+        confirmed: how many of them the database has accepted; complete after the block.
     """
 
     def __init__(
@@ -34,6 +39,8 @@ class Producers:
         self._name = name
         self._pause_seconds = pause_seconds
         self._stop = threading.Event()
+        self._enough = threading.Event()
+        self._confirmed = [0] * producers
         self._threads = [
             threading.Thread(target=self._produce, args=(number, events // producers)) for number in range(producers)
         ]
@@ -53,9 +60,17 @@ class Producers:
     def busy(self) -> bool:
         return any(thread.is_alive() for thread in self._threads)
 
+    @property
+    def confirmed(self) -> int:
+        return sum(self._confirmed)
+
+    def enough(self) -> None:
+        """Send no more than the batches of this moment: for a fault whose length is not known before."""
+        self._enough.set()
+
     def _produce(self, number: int, count: int) -> None:
         rng = random.Random(number)
-        events = [
+        events = (
             json.dumps(
                 an_event(
                     f"instance-{number}",
@@ -66,23 +81,26 @@ class Producers:
                 )
             )
             for nth in range(count)
-        ]
-        while events and not self._stop.is_set():
-            size = rng.randrange(1, 60)
-            self._send(events[:size])
-            del events[:size]
-            time.sleep(self._pause_seconds)
+        )
+        while not self._stop.is_set() and not self._enough.is_set():
+            batch = list(islice(events, rng.randrange(1, 60)))
+            if not batch:
+                break
+            self._confirmed[number] += self._send(batch)
+            self._enough.wait(self._pause_seconds)
 
-    def _send(self, texts: list[str]) -> None:
+    def _send(self, texts: list[str]) -> int:
+        """Send until the database confirms; return how many it has confirmed."""
         while not self._stop.is_set():
             try:
                 with psycopg.connect(self._url) as connection:
                     connection.execute("SELECT pgmq.send_batch('model_routing_decisions', %s::jsonb[])", (texts,))
-                return
+                return len(texts)
             except psycopg.OperationalError:
                 time.sleep(_RETRY_SECONDS)
             except psycopg.errors.ReadOnlySqlTransaction:
                 time.sleep(_RETRY_SECONDS)
+        return 0
 
 
 def queued(url: str) -> int:
@@ -120,4 +138,5 @@ def load(
     """Run producers during the block, then assert that everything was ingested in time."""
     with Producers(url, events=decisions, pause_seconds=pause_seconds) as producers:
         yield producers
-    assert_all_ingested(url, producers.decisions, within_seconds=within_seconds, dead_letters=dead_letters)
+    assert producers.confirmed == producers.decisions or producers._enough.is_set()
+    assert_all_ingested(url, producers.confirmed, within_seconds=within_seconds, dead_letters=dead_letters)

@@ -71,6 +71,15 @@ class OwnServer:
         self._server = EmbeddedServer.start(self._url)
         self.url = self._server.uri
 
+    @property
+    def data(self) -> Path:
+        """The folder of the server's files."""
+        return self._server.data
+
+    @property
+    def running(self) -> bool:
+        return self._server._is_running()
+
     def crash(self) -> None:
         """Shut down immediately: no checkpoint, no message to clients; the next start recovers from the log."""
         self._server.kill()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from centralcloud.runtime.postgres import embedded
 from centralcloud.runtime.postgres.embedded import EmbeddedServer
@@ -42,10 +42,30 @@ class Pair:
         state = "SELECT sync_state FROM pg_stat_replication"
         eventually(lambda: execute(self.primary.url, state) == [("sync",)], what="the synchronous standby")
 
+    def commit_asynchronously(self) -> None:
+        """Let the primary confirm a commit that the standby does not have yet, as servers do by default."""
+        _set(self.primary.url, "synchronous_standby_names", "")
+
     def promote(self) -> None:
         """Promote the standby, and wait until it accepts writes. The primary keeps running until `primary.crash()`."""
         execute(self.standby.url, "SELECT pg_promote(wait => true)")
         eventually(lambda: execute(self.standby.url, "SELECT pg_is_in_recovery()") == [(False,)], what="the promotion")
+
+    def follow(self) -> None:
+        """After a failover: make the old primary, which was crashed, a standby of the new one."""
+        old = self.primary
+        shutil.rmtree(old.data)
+        _copy(self.standby, old.data.parent)
+        old.start()
+        self.primary, self.standby = self.standby, old
+        self.wait_until_replayed()
+
+    def url(self, name: str) -> str:
+        """Return the URL of a database with both hosts, of which libpq chooses the one that accepts writes."""
+        hosts = [conninfo_to_dict(server.url)["host"] for server in (self.primary, self.standby)]
+        return make_conninfo(
+            self.primary.url, dbname=name, host=",".join(hosts), target_session_attrs="read-write", connect_timeout=2
+        )
 
 
 @contextmanager

@@ -18,6 +18,9 @@ log = get_logger(__name__)
 _WAIT_SECONDS: Final = 0.5
 #: Payload that a listener sends to itself. Listeners of other processes receive it, too, and ignore it.
 _PROBE: Final = "probe"
+#: How long a probe waits for the commits of other notifications, in the server: shorter than this client waits for it. A
+#: session that its client has given up would wait on, and each reconnection would leave another one behind.
+_PROBE_LOCK_MILLISECONDS: Final = 2000
 #: A probe that has not arrived by then is lost.
 _PROBE_PATIENCE_WAITS: Final = 10
 #: How often a quiet connection is tested.
@@ -111,8 +114,16 @@ class NotificationListener(BackgroundTask):
             self._send_probe(connection)
 
     def _send_probe(self, connection: DeadlineConnection) -> None:
-        with connection.limited(ANSWER_SECONDS):
-            connection.execute("SELECT pg_notify(%s, %s)", (self._channel, _PROBE))
+        try:
+            with connection.limited(ANSWER_SECONDS):
+                connection.execute(
+                    "SELECT set_config('lock_timeout', %s, true), pg_notify(%s, %s)",
+                    (f"{_PROBE_LOCK_MILLISECONDS}ms", self._channel, _PROBE),
+                )
+        except psycopg.errors.LockNotAvailable as error:
+            # Commits with a NOTIFY wait for each other, and one of them waits for a synchronous standby.
+            log.info("notification_probe_deferred", channel=self._channel, reason=summarize_error(error))
+            return
         self._awaits_probe = True
         self._probed_at = self._silent_waits
 
