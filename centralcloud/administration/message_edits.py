@@ -93,6 +93,11 @@ def parse_call(text: str) -> tuple[str, tuple[str, ...]] | None:
     """
     call = _CALL.fullmatch(text.strip())
     if call is None:
+        name, bracket, _ = text.strip().partition("(")
+        if bracket and name in (*FUNCTIONS, ENQUEUED_AT):
+            raise SettingsError(
+                f"--edit: found {text!r}, expected {name}(field); a text of this form goes in double quotes"
+            )
         return None
     name, argument = call[1], call[2].strip()
     if name == ENQUEUED_AT:

@@ -12,6 +12,7 @@ class CatalogReloader(BackgroundTask):
     def __init__(self, database: Database, reload: Callable[[bool], object], *, interval_seconds: float) -> None:
         """`reload` reads the YAML if it has changed; its argument says whether to read it in any case."""
         super().__init__("catalog", database, interval_seconds=interval_seconds, connections=0)
+        self.uses_database = False
         self._reload = reload
         self._forced = False
 

@@ -298,6 +298,7 @@ class _SpoolWriter(BackgroundTask):
 
     def __init__(self, database: Database, spool: Spool, queue: EventQueue) -> None:
         super().__init__("spool", database, interval_seconds=_LINGER_SECONDS, connections=0)
+        self.uses_database = False
         self._spool = spool
         self._queue = queue
 

@@ -16,8 +16,9 @@ class OutageState:
 
     Attributes:
         outages: how often the database became unavailable while a task or a command used it.
-        on_login_refused: called with the error when a task is refused before any task has succeeded. For programs that end
-            then: what is wrong at the start is wrong in the settings.
+        on_login_refused: called with the error when a task is refused before any task has succeeded, or before it has
+            itself, if the login is that of another instance. For programs that end then: what is wrong at the start is
+            wrong in the settings.
     """
 
     def __init__(self) -> None:
@@ -27,7 +28,7 @@ class OutageState:
         self._reason = ""
         self._kind = Outage.DATABASE_UNAVAILABLE
         self._logged_reasons: set[str] = set()
-        self._succeeded = False
+        self._succeeded: set[str] = set()
         self.outages = 0
         self.on_login_refused: Callable[[BaseException], None] | None = None
 
@@ -49,7 +50,8 @@ class OutageState:
             if alike not in self._logged_reasons:
                 self._logged_reasons.add(alike)
                 self._log(kind, reason, first=first)
-            at_the_start = not self._succeeded
+            # The login may be right while it belongs to another instance: only tasks that act for an instance notice.
+            at_the_start = task not in self._succeeded if kind == Outage.WRONG_INSTANCE else not self._succeeded
         if at_the_start and kind in LOGIN_ADVICE and self.on_login_refused is not None:
             self.on_login_refused(error)
 
@@ -70,7 +72,7 @@ class OutageState:
 
     def mark_available(self, task: str) -> None:
         """Record that `task` succeeded. Logged when every task that had failed has succeeded again."""
-        self._succeeded = True
+        self._succeeded.add(task)
         with self._state_lock:
             if task not in self._unavailable:
                 return

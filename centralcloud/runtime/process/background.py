@@ -70,6 +70,7 @@ class BackgroundTask(ABC):
         degradation: set while they do.
         on_state: called in the task's thread after each failed run of a degraded task, after the run that ends this, and
             at the stop of a degraded task.
+        uses_database: whether a run that succeeds shows that the database is available.
         woken: whether `wake()`, and not the clock, started the current run.
         heartbeat: beats before and after every run.
     """
@@ -80,6 +81,7 @@ class BackgroundTask(ABC):
         self.longest_run_seconds = 0.0
         self.connections = connections
         self.woken = False
+        self.uses_database = True
         self.database = database
         self.on_crash: Callable[[str, BaseException], None] | None = None
         self.may_degrade = False
@@ -163,7 +165,8 @@ class BackgroundTask(ABC):
             except (Exception, SystemExit) as error:  # noqa: BLE001 - what may not fail alone is raised again
                 self._wait_after(error)
                 continue
-            self.database.mark_available(self.name)
+            if self.uses_database:
+                self.database.mark_available(self.name)
             self._backoff = _FIRST_BACKOFF_SECONDS
             self._restore()
             if not more:

@@ -7,6 +7,7 @@ Celery: `at_exit` works there, too.
 """
 
 import atexit
+import logging  # noqa: F401 - its own hook takes its lock before a fork. Hooks run in reverse: ours must be the later one
 import os
 import signal
 import sys

@@ -51,15 +51,26 @@ assert process.exitcode == 0
 assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
 """
 
+#: The fork meets the first imports of the thread, that of `logging` included, which has a lock and a hook of its own.
+PROGRAM_THAT_FORKS_AT_ONCE = """
+import os, sys
+from instance_agent.publishing import publish_decision
+publish_decision("simple", "parent", "p")
+if os.fork() == 0:
+    publish_decision("simple", "child", "p")
+    sys.exit(0)
+assert os.wait()[1] == 0
+"""
+
 SENT = """
     SELECT message #>> '{routing_decision,selected_model}', message #>> '{routing_decision,outcome}', count(*)
     FROM pgmq.q_model_routing_decisions GROUP BY 1, 2
 """
 
 
-def test_each_event_is_sent_once_by_the_process_that_published_it(database_url: str, tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
+def run(source: str, database_url: str, folder: Path) -> None:
+    program = folder / "program.py"
+    program.write_text(source)
     result = subprocess.run(
         [sys.executable, program],
         env=environment(DATABASE_URL=database_url, INSTANCE_ID="i"),
@@ -69,6 +80,10 @@ def test_each_event_is_sent_once_by_the_process_that_published_it(database_url: 
         check=False,
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_each_event_is_sent_once_by_the_process_that_published_it(database_url: str, tmp_path: Path) -> None:
+    run(PROGRAM, database_url, tmp_path)
     assert sorted(execute(database_url, SENT)) == [
         ("_exit", "routed", 1),
         ("executor", "routed", 10),
@@ -78,3 +93,8 @@ def test_each_event_is_sent_once_by_the_process_that_published_it(database_url: 
         ("pool", "routed", 100),
         ("process", "routed", 1),
     ]
+
+
+def test_a_fork_at_once_waits_for_no_lock_and_loses_nothing(database_url: str, tmp_path: Path) -> None:
+    run(PROGRAM_THAT_FORKS_AT_ONCE, database_url, tmp_path)
+    assert sorted(execute(database_url, SENT)) == [("child", "routed", 1), ("parent", "routed", 1)]

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -49,6 +50,22 @@ def test_a_program_that_waits_for_its_login_starts_when_it_exists(
     execute(database_url, f"CREATE ROLE {role} LOGIN SUPERUSER")
     waiting.wait_for("database_restored")
     assert waiting.process.poll() is None
+
+
+def test_a_login_of_another_instance_ends_the_start_of_an_agent_with_one_line(
+    start: Callable[..., Program], database_url: str, role: str, tmp_path: Path
+) -> None:
+    """Also of one with a catalog, whose reading succeeds meanwhile."""
+    execute(database_url, f"CREATE ROLE {role} LOGIN SUPERUSER")
+    execute(database_url, "INSERT INTO instance_logins (role_name, instance_id) VALUES (%s, 'node-1')", (role,))
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text("models: [{name: gpt-4o, provider: p, complexity_scores: {complex: 1.0}}]")
+    settings = {"INSTANCE_AGENT_CATALOG": str(catalog), "INSTANCE_AGENT_STATE_DIR": str(tmp_path / "state")}
+    refused = start(
+        "instance-agent", "run", DATABASE_URL=make_conninfo(database_url, user=role), INSTANCE_ID="other", **settings
+    )
+    assert refused.process.wait(20) == 1
+    assert refused.output().splitlines()[-1].startswith("instance-agent: wrong_instance: ")
 
 
 def test_events_wait_in_memory_while_the_login_belongs_to_another_instance(

@@ -84,6 +84,8 @@ def test_a_call_is_told_from_a_value(text: str, call: object) -> None:
         ("lower()", "expected lower(field)"),
         ("lower(a..b)", "expected lower(field)"),
         ("enqueued_at(x)", "expected enqueued_at() without an argument"),
+        ("epoch_ms(timestamp", "expected epoch_ms(field)"),
+        ("epoch_ms(timestamp)(x)", "expected epoch_ms(field)"),
     ],
 )
 def test_a_wrong_call_is_one_line(text: str, complaint: str) -> None:
