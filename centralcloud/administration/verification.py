@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.administration.unaccounted import Unaccounted, count_unaccounted, read_ids_drawn
+from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.history import HistoryChangedError, read_epoch
@@ -18,6 +19,7 @@ _RECOUNT_LEDGER = Query(__package__, "recount_ledger", row=dict)
 _RECOUNT_MESSAGES = Query(__package__, "recount_messages", row=dict)
 _RECOUNT_METRICS = Query(__package__, "recount_metrics", row=dict)
 _RECOUNT_EVIDENCE = Query(__package__, "recount_evidence", row=dict)
+_DETACHED_PARTITIONS = Query(__package__, "detached_partitions", row=str)
 _LOCK_MAINTENANCE = Query(__package__, "lock_maintenance")
 _INSERT_ONLY_ROWS = Query(__package__, "insert_only_rows")
 _REPAIR_LEDGER = Query(__package__, "repair_ledger")
@@ -33,6 +35,17 @@ _LOGGED_DIFFERENCES: Final = 50
 
 _LAST_REPORTED = ("last_reported_score", "last_reported_msg_id")
 _NEWEST_TIMES = "newest_response_times"
+
+
+class DetachedRecordsError(CentralCloudError):
+    """Records are missing that a detached partition may have: a repair would forget them."""
+
+    def __init__(self, tables: list[str]) -> None:
+        super().__init__(
+            f"found fewer records than were ingested, and tables that may have them: {', '.join(tables)}. Nothing was repaired: "
+            f"give them back first (INSERT INTO routing_records OVERRIDING SYSTEM VALUE TABLE {tables[0]}), then drop or "
+            "rename the table"
+        )
 
 
 class Difference(NamedTuple):
@@ -98,6 +111,7 @@ def repair(database: Database, operator: Operator) -> Verification:
         The differences that were found, before the repair.
 
     Raises:
+        DetachedRecordsError: records are missing, and a detached partition may have them.
         HistoryChangedError: the recount was made in another history of the database than the one to repair.
     """
     with database.transaction() as connection:
@@ -111,6 +125,8 @@ def repair(database: Database, operator: Operator) -> Verification:
             raise HistoryChangedError(
                 f"the recount is of the history {recount.epoch}, and the repair would change {epoch}: nothing was changed"
             )
+        if _ledger_corrections(recount.ledger)["records"] < 0 and (tables := _DETACHED_PARTITIONS.all(connection)):
+            raise DetachedRecordsError(tables)
         for row in recount.metrics:
             _repair_metrics(connection, row)
         _DELETE_EMPTY_METRICS.run(connection)

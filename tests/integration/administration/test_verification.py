@@ -11,7 +11,7 @@ from support.history import pretend_all_came
 from support.operators import OPERATOR
 from support.servers import execute
 
-from centralcloud.administration.verification import Difference, repair, verify
+from centralcloud.administration.verification import DetachedRecordsError, Difference, repair, verify
 from centralcloud.ingest.drain import drain
 from centralcloud.maintenance.maintenance import Maintenance
 from centralcloud.runtime.postgres.database import Database
@@ -181,3 +181,20 @@ def test_a_missing_ledger_is_reported_and_created_again(filled: Database, databa
     repair(filled, OPERATOR)
     assert execute(database_url, "SELECT records, dead_letters FROM accounting") == before
     assert {difference.table for difference in verify(filled).differences} == set(), "duplicates cannot be recounted"
+
+
+def test_a_repair_does_not_forget_the_records_of_a_detached_partition(filled: Database, database_url: str) -> None:
+    ((table,),) = execute(
+        database_url, "SELECT tableoid::regclass::text FROM routing_records GROUP BY 1 ORDER BY count(*) DESC LIMIT 1"
+    )
+    before = verify(filled).ledger
+    execute(database_url, f"ALTER TABLE routing_records DETACH PARTITION {table}")
+    assert verify(filled).differences
+    with pytest.raises(
+        DetachedRecordsError, match=f"INSERT INTO routing_records OVERRIDING SYSTEM VALUE TABLE {table}"
+    ):
+        repair(filled, OPERATOR)
+    Maintenance(filled).run_once()  # creates another partition of that week
+    execute(database_url, f"INSERT INTO routing_records OVERRIDING SYSTEM VALUE TABLE {table}; DROP TABLE {table}")
+    verification = verify(filled)
+    assert (verification.ledger, verification.differences) == (before, [])
