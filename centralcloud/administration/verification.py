@@ -42,9 +42,9 @@ class DetachedRecordsError(CentralCloudError):
 
     def __init__(self, tables: list[str]) -> None:
         super().__init__(
-            f"found fewer records than were ingested, and tables that may have them: {', '.join(tables)}. Nothing was "
-            f"repaired: give them back first (INSERT INTO routing_records OVERRIDING SYSTEM VALUE TABLE {tables[0]}), then drop or "
-            "rename the table"
+            f"found fewer records than were ingested, and tables that may have them: {', '.join(tables)}. "
+            "Nothing was repaired: give them back first "
+            f"(INSERT INTO routing_records OVERRIDING SYSTEM VALUE TABLE {tables[0]}), then drop or rename the table"
         )
 
 
