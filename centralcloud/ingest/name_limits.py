@@ -10,13 +10,15 @@ from typing import Any, NamedTuple
 
 import psycopg
 from msgspec import structs
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from centralcloud.contracts.errors import quote
 from centralcloud.contracts.json_text import encode_extra
 from centralcloud.contracts.limits import MAX_INT8, OTHER, REPORTED_MODEL_KEY
 from centralcloud.ingest.batch import Deduplicated, ReceivedEvent
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.runtime.validation import expectation
 
 log = get_logger(__name__)
 
@@ -106,7 +108,7 @@ def _granted(connection: psycopg.Connection[Any], new: list[tuple[str, str]]) ->
     wanted: dict[str, int] = {_FLEET: len(new)}
     for _, instance_id in new:
         wanted[instance_id] = wanted.get(instance_id, 0) + 1
-    limits = NameLimits(**{each.name: each.value for each in _NAME_LIMITS.all(connection)})
+    limits = _usable_limits({each.name: each.value for each in _NAME_LIMITS.all(connection)})
     parameters = {
         "instance_ids": list(wanted),
         "wanted": list(wanted.values()),
@@ -119,6 +121,22 @@ def _granted(connection: psycopg.Connection[Any], new: list[tuple[str, str]]) ->
             left[instance_id] -= 1
             left[_FLEET] -= 1
             yield name
+
+
+def _usable_limits(stored: dict[str, Any]) -> NameLimits:
+    """Return the limits of the database. If a value cannot be used, log it, and use the built-in one in its place."""
+    try:
+        return NameLimits(**stored)
+    except ValidationError as error:
+        wrong = {str(each["loc"][0]): expectation(each) for each in error.errors()}
+    log.error(
+        "name_limits_unusable",
+        reason="; ".join(
+            f"fleet_settings: names.{name} is {quote(stored[name])}: {expected}" for name, expected in wrong.items()
+        ),
+        effect="the built-in limit is used; `centralcloud settings set` changes the value",
+    )
+    return NameLimits(**{name: value for name, value in stored.items() if name not in wrong})
 
 
 def _under_other(received: ReceivedEvent) -> ReceivedEvent:
