@@ -25,6 +25,8 @@ from centralcloud.maintenance.maintenance import AnotherReplicaError, Maintenanc
 from centralcloud.monitoring.daemon_activity import read_daemon_activity
 from centralcloud.monitoring.reports import ModelMetrics
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.process import background
+from centralcloud.store.partitions import missing_weeks
 from centralcloud.store.slices import close_slice, evidence_including_open_slice
 
 
@@ -320,6 +322,58 @@ def test_a_round_that_is_left_to_another_replica_is_tried_again_soon(database: D
     daemon._next_round = time.monotonic()
     daemon.run_once()
     assert daemon._next_round == math.inf, "then only when it is woken"
+
+
+def retention_time(url: str) -> datetime:
+    ((as_of,),) = execute(url, "SELECT retention_as_of FROM server_clock")
+    return as_of
+
+
+def test_while_a_week_has_no_partition_only_the_partitions_are_looked_at_again(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not all maintenance, every minute, with a retention time that moves by a day each time."""
+    monkeypatch.setattr(background, "_FIRST_DEGRADED_BACKOFF_SECONDS", 0.01)
+    ((name,),) = execute(
+        database_url,
+        """SELECT max(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'routing_records'::regclass""",
+    )
+    execute(database_url, f"DROP TABLE {name}")
+    with database.transaction() as connection:
+        (week,) = missing_weeks(connection)
+    bounds = f"FOR VALUES FROM ('{week} 00:00Z') TO ('{week} 23:00Z')"
+    execute(database_url, f"CREATE TABLE one_day PARTITION OF routing_records {bounds}")
+    execute(database_url, "UPDATE server_clock SET retention_as_of = now() - interval '40 days'")
+    before = retention_time(database_url)
+    with Database(database_url, application_name="tests") as own:
+        daemon = Maintenance(own, interval_seconds=3600)
+        daemon.may_degrade = daemon.woken = True
+        failures: list[int] = []
+        daemon.on_state = lambda task: failures.append(task.degradation.failures if task.degradation else 0)
+        daemon.start()
+        try:
+            eventually(lambda: len(failures) >= 4)
+            assert retention_time(database_url) == before + timedelta(days=1), "one round"
+            execute(database_url, "DROP TABLE one_day")
+            eventually(lambda: failures[-1] == 0, what="the partition is created without another round")
+            assert retention_time(database_url) == before + timedelta(days=1)
+        finally:
+            daemon.stop()
+            assert daemon.join(5)
+
+
+def test_a_round_that_fails_does_not_move_the_retention_time(database: Database, database_url: str) -> None:
+    execute(database_url, "UPDATE server_clock SET retention_as_of = now() - interval '40 days'")
+    before = retention_time(database_url)
+    execute(database_url, "ALTER TABLE new_model_names RENAME TO renamed")
+    daemon = Maintenance(database)
+    for _ in range(2):
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            daemon.run_once()
+    assert retention_time(database_url) == before
+    execute(database_url, "ALTER TABLE renamed RENAME TO new_model_names")
+    daemon.run_once()
+    assert retention_time(database_url) == before + timedelta(days=1)
 
 
 def test_roll_ups_outlive_their_records_until_their_own_retention(database: Database, database_url: str) -> None:
