@@ -17,6 +17,7 @@ from centralcloud.runtime.process.background import GRACE_SECONDS, BackgroundTas
 from centralcloud.runtime.process.heartbeat import Heartbeat
 from centralcloud.runtime.process.supervisor import Supervisor
 from centralcloud.runtime.process.systemd import ServiceManager
+from centralcloud.store.sequences import SequencesBehindError
 
 
 @pytest.fixture
@@ -259,6 +260,26 @@ def test_a_task_that_may_degrade_fails_alone_until_a_run_succeeds(
     assert "Traceback" in degraded[0].getMessage()
     assert caplog.text.count("background_task_restored") == 1
     assert not nowhere.unavailable
+
+
+def test_a_sequence_behind_its_table_degrades_a_task_and_leaves_the_database_available(
+    nowhere: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon stays ready as long as ingest goes on; ingest itself waits as in an outage."""
+    monkeypatch.setattr(background, "_FIRST_DEGRADED_BACKOFF_SECONDS", 10.0)
+    monkeypatch.setattr(background, "_FIRST_BACKOFF_SECONDS", 10.0)
+    behind = SequencesBehindError("public.findings_finding_id_seq is at 1, public.findings at 50")
+    findings, consumer = Counting(nowhere, failures=[behind]), Counting(nowhere, failures=[behind])
+    findings.may_degrade = True
+    findings.start()
+    degradation = eventually(lambda: findings.degradation)
+    assert degradation.reason == str(behind)
+    assert nowhere.unavailable_reason == ""
+    consumer.start()
+    eventually(lambda: nowhere.unavailable_reason == str(behind))
+    assert consumer.degradation is None
+    stop(findings)
+    stop(consumer)
 
 
 def test_a_degraded_task_stops_at_once_and_says_so(nowhere: Database) -> None:
