@@ -30,6 +30,7 @@ from centralcloud.monitoring.reports import ModelMetrics
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import DatabaseUnavailableError
 from centralcloud.store.schema import migrate
+from centralcloud.store.sequences import SequencesBehindError
 from centralcloud.store.slices import close_slice
 
 
@@ -429,6 +430,24 @@ def test_the_batch_size_is_halved_after_an_error_and_grows_again_later(database:
         consumer.ingest_batch()
     execute(database_url, "ALTER TABLE somewhere_else RENAME TO accounting")
     assert [consumer.ingest_batch().records for _ in range(11)] == [*[8] * 9, 16, 12]
+
+
+def test_an_error_that_no_message_causes_leaves_the_batch_size_as_it_is(database: Database, database_url: str) -> None:
+    """A partition that was missing, and a sequence that gave out a number that is in use: smaller batches do not help."""
+    send(database_url, outcomes(1, 0))
+    consumer = Consumer(database, batch_size=16, poll_interval_seconds=1)
+    assert consumer.ingest_batch().records == 1
+    send(database_url, outcomes(100, 0, selected_model="new"))
+    for _ in range(3):
+        execute(database_url, "SELECT setval('model_routing_metrics_id_seq', 1, false)")
+        with pytest.raises(SequencesBehindError):
+            consumer.ingest_batch()
+    execute(database_url, "SELECT setval('model_routing_metrics_id_seq', 100)")
+    for (name,) in execute(
+        database_url, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'routing_records'::regclass"
+    ):
+        execute(database_url, f"DROP TABLE {name}")
+    assert [consumer.ingest_batch().records for _ in range(2)] == [16, 16]
 
 
 #: A trigger that lets a statement store this many records, and lets larger ones fail.
