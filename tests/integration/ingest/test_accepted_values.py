@@ -103,8 +103,8 @@ def test_ignored_values_are_counted_by_the_hours_of_utc_whatever_the_time_zone_o
     database: Database, database_url: str
 ) -> None:
     """Hours begin at another minute in Kolkata."""
-    name = make_conninfo(database_url, options="-c TimeZone=Asia/Kolkata")
-    for url in (database_url, name):
+    elsewhere = make_conninfo(database_url, options="-c TimeZone=Asia/Kolkata")
+    for url in (database_url, elsewhere):
         with Database(url, application_name="tests") as own:
             send(database_url, [an_event(cost_usd="free")])
             assert ingest(own) == BatchResult(records=1)

@@ -314,6 +314,24 @@ def test_between_two_rounds_only_an_hour_that_is_missing_is_rolled_up(database: 
     assert execute(database_url, "SELECT count(*) FROM decision_ids") == [(0,)]
 
 
+def test_a_record_in_the_future_is_rolled_up_in_its_hour_and_not_every_minute(
+    database: Database, database_url: str
+) -> None:
+    """The server's clock was ahead, and no event has arrived since."""
+    daemon = Maintenance(database, interval_seconds=3600)
+    ingest(database, database_url, outcomes(3, 0))
+    daemon.run_once()
+    execute(
+        database_url, "UPDATE model_performance SET provider = 'kept', window_start = window_start - interval '1 hour'"
+    )
+    execute(database_url, "UPDATE routing_records SET created_at = created_at + interval '90 minutes'")
+    daemon.run_once()
+    assert execute(database_url, "SELECT provider FROM model_performance") == [("kept",)]
+    execute(database_url, "UPDATE routing_records SET created_at = created_at - interval '90 minutes'")
+    daemon.run_once()
+    assert execute(database_url, "SELECT sum(successful_requests)::int FROM model_performance") == [(3,)]
+
+
 def test_a_round_that_is_left_to_another_replica_is_tried_again_soon(database: Database) -> None:
     daemon = Maintenance(database)
     with Maintenance(database)._exclusive():
