@@ -24,7 +24,7 @@ SERVER_CLOCK_BEHIND: Final = "server_clock_behind"
 _NEWEST_RECORD_AGREES = Query(__package__, "newest_record_agrees", row=bool)
 
 
-def settle_events_ahead(connection: psycopg.Connection[Any], batch: Batch, now: datetime) -> Batch:
+def decide_events_ahead(connection: psycopg.Connection[Any], batch: Batch, now: datetime) -> Batch:
     """Return `batch` without events ahead: each became an event at its arrival, or a dead letter.
 
     They are dead letters if another event agrees with the server's clock: one of the batch, or the newest record, if it
