@@ -192,6 +192,7 @@ class BackgroundTask(ABC):
             backoff = self._degrade(error)
         self.heartbeat.beat()
         self._stopping.wait(backoff * random.uniform(0.5, 1.0))
+        self.woken |= self._wake.is_set()
 
     def _waits_for_database(self, error: BaseException) -> bool:
         """Whether to wait as in an outage. A table that only this task needs does not make the database unavailable."""

@@ -348,6 +348,24 @@ def test_a_run_knows_whether_wake_started_it(nowhere: Database) -> None:
     stop(task)
 
 
+def test_a_wake_during_the_backoff_of_a_failed_run_is_not_lost(nowhere: Database) -> None:
+    """Maintenance by a calendar, for example, is woken once for each round."""
+    woken: list[bool] = []
+
+    class Noting(Counting):
+        def run_once(self) -> bool:
+            woken.append(self.woken)
+            if len(woken) == 1:
+                self.wake()
+            return super().run_once()
+
+    task = Noting(nowhere, failures=[DatabaseUnavailableError("gone")])
+    task.start()
+    eventually(lambda: len(woken) == 2)
+    stop(task)
+    assert woken == [False, True]
+
+
 def test_a_pause_in_a_run_ends_when_the_task_is_woken_again(nowhere: Database) -> None:
     task = Pausing(nowhere)
     task.start()
