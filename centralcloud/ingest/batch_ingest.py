@@ -30,7 +30,7 @@ from centralcloud.ingest.batch import (
     phases_by_decision,
 )
 from centralcloud.ingest.batch_limits import BatchLimits
-from centralcloud.ingest.clock_behind import report_clock_behind, settle_events_ahead
+from centralcloud.ingest.clock_behind import decide_events_ahead, report_clock_behind
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
 from centralcloud.ingest.name_limits import count_refused_names, limit_new_names
 from centralcloud.ingest.operator_words import OperatorWords
@@ -205,7 +205,7 @@ def ingest_messages(
         too_large_ids: the other messages that the transaction has already made dead letters, for their size.
     """
     decoded = decode(messages, now, OperatorWords(connection))
-    batch = settle_events_ahead(connection, decoded, now)
+    batch = decide_events_ahead(connection, decoded, now)
     deduplicated = _store_events(connection, batch)
     if batch.dead_letters:
         _insert_dead_letters(connection, batch.dead_letters)

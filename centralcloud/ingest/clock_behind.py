@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import psycopg
 
-from centralcloud.ingest.batch import OWN_TIME, AheadEvent, Batch
+from centralcloud.ingest.batch import AheadEvent, Batch
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.findings import Finding, open_finding
@@ -24,7 +24,7 @@ SERVER_CLOCK_BEHIND: Final = "server_clock_behind"
 _NEWEST_RECORD_AGREES = Query(__package__, "newest_record_agrees", row=bool)
 
 
-def settle_events_ahead(connection: psycopg.Connection[Any], batch: Batch, now: datetime) -> Batch:
+def decide_events_ahead(connection: psycopg.Connection[Any], batch: Batch, now: datetime) -> Batch:
     """Return `batch` without events ahead: each became an event at its arrival, or a dead letter.
 
     They are dead letters if another event agrees with the server's clock: one of the batch, or the newest record, if it
@@ -40,7 +40,7 @@ def settle_events_ahead(connection: psycopg.Connection[Any], batch: Batch, now: 
 
 def report_clock_behind(connection: psycopg.Connection[Any], ahead: Sequence[AheadEvent], now: datetime) -> None:
     """Open the finding about events that were ingested at their arrival. `now` is the server's time."""
-    newest = max(str(each.by_arrival.event.extra[OWN_TIME]) for each in ahead)
+    newest = max(each.own_time for each in ahead).isoformat()
     message = (
         f"every event lies ahead of the server's clock: it shows {now.isoformat(timespec='seconds')}, the newest event has "
         f"{newest}. Events are ingested with the time of their arrival, and keep their own in extra: set the clock"

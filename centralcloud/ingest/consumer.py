@@ -183,13 +183,15 @@ class Consumer(BackgroundTask):
 
     def _shrink(self, limits: BatchLimits, error: psycopg.Error | MemoryError) -> None:
         """Make the next batch smaller, because of the error of this one. Raise the error if that does not help."""
+        if isinstance(error, psycopg.Error) and (is_missing_partition(error) or drew_a_used_number(error)):
+            raise error
         if is_out_of_memory(error):
             if limits.messages == 1:
                 raise error
             self._size.failed()
             log.warning("batch_out_of_memory", reason=summarize_error(error), next_messages=self._size.next.messages)
             self._cut("memory")
-        elif isinstance(error, psycopg.Error) and _refuses_a_value(error):
+        elif isinstance(error, psycopg.Error) and is_refusal(error):
             if limits.messages > _MOST_ISOLATED:
                 self._size.failed(most_messages=max(limits.messages // _REFUSED_SHARE, _MOST_ISOLATED))
                 self._cut("refused")
@@ -205,8 +207,3 @@ class Consumer(BackgroundTask):
         self._messages_left = True
         if self._metrics:
             self._metrics.cut(reason)
-
-
-def _refuses_a_value(error: psycopg.Error) -> bool:
-    """Whether the database refuses a value of a message: without that message the batch can be ingested."""
-    return is_refusal(error) and not is_missing_partition(error) and not drew_a_used_number(error)

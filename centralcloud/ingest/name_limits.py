@@ -5,23 +5,21 @@ once, before anything of a batch is written, so records, counters, evidence, rol
 event is kept: its record has the reported name in `extra`. Such a name is new again in the next hour.
 """
 
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import psycopg
 from msgspec import structs
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from centralcloud.contracts.errors import quote
 from centralcloud.contracts.json_text import encode_extra
 from centralcloud.contracts.limits import MAX_INT8, OTHER, REPORTED_MODEL_KEY
 from centralcloud.ingest.batch import Deduplicated, ReceivedEvent
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.runtime.validation import expectation
 
 log = get_logger(__name__)
-
-#: Stands for all instances together, in `new_model_names`. The id of an instance is never empty.
-_FLEET = ""
 
 
 class NameLimits(BaseModel):
@@ -55,7 +53,8 @@ class _Setting(NamedTuple):
 
 _UNKNOWN_MODELS = Query(__package__, "unknown_models", row=str)
 _NAME_LIMITS = Query(__package__, "name_limits", row=_Setting)
-_GRANT_NEW_NAMES = Query(__package__, "grant_new_names")
+_LOCK_NEW_NAMES = Query(__package__, "lock_new_names", row=int)
+_GRANT_NEW_NAMES = Query(__package__, "grant_new_names", row=str)
 _COUNT_REFUSED_NAMES = Query(__package__, "count_refused_names", row=str)
 
 
@@ -101,24 +100,36 @@ def count_refused_names(connection: psycopg.Connection[Any], refused: list[Refus
         )
 
 
-def _granted(connection: psycopg.Connection[Any], new: list[tuple[str, str]]) -> Iterable[str]:
+def _granted(connection: psycopg.Connection[Any], new: list[tuple[str, str]]) -> list[str]:
     """Return the names that are within the limits: of each instance, and of the fleet."""
-    wanted: dict[str, int] = {_FLEET: len(new)}
-    for _, instance_id in new:
-        wanted[instance_id] = wanted.get(instance_id, 0) + 1
-    limits = NameLimits(**{each.name: each.value for each in _NAME_LIMITS.all(connection)})
+    names, instance_ids = zip(*new, strict=True)
+    limits = _usable_limits({each.name: each.value for each in _NAME_LIMITS.all(connection)})
     parameters = {
-        "instance_ids": list(wanted),
-        "wanted": list(wanted.values()),
+        "names": list(names),
+        "instance_ids": list(instance_ids),
         "per_instance": limits.new_per_instance or MAX_INT8,
         "per_fleet": limits.new_per_fleet or MAX_INT8,
     }
-    left: dict[str, int] = dict(_GRANT_NEW_NAMES.all(connection, parameters))
-    for name, instance_id in new:
-        if left.get(instance_id, 0) > 0 and left.get(_FLEET, 0) > 0:
-            left[instance_id] -= 1
-            left[_FLEET] -= 1
-            yield name
+    # Two statements, so that the second sees what the transaction has granted that the first has waited for.
+    if _LOCK_NEW_NAMES.maybe(connection, parameters) is None:
+        return []
+    return _GRANT_NEW_NAMES.all(connection, parameters)
+
+
+def _usable_limits(stored: dict[str, Any]) -> NameLimits:
+    """Return the limits of the database. If a value cannot be used, log it, and use the built-in one in its place."""
+    try:
+        return NameLimits(**stored)
+    except ValidationError as error:
+        wrong = {str(each["loc"][0]): expectation(each) for each in error.errors()}
+    log.error(
+        "name_limits_unusable",
+        reason="; ".join(
+            f"fleet_settings: names.{name} is {quote(stored[name])}: {expected}" for name, expected in wrong.items()
+        ),
+        effect="the built-in limit is used; `centralcloud settings set` changes the value",
+    )
+    return NameLimits(**{name: value for name, value in stored.items() if name not in wrong})
 
 
 def _under_other(received: ReceivedEvent) -> ReceivedEvent:

@@ -49,6 +49,18 @@ class ClockReading(NamedTuple):
     went_back: bool
 
 
+class RetentionRound(NamedTuple):
+    """One round of retention.
+
+    Attributes:
+        as_of: the moment from which it counts back.
+        began: when it began, in seconds of this process's own clock.
+    """
+
+    as_of: datetime
+    began: float
+
+
 class _StoredClock(NamedTuple):
     """The columns of ``read_server_clock.sql``."""
 
@@ -98,11 +110,12 @@ class ServerClock:
             self._seen = (stored.now, counted)  # only now: a jump that could not be recorded is found again
             return reading
 
-    def retention_time(self, connection: psycopg.Connection[Any], reading: ClockReading) -> datetime | None:
-        """Return the moment from which this round of retention counts back; None when it must delete nothing.
+    def retention_round(self, connection: psycopg.Connection[Any], reading: ClockReading) -> RetentionRound | None:
+        """Return the round of retention that begins now; None when it must delete nothing.
 
-        It moves by a limited time from round to round, so that a round deletes little: a day, or twice the time since the
-        last round of this process, whichever is longer.
+        Its time moves by a limited step from round to round, so that a round deletes little: a day, or twice the time since
+        the last complete round of this process, whichever is longer. It moves when `end_retention_round` was called: a round
+        that fails is repeated for the same time.
         """
         if reading.steady_from is not None:
             log.info("retention_paused", until=_text(reading.steady_from))
@@ -110,11 +123,15 @@ class ServerClock:
         with self._lock:
             counted = self._counted_seconds()
             elapsed = timedelta(seconds=0 if self._round_at is None else counted - self._round_at)
-            self._round_at = counted
         before = _READ_SERVER_CLOCK.one(connection).retention_as_of
         as_of = reading.now if before is None else min(reading.now, before + max(_LEAST_STEP, 2 * elapsed))
-        _STORE_RETENTION_TIME.run(connection, {"as_of": as_of})
-        return as_of
+        return RetentionRound(as_of, counted)
+
+    def end_retention_round(self, connection: psycopg.Connection[Any], complete: RetentionRound) -> None:
+        """Store the time of a round that has deleted everything: the next one begins there."""
+        _STORE_RETENTION_TIME.run(connection, {"as_of": complete.as_of})
+        with self._lock:
+            self._round_at = complete.began
 
     def _jump(self, connection: psycopg.Connection[Any], stored: _StoredClock, counted: float) -> timedelta | None:
         """Return how far the clock has jumped since the last look, if it has; negative: back."""

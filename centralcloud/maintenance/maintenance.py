@@ -118,6 +118,7 @@ class Maintenance(BackgroundTask):
         self._next_round = time.monotonic()
         self.longest_run_seconds = LONG_LIMIT_SECONDS
         self._weeks_ahead = weeks_ahead
+        self._missing_weeks: list[str] = []
         self._clock = clock or ServerClock(database)
         self._settings = MaintenanceSettings(retention or Retention(), references or References())
         fixed = self._settings
@@ -126,15 +127,21 @@ class Maintenance(BackgroundTask):
     def run_once(self) -> bool:
         """Do a round if it is due, else roll up if an hour is missing; never asks to be run again at once.
 
+        While a coming week has no partition, every run tries to create it, and the rounds keep their interval.
+
         Raises:
             MissingPartitionsError: see `maintain`.
         """
         if self.woken or time.monotonic() >= self._next_round:
-            finished = self.maintain()
+            finished = self._do_round()
             wait = self._round_seconds if finished else min(self._round_seconds, _CHECK_SECONDS)
             self._next_round = time.monotonic() + wait
+            self.woken = False  # a repeated run is not a round again
         else:
+            if self._missing_weeks:
+                self._create_partitions()
             self._roll_up_missing_hours()
+        self._require_partitions()
         return False
 
     def maintain(self) -> bool:
@@ -143,12 +150,15 @@ class Maintenance(BackgroundTask):
         Raises:
             MissingPartitionsError: a coming week has no partition, and it cannot be created. Everything else is done.
         """
+        finished = self._do_round()
+        self._require_partitions()
+        return finished
+
+    def _do_round(self) -> bool:
         with self.database.transaction() as connection:
             self._settings = self._read_settings(connection)
         # Every replica creates partitions: ingest fails without one.
-        done = {"partitions_created": ensure_partitions(self.database, self._weeks_ahead)}
-        with self.database.transaction() as connection:
-            missing = missing_weeks(connection, self._weeks_ahead)
+        done = {"partitions_created": self._create_partitions()}
         clock = self._clock.observe()
         try:
             # Roll-ups and retention need closed slices, also in a fleet whose learner does not run.
@@ -156,9 +166,11 @@ class Maintenance(BackgroundTask):
             # Not logged: the newest hours are rolled up every time.
             self._roll_up()
             with self._exclusive() as connection:
-                as_of = self._clock.retention_time(connection, clock)
-            if as_of is not None:
-                done |= self._delete_expired(as_of)
+                retention_round = self._clock.retention_round(connection, clock)
+            if retention_round is not None:
+                done |= self._delete_expired(retention_round.as_of)
+                with self._exclusive() as connection:
+                    self._clock.end_retention_round(connection, retention_round)
         except AnotherReplicaError:
             log.debug("maintenance_left_to_another_replica")
             finished = False
@@ -166,12 +178,21 @@ class Maintenance(BackgroundTask):
             finished = True
         if changed := {name: count for name, count in done.items() if count}:
             log.info("maintenance_done", **changed)
-        if missing:
+        return finished
+
+    def _create_partitions(self) -> int:
+        """Create the partitions of the coming weeks; return how many were created."""
+        created = ensure_partitions(self.database, self._weeks_ahead)
+        with self.database.transaction() as connection:
+            self._missing_weeks = missing_weeks(connection, self._weeks_ahead)
+        return created
+
+    def _require_partitions(self) -> None:
+        if missing := self._missing_weeks:
             raise MissingPartitionsError(
                 f"routing_records has no partition for {counted(len(missing), 'coming week')}, from {missing[0]} on, and it "
                 "cannot be created: `centralcloud doctor` shows more"
             )
-        return finished
 
     def _roll_up_missing_hours(self) -> None:
         with self.database.transaction() as connection:

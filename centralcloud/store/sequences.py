@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
-from centralcloud.runtime.postgres.errors import DatabaseUnavailableError
+from centralcloud.runtime.postgres.errors import TableUnusableError
 from centralcloud.runtime.postgres.query import Query
 
 _SEQUENCE_POSITIONS = Query(__package__, "sequence_positions", row=dict)
@@ -53,8 +53,8 @@ class SequencePosition(NamedTuple):
         return f"{name} is at {self.last_value:,}, {self.table} at {self.newest:,}"
 
 
-class SequencesBehindError(DatabaseUnavailableError):
-    """Sequences are behind their tables: tasks that draw from them wait, as in an outage."""
+class SequencesBehindError(TableUnusableError):
+    """Sequences are behind their tables: tasks that draw from them wait; ingest does so as in an outage."""
 
     def __init__(self, found: str) -> None:
         super().__init__(f"a sequence is behind its table ({found}): run `centralcloud repair sequences`")

@@ -36,6 +36,10 @@ class DatabaseUnavailableError(CentralCloudError):
     """The database cannot be reached, or accepts no work at the moment."""
 
 
+class TableUnusableError(DatabaseUnavailableError):
+    """The database answers, and one of its tables accepts no work at the moment: tasks that do not need it go on."""
+
+
 class LoginRefusedError(CentralCloudError):
     """The database refuses this login: waiting does not help, a person must act."""
 

@@ -13,7 +13,13 @@ import psycopg
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.logs import bind_to_logs, get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import is_contention, is_outage, passes_by_itself, summarize_error
+from centralcloud.runtime.postgres.errors import (
+    TableUnusableError,
+    is_contention,
+    is_outage,
+    passes_by_itself,
+    summarize_error,
+)
 from centralcloud.runtime.process.heartbeat import GRACE_SECONDS, Heartbeat
 from centralcloud.runtime.wording import age
 
@@ -174,7 +180,7 @@ class BackgroundTask(ABC):
 
     def _wait_after(self, error: BaseException) -> None:
         """Wait before the run that raised `error` is repeated; raise an error that ends the program."""
-        if self.is_outage(error) or self._passes_by_itself(error):
+        if self._waits_for_database(error):
             self._log_outage(error)
             backoff = self._backoff
             self._backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
@@ -189,10 +195,13 @@ class BackgroundTask(ABC):
             backoff = self._degrade(error)
         self.heartbeat.beat()
         self._stopping.wait(backoff * random.uniform(0.5, 1.0))
+        self.woken |= self._wake.is_set()
 
-    def _passes_by_itself(self, error: BaseException) -> bool:
+    def _waits_for_database(self, error: BaseException) -> bool:
         """Whether to wait as in an outage. A table that only this task needs does not make the database unavailable."""
-        return passes_by_itself(error) and not (self.may_degrade and isinstance(error, psycopg.errors.UndefinedTable))
+        if self.may_degrade and isinstance(error, psycopg.errors.UndefinedTable | TableUnusableError):
+            return False
+        return self.is_outage(error) or passes_by_itself(error)
 
     def _degrade(self, error: BaseException) -> float:
         """Record and show that a run has failed; return the seconds until the next one."""

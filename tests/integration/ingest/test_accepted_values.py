@@ -5,6 +5,7 @@ import string
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 from support.events import an_event, outcomes, send
 from support.operators import OPERATOR
 from support.repository import REPOSITORY
@@ -96,6 +97,20 @@ def test_words_that_the_database_has_in_a_wrong_form_are_logged_and_stop_nothing
     send(database_url, [an_event(complexity="urgent"), an_event(complexity="low")])
     assert ingest(database) == BatchResult(records=1, dead_letters=1)
     assert sum("operator_words_unusable" in str(record.msg) for record in caplog.records) == 1
+
+
+def test_ignored_values_are_counted_by_the_hours_of_utc_whatever_the_time_zone_of_the_login_is(
+    database: Database, database_url: str
+) -> None:
+    """Hours begin at another minute in Kolkata."""
+    elsewhere = make_conninfo(database_url, options="-c TimeZone=Asia/Kolkata")
+    for url in (database_url, elsewhere):
+        with Database(url, application_name="tests") as own:
+            send(database_url, [an_event(cost_usd="free")])
+            assert ingest(own) == BatchResult(records=1)
+    assert execute(
+        database_url, "SELECT messages, date_trunc('hour', now(), 'UTC') - hour < interval '1 hour' FROM ignored_values"
+    ) == [(2, True)]
 
 
 def test_values_that_are_ignored_are_counted_by_field_and_become_findings(

@@ -18,6 +18,7 @@ from centralcloud.ingest.metrics import IngestMetrics
 from centralcloud.ingest.slow_path import SlowPath
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import DatabaseUnavailableError
+from centralcloud.store.sequences import SequencesBehindError
 
 
 def test_the_batch_size_is_halved_after_an_error_and_grows_again_later(database: Database, database_url: str) -> None:
@@ -148,3 +149,21 @@ def test_a_file_is_sent_in_batches_that_are_bounded_in_bytes(database: Database,
     assert refused[0].number == 5
     assert "found more than 4194304 bytes" in refused[0].reason
     assert ingest_all(database).records == 10
+
+
+def test_an_error_that_no_message_causes_leaves_the_batch_size_as_it_is(database: Database, database_url: str) -> None:
+    """A partition that was missing, and a sequence that gave out a number that is in use: smaller batches do not help."""
+    send(database_url, outcomes(1, 0))
+    consumer = Consumer(database, batch_size=16, poll_interval_seconds=1)
+    assert consumer.ingest_batch().records == 1
+    send(database_url, outcomes(100, 0, selected_model="new"))
+    for _ in range(3):
+        execute(database_url, "SELECT setval('model_routing_metrics_id_seq', 1, false)")
+        with pytest.raises(SequencesBehindError):
+            consumer.ingest_batch()
+    execute(database_url, "SELECT setval('model_routing_metrics_id_seq', 100)")
+    for (name,) in execute(
+        database_url, "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'routing_records'::regclass"
+    ):
+        execute(database_url, f"DROP TABLE {name}")
+    assert [consumer.ingest_batch().records for _ in range(2)] == [16, 16]

@@ -7,11 +7,13 @@ import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import psycopg
 import pytest
 from support.events import an_event, outcomes, random_events
 from support.history import pretend_all_came
 from support.maintenance import arrive_now, counters, evidence_totals, ingest, maintain, records
 from support.servers import execute
+from support.waiting import eventually
 
 from centralcloud.administration.verification import verify
 from centralcloud.learning.learner import Learner
@@ -19,6 +21,8 @@ from centralcloud.learning.rules import ThresholdRule
 from centralcloud.maintenance import maintenance
 from centralcloud.maintenance.maintenance import AnotherReplicaError, Maintenance, Retention
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.process import background
+from centralcloud.store.partitions import missing_weeks
 from centralcloud.store.slices import close_slice, evidence_including_open_slice
 
 
@@ -199,3 +203,55 @@ def test_a_late_outcome_counts_in_the_slice_in_which_it_arrives_and_is_marked(
         (3, Decimal("33.33"), 3, 1, Decimal("33.33"))
     ]
     assert verify(database).differences == []
+
+
+def retention_time(url: str) -> datetime:
+    ((as_of,),) = execute(url, "SELECT retention_as_of FROM server_clock")
+    return as_of
+
+
+def test_while_a_week_has_no_partition_only_the_partitions_are_looked_at_again(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not all maintenance, every minute, with a retention time that moves by a day each time."""
+    monkeypatch.setattr(background, "_FIRST_DEGRADED_BACKOFF_SECONDS", 0.01)
+    ((name,),) = execute(
+        database_url,
+        """SELECT max(inhrelid::regclass::text) FROM pg_inherits WHERE inhparent = 'routing_records'::regclass""",
+    )
+    execute(database_url, f"DROP TABLE {name}")
+    with database.transaction() as connection:
+        (week,) = missing_weeks(connection)
+    bounds = f"FOR VALUES FROM ('{week} 00:00Z') TO ('{week} 23:00Z')"
+    execute(database_url, f"CREATE TABLE one_day PARTITION OF routing_records {bounds}")
+    execute(database_url, "UPDATE server_clock SET retention_as_of = now() - interval '40 days'")
+    before = retention_time(database_url)
+    with Database(database_url, application_name="tests") as own:
+        daemon = Maintenance(own, interval_seconds=3600)
+        daemon.may_degrade = daemon.woken = True
+        failures: list[int] = []
+        daemon.on_state = lambda task: failures.append(task.degradation.failures if task.degradation else 0)
+        daemon.start()
+        try:
+            eventually(lambda: len(failures) >= 4)
+            assert retention_time(database_url) == before + timedelta(days=1), "one round"
+            execute(database_url, "DROP TABLE one_day")
+            eventually(lambda: failures[-1] == 0, what="the partition is created without another round")
+            assert retention_time(database_url) == before + timedelta(days=1)
+        finally:
+            daemon.stop()
+            assert daemon.join(5)
+
+
+def test_a_round_that_fails_does_not_move_the_retention_time(database: Database, database_url: str) -> None:
+    execute(database_url, "UPDATE server_clock SET retention_as_of = now() - interval '40 days'")
+    before = retention_time(database_url)
+    execute(database_url, "ALTER TABLE new_model_names RENAME TO renamed")
+    daemon = Maintenance(database)
+    for _ in range(2):
+        with pytest.raises(psycopg.errors.UndefinedTable):
+            daemon.run_once()
+    assert retention_time(database_url) == before
+    execute(database_url, "ALTER TABLE renamed RENAME TO new_model_names")
+    daemon.run_once()
+    assert retention_time(database_url) == before + timedelta(days=1)

@@ -142,3 +142,21 @@ def test_without_decision_ids_the_unresolved_rate_is_unknown(database: Database,
     ingest(database, database_url, [an_event(), *outcomes(3, 0)])
     (metrics,) = counters(database)
     assert (metrics["late_count"], metrics["unresolved_rate"]) == (0, None)
+
+
+def test_a_record_in_the_future_is_rolled_up_in_its_hour_and_not_every_minute(
+    database: Database, database_url: str
+) -> None:
+    """The server's clock was ahead, and no event has arrived since."""
+    daemon = Maintenance(database, interval_seconds=3600)
+    ingest(database, database_url, outcomes(3, 0))
+    daemon.run_once()
+    execute(
+        database_url, "UPDATE model_performance SET provider = 'kept', window_start = window_start - interval '1 hour'"
+    )
+    execute(database_url, "UPDATE routing_records SET created_at = created_at + interval '90 minutes'")
+    daemon.run_once()
+    assert execute(database_url, "SELECT provider FROM model_performance") == [("kept",)]
+    execute(database_url, "UPDATE routing_records SET created_at = created_at - interval '90 minutes'")
+    daemon.run_once()
+    assert execute(database_url, "SELECT sum(successful_requests)::int FROM model_performance") == [(3,)]

@@ -43,8 +43,9 @@ HOT: dict[str, dict[str, Any]] = {
         "model": '["model-1"]', "complexity": '["simple"]', "newest_times": '["{1,2}"]', **dict.fromkeys(COLUMNS, "[1]"),
     },
     "centralcloud.ingest/unknown_models": {"models": ["model-1", "model-2", "new"]},
+    "centralcloud.ingest/lock_new_names": {"instance_ids": ["i-1", "i-2"], "per_instance": 200, "per_fleet": 2000},
     "centralcloud.ingest/grant_new_names": {
-        "instance_ids": ["", "i-1"], "wanted": [1, 1], "per_instance": 200, "per_fleet": 2000,
+        "names": ["new", "newer"], "instance_ids": ["i-1", "i-2"], "per_instance": 200, "per_fleet": 2000,
     },
     "centralcloud.ingest/count_refused_names": {
         "instance_ids": ["i-1"], "names": [1], "events": [1], "examples": ["new"],

@@ -1,7 +1,8 @@
 """Batches: each message is decoded separately, and each phase of a decision counts once."""
 
 import json
-from datetime import UTC, datetime
+import tracemalloc
+from datetime import UTC, datetime, timedelta
 
 from support.events import an_event
 
@@ -24,6 +25,34 @@ def test_an_invalid_message_does_not_affect_the_others() -> None:
 def test_messages_are_decoded_in_the_order_in_which_they_were_sent() -> None:
     batch = decode(reversed(messages(an_event(), an_event(), an_event())), NOW)
     assert [received.msg_id for received in batch.events] == [1, 2, 3]
+
+
+def test_an_event_ahead_keeps_its_own_time_and_its_ignored_values() -> None:
+    own_time = NOW + timedelta(days=3)
+    event = an_event(cost_usd="x") | {"timestamp": own_time.isoformat(), "tenant": "t"}
+    (ahead,) = decode(messages(event), NOW).ahead
+    assert (ahead.own_time, ahead.by_arrival.event.timestamp) == (own_time, NOW)
+    assert json.loads(ahead.by_arrival.extra or b"") == {
+        "cost_usd": "x", "tenant": "t", "event.timestamp": own_time.isoformat(),
+    }  # fmt: skip
+    assert list(ahead.by_arrival.ignored.values()) == ['cost_usd: "x"']
+    assert ahead.by_arrival.event.extra == {}
+
+
+def test_an_event_ahead_takes_no_more_memory_than_another() -> None:
+    """The limit of a batch in bytes is what keeps a consumer within its memory."""
+
+    def kept(at: datetime) -> int:
+        event = an_event() | {"timestamp": at.isoformat(), "note": [{}] * 20_000}
+        batch_messages = messages(*[event] * 5)
+        tracemalloc.start()
+        batch = decode(batch_messages, NOW)
+        size, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(batch.events) + len(batch.ahead) == 5
+        return size
+
+    assert kept(NOW + timedelta(days=3)) < 1.2 * kept(NOW)
 
 
 def test_phases_have_one_row_per_decision_and_are_sorted() -> None:

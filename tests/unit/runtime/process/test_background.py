@@ -17,6 +17,7 @@ from centralcloud.runtime.process.background import GRACE_SECONDS, BackgroundTas
 from centralcloud.runtime.process.heartbeat import Heartbeat
 from centralcloud.runtime.process.supervisor import Supervisor
 from centralcloud.runtime.process.systemd import ServiceManager
+from centralcloud.store.sequences import SequencesBehindError
 
 
 @pytest.fixture
@@ -261,6 +262,26 @@ def test_a_task_that_may_degrade_fails_alone_until_a_run_succeeds(
     assert not nowhere.unavailable
 
 
+def test_a_sequence_behind_its_table_degrades_a_task_and_leaves_the_database_available(
+    nowhere: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon stays ready as long as ingest goes on; ingest itself waits as in an outage."""
+    monkeypatch.setattr(background, "_FIRST_DEGRADED_BACKOFF_SECONDS", 10.0)
+    monkeypatch.setattr(background, "_FIRST_BACKOFF_SECONDS", 10.0)
+    behind = SequencesBehindError("public.findings_finding_id_seq is at 1, public.findings at 50")
+    findings, consumer = Counting(nowhere, failures=[behind]), Counting(nowhere, failures=[behind])
+    findings.may_degrade = True
+    findings.start()
+    degradation = eventually(lambda: findings.degradation)
+    assert degradation.reason == str(behind)
+    assert nowhere.unavailable_reason == ""
+    consumer.start()
+    eventually(lambda: nowhere.unavailable_reason == str(behind))
+    assert consumer.degradation is None
+    stop(findings)
+    stop(consumer)
+
+
 def test_a_degraded_task_stops_at_once_and_says_so(nowhere: Database) -> None:
     task, seen = Counting(nowhere, failures=[ZeroDivisionError("fault")]), []
     task.may_degrade = True
@@ -325,6 +346,24 @@ def test_a_run_knows_whether_wake_started_it(nowhere: Database) -> None:
     task.wake()
     eventually(lambda: task.pausing)
     stop(task)
+
+
+def test_a_wake_during_the_backoff_of_a_failed_run_is_not_lost(nowhere: Database) -> None:
+    """Maintenance by a calendar, for example, is woken once for each round."""
+    woken: list[bool] = []
+
+    class Noting(Counting):
+        def run_once(self) -> bool:
+            woken.append(self.woken)
+            if len(woken) == 1:
+                self.wake()
+            return super().run_once()
+
+    task = Noting(nowhere, failures=[DatabaseUnavailableError("gone")])
+    task.start()
+    eventually(lambda: len(woken) == 2)
+    stop(task)
+    assert woken == [False, True]
 
 
 def test_a_pause_in_a_run_ends_when_the_task_is_woken_again(nowhere: Database) -> None:

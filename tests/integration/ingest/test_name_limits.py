@@ -1,0 +1,64 @@
+"""The limits of new model names: their settings, and what is counted as admitted."""
+
+import pytest
+from support.events import an_event, send
+from support.servers import execute
+
+from centralcloud.ingest.batch_ingest import BatchResult
+from centralcloud.ingest.drain import drain
+from centralcloud.runtime.postgres.database import Database
+
+
+def ingest(database: Database, url: str, events: list[dict]) -> BatchResult:
+    send(url, events)
+    return drain(database, batch_size=1000).result
+
+
+@pytest.mark.parametrize("unusable", ['"many"', "-1", "1000001", "null", "[]"])
+def test_an_unusable_limit_in_the_database_is_logged_and_stops_nothing(
+    database: Database, database_url: str, caplog: pytest.LogCaptureFixture, unusable: str
+) -> None:
+    limits = [("names.new_per_instance", unusable), ("names.new_per_fleet", "210")]
+    for name, value in limits:
+        execute(database_url, "INSERT INTO fleet_settings (name, value) VALUES (%s, %s::jsonb)", (name, value))
+    events = [an_event(f"i-{number % 2}", selected_model=f"m-{number}") for number in range(450)]
+    assert ingest(database, database_url, events) == BatchResult(records=450)
+    admitted = "SELECT count(DISTINCT model_name)::int FROM model_routing_metrics WHERE model_name <> '(other)'"
+    assert execute(database_url, admitted) == [(210,)], "the other limit is usable"
+    logged = [record for record in caplog.records if "name_limits_unusable" in record.getMessage()]
+    assert [record.levelname for record in logged] == ["ERROR"]
+    assert "names.new_per_instance" in logged[0].getMessage()
+
+
+def admitted(url: str) -> dict[str, int]:
+    """The names that count as admitted, by instance, and for the fleet under the empty id."""
+    return dict(execute(url, "SELECT instance_id, names FROM new_model_names WHERE admitted AND names > 0"))
+
+
+def set_limits(url: str, *, per_instance: int, per_fleet: int) -> None:
+    for name, value in (("new_per_instance", per_instance), ("new_per_fleet", per_fleet)):
+        execute(url, f"INSERT INTO fleet_settings (name, value) VALUES ('names.{name}', '{value}')")
+
+
+def test_an_instance_is_charged_only_for_names_that_the_fleet_limit_admits(
+    database: Database, database_url: str
+) -> None:
+    set_limits(database_url, per_instance=20, per_fleet=10)
+    events = [an_event(f"i{number % 3}", selected_model=f"m-{number}") for number in range(30)]
+    assert ingest(database, database_url, events) == BatchResult(records=30)
+    assert admitted(database_url) == {"": 10, "i0": 4, "i1": 3, "i2": 3}
+    names = execute(database_url, "SELECT model FROM routing_records WHERE model <> '(other)' ORDER BY id")
+    assert names == [(f"m-{number}",) for number in range(10)], "the first ones"
+
+
+def test_the_fleet_is_charged_only_for_names_that_their_instances_limit_admits(
+    database: Database, database_url: str
+) -> None:
+    """Else one login that sends random names uses up the names of all others."""
+    set_limits(database_url, per_instance=3, per_fleet=10)
+    for batch in range(2):
+        events = [an_event("bad", selected_model=f"bad-{batch}-{number}") for number in range(50)]
+        ingest(database, database_url, events)
+        assert admitted(database_url) == {"": 3, "bad": 3}
+    ingest(database, database_url, [an_event(f"i{number % 3}", selected_model=f"m-{number}") for number in range(9)])
+    assert admitted(database_url) == {"": 10, "bad": 3, "i0": 3, "i1": 2, "i2": 2}
