@@ -97,7 +97,7 @@ class ScoreUpdater(BackgroundTask):
     Attributes:
         on_change: called with the scores in each change.
         refused: score updates that were refused since the start.
-        stores: whether it writes the file. If another process does, scores are acknowledged without it.
+        may_store: asked before each write of the file. While another process writes it, scores are acknowledged without it.
     """
 
     def __init__(
@@ -133,10 +133,11 @@ class ScoreUpdater(BackgroundTask):
         #: After which message the next poll reads, while there is more to read.
         self._read_on_after: int | None = None
         self._learned = file.read() if learned is None else learned
-        self._written: LearnedScores | None = self._learned
+        #: The scores in the file, as far as known: those of a parent process may have missed it.
+        self._written: LearnedScores | None = self._learned if learned is None else None
         self._polled_at: float | None = None
         self._unwritable = False
-        self.stores = True
+        self.may_store: Callable[[], bool] = _always
         self._catalog_models = catalog_models
         self._limited = False
         self.on_change = on_change
@@ -300,7 +301,7 @@ class ScoreUpdater(BackgroundTask):
 
     def _store(self) -> bool:
         """Write the current scores to the file if it lacks them; return whether it has them. The next poll retries."""
-        if self._written is self._learned or not self.stores:
+        if self._written is self._learned or not self.may_store():
             return True
         try:
             self._file.write(self._learned)
@@ -342,6 +343,10 @@ class _Gaps:
             first = max(cursor + 1, msg_id - _MAX_GAPS)
             self._missing.update(dict.fromkeys(range(first, msg_id), until))
         return True
+
+
+def _always() -> bool:
+    return True
 
 
 def _contradicts(known: LearnedScores, snapshot: list[PublishedScore] | None) -> bool:
