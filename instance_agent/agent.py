@@ -93,6 +93,7 @@ class InstanceAgent:
             ignore_learned=settings.ignore_learned,
         )
         self._tasks.updater.on_change = self._use
+        self._tasks.updater.may_store = self._may_store
         self.router = ModelRouter(
             self.catalog,
             instance_id=settings.instance_id,
@@ -100,6 +101,7 @@ class InstanceAgent:
             selection=settings.selection,
             exploration=settings.exploration,
         )
+        self._folder_in_use = False
         self._running = False
         self._stopped = False
         self._cancel_exit: Callable[[], None] | None = None
@@ -120,14 +122,15 @@ class InstanceAgent:
     def start(self) -> None:
         """Start every background task in its thread, and the HTTP server if a port is set. Connects in the background.
 
-        Another process that uses the same state folder is logged: it keeps the file of learned scores up to date.
+        Another process that uses the same state folder is logged: it keeps the file of learned scores up to date. This one
+        does when the other one has ended.
 
         Raises:
             CentralCloudError: the HTTP port cannot be opened.
         """
         tasks = self._current()
         if (holder := self._state_lock.acquire()) is not None:
-            tasks.updater.stores = False
+            self._folder_in_use = True
             log.warning("state_folder_in_use", **self._conflict(holder))
         try:
             if self._settings.http_port:  # without a port nothing loads what metrics need
@@ -159,7 +162,8 @@ class InstanceAgent:
         self.catalog.before_use = None
         if tasks is not None:
             tasks.stop(within_seconds)
-        self._state_lock.release()
+        with self._lock:
+            self._state_lock.release()
 
     def flush(self, timeout_seconds: float = FLUSH_SECONDS) -> bool:
         """Wait until every event was sent. From a coroutine: ``await asyncio.to_thread(agent.flush)``.
@@ -284,7 +288,7 @@ class InstanceAgent:
                 catalog_models=self._catalog_models,
             )
             tasks.updater.on_change = self._use
-            tasks.updater.stores = False  # the parent does
+            tasks.updater.may_store = self._may_store
             self._tasks = tasks
             if self._running:
                 self._start(tasks)
@@ -318,6 +322,18 @@ class InstanceAgent:
             with self._change_lock:
                 self.router.prepare(self.catalog.next(models=models))
                 self.catalog.use_models(models)
+
+    def _may_store(self) -> bool:
+        """Whether this process holds the state folder, or takes it now because no other process holds it any more."""
+        with self._lock:
+            if self._state_lock.held:
+                return True
+            if self._stopped or self._state_lock.acquire() is not None:
+                return False
+            if self._folder_in_use:
+                self._folder_in_use = False
+                log.info("state_folder_taken_over", path=str(self._settings.state_folder))
+            return True
 
     def _conflict(self, holder: str) -> dict[str, str]:
         folder = str(self._settings.state_folder)

@@ -60,7 +60,8 @@ class ModelCatalog:
         Args:
             models: the models of the YAML, as `read_catalog_file` returns them.
             learned: the learned scores at the start; None: no scores.
-            file: learned scores that another process (the sidecar) keeps up to date; `refresh()` loads them.
+            file: learned scores that another process (the sidecar) keeps up to date; `refresh()` loads them, and a router
+                has them loaded in the background.
             path: the YAML, to be read again by `reload()` when it has changed; None: it never is.
             ignore_learned: route by the configured scores alone.
         """
@@ -73,6 +74,7 @@ class ModelCatalog:
         self._fingerprint: Fingerprint | None = None
         self._path_fingerprint = fingerprint_of(path) if path else None
         self._lock = threading.Lock()
+        self._loader: threading.Thread | None = None
         self._learned = learned or LearnedScores()
         self._snapshot = self.next(models=tuple(models))
         self.refresh()
@@ -81,7 +83,8 @@ class ModelCatalog:
     def load(cls, path: Path | None, state_folder: Path, *, ignore_learned: bool = False) -> "ModelCatalog":
         """Return the catalog of a YAML file and of the learned scores that a sidecar keeps in a folder.
 
-        Both are read again when they have changed. An edit of the YAML that is not valid is logged, and not used.
+        Both are read again when they have changed, in the background of a router's requests. An edit of the YAML that is not
+        valid is logged, and not used.
 
         Args:
             path: the YAML file; None: no models.
@@ -160,10 +163,7 @@ class ModelCatalog:
             self._snapshot = self.next(models=tuple(models))
 
     def refresh(self) -> None:
-        """Load the files that another process has replaced. Costs one stat for each file otherwise."""
-        if (start := self.before_use) is not None:
-            self.before_use = None
-            start()
+        """Load the files that another process has replaced, before it returns. Costs one stat for each file otherwise."""
         if self._watches:
             self.reload()
         if self._file is None:
@@ -171,11 +171,32 @@ class ModelCatalog:
         fingerprint = self._file.fingerprint()
         if fingerprint == self._fingerprint:
             return
+        learned = self._file.read()
         with self._lock:
-            if fingerprint != self._fingerprint:
-                self._learned = self._file.read()
-                self._fingerprint = fingerprint
-                self._snapshot = self.next()
+            self._learned = learned
+            self._fingerprint = fingerprint
+            self._snapshot = self.next()
+
+    def refresh_in_background(self) -> None:
+        """Start to load the files that another process has replaced: a request must not wait until they are read.
+
+        Costs one stat for each file when nothing has changed. The requests of the meantime use the current state.
+        """
+        if (start := self.before_use) is not None:
+            self.before_use = None
+            start()
+        if not self._files_have_changed():
+            return
+        with self._lock:
+            if self._loader is not None and self._loader.is_alive():
+                return
+            self._loader = threading.Thread(target=self.refresh, name="catalog-loader", daemon=True)
+            try:
+                self._loader.start()
+                return
+            except RuntimeError:  # at the end of the interpreter no thread can start
+                self._loader = None
+        self.refresh()
 
     def reload(self, *, force: bool = False) -> bool:
         """Read the YAML again if it has changed. One that is not valid is logged; the current models stay.
@@ -244,6 +265,11 @@ class ModelCatalog:
                 for name in unknown
             ],
         }
+
+    def _files_have_changed(self) -> bool:
+        if self._watches and self._path is not None and fingerprint_of(self._path) != self._path_fingerprint:
+            return True
+        return self._file is not None and self._file.fingerprint() != self._fingerprint
 
     def _model_json(self, model: Model) -> dict[str, Any]:
         effective = {complexity: self.score(model, complexity) for complexity in COMPLEXITIES}

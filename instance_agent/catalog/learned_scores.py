@@ -1,6 +1,6 @@
 """Learned scores as an instance keeps them, and the rule by which one replaces another."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -82,9 +82,24 @@ class LearnedScores:
             pair: the model and the complexity of the score.
             score: the score that was received.
         """
-        version = max(self.version, score.version or 0)
-        if score.replaces(self.scores.get(pair)):
-            return replace(self, version=version, scores={**self.scores, pair: score})
+        return self.with_scores([(pair, score)])
+
+    def with_scores(self, received: Iterable[tuple[Pair, LearnedScore]]) -> "LearnedScores":
+        """Return these scores with others applied, all at once; the same object when they change nothing.
+
+        Args:
+            received: pairs, each with the score that was received for it.
+        """
+        version = self.version
+        scores: dict[Pair, LearnedScore] | None = None
+        for pair, score in received:
+            version = max(version, score.version or 0)
+            if score.replaces((self.scores if scores is None else scores).get(pair)):
+                if scores is None:
+                    scores = dict(self.scores)
+                scores[pair] = score
+        if scores is not None:
+            return replace(self, version=version, scores=scores)
         return self if version == self.version else replace(self, version=version)
 
     def limited(self, models: Collection[str]) -> "LearnedScores":

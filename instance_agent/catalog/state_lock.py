@@ -17,6 +17,11 @@ class StateLock:
         self._path = folder / _FILE_NAME
         self._descriptor: int | None = None
 
+    @property
+    def held(self) -> bool:
+        """Whether this process holds the lock."""
+        return self._descriptor is not None
+
     def acquire(self) -> str | None:
         """Take the lock; a folder that cannot be written needs none.
 

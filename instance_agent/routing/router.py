@@ -167,7 +167,7 @@ class ModelRouter:
             raise RoutingError(f"complexity: found {complexity!r}, expected one of {', '.join(COMPLEXITIES)}")
         if prefer is not None and prefer not in PREFERENCES:
             raise RoutingError(f"prefer: found {prefer!r}, expected one of {', '.join(PREFERENCES)}")
-        self._catalog.refresh()
+        self._catalog.refresh_in_background()
         required = (capabilities,) if isinstance(capabilities, str) else tuple(capabilities)
         key = RoutingKey(complexity, required, prefer, model or None)
         # State and selections are replaced together: a thread never finds selections by other scores than those it sees.

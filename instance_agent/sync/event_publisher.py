@@ -71,6 +71,7 @@ class EventPublisher(BackgroundTask):
         self._spool = spool
         self._writer = None if spool is None else _SpoolWriter(database, spool, self._queue)
         self._epoch: str | None = None
+        self._epoch_is_new = False
         self._left_sent = 0
         self._warned = False
         self.sent = 0
@@ -116,6 +117,7 @@ class EventPublisher(BackgroundTask):
 
     def run_once(self) -> bool:
         """Send one batch, and what the database may have lost or an ended process has left; return whether there is more."""
+        self._epoch_is_new = False
         more = self._send_batch(self._send)
         self._send_lost()
         return self._send_left() or more
@@ -225,6 +227,7 @@ class EventPublisher(BackgroundTask):
         if epoch is not None:
             self._confirmed.add(batch, epoch, time.monotonic())
             self._epoch = epoch
+            self._epoch_is_new = True
 
     def _commit(self, batch: Sequence[str]) -> str | None:
         """Send a batch; return the epoch, None when nothing is to be remembered."""
@@ -245,22 +248,24 @@ class EventPublisher(BackgroundTask):
     def _send_lost(self) -> None:
         """Send again what was confirmed in another history of the database, and forget what is old."""
         now = time.monotonic()
-        if self._confirmed.check_is_due(now):
+        if self._confirmed.check_is_due(now) and not self._epoch_is_new:
             with self.database.connection() as connection:
                 self._epoch = _READ_EPOCH.one(connection)
         epoch, before = self._epoch, self.resent
         if epoch is None:
             return
         known: set[str] = set()
-        for batch in self._confirmed.missing_in(epoch):
-            known |= batch.epochs
-            rejected = send_isolating_rejects(batch.texts, self._commit)
-            batch.epochs.add(epoch)
-            batch.at = now
-            self.resent += len(batch.texts) - len(rejected)
-        if self.resent > before:
-            effect = "a standby that was promoted may lack them; the decision ids make it harmless"
-            log.warning("events_resent", count=self.resent - before, before=sorted(known), now=epoch, effect=effect)
+        try:
+            for batch in self._confirmed.missing_in(epoch):
+                rejected = send_isolating_rejects(batch.texts, self._commit)
+                known |= batch.epochs
+                batch.epochs.add(epoch)
+                batch.at = now
+                self.resent += len(batch.texts) - len(rejected)
+        finally:  # the database may be unavailable again after the first batch
+            if self.resent > before:
+                effect = "a standby that was promoted may lack them; the decision ids make it harmless"
+                log.warning("events_resent", count=self.resent - before, before=sorted(known), now=epoch, effect=effect)
         self._confirmed.forget_old(epoch, now)
 
     def _send_left(self) -> bool:

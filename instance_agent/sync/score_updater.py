@@ -21,11 +21,12 @@ from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
 from centralcloud.contracts.routing_event import message_too_large
 from centralcloud.contracts.validators import is_score
 from centralcloud.runtime.logs import get_logger
-from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
+from centralcloud.runtime.postgres.deadline_connection import DeadlineConnection
 from centralcloud.runtime.postgres.errors import is_database_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
-from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
+from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores, Pair
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 
 log = get_logger(__name__)
@@ -70,6 +71,8 @@ _WOKEN_INTERVAL_SECONDS: Final = 0.5
 #: A message may become visible after one with a higher id. The reader looks for a missing id for this long.
 _GAP_TIMEOUT_SECONDS: Final = 600.0
 _MAX_GAPS: Final = 1000
+#: Removed scores that the log names; it counts the others.
+_MOST_REMOVED_LOGGED: Final = 10
 
 
 class PollResult(NamedTuple):
@@ -94,7 +97,7 @@ class ScoreUpdater(BackgroundTask):
     Attributes:
         on_change: called with the scores in each change.
         refused: score updates that were refused since the start.
-        stores: whether it writes the file. If another process does, scores are acknowledged without it.
+        may_store: asked before each write of the file. While another process writes it, scores are acknowledged without it.
     """
 
     def __init__(
@@ -129,13 +132,12 @@ class ScoreUpdater(BackgroundTask):
         self._gaps = _Gaps()
         #: After which message the next poll reads, while there is more to read.
         self._read_on_after: int | None = None
-        #: The newest version of the snapshot that this instance has started from.
-        self._in_snapshot = 0
         self._learned = file.read() if learned is None else learned
-        self._written: LearnedScores | None = self._learned
+        #: The scores in the file, as far as known: those of a parent process may have missed it.
+        self._written: LearnedScores | None = self._learned if learned is None else None
         self._polled_at: float | None = None
         self._unwritable = False
-        self.stores = True
+        self.may_store: Callable[[], bool] = _always
         self._catalog_models = catalog_models
         self._limited = False
         self.on_change = on_change
@@ -156,7 +158,11 @@ class ScoreUpdater(BackgroundTask):
         known = self._learned
         read = self._read(known, with_snapshot=self._reconcile_is_due())
         if read.epoch != known.epoch or _contradicts(known, read.snapshot):
-            read, learned = self._read_everything(known, read.epoch)
+            _log_start_over(known, read)
+            everything = self._read_everything()
+            if everything is None:
+                return False
+            read, learned = everything
         else:
             learned = self._apply_updates(known, read.updates)
             learned = self._apply_snapshot(learned, read.snapshot or [])
@@ -201,28 +207,42 @@ class ScoreUpdater(BackgroundTask):
         due_at = None if self._reconciled_at is None else self._reconciled_at + self._reconcile_interval_seconds
         return due_at is None or time.monotonic() >= due_at
 
-    def _read_everything(self, known: LearnedScores, epoch: str) -> tuple[PollResult, LearnedScores]:
+    def _read_everything(self) -> tuple[PollResult, LearnedScores] | None:
         """Return all scores of a database that is new to this instance: its snapshot, and the manual scores of its log.
 
-        The manual scores are those of the log's first page; the next polls read on.
+        The whole log is read, page by page, at the moment of the snapshot. The snapshot has every version that the log
+        has by then, except those of scores that were removed since: their messages stay in the log, and count no more.
+
+        Returns:
+            None when the task is stopped before the end: a part of the log is not a state to start from.
         """
-        if known.epoch is not None:
-            log.warning("database_changed", before=known.epoch, now=epoch, effect="starting over from its scores")
         self._gaps = _Gaps()
         self._read_on_after = None
-        empty = LearnedScores(epoch=epoch)
-        read = self._read(empty, with_snapshot=True)
-        learned = self._apply_snapshot(empty, read.snapshot or [])
-        self._in_snapshot = learned.version
-        return read, self._apply_updates(learned, read.updates, manual_only=True)
+        with self.database.transaction() as connection:
+            _START_READ_ONLY_SNAPSHOT.run(connection)
+            snapshot = _READ_SNAPSHOT.all(connection)
+            read = PollResult(*_read_log(connection, 0), snapshot=snapshot)
+            learned = self._apply_snapshot(LearnedScores(epoch=read.epoch), snapshot)
+            learned = self._apply_updates(learned, read.updates, manual_only=True)
+            while read.more:
+                if self.stopping:
+                    return None
+                self.heartbeat.beat()
+                if isinstance(connection, DeadlineConnection):
+                    connection.deadline = time.monotonic() + LIMIT_SECONDS  # of each page, not of a log of any length
+                read = PollResult(*_read_log(connection, read.updates[-1].msg_id), snapshot=snapshot)
+                learned = self._apply_updates(learned, read.updates, manual_only=True)
+        return read, learned
 
     def _apply_updates(
         self, learned: LearnedScores, updates: list[LogMessage], *, manual_only: bool = False
     ) -> LearnedScores:
+        cursor = learned.cursor
+        scores: list[tuple[Pair, LearnedScore]] = []
         for msg_id, enqueued_at, text, size_bytes in updates:
-            if not self._gaps.is_new(msg_id, learned.cursor, enqueued_at):
+            if not self._gaps.is_new(msg_id, cursor, enqueued_at):
                 continue
-            learned = replace(learned, cursor=max(learned.cursor, msg_id))
+            cursor = max(cursor, msg_id)
             try:
                 if text is None and size_bytes is not None:
                     raise message_too_large(size_bytes)
@@ -230,7 +250,7 @@ class ScoreUpdater(BackgroundTask):
             except ContractError as error:
                 self._refuse("message", msg_id, str(error))
                 continue
-            if update.version is not None and (manual_only or update.version <= self._in_snapshot):
+            if update.version is not None and manual_only:
                 continue
             # `timestamp` is the time of publication; `enqueued_at` is the start of the sender's transaction.
             at = update.timestamp if update.version is not None and update.timestamp else enqueued_at
@@ -241,10 +261,11 @@ class ScoreUpdater(BackgroundTask):
                 reason=update.reason,
                 estimate=structs.replace(update.estimate, interval=None),  # the snapshot has none
             )
-            learned = learned.with_score((update.model, update.complexity), score)
-        return learned
+            scores.append(((update.model, update.complexity), score))
+        return (learned if cursor == learned.cursor else replace(learned, cursor=cursor)).with_scores(scores)
 
     def _apply_snapshot(self, learned: LearnedScores, rows: list[PublishedScore]) -> LearnedScores:
+        scores: list[tuple[Pair, LearnedScore]] = []
         for row in rows:
             if not is_score(float(row.score)):
                 found = f"{row.model} ({row.complexity}): found {row.score}, expected a score from 0 to 5"
@@ -257,8 +278,8 @@ class ScoreUpdater(BackgroundTask):
                 reason=row.reason,
                 estimate=parse_estimate(row._asdict()),
             )
-            learned = learned.with_score((row.model, row.complexity), score)
-        return learned
+            scores.append(((row.model, row.complexity), score))
+        return learned.with_scores(scores)
 
     def _limit(self, known: LearnedScores, learned: LearnedScores) -> LearnedScores:
         """Return the scores that the instance keeps; `known` if they are the same ones as before."""
@@ -280,7 +301,7 @@ class ScoreUpdater(BackgroundTask):
 
     def _store(self) -> bool:
         """Write the current scores to the file if it lacks them; return whether it has them. The next poll retries."""
-        if self._written is self._learned or not self.stores:
+        if self._written is self._learned or not self.may_store():
             return True
         try:
             self._file.write(self._learned)
@@ -324,6 +345,10 @@ class _Gaps:
         return True
 
 
+def _always() -> bool:
+    return True
+
+
 def _contradicts(known: LearnedScores, snapshot: list[PublishedScore] | None) -> bool:
     """Return whether the instance has newer versions than the database: the database was restored in place to an earlier
     state, or the file of the instance was changed by another program.
@@ -338,6 +363,23 @@ def _contradicts(known: LearnedScores, snapshot: list[PublishedScore] | None) ->
     return any(
         score.version is not None and score.version > versions.get(pair, 0) for pair, score in known.scores.items()
     )
+
+
+def _log_start_over(known: LearnedScores, read: PollResult) -> None:
+    effect = "starting over from its scores"
+    if known.epoch is None:
+        return
+    if read.epoch != known.epoch:
+        log.warning("database_changed", before=known.epoch, now=read.epoch, effect=effect)
+        return
+    versions = {(row.model, row.complexity): row.version for row in read.snapshot or []}
+    used = {pair: score.version for pair, score in known.scores.items() if score.version is not None}
+    if any(pair in versions and version > versions[pair] for pair, version in used.items()):
+        log.warning("database_changed", before=known.epoch, now=read.epoch, effect=effect)
+        return
+    removed = sorted(pair for pair in used if pair not in versions)
+    first = [f"{model} ({complexity})" for model, complexity in removed[:_MOST_REMOVED_LOGGED]]
+    log.warning("scores_removed", count=len(removed), scores=first, effect=effect)
 
 
 def _read_log(connection: psycopg.Connection[Any], cursor: int) -> tuple[str, bool, list[LogMessage]]:

@@ -1,9 +1,9 @@
 """The spool of a publisher: a folder of files that keep the events which were not sent when a process was killed.
 
 Each process appends to files of its own, which it holds with a lock. A file that no process holds belongs to one that has
-ended: the next start sends its events. A record is one line, a checksum and the event, so that a damaged one costs only
-itself. Events are written in batches, each synced; a file is removed when all of its events were sent. After a crash some
-are sent twice, which the decision ids make harmless.
+ended: another process sends its events, at its start or within a minute. A record is one line, a checksum and the event,
+so that a damaged one costs only itself. Events are written in batches, each synced; a file is removed when all of its events
+were sent. After a crash some are sent twice, which the decision ids make harmless.
 """
 
 import contextlib
@@ -11,8 +11,9 @@ import fcntl
 import os
 import stat
 import threading
+import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -28,6 +29,8 @@ _SUFFIX: Final = ".events"
 #: A new file is begun after this many bytes: files are removed as a whole.
 _FILE_BYTES: Final = 1_000_000
 _CHECKSUM_LENGTH: Final = 8
+#: How often to look for files of ended processes: one that ends after this process has started leaves its files later.
+_LOOK_AGAIN_SECONDS: Final = 60.0
 _LONGEST_LINE: Final = MAX_MESSAGE_BYTES + _CHECKSUM_LENGTH + 2
 
 
@@ -77,12 +80,15 @@ class Spool:
         not_written: events that did not get to the disk, because the folder is full or cannot be written.
     """
 
-    def __init__(self, folder: Path, max_bytes: int = DEFAULT_SPOOL_BYTES) -> None:
+    def __init__(
+        self, folder: Path, max_bytes: int = DEFAULT_SPOOL_BYTES, *, look_again_seconds: float = _LOOK_AGAIN_SECONDS
+    ) -> None:
         """Touch nothing yet.
 
         Args:
             folder: of one instance: another one may not be allowed to send its events.
             max_bytes: most bytes of all files in the folder together.
+            look_again_seconds: time between two searches for files of ended processes.
         """
         self.folder = folder
         self.max_bytes = max_bytes
@@ -90,7 +96,10 @@ class Spool:
         self.skipped = 0
         self.not_written = 0
         self._files: list[_OwnFile] = []
-        self._left: list[_LeftFile] | None = None
+        self._left: list[_LeftFile] = []
+        self._look_again_seconds = look_again_seconds
+        self._looked_at: float | None = None
+        self._unreadable: set[Path] = set()
         self._confirmed_through = 0
         self._seen_through = 0
         self._closed = False
@@ -134,8 +143,11 @@ class Spool:
 
         They are returned again until `confirm_left`.
         """
-        if self._left is None:
-            self._left = self._find_left()
+        now = time.monotonic()
+        if not self._left and (self._looked_at is None or now >= self._looked_at + self._look_again_seconds):
+            self._looked_at = now
+            with self._lock:
+                self._left = [] if self._closed else self._find_left()
         while self._left:
             file = self._left[0]
             batch = file.peek(count, max_bytes)
@@ -161,14 +173,14 @@ class Spool:
             for file in self._files:
                 os.close(file.descriptor)
             self._files = []
-            for left in self._left or []:
+            for left in self._left:
                 left.close()
             self._left = []
 
     def abandon(self) -> None:
         """Release the files in the child of a fork. The parent's locks stay; no lock of this object is used."""
         nothing = os.open(os.devnull, os.O_RDWR)
-        for descriptor in [file.descriptor for file in self._files] + [left.descriptor for left in self._left or []]:
+        for descriptor in [file.descriptor for file in self._files] + [left.descriptor for left in self._left]:
             os.dup2(nothing, descriptor, inheritable=False)  # not closed: the number stays taken until its object goes
         os.close(nothing)
 
@@ -188,10 +200,11 @@ class Spool:
     def _find_left(self) -> list["_LeftFile"]:
         try:
             _make_private(self.folder)
-            paths = sorted(self.folder.glob(f"*{_SUFFIX}"), key=lambda path: path.lstat().st_mtime_ns)
+            paths = _oldest_first(self.folder.glob(f"*{_SUFFIX}"))
         except OSError as error:
-            log.error("spool_not_read", path=str(self.folder), reason=error.strerror or str(error))
+            self._log_unreadable(self.folder, error)
             return []
+        self._unreadable &= {*paths}
         own = {file.path for file in self._files}
         left = []
         for path in paths:
@@ -199,14 +212,21 @@ class Spool:
                 continue
             try:
                 file = _LeftFile.open(path)
+            except FileNotFoundError:
+                continue  # its process has sent the events meanwhile
             except OSError as error:
-                log.error("spool_not_read", path=str(path), reason=error.strerror or str(error))
+                self._log_unreadable(path, error)
                 continue
             if file is not None:
                 left.append(file)
         if left:
             log.info("spool_found", path=str(self.folder), files=len(left))
         return left
+
+    def _log_unreadable(self, path: Path, error: OSError) -> None:
+        if path not in self._unreadable:  # once, not in every search
+            self._unreadable.add(path)
+            log.error("spool_not_read", path=str(path), reason=error.strerror or str(error))
 
 
 class _LeftFile:
@@ -235,6 +255,9 @@ class _LeftFile:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                stream.close()
+                return None
+            if not os.fstat(descriptor).st_nlink:  # its process has sent the events meanwhile
                 stream.close()
                 return None
         except BaseException:
@@ -274,6 +297,14 @@ class _LeftFile:
             return line
         line = self._stream.readline(_LONGEST_LINE)
         return line or None
+
+
+def _oldest_first(paths: Iterable[Path]) -> list[Path]:
+    modified: dict[Path, int] = {}
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):  # its process has sent the events meanwhile
+            modified[path] = path.lstat().st_mtime_ns
+    return sorted(modified, key=modified.__getitem__)
 
 
 def size_of_spool(folder: Path) -> tuple[int, int]:

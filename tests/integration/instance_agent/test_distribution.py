@@ -12,9 +12,11 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.events import outcomes, send
+from support.operators import OPERATOR
 from support.servers import execute, with_database
 from support.waiting import eventually
 
+from centralcloud.administration.forgetting import forget_models
 from centralcloud.contracts import UPDATES_CHANNEL
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
@@ -222,6 +224,34 @@ def test_a_database_that_is_new_to_an_instance_gives_only_manual_scores_from_eve
     while updater.run_once():
         pass
     assert {model for model, _ in updater.learned.scores} == {"gpt-4o", "manual"}
+
+
+def test_forgotten_scores_stay_away_however_long_the_log_is(
+    new_updater: NewUpdater, database: Database, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log keeps their messages, here beyond its first page; the removal is logged once, and not as another database."""
+    learn_once(database, database_url)
+    execute(
+        database_url,
+        """
+        SELECT pgmq.send('model_score_updates', '{"model": "manual", "complexity": "complex", "new_score": 4}')
+        FROM generate_series(1, 1000)
+        """,
+    )
+    learn_once(database, database_url, model="gone")
+    updater = new_updater("i-1", reconcile_interval_seconds=0)
+    while updater.run_once():
+        pass
+    assert score_of(updater, "gone") == 2.3
+    forget_models(database, ["gone"], OPERATOR)
+    for _ in range(3):
+        while updater.run_once():
+            pass
+        assert {model for model, _ in updater.learned.scores} == {"gpt-4o", "manual"}
+    assert updater.learned.version == 1
+    assert caplog.text.count("scores_removed") == 1
+    assert "gone (complex)" in caplog.text
+    assert "database_changed" not in caplog.text
 
 
 def test_an_update_larger_than_a_message_is_refused_unread(

@@ -1,7 +1,7 @@
 """An asynchronous failover: the standby lacks the newest events, and producers that saw them confirmed send them again."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import psycopg
@@ -12,6 +12,7 @@ from support.waiting import eventually
 
 from centralcloud.contracts import RoutingEvent
 from centralcloud.runtime.postgres.database import Database
+from instance_agent.sync import event_publisher
 from instance_agent.sync.confirmed_events import ConfirmedEvents
 from instance_agent.sync.event_publisher import EventPublisher
 
@@ -52,7 +53,7 @@ def test_what_another_history_lacks_is_sent_again(
     eventually(lambda: publisher.resent == 40, what="the resend")
     ids = "SELECT count(DISTINCT message #>> '{routing_decision,decision_id}') FROM pgmq.q_model_routing_decisions"
     assert execute(database_url, ids) == [(40,)]
-    assert "'count': 40, 'before': [" in caplog.text
+    assert "events_resent count=40 before=[" in caplog.text
     eventually(lambda: len(publisher._confirmed) == 0, what="the end of the memory")
     assert execute(database_url, _QUEUED) == [(25 + 40,)], "sent again once; the decision ids remove the others"
     assert publisher.sent == 40
@@ -73,6 +74,58 @@ def test_an_epoch_that_was_there_before_costs_no_resend(publisher: EventPublishe
     publisher.publish(an_event(3))
     eventually(lambda: publisher.sent == 4)
     assert publisher.resent == 2
+
+
+def test_a_run_that_sends_reads_the_epoch_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under steady traffic each transaction that sends reads it anyway."""
+    reads: list[str] = []
+    read_epoch = event_publisher._READ_EPOCH
+
+    class CountedQuery:
+        def one(self, connection: psycopg.Connection) -> str:
+            reads.append(read_epoch.one(connection))
+            return reads[-1]
+
+    monkeypatch.setattr(event_publisher, "_READ_EPOCH", CountedQuery())
+    publisher = EventPublisher(database, confirmed=ConfirmedEvents(1e-9, 1000))  # every event is old at once
+    for number in range(3):
+        publisher.publish(an_event(number))
+        publisher.run_once()
+    assert (publisher.sent, len(reads)) == (3, 0)
+    publisher._confirmed._seconds = 3600
+    publisher.publish(an_event(3))
+    publisher.run_once()
+    publisher._confirmed._seconds = 0
+    publisher.run_once()
+    assert len(reads) == 1, "a run without events looks before it forgets"
+    assert len(publisher._confirmed) == 0
+
+
+def test_a_resend_that_ends_early_is_logged(
+    database: Database, database_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of two batches arrives in the new history; then the database is unavailable again."""
+    publisher = EventPublisher(database, confirmed=ConfirmedEvents(3600, 1000))
+    for number in range(2):
+        publisher.publish(an_event(number))
+        publisher.run_once()
+    fail_over(database_url, loses="")
+    commit, commits = publisher._commit, iter([True, False, True])
+
+    def commit_or_fail(batch: Sequence[str]) -> str | None:
+        if not next(commits):
+            raise psycopg.OperationalError("the server closed the connection")
+        return commit(batch)
+
+    publisher._confirmed._seconds = 1e-9
+    monkeypatch.setattr(publisher, "_commit", commit_or_fail)
+    with pytest.raises(psycopg.OperationalError):
+        publisher.run_once()
+    assert publisher.resent == 1
+    assert "events_resent count=1 before=[" in caplog.text
+    publisher.run_once()
+    assert publisher.resent == 2
+    assert caplog.text.count("events_resent count=1 before=[") == 2
 
 
 def test_a_login_that_may_not_read_the_epoch_publishes_all_the_same(

@@ -1,5 +1,6 @@
 """An instance keeps a bounded number of scores, those of its catalog first."""
 
+import time
 from datetime import UTC, datetime, timedelta
 
 from instance_agent.catalog import learned_scores
@@ -31,3 +32,13 @@ def test_the_scores_of_the_catalog_stay_and_the_newest_of_others() -> None:
 def test_few_scores_stay_as_they_are() -> None:
     few = scores(3)
     assert few.limited(()) is few
+
+
+def test_many_scores_are_applied_without_a_copy_for_each() -> None:
+    """40,000 pairs in each reconcile, of which 30,000 are dropped again: 8 seconds with a copy for each."""
+    received = list(scores(4 * learned_scores.MOST_PAIRS).scores.items())
+    began = time.process_time()
+    learned = LearnedScores().with_scores(received).limited(())
+    assert learned.with_scores(received).limited(()) == learned
+    assert time.process_time() - began < 2
+    assert learned.with_scores(received[-10:]) is learned

@@ -1,16 +1,21 @@
 """Files of which nothing is known, files that change, and the lock on their folder."""
 
 import os
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support.waiting import eventually
 
 from centralcloud.contracts import SettingsError
+from instance_agent.catalog import catalog as catalog_module
 from instance_agent.catalog.bounded_file import read_bounded
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.catalog_file import read_catalog_file
-from instance_agent.catalog.learned_scores import LearnedScores
+from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.catalog.model import Model
 from instance_agent.catalog.state_lock import StateLock
 from instance_agent.routing.router import ModelRouter
 
@@ -45,19 +50,48 @@ def test_an_edit_of_the_catalog_is_used_and_a_broken_one_is_not(
     router = ModelRouter(catalog, instance_id="i")
     assert router.choose("simple").model.name == "a"
     write(path, "a", "best")
-    assert router.choose("simple").model.name == "best"
+    eventually(lambda: router.choose("simple").model.name == "best")
     path.write_text("models: [{name: broken")
+    eventually(lambda: router.choose("simple") is not None and catalog.problem is not None)
     for _ in range(3):
         assert router.choose("simple").model.name == "best"
     assert catalog.problem is not None
     assert "catalog.yaml:2:1: expected YAML" in catalog.problem
     assert caplog.text.count("catalog_invalid") == 1, "once for each edit"
     path.unlink()
+    missing = f"cannot read the catalog {path}: No such file or directory"
+    eventually(lambda: router.choose("simple").model.name == "best" and catalog.problem == missing)
     assert router.choose("simple").model.name == "best"
-    assert catalog.problem == f"cannot read the catalog {path}: No such file or directory"
     write(path, "a")
-    assert router.choose("simple").model.name == "a"
+    eventually(lambda: router.choose("simple").model.name == "a")
     assert catalog.problem is None
+
+
+def test_a_request_does_not_wait_for_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here reading takes until the requests have ended; one thread reads for all of them."""
+    path = tmp_path / "catalog.yaml"
+    write(path, "a")
+    catalog = ModelCatalog.load(path, tmp_path)
+    router = ModelRouter(catalog, instance_id="i")
+    may_read, reads = threading.Event(), []
+
+    def read_slowly(path: Path) -> list[Model]:
+        reads.append(threading.current_thread())
+        assert may_read.wait(10), "a request waits for the file"
+        return read_catalog_file(path)
+
+    monkeypatch.setattr(catalog_module, "read_catalog_file", read_slowly)
+    write(path, "a", "best")
+    score = LearnedScore(score=5.0, version=1, at=datetime.now(UTC))
+    LearnedScoresFile(tmp_path).write(LearnedScores(epoch="e").with_score(("a", "simple"), score))
+    for _ in range(3):
+        assert router.choose("simple").model.name == "a"
+    assert catalog.version == 0
+    may_read.set()
+    eventually(lambda: (len(catalog.models), catalog.version) == (2, 1), what="both files")
+    assert router.choose("simple").model.name == "a", "by its learned score"
+    assert len(reads) == 1
+    reads[0].join(5)
 
 
 def test_a_forced_read_uses_an_edit_that_left_time_and_size_as_they_were(tmp_path: Path) -> None:

@@ -44,6 +44,24 @@ def test_what_waits_is_kept_and_what_was_sent_is_removed(tmp_path: Path) -> None
     assert size_of_spool(tmp_path / "spool") == (0, 0)
 
 
+def test_a_file_of_a_process_that_ends_later_is_found_then(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A new process often starts before the old one has ended."""
+    old, new = Spool(tmp_path), Spool(tmp_path, look_again_seconds=0)
+    (tmp_path / "folder.events").mkdir()
+    old.write_new(a_queue("a"))
+    new.write_new(a_queue("own"))
+    assert new.next_left(500, 1000) == []
+    old.close()
+    assert new.next_left(500, 1000) == ["a"]
+    new.confirm_left()
+    assert new.next_left(500, 1000) == []
+    assert caplog.text.count("spool_not_read") == 1, "once, not at every search"
+    assert Spool(tmp_path).next_left(500, 1000) == [], "the own file stays"
+    new.close()
+    assert new.next_left(500, 1000) == [], "not after the end"
+    assert left_in(tmp_path) == ["own"]
+
+
 def test_events_that_were_sent_before_they_were_written_leave_no_file(tmp_path: Path) -> None:
     queue = a_queue("a")
     spool = Spool(tmp_path)
