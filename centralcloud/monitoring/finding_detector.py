@@ -128,13 +128,15 @@ class FindingDetector(BackgroundTask):
         lifetime = _LIFETIME_OUTCOMES.all(connection)
         _FORGET_IGNORED_VALUES.run(connection)
         ignored = _RECENT_IGNORED_VALUES.all(connection)
+        unaccounted = self._balance.sample(connection)
         found = [
             *detect_findings(recent, lifetime, thresholds),
             *detect_input_findings(recent, ignored, thresholds),
             *detect_refused_names(_REFUSED_NAMES.all(connection)),
-            *self._balance.sample(connection),
+            *(unaccounted or []),
         ]
-        replace_findings(connection, _KINDS, found)
+        known = [kind for kind in _KINDS if kind != UNACCOUNTED_FINDING or unaccounted is not None]
+        replace_findings(connection, known, found)
         _CLOSE_STALE_FINDINGS.run(connection)
         _WEIGH_FINDINGS.run(connection)
         return _COUNT_OPEN_FINDINGS.all(connection)

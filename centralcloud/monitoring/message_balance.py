@@ -60,8 +60,12 @@ class MessageBalance:
         self._epoch: str | None = None
         self._samples: deque[Sample] = deque()
 
-    def sample(self, connection: psycopg.Connection[Any]) -> list[Finding]:
-        """Add a sample; return the finding that holds now, if there is one. Counts the queue."""
+    def sample(self, connection: psycopg.Connection[Any]) -> list[Finding] | None:
+        """Add a sample; return the finding that holds now, if there is one. Counts the queue.
+
+        Returns:
+            None: there are too few samples to say, and an open finding stays as it is.
+        """
         epoch, now = read_epoch(connection), time.monotonic()
         if epoch != self._epoch:
             self._samples.clear()
@@ -69,12 +73,12 @@ class MessageBalance:
         before = read_newest_id(connection)
         accounted = _MESSAGES_ACCOUNTED.maybe(connection)
         if accounted is None:  # the ledger has no row, which the doctor reports
-            return []
+            return None
         after = read_newest_id(connection)
         self._samples.append(Sample(now, before, accounted.messages, after, accounted.server_started))
         while len(self._samples) > 1 and now - self._samples[1].at >= _HOUR_SECONDS:
             self._samples.popleft()
-        return unaccounted_findings(self._samples)
+        return unaccounted_findings(self._samples) if len(self._samples) > _SETTLED_SAMPLES else None
 
 
 def unaccounted_findings(samples: Sequence[Sample]) -> list[Finding]:

@@ -171,6 +171,23 @@ def test_more_than_one_percent_within_an_hour_is_a_finding(database: Database, d
     assert message.startswith("150 of 1,000 message ids drawn")
 
 
+def test_the_finding_stays_open_when_another_process_detects(database: Database, database_url: str) -> None:
+    """A new process knows nothing of the last hour until it has samples of its own."""
+    open_findings = "SELECT count(*) FROM findings WHERE kind = 'unaccounted_messages' AND closed_at IS NULL"
+    before = FindingDetector(database)
+    before.run_once()
+    send(database_url, [an_event()] * 200)
+    steal(database_url, 1, 100)
+    for _ in range(3):
+        before.run_once()
+    after = FindingDetector(database)
+    for run in range(3):
+        after.run_once()
+        assert execute(database_url, open_findings) == [(1,)], f"after {run + 1} samples"
+    after.run_once()
+    assert execute(database_url, open_findings) == [(0,)], "four samples show that no more are nowhere"
+
+
 @pytest.mark.parametrize(
     ("ids", "ranges"),
     [([], ([], [])), ([7], ([7], [7])), ([3, 1, 2], ([1], [3])), ([1, 5, 6, 9], ([1, 5, 9], [1, 6, 9]))],
