@@ -109,7 +109,7 @@ _OLDEST_SNAPSHOT = Query(__package__, "oldest_snapshot", row=_Snapshot)
 _LEDGER_IS_PRESENT = Query(__package__, "ledger_is_present", row=bool)
 _COUNT_DEAD_LETTERS = Query(__package__, "count_dead_letters", row=int)
 _LOCK_HOLDERS = Query(__package__, "lock_holders", row=_LockHolder)
-_MISSING_PRIVILEGES = Query(__package__, "missing_privileges", row=tuple)
+_MISSING_PRIVILEGES = Query(__package__, "missing_privileges", row=str)
 
 
 class _Doctor:
@@ -196,8 +196,7 @@ class _Doctor:
 
     def _privileges(self) -> CheckResult:
         with check_transaction(self._database) as connection:
-            tables = {"tables": list(WORKER_TABLES), "append_only": list(APPEND_ONLY_TABLES)}
-            (missing,) = _MISSING_PRIVILEGES.one(connection, tables)
+            missing = missing_privileges(connection)
         if missing:
             return fail(
                 f"missing: {_listed(missing)}",
@@ -338,6 +337,11 @@ class _Doctor:
     def _read(self, read: Callable[[psycopg.Connection[Any]], dict[str, str]]) -> dict[str, str]:
         with check_transaction(self._database) as connection:
             return read(connection)
+
+
+def missing_privileges(connection: psycopg.Connection[Any]) -> list[str]:
+    """Return the privileges of a worker that this role lacks, each as "INSERT on routing_records"."""
+    return _MISSING_PRIVILEGES.all(connection, {"tables": list(WORKER_TABLES), "append_only": list(APPEND_ONLY_TABLES)})
 
 
 def _read_lock_holders(connection: psycopg.Connection[Any]) -> dict[str, str]:
