@@ -101,9 +101,10 @@ def check_retention(connection: psycopg.Connection[Any]) -> CheckResult:
     if state.paused_until is not None and state.jumped_at is not None:
         seconds = state.jump_seconds or 0.0
         side = "behind" if seconds < 0 else "ahead of"
+        or_stopped = "" if seconds < 0 else ", or no daemon had looked at it for that long"
         return warn(
             f"retention deletes nothing until {_text(state.paused_until)}: at {_text(state.jumped_at)} the server's clock "
-            f"was {age(abs(seconds))} {side} the expected time",
+            f"was {age(abs(seconds))} {side} the expected time{or_stopped}",
             advice,
         )
     if (state.seen_seconds_ahead or 0.0) > _TOLERANCE_SECONDS:

@@ -24,6 +24,7 @@ from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
 from centralcloud.monitoring.doctor import Expectations, examine, missing_privileges
 from centralcloud.monitoring.table_metrics import TableMetricsCollector
+from centralcloud.monitoring.upkeep_checks import check_retention
 from centralcloud.runtime.diagnostics import NamedCheckResult, Verdict
 from centralcloud.runtime.postgres.database import Database
 
@@ -264,6 +265,26 @@ def test_missing_privileges_are_found_and_keep_the_daemon_from_starting(database
         assert "privileges: missing: INSERT on routing_records" in result.stderr
     finally:
         execute(database_url, "DROP OWNED BY cc_doctor; DROP ROLE cc_doctor")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "found"),
+    [
+        (-7200, "the server's clock was 2 hours behind the expected time"),
+        (
+            172_800,
+            "the server's clock was 2 days ahead of the expected time, or no daemon had looked at it for that long",
+        ),
+    ],
+)
+def test_retention_that_waits_says_why(database: Database, database_url: str, seconds: float, found: str) -> None:
+    execute(
+        database_url,
+        "UPDATE server_clock SET jumped_at = now(), jump_seconds = %s, steady_from = now() + interval '1 day'",
+        (seconds,),
+    )
+    with database.transaction() as connection:
+        assert check_retention(connection).found.endswith(found)
 
 
 #: Every privilege that a role was granted itself, as the words of REVOKE and as the doctor names it.
