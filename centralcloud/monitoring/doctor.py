@@ -40,7 +40,7 @@ from centralcloud.runtime.diagnostics import (
 from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.errors import summarize_error
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.runtime.wording import age, ago, counted
+from centralcloud.runtime.wording import age, ago, counted, listed
 from centralcloud.store.queue import read_queue_state
 from centralcloud.store.schema import check_schema
 from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
@@ -189,7 +189,7 @@ class _Doctor:
             )
         if missing:
             return fail(
-                f"the database is at revision {revision}, but lacks {_listed(missing)}",
+                f"the database is at revision {revision}, but lacks {listed(missing, _MOST_NAMED)}",
                 "restore it from a backup: `centralcloud migrate` does not repair a revision that was applied",
             )
         return ok(f"revision {revision}, which this version can use")
@@ -199,7 +199,7 @@ class _Doctor:
             missing = missing_privileges(connection)
         if missing:
             return fail(
-                f"missing: {_listed(missing)}",
+                f"missing: {listed(missing, _MOST_NAMED)}",
                 "run `centralcloud grants --apply` as the owner of the tables, as after every migration",
             )
         return ok("all required privileges are granted")
@@ -346,11 +346,6 @@ def missing_privileges(connection: psycopg.Connection[Any]) -> list[str]:
 
 def _read_lock_holders(connection: psycopg.Connection[Any]) -> dict[str, str]:
     return {found.transaction: found.holder for found in _LOCK_HOLDERS.all(connection)}
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f", and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def examine(
