@@ -13,6 +13,7 @@ import pytest
 from support.commands import run_command
 from support.events import an_event, outcomes, random_events, send
 from support.history import pretend_all_came
+from support.ingesting import ingest
 from support.operators import OPERATOR
 from support.servers import execute
 from support.waiting import eventually
@@ -46,11 +47,6 @@ from instance_agent.sync.score_updater import ScoreUpdater
 
 ADAPTIVE: list[Rule] = [AdaptiveRule(), ThresholdRule()]
 THRESHOLD: list[Rule] = [ThresholdRule(), AdaptiveRule()]
-
-
-def ingest(database: Database, url: str, events: list[dict]) -> None:
-    send(url, events)
-    drain(database, batch_size=1000)
 
 
 def command(url: str, *arguments: str, code: int = 0) -> str:
