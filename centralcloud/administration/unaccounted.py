@@ -10,9 +10,9 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ledger import LedgerMissingError
 from centralcloud.store.operator_actions import Action, Operator, record_action
+from centralcloud.store.queue import read_newest_id
 
 _SENDS_IN_PROGRESS = Query(__package__, "sends_in_progress", row=str)
-_IDS_DRAWN = Query(__package__, "ids_drawn", row=int)
 _RECOUNT_MESSAGE_IDS = Query(__package__, "recount_message_ids", row=dict)
 _LIST_MISSING_IDS = Query(__package__, "list_missing_ids", row=dict)
 _ACCEPT_MISSING_IDS = Query(__package__, "accept_missing_ids")
@@ -21,7 +21,10 @@ _SEND_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.02
 _LISTED_RANGES: Final = 100
 _DEFAULT_SHARE: Final = 0.001
-_SMALLEST_LIMIT: Final = 20
+#: A crash or a failover skips up to 32 ids: PostgreSQL logs a sequence 32 values ahead.
+_SMALLEST_LIMIT: Final = 40
+#: For one start of the server since the last verification, beside what is always accepted.
+_IDS_OF_A_RESTART: Final = 33
 
 
 class MissingIds(NamedTuple):
@@ -49,6 +52,7 @@ class Unaccounted(NamedTuple):
         ids_drawn: the newest id.
         missing: all of them, as an int8multirange.
         balance: ids drawn in all, less those that are accounted for by number.
+        restarted: whether the server has started since that verification, or else since the database was created.
     """
 
     number: int
@@ -59,10 +63,16 @@ class Unaccounted(NamedTuple):
     ids_drawn: int
     missing: str
     balance: int
+    restarted: bool
 
     def limit(self, chosen: int | None = None) -> int:
-        """Return the number up to which a verification accepts: `chosen`, else 0.1% of the ids drawn, at least 20."""
-        return max(_SMALLEST_LIMIT, int(_DEFAULT_SHARE * self.drawn)) if chosen is None else chosen
+        """Return the number up to which a verification accepts.
+
+        `chosen`, else 0.1% of the ids drawn, at least 40, and 33 more if the server has started since the last verification.
+        """
+        if chosen is not None:
+            return chosen
+        return max(_SMALLEST_LIMIT, int(_DEFAULT_SHARE * self.drawn)) + (_IDS_OF_A_RESTART if self.restarted else 0)
 
 
 def read_ids_drawn(database: Database) -> int:
@@ -71,7 +81,7 @@ def read_ids_drawn(database: Database) -> int:
     A send that takes longer than 10 seconds is not waited for.
     """
     with database.transaction() as connection:
-        ids_drawn = _IDS_DRAWN.one(connection)
+        ids_drawn = read_newest_id(connection)
     deadline = time.monotonic() + _SEND_SECONDS
     in_progress: set[str] | None = None
     while in_progress is None or (in_progress and time.monotonic() < deadline):
@@ -111,6 +121,7 @@ def count_unaccounted(connection: psycopg.Connection[Any], ids_drawn: int, ledge
         ids_drawn=ids_drawn,
         missing=found["missing"],
         balance=ids_drawn - accounted,
+        restarted=found["restarted"],
     )
 
 

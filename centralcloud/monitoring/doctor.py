@@ -40,7 +40,7 @@ from centralcloud.runtime.diagnostics import (
 from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.errors import summarize_error
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.runtime.wording import age, ago, counted
+from centralcloud.runtime.wording import age, ago, counted, listed
 from centralcloud.store.queue import read_queue_state
 from centralcloud.store.schema import check_schema
 from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
@@ -109,7 +109,7 @@ _OLDEST_SNAPSHOT = Query(__package__, "oldest_snapshot", row=_Snapshot)
 _LEDGER_IS_PRESENT = Query(__package__, "ledger_is_present", row=bool)
 _COUNT_DEAD_LETTERS = Query(__package__, "count_dead_letters", row=int)
 _LOCK_HOLDERS = Query(__package__, "lock_holders", row=_LockHolder)
-_MISSING_PRIVILEGES = Query(__package__, "missing_privileges", row=tuple)
+_MISSING_PRIVILEGES = Query(__package__, "missing_privileges", row=str)
 
 
 class _Doctor:
@@ -189,18 +189,17 @@ class _Doctor:
             )
         if missing:
             return fail(
-                f"the database is at revision {revision}, but lacks {_listed(missing)}",
+                f"the database is at revision {revision}, but lacks {listed(missing, _MOST_NAMED)}",
                 "restore it from a backup: `centralcloud migrate` does not repair a revision that was applied",
             )
         return ok(f"revision {revision}, which this version can use")
 
     def _privileges(self) -> CheckResult:
         with check_transaction(self._database) as connection:
-            tables = {"tables": list(WORKER_TABLES), "append_only": list(APPEND_ONLY_TABLES)}
-            (missing,) = _MISSING_PRIVILEGES.one(connection, tables)
+            missing = missing_privileges(connection)
         if missing:
             return fail(
-                f"missing: {_listed(missing)}",
+                f"missing: {listed(missing, _MOST_NAMED)}",
                 "run `centralcloud grants --apply` as the owner of the tables, as after every migration",
             )
         return ok("all required privileges are granted")
@@ -340,13 +339,13 @@ class _Doctor:
             return read(connection)
 
 
+def missing_privileges(connection: psycopg.Connection[Any]) -> list[str]:
+    """Return the privileges of a worker that this role lacks, each as "INSERT on routing_records"."""
+    return _MISSING_PRIVILEGES.all(connection, {"tables": list(WORKER_TABLES), "append_only": list(APPEND_ONLY_TABLES)})
+
+
 def _read_lock_holders(connection: psycopg.Connection[Any]) -> dict[str, str]:
     return {found.transaction: found.holder for found in _LOCK_HOLDERS.all(connection)}
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f", and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def examine(

@@ -17,11 +17,12 @@ from centralcloud.monitoring.history_monitor import HISTORY_FINDING
 from centralcloud.monitoring.input_rules import INPUT_FINDING_KINDS, IgnoredField, detect_input_findings
 from centralcloud.monitoring.message_balance import UNACCOUNTED_FINDING, MessageBalance
 from centralcloud.monitoring.name_findings import NEW_NAMES_REFUSED, RefusedNames, detect_refused_names
+from centralcloud.monitoring.task_health import TASK_DEGRADED
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
-from centralcloud.store.findings import replace_findings
+from centralcloud.store.findings import close_stale_findings, replace_findings
 from centralcloud.store.leases import acquire_lease, release_lease
 from centralcloud.store.sequences import require_sequences
 
@@ -29,6 +30,8 @@ log = get_logger(__name__)
 
 _LEASE: Final = "findings"
 _KINDS: Final = (*FINDING_KINDS, *INPUT_FINDING_KINDS, NEW_NAMES_REFUSED, UNACCOUNTED_FINDING)
+#: Findings that hold only while a process confirms them, and for how long after the last time.
+_CONFIRMED_WITHIN_SECONDS: Final = {TASK_DEGRADED: 600.0, "server_clock_behind": 3600.0}
 
 
 class OpenFindings(NamedTuple):
@@ -46,7 +49,6 @@ _FORGET_IGNORED_VALUES = Query(__package__, "forget_ignored_values")
 _REFUSED_NAMES = Query(__package__, "refused_names", row=RefusedNames)
 _COUNT_OPEN_FINDINGS = Query(__package__, "count_open_findings", row=OpenFindings)
 _WEIGH_FINDINGS = Query(__package__, "weigh_findings")
-_CLOSE_STALE_FINDINGS = Query(__package__, "close_stale_findings")
 _LIST_FINDINGS = Query(__package__, "list_findings", row=dict)
 
 
@@ -128,14 +130,17 @@ class FindingDetector(BackgroundTask):
         lifetime = _LIFETIME_OUTCOMES.all(connection)
         _FORGET_IGNORED_VALUES.run(connection)
         ignored = _RECENT_IGNORED_VALUES.all(connection)
+        unaccounted = self._balance.sample(connection)
         found = [
             *detect_findings(recent, lifetime, thresholds),
             *detect_input_findings(recent, ignored, thresholds),
             *detect_refused_names(_REFUSED_NAMES.all(connection)),
-            *self._balance.sample(connection),
+            *(unaccounted or []),
         ]
-        replace_findings(connection, _KINDS, found)
-        _CLOSE_STALE_FINDINGS.run(connection)
+        known = [kind for kind in _KINDS if kind != UNACCOUNTED_FINDING or unaccounted is not None]
+        replace_findings(connection, known, found)
+        for kind, seconds in _CONFIRMED_WITHIN_SECONDS.items():
+            close_stale_findings(connection, kind, seconds=seconds)
         _WEIGH_FINDINGS.run(connection)
         return _COUNT_OPEN_FINDINGS.all(connection)
 

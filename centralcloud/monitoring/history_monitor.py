@@ -9,9 +9,8 @@ from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.deadline_connection import ANSWER_SECONDS
 from centralcloud.runtime.postgres.errors import is_outage, summarize_error
-from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
-from centralcloud.store.findings import Finding, open_finding
+from centralcloud.store.findings import Finding, close_stale_findings, open_finding
 from centralcloud.store.history import Epoch, read_epoch
 from centralcloud.store.sequences import drew_a_used_number, sequences_behind
 
@@ -20,7 +19,6 @@ log = get_logger(__name__)
 #: The kind of the finding that this task opens.
 HISTORY_FINDING: Final = "two_histories"
 
-_CLOSE_HISTORY_FINDINGS = Query(__package__, "close_history_findings")
 _INTERVAL_SECONDS: Final = 5.0
 #: How often a new connection is opened to look where the URL leads now: pooled ones may stay with an old primary.
 _CONNECT_SECONDS: Final = 30.0
@@ -90,7 +88,7 @@ class HistoryMonitor(BackgroundTask):
             if changed or not self._sequences_at or now - self._sequences_at >= _SEQUENCES_SECONDS:
                 self._compare_sequences(pooled)
                 self._sequences_at = now
-            _CLOSE_HISTORY_FINDINGS.run(pooled, {"kind": HISTORY_FINDING, "seconds": _MEMORY_SECONDS})
+            close_stale_findings(pooled, HISTORY_FINDING, seconds=_MEMORY_SECONDS)
         return False
 
     def _look_through_a_new_connection(self, now: float) -> None:

@@ -1,5 +1,6 @@
 """The doctor's checks of the daemon's upkeep: partitions, retention, and tasks that fail alone."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -9,7 +10,7 @@ from centralcloud.monitoring.task_health import check_tasks, read_degraded_tasks
 from centralcloud.runtime.diagnostics import Check, CheckResult, check_transaction, fail, ok, warn
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.runtime.wording import age, apart, decimals
+from centralcloud.runtime.wording import age, apart, decimals, listed
 from centralcloud.store.partitions import DEFAULT_WEEKS_AHEAD
 
 _FEWEST_WEEKS_AHEAD: Final = 2
@@ -48,11 +49,10 @@ _RETENTION_STATE = Query(__package__, "retention_state", row=_RetentionState)
 def upkeep_checks(database: Database) -> list[Check]:
     """Return the checks of partitions, retention and degraded tasks."""
 
-    def connected(check: Any) -> Any:
+    def connected(check: Callable[[psycopg.Connection[Any]], CheckResult]) -> Callable[[], CheckResult]:
         def make() -> CheckResult:
             with check_transaction(database) as connection:
-                result: CheckResult = check(connection)
-                return result
+                return check(connection)
 
         return make
 
@@ -74,7 +74,7 @@ def check_partitions(connection: psycopg.Connection[Any]) -> CheckResult:
         )
     if state.gaps:
         return warn(
-            f"routing_records has no partition for the weeks of {_listed(state.gaps)}",
+            f"routing_records has no partition for the weeks of {listed(state.gaps, _MOST_NAMED)}",
             "start `centralcloud run`: it creates them within an hour, and its log says why it cannot (partition_problem)",
         )
     if weeks < _FEWEST_WEEKS_AHEAD:
@@ -86,7 +86,7 @@ def check_partitions(connection: psycopg.Connection[Any]) -> CheckResult:
     if state.unattached:
         table = state.unattached[0]
         return warn(
-            f"not a partition of routing_records, in spite of the name: {_listed(state.unattached)}; "
+            f"not a partition of routing_records, in spite of the name: {listed(state.unattached, _MOST_NAMED)}; "
             "the partition of that week has another name",
             "rename or drop it; if it has records that were detached, first give them back: "
             f"INSERT INTO routing_records OVERRIDING SYSTEM VALUE TABLE {table}",
@@ -101,9 +101,10 @@ def check_retention(connection: psycopg.Connection[Any]) -> CheckResult:
     if state.paused_until is not None and state.jumped_at is not None:
         seconds = state.jump_seconds or 0.0
         side = "behind" if seconds < 0 else "ahead of"
+        or_stopped = "" if seconds < 0 else ", or no daemon had looked at it for that long"
         return warn(
             f"retention deletes nothing until {_text(state.paused_until)}: at {_text(state.jumped_at)} the server's clock "
-            f"was {age(abs(seconds))} {side} the expected time",
+            f"was {age(abs(seconds))} {side} the expected time{or_stopped}",
             advice,
         )
     if (state.seen_seconds_ahead or 0.0) > _TOLERANCE_SECONDS:
@@ -112,11 +113,6 @@ def check_retention(connection: psycopg.Connection[Any]) -> CheckResult:
             advice,
         )
     return ok("the server's clock is steady")
-
-
-def _listed(names: list[str]) -> str:
-    more = f", and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return f"{', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def _text(moment: datetime) -> str:

@@ -1,6 +1,6 @@
 """Numbers and ages as people say them, and texts of others made safe to print. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -31,6 +31,12 @@ def ago(seconds: float) -> str:
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """Return a number with its noun: "1 event", "2,500 events"; with an irregular plural, "3 replies"."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the first `most` names with commas, and how many more there are."""
+    more = f", and {len(names) - most} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def percent(share: float | Decimal, digits: int = 1) -> str:

@@ -12,6 +12,7 @@ from centralcloud.runtime.postgres.query import Query
 
 _UPSERT_FINDING = Query(__package__, "upsert_finding")
 _CLOSE_FINDINGS = Query(__package__, "close_findings")
+_CLOSE_STALE_FINDINGS = Query(__package__, "close_stale_findings")
 #: Open findings of one kind, besides the one that counts the others.
 MOST_OF_A_KIND: Final = 50
 #: Details that say how much traffic a finding concerns, the best first.
@@ -49,6 +50,11 @@ def replace_findings(connection: psycopg.Connection[Any], kinds: Iterable[str], 
 def open_finding(connection: psycopg.Connection[Any], finding: Finding) -> None:
     """Open `finding`, or refresh it if it is open."""
     _UPSERT_FINDING.run(connection, {**finding._asdict(), "details": Jsonb(finding.details)})
+
+
+def close_stale_findings(connection: psycopg.Connection[Any], kind: str, *, seconds: float) -> None:
+    """Close the findings of `kind` that no process has confirmed for `seconds`."""
+    _CLOSE_STALE_FINDINGS.run(connection, {"kind": kind, "seconds": seconds})
 
 
 def limit_findings(found: Iterable[Finding]) -> Iterator[Finding]:

@@ -49,6 +49,7 @@ class QueueCounters(NamedTuple):
 
 _QUEUE_STATE = Query(__package__, "queue_state", row=QueueState)
 _QUEUE_COUNTERS = Query(__package__, "queue_counters", row=QueueCounters)
+_QUEUE_IDS_DRAWN = Query(__package__, "queue_ids_drawn", row=int)
 
 
 def read_queue_state(connection: psycopg.Connection[Any]) -> QueueState:
@@ -66,3 +67,8 @@ def read_queue_counters(connection: psycopg.Connection[Any]) -> QueueCounters:
     if counters is None:
         raise LedgerMissingError
     return counters
+
+
+def read_newest_id(connection: psycopg.Connection[Any]) -> int:
+    """Read the newest id that the queue has given out, to sends that are not committed, too; 0: none yet."""
+    return _QUEUE_IDS_DRAWN.one(connection)

@@ -1,4 +1,5 @@
--- A role that may drop partitions is a worker: it may use the new table from now on.
+-- A role that may drop partitions is a worker: it may use the new table from now on. Dashboards may not:
+-- its examples are contents of events.
 DO $$
 DECLARE worker text;
 BEGIN

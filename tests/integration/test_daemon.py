@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from support.commands import run_command
 from support.events import an_event, outcomes, send
+from support.ports import free_port
 from support.programs import Program
 from support.sabotage import DEADLY
 from support.servers import embedded_folder, execute
@@ -28,14 +29,6 @@ from instance_agent import AgentSettings, InstanceAgent
 
 def records(url: str) -> int:
     return execute(url, "SELECT count(*) FROM routing_records")[0][0]
-
-
-def free_port() -> str:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def get(port: str, path: str) -> tuple[int, str]:
@@ -146,7 +139,7 @@ def test_an_outage_is_waited_for_with_one_line_per_change(start) -> None:
 def test_a_daemon_that_waits_for_the_database_at_the_start_is_live_and_not_ready(start) -> None:
     """An orchestrator must neither restart it for an outage nor send it requests."""
     with embedded_folder() as folder:
-        port = free_port()
+        port = str(free_port())
         url = f"postgresql:///routing?host={folder}"
         start("centralcloud", "run", DATABASE_URL=url, CENTRALCLOUD_HTTP_PORT=port).wait_for("database_unavailable")
         assert get(port, "/livez") == (200, "ok\n")
@@ -191,7 +184,7 @@ def test_an_agent_keeps_its_scores_while_the_database_is_unavailable(start, tmp_
 
 
 def test_health_and_metrics_over_http(start, database_url: str, tmp_path: Path) -> None:
-    port, agent_port = free_port(), free_port()
+    port, agent_port = str(free_port()), str(free_port())
     daemon = start("centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_HTTP_PORT=port)
     daemon.wait_for("started")
     assert get(port, "/livez") == (200, "ok\n")
@@ -218,7 +211,7 @@ def test_health_and_metrics_over_http(start, database_url: str, tmp_path: Path) 
 
 
 def test_a_task_that_blocks_turns_livez_red(start, database_url: str) -> None:
-    port = free_port()
+    port = str(free_port())
     start(
         "centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_HTTP_PORT=port, fault="hanging_message",
         CENTRALCLOUD_POLL_INTERVAL_SECONDS="0.1", CENTRALCLOUD_CONSUMERS="1",

@@ -1,21 +1,13 @@
 """Models in the tables of a database: ingested events, published scores, rules."""
 
-from centralcloud.ingest.drain import drain
 from centralcloud.learning.rule import Rule
 from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
-from centralcloud.runtime.postgres.database import Database
-from support.events import send
 from support.servers import execute
 
 ADAPTIVE: list[Rule] = [AdaptiveRule(), ThresholdRule()]
 
 
 THRESHOLD: list[Rule] = [ThresholdRule(), AdaptiveRule()]
-
-
-def ingest(database: Database, url: str, events: list[dict]) -> None:
-    send(url, events)
-    drain(database, batch_size=1000)
 
 
 def published(url: str) -> dict[tuple[str, str], float]:

@@ -6,6 +6,7 @@ import pty
 import struct
 import subprocess
 import termios
+import unicodedata
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -59,3 +60,8 @@ class TerminalProgram:
             return os.read(self._keyboard, 65_536)
         except OSError:  # the program has ended
             return b""
+
+
+def control_characters(text: str) -> set[str]:
+    """Return the characters of `text`, line feeds apart, that move a cursor, end a line, or are invisible."""
+    return {each for each in text if each != "\n" and unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp")}

@@ -1,5 +1,6 @@
 -- The ids up to one that were drawn and are nowhere: neither in the queue nor among those that have left it, nor known to be
--- missing since an earlier verification. And the position of that verification. Reads the whole queue: for `verify` only.
+-- missing since an earlier verification. The position of that verification, and whether the server has started since: a start after
+-- a crash skips ids. Reads the whole queue: for `verify` only.
 WITH queued AS (
     SELECT int8range(min(msg_id), max(msg_id), '[]') AS ids
     FROM (
@@ -17,5 +18,6 @@ SELECT
     )::text AS missing,
     verified_at,
     verified_ids,
-    verified_unaccounted
+    verified_unaccounted,
+    pg_postmaster_start_time() > coalesce(verified_at, (SELECT created_at FROM public.database_generation)) AS restarted
 FROM public.accounting;

@@ -1,30 +1,52 @@
--- The privileges of a worker that this role lacks, first the one without which no event can be ingested. Missing tables are
--- left out. Reads catalogs only.
-SELECT
-    ARRAY(
-        SELECT privilege || ' on ' || name
-        FROM (
-            SELECT privilege, name
-            FROM unnest(%(tables)s::text[]) AS name, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
-            UNION ALL
-            SELECT privilege, name
-            FROM unnest(%(append_only)s::text[]) AS name, unnest(ARRAY['SELECT', 'INSERT']) AS privilege
-            UNION ALL
-            VALUES
-                ('SELECT', 'evidence_of_records'), ('DELETE', 'pgmq.q_model_routing_decisions'),
-                ('INSERT', 'pgmq.q_model_score_updates')
-        ) AS needed
-        WHERE NOT has_table_privilege(
-            to_regclass(CASE WHEN name LIKE '%%.%%' THEN name ELSE 'public.' || name END), privilege
+-- The privileges of a worker that this role lacks, first those without which no event can be ingested. Tables, sequences and
+-- functions that are missing are left out. Reads catalogs only. The privileges are those of ``grant_worker.sql``, except for
+-- the views of dashboards, which no worker reads, and for functions that are called only by others, which run as their owner.
+WITH table_privilege (privilege, name) AS (
+    SELECT privilege, 'public.' || name
+    FROM unnest(%(tables)s::text[]) AS name, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
+    UNION ALL
+    SELECT privilege, 'public.' || name
+    FROM unnest(%(append_only)s::text[]) AS name, unnest(ARRAY['SELECT', 'INSERT']) AS privilege
+    UNION ALL
+    SELECT privilege, 'pgmq.' || name
+    FROM unnest(ARRAY['q_model_routing_decisions', 'q_model_score_updates']) AS name,
+        unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
+    UNION ALL
+    VALUES
+        ('SELECT', 'pgmq.a_model_routing_decisions'), ('INSERT', 'pgmq.a_model_routing_decisions'),
+        ('SELECT', 'public.evidence_of_records'), ('SELECT', 'public.database_generation'),
+        ('SELECT', 'centralcloud.schema_revision'), ('SELECT', 'centralcloud.schema_compatibility')
+), sequence_privilege (privilege, name) AS (
+    VALUES
+        ('USAGE', 'public.model_score_version'), ('SELECT', 'public.routing_records_id_seq'),
+        ('SELECT', 'pgmq.q_model_routing_decisions_msg_id_seq')
+), relation AS (
+    -- Not to_regclass: it fails without USAGE on the schema.
+    SELECT c.oid, nspname || '.' || relname AS name
+    FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE nspname IN ('public', 'centralcloud', 'pgmq')
+), lacking AS (
+    SELECT 1 AS place, 'USAGE on schema ' || nspname AS privilege FROM pg_namespace
+    WHERE nspname IN ('public', 'centralcloud', 'pgmq') AND NOT has_schema_privilege(oid, 'USAGE')
+    UNION ALL
+    SELECT
+        CASE WHEN (privilege, name) = ('INSERT', 'public.routing_records') THEN 2 ELSE 3 END,
+        privilege || ' on ' || regexp_replace(name, '^public\.', '')
+    FROM table_privilege JOIN relation USING (name) WHERE NOT has_table_privilege(oid, privilege)
+    UNION ALL
+    SELECT 4, privilege || ' on sequence ' || regexp_replace(name, '^public\.', '')
+    FROM sequence_privilege JOIN relation USING (name) WHERE NOT has_sequence_privilege(oid, privilege)
+    UNION ALL
+    SELECT 5, 'EXECUTE on ' || p.oid::regprocedure
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+    WHERE NOT has_function_privilege(p.oid, 'EXECUTE') AND (
+        nspname = 'centralcloud' AND proname IN (
+            'ensure_partitions', 'drop_expired_partition', 'publish_decision', 'publish_decisions', 'add_metrics',
+            'add_dropped_metrics', 'epoch', 'sequence_positions', 'repair_sequences'
         )
-        ORDER BY (privilege, name) <> ('INSERT', 'routing_records'), name, privilege
-    ) || ARRAY(
-        -- Functions that workers and commands call. The functions that these call run as their owner.
-        SELECT 'EXECUTE on ' || oid::regprocedure FROM pg_proc
-        WHERE pronamespace = to_regnamespace('centralcloud') AND NOT has_function_privilege(oid, 'EXECUTE')
-            AND proname IN (
-                'ensure_partitions', 'drop_expired_partition', 'publish_decision', 'publish_decisions', 'add_metrics',
-                'add_dropped_metrics'
-            )
-        ORDER BY proname
-    ) AS missing_privileges;
+        OR nspname = 'pgmq' AND proname IN (
+            'read', 'pop', 'archive', 'send', 'send_batch', '_send_batch', '_validate_batch_params', 'format_table_name'
+        )
+    )
+)
+SELECT privilege FROM lacking ORDER BY place, split_part(privilege, ' on ', 2), privilege;

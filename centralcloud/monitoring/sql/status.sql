@@ -9,8 +9,14 @@ SELECT
     ) AS workers,
     (
         SELECT row_to_json(run) FROM (
-            SELECT run_id, rule, finished_at, pairs_evaluated, pairs_changed, excluded_instances
-            FROM public.learning_runs ORDER BY run_id DESC LIMIT 1
+            -- A run that publishes in parts has a row for each 1,000 pairs: those with the rule and start of the newest row.
+            SELECT
+                newest.run_id, rule, newest.finished_at, sum(part.pairs_evaluated) AS pairs_evaluated,
+                sum(part.pairs_changed) AS pairs_changed, newest.excluded_instances
+            FROM (SELECT * FROM public.learning_runs ORDER BY run_id DESC LIMIT 1) AS newest
+            JOIN public.learning_runs part USING (rule, started_at)
+            WHERE part.run_id BETWEEN newest.run_id - 1000 AND newest.run_id  -- by the primary key
+            GROUP BY newest.run_id, rule, newest.finished_at, newest.excluded_instances
         ) AS run
     ) AS last_run,
     (SELECT json_build_object('at', frozen_at, 'reason', frozen_reason) FROM public.learning_control WHERE frozen_at IS NOT NULL)

@@ -6,7 +6,8 @@ import pytest
 from support.commands import run_command
 from support.events import an_event, outcomes
 from support.history import pretend_all_came
-from support.models import THRESHOLD, ingest
+from support.ingest import ingest
+from support.models import THRESHOLD
 from support.operators import OPERATOR
 from support.servers import execute
 

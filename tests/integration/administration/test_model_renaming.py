@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from support.events import an_event, outcomes, random_events, send
 from support.history import pretend_all_came
-from support.models import ADAPTIVE, THRESHOLD, ingest, models_in, published
+from support.ingest import ingest
+from support.models import ADAPTIVE, THRESHOLD, models_in, published
 from support.operators import OPERATOR
 from support.servers import execute
 from support.waiting import eventually

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from support.events import an_event, outcomes, send
-from support.models import ADAPTIVE, THRESHOLD, ingest, models_in, published
+from support.ingest import ingest
+from support.models import ADAPTIVE, THRESHOLD, models_in, published
 from support.operators import OPERATOR
 from support.servers import execute
 

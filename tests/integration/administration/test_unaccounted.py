@@ -46,7 +46,7 @@ def test_150_of_1000_stolen_messages_are_shown_by_range(database: Database, data
     verification = verify(database)
     assert verification.differences == []
     unaccounted = verification.unaccounted
-    assert (unaccounted.number, unaccounted.drawn, unaccounted.limit()) == (150, 1000, 20)
+    assert (unaccounted.number, unaccounted.drawn, unaccounted.limit()) == (150, 1000, 40)
     assert [each[:2] for each in unaccounted.ranges] == [(981, 1000), (401, 480), (1, 50)]
     last, middle, first = unaccounted.ranges
     assert first.after is None, "it was the first message"
@@ -67,38 +67,53 @@ def test_dropped_records_are_not_missing(database: Database, database_url: str) 
 def test_the_command_exits_with_1_until_the_ids_are_accepted(database: Database, database_url: str) -> None:
     env = {"DATABASE_URL": database_url}
     send(database_url, [an_event()] * 100)
-    steal(database_url, 11, 40)
+    steal(database_url, 11, 60)
     drain(database, batch_size=100)
     for _ in range(2):
         found = run_command("centralcloud", "verify", "--json", env=env)
         assert found.returncode == 1, found.stderr
         unaccounted = json.loads(found.stdout)["unaccounted"]
-        assert (unaccounted["number"], unaccounted["limit"], unaccounted["ids_drawn"]) == (30, 20, 100)
+        assert (unaccounted["number"], unaccounted["limit"], unaccounted["ids_drawn"]) == (50, 40, 100)
         (shown,) = unaccounted["ranges"]
-        assert (shown["first_id"], shown["last_id"]) == (11, 40)
+        assert (shown["first_id"], shown["last_id"]) == (11, 60)
         assert shown["after"] <= shown["before"]
     printed = run_command("centralcloud", "verify", env=env)
-    assert "30 of 100 message ids drawn are nowhere: expected at most 20" in printed.stdout
-    accepted = run_command("centralcloud", "verify", "--unaccounted-limit", "30", env=env)
+    assert "50 of 100 message ids drawn are nowhere: expected at most 40" in printed.stdout
+    accepted = run_command("centralcloud", "verify", "--unaccounted-limit", "50", env=env)
     assert accepted.returncode == 0, accepted.stdout
     send(database_url, [an_event()] * 100)
-    steal(database_url, 111, 131)
+    steal(database_url, 111, 151)
     again = run_command("centralcloud", "verify", "--json", env=env)
-    assert (again.returncode, json.loads(again.stdout)["unaccounted"]["number"]) == (1, 21), "only what is new"
+    assert (again.returncode, json.loads(again.stdout)["unaccounted"]["number"]) == (1, 41), "only what is new"
     repaired = run_command("centralcloud", "repair", "--yes", "--json", env=env)
     assert repaired.returncode == 0, repaired.stderr
     assert run_command("centralcloud", "verify", env=env).returncode == 0
     ((after,),) = execute(database_url, "SELECT after FROM operator_actions ORDER BY id DESC LIMIT 1")
-    assert after == {"number": 21, "newest_ranges": [[111, 131]]}
+    assert after == {"number": 41, "newest_ranges": [[111, 151]]}
 
 
 def test_a_few_rolled_back_sends_are_accepted(database: Database, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
-        connection.execute("SELECT pgmq.send('model_routing_decisions', '{}') FROM generate_series(1, 20)")
+        connection.execute("SELECT pgmq.send('model_routing_decisions', '{}') FROM generate_series(1, 40)")
         connection.rollback()
     unaccounted = verify(database).unaccounted
-    assert (unaccounted.number, unaccounted.limit()) == (20, 20)
-    assert [each[:2] for each in unaccounted.ranges] == [(1, 20)]
+    assert (unaccounted.number, unaccounted.limit()) == (40, 40)
+    assert [each[:2] for each in unaccounted.ranges] == [(1, 40)]
+
+
+def test_a_start_of_the_server_since_the_last_verification_may_have_skipped_33_ids(
+    database: Database, database_url: str
+) -> None:
+    execute(database_url, "UPDATE accounting SET verified_at = clock_timestamp()")
+    assert verify(database).unaccounted.limit() == 40
+    execute(database_url, "UPDATE accounting SET verified_at = pg_postmaster_start_time() - interval '1 second'")
+    assert verify(database).unaccounted.limit() == 73
+    execute(database_url, "UPDATE accounting SET verified_at = NULL")
+    assert verify(database).unaccounted.limit() == 40, "the database was created after the start"
+    execute(
+        database_url, "UPDATE database_generation SET created_at = pg_postmaster_start_time() - interval '1 second'"
+    )
+    assert verify(database).unaccounted.limit() == 73
 
 
 def test_a_send_that_is_not_committed_yet_is_waited_for(database: Database, database_url: str) -> None:
@@ -154,6 +169,23 @@ def test_more_than_one_percent_within_an_hour_is_a_finding(database: Database, d
         detector.run_once()
     ((message,),) = execute(database_url, "SELECT message FROM findings WHERE kind = 'unaccounted_messages'")
     assert message.startswith("150 of 1,000 message ids drawn")
+
+
+def test_the_finding_stays_open_when_another_process_detects(database: Database, database_url: str) -> None:
+    """A new process knows nothing of the last hour until it has samples of its own."""
+    open_findings = "SELECT count(*) FROM findings WHERE kind = 'unaccounted_messages' AND closed_at IS NULL"
+    before = FindingDetector(database)
+    before.run_once()
+    send(database_url, [an_event()] * 200)
+    steal(database_url, 1, 100)
+    for _ in range(3):
+        before.run_once()
+    after = FindingDetector(database)
+    for run in range(3):
+        after.run_once()
+        assert execute(database_url, open_findings) == [(1,)], f"after {run + 1} samples"
+    after.run_once()
+    assert execute(database_url, open_findings) == [(0,)], "four samples show that no more are nowhere"
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 import contextlib
 import re
 import sys
-import unicodedata
 
 import psycopg
 import pytest
 import typer
 from psycopg import sql
 from support.events import an_event, outcomes, send
+from support.terminals import control_characters
 
 from centralcloud.cli.app import app, main
 from centralcloud.ingest.drain import drain
@@ -38,10 +38,6 @@ COMMANDS = [
     ("learn", "--dry-run"),
     ("settings", "show"),
 ]
-
-
-def _control_characters(text: str) -> set[str]:
-    return {each for each in text if each != "\n" and unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp")}
 
 
 @pytest.fixture
@@ -89,7 +85,7 @@ def test_no_command_prints_a_control_character_of_a_stored_name(
             app(arguments, prog_name="centralcloud", standalone_mode=False)
         output = capsys.readouterr()
         printed = output.out + output.err
-        assert not _control_characters(printed), (arguments, printed)
+        assert not control_characters(printed), (arguments, printed)
         assert not re.search(r"^forged", printed, flags=re.MULTILINE), (arguments, printed)
         shown += "forged" in printed
     assert shown >= 9, "the commands show the hostile names"
@@ -104,5 +100,5 @@ def test_an_error_does_not_print_a_control_character(
         main()
     printed = capsys.readouterr().err
     assert "forged" in printed
-    assert not _control_characters(printed)
+    assert not control_characters(printed)
     assert printed.count("\n") == 1

@@ -9,13 +9,11 @@ import os
 import pty
 import re
 import shlex
-import shutil
 import signal
 import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +22,7 @@ import yaml
 from support.commands import environment
 from support.pages import ShellBlock, Terminal, missing_lines, shell_blocks
 from support.repository import REPOSITORY
-from support.servers import embedded_folder, execute
+from support.servers import execute
 from support.waiting import eventually
 from typer.testing import CliRunner
 
@@ -39,15 +37,6 @@ _EVENTS = REPOSITORY / "examples/events.jsonl"
 
 def _under(heading: str) -> list[ShellBlock]:
     return [block for block in _BLOCKS if block.heading == heading]
-
-
-@pytest.fixture
-def checkout() -> Iterator[Path]:
-    """The files of a checkout that the page needs. Everything is installed: `make setup` does nothing."""
-    with embedded_folder() as folder:
-        shutil.copytree(REPOSITORY / "examples", folder / "examples")
-        (folder / "Makefile").write_text("setup:\n")
-        yield folder
 
 
 class ScreenOf80Columns(Terminal):

@@ -1,30 +1,17 @@
 """docs/tutorial/first-ten-minutes.md: run every command in order and compare the output with the page."""
 
 import os
-import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from support.pages import Terminal, missing_lines, shell_blocks
 from support.repository import REPOSITORY
-from support.servers import embedded_folder
 from support.waiting import eventually
 
 from centralcloud.runtime.postgres.embedded import EmbeddedServer
 
 _PAGE = REPOSITORY / "docs/tutorial/first-ten-minutes.md"
-
-
-@pytest.fixture
-def checkout() -> Iterator[Path]:
-    """The files of a checkout that the page needs. Everything is installed: `make setup` does nothing."""
-    with embedded_folder() as folder:
-        shutil.copytree(REPOSITORY / "examples", folder / "examples")
-        (folder / "Makefile").write_text("setup:\n")
-        yield folder
 
 
 def test_the_page_from_top_to_bottom(checkout: Path, tmp_path: Path) -> None:

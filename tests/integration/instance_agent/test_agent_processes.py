@@ -1,7 +1,6 @@
 """An agent in a process that forks, ends or is killed: each event is sent once, or stays in the spool for the next start."""
 
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import environment
+from support.ports import free_port
 from support.servers import execute
 from support.waiting import eventually
 
@@ -148,18 +148,13 @@ def test_no_event_is_lost(
     assert ("events_not_sent" in output) == (program is _NEVER_STARTED), output
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
 @pytest.mark.soak
 def test_workers_of_gunicorn_that_share_a_preloaded_agent(
     run: Callable[..., subprocess.Popen], database_url: str
 ) -> None:
     """The agent is started before the workers are forked; the arbiter ends them with SIGTERM."""
     pytest.importorskip("gunicorn")
-    port = _free_port()
+    port = free_port()
     program = f"""
 agent.start()
 

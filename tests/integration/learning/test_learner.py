@@ -6,6 +6,7 @@ from decimal import Decimal
 import psycopg
 import pytest
 from support.events import an_event, outcomes, send
+from support.ingest import ingest
 from support.servers import execute
 from support.waiting import eventually
 
@@ -19,11 +20,6 @@ from centralcloud.runtime.postgres.errors import is_contention
 @pytest.fixture
 def learner(database: Database) -> Learner:
     return Learner(database, [ThresholdRule()])
-
-
-def ingest(database: Database, url: str, events: list[dict]) -> None:
-    send(url, events)
-    drain(database, batch_size=1000)
 
 
 def scores(url: str) -> dict[tuple[str, str], tuple]:

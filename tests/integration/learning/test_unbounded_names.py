@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from support.commands import run_command
 from support.events import an_event, outcomes, send
+from support.ingest import ingest
 from support.operators import OPERATOR
 from support.servers import execute
 
@@ -28,11 +29,6 @@ from centralcloud.runtime.postgres.database import Database
 ADAPTIVE: list[Rule] = [AdaptiveRule(), ThresholdRule()]
 THRESHOLD: list[Rule] = [ThresholdRule(), AdaptiveRule()]
 PAIRS = [("good", "simple"), ("good", "complex"), ("poor", "simple"), ("poor", "complex")]
-
-
-def ingest(database: Database, url: str, events: list[dict]) -> None:
-    send(url, events)
-    drain(database, batch_size=1000)
 
 
 def honest(times: int = 1) -> list[dict]:

@@ -18,6 +18,7 @@ from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
 from centralcloud.monitoring.doctor import Expectations, examine
+from centralcloud.monitoring.upkeep_checks import check_retention
 from centralcloud.runtime.diagnostics import NamedCheckResult, Verdict
 from centralcloud.runtime.postgres.database import Database
 
@@ -232,3 +233,23 @@ def test_the_status_fits_on_one_screen(database: Database, database_url: str) ->
     assert len(shown.splitlines()) < 24
     found = json.loads(run_command("centralcloud", "status", "--json", "--seconds", "0.1", env=env).stdout)
     assert found["dead_letters"] == {"timestamp": 1}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "found"),
+    [
+        (-7200, "the server's clock was 2 hours behind the expected time"),
+        (
+            172_800,
+            "the server's clock was 2 days ahead of the expected time, or no daemon had looked at it for that long",
+        ),
+    ],
+)
+def test_retention_that_waits_says_why(database: Database, database_url: str, seconds: float, found: str) -> None:
+    execute(
+        database_url,
+        "UPDATE server_clock SET jumped_at = now(), jump_seconds = %s, steady_from = now() + interval '1 day'",
+        (seconds,),
+    )
+    with database.transaction() as connection:
+        assert check_retention(connection).found.endswith(found)

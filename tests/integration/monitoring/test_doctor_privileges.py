@@ -2,14 +2,17 @@
 
 import json
 import time
+from collections import Counter
 
 import psycopg
 from prometheus_client import CollectorRegistry
 from support.commands import run_command
+from support.operators import OPERATOR
 from support.servers import execute
 from support.waiting import eventually
 
-from centralcloud.monitoring.doctor import Expectations, examine
+from centralcloud.administration.grants import Roles, apply_roles
+from centralcloud.monitoring.doctor import Expectations, examine, missing_privileges
 from centralcloud.monitoring.table_metrics import TableMetricsCollector
 from centralcloud.runtime.diagnostics import Verdict
 from centralcloud.runtime.postgres.database import Database
@@ -107,3 +110,67 @@ def test_one_missing_privilege_on_one_table_is_found(database_url: str) -> None:
         assert "privileges: missing: DELETE on findings" in result.stderr
     finally:
         execute(database_url, "DROP OWNED BY cc_w, cc_i, cc_d; DROP ROLE cc_w, cc_i, cc_d")
+
+
+#: Every privilege that a role was granted itself, as the words of REVOKE and as the doctor names it.
+_GRANTED = """
+    SELECT privilege_type, kind, name FROM (
+        SELECT CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, oid::regclass::text AS name, relacl AS acl
+        FROM pg_class
+        UNION ALL SELECT 'FUNCTION', oid::regprocedure::text, proacl FROM pg_proc
+        UNION ALL SELECT 'SCHEMA', nspname, nspacl FROM pg_namespace
+    ) AS object CROSS JOIN LATERAL aclexplode(acl) WHERE grantee = %s::regrole
+    ORDER BY kind, name, privilege_type
+"""
+#: Functions of centralcloud that workers and commands call; others are for instances, or run as their owner.
+_CALLED = [
+    "ensure_partitions",
+    "drop_expired_partition",
+    "publish_decision",
+    "publish_decisions",
+    "add_metrics",
+    "add_dropped_metrics",
+    "epoch",
+    "sequence_positions",
+    "repair_sequences",
+]
+#: Functions of pgmq that workers call, and that these call.
+_CALLED_IN_PGMQ = [
+    "read",
+    "pop",
+    "archive",
+    "send",
+    "send_batch",
+    "_send_batch",
+    "_validate_batch_params",
+    "format_table_name",
+]
+
+
+def is_used_by_workers(kind: str, name: str) -> bool:
+    if kind != "FUNCTION":
+        return not name.startswith("dashboard_")
+    schema, function = name.split("(")[0].split(".")
+    return function in (_CALLED_IN_PGMQ if schema == "pgmq" else _CALLED)
+
+
+def test_every_privilege_of_a_worker_that_is_revoked_is_named(database: Database, database_url: str) -> None:
+    roles = Roles(worker="cc_named_w", instance="cc_named_i", dashboard="cc_named_d")
+    apply_roles(database, roles, OPERATOR)
+    kinds: Counter[str] = Counter()
+    try:
+        with psycopg.connect(database_url) as connection:
+            for privilege, kind, name in connection.execute(_GRANTED, (roles.worker,)).fetchall():
+                with connection.transaction(force_rollback=True):
+                    connection.execute(f"REVOKE {privilege} ON {kind} {name} FROM {roles.worker}, PUBLIC")
+                    connection.execute(f"SET LOCAL ROLE {roles.worker}")
+                    missing = missing_privileges(connection)
+                shown = f"{kind.lower()} {name}" if kind in ("SCHEMA", "SEQUENCE") else name
+                expected = [f"{privilege} on {shown}"] if is_used_by_workers(kind, name) else []
+                assert missing == expected
+                kinds[kind] += len(expected)
+    finally:
+        execute(database_url, "DROP OWNED BY cc_named_w, cc_named_i, cc_named_d")
+        execute(database_url, "DROP ROLE cc_named_w, cc_named_i, cc_named_d")
+    assert kinds.keys() == {"TABLE", "SEQUENCE", "FUNCTION", "SCHEMA"}
+    assert kinds["TABLE"] > 4 * 20

@@ -37,3 +37,18 @@ def test_every_score_that_moved_is_listed_the_largest_change_first(database: Dat
     )
     moved = fleet_status(database, measure_seconds=0.01)["moved_scores"]
     assert [row["model"] for row in moved] == [f"model-{number}" for number in range(12, 0, -1)]
+
+
+def test_a_run_that_published_in_parts_is_shown_as_one(database: Database, database_url: str) -> None:
+    execute(
+        database_url,
+        """
+        INSERT INTO learning_runs (rule, through_slice, started_at, pairs_evaluated, pairs_changed, samples) VALUES
+            ('adaptive', 1, '2026-01-01 12:00Z', 500, 50, 9),
+            ('threshold', 2, '2026-01-01 13:00Z', 7, 7, 9),
+            ('adaptive', 2, '2026-01-01 13:00Z', 1000, 10, 9),
+            ('adaptive', 2, '2026-01-01 13:00Z', 300, 4, 9)
+        """,
+    )
+    run = fleet_status(database, measure_seconds=0.01)["last_run"]
+    assert (run["run_id"], run["rule"], run["pairs_evaluated"], run["pairs_changed"]) == (4, "adaptive", 1300, 14)

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from support.commands import run_command
 from support.events import an_event, outcomes, send
+from support.fleet import a_fleet
 from support.load import load, records
 from support.servers import execute
 from support.waiting import eventually
@@ -213,3 +214,26 @@ def test_no_own_object_depends_on_what_an_upgrade_of_pgmq_drops(database_url: st
         assert connection.execute(functions).fetchone() == before
         assert connection.execute("SELECT count(*) FROM dashboard_success_rates").fetchone() == (0,)
         connection.rollback()
+
+
+#: The rights on every object of the product; each partition has those of its table's owner only.
+_RIGHTS = """
+    SELECT object, array_agg(acl::text ORDER BY acl::text) FROM (
+        SELECT relnamespace AS namespace, oid::regclass::text AS object, unnest(relacl) AS acl FROM pg_class
+        UNION ALL SELECT pronamespace, oid::regprocedure::text, unnest(proacl) FROM pg_proc
+        UNION ALL SELECT oid, nspname, unnest(nspacl) FROM pg_namespace
+        UNION ALL SELECT relnamespace, attrelid::regclass || '.' || attname, unnest(attacl)
+        FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+    ) AS granted
+    WHERE namespace::regnamespace::text IN ('public', 'centralcloud', 'pgmq')
+    GROUP BY object
+"""
+
+
+def test_every_role_has_the_same_rights_after_an_upgrade_as_in_a_new_database(server: str) -> None:
+    with a_fleet(server) as fleet, Database(fleet.owner, application_name="tests") as owner:
+        new = dict(execute(fleet.admin, _RIGHTS))
+        assert len(new) > 100
+        downgrade(owner, "0008")
+        migrate(owner)
+        assert dict(execute(fleet.admin, _RIGHTS)) == new

@@ -1,13 +1,16 @@
 """Ids that were drawn and are nowhere, over an hour: a finding above 1%, none for a send in progress."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from centralcloud.monitoring.message_balance import Sample, unaccounted_findings
 
 
-def at(minute: int, drawn: int, lost: int, *, sending: int = 0) -> Sample:
+def at(minute: int, drawn: int, lost: int, *, sending: int = 0, restarts: int = 0) -> Sample:
     """Return a sample after `drawn` messages, of which `lost` are nowhere; the ids of `sending` more are drawn."""
-    return Sample(60.0 * minute, drawn + sending, drawn - lost, drawn + sending)
+    server_started = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=restarts)
+    return Sample(60.0 * minute, drawn + sending, drawn - lost, drawn + sending, server_started)
 
 
 @pytest.mark.parametrize(
@@ -19,9 +22,20 @@ def at(minute: int, drawn: int, lost: int, *, sending: int = 0) -> Sample:
         ([at(0, 1000, 500), at(1, 2000, 500), at(2, 3000, 500), at(3, 4000, 500)], None),  # lost earlier
         ([at(0, 1000, 0), at(1, 2000, 0), at(2, 3000, 0, sending=900), at(3, 4000, 0, sending=900)], None),
         ([at(0, 0, 0, sending=900), at(1, 900, 30), at(2, 900, 30), at(3, 900, 30)], None),  # nothing drawn since
-        ([at(0, 0, 0), at(1, 100, 20), at(2, 100, 20), at(3, 100, 20)], None),  # as few as a rolled-back send
-        ([at(0, 0, 0), at(1, 3000, 30), at(2, 3000, 30), at(3, 3000, 30)], None),  # exactly 1%
-        ([at(0, 0, 0), at(1, 3000, 31), at(2, 3000, 31), at(3, 3000, 31)], 31),
+        (
+            [at(0, 0, 0), at(1, 100, 40), at(2, 100, 40), at(3, 100, 40)],
+            None,
+        ),  # as few as a crash and a rolled-back send
+        ([at(0, 0, 0), at(1, 100, 41), at(2, 100, 41), at(3, 100, 41)], 41),
+        (
+            [at(0, 0, 0), *(at(minute, 200, 73, restarts=1) for minute in (1, 2, 3))],
+            None,
+        ),  # 33 for a start of the server
+        ([at(0, 0, 0), *(at(minute, 200, 74, restarts=1) for minute in (1, 2, 3))], 74),
+        ([at(0, 0, 0), *(at(minute, 200, 106, restarts=minute) for minute in (1, 2, 2, 2))], None),
+        ([at(0, 0, 0), *(at(minute, 200, 107, restarts=minute) for minute in (1, 2, 2, 2))], 107),
+        ([at(0, 0, 0), at(1, 5000, 50), at(2, 5000, 50), at(3, 5000, 50)], None),  # exactly 1%
+        ([at(0, 0, 0), at(1, 5000, 51), at(2, 5000, 51), at(3, 5000, 51)], 51),
     ],
 )
 def test_more_than_one_percent_is_a_finding(samples: list[Sample], unaccounted: int | None) -> None:

@@ -4,19 +4,15 @@ import json
 import subprocess
 import sys
 import traceback
-import unicodedata
 from pathlib import Path
 
 import pytest
 import structlog
+from support.terminals import control_characters
 
 from centralcloud.runtime.logs import configure_logs, get_logger
 
 HOSTILE = "gpt\x1b[2J\nforged\r\u202e\x9b\x7f\u2028"
-
-
-def _control_characters(text: str) -> set[str]:
-    return {each for each in text if each != "\n" and unicodedata.category(each) in ("Cc", "Cf", "Zl", "Zp")}
 
 
 def test_a_text_of_others_is_escaped_on_the_console(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,7 +21,7 @@ def test_a_text_of_others_is_escaped_on_the_console(capsys: pytest.CaptureFixtur
     printed = capsys.readouterr().err
     assert printed.count("forged") == 4
     assert printed.count("\n") == 1
-    assert not _control_characters(printed)
+    assert not control_characters(printed)
 
 
 def test_a_traceback_on_the_console_keeps_its_lines_and_no_control_character(
@@ -39,7 +35,7 @@ def test_a_traceback_on_the_console_keeps_its_lines_and_no_control_character(
     printed = capsys.readouterr().err
     assert "Traceback" in printed
     assert "forged" in printed
-    assert not _control_characters(printed)
+    assert not control_characters(printed)
 
 
 @pytest.fixture
@@ -63,7 +59,7 @@ def test_a_program_with_logging_of_its_own_gets_a_readable_line(caplog: pytest.L
     dropped, named = _messages(caplog)
     fields = 'count=6 reason="the program has ended" share=0.5 model=gpt-4o since=None'
     assert dropped.startswith(f'events_dropped {fields} at="gpt\\u001b[2J\\nforged')
-    assert not _control_characters(dropped)
+    assert not control_characters(dropped)
     assert "\n" not in dropped
     assert named == 'models_named names=["a b", "c"] details={"x": 1} path="/a b"'
 
@@ -80,7 +76,7 @@ def test_a_traceback_follows_the_line_for_logging_of_others(caplog: pytest.LogCa
         lines = message.split("\n")
         assert lines[:2] == [first, "Traceback (most recent call last):"]
         assert "ValueError: gpt" in message
-        assert not _control_characters(message)
+        assert not control_characters(message)
 
 
 def test_a_program_that_has_not_configured_logging_prints_a_readable_line() -> None:
@@ -99,4 +95,4 @@ def test_a_text_of_others_stays_itself_in_json(capsys: pytest.CaptureFixture[str
     printed = capsys.readouterr().err
     assert json.loads(printed)["model"] == HOSTILE
     assert printed.count("\n") == 1
-    assert not _control_characters(printed)
+    assert not control_characters(printed)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 from prometheus_client import CollectorRegistry
+from support.ports import free_port
 from support.service_manager import a_service_manager
 from support.waiting import eventually
 
@@ -24,13 +25,6 @@ from centralcloud.runtime.process.systemd import ServiceManager
 from centralcloud.runtime.settings import ProgramSettings
 from centralcloud.settings import Settings
 from instance_agent.settings import AgentSettings
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def ask(port: int, path: str) -> tuple[int, str]:
