@@ -290,6 +290,7 @@ def listening(url: str) -> bool:
     return bool(
         execute(
             url,
-            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query ~ '^(LISTEN|SELECT pg_notify)'",
+            "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+            " AND query ~ '^(LISTEN|SELECT set_config.*pg_notify)'",
         )
     )

@@ -460,7 +460,8 @@ def test_a_notification_brings_a_score_long_before_the_poll(
         eventually(
             lambda: execute(
                 database_url,
-                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND query ~ '^(LISTEN|SELECT pg_notify)'",
+                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+                " AND query ~ '^(LISTEN|SELECT set_config.*pg_notify)'",
             )
         )
         learn_once(database, database_url)
