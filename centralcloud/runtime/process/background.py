@@ -242,7 +242,7 @@ class BackgroundTask(ABC):
     def _log_outage(self, error: BaseException) -> None:
         if is_contention(error):
             log.info("transaction_retried", task=self.name, reason=summarize_error(error))
-        else:
+        elif not self.stopping:  # the pool may be closed, which is not an outage
             self.database.mark_unavailable(self.name, error)
 
 
