@@ -59,6 +59,8 @@ _SLOWEST_ACKNOWLEDGED: Final = "SELECT count(*), min(applied_version) FROM insta
 _QUERY_PAUSE_SECONDS: Final = 0.0005
 #: Longest random wait before each event and each round, so that they are not in step with the polls.
 _LONGEST_PAUSE_SECONDS: Final = 0.05
+#: Shortest pause between two publications. An instance polls twice a second in the long run, however often it is notified.
+_LEARNER_PAUSE_SECONDS: Final = 0.5
 _WARM_UP_EVENTS: Final = 5
 _WARM_UP_ROUNDS: Final = 2
 _OUTCOMES_PER_EVALUATION: Final = 100
@@ -188,7 +190,7 @@ def _distribution_times(
         with run_fleet(fleet, instances_per_process=arguments.instances_per_process) as running:
             for number in range(_WARM_UP_ROUNDS + arguments.rounds):
                 _prepare_evidence(reader, publisher, arguments.scores, good=number % 2 == 0)
-                time.sleep(random.uniform(0, longest_pause_seconds))
+                time.sleep(_LEARNER_PAUSE_SECONDS + random.uniform(0, longest_pause_seconds))
                 version = _publish(publisher, arguments.scores)
                 sent_at_ns = publisher.commit_sent_at_ns
                 times_ms = [(at_ns - sent_at_ns) / 1e6 for at_ns in running.applied_at_ns(version)]

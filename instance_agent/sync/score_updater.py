@@ -28,6 +28,7 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores, Pair
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.sync.token_bucket import TokenBucket
 
 log = get_logger(__name__)
 
@@ -66,8 +67,10 @@ _PAGE_BYTES: Final = 2 * 2**20
 #: it pauses for a random time in this range, then acknowledges. With 100 instances, this halves the time until all have
 #: the scores.
 _PAUSE_SECONDS: Final = (0.1, 0.2)
-#: Shortest time between two polls that notifications start: a storm of them costs a bounded rate.
-_WOKEN_INTERVAL_SECONDS: Final = 0.5
+#: Most polls that notifications start, in a second and at once: a storm of them costs a bounded rate, and a few publications
+#: in a row are applied without a wait.
+_WOKEN_POLLS_PER_SECOND: Final = 2.0
+_WOKEN_POLLS_AT_ONCE: Final = 10
 #: A message may become visible after one with a higher id. The reader looks for a missing id for this long.
 _GAP_TIMEOUT_SECONDS: Final = 600.0
 _MAX_GAPS: Final = 1000
@@ -135,7 +138,7 @@ class ScoreUpdater(BackgroundTask):
         self._learned = file.read() if learned is None else learned
         #: The scores in the file, as far as known: those of a parent process may have missed it.
         self._written: LearnedScores | None = self._learned if learned is None else None
-        self._polled_at: float | None = None
+        self._woken_polls = TokenBucket(per_second=_WOKEN_POLLS_PER_SECOND, burst=_WOKEN_POLLS_AT_ONCE)
         self._unwritable = False
         self.may_store: Callable[[], bool] = _always
         self._catalog_models = catalog_models
@@ -186,11 +189,9 @@ class ScoreUpdater(BackgroundTask):
         return is_database_error(error)
 
     def _wait_in_a_storm(self) -> None:
-        """Let half a second pass between two polls that notifications have started; all that arrive in it count as one."""
-        now = time.monotonic()
-        if self.woken and self._polled_at is not None and self._read_on_after is None and not self.stopping:
-            self._stopping.wait(max(0.0, self._polled_at + _WOKEN_INTERVAL_SECONDS - now))
-        self._polled_at = time.monotonic()
+        """Wait if notifications have started too many polls of late; all that arrive during the wait count as one."""
+        if self.woken and self._read_on_after is None and not self.stopping:
+            self._stopping.wait(self._woken_polls.take(time.monotonic()))
 
     def _read(self, known: LearnedScores, *, with_snapshot: bool) -> PollResult:
         cursor = self._read_on_after

@@ -27,6 +27,7 @@ from centralcloud.store.schema import migrate
 from instance_agent import InstanceAgent
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.sync.score_updater import ScoreUpdater
+from instance_agent.sync.token_bucket import TokenBucket
 
 NewUpdater = Callable[..., ScoreUpdater]
 
@@ -523,10 +524,11 @@ def test_a_version_from_the_future_is_reset(new_updater: NewUpdater, database: D
     assert execute(database_url, "SELECT applied_version FROM instances") == [(1,)]
 
 
-def test_a_storm_of_notifications_costs_two_polls_a_second(
+def test_a_storm_of_notifications_costs_a_bounded_rate_of_polls(
     new_updater: NewUpdater, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     updater = new_updater("i-1", poll_interval_seconds=3600)
+    updater._woken_polls = TokenBucket(per_second=2, burst=1)
     polled = []
     read = updater._read
     monkeypatch.setattr(updater, "_read", lambda *args, **named: (polled.append(1), read(*args, **named))[1])
