@@ -2,8 +2,9 @@
 
 Each process appends to files of its own, which it holds with a lock. A file that no process holds belongs to one that has
 ended: another process sends its events, at its start or within a minute. A record is one line, a checksum and the event,
-so that a damaged one costs only itself. Events are written in batches, each synced; a file is removed when all of its events
-were sent. After a crash some are sent twice, which the decision ids make harmless.
+so that a damaged one costs only itself. Events are written in batches, each synced; of a batch that does not fit, the oldest
+events are written that do. A file is removed when all of its events were sent. After a crash some are sent twice, which the
+decision ids make harmless.
 """
 
 import contextlib
@@ -13,7 +14,9 @@ import stat
 import threading
 import time
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -34,6 +37,14 @@ _LOOK_AGAIN_SECONDS: Final = 60.0
 _LONGEST_LINE: Final = MAX_MESSAGE_BYTES + _CHECKSUM_LENGTH + 2
 
 
+class _NotSyncedError(Exception):
+    """The events were written, but the file system has not stored them."""
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
 class _OwnFile:
     """A file that this process appends to, locked until it is closed."""
 
@@ -47,23 +58,49 @@ class _OwnFile:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _sync_folder(folder)
         except BaseException:
-            os.close(self.descriptor)
+            self.remove()
             raise
 
     def append(self, events: Sequence[QueuedEvent]) -> None:
-        """Write and sync; on an error the file is as long as before."""
-        data = memoryview(b"".join(_encode(event.text) for event in events))
+        """Write and sync the events. On an error the file keeps those that fitted, up to `last_number`.
+
+        Raises:
+            OSError: not all of them fitted.
+        """
         try:
-            written = 0
-            while written < len(data):
-                written += os.write(self.descriptor, data[written:])
-            os.fsync(self.descriptor)
+            self._append(events)
+        except _NotSyncedError as error:
+            if len(events) == 1:
+                raise error.reason from None
+            # Some file systems find out only now that they are full, and do not say where.
+            self.append(events[: len(events) // 2])
+            self.append(events[len(events) // 2 :])
+
+    def _append(self, events: Sequence[QueuedEvent]) -> None:
+        records = [_encode(event.text) for event in events]
+        ends = [*accumulate(map(len, records), initial=0)]
+        written, failure = 0, None
+        try:
+            try:
+                data = memoryview(b"".join(records))
+                while written < len(data):
+                    written += os.write(self.descriptor, data[written:])
+            except OSError as error:
+                failure = error
+            whole = bisect_right(ends, written) - 1
+            if ends[whole] < written:
+                os.ftruncate(self.descriptor, self.size + ends[whole])
+            if whole:
+                _sync(self.descriptor)
         except BaseException:
             with contextlib.suppress(OSError):
                 os.ftruncate(self.descriptor, self.size)
             raise
-        self.size += len(data)
-        self.last_number = events[-1].number
+        if whole:
+            self.size += ends[whole]
+            self.last_number = events[whole - 1].number
+        if failure is not None:
+            raise failure
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -77,7 +114,8 @@ class Spool:
         folder: mode 0700; its files have mode 0600.
         written_through: the number of the newest event on disk.
         skipped: records of other processes that were damaged, and not sent.
-        not_written: events that did not get to the disk, because the folder is full or cannot be written.
+        not_written: events that did not get to the disk at the first attempt, because the folder is full or cannot be
+            written.
     """
 
     def __init__(
@@ -118,7 +156,7 @@ class Spool:
                 problem = self._write(events)
             except OSError as error:
                 problem = f"{error.strerror or error}"
-            new = sum(event.number > self._seen_through for event in events)
+            new = sum(event.number > max(self._seen_through, self.written_through) for event in events)
             self._seen_through = events[-1].number
             if problem is not None:
                 self.not_written += new
@@ -185,16 +223,26 @@ class Spool:
         os.close(nothing)
 
     def _write(self, events: Sequence[QueuedEvent]) -> str | None:
-        """Return why there is no room; None when the events were written."""
+        """Write the events that fit, oldest first; return why there is no room for the others, None when all fitted.
+
+        Raises:
+            OSError: the disk has no room for all of them, or cannot be written.
+        """
         _make_private(self.folder)
-        size = sum(len(event.text.encode(errors="surrogatepass")) + _CHECKSUM_LENGTH + 2 for event in events)
         used = size_of_spool(self.folder)[1]
-        if used + size > self.max_bytes:
+        sizes = (len(event.text.encode(errors="surrogatepass")) + _CHECKSUM_LENGTH + 2 for event in events)
+        fitting = events[: sum(used + end <= self.max_bytes for end in accumulate(sizes))]
+        if fitting:
+            if not self._files or self._files[-1].size >= _FILE_BYTES:
+                self._files.append(_OwnFile(self.folder))
+            file = self._files[-1]
+            try:
+                file.append(fitting)
+            finally:
+                self.written_through = max(self.written_through, file.last_number)
+        if len(fitting) < len(events):
+            used = size_of_spool(self.folder)[1]
             return f"{used} bytes of {self.max_bytes} (INSTANCE_AGENT_SPOOL_BYTES) are used"
-        if not self._files or self._files[-1].size >= _FILE_BYTES:
-            self._files.append(_OwnFile(self.folder))
-        self._files[-1].append(events)
-        self.written_through = events[-1].number
         return None
 
     def _find_left(self) -> list["_LeftFile"]:
@@ -332,6 +380,13 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        raise _NotSyncedError(error) from None
 
 
 def _encode(text: str) -> bytes:
