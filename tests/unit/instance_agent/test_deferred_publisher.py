@@ -12,7 +12,8 @@ import pytest
 from support.waiting import eventually
 
 from centralcloud.contracts import CentralCloudError, SettingsError
-from centralcloud.runtime.postgres.embedded import EmbeddedServer, EmbeddedServerError
+from centralcloud.runtime.postgres.embedded import EmbeddedServer
+from centralcloud.runtime.postgres.embedded_installation import EmbeddedServerError
 from instance_agent import deferred_publisher
 from instance_agent.deferred_publisher import DeferredPublisher
 from instance_agent.sync.event_publisher import EventPublisher
