@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: How long the interpreter waits at its exit for events that are still in memory.
+#: How long the interpreter waits at its exit for events that are still in memory, from the end of the imports on.
 EXIT_SECONDS: Final = 2.0
-#: How long a fork waits for the imports of the loading thread: a child cannot finish a module that is half imported.
+#: How long a fork and a close wait for the imports of the loading thread: a child cannot finish a module that is half
+#: imported, and on a slow machine the imports alone may take as long as EXIT_SECONDS.
 _IMPORT_SECONDS: Final = 10.0
 #: One of these names a database, or switches publishing off.
 _VARIABLES: Final = (
@@ -114,6 +115,8 @@ class DeferredPublisher:
     def close(self, timeout_seconds: float = EXIT_SECONDS) -> bool:
         """Send the events in memory, and stop. Safe to call twice.
 
+        The time begins when the thread has imported the database driver, which takes seconds on a slow machine.
+
         When time is up before, the events that wait are dropped and logged, and the threads, which then have nothing to do,
         end by themselves after the import or the attempt to connect that they are in.
 
@@ -125,11 +128,14 @@ class DeferredPublisher:
         if self._closing:
             return True
         self._closing = True
+        self.wait_until_imported()
         deadline = time.monotonic() + timeout_seconds
         self._starter.join(timeout_seconds)
         publisher = self._publisher
         reason = f"the database did not accept them in {timeout_seconds:g} seconds"
-        if self._starter.is_alive():
+        if not self._imported.is_set():
+            reason = f"the publisher was not ready in {_IMPORT_SECONDS:g} seconds: it was still {self._step}"
+        elif self._starter.is_alive():
             reason = f"the publisher was not ready in {timeout_seconds:g} seconds: it was still {self._step}"
         elif publisher is not None and self._running:
             publisher.stop()
@@ -152,9 +158,9 @@ class DeferredPublisher:
         Args:
             ends: whether the process ends right afterwards: events that are neither sent nor kept are then lost and logged.
         """
-        deadline = time.monotonic() + EXIT_SECONDS
         self._starter.join(EXIT_SECONDS)
-        self._queue.wait_until_empty(max(0.0, deadline - time.monotonic()))
+        if not self._starter.is_alive():  # otherwise nothing can send
+            self._queue.wait_until_empty(EXIT_SECONDS)
         publisher = self._publisher
         if publisher is None:
             if ends:

@@ -13,6 +13,7 @@ unavailable, until the queue is full (INSTANCE_AGENT_PUBLISH_QUEUE_SIZE events);
 
 Call `start()` when your program starts: it checks the settings. Call `close()` when it ends. At the exit of the interpreter,
 also of a child of `multiprocessing` or Celery, events in memory are sent if the database accepts them within 2 seconds.
+These begin when the thread has loaded the driver, for which the exit waits up to 10 seconds more.
 A process that is terminated by a signal, or that calls `os._exit` itself, sends nothing more: call `close()` or `flush()`
 before, or `flush_on_sigterm()` at the start. With INSTANCE_AGENT_SPOOL_DIR, events that were not sent stay there, also
 when the process is killed, and the next start sends them.
@@ -241,8 +242,9 @@ class Publisher:
         """Send the events in memory, and stop the threads; the next event would start others.
 
         Args:
-            timeout_seconds: longest wait for the database, about; closing a connection may take a second more. The events
-                that were not accepted then are dropped, and the threads end by themselves.
+            timeout_seconds: longest wait for the database, about; closing a connection may take a second more, and loading
+                the driver, in a process that has just begun to publish, up to 10. The events that were not accepted then are
+                dropped, and the threads end by themselves.
 
         Returns:
             False when events were not sent: the database did not accept them in `timeout_seconds`. Those in the spool are

@@ -83,6 +83,12 @@ def _logging_as_before() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _own_state_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Give each test a state folder of its own: an agent does not start in one that an agent of another run uses."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / f"state-{uuid.uuid4().hex[:8]}"))
+
+
+@pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Iterator[None]:
     """Fail a test that leaves a thread running: what it does later would disturb another test, or a user's program."""
     before = set(threading.enumerate())

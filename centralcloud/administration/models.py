@@ -67,7 +67,7 @@ REINSTATED: Final = "reinstated"
 
 
 class UnknownModelError(CentralCloudError):
-    """There is no such model, or it is not in the expected state."""
+    """The model does not exist, or is not in the expected state."""
 
 
 class Renaming(NamedTuple):

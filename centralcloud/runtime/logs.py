@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import sys
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -147,7 +148,7 @@ def configure_logs(level: str = "info", log_format: str = "auto") -> None:
             _escape_texts,
             structlog.dev.ConsoleRenderer(colors=shows_styles(sys.stderr)),
         ]
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _ProgramHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_shared_processors(), processors=final))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -155,3 +156,30 @@ def configure_logs(level: str = "info", log_format: str = "auto") -> None:
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings repeat our own events
     for package in _PACKAGES:
         logging.getLogger(package).setLevel(level.upper())
+
+
+class _ProgramHandler(logging.StreamHandler[Any]):
+    """Writes the log of a program until its last line."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self._ended = False
+
+    def end(self) -> None:
+        with self.lock or threading.RLock():
+            self._ended = True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; called under the lock of the handler."""
+        if not self._ended or record.thread == threading.main_thread().ident:
+            super().emit(record)
+
+
+def end_logs() -> None:
+    """Let no other thread log from now on. For a program that prints why it ends, and has nothing to say after that.
+
+    A thread that did not stop in time may fail later, because the main thread has closed what it uses.
+    """
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _ProgramHandler):
+            handler.end()

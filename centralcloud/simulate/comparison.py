@@ -40,7 +40,7 @@ def compare(
         than two runs that have a value), and `phases` with the same for each phase.
 
     Raises:
-        SettingsError: there is no such rule.
+        SettingsError: the rule is not installed.
     """
     check_rule(rule)
     started = time.perf_counter()

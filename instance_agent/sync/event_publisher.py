@@ -293,10 +293,6 @@ class EventPublisher(BackgroundTask):
             self._writer.stop()
             self._spool.close()
 
-    def _log_outage(self, error: BaseException) -> None:
-        if not self._queue.closed:  # otherwise the pool was closed, too, and there is nothing left to send
-            super()._log_outage(error)
-
 
 class _SpoolWriter(BackgroundTask):
     """Writes the events that wait to the disk, also while the publisher waits for the database."""

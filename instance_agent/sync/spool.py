@@ -2,72 +2,32 @@
 
 Each process appends to files of its own, which it holds with a lock. A file that no process holds belongs to one that has
 ended: another process sends its events, at its start or within a minute. A record is one line, a checksum and the event,
-so that a damaged one costs only itself. Events are written in batches, each synced; a file is removed when all of its events
-were sent. After a crash some are sent twice, which the decision ids make harmless.
+so that a damaged one costs only itself. Events are written in batches, each synced; of a batch that does not fit, the oldest
+events are written that do. A file is removed when all of its events were sent. After a crash some are sent twice, which the
+decision ids make harmless.
 """
 
 import contextlib
-import fcntl
 import os
-import stat
 import threading
 import time
-import zlib
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
-from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
 from centralcloud.runtime.logs import get_logger
 from instance_agent.sync.event_queue import EventQueue, QueuedEvent
+from instance_agent.sync.spool_files import SUFFIX, LeftFile, OwnFile, record_size
 
 log = get_logger(__name__)
 
 #: Most bytes of a spool folder; the default of INSTANCE_AGENT_SPOOL_BYTES.
 DEFAULT_SPOOL_BYTES: Final = 100_000_000
-_SUFFIX: Final = ".events"
 #: A new file is begun after this many bytes: files are removed as a whole.
 _FILE_BYTES: Final = 1_000_000
-_CHECKSUM_LENGTH: Final = 8
 #: How often to look for files of ended processes: one that ends after this process has started leaves its files later.
 _LOOK_AGAIN_SECONDS: Final = 60.0
-_LONGEST_LINE: Final = MAX_MESSAGE_BYTES + _CHECKSUM_LENGTH + 2
-
-
-class _OwnFile:
-    """A file that this process appends to, locked until it is closed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / f"{os.getpid()}-{os.urandom(6).hex()}{_SUFFIX}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW
-        self.descriptor = os.open(self.path, flags, 0o600)
-        self.last_number = 0
-        self.size = 0
-        try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _sync_folder(folder)
-        except BaseException:
-            os.close(self.descriptor)
-            raise
-
-    def append(self, events: Sequence[QueuedEvent]) -> None:
-        """Write and sync; on an error the file is as long as before."""
-        data = memoryview(b"".join(_encode(event.text) for event in events))
-        try:
-            written = 0
-            while written < len(data):
-                written += os.write(self.descriptor, data[written:])
-            os.fsync(self.descriptor)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self.descriptor, self.size)
-            raise
-        self.size += len(data)
-        self.last_number = events[-1].number
-
-    def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-        os.close(self.descriptor)
 
 
 class Spool:
@@ -77,7 +37,8 @@ class Spool:
         folder: mode 0700; its files have mode 0600.
         written_through: the number of the newest event on disk.
         skipped: records of other processes that were damaged, and not sent.
-        not_written: events that did not get to the disk, because the folder is full or cannot be written.
+        not_written: events that did not get to the disk at the first attempt, because the folder is full or cannot be
+            written.
     """
 
     def __init__(
@@ -95,8 +56,8 @@ class Spool:
         self.written_through = 0
         self.skipped = 0
         self.not_written = 0
-        self._files: list[_OwnFile] = []
-        self._left: list[_LeftFile] = []
+        self._files: list[OwnFile] = []
+        self._left: list[LeftFile] = []
         self._look_again_seconds = look_again_seconds
         self._looked_at: float | None = None
         self._unreadable: set[Path] = set()
@@ -118,7 +79,7 @@ class Spool:
                 problem = self._write(events)
             except OSError as error:
                 problem = f"{error.strerror or error}"
-            new = sum(event.number > self._seen_through for event in events)
+            new = sum(event.number > max(self._seen_through, self.written_through) for event in events)
             self._seen_through = events[-1].number
             if problem is not None:
                 self.not_written += new
@@ -185,22 +146,32 @@ class Spool:
         os.close(nothing)
 
     def _write(self, events: Sequence[QueuedEvent]) -> str | None:
-        """Return why there is no room; None when the events were written."""
+        """Write the events that fit, oldest first; return why there is no room for the others, None when all fitted.
+
+        Raises:
+            OSError: the disk has no room for all of them, or cannot be written.
+        """
         _make_private(self.folder)
-        size = sum(len(event.text.encode(errors="surrogatepass")) + _CHECKSUM_LENGTH + 2 for event in events)
         used = size_of_spool(self.folder)[1]
-        if used + size > self.max_bytes:
+        sizes = (record_size(event.text) for event in events)
+        fitting = events[: sum(used + end <= self.max_bytes for end in accumulate(sizes))]
+        if fitting:
+            if not self._files or self._files[-1].size >= _FILE_BYTES:
+                self._files.append(OwnFile(self.folder))
+            file = self._files[-1]
+            try:
+                file.append(fitting)
+            finally:
+                self.written_through = max(self.written_through, file.last_number)
+        if len(fitting) < len(events):
+            used = size_of_spool(self.folder)[1]
             return f"{used} bytes of {self.max_bytes} (INSTANCE_AGENT_SPOOL_BYTES) are used"
-        if not self._files or self._files[-1].size >= _FILE_BYTES:
-            self._files.append(_OwnFile(self.folder))
-        self._files[-1].append(events)
-        self.written_through = events[-1].number
         return None
 
-    def _find_left(self) -> list["_LeftFile"]:
+    def _find_left(self) -> list[LeftFile]:
         try:
             _make_private(self.folder)
-            paths = _oldest_first(self.folder.glob(f"*{_SUFFIX}"))
+            paths = _oldest_first(self.folder.glob(f"*{SUFFIX}"))
         except OSError as error:
             self._log_unreadable(self.folder, error)
             return []
@@ -211,7 +182,7 @@ class Spool:
             if path in own:
                 continue
             try:
-                file = _LeftFile.open(path)
+                file = LeftFile.open(path)
             except FileNotFoundError:
                 continue  # its process has sent the events meanwhile
             except OSError as error:
@@ -229,76 +200,6 @@ class Spool:
             log.error("spool_not_read", path=str(path), reason=error.strerror or str(error))
 
 
-class _LeftFile:
-    """A file that an ended process has left, read batch by batch."""
-
-    def __init__(self, path: Path, stream: BinaryIO) -> None:
-        self.path = path
-        self.descriptor = stream.fileno()
-        self.skipped = 0
-        self._stream = stream
-        self._batch: list[str] = []
-        self._pending: bytes | None = None
-
-    @classmethod
-    def open(cls, path: Path) -> "_LeftFile | None":
-        """Open and lock a file; None when a process still holds it.
-
-        Raises:
-            OSError: it is not a regular file, or cannot be opened.
-        """
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        stream = os.fdopen(descriptor, "rb")
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError("found another kind of file, expected a regular file")
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                stream.close()
-                return None
-            if not os.fstat(descriptor).st_nlink:  # its process has sent the events meanwhile
-                stream.close()
-                return None
-        except BaseException:
-            stream.close()
-            raise
-        return cls(path, stream)
-
-    def peek(self, count: int, max_bytes: int) -> list[str]:
-        length = 0
-        while not self._batch and (line := self._next_line()) is not None:
-            while line is not None:
-                text = _decode(line)
-                if text is None:
-                    self.skipped += 1
-                elif self._batch and (len(self._batch) >= count or length + len(text) > max_bytes):
-                    self._pending = line
-                    break
-                else:
-                    self._batch.append(text)
-                    length += len(text)
-                line = self._next_line()
-        return self._batch
-
-    def advance(self) -> None:
-        self._batch = []
-
-    def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self.close()
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def _next_line(self) -> bytes | None:
-        if self._pending is not None:
-            line, self._pending = self._pending, None
-            return line
-        line = self._stream.readline(_LONGEST_LINE)
-        return line or None
-
-
 def _oldest_first(paths: Iterable[Path]) -> list[Path]:
     modified: dict[Path, int] = {}
     for path in paths:
@@ -312,7 +213,7 @@ def size_of_spool(folder: Path) -> tuple[int, int]:
     files = size = 0
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(_SUFFIX):
+            if entry.name.endswith(SUFFIX):
                 with contextlib.suppress(FileNotFoundError):
                     size += entry.stat(follow_symlinks=False).st_size
                     files += 1
@@ -324,30 +225,3 @@ def _make_private(folder: Path) -> None:
     status = folder.stat()
     if status.st_mode & 0o077:
         folder.chmod(0o700)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _encode(text: str) -> bytes:
-    data = text.encode(errors="surrogatepass").replace(b"\n", b" ")
-    return b"%08x %b\n" % (zlib.crc32(data), data)
-
-
-def _decode(line: bytes) -> str | None:
-    """Return the event of a record; None when the record is damaged or cut off."""
-    checksum, space, rest = line.partition(b" ")
-    if len(checksum) != _CHECKSUM_LENGTH or not space or not rest.endswith(b"\n"):
-        return None
-    data = rest[:-1]
-    try:
-        if int(checksum, 16) != zlib.crc32(data):
-            return None
-        return data.decode()
-    except ValueError:
-        return None

@@ -21,7 +21,10 @@ from pathlib import Path
 from typing import Any
 
 #: Read when they are needed. Others may be read by an import or by the interpreter itself: they need a cold start.
-_READ_LATE = ("CENTRALCLOUD_", "INSTANCE_", "DATABASE_URL", "EX_LLM_", "PG", "NOTIFY_SOCKET", "WATCHDOG_", "SUDO_USER")
+_READ_LATE = (
+    *("CENTRALCLOUD_", "INSTANCE_", "DATABASE_URL", "EX_LLM_", "PG"),
+    *("NOTIFY_SOCKET", "WATCHDOG_", "SUDO_USER", "XDG_STATE_HOME"),
+)
 _READ_LATE_BY_PYTEST = ("PYTEST_",)
 _PROGRAMS = ("centralcloud", "instance-agent")
 _LONGEST_REQUEST = 200_000

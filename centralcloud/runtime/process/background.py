@@ -99,6 +99,8 @@ class BackgroundTask(ABC):
         )
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        #: Held while an outage is reported, and while `stop()` forbids it. Reentrant: a report may lead to a stop.
+        self._reporting = threading.RLock()
         self._thread: threading.Thread | None = None
         self._backoff = _FIRST_BACKOFF_SECONDS
         self._degraded_backoff = _FIRST_DEGRADED_BACKOFF_SECONDS
@@ -123,8 +125,12 @@ class BackgroundTask(ABC):
         self._wake.wait(seconds)
 
     def stop(self) -> None:
-        """Ask the loop to end after the current run; returns at once. Safe to call twice."""
-        self._stopping.set()
+        """Ask the loop to end after the current run; returns at once. Safe to call twice.
+
+        No run that fails from now on is reported as an outage: its pool may be closed before it has ended.
+        """
+        with self._reporting:
+            self._stopping.set()
         self._wake.set()
 
     def join(self, timeout_seconds: float) -> bool:
@@ -240,10 +246,13 @@ class BackgroundTask(ABC):
         self.woken = self._wake.wait(self.interval_seconds)
 
     def _log_outage(self, error: BaseException) -> None:
-        if is_contention(error):
-            log.info("transaction_retried", task=self.name, reason=summarize_error(error))
-        elif not self.stopping:  # the pool may be closed, which is not an outage
-            self.database.mark_unavailable(self.name, error)
+        with self._reporting:
+            if self.stopping:  # nothing repeats this run
+                return
+            if is_contention(error):
+                log.info("transaction_retried", task=self.name, reason=summarize_error(error))
+            else:
+                self.database.mark_unavailable(self.name, error)
 
 
 def describe_degradation(task: BackgroundTask) -> str | None:

@@ -21,15 +21,15 @@ from support.waiting import eventually
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
-from centralcloud.runtime.postgres import embedded
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.embedded_installation import SERVER_USER, find_programs
 from centralcloud.store.schema import migrate
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.sync.score_updater import ScoreUpdater
 
 _PAGE = REPOSITORY / "docs/how-to/backup-and-restore.md"
 _BLOCKS = shell_blocks(_PAGE)
-_SERVER_USER = embedded._SERVER_USER if os.geteuid() == 0 else None
+_SERVER_USER = SERVER_USER if os.geteuid() == 0 else None
 
 Event = dict
 
@@ -215,7 +215,7 @@ def test_restore_a_copy_of_the_embedded_server(new_id: bool, tmp_path: Path) -> 
             (folder / "embedded-backup").rename(folder / ".centralcloud/postgresql")
             server.start()
             if new_id:
-                Terminal(folder, {"DATABASE_URL": server.url}, programs=embedded._find_programs()).run(
+                Terminal(folder, {"DATABASE_URL": server.url}, programs=find_programs()).run(
                     checks.commands.splitlines()[0]
                 )
                 # As many versions as before: the instance has no version newer than the database.
@@ -263,7 +263,7 @@ def _instance(folder: Path, url: str) -> Iterator[ScoreUpdater]:
 @contextmanager
 def _own_cluster() -> Iterator[tuple[Path, Path, Path, str]]:
     """Run a separate server, created by the programs of PostgreSQL; yields data folder, backup folder, programs, URL."""
-    programs = embedded._find_programs()
+    programs = find_programs()
     needed = ("initdb", "pg_ctl", "psql", "pg_basebackup")
     if missing := [program for program in needed if not (programs / program).exists()]:
         pytest.skip(f"the embedded server comes without {missing}")

@@ -21,7 +21,8 @@ from support.servers import embedded_folder
 from support.waiting import eventually
 
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.embedded import EmbeddedServer, EmbeddedServerError
+from centralcloud.runtime.postgres.embedded import EmbeddedServer
+from centralcloud.runtime.postgres.embedded_installation import EmbeddedServerError
 from centralcloud.runtime.postgres.errors import DatabaseUnavailableError
 
 

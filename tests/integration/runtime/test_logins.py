@@ -36,6 +36,7 @@ def test_a_refused_login_at_the_start_ends_the_program_with_one_line(
     assert last.startswith(f"{program}: login_refused: ")
     assert f'role "{role}" does not exist: correct the user, the password' in last
     assert "login_refused" in refused.events()
+    assert "shutdown_timeout" not in refused.events(), "no task waits for a login that is refused"
     assert "Traceback" not in refused.output()
 
 

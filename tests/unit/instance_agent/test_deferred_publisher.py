@@ -12,7 +12,9 @@ import pytest
 from support.waiting import eventually
 
 from centralcloud.contracts import CentralCloudError, SettingsError
-from centralcloud.runtime.postgres.embedded import EmbeddedServer, EmbeddedServerError
+from centralcloud.runtime.postgres.embedded import EmbeddedServer
+from centralcloud.runtime.postgres.embedded_installation import EmbeddedServerError
+from instance_agent import deferred_publisher
 from instance_agent.deferred_publisher import DeferredPublisher
 from instance_agent.sync.event_publisher import EventPublisher
 
@@ -123,6 +125,54 @@ class MissingModule(MetaPathFinder):
         if fullname == self._name:
             assert self.may_fail.wait(20)
             raise ImportError("no driver", name=fullname)
+
+
+class SlowModule(MetaPathFinder):
+    """Makes the import of one module wait for the test."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.may_go_on = threading.Event()
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if fullname == self._name:
+            assert self.may_go_on.wait(20)
+
+
+def test_the_time_of_a_close_begins_when_the_imports_are_done(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A script that publishes some events and ends must not lose them because its machine imports slowly."""
+    slow = SlowModule("instance_agent.publisher_assembly")
+    monkeypatch.delitem(sys.modules, "instance_agent.publisher_assembly", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [slow, *sys.meta_path])
+    publisher = DeferredPublisher(database_url=NOWHERE, instance_id="i")
+    publisher.publish_text("{}")
+    closing = threading.Thread(target=publisher.close, args=[0.1])
+    closing.start()
+    closing.join(0.3)
+    assert closing.is_alive(), "it waits for the imports"
+    assert lost(caplog) == 0
+    slow.may_go_on.set()
+    closing.join(5)
+    assert not closing.is_alive()
+    (dropped,) = log_events(caplog, "events_dropped")
+    assert "loading the database driver" not in dropped["reason"]
+
+
+def test_imports_that_do_not_end_are_named_at_the_close(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow = SlowModule("instance_agent.publisher_assembly")
+    monkeypatch.setattr(deferred_publisher, "_IMPORT_SECONDS", 0.1)
+    monkeypatch.delitem(sys.modules, "instance_agent.publisher_assembly", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [slow, *sys.meta_path])
+    publisher = DeferredPublisher(database_url=NOWHERE, instance_id="i")
+    publisher.publish_text("{}")
+    assert not publisher.close(0.01)
+    slow.may_go_on.set()
+    (dropped,) = log_events(caplog, "events_dropped")
+    assert dropped["reason"] == "the publisher was not ready in 0.1 seconds: it was still loading the database driver"
 
 
 def test_an_import_that_fails_is_logged_and_raised(

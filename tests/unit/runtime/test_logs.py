@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 import traceback
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import structlog
 from support.terminals import control_characters
 
-from centralcloud.runtime.logs import configure_logs, get_logger
+from centralcloud.runtime.logs import configure_logs, end_logs, get_logger
 
 HOSTILE = "gpt\x1b[2J\nforged\r\u202e\x9b\x7f\u2028"
 
@@ -96,3 +97,20 @@ def test_a_text_of_others_stays_itself_in_json(capsys: pytest.CaptureFixture[str
     assert json.loads(printed)["model"] == HOSTILE
     assert printed.count("\n") == 1
     assert not control_characters(printed)
+
+
+def test_no_other_thread_logs_after_the_last_line_of_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    """A thread that did not stop in time may fail after it; the main thread may still have something to say."""
+    configure_logs("info", "json")
+    log = get_logger("centralcloud.test")
+
+    def log_in_thread(event: str) -> None:
+        thread = threading.Thread(target=log.error, args=[event])
+        thread.start()
+        thread.join()
+
+    log_in_thread("before")
+    end_logs()
+    log_in_thread("after")
+    log.error("at_exit")
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["before", "at_exit"]

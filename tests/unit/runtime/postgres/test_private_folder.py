@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from centralcloud.runtime.postgres.embedded import EmbeddedServer, EmbeddedServerError
+from centralcloud.runtime.postgres.embedded import EmbeddedServer
+from centralcloud.runtime.postgres.embedded_installation import EmbeddedServerError
 from centralcloud.runtime.postgres.private_folder import folder_problem, make_private_folder
 
 _STRANGER = 4242

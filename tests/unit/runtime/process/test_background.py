@@ -4,6 +4,7 @@ import threading
 import time
 
 import psycopg
+import psycopg_pool
 import pytest
 from support.waiting import eventually
 
@@ -62,6 +63,50 @@ def test_a_task_runs_at_the_start_and_then_when_woken(nowhere: Database) -> None
     stop(task)
     assert task.runs == 2
     assert task.released
+
+
+def test_a_run_that_fails_after_the_stop_is_not_an_outage(nowhere: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """The pool may be closed before a run has ended."""
+    running, closed = threading.Event(), threading.Event()
+
+    class Waiting(BackgroundTask):
+        def run_once(self) -> bool:
+            running.set()
+            closed.wait(5)
+            raise psycopg_pool.PoolClosed("the pool 'pool-1' is closed")
+
+    task = Waiting("waiting", nowhere, interval_seconds=None)
+    task.start()
+    assert running.wait(5)
+    task.stop()
+    closed.set()
+    assert task.join(5)
+    assert not nowhere.unavailable
+    assert "pool" not in caplog.text
+
+
+def test_a_stop_returns_after_the_report_of_an_outage_that_has_begun(
+    nowhere: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the report could follow the last line of the program."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def report(_task: str, _error: BaseException) -> None:
+        begun.set()
+        may_end.wait(5)
+
+    monkeypatch.setattr(nowhere, "mark_unavailable", report)
+    task = Counting(nowhere, failures=[DatabaseUnavailableError("no route")])
+    task.start()
+    assert begun.wait(5)
+    stopping = threading.Thread(target=task.stop)
+    stopping.start()
+    stopping.join(0.1)
+    assert stopping.is_alive()
+    may_end.set()
+    stopping.join(5)
+    assert not stopping.is_alive()
+    assert task.join(5)
 
 
 def test_a_task_runs_again_after_its_interval(nowhere: Database) -> None:
