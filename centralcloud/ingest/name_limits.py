@@ -100,16 +100,21 @@ def count_refused_names(connection: psycopg.Connection[Any], refused: list[Refus
         )
 
 
+def read_name_limits(connection: psycopg.Connection[Any]) -> NameLimits:
+    """Return the limits in use: those of the database, the built-in ones where it has none that can be used."""
+    return _usable_limits({each.name: each.value for each in _NAME_LIMITS.all(connection)})
+
+
+def as_parameters(limits: NameLimits) -> dict[str, int]:
+    """Return the parameters of a query that compares counts with the limits: no limit is the largest number."""
+    return {"per_instance": limits.new_per_instance or MAX_INT8, "per_fleet": limits.new_per_fleet or MAX_INT8}
+
+
 def _granted(connection: psycopg.Connection[Any], new: list[tuple[str, str]]) -> list[str]:
     """Return the names that are within the limits: of each instance, and of the fleet."""
     names, instance_ids = zip(*new, strict=True)
-    limits = _usable_limits({each.name: each.value for each in _NAME_LIMITS.all(connection)})
-    parameters = {
-        "names": list(names),
-        "instance_ids": list(instance_ids),
-        "per_instance": limits.new_per_instance or MAX_INT8,
-        "per_fleet": limits.new_per_fleet or MAX_INT8,
-    }
+    limits = as_parameters(read_name_limits(connection))
+    parameters = {"names": list(names), "instance_ids": list(instance_ids), **limits}
     # Two statements, so that the second sees what the transaction has granted that the first has waited for.
     if _LOCK_NEW_NAMES.maybe(connection, parameters) is None:
         return []
