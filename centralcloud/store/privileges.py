@@ -11,6 +11,6 @@ _MISSING_PRIVILEGES = Query(__package__, "missing_privileges", row=str)
 
 
 def missing_privileges(connection: psycopg.Connection[Any], role: str | None = None) -> list[str]:
-    """Return the privileges of a worker that `role`, or else the current one lacks, each as "INSERT on routing_records"."""
+    """Return the privileges of a worker that `role` (None: the current one) lacks, as in "INSERT on routing_records"."""
     parameters = {"tables": list(WORKER_TABLES), "append_only": list(APPEND_ONLY_TABLES), "role": role}
     return _MISSING_PRIVILEGES.all(connection, parameters)
