@@ -18,7 +18,7 @@ from centralcloud.store.operator_actions import Action, Operator, record_action
 
 
 class _FieldOfMessage(NamedTuple):
-    """A field of a dead letter's message, as JSON text; None when the message has no such field."""
+    """A field of a dead letter's message, as JSON text; None when the message lacks the field."""
 
     value: str | None
     enqueued_at: datetime
@@ -41,7 +41,7 @@ _SUBJECT: Final = "dead-letters"
 
 
 class DeadLetterError(CentralCloudError):
-    """There is no such dead letter."""
+    """A dead letter was not found."""
 
 
 class _NoResultError(CentralCloudError):
@@ -211,4 +211,4 @@ def _open_ids(database: Database, which: Filter) -> list[int]:
 
 def _why_not(connection: psycopg.Connection[Any], letter_id: int) -> str:
     reason = _REASON_NOT_REPLAYED.maybe(connection, {"id": letter_id})
-    return reason or "there is no such dead letter"
+    return reason or "found nothing, expected an id that `dead-letters list` shows"

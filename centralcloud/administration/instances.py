@@ -13,7 +13,7 @@ _DELETE_INSTANCE = Query(__package__, "delete_instance", row=dict)
 
 
 class UnknownInstanceError(CentralCloudError):
-    """There is no such instance."""
+    """An instance was not found."""
 
 
 def list_instances(connection: psycopg.Connection[Any]) -> list[dict[str, Any]]:

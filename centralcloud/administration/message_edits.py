@@ -89,7 +89,7 @@ def parse_call(text: str) -> tuple[str, tuple[str, ...]] | None:
     """Return the function and the path of its argument in "function(path)"; None for a text of another form.
 
     Raises:
-        SettingsError: there is no such function, or its argument is not a path.
+        SettingsError: the function is not known, or its argument is not a path.
     """
     call = _CALL.fullmatch(text.strip())
     if call is None:

@@ -67,7 +67,7 @@ REINSTATED: Final = "reinstated"
 
 
 class UnknownModelError(CentralCloudError):
-    """There is no such model, or it is not in the expected state."""
+    """A model was not found, or is not in the expected state."""
 
 
 class Renaming(NamedTuple):

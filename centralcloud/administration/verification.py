@@ -54,7 +54,7 @@ class Difference(NamedTuple):
     Attributes:
         table: where it is stored.
         key: which row; empty for the ledger.
-        stored, recounted: the columns that differ, on both sides; None when that side has no such row.
+        stored, recounted: the columns that differ, on both sides; None when that side lacks the row.
     """
 
     table: str

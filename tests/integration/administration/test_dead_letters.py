@@ -114,7 +114,7 @@ def test_concurrent_replays_send_a_dead_letter_once(database: Database, database
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["99999"], "dead letter 99999 was not sent: there is no such dead letter"),
+        (["99999"], "dead letter 99999 was not sent: found nothing, expected an id that `dead-letters list` shows"),
         (["{0}", "--edit", "nowhere.at.all=1"], "an --edit names a field inside something that does not exist"),
         (["{0}", "--edit", "instance_id.inside=1"], "an --edit names a field inside something that does not exist"),
     ],
