@@ -28,7 +28,7 @@ from centralcloud.monitoring.task_health import TaskHealthMetrics, TaskHealthRep
 from centralcloud.runtime.http.metrics import show_listener, show_program
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import is_outage, refused_login
+from centralcloud.runtime.postgres.errors import Outage, is_outage, refused_login
 from centralcloud.runtime.postgres.notifications import NotificationListener
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.runtime.process.schedule import parse_crontab
@@ -36,6 +36,7 @@ from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.process.supervisor import Supervisor
 from centralcloud.runtime.process.systemd import ServiceManager
 from centralcloud.settings import Settings
+from centralcloud.store.sequences import SEQUENCE_BEHIND
 
 log = get_logger(__name__)
 
@@ -230,4 +231,8 @@ class Daemon:
 
     def _not_ready(self) -> list[str]:
         reason = self._database.unavailable_reason
-        return [f"the database is unavailable: {reason}"] if reason else []
+        if not reason:
+            return []
+        # Otherwise the database answers, and a sequence, a table, the login or the process itself keeps the tasks waiting.
+        named = reason.startswith((SEQUENCE_BEHIND, *(f"{kind}:" for kind in Outage)))
+        return [f"{'tasks wait' if named else 'the database is unavailable'}: {reason}"]

@@ -18,7 +18,9 @@ from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import summarize_error
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.runtime.wording import listed
 from centralcloud.store.operator_actions import Action, Operator, record_action
+from centralcloud.store.privileges import missing_privileges
 from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
 
 _MISSING_RIGHTS = Query(__package__, "missing_rights", row=str)
@@ -27,6 +29,7 @@ _SURPLUS_RIGHTS = Query(__package__, "surplus_rights", row=str)
 #: PostgreSQL truncates longer names, and would confuse two of them.
 _LONGEST_ROLE_NAME: Final = 63
 _DIGEST_LENGTH: Final = 12
+_MOST_NAMED: Final = 10
 #: The comment on logins that `login_script` makes: `revoke_login_script` drops no others. By its words "centralcloud grants
 #: --instance" the functions for instances know that an unlisted login may act for none (migration 0005).
 _MARK: Final = "made by centralcloud grants --instance"
@@ -198,8 +201,10 @@ def _check_rights(
     Raises:
         GrantsError: a role lacks a right, because GRANT only warned.
     """
-    wanted = {"worker": worker, "instances": list(instances), "login": login}
-    if missing := _MISSING_RIGHTS.maybe(connection, wanted):
+    missing = _MISSING_RIGHTS.maybe(connection, {"instances": list(instances), "login": login})
+    if worker is not None and (lacking := missing_privileges(connection, worker)):
+        missing = f"the role {worker} lacks {listed(lacking, _MOST_NAMED)}"
+    if missing:
         raise GrantsError(f"{missing}, and this role may not grant it: run this as the owner, or as a superuser")
     return _SURPLUS_RIGHTS.all(connection, {"roles": list(names), "instances": list(instances), "login": login})
 

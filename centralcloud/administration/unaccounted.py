@@ -1,5 +1,6 @@
 """Messages that are unaccounted for: their ids were drawn from the queue, and they are nowhere."""
 
+import re
 import time
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -64,6 +65,14 @@ class Unaccounted(NamedTuple):
     missing: str
     balance: int
     restarted: bool
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """The first and the last id of all that are missing; None without any."""
+        if not self.number:
+            return None
+        bounds = re.findall(r"\d+", self.missing)  # of a multirange such as {[1,3),[7,8)}
+        return int(bounds[0]), int(bounds[-1]) - 1
 
     def limit(self, chosen: int | None = None) -> int:
         """Return the number up to which a verification accepts.

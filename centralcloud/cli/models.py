@@ -14,7 +14,7 @@ from centralcloud.contracts.text import read_name
 from centralcloud.runtime.postgres.errors import retry_on_contention
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.terminal.prompts import confirm
-from centralcloud.runtime.wording import counted, percent
+from centralcloud.runtime.wording import and_more, counted, percent
 
 app = typer.Typer(
     help="Show, rename, merge, retire and forget models.\n\nWithout a command: `list`.",
@@ -162,7 +162,7 @@ def forget(
         if not json_output:
             print_rows(found[:_SHOWN_MODELS], _MODEL_COLUMNS, empty="", texts=("scores",))
             if len(found) > _SHOWN_MODELS:
-                print_text(f"... and {len(found) - _SHOWN_MODELS:,} more")
+                print_text(f"... {and_more(len(found) - _SHOWN_MODELS)}")
         question = f"Forget {counted(len(found), 'model')} with {counted(outcomes, 'outcome')}?"
         confirm(question, yes=yes, otherwise="nothing was forgotten")
         done = forget_models(database, [row["model"] for row in found], operator)

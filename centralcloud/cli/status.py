@@ -14,7 +14,7 @@ from centralcloud.runtime.postgres.errors import is_outage, summarize_error
 from centralcloud.runtime.terminal.emphasis import Style
 from centralcloud.runtime.terminal.lines import Line, clear_terminal, print_lines, terminal_height, terminal_width
 from centralcloud.runtime.terminal.output import AsJson, print_json
-from centralcloud.runtime.wording import ago, counted, percent, printable
+from centralcloud.runtime.wording import ago, and_more, counted, percent, printable
 
 if TYPE_CHECKING:
     from centralcloud.monitoring.daemon_activity import LearnerSchedule
@@ -182,7 +182,7 @@ def _findings(findings: list[dict[str, Any]]) -> Iterator[str]:
         return
     most = rest[0]["traffic_share"]
     concern = "" if most is None else f" that concern{'s' if len(rest) == 1 else ''} {_at_most(most, len(rest))}"
-    yield f"{_INDENT}and {len(rest)} more{concern}: `centralcloud findings` shows them"
+    yield f"{_INDENT}{and_more(len(rest))}{concern}: `centralcloud findings` shows them"
 
 
 def _at_most(share: float, findings: int) -> str:
@@ -194,7 +194,7 @@ def _indented(lines: Iterator[str]) -> Iterator[str]:
     for line in rest[:_MOST_LINES]:
         yield f"{_INDENT}{line}"
     if len(rest) > _MOST_LINES:
-        yield f"{_INDENT}and {len(rest) - _MOST_LINES} more"
+        yield f"{_INDENT}{and_more(len(rest) - _MOST_LINES)}"
 
 
 def _since(text: str) -> str:

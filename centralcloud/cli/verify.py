@@ -14,6 +14,7 @@ from centralcloud.runtime.wording import counted
 from centralcloud.store.operator_actions import Operator
 
 if TYPE_CHECKING:
+    from centralcloud.administration.unaccounted import Unaccounted
     from centralcloud.administration.verification import Verification
 
 #: Ranges of missing ids that are printed; the JSON output has more.
@@ -24,12 +25,14 @@ class Outcome(NamedTuple):
     """A verification as it was found, and as it was left after the repair; both are the same without one.
 
     Attributes:
-        limit: how many unaccounted messages are accepted.
+        limit: how many unaccounted messages are accepted without `--repair`.
+        accepted: the missing messages that later verifications do not report; None if there are none, or too many.
     """
 
     found: "Verification"
     left: "Verification"
     limit: int
+    accepted: "Unaccounted | None" = None
 
     @property
     def ok(self) -> bool:
@@ -78,23 +81,26 @@ def verify_database(database: Database, operator: Operator, *, repair: bool, lim
 
     look = (lambda: verification.repair(database, operator)) if repair else (lambda: verification.verify(database))
     found = retry_on_contention(look)
-    accepted = found.unaccounted.limit(limit)
-    beyond = found.unaccounted.number > accepted
+    limit = found.unaccounted.limit(limit)
+    beyond = found.unaccounted.number > limit
     left = verification.verify(database) if repair and not found.ok else found
+    accepted = None
     if repair or not beyond:
+        missing = left.unaccounted
         try:
-            retry_on_contention(lambda: accept(database, left.unaccounted, operator if beyond else None))
+            retry_on_contention(lambda: accept(database, missing, operator if beyond else None))
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
             print_line(f"the position of this verification was not stored: {summarize_error(error)}", err=True)
         else:
+            accepted = missing if missing.number else None
             if beyond:
                 left = verification.verify(database)
-    return Outcome(found, left, accepted)
+    return Outcome(found, left, limit, accepted)
 
 
 def report(outcome: Outcome) -> dict[str, Any]:
     """Return the outcome for the JSON output."""
-    found, left, limit = outcome
+    found, left, limit, _ = outcome
     unaccounted = left.unaccounted
     return {
         "ok": outcome.ok,
@@ -108,13 +114,20 @@ def report(outcome: Outcome) -> dict[str, Any]:
             "since": unaccounted.since,
             "ranges": [each._asdict() for each in unaccounted.ranges],
             "more_ranges": unaccounted.more_ranges,
+            "accepted": _accepted(outcome),
         },
     }
 
 
+def _accepted(outcome: Outcome) -> dict[str, int] | None:
+    if outcome.accepted is None or (span := outcome.accepted.span) is None:
+        return None
+    return {"number": outcome.accepted.number, "first_id": span[0], "last_id": span[1]}
+
+
 def print_outcome(outcome: Outcome, *, repair: bool) -> None:
     """Print the outcome for a person."""
-    found, left, _ = outcome
+    found, left, *_ = outcome
     print_rows([found.ledger], dict.fromkeys(found.ledger), empty="")
     columns = dict.fromkeys(("table", "key", "stored", "recounted"))
     rows = [difference._asdict() for difference in found.differences]
@@ -142,6 +155,13 @@ def _print_unaccounted(outcome: Outcome) -> None:
     print_rows([each._asdict() for each in shown], columns, empty="")
     if more := len(unaccounted.ranges) - len(shown) + unaccounted.more_ranges:
         print_text(f"and {counted(more, 'older range')}")
+    if accepted := _accepted(outcome):
+        first, last = accepted["first_id"], accepted["last_id"]
+        ids = f"id {first}" if first == last else f"ids {first} to {last}"
+        print_text(
+            f"accepted {counted(accepted['number'], 'missing message')}, {ids}: later verifications do not report "
+            f"{'it' if accepted['number'] == 1 else 'them'}"
+        )
 
 
 def _verify_scores(*, json_output: bool) -> None:

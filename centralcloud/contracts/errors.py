@@ -46,8 +46,10 @@ def quote(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        shown = value if len(value) <= _LONGEST_QUOTE else f"{value[:_LONGEST_QUOTE]}… ({len(value)} characters)"
-        return '"' + shown.encode("unicode_escape").decode("ascii").replace('"', '\\"') + '"'
+        shown = value[:_LONGEST_QUOTE].encode("unicode_escape").decode("ascii").replace('"', '\\"')
+        # ASCII only: the reason of a dead letter must fit into a database of any encoding.
+        more = f"... ({len(value)} characters)" if len(value) > _LONGEST_QUOTE else ""
+        return f'"{shown}{more}"'
     if isinstance(value, dict):
         return f"an object of {len(value)} keys"
     if isinstance(value, list):

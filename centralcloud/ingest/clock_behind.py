@@ -14,7 +14,8 @@ import psycopg
 from centralcloud.ingest.batch import AheadEvent, Batch
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.store.findings import Finding, open_finding
+from centralcloud.store.findings import Finding
+from centralcloud.store.urgent_findings import open_urgent_finding
 
 log = get_logger(__name__)
 
@@ -46,5 +47,5 @@ def report_clock_behind(connection: psycopg.Connection[Any], ahead: Sequence[Ahe
         f"{newest}. Events are ingested with the time of their arrival, and keep their own in extra: set the clock"
     )
     details = {"events": len(ahead), "server": now.isoformat(), "newest_event": newest}
-    open_finding(connection, Finding(SERVER_CLOCK_BEHIND, "server", message, details))
+    open_urgent_finding(connection, Finding(SERVER_CLOCK_BEHIND, "server", message, details))
     log.warning("events_ahead_of_clock", count=len(ahead), newest=newest, effect="ingested with the time of arrival")

@@ -41,7 +41,7 @@ _REFUSED_SHARE: Final = 8
 class Consumer(BackgroundTask):
     """Ingests batches of routing events until the queue is empty, then waits for a notification or the poll interval.
 
-    The fast path ingests a whole batch in one transaction. These messages take the slow path, one by one:
+    The fast path ingests a whole batch in one transaction. These messages take the slow path:
 
     - as many as a batch has, after the database has refused a value in a batch of at most 100;
     - as many as a batch has, at the start, if the registry has a worker that did not stop cleanly: a message may have

@@ -5,7 +5,7 @@ once, before anything of a batch is written, so records, counters, evidence, rol
 event is kept: its record has the reported name in `extra`. Such a name is new again in the next hour.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from msgspec import structs
@@ -15,6 +15,7 @@ from centralcloud.contracts.errors import quote
 from centralcloud.contracts.json_text import encode_extra
 from centralcloud.contracts.limits import MAX_INT8, OTHER, REPORTED_MODEL_KEY
 from centralcloud.ingest.batch import Deduplicated, ReceivedEvent
+from centralcloud.ingest.unusable_settings import UnusableSettings
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.validation import expectation
@@ -56,6 +57,7 @@ _NAME_LIMITS = Query(__package__, "name_limits", row=_Setting)
 _LOCK_NEW_NAMES = Query(__package__, "lock_new_names", row=int)
 _GRANT_NEW_NAMES = Query(__package__, "grant_new_names", row=str)
 _COUNT_REFUSED_NAMES = Query(__package__, "count_refused_names", row=str)
+_UNUSABLE: Final = UnusableSettings()
 
 
 def limit_new_names(
@@ -100,36 +102,44 @@ def count_refused_names(connection: psycopg.Connection[Any], refused: list[Refus
         )
 
 
+def read_name_limits(connection: psycopg.Connection[Any]) -> NameLimits:
+    """Return the limits in use: those of the database, the built-in ones where it has none that can be used."""
+    limits, unusable = _usable_limits({each.name: each.value for each in _NAME_LIMITS.all(connection)})
+    if _UNUSABLE.changed(connection, unusable):
+        if unusable is None:
+            log.info("name_limits_restored")
+        else:
+            effect = "the built-in limit is used; `centralcloud settings set` changes the value"
+            log.error("name_limits_unusable", reason=unusable, effect=effect)
+    return limits
+
+
+def as_parameters(limits: NameLimits) -> dict[str, int]:
+    """Return the parameters of a query that compares counts with the limits: no limit is the largest number."""
+    return {"per_instance": limits.new_per_instance or MAX_INT8, "per_fleet": limits.new_per_fleet or MAX_INT8}
+
+
 def _granted(connection: psycopg.Connection[Any], new: list[tuple[str, str]]) -> list[str]:
     """Return the names that are within the limits: of each instance, and of the fleet."""
     names, instance_ids = zip(*new, strict=True)
-    limits = _usable_limits({each.name: each.value for each in _NAME_LIMITS.all(connection)})
-    parameters = {
-        "names": list(names),
-        "instance_ids": list(instance_ids),
-        "per_instance": limits.new_per_instance or MAX_INT8,
-        "per_fleet": limits.new_per_fleet or MAX_INT8,
-    }
+    limits = as_parameters(read_name_limits(connection))
+    parameters = {"names": list(names), "instance_ids": list(instance_ids), **limits}
     # Two statements, so that the second sees what the transaction has granted that the first has waited for.
     if _LOCK_NEW_NAMES.maybe(connection, parameters) is None:
         return []
     return _GRANT_NEW_NAMES.all(connection, parameters)
 
 
-def _usable_limits(stored: dict[str, Any]) -> NameLimits:
-    """Return the limits of the database. If a value cannot be used, log it, and use the built-in one in its place."""
+def _usable_limits(stored: dict[str, Any]) -> tuple[NameLimits, str | None]:
+    """Return the limits, the built-in one in place of a value that cannot be used, and why it cannot."""
     try:
-        return NameLimits(**stored)
+        return NameLimits(**stored), None
     except ValidationError as error:
         wrong = {str(each["loc"][0]): expectation(each) for each in error.errors()}
-    log.error(
-        "name_limits_unusable",
-        reason="; ".join(
-            f"fleet_settings: names.{name} is {quote(stored[name])}: {expected}" for name, expected in wrong.items()
-        ),
-        effect="the built-in limit is used; `centralcloud settings set` changes the value",
+    reason = "; ".join(
+        f"fleet_settings: names.{name} is {quote(stored[name])}: {expected}" for name, expected in wrong.items()
     )
-    return NameLimits(**{name: value for name, value in stored.items() if name not in wrong})
+    return NameLimits(**{name: value for name, value in stored.items() if name not in wrong}), reason
 
 
 def _under_other(received: ReceivedEvent) -> ReceivedEvent:

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.contracts.words import BUILT_IN, Words, with_operator_words
+from centralcloud.ingest.unusable_settings import UnusableSettings
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
 
@@ -18,6 +19,7 @@ class _StoredWords(NamedTuple):
 
 _LIST_OPERATOR_WORDS = Query(__package__, "list_operator_words", row=_StoredWords)
 _PREFIX: Final = "words."
+_UNUSABLE: Final = UnusableSettings()
 
 
 class OperatorWords:
@@ -37,6 +39,10 @@ class OperatorWords:
             try:
                 self._words = with_operator_words({row.name.removeprefix(_PREFIX): row.words for row in stored})
             except ValueError as error:
-                log.error("operator_words_unusable", reason=str(error), effect="only the built-in words are used")
+                if _UNUSABLE.changed(self._connection, str(error)):
+                    log.error("operator_words_unusable", reason=str(error), effect="only the built-in words are used")
                 self._words = BUILT_IN
+            else:
+                if _UNUSABLE.changed(self._connection, None):
+                    log.info("operator_words_restored")
         return self._words

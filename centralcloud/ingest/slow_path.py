@@ -1,9 +1,10 @@
-"""The slow path: ingests message by message what the fast path cannot.
+"""The slow path: ingests in small groups, then message by message, what the fast path cannot.
 
 The fast path pops and ingests a batch in one transaction, so an attempt that fails leaves no trace. The slow path leases
 the messages first (`pgmq.read`, committed separately): each attempt is counted in `read_ct`, even if it kills the
-process. It leases a message that was attempted before alone, and the consumers of a process take turns. Otherwise the
-attempt would count for other messages, too.
+process. Messages that were not attempted before are leased as a group and ingested in one transaction; if that fails, one
+by one. A message that was attempted before is leased alone, and the consumers of a process take turns. Otherwise the
+attempt would count for other messages, too. The first attempt may have been that of a group, so it is never the last one.
 
 A lease expires after `_LEASE_SECONDS`. The message is deleted only if its `read_ct` is still that of the lease: if another
 worker has leased it since, nothing happens.
@@ -12,6 +13,7 @@ worker has leased it since, nothing happens.
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from itertools import accumulate, takewhile
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -23,13 +25,14 @@ from centralcloud.ingest.batch import Message
 from centralcloud.ingest.batch_ingest import (
     ONE_MESSAGE_LIMIT_SECONDS,
     BatchResult,
+    BatchTooLargeError,
     ingest_messages,
     is_missing_partition,
     record_in_ledger,
 )
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import is_refusal, summarize_error
+from centralcloud.runtime.postgres.errors import is_out_of_memory, is_refusal, summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.sequences import drew_a_used_number
 
@@ -37,7 +40,12 @@ log = get_logger(__name__)
 
 #: A lease is far longer than its messages take (some milliseconds each), and short enough to wait for after a crash.
 _LEASE_SECONDS: Final = 10
+#: Messages of a group. One that kills the process leaves its others to be attempted one by one.
 _MAX_LEASES: Final = 100
+#: Most bytes of the texts of a group: not more than one message may have alone.
+_MAX_GROUP_BYTES: Final = MAX_MESSAGE_BYTES
+#: Text is longer than the stored form by some tenths, usually.
+_MAX_STORED_BYTES: Final = _MAX_GROUP_BYTES // 2
 _FIRST_BACKOFF_SECONDS: Final = 1.0
 _LONGEST_BACKOFF_SECONDS: Final = 60.0
 
@@ -51,8 +59,20 @@ class Lease(NamedTuple):
     read_ct: int
 
 
+class _WaitingMessage(NamedTuple):
+    """A message in the queue: how often it was attempted, and about how many bytes it has in the end."""
+
+    read_ct: int
+    stored_bytes: int
+
+
 class _DeletedMessage(NamedTuple):
-    """A message that was removed from the queue. `text` is None if it is larger than a message may be, or null."""
+    """A message that was removed from the queue.
+
+    Attributes:
+        text: None if the message is null, or if `size` is more than was asked for.
+        size: bytes of its text; in a group, of all texts together.
+    """
 
     msg_id: int
     enqueued_at: str
@@ -61,10 +81,11 @@ class _DeletedMessage(NamedTuple):
     now: datetime
 
 
-_LOCK_OLDEST_MESSAGES = Query(__package__, "lock_oldest_messages", row=int)
+_LOCK_OLDEST_MESSAGES = Query(__package__, "lock_oldest_messages", row=_WaitingMessage)
 _LEASE_MESSAGES = Query(__package__, "lease_messages", row=Lease)
 _LEASE_RETRIED_MESSAGE = Query(__package__, "lease_retried_message", row=Lease)
 _DELETE_LEASED_MESSAGE = Query(__package__, "delete_leased_message", row=_DeletedMessage)
+_DELETE_LEASED_MESSAGES = Query(__package__, "delete_leased_messages", row=_DeletedMessage)
 _DEAD_LETTER_MESSAGE = Query(__package__, "dead_letter_message")
 _ARCHIVE_MESSAGE = Query(__package__, "archive_message")
 _DEFER_MESSAGE = Query(__package__, "defer_message")
@@ -72,7 +93,9 @@ _RELEASE_LEASES = Query(__package__, "release_leases")
 
 
 class SlowPath:
-    """Ingests messages one by one. A message becomes a dead letter after `max_attempts` attempts without success.
+    """Ingests messages in groups, and those of a group that fails one by one.
+
+    A message becomes a dead letter after `max_attempts` attempts without success, or two if it ends the process.
 
     The consumers of one process share it, and take turns.
     """
@@ -81,6 +104,7 @@ class SlowPath:
         self._database = database
         self._max_attempts = max_attempts
         self._held: list[Lease] = []
+        self._one_by_one = 0
         self._turn = threading.Lock()
 
     def ingest_retried(self, among: int) -> tuple[BatchResult, int]:
@@ -110,37 +134,68 @@ class SlowPath:
             self._held = lease()
             leased = len(self._held)
             total = BatchResult()
+            if leased > 1 and not self._one_by_one and (group := self._ingest_group()) is not None:
+                return group, leased
             while self._held:
                 total = total.plus(self._ingest_one(self._held[0]))
                 del self._held[0]
+            self._one_by_one = max(0, self._one_by_one - leased)
             return total, leased
 
     def _release_leases(self) -> None:
         if not self._held:
             return
-        leases = {
+        with self._database.transaction() as connection:
+            _RELEASE_LEASES.run(connection, self._leases())
+        self._held = []
+
+    def _leases(self) -> dict[str, list[int]]:
+        return {
             "msg_ids": [lease.msg_id for lease in self._held],
             "read_cts": [lease.read_ct for lease in self._held],
         }
-        with self._database.transaction() as connection:
-            _RELEASE_LEASES.run(connection, leases)
-        self._held = []
 
     def _lease(self, limit: int) -> list[Lease]:
         with self._database.transaction() as connection:
-            attempts = _LOCK_OLDEST_MESSAGES.all(connection, {"count": limit})
-            if not attempts:
+            oldest = _LOCK_OLDEST_MESSAGES.all(connection, {"count": limit})
+            if not oldest:
                 return []
-            untried = next((position for position, count in enumerate(attempts) if count > 0), len(attempts))
-            return _LEASE_MESSAGES.all(connection, {"seconds": _LEASE_SECONDS, "count": max(1, untried)})
+            sizes = accumulate(message.stored_bytes for message in oldest)
+            fitting = takewhile(
+                lambda each: each[0].read_ct == 0 and each[1] <= _MAX_STORED_BYTES, zip(oldest, sizes, strict=True)
+            )
+            group = max(1, len(list(fitting)))
+            return _LEASE_MESSAGES.all(connection, {"seconds": _LEASE_SECONDS, "count": group})
 
     def _lease_retried(self, among: int) -> list[Lease]:
         with self._database.transaction() as connection:
             return _LEASE_RETRIED_MESSAGE.all(connection, {"seconds": _LEASE_SECONDS, "among": among})
 
+    def _ingest_group(self) -> BatchResult | None:
+        """Ingest the leased messages in one transaction; None if the database, or memory, refuses one of them."""
+        try:
+            with self._database.transaction() as connection:
+                deleted = _DELETE_LEASED_MESSAGES.all(connection, {**self._leases(), "max_bytes": _MAX_GROUP_BYTES})
+                if deleted and (size := deleted[0].size or 0) > _MAX_GROUP_BYTES:
+                    raise BatchTooLargeError(len(deleted), size)
+                messages = [Message(each.msg_id, each.enqueued_at, each.text) for each in deleted]
+                result = ingest_messages(connection, messages, now=deleted[0].now) if deleted else BatchResult()
+        except (BatchTooLargeError, MemoryError, psycopg.Error) as error:
+            if isinstance(error, psycopg.Error) and (is_missing_partition(error) or drew_a_used_number(error)):
+                raise
+            if isinstance(error, psycopg.Error) and not is_refusal(error) and not is_out_of_memory(error):
+                # Most likely an outage; but a message that takes longer than a transaction may looks the same.
+                self._one_by_one = len(self._held)
+                raise
+            log.warning("batch_isolated", messages=len(self._held), reason=summarize_error(error))
+            return None
+        self._held = []
+        return result
+
     def _ingest_one(self, lease: Lease) -> BatchResult:
-        if lease.read_ct > self._max_attempts:
-            reason = f"message: {self._max_attempts} attempts did not finish: it may kill its worker"
+        most_attempts = max(self._max_attempts, 2)
+        if lease.read_ct > most_attempts:
+            reason = f"message: {most_attempts} attempts did not finish: it may kill its worker"
             return self._dead_letter(lease, reason, "message")
         try:
             return self._ingest_message(lease)

@@ -36,7 +36,7 @@ class WorkerRegistry:
 
     The row exists from the first `register` until every consumer has deregistered. A process that is killed leaves it
     behind. A row of another machine counts as that of a killed process, because this process cannot see whether it is
-    running. The slow path at the start costs some seconds; without it, one message could kill worker after worker.
+    running. The slow path at the start costs a second or two; without it, one message could kill worker after worker.
     """
 
     def __init__(self, database: Database, *, batch_size: int) -> None:

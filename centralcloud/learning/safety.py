@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from centralcloud.contracts.limits import MAX_INT8
 from centralcloud.learning.evidence import Pair
 from centralcloud.learning.rule import HIGHEST_SCORE, LOWEST_SCORE, RuleResult, RuleState, Score
-from centralcloud.runtime.wording import percent
+from centralcloud.runtime.wording import listed, percent
 
 #: Fewer pairs than this may all move at once: one failing model of a small fleet must not stop publication.
 _LEAST_PAIRS: Final = 4
@@ -46,10 +46,9 @@ def exceeds_limits(scores: Iterable[Score], before: Mapping[Pair, Decimal], limi
     moved = [score for score in known if abs(score.score - before[score.pair]) > limits.moved_step]
     if len(known) < _LEAST_PAIRS or len(moved) <= limits.moved_share * len(known):
         return []
-    pairs = ", ".join(f"{score.model} ({score.complexity})" for score in moved[:3])
-    more = f" and {len(moved) - 3} more" if len(moved) > 3 else ""
+    pairs = listed([f"{score.model} ({score.complexity})" for score in moved], 3)
     return [
-        f"{len(moved)} of {len(known)} pairs would move by more than {limits.moved_step}: {pairs}{more}; "
+        f"{len(moved)} of {len(known)} pairs would move by more than {limits.moved_step}: {pairs}; "
         f"expected at most {percent(limits.moved_share, 0)}: `centralcloud learn --force` publishes it"
     ]
 

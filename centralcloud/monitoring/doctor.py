@@ -41,6 +41,7 @@ from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.errors import summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import age, ago, counted, listed
+from centralcloud.store.privileges import missing_privileges
 from centralcloud.store.queue import read_queue_state
 from centralcloud.store.schema import check_schema
 from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
@@ -109,7 +110,6 @@ _OLDEST_SNAPSHOT = Query(__package__, "oldest_snapshot", row=_Snapshot)
 _LEDGER_IS_PRESENT = Query(__package__, "ledger_is_present", row=bool)
 _COUNT_DEAD_LETTERS = Query(__package__, "count_dead_letters", row=int)
 _LOCK_HOLDERS = Query(__package__, "lock_holders", row=_LockHolder)
-_MISSING_PRIVILEGES = Query(__package__, "missing_privileges", row=str)
 
 
 class _Doctor:
@@ -337,11 +337,6 @@ class _Doctor:
     def _read(self, read: Callable[[psycopg.Connection[Any]], dict[str, str]]) -> dict[str, str]:
         with check_transaction(self._database) as connection:
             return read(connection)
-
-
-def missing_privileges(connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the privileges of a worker that this role lacks, each as "INSERT on routing_records"."""
-    return _MISSING_PRIVILEGES.all(connection, {"tables": list(WORKER_TABLES), "append_only": list(APPEND_ONLY_TABLES)})
 
 
 def _read_lock_holders(connection: psycopg.Connection[Any]) -> dict[str, str]:

@@ -1,11 +1,12 @@
 """The background task that detects findings, and the query that lists them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 import psycopg
 from prometheus_client import CollectorRegistry, Gauge
 
+from centralcloud.ingest.name_limits import as_parameters, read_name_limits
 from centralcloud.monitoring.finding_rules import (
     FINDING_KINDS,
     FindingThresholds,
@@ -22,7 +23,7 @@ from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
-from centralcloud.store.findings import close_stale_findings, replace_findings
+from centralcloud.store.findings import Finding, close_stale_findings, replace_findings
 from centralcloud.store.leases import acquire_lease, release_lease
 from centralcloud.store.sequences import require_sequences
 
@@ -134,7 +135,7 @@ class FindingDetector(BackgroundTask):
         found = [
             *detect_findings(recent, lifetime, thresholds),
             *detect_input_findings(recent, ignored, thresholds),
-            *detect_refused_names(_REFUSED_NAMES.all(connection)),
+            *_refused_names(connection),
             *(unaccounted or []),
         ]
         known = [kind for kind in _KINDS if kind != UNACCOUNTED_FINDING or unaccounted is not None]
@@ -143,6 +144,11 @@ class FindingDetector(BackgroundTask):
             close_stale_findings(connection, kind, seconds=seconds)
         _WEIGH_FINDINGS.run(connection)
         return _COUNT_OPEN_FINDINGS.all(connection)
+
+
+def _refused_names(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
+    limits = read_name_limits(connection)
+    return detect_refused_names(_REFUSED_NAMES.all(connection, as_parameters(limits)), limits)
 
 
 def list_findings(

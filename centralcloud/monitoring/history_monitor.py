@@ -10,9 +10,10 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.deadline_connection import ANSWER_SECONDS
 from centralcloud.runtime.postgres.errors import is_outage, summarize_error
 from centralcloud.runtime.process.background import BackgroundTask
-from centralcloud.store.findings import Finding, close_stale_findings, open_finding
+from centralcloud.store.findings import Finding, close_stale_findings
 from centralcloud.store.history import Epoch, read_epoch
-from centralcloud.store.sequences import drew_a_used_number, sequences_behind
+from centralcloud.store.sequences import sequences_behind
+from centralcloud.store.urgent_findings import open_urgent_finding
 
 log = get_logger(__name__)
 
@@ -115,7 +116,7 @@ class HistoryMonitor(BackgroundTask):
         if problem not in self._reported:
             self._reported.add(problem)
             log.error("database_histories_alternate", found=problem, advice="shut down the old primary")
-        _open_finding(connection, problem, epoch)
+        open_urgent_finding(connection, Finding(HISTORY_FINDING, "database", problem, {"epoch": epoch}))
         return before != epoch
 
     def _compare_sequences(self, connection: psycopg.Connection[object]) -> None:
@@ -123,19 +124,13 @@ class HistoryMonitor(BackgroundTask):
         self.behind = len(behind)
         found = [str(each) for each in behind]
         if found and [str(each.sequence) for each in behind] != self._behind:
-            log.error("sequences_behind", sequences=found, effect="tasks wait for `centralcloud repair sequences`")
+            effect = (
+                "until `centralcloud repair sequences` ingest waits if it draws from them, and other tasks are degraded"
+            )
+            log.error("sequences_behind", sequences=found, effect=effect)
         elif self._behind and not found:
             log.info("sequences_repaired", sequences=self._behind)
         self._behind = [str(each.sequence) for each in behind]
-
-
-def _open_finding(connection: psycopg.Connection[object], problem: str, epoch: str) -> None:
-    try:
-        with connection.transaction():
-            open_finding(connection, Finding(HISTORY_FINDING, "database", problem, {"epoch": epoch}))
-    except psycopg.errors.UniqueViolation as error:
-        if not drew_a_used_number(error):  # its sequence is behind, which is reported on its own
-            raise
 
 
 def _is_newer(epoch: str, than: str) -> bool:

@@ -16,7 +16,8 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.runtime.process.identity import this_process
 from centralcloud.runtime.wording import age
-from centralcloud.store.findings import Finding, open_finding
+from centralcloud.store.findings import Finding
+from centralcloud.store.urgent_findings import open_urgent_finding
 
 log = get_logger(__name__)
 
@@ -56,7 +57,7 @@ class TaskHealthReporter:
                     return
                 details = {"task": task.name, "host": host, "process": process, "reason": degradation.reason}
                 message = f"the background task {task.name} on {host} fails: {degradation.reason}"
-                open_finding(connection, Finding(TASK_DEGRADED, subject, message, details))
+                open_urgent_finding(connection, Finding(TASK_DEGRADED, subject, message, details))
         except Exception as error:
             if not is_database_error(error):
                 raise

@@ -35,8 +35,13 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
 
 def listed(names: Sequence[str], most: int) -> str:
     """Return the first `most` names with commas, and how many more there are."""
-    more = f", and {len(names) - most} more" if len(names) > most else ""
+    more = f", {and_more(len(names) - most)}" if len(names) > most else ""
     return f"{', '.join(names[:most])}{more}"
+
+
+def and_more(count: int) -> str:
+    """Return how many there are besides those that are shown: "and 1,250 more"."""
+    return f"and {count:,} more"
 
 
 def percent(share: float | Decimal, digits: int = 1) -> str:

@@ -1,6 +1,6 @@
 """The schema: migrate a database to this version, and refuse to work on a schema that does not fit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -16,6 +16,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
+from psycopg import sql
 
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.postgres.database import Database
@@ -137,7 +138,22 @@ def check_schema(database: Database) -> str:
 
 def run_sql_file(name: str) -> None:
     """Run ``migrations/sql/<name>``, which may have many statements, inside a migration."""
-    _run_script(alembic.op.get_bind(), (_migrations_folder() / "sql" / name).read_text("utf-8"))
+    _run_script(alembic.op.get_bind(), _sql_file(name))
+
+
+def grant_rights(table: str, *, functions: Sequence[str] = ()) -> None:
+    """Grant the rights on a new table, and take new functions from PUBLIC and grant them to workers, inside a migration.
+
+    Workers, which are known by a right that they have, may use both; roles that read the leases may read the table.
+    """
+    names = ", ".join(functions)
+    to_workers = [f"SELECT, INSERT, UPDATE, DELETE ON {table}"]
+    if functions:
+        _run_script(alembic.op.get_bind(), f"REVOKE ALL ON FUNCTION {names} FROM PUBLIC")
+        to_workers.append(f"EXECUTE ON FUNCTION {names}")
+    script = sql.SQL(_sql_file("grant_rights.sql"))
+    values = {"to_workers": sql.Literal(to_workers), "to_readers": sql.Literal([f"SELECT ON {table}"])}
+    _run_script(alembic.op.get_bind(), script.format(**values).as_string(None))
 
 
 @contextmanager
@@ -258,6 +274,10 @@ def _pgmq_install_sql() -> str:
     """The SQL that installs pgmq, with its version in a comment: an upgrade has no other way to find the version."""
     return f"""{get_embedded_install_sql()}
         ;COMMENT ON SCHEMA pgmq IS 'pgmq {get_embedded_sql_version()}, installed by its SQL'"""
+
+
+def _sql_file(name: str) -> str:
+    return (_migrations_folder() / "sql" / name).read_text("utf-8")
 
 
 def _run_script(connection: sqlalchemy.Connection, script: str) -> None:

@@ -53,11 +53,15 @@ class SequencePosition(NamedTuple):
         return f"{name} is at {self.last_value:,}, {self.table} at {self.newest:,}"
 
 
+#: How the text of a `SequencesBehindError` begins.
+SEQUENCE_BEHIND: Final = "a sequence is behind its table"
+
+
 class SequencesBehindError(TableUnusableError):
     """Sequences are behind their tables: tasks that draw from them wait; ingest does so as in an outage."""
 
     def __init__(self, found: str) -> None:
-        super().__init__(f"a sequence is behind its table ({found}): run `centralcloud repair sequences`")
+        super().__init__(f"{SEQUENCE_BEHIND} ({found}): run `centralcloud repair sequences`")
 
 
 def sequences_behind(connection: psycopg.Connection[Any], *, count_queue: bool = False) -> list[SequencePosition]:

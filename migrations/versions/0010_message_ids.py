@@ -1,6 +1,6 @@
 """The ids of messages that left the queue, and the sequences compared with their tables."""
 
-from centralcloud.store.schema import run_sql_file
+from centralcloud.store.schema import grant_rights, run_sql_file
 
 revision = "0010"
 down_revision = "0009"
@@ -15,7 +15,7 @@ def upgrade() -> None:
     run_sql_file("0010_message_ids.sql")
     run_sql_file("functions/sequence_positions.v1.sql")
     run_sql_file("functions/repair_sequences.v1.sql")
-    run_sql_file("0010_grants.sql")
+    grant_rights("message_ids", functions=("centralcloud.sequence_positions", "centralcloud.repair_sequences"))
 
 
 def downgrade() -> None:

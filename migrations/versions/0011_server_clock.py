@@ -1,6 +1,6 @@
 """Partitions that sidestep other tables, and the server's clock as the daemons have seen it."""
 
-from centralcloud.store.schema import run_sql_file
+from centralcloud.store.schema import grant_rights, run_sql_file
 
 revision = "0011"
 down_revision = "0010"
@@ -13,6 +13,7 @@ oldest_code = "0003"
 
 def upgrade() -> None:
     run_sql_file("0011_server_clock.sql")
+    grant_rights("server_clock")
     run_sql_file("functions/ensure_partitions.v2.sql")
 
 

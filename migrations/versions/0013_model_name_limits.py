@@ -1,6 +1,6 @@
 """Counts of new model names by instance and hour, and the name under which further ones are summed."""
 
-from centralcloud.store.schema import run_sql_file
+from centralcloud.store.schema import grant_rights, run_sql_file
 
 revision = "0013"
 down_revision = "0012"
@@ -13,7 +13,7 @@ oldest_code = "0003"
 
 def upgrade() -> None:
     run_sql_file("0013_model_name_limits.sql")
-    run_sql_file("0013_grants.sql")
+    grant_rights("new_model_names")
 
 
 def downgrade() -> None:

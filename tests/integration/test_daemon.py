@@ -1,5 +1,6 @@
 """The programs as a supervisor sees them: signals, outages, replicas, schedules, health."""
 
+import errno
 import json
 import re
 import signal
@@ -24,6 +25,7 @@ from centralcloud.daemon import Daemon
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.embedded import EmbeddedServer
 from centralcloud.settings import Settings
+from centralcloud.store.sequences import SequencesBehindError
 from instance_agent import AgentSettings, InstanceAgent
 
 
@@ -146,6 +148,28 @@ def test_a_daemon_that_waits_for_the_database_at_the_start_is_live_and_not_ready
         status, text = get(port, "/readyz")
         assert status == 503
         assert text.startswith("starting\nthe database is unavailable: connection ")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            SequencesBehindError("public.a_seq is at 1, public.a at 2"),
+            "tasks wait: a sequence is behind its table (public.a_seq is at 1, public.a at 2): "
+            "run `centralcloud repair sequences`",
+        ),
+        (psycopg.errors.UndefinedTable('relation "public.a" does not exist'), "tasks wait: table_missing: relation"),
+        (OSError(errno.EMFILE, "Too many open files"), "tasks wait: out_of_file_descriptors: "),
+        (psycopg.OperationalError("connection refused"), "the database is unavailable: connection refused"),
+    ],
+)
+def test_readyz_names_the_cause_of_the_wait(error: Exception, line: str) -> None:
+    database = Database("postgresql://user@127.0.0.1:1/none", application_name="tests")
+    daemon = Daemon(Settings(DATABASE_URL="postgresql://user@127.0.0.1:1/none"), database)
+    assert daemon._not_ready() == []
+    database.mark_unavailable("consumer-1", error)
+    (found,) = daemon._not_ready()
+    assert found.startswith(line)
 
 
 def test_an_agent_keeps_its_scores_while_the_database_is_unavailable(start, tmp_path: Path) -> None:

@@ -1,10 +1,16 @@
--- Instances that used new model names beyond the limit in the newest 24 hours. Served by idx_new_model_names_hour.
+-- Instances that used new model names beyond a limit in the newest 24 hours, and beyond which: names within it are counted up to
+-- the limit, of the instance and of the fleet (the empty id). Served by idx_new_model_names_hour and the primary key.
 SELECT
-    instance_id,
-    sum(names)::bigint AS names,
-    sum(events)::bigint AS events,
-    (array_agg(example ORDER BY hour DESC))[1] AS example
-FROM public.new_model_names
-WHERE NOT admitted AND hour > now() - interval '24 hours'
-GROUP BY instance_id
-ORDER BY instance_id;
+    refused.instance_id,
+    sum(refused.names)::bigint AS names,
+    sum(refused.events)::bigint AS events,
+    (array_agg(refused.example ORDER BY refused.hour DESC))[1] AS example,
+    bool_or(coalesce(own.names, 0) >= %(per_instance)s) AS used_up_own,
+    bool_or(coalesce(own.names, 0) < %(per_instance)s AND coalesce(fleet.names, 0) >= %(per_fleet)s) AS fleet_used_up
+FROM public.new_model_names refused
+LEFT JOIN public.new_model_names own
+    ON own.instance_id = refused.instance_id AND own.hour = refused.hour AND own.admitted
+LEFT JOIN public.new_model_names fleet ON fleet.instance_id = '' AND fleet.hour = refused.hour AND fleet.admitted
+WHERE NOT refused.admitted AND refused.hour > now() - interval '24 hours'
+GROUP BY refused.instance_id
+ORDER BY refused.instance_id;

@@ -1,6 +1,9 @@
 """Sequences behind their tables, as a logical copy leaves them: named, waited for, and raised by one command."""
 
 import json
+import threading
+import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.commands import run_command
@@ -14,9 +17,13 @@ from centralcloud.administration.verification import verify
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
+from centralcloud.maintenance.maintenance import Maintenance
 from centralcloud.monitoring.doctor import Expectations, examine
+from centralcloud.monitoring.finding_detector import FindingDetector
+from centralcloud.monitoring.task_health import TaskHealthReporter, read_degraded_tasks
 from centralcloud.runtime.diagnostics import Verdict
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.process.background import Degradation
 from centralcloud.store.queue import read_queue_counters
 from centralcloud.store.sequences import SequencesBehindError
 
@@ -124,3 +131,40 @@ def test_the_command_asks_and_writes_an_action(copied: Database, database_url: s
     )
     assert (action, reason, before["public.routing_records_id_seq"]) == ("repair_sequences", "moved", 1)
     assert find_sequences_behind(copied) == []
+
+
+def test_findings_that_say_why_a_task_fails_are_stored_while_their_sequence_is_behind(copied: Database) -> None:
+    """Several tasks at once, and each of them again."""
+    tasks = [FindingDetector(copied), Maintenance(copied), Learner(copied, [ThresholdRule()])]
+    reporter = TaskHealthReporter(copied)
+    for number in range(2):
+        for task in tasks:
+            task.degradation = Degradation(f"reason {number}", time.monotonic(), 1)
+        threads = [threading.Thread(target=reporter.report, args=(task,)) for task in tasks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with copied.transaction() as connection:
+            found = read_degraded_tasks(connection)
+        assert sorted((each.task, each.reason) for each in found) == sorted(
+            (each.name, f"reason {number}") for each in tasks
+        )
+    repair_sequences(copied, OPERATOR)
+    assert find_sequences_behind(copied) == []
+    for task in tasks:
+        task.degradation = None
+        reporter.report(task)
+    with copied.transaction() as connection:
+        assert read_degraded_tasks(connection) == []
+
+
+def test_events_ahead_of_the_clock_are_ingested_while_the_sequence_of_the_findings_is_behind(
+    copied: Database, database_url: str
+) -> None:
+    execute(database_url, "SELECT setval('routing_records_id_seq', 1000)")
+    execute(database_url, "UPDATE routing_records SET created_at = created_at - interval '2 hours'")
+    ahead = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    send(database_url, [{**an_event(selected_model="gpt-4o", outcome="success"), "timestamp": ahead}])
+    assert drain(copied, batch_size=10).result.records == 1
+    assert execute(database_url, "SELECT subject FROM findings WHERE kind = 'server_clock_behind'") == [("server",)]

@@ -15,6 +15,7 @@ from support.waiting import eventually
 from centralcloud.administration.decision_queue import purge
 from centralcloud.administration.unaccounted import accept
 from centralcloud.administration.verification import verify
+from centralcloud.cli.verify import print_outcome, verify_database
 from centralcloud.ingest.drain import drain
 from centralcloud.maintenance.maintenance import Maintenance
 from centralcloud.monitoring.finding_detector import FindingDetector
@@ -74,6 +75,7 @@ def test_the_command_exits_with_1_until_the_ids_are_accepted(database: Database,
         assert found.returncode == 1, found.stderr
         unaccounted = json.loads(found.stdout)["unaccounted"]
         assert (unaccounted["number"], unaccounted["limit"], unaccounted["ids_drawn"]) == (50, 40, 100)
+        assert unaccounted["accepted"] is None
         (shown,) = unaccounted["ranges"]
         assert (shown["first_id"], shown["last_id"]) == (11, 60)
         assert shown["after"] <= shown["before"]
@@ -81,15 +83,35 @@ def test_the_command_exits_with_1_until_the_ids_are_accepted(database: Database,
     assert "50 of 100 message ids drawn are nowhere: expected at most 40" in printed.stdout
     accepted = run_command("centralcloud", "verify", "--unaccounted-limit", "50", env=env)
     assert accepted.returncode == 0, accepted.stdout
+    assert "accepted 50 missing messages, ids 11 to 60: later verifications do not report them" in accepted.stdout
     send(database_url, [an_event()] * 100)
     steal(database_url, 111, 151)
     again = run_command("centralcloud", "verify", "--json", env=env)
     assert (again.returncode, json.loads(again.stdout)["unaccounted"]["number"]) == (1, 41), "only what is new"
     repaired = run_command("centralcloud", "repair", "--yes", "--json", env=env)
     assert repaired.returncode == 0, repaired.stderr
-    assert run_command("centralcloud", "verify", env=env).returncode == 0
+    accepted_by_repair = json.loads(repaired.stdout)["verification"]["unaccounted"]["accepted"]
+    assert accepted_by_repair == {"number": 41, "first_id": 111, "last_id": 151}
+    nothing_left = run_command("centralcloud", "verify", env=env)
+    assert (nothing_left.returncode, "accepted" in nothing_left.stdout) == (0, False)
     ((after,),) = execute(database_url, "SELECT after FROM operator_actions ORDER BY id DESC LIMIT 1")
     assert after == {"number": 41, "newest_ranges": [[111, 151]]}
+
+
+def test_a_repair_says_which_missing_messages_it_accepts(
+    database: Database, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Messages that are beyond the limit, and lie in several ranges; and one message."""
+    send(database_url, [an_event()] * 200)
+    for first in range(1, 200, 2):
+        steal(database_url, first, first)
+    drain(database, batch_size=100)
+    for last, numbers in ((199, "100 missing messages, ids 1 to 199"), (201, "1 missing message, id 201")):
+        print_outcome(verify_database(database, OPERATOR, repair=True, limit=None), repair=True)
+        assert f"accepted {numbers}: later verifications do not report" in capsys.readouterr().out
+        send(database_url, [an_event()] * 2)
+        steal(database_url, last + 2, last + 2)
+        drain(database, batch_size=100)
 
 
 def test_a_few_rolled_back_sends_are_accepted(database: Database, database_url: str) -> None:

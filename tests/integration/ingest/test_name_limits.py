@@ -30,6 +30,38 @@ def test_an_unusable_limit_in_the_database_is_logged_and_stops_nothing(
     assert "names.new_per_instance" in logged[0].getMessage()
 
 
+def test_unusable_settings_are_logged_once_for_each_reason_and_when_they_are_usable_again(
+    database: Database, database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    number = 0
+
+    def logged_after(limit: str, words: str) -> list[str]:
+        """Store the settings and ingest three batches that need both."""
+        nonlocal number
+        for name, value in (("names.new_per_fleet", limit), ("words.complexity", words)):
+            execute(
+                database_url,
+                """INSERT INTO fleet_settings (name, value) VALUES (%s, %s::jsonb)
+                   ON CONFLICT (name) DO UPDATE SET value = excluded.value""",
+                (name, value),
+            )
+        caplog.clear()
+        for _ in range(3):
+            number += 1
+            ingest(database, database_url, [an_event(selected_model=f"m-{number}", complexity="low")])
+        events = (record.getMessage() for record in caplog.records)
+        return [event.split()[0] for event in events if event.startswith(("name_limits", "operator_words"))]
+
+    unusable = ["operator_words_unusable", "name_limits_unusable"]
+    usable = ["operator_words_restored", "name_limits_restored"]
+    assert logged_after("10", '"odd=simple"') == []
+    assert logged_after("-1", '"odd"') == unusable
+    assert logged_after("-2", '"odder"') == unusable, "another reason"
+    assert logged_after("10", '"odd=simple"') == usable
+    assert logged_after("-2", '"odder"') == unusable, "the same reason anew"
+
+
 def admitted(url: str) -> dict[str, int]:
     """The names that count as admitted, by instance, and for the fleet under the empty id."""
     return dict(execute(url, "SELECT instance_id, names FROM new_model_names WHERE admitted AND names > 0"))

@@ -1,5 +1,7 @@
 """The slow path: messages that the database refuses, and messages that were attempted by a process that was killed."""
 
+import base64
+import random
 import socket
 import subprocess
 import sys
@@ -211,3 +213,107 @@ def test_consumers_of_a_process_retry_one_message_at_a_time(database: Database, 
     for thread in threads:
         thread.join()
     assert execute(database_url, "SELECT count(*) FROM routing_records") == [(2,)]
+
+
+def isolate_after_an_unclean_exit(database: Database, database_url: str, batch_size: int, **options: object) -> None:
+    """Ingest the queue as a worker does that was started after one with `batch_size` was killed."""
+    execute(
+        database_url,
+        "INSERT INTO ingest_workers (host, process, batch_size) VALUES ('elsewhere', '1:1', %s)",
+        (batch_size,),
+    )
+    consumer = Consumer(database, batch_size=batch_size, poll_interval_seconds=0.01, **options)  # type: ignore[arg-type]
+    while consumer.run_once():
+        pass
+    return consumer
+
+
+def incompressible_texts(count: int) -> list[str]:
+    rng = random.Random(1)
+    return [base64.b64encode(rng.randbytes(45_000)).decode() for _ in range(count)]
+
+
+#: Transactions that stored records, and those that stored a single one.
+TRANSACTIONS = """
+    SELECT count(*), count(*) FILTER (WHERE records = 1)
+    FROM (SELECT count(*) AS records FROM routing_records GROUP BY created_at) AS stored
+"""
+
+
+def test_a_batch_after_an_unclean_exit_is_isolated_in_groups(database: Database, database_url: str) -> None:
+    send_models(database_url, *["a"] * 2500)
+    isolate_after_an_unclean_exit(database, database_url, 2500)
+    assert execute(database_url, TRANSACTIONS) == [(25, 0)]
+    assert execute(database_url, f"SELECT count(*) FROM {QUEUE}") == [(0,)]
+    assert verify(database).ok
+
+
+def test_only_the_group_that_fails_is_isolated_message_by_message(database: Database, database_url: str) -> None:
+    refuse_poison(database_url)
+    send_models(database_url, *["a"] * 150, "poison", *["b"] * 149)
+    isolate_after_an_unclean_exit(database, database_url, 300, slow_path=SlowPath(database, max_attempts=1))
+    assert execute(database_url, TRANSACTIONS) == [(2 + 99, 99)]
+    assert execute(database_url, "SELECT field, message LIKE '%poison%' FROM dead_letters") == [("database", True)]
+    assert verify(database).ok
+
+
+def test_a_group_never_has_more_bytes_than_the_largest_message(database: Database, database_url: str) -> None:
+    send(
+        database_url, [an_event(note=note) for note in incompressible_texts(6)]
+    )  # a group of two is as long as it may be
+    isolate_after_an_unclean_exit(database, database_url, 6)
+    assert execute(database_url, TRANSACTIONS) == [(3, 0)]
+    # Stored in a hundredth of their length, which is known only when they are read.
+    send(database_url, [an_event(note="n" * 200_000) for _ in range(3)] + [an_event(note="n" * 300_000)])
+    isolate_after_an_unclean_exit(database, database_url, 4)
+    assert execute(database_url, TRANSACTIONS) == [(3 + 3, 3)]
+    ((reason,),) = execute(database_url, "SELECT reason FROM dead_letters")
+    assert "expected at most 262144 bytes" in reason
+    assert verify(database).ok
+
+
+@pytest.mark.parametrize("max_attempts", [1, 2])
+def test_neighbours_of_a_message_that_killed_its_worker_in_a_group_are_ingested(
+    database: Database, database_url: str, max_attempts: int
+) -> None:
+    """The attempt of the group is counted for each of its messages: it must not be the last one of any."""
+    send_models(database_url, *"abc")
+    killed = SlowPath(database, max_attempts=max_attempts)
+    assert len(killed._lease(100)) == 3
+    execute(database_url, f"UPDATE {QUEUE} SET vt = clock_timestamp()")  # the lease of the killed worker has expired
+    assert drain(database, batch_size=10, max_attempts=max_attempts).result == BatchResult(records=3)
+
+
+def test_a_message_that_ends_its_worker_even_alone_becomes_a_dead_letter(database: Database, database_url: str) -> None:
+    send_models(database_url, "a")
+    for _ in range(2):  # in its group, then alone
+        assert len(SlowPath(database)._lease(100)) == 1
+        execute(database_url, f"UPDATE {QUEUE} SET vt = clock_timestamp()")
+    assert drain(database, batch_size=10, max_attempts=1).result == BatchResult(dead_letters=1)
+    assert execute(database_url, "SELECT reason FROM dead_letters") == [
+        ("message: 2 attempts did not finish: it may kill its worker",)
+    ]
+
+
+def test_a_group_that_takes_too_long_is_isolated_message_by_message(database: Database, database_url: str) -> None:
+    """PostgreSQL may take long for one message: the group has the usual time limit, a single message has more."""
+    execute(
+        database_url,
+        """
+        CREATE FUNCTION cancel_groups() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF (SELECT count(*) FROM added) > 1 THEN
+                RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = '57014';
+            END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER cancel_groups AFTER INSERT ON routing_records REFERENCING NEW TABLE AS added
+        FOR EACH STATEMENT EXECUTE FUNCTION cancel_groups();
+        """,
+    )
+    send_models(database_url, *"abcde")
+    slow_path = SlowPath(database)
+    with pytest.raises(psycopg.errors.QueryCanceled):
+        slow_path.ingest(5)
+    assert slow_path.ingest(5) == (BatchResult(records=5), 5)
+    assert execute(database_url, TRANSACTIONS) == [(5, 5)]
+    assert execute(database_url, f"SELECT count(*) FROM {QUEUE}") == [(0,)]

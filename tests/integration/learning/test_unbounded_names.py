@@ -94,6 +94,7 @@ def test_new_names_beyond_the_limit_are_recorded_under_another_model(database: D
     with database.transaction() as connection:
         (finding,) = list_findings(connection, kind="new_names_refused")
     assert (finding["subject"], finding["details"]["names"], finding["details"]["events"]) == ("bad", 250, 250)
+    assert finding["details"]["limits"] == ["names.new_per_instance"]
     ingest(database, database_url, [an_event("other", selected_model="new", outcome="success")])
     assert execute(database_url, "SELECT 1 FROM model_routing_metrics WHERE model_name = 'new'"), "others go on"
     execute(database_url, "UPDATE new_model_names SET hour = hour - interval '1 hour'")
@@ -118,6 +119,10 @@ def test_the_fleet_has_a_limit_for_names_of_any_number_of_instances(database: Da
     (names,) = execute(database_url, "SELECT count(DISTINCT model_name) FROM model_routing_metrics")[0]
     assert names == 30 + 1
     assert verify(database).ok
+    FindingDetector(database).run_once()
+    with database.transaction() as connection:
+        found = list_findings(connection, kind="new_names_refused")
+    assert [each["details"]["limits"] for each in found] == [["names.new_per_fleet"]] * 10
 
 
 def test_consumers_side_by_side_keep_the_limit(database: Database, database_url: str) -> None:

@@ -194,6 +194,36 @@ def test_the_holder_of_a_blocking_lock_is_named_before_the_checks_that_wait_for_
         )
 
 
+@pytest.mark.parametrize(
+    ("other", "models", "hours_ago", "verdict"),
+    [(100, 399, 1, "WARN"), (100, 400, 1, "OK"), (99, 1, 1, "OK"), (100, 1, 25, "OK"), (100, 1, -48, "OK")],
+)
+def test_a_large_share_of_requests_without_a_model_is_named(
+    look: Examine, database_url: str, other: int, models: int, hours_ago: int, verdict: str
+) -> None:
+    for model, requests in (("(other)", other), ("gpt-4o", models)):
+        execute(
+            database_url,
+            """
+            INSERT INTO model_performance (
+                window_start, window_end, model_name, complexity_level, provider, instance_id, total_requests,
+                successful_requests, failed_requests, blameless_requests, total_cost, total_tokens
+            )
+            SELECT since, since + interval '1 hour', %s, 'simple', 'p', 'i', %s, 0, 0, 0, 0, 0
+            FROM (SELECT date_trunc('hour', now(), 'UTC') - %s * interval '1 hour') AS hour (since)
+            """,
+            (model, requests, hours_ago),
+        )
+    result = look()["model names"]
+    assert result.verdict == verdict, result
+    if verdict == "WARN":
+        assert result.found.startswith(
+            "20.04% of the requests of the last 24 hours (100 of 499) are under the model (other)"
+        )
+        assert "names.new_per_instance" in result.advice
+        assert "names.new_per_fleet" in result.advice
+
+
 def test_a_taken_port_is_found(look: Examine) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

@@ -3,19 +3,22 @@
 import json
 import time
 from collections import Counter
+from contextlib import nullcontext
 
 import psycopg
+import pytest
 from prometheus_client import CollectorRegistry
 from support.commands import run_command
 from support.operators import OPERATOR
 from support.servers import execute
 from support.waiting import eventually
 
-from centralcloud.administration.grants import Roles, apply_roles
-from centralcloud.monitoring.doctor import Expectations, examine, missing_privileges
+from centralcloud.administration.grants import GrantsError, Roles, _check_rights, apply_roles
+from centralcloud.monitoring.doctor import Expectations, examine
 from centralcloud.monitoring.table_metrics import TableMetricsCollector
 from centralcloud.runtime.diagnostics import Verdict
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.store.privileges import missing_privileges
 
 
 def test_a_snapshot_of_another_role_is_found_although_its_age_is_hidden(database_url: str) -> None:
@@ -163,11 +166,17 @@ def test_every_privilege_of_a_worker_that_is_revoked_is_named(database: Database
             for privilege, kind, name in connection.execute(_GRANTED, (roles.worker,)).fetchall():
                 with connection.transaction(force_rollback=True):
                     connection.execute(f"REVOKE {privilege} ON {kind} {name} FROM {roles.worker}, PUBLIC")
+                    of_the_role = missing_privileges(connection, roles.worker)
+                    with pytest.raises(GrantsError) if of_the_role else nullcontext() as refused:
+                        _check_rights(connection, [], instances=[], worker=roles.worker)
                     connection.execute(f"SET LOCAL ROLE {roles.worker}")
                     missing = missing_privileges(connection)
                 shown = f"{kind.lower()} {name}" if kind in ("SCHEMA", "SEQUENCE") else name
                 expected = [f"{privilege} on {shown}"] if is_used_by_workers(kind, name) else []
-                assert missing == expected
+                assert missing == of_the_role == expected
+                assert all(each in str(refused and refused.value) for each in expected), (
+                    "grants looks for the same rights as the doctor"
+                )
                 kinds[kind] += len(expected)
     finally:
         execute(database_url, "DROP OWNED BY cc_named_w, cc_named_i, cc_named_d")

@@ -5,7 +5,18 @@ from decimal import Decimal
 
 import pytest
 
-from centralcloud.runtime.wording import age, ago, apart, counted, decimals, percent, printable, printable_json
+from centralcloud.runtime.wording import (
+    age,
+    ago,
+    and_more,
+    apart,
+    counted,
+    decimals,
+    listed,
+    percent,
+    printable,
+    printable_json,
+)
 
 
 @pytest.mark.parametrize(
@@ -87,3 +98,10 @@ def test_two_different_numbers_of_a_comparison_never_read_the_same(
     numbers: tuple[float, ...], options: dict[str, object], texts: list[str]
 ) -> None:
     assert apart(*numbers, **options) == texts  # type: ignore[arg-type]
+
+
+def test_names_beyond_the_most_are_counted_as_people_write_numbers() -> None:
+    names = [str(number) for number in range(1252)]
+    assert listed(names, 2) == "0, 1, and 1,250 more"
+    assert listed(names[:2], 2) == "0, 1"
+    assert and_more(1250) == "and 1,250 more"

@@ -1,7 +1,9 @@
--- The privileges of a worker that this role lacks, first those without which no event can be ingested. Tables, sequences and
+-- The privileges of a worker that the given role lacks, or without one this role, first those without which no event can be ingested. Tables, sequences and
 -- functions that are missing are left out. Reads catalogs only. The privileges are those of ``grant_worker.sql``, except for
 -- the views of dashboards, which no worker reads, and for functions that are called only by others, which run as their owner.
-WITH table_privilege (privilege, name) AS (
+WITH checked (role) AS (
+    SELECT coalesce(%(role)s::text, current_user)::name
+), table_privilege (privilege, name) AS (
     SELECT privilege, 'public.' || name
     FROM unnest(%(tables)s::text[]) AS name, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege
     UNION ALL
@@ -26,20 +28,20 @@ WITH table_privilege (privilege, name) AS (
     FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     WHERE nspname IN ('public', 'centralcloud', 'pgmq')
 ), lacking AS (
-    SELECT 1 AS place, 'USAGE on schema ' || nspname AS privilege FROM pg_namespace
-    WHERE nspname IN ('public', 'centralcloud', 'pgmq') AND NOT has_schema_privilege(oid, 'USAGE')
+    SELECT 1 AS place, 'USAGE on schema ' || nspname AS privilege FROM pg_namespace, checked
+    WHERE nspname IN ('public', 'centralcloud', 'pgmq') AND NOT has_schema_privilege(role, oid, 'USAGE')
     UNION ALL
     SELECT
         CASE WHEN (privilege, name) = ('INSERT', 'public.routing_records') THEN 2 ELSE 3 END,
         privilege || ' on ' || regexp_replace(name, '^public\.', '')
-    FROM table_privilege JOIN relation USING (name) WHERE NOT has_table_privilege(oid, privilege)
+    FROM checked, table_privilege JOIN relation USING (name) WHERE NOT has_table_privilege(role, oid, privilege)
     UNION ALL
     SELECT 4, privilege || ' on sequence ' || regexp_replace(name, '^public\.', '')
-    FROM sequence_privilege JOIN relation USING (name) WHERE NOT has_sequence_privilege(oid, privilege)
+    FROM checked, sequence_privilege JOIN relation USING (name) WHERE NOT has_sequence_privilege(role, oid, privilege)
     UNION ALL
     SELECT 5, 'EXECUTE on ' || p.oid::regprocedure
-    FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
-    WHERE NOT has_function_privilege(p.oid, 'EXECUTE') AND (
+    FROM checked, pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+    WHERE NOT has_function_privilege(role, p.oid, 'EXECUTE') AND (
         nspname = 'centralcloud' AND proname IN (
             'ensure_partitions', 'drop_expired_partition', 'publish_decision', 'publish_decisions', 'add_metrics',
             'add_dropped_metrics', 'epoch', 'sequence_positions', 'repair_sequences'

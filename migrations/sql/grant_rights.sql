@@ -1,14 +1,16 @@
--- A role that may drop partitions is a worker: it may use the new table from now on. A role that may read the
--- leases shows the state of the fleet: it may read the new table.
+-- Rights on what a revision adds. A role that may drop partitions is a worker: it may use the new tables and functions from now
+-- on. A role that may read the leases shows the state of the fleet: it may read the new tables.
 DO $$
-DECLARE worker text; reader text;
+DECLARE worker text; reader text; granted text;
 BEGIN
     FOR reader IN
         SELECT DISTINCT a.grantee::regrole::text
         FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) AS a
         WHERE c.oid = 'leases'::regclass AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner AND a.grantee <> 0
     LOOP
-        EXECUTE format('GRANT SELECT ON new_model_names TO %s', reader);
+        FOREACH granted IN ARRAY {to_readers}::text[] LOOP
+            EXECUTE format('GRANT %s TO %s', granted, reader);
+        END LOOP;
     END LOOP;
     FOR worker IN
         SELECT a.grantee::regrole::text
@@ -16,7 +18,9 @@ BEGIN
         WHERE p.oid = 'centralcloud.drop_expired_partition(interval)'::regprocedure
             AND a.grantee <> p.proowner AND a.grantee <> 0
     LOOP
-        EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON new_model_names TO %s', worker);
+        FOREACH granted IN ARRAY {to_workers}::text[] LOOP
+            EXECUTE format('GRANT %s TO %s', granted, worker);
+        END LOOP;
     END LOOP;
 END
 $$;
