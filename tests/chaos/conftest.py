@@ -49,7 +49,8 @@ def start_agent(start: Callable[..., Program], tmp_path: Path) -> Callable[..., 
 
 @pytest.fixture
 def own_server() -> Iterator[OwnServer]:
-    with embedded_folder() as folder:
+    """A server that a test crashes and starts again: its files are on disk, and it waits for them."""
+    with embedded_folder(on_disk=True) as folder:
         server = OwnServer(str(folder))
         assert run_command("centralcloud", "migrate", env={"DATABASE_URL": server.url}).returncode == 0
         try:

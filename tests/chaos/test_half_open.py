@@ -15,17 +15,23 @@ import psycopg
 import pytest
 from support.events import an_event, send
 from support.programs import Program
+from support.sabotage import SHORT_LIMIT_SECONDS
 from support.servers import execute
 from support.tcp_proxy import TcpProxy
 from support.waiting import eventually
 
 from centralcloud.administration.verification import verify
-from centralcloud.runtime.postgres import notifications
+from centralcloud.runtime.postgres import database, notifications, session
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.notifications import NotificationListener
 from instance_agent import AgentSettings, InstanceAgent
 
 Start = Callable[..., Program]
+
+#: After how long a silent connection is given up. The short form takes a third of the time.
+with_both_limits = pytest.mark.parametrize(
+    "limit_seconds", [SHORT_LIMIT_SECONDS, pytest.param(database.LIMIT_SECONDS, marks=pytest.mark.soak)]
+)
 
 #: One consumer, so that the silence begins in the middle of its batch, and fast polls, so that only the silence is measured.
 _DAEMON = {
@@ -79,14 +85,19 @@ def measured(step: str, *, since: float) -> float:
     return seconds
 
 
+def fault_for(limit_seconds: float) -> str | None:
+    return "short_time_limits" if limit_seconds == SHORT_LIMIT_SECONDS else None
+
+
 def records(url: str) -> int:
     return execute(url, "SELECT count(*) FROM routing_records")[0][0]
 
 
+@with_both_limits
 def test_a_daemon_that_falls_silent_in_a_batch_comes_back_and_counts_everything_once(
-    start: Start, database_url: str, proxy: TcpProxy
+    start: Start, database_url: str, proxy: TcpProxy, limit_seconds: float
 ) -> None:
-    daemon = start("centralcloud", "run", DATABASE_URL=proxy.url, **_DAEMON)
+    daemon = start("centralcloud", "run", fault=fault_for(limit_seconds), DATABASE_URL=proxy.url, **_DAEMON)
     daemon.wait_for("started")
     with Producer(database_url) as producer:
         eventually(lambda: records(database_url) > 1000, what="ingest in full swing")
@@ -108,30 +119,31 @@ def test_a_daemon_that_falls_silent_in_a_batch_comes_back_and_counts_everything_
         (producer.sent, producer.sent)
     ]
     assert execute(database_url, "SELECT usage_count FROM model_routing_metrics") == [(producer.sent,)]
-    with Database(database_url, application_name="tests") as database:
-        assert verify(database).differences == []
+    with Database(database_url, application_name="tests") as direct:
+        assert verify(direct).differences == []
 
 
+@with_both_limits
 def test_the_locks_of_a_silent_consumer_hold_others_up_for_seconds_only(
-    start: Start, database_url: str, proxy: TcpProxy
+    start: Start, database_url: str, proxy: TcpProxy, limit_seconds: float
 ) -> None:
     """The silent consumer has inserted a decision and locks the slice: an outcome waits for it, and so does the learner."""
-    silent = start("centralcloud", "run", "--no-learn", DATABASE_URL=proxy.url, **_DAEMON)
+    fault = fault_for(limit_seconds)
+    silent = start("centralcloud", "run", "--no-learn", fault=fault, DATABASE_URL=proxy.url, **_DAEMON)
     silent.wait_for("started")
     event = an_event(decision_id="d")
     with held_up(database_url, "INSERT INTO public.decision_ids", table="decision_ids", events=[event]):
         proxy.pause()
     silent_at = time.monotonic()
     send(database_url, [an_event(decision_id="d", outcome="success")])
-    direct = start(
-        "centralcloud", "run", DATABASE_URL=database_url, CENTRALCLOUD_LEARN_INTERVAL_SECONDS="0.5", **_DAEMON
-    )
+    quick = _DAEMON | {"CENTRALCLOUD_LEARN_INTERVAL_SECONDS": "0.5"}
+    direct = start("centralcloud", "run", fault=fault, DATABASE_URL=database_url, **quick)
     eventually(lambda: records(database_url) == 2, within_seconds=25, what="the outcome and the decision")
     blocked_for = measured("consumer blocked", since=silent_at)
     runs = "SELECT count(*) FROM learning_runs"
     eventually(lambda: execute(database_url, runs)[0][0] > 0, within_seconds=10, what="a run of the learner")
     measured("learner blocked", since=silent_at)
-    assert blocked_for < 20
+    assert blocked_for < limit_seconds + 5
     assert direct.process.poll() is None
     assert execute(database_url, "SELECT routed_count, success_count, usage_count FROM model_routing_metrics") == [
         (1, 1, 1)
@@ -146,8 +158,13 @@ models:
 
 
 @pytest.fixture
-def agent(proxy: TcpProxy, tmp_path: Path) -> Iterator[InstanceAgent]:
+def agent(
+    proxy: TcpProxy, tmp_path: Path, limit_seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[InstanceAgent]:
     """An instance behind the proxy."""
+    monkeypatch.setattr(database, "LIMIT_SECONDS", limit_seconds)
+    for setting in ("idle_in_transaction_session_timeout", "tcp_user_timeout"):
+        monkeypatch.setitem(session.OVERRIDDEN, setting, f"'{limit_seconds:g}s'")
     (tmp_path / "catalog.yaml").write_text(CATALOG)
     settings = AgentSettings(
         database_url=proxy.url,
@@ -165,6 +182,7 @@ def set_score(url: str, model: str, score: float) -> None:
     execute(url, "SELECT pgmq.send('model_score_updates', %s::jsonb)", (json.dumps(message),))
 
 
+@with_both_limits
 def test_an_instance_that_falls_silent_routes_on_and_gets_the_scores_it_missed(
     agent: InstanceAgent, database_url: str, proxy: TcpProxy
 ) -> None:
@@ -204,14 +222,14 @@ def test_a_listener_that_falls_silent_listens_again(
 ) -> None:
     monkeypatch.setattr(notifications, "_PROBE_EVERY_WAITS", 1)
     heard = threading.Semaphore(0)
-    with Database(proxy.url, application_name="tests") as database:
-        listener = NotificationListener(database, "chaos", heard.release)
+    with Database(proxy.url, application_name="tests") as proxied:
+        listener = NotificationListener(proxied, "chaos", heard.release)
         listener.start()
         try:
             assert heard.acquire(timeout=10), "connected"
             proxy.pause()
             silent_at = time.monotonic()
-            eventually(lambda: database.unavailable, what="the silence noticed")
+            eventually(lambda: proxied.unavailable, what="the silence noticed")
             measured("noticed after", since=silent_at)
             proxy.resume()
             resumed_at = time.monotonic()

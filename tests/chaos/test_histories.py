@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 from support.events import outcomes, send
-from support.servers import _folder_in_memory, execute
+from support.servers import execute
 from support.standby import Pair, a_pair
 from support.tcp_proxy import TcpProxy
 
@@ -29,7 +29,7 @@ from centralcloud.store.slices import close_slice
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
     """Two servers after a failover that lost the newest commits, and without fencing: both accept writes."""
-    with a_pair(_folder_in_memory()) as pair:
+    with a_pair() as pair:
         with Database(pair.primary.url, application_name="tests") as database:
             migrate(database)
             ensure_partitions(database)

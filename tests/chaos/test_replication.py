@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from support.load import Producers, assert_all_ingested, records
 from support.programs import Program
-from support.servers import _folder_in_memory, execute, with_database
+from support.servers import execute, with_database
 from support.standby import Pair, a_pair
 from support.waiting import eventually
 
@@ -37,7 +37,7 @@ _CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'clie
 
 @pytest.fixture(scope="module")
 def shared_pair() -> Iterator[Pair]:
-    with a_pair(_folder_in_memory()) as pair:
+    with a_pair() as pair:
         with psycopg.connect(pair.primary.url, autocommit=True) as connection:
             connection.execute("CREATE DATABASE migrated")
         with Database(with_database(pair.primary.url, "migrated"), application_name="tests") as database:

@@ -20,16 +20,20 @@ from centralcloud.runtime.postgres.database import Database
 StartWorker = Callable[..., Program]
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(20, marks=pytest.mark.soak)])
-def test_a_worker_killed_at_random_moments(start_worker: StartWorker, database_url: str, kills: int) -> None:
+@pytest.mark.parametrize(
+    ("kills", "fault"), [(8, "short_leases"), pytest.param(20, None, marks=pytest.mark.soak)], ids=["8", "20"]
+)
+def test_a_worker_killed_at_random_moments(
+    start_worker: StartWorker, database_url: str, kills: int, fault: str | None
+) -> None:
     rng = random.Random(7)
     with load(database_url, decisions=600 * kills, pause_seconds=0.02):
         for _ in range(kills):
-            worker = start_worker(database_url)
+            worker = start_worker(database_url, fault=fault)
             target = records(database_url) + rng.randrange(1, 300)
             eventually(lambda: records(database_url) >= target or not queued(database_url))  # noqa: B023
             worker.kill()
-        start_worker(database_url)
+        start_worker(database_url, fault=fault)
 
 
 def test_one_of_two_workers_killed(start_worker: StartWorker, database_url: str) -> None:

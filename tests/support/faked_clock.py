@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from centralcloud.runtime.postgres.embedded import EmbeddedServer
-from support.servers import _folder_in_memory, _prefer_speed_to_safety, embedded_folder
+from support.servers import _prefer_speed_to_safety, embedded_folder
 
 
 class FakedClock:
@@ -32,7 +32,7 @@ def a_server_with_a_clock() -> Iterator[FakedClock]:
     libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not libraries:
         pytest.skip("no libfaketime here: install Debian's package libfaketime")
-    with embedded_folder(_folder_in_memory()) as folder:
+    with embedded_folder() as folder:
         file = folder / "clock"
         clock = FakedClock("", file)
         clock.set(0)

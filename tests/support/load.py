@@ -3,7 +3,6 @@
 import json
 import random
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -97,9 +96,9 @@ class Producers:
                     connection.execute("SELECT pgmq.send_batch('model_routing_decisions', %s::jsonb[])", (texts,))
                 return len(texts)
             except psycopg.OperationalError:
-                time.sleep(_RETRY_SECONDS)
+                self._stop.wait(_RETRY_SECONDS)
             except psycopg.errors.ReadOnlySqlTransaction:
-                time.sleep(_RETRY_SECONDS)
+                self._stop.wait(_RETRY_SECONDS)
         return 0
 
 

@@ -17,15 +17,34 @@ from typing import Any
 DEADLY = "deadly"
 
 
+#: With `short_time_limits`: the longest transaction. A third of `LIMIT_SECONDS`, as are those of the server's session.
+SHORT_LIMIT_SECONDS = 5.0
+
+
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def deadly_message() -> None:
-    """Die in a message. A lease expires after two seconds here, so that a test need not wait for ten."""
+def short_leases() -> None:
+    """Let a lease expire after two seconds, so that a test need not wait for ten."""
     from centralcloud.ingest import slow_path
 
     slow_path._LEASE_SECONDS = 2  # type: ignore[misc]
+
+
+def short_time_limits() -> None:
+    """Give up a silent connection after a third of the time, on both of its sides, so that a test waits seconds only."""
+    from centralcloud.ingest import consumer
+    from centralcloud.runtime.postgres import database, session
+
+    consumer.LIMIT_SECONDS = database.LIMIT_SECONDS = SHORT_LIMIT_SECONDS  # type: ignore[misc]
+    database.POOL_LOCK_TIMEOUT = "'4s'"  # type: ignore[misc]
+    session.OVERRIDDEN.update(idle_in_transaction_session_timeout="'5s'", tcp_user_timeout="'5s'")
+
+
+def deadly_message() -> None:
+    """Die in a message. A lease expires after two seconds here, so that a test need not wait for ten."""
+    short_leases()
     deadly_message_and_the_whole_lease()
 
 
@@ -108,6 +127,8 @@ def unmoved_file() -> None:
 FAULTS: dict[str, Callable[[], None]] = {
     fault.__name__: fault
     for fault in (
+        short_leases,
+        short_time_limits,
         deadly_message,
         deadly_message_and_the_whole_lease,
         hanging_message,

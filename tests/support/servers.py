@@ -28,7 +28,7 @@ def a_server(url: str | None = None, image: str | None = None) -> Iterator[str]:
         with _container(image) as container_url:
             yield container_url
     else:
-        with embedded_folder(_folder_in_memory()) as folder:
+        with embedded_folder() as folder:
             server = EmbeddedServer.start(f"embedded:{folder}")
             try:
                 _prefer_speed_to_safety(server.uri)
@@ -38,7 +38,7 @@ def a_server(url: str | None = None, image: str | None = None) -> Iterator[str]:
 
 
 def _folder_in_memory() -> str | None:
-    """Return a file system in memory, when it is large enough for a server; half of the time of short tests is files."""
+    """Return a file system in memory, when it is large enough for a server: creating one waits seconds for a disk."""
     memory = Path("/dev/shm")
     return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > _ENOUGH_MEMORY_BYTES else None
 
@@ -52,8 +52,13 @@ def _prefer_speed_to_safety(url: str) -> None:
 
 
 @contextmanager
-def embedded_folder(base: str | None = None) -> Iterator[Path]:
-    """Create a folder for an embedded server, which the server of root can reach, too; remove it at the end."""
+def embedded_folder(*, on_disk: bool = False) -> Iterator[Path]:
+    """Create a folder for an embedded server, which the server of root can reach, too; remove it at the end.
+
+    Args:
+        on_disk: for a server whose writes must wait for the disk; else the folder is in memory where that is possible.
+    """
+    base = None if on_disk else _folder_in_memory()
     if base is None and os.geteuid() == 0:
         base = "/var/tmp"  # root's /tmp folders are closed to the server's own user
     folder = Path(tempfile.mkdtemp(prefix="centralcloud-tests-", dir=base))

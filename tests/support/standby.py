@@ -69,13 +69,9 @@ class Pair:
 
 
 @contextmanager
-def a_pair(base: str | None = None) -> Iterator[Pair]:
-    """Start a primary and a standby that streams from it; both are removed at the end.
-
-    Args:
-        base: the folder for both; None: one on disk.
-    """
-    with embedded_folder(base) as first, embedded_folder(base) as second:
+def a_pair() -> Iterator[Pair]:
+    """Start a primary and a standby that streams from it; both are removed at the end."""
+    with embedded_folder() as first, embedded_folder() as second:
         primary = OwnServer(str(first))
         try:
             _copy(primary, second)

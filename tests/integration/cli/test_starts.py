@@ -3,9 +3,11 @@
 Other commands are started from their files by the pages of docs/ (tests/integration/docs).
 """
 
+import os
 import pkgutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -91,8 +93,11 @@ def test_every_module_can_be_imported_alone(package: ModuleType) -> None:
     """The launcher has imported everything: an import that is missing in a module would not be noticed there."""
     names = [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
     assert len(names) > 20
-    for name in names:
-        alone = subprocess.run(
-            [sys.executable, "-P", "-c", f"import {name}"], capture_output=True, text=True, check=False
-        )
-        assert alone.returncode == 0, f"{name}: {alone.stderr}"
+
+    def import_alone(name: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-P", "-c", f"import {name}"]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, alone in zip(names, pool.map(import_alone, names), strict=True):
+            assert alone.returncode == 0, f"{name}: {alone.stderr}"

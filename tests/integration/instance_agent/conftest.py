@@ -4,8 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.distribution import NewUpdater
 
+from centralcloud.runtime.postgres.database import Database
 from instance_agent import AgentSettings, InstanceAgent
+from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.sync.score_updater import ScoreUpdater
 
 _CATALOG = """
 models:
@@ -31,3 +35,14 @@ def agent(database_url: str, catalog: Path, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("INSTANCE_AGENT_STATE_DIR", str(tmp_path / "state"))
     with InstanceAgent(AgentSettings()) as agent:
         yield agent
+
+
+@pytest.fixture
+def new_updater(database: Database, tmp_path: Path) -> NewUpdater:
+    """A function that creates the updater of an instance, with the file of its last run."""
+
+    def make(instance_id: str, **options) -> ScoreUpdater:
+        file = LearnedScoresFile(tmp_path / instance_id)
+        return ScoreUpdater(options.pop("database", database), instance_id=instance_id, file=file, **options)
+
+    return make

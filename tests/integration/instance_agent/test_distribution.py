@@ -1,22 +1,18 @@
 """Every instance gets every score, whenever it starts and whatever it missed."""
 
-import json
 import shutil
 import threading
 import time
-import tracemalloc
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
+from support.distribution import NewUpdater, learn_once, score_of, send_manual_score
 from support.events import outcomes, send
-from support.operators import OPERATOR
 from support.servers import execute, with_database
 from support.waiting import eventually
 
-from centralcloud.administration.forgetting import forget_models
 from centralcloud.contracts import UPDATES_CHANNEL
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
@@ -28,37 +24,6 @@ from instance_agent import InstanceAgent
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.sync.score_updater import ScoreUpdater
 from instance_agent.sync.token_bucket import TokenBucket
-
-NewUpdater = Callable[..., ScoreUpdater]
-
-
-@pytest.fixture
-def new_updater(database: Database, tmp_path: Path) -> NewUpdater:
-    """A function that creates the updater of an instance, with the file of its last run."""
-
-    def make(instance_id: str, **options) -> ScoreUpdater:
-        file = LearnedScoresFile(tmp_path / instance_id)
-        return ScoreUpdater(options.pop("database", database), instance_id=instance_id, file=file, **options)
-
-    return make
-
-
-def learn_once(database: Database, url: str, model: str = "gpt-4o", score: float = 2.0, good: bool = True) -> None:
-    """One evaluation that moves a model's score by +0.3, or by -0.1."""
-    counts = (100, 0) if good else (0, 100)
-    send(url, outcomes(*counts, selected_model=model, complexity_score=score))
-    drain(database, batch_size=1000)
-    Learner(database, [ThresholdRule()]).learn()
-
-
-def score_of(updater: ScoreUpdater, model: str = "gpt-4o", complexity: str = "complex") -> float | None:
-    learned = updater.learned.scores.get((model, complexity))
-    return learned.score if learned else None
-
-
-def send_manual_score(url: str, new_score: object, model: str = "gpt-4o", **fields: object) -> None:
-    message = {"model": model, "complexity": "complex", "new_score": new_score, **fields}
-    execute(url, "SELECT pgmq.send('model_score_updates', %s::jsonb)", (json.dumps(message),))
 
 
 def test_three_instances_each_apply_every_update(
@@ -132,142 +97,6 @@ def test_log_and_snapshot_lead_to_the_same_scores(
     assert next(iter(by_log.learned.scores.values())).estimate.mean is not None
 
 
-@pytest.mark.parametrize("updates", [999, 1000, 1001, 2500])
-def test_more_updates_than_one_page_are_all_read(new_updater: NewUpdater, database_url: str, updates: int) -> None:
-    execute(
-        database_url,
-        """
-        SELECT pgmq.send(
-            'model_score_updates', jsonb_build_object('model', 'm' || n, 'complexity', 'simple', 'new_score', 1)
-        )
-        FROM generate_series(1, %s) n
-        """,
-        (updates,),
-    )
-    updater = new_updater("i-1")
-    while updater.run_once():
-        pass
-    assert len(updater.learned.scores) == updates
-
-
-def test_an_instance_far_behind_reads_some_megabytes_at_a_time(new_updater: NewUpdater, database_url: str) -> None:
-    """A page is bounded in bytes, too; the instance acknowledges only when it has read everything."""
-    updater = new_updater("i-1")
-    updater.run_once()
-    send = """
-        SELECT pgmq.send('model_score_updates', jsonb_build_object(
-            'model', 'm' || n, 'complexity', 'simple', 'new_score', 1, 'version', n, 'note', repeat('x', 200000)
-        ))
-        FROM generate_series(1, 40) AS n
-    """
-    execute(database_url, send)
-    published = """
-        INSERT INTO model_score_history (
-            version, model_name, complexity_level, new_score, reason, rule, based_on_samples, after_slice, through_slice
-        ) VALUES (40, 'm40', 'simple', 1, '', 'threshold', 0, 0, 0)
-    """
-    execute(database_url, published)  # no other version is acknowledged
-    acknowledged = "SELECT applied_version FROM instances"
-    tracemalloc.start()
-    try:
-        polls = 1
-        while updater.run_once():
-            assert execute(database_url, acknowledged) == [(0,)]
-            assert len(updater.learned.scores) >= 10 * polls, "used at once"
-            polls += 1
-        _, peak_bytes = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert polls == 4
-    assert len(updater.learned.scores) == 40
-    assert execute(database_url, acknowledged) == [(40,)]
-    assert peak_bytes < 6_000_000, "of 8 MB"
-
-
-def test_pages_before_a_missing_message_are_read_to_the_end(new_updater: NewUpdater, database_url: str) -> None:
-    """A reader that looks for a missing id reads again what is after it, which may be more than a page."""
-    send = """
-        SELECT pgmq.send(
-            'model_score_updates', jsonb_build_object('model', 'm' || n, 'complexity', 'simple', 'new_score', 1)
-        )
-        FROM generate_series(1, %s) n
-    """
-    updater = new_updater("i-1")
-    send_manual_score(database_url, 1)
-    updater.run_once()
-    execute(database_url, "SELECT nextval('pgmq.q_model_score_updates_msg_id_seq')")
-    for _ in range(2):
-        execute(database_url, send, (1200,))
-        while updater.run_once():
-            pass
-        assert (
-            updater.learned.cursor == execute(database_url, "SELECT max(msg_id) FROM pgmq.q_model_score_updates")[0][0]
-        )
-    assert len(updater.learned.scores) == 1201
-
-
-def test_a_database_that_is_new_to_an_instance_gives_only_manual_scores_from_every_page(
-    new_updater: NewUpdater, database: Database, database_url: str
-) -> None:
-    """Other messages of the log are older than the snapshot: a model that was removed must not come back."""
-    execute(
-        database_url,
-        """
-        SELECT pgmq.send('model_score_updates', jsonb_build_object(
-            'model', 'removed' || n, 'complexity', 'simple', 'new_score', 1, 'version', 1
-        ))
-        FROM generate_series(1, 1500) n
-        """,
-    )
-    learn_once(database, database_url)
-    send_manual_score(database_url, 4, model="manual")
-    updater = new_updater("i-1")
-    while updater.run_once():
-        pass
-    assert {model for model, _ in updater.learned.scores} == {"gpt-4o", "manual"}
-
-
-def test_forgotten_scores_stay_away_however_long_the_log_is(
-    new_updater: NewUpdater, database: Database, database_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The log keeps their messages, here beyond its first page; the removal is logged once, and not as another database."""
-    learn_once(database, database_url)
-    execute(
-        database_url,
-        """
-        SELECT pgmq.send('model_score_updates', '{"model": "manual", "complexity": "complex", "new_score": 4}')
-        FROM generate_series(1, 1000)
-        """,
-    )
-    learn_once(database, database_url, model="gone")
-    updater = new_updater("i-1", reconcile_interval_seconds=0)
-    while updater.run_once():
-        pass
-    assert score_of(updater, "gone") == 2.3
-    forget_models(database, ["gone"], OPERATOR)
-    for _ in range(3):
-        while updater.run_once():
-            pass
-        assert {model for model, _ in updater.learned.scores} == {"gpt-4o", "manual"}
-    assert updater.learned.version == 1
-    assert caplog.text.count("scores_removed") == 1
-    assert "gone (complex)" in caplog.text
-    assert "database_changed" not in caplog.text
-
-
-def test_an_update_larger_than_a_message_is_refused_unread(
-    new_updater: NewUpdater, database_url: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    send_manual_score(database_url, 1, model="large", note="x" * 300_000)
-    send_manual_score(database_url, 2, model="ordinary")
-    updater = new_updater("i-1")
-    updater.run_once()
-    assert score_of(updater, "large") is None
-    assert score_of(updater, "ordinary") == 2
-    assert updater.refused == 1
-    assert "expected at most 262144 bytes" in caplog.text
-
-
 def test_a_manual_score_is_used_until_the_next_version(
     new_updater: NewUpdater, database: Database, database_url: str
 ) -> None:
@@ -305,45 +134,6 @@ def test_estimates_arrive_by_snapshot_and_by_message(
             for pair, one in known.scores.items()
         }
         assert estimates == {"gpt-4o": (0.84, 1204, 0.003), "llama": (0.9, 2, 0.01), "odd": (None, None, None)}
-
-
-def test_a_message_that_becomes_visible_late_is_read(new_updater: NewUpdater, database_url: str) -> None:
-    updater = new_updater("i-1", reconcile_interval_seconds=3600)
-    with psycopg.connect(database_url) as slow:
-        slow.execute(
-            'SELECT pgmq.send(\'model_score_updates\', \'{"model": "slow", "complexity": "simple", "new_score": 1}\')'
-        )
-        for _ in range(300):
-            send_manual_score(database_url, 3.0, model="fast")
-        updater.run_once()
-        assert set(updater.learned.scores) == {("fast", "complex")}
-        slow.commit()
-    updater.run_once()
-    assert set(updater.learned.scores) == {("fast", "complex"), ("slow", "simple")}
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        {"new_score": "NaN"}, {"new_score": 1e308}, {"new_score": 5.01}, {"new_score": -0.01}, {"new_score": None},
-        {"complexity": "urgent"}, {"model": ""}, {"version": -1}, {"version": "seven"}, {"event_type": "other"},
-    ],
-)  # fmt: skip
-def test_an_invalid_update_changes_nothing(new_updater: NewUpdater, database_url: str, message: dict) -> None:
-    updater = new_updater("i-1")
-    send_manual_score(database_url, 3.25)
-    updater.run_once()
-    send_manual_score(database_url, **{"new_score": 1.0, **message})
-    execute(
-        database_url, "SELECT pgmq.send('model_score_updates', '[]'), pgmq.send('model_score_updates', NULL::jsonb)"
-    )
-    for _ in range(2):
-        updater.run_once()
-    assert (score_of(updater), len(updater.learned.scores)) == (3.25, 1)
-    assert updater.refused == 3, "each is refused once, not at every poll"
-    send_manual_score(database_url, 3.5)
-    updater.run_once()
-    assert score_of(updater) == 3.5
 
 
 def test_another_database_under_the_same_name_is_detected(new_updater: NewUpdater, server: str, tmp_path: Path) -> None:

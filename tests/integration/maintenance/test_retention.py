@@ -42,10 +42,11 @@ def test_old_partitions_are_dropped_and_every_lifetime_count_stays(database: Dat
     assert verification.ledger["records"] == 730
 
 
-def test_without_retention_records_are_kept_forever(database: Database, database_url: str) -> None:
+@pytest.mark.parametrize("days", [400, pytest.param(4000, marks=pytest.mark.soak)])
+def test_without_retention_records_are_kept_forever(database: Database, database_url: str, days: int) -> None:
     ingest(database, database_url, outcomes(5, 5))
     close_slice(database)
-    pretend_all_came(database_url, 4000)
+    pretend_all_came(database_url, days)
     maintain(database, records_days=0)
     assert records(database_url) == 10
 

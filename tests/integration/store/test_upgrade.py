@@ -111,6 +111,7 @@ def test_a_worker_runs_and_restarts_while_the_next_migration_runs(
         third.wait_for("started")
         wait_for_ingest(database_url)
         assert producers.busy, "the load lasted until the end"
+        producers.enough()
     assert execute(database_url, "SELECT version_num FROM centralcloud.schema_revision") == [(_NEXT,)]
     assert "background_task_failed" not in worker.events() + second.events() + third.events()
     for command in (["metrics"], ["learn"], ["verify"]):
