@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg.rows import scalar_row
-from support.load import load, records
+from support.load import load, queued, records
 from support.programs import Program
 from support.servers import OwnServer, embedded_folder, execute, with_database
 from support.waiting import eventually, passes
@@ -97,6 +97,8 @@ def test_a_full_disk_is_waited_out(
     with load(small_url, decisions=1_000_000, pause_seconds=0.05) as producers:
         eventually(lambda: records(small_url) > 300, what="ingest in full swing")
         ballast = disk / "ballast"
+        worker.process.send_signal(signal.SIGSTOP)  # so that it has something to write when the disk is full
+        eventually(lambda: queued(small_url) > 3000, what="events that wait")
 
         def is_full() -> bool:
             """Fill also what the server has freed in the meantime."""
@@ -106,6 +108,8 @@ def test_a_full_disk_is_waited_out(
                         file.write(chunk)
             return "database_unavailable" in worker.events()
 
+        is_full()
+        worker.process.send_signal(signal.SIGCONT)
         eventually(is_full, what="database_unavailable")
         passes(lambda: not is_full(), within_seconds=seconds)  # the length of the fault
         ended = not small_server.running
