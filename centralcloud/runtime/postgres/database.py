@@ -164,7 +164,8 @@ class Database(OutageState):
             return
         connection.deadline = deadline or time.monotonic() + LIMIT_SECONDS
         try:
-            yield connection
+            with _closed_if_read_only(connection):
+                yield connection
         finally:
             self._give_back(pool, connection)
 
@@ -196,7 +197,7 @@ class Database(OutageState):
         if deadline is None and then_seconds is not None:
             connection.deadline = time.monotonic() + then_seconds
         try:
-            with ExitStack() as stack:
+            with _closed_if_read_only(connection), ExitStack() as stack:
                 stack.push(block)
                 yield connection
         finally:
@@ -306,6 +307,16 @@ class Database(OutageState):
 def _configure(connection: DeadlineConnection) -> None:
     """Set up a new connection. Limited, because it runs in one of the few threads that open every connection."""
     set_up(connection, lock_timeout=POOL_LOCK_TIMEOUT, answer_seconds=ANSWER_SECONDS)
+
+
+@contextmanager
+def _closed_if_read_only(connection: DeadlineConnection) -> Iterator[None]:
+    """Close a session that may not write: a new one may be allowed to, after a failover or a change of settings."""
+    try:
+        yield
+    except psycopg.errors.ReadOnlySqlTransaction:
+        connection.close()
+        raise
 
 
 def _begin_or_leave(connection: DeadlineConnection, block: AbstractContextManager[Any]) -> None:

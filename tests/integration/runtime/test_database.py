@@ -221,3 +221,24 @@ def test_sessions_release_locks_by_themselves(database: Database) -> None:
         assert connection.execute(limits).fetchone() == ("15s", "12s")
     with database.connect(autocommit=True) as connection:
         assert connection.execute(limits).fetchone() == ("15s", "0"), "a migration waits for another migration"
+
+
+@pytest.mark.parametrize("borrow", ["connection", "transaction"])
+def test_a_session_that_may_only_read_is_not_used_again(database_url: str, borrow: str) -> None:
+    """It was opened while the database was read-only, and keeps the setting of its start for as long as it lives."""
+    name = psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]
+    read_only = f"ALTER DATABASE {name} SET default_transaction_read_only"
+    execute(database_url, f"{read_only} = on")
+    with Database(database_url, application_name="tests", own_connections=1) as database:
+        with database.connection() as connection:
+            connection.execute("SELECT 1")
+        with psycopg.connect(database_url, options="-c default_transaction_read_only=off") as administrator:
+            administrator.execute(f"{read_only} = off")
+        with (
+            pytest.raises(psycopg.errors.ReadOnlySqlTransaction) as refused,
+            getattr(database, borrow)() as connection,
+        ):
+            connection.execute("CREATE TABLE written (id integer)")
+        assert is_outage(refused.value)
+        with getattr(database, borrow)() as connection:
+            connection.execute("CREATE TABLE written (id integer)")
