@@ -56,8 +56,8 @@ def _table(**words: str) -> dict[str, Meaning]:
 BUILT_IN: Final = Words(
     complexity=_table(
         simple="low easy trivial 1 2 3",
-        medium="moderate normal 4 5 6 7",
-        complex="high hard difficult 8 9 10",
+        medium="moderate normal 4 5 6",
+        complex="high hard difficult 7 8 9 10",
     ),
     outcome=_table(
         routed="pending selected",

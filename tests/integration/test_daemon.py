@@ -7,7 +7,7 @@ import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -307,6 +307,9 @@ def test_the_pool_has_as_many_connections_as_the_tasks_use(database_url: str, ca
         assert database.max_connections == 3 + 7, (
             "consumers, monitors of schema, history and clock, maintenance, metrics, learner, findings"
         )
+        with ExitStack() as all_at_once:  # opened beforehand: a wait for a connection is then one for another task's
+            for _ in range(database.max_connections):
+                all_at_once.enter_context(database.connection())
         daemon.start()
         try:
             send(database_url, outcomes(2000, 100))

@@ -99,7 +99,7 @@ def test_a_malformed_event_is_rejected_with_the_path_of_the_field(kind: str) -> 
         ("complexity", 1, "simple"),
         ("complexity", 3, "simple"),
         ("complexity", 4.0, "medium"),
-        ("complexity", "7", "medium"),
+        ("complexity", "7", "complex"),
         ("complexity", 8, "complex"),
         ("complexity", 10, "complex"),
         ("complexity_score", "4.8", 4.8),
