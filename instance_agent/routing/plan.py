@@ -161,7 +161,7 @@ class Plan(Struct, frozen=True, kw_only=True):
             "propensity": None if self.propensity is None else round(self.propensity, 6),
             "method": self.method,
             "score_version": self.first.score_version,
-            "struck": {_short(struck.key): struck.code for struck in self.struck[:shown]},
+            "struck": [{"target": _short(struck.key), "reason": struck.code} for struck in self.struck[:shown]],
             "struck_left_out": max(0, len(self.struck) - shown),
             "relaxed": self.relaxed,
             "session": self.affinity,
