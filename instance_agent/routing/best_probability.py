@@ -24,7 +24,7 @@ _DEPTH: Final = 12.0
 #: 0.0015 among many posteriors without evidence (see the tests).
 _CELLS: Final = 32
 #: Cells of the common grid on each side of a peak: divided among the posteriors, each has at least `_MIN_GRID_CELLS`.
-_GRID_CELLS: Final = 128
+_GRID_CELLS: Final = 80
 _MIN_GRID_CELLS: Final = 16
 #: A point of the common grid that is nearer to the one before it than this share of its own cell adds nothing.
 _NEAREST: Final = 0.5
