@@ -6,13 +6,13 @@ propensity that is recorded with it is exact.
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
 from operator import sub
-from typing import Final
+from typing import Final, NamedTuple
 
 #: Parameters of a Beta distribution are clipped to this range: below it, nearly all of the mass is at 0 and 1; above it, the
 #: distribution is as good as a fixed value.
@@ -157,13 +157,25 @@ class _Shape:
         return self.peak + side * distance
 
 
+class _Cell(NamedTuple):
+    """The distribution function between two nodes: a cubic of the position in the cell, 0 to 1."""
+
+    end: float
+    start: float
+    per_width: float
+    low: float
+    slope: float
+    bend: float
+    twist: float
+    next_low: float
+
+
 class _Table:
     """The distribution function of a posterior, tabulated over y."""
 
     def __init__(self, shape: _Shape) -> None:
-        self._begin, self._end = shape.begin, shape.end
-        self._high, self._shift = shape.high, shape.shift
-        self._nodes = nodes = shape.spread(_CELLS)
+        self._low, self._high, self._shift = shape.low, shape.high, shape.shift
+        nodes = shape.spread(_CELLS)
         density = [shape.density(y) for y in nodes]
         # The trapezoidal rule with a correction by the derivatives at the ends: the error is of order width^4. In a cell
         # that holds less than 1e-6 the correction may be the larger part.
@@ -173,38 +185,52 @@ class _Table:
         )
         cumulative = list(accumulate(masses, initial=0.0))
         total = cumulative[-1]
-        self._cumulative = [mass / total for mass in cumulative]
-        self._density = [at / total for at, _ in density]
+        points = zip(nodes, cumulative, density, strict=True)
+        self._cells = [
+            _cell(start, end, low / total, next_low / total, at_start / total, at_end / total)
+            for (start, low, (at_start, _)), (end, next_low, (at_end, _)) in pairwise(points)
+        ]
+        self._cells[-1] = self._cells[-1]._replace(end=math.inf)
 
     def cumulative(self, grid: Sequence[float]) -> list[float]:
-        """Return the probability that the quantity is at most x, for each x of a grid.
+        """Return the probability that the quantity is at most x, for each x of an ascending grid.
 
         Cubic interpolation between the nodes, with the density as slope.
         """
-        nodes, cumulative, density, shift = self._nodes, self._cumulative, self._density, self._shift
-        begin, end, high = self._begin, self._end, self._high
-        log = math.log
-        found = []
-        for x in grid:
+        shift, log = self._shift, math.log
+        first, last = bisect_left(grid, self._low), bisect_left(grid, self._high)
+        found = [0.0] * first
+        cells = iter(self._cells)
+        end, start, per_width, low, slope, bend, twist, next_low = next(cells)
+        for x in grid[first:last]:
             theta = x - shift
-            if x >= high or theta >= 1:
-                found.append(1.0)
-                continue
-            if theta <= 0 or (y := log(theta / (1 - theta))) < begin:
+            if theta <= 0:
                 found.append(0.0)
                 continue
-            if y >= end:
+            if theta >= 1:
                 found.append(1.0)
                 continue
-            cell = bisect_right(nodes, y) - 1
-            start, low, next_low = nodes[cell], cumulative[cell], cumulative[cell + 1]
-            width = nodes[cell + 1] - start
-            position = (y - start) / width
-            rise, slope, next_slope = next_low - low, density[cell] * width, density[cell + 1] * width
-            bend, twist = 3 * rise - 2 * slope - next_slope, slope + next_slope - 2 * rise
+            y = log(theta / (1 - theta))
+            while y >= end:
+                end, start, per_width, low, slope, bend, twist, next_low = next(cells)
+            position = (y - start) * per_width
             value = low + position * (slope + position * (bend + position * twist))
-            found.append(low if value < low else min(value, next_low))
+            if value < low:
+                value = low
+            elif value > next_low:
+                value = next_low
+            found.append(value)
+        found += [1.0] * (len(grid) - last)
         return found
+
+
+def _cell(start: float, end: float, low: float, next_low: float, at_start: float, at_end: float) -> _Cell:
+    """Return the cell between two nodes; `at_start` and `at_end` are the densities there."""
+    width, rise = end - start, next_low - low
+    slope, next_slope = at_start * width, at_end * width
+    return _Cell(
+        end, start, 1 / width, low, slope, 3 * rise - 2 * slope - next_slope, slope + next_slope - 2 * rise, next_low
+    )
 
 
 # Caches: from one state of the scores to the next, most posteriors do not change.
