@@ -1,4 +1,4 @@
-"""The task classifier on real questions that had no part in its weights: the figures that docs/explanation/routing.md states."""
+"""The task classifier on real questions that had no part in its weights, as docs/explanation/routing.md states."""
 
 import importlib.util
 
