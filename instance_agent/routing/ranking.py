@@ -2,10 +2,14 @@
 
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
+from centralcloud.contracts import NO_ESTIMATE
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.learned_scores import LearnedScore
 from instance_agent.catalog.model import Model
 from instance_agent.routing.decision import Preference
+from instance_agent.routing.selection import Candidate
 
 # Weights of the score beside speed and cost (docs/reference/specification.md).
 _SPEED_SCORE_WEIGHT: Final = 0.7
@@ -46,7 +50,7 @@ class Ranking:
                 self.by_name.setdefault(model.name, []).append(model)
 
     def order(self, scored_as: str, prefer: Preference | None) -> tuple[Entry, ...]:
-        """Return every model that has a score for a complexity, best value first."""
+        """Return every active model for text that has a score for a complexity, best value first."""
         key = scored_as, prefer
         found = self._orders.get(key)
         if found is None:
@@ -54,7 +58,9 @@ class Ranking:
             entries = [
                 Entry(model, score, preferred_value(model, score, prefer), snapshot.learned.of(model.name, scored_as))
                 for model in snapshot.models
-                if (score := snapshot.score(model, scored_as)) is not None
+                if model.status == "active"
+                and model.model_type != "embedding"
+                and (score := snapshot.score(model, scored_as)) is not None
             ]
             found = self._orders[key] = tuple(sorted(entries, key=lambda entry: -entry.value))
         return found
@@ -69,3 +75,16 @@ def preferred_value(model: Model, score: float, prefer: Preference | None) -> fl
         cheapness = 0.0 if model.pricing is None else 1 / (1 + model.pricing.average)
         return _COST_SCORE_WEIGHT * score + _COST_WEIGHT * cheapness
     return score
+
+
+def candidate_of(entry: Entry, *, probing: bool) -> Candidate:
+    """Return an entry as a candidate of a selection; without `probing` it is never probed."""
+    learned = entry.learned
+    estimate = learned.estimate if learned else NO_ESTIMATE
+    return Candidate(
+        model=entry.model.name,
+        score=entry.score,
+        value=entry.value,
+        learned=learned is not None,
+        estimate=estimate if probing or estimate.probe_share is None else replace(estimate, probe_share=None),
+    )
