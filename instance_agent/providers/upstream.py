@@ -1,9 +1,9 @@
 """An upstream: one service that runs models, with its key and its limits."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -97,6 +97,5 @@ class Upstream(Struct, frozen=True, kw_only=True):
 
     __str__ = __repr__
 
-    def __rich_repr__(self) -> Iterator[tuple[str, str]]:  # the inherited one shows headers
-        yield "provider", self.provider
-        yield "dialect", self.dialect
+    def __rich_repr__(self) -> list[tuple[str, Any]]:  # the inherited one shows headers
+        return [("provider", self.provider), ("dialect", self.dialect)]
