@@ -56,8 +56,8 @@ class AnthropicMessages:
         self,
         *,
         model: str | None = None,
-        include_usage: bool = False,  # noqa: ARG002
-        created: int = 0,  # noqa: ARG002
+        include_usage: bool = False,
+        created: int = 0,
     ) -> StreamWriter:
         """Return a writer for one stream."""
         return anthropic_answer.AnthropicStreamWriter(model=model)

@@ -55,7 +55,7 @@ _BY_CODE: Final = {
     "contract_spend_limit_reached": SETUP,
     "enforced_spend_limit_reached": SETUP,
 }
-#: Of Anthropic and Google, which give 400 to what an operator must fix; no code tells them apart.
+#: Anthropic and Google give 400 to what an operator must fix; no code tells them apart.
 _SETUP_WORDS: Final = (
     "credit balance is too low",
     "user location is not supported",

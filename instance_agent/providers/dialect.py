@@ -5,7 +5,7 @@ the dialect, its object an instance of `Dialect`.
 """
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -13,6 +13,9 @@ from instance_agent.chat.answers import ChatAnswer, FinishReason, StreamEvent, U
 from instance_agent.chat.messages import ChatRequest
 from instance_agent.providers.errors import ProviderError
 from instance_agent.providers.upstream import Upstream
+
+Operation: TypeAlias = Literal["chat", "embeddings", "responses", "count_tokens"]
+"""An operation whose bytes are forwarded."""
 
 
 class HttpCall(Struct, frozen=True, kw_only=True):
@@ -57,14 +60,19 @@ class StreamForwarder(Protocol):
         usage: None unless reported.
         error: set by a failure; its event is not forwarded, the caller writes its own.
         completed: the proper end was seen.
+        events: of the last `feed` or `close`, for validators.
     """
 
-    begun: bool
     output_characters: int
     finish: FinishReason | None
     usage: Usage | None
     error: ProviderError | None
     completed: bool
+    events: list[StreamEvent]
+
+    @property
+    def begun(self) -> bool:
+        """Whether a token, a call or the finish has been seen."""
 
     def feed(self, data: bytes) -> bytes:
         """Return the bytes for the client: whole events only."""
@@ -124,8 +132,14 @@ class Dialect(Protocol):
     def stream_reader(self, upstream: Upstream) -> StreamReader:
         """Return a reader for one streamed answer."""
 
-    def forward(self, upstream: Upstream, body: bytes, model: str, headers: Mapping[str, str]) -> HttpCall:
-        """Forward a client's bytes with only the model replaced. `headers` are the client's, names in lower case."""
+    def forward(
+        self, upstream: Upstream, body: bytes, model: str, headers: Mapping[str, str], operation: Operation = "chat"
+    ) -> HttpCall:
+        """Forward a client's bytes with only the model replaced.
+
+        `headers` are the client's, names in lower case. Raise UnsupportedFeatureError for an operation that this dialect
+        does not have.
+        """
 
     def stream_forwarder(self, upstream: Upstream, *, include_usage: bool) -> StreamForwarder:
         """Return a forwarder; `include_usage`: the client asked for usage, so that it is not stripped."""

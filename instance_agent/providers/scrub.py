@@ -11,23 +11,29 @@ _MASK: Final = "***"
 #: Shorter pieces of a key are words of the language by chance.
 _PIECE_LENGTH: Final = 8
 _WORDS: Final = re.compile(r"[^\s\"'<>,;()\[\]{}]+")
-_PATTERNS: Final = (
-    (re.compile(r"(?i)\b((?:proxy-)?authorization|cookie)([\"']?\s*[:=]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s\"',;]+"), r"\1\2***"),
-    (re.compile(r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=*-]{6,}"), r"\1\2***"),
-    (re.compile(r"(?i)([?&](?:key|api[-_]?key|token|access_token|sig|signature|subscription-key)=)[^&\s\"'<>]+"), r"\1***"),
-    (re.compile(r"(?i)\b((?:x-)?(?:goog-)?api[-_ ]?key|access[-_ ]token|secret)([\"']?\s*[:=]\s*[\"']?)[^\s\"',;]+"), r"\1\2***"),
-    # The beginnings of keys of OpenAI, Anthropic, OpenRouter, Google, Groq, xAI, Hugging Face, GitHub and AWS.
-    (re.compile(r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|or)[-_][A-Za-z0-9*._-]{6,}"), _MASK),
-    (re.compile(r"\bAIza[A-Za-z0-9*_-]{6,}|\bAQ\.[A-Za-z0-9*_-]{10,}|\bya29\.[A-Za-z0-9*._-]{6,}|\bAKIA[A-Z0-9]{12,}"), _MASK),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*"), _MASK),
-)  # fmt: skip
+_ASSIGNED: Final = r"""(["']?\s*[:=]\s*["']?)"""
+_PATTERNS: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE), replacement)
+    for pattern, replacement in (
+        (rf"\b((?:proxy-)?authorization|cookie){_ASSIGNED}(?:(?:bearer|basic)\s+)?[^\s\"',;]+", r"\1\2***"),
+        (r"\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=*-]{6,}", r"\1\2***"),
+        (r"([?&](?:key|api[-_]?key|token|access_token|sig|signature|subscription-key)=)[^&\s\"'<>]+", r"\1***"),
+        (rf"\b((?:x-)?(?:goog-)?api[-_ ]?key|access[-_ ]token|secret){_ASSIGNED}[^\s\"',;]+", r"\1\2***"),
+        # The beginnings of keys of OpenAI, Anthropic, OpenRouter, Groq, xAI, Hugging Face and GitHub,
+        (r"\b(?:sk|pk|rk|gsk|xai|hf|ghp|or)[-_][A-Za-z0-9*._-]{6,}", _MASK),
+        # of Google and AWS, and JSON web tokens.
+        (r"\bAIza[A-Za-z0-9*_-]{6,}|\bAQ\.[A-Za-z0-9*_-]{10,}|\bya29\.[A-Za-z0-9*._-]{6,}|\bAKIA[A-Z0-9]{12,}", _MASK),
+        (r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*", _MASK),
+    )
+)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def scrub(text: str, secrets: Iterable[str]) -> str:
     """Return `text` in one line of at most 500 characters, without `secrets` in any usual form, and without other keys.
 
-    The forms: as it is, percent-encoded, in base64 of any alignment, and every word that holds eight characters of it in a row.
+    The forms: as it is, percent-encoded, in base64 of any alignment, and each word that holds eight characters of it in a
+    row.
     """
     text = _CONTROL.sub(" ", text[: 20 * MAX_MESSAGE_LENGTH])
     for secret in secrets:

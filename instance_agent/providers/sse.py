@@ -44,8 +44,7 @@ class SseReader:
                 self._buffer = buffer
                 return []
             self._first = False
-            if buffer.startswith(_BOM):
-                buffer = buffer[len(_BOM) :]
+            buffer = buffer.removeprefix(_BOM)
         events = []
         start, search = 0, self._searched
         while (match := _END.search(buffer, search)) is not None:

@@ -66,6 +66,7 @@ class Upstream(Struct, frozen=True, kw_only=True):
         base_url: without the path of an operation, such as ``https://api.openai.com/v1``.
         api_key: never in repr, logs or errors; empty for a service without keys.
         headers: more headers for each call.
+        key_header: header that takes the key as it is, such as Azure's ``api-key``; None: as the dialect sends it.
         max_tokens_field: the field of OpenAI-compatible services for the limit of the answer in translated requests.
     """
 
@@ -75,6 +76,7 @@ class Upstream(Struct, frozen=True, kw_only=True):
     api_key: Secret = Secret("")
     headers: Mapping[str, str] = _NO_HEADERS
     limits: Limits = Limits()
+    key_header: str | None = None
     max_tokens_field: str = "max_tokens"
 
     def url(self, path: str) -> str:
