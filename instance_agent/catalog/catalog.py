@@ -9,6 +9,7 @@ from centralcloud.contracts import COMPLEXITIES, SettingsError
 from centralcloud.runtime.logs import get_logger
 from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of
 from instance_agent.catalog.catalog_file import read_catalog_file
+from instance_agent.catalog.configuration import CatalogConfiguration
 from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.catalog.model import Model
@@ -24,10 +25,12 @@ class CatalogSnapshot(NamedTuple):
     Attributes:
         models: the models of the YAML.
         learned: the learned scores that count; none if they are ignored.
+        configuration: providers, endpoints and aliases, for requests that are executed; None in a catalog of models alone.
     """
 
     models: tuple[Model, ...]
     learned: LearnedScores
+    configuration: CatalogConfiguration | None = None
 
     def score(self, model: Model, complexity: str) -> float | None:
         """Return the score of a model for a complexity: the learned one, else the configured one, else None."""
@@ -76,6 +79,7 @@ class ModelCatalog:
         self._lock = threading.Lock()
         self._loader: threading.Thread | None = None
         self._learned = learned or LearnedScores()
+        self._configuration: CatalogConfiguration | None = None
         self._snapshot = self.next(models=tuple(models))
         self.refresh()
 
@@ -133,15 +137,25 @@ class ModelCatalog:
         """
         return self._snapshot.score(model, complexity)
 
-    def next(self, *, models: tuple[Model, ...] | None = None, learned: LearnedScores | None = None) -> CatalogSnapshot:
-        """Return the state that `use` or `use_models` with these would lead to, so that a router can prepare for it.
+    def next(
+        self,
+        *,
+        models: tuple[Model, ...] | None = None,
+        learned: LearnedScores | None = None,
+        configuration: CatalogConfiguration | None = None,
+    ) -> CatalogSnapshot:
+        """Return the state that `use`, `use_models` or `use_configuration` with these would lead to, so that a router can
+        prepare for it.
 
         Args:
             models: instead of the current ones.
             learned: instead of the current scores.
+            configuration: instead of the current one and its models.
         """
         effective = _NOTHING_LEARNED if self._ignore_learned else (self._learned if learned is None else learned)
-        return CatalogSnapshot(self.models if models is None else models, effective)
+        if configuration is not None:
+            return CatalogSnapshot(configuration.models, effective, configuration)
+        return CatalogSnapshot(self.models if models is None else models, effective, self._configuration)
 
     def use(self, learned: LearnedScores) -> None:
         """Replace the learned scores, all at once, for the decisions from now on.
@@ -161,6 +175,16 @@ class ModelCatalog:
         """
         with self._lock:
             self._snapshot = self.next(models=tuple(models))
+
+    def use_configuration(self, configuration: CatalogConfiguration) -> None:
+        """Replace models, providers, endpoints and aliases, all at once, for the requests from now on.
+
+        Args:
+            configuration: as `CatalogSource.build` returns it. It comes from there alone: give the catalog no path.
+        """
+        with self._lock:
+            self._snapshot = self.next(configuration=configuration)
+            self._configuration = configuration
 
     def refresh(self) -> None:
         """Load the files that another process has replaced, before it returns. Costs one stat for each file otherwise."""
@@ -274,8 +298,9 @@ class ModelCatalog:
     def _model_json(self, model: Model) -> dict[str, Any]:
         effective = {complexity: self.score(model, complexity) for complexity in COMPLEXITIES}
         return {
-            **model.model_dump(),
+            **model.model_dump(mode="json"),
             "capabilities": sorted(model.capabilities),
+            "tags": sorted(model.tags),
             "complexity_scores": {name: score for name, score in effective.items() if score is not None},
             "configured_scores": dict(model.complexity_scores),
             "learned": self._learned_json(model.name),

@@ -1,16 +1,19 @@
 """The catalog YAML: read and validated, never written."""
 
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
 from centralcloud.runtime.validation import expectation
 from instance_agent.catalog.bounded_file import read_bounded
 from instance_agent.catalog.model import Model
+from instance_agent.catalog.provider import Provider
 
 #: A model takes about 300 bytes.
 _MAX_BYTES: Final = 64_000_000
@@ -18,8 +21,20 @@ _MAX_BYTES: Final = 64_000_000
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _CatalogFile(BaseModel):
-    models: list[Model]
+class CatalogEntries(BaseModel):
+    """The entries of a catalog, as they are written in its YAML.
+
+    Attributes:
+        models: may be empty; each pair of name and provider once.
+        providers: each name once.
+        aliases: a target for each pattern of a model's name.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    models: tuple[Model, ...]
+    providers: tuple[Provider, ...] = ()
+    aliases: dict[str, str] = {}
 
 
 def read_catalog_file(path: Path) -> list[Model]:
@@ -27,6 +42,17 @@ def read_catalog_file(path: Path) -> list[Model]:
 
     Raises:
         SettingsError: the file cannot be read, is not YAML, or has an invalid value; one line that names the place.
+    """
+    return list(read_entries(path).models)
+
+
+def read_entries(path: Path) -> CatalogEntries:
+    """Read a catalog YAML, at most 64 MB: its models, providers and aliases.
+
+    The targets of aliases may also be models of the providers of the built-in catalog.
+
+    Raises:
+        SettingsError: as for `read_catalog_file`.
     """
     try:
         content = _parse(read_bounded(path, _MAX_BYTES).decode())
@@ -44,23 +70,44 @@ def read_catalog_file(path: Path) -> list[Model]:
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise SettingsError(f"{path}{place}: expected YAML: {problem}") from None
     try:
-        models = _CatalogFile.model_validate(content).models
+        entries = CatalogEntries.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
-        found = "nothing" if first["type"] == "missing" else quote(first["input"])
-        expected = expectation(first)
-        if not field:
-            expected = "expected a mapping with models"
-        raise SettingsError(f"{path}: {field or 'file'}: found {found}: {expected}") from None
+        raise SettingsError(f"{path}: {_first_problem(error)}") from None
+    _refuse_repetitions(path, entries)
+    return entries
+
+
+@cache
+def built_in_entries() -> CatalogEntries:
+    """Return the entries of the built-in catalog."""
+    with resources.as_file(resources.files(__package__) / "default_catalog.yaml") as path:
+        return read_entries(path)
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    place = first["loc"]
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+    secret = place[:1] == ("providers",) and ("api_key" in place or "headers" in place)
+    found = "a value that is not shown" if secret else quote(first["input"])
+    found = "nothing" if first["type"] == "missing" else found
+    expected = expectation(first) if field else "expected a mapping with models"
+    return f"{field or 'file'}: found {found}: {expected}"
+
+
+def _refuse_repetitions(path: Path, entries: CatalogEntries) -> None:
     seen: set[tuple[str, str]] = set()
-    for position, model in enumerate(models):
+    for position, model in enumerate(entries.models):
         if (model.name, model.provider) in seen:
             raise SettingsError(
                 f"{path}: models[{position}]: found {model.name} of {model.provider} again, expected it once"
             )
         seen.add((model.name, model.provider))
-    return models
+    providers: set[str] = set()
+    for position, provider in enumerate(entries.providers):
+        if provider.provider in providers:
+            raise SettingsError(f"{path}: providers[{position}]: found {provider.provider} again, expected it once")
+        providers.add(provider.provider)
 
 
 def _parse(text: str) -> Any:

@@ -46,7 +46,7 @@ class Ranking:
                 self.by_name.setdefault(model.name, []).append(model)
 
     def order(self, scored_as: str, prefer: Preference | None) -> tuple[Entry, ...]:
-        """Return every model that has a score for a complexity, best value first."""
+        """Return every active model for text that has a score for a complexity, best value first."""
         key = scored_as, prefer
         found = self._orders.get(key)
         if found is None:
@@ -54,7 +54,9 @@ class Ranking:
             entries = [
                 Entry(model, score, preferred_value(model, score, prefer), snapshot.learned.of(model.name, scored_as))
                 for model in snapshot.models
-                if (score := snapshot.score(model, scored_as)) is not None
+                if model.status == "active"
+                and model.model_type != "embedding"
+                and (score := snapshot.score(model, scored_as)) is not None
             ]
             found = self._orders[key] = tuple(sorted(entries, key=lambda entry: -entry.value))
         return found

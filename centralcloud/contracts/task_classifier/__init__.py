@@ -1,0 +1,184 @@
+"""The task classifier: the text of a request -> task type, complexity, confidence, and the reasons in words.
+
+Deterministic and pure: the same text gives the same answer on every instance and in every process. It reads words, not
+meaning: an answer is a guess for requests whose caller says nothing, and its confidence says how good a guess. At most 2,400
+characters are read, from the start and the end of the text, where instructions stand; the length counts in full.
+"""
+
+from math import fsum
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from centralcloud.contracts.task_classifier import weights
+
+Level = Literal["simple", "medium", "complex"]
+
+TASK_TYPES: Final = tuple(weights.TASK_TYPES)
+#: Names the table of weights; it changes with it.
+CLASSIFIER_VERSION: Final = "words-1"
+
+_HEAD, _TAIL = 1_600, 800
+#: The words of an instruction at the start, which count double.
+_FIRST_WORDS: Final = 25
+_BASE_POINTS: Final = 4.0
+#: Bytes are translated and searched several times as fast as text.
+_PUNCTUATION: Final = b"!\"#$%&'()*+,./:;<=>?@[\\]^_`{|}~\n\r\t"
+_WORDS_ONLY: Final = bytes.maketrans(_PUNCTUATION, b" " * len(_PUNCTUATION))
+_LIST_MARKS: Final = (b"\n- ", b"\n* ", b"\n1.", b"\n2.", b"\n3.", b"\n4.", b"\n5.")
+_OPERATORS: Final = b"=^+*/<>"
+_MOST_REASONS: Final = 4
+#: For an answer without any evidence.
+_LOWEST_CONFIDENCE: Final = 0.1
+
+
+class Classification(Struct, frozen=True, gc=False):
+    """The classifier's answer.
+
+    Attributes:
+        complexity: 1 to 10.
+        level: ``simple`` (1 to 3), ``medium`` (4 to 6) or ``complex`` (7 to 10).
+        task_type: one of `TASK_TYPES`.
+        confidence: in the task type, 0 to 1: the lead of the best task type over the second one.
+        reasons: in words, the strongest first.
+    """
+
+    complexity: int
+    level: Level
+    task_type: str
+    confidence: float
+    reasons: tuple[str, ...]
+
+
+def level_of(complexity: float) -> Level:
+    """Return the level of a complexity from 1 to 10."""
+    return "simple" if complexity < 4 else "medium" if complexity < 7 else "complex"
+
+
+def classify(text: str) -> Classification:
+    """Return the task type and the complexity of a request. Takes less than 0.2 ms for any length.
+
+    Args:
+        text: the request; usually the last messages of the user.
+    """
+    sample = text if len(text) <= _HEAD + _TAIL else f"{text[:_HEAD]}\n{text[-_TAIL:]}"
+    lowered = sample.lower().encode(errors="replace")
+    words = lowered.translate(_WORDS_ONLY).split()
+    present = frozenset(words)
+    word_count = len(words) if sample is text else len(words) * len(text) // len(sample)
+    if not words:
+        return Classification(1, "simple", "simple_query", _LOWEST_CONFIDENCE, ("the text is empty",))
+    task_type, confidence, evidence = _task_type(lowered, words, present, word_count)
+    points, grounds = _complexity(lowered, present, word_count)
+    points += weights.TASK_TYPES[task_type]
+    complexity = min(10, max(1, round(points)))
+    named = f"{task_type}: {evidence}" if evidence else f"{task_type}: no word speaks for another task type"
+    return Classification(complexity, level_of(complexity), task_type, confidence, (named, *grounds))
+
+
+def _task_type(lowered: bytes, words: list[bytes], present: frozenset[bytes], count: int) -> tuple[str, float, str]:
+    """Return the best task type, the confidence in it, and the words that spoke for it."""
+    first = frozenset(words[:_FIRST_WORDS])
+    points = dict.fromkeys(TASK_TYPES, 0.0)
+    hits = [(word, 2.0 if word in first else 1.0, _TASK_WORDS[word]) for word in present & _TASK_VOCABULARY]
+    for _, factor, by_type in hits:
+        for task_type, weight in by_type.items():
+            points[task_type] += factor * weight
+    phrases = [
+        each
+        for key in (present & _TASK_PHRASES.keys()) | _WITHOUT_WORD
+        for each in _TASK_PHRASES[key]
+        if each[0] in lowered
+    ]
+    for _, task_type, weight in phrases:
+        points[task_type] += weight
+    if count <= 12:
+        points["simple_query"] += 1.0 + (b"?" in lowered)
+    elif count > 80:
+        points["simple_query"] -= 3.0
+    if b"```" in lowered:
+        points["simple_query"] -= 2.0
+    ranked = sorted(TASK_TYPES, key=points.__getitem__, reverse=True)
+    best, second = ranked[:2]
+    if points[best] <= 0:
+        return "analysis" if count > 80 else "simple_query", _LOWEST_CONFIDENCE, ""
+    lead = (points[best] - max(0.0, points[second])) / (points[best] + 2.0)
+    found = [(factor * by_type[best], word) for word, factor, by_type in hits if best in by_type]
+    found += [(weight, phrase.strip()) for phrase, task_type, weight in phrases if task_type == best]
+    found = sorted(found, key=lambda each: (-each[0], each[1]))[:3]
+    said = ", ".join(f'"{each.decode()}"' for _, each in found) or f"{count} words"
+    return best, round(max(_LOWEST_CONFIDENCE, lead), 3), said
+
+
+def _complexity(lowered: bytes, present: frozenset[bytes], count: int) -> tuple[float, list[str]]:
+    """Return the points of complexity without those of the task type, and the reasons."""
+    found = [(_COMPLEXITY_WORDS[word], word) for word in present & _COMPLEXITY_VOCABULARY]
+    found += [
+        (weight, phrase.strip())
+        for key in present & _COMPLEXITY_PHRASES.keys()
+        for phrase, weight in _COMPLEXITY_PHRASES[key]
+        if phrase in lowered
+    ]
+    by_words = fsum(weight for weight, _ in found)  # the same in any order
+    by_words = min(weights.MAX_WORD_POINTS, max(weights.MIN_WORD_POINTS, by_words))
+    by_length = next(points for bound, points in weights.LENGTH_POINTS if count <= bound)
+    reasons = [f"{count} words ({by_length:+.1f})"]
+    if found:
+        strongest = sorted(found, key=lambda each: (-abs(each[0]), each[1]))[:_MOST_REASONS]
+        reasons.insert(0, f"words such as {', '.join(word.decode() for _, word in strongest)} ({by_words:+.1f})")
+    points = _BASE_POINTS + by_words + by_length
+    if b"```" in lowered:
+        points += weights.CODE_BLOCK_POINTS
+        reasons.append(f"a block of code ({weights.CODE_BLOCK_POINTS:+.1f})")
+    demands = sum(lowered.count(mark) for mark in _LIST_MARKS)
+    if demands:
+        added = min(5, demands) * weights.DEMAND_POINTS
+        points += added
+        reasons.append(f"a list of {demands} points ({added:+.1f})")
+    operators = len(lowered) - len(lowered.translate(None, _OPERATORS))
+    if operators * 25 > len(lowered) and b"```" not in lowered:
+        points += weights.MATHEMATICS_POINTS
+        reasons.append(f"mathematical signs ({weights.MATHEMATICS_POINTS:+.1f})")
+    return points, reasons
+
+
+def _task_words() -> dict[bytes, dict[str, float]]:
+    table: dict[bytes, dict[str, float]] = {}
+    for task_type, by_weight in weights.TASK_WORDS.items():
+        for weight, words in by_weight.items():
+            for word in words.split():
+                table.setdefault(word.encode(), {}).setdefault(task_type, weight)
+    return table
+
+
+def _longest_word(phrase: bytes) -> bytes:
+    """Return the word by which a phrase is found: it is looked for only in texts that have this word."""
+    return max(phrase.translate(_WORDS_ONLY).split(), key=len, default=b"")
+
+
+def _task_phrases() -> dict[bytes, list[tuple[bytes, str, float]]]:
+    table: dict[bytes, list[tuple[bytes, str, float]]] = {b"": []}
+    for task_type, by_weight in weights.TASK_PHRASES.items():
+        for weight, phrases in by_weight.items():
+            for phrase in map(str.encode, phrases):
+                table.setdefault(_longest_word(phrase), []).append((phrase, task_type, weight))
+    return table
+
+
+def _complexity_phrases() -> dict[bytes, list[tuple[bytes, float]]]:
+    table: dict[bytes, list[tuple[bytes, float]]] = {}
+    for weight, phrases in weights.COMPLEXITY_PHRASES.items():
+        for phrase in map(str.encode, phrases):
+            table.setdefault(_longest_word(phrase), []).append((phrase, weight))
+    return table
+
+
+_TASK_WORDS: Final = _task_words()
+_TASK_VOCABULARY: Final = frozenset(_TASK_WORDS)
+_TASK_PHRASES: Final = _task_phrases()
+_WITHOUT_WORD: Final = frozenset({b""})
+_COMPLEXITY_WORDS: Final = {
+    word.encode(): weight for weight, words in weights.COMPLEXITY_WORDS.items() for word in words.split()
+}
+_COMPLEXITY_VOCABULARY: Final = frozenset(_COMPLEXITY_WORDS)
+_COMPLEXITY_PHRASES: Final = _complexity_phrases()

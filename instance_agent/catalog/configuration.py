@@ -1,0 +1,213 @@
+"""The configuration of an instance: models, providers with their keys, endpoints and aliases, ready for requests.
+
+It is built when something changes. A request only looks things up: each lookup is that of a dictionary.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from instance_agent.catalog.aliases import AUTO_NAMES, Aliases
+from instance_agent.catalog.key_reader import KeyReader
+from instance_agent.catalog.model import ENDPOINT_TYPES, Complexity, Endpoint, Model, Pricing, TimeLimits
+from instance_agent.catalog.provider import Provider, is_reference
+
+#: The scores of a model that was found at a local provider and is not in the catalog: for all but complex tasks.
+_FOUND_SCORES: Final[dict[Complexity, float]] = {"simple": 3.0, "medium": 2.5}
+_NO_ENDPOINT: Final = Endpoint()
+_NO_LIMITS: Final = TimeLimits()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadyProvider:
+    """A provider with its key. `repr` shows neither the key nor the headers.
+
+    Attributes:
+        name, dialect, base_url, local, time_limits: as in `Provider`.
+        api_key: None: it needs none, or there is a problem.
+        headers: with the values of references.
+        problem: why it cannot be used; None: it can.
+    """
+
+    name: str
+    dialect: str
+    base_url: str
+    api_key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    local: bool = False
+    time_limits: TimeLimits = _NO_LIMITS
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """A model at one endpoint of a provider: a thing that a request can be sent to.
+
+    Attributes:
+        model: the entry of the catalog; the provider is sent `model.sent_as`.
+        provider: of that entry; None when the catalog does not describe it.
+        endpoint: of that entry.
+        base_url: of the endpoint, else of the provider; empty when neither has one.
+        key: identifies the target in health views, breakers and reports: ``model@provider`` or ``model@provider#2``.
+        problem: why it cannot be used; None: it can.
+    """
+
+    model: Model
+    provider: ReadyProvider | None
+    endpoint: Endpoint
+    base_url: str
+    key: str
+    problem: str | None
+
+    @property
+    def rank(self) -> int:
+        """0 for a primary endpoint, 1 for a secondary one, 2 for a fallback."""
+        return ENDPOINT_TYPES.index(self.endpoint.type)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CatalogConfiguration:
+    """The models, providers and aliases of one state of the catalog. Immutable; compare by identity.
+
+    Attributes:
+        models: every entry, those of local providers that were found included.
+        providers: by name.
+        targets: of each model, by name, in the order of type and then of the catalog.
+        aliases: of model names.
+        version: of the fleet's configuration; 0 for a file or the built-in catalog.
+    """
+
+    models: tuple[Model, ...]
+    providers: Mapping[str, ReadyProvider]
+    targets: Mapping[str, tuple[Target, ...]]
+    aliases: Aliases
+    version: int = 0
+
+    def resolve(self, name: str) -> tuple[str, str | None]:
+        """Return the model, or kind of choice, that a client's name stands for, and the alias that was used, if any."""
+        if name in self.targets or name in AUTO_NAMES:
+            return name, None
+        target = self.aliases.resolve(name)
+        return (name, None) if target is None else (target, name)
+
+    def targets_of(self, name: str) -> tuple[Target, ...]:
+        """Return the targets of a model by its name, or by ``PROVIDER/MODEL``; empty when there is none.
+
+        A known provider accepts any model: one that the catalog does not have gets an entry of its own, without scores.
+        """
+        if found := self.targets.get(name):
+            return found
+        provider_name, separator, model_name = name.partition("/")
+        provider = self.providers.get(provider_name)
+        if not separator or not model_name or provider is None:
+            return ()
+        known = tuple(each for each in self.targets.get(model_name, ()) if each.provider is provider)
+        if known:
+            return known
+        model = Model(name=name, provider=provider_name, version=model_name)
+        return (Target(model, provider, _NO_ENDPOINT, provider.base_url, f"{name}@{provider_name}", provider.problem),)
+
+
+def build_configuration(
+    models: Sequence[Model],
+    providers: Sequence[Provider] = (),
+    aliases: Mapping[str, str] | None = None,
+    *,
+    keys: KeyReader | None = None,
+    found: Mapping[str, frozenset[str]] | None = None,
+    version: int = 0,
+) -> CatalogConfiguration:
+    """Return the configuration of these entries, with the current values of the keys.
+
+    Args:
+        models, providers, aliases: the entries of the catalog.
+        keys: reads the providers' keys; None: from the environment and from files.
+        found: the models that each local provider lists, for those that answer; others are unavailable.
+        version: of the fleet's configuration.
+
+    Raises:
+        AliasError: an alias has an unknown target, or is part of a cycle.
+    """
+    keys = keys or KeyReader()
+    found = found or {}
+    ready = {each.provider: _ready(each, keys, found) for each in providers}
+    entries = [*models, *_found_models(models, ready, found)]
+    names = {model.name for model in entries}
+    targets: dict[str, list[Target]] = {}
+    for model in entries:
+        targets.setdefault(model.name, []).extend(_targets(model, ready.get(model.provider), found))
+    return CatalogConfiguration(
+        models=tuple(entries),
+        providers=ready,
+        targets={name: tuple(sorted(each, key=lambda target: target.rank)) for name, each in targets.items()},
+        aliases=Aliases(aliases or {}, names, ready.keys()),
+        version=version,
+    )
+
+
+def _ready(provider: Provider, keys: KeyReader, found: Mapping[str, frozenset[str]]) -> ReadyProvider:
+    problems = []
+    api_key = None
+    if provider.api_key is not None:
+        api_key, problem = keys.read(provider.api_key)
+        if problem is not None:
+            problems.append(problem)
+    headers = {}
+    for name, value in provider.headers.items():
+        if is_reference(value):
+            header, problem = keys.read(str(value))
+            if header is None:
+                problems.append(f"header {name}: {problem}")
+                continue
+            headers[name] = header
+        else:
+            headers[name] = str(value)
+    if provider.local and provider.provider not in found:
+        problems.append(f"it does not answer at {provider.base_url}")
+    return ReadyProvider(
+        name=provider.provider,
+        dialect=provider.dialect,
+        base_url=provider.base_url,
+        api_key=api_key,
+        headers=headers,
+        local=provider.local,
+        time_limits=provider.time_limits,
+        problem="; ".join(problems) or None,
+    )
+
+
+def _found_models(
+    models: Sequence[Model], providers: Mapping[str, ReadyProvider], found: Mapping[str, frozenset[str]]
+) -> list[Model]:
+    """Return an entry for each model that a local provider lists and the catalog does not have."""
+    known = {(model.provider, model.sent_as) for model in models}
+    return [
+        Model(
+            name=name,
+            provider=provider,
+            model_type="embedding" if "embed" in name.lower() else "chat",
+            pricing=Pricing(input=0, output=0),
+            complexity_scores=_FOUND_SCORES,
+        )
+        for provider, names in found.items()
+        if provider in providers
+        for name in sorted(names)
+        if (provider, name) not in known
+    ]
+
+
+def _targets(model: Model, provider: ReadyProvider | None, found: Mapping[str, frozenset[str]]) -> list[Target]:
+    if provider is None:
+        problem: str | None = f"the catalog has no provider {model.provider}"
+    elif provider.problem is not None:
+        problem = provider.problem
+    elif provider.local and model.sent_as not in found[provider.name]:
+        problem = f"{provider.name} does not have the model {model.sent_as}"
+    else:
+        problem = None
+    targets = []
+    for position, endpoint in enumerate(model.endpoints or (_NO_ENDPOINT,), start=1):
+        base_url = endpoint.base_url or (provider.base_url if provider else "")
+        key = f"{model.name}@{model.provider}" + (f"#{position}" if position > 1 else "")
+        targets.append(Target(model, provider, endpoint, base_url, key, problem))
+    return targets

@@ -1,0 +1,69 @@
+"""The source of an instance's configuration: a catalog file or the built-in catalog, with keys and local models."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from centralcloud.contracts import SettingsError
+from centralcloud.contracts.errors import quote
+from instance_agent.catalog.aliases import AliasError
+from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of
+from instance_agent.catalog.catalog_file import CatalogEntries, built_in_entries, read_entries
+from instance_agent.catalog.configuration import CatalogConfiguration, build_configuration
+from instance_agent.catalog.key_reader import KeyReader
+
+
+class CatalogSource:
+    """Builds the configuration of an instance, again whenever a part of it has changed.
+
+    A catalog file replaces the models and aliases of the built-in catalog. Its providers are added: those of the built-in
+    catalog stay known, so that ``openai/gpt-4o`` works with any file; one of the same name replaces the built-in one.
+    """
+
+    def __init__(self, path: Path | None = None, environ: Mapping[str, str] | None = None) -> None:
+        """Create a source; reads nothing yet.
+
+        Args:
+            path: the catalog YAML; None: the built-in catalog.
+            environ: environment variables, for keys; None: those of the process.
+        """
+        self._path = path
+        self._keys = KeyReader(environ)
+        self._fingerprint: Fingerprint | None = None
+        self._found: Mapping[str, frozenset[str]] = {}
+        self._found_changed = False
+
+    def build(self) -> CatalogConfiguration:
+        """Read everything, and return the configuration.
+
+        Raises:
+            SettingsError: the file cannot be read or has an invalid value; one line that names the place. A missing key is
+                not an error: its provider is unavailable, with that reason.
+        """
+        self._fingerprint = fingerprint_of(self._path) if self._path else None
+        self._found_changed = False
+        entries = built_in_entries() if self._path is None else _merged(read_entries(self._path))
+        try:
+            return build_configuration(
+                entries.models, entries.providers, entries.aliases, keys=self._keys, found=self._found
+            )
+        except AliasError as error:
+            target = entries.aliases[error.pattern]
+            raise SettingsError(
+                f"{self._path or 'the built-in catalog'}: aliases.{error.pattern}: found {quote(target)}: {error}"
+            ) from None
+
+    def changed(self) -> bool:
+        """Whether the file, a key or the local models have changed since `build`. Costs one stat for each file."""
+        moved = self._path is not None and fingerprint_of(self._path) != self._fingerprint
+        return moved or self._found_changed or self._keys.changed()
+
+    def use_found(self, found: Mapping[str, frozenset[str]]) -> None:
+        """Set the models that local providers list, by the provider's name; only providers that answer are in it."""
+        self._found_changed = self._found_changed or dict(found) != dict(self._found)
+        self._found = dict(found)
+
+
+def _merged(entries: CatalogEntries) -> CatalogEntries:
+    own = {provider.provider for provider in entries.providers}
+    added = tuple(provider for provider in built_in_entries().providers if provider.provider not in own)
+    return entries.model_copy(update={"providers": entries.providers + added})
