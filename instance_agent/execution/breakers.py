@@ -153,6 +153,11 @@ class Breakers:
         self._breakers: OrderedDict[str, CircuitBreaker] = OrderedDict()
         self.changes = 0
 
+    @property
+    def count(self) -> int:
+        """Breakers in memory."""
+        return len(self._breakers)
+
     def admit(self, target: Guarded, now: float, *, last_resort: bool = False) -> CallPermit | None:
         """Return the permit for one call of `target`; None when no call may pass."""
         own, service = self._get(target.breaker_key), self._get(target.service_key)
