@@ -2,10 +2,14 @@
 
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
+from centralcloud.contracts import NO_ESTIMATE
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.learned_scores import LearnedScore
 from instance_agent.catalog.model import Model
 from instance_agent.routing.decision import Preference
+from instance_agent.routing.selection import Candidate
 
 # Weights of the score beside speed and cost (docs/reference/specification.md).
 _SPEED_SCORE_WEIGHT: Final = 0.7
@@ -71,3 +75,16 @@ def preferred_value(model: Model, score: float, prefer: Preference | None) -> fl
         cheapness = 0.0 if model.pricing is None else 1 / (1 + model.pricing.average)
         return _COST_SCORE_WEIGHT * score + _COST_WEIGHT * cheapness
     return score
+
+
+def candidate_of(entry: Entry, *, probing: bool) -> Candidate:
+    """Return an entry as a candidate of a selection; without `probing` it is never probed."""
+    learned = entry.learned
+    estimate = learned.estimate if learned else NO_ESTIMATE
+    return Candidate(
+        model=entry.model.name,
+        score=entry.score,
+        value=entry.value,
+        learned=learned is not None,
+        estimate=estimate if probing or estimate.probe_share is None else replace(estimate, probe_share=None),
+    )

@@ -8,15 +8,17 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol
 
 import uuid_utils
-from msgspec.structs import replace
 
-from centralcloud.contracts import COMPLEXITIES, NO_ESTIMATE, CentralCloudError, RoutingEvent
+from centralcloud.contracts import COMPLEXITIES, RoutingEvent
 from centralcloud.contracts.limits import MAX_INT4, NEUTRAL_SCORE
 from centralcloud.runtime.logs import get_logger
 from instance_agent.catalog.catalog import CatalogSnapshot, ModelCatalog
 from instance_agent.routing.decision import PREFERENCES, Choice, Decision, Fallback, Preference, RankedModel
-from instance_agent.routing.ranking import SCORE_WEIGHTS, Entry, Ranking
-from instance_agent.routing.selection import Candidate, Selection, SelectionKind, SelectionMethod, SelectionMode
+from instance_agent.routing.errors import RoutingError
+from instance_agent.routing.ranking import SCORE_WEIGHTS, Entry, Ranking, candidate_of
+from instance_agent.routing.selection import Selection, SelectionKind, SelectionMode, method_for
+
+__all__ = ["EventSink", "ModelRouter", "RoutingError", "RoutingKey"]
 
 log = get_logger(__name__)
 
@@ -28,10 +30,6 @@ _MAX_PREPARED_SELECTIONS: Final = 64
 #: Most names of models in an error.
 _MAX_NAMES: Final = 20
 _CHOICE_FIELDS: Final = tuple(field.name for field in fields(Choice))
-
-
-class RoutingError(CentralCloudError):
-    """No model can be chosen for a request."""
 
 
 class EventSink(Protocol):
@@ -260,10 +258,10 @@ class ModelRouter:
             entries, fallback = _requested(key.model, key.complexity, ranking), None
         # Scores for simple tasks that stand in for missing ones need no probes: the task is not a simple one.
         probing = key.model is None and fallback != "simple"
-        candidates = [_candidate(entry, probing=probing) for entry in entries]
+        candidates = [candidate_of(entry, probing=probing) for entry in entries]
         selection = Selection(
             candidates,
-            self._method(candidates) if key.model is None else "greedy",
+            method_for(self._selection, candidates) if key.model is None else "greedy",
             scale=SCORE_WEIGHTS[key.prefer],
             exploration=self._exploration if key.model is None else 0.0,
         )
@@ -286,11 +284,6 @@ class ModelRouter:
             for index, kind in selection.outcomes
         }
         return _CachedSelection(selection, choices)
-
-    def _method(self, candidates: Sequence[Candidate]) -> SelectionMethod:
-        if self._selection != "auto":
-            return self._selection
-        return "greedy" if all(candidate.estimate.mean is None for candidate in candidates) else "thompson"
 
     def _event(self, decision: Decision, outcome: str, **reported: Any) -> RoutingEvent:
         return RoutingEvent(
@@ -344,18 +337,6 @@ def _requested(name: str, complexity: str, ranking: Ranking) -> list[Entry]:
         Entry(model, NEUTRAL_SCORE if score is None else score, 0.0, snapshot.learned.of(name, complexity))
         for model, score in zip(matching, scores, strict=True)
     ]
-
-
-def _candidate(entry: Entry, *, probing: bool) -> Candidate:
-    learned = entry.learned
-    estimate = learned.estimate if learned else NO_ESTIMATE
-    return Candidate(
-        model=entry.model.name,
-        score=entry.score,
-        value=entry.value,
-        learned=learned is not None,
-        estimate=estimate if probing or estimate.probe_share is None else replace(estimate, probe_share=None),
-    )
 
 
 def _usable_time(value: Any) -> int | None:

@@ -111,6 +111,13 @@ class Selection:
         return self.outcomes[bisect_right(self._starts, rng.random()) - 1]
 
 
+def method_for(mode: SelectionMode, candidates: Sequence[Candidate]) -> SelectionMethod:
+    """Return how the best of these candidates is found in a mode."""
+    if mode != "auto":
+        return mode
+    return "greedy" if all(candidate.estimate.mean is None for candidate in candidates) else "thompson"
+
+
 def _greedy_wins(candidates: Sequence[Candidate]) -> list[float]:
     best = max(candidate.value for candidate in candidates)
     equals = sum(candidate.value == best for candidate in candidates)

@@ -1,0 +1,174 @@
+"""The constraints of a request: why a target cannot be used, and which constraint is given up when none can. Pure.
+
+A constraint is either firm or can be relaxed. A target that breaks a firm one is never used. When every other target
+breaks some that can be relaxed, those are used that break the least, in the order of `RELAXATIONS`: the first is given up
+first, and one later in the list weighs more than all before it together.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from instance_agent.catalog.configuration import Target
+from instance_agent.routing.request import HealthView
+
+#: Constraints that can be relaxed, the first one first, each with the words that report it.
+RELAXATIONS: Final[Mapping[str, str]] = {
+    "unhealthy": "every suitable model is reported unhealthy",
+    "breaker_open": "the circuit breaker of every suitable target is open",
+    "no_score": "no suitable model has a score for the complexity; the scores for simple tasks are used",
+    "context_window": "the prompt may be too long for every suitable model",
+    "capability_asked": "no suitable model has all capabilities that the caller asked for",
+    "capability_needed": "no suitable model is known to have all capabilities that the request needs",
+}
+#: Inputs that a model either accepts or refuses: never relaxed.
+INPUTS: Final = frozenset({"vision", "audio", "video", "documents"})
+#: Two names of one capability.
+_TOOLS: Final = frozenset({"tools", "function_calling"})
+_BIT: Final = {code: 1 << position for position, code in enumerate(RELAXATIONS)}
+_CODES: Final = tuple(RELAXATIONS)
+
+
+class Struck(Struct, frozen=True):
+    """A target that a plan leaves out.
+
+    Attributes:
+        key: of the target.
+        code: the reason: ``inactive``, ``deprecated``, ``model_type``, ``provider_unavailable``, ``input``, ``no_score``, or
+            one of `RELAXATIONS`.
+        words: the reason in words.
+    """
+
+    key: str
+    code: str
+    words: str
+
+
+class Shape(NamedTuple):
+    """A request, as far as its constraints depend on it: requests of one shape have the same targets.
+
+    Attributes:
+        scored_as: the complexity.
+        needs, asked: capabilities that the content needs, and that the caller asked for.
+        bucket: the number of context windows of the catalog that are too small for the request.
+    """
+
+    scored_as: str
+    needs: tuple[str, ...]
+    asked: tuple[str, ...]
+    model_type: str
+    bucket: int
+
+
+class Usable(NamedTuple):
+    """The targets that fulfil the constraints, in the order of the catalog.
+
+    Attributes:
+        targets: none when every target breaks a firm constraint.
+        struck: the other targets.
+        relaxed: the constraints that were given up, in the order of `RELAXATIONS`.
+    """
+
+    targets: tuple[Target, ...]
+    struck: tuple[Struck, ...]
+    relaxed: tuple[str, ...]
+
+
+def capabilities_of(target: Target) -> frozenset[str]:
+    """Return the capabilities of a target's model; ``tools`` and ``function_calling`` are the same."""
+    own = target.model.capabilities
+    return own | _TOOLS if own & _TOOLS else own
+
+
+def firm_strike(target: Target, model_type: str, *, forced: bool = False) -> Struck | None:
+    """Return why a target can never be used for a type of requests; None: it can.
+
+    Args:
+        target: of the catalog.
+        model_type: that the request needs.
+        forced: whether the client named the model: a deprecated one is used then.
+    """
+    model = target.model
+    if model.status == "inactive":
+        return Struck(target.key, "inactive", "an operator has set it to inactive")
+    if model.status == "deprecated" and not forced:
+        return Struck(target.key, "deprecated", "it is deprecated: used only when a client names it")
+    if model.model_type != model_type and {model.model_type, model_type} != {"chat", "completion"}:
+        return Struck(target.key, "model_type", f"it is a model for {model.model_type}, the request needs {model_type}")
+    if target.problem is not None:
+        return Struck(target.key, "provider_unavailable", target.problem)
+    return None
+
+
+def usable_targets(
+    targets: Sequence[Target],
+    shape: Shape,
+    windows: Sequence[int],
+    health: HealthView,
+    score: Callable[[Target, str], float | None],
+) -> Usable:
+    """Return the targets that a request of a shape can use.
+
+    Args:
+        targets: of the catalog.
+        shape: of the request.
+        windows: the context windows of the catalog, ascending, each once.
+        health: of the targets.
+        score: returns the score of a target for a complexity.
+    """
+    needs, asked = frozenset(shape.needs), frozenset(shape.asked)
+    inputs = needs & INPUTS
+    needed = windows[shape.bucket - 1] if shape.bucket else 0
+    struck: list[Struck] = []
+    broken: list[tuple[Target, int]] = []
+    for target in targets:
+        found = firm_strike(target, shape.model_type)
+        own = capabilities_of(target)
+        if found is None and not own >= inputs:
+            found = Struck(target.key, "input", f"it does not accept {', '.join(sorted(inputs - own))}")
+        mask = 0
+        if found is None and score(target, shape.scored_as) is None:
+            mask = _BIT["no_score"]
+            if score(target, "simple") is None:
+                found = Struck(
+                    target.key, "no_score", f"it has no score for {shape.scored_as} tasks and none for simple ones"
+                )
+        if found is not None:
+            struck.append(found)
+            continue
+        window = target.model.context_window
+        if target.key in health.unhealthy or target.model.name in health.unhealthy:
+            mask |= _BIT["unhealthy"]
+        if target.key in health.breaker_open:
+            mask |= _BIT["breaker_open"]
+        if window is not None and window <= needed:
+            mask |= _BIT["context_window"]
+        if not own >= asked:
+            mask |= _BIT["capability_asked"]
+        if not own >= needs:
+            mask |= _BIT["capability_needed"]
+        broken.append((target, mask))
+    least = min((mask for _, mask in broken), default=0)
+    # No other target breaks a part of these: it would break less.
+    kept = tuple(target for target, mask in broken if mask == least)
+    struck += [_relaxable(target, mask, shape, health) for target, mask in broken if mask != least]
+    return Usable(kept, tuple(struck), tuple(code for code, bit in _BIT.items() if least & bit))
+
+
+def _relaxable(target: Target, mask: int, shape: Shape, health: HealthView) -> Struck:
+    """Return the weightiest reason among those that could have been relaxed."""
+    code = _CODES[mask.bit_length() - 1]
+    own = capabilities_of(target)
+    if code == "unhealthy":
+        words = health.unhealthy.get(target.key) or health.unhealthy[target.model.name]
+    elif code == "breaker_open":
+        words = "its circuit breaker is open"
+    elif code == "no_score":
+        words = f"it has no score for {shape.scored_as} tasks"
+    elif code == "context_window":
+        words = f"the request needs more than its context window of {target.model.context_window} tokens"
+    else:
+        missing = frozenset(shape.asked if code == "capability_asked" else shape.needs) - own
+        words = f"it does not have {', '.join(sorted(missing))}"
+    return Struck(target.key, code, words)

@@ -1,0 +1,175 @@
+"""A plan: the targets for a request in the order in which they are tried, with the reasons for and against each."""
+
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from instance_agent.catalog.configuration import Target
+from instance_agent.routing.constraints import RELAXATIONS, Struck
+from instance_agent.routing.decision import RankedModel
+from instance_agent.routing.errors import RoutingError
+from instance_agent.routing.selection import SelectionMethod
+from instance_agent.routing.task import Task
+
+#: Why the first target is the first: as the best, as a probe, at random, by its session, or because the client named it.
+PlanKind = Literal["best", "probe", "exploration", "session", "forced"]
+#: A session's model: kept; left for a better one; or left because it cannot be used.
+Affinity = Literal["kept", "left_for_better", "left_struck"]
+
+MAX_EXPLANATION_BYTES: Final = 2048
+_LONGEST_NAME: Final = 60
+
+
+class PlanError(RoutingError):
+    """A request without a plan.
+
+    Attributes:
+        code: ``model_not_found``, ``model_unusable`` (the client named it) or ``no_target`` (none fulfils the request).
+        struck: the targets that were considered.
+    """
+
+    def __init__(self, code: str, message: str, struck: tuple[Struck, ...] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.struck = struck
+
+
+class PlannedTarget(Struct, frozen=True):
+    """A target of a plan.
+
+    Attributes:
+        target: the model at its endpoint.
+        code: why it stands here: a `PlanKind` for the first target, ``endpoint`` for another endpoint of its model, or
+            ``fallback``.
+        ranked: the model's score, value and chance; None for a forced model without a score.
+    """
+
+    target: Target
+    code: str
+    ranked: RankedModel | None
+
+    @property
+    def score_version(self) -> int | None:
+        """Version of the learned score; None for a configured or manual one."""
+        learned = self.ranked.learned if self.ranked else None
+        return learned.version if learned else None
+
+    @property
+    def words(self) -> str:
+        """The reason in words."""
+        ranked = self.ranked
+        score = f"score {ranked.score:.2f}" if ranked else "no score"
+        if self.code == "forced":
+            return f"the client named it ({score})"
+        if self.code == "session":
+            return f"it answered the last turn of the session ({score})"
+        if self.code == "endpoint":
+            return f"another endpoint of the first model, {self.target.endpoint.type}"
+        if self.code == "fallback" or ranked is None:
+            return f"the next by value ({score})"
+        if self.code == "probe":
+            return f"probed: {100 * ranked.chance.probe:.2g}% of traffic re-checks it ({score})"
+        if self.code == "exploration":
+            return f"chosen at random, to explore ({score})"
+        return f"the best: its chance was {100 * ranked.chance.win:.1f}% ({score})"
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """The targets for a request. The first has a propensity when it was drawn; the others follow when it fails.
+
+    Attributes:
+        task: with the source of each field.
+        kind: why the first target is the first.
+        targets: in the order in which they are tried; at least one.
+        propensity: probability with which the first model was drawn, 0 to 1, for any reason; None when it was not drawn:
+            forced, or kept for a session. Such an outcome says how good the model is, and nothing about the choice.
+        method: how the best was found; None without a draw.
+        struck: the targets that were left out.
+        relaxed: the constraints that were given up.
+        affinity: of the request's session; None without a known session.
+        alias: the name that the client sent, when it stands for another.
+        config_version: of the catalog.
+    """
+
+    task: Task
+    kind: PlanKind
+    targets: tuple[PlannedTarget, ...]
+    propensity: float | None = None
+    method: SelectionMethod | None = None
+    struck: tuple[Struck, ...] = ()
+    relaxed: tuple[str, ...] = ()
+    affinity: Affinity | None = None
+    alias: str | None = None
+    config_version: int = 0
+
+    @property
+    def first(self) -> PlannedTarget:
+        """The target that is tried first."""
+        return self.targets[0]
+
+    def explanation(self) -> bytes:
+        """Return the plan as JSON of at most 2 kB. Lists that are cut end with the number of entries that are left out."""
+        shown = max(len(self.targets), len(self.struck))
+        while True:
+            text = msgspec.json.encode(self._as_dict(shown))
+            if len(text) <= MAX_EXPLANATION_BYTES or shown == 0:
+                return text
+            shown //= 2
+
+    def text(self) -> str:
+        """Return the plan in words, one line for each target."""
+        task = self.task
+        number = f" ({task.complexity} of 10)" if task.complexity else ""
+        task_type = f"{task.task_type or 'unknown type'} (from {task.type_source})"
+        lines = [f"task: {task_type}, {task.level}{number} (from {task.level_source})"]
+        if task.classification is not None:
+            lines += [f"  {reason}" for reason in task.classification.reasons]
+        if self.alias is not None:
+            lines.append(f"alias: {self.alias} stands for another name")
+        lines += [f"relaxed: {RELAXATIONS[code]}" for code in self.relaxed]
+        if self.affinity is not None:
+            lines.append(f"session: {self.affinity.replace('_', ' ')}")
+        for position, planned in enumerate(self.targets, start=1):
+            lines.append(f"{position}. {planned.target.key}: {planned.words}")
+        lines += [f"left out: {struck.key}: {struck.words}" for struck in self.struck]
+        if self.propensity is not None:
+            lines.append(f"propensity of the first model: {self.propensity:.3f} ({self.method})")
+        return "\n".join(lines)
+
+    def _as_dict(self, shown: int) -> dict[str, Any]:
+        task = self.task
+        found = {
+            "task": {
+                "type": _short(task.task_type),
+                "level": task.level,
+                "complexity": task.complexity,
+                "from": [task.type_source, task.level_source],
+                "confidence": task.classification.confidence if task.classification else None,
+            },
+            "kind": self.kind,
+            "targets": [
+                {
+                    "model": _short(planned.target.model.name),
+                    "provider": _short(planned.target.model.provider),
+                    "reason": planned.code,
+                    "score": round(planned.ranked.score, 3) if planned.ranked else None,
+                }
+                for planned in self.targets[: max(1, shown)]
+            ],
+            "targets_left_out": max(0, len(self.targets) - max(1, shown)),
+            "propensity": None if self.propensity is None else round(self.propensity, 6),
+            "method": self.method,
+            "score_version": self.first.score_version,
+            "struck": [{"target": _short(struck.key), "reason": struck.code} for struck in self.struck[:shown]],
+            "struck_left_out": max(0, len(self.struck) - shown),
+            "relaxed": self.relaxed,
+            "session": self.affinity,
+            "alias": _short(self.alias),
+            "config_version": self.config_version,
+        }
+        return {name: value for name, value in found.items() if value}
+
+
+def _short(name: str | None) -> str | None:
+    return name if name is None or len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"

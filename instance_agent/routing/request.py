@@ -1,0 +1,51 @@
+"""A request as routing sees it, and the health of targets. Pure."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from instance_agent.catalog.aliases import AUTO
+from instance_agent.catalog.model import ModelType
+from instance_agent.routing.task import NO_HINTS, TaskHints
+
+
+class RoutingRequest(Struct, frozen=True, kw_only=True):
+    """A request, as far as its plan depends on it.
+
+    Attributes:
+        model: the name that the client sent: a model, an alias, ``auto``, ``auto:COMPLEXITY`` or ``PROVIDER/MODEL``.
+        headers, metadata: the hints of the caller.
+        text: for the classifier, usually the last messages of the user; None: it is not asked.
+        needs: capabilities that the content of the request needs: ``vision`` with an image, ``function_calling`` with tools,
+            ``json_schema`` with a schema for the answer. Sorted.
+        input_tokens: of the prompt, estimated; 0: unknown.
+        output_tokens: that the client asks for at most; 0: unknown.
+        model_type: ``chat``, ``completion`` or ``embedding``.
+        session: of the caller's conversation, from `session_key`; None: none.
+    """
+
+    model: str = AUTO
+    headers: TaskHints = NO_HINTS
+    metadata: TaskHints = NO_HINTS
+    text: str | None = None
+    needs: tuple[str, ...] = ()
+    input_tokens: int = 0
+    output_tokens: int = 0
+    model_type: ModelType = "chat"
+    session: str | None = None
+
+
+class HealthView(Struct, frozen=True, kw_only=True):
+    """The health of targets at one moment. Build a new one when it changes, and pass the same one until then.
+
+    Attributes:
+        breaker_open: the keys of the targets whose circuit breaker is open; a half-open one is not in it.
+        unhealthy: why a model (by its name) or a target (by its key) is unhealthy, as it was posted or checked.
+    """
+
+    breaker_open: frozenset[str] = frozenset()
+    unhealthy: Mapping[str, str] = {}
+
+
+ALL_HEALTHY: Final = HealthView()
