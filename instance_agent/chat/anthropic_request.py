@@ -30,6 +30,10 @@ _REFUSED: Final = ("container", "mcp_servers")
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
+#: The arguments of a call that has none.
+_EMPTY: Final = msgspec.Raw(b"{}")
+
+
 class _HeadResult(Struct):
     type: str
     text: str | None = None
@@ -89,7 +93,7 @@ class _Block(Struct):
     source: _Source | None = None
     id: str | None = None
     name: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = _EMPTY
     tool_use_id: str | None = None
     content: str | list[_ResultBlock] | None = None
     is_error: bool | None = None
@@ -257,8 +261,8 @@ def _part(block: _Block, where: str) -> Part:
         case "image":
             return _image(block.source, where)
         case "tool_use":
-            arguments = bytes(block.input).decode() if block.input is not None else "{}"
-            return ToolCallPart(_required(block.id, f"{where}.id"), _required(block.name, f"{where}.name"), arguments)
+            name = _required(block.name, f"{where}.name")
+            return ToolCallPart(_required(block.id, f"{where}.id"), name, bytes(block.input).decode())
         case "tool_result":
             call_id = _required(block.tool_use_id, f"{where}.tool_use_id")
             return ToolResultPart(call_id, _result(block.content, where), bool(block.is_error))

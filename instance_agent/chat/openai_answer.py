@@ -144,14 +144,19 @@ class OpenAIStreamWriter:
             case Started():
                 self._head["id"] = event.id or self._head["id"]
                 self._head["model"] = self._model or event.model
+                self._merge(event.usage)
                 return self._chunk({"content": ""})
             case UsageReported():
-                self._usage = self._usage.merged(event.usage) if self._usage else event.usage
+                self._merge(event.usage)
                 return b""
             case Completed():
                 return self._end()
             case StreamFailed():
                 return b"data: " + _ENCODER.encode(_error(event.error)) + b"\n\n"
+
+    def _merge(self, usage: Usage | None) -> None:
+        if usage is not None:
+            self._usage = self._usage.merged(usage) if self._usage else usage
 
     def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> bytes:
         if not self._role_sent:

@@ -16,6 +16,7 @@ from instance_agent.providers.dialect import (
     ModelEntry,
     StreamReader,
 )
+from instance_agent.providers.errors import ProviderError
 from instance_agent.providers.installed import dialect
 from instance_agent.providers.transport import OpenCall, Transport
 from instance_agent.providers.upstream import Upstream
@@ -70,21 +71,19 @@ class ProviderCalls:
         the upstream before the end.
         """
         spoken = _dialect(upstream)
+        held: list[StreamEvent] | None = []
         async with self.open_stream(upstream, spoken.chat(upstream, request, model)) as answer:
-            reader = spoken.stream_reader(upstream)
-            held: list[StreamEvent] | None = []
-            async for events in _batches(reader, answer):
-                for event in events:
-                    if held is None:
-                        yield event
-                    elif isinstance(event, StreamFailed):
-                        raise event.error
-                    else:
-                        held.append(event)
-                        if not isinstance(event, Started | UsageReported):
-                            for each in held:
-                                yield each
-                            held = None
+            async for event in _events(spoken.stream_reader(upstream), answer):
+                if held is None:
+                    yield event
+                elif isinstance(event, StreamFailed):
+                    raise event.error
+                else:
+                    held.append(event)
+                    if not isinstance(event, Started | UsageReported):
+                        for each in held:
+                            yield each
+                        held = None
 
     async def embed(self, upstream: Upstream, request: EmbeddingRequest, model: str) -> EmbeddingAnswer:
         """Return embeddings of texts."""
@@ -123,10 +122,19 @@ class ProviderCalls:
         raise _dialect(upstream).read_error(upstream, answer.status, answer.headers, body, self._now())
 
 
-async def _batches(reader: StreamReader, answer: OpenCall) -> AsyncIterator[list[StreamEvent]]:
-    async for piece in answer.pieces():
-        yield reader.feed(piece)
-    yield reader.close()
+async def _events(reader: StreamReader, answer: OpenCall) -> AsyncIterator[StreamEvent]:
+    """Yield the events of an answer; a connection that breaks is `StreamFailed`, like the other failures."""
+    begun = False
+    try:
+        async for piece in answer.pieces():
+            for event in reader.feed(piece):
+                begun = begun or not isinstance(event, Started | UsageReported)
+                yield event
+    except ProviderError as error:
+        yield StreamFailed(error.after_first_byte() if begun else error)
+        return
+    for event in reader.close():
+        yield event
 
 
 def _dialect(upstream: Upstream) -> Dialect:

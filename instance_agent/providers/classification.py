@@ -55,6 +55,8 @@ _BY_CODE: Final = {
     "contract_spend_limit_reached": SETUP,
     "enforced_spend_limit_reached": SETUP,
 }
+#: Anthropic gives its content filter no code.
+_POLICY_WORDS: Final = ("blocked by content filtering policy",)
 #: Anthropic and Google give 400 to what an operator must fix; no code tells them apart.
 _SETUP_WORDS: Final = (
     "credit balance is too low",
@@ -83,6 +85,8 @@ def classify(status: int, codes: tuple[str, ...], message: str) -> Classed:
     lowered = message.lower()
     if status < 500 and any(words in lowered for words in _SETUP_WORDS):
         return SETUP
+    if status < 500 and any(words in lowered for words in _POLICY_WORDS):
+        return POLICY
     return class_of_status(status)
 
 

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from msgspec import structs
+
 from instance_agent.chat.answers import Usage
 
 
@@ -23,8 +25,10 @@ def nano_usd(value: Any) -> int | None:
 def known_usage(usage: Usage) -> Usage | None:
     """Return `usage`, or None where it says nothing.
 
-    A prompt has at least one token, so 0 in both numbers means that the service did not count: a call is not free then.
+    A prompt has at least one token, so 0 means that the service did not count, and is unknown here.
     """
-    if not usage.input_tokens and not usage.output_tokens and not usage.cost_nano_usd:
+    if usage.input_tokens == 0:
+        usage = structs.replace(usage, input_tokens=None)
+    if usage.input_tokens is None and not usage.output_tokens and not usage.cost_nano_usd:
         return None
     return usage

@@ -53,6 +53,10 @@ _STATUS_OF_TYPE: Final = {
 }
 
 
+#: The arguments of a call that has none.
+_EMPTY: Final = msgspec.Raw(b"{}")
+
+
 class _OutputDetails(Struct):
     thinking_tokens: Any = None
 
@@ -73,7 +77,7 @@ class _Block(Struct):
     data: str | None = None
     id: str | None = None
     name: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = _EMPTY
 
 
 class _Message(Struct):
@@ -162,7 +166,7 @@ def _part(block: _Block) -> AnswerPart | None:
         case "redacted_thinking":
             return ThinkingPart("", redacted=block.data or "")
         case "tool_use":
-            return ToolCallPart(block.id or "", block.name or "", bytes(block.input or b"{}").decode())
+            return ToolCallPart(block.id or "", block.name or "", bytes(block.input).decode())
     return None  # blocks of tools that Anthropic runs itself: never asked for in a translated request
 
 
@@ -250,7 +254,7 @@ class AnthropicStreamReader(EventStreamReader):
             case "tool_use":
                 position = self._calls[index] = len(self._calls)
                 events: list[StreamEvent] = [ToolCallStarted(position, block.id or "", block.name or "")]
-                given = bytes(block.input or b"{}")
+                given = bytes(block.input)
                 if given not in (b"{}", b"null"):
                     events.append(ToolArgumentsDelta(position, given.decode()))
                 return events

@@ -65,9 +65,13 @@ _STATUS_OF_WORD: Final = {
 }
 
 
+#: The arguments of a call that has none.
+_EMPTY: Final = msgspec.Raw(b"{}")
+
+
 class _FunctionCall(Struct):
     name: str = ""
-    args: msgspec.Raw | None = None
+    args: msgspec.Raw = _EMPTY
     id: str | None = None
 
 
@@ -167,7 +171,7 @@ def _part(part: _Part) -> AnswerPart | None:
 
 
 def _arguments(call: _FunctionCall) -> str:
-    return bytes(call.args).decode() if call.args is not None else "{}"
+    return bytes(call.args).decode()
 
 
 def _new_call_id() -> str:
