@@ -158,17 +158,22 @@ class Breakers:
         """Breakers in memory."""
         return len(self._breakers)
 
-    def admit(self, target: Guarded, now: float, *, last_resort: bool = False) -> CallPermit | None:
-        """Return the permit for one call of `target`; None when no call may pass."""
+    def admit(
+        self, target: Guarded, now: float, *, last_resort: bool = False, forced: bool = False
+    ) -> CallPermit | None:
+        """Return the permit for one call of `target`; None when no call may pass.
+
+        `last_resort` and `forced` as in `CircuitBreaker.admit_last_resort`.
+        """
         own, service = self._get(target.breaker_key), self._get(target.service_key)
         if own.state == "closed" and service.state == "closed":
             return CallPermit(self, (target.breaker_key, target.service_key), own.admit(now), service.admit(now))  # type: ignore[arg-type]
         if not last_resort and not self._probe_allowed(target, own, service, now):
             return None
-        permit = own.admit_last_resort(now) if last_resort else own.admit(now)
+        permit = own.admit_last_resort(now, forced=forced) if last_resort else own.admit(now)
         if permit is None:
             return None
-        service_permit = service.admit_last_resort(now) if last_resort else service.admit(now)
+        service_permit = service.admit_last_resort(now, forced=forced) if last_resort else service.admit(now)
         if service_permit is None:
             permit.said_nothing()
             return None

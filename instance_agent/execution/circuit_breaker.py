@@ -115,15 +115,18 @@ class CircuitBreaker:
             return Permit(self, self.changes, probe=False)
         return self._probe(now) if self.passes_at(now) else None
 
-    def admit_last_resort(self, now: float) -> "Permit | None":
+    def admit_last_resort(self, now: float, *, forced: bool = False) -> "Permit | None":
         """Return a permit although the breaker is open: the request has no other target.
 
         Calls pass one after the other, and further ones `last_resort_seconds` apart. A wait that the provider asked for is
-        kept; a misconfigured target is tried every `recheck_seconds`.
+        kept; a misconfigured target is tried every `recheck_seconds`. `forced`: the client named the target, so that its
+        calls pass without pauses between them, and it sees the provider's own error.
         """
         permit = self.admit(now)
         if permit is not None or self.state == "cooling":
             return permit
+        if forced:
+            return self._probe(now)
         waited = now - self._tried_at
         if self.state == "misconfigured":
             return self._probe(now) if waited >= self._settings.recheck_seconds else None

@@ -225,11 +225,15 @@ class Executor:
             raise
 
     def _deadline_error(self, step: Go) -> ProviderError:
+        """Return the error of an attempt that the request's deadline has ended.
+
+        A later attempt had less time than the deadline: that says nothing about its model.
+        """
         name = step.call.target.upstream.provider
         return ProviderError(
             f"{name}: no answer within the {self._settings.walk.deadline_seconds:g} s of the whole request",
             provider=name,
-            error_kind="timeout",
+            error_kind="timeout" if step.number == 1 else "caller",
             retry=Retry.UNCERTAIN,
             status=504,
             phase="total",

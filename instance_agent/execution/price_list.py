@@ -5,27 +5,43 @@ its data that is never started here. Each model is looked up once; without the p
 have, the price is unknown.
 """
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from instance_agent.execution.cost import Prices, nano_per_million
 
 
-def list_prices(provider: str, base_url: str, model: str) -> Prices | None:
-    """Return the list prices of a provider's model, by the provider's name or else by its address; None when unknown."""
+def load_price_list() -> bool:
+    """Load the prices, once; return whether the package is installed."""
     try:
-        from genai_prices import Usage, calc_price
+        from genai_prices.data_snapshot import get_snapshot
+    except ImportError:
+        return False
+    get_snapshot()
+    return True
+
+
+def list_prices(provider: str, base_url: str, model: str) -> Prices | None:
+    """Return the list prices of a provider's model, by the provider's name or else by its address; None when unknown.
+
+    Prices that depend on the time of day are those of this moment. A model costs up to 2 ms, and is not remembered here:
+    clients make up names.
+    """
+    try:
+        from genai_prices.data_snapshot import get_snapshot
     except ImportError:
         return None
-    one = Usage(input_tokens=1, output_tokens=1)
-    try:
-        return _prices(calc_price(one, model, provider_id=provider).model_price)
-    except (LookupError, ValueError):
-        pass
-    try:
-        return _prices(calc_price(one, model, provider_api_url=base_url).model_price)
-    except (LookupError, ValueError):
-        return None
+    snapshot = get_snapshot()
+    for name, url in ((provider, None), (None, base_url)):
+        try:
+            listed = snapshot.find_provider(None, name, url)
+        except LookupError:
+            continue
+        found = listed.find_model(model, all_providers=snapshot.providers)
+        if found is not None:
+            return _prices(found.get_prices(datetime.now(UTC)))
+    return None
 
 
 def _prices(listed: Any) -> Prices | None:

@@ -147,7 +147,8 @@ class Walk:
                 seconds = 0.0 if found is None else float("inf") if found.seconds is None else found.seconds
                 order.append((seconds, index))
         for _, index in sorted(order):
-            permit = self._breakers.admit(self._calls[index].target, now, last_resort=True)
+            call = self._calls[index]
+            permit = self._breakers.admit(call.target, now, last_resort=True, forced=call.reason == "forced")
             if permit is not None:
                 return self._go(index, permit)
         wait = min(order)[0] if order else float("inf")

@@ -127,6 +127,18 @@ def test_a_deadline_ends_a_request_whose_upstreams_hang(fake_upstream: FakeUpstr
     run(scenario())
 
 
+def test_a_later_attempt_that_the_deadline_ends_is_not_blamed(fake_upstream: FakeUpstream) -> None:
+    async def scenario() -> None:
+        settings = ExecutionSettings(walk=WalkSettings(deadline_seconds=0.8))
+        async with a_bench(fake_upstream, settings, BreakerSettings(consecutive_failures=1)) as bench:
+            await failure(bench, "openai:a!slow-headers=0.4+status=503", "openai:b!hang")
+            assert bench.records.outcomes == [("a", "failure", "provider"), ("b", "failure", "caller")]
+            assert bench.records[1].usage_estimated
+            assert [key.partition("@")[0] for key in bench.breakers.states(0.0)] == ["a"]
+
+    run(scenario())
+
+
 def test_a_time_out_after_the_request_was_sent_is_tried_elsewhere_once(fake_upstream: FakeUpstream) -> None:
     async def scenario() -> None:
         async with a_bench(fake_upstream) as bench:
