@@ -29,6 +29,7 @@ from instance_agent.providers.retry_after import retry_after_seconds
 from instance_agent.providers.sse import SseEvent
 from instance_agent.providers.stream import EventStreamReader
 from instance_agent.providers.upstream import Upstream
+from instance_agent.providers.wire import decode
 
 _FINISH: Final[dict[str, FinishReason]] = {
     "end_turn": "stop",
@@ -138,8 +139,8 @@ def read_usage(wire: _Usage | None) -> Usage | None:
 def read_answer(upstream: Upstream, body: bytes) -> ChatAnswer:
     """Read a whole answer; raise ProviderError for an error in it, or for a body that is not an answer."""
     try:
-        wire = _MESSAGE.decode(body)
-    except (ValueError, RecursionError):
+        wire = decode(_MESSAGE, body)
+    except ValueError:
         raise unreadable(upstream, "a body that is not a message" if body else "an empty body") from None
     if wire.error:
         raise error_in_answer(upstream, wire.error)
@@ -218,7 +219,7 @@ class AnthropicStreamReader(EventStreamReader):
 
     def translate(self, event: SseEvent) -> list[StreamEvent]:
         """Translate one event."""
-        wire = _EVENT.decode(event.data)
+        wire = decode(_EVENT, event.data)
         match wire.type:
             case "content_block_delta" if wire.delta is not None:
                 return self._delta(wire.index, wire.delta)

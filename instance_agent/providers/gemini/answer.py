@@ -29,6 +29,7 @@ from instance_agent.providers.retry_after import MAX_SECONDS, parse_duration, re
 from instance_agent.providers.sse import SseEvent
 from instance_agent.providers.stream import EventStreamReader
 from instance_agent.providers.upstream import Upstream
+from instance_agent.providers.wire import decode
 
 _FINISH: Final[dict[str, FinishReason]] = {
     "STOP": "stop",
@@ -137,8 +138,8 @@ def read_usage(wire: _Usage | None) -> Usage | None:
 def read_answer(upstream: Upstream, body: bytes) -> ChatAnswer:
     """Read a whole answer; raise ProviderError for an error in it, or for a body that is not an answer."""
     try:
-        wire = _ANSWER.decode(body)
-    except (ValueError, RecursionError):
+        wire = decode(_ANSWER, body)
+    except ValueError:
         raise unreadable(
             upstream, "a body that is not an answer of generateContent" if body else "an empty body"
         ) from None
@@ -277,7 +278,7 @@ class GeminiStreamReader(EventStreamReader):
 
     def translate(self, event: SseEvent) -> list[StreamEvent]:
         """Translate one piece of the answer."""
-        wire = _ANSWER.decode(event.data)
+        wire = decode(_ANSWER, event.data)
         _raise_error(self._upstream, wire)
         events: list[StreamEvent] = []
         if not self._started:

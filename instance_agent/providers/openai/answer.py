@@ -29,6 +29,7 @@ from instance_agent.providers.openai.errors import error_in_answer
 from instance_agent.providers.sse import SseEvent
 from instance_agent.providers.stream import EventStreamReader
 from instance_agent.providers.upstream import Upstream
+from instance_agent.providers.wire import decode
 
 _FINISH: Final[dict[str, FinishReason]] = {
     "stop": "stop",
@@ -119,8 +120,8 @@ def read_usage(wire: _Usage | None) -> Usage | None:
 def read_answer(upstream: Upstream, body: bytes) -> ChatAnswer:
     """Read a whole answer; raise ProviderError for an error in it, or for a body that is not an answer."""
     try:
-        wire = _ANSWER.decode(body)
-    except (ValueError, RecursionError):
+        wire = decode(_ANSWER, body)
+    except ValueError:
         raise unreadable(upstream, "a body that is not a chat completion" if body else "an empty body") from None
     _raise_error(upstream, wire)
     if not wire.choices or wire.choices[0].message is None:
@@ -209,7 +210,7 @@ class OpenAIStreamReader(EventStreamReader):
         """Translate one chunk."""
         if event.data == b"[DONE]":
             return [Completed()]
-        wire = _ANSWER.decode(event.data)
+        wire = decode(_ANSWER, event.data)
         if event.name == b"error" and not wire.error:
             raise error_in_answer(self._upstream, {"message": wire.message or event.data.decode(errors="replace")})
         _raise_error(self._upstream, wire)

@@ -36,7 +36,12 @@ def read(body: dict[str, Any], model: str = "", stream: bool = False) -> Asked:
     if mode != "NONE":
         for tool in body.get("tools") or ():
             for each in tool.get("functionDeclarations", ()):
-                schema = each.get("parametersJsonSchema") or each.get("parameters") or {"type": "object"}
+                schema = (
+                    each.get("parametersJsonSchema")
+                    or each.get("parameters_json_schema")
+                    or each.get("parameters")
+                    or {"type": "object"}
+                )
                 asked.tools.append((each["name"], schema))
     return asked
 

@@ -32,7 +32,8 @@ def application() -> web.Application:
     app.router.add_post("/v1/embeddings", _recorded(_embeddings))
     app.router.add_get("/v1/models", _recorded(_models))
     app.router.add_get("/v1beta/models", _recorded(_gemini_models))
-    app.router.add_post("/v1beta/models/{model}:{operation}", _gemini)
+    for version in ("v1", "v1beta"):
+        app.router.add_post(f"/{version}/models/{{model}}:{{operation}}", _gemini)
     app.router.add_get("/control/state", _state)
     app.router.add_get("/control/behaviours", _behaviours)
     app.router.add_post("/control/behave", _behave)
@@ -323,6 +324,8 @@ def _events(exchange: _Exchange, asked: Asked, reply: Reply, cost: float | None)
 
 
 async def _models(exchange: _Exchange) -> web.StreamResponse:
+    if "x-goog-api-key" in exchange.entry["headers"]:
+        return await _gemini_models(exchange)
     if exchange.side is anthropic_side:
         models: list[dict[str, Any]] = [
             {"type": "model", "id": name, "display_name": name.title(), "created_at": "2025-01-01T00:00:00Z"}

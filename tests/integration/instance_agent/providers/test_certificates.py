@@ -63,8 +63,10 @@ async def _upstream_with(certificate: Path) -> AsyncIterator[str]:
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    yield f"https://127.0.0.1:{runner.addresses[0][1]}/v1"
-    await runner.cleanup()
+    try:
+        yield f"https://127.0.0.1:{runner.addresses[0][1]}/v1"
+    finally:
+        await runner.cleanup()
 
 
 async def _ask(certificate: Path, ca_file: Path | None) -> str:

@@ -338,3 +338,33 @@ def test_the_record_of_the_fake_upstream_counts_and_orders(fake_upstream: FakeUp
     assert run(work) == "You said: hello there"
     assert fake_upstream.state()["counts"] == {"/v1/chat/completions": 2}
     assert [each["ended"] for each in fake_upstream.requests("m")] == ["answered", "answered"]
+
+
+def test_the_proxy_of_the_environment_is_used_except_for_hosts_without_one(
+    fake_upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", fake_upstream.url)
+    monkeypatch.setenv("no_proxy", "direct.invalid")
+
+    answer = run(lambda calls: calls.chat(an_upstream("openai", "http://by-proxy.invalid/v1"), a_request(), "m"))
+    with pytest.raises(ProviderError, match="no connection"):
+        run(lambda calls: calls.chat(an_upstream("openai", "http://direct.invalid/v1"), a_request(), "m"))
+
+    assert answer.text == "You said: hello there"
+    assert fake_upstream.requests()[0]["headers"]["host"] == "by-proxy.invalid"
+
+
+def test_the_waits_that_an_upstream_asks_for_arrive(fake_upstream: FakeUpstream) -> None:
+    async def work(calls: ProviderCalls) -> list[float | None]:
+        found = []
+        for behaviour in ("retry-after=7", "retry-after-date=60", "retry-after-ms=1500", "ratelimit-reset=6m0s"):
+            with pytest.raises(ProviderError) as refused:
+                await calls.chat(upstream_of(fake_upstream, "openai"), a_request(), f"m!status=429+{behaviour}")
+            found.append(refused.value.retry_after_seconds)
+        return found
+
+    seconds, date, milliseconds, reset = run(work)
+
+    assert (seconds, milliseconds, reset) == (7.0, 1.5, 360.0)
+    assert date is not None
+    assert 50 < date <= 60

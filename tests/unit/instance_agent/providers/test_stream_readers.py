@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -166,3 +167,31 @@ def test_the_cost_that_openrouter_reports_is_kept_in_nano_usd() -> None:
 
     assert usage is not None
     assert usage.cost_nano_usd == 15_000
+
+
+def test_half_a_character_of_a_provider_does_not_end_its_stream() -> None:
+    reader = OpenAIStreamReader(an_upstream("openai"))
+
+    events = reader.feed(
+        b'data: {"choices":[{"delta":{"content":"a\\ud83d"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    )
+
+    assert collected(events).text == "a\ufffd"
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic"])
+@pytest.mark.parametrize("include_usage", [False, True])
+@settings(deadline=None)
+@given(cuts=st.lists(st.integers(min_value=0, max_value=5000), max_size=20))
+def test_any_split_of_the_bytes_forwards_the_same_bytes(name: str, include_usage: bool, cuts: list[int]) -> None:
+    stream = _stream(name, "one tool")
+    forwarder = BUILT_IN[name].stream_forwarder(an_upstream(name), include_usage=include_usage)
+    places = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
+
+    written = b"".join([forwarder.feed(stream[start:end]) for start, end in pairwise(places)]) + forwarder.close()
+
+    stripped = [event for event in stream.split(b"\n\n") if b'"choices": [], "usage"' not in event]
+    assert written == (stream if include_usage else b"\n\n".join(stripped))
+    assert (forwarder.finish, forwarder.completed, forwarder.error) == ("tool_calls", True, None)
+    assert forwarder.usage is not None
+    assert forwarder.output_characters == len('{"city": "Paris"}')
