@@ -5,8 +5,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import structlog
-
+from centralcloud.runtime.logs import get_logger
 from instance_agent.chat.answers import FinishReason, Usage
 from instance_agent.chat.errors import ChatError
 from instance_agent.execution.attempts import Attempt, AttemptRecorder, AttemptSink
@@ -15,7 +14,7 @@ from instance_agent.execution.validators import Defect
 from instance_agent.execution.walk import Go
 from instance_agent.providers.errors import ProviderError, Retry
 
-_log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 #: Tokens a second of a fast model: the most that one may have written unseen.
 _TOKENS_A_SECOND: Final = 200
 GONE: Final = "the client has closed the connection"
@@ -41,7 +40,7 @@ class Reports:
         try:
             self._sink.record(attempt, context)
         except Exception as error:  # noqa: BLE001 - foreign code
-            _log.error("attempt_not_recorded", decision_id=attempt.decision_id, error=repr(error))
+            log.error("attempt_not_recorded", decision_id=attempt.decision_id, error=repr(error))
         if self._settle is not None:
             task = asyncio.get_running_loop().create_task(self._settled(self._settle, attempt, context))
             self._tasks.add(task)
@@ -58,7 +57,7 @@ class Reports:
         try:
             await settle(attempt, context)
         except Exception as error:  # noqa: BLE001 - foreign code
-            _log.error("spend_not_settled", decision_id=attempt.decision_id, error=repr(error))
+            log.error("spend_not_settled", decision_id=attempt.decision_id, error=repr(error))
 
 
 class RunningAttempt:
