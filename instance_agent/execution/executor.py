@@ -153,7 +153,7 @@ class Executor:
         running = self._reports.begin(step, request, streamed=False)
         try:
             async with asyncio.timeout_at(walk.deadline):
-                body = await self._calls.body(target.upstream, http)
+                body = await self._calls.body(target.whole_upstream, http)
             read = operation.read(target, body)
         except (ProviderError, TimeoutError) as error:
             found = error if isinstance(error, ProviderError) else self._deadline_error(step)

@@ -58,7 +58,9 @@ def forwards(request: ExecutionRequest, target: CallTarget) -> bool:
 
 
 def translate_chat(request: ExecutionRequest, target: CallTarget) -> HttpCall:
-    """Return the call of a chat: forwarded where possible."""
+    """Return the call of a chat: forwarded where possible, with the model's default parameters."""
+    if target.model.parameters:
+        request = request.with_defaults(target.model.parameters)
     if forwards(request, target):
         return target.dialect.forward(target.upstream, request.body, target.sent_as, request.headers)
     return target.dialect.chat(target.upstream, request.chat(), target.sent_as)

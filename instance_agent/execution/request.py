@@ -3,15 +3,24 @@
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
+import msgspec
+
 from instance_agent.chat.errors import UnsupportedFeatureError
+from instance_agent.chat.json_body import decode
 from instance_agent.chat.messages import ChatRequest
 from instance_agent.chat.protocol import ClientProtocol, RequestHead
 from instance_agent.execution.cost import estimated_input_tokens
 from instance_agent.execution.validators import Wanted
+from instance_agent.providers.body_edit import replace_fields
 from instance_agent.providers.dialect import EmbeddingRequest
 
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 _NOTHING_WANTED: Final = Wanted()
+_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+#: Two names of one parameter.
+_TWINS: Final = {"max_completion_tokens": "max_tokens"}
+#: Parameters that are the client's or the plan's alone.
+_FIXED: Final = frozenset({"model", "messages", "system", "input", "stream", "stream_options", "n"})
 
 
 class ExecutionRequest:
@@ -70,6 +79,24 @@ class ExecutionRequest:
         if self._chat is None:
             self._chat = self.protocol.read_request(self.body)
         return self._chat
+
+    def with_defaults(self, parameters: Mapping[str, Any]) -> "ExecutionRequest":
+        """Return the request with default parameters of a model, where the client left them out."""
+        fields = decode(self.body, _FIELDS)
+        given = {_TWINS.get(name, name) for name in fields} | _FIXED
+        missing = {name: value for name, value in parameters.items() if _TWINS.get(name, name) not in given}
+        if not missing:
+            return self
+        return ExecutionRequest(
+            request_id=self.request_id,
+            protocol=self.protocol,
+            head=self.head,
+            body=replace_fields(self.body, missing),
+            headers=self.headers,
+            tenant=self.tenant,
+            context=self.context,
+            operation=self.operation,
+        )
 
     def wanted(self) -> Wanted:
         """Return the form that the answer must have."""

@@ -3,6 +3,8 @@
 import hashlib
 from typing import Final
 
+from msgspec.structs import replace
+
 from instance_agent.catalog.configuration import CatalogConfiguration, ReadyProvider, Target
 from instance_agent.catalog.model import Model, TimeLimits
 from instance_agent.execution.cost import Prices, nano_per_million
@@ -15,6 +17,8 @@ from instance_agent.providers.upstream import Limits, Secret, Upstream
 
 #: Targets that are kept ready; a client may name any model of a provider.
 _MOST: Final = 4096
+#: Wait for the first byte of a whole answer from a model without limits, in seconds.
+_NO_TOTAL: Final = 3600.0
 _NO_PRESET: Final = Preset(dialect="openai", base_url=None)
 
 
@@ -24,22 +28,40 @@ class CallTarget:
     Attributes:
         key: the catalog's key of the target.
         model: the catalog's entry.
+        upstream, whole_upstream: for streams, and for whole answers, whose first byte comes with the last token.
         sent_as: the name that the provider is sent.
         prices: of the catalog, else list prices; None when unknown.
         breaker_key: of the model at this endpoint with this API key; another key or address is another one.
         service_key: of the endpoint with this API key.
     """
 
-    __slots__ = ("breaker_key", "dialect", "key", "model", "prices", "sent_as", "service_key", "upstream")
+    __slots__ = (
+        "breaker_key",
+        "dialect",
+        "key",
+        "model",
+        "prices",
+        "sent_as",
+        "service_key",
+        "upstream",
+        "whole_upstream",
+    )
 
     def __init__(
-        self, key: str, model: Model, spoken: Dialect, upstream: Upstream, prices: Prices | None = None
+        self,
+        key: str,
+        model: Model,
+        spoken: Dialect,
+        upstream: Upstream,
+        prices: Prices | None = None,
+        whole_upstream: Upstream | None = None,
     ) -> None:
         self.key = key
         self.model = model
         self.sent_as = model.sent_as
         self.dialect = spoken
         self.upstream = upstream
+        self.whole_upstream = whole_upstream or upstream
         self.prices = prices
         identity = _fingerprint(upstream)
         self.breaker_key = f"{key}|{identity}"
@@ -94,7 +116,12 @@ class CallTargets:
         except UnknownDialectError as error:
             raise _unusable(target, str(error)) from None
         upstream = self._upstream(target, provider)
-        return CallTarget(target.key, target.model, spoken, upstream, _prices(target.model, upstream))
+        whole = upstream
+        limits = upstream.limits
+        if provider.time_limits.first_byte_seconds is None and target.model.time_limits.first_byte_seconds is None:
+            longest = max(limits.first_byte, limits.total or _NO_TOTAL)
+            whole = replace(upstream, limits=replace(limits, first_byte=longest))
+        return CallTarget(target.key, target.model, spoken, upstream, _prices(target.model, upstream), whole)
 
     def _upstream(self, target: Target, provider: ReadyProvider) -> Upstream:
         preset = PRESETS.get(provider.name, _NO_PRESET)

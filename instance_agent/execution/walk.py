@@ -13,6 +13,7 @@ At most `max_attempts` attempts for the whole request, all within one deadline.
 
 from collections.abc import Sequence
 from random import Random
+from typing import Final
 
 from msgspec import Struct
 
@@ -21,6 +22,9 @@ from instance_agent.execution.breakers import Breakers, CallPermit
 from instance_agent.execution.errors import no_target, with_attempts
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.providers.errors import ProviderError, Retry
+
+#: A timer may end so much too early.
+_ROUNDING_SECONDS: Final = 0.01
 
 
 class WalkSettings(Struct, frozen=True, kw_only=True):
@@ -130,6 +134,8 @@ class Walk:
         if not known:
             return self._give_up(now)
         wait, index = min(known, key=lambda each: each[0])
+        if self._paused and wait > _ROUNDING_SECONDS:
+            return self._give_up(now)  # others have made it wait again
         if not self._paused:
             mean = self._settings.backoff_seconds * 2 ** (len(self._refused) - 1)
             wait = max(wait, mean * (0.5 + self._random.random()))

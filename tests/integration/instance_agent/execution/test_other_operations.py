@@ -8,7 +8,6 @@ import struct
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 from support.executions import a_bench, a_request, chosen_text, read_all, run
 from support.upstream.process import FakeUpstream
 
@@ -169,7 +168,26 @@ def test_a_model_that_the_client_named_is_called_although_its_breaker_is_open(fa
     run(scenario())
 
 
-def test_a_sink_that_fails_is_logged_and_fails_no_request(fake_upstream: FakeUpstream) -> None:
+@pytest.mark.parametrize("dialect", ["openai", "anthropic"])
+def test_default_parameters_of_the_catalog_fill_in_what_the_client_left_out(
+    fake_upstream: FakeUpstream, dialect: str
+) -> None:
+    async def scenario() -> None:
+        async with a_bench(fake_upstream) as bench:
+            (call,) = bench.plan(f"{dialect}:m")
+            parameters = {"temperature": 0.25, "max_tokens": 55, "model": "no", "stream": True}
+            call.target.model = call.target.model.model_copy(update={"parameters": parameters})
+            await bench.executor.execute([call], a_request(max_tokens=77))
+            sent = fake_upstream.last_body()
+            assert (sent["temperature"], sent["max_tokens"], sent["model"]) == (0.25, 77, "m")
+            assert not sent.get("stream")
+
+    run(scenario())
+
+
+def test_a_sink_that_fails_is_logged_and_fails_no_request(
+    fake_upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
     class Failing:
         def record(self, attempt: Attempt, context: Any) -> None:
             raise RuntimeError("the disk is full")
@@ -180,12 +198,10 @@ def test_a_sink_that_fails_is_logged_and_fails_no_request(fake_upstream: FakeUps
     async def scenario() -> None:
         async with a_bench(fake_upstream, settle=settle) as bench:
             bench.executor._reports._sink = Failing()
-            with capture_logs() as logs:
-                await bench.executor.execute(bench.plan("openai:m"), a_request())
-                await read_all(await bench.executor.stream(bench.plan("openai:m"), a_request(stream=True)))
-                await bench.executor.drain(5.0)
-            events = [entry["event"] for entry in logs]
-            assert events.count("attempt_not_recorded") == 2
-            assert events.count("spend_not_settled") == 2
+            await bench.executor.execute(bench.plan("openai:m"), a_request())
+            await read_all(await bench.executor.stream(bench.plan("openai:m"), a_request(stream=True)))
+            await bench.executor.drain(5.0)
+            assert caplog.text.count("attempt_not_recorded") == 2
+            assert caplog.text.count("spend_not_settled") == 2
 
     run(scenario())

@@ -47,6 +47,14 @@ def test_limits_are_those_of_the_model_then_of_the_provider_then_of_the_gateway(
     assert (found.connect, found.first_byte, found.idle, found.total) == (1, 20, 300, 3000)
 
 
+def test_a_whole_answer_is_waited_for_as_long_as_the_call_may_take_unless_a_limit_is_set() -> None:
+    found = ready(configured(model("m")))
+    assert found.upstream.limits.first_byte == 120
+    assert found.whole_upstream.limits.first_byte == 900
+    limited = ready(configured(model("m", time_limits=TimeLimits(first_byte_seconds=5))))
+    assert limited.upstream.limits.first_byte == limited.whole_upstream.limits.first_byte == 5
+
+
 def test_another_key_or_address_gives_another_breaker_and_no_key_is_shown() -> None:
     same, again = ready(configured(model("m"))), ready(configured(model("m")))
     assert same.breaker_key == again.breaker_key
