@@ -1,0 +1,1 @@
+"""The neutral form of a chat, and the protocols that clients speak."""

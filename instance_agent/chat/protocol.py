@@ -1,0 +1,67 @@
+"""A protocol that clients speak, both ways: requests are read, answers and streams are written."""
+
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from instance_agent.chat.answers import ChatAnswer, StreamEvent
+from instance_agent.chat.errors import ChatError
+from instance_agent.chat.messages import ChatRequest
+
+
+class RequestHead(Struct, frozen=True, kw_only=True):
+    """The parts of a request that routing needs, read without translating the rest.
+
+    Attributes:
+        model: as the client wrote it.
+        text: the text of the last message of the user, for the classifier.
+        characters: length of the texts of all messages, for an estimate of tokens.
+        max_output_tokens: None without a limit.
+        response_format: ``json_object``, ``json_schema`` or None.
+        metadata: the client's own, texts only.
+    """
+
+    model: str
+    text: str
+    characters: int
+    messages: int
+    images: int = 0
+    tools: int = 0
+    stream: bool = False
+    include_usage: bool = False
+    max_output_tokens: int | None = None
+    response_format: Literal["json_object", "json_schema"] | None = None
+    thinking: bool = False
+    user: str | None = None
+    metadata: dict[str, str] = {}
+
+
+class StreamWriter(Protocol):
+    """Writes the events of one answer as the bytes of the client's protocol."""
+
+    def write(self, event: StreamEvent) -> bytes:
+        """Return the bytes for `event`, empty for one that the protocol does not show."""
+
+
+class ClientProtocol(Protocol):
+    """One client protocol; stateless."""
+
+    name: str
+
+    def read_head(self, body: bytes) -> RequestHead:
+        """Read what routing needs; raise InvalidRequestError for a body that is not a request of this protocol."""
+
+    def read_request(self, body: bytes) -> ChatRequest:
+        """Read the whole request; raise InvalidRequestError, or UnsupportedFeatureError for what cannot be translated."""
+
+    def write_answer(self, answer: ChatAnswer, *, model: str | None = None, created: int = 0) -> bytes:
+        """Write a whole answer.
+
+        `model` replaces the name of the model in it; `created` is a time in seconds since 1970, for protocols that show one.
+        """
+
+    def stream_writer(self, *, model: str | None = None, include_usage: bool = False, created: int = 0) -> StreamWriter:
+        """Return a writer for one stream; `include_usage` as the client asked for it."""
+
+    def write_error(self, error: ChatError, request_id: str | None = None) -> bytes:
+        """Write the body of an error answer; its HTTP status is `error.status`."""

@@ -1,0 +1,278 @@
+"""The breakers of all targets: found by key, bounded in number, with the decision for a group of targets.
+
+Two breakers guard a call: one of the target (a model at an endpoint, with a key) and one of the service behind it (the
+address, with the key). A failure of the connection or of the key counts for the service, so that 20 models behind one dead
+host need not fail one after the other; an answer of 500 for one model says nothing about the others.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from random import Random
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from instance_agent.execution.circuit_breaker import NEVER, BreakerSettings, CircuitBreaker, Permit, State
+from instance_agent.providers.errors import ProviderError, Retry
+
+#: Breakers in memory (about 700 bytes each); a client may name any model of a provider.
+MOST_BREAKERS: Final = 4096
+
+
+class Guarded(Protocol):
+    """A target as breakers know it; both keys are different for another API key."""
+
+    @property
+    def breaker_key(self) -> str:
+        """Identify the model at the endpoint with the API key."""
+
+    @property
+    def service_key(self) -> str:
+        """Identify the endpoint with the API key."""
+
+
+class BreakerChange(Struct, frozen=True, kw_only=True):
+    """A change of a breaker's state, as a hint for other replicas.
+
+    Attributes:
+        key: `breaker_key` or `service_key`; it holds no secret.
+        seconds: until a call may pass again; None when misconfigured.
+        reason: one line without keys; None when closed.
+    """
+
+    key: str
+    state: State
+    seconds: float | None
+    reason: str | None
+
+
+class Unavailable(Struct, frozen=True):
+    """Why no call may pass, and in how many seconds one may; None: not before an operator acts.
+
+    `probing`: the wait is over, and a probe is in flight.
+    """
+
+    state: State
+    seconds: float | None
+    reason: str
+    probing: bool = False
+
+
+class CallPermit:
+    """The permits of one call, of its target and of its service. Exactly one outcome counts."""
+
+    __slots__ = ("_breakers", "_service", "_service_key", "_target", "_target_key")
+
+    def __init__(self, breakers: "Breakers", keys: tuple[str, str], target: Permit, service: Permit) -> None:
+        self._breakers = breakers
+        self._target_key, self._service_key = keys
+        self._target = target
+        self._service = service
+
+    @property
+    def probe(self) -> bool:
+        """Whether the call is a probe of a breaker that is not closed."""
+        return self._target.probe or self._service.probe
+
+    def first_token(self, now: float) -> None:
+        """Report the first token of the answer."""
+        if self.probe:
+            with self._breakers.watching(self._target_key, self._service_key, now):
+                self._target.proved(now)
+                self._service.proved(now)
+
+    def succeeded(self, now: float) -> None:
+        """Report a success."""
+        if not self.probe:
+            self._target.succeeded(now)
+            self._service.succeeded(now)
+            return
+        with self._breakers.watching(self._target_key, self._service_key, now):
+            self._target.succeeded(now)
+            self._service.succeeded(now)
+
+    def said_nothing(self) -> None:
+        """Report an outcome without meaning for the target."""
+        self._target.said_nothing()
+        self._service.said_nothing()
+
+    def failed(self, error: ProviderError, now: float) -> None:
+        """Report a failed call; errors of the caller and of a content filter are neutral."""
+        if error.error_kind in ("caller", "policy"):
+            self.said_nothing()
+            return
+        with self._breakers.watching(self._target_key, self._service_key, now):
+            if error.retry is Retry.SETUP:
+                self._target.misconfigured(now, error.message)
+                if error.upstream_status in (401, 402):  # the key or the account; 403 and 404 may be of one model
+                    self._service.misconfigured(now, error.message)
+                else:
+                    self._service.succeeded(now)
+            elif error.upstream_status == 429 or (error.retry_after_seconds and error.upstream_status == 503):
+                self._target.cool(now, error.retry_after_seconds, error.message)
+                self._service.succeeded(now)
+            else:
+                self._target.failed(now, error.message)
+                if error.upstream_status is not None:
+                    self._service.succeeded(now)
+                elif error.retry is Retry.REFUSED:  # not reached
+                    self._service.failed(now, error.message)
+                else:
+                    self._service.said_nothing()
+
+
+class Breakers:
+    """The breakers of one replica. Not thread-safe: one event loop uses it.
+
+    Attributes:
+        changes: counts changes of states; a wait that runs out is not one.
+    """
+
+    def __init__(
+        self,
+        settings: BreakerSettings | None = None,
+        *,
+        on_change: Callable[[BreakerChange], None] | None = None,
+        may_probe: Callable[[str], bool] | None = None,
+        seed: int | None = None,
+        most: int = MOST_BREAKERS,
+    ) -> None:
+        """Create breakers, all closed.
+
+        Args:
+            on_change: called with each change of a state; it must not block.
+            may_probe: called with the key before a probe of a half-open breaker; False leaves the probe to another replica.
+            seed: of the jitter; None: random.
+            most: the largest number of breakers; the oldest are dropped, closed ones first.
+        """
+        self._settings = settings or BreakerSettings()
+        self._on_change = on_change
+        self._may_probe = may_probe
+        self._random = Random(seed)
+        self._most = most
+        self._breakers: OrderedDict[str, CircuitBreaker] = OrderedDict()
+        self.changes = 0
+
+    @property
+    def count(self) -> int:
+        """Breakers in memory."""
+        return len(self._breakers)
+
+    def admit(
+        self, target: Guarded, now: float, *, last_resort: bool = False, forced: bool = False
+    ) -> CallPermit | None:
+        """Return the permit for one call of `target`; None when no call may pass.
+
+        `last_resort` and `forced` as in `CircuitBreaker.admit_last_resort`.
+        """
+        own, service = self._get(target.breaker_key), self._get(target.service_key)
+        if own.state == "closed" and service.state == "closed":
+            return CallPermit(self, (target.breaker_key, target.service_key), own.admit(now), service.admit(now))  # type: ignore[arg-type]
+        if not last_resort and not self._probe_allowed(target, own, service, now):
+            return None
+        permit = own.admit_last_resort(now, forced=forced) if last_resort else own.admit(now)
+        if permit is None:
+            return None
+        service_permit = service.admit_last_resort(now, forced=forced) if last_resort else service.admit(now)
+        if service_permit is None:
+            permit.said_nothing()
+            return None
+        return CallPermit(self, (target.breaker_key, target.service_key), permit, service_permit)
+
+    def _probe_allowed(self, target: Guarded, own: CircuitBreaker, service: CircuitBreaker, now: float) -> bool:
+        if not (own.passes_at(now) and service.passes_at(now)):
+            return False
+        key = target.breaker_key if own.state != "closed" else target.service_key
+        return self._may_probe is None or self._may_probe(key)
+
+    def unavailable(self, target: Guarded, now: float) -> Unavailable | None:
+        """Return why no call of `target` may pass now, None when one may. Two look-ups; creates nothing."""
+        worst: CircuitBreaker | None = None
+        for key in (target.breaker_key, target.service_key):
+            breaker = self._breakers.get(key)
+            if breaker is None or breaker.state == "closed" or breaker.passes_at(now):
+                continue
+            if worst is None or breaker.reopens_at > worst.reopens_at:
+                worst = breaker
+        if worst is None:
+            return None
+        seconds = None if worst.reopens_at == NEVER else max(0.0, worst.reopens_at - now)
+        return Unavailable(worst.state_at(now), seconds, worst.reason or "", probing=now >= worst.reopens_at)
+
+    def soonest(self, targets: Sequence[Guarded], now: float) -> float | None:
+        """Return in how many seconds the first of `targets` may be called, 0 for now; None when none ever may."""
+        waits = []
+        for target in targets:
+            found = self.unavailable(target, now)
+            if found is None:
+                return 0.0
+            if found.seconds is not None:
+                waits.append(found.seconds)
+        return min(waits, default=None)
+
+    def hint(self, key: str, now: float, seconds: float) -> None:
+        """Take a hint from another replica: `key` needs fewer failures to open for `seconds`."""
+        self._get(key).suspect(now, seconds)
+
+    def clear(self, key: str, now: float) -> None:
+        """Close a breaker: an operator, or a check that costs nothing, says that the target works."""
+        breaker = self._breakers.get(key)
+        if breaker is not None:
+            with self.watching(key, key, now):
+                breaker.clear(now)
+
+    def keep(self, keys: Iterable[str]) -> None:
+        """Drop the breakers whose keys are not in `keys`: their targets have gone, or have another key."""
+        kept = set(keys)
+        for key in [each for each in self._breakers if each not in kept]:
+            del self._breakers[key]
+        self.changes += 1
+
+    def states(self, now: float) -> dict[str, State]:
+        """Return the states that are not closed, for reports."""
+        return {key: each.state_at(now) for key, each in self._breakers.items() if each.state != "closed"}
+
+    def watching(self, target_key: str, service_key: str, now: float) -> "_Watch":
+        """Report changes within a block."""
+        keys = (target_key,) if target_key == service_key else (target_key, service_key)
+        return _Watch(self, [(key, self._get(key)) for key in keys], now)
+
+    def changed(self, key: str, breaker: CircuitBreaker, now: float) -> None:
+        """Count and report a change of a breaker."""
+        self.changes += 1
+        if self._on_change is not None:
+            seconds = None if breaker.reopens_at == NEVER else max(0.0, breaker.reopens_at - now)
+            self._on_change(BreakerChange(key=key, state=breaker.state, seconds=seconds, reason=breaker.reason))
+
+    def _get(self, key: str) -> CircuitBreaker:
+        breaker = self._breakers.get(key)
+        if breaker is None:
+            if len(self._breakers) >= self._most:
+                self._drop_one()
+            breaker = self._breakers[key] = CircuitBreaker(self._settings, self._random)
+        return breaker
+
+    def _drop_one(self) -> None:
+        for _ in range(min(16, len(self._breakers))):
+            key, breaker = next(iter(self._breakers.items()))
+            if breaker.state == "closed":
+                break
+            self._breakers.move_to_end(key)
+        del self._breakers[next(iter(self._breakers))]
+
+
+class _Watch:
+    __slots__ = ("_before", "_breakers", "_now")
+
+    def __init__(self, breakers: Breakers, watched: list[tuple[str, CircuitBreaker]], now: float) -> None:
+        self._breakers = breakers
+        self._before = [(key, breaker, breaker.changes) for key, breaker in watched]
+        self._now = now
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        for key, breaker, changes in self._before:
+            if breaker.changes != changes:
+                self._breakers.changed(key, breaker, self._now)

@@ -1,0 +1,153 @@
+"""The cost of a call in nano-USD (1e-9 USD): whole numbers, so that sums are exact."""
+
+from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+from centralcloud.contracts.limits import MAX_INT8
+from instance_agent.chat.answers import Usage
+from instance_agent.chat.protocol import RequestHead
+
+CostSource: TypeAlias = Literal["provider", "catalog", "price_list"]
+#: Nano-USD in a USD.
+NANO: Final = 1_000_000_000
+_MILLION: Final = 1_000_000
+#: Tokens of an image in an estimate: a large one in high detail (OpenAI: 765 to 1,105 for usual sizes).
+_IMAGE_TOKENS: Final = 1_200
+#: Tokens around each message and each tool.
+_FRAME_TOKENS: Final = 8
+_TOOL_TOKENS: Final = 150
+
+
+class Prices(Struct, frozen=True, kw_only=True):
+    """Prices of a model, in nano-USD per million tokens: 0.15 USD is 150,000,000.
+
+    Attributes:
+        input, output: of the prompt and of the answer (thoughts included).
+        cache_read, cache_write: of tokens of the prompt that a provider's cache gave or took; None: as `input`.
+        source: where they come from.
+        above: other prices for the whole call, from so many input tokens on; in rising order.
+    """
+
+    input: int
+    output: int
+    source: CostSource
+    cache_read: int | None = None
+    cache_write: int | None = None
+    above: tuple[tuple[int, "Prices"], ...] = ()
+
+
+class Cost(Struct, frozen=True, kw_only=True):
+    """The cost of one call.
+
+    Attributes:
+        nano_usd: None when it is not known, never 0 for that.
+        source: None when it is not known.
+        estimated: tokens were estimated, upwards, because the provider reported none.
+    """
+
+    nano_usd: int | None = None
+    source: CostSource | None = None
+    estimated: bool = False
+
+
+UNKNOWN: Final = Cost()
+PriceSource: TypeAlias = Callable[[], Prices | None]
+
+
+def nano_per_million(usd_per_million: float | Decimal) -> int:
+    """Return a price in USD per million tokens as nano-USD per million tokens."""
+    price = Decimal(str(usd_per_million)) * NANO
+    return int(price.to_integral_value(ROUND_HALF_UP))
+
+
+def cost_of(usage: Usage | None, prices: Prices | None, *, estimated: bool = False) -> Cost:
+    """Return the cost of a call: as the provider reported it, else by `prices`, else unknown.
+
+    A number of tokens that the provider did not report makes the cost unknown, unless the price of such tokens is 0.
+    Fractions of a nano-USD are rounded once, to the nearest, and a half upwards.
+    """
+    if usage is None:
+        return UNKNOWN
+    if usage.cost_nano_usd is not None:
+        return Cost(nano_usd=min(max(0, usage.cost_nano_usd), MAX_INT8), source="provider", estimated=estimated)
+    if prices is None:
+        return UNKNOWN
+    for start, others in reversed(prices.above):
+        if usage.input_tokens is not None and usage.input_tokens > start:
+            prices = others
+            break
+    total = _input_cost(usage, prices)
+    if total is None or (usage.output_tokens is None and prices.output):
+        return UNKNOWN
+    total += prices.output * (usage.output_tokens or 0)
+    return Cost(nano_usd=min((total + _MILLION // 2) // _MILLION, MAX_INT8), source=prices.source, estimated=estimated)
+
+
+def _input_cost(usage: Usage, prices: Prices) -> int | None:
+    if usage.input_tokens is None:
+        return None if prices.input else 0
+    tokens = max(0, usage.input_tokens)
+    cached = min(usage.cached_tokens or 0, tokens)
+    written = min(usage.cache_write_tokens or 0, tokens - cached)
+    read_price = prices.input if prices.cache_read is None else prices.cache_read
+    write_price = prices.input if prices.cache_write is None else prices.cache_write
+    return prices.input * (tokens - cached - written) + read_price * cached + write_price * written
+
+
+def estimated_input_tokens(head: RequestHead) -> int:
+    """Return an upper estimate of the tokens of a prompt: two characters a token, where 3 to 4 are usual."""
+    return (
+        (head.characters + 1) // 2
+        + _FRAME_TOKENS * (head.messages + 1)
+        + _IMAGE_TOKENS * head.images
+        + _TOOL_TOKENS * head.tools
+    )
+
+
+class OutputEstimate:
+    """An upper estimate of the tokens of an answer whose usage is missing, from its characters.
+
+    Two characters a token for pieces in ASCII, where 3 to 5 are usual; two tokens a character for other pieces, where 1 is
+    usual in Chinese and up to 2 in rare scripts. So at least one for each piece that holds text.
+    """
+
+    __slots__ = ("_characters", "_tokens")
+
+    def __init__(self) -> None:
+        self._characters = 0
+        self._tokens = 0
+
+    def add(self, data: bytes, characters: int) -> None:
+        """Add a piece of the stream, after which the answer has `characters` in all."""
+        more = characters - self._characters
+        if more:
+            self._characters = characters
+            plain = data.isascii() and b"\\u" not in data
+            self._tokens += (more + 1) // 2 if plain else 2 * more
+
+    def tokens(self) -> int:
+        """Return the estimate so far."""
+        return self._tokens
+
+
+def with_estimates(usage: Usage | None, input_tokens: int, output_tokens: int) -> tuple[Usage, bool]:
+    """Fill in the numbers that the provider did not report; return the usage, and whether one was missing.
+
+    Output that was reported before the end of a stream counts as a lower bound only.
+    """
+    known = usage or Usage()
+    missing = known.input_tokens is None or known.output_tokens is None
+    if not missing:
+        return known, False
+    filled = Usage(
+        input_tokens=input_tokens if known.input_tokens is None else known.input_tokens,
+        output_tokens=output_tokens if known.output_tokens is None else known.output_tokens,
+        cached_tokens=known.cached_tokens,
+        cache_write_tokens=known.cache_write_tokens,
+        reasoning_tokens=known.reasoning_tokens,
+        cost_nano_usd=known.cost_nano_usd,
+    )
+    return filled, True

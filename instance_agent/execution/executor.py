@@ -1,0 +1,346 @@
+"""Executes plans: calls their targets in turn until one answers, within the bounds of one request."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from random import Random
+from types import TracebackType
+from typing import Final, Self
+
+from msgspec import Struct
+
+from instance_agent.chat.answers import ChatAnswer, StreamFailed
+from instance_agent.chat.errors import ChatError, UnsupportedFeatureError
+from instance_agent.execution.attempts import Attempt, AttemptSink
+from instance_agent.execution.breakers import Breakers
+from instance_agent.execution.cost import OutputEstimate
+from instance_agent.execution.operations import Operation, ReadAnswer, operation_of
+from instance_agent.execution.planned import PlannedCall
+from instance_agent.execution.reporting import Reports, RunningAttempt, Settle
+from instance_agent.execution.request import ExecutionRequest
+from instance_agent.execution.response_cache import CachedAnswer, ResponseCache
+from instance_agent.execution.settings import ExecutionSettings
+from instance_agent.execution.streaming import StreamAttempt, translate_stream
+from instance_agent.execution.walk import GiveUp, Go, Wait, Walk
+from instance_agent.providers.calls import ProviderCalls
+from instance_agent.providers.dialect import HttpCall
+from instance_agent.providers.errors import ProviderError, Retry
+
+KEEP_ALIVE: Final = b": keep-alive\n\n"
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """A whole answer for the client.
+
+    Attributes:
+        body: in the client's protocol.
+        target: key of the target that answered.
+        answer: in the neutral form; None from the cache, and for embeddings and operations that are only forwarded.
+        attempt: the record of the last attempt; None from the cache.
+        losses: fields of the request that the target has no place for.
+    """
+
+    body: bytes
+    target: str
+    answer: ChatAnswer | None = None
+    attempt: Attempt | None = None
+    losses: tuple[str, ...] = ()
+
+    @property
+    def cached(self) -> bool:
+        """Whether the answer comes from the cache."""
+        return self.attempt is None
+
+
+class Executor:
+    """Executes plans in one event loop. `clock` is the loop's time, in seconds."""
+
+    def __init__(
+        self,
+        calls: ProviderCalls,
+        breakers: Breakers,
+        sink: AttemptSink,
+        settings: ExecutionSettings | None = None,
+        *,
+        cache: ResponseCache | None = None,
+        settle: Settle | None = None,
+        clock: Callable[[], float] | None = None,
+        seed: int | None = None,
+    ) -> None:
+        """Create an executor.
+
+        Args:
+            cache: of whole answers; None: no cache.
+            settle: called with each record, in a task of its own that a client cannot cancel.
+            seed: of the pauses' jitter; None: random.
+        """
+        self._calls = calls
+        self._breakers = breakers
+        self._settings = settings or ExecutionSettings()
+        self._cache = cache
+        self._clock = clock or asyncio.get_running_loop().time
+        self._reports = Reports(sink, settle, self._clock)
+        self._random = Random(seed)
+
+    async def execute(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> Answer:
+        """Return the answer of the first target that gives one.
+
+        Raises:
+            ExecutionError: no target gave one.
+            ChatError: the request is invalid, or cannot be translated for any target.
+        """
+        key = None
+        if self._cache is not None and request.operation == "chat":
+            key = self._cache.key(request.tenant, request.protocol.name, request.body)
+            found = None if key is None else self._cache.get(key, self._clock())
+            if found is not None and any(call.target.key == found.target for call in plan):
+                return Answer(body=found.body, target=found.target)
+        answer = await self._walk_plain(plan, request)
+        if key is not None and self._cache is not None and answer.attempt and answer.attempt.outcome == "success":
+            self._cache.put(key, CachedAnswer(answer.body, answer.target), self._clock())
+        return answer
+
+    async def stream(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> "StreamedAnswer":
+        """Return a stream once its first token is there, or, with keep-alive comments, once the first one is due.
+
+        Leave the result's context when the client has gone or has got everything: that releases the upstream.
+        Raises as `execute`.
+        """
+        opening = self._walk_stream(plan, request)
+        seconds = self._settings.keep_alive_seconds
+        if seconds is None:
+            return StreamedAnswer(await opening, None, request, self._settings)
+        task = asyncio.create_task(opening)
+        try:
+            await asyncio.wait({task}, timeout=seconds)
+        except asyncio.CancelledError:
+            await _cancel(task)
+            raise
+        opened = task.result() if task.done() else None
+        return StreamedAnswer(opened, None if opened else task, request, self._settings)
+
+    async def drain(self, seconds: float) -> int:
+        """Wait for the settlements of spend that are under way; return how many are left."""
+        return await self._reports.drain(seconds)
+
+    async def _walk_plain(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> Answer:
+        walk = self._walk(plan)
+        operation = operation_of(request, self._settings.checks)
+        kept: Answer | None = None
+        while True:
+            step = walk.next(self._clock())
+            if isinstance(step, Wait):
+                await asyncio.sleep(step.seconds)
+            elif isinstance(step, GiveUp):
+                if kept is not None:
+                    return kept
+                raise step.error
+            else:
+                http = self._translated(walk, step, operation.translate)
+                answer = None if http is None else await self._attempt(walk, step, http, operation, request)
+                if answer is None:
+                    continue
+                defective = answer.attempt is not None and answer.attempt.defect is not None
+                if not (defective and self._settings.next_on_defect) or kept is not None:
+                    return answer
+                kept = answer
+                walk.leave()
+
+    async def _attempt(
+        self, walk: Walk, step: Go, http: HttpCall, operation: Operation, request: ExecutionRequest
+    ) -> Answer | None:
+        """Make one attempt; return None after a failure, which the walk has noted."""
+        target = step.call.target
+        running = self._reports.begin(step, request, streamed=False)
+        try:
+            async with asyncio.timeout_at(walk.deadline):
+                body = await self._calls.body(target.whole_upstream, http)
+            read = operation.read(target, body)
+        except (ProviderError, TimeoutError) as error:
+            found = error if isinstance(error, ProviderError) else self._deadline_error(step)
+            running.failed(found)
+            walk.failed(found)
+            return None
+        except asyncio.CancelledError:
+            running.abandoned()
+            raise
+        except BaseException as error:
+            running.crashed(error)
+            raise
+        running.succeeded(
+            read.usage, read.finish, output_tokens=_output_tokens(read), refused=read.refused, defect=read.defect
+        )
+        return Answer(body=read.body, target=target.key, answer=read.answer, attempt=running.record, losses=http.losses)
+
+    async def _walk_stream(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> StreamAttempt:
+        walk = self._walk(plan)
+        while True:
+            step = walk.next(self._clock())
+            if isinstance(step, Wait):
+                await asyncio.sleep(step.seconds)
+            elif isinstance(step, GiveUp):
+                raise step.error
+            else:
+                http = self._translated(walk, step, lambda target: translate_stream(request, target))
+                if http is None:
+                    continue
+                running = self._reports.begin(step, request, streamed=True)
+                opened = await self._opened(walk, step, http, request, running)
+                if opened is not None:
+                    return opened
+
+    async def _opened(
+        self, walk: Walk, step: Go, http: HttpCall, request: ExecutionRequest, running: RunningAttempt
+    ) -> StreamAttempt | None:
+        """Open one stream; return None after a failure before its first token, which the walk has noted."""
+        try:
+            attempt = StreamAttempt(self._calls, step.call, http, request, running)
+            async with asyncio.timeout_at(walk.deadline):
+                await attempt.open()
+        except (ProviderError, TimeoutError) as error:
+            found = error if isinstance(error, ProviderError) else self._deadline_error(step)
+            running.failed(found)
+            walk.failed(found)
+            return None
+        except asyncio.CancelledError:
+            running.abandoned()
+            raise
+        except BaseException as error:
+            running.crashed(error)
+            raise
+        return attempt
+
+    def _walk(self, plan: Sequence[PlannedCall]) -> Walk:
+        return Walk(plan, self._breakers, self._settings.walk, self._clock(), self._random)
+
+    def _translated(self, walk: Walk, step: Go, translate: Callable[..., HttpCall]) -> HttpCall | None:
+        """Return the call of a target; None when the request has no equivalent there, which is not an attempt."""
+        try:
+            return translate(step.call.target)
+        except UnsupportedFeatureError as error:
+            step.permit.said_nothing()
+            walk.unsupported(error)
+            return None
+        except BaseException:
+            step.permit.said_nothing()
+            raise
+
+    def _deadline_error(self, step: Go) -> ProviderError:
+        """Return the error of an attempt that the request's deadline has ended.
+
+        A later attempt had less time than the deadline: that says nothing about its model.
+        """
+        name = step.call.target.upstream.provider
+        return ProviderError(
+            f"{name}: no answer within the {self._settings.walk.deadline_seconds:g} s of the whole request",
+            provider=name,
+            error_kind="timeout" if step.number == 1 else "caller",
+            retry=Retry.UNCERTAIN,
+            status=504,
+            phase="total",
+        )
+
+
+class StreamedAnswer:
+    """A stream for the client. Use it as a context: leaving it early means that the client has gone."""
+
+    def __init__(
+        self,
+        opened: StreamAttempt | None,
+        opening: "asyncio.Task[StreamAttempt] | None",
+        request: ExecutionRequest,
+        settings: ExecutionSettings,
+    ) -> None:
+        self._opened = opened
+        self._opening = opening
+        self._request = request
+        self._settings = settings
+        self._ended = False
+        self._due = opening is not None
+
+    @property
+    def call(self) -> PlannedCall | None:
+        """The target that answers; None while there is no first token yet (keep-alive comments)."""
+        return self._opened.call if self._opened else None
+
+    @property
+    def decision_id(self) -> str | None:
+        """The id of the attempt that answers, likewise."""
+        return self._opened.running.recorder.decision_id if self._opened else None
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Fields of the request that the target has no place for."""
+        return self._opened.losses if self._opened else ()
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The record of the attempt that answers, with its cost, once the last bytes were read."""
+        return self._opened.running.record if self._opened else None
+
+    async def read(self) -> bytes:
+        """Return the next bytes for the client, empty at the end."""
+        if self._ended:
+            return b""
+        if self._opening is not None:
+            out = await self._await_opening(self._opening)
+            if out is not None:
+                return out
+        if self._opened is None:
+            return b""
+        out = await self._opened.read(self._settings.checks)
+        self._ended = not out
+        return out
+
+    async def close(self) -> None:
+        """Release everything. Before the end, the attempt counts as abandoned by the client."""
+        self._ended = True
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            await _cancel(opening)
+        if self._opened is not None:
+            self._opened.abandon()
+            await self._opened.release()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _await_opening(self, opening: "asyncio.Task[StreamAttempt]") -> bytes | None:
+        """Return a comment when one is due, the error's event after a failure, None once the stream is open."""
+        if self._due:
+            self._due = False
+            return KEEP_ALIVE
+        await asyncio.wait({opening}, timeout=self._settings.keep_alive_seconds)
+        if not opening.done():
+            return KEEP_ALIVE
+        self._opening = None
+        try:
+            self._opened = opening.result()
+        except ChatError as error:
+            # The status 200 is sent: the error is an event.
+            self._ended = True
+            return self._request.protocol.stream_writer().write(StreamFailed(error))
+        return None
+
+
+def _output_tokens(read: ReadAnswer) -> int:
+    """Return an upper estimate of the tokens of an answer without usage."""
+    if read.usage is not None and read.usage.output_tokens is not None:
+        return 0
+    estimate = OutputEstimate()
+    estimate.add(read.body, len(read.body))
+    return estimate.tokens()
+
+
+async def _cancel(opening: "asyncio.Task[StreamAttempt]") -> None:
+    """Cancel the opening of a stream, and release its upstream even where the stream has just been opened."""
+    opening.cancel()
+    await asyncio.wait({opening})
+    if not opening.cancelled() and opening.exception() is None:
+        opened = opening.result()
+        opened.abandon()
+        await opened.release()

@@ -1,0 +1,22 @@
+"""The calls of a plan: its targets in their order, ready to be made."""
+
+from msgspec import Struct
+
+from instance_agent.execution.targets import CallTarget
+
+
+class PlannedCall(Struct, frozen=True, kw_only=True):
+    """One target of a plan.
+
+    Attributes:
+        target: ready to be called.
+        reason: the plan's code for its place, such as ``learned`` or ``forced``.
+        score, score_version: that the plan used; None for a target without one.
+        propensity: probability with which the plan chose it first; None when it was not drawn (forced, or not the first).
+    """
+
+    target: CallTarget
+    reason: str = ""
+    score: float | None = None
+    score_version: int | None = None
+    propensity: float | None = None

@@ -1,0 +1,132 @@
+"""The reports of a running attempt: to its breaker, to the sink of records, and to the settlement of spend."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from centralcloud.runtime.logs import get_logger
+from instance_agent.chat.answers import FinishReason, Usage
+from instance_agent.chat.errors import ChatError
+from instance_agent.execution.attempts import Attempt, AttemptRecorder, AttemptSink
+from instance_agent.execution.request import ExecutionRequest
+from instance_agent.execution.validators import Defect
+from instance_agent.execution.walk import Go
+from instance_agent.providers.errors import ProviderError, Retry
+
+log = get_logger(__name__)
+#: Tokens a second of a fast model: the most that one may have written unseen.
+_TOKENS_A_SECOND: Final = 200
+GONE: Final = "the client has closed the connection"
+
+Settle = Callable[[Attempt, Any], Awaitable[None]]
+
+
+class Reports:
+    """Hands records over, and settles spend in tasks of its own that no client can cancel."""
+
+    def __init__(self, sink: AttemptSink, settle: Settle | None, clock: Callable[[], float]) -> None:
+        self._sink = sink
+        self._settle = settle
+        self.clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, step: Go, request: ExecutionRequest, *, streamed: bool) -> "RunningAttempt":
+        """Begin an attempt. Exactly one of the outcomes of the result must follow."""
+        return RunningAttempt(self, step, request, streamed=streamed)
+
+    def record(self, attempt: Attempt, context: Any) -> None:
+        """Hand a record over. An error of the sink is logged: it must not fail the client's request."""
+        try:
+            self._sink.record(attempt, context)
+        except Exception as error:  # noqa: BLE001 - foreign code
+            log.error("attempt_not_recorded", decision_id=attempt.decision_id, error=repr(error))
+        if self._settle is not None:
+            task = asyncio.get_running_loop().create_task(self._settled(self._settle, attempt, context))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def drain(self, seconds: float) -> int:
+        """Wait for settlements under way; return how many are left."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=seconds)
+        return len(self._tasks)
+
+    @staticmethod
+    async def _settled(settle: Settle, attempt: Attempt, context: Any) -> None:
+        try:
+            await settle(attempt, context)
+        except Exception as error:  # noqa: BLE001 - foreign code
+            log.error("spend_not_settled", decision_id=attempt.decision_id, error=repr(error))
+
+
+class RunningAttempt:
+    """An attempt under way. The first outcome counts, for the breaker and for the record; later ones are ignored."""
+
+    __slots__ = ("_clock", "_permit", "_request", "_started", "recorder")
+
+    def __init__(self, reports: Reports, step: Go, request: ExecutionRequest, *, streamed: bool) -> None:
+        self._clock = reports.clock
+        self._permit = step.permit
+        self._request = request
+        self._started = reports.clock()
+        context = request.context
+        self.recorder = AttemptRecorder(
+            step.call,
+            request.request_id,
+            step.number,
+            streamed=streamed,
+            clock=reports.clock,
+            on_record=lambda attempt: reports.record(attempt, context),
+        )
+
+    @property
+    def record(self) -> Attempt | None:
+        """The record, once there is an outcome."""
+        return self.recorder.record
+
+    def first_token(self) -> None:
+        """Report the first token."""
+        self.recorder.first_token()
+        self._permit.first_token(self._clock())
+
+    def succeeded(
+        self,
+        usage: Usage | None,
+        finish: FinishReason | None,
+        *,
+        output_tokens: int,
+        refused: bool = False,
+        defect: tuple[Defect, str] | None = None,
+    ) -> None:
+        """Report a whole answer; `output_tokens`: estimated, for one without usage."""
+        self._permit.succeeded(self._clock())
+        estimates = (self._request.input_tokens(), output_tokens)
+        self.recorder.succeeded(usage, finish, estimates=estimates, refused=refused, defect=defect)
+
+    def failed(self, error: ChatError, usage: Usage | None = None, output_tokens: int | None = None) -> None:
+        """Report a failure. One that the provider may bill has an estimated cost."""
+        if isinstance(error, ProviderError):
+            self._permit.failed(error, self._clock())
+        else:
+            self._permit.said_nothing()
+        billed = isinstance(error, ProviderError) and error.retry in (Retry.UNCERTAIN, Retry.BEGUN)
+        self.recorder.failed(error, usage=usage, estimates=self._estimates(output_tokens) if billed else None)
+
+    def abandoned(self, usage: Usage | None = None, output_tokens: int | None = None) -> None:
+        """Report that the client has gone: it says nothing about the model, and costs what was generated so far."""
+        self._permit.said_nothing()
+        self.recorder.abandoned(GONE, usage=usage, estimates=self._estimates(output_tokens))
+
+    def crashed(self, error: BaseException) -> None:
+        """Report an error of this program."""
+        self._permit.said_nothing()
+        own = ChatError(f"internal error: {type(error).__name__}", error_kind="caller", status=500)
+        self.recorder.failed(own)
+
+    def _estimates(self, output_tokens: int | None) -> tuple[int, int]:
+        """Return input and output tokens; the output that was not seen is bounded by the time and the request's limit."""
+        unseen = math.ceil((self._clock() - self._started) * _TOKENS_A_SECOND)
+        limit = self._request.head.max_output_tokens
+        unseen = unseen if limit is None else min(unseen, limit)
+        return self._request.input_tokens(), unseen if output_tokens is None else output_tokens

@@ -1,0 +1,131 @@
+"""A request as execution sees it: the client's bytes and what was read of them, translated only when a target needs it."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from instance_agent.chat.errors import UnsupportedFeatureError
+from instance_agent.chat.json_body import decode
+from instance_agent.chat.messages import ChatRequest
+from instance_agent.chat.protocol import ClientProtocol, RequestHead
+from instance_agent.execution.cost import estimated_input_tokens
+from instance_agent.execution.validators import Wanted
+from instance_agent.providers.body_edit import replace_fields
+from instance_agent.providers.dialect import EmbeddingRequest
+
+_NO_HEADERS: Final[Mapping[str, str]] = {}
+_NOTHING_WANTED: Final = Wanted()
+_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+#: Two names of one parameter.
+_TWINS: Final = {"max_completion_tokens": "max_tokens"}
+#: Parameters that are the client's or the plan's alone.
+_FIXED: Final = frozenset({"model", "messages", "system", "input", "stream", "stream_options", "n"})
+
+
+class ExecutionRequest:
+    """One request of a client.
+
+    Attributes:
+        request_id: UUIDv7, in every record of its attempts.
+        protocol: the client's; answers and streams are written in it.
+        head: as routing has read it.
+        body: the client's bytes.
+        headers: the client's, names in lower case; dialects forward a few of them.
+        tenant: key or workspace, for the cache.
+        context: given to the sink of attempts with each record.
+        operation: ``responses`` and ``embeddings`` are forwarded to targets that speak them.
+    """
+
+    __slots__ = (
+        "_chat",
+        "_input_tokens",
+        "body",
+        "context",
+        "head",
+        "headers",
+        "operation",
+        "protocol",
+        "request_id",
+        "tenant",
+    )
+
+    def __init__(
+        self,
+        *,
+        request_id: str,
+        protocol: ClientProtocol,
+        head: RequestHead,
+        body: bytes,
+        headers: Mapping[str, str] = _NO_HEADERS,
+        tenant: str = "",
+        context: Any = None,
+        operation: Literal["chat", "embeddings", "responses"] = "chat",
+        chat: ChatRequest | None = None,
+    ) -> None:
+        self.request_id = request_id
+        self.protocol = protocol
+        self.head = head
+        self.body = body
+        self.headers = headers
+        self.tenant = tenant
+        self.context = context
+        self.operation = operation
+        self._chat = chat
+        self._input_tokens: int | None = None
+
+    def chat(self) -> ChatRequest:
+        """Return the request in the neutral form, translated once; raise ChatError where that is not possible."""
+        if self._chat is None:
+            self._chat = self.protocol.read_request(self.body)
+        return self._chat
+
+    def with_defaults(self, parameters: Mapping[str, Any]) -> "ExecutionRequest":
+        """Return the request with default parameters of a model, where the client left them out."""
+        fields = decode(self.body, _FIELDS)
+        given = {_TWINS.get(name, name) for name in fields} | _FIXED
+        missing = {name: value for name, value in parameters.items() if _TWINS.get(name, name) not in given}
+        if not missing:
+            return self
+        return ExecutionRequest(
+            request_id=self.request_id,
+            protocol=self.protocol,
+            head=self.head,
+            body=replace_fields(self.body, missing),
+            headers=self.headers,
+            tenant=self.tenant,
+            context=self.context,
+            operation=self.operation,
+        )
+
+    def wanted(self) -> Wanted:
+        """Return the form that the answer must have."""
+        form = self.head.response_format
+        if form is None:
+            return _NOTHING_WANTED
+        if form == "json_object":
+            return Wanted(form)
+        try:
+            asked = self.chat().response_format
+        except UnsupportedFeatureError:
+            asked = None
+        return Wanted(form, asked.schema if asked else None)
+
+    def input_tokens(self) -> int:
+        """Return an upper estimate of the prompt's tokens."""
+        if self._input_tokens is None:
+            self._input_tokens = estimated_input_tokens(self.head)
+        return self._input_tokens
+
+
+class EmbeddingsRequest(ExecutionRequest):
+    """A request for embeddings; `encoding` as the client wants vectors in a translated answer."""
+
+    __slots__ = ("embedding", "encoding")
+
+    def __init__(
+        self, embedding: EmbeddingRequest, encoding: Literal["float", "base64"] = "float", **fields: Any
+    ) -> None:
+        super().__init__(operation="embeddings", **fields)
+        self.embedding = embedding
+        self.encoding: Literal["float", "base64"] = encoding

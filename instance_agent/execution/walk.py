@@ -1,0 +1,177 @@
+"""The walk over a plan: which target is called next, and when no further attempt is safe. Pure, with the time passed in.
+
+After a failed attempt:
+
+| class of the error | next |
+|---|---|
+| refused | the next target that was not tried yet, at once; else a refused target again after a pause, unless cooling |
+| uncertain | one more target that was not tried yet, once in the whole walk; never the same |
+| begun, caller, policy, setup | nothing |
+
+At most `max_attempts` attempts for the whole request, all within one deadline.
+"""
+
+from collections.abc import Sequence
+from random import Random
+from typing import Final
+
+from msgspec import Struct
+
+from instance_agent.chat.errors import ChatError, UnsupportedFeatureError
+from instance_agent.execution.breakers import Breakers, CallPermit
+from instance_agent.execution.errors import no_target, with_attempts
+from instance_agent.execution.planned import PlannedCall
+from instance_agent.providers.errors import ProviderError, Retry
+
+#: A timer may end so much too early.
+_ROUNDING_SECONDS: Final = 0.01
+
+
+class WalkSettings(Struct, frozen=True, kw_only=True):
+    """Bounds of a walk.
+
+    Attributes:
+        max_attempts: for the whole request, whatever the plan's length.
+        deadline_seconds: for the whole request: of a whole answer until its end, of a stream until its first token.
+        backoff_seconds: mean pause before the second call of one target; doubled by each further one.
+        max_wait_seconds: the longest pause, also for a target that is cooling.
+    """
+
+    max_attempts: int = 3
+    deadline_seconds: float = 900.0
+    backoff_seconds: float = 0.25
+    max_wait_seconds: float = 2.0
+
+
+class Go(Struct, frozen=True):
+    """Call this target now; its permit takes the outcome."""
+
+    call: PlannedCall
+    permit: CallPermit
+    number: int
+
+
+class Wait(Struct, frozen=True):
+    """Wait so many seconds, then ask again."""
+
+    seconds: float
+
+
+class GiveUp(Struct, frozen=True):
+    """End with this error."""
+
+    error: ChatError
+
+
+Step = Go | Wait | GiveUp
+
+
+class Walk:
+    """The state of one request's walk."""
+
+    def __init__(
+        self, calls: Sequence[PlannedCall], breakers: Breakers, settings: WalkSettings, started: float, random: Random
+    ) -> None:
+        self.deadline = started + settings.deadline_seconds
+        self.attempts = 0
+        self._calls = calls
+        self._breakers = breakers
+        self._settings = settings
+        self._random = random
+        self._tried: set[int] = set()
+        self._refused: list[int] = []
+        self._uncertain = 0
+        self._current = 0
+        self._ended = False
+        self._error: ChatError | None = None
+        self._unsupported: UnsupportedFeatureError | None = None
+        self._paused = False
+
+    def next(self, now: float) -> Step:
+        """Return the next step."""
+        if self._ended or self.attempts >= self._settings.max_attempts or now >= self.deadline:
+            return self._give_up(now)
+        for index, call in enumerate(self._calls):
+            if index not in self._tried:
+                permit = self._breakers.admit(call.target, now)
+                if permit is not None:
+                    return self._go(index, permit)
+        if self._uncertain:
+            return self._give_up(now)
+        return self._again(now) if self._refused else self._last_resort(now)
+
+    def failed(self, error: ChatError) -> None:
+        """Note that the current attempt failed."""
+        self._error = error
+        retry = error.retry if isinstance(error, ProviderError) else Retry.CALLER
+        if retry is Retry.REFUSED:
+            self._refused.append(self._current)
+        elif retry is Retry.UNCERTAIN and not self._uncertain:
+            self._uncertain = 1
+        else:
+            self._ended = True
+
+    def leave(self) -> None:
+        """Note that the current attempt gave an answer that should be better: one more target is tried, as if uncertain."""
+        self._uncertain = 1
+
+    def unsupported(self, error: UnsupportedFeatureError) -> None:
+        """Note that the request cannot be translated for the current target: no attempt was made."""
+        self._unsupported = error
+        self.attempts -= 1
+
+    def _go(self, index: int, permit: CallPermit) -> Go:
+        self.attempts += 1
+        self._tried.add(index)
+        self._current = index
+        self._paused = False
+        return Go(self._calls[index], permit, self.attempts)
+
+    def _again(self, now: float) -> Step:
+        """Call a refused target again, after a pause: the first one that is not cooling, or comes back soon."""
+        waits = [(self._breakers.soonest([self._calls[i].target], now), i) for i in dict.fromkeys(self._refused)]
+        known = [(wait, index) for wait, index in waits if wait is not None]
+        if not known:
+            return self._give_up(now)
+        wait, index = min(known, key=lambda each: each[0])
+        if self._paused and wait > _ROUNDING_SECONDS:
+            return self._give_up(now)  # others have made it wait again
+        if not self._paused:
+            mean = self._settings.backoff_seconds * 2 ** (len(self._refused) - 1)
+            wait = max(wait, mean * (0.5 + self._random.random()))
+        if wait > 0:
+            return self._pause(wait, now)
+        permit = self._breakers.admit(self._calls[index].target, now)
+        return self._give_up(now) if permit is None else self._go(index, permit)
+
+    def _last_resort(self, now: float) -> Step:
+        """Call a target although its breaker is open: there is no other, and the request has had no attempt yet."""
+        order = []
+        for index, call in enumerate(self._calls):
+            if index not in self._tried:
+                found = self._breakers.unavailable(call.target, now)
+                seconds = 0.0 if found is None else float("inf") if found.seconds is None else found.seconds
+                order.append((seconds, index))
+        for _, index in sorted(order):
+            call = self._calls[index]
+            permit = self._breakers.admit(call.target, now, last_resort=True, forced=call.reason == "forced")
+            if permit is not None:
+                return self._go(index, permit)
+        wait = min(order)[0] if order else float("inf")
+        return self._pause(wait, now) if 0 < wait < float("inf") and not self._paused else self._give_up(now)
+
+    def _pause(self, seconds: float, now: float) -> Step:
+        if seconds > self._settings.max_wait_seconds or now + seconds >= self.deadline:
+            return self._give_up(now)
+        self._paused = True
+        return Wait(seconds)
+
+    def _give_up(self, now: float) -> GiveUp:
+        targets = [call.target for call in self._calls]
+        soonest = self._breakers.soonest(targets, now)
+        if self._error is not None:
+            return GiveUp(with_attempts(self._error, self.attempts, soonest))
+        if self._unsupported is not None:
+            return GiveUp(self._unsupported)
+        reasons = [(call.target.key, self._breakers.unavailable(call.target, now)) for call in self._calls]
+        return GiveUp(no_target(reasons, soonest))

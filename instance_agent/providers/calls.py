@@ -1,0 +1,141 @@
+"""Calls of providers from end to end: a dialect's translation around one call of the transport."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from instance_agent.chat.answers import ChatAnswer, Started, StreamEvent, StreamFailed, UsageReported
+from instance_agent.chat.messages import ChatRequest
+from instance_agent.providers.classification import SETUP, provider_error, unreadable
+from instance_agent.providers.dialect import (
+    Dialect,
+    EmbeddingAnswer,
+    EmbeddingRequest,
+    HttpCall,
+    ModelEntry,
+    StreamReader,
+)
+from instance_agent.providers.errors import ProviderError
+from instance_agent.providers.installed import dialect
+from instance_agent.providers.transport import OpenCall, Transport
+from instance_agent.providers.upstream import Upstream
+
+#: Longer error bodies are pages of proxies.
+_MAX_ERROR_BYTES: Final = 64 * 1024
+_MAX_PAGES: Final = 50
+
+
+class ProviderCalls:
+    """Calls of upstreams by a transport. Each method raises ProviderError for a failure."""
+
+    def __init__(self, transport: Transport, now: Callable[[], float] = time.time) -> None:
+        self._transport = transport
+        self._now = now
+
+    @asynccontextmanager
+    async def open(self, upstream: Upstream, call: HttpCall) -> AsyncIterator[OpenCall]:
+        """Send a call, and yield its answer once its status is 2xx; leaving the context early frees the upstream at once."""
+        async with self._transport.open(upstream, call) as answer:
+            if not 200 <= answer.status < 300:
+                await self._raise_error(upstream, answer)
+            yield answer
+
+    @asynccontextmanager
+    async def open_stream(self, upstream: Upstream, call: HttpCall) -> AsyncIterator[OpenCall]:
+        """As `open`, for a call that asks for a stream: an answer that is not one raises ProviderError."""
+        async with self.open(upstream, call) as answer:
+            kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind == "application/json":
+                # An error object, if the service is honest.
+                _dialect(upstream).read_answer(upstream, await answer.read())
+                raise unreadable(upstream, "a whole answer where a stream was asked for")
+            if kind == "text/html":
+                raise unreadable(upstream, "a web page")
+            yield answer
+
+    async def body(self, upstream: Upstream, call: HttpCall) -> bytes:
+        """Send a call and return the body of its answer."""
+        async with self.open(upstream, call) as answer:
+            return await answer.read()
+
+    async def chat(self, upstream: Upstream, request: ChatRequest, model: str) -> ChatAnswer:
+        """Send a translated request and return the whole answer."""
+        spoken = _dialect(upstream)
+        return spoken.read_answer(upstream, await self.body(upstream, spoken.chat(upstream, request, model)))
+
+    async def stream(self, upstream: Upstream, request: ChatRequest, model: str) -> AsyncIterator[StreamEvent]:
+        """Send a translated request and yield the events of its stream.
+
+        An error before the first token is raised; a later one is the last event. Close the generator (`aclosing`) to free
+        the upstream before the end.
+        """
+        spoken = _dialect(upstream)
+        held: list[StreamEvent] | None = []
+        async with self.open_stream(upstream, spoken.chat(upstream, request, model)) as answer:
+            async for event in _events(spoken.stream_reader(upstream), answer):
+                if held is None:
+                    yield event
+                elif isinstance(event, StreamFailed):
+                    raise event.error
+                else:
+                    held.append(event)
+                    if not isinstance(event, Started | UsageReported):
+                        for each in held:
+                            yield each
+                        held = None
+
+    async def embed(self, upstream: Upstream, request: EmbeddingRequest, model: str) -> EmbeddingAnswer:
+        """Return embeddings of texts."""
+        spoken = _dialect(upstream)
+        return spoken.read_embeddings(upstream, await self.body(upstream, spoken.embed(upstream, request, model)))
+
+    async def list_models(self, upstream: Upstream) -> tuple[ModelEntry, ...]:
+        """Return every model that the provider lists. Costs nothing."""
+        spoken = _dialect(upstream)
+        models: list[ModelEntry] = []
+        page: str | None = None
+        for _ in range(_MAX_PAGES):
+            found = spoken.read_models(upstream, await self.body(upstream, spoken.list_models(upstream, page)))
+            models += found.models
+            page = found.next_page
+            if page is None:
+                break
+        return tuple(models)
+
+    async def count_tokens(self, upstream: Upstream, request: ChatRequest, model: str) -> int:
+        """Return the number of input tokens. Costs nothing."""
+        spoken = _dialect(upstream)
+        return spoken.read_token_count(
+            upstream, await self.body(upstream, spoken.count_tokens(upstream, request, model))
+        )
+
+    async def _raise_error(self, upstream: Upstream, answer: OpenCall) -> None:
+        if 300 <= answer.status < 400:
+            raise provider_error(
+                upstream,
+                SETUP,
+                f"HTTP {answer.status}: found a redirect, expected an answer; redirects are not followed with a key",
+                upstream_status=answer.status,
+            )
+        body = await answer.read(_MAX_ERROR_BYTES)
+        raise _dialect(upstream).read_error(upstream, answer.status, answer.headers, body, self._now())
+
+
+async def _events(reader: StreamReader, answer: OpenCall) -> AsyncIterator[StreamEvent]:
+    """Yield the events of an answer; a connection that breaks is `StreamFailed`, like the other failures."""
+    begun = False
+    try:
+        async for piece in answer.pieces():
+            for event in reader.feed(piece):
+                begun = begun or not isinstance(event, Started | UsageReported)
+                yield event
+    except ProviderError as error:
+        yield StreamFailed(error.after_first_byte() if begun else error)
+        return
+    for event in reader.close():
+        yield event
+
+
+def _dialect(upstream: Upstream) -> Dialect:
+    return dialect(upstream.dialect)

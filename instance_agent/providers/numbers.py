@@ -1,0 +1,34 @@
+"""Numbers of usage as providers send them: some send texts, fractions or nonsense."""
+
+import math
+from typing import Any
+
+from msgspec import structs
+
+from instance_agent.chat.answers import Usage
+
+
+def token_count(value: Any) -> int | None:
+    """Return a count of tokens, None unless it is a whole number of 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return int(value) if value >= 0 and value == int(value) else None
+
+
+def nano_usd(value: Any) -> int | None:
+    """Return a price in USD as nano-USD, None unless it is a number of 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return None
+    return round(value * 1_000_000_000)
+
+
+def known_usage(usage: Usage) -> Usage | None:
+    """Return `usage`, or None where it says nothing.
+
+    A prompt has at least one token, so 0 means that the service did not count, and is unknown here.
+    """
+    if usage.input_tokens == 0:
+        usage = structs.replace(usage, input_tokens=None)
+    if usage.input_tokens is None and not usage.output_tokens and not usage.cost_nano_usd:
+        return None
+    return usage

@@ -1,0 +1,167 @@
+"""Streams of server-sent events: the part that every dialect shares, reading and forwarding."""
+
+from abc import ABC, abstractmethod
+
+from instance_agent.chat.answers import (
+    Completed,
+    Finished,
+    FinishReason,
+    RefusalDelta,
+    Started,
+    StreamEvent,
+    StreamFailed,
+    TextDelta,
+    ThinkingDelta,
+    ToolArgumentsDelta,
+    ToolCallStarted,
+    Usage,
+    UsageReported,
+)
+from instance_agent.providers.classification import cut_off, unreadable
+from instance_agent.providers.errors import ProviderError
+from instance_agent.providers.sse import EventTooLongError, SseEvent, SseReader
+from instance_agent.providers.upstream import Upstream
+
+
+class EventStreamReader(ABC):
+    """Reads one streamed answer: a `StreamReader` whose subclass translates the events of a dialect.
+
+    Attributes:
+        begun: a token, a call or the finish has been read.
+        usage_only: the last event held usage and nothing else.
+    """
+
+    #: The end that a whole stream has, for errors.
+    expected_end: str
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._sse = SseReader()
+        self.begun = False
+        self.ended = False
+        self.usage_only = False
+
+    def feed(self, data: bytes) -> list[StreamEvent]:
+        """Return the events that these bytes complete."""
+        return [event for each in self.split(data) for event in self.read(each)]
+
+    def close(self) -> list[StreamEvent]:
+        """Return the last events; `StreamFailed` when the proper end is missing."""
+        events = [event for each in self._sse.close() for event in self.read(each)]
+        return events + self.end()
+
+    def split(self, data: bytes) -> list[SseEvent]:
+        """Split bytes into events; an event of any length beyond the bound ends the stream."""
+        if self.ended:
+            return []
+        try:
+            return self._sse.feed(data)
+        except EventTooLongError:
+            return [SseEvent(b"too long", b"", b"")]
+
+    def rest(self) -> list[SseEvent]:
+        """Return the event that the end of the bytes completes, if there is one."""
+        return self._sse.close()
+
+    def read(self, event: SseEvent) -> list[StreamEvent]:
+        """Translate one event."""
+        self.usage_only = False
+        if self.ended:
+            return []
+        if event.name == b"too long":
+            return self._fail(unreadable(self._upstream, "an event of more than 32 MiB"))
+        if not event.data:
+            return []
+        try:
+            events = self.translate(event)
+        except ProviderError as error:
+            return self._fail(error)
+        except (ValueError, RecursionError):
+            return self._fail(unreadable(self._upstream, "an event that cannot be read"))
+        for each in events:
+            kind = type(each)
+            if kind is not Started and kind is not UsageReported and kind is not Completed:
+                self.begun = True
+            elif kind is Completed:
+                self.ended = True
+        return events
+
+    def end(self) -> list[StreamEvent]:
+        """Return the events for the end of the bytes."""
+        if self.ended:
+            return []
+        if self.is_whole():
+            self.ended = True
+            return [Completed()]
+        return self._fail(cut_off(self._upstream, self.expected_end, begun=self.begun))
+
+    def is_whole(self) -> bool:
+        """Return whether the end of the bytes is the proper end now, for a protocol without an event for it."""
+        return False
+
+    @abstractmethod
+    def translate(self, event: SseEvent) -> list[StreamEvent]:
+        """Translate an event that has data; raise ProviderError for an error in it, ValueError for other data."""
+
+    def _fail(self, error: ProviderError) -> list[StreamEvent]:
+        self.ended = True
+        return [StreamFailed(error.after_first_byte() if self.begun else error)]
+
+
+class EventStreamForwarder:
+    """Forwards the bytes of a stream to a client of the same protocol; a `StreamForwarder`."""
+
+    def __init__(self, reader: EventStreamReader, *, strip_usage: bool) -> None:
+        self._reader = reader
+        self._strip_usage = strip_usage
+        self.output_characters = 0
+        self.finish: FinishReason | None = None
+        self.usage: Usage | None = None
+        self.error: ProviderError | None = None
+        self.completed = False
+        self.events: list[StreamEvent] = []
+        """The events of the last `feed` or `close`, for validators."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether a token, a call or the finish has been seen."""
+        return self._reader.begun
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the bytes for the client: whole events only."""
+        self.events = []
+        return b"".join([self._forward(event) for event in self._reader.split(data)])
+
+    def close(self) -> bytes:
+        """Return the last bytes; set `error` when the proper end is missing."""
+        self.events = []
+        forwarded = b"".join([self._forward(event) for event in self._reader.rest()])
+        self._observe(self._reader.end())
+        return forwarded
+
+    def _forward(self, event: SseEvent) -> bytes:
+        if self._reader.ended:
+            return b""
+        self._observe(self._reader.read(event))
+        if self.error is not None or (self._strip_usage and self._reader.usage_only):
+            return b""
+        return event.raw
+
+    def _observe(self, events: list[StreamEvent]) -> None:
+        self.events += events
+        for event in events:
+            match event:
+                case TextDelta() | ThinkingDelta() | RefusalDelta() | ToolArgumentsDelta():
+                    self.output_characters += len(event.text)
+                case Finished():
+                    self.finish = event.reason
+                case UsageReported():
+                    self.usage = self.usage.merged(event.usage) if self.usage else event.usage
+                case Started():
+                    self.usage = event.usage or self.usage
+                case Completed():
+                    self.completed = True
+                case StreamFailed(error=ProviderError() as error):
+                    self.error = error
+                case ToolCallStarted():
+                    pass

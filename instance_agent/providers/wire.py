@@ -1,0 +1,25 @@
+"""Decoding of what providers send."""
+
+from typing import TypeVar
+
+import msgspec
+
+from instance_agent.chat.json_body import repair_surrogates
+
+_T = TypeVar("_T")
+
+
+def decode(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
+    """Decode JSON of a provider; raise ValueError for anything else.
+
+    Services that cut a text into tokens may cut a character in half; each half becomes U+FFFD.
+    """
+    try:
+        return decoder.decode(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except msgspec.DecodeError:
+        repaired = repair_surrogates(data)
+        if repaired == data:
+            raise
+        return decoder.decode(repaired)

@@ -1,0 +1,219 @@
+"""The walk over a plan: which target is called next."""
+
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instance_agent.catalog.model import Model
+from instance_agent.chat.errors import UnsupportedFeatureError
+from instance_agent.execution.breakers import Breakers
+from instance_agent.execution.circuit_breaker import BreakerSettings
+from instance_agent.execution.errors import ExecutionError
+from instance_agent.execution.planned import PlannedCall
+from instance_agent.execution.targets import CallTarget
+from instance_agent.execution.walk import GiveUp, Go, Wait, Walk, WalkSettings
+from instance_agent.providers.errors import ProviderError, Retry
+from instance_agent.providers.installed import dialect
+from instance_agent.providers.upstream import Upstream
+
+_KINDS = {Retry.CALLER: "caller", Retry.POLICY: "policy"}
+
+
+def target(name: str) -> PlannedCall:
+    upstream = Upstream(provider=f"p-{name}", dialect="openai", base_url=f"http://{name}/v1")
+    return PlannedCall(target=CallTarget(name, Model(name=name, provider=f"p-{name}"), dialect("openai"), upstream))
+
+
+def failure(retry: Retry, status: int | None = 500, retry_after: float | None = None) -> ProviderError:
+    kind: Any = _KINDS.get(retry, "provider")
+    return ProviderError(
+        "x: failed",
+        provider="x",
+        error_kind=kind,
+        retry=retry,
+        status=429 if status == 429 else 502,
+        upstream_status=status,
+        retry_after_seconds=retry_after,
+    )
+
+
+def walked(
+    names: str,
+    errors: dict[str, ProviderError],
+    *,
+    breakers: Breakers | None = None,
+    settings: WalkSettings | None = None,
+) -> tuple[list[str], ExecutionError | None, float]:
+    """Walk a plan whose targets fail with `errors`, always; others succeed.
+
+    Return the targets in the order of the calls, the final error, and the seconds of all pauses.
+    """
+    breakers = breakers or Breakers(BreakerSettings(jitter=0.0))
+    now, called = 1000.0, []
+    walk = Walk([target(name) for name in names], breakers, settings or WalkSettings(), now, Random(1))
+    for _ in range(50):
+        step = walk.next(now)
+        if isinstance(step, Wait):
+            now += step.seconds
+        elif isinstance(step, GiveUp):
+            assert isinstance(step.error, ExecutionError)
+            return called, step.error, now - 1000.0
+        else:
+            name = step.call.target.key
+            called.append(name)
+            error = errors.get(name)
+            if error is None:
+                step.permit.succeeded(now)
+                return called, None, now - 1000.0
+            step.permit.failed(error, now)
+            walk.failed(error)
+    raise AssertionError("the walk does not end")
+
+
+def test_a_refused_request_goes_elsewhere_at_once() -> None:
+    assert walked("AB", {"A": failure(Retry.REFUSED)}) == (["A", "B"], None, 0.0)
+
+
+def test_three_attempts_is_all_whatever_the_chain() -> None:
+    names = "ABCDEFGHIJ"
+    called, error, _ = walked(names, {name: failure(Retry.REFUSED, 429) for name in names})
+    assert called == ["A", "B", "C"]
+    assert error is not None
+    assert error.status == 429
+    assert error.attempts == 3
+
+
+def test_a_short_chain_is_repeated_after_pauses_up_to_the_same_bound() -> None:
+    called, error, seconds = walked("AB", dict.fromkeys("AB", failure(Retry.REFUSED)))
+    assert called == ["A", "B", "A"]
+    assert error is not None
+    assert error.status == 502
+    assert 0.1 < seconds < 2.0
+
+
+def test_a_target_that_is_cooling_is_not_repeated() -> None:
+    called, error, _ = walked("A", {"A": failure(Retry.REFUSED, 429, 7.0)})
+    assert called == ["A"]
+    assert error is not None
+    assert error.retry_after_seconds == pytest.approx(7.0)
+
+
+def test_a_short_wait_is_waited_for() -> None:
+    called, _, seconds = walked("A", {"A": failure(Retry.REFUSED, 429, 0.5)})
+    assert called == ["A", "A", "A"]
+    assert seconds >= 1.0
+
+
+def test_a_call_that_may_have_been_billed_is_tried_elsewhere_once_and_never_there_again() -> None:
+    called, error, _ = walked("ABCD", dict.fromkeys("ABCD", failure(Retry.UNCERTAIN, None)))
+    assert called == ["A", "B"]
+    assert error is not None
+    assert not error.retry_is_safe
+    assert walked("A", {"A": failure(Retry.UNCERTAIN, None)})[0] == ["A"]
+
+
+def test_after_an_uncertain_failure_a_refusal_leads_to_another_new_target_but_to_no_repetition() -> None:
+    assert walked("ABC", {"A": failure(Retry.UNCERTAIN, None), "B": failure(Retry.REFUSED)})[0] == ["A", "B", "C"]
+    assert walked("AB", {"A": failure(Retry.REFUSED), "B": failure(Retry.UNCERTAIN, None)})[0] == ["A", "B"]
+
+
+@pytest.mark.parametrize("retry", [Retry.CALLER, Retry.POLICY, Retry.SETUP, Retry.BEGUN])
+def test_other_failures_are_never_tried_again(retry: Retry) -> None:
+    called, error, _ = walked("ABC", {"A": failure(retry, 400)})
+    assert called == ["A"]
+    assert error is not None
+    assert error.cause is not None
+
+
+def test_open_breakers_are_passed_over() -> None:
+    breakers = Breakers(BreakerSettings(consecutive_failures=1, jitter=0.0))
+    assert walked("AB", {"A": failure(Retry.REFUSED)}, breakers=breakers)[0] == ["A", "B"]
+    assert walked("AB", {"A": failure(Retry.REFUSED)}, breakers=breakers)[0] == ["B"]
+
+
+def test_the_last_candidate_is_never_cooled_to_zero() -> None:
+    breakers = Breakers(BreakerSettings(consecutive_failures=1, jitter=0.0))
+    for _ in range(5):
+        called, error, _ = walked("A", {"A": failure(Retry.REFUSED)}, breakers=breakers)
+        assert called == ["A"], "each request tries it once, and not again: it is cooling"
+        assert error is not None
+        assert error.retry_after_seconds is not None
+
+
+def test_with_every_breaker_open_the_one_that_comes_back_first_is_tried() -> None:
+    breakers = Breakers(BreakerSettings(consecutive_failures=1, jitter=0.0))
+    plan = [target("A"), target("B")]
+    for call, at in zip(plan, (1000.0, 998.0), strict=True):
+        permit = breakers.admit(call.target, at)
+        assert permit is not None
+        permit.failed(failure(Retry.REFUSED), at)
+    assert walked("AB", {}, breakers=breakers)[0] == ["B"]
+
+
+def test_with_every_target_asked_to_wait_the_client_gets_429_with_the_soonest_return() -> None:
+    breakers = Breakers()
+    for name, seconds in (("A", 30.0), ("B", 12.0)):
+        permit = breakers.admit(target(name).target, 1000.0)
+        assert permit is not None
+        permit.failed(failure(Retry.REFUSED, 429, seconds), 1000.0)
+    called, error, _ = walked("AB", {}, breakers=breakers)
+    assert called == []
+    assert error is not None
+    assert error.status == 429
+    assert error.retry_after_seconds == pytest.approx(12.0)
+    assert error.code == "no_target_available"
+
+
+def test_the_deadline_ends_the_walk() -> None:
+    settings = WalkSettings(deadline_seconds=0.3, backoff_seconds=10.0, max_wait_seconds=100.0)
+    called, error, seconds = walked("A", {"A": failure(Retry.REFUSED)}, settings=settings)
+    assert called == ["A"]
+    assert error is not None
+    assert seconds < 0.3
+
+
+def test_a_request_without_an_equivalent_goes_on_without_an_attempt() -> None:
+    breakers = Breakers()
+    walk = Walk([target("A"), target("B")], breakers, WalkSettings(max_attempts=1), 0.0, Random(1))
+    step = walk.next(0.0)
+    assert isinstance(step, Go)
+    step.permit.said_nothing()
+    walk.unsupported(UnsupportedFeatureError("n", "gemini"))
+    step = walk.next(0.0)
+    assert isinstance(step, Go)
+    assert step.number == 1
+    assert step.call.target.key == "B"
+    step.permit.said_nothing()
+    walk.unsupported(UnsupportedFeatureError("n", "anthropic"))
+    end = walk.next(0.0)
+    assert isinstance(end, GiveUp)
+    assert end.error.status == 400
+
+
+def test_an_empty_plan_is_an_error() -> None:
+    _, error, _ = walked("", {})
+    assert error is not None
+    assert error.status == 503
+
+
+@given(
+    st.integers(1, 6),
+    st.lists(st.sampled_from([*Retry]), min_size=6, max_size=6),
+    st.integers(1, 5),
+    st.sampled_from([None, 0.1, 1.5, 30.0]),
+)
+def test_whatever_fails_the_bounds_hold(
+    length: int, retries: list[Retry], max_attempts: int, retry_after: float | None
+) -> None:
+    names = "ABCDEF"[:length]
+    status = 500 if retry_after is None else 429
+    errors = {name: failure(retry, status, retry_after) for name, retry in zip(names, retries, strict=False)}
+    called, _, _ = walked(names, errors, settings=WalkSettings(max_attempts=max_attempts))
+    assert 1 <= len(called) <= max_attempts
+    uncertain = [name for name in called if errors[name].retry is Retry.UNCERTAIN]
+    assert len(uncertain) == len(set(uncertain)) <= 2
+    for name in called[:-1]:
+        assert errors[name].retry in (Retry.REFUSED, Retry.UNCERTAIN)

@@ -1,0 +1,72 @@
+"""Server-sent events: the same events, however the bytes are split."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from instance_agent.providers import sse
+from instance_agent.providers.sse import EventTooLongError, SseEvent, SseReader
+
+_LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
+_LINES = st.sampled_from(
+    [b"data: a", b"data:b", b"data", b"event: error", b": comment", b"id: 1", b'data: {"x": 1}', b""]
+)
+_STREAMS = st.lists(st.tuples(_LINES, _LINE_ENDS), max_size=20).map(lambda lines: b"".join(a + b for a, b in lines))
+
+
+def _read(stream: bytes, cuts: list[int]) -> list[SseEvent]:
+    reader = SseReader()
+    places = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
+    events = []
+    for start, end in pairwise(places):
+        events += reader.feed(stream[start:end])
+    return events + reader.close()
+
+
+@settings(deadline=None)
+@given(_STREAMS, st.lists(st.integers(min_value=0, max_value=500), max_size=12))
+def test_any_split_of_the_bytes_gives_the_same_events(stream: bytes, cuts: list[int]) -> None:
+    assert _read(stream, cuts) == _read(stream, [])
+
+
+@settings(deadline=None)
+@given(_STREAMS)
+def test_single_bytes_give_the_same_events_and_no_byte_is_lost(stream: bytes) -> None:
+    events = _read(stream, list(range(len(stream))))
+
+    assert events == _read(stream, [])
+    assert b"".join(event.raw for event in events).replace(b"\r", b"\n").strip(b"\n") == stream.replace(
+        b"\r", b"\n"
+    ).strip(b"\n")
+
+
+def test_lines_of_data_are_joined_and_a_comment_has_none() -> None:
+    first, second = SseReader().feed(b": hello\n\nevent: x\r\ndata: a\r\ndata: b\r\n\r\n")
+
+    assert (first.name, first.data) == (b"", b"")
+    assert (second.name, second.data) == (b"x", b"a\nb")
+
+
+def test_a_byte_order_mark_before_the_first_event_is_skipped_in_any_split() -> None:
+    reader = SseReader()
+
+    events = [event for byte in b"\xef\xbb\xbfdata: a\n\n" for event in reader.feed(bytes([byte]))]
+
+    assert [event.data for event in events] == [b"a"]
+
+
+def test_the_last_event_needs_no_empty_line() -> None:
+    reader = SseReader()
+
+    assert reader.feed(b"data: [DONE]") == []
+    assert [event.data for event in reader.close()] == [b"[DONE]"]
+
+
+def test_an_event_without_an_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 100)
+    reader = SseReader()
+
+    with pytest.raises(EventTooLongError):
+        reader.feed(b"data: " + b"x" * 100)
