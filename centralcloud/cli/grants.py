@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
-from centralcloud.cli.arguments import Reason, utf8
+from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
+from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_document, print_json, print_line
 from centralcloud.runtime.terminal.prompts import InterruptedAtPromptError
 

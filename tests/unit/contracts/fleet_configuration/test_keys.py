@@ -24,7 +24,7 @@ def a_key(text: str, **fields: object) -> ApiKey:
     return ApiKey(**{**values, **fields})  # type: ignore[arg-type]
 
 
-def test_a_key_has_256_random_bits_and_its_prefix_is_no_part_of_them() -> None:
+def test_a_key_has_256_random_bits_and_its_prefix_is_not_among_them() -> None:
     texts = {new_key_text() for _ in range(1000)}
     assert len(texts) == len({key_prefix(text) for text in texts}) == 1000
     for text in texts:
