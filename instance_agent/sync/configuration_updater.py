@@ -31,7 +31,7 @@ from instance_agent.sync.token_bucket import TokenBucket
 log = get_logger(__name__)
 
 #: Polls that notifications start: every change and every health report of the fleet sends one.
-_WOKEN_PER_SECOND: Final = 2.0
+_WOKEN_PER_SECOND: Final = 4.0
 _WOKEN_BURST: Final = 5
 #: How often the file shows that the database was reached.
 _TOUCH_SECONDS: Final = 60.0
