@@ -47,9 +47,6 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         contacted_at: when the database was last reached, in seconds of `time.time`, also by the process before; None: never.
     """
 
-    not_written = "configuration_file_not_written"
-    written_again = "configuration_file_written_again"
-
     def __init__(
         self,
         database: Database,
@@ -131,6 +128,14 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
             self._mark_reconciled()
         self._mark_contact(stored=self._store())
         return False
+
+    def log_not_written(self, reason: str) -> None:
+        """Log that the file cannot be written: the configuration is used anyway."""
+        log.error("configuration_file_not_written", path=str(self._file.path), reason=reason)
+
+    def log_written_again(self) -> None:
+        """Log that the file can be written again."""
+        log.info("configuration_file_written_again", path=str(self._file.path))
 
     def _read(self, *, whole: bool) -> tuple[ConfigurationPage, bool]:
         """Return the changes since the last poll, or everything; and which of the two."""

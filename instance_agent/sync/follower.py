@@ -9,15 +9,12 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_database_error
 from centralcloud.runtime.process.background import BackgroundTask
 from instance_agent.sync.token_bucket import TokenBucket
-
-log = get_logger(__name__)
 
 State = TypeVar("State")
 
@@ -44,10 +41,6 @@ class Follower(BackgroundTask, Generic[State]):
     Attributes:
         may_store: asked before each write of the file: another process may write it.
     """
-
-    #: Log events when the file cannot be written, and when it can again.
-    not_written: ClassVar[str]
-    written_again: ClassVar[str]
 
     def __init__(
         self,
@@ -86,6 +79,14 @@ class Follower(BackgroundTask, Generic[State]):
     def run_once(self) -> bool:
         """Poll once; True when there is more to read."""
 
+    @abstractmethod
+    def log_not_written(self, reason: str) -> None:
+        """Log that the file cannot be written; called once until it can."""
+
+    @abstractmethod
+    def log_written_again(self) -> None:
+        """Log that the file can be written again."""
+
     def is_outage(self, error: BaseException) -> bool:
         """Return True for every database error: the instance continues with the state it has, and retries."""
         return is_database_error(error)
@@ -115,11 +116,11 @@ class Follower(BackgroundTask, Generic[State]):
             self._file.write(self._state)
         except OSError as error:
             if not self._unwritable:
-                log.error(self.not_written, path=str(self._file.path), reason=str(error))
+                self.log_not_written(str(error))
             self._unwritable = True
             return False
         if self._unwritable:
-            log.info(self.written_again, path=str(self._file.path))
+            self.log_written_again()
         self._unwritable = False
         self._written = self._state
         return True

@@ -98,9 +98,6 @@ class ScoreUpdater(Follower[LearnedScores]):
         refused: score updates that were refused since the start.
     """
 
-    not_written = "learned_scores_not_written"
-    written_again = "learned_scores_written_again"
-
     def __init__(
         self,
         database: Database,
@@ -283,6 +280,14 @@ class ScoreUpdater(Follower[LearnedScores]):
             self.on_change(learned)
         if changed := _count_changes(before, learned):
             log.info("scores_applied", version=learned.version, changed=changed)
+
+    def log_not_written(self, reason: str) -> None:
+        """Log that the file cannot be written: the scores are used anyway."""
+        log.error("learned_scores_not_written", path=str(self._file.path), reason=reason)
+
+    def log_written_again(self) -> None:
+        """Log that the file can be written again."""
+        log.info("learned_scores_written_again", path=str(self._file.path))
 
     def _refuse(self, source: str, number: int, reason: str) -> None:
         self.refused += 1

@@ -149,7 +149,10 @@ def test_a_job_while_the_database_is_unavailable_leaves_no_file_with_the_name(tm
         (("create", "--role", "user", "--label", "a\nb"), 1, '.label: found "a\\nb", expected 1 to 200 characters'),
         (("create", "--role", "user", "--label", "x", "--expires-in", "soon"), 2, "--expires-in: found 'soon', expected"),
         (("create", "--role", "user", "--label", "x", "--expires-in", "0s"), 2, "--expires-in: found '0s', expected more"),
-        (("create", "--role", "user", "--label", "x", "--output", "/proc/1/nothing/key"), 1, "--output: cannot write /proc/1/nothing/key"),
+        (
+            ("create", "--role", "user", "--label", "x", "--output", "/proc/1/nothing/key"),
+            1, "--output: cannot write /proc/1/nothing/key: No such file or directory",
+        ),
         (("create", "--role", "user", "--label", "x", "--output", "/etc/passwd"), 2, "--output: /etc/passwd exists"),
         (
             ("create", "--role", "user", "--label", "x", "--if-none", "--output", "/etc/passwd"),
