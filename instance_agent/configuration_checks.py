@@ -5,12 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import psycopg
 
 from centralcloud.contracts import ContractError
 from centralcloud.contracts.fleet_configuration import FleetConfiguration, read_configuration
-from centralcloud.runtime.configuration.reading import read_since
+from centralcloud.runtime.configuration.reading import UnreadableConfigurationError, read_since
 from centralcloud.runtime.diagnostics import CheckResult, check_transaction, fail, ok, warn
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.wording import ago, counted, listed
@@ -42,8 +41,8 @@ class ConfigurationChecks:
             return ok(_NOT_ALLOWED)
         except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName):
             return fail("the database has none yet", "run `centralcloud migrate` on this database")
-        except msgspec.DecodeError as error:
-            return fail(f"the database has answered in another form: {error}", "install the same version everywhere")
+        except UnreadableConfigurationError as error:
+            return fail(str(error), "install the same version of CentralCloud everywhere")
         bodies = {row.key: row.body for row in page.entries if row.body is not None}
         try:
             found = self._configuration = read_configuration(page.version, bodies)

@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-import msgspec
-
 from centralcloud.contracts import ContractError
 from centralcloud.contracts.fleet_configuration import (
     EntryKey,
@@ -21,7 +19,12 @@ from centralcloud.contracts.fleet_configuration import (
     parse_health,
     read_configuration,
 )
-from centralcloud.runtime.configuration.reading import ConfigurationPage, HealthRow, read_since
+from centralcloud.runtime.configuration.reading import (
+    ConfigurationPage,
+    HealthRow,
+    UnreadableConfigurationError,
+    read_since,
+)
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from instance_agent.sync.configuration_file import ConfigurationFile, ReceivedConfiguration
@@ -115,8 +118,8 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         whole = self._state.epoch is None or self._reconcile_is_due()
         try:
             page, whole = self._read(whole=whole)
-        except msgspec.DecodeError as error:
-            self._refuse(None, f"the database has answered in another form than expected: {error}")
+        except UnreadableConfigurationError as error:
+            self._refuse(None, str(error))
             return False
         received = self._receive(page, whole=whole)
         health_changed = self._receive_health(page, whole=whole)

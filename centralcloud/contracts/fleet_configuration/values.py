@@ -16,6 +16,8 @@ _Entry = TypeVar("_Entry")
 MAX_ENTRY_BYTES: Final = 65_536
 #: Most characters of a label, a workspace, a tag or a type.
 MAX_LABEL_LENGTH: Final = 200
+#: Deepest nesting of an entry: every reader must be able to decode it inside a larger document.
+_MAX_DEPTH: Final = 32
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_LABEL_LENGTH)]
@@ -93,12 +95,25 @@ def check_size(entry: msgspec.Struct, field: str) -> None:
     """
     try:
         text = canonical_json(entry)
+        msgspec.json.decode(text)  # a number may be too long for it
     except (UnicodeEncodeError, ValueError, RecursionError, OverflowError, TypeError) as error:
         raise ContractError(field, f"a value that has no JSON form ({error})", "JSON") from None
+    if _is_deeper(to_body(entry), _MAX_DEPTH):
+        raise ContractError(field, "JSON that is nested too deeply", f"at most {_MAX_DEPTH} levels")
     if b"\\u0000" in text:
         raise ContractError(field, "a zero character", "text without it")
     if len(text) > MAX_ENTRY_BYTES:
         raise ContractError(field, f"{len(text):,} bytes", f"at most {MAX_ENTRY_BYTES:,}")
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    pending = [value]
+    for _ in range(levels):
+        lists = (each.values() if isinstance(each, dict) else each for each in pending)
+        pending = [item for each in lists for item in each if isinstance(item, dict | list)]
+        if not pending:
+            return False
+    return True
 
 
 def plain(value: Mapping[str, Any], *names: str) -> dict[str, Any]:

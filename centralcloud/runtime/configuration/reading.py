@@ -6,10 +6,15 @@ from typing import Any
 import msgspec
 import psycopg
 
+from centralcloud.contracts import CentralCloudError
 from centralcloud.contracts.fleet_configuration import EntryKey
 from centralcloud.runtime.postgres.query import Query
 
-_CONFIGURATION_SINCE = Query(__package__, "configuration_since", row=str)
+_CONFIGURATION_SINCE: Query[Any] = Query(__package__, "configuration_since", row=str)
+
+
+class UnreadableConfigurationError(CentralCloudError):
+    """The answer of the database is not a configuration: most likely, another version of CentralCloud has written it."""
 
 
 class EntryRow(msgspec.Struct, frozen=True):
@@ -64,7 +69,14 @@ def read_since(connection: psycopg.Connection[Any], version: int = 0, health_ver
     """Return the changes after a version of the configuration, and after one of the health; 0: everything.
 
     Raises:
-        msgspec.ValidationError: a function of another version of CentralCloud has answered.
+        UnreadableConfigurationError: the answer cannot be decoded, or the only row of configuration_state is missing.
     """
-    after = {"after_version": version, "after_health": health_version}
-    return _DECODER.decode(_CONFIGURATION_SINCE.one(connection, after))
+    text = _CONFIGURATION_SINCE.one(connection, {"after_version": version, "after_health": health_version})
+    if text is None:  # the value of the only column may be null
+        raise UnreadableConfigurationError("configuration_state: found no row, expected one: restore it from a backup")
+    try:
+        return _DECODER.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UnreadableConfigurationError(
+            f"the database has answered in another form than expected: {error}"
+        ) from None

@@ -108,6 +108,7 @@ def change_configuration(
         ConfigurationConflictError: the configuration is at another version than the expected one.
         ConfigurationRightError: this login may not change it, or the database lacks the migration.
         ContractError: the configuration would not be valid; names the path.
+        UnreadableConfigurationError: the answer of the database cannot be read.
         psycopg.Error: for example, the database is unavailable.
     """
     with _rights("change the configuration", "centralcloud_configurator"), database.transaction() as connection:

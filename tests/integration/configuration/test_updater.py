@@ -215,6 +215,22 @@ def test_a_configuration_that_cannot_be_read_is_refused_and_the_old_one_stays(
     assert (updater.problem, changes) == (None, [1, 3])
 
 
+def test_an_answer_that_cannot_be_decoded_is_a_problem_and_no_crash(
+    new_updater: NewUpdater, database: Database, database_url: str
+) -> None:
+    write(database, a_model())
+    updater = new_updater()
+    updater.run_once()
+    deep = json.dumps([{"kind": "model", "id": "m", "body": {"x": 0}}]).replace("0", "[" * 5000 + "]" * 5000)
+    execute(database_url, "SELECT centralcloud.write_configuration(1, %s, 'a', 'api', 'b')", (deep,))
+    updater.run_once()
+    assert "in another form than expected" in str(updater.problem)
+    execute(database_url, "DELETE FROM configuration_state")
+    updater.run_once()
+    assert "configuration_state: found no row, expected one" in str(updater.problem)
+    assert (updater.configuration.version, updater.refused) == (1, 2)
+
+
 def test_a_database_that_was_restored_in_place_is_read_again(
     new_updater: NewUpdater, database: Database, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:

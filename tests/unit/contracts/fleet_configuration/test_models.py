@@ -28,6 +28,13 @@ EXTENDED: dict[str, Any] = {
 }
 
 
+def _nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def test_the_version_is_the_id_when_the_json_has_none() -> None:
     assert parse_model(SEED).id == "gpt-4-1106-preview"
     assert parse_model(EXTENDED).id == "qwen/qwen3-30b-a3b-2507"
@@ -74,6 +81,9 @@ def test_names_are_trimmed_and_normalized() -> None:
         ({"tags": ["x"] * 101}, "model.tags: found 101 items, expected at most 100"),
         ({"parameters": {"stop": "\0"}}, "model: found a zero character, expected text without it"),
         ({"parameters": {"stop": "x" * 70_000}}, "model: found 70,"),
+        ({"parameters": {"nested": _nested(40)}}, "model: found JSON that is nested too deeply, expected at most 32 levels"),
+        ({"parameters": {"nested": _nested(5000)}}, "model: found "),
+        ({"parameters": {"seed": 10**4400}}, "model: found a value that has no JSON form ("),
         ({"id": "batch"}, 'model.id: found "batch", expected another id: this one is reserved'),
         ({"id": "auto:complex"}, 'model.id: found "auto:complex", expected another id'),
         ({"version": "batch"}, 'model.id: found "batch", expected another id'),
