@@ -16,6 +16,7 @@ from centralcloud.contracts.fleet_configuration import (
     EntryKey,
     FleetConfiguration,
     ModelHealth,
+    ParsedEntries,
     parse_health,
     read_configuration,
 )
@@ -89,9 +90,10 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         self.refused = 0
         self.problem: str | None = None
         self.contacted_at = file.touched_at()
+        self._parsed: ParsedEntries = {}
         self._configuration = FleetConfiguration()
         try:
-            self._configuration = read_configuration(self._state.version, self._state.bodies)
+            self._configuration = read_configuration(self._state.version, self._state.bodies, self._parsed)
         except ContractError as error:
             reason, effect = str(error), "the file is ignored"
             log.warning("configuration_file_unreadable", path=str(file.path), reason=reason, effect=effect)
@@ -180,7 +182,7 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
             self._accept(page.version)
             return None
         try:
-            configuration = read_configuration(page.version, bodies)
+            configuration = read_configuration(page.version, bodies, self._parsed)
         except ContractError as error:
             self._refuse(page.version, str(error))
             return None

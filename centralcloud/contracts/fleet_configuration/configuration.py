@@ -13,7 +13,7 @@ from centralcloud.contracts.fleet_configuration.endpoint import RegisteredEndpoi
 from centralcloud.contracts.fleet_configuration.health import ModelHealth
 from centralcloud.contracts.fleet_configuration.key import ApiKey, parse_key
 from centralcloud.contracts.fleet_configuration.model import RegisteredModel, parse_model
-from centralcloud.contracts.fleet_configuration.values import canonical_json, to_body
+from centralcloud.contracts.fleet_configuration.values import to_body
 
 #: NOTIFY channel: the configuration or the posted health has changed.
 CONFIGURATION_CHANNEL: Final = "centralcloud_configuration"
@@ -112,8 +112,16 @@ class FleetConfiguration:
         return health if health is not None and now < health.expires_at else None
 
 
-def read_configuration(version: int, bodies: Bodies) -> FleetConfiguration:
+#: Entries that were parsed before, with the JSON form that each was parsed from.
+ParsedEntries: TypeAlias = dict[EntryKey, tuple[Mapping[str, Any], Any]]
+
+
+def read_configuration(version: int, bodies: Bodies, parsed: ParsedEntries | None = None) -> FleetConfiguration:
     """Build the configuration from all of its entries.
+
+    Args:
+        parsed: the entries of earlier calls, which are not parsed again; those that are new are added, and those that are
+            gone are removed.
 
     Raises:
         ContractError: an entry is invalid, of an unknown kind, or refers to one that does not exist; names the path, such as
@@ -122,7 +130,14 @@ def read_configuration(version: int, bodies: Bodies) -> FleetConfiguration:
     if len(bodies) > MAX_ENTRIES:
         raise ContractError("configuration", f"{len(bodies):,} entries", f"at most {MAX_ENTRIES:,}")
     entries: dict[str, dict[str, Any]] = {name: {} for name in KINDS}
+    parsed = {} if parsed is None else parsed
+    for gone in parsed.keys() - bodies.keys():
+        del parsed[gone]
     for (kind, entry_id), body in sorted(bodies.items(), key=lambda each: each[0]):
+        before = parsed.get((kind, entry_id))
+        if before is not None and before[0] == body:
+            entries[kind][entry_id] = before[1]
+            continue
         if kind not in KINDS:
             expected = f"a kind that this version knows: {', '.join(KINDS)}"
             raise ContractError(f"{kind}[{quote(entry_id)}]", "entries of this kind", expected)
@@ -131,6 +146,7 @@ def read_configuration(version: int, bodies: Bodies) -> FleetConfiguration:
         if entry.id != entry_id:
             raise ContractError(f"{path}.id", quote(entry.id), quote(entry_id))
         entries[kind][entry_id] = entry
+        parsed[kind, entry_id] = body, entry
     endpoints: dict[str, list[RegisteredEndpoint]] = {}
     for endpoint in entries["endpoint"].values():
         if endpoint.model_id not in entries["model"]:
@@ -162,7 +178,7 @@ def apply_changes(bodies: Bodies, changes: Iterable[Change]) -> dict[EntryKey, M
             after.pop((change.kind, change.id), None)
         else:
             after[change.kind, change.id] = body
-    size = sum(len(canonical_json(body)) for body in after.values())
+    size = len(msgspec.json.encode(list(after.values())))
     if size > MAX_CONFIGURATION_BYTES:
         raise ContractError("configuration", f"{size:,} bytes", f"at most {MAX_CONFIGURATION_BYTES:,}")
     return after

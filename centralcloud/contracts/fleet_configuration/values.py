@@ -95,10 +95,10 @@ def check_size(entry: msgspec.Struct, field: str) -> None:
     """
     try:
         text = canonical_json(entry)
-        msgspec.json.decode(text)  # a number may be too long for it
+        body = msgspec.json.decode(text)  # also finds a number that is too long to be read
     except (UnicodeEncodeError, ValueError, RecursionError, OverflowError, TypeError) as error:
         raise ContractError(field, f"a value that has no JSON form ({error})", "JSON") from None
-    if _is_deeper(to_body(entry), _MAX_DEPTH):
+    if _is_deeper(body, _MAX_DEPTH):
         raise ContractError(field, "JSON that is nested too deeply", f"at most {_MAX_DEPTH} levels")
     if b"\\u0000" in text:
         raise ContractError(field, "a zero character", "text without it")

@@ -7,7 +7,7 @@ written to.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from centralcloud.contracts.fleet_configuration import (
     Change,
     FleetConfiguration,
     HealthReport,
+    ParsedEntries,
     apply_changes,
     read_configuration,
     to_body,
@@ -119,14 +120,15 @@ def change_configuration(
                 "read it again, and repeat the change"
             )
         bodies: Bodies = {row.key: row.body for row in read_since(connection).entries if row.body is not None}
-        current = Current(read_configuration(version, bodies), bodies)
+        parsed: ParsedEntries = {}
+        current = Current(read_configuration(version, bodies, parsed), bodies)
         changes = decide(current)
         after = apply_changes(bodies, changes)
-        read_configuration(version, after)
+        valid = read_configuration(version, after, parsed)
         if not changes:
             return Written(current.configuration, changed=False)
         new_version = _write(connection, author, version, changes)
-        return Written(read_configuration(new_version, after), changed=new_version != version)
+        return Written(replace(valid, version=new_version), changed=new_version != version)
 
 
 def report_health(database: Database, model_id: str, report: HealthReport, ttl_seconds: float) -> datetime:
