@@ -87,7 +87,7 @@ class _Doctor:
             Check("login", self._login, "functions"),
             Check("scores", self._scores, "functions"),
             Check("newest version", self._newest_version, "functions"),
-            Check("configuration", self._configuration.read, "database"),
+            Check("configuration", self._configuration.read, "functions"),
             Check("configuration file", self._configuration.file),
             Check("keys", self._configuration.keys, "configuration"),
             Check("notifications", lambda: notifications_arrive(self._database), "writes"),

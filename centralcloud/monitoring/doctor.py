@@ -43,7 +43,7 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import age, ago, counted, listed
 from centralcloud.store.queue import read_queue_state
 from centralcloud.store.schema import check_schema
-from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
+from centralcloud.store.tables import APPEND_ONLY_TABLES, CONFIGURATION_TABLES, WORKER_TABLES
 
 _OLDEST_SERVER: Final = 140_000
 _OLD_SNAPSHOT_SECONDS: Final = 300.0
@@ -341,7 +341,12 @@ class _Doctor:
 
 def missing_privileges(connection: psycopg.Connection[Any]) -> list[str]:
     """Return the privileges of a worker that this role lacks, each as "INSERT on routing_records"."""
-    return _MISSING_PRIVILEGES.all(connection, {"tables": list(WORKER_TABLES), "append_only": list(APPEND_ONLY_TABLES)})
+    tables = {
+        "tables": list(WORKER_TABLES),
+        "append_only": list(APPEND_ONLY_TABLES),
+        "read_only": list(CONFIGURATION_TABLES),
+    }
+    return _MISSING_PRIVILEGES.all(connection, tables)
 
 
 def _read_lock_holders(connection: psycopg.Connection[Any]) -> dict[str, str]:

@@ -24,6 +24,7 @@ BEGIN
             'GRANT SELECT ON configuration_state, configuration_versions, configuration_entries, configuration_history, '
             'model_health TO %s', worker
         );
+        EXECUTE format('GRANT EXECUTE ON FUNCTION centralcloud.configuration_since TO %s', worker);
     END LOOP;
 END
 $$;

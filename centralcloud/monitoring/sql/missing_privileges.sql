@@ -8,6 +8,8 @@ WITH table_privilege (privilege, name) AS (
     SELECT privilege, 'public.' || name
     FROM unnest(%(append_only)s::text[]) AS name, unnest(ARRAY['SELECT', 'INSERT']) AS privilege
     UNION ALL
+    SELECT 'SELECT', 'public.' || name FROM unnest(%(read_only)s::text[]) AS name
+    UNION ALL
     SELECT privilege, 'pgmq.' || name
     FROM unnest(ARRAY['q_model_routing_decisions', 'q_model_score_updates']) AS name,
         unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS privilege

@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
-from psycopg.conninfo import make_conninfo
+from support.fleet import a_fleet
 from support.registry import AUTHOR, a_model, an_endpoint, write
 from support.servers import execute
 
@@ -39,17 +39,16 @@ def test_an_instance_that_is_not_a_gateway_needs_none_of_it(database: Database, 
     assert found["configuration file"].verdict == found["keys"].verdict == Verdict.OK
 
 
-def test_a_login_without_the_right_is_ok_for_a_sidecar(database_url: str, tmp_path: Path) -> None:
-    execute(database_url, "CREATE ROLE cc_sidecar LOGIN PASSWORD 'x'; GRANT USAGE ON SCHEMA centralcloud TO cc_sidecar")
-    try:
-        with Database(
-            make_conninfo(database_url, user="cc_sidecar", password="x"), application_name="tests"
-        ) as sidecar:
+def test_a_login_without_the_right_is_ok_for_a_sidecar(server: str, tmp_path: Path) -> None:
+    with a_fleet(server) as fleet:
+        with Database(fleet.instance, application_name="tests") as sidecar:
             found = results(sidecar, tmp_path)
-        assert found["configuration"].verdict == Verdict.OK
+        assert (found["configuration"].verdict, found["keys"].verdict) == (Verdict.OK, Verdict.OK)
         assert "may not read it, and a sidecar does not need it" in found["configuration"].found
-    finally:
-        execute(database_url, "DROP OWNED BY cc_sidecar; DROP ROLE cc_sidecar")
+        with Database(fleet.gateway, application_name="tests") as gateway:
+            found = results(gateway, tmp_path)
+        assert found["configuration"].found.startswith("version 0: 0 models")
+        assert not [each for each in found.values() if each.verdict == Verdict.FAIL]
 
 
 def test_a_configuration_that_this_version_cannot_read_fails_with_the_path(
