@@ -33,6 +33,7 @@ from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.catalog_file import read_catalog_file
 from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.configuration_checks import ConfigurationChecks
 from instance_agent.settings import AgentSettings
 from instance_agent.sync.spool import size_of_spool
 
@@ -71,6 +72,7 @@ class _Doctor:
     def __init__(self, settings: AgentSettings, database: Database) -> None:
         self._settings = settings
         self._database = database
+        self._configuration = ConfigurationChecks(settings.state_folder, database)
 
     def checks(self) -> list[Check]:
         return [
@@ -85,6 +87,9 @@ class _Doctor:
             Check("login", self._login, "functions"),
             Check("scores", self._scores, "functions"),
             Check("newest version", self._newest_version, "functions"),
+            Check("configuration", self._configuration.read, "functions"),
+            Check("configuration file", self._configuration.file),
+            Check("keys", self._configuration.keys, "configuration"),
             Check("notifications", lambda: notifications_arrive(self._database), "writes"),
             Check("clock", lambda: clocks_agree(self._database), "database"),
             Check("HTTP port", self._http_port),

@@ -1,4 +1,4 @@
-"""Roles with no more rights than they need: for workers, for instances, for dashboards, and a login for one instance.
+"""Roles with no more rights than they need: for each kind of program, and a login for one instance.
 
 Every script is a file of sql/; psycopg quotes the names and values in it. A script may be run repeatedly.
 """
@@ -21,7 +21,7 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import listed
 from centralcloud.store.operator_actions import Action, Operator, record_action
 from centralcloud.store.privileges import missing_privileges
-from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
+from centralcloud.store.tables import APPEND_ONLY_TABLES, CONFIGURATION_TABLES, WORKER_TABLES
 
 _MISSING_RIGHTS = Query(__package__, "missing_rights", row=str)
 _LOGIN_EXISTS = Query(__package__, "login_exists", row=bool)
@@ -46,11 +46,18 @@ class GrantsError(CentralCloudError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roles:
-    """The names of the three roles."""
+    """The names of the roles."""
 
     worker: str = "centralcloud_worker"
     instance: str = "centralcloud_instance"
     dashboard: str = "centralcloud_dashboard"
+    gateway: str = "centralcloud_gateway"
+    configurator: str = "centralcloud_configurator"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name, in the order of the attributes."""
+        return tuple(asdict(self).values())
 
 
 class Login(NamedTuple):
@@ -94,18 +101,21 @@ def _short_enough(name: str) -> str:
 
 
 def roles_script(roles: Roles) -> str:
-    """Return SQL that creates the three roles and grants each its rights."""
+    """Return SQL that creates the roles and grants each its rights."""
     parts = (
         _fill("grant_foundation"),
         _fill(
             "grant_worker",
             **_role(roles.worker),
             tables=_identifiers(WORKER_TABLES),
+            configuration_tables=_identifiers(CONFIGURATION_TABLES),
             append_only_tables=_identifiers(APPEND_ONLY_TABLES),
         ),
         _grant_instance(roles.instance, "LOGIN"),
         _renew_group(login_group(roles.instance)),
         _fill("grant_dashboard", **_role(roles.dashboard)),
+        _fill("grant_gateway", **_role(roles.gateway), rights=_instance_rights(roles.gateway)),
+        _fill("grant_configurator", **_role(roles.configurator)),
     )
     return _text(sql.SQL("\n").join(parts))
 
@@ -141,13 +151,20 @@ def apply_roles(
     Raises:
         GrantsError: this role may not create roles, or may not grant rights on what it does not own.
     """
-    names = (roles.worker, roles.instance, roles.dashboard)
+    names = roles.names
     with _as_owner(database) as connection:
         before = _existing(connection, names)
         connection.execute(roles_script(roles).encode())
         for role, password in passwords.items():
             _set_password(connection, role, password)
-        warnings = _check_rights(connection, names, worker=roles.worker, instances=[roles.instance])
+        warnings = _check_rights(
+            connection,
+            names,
+            worker=roles.worker,
+            instances=[roles.instance, roles.gateway],
+            gateway=roles.gateway,
+            configurator=roles.configurator,
+        )
         created = [name for name in names if name not in before]
         after = {**asdict(roles), "created": created, "passwords_set": sorted(passwords)}
         _record(connection, operator, Action.GRANT_ROLES, "roles", after=after)
@@ -194,6 +211,8 @@ def _check_rights(
     *,
     instances: Sequence[str],
     worker: str | None = None,
+    gateway: str | None = None,
+    configurator: str | None = None,
     login: str | None = None,
 ) -> list[str]:
     """Return a warning for each right that a role should not have.
@@ -201,12 +220,19 @@ def _check_rights(
     Raises:
         GrantsError: a role lacks a right, because GRANT only warned.
     """
-    missing = _MISSING_RIGHTS.maybe(connection, {"instances": list(instances), "login": login})
+    wanted = {
+        "instances": list(instances),
+        "gateway": gateway,
+        "configurator": configurator,
+        "login": login,
+    }
+    missing = _MISSING_RIGHTS.maybe(connection, wanted)
     if worker is not None and (lacking := missing_privileges(connection, worker)):
         missing = f"the role {worker} lacks {listed(lacking, _MOST_NAMED)}"
     if missing:
         raise GrantsError(f"{missing}, and this role may not grant it: run this as the owner, or as a superuser")
-    return _SURPLUS_RIGHTS.all(connection, {"roles": list(names), "instances": list(instances), "login": login})
+    without_tables = [*instances, *filter(None, [configurator])]
+    return _SURPLUS_RIGHTS.all(connection, {"roles": list(names), "instances": without_tables, "login": login})
 
 
 def _record(

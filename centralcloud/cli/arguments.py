@@ -1,31 +1,16 @@
 """Arguments that several commands take."""
 
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import typer
 
 from centralcloud.contracts import COMPLEXITIES, SettingsError
-from centralcloud.runtime.wording import printable
-
-_LONGEST_LOGGED_TEXT: Final = 1000
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+from centralcloud.runtime.commands.arguments import parse_age
 
 #: An option of every command that changes something.
 Reason = Annotated[str | None, typer.Option("--reason", help="Why, for the log that `centralcloud history` shows.")]
-
-
-def parse_age(text: str, option: str) -> timedelta:
-    """Parse a length of time like 90s, 30m, 2h, 7d or 1w.
-
-    Raises:
-        SettingsError: the text is not one.
-    """
-    if not (match := re.fullmatch(r"(\d{1,6})([smhdw])", text)):
-        raise SettingsError(f"{option}: found {text!r}, expected a length of time like 90s, 30m, 2h, 7d or 1w")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
 def moment_ago(text: str, option: str) -> datetime:
@@ -58,20 +43,6 @@ def parse_moment(text: str, option: str) -> datetime:
         ) from None
 
 
-def logged_text(text: str | None, option: str) -> str | None:
-    """Return `text` if it may be kept in the log of operators' actions for ever, and printed on a terminal.
-
-    Raises:
-        SettingsError: it is not text, has control characters, or more than 1,000 characters.
-    """
-    if text is not None:
-        if len(text) > _LONGEST_LOGGED_TEXT:
-            raise SettingsError(f"{option}: found {len(text):,} characters, expected at most {_LONGEST_LOGGED_TEXT:,}")
-        if printable(text) != text:
-            raise SettingsError(f"{option}: found a control character, expected text on one line")
-    return utf8(text, option)
-
-
 def in_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return rows of pairs by model, and for each model simple before medium before complex."""
     return sorted(rows, key=lambda row: (row["model"], COMPLEXITIES.index(row["complexity"])))
@@ -85,18 +56,3 @@ def refuse_empty(text: str | None, option: str, expected: str) -> None:
     """
     if text is not None and not text.strip():
         raise SettingsError(f"{option} is empty: expected {expected}, or no {option}")
-
-
-def utf8(text: str | None, option: str) -> str | None:
-    """Return `text` if PostgreSQL can store it.
-
-    Raises:
-        SettingsError: it contains a byte that is not UTF-8, or a zero byte.
-    """
-    try:
-        (text or "").encode()
-    except UnicodeEncodeError:
-        raise SettingsError(f"{option}: found a byte that is not UTF-8, expected text") from None
-    if "\0" in (text or ""):
-        raise SettingsError(f"{option}: found a zero byte, expected text")
-    return text

@@ -1,14 +1,12 @@
 """The context of every command: the settings, the database with the schema of this version, and the operator."""
 
-import os
-import pwd
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from centralcloud.cli.arguments import logged_text
 from centralcloud.contracts import SettingsError
 from centralcloud.fleet_settings import FleetSettingsSource
+from centralcloud.runtime.commands.arguments import logged_text, this_user
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.settings import load_settings, warn_of_unknown_variables
@@ -61,13 +59,4 @@ def this_operator(reason: str | None = None) -> Operator:
     """
     if reason is not None and not reason.strip():
         raise SettingsError("--reason is empty: expected why, or no --reason")
-    return Operator(who=_user(), via="cli", source=socket.gethostname(), reason=logged_text(reason, "--reason"))
-
-
-def _user() -> str:
-    if sudo_user := os.environ.get("SUDO_USER"):
-        return logged_text(sudo_user, "SUDO_USER") or ""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container may run with an id that has no name
-        return f"uid {os.getuid()}"
+    return Operator(who=this_user(), via="cli", source=socket.gethostname(), reason=logged_text(reason, "--reason"))

@@ -9,9 +9,10 @@ import typer
 from centralcloud.administration import dead_letters
 from centralcloud.administration.dead_letters import Filter
 from centralcloud.administration.message_edits import Edit, parse_call
-from centralcloud.cli.arguments import parse_moment, utf8
+from centralcloud.cli.arguments import parse_moment
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
+from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import (
     AsJson,
     print_document,

@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import typer
 
-from centralcloud.cli.arguments import parse_moment, refuse_empty, utf8
+from centralcloud.cli.arguments import parse_moment, refuse_empty
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
+from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
 from centralcloud.store.operator_actions import Action, list_actions
 

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from centralcloud.administration import instances
-from centralcloud.cli.arguments import Reason, utf8
+from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_settings, this_operator
+from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 
 app = typer.Typer(

@@ -5,12 +5,13 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from centralcloud.cli.arguments import Reason, in_order, parse_age, refuse_empty, utf8
+from centralcloud.cli.arguments import Reason, in_order, refuse_empty
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.limits import MAX_NAME_LENGTH, OTHER
 from centralcloud.contracts.text import read_name
+from centralcloud.runtime.commands.arguments import parse_age, utf8
 from centralcloud.runtime.postgres.errors import retry_on_contention
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.terminal.prompts import confirm

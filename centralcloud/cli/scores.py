@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from centralcloud.cli.arguments import Reason, in_order, refuse_empty, utf8
+from centralcloud.cli.arguments import Reason, in_order, refuse_empty
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
 from centralcloud.contracts import COMPLEXITIES, SettingsError
+from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_table, print_text
 from centralcloud.runtime.wording import decimals
 

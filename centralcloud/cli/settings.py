@@ -5,10 +5,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from centralcloud.cli.arguments import Reason, utf8
+from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.fleet_settings import FleetSettingsSource
+from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows, print_text
 from centralcloud.settings import FLEET_SETTINGS, FleetSetting, Settings
 from centralcloud.store.fleet_settings import list_settings

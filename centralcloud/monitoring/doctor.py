@@ -154,7 +154,7 @@ class _Doctor:
     def _state(self) -> _ServerState:
         """Read when a check first needs it: the checks before it make sure that the read works."""
         with check_transaction(self._database) as connection:
-            return _DOCTOR.one(connection, {"tables": [*WORKER_TABLES, *APPEND_ONLY_TABLES]})
+            return _DOCTOR.one(connection, {"tables": [*WORKER_TABLES, *APPEND_ONLY_TABLES, *CONFIGURATION_TABLES]})
 
     def _connection(self) -> CheckResult:
         """Connect outside the pool, which would repeat a connection that is refused."""

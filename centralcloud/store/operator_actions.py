@@ -42,6 +42,7 @@ class Action(StrEnum):
     GRANT_ROLES = "grant_roles"
     GRANT_LOGIN = "grant_login"
     REVOKE_LOGIN = "revoke_login"
+    CHANGE_CONFIGURATION = "change_configuration"
 
 
 @dataclass(frozen=True, slots=True)

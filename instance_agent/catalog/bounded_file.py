@@ -1,7 +1,8 @@
-"""Reading a file of which nothing is known: a device, a pipe or a huge file must not stop the program or fill its memory."""
+"""Files of state: replaced in one step, and read with bounds: a device, a pipe or a huge file must not stop the program."""
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,27 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
     if len(content) > max_bytes:
         raise OSError(0, f"found {max(status.st_size, len(content))} bytes, expected at most {max_bytes}")
     return content
+
+
+def replace_file(path: Path, content: bytes, max_bytes: int) -> None:
+    """Replace a file, readable by its owner only, in one step: a reader, or a crash, finds the old content or the new.
+
+    Raises:
+        OSError: the file cannot be written, or would be larger than `max_bytes`; the old content stays.
+    """
+    if len(content) > max_bytes:
+        raise OSError(0, f"the content needs {len(content)} bytes, expected at most {max_bytes}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def fingerprint_of(path: Path) -> Fingerprint | None:

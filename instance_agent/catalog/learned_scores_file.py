@@ -1,8 +1,6 @@
 """The file of an instance's learned scores: they survive a restart, also while the database is unavailable."""
 
 import json
-import os
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +8,7 @@ from typing import Any, Final
 from centralcloud.contracts import Estimate, parse_estimate
 from centralcloud.contracts.validators import is_score
 from centralcloud.runtime.logs import get_logger
-from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of, read_bounded
+from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of, read_bounded, replace_file
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
 
 log = get_logger(__name__)
@@ -47,17 +45,7 @@ class LearnedScoresFile:
         content = json.dumps(_to_json(learned))  # json.dump does not use the C encoder
         if len(content) > _MAX_BYTES:
             raise OSError(0, f"{len(learned.scores)} scores need {len(content)} bytes, expected at most {_MAX_BYTES}")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=f".{_FILE_NAME}.")
-        try:
-            with os.fdopen(descriptor, "w") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).replace(self.path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        replace_file(self.path, content.encode(), _MAX_BYTES)
 
     def fingerprint(self) -> Fingerprint | None:
         """Return a value that changes whenever the file is replaced; None while there is no file."""

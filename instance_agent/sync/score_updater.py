@@ -1,8 +1,7 @@
 """The score updater: brings learned scores from the database to the catalog.
 
 It reads `model_score_updates` as a log: every instance reads behind a cursor of its own and deletes nothing, so every update
-reaches every instance. Polling is the guarantee; a notification only starts the next poll sooner. At the start and at every
-reconcile interval it also reads the snapshot of all published scores, which repairs whatever it missed.
+reaches every instance.
 """
 
 import random
@@ -23,11 +22,10 @@ from centralcloud.contracts.validators import is_score
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.deadline_connection import DeadlineConnection
-from centralcloud.runtime.postgres.errors import is_database_error
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.runtime.process.background import BackgroundTask
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores, Pair
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.sync.follower import Follower
 from instance_agent.sync.token_bucket import TokenBucket
 
 log = get_logger(__name__)
@@ -92,15 +90,14 @@ class PollResult(NamedTuple):
     snapshot: list[PublishedScore] | None
 
 
-class ScoreUpdater(BackgroundTask):
+class ScoreUpdater(Follower[LearnedScores]):
     """Polls for score updates, stores them in a file, and passes them to `on_change`.
 
-    While the database is unavailable, the file and the catalog keep the last good scores.
+    While another process writes the file, scores are acknowledged without it.
 
     Attributes:
         on_change: called with the scores in each change.
         refused: score updates that were refused since the start.
-        may_store: asked before each write of the file. While another process writes it, scores are acknowledged without it.
     """
 
     def __init__(
@@ -127,20 +124,19 @@ class ScoreUpdater(BackgroundTask):
             learned: the scores to start from, instead of those of the file.
             catalog_models: returns the models of the catalog; their scores are kept before those of other models.
         """
-        super().__init__("score-updater", database, interval_seconds=poll_interval_seconds)
+        super().__init__(
+            "score-updater",
+            database,
+            file=file,
+            state=learned,
+            poll_interval_seconds=poll_interval_seconds,
+            reconcile_interval_seconds=reconcile_interval_seconds,
+            wakes=TokenBucket(per_second=_WOKEN_POLLS_PER_SECOND, burst=_WOKEN_POLLS_AT_ONCE),
+        )
         self._instance_id = instance_id
-        self._file = file
-        self._reconcile_interval_seconds = reconcile_interval_seconds
-        self._reconciled_at: float | None = None
         self._gaps = _Gaps()
         #: After which message the next poll reads, while there is more to read.
         self._read_on_after: int | None = None
-        self._learned = file.read() if learned is None else learned
-        #: The scores in the file, as far as known: those of a parent process may have missed it.
-        self._written: LearnedScores | None = self._learned if learned is None else None
-        self._woken_polls = TokenBucket(per_second=_WOKEN_POLLS_PER_SECOND, burst=_WOKEN_POLLS_AT_ONCE)
-        self._unwritable = False
-        self.may_store: Callable[[], bool] = _always
         self._catalog_models = catalog_models
         self._limited = False
         self.on_change = on_change
@@ -149,7 +145,7 @@ class ScoreUpdater(BackgroundTask):
     @property
     def learned(self) -> LearnedScores:
         """The current scores."""
-        return self._learned
+        return self._state
 
     def run_once(self) -> bool:
         """Poll once: read a page of what is new, apply it, store it, acknowledge it. Return whether there is more.
@@ -157,8 +153,8 @@ class ScoreUpdater(BackgroundTask):
         An instance that is far behind reads page after page, and stores and acknowledges after the last one. Scores are used
         before that: neither the disk nor the database may delay them.
         """
-        self._wait_in_a_storm()
-        known = self._learned
+        self._wait_in_a_storm(reads_on=self._read_on_after is not None)
+        known = self._state
         read = self._read(known, with_snapshot=self._reconcile_is_due())
         if read.epoch != known.epoch or _contradicts(known, read.snapshot):
             _log_start_over(known, read)
@@ -171,7 +167,7 @@ class ScoreUpdater(BackgroundTask):
             learned = self._apply_snapshot(learned, read.snapshot or [])
         learned = self._limit(known, learned)
         if read.snapshot is not None:
-            self._reconciled_at = time.monotonic()
+            self._mark_reconciled()
         self._read_on_after = read.updates[-1].msg_id if read.more else None
         if learned is not known:
             self._use(learned)
@@ -184,15 +180,6 @@ class ScoreUpdater(BackgroundTask):
                 _ACKNOWLEDGE.run(connection, {"instance_id": self._instance_id, "version": learned.version})
         return False
 
-    def is_outage(self, error: BaseException) -> bool:
-        """Return True for every database error: the instance continues with the scores it has, and retries."""
-        return is_database_error(error)
-
-    def _wait_in_a_storm(self) -> None:
-        """Wait if notifications have started too many polls of late; all that arrive during the wait count as one."""
-        if self.woken and self._read_on_after is None and not self.stopping:
-            self._stopping.wait(self._woken_polls.take(time.monotonic()))
-
     def _read(self, known: LearnedScores, *, with_snapshot: bool) -> PollResult:
         cursor = self._read_on_after
         if cursor is None:
@@ -203,10 +190,6 @@ class ScoreUpdater(BackgroundTask):
         with self.database.transaction() as connection:
             _START_READ_ONLY_SNAPSHOT.run(connection)
             return PollResult(*_read_log(connection, cursor), snapshot=_READ_SNAPSHOT.all(connection))
-
-    def _reconcile_is_due(self) -> bool:
-        due_at = None if self._reconciled_at is None else self._reconciled_at + self._reconcile_interval_seconds
-        return due_at is None or time.monotonic() >= due_at
 
     def _read_everything(self) -> tuple[PollResult, LearnedScores] | None:
         """Return all scores of a database that is new to this instance: its snapshot, and the manual scores of its log.
@@ -294,28 +277,19 @@ class ScoreUpdater(BackgroundTask):
 
     def _use(self, learned: LearnedScores) -> None:
         """Route by `learned` from now on, even if it cannot be stored."""
-        before, self._learned = self._learned, learned
+        before, self._state = self._state, learned
         if self.on_change:
             self.on_change(learned)
         if changed := _count_changes(before, learned):
             log.info("scores_applied", version=learned.version, changed=changed)
 
-    def _store(self) -> bool:
-        """Write the current scores to the file if it lacks them; return whether it has them. The next poll retries."""
-        if self._written is self._learned or not self.may_store():
-            return True
-        try:
-            self._file.write(self._learned)
-        except OSError as error:
-            if not self._unwritable:
-                log.error("learned_scores_not_written", path=str(self._file.path), reason=str(error))
-            self._unwritable = True
-            return False
-        if self._unwritable:
-            log.info("learned_scores_written_again", path=str(self._file.path))
-        self._unwritable = False
-        self._written = self._learned
-        return True
+    def log_not_written(self, reason: str) -> None:
+        """Log that the file cannot be written: the scores are used anyway."""
+        log.error("learned_scores_not_written", path=str(self._file.path), reason=reason)
+
+    def log_written_again(self) -> None:
+        """Log that the file can be written again."""
+        log.info("learned_scores_written_again", path=str(self._file.path))
 
     def _refuse(self, source: str, number: int, reason: str) -> None:
         self.refused += 1
@@ -344,10 +318,6 @@ class _Gaps:
             first = max(cursor + 1, msg_id - _MAX_GAPS)
             self._missing.update(dict.fromkeys(range(first, msg_id), until))
         return True
-
-
-def _always() -> bool:
-    return True
 
 
 def _contradicts(known: LearnedScores, snapshot: list[PublishedScore] | None) -> bool:

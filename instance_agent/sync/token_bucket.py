@@ -1,34 +1,25 @@
-"""A limit for a rate that allows short bursts: the token bucket."""
-
-from typing import Final
+"""A token bucket: limits how often something happens, and allows a short burst. Pure arithmetic."""
 
 
 class TokenBucket:
-    """Limits how often something happens: `burst` times at once, and `per_second` times a second in the long run.
-
-    Not thread-safe. The caller passes the time, and waits by itself.
-    """
+    """Holds up to `burst` tokens, and gains `per_second` of them in a second. For one thread."""
 
     def __init__(self, *, per_second: float, burst: int) -> None:
-        """Create a full bucket.
+        """Create a full bucket; both numbers are above 0."""
+        self._per_second = per_second
+        self._burst = burst
+        self._tokens = float(burst)
+        self._at: float | None = None
 
-        Args:
-            per_second: tokens that are added each second, more than 0.
-            burst: most tokens that the bucket holds, 1 or more.
-        """
-        self._per_second: Final = per_second
-        self._burst: Final = burst
-        self._tokens: float = burst
-        self._counted_at: float | None = None
+    def take(self, now: float) -> None:
+        """Take a token, if there is one, at `now` in seconds of `time.monotonic`."""
+        self._tokens = max(0.0, self._available(now) - 1)
+        self._at = now
 
-    def take(self, now: float) -> float:
-        """Take one token; return the seconds to wait until it is there, 0.0 if it is there already.
+    def seconds_until_token(self, now: float) -> float:
+        """Return how long it takes until there is a token; 0 when there is one."""
+        return max(0.0, 1 - self._available(now)) / self._per_second
 
-        Args:
-            now: seconds of a clock that never goes back (`time.monotonic`).
-        """
-        if self._counted_at is not None:
-            self._tokens = min(self._burst, self._tokens + (now - self._counted_at) * self._per_second)
-        self._counted_at = now
-        self._tokens -= 1
-        return max(0.0, -self._tokens / self._per_second)
+    def _available(self, now: float) -> float:
+        elapsed = 0.0 if self._at is None else max(0.0, now - self._at)
+        return min(float(self._burst), self._tokens + elapsed * self._per_second)

@@ -108,7 +108,8 @@ def test_the_pages_name_everything_that_the_dashboard_may_not_read() -> None:
     assert hidden == {"routing_records": {"extra", "user_model_request"}, "dead_letters": {"message"}}
     (whole,) = re.findall(r"GRANT SELECT ON\n(.*?)TO \{role\}", script, re.DOTALL)
     forbidden = metadata.tables.keys() - hidden.keys() - set(re.findall(r"\w+", whole))
-    assert forbidden == {"database_generation", "decision_ids", "ignored_values", "instance_logins"}
+    configuration = {"configuration_entries", "configuration_history"}
+    assert forbidden == {"database_generation", "decision_ids", "ignored_values", "instance_logins", *configuration}
     for page in ("docs/explanation/personal-data.md", "docs/how-to/least-privilege.md"):
         (row,) = re.findall(r"^\| `centralcloud_dashboard` \|.*$", (REPOSITORY / page).read_text(), re.MULTILINE)
         assert all(f"`{name}`" in row for name in {*forbidden, *hidden["routing_records"], "message"}), page

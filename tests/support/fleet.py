@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import psycopg
 from psycopg import sql
@@ -24,14 +25,18 @@ class Fleet:
     def __init__(self, server: str, name: str) -> None:
         self.name = name
         self.admin = with_database(server, name)
-        self.roles = Roles(worker=f"{name}_worker", instance=f"{name}_instance", dashboard=f"{name}_dashboard")
+        self.roles = Roles(
+            worker=f"{name}_worker",
+            instance=f"{name}_instance",
+            dashboard=f"{name}_dashboard",
+            gateway=f"{name}_gateway",
+            configurator=f"{name}_configurator",
+        )
 
     @property
     def options(self) -> list[str]:
         """The options that name the roles on the command line."""
-        roles = self.roles
-        names = {"--worker-role": roles.worker, "--instance-role": roles.instance, "--dashboard-role": roles.dashboard}
-        return [word for pair in names.items() for word in pair]
+        return [word for kind, name in asdict(self.roles).items() for word in (f"--{kind}-role", name)]
 
     def url(self, role: str) -> str:
         return make_conninfo(self.admin, user=role, password=_PASSWORD)
@@ -52,6 +57,14 @@ class Fleet:
     def dashboard(self) -> str:
         return self.url(self.roles.dashboard)
 
+    @property
+    def gateway(self) -> str:
+        return self.url(self.roles.gateway)
+
+    @property
+    def configurator(self) -> str:
+        return self.url(self.roles.configurator)
+
     def let_in(self, *roles: str) -> None:
         """Set the password that `url` contains, for servers that require one."""
         with psycopg.connect(self.admin) as connection:
@@ -62,7 +75,7 @@ class Fleet:
 
 @contextmanager
 def a_fleet(server: str, *, granted: bool = True) -> Iterator[Fleet]:
-    """Create a database, migrated by its owner, which may create roles; with the three roles if `granted`."""
+    """Create a database, migrated by its owner, which may create roles; with the roles if `granted`."""
     fleet = Fleet(server, f"cc_fleet_{uuid.uuid4().hex[:8]}")
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {fleet.name}_owner LOGIN CREATEROLE PASSWORD '{_PASSWORD}'")
@@ -76,7 +89,7 @@ def a_fleet(server: str, *, granted: bool = True) -> Iterator[Fleet]:
                 ensure_partitions(database)
                 if granted:
                     apply_roles(database, fleet.roles, OPERATOR)
-                    fleet.let_in(fleet.roles.worker, fleet.roles.instance, fleet.roles.dashboard)
+                    fleet.let_in(*fleet.roles.names)
             yield fleet
         finally:
             connection.execute(f"DROP DATABASE {fleet.name} WITH (FORCE)")

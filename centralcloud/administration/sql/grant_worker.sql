@@ -4,8 +4,15 @@
 GRANT USAGE ON SCHEMA public, centralcloud, pgmq TO {role};
 GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO {role};
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA centralcloud TO {role};
+-- The configuration, keys included, is changed by a role of its own.
+REVOKE EXECUTE ON FUNCTION
+    centralcloud.lock_configuration, centralcloud.write_configuration, centralcloud.report_model_health
+FROM {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     {tables}
+TO {role};
+GRANT SELECT ON
+    {configuration_tables}
 TO {role};
 -- The log of operators' actions: written by their commands, and never changed.
 GRANT SELECT, INSERT ON

@@ -1,6 +1,7 @@
--- The privileges of a worker that the given role lacks, or without one this role, first those without which no event can be ingested. Tables, sequences and
--- functions that are missing are left out. Reads catalogs only. The privileges are those of ``grant_worker.sql``, except for
--- the views of dashboards, which no worker reads, and for functions that are called only by others, which run as their owner.
+-- The privileges of a worker that the given role lacks, or without one this role, first those without which no event can be
+-- ingested. Tables, sequences and functions that are missing are left out. Reads catalogs only. The privileges are those of
+-- ``grant_worker.sql``, except for the views of dashboards, which no worker reads, and for functions that are called only by
+-- others, which run as their owner.
 WITH checked (role) AS (
     SELECT coalesce(%(role)s::text, current_user)::name
 ), table_privilege (privilege, name) AS (
@@ -9,6 +10,8 @@ WITH checked (role) AS (
     UNION ALL
     SELECT privilege, 'public.' || name
     FROM unnest(%(append_only)s::text[]) AS name, unnest(ARRAY['SELECT', 'INSERT']) AS privilege
+    UNION ALL
+    SELECT 'SELECT', 'public.' || name FROM unnest(%(read_only)s::text[]) AS name
     UNION ALL
     SELECT privilege, 'pgmq.' || name
     FROM unnest(ARRAY['q_model_routing_decisions', 'q_model_score_updates']) AS name,

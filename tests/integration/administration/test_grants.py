@@ -23,7 +23,7 @@ from centralcloud.administration.grants import (
 from centralcloud.ingest.drain import drain
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.slices import close_slice
-from centralcloud.store.tables import metadata
+from centralcloud.store.tables import CONFIGURATION_TABLES, metadata
 
 
 def test_an_instance_publishes_reads_scores_and_acknowledges(fleet: Fleet) -> None:
@@ -68,6 +68,10 @@ def test_an_instance_publishes_reads_scores_and_acknowledges(fleet: Fleet) -> No
         "SELECT centralcloud.ensure_partitions(1)",
         "SELECT centralcloud.drop_expired_partition('0 days')",
         "SELECT centralcloud.own_instances()",
+        "SELECT centralcloud.configuration_since(0)",
+        "SELECT centralcloud.lock_configuration()",
+        "SELECT centralcloud.write_configuration(0, '[]', 'a', 'cli', 'b')",
+        "SELECT centralcloud.report_model_health('m', '{}', 60)",
         "SELECT centralcloud.refuse_instance('a', 'b', '{c}')",
         "ALTER FUNCTION centralcloud.epoch() RENAME TO mine",
         "LOCK TABLE routing_records IN ACCESS SHARE MODE",
@@ -166,6 +170,11 @@ def test_a_worker_cannot_migrate_or_change_logins(fleet: Fleet) -> None:
         "TRUNCATE evidence",
         "UPDATE centralcloud.schema_revision SET version_num = '1'",
         "SELECT pgmq.drop_queue('model_score_updates')",
+        "SELECT centralcloud.lock_configuration()",
+        "SELECT centralcloud.write_configuration(0, '[]', 'a', 'cli', 'b')",
+        "SELECT centralcloud.report_model_health('m', '{}', 60)",
+        *[f"DELETE FROM {table}" for table in CONFIGURATION_TABLES],
+        *[f"UPDATE {table} SET {metadata.tables[table].columns.keys()[0]} = NULL" for table in CONFIGURATION_TABLES],
     ):
         assert refusal(fleet.worker, forbidden)
 
@@ -173,6 +182,7 @@ def test_a_worker_cannot_migrate_or_change_logins(fleet: Fleet) -> None:
 def test_a_dashboard_reads_its_tables_and_views_and_writes_nothing(fleet: Fleet) -> None:
     learn_something(fleet)
     hidden = {"decision_ids", "database_generation", "ignored_values", "instance_logins"}
+    hidden |= {"configuration_entries", "configuration_history"}
     in_parts = {"routing_records": "extra", "dead_letters": "message"}
     for table in metadata.tables:
         if table in hidden:

@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import psycopg
@@ -263,8 +264,7 @@ def test_grants_are_logged_as_the_owner_runs_them(fleet: Fleet) -> None:
         (
             "grant_roles", "roles", None,
             {
-                "worker": fleet.roles.worker, "instance": fleet.roles.instance, "dashboard": fleet.roles.dashboard,
-                "created": [], "passwords_set": [],
+                **asdict(fleet.roles), "created": [], "passwords_set": [],
             },
             None,
         ),

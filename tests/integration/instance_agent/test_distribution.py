@@ -318,7 +318,7 @@ def test_a_storm_of_notifications_costs_a_bounded_rate_of_polls(
     new_updater: NewUpdater, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     updater = new_updater("i-1", poll_interval_seconds=3600)
-    updater._woken_polls = TokenBucket(per_second=2, burst=1)
+    updater._wakes = TokenBucket(per_second=2, burst=1)
     polled = []
     read = updater._read
     monkeypatch.setattr(updater, "_read", lambda *args, **named: (polled.append(1), read(*args, **named))[1])

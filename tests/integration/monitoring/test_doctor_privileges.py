@@ -158,7 +158,13 @@ def is_used_by_workers(kind: str, name: str) -> bool:
 
 
 def test_every_privilege_of_a_worker_that_is_revoked_is_named(database: Database, database_url: str) -> None:
-    roles = Roles(worker="cc_named_w", instance="cc_named_i", dashboard="cc_named_d")
+    roles = Roles(
+        worker="cc_named_w",
+        instance="cc_named_i",
+        dashboard="cc_named_d",
+        gateway="cc_named_g",
+        configurator="cc_named_c",
+    )
     apply_roles(database, roles, OPERATOR)
     kinds: Counter[str] = Counter()
     try:
@@ -179,7 +185,7 @@ def test_every_privilege_of_a_worker_that_is_revoked_is_named(database: Database
                 )
                 kinds[kind] += len(expected)
     finally:
-        execute(database_url, "DROP OWNED BY cc_named_w, cc_named_i, cc_named_d")
-        execute(database_url, "DROP ROLE cc_named_w, cc_named_i, cc_named_d")
+        execute(database_url, f"DROP OWNED BY {', '.join(roles.names)}")
+        execute(database_url, f"DROP ROLE {', '.join(roles.names)}")
     assert kinds.keys() == {"TABLE", "SEQUENCE", "FUNCTION", "SCHEMA"}
     assert kinds["TABLE"] > 4 * 20

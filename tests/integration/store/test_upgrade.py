@@ -232,9 +232,16 @@ _RIGHTS = """
 
 
 def test_every_role_has_the_same_rights_after_an_upgrade_as_in_a_new_database(server: str) -> None:
+    """The roles of gateways and of the configuration are younger than the old schema: `grants --apply` makes them."""
     with a_fleet(server) as fleet, Database(fleet.owner, application_name="tests") as owner:
-        new = dict(execute(fleet.admin, _RIGHTS))
+        later = (f"{fleet.roles.gateway}=", f"{fleet.roles.configurator}=")
+
+        def rights() -> dict[str, list[str]]:
+            rows = execute(fleet.admin, _RIGHTS)
+            return {name: [each for each in granted if not each.startswith(later)] for name, granted in rows}
+
+        new = rights()
         assert len(new) > 100
         downgrade(owner, "0008")
         migrate(owner)
-        assert dict(execute(fleet.admin, _RIGHTS)) == new
+        assert rights() == new

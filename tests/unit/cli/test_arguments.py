@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from centralcloud.cli.arguments import parse_age, parse_moment
+from centralcloud.cli.arguments import parse_moment
 from centralcloud.contracts import SettingsError
+from centralcloud.runtime.commands.arguments import parse_age
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,8 @@ _NEVER_PERSONAL: Final = frozenset(
         "fleet_settings.name",
         "fleet_settings.value",
         "operator_actions.action",
+        "configuration_entries.kind",
+        "configuration_history.kind",
     }
 )
 

@@ -1,0 +1,194 @@
+"""The one write path of the configuration: validates the whole, then writes all changes in one version.
+
+A login needs no right to a table: it may execute the functions of migration 0015, which add the history, the row in the log
+of operators' actions, and the notification. Writers wait for each other: a change is validated against the state that it is
+written to.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from centralcloud.contracts import CentralCloudError
+from centralcloud.contracts.fleet_configuration import (
+    Bodies,
+    Change,
+    FleetConfiguration,
+    HealthReport,
+    ParsedEntries,
+    apply_changes,
+    read_configuration,
+    to_body,
+)
+from centralcloud.runtime.configuration.reading import read_since
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import summarize_error
+from centralcloud.runtime.postgres.query import Query
+
+_LOCK_CONFIGURATION = Query(__package__, "lock_configuration", row=int)
+_WRITE_CONFIGURATION = Query(__package__, "write_configuration", row=int)
+_REPORT_MODEL_HEALTH = Query(__package__, "report_model_health", row=datetime)
+#: SQLSTATE of report_model_health for a model that is not registered.
+_UNKNOWN_MODEL = "CC404"
+
+
+class ConfigurationConflictError(CentralCloudError):
+    """The configuration has changed since the caller has read it."""
+
+
+class ConfigurationRightError(CentralCloudError):
+    """The login may not do this, or the database has no configuration yet."""
+
+
+class UnknownModelError(CentralCloudError):
+    """The model is not registered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """A person or program that changes the configuration.
+
+    Attributes:
+        who: the user of the operating system, or the label of the key. The database adds its role.
+        via: a command, a page, or a request to a gateway.
+        source: the host, or the address of the client.
+        reason: why, in the author's words.
+    """
+
+    who: str
+    via: Literal["cli", "web", "api"]
+    source: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The configuration that a change is made to. No other writer changes it meanwhile.
+
+    Attributes:
+        configuration: validated.
+        bodies: its entries in their JSON form.
+    """
+
+    configuration: FleetConfiguration
+    bodies: Bodies
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The result of a change.
+
+    Attributes:
+        configuration: after the change.
+        changed: whether there was a difference, and so a new version.
+    """
+
+    configuration: FleetConfiguration
+    changed: bool
+
+
+def change_configuration(
+    database: Database,
+    author: Author,
+    decide: Callable[[Current], Sequence[Change]],
+    *,
+    expected_version: int | None = None,
+) -> Written:
+    """Change the configuration in one transaction and one version.
+
+    Args:
+        decide: from the configuration now, the changes to make; none: nothing is written. May raise to refuse.
+        expected_version: the version that the caller has seen; None: any.
+
+    Raises:
+        ConfigurationConflictError: the configuration is at another version than the expected one.
+        ConfigurationRightError: this login may not change it, or the database lacks the migration.
+        ContractError: the configuration would not be valid; names the path.
+        UnreadableConfigurationError: the answer of the database cannot be read.
+        psycopg.Error: for example, the database is unavailable.
+    """
+    with _rights("change the configuration", "centralcloud_configurator"), database.transaction() as connection:
+        version = _LOCK_CONFIGURATION.one(connection)
+        if expected_version is not None and version != expected_version:
+            raise ConfigurationConflictError(
+                f"the configuration is at version {version}, expected {expected_version}: "
+                "read it again, and repeat the change"
+            )
+        bodies: Bodies = {row.key: row.body for row in read_since(connection).entries if row.body is not None}
+        parsed: ParsedEntries = {}
+        current = Current(read_configuration(version, bodies, parsed), bodies)
+        changes = decide(current)
+        after = apply_changes(bodies, changes)
+        valid = read_configuration(version, after, parsed)
+        if not changes:
+            return Written(current.configuration, changed=False)
+        new_version = _write(connection, author, version, changes)
+        return Written(replace(valid, version=new_version), changed=new_version != version)
+
+
+def report_health(database: Database, model_id: str, report: HealthReport, ttl_seconds: float) -> datetime:
+    """Post the health of a model, which every gateway receives; returns when it expires, by the server's clock.
+
+    Raises:
+        UnknownModelError: the model is not registered.
+        ConfigurationRightError: this login may not post health, or the database lacks the migration.
+        psycopg.Error: for example, the database is unavailable.
+    """
+    values = {"model_id": model_id, "health": Jsonb(to_body(report)), "ttl_seconds": ttl_seconds}
+    try:
+        with _rights("post health", "centralcloud_gateway"), database.transaction() as connection:
+            return _REPORT_MODEL_HEALTH.one(connection, values)
+    except psycopg.Error as error:
+        if error.sqlstate != _UNKNOWN_MODEL:
+            raise
+        raise UnknownModelError(summarize_error(error)) from None
+
+
+def read_whole(database: Database) -> Current:
+    """Read the configuration as it is now.
+
+    Raises:
+        ConfigurationRightError: this login may not read it, or the database lacks the migration.
+        ContractError: this version cannot read it; names the path.
+        psycopg.Error: for example, the database is unavailable.
+    """
+    with _rights("read the configuration", "centralcloud_gateway"), database.connection() as connection:
+        page = read_since(connection)
+    bodies: Bodies = {row.key: row.body for row in page.entries if row.body is not None}
+    return Current(read_configuration(page.version, bodies), bodies)
+
+
+def _write(connection: psycopg.Connection[Any], author: Author, version: int, changes: Sequence[Change]) -> int:
+    rows = [{"kind": change.kind, "id": change.id, "body": change.body} for change in changes]
+    return _WRITE_CONFIGURATION.one(
+        connection,
+        {
+            "expected_version": version,
+            "changes": Jsonb(rows),
+            "who": author.who,
+            "via": author.via,
+            "source": author.source,
+            "reason": author.reason,
+        },
+    )
+
+
+@contextmanager
+def _rights(action: str, role: str) -> Iterator[None]:
+    """Turn a missing right or function into one line that says what to do."""
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ConfigurationRightError(
+            f"this login may not {action} ({summarize_error(error)}): expected one with the rights of {role}, which "
+            "`centralcloud grants --apply` creates"
+        ) from None
+    except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName):
+        raise ConfigurationRightError(
+            "the database has no configuration yet: run `centralcloud migrate` on it"
+        ) from None

@@ -1,0 +1,218 @@
+"""`instance-agent keys`: the keys of the gateway's programming interface."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import psycopg
+import typer
+
+from centralcloud.contracts import CentralCloudError, SettingsError
+from centralcloud.contracts.fleet_configuration import ROLES, ApiKey, Role
+from centralcloud.runtime.commands.arguments import logged_text, parse_age, this_user
+from centralcloud.runtime.configuration.keys import CreatedKey, create_key, revoke_key, rotate_key, state_of
+from centralcloud.runtime.configuration.writing import Author, read_whole
+from centralcloud.runtime.logs import configure_logs
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.settings import load_settings
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows
+from instance_agent.key_file import KeyFile
+from instance_agent.settings import AgentSettings
+
+_ONCE: Final = "the key is shown this once: store it now"
+_KEY_ID: Final = "Id of the key: cck_ and 12 digits, as `keys list` shows it."
+
+#: A comment for the log of operators' actions.
+Why = Annotated[str | None, typer.Option("--reason", help="Why, for the log that `centralcloud history` shows.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(help="Write the key to this new file, which only its owner can read, and do not print it."),
+]
+
+app = typer.Typer(
+    help="Create, show, rotate and revoke the keys of the gateway.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.command()
+def create(
+    role: Annotated[str, typer.Option(help="admin, operator, user or viewer.")],
+    label: Annotated[str, typer.Option(help="Text for people: whose key it is, or for what.")],
+    workspace: Annotated[str | None, typer.Option(help="The workspace that requests with the key belong to.")] = None,
+    expires_in: Annotated[
+        str | None, typer.Option(help="How long it is valid: 90d, 12h; without it, until it is revoked.")
+    ] = None,
+    if_none: Annotated[
+        bool, typer.Option("--if-none", help="Create none where a valid key has this role; safe to repeat.")
+    ] = False,
+    output: Output = None,
+    reason: Why = None,
+    json_output: AsJson = False,
+) -> None:
+    """Create a key, and show it once: the database has only its hash.
+
+    Needs a login with the rights of centralcloud_configurator. With --if-none and --output it suits a job that is repeated:
+    a run that was interrupted is continued with the same key.
+    """
+    if role not in ROLES:
+        raise SettingsError(f"--role is {role!r}: expected one of {', '.join(ROLES)}")
+    valid_for = None if expires_in is None else _positive_age(expires_in, "--expires-in")
+    author = _author(reason)
+    with _database() as database, _output(output, may_exist=if_none) as file:
+        created = create_key(
+            database,
+            author,
+            role=_role(role),
+            label=label,
+            workspace=workspace,
+            valid_for=valid_for,
+            text=None if file is None else file.text,
+            only_if_none=if_none,
+        )
+        _finish(file, created)
+    if created.text is None:
+        found = f"a valid key with the role {role} exists: {created.key.id} ({created.key.label}); none was created"
+        if json_output:
+            print_json({**_as_json(created.key), "created": False, "key": None})
+        else:
+            print_line(found)
+        return
+    _show(created, output, json_output=json_output)
+
+
+@app.command("list")
+def list_keys(json_output: AsJson = False) -> None:
+    """Show every key with its state, without the key itself."""
+    with _database() as database:
+        keys = read_whole(database).configuration.keys
+    rows = [_as_json(key) for key in sorted(keys.values(), key=lambda key: (key.created_at, key.id))]
+    if json_output:
+        print_json(rows)
+        return
+    columns = dict.fromkeys(("id", "state", "role", "label", "workspace", "created_at", "expires_at", "replaced_by"))
+    print_rows(rows, columns, empty="no keys: `instance-agent keys create` makes one", texts=("label",))
+
+
+@app.command()
+def revoke(
+    key_id: Annotated[str, typer.Argument(help=_KEY_ID)],
+    reason: Why = None,
+    json_output: AsJson = False,
+) -> None:
+    """Revoke a key: every gateway refuses it within seconds."""
+    author = _author(reason)
+    with _database() as database:
+        key = revoke_key(database, author, key_id)
+        left = [each for each in read_whole(database).configuration.keys.values() if each.is_valid(datetime.now(UTC))]
+    if json_output:
+        print_json({**_as_json(key), "state": "revoked"})
+        return
+    print_line(f"revoked {key.id} ({key.role}, {key.label})")
+    if not any(each.role == "admin" for each in left):
+        print_line("warning: no valid key has the role admin now", err=True)
+
+
+@app.command()
+def rotate(
+    key_id: Annotated[str, typer.Argument(help=_KEY_ID)],
+    overlap: Annotated[str, typer.Option(help="How long the old key stays valid, too: 7d, 12h, 0s.")] = "7d",
+    output: Output = None,
+    reason: Why = None,
+    json_output: AsJson = False,
+) -> None:
+    """Create a key in the place of another one; both are valid for some time, so that no request fails."""
+    age = parse_age(overlap, "--overlap")
+    author = _author(reason)
+    with _database() as database, _output(output, may_exist=False) as file:
+        created = rotate_key(database, author, key_id, overlap=age, text=None if file is None else file.text)
+        _finish(file, created)
+    _show(created, output, json_output=json_output)
+    if not json_output:
+        print_line(f"the key before stays valid for {overlap}: revoke it when its clients have the new one", err=True)
+
+
+def _show(created: CreatedKey, output: Path | None, *, json_output: bool) -> None:
+    if json_output:
+        shown = created.text if output is None else None
+        print_json(
+            {**_as_json(created.key), "created": True, "key": shown, "file": None if output is None else str(output)}
+        )
+    elif output is not None:
+        print_line(f"wrote the key {created.key.id} ({created.key.role}, {created.key.label}) to {output}")
+    else:
+        print_line(_ONCE, err=True)
+        print_line(created.text or "")
+
+
+def _as_json(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "state": state_of(key, datetime.now(UTC)),
+        "role": key.role,
+        "label": key.label,
+        "workspace": key.workspace,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "replaced_by": key.replaced_by,
+    }
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    settings = load_settings(AgentSettings)
+    settings.require_database()
+    configure_logs("warning", settings.log_format)
+    with Database(settings.database, application_name="instance-agent/keys", max_connections=1) as database:
+        database.connect().close()  # a database that is unavailable is reported at once
+        yield database
+
+
+@contextmanager
+def _output(path: Path | None, *, may_exist: bool) -> Iterator[KeyFile | None]:
+    """Open the file of a key. It stays for the next run where it is not known whether the database has committed."""
+    if path is None:
+        yield None
+        return
+    file = KeyFile(path, may_exist=may_exist)
+    try:
+        yield file
+    except psycopg.Error:
+        raise
+    except CentralCloudError:
+        file.discard()
+        raise
+
+
+def _finish(file: KeyFile | None, created: CreatedKey) -> None:
+    if file is None:
+        return
+    if created.text is not None:
+        file.keep()
+        return
+    file.discard()
+    if file.path.exists():
+        raise CentralCloudError(
+            f"--output: {file.path} has a key that is not registered, while {created.key.id} is valid: remove the file, or "
+            "revoke that key"
+        )
+
+
+def _author(reason: str | None) -> Author:
+    if reason is not None and not reason.strip():
+        raise SettingsError("--reason is empty: expected why, or no --reason")
+    return Author(who=this_user(), via="cli", source=socket.gethostname(), reason=logged_text(reason, "--reason"))
+
+
+def _positive_age(text: str, option: str) -> timedelta:
+    age = parse_age(text, option)
+    if not age:
+        raise SettingsError(f"{option}: found {text!r}, expected more than 0")
+    return age
+
+
+def _role(text: str) -> Role:
+    return next(role for role in ROLES if role == text)

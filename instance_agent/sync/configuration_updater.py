@@ -1,0 +1,246 @@
+"""The configuration updater: brings the fleet's configuration from the database to this process.
+
+Versions are committed in their order, so that the newest one that was received is a cursor without gaps. A version has a
+stamp: where the database has another one for the cursor, it was restored to an earlier state, and everything is read again.
+A configuration that this version of the program cannot read is refused as a whole, and the last good one stays: to use a
+part of it could lift a restriction.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from centralcloud.contracts import ContractError
+from centralcloud.contracts.fleet_configuration import (
+    EntryKey,
+    FleetConfiguration,
+    ModelHealth,
+    ParsedEntries,
+    parse_health,
+    read_configuration,
+)
+from centralcloud.runtime.configuration.reading import (
+    ConfigurationPage,
+    HealthRow,
+    UnreadableConfigurationError,
+    read_since,
+)
+from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.postgres.database import Database
+from instance_agent.sync.configuration_file import ConfigurationFile, ReceivedConfiguration
+from instance_agent.sync.follower import Follower
+from instance_agent.sync.token_bucket import TokenBucket
+
+log = get_logger(__name__)
+
+#: Polls that notifications start: every change and every health report of the fleet sends one.
+_WOKEN_PER_SECOND: Final = 4.0
+_WOKEN_BURST: Final = 5
+#: How often the file shows that the database was reached.
+_TOUCH_SECONDS: Final = 60.0
+
+
+class ConfigurationUpdater(Follower[ReceivedConfiguration]):
+    """Polls for changes of the configuration, stores them in a file, and passes the whole to `on_change`.
+
+    Attributes:
+        on_change: called in the task's thread with each new configuration, and with each change of the posted health.
+        refused: versions that were refused since the start.
+        problem: why the newest version is not used, in one line; None: it is used.
+        contacted_at: when the database was last reached, in seconds of `time.time`, also by the process before; None: never.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        file: ConfigurationFile,
+        poll_interval_seconds: float = 5.0,
+        reconcile_interval_seconds: float = 300.0,
+        on_change: Callable[[FleetConfiguration], None] | None = None,
+        state: ReceivedConfiguration | None = None,
+    ) -> None:
+        """Create an updater. `configuration` is that of the file until the first poll.
+
+        Args:
+            database: that has the configuration.
+            file: the configuration of the last run, and where it is stored.
+            poll_interval_seconds: longest wait before the next poll.
+            reconcile_interval_seconds: how often everything is compared.
+            on_change: called with the configuration in each change.
+            state: the state to start from, instead of that of the file.
+        """
+        super().__init__(
+            "configuration-updater",
+            database,
+            file=file,
+            state=state,
+            poll_interval_seconds=poll_interval_seconds,
+            reconcile_interval_seconds=reconcile_interval_seconds,
+            wakes=TokenBucket(per_second=_WOKEN_PER_SECOND, burst=_WOKEN_BURST),
+        )
+        self._configuration_file = file
+        self._touched_at = time.monotonic()
+        self._health: dict[str, ModelHealth] = {}
+        self._health_version = 0
+        self._refused_version: int | None = None
+        self._logged_history: tuple[str, int, str | None] | None = None
+        self.on_change = on_change
+        self.refused = 0
+        self.problem: str | None = None
+        self.contacted_at = file.touched_at()
+        self._parsed: ParsedEntries = {}
+        self._configuration = FleetConfiguration()
+        try:
+            self._configuration = read_configuration(self._state.version, self._state.bodies, self._parsed)
+        except ContractError as error:
+            reason, effect = str(error), "the file is ignored"
+            log.warning("configuration_file_unreadable", path=str(file.path), reason=reason, effect=effect)
+            self._state = ReceivedConfiguration()
+
+    @property
+    def configuration(self) -> FleetConfiguration:
+        """The current configuration, with the health of the last poll."""
+        return self._configuration
+
+    @property
+    def state(self) -> ReceivedConfiguration:
+        """The entries as they were received, for another updater that continues from them."""
+        return self._state
+
+    @property
+    def loaded(self) -> bool:
+        """Whether there is a configuration from the database: of this run, or of the file."""
+        return self._state.epoch is not None
+
+    def run_once(self) -> bool:
+        """Poll once: read the changes, validate the whole, use it, store it."""
+        self._wait_in_a_storm()
+        whole = self._state.epoch is None or self._reconcile_is_due()
+        try:
+            page, whole = self._read(whole=whole)
+        except UnreadableConfigurationError as error:
+            self._refuse(None, str(error))
+            return False
+        received = self._receive(page, whole=whole)
+        health_changed = self._receive_health(page, whole=whole)
+        if received is not None or health_changed:
+            self._configuration = (received or self._configuration).with_health(self._health)
+            if self.on_change:
+                self.on_change(self._configuration)
+        if whole:
+            self._mark_reconciled()
+        self._mark_contact(stored=self._store())
+        return False
+
+    def log_not_written(self, reason: str) -> None:
+        """Log that the file cannot be written: the configuration is used anyway."""
+        log.error("configuration_file_not_written", path=str(self._file.path), reason=reason)
+
+    def log_written_again(self) -> None:
+        """Log that the file can be written again."""
+        log.info("configuration_file_written_again", path=str(self._file.path))
+
+    def _read(self, *, whole: bool) -> tuple[ConfigurationPage, bool]:
+        """Return the changes since the last poll, or everything; and which of the two."""
+        known = self._state
+        after = (0, 0) if whole else (known.version, self._health_version)
+        with self.database.connection() as connection:
+            page = read_since(connection, *after)
+            if self._contradicts(page, whole=whole):
+                found = (page.epoch, page.version, page.stamp)
+                if known.epoch is not None and found != self._logged_history:  # once, also while it is refused
+                    self._logged_history = found
+                    effect = "reading the whole configuration again"
+                    log.warning("configuration_history_changed", before=known.version, now=page.version, effect=effect)
+                return (page if whole else read_since(connection)), True
+        return page, whole
+
+    def _contradicts(self, page: ConfigurationPage, *, whole: bool) -> bool:
+        """Return whether the cursor belongs to another history than that of the database."""
+        known = self._state
+        if page.epoch != known.epoch or page.version < known.version or page.health_version < self._health_version:
+            return True
+        if whole:
+            return page.version == known.version and page.stamp != known.stamp
+        return known.version > 0 and page.stamp_after != known.stamp
+
+    def _receive(self, page: ConfigurationPage, *, whole: bool) -> FleetConfiguration | None:
+        """Take over the entries of a page; return the new configuration, None when it is the same or refused."""
+        known = self._state
+        bodies: dict[EntryKey, Mapping[str, Any]] = {} if whole else dict(known.bodies)
+        for row in page.entries:
+            if row.body is None:
+                bodies.pop(row.key, None)
+            else:
+                bodies[row.key] = row.body
+        state = ReceivedConfiguration(
+            epoch=page.epoch, version=page.version, stamp=page.stamp, bodies=MappingProxyType(bodies)
+        )
+        if state == known:
+            self._accept(page.version)
+            return None
+        try:
+            configuration = read_configuration(page.version, bodies, self._parsed)
+        except ContractError as error:
+            self._refuse(page.version, str(error))
+            return None
+        self._accept(page.version)
+        self._state = state
+        if bodies == known.bodies and configuration.version == self._configuration.version:
+            return None
+        for model_id in self._health.keys() - configuration.models.keys():
+            del self._health[model_id]
+        log.info("configuration_applied", version=page.version, entries=len(bodies))
+        return configuration
+
+    def _receive_health(self, page: ConfigurationPage, *, whole: bool) -> bool:
+        """Take over the posted health of a page, and remove what has expired; return whether anything changed."""
+        now = time.time()
+        health = {} if whole else dict(self._health)
+        for row in page.health:
+            if (received := _read_health(row, now)) is not None:
+                health[row.model] = received
+        health = {model: each for model, each in health.items() if now < each.expires_at}
+        self._health_version = page.health_version
+        changed = _without_expiry(health) != _without_expiry(self._health)
+        self._health = health
+        return changed
+
+    def _mark_contact(self, *, stored: bool) -> None:
+        self.contacted_at = time.time()
+        if stored and self.may_store() and time.monotonic() - self._touched_at >= _TOUCH_SECONDS:
+            self._touched_at = time.monotonic()
+            self._configuration_file.touch()
+
+    def _accept(self, version: int) -> None:
+        if self.problem is not None:
+            log.info("configuration_accepted", version=version)
+        self.problem = self._refused_version = None
+
+    def _refuse(self, version: int | None, reason: str) -> None:
+        """Keep the last good configuration. Logged once for each version and reason, not at each poll."""
+        problem = reason if version is None else f"version {version}: {reason}"
+        if problem == self.problem:
+            return
+        if version is None or version != self._refused_version:
+            self.refused += 1
+        self.problem, self._refused_version = problem, version
+        using = self._configuration.version
+        effect = f"version {using} stays in use"
+        log.error("configuration_refused", version=version, reason=reason, effect=effect)
+
+
+def _read_health(row: HealthRow, now: float) -> ModelHealth | None:
+    try:
+        report, _ = parse_health(row.body, "health")
+    except ContractError as error:
+        log.warning("health_report_refused", model=row.model, reason=str(error))
+        return None
+    return ModelHealth(report=report, reported_at=row.reported_at, expires_at=now + row.ttl_seconds)
+
+
+def _without_expiry(health: Mapping[str, ModelHealth]) -> dict[str, tuple[Any, ...]]:
+    """Return what a snapshot does not change: the time of expiry is computed from that of its arrival."""
+    return {model: (each.report, each.reported_at) for model, each in health.items()}
