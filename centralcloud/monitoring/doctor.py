@@ -44,7 +44,7 @@ from centralcloud.runtime.wording import age, ago, counted, listed
 from centralcloud.store.privileges import missing_privileges
 from centralcloud.store.queue import read_queue_state
 from centralcloud.store.schema import check_schema
-from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
+from centralcloud.store.tables import APPEND_ONLY_TABLES, CONFIGURATION_TABLES, WORKER_TABLES
 
 _OLDEST_SERVER: Final = 140_000
 _OLD_SNAPSHOT_SECONDS: Final = 300.0
