@@ -4,13 +4,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
+from support.fleet import a_fleet
 from support.registry import AUTHOR, a_model, an_endpoint, write
 from support.servers import execute
 
 from centralcloud.contracts import ContractError
-from centralcloud.contracts.fleet_configuration import Change, HealthReport, remove
+from centralcloud.contracts.fleet_configuration import KINDS, Change, HealthReport, canonical_json, remove
 from centralcloud.runtime.configuration.reading import read_since
 from centralcloud.runtime.configuration.writing import (
     ConfigurationConflictError,
@@ -152,3 +154,19 @@ def test_an_import_of_many_entries_is_one_version_and_one_row_in_the_log(databas
     assert (written.configuration.version, len(written.configuration.models)) == (1, 500)
     log = execute(database_url, "SELECT subject, after FROM operator_actions")
     assert log == [("configuration", {"config_version": 1, "changed": 500, "entries": None})]
+
+
+def test_the_entries_of_one_database_are_byte_equal_in_another(
+    database: Database, database_url: str, server: str
+) -> None:
+    """The storage changes no entry, so that an export can be imported and exported again."""
+    parameters = {"temperature": 0.1 + 0.2, "stop": ["\n", "é"], "seed": 2**60, "z": 1.0, "a": None}
+    write(database, a_model("vendor/ü", parameters=parameters, pricing={"input": 1e-7, "output": 3}), a_model())
+    write(database, an_endpoint(weight=0.1), an_endpoint("vendor/ü", "https://host/x?api-version=1", provider="other"))
+    exported = {key: canonical_json(body) for key, body in read_whole(database).bodies.items()}
+    with a_fleet(server) as fleet, Database(fleet.configurator, application_name="tests") as empty:
+        entries = [(kind, KINDS[kind].parse(msgspec.json.decode(body), kind)) for (kind, _), body in exported.items()]
+        write(empty, *[Change(kind, entry.id, entry) for kind, entry in entries])  # type: ignore[attr-defined]
+        again = {key: canonical_json(body) for key, body in read_whole(empty).bodies.items()}
+    assert again == exported
+    assert len(again) == 4
