@@ -305,6 +305,23 @@ def test_at_half_open_exactly_one_of_a_herd_reaches_the_target(fake_upstream: Fa
     run(scenario())
 
 
+def test_a_herd_on_the_only_target_waits_for_the_probe_and_then_passes(fake_upstream: FakeUpstream) -> None:
+    async def scenario() -> None:
+        breaker = BreakerSettings(consecutive_failures=1, open_seconds=60.0)
+        async with a_bench(fake_upstream, breaker=breaker) as bench:
+            fake_upstream.behave("status=500", times=1, model="a")
+            plan = bench.plan("openai:a")
+            with pytest.raises(ExecutionError):
+                await bench.executor.execute(plan, a_request())
+            fake_upstream.behave("slow-headers=0.4", times=1, model="a")
+            answers = await asyncio.gather(*(bench.executor.execute(plan, a_request()) for _ in range(20)))
+            assert len(answers) == 20
+            times = sorted(each["began"] for each in fake_upstream.requests("a")[1:])
+            assert times[1] - times[0] > 0.4, "one probe, and the others after it"
+
+    run(scenario())
+
+
 def test_failing_over_from_a_dead_provider_takes_seconds_and_shows_no_error(fake_upstream: FakeUpstream) -> None:
     async def scenario() -> None:
         async with a_bench(fake_upstream) as bench:
