@@ -56,7 +56,7 @@ def test_a_cancelled_call_frees_the_upstream_at_once(
     async def work(calls: ProviderCalls) -> None:
         async def consume() -> None:
             if stream:
-                async with aclosing(calls.stream(upstream, a_request(stream=True), f"m!{behaviour}")) as events:  # type: ignore[type-var]
+                async with aclosing(calls.stream(upstream, a_request(stream=True), f"m!{behaviour}")) as events:
                     async for _ in events:
                         pass
             else:
@@ -82,7 +82,7 @@ def test_leaving_a_stream_early_frees_the_upstream(fake_upstream: FakeUpstream) 
     upstream = upstream_of(fake_upstream, "openai")
 
     async def work(calls: ProviderCalls) -> None:
-        async with aclosing(calls.stream(upstream, a_request(stream=True), "m!trickle=0.1")) as events:  # type: ignore[type-var]
+        async with aclosing(calls.stream(upstream, a_request(stream=True), "m!trickle=0.1")) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     break
