@@ -4,10 +4,12 @@
 
 `plan_us` is a plan whose set of targets was seen since the scores last changed; `with_endpoints_us` one where each model
 has two primary endpoints to draw from; `new_health_us` one after another health view that leads to a set that was seen;
-`new_set_us` one with a set that was not seen (the integration that gives the probabilities), by the evidence behind the
-scores; `classified_us` a plan with a text of 200 characters for the classifier. The best of several runs, in microseconds.
+`new_set_us` one with a set that was not seen by these scores (the integration that gives the probabilities), by the evidence
+behind them; `new_scores_us` one with scores that were not seen; `classified_us` a plan with a text of 200 characters for the
+classifier. The best of several runs, in microseconds.
 """
 
+import itertools
 import json
 import random
 import sys
@@ -93,10 +95,16 @@ def main() -> None:
     turn = iter(range(10**9))
     result["new_health_us"] = microseconds(lambda: planner.plan(request, known, views[next(turn) % 2]), 500)
     for evidence in (5.0, 50.0, 500.0, 5_000.0):
-        states = [snapshot(models, n_eff=evidence, seed=seed) for seed in range(40)]
-        turns = iter(states)
+        state = snapshot(models, n_eff=evidence)
+        planner.plan(request, state)
+        pairs = itertools.combinations([model.name for model in state.models], 2)
+        others = (HealthView(unhealthy=dict.fromkeys(pair, "slow")) for pair in pairs)
         result[f"new_set_us_n_eff_{evidence:.0f}"] = microseconds(
-            lambda turns=turns: planner.plan(request, next(turns)), 10, 4
+            lambda state=state, others=others: planner.plan(request, state, next(others)), 25, 5
+        )
+        states = iter([snapshot(models, n_eff=evidence, seed=seed) for seed in range(2, 42)])
+        result[f"new_scores_us_n_eff_{evidence:.0f}"] = microseconds(
+            lambda states=states: planner.plan(request, next(states)), 10, 4
         )
     result["explanation_us"] = microseconds(planner.plan(request, known).explanation, 300)
     print(json.dumps(result))

@@ -304,7 +304,7 @@ class ModelCatalog:
             "complexity_scores": {name: score for name, score in effective.items() if score is not None},
             "configured_scores": dict(model.complexity_scores),
             "learned": self._learned_json(model.name),
-            "routable": True,
+            "routable": model.status == "active",
         }
 
     def _learned_json(self, name: str) -> dict[str, dict[str, Any]]:

@@ -17,6 +17,8 @@ from instance_agent.catalog.provider import Provider
 
 #: A model takes about 300 bytes.
 _MAX_BYTES: Final = 64_000_000
+#: Fields of providers whose values an error may show.
+_SHOWN: Final = frozenset({"provider", "dialect", "base_url", "local", "time_limits"})
 #: libyaml's loader is about ten times as fast as the one in Python, which is there when PyYAML was built without it.
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -88,11 +90,17 @@ def _first_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = first["loc"]
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
-    secret = place[:1] == ("providers",) and ("api_key" in place or "headers" in place)
-    found = "a value that is not shown" if secret else quote(first["input"])
+    found = "a value that is not shown" if _may_be_secret(place, first["input"]) else quote(first["input"])
     found = "nothing" if first["type"] == "missing" else found
     expected = expectation(first) if field else "expected a mapping with models"
     return f"{field or 'file'}: found {found}: {expected}"
+
+
+def _may_be_secret(place: tuple[int | str, ...], value: Any) -> bool:
+    """Whether an error must not show a value: a key in the wrong field, a password or key in a URL."""
+    if isinstance(value, str) and "://" in value and ("@" in value or "?" in value):
+        return True
+    return place[:1] == ("providers",) and not _SHOWN.intersection(place)
 
 
 def _refuse_repetitions(path: Path, entries: CatalogEntries) -> None:

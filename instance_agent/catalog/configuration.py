@@ -132,7 +132,7 @@ def build_configuration(
     found = found or {}
     ready = {each.provider: _ready(each, keys, found) for each in providers}
     entries = [*models, *_found_models(models, ready, found)]
-    names = {model.name for model in entries}
+    names = {model.name for model in models}
     targets: dict[str, list[Target]] = {}
     for model in entries:
         targets.setdefault(model.name, []).extend(_targets(model, ready.get(model.provider), found))
@@ -140,7 +140,7 @@ def build_configuration(
         models=tuple(entries),
         providers=ready,
         targets={name: tuple(sorted(each, key=lambda target: target.rank)) for name, each in targets.items()},
-        aliases=Aliases(aliases or {}, names, ready.keys()),
+        aliases=Aliases(aliases or {}, names, ready.keys()),  # not the models that were found: they come and go
         version=version,
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
-from instance_agent.catalog.aliases import AliasError
+from instance_agent.catalog.aliases import AliasError, Aliases
 from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of
 from instance_agent.catalog.catalog_file import CatalogEntries, built_in_entries, read_entries
 from instance_agent.catalog.configuration import CatalogConfiguration, build_configuration
@@ -27,30 +27,36 @@ class CatalogSource:
             environ: environment variables, for keys; None: those of the process.
         """
         self._path = path
+        self._environ = environ
         self._keys = KeyReader(environ)
         self._fingerprint: Fingerprint | None = None
+        self._entries: CatalogEntries | None = None
         self._found: Mapping[str, frozenset[str]] = {}
         self._found_changed = False
 
     def build(self) -> CatalogConfiguration:
-        """Read everything, and return the configuration.
+        """Read everything that has changed, and return the configuration.
+
+        An edit of the file that is not valid is an error once. Until the next edit, the entries of the last valid one are
+        used, so that keys can be rotated meanwhile.
 
         Raises:
             SettingsError: the file cannot be read or has an invalid value; one line that names the place. A missing key is
                 not an error: its provider is unavailable, with that reason.
         """
-        self._fingerprint = fingerprint_of(self._path) if self._path else None
+        fingerprint = fingerprint_of(self._path) if self._path else None
+        if self._entries is None or fingerprint != self._fingerprint:
+            self._fingerprint = fingerprint
+            self._entries = self._read()
         self._found_changed = False
-        entries = built_in_entries() if self._path is None else _merged(read_entries(self._path))
-        try:
-            return build_configuration(
-                entries.models, entries.providers, entries.aliases, keys=self._keys, found=self._found
-            )
-        except AliasError as error:
-            target = entries.aliases[error.pattern]
-            raise SettingsError(
-                f"{self._path or 'the built-in catalog'}: aliases.{error.pattern}: found {quote(target)}: {error}"
-            ) from None
+        self._keys = KeyReader(self._environ)  # keys that are not used any more need not be watched
+        return build_configuration(
+            self._entries.models,
+            self._entries.providers,
+            self._entries.aliases,
+            keys=self._keys,
+            found=self._found,
+        )
 
     def changed(self) -> bool:
         """Whether the file, a key or the local models have changed since `build`. Costs one stat for each file."""
@@ -61,6 +67,16 @@ class CatalogSource:
         """Set the models that local providers list, by the provider's name; only providers that answer are in it."""
         self._found_changed = self._found_changed or dict(found) != dict(self._found)
         self._found = dict(found)
+
+    def _read(self) -> CatalogEntries:
+        entries = built_in_entries() if self._path is None else _merged(read_entries(self._path))
+        names = {model.name for model in entries.models}
+        try:
+            Aliases(entries.aliases, names, {provider.provider for provider in entries.providers})
+        except AliasError as error:
+            place = f"{self._path or 'the built-in catalog'}: aliases.{error.pattern}"
+            raise SettingsError(f"{place}: found {quote(entries.aliases[error.pattern])}: {error}") from None
+        return entries
 
 
 def _merged(entries: CatalogEntries) -> CatalogEntries:

@@ -28,7 +28,7 @@ from instance_agent.routing.selection import Chance, SelectionMode
 from instance_agent.routing.task import Task, resolve_task
 
 #: Sets of targets whose probabilities are kept; the one that was used longest ago is dropped first.
-_MAX_SETS: Final = 256
+_MAX_SETS: Final = 128
 #: Most sets for which the probabilities are computed before a change is used.
 _MAX_PREPARED: Final = 64
 #: Shapes of requests whose sets are kept: callers make up capabilities.

@@ -26,40 +26,39 @@ class ModelTargets:
     """
 
     def __init__(self, ranked: RankedModel | None, targets: Sequence[Target]) -> None:
-        by_rank = sorted(targets, key=lambda target: (target.rank, -target.endpoint.weight))
         self.ranked = ranked
-        self._groups = [tuple(group) for _, group in groupby(by_rank, key=lambda target: target.rank)]
-        self._weights = [tuple(accumulate(target.endpoint.weight for target in group)) for group in self._groups]
-        self._endpoints = {target.key: PlannedTarget(target, "endpoint", ranked) for target in by_rank}
-        self._fallbacks = {target.key: PlannedTarget(target, "fallback", ranked) for target in by_rank}
-        self._in_order = tuple(self._fallbacks.values())
-        self.fixed = len(self._groups) == len(by_rank)
+        if len(targets) == 1:
+            self._groups = [tuple(targets)]
+        else:
+            by_rank = sorted(targets, key=lambda target: (target.rank, -target.endpoint.weight))
+            self._groups = [tuple(group) for _, group in groupby(by_rank, key=lambda target: target.rank)]
+        self._in_order = tuple(PlannedTarget(target, "fallback", ranked) for group in self._groups for target in group)
+        self.fixed = len(self._groups) == len(self._in_order)
 
     def first(self, code: str, rng: random.Random) -> list[PlannedTarget]:
         """Return the targets for a plan that begins with this model, for the reason `code`."""
         order = [target for number in range(len(self._groups)) for target in self._drawn(number, rng)]
-        return [PlannedTarget(order[0], code, self.ranked), *(self._endpoints[target.key] for target in order[1:])]
+        return [
+            PlannedTarget(target, "endpoint" if number else code, self.ranked) for number, target in enumerate(order)
+        ]
 
     def fallbacks(self, rng: random.Random | None) -> Sequence[PlannedTarget]:
         """Return the targets for a plan that begins with another model; without `rng` the heavier ones first."""
         if self.fixed or rng is None:
             return self._in_order
-        return [
-            self._fallbacks[target.key] for number in range(len(self._groups)) for target in self._drawn(number, rng)
-        ]
+        order = [target for number in range(len(self._groups)) for target in self._drawn(number, rng)]
+        return [PlannedTarget(target, "fallback", self.ranked) for target in order]
 
     def _drawn(self, number: int, rng: random.Random) -> Sequence[Target]:
         """Return the targets of one type: each place is drawn by the weights of those that remain."""
-        group, starts = self._groups[number], self._weights[number]
+        group = self._groups[number]
         if len(group) == 1:
             return group
-        if len(group) == 2:
-            return group if rng.random() * starts[1] < starts[0] else group[::-1]
         remaining, order = list(group), []
         while len(remaining) > 1:
-            position = min(bisect_right(starts, rng.random() * starts[-1]), len(remaining) - 1)
-            order.append(remaining.pop(position))
-            starts = tuple(accumulate(target.endpoint.weight for target in remaining))
+            starts = list(accumulate([target.endpoint.weight for target in remaining]))
+            position = bisect_right(starts, rng.random() * starts[-1])
+            order.append(remaining.pop(min(position, len(remaining) - 1)))
         return order + remaining
 
 

@@ -1,7 +1,7 @@
 """A request as routing sees it, and the health of targets. Pure."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -34,6 +34,16 @@ class RoutingRequest(Struct, frozen=True, kw_only=True):
     output_tokens: int = 0
     model_type: ModelType = "chat"
     session: str | None = None
+
+    def __repr__(self) -> str:
+        """Leave the text out: no log line shows a prompt."""
+        shown = (f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name != "text")
+        return f"RoutingRequest({', '.join(shown)}, text of {len(self.text or '')} characters)"
+
+    __str__ = __repr__
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:  # the inherited one shows the text
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name != "text"]
 
 
 class HealthView(Struct, frozen=True, kw_only=True):

@@ -75,6 +75,9 @@ def test_every_field_of_the_yaml_is_read(path: Path) -> None:
         ("big: m", "big: gpt-4", "expected an alias without a cycle, found gpt-4 -> big"),
         ('"claude-*": auto', '"claude-*": claude-new', "aliases.claude-*: found \"claude-new\": expected an alias without"),
         ("dialect: openai", "dialect: OpenAI", "providers[0].dialect"),
+        ("api_key: \"env:HERE_KEY\"", f"key: {SECRET}", "providers[0].key: found a value that is not shown"),
+        ("http://10.0.0.7:8000/v1/", f"https://u:{SECRET}@models.example", "providers[0].base_url: found a value"),
+        ("http://10.0.0.7/up", f"ftp://models.example/?key={SECRET}", "health_check_url: found a value that is not shown"),
     ],
 )  # fmt: skip
 def test_an_invalid_value_is_one_line_that_names_its_path_and_no_key(
@@ -111,7 +114,7 @@ def test_no_repr_and_no_log_line_shows_a_key(path: Path, caplog: pytest.LogCaptu
     catalog = ModelCatalog([])
     catalog.use_configuration(configuration)
     seen = [configuration, configuration.targets, configuration.providers, catalog.snapshot, read_entries(path)]
-    seen += [KeyReader({"A": SECRET}).read("env:A"), catalog.as_json(), vars(source)]
+    seen += [KeyReader({"A": SECRET}).read("env:A"), catalog.as_json(), source]
     assert SECRET not in repr(seen)
     assert SECRET not in str(seen)
     assert SECRET not in caplog.text
@@ -158,6 +161,36 @@ def test_a_rotated_key_file_is_read_again(tmp_path: Path) -> None:
     key.unlink()
     assert source.changed()
     assert source.build().providers["p"].problem == f"{key} does not exist"
+
+
+def test_an_invalid_edit_is_an_error_once_and_keys_still_rotate(tmp_path: Path) -> None:
+    key, path = tmp_path / "key", tmp_path / "catalog.yaml"
+    key.write_text("first")
+    path.write_text(f'{{models: [], providers: [{{provider: p, base_url: "http://a", api_key: "file:{key}"}}]}}')
+    source = CatalogSource(path, {})
+    source.build()
+    path.write_text("models: [broken")
+    assert source.changed()
+    with pytest.raises(SettingsError, match="expected YAML"):
+        source.build()
+    assert not source.changed()
+    key.write_text("second key".replace(" ", "-"))
+    assert source.changed()
+    assert source.build().providers["p"].api_key == "second-key"
+    path.write_text("models: []")
+    assert "p" not in source.build().providers
+    key.unlink()
+    assert not source.changed(), "a key that is not used any more is not watched"
+
+
+def test_an_alias_does_not_depend_on_the_models_that_are_found(path: Path) -> None:
+    path.write_text(YAML.replace("big: m", "big: lm_studio/phi-4"))
+    source = CatalogSource(path, {})
+    assert source.build().targets_of("lm_studio/phi-4")[0].problem == "it does not answer at http://localhost:1234/v1"
+    source.use_found({"lm_studio": frozenset({"phi-4"})})
+    configuration = source.build()
+    assert configuration.resolve("gpt-4") == ("lm_studio/phi-4", "gpt-4")
+    assert configuration.targets_of("lm_studio/phi-4")[0].problem is None
 
 
 def test_an_edit_of_the_file_is_seen(path: Path) -> None:

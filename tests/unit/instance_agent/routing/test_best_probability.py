@@ -62,8 +62,19 @@ def test_much_evidence_is_as_good_as_a_normal_distribution(difference: float, n_
         [posterior(0.02, 2), posterior(0.03, 2, 0.003), posterior(0.025, 2, 0.001)],
         [posterior(0.84 + 0.002 * number, 1200, -0.01 * number) for number in range(5)],
         [FixedValue(0.5), FixedValue(0.5), posterior(0.1, 2), posterior(0.4, 30)],
+        [posterior(0.7 + 0.012 * number, 20 + 200 * (number % 7), -0.01 * (number % 5)) for number in range(20)],
+        [posterior(0.5 + 0.02 * number, 0.6 + number % 4) for number in range(20)],
     ],
-    ids=["sharp and vague", "newcomers", "near one", "near zero", "close", "fixed values"],
+    ids=[
+        "sharp and vague",
+        "newcomers",
+        "near one",
+        "near zero",
+        "close",
+        "fixed values",
+        "twenty",
+        "twenty newcomers",
+    ],
 )
 def test_probabilities_are_the_frequencies_of_a_simulation(quantities: list[FixedValue | BetaPosterior]) -> None:
     assert probability_best(quantities) == pytest.approx(simulated(quantities, 100_000), abs=0.007)

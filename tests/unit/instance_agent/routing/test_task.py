@@ -111,6 +111,15 @@ def test_an_invalid_complexity_in_metadata_is_refused(value: object) -> None:
         hints_from_metadata({"complexity": value})
 
 
+def test_neither_a_request_nor_its_plan_shows_the_prompt() -> None:
+    prompt = "Prove the theorem about my secret diagnosis"
+    asked = RoutingRequest(text=prompt)
+    plan = a_planner().plan(asked, snapshot(model("a")))
+    shown = [repr(asked), str(asked), repr(asked.__rich_repr__()), repr(plan), plan.text(), plan.explanation().decode()]
+    assert "theorem" in plan.text(), "words of the classifier's own table are shown"
+    assert all("my secret" not in each for each in shown)
+
+
 def test_capabilities_are_read_in_every_form() -> None:
     assert hints_from_headers({"x-centralcloud-capabilities": " vision, tools ,"}).capabilities == ("tools", "vision")
     assert hints_from_metadata({"requiredCapabilities": ["vision"]}).capabilities == ("vision",)
