@@ -5,10 +5,11 @@ import json
 import time
 
 import pytest
-from support.executions import Bench, a_bench, a_request, chosen_text, run
+from support.executions import KEY, Bench, a_bench, a_request, chosen_text, run
 from support.upstream.process import FakeUpstream
 
 from instance_agent.chat.errors import ChatError, UnsupportedFeatureError
+from instance_agent.execution.breakers import BreakerChange
 from instance_agent.execution.circuit_breaker import BreakerSettings
 from instance_agent.execution.errors import ExecutionError
 from instance_agent.execution.settings import ExecutionSettings
@@ -201,6 +202,23 @@ def test_other_client_errors_are_never_tried_again_nor_elsewhere(
             assert record.error_kind == kind
             assert (record.response_time_ms is None) == (kind == "caller")
             assert record.cost.nano_usd is None, "it was not run"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_key_that_the_provider_echoes_is_nowhere(fake_upstream: FakeUpstream, dialect: str) -> None:
+    async def scenario() -> None:
+        changes: list[BreakerChange] = []
+        async with a_bench(fake_upstream) as bench:
+            bench.breakers._on_change = changes.append
+            plan = bench.plan(f"{dialect}:a!echo-key")
+            error = await failure(bench, f"{dialect}:a!echo-key")
+            later = await failure(bench, f"{dialect}:a!echo-key")
+            assert KEY in str(fake_upstream.requests()[0]["headers"]), "it was sent"
+            shown = [error.message, later.message, *map(repr, (bench.records, changes, plan, vars(error)))]
+            assert changes
+            assert KEY[8:16] not in " ".join(shown)
 
     run(scenario())
 
