@@ -262,7 +262,7 @@ def _part(block: _Block, where: str) -> Part:
             return _image(block.source, where)
         case "tool_use":
             name = _required(block.name, f"{where}.name")
-            return ToolCallPart(_required(block.id, f"{where}.id"), name, bytes(block.input).decode())
+            return ToolCallPart(_required(block.id, f"{where}.id"), name, _arguments(block.input, where))
         case "tool_result":
             call_id = _required(block.tool_use_id, f"{where}.tool_use_id")
             return ToolResultPart(call_id, _result(block.content, where), bool(block.is_error))
@@ -273,6 +273,15 @@ def _part(block: _Block, where: str) -> Part:
         case "document" if block.source and block.source.type == "text":
             return TextPart(_required(block.source.data, f"{where}.source.data"))
     raise UnsupportedFeatureError(f"content of the type {block.type} at {where}", _TARGET)
+
+
+def _arguments(raw: msgspec.Raw, where: str) -> str:
+    try:
+        return bytes(raw).decode()
+    except UnicodeDecodeError:
+        raise InvalidRequestError(
+            f"found bytes that are not UTF-8 at {where}.input, expected UTF-8", param=where
+        ) from None
 
 
 def _result(content: str | list[_ResultBlock] | None, where: str) -> tuple[TextPart | ImagePart, ...]:

@@ -49,13 +49,14 @@ class BreakerChange(Struct, frozen=True, kw_only=True):
 class Unavailable(Struct, frozen=True):
     """Why no call may pass, and in how many seconds one may; None: not before an operator acts.
 
-    `probing`: the wait is over, and a probe is in flight.
+    `half_open`: the wait is over, and a probe is under way. `in_flight`: that, or a call of last resort.
     """
 
     state: State
     seconds: float | None
     reason: str
-    probing: bool = False
+    half_open: bool = False
+    in_flight: bool = False
 
 
 class CallPermit:
@@ -197,7 +198,13 @@ class Breakers:
         if worst is None:
             return None
         seconds = None if worst.reopens_at == NEVER else max(0.0, worst.reopens_at - now)
-        return Unavailable(worst.state_at(now), seconds, worst.reason or "", probing=now >= worst.reopens_at)
+        return Unavailable(
+            worst.state_at(now),
+            seconds,
+            worst.reason or "",
+            half_open=now >= worst.reopens_at,
+            in_flight=worst.in_flight and worst.state != "cooling",
+        )
 
     def soonest(self, targets: Sequence[Guarded], now: float) -> float | None:
         """Return in how many seconds the first of `targets` may be called, 0 for now; None when none ever may."""

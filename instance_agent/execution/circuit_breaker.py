@@ -103,6 +103,11 @@ class CircuitBreaker:
         """Return the state now: an opening or a wait that has run out is half open."""
         return "half_open" if self.state in ("open", "cooling") and now >= self.reopens_at else self.state
 
+    @property
+    def in_flight(self) -> bool:
+        """Whether a probe is under way."""
+        return self._probes > 0
+
     def passes_at(self, now: float) -> bool:
         """Whether `admit` would let a call pass; changes nothing."""
         if self.state == "closed":

@@ -67,7 +67,7 @@ def no_target(reasons: Sequence[tuple[str, Unavailable | None]], soonest: float 
         f"no target is available ({named}{more})" if reasons else "the plan has no target",
         status=429 if cooling else 503,
         attempts=0,
-        retry_after_seconds=soonest,
+        retry_after_seconds=None if soonest is None else max(soonest, 1.0),
         retry_is_safe=soonest is not None,
         code="no_target_available",
     )

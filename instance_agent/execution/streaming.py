@@ -92,6 +92,8 @@ class StreamAttempt:
                     self._complete(checks)
                 if out:
                     return out
+            if self.running.record is None:
+                self._complete(checks)
             await self.release()
         except ProviderError as error:
             return await self._failure(error)

@@ -1,4 +1,4 @@
-"""The health of targets for plans: a view that is built again only when a breaker has changed."""
+"""The health of targets for plans: a view that is built again only when a breaker has changed, or a report was posted."""
 
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.targets import CallTargets
@@ -6,29 +6,40 @@ from instance_agent.routing.request import HealthView
 
 
 class TargetHealth:
-    """Builds health views; `view` is one comparison while nothing changes."""
+    """Builds health views; `view` is a few comparisons while nothing changes. For one thread."""
 
     def __init__(self, breakers: Breakers) -> None:
         self._breakers = breakers
+        self._posted: dict[str, tuple[str, float]] = {}
         self._view = HealthView()
         self._valid_until = float("-inf")
         self._changes = -1
         self._targets: CallTargets | None = None
 
+    def post(self, name: str, reason: str | None, until: float = 0.0) -> None:
+        """Report a model (by its name) or a target (by its key) as unhealthy until a time; `reason` None: as healthy."""
+        if reason is None:
+            self._posted.pop(name, None)
+        else:
+            self._posted[name] = (reason, until)
+        self._valid_until = float("-inf")
+
     def view(self, targets: CallTargets, now: float) -> HealthView:
-        """Return the view of the breakers of `targets`: those of the current configuration."""
+        """Return the view of `targets`, those of the current configuration: the same one until something changes."""
         if now < self._valid_until and self._changes == self._breakers.changes and self._targets is targets:
             return self._view
+        self._posted = {name: each for name, each in self._posted.items() if each[1] > now}
+        until = min((each[1] for each in self._posted.values()), default=float("inf"))
         open_keys = set()
-        until = float("inf")
         for target in targets.made():
             found = self._breakers.unavailable(target, now)
-            if found is not None and not found.probing:
+            if found is not None and not found.half_open:
                 open_keys.add(target.key)
                 if found.seconds is not None:
                     until = min(until, now + found.seconds)
         self._valid_until = until
         self._changes = self._breakers.changes
         self._targets = targets
-        self._view = HealthView(breaker_open=frozenset(open_keys))
+        unhealthy = {name: reason for name, (reason, _) in self._posted.items()}
+        self._view = HealthView(breaker_open=frozenset(open_keys), unhealthy=unhealthy)
         return self._view

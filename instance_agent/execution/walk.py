@@ -25,6 +25,8 @@ from instance_agent.providers.errors import ProviderError, Retry
 
 #: A timer may end so much too early.
 _ROUNDING_SECONDS: Final = 0.01
+#: Wait for the probe of another request.
+_BUSY_SECONDS: Final = 1.0
 
 
 class WalkSettings(Struct, frozen=True, kw_only=True):
@@ -145,20 +147,24 @@ class Walk:
         return self._give_up(now) if permit is None else self._go(index, permit)
 
     def _last_resort(self, now: float) -> Step:
-        """Call a target although its breaker is open: there is no other, and the request has had no attempt yet."""
+        """Call a target although its breaker is open: there is no other, and the request has had no attempt yet.
+
+        Where a call of another request is under way as the last resort, its result is waited for, once.
+        """
         order = []
+        wait = float("inf")
         for index, call in enumerate(self._calls):
             if index not in self._tried:
                 found = self._breakers.unavailable(call.target, now)
                 seconds = 0.0 if found is None else float("inf") if found.seconds is None else found.seconds
                 order.append((seconds, index))
+                wait = min(wait, _BUSY_SECONDS if found is None or found.in_flight else seconds)
         for _, index in sorted(order):
             call = self._calls[index]
             permit = self._breakers.admit(call.target, now, last_resort=True, forced=call.reason == "forced")
             if permit is not None:
                 return self._go(index, permit)
-        wait = min(order)[0] if order else float("inf")
-        return self._pause(wait, now) if 0 < wait < float("inf") and not self._paused else self._give_up(now)
+        return self._give_up(now) if self._paused else self._pause(wait, now)
 
     def _pause(self, seconds: float, now: float) -> Step:
         if seconds > self._settings.max_wait_seconds or now + seconds >= self.deadline:

@@ -1,7 +1,7 @@
 """Calls of providers from end to end: a dialect's translation around one call of the transport."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -64,7 +64,7 @@ class ProviderCalls:
         spoken = _dialect(upstream)
         return spoken.read_answer(upstream, await self.body(upstream, spoken.chat(upstream, request, model)))
 
-    async def stream(self, upstream: Upstream, request: ChatRequest, model: str) -> AsyncIterator[StreamEvent]:
+    async def stream(self, upstream: Upstream, request: ChatRequest, model: str) -> AsyncGenerator[StreamEvent, None]:
         """Send a translated request and yield the events of its stream.
 
         An error before the first token is raised; a later one is the last event. Close the generator (`aclosing`) to free

@@ -5,7 +5,7 @@ the dialect, its object an instance of `Dialect`.
 """
 
 from collections.abc import Mapping
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -34,6 +34,9 @@ class HttpCall(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"HttpCall({self.method} {self.url.partition('?')[0]}, {len(self.body or b'')} bytes)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:  # the inherited one shows headers
+        return [("method", self.method), ("url", self.url.partition("?")[0])]
 
 
 class StreamReader(Protocol):

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from instance_agent.providers.upstream import Limits, Secret, Upstream
 
-_LOCAL_LIMITS: Final = Limits(connect=2.0, first_byte=300.0, idle=120.0)
+_LOCAL_LIMITS: Final = Limits(connect=2.0, first_byte=600.0, idle=120.0)
 
 
 class Preset(Struct, frozen=True, kw_only=True):

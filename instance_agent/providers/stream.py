@@ -2,6 +2,8 @@
 
 from abc import ABC, abstractmethod
 
+import msgspec
+
 from instance_agent.chat.answers import (
     Completed,
     Finished,
@@ -29,6 +31,7 @@ class EventStreamReader(ABC):
     Attributes:
         begun: a token, a call or the finish has been read.
         usage_only: the last event held usage and nothing else.
+        lenient: JSON of an unknown shape is passed over: the client that it is forwarded to may know it.
     """
 
     #: The end that a whole stream has, for errors.
@@ -40,6 +43,7 @@ class EventStreamReader(ABC):
         self.begun = False
         self.ended = False
         self.usage_only = False
+        self.lenient = False
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Return the events that these bytes complete."""
@@ -76,7 +80,9 @@ class EventStreamReader(ABC):
             events = self.translate(event)
         except ProviderError as error:
             return self._fail(error)
-        except (ValueError, RecursionError):
+        except ValueError as error:
+            if self.lenient and isinstance(error, msgspec.ValidationError):
+                return []
             return self._fail(unreadable(self._upstream, "an event that cannot be read"))
         for each in events:
             kind = type(each)
@@ -113,6 +119,7 @@ class EventStreamForwarder:
 
     def __init__(self, reader: EventStreamReader, *, strip_usage: bool) -> None:
         self._reader = reader
+        reader.lenient = True
         self._strip_usage = strip_usage
         self.output_characters = 0
         self.finish: FinishReason | None = None

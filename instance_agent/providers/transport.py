@@ -5,6 +5,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any, Final, Self
@@ -20,6 +21,7 @@ from instance_agent.providers.upstream import Upstream
 
 #: Shorter than the usual limit of servers, so that they seldom close a connection that is about to be used.
 _KEEPALIVE_SECONDS: Final = 15.0
+_LARGE_BODY: Final = 512 * 1024
 _FORBIDDEN: Final = re.compile(r"[\x00\r\n]")
 _NOT_REACHED: Final = Classed("provider", Retry.REFUSED, 502)
 _CONNECT_TIMEOUT: Final = Classed("timeout", Retry.REFUSED, 504)
@@ -191,7 +193,8 @@ class OpenCall:
         return await self._session.request(
             call.method,
             URL(call.url, encoded=True),
-            data=call.body,
+            # A large body is written in pieces, so that other calls go on meanwhile.
+            data=BytesIO(call.body) if call.body and len(call.body) > _LARGE_BODY else call.body,
             headers=call.headers,
             proxy=self._proxy,
             allow_redirects=False,

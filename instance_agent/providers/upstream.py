@@ -26,7 +26,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     """
 
     connect: float = 5.0
-    first_byte: float = 120.0
+    first_byte: float = 300.0
     idle: float = 60.0
     total: float | None = 900.0
     max_answer_bytes: int = 64 * 1024 * 1024

@@ -23,3 +23,9 @@ def decode(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
         if repaired == data:
             raise
         return decoder.decode(repaired)
+
+
+def object_text(raw: msgspec.Raw) -> str:
+    """Return the JSON text of an object, ``{}`` for null; bytes that are not UTF-8 become U+FFFD."""
+    text = bytes(raw).decode(errors="replace")
+    return "{}" if text == "null" else text

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from instance_agent.catalog.configuration import build_configuration
+from instance_agent.catalog.key_reader import KeyReader
 from instance_agent.catalog.model import Model, Pricing, TimeLimits
 from instance_agent.catalog.provider import Provider
 from instance_agent.chat.protocols import CLIENT_PROTOCOLS
@@ -22,6 +23,7 @@ from instance_agent.providers.calls import ProviderCalls
 from instance_agent.providers.transport import Transport
 from support.upstream.process import FakeUpstream
 
+KEY = "sk-secret-0123456789abcdef"
 #: 1 and 2 USD per million tokens.
 PRICING = Pricing(input=1.0, output=2.0)
 
@@ -86,7 +88,8 @@ class Bench:
                         time_limits=TimeLimits(**{f"{phase}_seconds": value for phase, value in limits.items()}),
                     )
                 ],
-                [Provider(provider=provider, dialect=dialect, base_url=url)],
+                [Provider(provider=provider, dialect=dialect, base_url=url, api_key="env:FAKE_KEY")],
+                keys=KeyReader({"FAKE_KEY": KEY}),
             )
             targets = CallTargets(configuration)
             (target,) = configuration.targets_of(version.partition("!")[0])

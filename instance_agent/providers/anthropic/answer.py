@@ -29,7 +29,7 @@ from instance_agent.providers.retry_after import retry_after_seconds
 from instance_agent.providers.sse import SseEvent
 from instance_agent.providers.stream import EventStreamReader
 from instance_agent.providers.upstream import Upstream
-from instance_agent.providers.wire import decode
+from instance_agent.providers.wire import decode, object_text
 
 _FINISH: Final[dict[str, FinishReason]] = {
     "end_turn": "stop",
@@ -167,7 +167,7 @@ def _part(block: _Block) -> AnswerPart | None:
         case "redacted_thinking":
             return ThinkingPart("", redacted=block.data or "")
         case "tool_use":
-            return ToolCallPart(block.id or "", block.name or "", bytes(block.input).decode())
+            return ToolCallPart(block.id or "", block.name or "", object_text(block.input))
     return None  # blocks of tools that Anthropic runs itself: never asked for in a translated request
 
 
@@ -255,9 +255,9 @@ class AnthropicStreamReader(EventStreamReader):
             case "tool_use":
                 position = self._calls[index] = len(self._calls)
                 events: list[StreamEvent] = [ToolCallStarted(position, block.id or "", block.name or "")]
-                given = bytes(block.input)
-                if given not in (b"{}", b"null"):
-                    events.append(ToolArgumentsDelta(position, given.decode()))
+                given = object_text(block.input)
+                if given != "{}":
+                    events.append(ToolArgumentsDelta(position, given))
                 return events
             case "text":
                 return [TextDelta(block.text)] if block.text else []

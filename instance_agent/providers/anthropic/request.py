@@ -80,6 +80,10 @@ def _messages(request: ChatRequest, losses: set[str]) -> tuple[list[str], list[d
             messages[-1]["content"] += content
         else:
             messages.append({"role": message.role, "content": content})
+    if not messages and system:
+        # The protocol demands a message.
+        losses.add("the place of a system message")
+        return [], [{"role": "user", "content": [{"type": "text", "text": text} for text in system]}]
     return system, messages
 
 

@@ -29,7 +29,7 @@ from instance_agent.providers.retry_after import MAX_SECONDS, parse_duration, re
 from instance_agent.providers.sse import SseEvent
 from instance_agent.providers.stream import EventStreamReader
 from instance_agent.providers.upstream import Upstream
-from instance_agent.providers.wire import decode
+from instance_agent.providers.wire import decode, object_text
 
 _FINISH: Final[dict[str, FinishReason]] = {
     "STOP": "stop",
@@ -163,16 +163,12 @@ def read_answer(upstream: Upstream, body: bytes) -> ChatAnswer:
 def _part(part: _Part) -> AnswerPart | None:
     if part.function_call is not None:
         call = part.function_call
-        return ToolCallPart(call.id or _new_call_id(), call.name, _arguments(call), part.thought_signature)
+        return ToolCallPart(call.id or _new_call_id(), call.name, object_text(call.args), part.thought_signature)
     if part.text is None:
         return None
     if part.thought:
         return ThinkingPart(part.text, part.thought_signature)
     return TextPart(part.text) if part.text else None
-
-
-def _arguments(call: _FunctionCall) -> str:
-    return bytes(call.args).decode()
 
 
 def _new_call_id() -> str:

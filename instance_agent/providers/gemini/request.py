@@ -83,6 +83,10 @@ def _contents(request: ChatRequest, model: str, losses: set[str]) -> tuple[list[
             contents[-1]["parts"] += parts
         else:
             contents.append({"role": role, "parts": parts})
+    if not contents and system:
+        # The protocol demands a message.
+        losses.add("the place of a system message")
+        return [], [{"role": "user", "parts": [{"text": text} for text in system]}]
     return system, contents
 
 

@@ -25,7 +25,7 @@ from instance_agent.chat.answers import (
 from instance_agent.chat.messages import TextPart, ThinkingPart, ToolCallPart
 from instance_agent.providers.classification import unreadable
 from instance_agent.providers.numbers import known_usage, nano_usd, token_count
-from instance_agent.providers.openai.errors import error_in_answer
+from instance_agent.providers.openai.errors import error_in_answer, find_error
 from instance_agent.providers.sse import SseEvent
 from instance_agent.providers.stream import EventStreamReader
 from instance_agent.providers.upstream import Upstream
@@ -67,7 +67,7 @@ class _Choice(Struct):
     message: _Message | None = None
     delta: _Message | None = None
     finish_reason: str | None = None
-    index: int = 0
+    index: int | None = None
     error: Any = None
 
 
@@ -208,11 +208,11 @@ class OpenAIStreamReader(EventStreamReader):
 
     def translate(self, event: SseEvent) -> list[StreamEvent]:
         """Translate one chunk."""
-        if event.data == b"[DONE]":
+        if event.data.startswith(b"[DONE]"):
             return [Completed()]
+        if event.name == b"error":
+            raise error_in_answer(self._upstream, find_error(event.data))
         wire = decode(_ANSWER, event.data)
-        if event.name == b"error" and not wire.error:
-            raise error_in_answer(self._upstream, {"message": wire.message or event.data.decode(errors="replace")})
         _raise_error(self._upstream, wire)
         events: list[StreamEvent] = []
         if not self._started and (wire.id or wire.model):
@@ -228,7 +228,7 @@ class OpenAIStreamReader(EventStreamReader):
 
     def _choice(self, choice: _Choice, events: list[StreamEvent]) -> None:
         delta = choice.delta or choice.message
-        if choice.index != 0:
+        if choice.index:
             return
         if delta is not None:
             thoughts = _thoughts(delta)

@@ -30,9 +30,9 @@ _STATUS_OF_TYPE: Final = {
 
 def read_error(upstream: Upstream, status: int, headers: Mapping[str, str], body: bytes, now: float) -> ProviderError:
     """Class an answer whose status is not 200."""
-    found = _find(body)
+    found = find_error(body)
     codes = _codes(found)
-    message = _message(found) or body[:2000].decode(errors="replace")
+    message = _message(found)
     classed = POLICY if status == 403 and _is_moderation(found) else classify(status, codes, message)
     return provider_error(
         upstream,
@@ -56,12 +56,12 @@ def error_in_answer(upstream: Upstream, found: Any) -> ProviderError:
     return provider_error(upstream, classed, message, upstream_status=200, code=words[0] if words else None)
 
 
-def _find(body: bytes) -> Any:
-    """Return the error object of a body: `error` in it, or the body itself."""
+def find_error(body: bytes) -> Any:
+    """Return the error object of a body: `error` in it, or the body itself, as text unless it is JSON."""
     try:
         found = _ANY.decode(body)
     except (ValueError, RecursionError):
-        return None
+        return body[:2000].decode(errors="replace")
     if isinstance(found, list) and found:
         found = found[0]
     if isinstance(found, dict) and found.get("error"):

@@ -10,13 +10,15 @@ _STOP = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "content_
 
 
 def read(body: dict[str, Any], model: str = "", stream: bool = False) -> Asked:
+    # Google's services take both spellings of a field, and its client sends both.
     config = body.get("generationConfig") or {}
+    thinking = config.get("thinkingConfig") or {}
     asked = Asked(
         model=model,
         stream=stream,
         wants_usage=True,
         max_tokens=config.get("maxOutputTokens"),
-        thinks=bool((config.get("thinkingConfig") or {}).get("includeThoughts")),
+        thinks=bool(thinking.get("includeThoughts") or thinking.get("include_thoughts")),
         wants_json=config.get("responseMimeType") == "application/json",
         schema=config.get("responseJsonSchema") or config.get("responseSchema"),
     )

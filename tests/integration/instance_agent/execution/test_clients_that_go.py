@@ -1,6 +1,7 @@
 """Clients that go: the upstream is released within a second, and each attempt has exactly one outcome."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,8 +9,11 @@ import pytest
 from support.executions import Bench, a_bench, a_request, read_all, run, until
 from support.upstream.process import FakeUpstream
 
+from instance_agent.chat.protocol import RequestHead
+from instance_agent.chat.protocols import OPENAI
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.circuit_breaker import BreakerSettings
+from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.settings import ExecutionSettings
 
 PROTOCOLS = ("openai", "anthropic")
@@ -95,6 +99,21 @@ def test_a_client_goes_in_the_midst_of_a_stream(
             record = check_record(bench)
             assert record.usage is not None
             assert (record.usage.output_tokens or 0) >= 2, "not less than the tokens that were sent"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_of_a_forwarded_operation_goes(fake_upstream: FakeUpstream, stream: bool) -> None:
+    async def scenario() -> None:
+        async with a_bench(fake_upstream) as bench:
+            body = json.dumps({"model": "auto", "input": "hello", "stream": stream}).encode()
+            head = RequestHead(model="auto", text="", characters=5, messages=1, stream=stream)
+            request = ExecutionRequest(request_id="r", protocol=OPENAI, head=head, body=body, operation="responses")
+            plan = bench.plan("openai:m!hang", "openai:b")
+            work = bench.executor.stream(plan, request) if stream else bench.executor.execute(plan, request)
+            await leave(bench, work, lambda: bool(fake_upstream.requests()))
+            check_record(bench)
 
     run(scenario())
 

@@ -5,10 +5,11 @@ import json
 import time
 
 import pytest
-from support.executions import Bench, a_bench, a_request, chosen_text, run
+from support.executions import KEY, Bench, a_bench, a_request, chosen_text, run
 from support.upstream.process import FakeUpstream
 
 from instance_agent.chat.errors import ChatError, UnsupportedFeatureError
+from instance_agent.execution.breakers import BreakerChange
 from instance_agent.execution.circuit_breaker import BreakerSettings
 from instance_agent.execution.errors import ExecutionError
 from instance_agent.execution.settings import ExecutionSettings
@@ -205,6 +206,23 @@ def test_other_client_errors_are_never_tried_again_nor_elsewhere(
     run(scenario())
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_key_that_the_provider_echoes_is_nowhere(fake_upstream: FakeUpstream, dialect: str) -> None:
+    async def scenario() -> None:
+        changes: list[BreakerChange] = []
+        async with a_bench(fake_upstream) as bench:
+            bench.breakers._on_change = changes.append
+            plan = bench.plan(f"{dialect}:a!echo-key")
+            error = await failure(bench, f"{dialect}:a!echo-key")
+            later = await failure(bench, f"{dialect}:a!echo-key")
+            assert KEY in str(fake_upstream.requests()[0]["headers"]), "it was sent"
+            shown = [error.message, later.message, *map(repr, (bench.records, changes, plan, vars(error)))]
+            assert changes
+            assert KEY[8:16] not in " ".join(shown)
+
+    run(scenario())
+
+
 def test_a_wrong_key_marks_its_target_and_later_requests_go_elsewhere(fake_upstream: FakeUpstream) -> None:
     async def scenario() -> None:
         async with a_bench(fake_upstream) as bench:
@@ -301,6 +319,23 @@ def test_at_half_open_exactly_one_of_a_herd_reaches_the_target(fake_upstream: Fa
             answers = await asyncio.gather(*(bench.executor.execute(plan, a_request()) for _ in range(30)))
             assert bench.calls_of("a") == 2, "the failure, and one probe"
             assert sum(answer.target == "a@openai" for answer in answers) == 1
+
+    run(scenario())
+
+
+def test_a_herd_on_the_only_target_waits_for_the_probe_and_then_passes(fake_upstream: FakeUpstream) -> None:
+    async def scenario() -> None:
+        breaker = BreakerSettings(consecutive_failures=1, open_seconds=60.0)
+        async with a_bench(fake_upstream, breaker=breaker) as bench:
+            fake_upstream.behave("status=500", times=1, model="a")
+            plan = bench.plan("openai:a")
+            with pytest.raises(ExecutionError):
+                await bench.executor.execute(plan, a_request())
+            fake_upstream.behave("slow-headers=0.4", times=1, model="a")
+            answers = await asyncio.gather(*(bench.executor.execute(plan, a_request()) for _ in range(20)))
+            assert len(answers) == 20
+            times = sorted(each["began"] for each in fake_upstream.requests("a")[1:])
+            assert times[1] - times[0] > 0.4, "one probe, and the others after it"
 
     run(scenario())
 

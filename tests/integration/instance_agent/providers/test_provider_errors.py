@@ -86,7 +86,7 @@ async def _fail(
             if not stream:
                 await calls.chat(upstream, a_request(), model)
             else:
-                async with aclosing(calls.stream(upstream, a_request(stream=True), model)) as events:  # type: ignore[type-var]
+                async with aclosing(calls.stream(upstream, a_request(stream=True), model)) as events:
                     last = [event async for event in events][-1]
                 assert isinstance(last, StreamFailed), last
                 assert isinstance(last.error, ProviderError)

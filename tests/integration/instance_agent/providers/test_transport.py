@@ -56,7 +56,7 @@ def test_a_cancelled_call_frees_the_upstream_at_once(
     async def work(calls: ProviderCalls) -> None:
         async def consume() -> None:
             if stream:
-                async with aclosing(calls.stream(upstream, a_request(stream=True), f"m!{behaviour}")) as events:  # type: ignore[type-var]
+                async with aclosing(calls.stream(upstream, a_request(stream=True), f"m!{behaviour}")) as events:
                     async for _ in events:
                         pass
             else:
@@ -82,7 +82,7 @@ def test_leaving_a_stream_early_frees_the_upstream(fake_upstream: FakeUpstream) 
     upstream = upstream_of(fake_upstream, "openai")
 
     async def work(calls: ProviderCalls) -> None:
-        async with aclosing(calls.stream(upstream, a_request(stream=True), "m!trickle=0.1")) as events:  # type: ignore[type-var]
+        async with aclosing(calls.stream(upstream, a_request(stream=True), "m!trickle=0.1")) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     break
@@ -368,3 +368,18 @@ def test_the_waits_that_an_upstream_asks_for_arrive(fake_upstream: FakeUpstream)
     assert (seconds, milliseconds, reset) == (7.0, 1.5, 360.0)
     assert date is not None
     assert 50 < date <= 60
+
+
+def test_a_large_body_arrives_whole(fake_upstream: FakeUpstream) -> None:
+    text = "x" * 3_000_000
+
+    answer = run(lambda calls: calls.chat(upstream_of(fake_upstream, "openai"), a_request(text), "m"))
+
+    assert answer.text == f"You said: {text}"
+
+
+def test_a_small_answer_that_unpacks_to_a_large_one_is_bounded(fake_upstream: FakeUpstream) -> None:
+    upstream = upstream_of(fake_upstream, "openai", max_answer_bytes=1_000_000)
+
+    with pytest.raises(ProviderError, match="more than 1000000 bytes"):
+        run(lambda calls: calls.chat(upstream, a_request(), "m!gzip+huge=50000000"))

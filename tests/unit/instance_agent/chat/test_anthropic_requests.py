@@ -194,6 +194,10 @@ def test_fields_without_a_place_are_named_losses() -> None:
         (_body(messages=[{"role": "boss", "content": ""}]), "found the role 'boss' at messages[0]"),
         (_content({"type": "tool_use", "name": "f"}), "found no messages[0].content[0].id"),
         (_content({"type": "text"}), "found no messages[0].content[0].text"),
+        (
+            _content({"type": "tool_use", "id": "c", "name": "f", "input": {"a": "?"}}).replace(b"?", b"\xff"),
+            "found bytes that are not UTF-8 at messages[0].content[0].input",
+        ),
         (_body(tool_choice={"type": "tool"}), "found no tool_choice.name"),
         (_body(tool_choice={"type": "x"}), "found 'x' at tool_choice.type"),
         (_body(max_tokens="9"), "found str at max_tokens, expected int | null"),

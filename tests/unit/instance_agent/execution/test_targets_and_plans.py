@@ -158,3 +158,23 @@ def test_breakers_of_an_old_configuration_are_dropped() -> None:
     permit.failed(failed(), 0.0)
     breakers.keep(CallTargets(configured(model("m"), key="sk-new-0123456789")).breaker_keys())
     assert breakers.states(0.0) == {}
+
+
+def test_a_posted_report_counts_until_it_expires_or_is_withdrawn() -> None:
+    configuration = configured(model("a", 5.0), model("b", 3.0))
+    targets, health = CallTargets(configuration), TargetHealth(Breakers())
+    known = CatalogSnapshot(configuration.models, LearnedScores(), configuration)
+    planner = Planner(rng=random.Random(1))
+
+    def first(now: float) -> str:
+        return planner.plan(request(), known, health.view(targets, now)).first.target.key
+
+    assert first(0.0) == "a@p"
+    health.post("a", "an operator says so", until=60.0)
+    assert first(0.0) == "b@p"
+    assert health.view(targets, 59.0).unhealthy == {"a": "an operator says so"}
+    assert first(60.0) == "a@p"
+    health.post("a@p", "again", until=120.0)
+    assert first(61.0) == "b@p"
+    health.post("a@p", None)
+    assert first(61.0) == "a@p"

@@ -195,3 +195,22 @@ def test_any_split_of_the_bytes_forwards_the_same_bytes(name: str, include_usage
     assert (forwarder.finish, forwarder.completed, forwarder.error) == ("tool_calls", True, None)
     assert forwarder.usage is not None
     assert forwarder.output_characters == len('{"city": "Paris"}')
+
+
+def test_an_event_of_an_unknown_shape_is_forwarded_and_cannot_be_translated() -> None:
+    odd = b'data: {"id": 5, "choices": "new"}\n\n'
+    end = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    forwarder = BUILT_IN["openai"].stream_forwarder(an_upstream("openai"), include_usage=True)
+    reader = OpenAIStreamReader(an_upstream("openai"))
+
+    assert forwarder.feed(odd + end) + forwarder.close() == odd + end
+    assert forwarder.error is None
+    assert isinstance(reader.feed(odd)[-1], StreamFailed)
+
+
+@pytest.mark.parametrize("data", [b"out of memory", b'{"message": "out of memory"}', b'{"error": "out of memory"}'])
+def test_an_event_named_error_is_one_whatever_it_holds(data: bytes) -> None:
+    (failed,) = OpenAIStreamReader(an_upstream("openai")).feed(b"event: error\ndata: " + data + b"\n\n")
+
+    assert isinstance(failed, StreamFailed)
+    assert failed.error.message == "fake: out of memory"

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from support.chats import SCHEMA, a_request, an_upstream, answer_bytes, asked_by, collected, stream_bytes
+from support.chats import KEY, SCHEMA, a_request, an_upstream, answer_bytes, asked_by, collected, stream_bytes
 
 from instance_agent.chat.errors import InvalidRequestError, UnsupportedFeatureError
 from instance_agent.chat.messages import (
@@ -429,3 +429,21 @@ def test_the_collector_keeps_what_came_before_an_error() -> None:
     assert collector.answer().text == "half"
     assert collector.error is not None
     assert not collector.completed
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "gemini"])
+def test_a_chat_of_a_system_prompt_alone_becomes_a_message_of_the_user(dialect: str) -> None:
+    call = BUILT_IN[dialect].chat(an_upstream(dialect), a_request(messages=(), system=("say hello",)), "m")
+
+    assert asked_by(dialect, call).text == "say hello"
+    assert call.losses == ("the place of a system message",)
+
+
+def test_a_call_shows_neither_key_nor_query() -> None:
+    upstream = an_upstream("openai", "https://host/v1?token=in-the-query")
+    call = BUILT_IN["openai"].chat(upstream, a_request(), "m")
+
+    assert call.url == "https://host/v1/chat/completions?token=in-the-query"
+    for shown in (repr(call), str(call), repr(call.__rich_repr__())):
+        assert KEY not in shown
+        assert "in-the-query" not in shown
