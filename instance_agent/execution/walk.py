@@ -6,7 +6,7 @@ After a failed attempt:
 |---|---|
 | refused | the next target that was not tried yet, at once; else a refused target again after a pause, unless cooling |
 | uncertain | one more target that was not tried yet, once in the whole walk; never the same |
-| begun, caller, policy, setup | nothing |
+| begun, caller, policy, setup | nothing; after setup of a target that was known as misconfigured, the next target |
 
 At most `max_attempts` attempts for the whole request, all within one deadline.
 """
@@ -85,6 +85,7 @@ class Walk:
         self._uncertain = 0
         self._current = 0
         self._ended = False
+        self._rechecks = False
         self._error: ChatError | None = None
         self._unsupported: UnsupportedFeatureError | None = None
         self._paused = False
@@ -100,7 +101,9 @@ class Walk:
                     return self._go(index, permit)
         if self._uncertain:
             return self._give_up(now)
-        return self._again(now) if self._refused else self._last_resort(now)
+        if self._refused:
+            return self._again(now)
+        return self._give_up(now) if self.attempts else self._last_resort(now)
 
     def failed(self, error: ChatError) -> None:
         """Note that the current attempt failed."""
@@ -110,7 +113,7 @@ class Walk:
             self._refused.append(self._current)
         elif retry is Retry.UNCERTAIN and not self._uncertain:
             self._uncertain = 1
-        else:
+        elif retry is not Retry.SETUP or not self._rechecks:
             self._ended = True
 
     def leave(self) -> None:
@@ -126,6 +129,7 @@ class Walk:
         self.attempts += 1
         self._tried.add(index)
         self._current = index
+        self._rechecks = permit.rechecks
         self._paused = False
         return Go(self._calls[index], permit, self.attempts)
 

@@ -167,6 +167,16 @@ def test_with_every_target_asked_to_wait_the_client_gets_429_with_the_soonest_re
     assert error.code == "no_target_available"
 
 
+def test_the_probe_of_a_misconfigured_target_shows_no_error_to_its_request() -> None:
+    breakers = Breakers()
+    permit = breakers.admit(target("A").target, 0.0)
+    assert permit is not None
+    permit.failed(failure(Retry.SETUP, 402), 0.0)
+    errors = {"A": failure(Retry.SETUP, 402)}
+    assert walked("AB", errors, breakers=breakers)[0] == ["A", "B"], "1000 seconds later"
+    assert walked("AB", errors, breakers=breakers)[0] == ["B"]
+
+
 def test_the_deadline_ends_the_walk() -> None:
     settings = WalkSettings(deadline_seconds=0.3, backoff_seconds=10.0, max_wait_seconds=100.0)
     called, error, seconds = walked("A", {"A": failure(Retry.REFUSED)}, settings=settings)
