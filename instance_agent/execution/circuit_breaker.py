@@ -4,8 +4,8 @@ Protocol. ``closed``: every call passes. Consecutive failures, or their share wi
 passes until `reopens_at`. Then ``half_open``: exactly one call passes, as a probe. Its first token or its success closes the
 breaker, its failure opens it for longer, and an outcome that says nothing about the target (an error of the caller, a client
 that has gone) frees the place for the next probe. ``cooling``: the provider asked to wait (`retry-after`): as open, but not
-counted as a failure, and no last resort. ``misconfigured``: key, account or name of the model is wrong: open until an operator
-acts, or a probe, once in a long time, finds that one has.
+counted as a failure, and no last resort. ``misconfigured``: key, account or name of the model is wrong: open until an
+operator acts, or a probe, once in a long time, finds that one has.
 """
 
 from random import Random

@@ -177,11 +177,11 @@ class Walk:
         return Wait(seconds)
 
     def _give_up(self, now: float) -> GiveUp:
-        targets = [call.target for call in self._calls]
-        soonest = self._breakers.soonest(targets, now)
         if self._error is not None:
+            soonest = self._breakers.soonest([call.target for call in self._calls], now)
             return GiveUp(with_attempts(self._error, self.attempts, soonest))
-        if self._unsupported is not None:
+        left = [call.target for index, call in enumerate(self._calls) if index not in self._tried]
+        if self._unsupported is not None and not left:
             return GiveUp(self._unsupported)
-        reasons = [(call.target.key, self._breakers.unavailable(call.target, now)) for call in self._calls]
-        return GiveUp(no_target(reasons, soonest))
+        reasons = [(target.key, self._breakers.unavailable(target, now)) for target in left]
+        return GiveUp(no_target(reasons, self._breakers.soonest(left, now)))

@@ -203,6 +203,23 @@ def test_a_request_without_an_equivalent_goes_on_without_an_attempt() -> None:
     assert end.error.status == 400
 
 
+def test_a_target_that_is_cooling_may_have_the_equivalent_that_another_lacks() -> None:
+    breakers = Breakers()
+    plan = [target("A"), target("B")]
+    permit = breakers.admit(plan[1].target, 0.0)
+    assert permit is not None
+    permit.failed(failure(Retry.REFUSED, 429, 30.0), 0.0)
+    walk = Walk(plan, breakers, WalkSettings(), 0.0, Random(1))
+    step = walk.next(0.0)
+    assert isinstance(step, Go)
+    step.permit.said_nothing()
+    walk.unsupported(UnsupportedFeatureError("n", "anthropic"))
+    end = walk.next(0.0)
+    assert isinstance(end, GiveUp)
+    assert isinstance(end.error, ExecutionError)
+    assert end.error.retry_after_seconds == pytest.approx(30.0)
+
+
 def test_an_empty_plan_is_an_error() -> None:
     _, error, _ = walked("", {})
     assert error is not None
