@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
-from instance_agent.execution.circuit_breaker import NEVER, BreakerSettings, CircuitBreaker, Permit, State
+from instance_agent.execution.circuit_breaker import BreakerSettings, CircuitBreaker, Permit, State
 from instance_agent.providers.errors import ProviderError, Retry
 
 #: Breakers in memory (about 700 bytes each); a client may name any model of a provider.
@@ -47,7 +47,9 @@ class BreakerChange(Struct, frozen=True, kw_only=True):
 
 
 class Unavailable(Struct, frozen=True):
-    """Why no call may pass, and in how many seconds one may; None: not before an operator acts.
+    """Why no call may pass, and in how many seconds one may; None: not before an operator acts, as far as it is known.
+
+    `returns_in`: seconds until the state should be looked at again.
 
     `half_open`: the wait is over, and a probe is under way. `in_flight`: that, or a call of last resort.
     """
@@ -55,16 +57,24 @@ class Unavailable(Struct, frozen=True):
     state: State
     seconds: float | None
     reason: str
+    returns_in: float = 0.0
     half_open: bool = False
     in_flight: bool = False
 
 
 class CallPermit:
-    """The permits of one call, of its target and of its service. Exactly one outcome counts."""
+    """The permits of one call, of its target and of its service. Exactly one outcome counts.
 
-    __slots__ = ("_breakers", "_service", "_service_key", "_target", "_target_key")
+    Attributes:
+        rechecks: the call finds out whether a misconfigured target still is.
+    """
 
-    def __init__(self, breakers: "Breakers", keys: tuple[str, str], target: Permit, service: Permit) -> None:
+    __slots__ = ("_breakers", "_service", "_service_key", "_target", "_target_key", "rechecks")
+
+    def __init__(
+        self, breakers: "Breakers", keys: tuple[str, str], target: Permit, service: Permit, *, rechecks: bool = False
+    ) -> None:
+        self.rechecks = rechecks
         self._breakers = breakers
         self._target_key, self._service_key = keys
         self._target = target
@@ -171,6 +181,7 @@ class Breakers:
             return CallPermit(self, (target.breaker_key, target.service_key), own.admit(now), service.admit(now))  # type: ignore[arg-type]
         if not last_resort and not self._probe_allowed(target, own, service, now):
             return None
+        rechecks = "misconfigured" in (own.state, service.state)
         permit = own.admit_last_resort(now, forced=forced) if last_resort else own.admit(now)
         if permit is None:
             return None
@@ -178,7 +189,8 @@ class Breakers:
         if service_permit is None:
             permit.said_nothing()
             return None
-        return CallPermit(self, (target.breaker_key, target.service_key), permit, service_permit)
+        keys = target.breaker_key, target.service_key
+        return CallPermit(self, keys, permit, service_permit, rechecks=rechecks)
 
     def _probe_allowed(self, target: Guarded, own: CircuitBreaker, service: CircuitBreaker, now: float) -> bool:
         if not (own.passes_at(now) and service.passes_at(now)):
@@ -197,11 +209,12 @@ class Breakers:
                 worst = breaker
         if worst is None:
             return None
-        seconds = None if worst.reopens_at == NEVER else max(0.0, worst.reopens_at - now)
+        returns_in = max(0.0, worst.reopens_at - now)
         return Unavailable(
-            worst.state_at(now),
-            seconds,
+            worst.state,
+            None if worst.state == "misconfigured" else returns_in,
             worst.reason or "",
+            returns_in,
             half_open=now >= worst.reopens_at,
             in_flight=worst.in_flight and worst.state != "cooling",
         )
@@ -248,7 +261,7 @@ class Breakers:
         """Count and report a change of a breaker."""
         self.changes += 1
         if self._on_change is not None:
-            seconds = None if breaker.reopens_at == NEVER else max(0.0, breaker.reopens_at - now)
+            seconds = None if breaker.state == "misconfigured" else max(0.0, breaker.reopens_at - now)
             self._on_change(BreakerChange(key=key, state=breaker.state, seconds=seconds, reason=breaker.reason))
 
     def _get(self, key: str) -> CircuitBreaker:

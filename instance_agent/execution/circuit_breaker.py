@@ -4,7 +4,8 @@ Protocol. ``closed``: every call passes. Consecutive failures, or their share wi
 passes until `reopens_at`. Then ``half_open``: exactly one call passes, as a probe. Its first token or its success closes the
 breaker, its failure opens it for longer, and an outcome that says nothing about the target (an error of the caller, a client
 that has gone) frees the place for the next probe. ``cooling``: the provider asked to wait (`retry-after`): as open, but not
-counted as a failure, and no last resort. ``misconfigured``: key, account or name of the model is wrong: open without an end.
+counted as a failure, and no last resort. ``misconfigured``: key, account or name of the model is wrong: open until an
+operator acts, or a probe, once in a long time, finds that one has.
 """
 
 from random import Random
@@ -15,7 +16,7 @@ from msgspec import Struct
 State: TypeAlias = Literal["closed", "open", "half_open", "cooling", "misconfigured"]
 
 _BUCKETS: Final = 6
-NEVER: Final = float("inf")
+_NEVER: Final = float("inf")
 
 
 class BreakerSettings(Struct, frozen=True, kw_only=True):
@@ -34,6 +35,7 @@ class BreakerSettings(Struct, frozen=True, kw_only=True):
         max_retry_after_seconds: longer waits that a provider asks for are cut to this; then one probe asks again.
         suspected_failures: consecutive failures that open it while another replica has reported the target.
         last_resort_seconds: between two calls of an open target when a request has no other and the last call still runs.
+        misconfigured_seconds: wait before a probe of a misconfigured target.
         recheck_seconds: wait between two tries of a misconfigured target when a request has no other.
     """
 
@@ -49,6 +51,7 @@ class BreakerSettings(Struct, frozen=True, kw_only=True):
     max_retry_after_seconds: float = 600.0
     suspected_failures: int = 2
     last_resort_seconds: float = 1.0
+    misconfigured_seconds: float = 600.0
     recheck_seconds: float = 15.0
 
 
@@ -57,7 +60,7 @@ class CircuitBreaker:
 
     Attributes:
         state: as of the last call of a method; an opening that has run out is seen by `state_at`.
-        reopens_at: when a call may pass again; `NEVER` when misconfigured.
+        reopens_at: when a call may pass again.
         reason: the last failure in one line, None when closed.
         changes: counts changes of the state.
     """
@@ -93,7 +96,7 @@ class CircuitBreaker:
         self._level = 0
         self._closed_since = 0.0
         self._suspected_until = 0.0
-        self._tried_at = -NEVER
+        self._tried_at = -_NEVER
         self._probes = 0
         self._totals = [0] * _BUCKETS
         self._failures = [0] * _BUCKETS
@@ -177,6 +180,8 @@ class CircuitBreaker:
         self._ended(permit)
         if permit.probe and self.state in ("open", "cooling"):
             self._open(now, reason)
+        elif permit.probe and self.state == "misconfigured":
+            self.reopens_at = max(self.reopens_at, now + self._settings.recheck_seconds)
         elif self.state == "closed" and (permit.probe or permit.generation == self.changes):
             self._count(now, failed=True)
             self._consecutive += 1
@@ -202,10 +207,10 @@ class CircuitBreaker:
         self._change("cooling", reason, until)
 
     def on_misconfigured(self, permit: "Permit", now: float, reason: str) -> None:
-        """Let no call pass until an operator acts."""
+        """Let no call pass until an operator acts, but for a probe once in a long time."""
         self._ended(permit)
         self._tried_at = now
-        self._change("misconfigured", reason, NEVER)
+        self._change("misconfigured", reason, now + self._settings.misconfigured_seconds)
 
     def _ended(self, permit: "Permit") -> None:
         if permit.probe:

@@ -124,3 +124,5 @@ async def _cancelled(task: "asyncio.Task[Any]") -> None:
     """Cancel a task and wait for its end, so that its upstream is released."""
     task.cancel()
     await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()  # every client has gone

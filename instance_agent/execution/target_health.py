@@ -35,8 +35,7 @@ class TargetHealth:
             found = self._breakers.unavailable(target, now)
             if found is not None and not found.half_open:
                 open_keys.add(target.key)
-                if found.seconds is not None:
-                    until = min(until, now + found.seconds)
+                until = min(until, now + found.returns_in)
         self._valid_until = until
         self._changes = self._breakers.changes
         self._targets = targets

@@ -6,7 +6,7 @@ After a failed attempt:
 |---|---|
 | refused | the next target that was not tried yet, at once; else a refused target again after a pause, unless cooling |
 | uncertain | one more target that was not tried yet, once in the whole walk; never the same |
-| begun, caller, policy, setup | nothing |
+| begun, caller, policy, setup | nothing; after setup of a target that was known as misconfigured, the next target |
 
 At most `max_attempts` attempts for the whole request, all within one deadline.
 """
@@ -85,6 +85,7 @@ class Walk:
         self._uncertain = 0
         self._current = 0
         self._ended = False
+        self._rechecks = False
         self._error: ChatError | None = None
         self._unsupported: UnsupportedFeatureError | None = None
         self._paused = False
@@ -100,7 +101,9 @@ class Walk:
                     return self._go(index, permit)
         if self._uncertain:
             return self._give_up(now)
-        return self._again(now) if self._refused else self._last_resort(now)
+        if self._refused:
+            return self._again(now)
+        return self._give_up(now) if self.attempts else self._last_resort(now)
 
     def failed(self, error: ChatError) -> None:
         """Note that the current attempt failed."""
@@ -110,7 +113,7 @@ class Walk:
             self._refused.append(self._current)
         elif retry is Retry.UNCERTAIN and not self._uncertain:
             self._uncertain = 1
-        else:
+        elif retry is not Retry.SETUP or not self._rechecks:
             self._ended = True
 
     def leave(self) -> None:
@@ -126,6 +129,7 @@ class Walk:
         self.attempts += 1
         self._tried.add(index)
         self._current = index
+        self._rechecks = permit.rechecks
         self._paused = False
         return Go(self._calls[index], permit, self.attempts)
 
@@ -173,11 +177,11 @@ class Walk:
         return Wait(seconds)
 
     def _give_up(self, now: float) -> GiveUp:
-        targets = [call.target for call in self._calls]
-        soonest = self._breakers.soonest(targets, now)
         if self._error is not None:
+            soonest = self._breakers.soonest([call.target for call in self._calls], now)
             return GiveUp(with_attempts(self._error, self.attempts, soonest))
-        if self._unsupported is not None:
+        left = [call.target for index, call in enumerate(self._calls) if index not in self._tried]
+        if self._unsupported is not None and not left:
             return GiveUp(self._unsupported)
-        reasons = [(call.target.key, self._breakers.unavailable(call.target, now)) for call in self._calls]
-        return GiveUp(no_target(reasons, soonest))
+        reasons = [(target.key, self._breakers.unavailable(target, now)) for target in left]
+        return GiveUp(no_target(reasons, self._breakers.soonest(left, now)))

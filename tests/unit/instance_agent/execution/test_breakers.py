@@ -86,7 +86,7 @@ def test_a_400_does_not_close_a_half_open_breaker() -> None:
 def test_a_wrong_key_marks_every_model_of_the_service_with_the_reason() -> None:
     breakers = Breakers(SETTINGS)
     fail(breakers, ONE, error(Retry.SETUP, 401))
-    found = breakers.unavailable(TWO, 1e6)
+    found = breakers.unavailable(TWO, 599.0)
     assert found is not None
     assert found.state == "misconfigured"
     assert found.seconds is None
@@ -102,7 +102,7 @@ def test_another_key_or_address_is_another_target() -> None:
 def test_a_model_that_the_provider_does_not_have_marks_itself_alone() -> None:
     breakers = Breakers(SETTINGS)
     fail(breakers, ONE, error(Retry.SETUP, 404))
-    assert breakers.admit(ONE, 1e6) is None
+    assert breakers.admit(ONE, 599.0) is None
     assert breakers.admit(TWO, 0.0) is not None
 
 

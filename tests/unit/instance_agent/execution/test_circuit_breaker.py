@@ -187,12 +187,23 @@ def test_late_results_of_calls_from_before_the_opening_change_nothing() -> None:
 def test_a_misconfigured_target_stays_closed_to_calls_but_is_retried_as_the_last_resort() -> None:
     subject = breaker()
     admitted(subject, 0.0).misconfigured(0.0, "HTTP 401")
-    assert subject.admit(1e9) is None
+    assert subject.admit(599.0) is None
     assert subject.admit_last_resort(14.9) is None
     permit = subject.admit_last_resort(15.0)
     assert permit is not None
     assert subject.admit_last_resort(15.0) is None
     permit.succeeded(16.0)
+    assert subject.state == "closed"
+
+
+def test_a_misconfigured_target_is_probed_once_in_a_long_time() -> None:
+    subject = breaker()
+    admitted(subject, 0.0).misconfigured(0.0, "HTTP 402")
+    probe = admitted(subject, 600.0)
+    assert subject.admit(600.0) is None
+    probe.misconfigured(601.0, "HTTP 402")
+    assert subject.admit(1200.0) is None
+    admitted(subject, 1201.0).succeeded(1202.0)
     assert subject.state == "closed"
 
 

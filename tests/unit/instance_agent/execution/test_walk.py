@@ -167,6 +167,16 @@ def test_with_every_target_asked_to_wait_the_client_gets_429_with_the_soonest_re
     assert error.code == "no_target_available"
 
 
+def test_the_probe_of_a_misconfigured_target_shows_no_error_to_its_request() -> None:
+    breakers = Breakers()
+    permit = breakers.admit(target("A").target, 0.0)
+    assert permit is not None
+    permit.failed(failure(Retry.SETUP, 402), 0.0)
+    errors = {"A": failure(Retry.SETUP, 402)}
+    assert walked("AB", errors, breakers=breakers)[0] == ["A", "B"], "1000 seconds later"
+    assert walked("AB", errors, breakers=breakers)[0] == ["B"]
+
+
 def test_the_deadline_ends_the_walk() -> None:
     settings = WalkSettings(deadline_seconds=0.3, backoff_seconds=10.0, max_wait_seconds=100.0)
     called, error, seconds = walked("A", {"A": failure(Retry.REFUSED)}, settings=settings)
@@ -191,6 +201,23 @@ def test_a_request_without_an_equivalent_goes_on_without_an_attempt() -> None:
     end = walk.next(0.0)
     assert isinstance(end, GiveUp)
     assert end.error.status == 400
+
+
+def test_a_target_that_is_cooling_may_have_the_equivalent_that_another_lacks() -> None:
+    breakers = Breakers()
+    plan = [target("A"), target("B")]
+    permit = breakers.admit(plan[1].target, 0.0)
+    assert permit is not None
+    permit.failed(failure(Retry.REFUSED, 429, 30.0), 0.0)
+    walk = Walk(plan, breakers, WalkSettings(), 0.0, Random(1))
+    step = walk.next(0.0)
+    assert isinstance(step, Go)
+    step.permit.said_nothing()
+    walk.unsupported(UnsupportedFeatureError("n", "anthropic"))
+    end = walk.next(0.0)
+    assert isinstance(end, GiveUp)
+    assert isinstance(end.error, ExecutionError)
+    assert end.error.retry_after_seconds == pytest.approx(30.0)
 
 
 def test_an_empty_plan_is_an_error() -> None:
