@@ -1,4 +1,4 @@
-"""Roles with no more rights than they need: for workers, for instances, for dashboards, and a login for one instance.
+"""Roles with no more rights than they need: for workers, instances, dashboards and gateways, and a login for one instance.
 
 Every script is a file of sql/; psycopg quotes the names and values in it. A script may be run repeatedly.
 """
@@ -43,11 +43,12 @@ class GrantsError(CentralCloudError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roles:
-    """The names of the three roles."""
+    """The names of the four roles."""
 
     worker: str = "centralcloud_worker"
     instance: str = "centralcloud_instance"
     dashboard: str = "centralcloud_dashboard"
+    gateway: str = "centralcloud_gateway"
 
 
 class Login(NamedTuple):
@@ -91,7 +92,7 @@ def _short_enough(name: str) -> str:
 
 
 def roles_script(roles: Roles) -> str:
-    """Return SQL that creates the three roles and grants each its rights."""
+    """Return SQL that creates the four roles and grants each its rights."""
     parts = (
         _fill("grant_foundation"),
         _fill(
@@ -103,6 +104,7 @@ def roles_script(roles: Roles) -> str:
         _grant_instance(roles.instance, "LOGIN"),
         _renew_group(login_group(roles.instance)),
         _fill("grant_dashboard", **_role(roles.dashboard)),
+        _fill("grant_gateway", **_role(roles.gateway), rights=_instance_rights(roles.gateway)),
     )
     return _text(sql.SQL("\n").join(parts))
 
@@ -138,13 +140,13 @@ def apply_roles(
     Raises:
         GrantsError: this role may not create roles, or may not grant rights on what it does not own.
     """
-    names = (roles.worker, roles.instance, roles.dashboard)
+    names = (roles.worker, roles.instance, roles.dashboard, roles.gateway)
     with _as_owner(database) as connection:
         before = _existing(connection, names)
         connection.execute(roles_script(roles).encode())
         for role, password in passwords.items():
             _set_password(connection, role, password)
-        warnings = _check_rights(connection, names, worker=roles.worker, instances=[roles.instance])
+        warnings = _check_rights(connection, names, worker=roles.worker, instances=[roles.instance, roles.gateway])
         created = [name for name in names if name not in before]
         after = {**asdict(roles), "created": created, "passwords_set": sorted(passwords)}
         _record(connection, operator, Action.GRANT_ROLES, "roles", after=after)

@@ -41,10 +41,12 @@ def grants(
     dashboard_role: Annotated[str, typer.Option(help="Role that reads what dashboards show.")] = (
         "centralcloud_dashboard"
     ),
+    gateway_role: Annotated[str, typer.Option(help="Role of gateways.")] = "centralcloud_gateway",
     worker_password_file: Annotated[
         Path | None, typer.Option(help="With --apply, file with the password of the worker's role; - asks for it.")
     ] = None,
     dashboard_password_file: Annotated[Path | None, typer.Option(help="The same for the dashboards' role.")] = None,
+    gateway_password_file: Annotated[Path | None, typer.Option(help="The same for the gateways' role.")] = None,
     instance: Annotated[str | None, typer.Option(help="Instead, a login for this instance id alone.")] = None,
     login: Annotated[str | None, typer.Option(help="Name of that login; without it, derived from the id.")] = None,
     password_file: Annotated[
@@ -57,7 +59,7 @@ def grants(
 ) -> None:
     """Show the SQL for least-privilege roles, or run it.
 
-    A role for workers, one for instances, one for dashboards. With --instance, a login that may act for one instance and for
+    A role for workers, one for instances, one for dashboards, one for gateways. With --instance, a login that may act for one instance and for
     no other. Safe to repeat, and necessary after `centralcloud migrate`. --apply needs the owner of the schema, as a role
     that may create roles, or a superuser; printing needs no database. Passwords come from a file or from the terminal, and
     reach the server encrypted. --revoke of a login that does not exist ends with exit code 1.
@@ -71,10 +73,16 @@ def grants(
         roles_script,
     )
 
-    names = {"--worker-role": worker_role, "--instance-role": instance_role, "--dashboard-role": dashboard_role}
+    names = {
+        "--worker-role": worker_role,
+        "--instance-role": instance_role,
+        "--dashboard-role": dashboard_role,
+        "--gateway-role": gateway_role,
+    }
     password_files = [
         _PasswordFile("--worker-password-file", worker_role, worker_password_file),
         _PasswordFile("--dashboard-password-file", dashboard_role, dashboard_password_file),
+        _PasswordFile("--gateway-password-file", gateway_role, gateway_password_file),
     ]
     for option, name in names.items():
         _check_role(name, option)
@@ -89,8 +97,8 @@ def grants(
             if given:
                 raise SettingsError(f"--instance is required with {option}")
         if len(set(names.values())) < len(names):
-            raise SettingsError(f"{', '.join(names)}: found the same name twice, expected three different roles")
-        roles = Roles(worker=worker_role, instance=instance_role, dashboard=dashboard_role)
+            raise SettingsError(f"{', '.join(names)}: found the same name twice, expected four different roles")
+        roles = Roles(worker=worker_role, instance=instance_role, dashboard=dashboard_role, gateway=gateway_role)
         if apply:
             _apply_roles(roles, this_operator(reason), _passwords(password_files), json_output=json_output)
         else:
@@ -116,10 +124,17 @@ def _apply_roles(roles: "Roles", operator: "Operator", passwords: dict[str, str]
     with open_database(read_settings(), "grants") as database:
         done = apply_roles(database, roles, operator, passwords)
     if json_output:
-        names = {"worker": roles.worker, "instance": roles.instance, "dashboard": roles.dashboard}
+        names = {
+            "worker": roles.worker,
+            "instance": roles.instance,
+            "dashboard": roles.dashboard,
+            "gateway": roles.gateway,
+        }
         print_json({"roles": names, **done._asdict()})
         return
-    print_line(f"workers: {roles.worker}, instances: {roles.instance}, dashboards: {roles.dashboard}")
+    print_line(
+        f"workers: {roles.worker}, instances: {roles.instance}, dashboards: {roles.dashboard}, gateways: {roles.gateway}"
+    )
     _report(done, [name for name in done.created if name not in passwords])
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
+from uuid import UUID
 
 import msgspec
 from msgspec import NODEFAULT, Meta
@@ -19,18 +20,22 @@ from centralcloud.contracts.errors import MISSING, ContractError, quote
 from centralcloud.contracts.limits import (
     COMPLEXITIES,
     ERROR_KINDS,
+    MAX_COST_NANO_USD,
     MAX_COST_USD,
     MAX_ID_LENGTH,
     MAX_INT4,
     MAX_INT8,
+    MAX_LABEL_LENGTH,
     MAX_NAME_BYTES,
     MAX_NAME_LENGTH,
+    MAX_PLAN_BYTES,
     OUTCOMES,
     SCORE_MAX,
     SCORE_MIN,
 )
 from centralcloud.contracts.numbers import read_integer, read_number
 from centralcloud.contracts.text import has_steering, is_plain_name, normalize, read_name, read_text
+from centralcloud.contracts.timestamps import parse_timestamp
 from centralcloud.contracts.validators import is_score
 from centralcloud.contracts.words import Words, WordSource, built_in, translate_words
 
@@ -39,6 +44,7 @@ Parser: TypeAlias = Callable[[Any, str], Any]
 #: Turns a value of any JSON type but null into that of a tolerant field; returns `INVALID` for one that it cannot have.
 Reader: TypeAlias = Callable[[Any], Any]
 INVALID: Final = object()
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class EventField(NamedTuple):
@@ -47,7 +53,8 @@ class EventField(NamedTuple):
     Attributes:
         name: key in the message's JSON.
         attribute: attribute of `RoutingEvent`.
-        column, column_type: where routing_records keeps the value, and the name of the column's PostgreSQL type.
+        column, column_type: where routing_records keeps the value, and the name of the column's PostgreSQL type. No column:
+            another table keeps the value.
         type: type and limits of a value that needs no conversion, for msgspec.
         default: value of a missing field; `NODEFAULT` for a required one.
         parse: of a strict field: an invalid value rejects the message. None for a tolerant field.
@@ -58,7 +65,7 @@ class EventField(NamedTuple):
 
     name: str
     attribute: str
-    column: str
+    column: str | None
     column_type: str
     type: Any
     default: Any
@@ -135,7 +142,58 @@ def _read_text(value: Any) -> Any:
     return INVALID if text is None else text
 
 
+def _label() -> _Kind:
+    """Return the kind of a name that is optional: an empty one is a missing one."""
+    name = _name_kind(MAX_LABEL_LENGTH)
+    return name._replace(read=lambda value: None if value == "" else name.read(value))
+
+
+def _pattern(pattern: str, read_string: Callable[[str], str | None], expected: str) -> _Kind:
+    """Return the kind of a string that matches `pattern`, or that `read_string` converts into one that does."""
+    whole = re.compile(pattern)
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str):
+            return INVALID
+        if not value:
+            return None
+        text = read_string(value.strip())
+        return text if text and whole.fullmatch(text) else INVALID
+
+    return _Kind(Annotated[str, Meta(pattern=f"^{pattern}$")], read, expected)
+
+
+def _canonical_uuid(value: str) -> str | None:
+    try:
+        return str(UUID(value))
+    except ValueError:
+        return None
+
+
+def _read_time(value: Any) -> Any:
+    try:
+        return None if value == "" else parse_timestamp(value, "")
+    except ContractError:
+        return INVALID
+
+
+def _read_plan(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return INVALID
+    try:
+        return value if len(_encode(value)) <= MAX_PLAN_BYTES else INVALID
+    except RecursionError:
+        return INVALID
+
+
 _TEXT: Final = _Kind(str, _read_text, "a string")
+_LABEL: Final = _label()
+_REQUEST_ID: Final = _pattern(
+    "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", _canonical_uuid, "a UUID of version 7"
+)
+_SESSION: Final = _pattern("[0-9a-f]{16}", str.lower, "16 hexadecimal digits")
+_TIME: Final = _Kind(datetime, _read_time, "a time from 2020-01-01 on")
+_PLAN: Final = _Kind(dict[str, Any], _read_plan, f"an object of at most {MAX_PLAN_BYTES} bytes of JSON")
 _NAME: Final = _name_kind(MAX_NAME_LENGTH)
 _ID: Final = _name_kind(MAX_ID_LENGTH)
 _COUNT: Final = _integer(0, MAX_INT4)
@@ -226,12 +284,18 @@ def _strict(
 
 
 def _tolerant(
-    name: str, kind: _Kind, column_type: str, *, column: str | None = None, optional: bool = True
+    name: str,
+    kind: _Kind,
+    column_type: str,
+    *,
+    column: str | None = None,
+    optional: bool = True,
+    in_records: bool = True,
 ) -> EventField:
     return EventField(
         name,
         name,
-        column or name,
+        (column or name) if in_records else None,
         column_type,
         kind.type | None,
         None,
@@ -246,8 +310,8 @@ MESSAGE_FIELDS: Final = (
     EventField("timestamp", "timestamp", "timestamp", "timestamptz", datetime, NODEFAULT),
     _strict("instance_id", _ID.type, _parse_id, "varchar"),
 )
-#: The fields of `routing_decision`. An error names the first strict field that is invalid, in this order.
-DECISION_FIELDS: Final = (
+#: The fields that describe a decision. An error names the first strict field that is invalid, in this order.
+COMMON_FIELDS: Final = (
     _strict("complexity", _choice(COMPLEXITIES).type, _one_of(COMPLEXITIES), "varchar"),
     _strict("selected_model", _NAME.type, parse_name, "varchar", attribute="model"),
     _strict("selected_provider", _NAME.type, parse_name, "varchar", attribute="provider"),
@@ -266,13 +330,49 @@ DECISION_FIELDS: Final = (
     _tolerant("propensity", _number(0, 1), "float8"),
     _tolerant("score_version", _integer(-MAX_INT8, MAX_INT8), "int8"),
 )
+#: The fields of a request that a gateway has executed, or tried to. A decision is one attempt of it. The records of a batch
+#: without any of them are stored without their columns.
+REQUEST_FIELDS: Final = (
+    _tolerant("request_id", _REQUEST_ID, "uuid"),
+    _tolerant("attempt", _integer(1, MAX_INT4), "int4"),
+    _tolerant("session", _SESSION, "varchar"),
+    _tolerant("workspace", _LABEL, "varchar"),
+    _tolerant("key_id", _LABEL, "varchar"),
+    _tolerant("user_id", _LABEL, "varchar"),
+    _tolerant("worker", _LABEL, "varchar"),
+    _tolerant("task_id", _LABEL, "varchar"),
+    _tolerant("agent_type", _LABEL, "varchar"),
+    _tolerant("policy", _LABEL, "varchar"),
+    _tolerant("rule", _LABEL, "varchar"),
+    _tolerant("complexity_level_10", _integer(1, 10), "int2"),
+    _tolerant("estimated_cost_usd", _number(0, MAX_COST_USD), "float8"),
+    _tolerant("cost_nano_usd", _integer(0, MAX_COST_NANO_USD), "int8"),
+    _tolerant("estimated_ms", _COUNT, "int4"),
+    _tolerant("first_token_ms", _COUNT, "int4"),
+    _tolerant("reward", _number(0, 1), "float8"),
+    _tolerant("finish_reason", _LABEL, "varchar"),
+    _tolerant("classifier", _LABEL, "varchar"),
+    _tolerant("model_version", _LABEL, "varchar"),
+    _tolerant("experiment", _LABEL, "varchar"),
+    _tolerant("arm", _LABEL, "varchar"),
+    _tolerant("arm_share", _number(0, 1), "float8"),
+    _tolerant("feedback_until", _TIME, "timestamptz"),
+    _tolerant("plan", _PLAN, "jsonb", in_records=False),
+)
+#: The fields of `routing_decision`.
+DECISION_FIELDS: Final = COMMON_FIELDS + REQUEST_FIELDS
 EVENT_FIELDS: Final = MESSAGE_FIELDS + DECISION_FIELDS
 
 #: The attributes of `RoutingEvent` in order. `extra` holds every other key of the message.
 EVENT_ATTRIBUTES: Final = (*(field.attribute for field in EVENT_FIELDS), "extra")
 _BY_ATTRIBUTE: Final = {field.attribute: field for field in EVENT_FIELDS}
-#: For each attribute, its column of routing_records and the name of the column's PostgreSQL type.
-EVENT_COLUMNS: Final = (*((field.column, field.column_type) for field in EVENT_FIELDS), ("extra", "jsonb"))
+#: For each attribute that routing_records keeps, its column and the name of the column's PostgreSQL type.
+EVENT_COLUMNS: Final = (
+    *((field.column, field.column_type) for field in EVENT_FIELDS if field.column is not None),
+    ("extra", "jsonb"),
+)
+#: Names of the fields of `REQUEST_FIELDS` that are strings in a form which msgspec cannot check whole.
+REQUEST_LABELS: Final = tuple(field.name for field in REQUEST_FIELDS if field.read is _LABEL.read)
 
 #: Name, path, default and parser of the strict fields of a decision; name and reader of the tolerant ones.
 _STRICT_FIELDS: Final = tuple(
@@ -354,12 +454,12 @@ def _meant_path(key: str) -> str | None:
     return _PATHS.get(re.sub(r"[^a-z0-9]", "", name.lower()))
 
 
-def plain_message_type() -> Any:
+def plain_message_type(decision_fields: tuple[EventField, ...]) -> Any:
     """Return a msgspec type for messages of which every field has its `type`, and that have no other field.
 
-    Its `routing_decision` has the fields of `DECISION_FIELDS` in order.
+    Its `routing_decision` has `decision_fields` in order.
     """
-    decision = msgspec.defstruct("PlainDecision", _definitions(DECISION_FIELDS), forbid_unknown_fields=True, gc=False)
+    decision = msgspec.defstruct("PlainDecision", _definitions(decision_fields), forbid_unknown_fields=True, gc=False)
     return msgspec.defstruct(
         "PlainMessage",
         [*_definitions(MESSAGE_FIELDS), ("routing_decision", decision)],

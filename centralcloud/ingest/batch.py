@@ -48,12 +48,14 @@ class ReceivedEvent(NamedTuple):
             decoded at one depth of Python's stack may be nested too deeply to be encoded at another. The event's own `extra`
             is empty.
         ignored: the path of each field whose value was ignored, with key and value for an operator.
+        plan: the event's `plan` as JSON, encoded as `extra`; None without one. The event's own `plan` is empty.
     """
 
     msg_id: int
     event: RoutingEvent
     extra: bytes | None
     ignored: Mapping[str, str] = {}
+    plan: bytes | None = None
 
     @property
     def phase(self) -> int:
@@ -113,15 +115,22 @@ def decode(messages: Iterable[Message], now: datetime, words: WordSource = built
 
 
 def _received(msg_id: int, event: RoutingEvent, added: Mapping[str, Any] = _NOTHING) -> ReceivedEvent:
-    """Return the event with its `extra`, and what is added to it, as JSON only: objects take twenty times as much memory."""
-    extra = event.extra
+    """Return the event with its plan and `extra`, and what is added to it, as JSON only: objects take much more memory."""
+    extra, plan = event.extra, event.plan
+    encoded_plan = None
+    if plan is not None:
+        if event.request_id is None:  # there is nothing to store it under
+            extra["plan"] = dict(plan)
+        else:
+            encoded_plan = encode_extra(plan)
+        plan.clear()
     if not extra and not added:
-        return ReceivedEvent(msg_id, event, None)
+        return ReceivedEvent(msg_id, event, None, plan=encoded_plan)
     ignored = _ignored_values(extra)
     extra.update(added)
     encoded = encode_extra(extra)
     extra.clear()
-    return ReceivedEvent(msg_id, event, encoded, ignored)
+    return ReceivedEvent(msg_id, event, encoded, ignored, encoded_plan)
 
 
 def _ahead(letter: DeadLetter, now: datetime, words: WordSource) -> AheadEvent | None:

@@ -1,21 +1,23 @@
 """The fast path of ingest: one transaction moves a batch from the queue into records, metrics, dead letters and the ledger.
 
 A crash at any point rolls the transaction back: the messages are in the queue again at once, without a visibility timeout,
-none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, new names, pairs,
-refused names, ignored values, ledger; each sorted), so replicas wait for each other and do not deadlock.
+none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, new names, plans,
+pairs, refused names, ignored values, ledger; each sorted), so replicas wait for each other and do not deadlock. Feedback
+that waits is locked only where no other transaction has locked it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import psycopg
 from msgspec.structs import astuple
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from centralcloud.contracts.event_fields import EVENT_ATTRIBUTES, EVENT_COLUMNS
+from centralcloud.contracts.event_fields import EVENT_ATTRIBUTES, EVENT_COLUMNS, REQUEST_FIELDS
 from centralcloud.contracts.json_text import encode_array
 from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
 from centralcloud.ingest.batch import (
@@ -34,6 +36,7 @@ from centralcloud.ingest.clock_behind import decide_events_ahead, report_clock_b
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
 from centralcloud.ingest.name_limits import count_refused_names, limit_new_names
 from centralcloud.ingest.operator_words import OperatorWords
+from centralcloud.ingest.requests import settle_feedback, store_plans
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ids import ranges_of
 from centralcloud.store.message_ledger import LedgerMissingError
@@ -98,16 +101,34 @@ _STORED_SHARE: Final = 2
 #: exponent before it fails. With the usual limit this would count as an outage, and be retried for ever.
 ONE_MESSAGE_LIMIT_SECONDS: Final = 120.0
 
-#: Columns and their types: those of an event, then those that ingest adds. `created_at` has its default, the start of the
-#: transaction, which decides the partition.
-_RECORD_COLUMNS: Final = (*EVENT_COLUMNS, ("slice_no", "int8"), ("msg_id", "int8"), ("first_of_decision", "bool"))
-#: Binary COPY converts nothing: the types must be exact.
-_RECORD_TYPES: Final = tuple(column_type for _, column_type in _RECORD_COLUMNS)
-_COPY_RECORDS: Final = sql.SQL("COPY public.routing_records ({}) FROM STDIN (FORMAT BINARY)").format(
-    sql.SQL(", ").join(sql.Identifier(column) for column, _ in _RECORD_COLUMNS)
-)
 _CAPABILITIES: Final = EVENT_ATTRIBUTES.index("capabilities_required")
-_EXTRA: Final = EVENT_ATTRIBUTES.index("extra")
+_REQUEST_ID: Final = EVENT_ATTRIBUTES.index("request_id")
+#: The fields of a request are the last attributes of an event before `extra`. `plan`, the last one, is not in the records.
+_FIRST_OF_REQUEST: Final = EVENT_ATTRIBUTES.index(REQUEST_FIELDS[0].attribute)
+_PLAN: Final = EVENT_ATTRIBUTES.index("plan")
+_NO_REQUEST: Final = (None,) * (_PLAN - _FIRST_OF_REQUEST)
+
+
+class _CopyRecords(NamedTuple):
+    """A COPY of records: the statement, and the types of its columns. Binary COPY converts nothing: they must be exact."""
+
+    statement: sql.Composed
+    types: tuple[str, ...]
+
+
+def _copy_of(columns: Sequence[tuple[str, str]]) -> _CopyRecords:
+    """Return the COPY of some columns of an event, and of those that ingest adds.
+
+    `created_at` has its default, the start of the transaction, which decides the partition.
+    """
+    added = (EVENT_COLUMNS[-1], ("slice_no", "int8"), ("msg_id", "int8"), ("first_of_decision", "bool"))
+    names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in (*columns, *added))
+    statement = sql.SQL("COPY public.routing_records ({}) FROM STDIN (FORMAT BINARY)").format(names)
+    return _CopyRecords(statement, tuple(column_type for _, column_type in (*columns, *added)))
+
+
+_COPY_COMMON: Final = _copy_of(EVENT_COLUMNS[:_FIRST_OF_REQUEST])
+_COPY_REQUESTS: Final = _copy_of(EVENT_COLUMNS[:_PLAN])
 
 
 class BatchResult(NamedTuple):
@@ -256,8 +277,10 @@ def _store_events(connection: psycopg.Connection[Any], batch: Batch) -> Deduplic
     if deduplicated.accepted:
         deduplicated, refused_names = limit_new_names(connection, deduplicated)
         _copy_records(connection, deduplicated, open_slice.slice_no)
+        store_plans(connection, deduplicated.accepted)
         _add_metrics(connection, metric_deltas(deduplicated))
         count_refused_names(connection, refused_names)
+        settle_feedback(connection, deduplicated.accepted)
     return deduplicated
 
 
@@ -275,12 +298,18 @@ def _record_phases(connection: psycopg.Connection[Any], events: list[ReceivedEve
 
 def _copy_records(connection: psycopg.Connection[Any], deduplicated: Deduplicated, slice_no: int) -> None:
     first_of_decision = deduplicated.first_of_decision
-    with connection.cursor().copy(_COPY_RECORDS) as copy:
-        copy.set_types(_RECORD_TYPES)
-        for msg_id, event, extra, _ in deduplicated.accepted:
-            row: list[Any] = list(astuple(event))
+    accepted = [(received, astuple(received.event)) for received in deduplicated.accepted]
+    # Every column costs time, also an empty one: a batch without a request is stored without the columns of requests.
+    requests = any(values[_FIRST_OF_REQUEST:_PLAN] != _NO_REQUEST for _, values in accepted)
+    end = _PLAN if requests else _FIRST_OF_REQUEST
+    statement, types = _COPY_REQUESTS if requests else _COPY_COMMON
+    with connection.cursor().copy(statement) as copy:
+        copy.set_types(types)
+        for (msg_id, event, extra, _, _), values in accepted:
+            row: list[Any] = [*values[:end], None if extra is None else Jsonb(extra, dumps=_unchanged)]
             row[_CAPABILITIES] = list(event.capabilities_required)  # psycopg writes a tuple as a composite value
-            row[_EXTRA] = None if extra is None else Jsonb(extra, dumps=_unchanged)
+            if event.request_id is not None:
+                row[_REQUEST_ID] = UUID(event.request_id)
             row += (slice_no, msg_id, None if event.decision_id is None else msg_id in first_of_decision)
             copy.write_row(row)
 

@@ -24,13 +24,23 @@ class Fleet:
     def __init__(self, server: str, name: str) -> None:
         self.name = name
         self.admin = with_database(server, name)
-        self.roles = Roles(worker=f"{name}_worker", instance=f"{name}_instance", dashboard=f"{name}_dashboard")
+        self.roles = Roles(
+            worker=f"{name}_worker",
+            instance=f"{name}_instance",
+            dashboard=f"{name}_dashboard",
+            gateway=f"{name}_gateway",
+        )
 
     @property
     def options(self) -> list[str]:
         """The options that name the roles on the command line."""
         roles = self.roles
-        names = {"--worker-role": roles.worker, "--instance-role": roles.instance, "--dashboard-role": roles.dashboard}
+        names = {
+            "--worker-role": roles.worker,
+            "--instance-role": roles.instance,
+            "--dashboard-role": roles.dashboard,
+            "--gateway-role": roles.gateway,
+        }
         return [word for pair in names.items() for word in pair]
 
     def url(self, role: str) -> str:
@@ -52,6 +62,10 @@ class Fleet:
     def dashboard(self) -> str:
         return self.url(self.roles.dashboard)
 
+    @property
+    def gateway(self) -> str:
+        return self.url(self.roles.gateway)
+
     def let_in(self, *roles: str) -> None:
         """Set the password that `url` contains, for servers that require one."""
         with psycopg.connect(self.admin) as connection:
@@ -62,7 +76,7 @@ class Fleet:
 
 @contextmanager
 def a_fleet(server: str, *, granted: bool = True) -> Iterator[Fleet]:
-    """Create a database, migrated by its owner, which may create roles; with the three roles if `granted`."""
+    """Create a database, migrated by its owner, which may create roles; with the four roles if `granted`."""
     fleet = Fleet(server, f"cc_fleet_{uuid.uuid4().hex[:8]}")
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {fleet.name}_owner LOGIN CREATEROLE PASSWORD '{_PASSWORD}'")
@@ -76,7 +90,7 @@ def a_fleet(server: str, *, granted: bool = True) -> Iterator[Fleet]:
                 ensure_partitions(database)
                 if granted:
                     apply_roles(database, fleet.roles, OPERATOR)
-                    fleet.let_in(fleet.roles.worker, fleet.roles.instance, fleet.roles.dashboard)
+                    fleet.let_in(fleet.roles.worker, fleet.roles.instance, fleet.roles.dashboard, fleet.roles.gateway)
             yield fleet
         finally:
             connection.execute(f"DROP DATABASE {fleet.name} WITH (FORCE)")

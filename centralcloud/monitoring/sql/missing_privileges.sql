@@ -42,7 +42,8 @@ WITH table_privilege (privilege, name) AS (
     WHERE NOT has_function_privilege(p.oid, 'EXECUTE') AND (
         nspname = 'centralcloud' AND proname IN (
             'ensure_partitions', 'drop_expired_partition', 'publish_decision', 'publish_decisions', 'add_metrics',
-            'add_dropped_metrics', 'epoch', 'sequence_positions', 'repair_sequences'
+            'add_dropped_metrics', 'epoch', 'sequence_positions', 'repair_sequences',
+            'settle_feedback'
         )
         OR nspname = 'pgmq' AND proname IN (
             'read', 'pop', 'archive', 'send', 'send_batch', '_send_batch', '_validate_batch_params', 'format_table_name'
