@@ -1,9 +1,9 @@
 """The fields of a routing event, each specified once.
 
 The decoder, the tolerant parser, `RoutingEvent.to_message` and the COPY into routing_records are made from this table.
-The class `RoutingEvent`, store/tables/ingest.py and docs/reference/messages.md repeat parts of it for their readers. An
-import check and tests/unit/contracts/test_event_fields.py compare them with the table. To add a field, add a row here, and
-fix what fails.
+The classes `RoutingEvent` and `RequestEvent`, store/tables/ingest.py and docs/reference/messages.md repeat parts of it for
+their readers. An import check and tests/unit/contracts/test_event_fields.py compare them with the table. To add a field, add
+a row here, and fix what fails.
 """
 
 import re
@@ -305,6 +305,10 @@ def _tolerant(
     )
 
 
+def _columns(fields: tuple[EventField, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((field.column, field.column_type) for field in fields if field.column is not None)
+
+
 #: The fields around `routing_decision`. `timestamp` is parsed by `routing_event`, which knows the server's time.
 MESSAGE_FIELDS: Final = (
     EventField("timestamp", "timestamp", "timestamp", "timestamptz", datetime, NODEFAULT),
@@ -364,13 +368,14 @@ DECISION_FIELDS: Final = COMMON_FIELDS + REQUEST_FIELDS
 EVENT_FIELDS: Final = MESSAGE_FIELDS + DECISION_FIELDS
 
 #: The attributes of `RoutingEvent` in order. `extra` holds every other key of the message.
-EVENT_ATTRIBUTES: Final = (*(field.attribute for field in EVENT_FIELDS), "extra")
+COMMON_ATTRIBUTES: Final = (*(field.attribute for field in MESSAGE_FIELDS + COMMON_FIELDS), "extra")
+#: The attributes of `RequestEvent` in order.
+EVENT_ATTRIBUTES: Final = (*COMMON_ATTRIBUTES, *(field.attribute for field in REQUEST_FIELDS))
 _BY_ATTRIBUTE: Final = {field.attribute: field for field in EVENT_FIELDS}
-#: For each attribute that routing_records keeps, its column and the name of the column's PostgreSQL type.
-EVENT_COLUMNS: Final = (
-    *((field.column, field.column_type) for field in EVENT_FIELDS if field.column is not None),
-    ("extra", "jsonb"),
-)
+#: For each attribute that routing_records keeps, its column and the name of the column's PostgreSQL type: those of every
+#: event, and those of a request.
+COMMON_COLUMNS: Final = (*_columns(MESSAGE_FIELDS + COMMON_FIELDS), ("extra", "jsonb"))
+REQUEST_COLUMNS: Final = _columns(REQUEST_FIELDS)
 #: Names of the fields of `REQUEST_FIELDS` that are strings in a form which msgspec cannot check whole.
 REQUEST_LABELS: Final = tuple(field.name for field in REQUEST_FIELDS if field.read is _LABEL.read)
 

@@ -15,11 +15,13 @@ from msgspec.structs import astuple
 
 from centralcloud.contracts.errors import MISSING, ContractError, quote
 from centralcloud.contracts.event_fields import (
+    COMMON_ATTRIBUTES,
     COMMON_FIELDS,
     DECISION_FIELDS,
     EVENT_ATTRIBUTES,
     INVALID,
     MESSAGE_FIELDS,
+    REQUEST_FIELDS,
     REQUEST_LABELS,
     parse_name,
     plain_message_type,
@@ -41,11 +43,16 @@ from centralcloud.contracts.words import WordSource, built_in
 _MAX_AHEAD: Final = timedelta(hours=MAX_CLOCK_AHEAD_HOURS)
 
 #: Fields of a decision that a message always has, and those that it has only with a value; where they begin in an event.
-_ALWAYS_WRITTEN: Final = tuple(field.name for field in DECISION_FIELDS if not field.optional)
-_OPTIONAL: Final = tuple(field.name for field in DECISION_FIELDS if field.optional)
+_ALWAYS_WRITTEN: Final = tuple(field.name for field in COMMON_FIELDS if not field.optional)
+_OPTIONAL: Final = tuple(field.name for field in COMMON_FIELDS if field.optional)
 _FIRST_WRITTEN: Final = len(MESSAGE_FIELDS)
 _FIRST_OPTIONAL: Final = _FIRST_WRITTEN + len(_ALWAYS_WRITTEN)
+_EXTRA: Final = _FIRST_OPTIONAL + len(_OPTIONAL)
+_FIRST_OF_REQUEST: Final = _EXTRA + 1
 _NO_OPTIONAL: Final = (None,) * len(_OPTIONAL)
+_REQUEST_NAMES: Final = tuple(field.name for field in REQUEST_FIELDS)
+_NO_REQUEST: Final = [None] * len(REQUEST_FIELDS)
+_COMMON: Final = len(COMMON_FIELDS)
 _POSITION: Final = {field.name: position for position, field in enumerate(DECISION_FIELDS)}
 _COST_USD: Final = _POSITION["cost_usd"]
 _COST_NANO_USD: Final = _POSITION["cost_nano_usd"]
@@ -68,22 +75,6 @@ class RoutingEvent(msgspec.Struct, frozen=True, gc=False):
         decision_id: links a `routed` event to its outcome and makes a resend harmless; None when the instance sends none.
         propensity: probability with which the router chose this model, 0 to 1.
         score_version: version of the score that was used.
-        request_id: UUID of version 7 of the request that a gateway executes; a decision is one attempt of it.
-        attempt: number of the attempt, from 1 on.
-        session: 16 hexadecimal digits.
-        workspace, key_id, user_id, worker, task_id, agent_type: the caller and its task.
-        policy, rule: what the router followed.
-        complexity_level_10: 1 to 10; `complexity` is its class.
-        estimated_cost_usd, estimated_ms: what the router expected.
-        cost_nano_usd: exact cost in billionths of a US dollar; `cost_usd` is computed from it where that is missing.
-        first_token_ms: until the first token of the answer.
-        reward: 0 to 1: how good an outcome was; learning uses it in place of success and failure.
-        finish_reason: why the model stopped.
-        classifier: the classifier that decided on `complexity`, with its version.
-        model_version: what the provider was sent as the model's name.
-        experiment, arm, arm_share: the experiment, its arm, and the share (0 to 1) of the requests that go to that arm.
-        feedback_until: the outcome of the request is its feedback, which may arrive until then.
-        plan: the router's plan, at most 2,048 bytes of JSON; stored in `request_plans`, once for each request.
         extra: every other field of the message.
     """
 
@@ -106,6 +97,59 @@ class RoutingEvent(msgspec.Struct, frozen=True, gc=False):
     task_type: str | None = None
     propensity: float | None = None
     score_version: int | None = None
+    extra: dict[str, Any] = {}  # msgspec copies it for each event
+
+    @property
+    def resolved(self) -> bool:
+        """Whether this event carries an outcome (success or failure)."""
+        return self.outcome != "routed"
+
+    @property
+    def blameless(self) -> bool:
+        """Whether this is a failure that says nothing about the model (kind `caller` or `policy`)."""
+        return self.outcome == "failure" and self.error_kind in BLAMELESS_ERROR_KINDS
+
+    def to_message(self) -> dict[str, Any]:
+        """Return the message in the form of the specification; its optional fields only if they are set."""
+        values = astuple(self)
+        decision = self.extra | dict(zip(_ALWAYS_WRITTEN, values[_FIRST_WRITTEN:_FIRST_OPTIONAL]))  # noqa: B905 - slow
+        optional = values[_FIRST_OPTIONAL:_EXTRA]
+        if optional != _NO_OPTIONAL:
+            decision |= {name: value for name, value in zip(_OPTIONAL, optional) if value is not None}  # noqa: B905
+        decision["capabilities_required"] = list(self.capabilities_required)
+        if self.extra:  # an invalid value of a tolerant field is written as it was read
+            decision |= {name: value for name, value in self.extra.items() if decision[name] is None}
+        return {"timestamp": self.timestamp.isoformat(), "instance_id": self.instance_id, "routing_decision": decision}
+
+    def to_json(self) -> str:
+        """Return the message as JSON text."""
+        return _encode(self.to_message()).decode()
+
+
+class RequestEvent(RoutingEvent, frozen=True, gc=False):
+    """A routing event of a request that a gateway executes: the decision is one attempt of it.
+
+    A class of its own, so that the events of all others stay as small and as fast as they are.
+
+    Attributes:
+        request_id: UUID of version 7 of the request that a gateway executes; a decision is one attempt of it.
+        attempt: number of the attempt, from 1 on.
+        session: 16 hexadecimal digits.
+        workspace, key_id, user_id, worker, task_id, agent_type: the caller and its task.
+        policy, rule: what the router followed.
+        complexity_level_10: 1 to 10; `complexity` is its class.
+        estimated_cost_usd, estimated_ms: what the router expected.
+        cost_nano_usd: exact cost in billionths of a US dollar; `cost_usd` is computed from it where that is missing.
+        first_token_ms: until the first token of the answer.
+        reward: 0 to 1: how good an outcome was; learning uses it in place of success and failure.
+        finish_reason: why the model stopped.
+        classifier: the classifier that decided on `complexity`, with its version.
+        model_version: what the provider was sent as the model's name.
+        experiment, arm, arm_share: the experiment, its arm, and the share (0 to 1) of the requests that go to that arm.
+        feedback_until: the outcome of the request is its feedback, which may arrive until then.
+        plan: the router's plan, at most 2,048 bytes of JSON; stored in `request_plans`, once for each request.
+    """
+
     request_id: str | None = None
     attempt: int | None = None
     session: str | None = None
@@ -131,47 +175,28 @@ class RoutingEvent(msgspec.Struct, frozen=True, gc=False):
     arm_share: float | None = None
     feedback_until: datetime | None = None
     plan: dict[str, Any] | None = None
-    extra: dict[str, Any] = {}  # msgspec copies it for each event
-
-    @property
-    def resolved(self) -> bool:
-        """Whether this event carries an outcome (success or failure)."""
-        return self.outcome != "routed"
-
-    @property
-    def blameless(self) -> bool:
-        """Whether this is a failure that says nothing about the model (kind `caller` or `policy`)."""
-        return self.outcome == "failure" and self.error_kind in BLAMELESS_ERROR_KINDS
 
     def to_message(self) -> dict[str, Any]:
         """Return the message in the form of the specification; its optional fields only if they are set."""
-        values = astuple(self)
-        decision = self.extra | dict(zip(_ALWAYS_WRITTEN, values[_FIRST_WRITTEN:_FIRST_OPTIONAL]))  # noqa: B905 - slow
-        optional = values[_FIRST_OPTIONAL:-1]
-        if optional != _NO_OPTIONAL:
-            decision |= {name: value for name, value in zip(_OPTIONAL, optional) if value is not None}  # noqa: B905
-            if self.feedback_until is not None:
-                decision["feedback_until"] = self.feedback_until.isoformat()
-        decision["capabilities_required"] = list(self.capabilities_required)
-        if self.extra:  # an invalid value of a tolerant field is written as it was read
-            decision |= {name: value for name, value in self.extra.items() if decision[name] is None}
-        return {"timestamp": self.timestamp.isoformat(), "instance_id": self.instance_id, "routing_decision": decision}
-
-    def to_json(self) -> str:
-        """Return the message as JSON text."""
-        return _encode(self.to_message()).decode()
+        message = super().to_message()
+        values = zip(_REQUEST_NAMES, astuple(self)[_FIRST_OF_REQUEST:], strict=True)
+        message["routing_decision"] |= {name: value for name, value in values if value is not None}
+        if self.feedback_until is not None:
+            message["routing_decision"]["feedback_until"] = self.feedback_until.isoformat()
+        return message
 
 
 # Events are constructed and stored by position, which `_parse_plain` relies on, too.
-if RoutingEvent.__struct_fields__ != EVENT_ATTRIBUTES:
-    raise TypeError(
-        f"RoutingEvent: found the attributes {RoutingEvent.__struct_fields__}, expected those of event_fields: "
-        f"{EVENT_ATTRIBUTES}"
-    )
+for event_type, attributes in ((RoutingEvent, COMMON_ATTRIBUTES), (RequestEvent, EVENT_ATTRIBUTES)):
+    if event_type.__struct_fields__ != attributes:
+        raise TypeError(
+            f"{event_type.__name__}: found the attributes {event_type.__struct_fields__}, expected those of event_fields: "
+            f"{attributes}"
+        )
 
 _decode_common = msgspec.json.Decoder(plain_message_type(COMMON_FIELDS)).decode
 _decode_request = msgspec.json.Decoder(plain_message_type(DECISION_FIELDS)).decode
-#: Messages with it are decoded with the fields of a request; for all others, a decoder without them is a quarter faster.
+#: Messages with it are tried with the fields of a request, too. A decoder without them is a quarter faster, so it is the first.
 _REQUEST_KEY: Final = '"request_id": '
 
 
@@ -194,11 +219,14 @@ def _parse_plain(text: str | None, now: datetime) -> RoutingEvent | None:
 
     The checks of strings are written out: in a loop, they would take as long as the decoding.
     """
+    of_request = False
     try:
-        of_request = _REQUEST_KEY in text  # type: ignore[operator]
-        message = (_decode_request if of_request else _decode_common)(text)  # type: ignore[arg-type]
+        message = _decode_common(text)  # type: ignore[arg-type]
     except (msgspec.MsgspecError, RecursionError, TypeError):
-        return None
+        message = _decode_plain_request(text)
+        if message is None:
+            return None
+        of_request = True
     timestamp, instance_id = message.timestamp, message.instance_id
     if timestamp.tzinfo is not UTC or timestamp < EARLIEST_TIME or timestamp - now > _MAX_AHEAD:
         return None
@@ -218,13 +246,24 @@ def _parse_plain(text: str | None, now: datetime) -> RoutingEvent | None:
         or ((capabilities := decision.capabilities_required) and " " in "".join(capabilities))
     ) and not _has_plain_strings(instance_id, decision):
         return None
-    values: Sequence[Any] = astuple(decision)
-    if of_request:
-        if not _is_plain_request(values, text):  # type: ignore[arg-type]
-            return None
-        values = _with_cost(values)
     # By position: keyword arguments take ten times as long.
-    return RoutingEvent(timestamp, instance_id, *values)
+    if not of_request:
+        return RoutingEvent(timestamp, instance_id, *astuple(decision))
+    values: Sequence[Any] = astuple(decision)
+    if not _is_plain_request(values, text):  # type: ignore[arg-type]
+        return None
+    values = _with_cost(values)
+    return RequestEvent(timestamp, instance_id, *[*values[:_COMMON], {}, *values[_COMMON:]])
+
+
+def _decode_plain_request(text: str | None) -> Any:
+    """Return the decoded message with fields of a request, None if it is not one in which every field has its type."""
+    if text is None or _REQUEST_KEY not in text:
+        return None
+    try:
+        return _decode_request(text)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
 
 
 def _is_plain_request(values: Sequence[Any], text: str) -> bool:
@@ -239,10 +278,10 @@ def _is_plain_request(values: Sequence[Any], text: str) -> bool:
     return plan is None or _read_plan(plan) is not INVALID  # type: ignore[misc]
 
 
-def _with_cost(values: Sequence[Any]) -> Sequence[Any]:
+def _with_cost(values: Sequence[Any]) -> list[Any]:
     """Return the values of a decision with `cost_usd`, if only the exact cost was sent."""
     if values[_COST_NANO_USD] is None or values[_COST_USD] is not None:
-        return values
+        return [*values]
     return [*values[:_COST_USD], values[_COST_NANO_USD] / NANO_USD_PER_USD, *values[_COST_USD + 1 :]]
 
 
@@ -272,7 +311,9 @@ def _parse_field_by_field(text: str | None, now: datetime, words: WordSource) ->
     extra = decision
     for name, value in message.items():
         extra[f"event.{name}" if name in extra else name] = value
-    return RoutingEvent(timestamp, instance_id, *[*values, extra])
+    if values[_COMMON:] == _NO_REQUEST:
+        return RoutingEvent(timestamp, instance_id, *[*values[:_COMMON], extra])
+    return RequestEvent(timestamp, instance_id, *[*values[:_COMMON], extra, *values[_COMMON:]])
 
 
 def message_too_large(size: int) -> ContractError:

@@ -9,6 +9,8 @@ that waits is locked only where no other transaction has locked it.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
+from struct import Struct
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -17,9 +19,15 @@ from msgspec.structs import astuple
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from centralcloud.contracts.event_fields import EVENT_ATTRIBUTES, EVENT_COLUMNS, REQUEST_FIELDS
+from centralcloud.contracts.event_fields import (
+    COMMON_ATTRIBUTES,
+    COMMON_COLUMNS,
+    EVENT_ATTRIBUTES,
+    REQUEST_COLUMNS,
+)
 from centralcloud.contracts.json_text import encode_array
 from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
+from centralcloud.contracts.routing_event import RequestEvent
 from centralcloud.ingest.batch import (
     Batch,
     DeadLetter,
@@ -101,12 +109,17 @@ _STORED_SHARE: Final = 2
 #: exponent before it fails. With the usual limit this would count as an outage, and be retried for ever.
 ONE_MESSAGE_LIMIT_SECONDS: Final = 120.0
 
-_CAPABILITIES: Final = EVENT_ATTRIBUTES.index("capabilities_required")
+_CAPABILITIES: Final = COMMON_ATTRIBUTES.index("capabilities_required")
+_EXTRA: Final = COMMON_ATTRIBUTES.index("extra")
 _REQUEST_ID: Final = EVENT_ATTRIBUTES.index("request_id")
-#: The fields of a request are the last attributes of an event before `extra`. `plan`, the last one, is not in the records.
-_FIRST_OF_REQUEST: Final = EVENT_ATTRIBUTES.index(REQUEST_FIELDS[0].attribute)
+#: `plan`, the last field of a request, is not in the records.
 _PLAN: Final = EVENT_ATTRIBUTES.index("plan")
-_NO_REQUEST: Final = (None,) * (_PLAN - _FIRST_OF_REQUEST)
+_NO_REQUEST: Final = (None,) * len(REQUEST_COLUMNS)
+#: The binary form of an array: dimensions, flags and type; length and first index; then each value with its length.
+_ARRAY_HEAD: Final = Struct("!iiI")
+_ARRAY_BOUNDS: Final = Struct("!ii")
+_LENGTH: Final = Struct("!i")
+_TEXT_OID: Final = 25
 
 
 class _CopyRecords(NamedTuple):
@@ -116,19 +129,35 @@ class _CopyRecords(NamedTuple):
     types: tuple[str, ...]
 
 
-def _copy_of(columns: Sequence[tuple[str, str]]) -> _CopyRecords:
+def _copy_of(event_columns: Sequence[tuple[str, str]]) -> _CopyRecords:
     """Return the COPY of some columns of an event, and of those that ingest adds.
 
     `created_at` has its default, the start of the transaction, which decides the partition.
     """
-    added = (EVENT_COLUMNS[-1], ("slice_no", "int8"), ("msg_id", "int8"), ("first_of_decision", "bool"))
-    names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in (*columns, *added))
+    columns = (*event_columns, ("slice_no", "int8"), ("msg_id", "int8"), ("first_of_decision", "bool"))
+    names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns)
     statement = sql.SQL("COPY public.routing_records ({}) FROM STDIN (FORMAT BINARY)").format(names)
-    return _CopyRecords(statement, tuple(column_type for _, column_type in (*columns, *added)))
+    types = tuple("bytea" if column_type == "text[]" else column_type for _, column_type in columns)
+    return _CopyRecords(statement, types)
 
 
-_COPY_COMMON: Final = _copy_of(EVENT_COLUMNS[:_FIRST_OF_REQUEST])
-_COPY_REQUESTS: Final = _copy_of(EVENT_COLUMNS[:_PLAN])
+@lru_cache(maxsize=4096)
+def _text_array(values: tuple[str, ...]) -> bytes:
+    """Return an array of text as PostgreSQL receives it in binary COPY, for a column that is announced as bytea.
+
+    psycopg encodes each array anew, which takes longer than the rest of the row; events repeat few of them.
+    """
+    if not values:
+        return _ARRAY_HEAD.pack(0, 0, _TEXT_OID)
+    parts = [_ARRAY_HEAD.pack(1, 0, _TEXT_OID), _ARRAY_BOUNDS.pack(len(values), 1)]
+    for value in values:
+        encoded = value.encode()
+        parts += [_LENGTH.pack(len(encoded)), encoded]
+    return b"".join(parts)
+
+
+_COPY_COMMON: Final = _copy_of(COMMON_COLUMNS)
+_COPY_REQUESTS: Final = _copy_of((*COMMON_COLUMNS, *REQUEST_COLUMNS))
 
 
 class BatchResult(NamedTuple):
@@ -298,18 +327,20 @@ def _record_phases(connection: psycopg.Connection[Any], events: list[ReceivedEve
 
 def _copy_records(connection: psycopg.Connection[Any], deduplicated: Deduplicated, slice_no: int) -> None:
     first_of_decision = deduplicated.first_of_decision
-    accepted = [(received, astuple(received.event)) for received in deduplicated.accepted]
     # Every column costs time, also an empty one: a batch without a request is stored without the columns of requests.
-    requests = any(values[_FIRST_OF_REQUEST:_PLAN] != _NO_REQUEST for _, values in accepted)
-    end = _PLAN if requests else _FIRST_OF_REQUEST
+    requests = any(type(received.event) is RequestEvent for received in deduplicated.accepted)
     statement, types = _COPY_REQUESTS if requests else _COPY_COMMON
     with connection.cursor().copy(statement) as copy:
         copy.set_types(types)
-        for (msg_id, event, extra, _, _), values in accepted:
-            row: list[Any] = [*values[:end], None if extra is None else Jsonb(extra, dumps=_unchanged)]
-            row[_CAPABILITIES] = list(event.capabilities_required)  # psycopg writes a tuple as a composite value
-            if event.request_id is not None:
-                row[_REQUEST_ID] = UUID(event.request_id)
+        for msg_id, event, extra, _, _ in deduplicated.accepted:
+            row: list[Any] = list(astuple(event))
+            row[_CAPABILITIES] = _text_array(event.capabilities_required)
+            row[_EXTRA] = None if extra is None else Jsonb(extra, dumps=_unchanged)
+            if type(event) is RequestEvent:
+                del row[_PLAN]
+                row[_REQUEST_ID] = event.request_id and UUID(event.request_id)
+            elif requests:
+                row += _NO_REQUEST
             row += (slice_no, msg_id, None if event.decision_id is None else msg_id in first_of_decision)
             copy.write_row(row)
 

@@ -1,10 +1,11 @@
-"""Plans of requests, and feedback that waited for its request: stored in the transaction of the batch that has the records."""
+"""Plans of requests, and feedback that waited for them: stored in the transaction of the batch that has the records."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import psycopg
 
+from centralcloud.contracts.routing_event import RequestEvent
 from centralcloud.ingest.batch import ReceivedEvent
 from centralcloud.runtime.postgres.query import Query
 
@@ -19,8 +20,8 @@ def store_plans(connection: psycopg.Connection[Any], events: Iterable[ReceivedEv
     """
     plans: dict[str, bytes] = {}
     for received in events:
-        if received.plan is not None and (request_id := received.event.request_id) is not None:
-            plans.setdefault(request_id, received.plan)
+        if received.plan is not None and isinstance(received.event, RequestEvent) and received.event.request_id:
+            plans.setdefault(received.event.request_id, received.plan)
     if plans:
         request_ids = sorted(plans)
         texts = [plans[request_id].decode() for request_id in request_ids]
@@ -32,8 +33,7 @@ def settle_feedback(connection: psycopg.Connection[Any], events: Iterable[Receiv
 
     Feedback that another transaction reports at the same time may not see these records: maintenance applies it.
     """
-    request_ids = {received.event.request_id for received in events}
-    request_ids.discard(None)
+    request_ids = {event.request_id for _, event, *_ in events if type(event) is RequestEvent and event.request_id}
     if not request_ids:
         return 0
     return _SETTLE_FEEDBACK.one(connection, {"request_ids": list(request_ids)})
