@@ -88,7 +88,7 @@ def test_unusual_forms_of_request_fields_are_converted(database: Database, datab
         "request_id::text, session, workspace, attempt, user_id, worker, reward, cost_nano_usd, cost_usd, policy, extra"
     )
     assert execute(database_url, f"SELECT {columns} FROM routing_records") == [
-        (request_id, "0123456789abcdef", "acme", 2, "17", None, 0.5, 5_000_000_000, 5.0, None)
+        (request_id, "0123456789abcdef", "acme", 2, "17", None, 0.5, 5_000_000_000, 5.0, None, None)
     ]
     ((until,),) = execute(database_url, "SELECT feedback_until FROM routing_records")
     assert until == datetime.fromtimestamp(1_796_000_000, UTC)

@@ -152,3 +152,23 @@ def test_the_reward_of_feedback_is_learned(database: Database, database_url: str
     with database.transaction() as connection:
         assert connection.execute("SELECT sum(failures)::int FROM evidence").fetchone() == (20,)
     assert audit_scores(database, rules).differences == []
+
+
+def test_graded_outcomes_of_another_model_change_nothing_for_a_pair_of_0_and_1(
+    database: Database, database_url: str
+) -> None:
+    rules = [AdaptiveRule(AdaptiveSettings(latency_weight=0)), ThresholdRule()]
+    stored = "SELECT score, mean, n_eff, low, high, confidence FROM rule_scores WHERE rule = 'adaptive'"
+    stored += " AND model_name = 'gpt-4o'"
+    send(database_url, outcomes(61, 39))
+    ingest_all(database)
+    Learner(database, rules).learn()
+    before = execute(database_url, stored)
+    send(database_url, [graded(*each, selected_model="other") for each in GRADED])
+    ingest_all(database)
+    Learner(database, rules).learn()
+    assert execute(database_url, stored) == before
+    ((n_eff,),) = execute(
+        database_url, "SELECT n_eff FROM rule_scores WHERE rule = 'adaptive' AND model_name = 'other'"
+    )
+    assert n_eff > 52, "the graded ones scatter less"

@@ -236,4 +236,8 @@ def test_every_role_has_the_same_rights_after_an_upgrade_as_in_a_new_database(se
         assert len(new) > 100
         downgrade(owner, "0008")
         migrate(owner)
-        assert dict(execute(fleet.admin, _RIGHTS)) == new
+        upgraded = dict(execute(fleet.admin, _RIGHTS))
+        # Revision 0008 knows no gateways: that role gets this right with the next `centralcloud grants --apply`.
+        (of_gateways,) = (name for name in new if name.startswith("centralcloud.report_feedback("))
+        new[of_gateways] = [acl for acl in new[of_gateways] if not acl.startswith(fleet.roles.gateway)]
+        assert upgraded == new
