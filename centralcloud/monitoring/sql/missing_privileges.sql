@@ -15,6 +15,7 @@ WITH table_privilege (privilege, name) AS (
     VALUES
         ('SELECT', 'pgmq.a_model_routing_decisions'), ('INSERT', 'pgmq.a_model_routing_decisions'),
         ('SELECT', 'public.evidence_of_records'), ('SELECT', 'public.database_generation'),
+        ('SELECT', 'public.routing_decisions'),
         ('SELECT', 'centralcloud.schema_revision'), ('SELECT', 'centralcloud.schema_compatibility')
 ), sequence_privilege (privilege, name) AS (
     VALUES

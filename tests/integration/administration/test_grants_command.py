@@ -48,7 +48,7 @@ def test_the_printed_script_is_the_applied_one(bare: Fleet) -> None:
 
 def test_existing_roles_keep_their_attributes(bare: Fleet) -> None:
     """Another role created them, because the owner may not create roles; and one of them has too many rights."""
-    for role in (bare.roles.worker, bare.roles.instance, bare.roles.dashboard):
+    for role in (bare.roles.worker, bare.roles.instance, bare.roles.dashboard, bare.roles.gateway):
         execute(bare.admin, f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 7")
     execute(bare.admin, f"ALTER ROLE {bare.name}_owner NOCREATEROLE")
     execute(bare.owner, f"GRANT SELECT ON model_scores TO {bare.roles.instance}")
@@ -108,7 +108,9 @@ def test_the_roles_get_passwords_from_a_file_and_from_standard_input(bare: Fleet
     result = run_command("centralcloud", *options, "--dashboard-password-file", "-", env=env, input_text="s3cret-2\n")
     assert (result.returncode, result.stderr) == (0, "")
     assert "s3cret" not in result.stdout
-    assert result.stdout.count("PASSWORD") == 1
+    without = [f'ALTER ROLE "{role}" PASSWORD' for role in (bare.roles.instance, bare.roles.gateway)]
+    assert result.stdout.count("PASSWORD") == 2
+    assert all(statement in result.stdout for statement in without)
     assert f"ALTER ROLE \"{bare.roles.instance}\" PASSWORD '...';" in result.stdout
     stored = execute(
         bare.admin,
@@ -212,5 +214,5 @@ def test_a_right_that_the_owner_cannot_revoke_is_a_warning(bare: Fleet) -> None:
         warnings = apply_roles(database, bare.roles, OPERATOR).warnings
     assert warnings == [
         f"the role {role} may create objects in the schema public"
-        for role in (bare.roles.dashboard, bare.roles.instance, bare.roles.worker)
+        for role in (bare.roles.dashboard, bare.roles.gateway, bare.roles.instance, bare.roles.worker)
     ]

@@ -264,7 +264,7 @@ def test_grants_are_logged_as_the_owner_runs_them(fleet: Fleet) -> None:
             "grant_roles", "roles", None,
             {
                 "worker": fleet.roles.worker, "instance": fleet.roles.instance, "dashboard": fleet.roles.dashboard,
-                "created": [], "passwords_set": [],
+                "gateway": fleet.roles.gateway, "created": [], "passwords_set": [],
             },
             None,
         ),

@@ -133,6 +133,7 @@ _CALLED = [
     "epoch",
     "sequence_positions",
     "repair_sequences",
+    "settle_feedback",
 ]
 #: Functions of pgmq that workers call, and that these call.
 _CALLED_IN_PGMQ = [
@@ -155,7 +156,7 @@ def is_used_by_workers(kind: str, name: str) -> bool:
 
 
 def test_every_privilege_of_a_worker_that_is_revoked_is_named(database: Database, database_url: str) -> None:
-    roles = Roles(worker="cc_named_w", instance="cc_named_i", dashboard="cc_named_d")
+    roles = Roles(worker="cc_named_w", instance="cc_named_i", dashboard="cc_named_d", gateway="cc_named_g")
     apply_roles(database, roles, OPERATOR)
     kinds: Counter[str] = Counter()
     try:
@@ -170,7 +171,7 @@ def test_every_privilege_of_a_worker_that_is_revoked_is_named(database: Database
                 assert missing == expected
                 kinds[kind] += len(expected)
     finally:
-        execute(database_url, "DROP OWNED BY cc_named_w, cc_named_i, cc_named_d")
-        execute(database_url, "DROP ROLE cc_named_w, cc_named_i, cc_named_d")
+        execute(database_url, "DROP OWNED BY cc_named_w, cc_named_i, cc_named_d, cc_named_g")
+        execute(database_url, "DROP ROLE cc_named_w, cc_named_i, cc_named_d, cc_named_g")
     assert kinds.keys() == {"TABLE", "SEQUENCE", "FUNCTION", "SCHEMA"}
     assert kinds["TABLE"] > 4 * 20
