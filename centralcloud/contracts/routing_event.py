@@ -19,7 +19,6 @@ from centralcloud.contracts.event_fields import (
     COMMON_FIELDS,
     DECISION_FIELDS,
     EVENT_ATTRIBUTES,
-    INVALID,
     MESSAGE_FIELDS,
     REQUEST_FIELDS,
     REQUEST_LABELS,
@@ -27,6 +26,7 @@ from centralcloud.contracts.event_fields import (
     plain_message_type,
     take_decision_fields,
 )
+from centralcloud.contracts.field_kinds import INVALID
 from centralcloud.contracts.json_text import decode_object
 from centralcloud.contracts.limits import (
     BLAMELESS_ERROR_KINDS,
