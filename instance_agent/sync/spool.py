@@ -4,7 +4,8 @@ Each process appends to files of its own, which it holds with a lock. A file tha
 ended: another process sends its events, at its start or within a minute. A record is one line, a checksum and the event,
 so that a damaged one costs only itself. Events are written in batches, each synced; of a batch that does not fit, the oldest
 events are written that do. A file is removed when all of its events were sent. After a crash some are sent twice, which the
-decision ids make harmless.
+decision ids make harmless. A file that another program has removed or emptied is noticed, and its events, which are still in
+memory, are written again. A file with damaged records is kept under another name.
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from centralcloud.runtime.logs import get_logger
+from instance_agent.sync.damaged_files import keep_damaged
 from instance_agent.sync.event_queue import EventQueue, QueuedEvent
 from instance_agent.sync.spool_files import SUFFIX, LeftFile, OwnFile, record_size
 
@@ -36,7 +38,7 @@ class Spool:
     Attributes:
         folder: mode 0700; its files have mode 0600.
         written_through: the number of the newest event on disk.
-        skipped: records of other processes that were damaged, and not sent.
+        skipped: about how many records of other processes were damaged, and not sent.
         not_written: events that did not get to the disk at the first attempt, because the folder is full or cannot be
             written.
     """
@@ -66,21 +68,32 @@ class Spool:
         self._closed = False
         self._lock = threading.RLock()  # reentrant for a signal handler in a thread that writes
         self._problem: str | None = None
+        self._needs_new_file = False
+        self._sent_files: set[Path] = set()  # of ended processes: those that were sent and cannot be removed
 
     def write_new(self, queue: EventQueue) -> None:
-        """Append the events of `queue` that are not on disk, and sync them. A problem is logged once, and never raised."""
+        """Append the events of `queue` that are not on disk, and sync them. A problem is logged once, and never raised.
+
+        Those whose file another program has removed meanwhile are not on disk either.
+        """
         with self._lock:
             if self._closed:
                 return
-            events = [event for event in queue.after(self.written_through) if event.number > self._confirmed_through]
+            self._forget_missing_files(queue)
+            waiting = [event for event in queue.after(self.written_through) if event.number > self._confirmed_through]
+            events = [event for event in waiting if not any(file.has(event.number) for file in self._files)]
             if not events:
+                if waiting:
+                    self.written_through = waiting[-1].number
                 return
             try:
                 problem = self._write(events)
             except OSError as error:
                 problem = f"{error.strerror or error}"
             new = sum(event.number > max(self._seen_through, self.written_through) for event in events)
-            self._seen_through = events[-1].number
+            self._seen_through = max(self._seen_through, events[-1].number)
+            if problem is None:
+                self.written_through = waiting[-1].number
             if problem is not None:
                 self.not_written += new
                 if self._problem is None:
@@ -97,7 +110,7 @@ class Spool:
             done = [file for file in self._files if file.last_number <= number]
             self._files = [file for file in self._files if file.last_number > number]
             for file in done:
-                file.remove()
+                self._remove(file)
 
     def next_left(self, count: int, max_bytes: int) -> list[str]:
         """Return the next events that an ended process has left, at most `count`; none when there are no more.
@@ -111,14 +124,19 @@ class Spool:
                 self._left = [] if self._closed else self._find_left()
         while self._left:
             file = self._left[0]
-            batch = file.peek(count, max_bytes)
-            if file.skipped:
-                self.skipped += file.skipped
-                log.warning("spool_records_skipped", path=str(file.path), count=file.skipped)
-                file.skipped = 0
+            try:
+                batch = file.peek(count, max_bytes)
+            except OSError as error:
+                self._log_unreadable(file.path, error)
+                file.close()
+                del self._left[0]
+                continue
             if batch:
                 return batch
-            file.remove()
+            if file.skipped:
+                self._keep_damaged(file)
+            else:
+                self._remove(file)
             del self._left[0]
         return []
 
@@ -156,8 +174,9 @@ class Spool:
         sizes = (record_size(event.text) for event in events)
         fitting = events[: sum(used + end <= self.max_bytes for end in accumulate(sizes))]
         if fitting:
-            if not self._files or self._files[-1].size >= _FILE_BYTES:
+            if not self._files or self._needs_new_file or self._files[-1].size >= _FILE_BYTES:
                 self._files.append(OwnFile(self.folder))
+                self._needs_new_file = False
             file = self._files[-1]
             try:
                 file.append(fitting)
@@ -168,6 +187,55 @@ class Spool:
             return f"{used} bytes of {self.max_bytes} (INSTANCE_AGENT_SPOOL_BYTES) are used"
         return None
 
+    def _forget_missing_files(self, queue: EventQueue) -> None:
+        """Let the events be written again whose files another program has removed or emptied."""
+        missing = [file for file in self._files if file.is_missing()]
+        if not missing:
+            return
+        waiting = [event.number for event in queue.after(self._confirmed_through)]
+        numbers = [number for number in waiting if any(file.has(number) for file in missing)]
+        log.warning(
+            "spool_file_missing",
+            path=str(self.folder),
+            files=len(missing),
+            events=len(numbers),
+            reason="another program has removed or changed them",
+            effect="their events are still in memory, and are written again",
+        )
+        self._files = [file for file in self._files if file not in missing]
+        for file in missing:
+            os.close(file.descriptor)
+        if numbers:
+            self.written_through = min(self.written_through, numbers[0] - 1)
+        self._needs_new_file = True
+
+    def _remove(self, file: OwnFile | LeftFile) -> None:
+        """Remove a file whose events were sent. If it stays, this process does not send it again."""
+        try:
+            file.remove()
+        except OSError as error:
+            self._log_not_removed(file.path, error)
+
+    def _log_not_removed(self, path: Path, error: OSError) -> None:
+        self._sent_files.add(path)
+        effect = "the next start sends its events again, which the decision ids make harmless"
+        log.warning("spool_file_not_removed", path=str(path), reason=error.strerror or str(error), effect=effect)
+
+    def _keep_damaged(self, file: LeftFile) -> None:
+        """Keep a file whose good records were sent and that has damaged ones, and log them."""
+        about = file.damaged_records()
+        self.skipped += about
+        found = {"count": file.skipped, "bytes": file.skipped_bytes, "about": about}
+        try:
+            kept = keep_damaged(file.path)
+        except OSError as error:
+            log.warning("spool_records_skipped", path=str(file.path), kept_as=str(file.path), **found)
+            self._log_not_removed(file.path, error)
+        else:
+            kept_as = None if kept is None else str(kept)
+            log.warning("spool_records_skipped", path=str(file.path), kept_as=kept_as, **found)
+        file.close()
+
     def _find_left(self) -> list[LeftFile]:
         try:
             _make_private(self.folder)
@@ -176,7 +244,7 @@ class Spool:
             self._log_unreadable(self.folder, error)
             return []
         self._unreadable &= {*paths}
-        own = {file.path for file in self._files}
+        own = {file.path for file in self._files} | self._sent_files
         left = []
         for path in paths:
             if path in own:
