@@ -65,6 +65,8 @@ class AgentTasks:
             catalog_models=catalog_models,
         )
         self.publisher = make_publisher(settings, database) if publishes else None
+        if self.publisher:
+            self.publisher.stopped_because = "the agent was stopped before they were published"
         self.listener = NotificationListener(database, UPDATES_CHANNEL, self.updater.wake)
         self.reloader: CatalogReloader | None = None
         tasks: list[BackgroundTask] = [self.updater, self.listener]
