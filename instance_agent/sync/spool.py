@@ -20,6 +20,7 @@ from typing import Final
 from centralcloud.runtime.logs import get_logger
 from instance_agent.sync.damaged_files import keep_damaged
 from instance_agent.sync.event_queue import EventQueue, QueuedEvent
+from instance_agent.sync.other_spools import other_spools
 from instance_agent.sync.spool_files import SUFFIX, LeftFile, OwnFile, record_size
 
 log = get_logger(__name__)
@@ -44,13 +45,19 @@ class Spool:
     """
 
     def __init__(
-        self, folder: Path, max_bytes: int = DEFAULT_SPOOL_BYTES, *, look_again_seconds: float = _LOOK_AGAIN_SECONDS
+        self,
+        folder: Path,
+        max_bytes: int = DEFAULT_SPOOL_BYTES,
+        *,
+        shared: Path | None = None,
+        look_again_seconds: float = _LOOK_AGAIN_SECONDS,
     ) -> None:
         """Touch nothing yet.
 
         Args:
             folder: of one instance: another one may not be allowed to send its events.
             max_bytes: most bytes of all files in the folder together.
+            shared: where other instances have their folders: events that wait there are logged. None: nowhere.
             look_again_seconds: time between two searches for files of ended processes.
         """
         self.folder = folder
@@ -60,6 +67,8 @@ class Spool:
         self.not_written = 0
         self._files: list[OwnFile] = []
         self._left: list[LeftFile] = []
+        self._shared = shared
+        self._named: set[Path] = set()
         self._look_again_seconds = look_again_seconds
         self._looked_at: float | None = None
         self._unreadable: set[Path] = set()
@@ -122,6 +131,7 @@ class Spool:
             self._looked_at = now
             with self._lock:
                 self._left = [] if self._closed else self._find_left()
+            self._log_others()
         while self._left:
             file = self._left[0]
             try:
@@ -261,6 +271,20 @@ class Spool:
         if left:
             log.info("spool_found", path=str(self.folder), files=len(left))
         return left
+
+    def _log_others(self) -> None:
+        """Log events of other instances that no process sends, once for each folder."""
+        for folder, files, size in [] if self._shared is None else other_spools(self._shared, self.folder):
+            if folder not in self._named:
+                self._named.add(folder)
+                log.warning(
+                    "spool_of_another_instance",
+                    path=str(folder),
+                    files=files,
+                    bytes=size,
+                    effect="they wait: an instance sends its own events only",
+                    expected=f"start a router once with INSTANCE_ID={folder.name}, or remove the folder",
+                )
 
     def _log_unreadable(self, path: Path, error: OSError) -> None:
         if path not in self._unreadable:  # once, not in every search

@@ -15,6 +15,7 @@ import pytest
 
 from instance_agent.sync.damaged_files import damaged_files
 from instance_agent.sync.event_queue import EventQueue
+from instance_agent.sync.other_spools import other_spools
 from instance_agent.sync.spool import Spool, size_of_spool
 
 
@@ -389,3 +390,26 @@ def test_damaged_files_are_kept_up_to_a_number_and_a_size(
     names = [path.name for path in damaged_files(tmp_path)]
     assert names == ["4.events.damaged", "5.events.damaged"]
     assert caplog.text.count("kept_as=None") == 1
+
+
+def test_events_of_another_instance_are_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The default id is the host name, and a new container has a new one: its spool would wait for ever, unseen."""
+    killed = Spool(tmp_path / "old-name")
+    killed.write_new(a_queue("a", "b"))
+    running = Spool(tmp_path / "running")
+    running.write_new(a_queue("c"))
+    (tmp_path / "empty").mkdir()
+    own = Spool(tmp_path / "new-name", shared=tmp_path, look_again_seconds=0)
+    own.write_new(a_queue("d"))
+    assert other_spools(tmp_path, own.folder) == []
+    killed.close()
+    for _ in range(3):
+        assert own.next_left(10, 1000) == []
+    (line,) = [record.msg for record in caplog.records if "spool_of_another_instance" in str(record.msg)]
+    assert (line["path"], line["files"], line["bytes"]) == (str(tmp_path / "old-name"), 1, 22)
+    assert "INSTANCE_ID=old-name" in line["expected"]
+    (other,) = other_spools(tmp_path, own.folder)
+    assert other == (tmp_path / "old-name", 1, 22)
+    assert other_spools(tmp_path / "missing", own.folder) == []
+    running.close()
+    own.close()
