@@ -139,6 +139,7 @@ class InstanceAgent:
                     registry=self._registry(),
                     not_ready=self._not_ready,
                     pages={"/catalog": self.catalog.as_json},
+                    details=self._not_stored,
                 )
             self._start(tasks)
         except BaseException:
@@ -348,6 +349,13 @@ class InstanceAgent:
         learned: LearnedScores = self.updater.learned
         return [] if learned.epoch is not None else ["no scores from the database yet"]
 
+    def _not_stored(self) -> list[str]:
+        """Return the problem of the file of learned scores, which matters only at the next start."""
+        reason = self.updater.not_stored
+        if reason is None:
+            return []
+        return [f"the learned scores cannot be written to {self._settings.state_folder}: {reason}"]
+
     def _registry(self) -> "CollectorRegistry":
         from prometheus_client import CollectorRegistry
 
@@ -361,6 +369,11 @@ class InstanceAgent:
             "catalog_invalid", "Whether the newest edit is not used", lambda: self.catalog.problem is not None
         )
         metrics.gauge("applied_version", "Newest score version applied", lambda: self.updater.learned.version)
+        metrics.gauge(
+            "learned_scores_not_written",
+            "Whether the current scores are not in the file",
+            lambda: self.updater.not_stored is not None,
+        )
         metrics.counter("updates_refused", "Score updates refused since the start", lambda: self.updater.refused)
         if publisher := self.publisher:
             metrics.counter("events_sent", "Routing events sent since the start", lambda: publisher.sent)
