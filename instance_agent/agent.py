@@ -94,6 +94,7 @@ class InstanceAgent:
         )
         self._tasks.updater.on_change = self._use
         self._tasks.updater.may_store = self._may_store
+        self._tasks.claim.holds_folder = lambda: self._state_lock.held
         self.router = ModelRouter(
             self.catalog,
             instance_id=settings.instance_id,
@@ -139,7 +140,7 @@ class InstanceAgent:
                     registry=self._registry(),
                     not_ready=self._not_ready,
                     pages={"/catalog": self.catalog.as_json},
-                    details=self._not_stored,
+                    details=tasks.problems,
                 )
             self._start(tasks)
         except BaseException:
@@ -290,6 +291,7 @@ class InstanceAgent:
             )
             tasks.updater.on_change = self._use
             tasks.updater.may_store = self._may_store
+            tasks.claim.holds_folder = lambda: self._state_lock.held
             self._tasks = tasks
             if self._running:
                 self._start(tasks)
@@ -348,13 +350,6 @@ class InstanceAgent:
         """Ready with the scores of the last contact, however old they are: an instance routes without the database."""
         learned: LearnedScores = self.updater.learned
         return [] if learned.epoch is not None else ["no scores from the database yet"]
-
-    def _not_stored(self) -> list[str]:
-        """Return the problem of the file of learned scores, which matters only at the next start."""
-        reason = self.updater.not_stored
-        if reason is None:
-            return []
-        return [f"the learned scores cannot be written to {self._settings.state_folder}: {reason}"]
 
     def _registry(self) -> "CollectorRegistry":
         from prometheus_client import CollectorRegistry

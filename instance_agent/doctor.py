@@ -36,6 +36,7 @@ from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.settings import AgentSettings
 from instance_agent.sync.damaged_files import damaged_files
+from instance_agent.sync.instance_claim import FIRST, INSTANCE_CLAIMS, SECOND
 from instance_agent.sync.other_spools import other_spools
 from instance_agent.sync.spool import size_of_spool
 
@@ -93,6 +94,7 @@ class _Doctor:
             Check("scores", self._scores, "functions"),
             Check("newest version", self._newest_version, "functions"),
             Check("notifications", lambda: notifications_arrive(self._database), "writes"),
+            Check("instance id", self._instance_id, "database"),
             Check("clock", lambda: clocks_agree(self._database), "database"),
             Check("HTTP port", self._http_port),
         ]
@@ -214,6 +216,22 @@ class _Doctor:
                 raise
             return fail(f"{Outage.WRONG_INSTANCE}: {summarize_error(error)}", LOGIN_ADVICE[Outage.WRONG_INSTANCE])
         return ok(f"speaks for {instance_id}")
+
+    def _instance_id(self) -> CheckResult:
+        """Find the agents that have claimed the id; see `InstanceClaim`."""
+        names = {"instance_id": self._settings.instance_id}
+        with check_transaction(self._database) as connection:
+            first = INSTANCE_CLAIMS.all(connection, {**names, "claim": FIRST})
+            second = INSTANCE_CLAIMS.all(connection, {**names, "claim": SECOND})
+        if second:
+            return warn(
+                f"agents with different state folders use {self._settings.instance_id}: "
+                + "; ".join(map(str, first + second)),
+                "set an INSTANCE_ID of its own for each agent, or one state folder for all processes of one",
+            )
+        if not first:
+            return ok(f"no agent that listens uses {self._settings.instance_id}")
+        return ok(f"{self._settings.instance_id} is used by one agent: {first[0]}")
 
     def _scores(self) -> CheckResult:
         with check_transaction(self._database) as connection:

@@ -53,15 +53,15 @@ def test_a_full_state_folder_fails_and_is_a_detail_of_ready(tmp_path: Path) -> N
         agent = InstanceAgent(settings)
         assert agent._state_lock.acquire() is None, "the lock needs no room"
         assert agent._state_lock.held
-        assert agent._not_stored() == []
+        assert agent._current().problems() == []
         agent.updater._use(LearnedScores(epoch="e", version=1))
         assert not agent.updater._store()
-        (line,) = agent._not_stored()
-        assert line.endswith("disk: No space left on device")
+        (line,) = agent._current().problems()
+        assert line == "the learned scores cannot be written to the state folder: No space left on device"
         assert agent._registry().get_sample_value("instance_agent_learned_scores_not_written") == 1
         (tmp_path / "disk/full").unlink()
         assert agent.updater._store()
-        assert agent._not_stored() == []
+        assert agent._current().problems() == []
         agent.stop()
     assert {path.name for path in (tmp_path / "disk").iterdir()} == set()
 
