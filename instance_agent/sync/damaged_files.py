@@ -13,9 +13,9 @@ MOST_DAMAGED_BYTES: Final = 20_000_000
 
 
 def damaged_files(folder: Path) -> list[Path]:
-    """Return the damaged files of a spool folder, the oldest first; none when it does not exist."""
+    """Return the damaged files of a spool folder, the oldest first; none when it does not exist or cannot be read."""
     found: dict[Path, int] = {}
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(DAMAGED_SUFFIX):
                 with contextlib.suppress(FileNotFoundError):

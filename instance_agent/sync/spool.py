@@ -90,7 +90,7 @@ class Spool:
                 return
             self._forget_missing_files(queue)
             waiting = [event for event in queue.after(self.written_through) if event.number > self._confirmed_through]
-            events = [event for event in waiting if not any(file.has(event.number) for file in self._files)]
+            events = self._not_on_disk(waiting)
             if not events:
                 if waiting:
                     self.written_through = waiting[-1].number
@@ -197,6 +197,12 @@ class Spool:
             return f"{used} bytes of {self.max_bytes} (INSTANCE_AGENT_SPOOL_BYTES) are used"
         return None
 
+    def _not_on_disk(self, events: Sequence[QueuedEvent]) -> Sequence[QueuedEvent]:
+        newest = max((file.last_number for file in self._files), default=0)
+        if not events or events[0].number > newest:  # nearly always
+            return events
+        return [event for event in events if not any(file.has(event.number) for file in self._files)]
+
     def _forget_missing_files(self, queue: EventQueue) -> None:
         """Let the events be written again whose files another program has removed or emptied."""
         missing = [file for file in self._files if file.is_missing()]
@@ -301,9 +307,9 @@ def _oldest_first(paths: Iterable[Path]) -> list[Path]:
 
 
 def size_of_spool(folder: Path) -> tuple[int, int]:
-    """Return how many files a spool folder has, and their bytes; zeros when it does not exist."""
+    """Return how many files a spool folder has, and their bytes; zeros when it does not exist or cannot be read."""
     files = size = 0
-    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.endswith(SUFFIX):
                 with contextlib.suppress(FileNotFoundError):

@@ -234,6 +234,8 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_the_spool(
     assert spool.next_left(1, 1) == []
     assert (spool.not_written, spool.written_through) == (1, 0)
     assert "spool_not_written" in caplog.text
+    assert size_of_spool(tmp_path / "spool") == (0, 0), "for the metric"
+    assert damaged_files(tmp_path / "spool") == []
 
 
 def test_the_child_of_a_fork_does_not_keep_the_lock_of_its_parent(tmp_path: Path) -> None:
