@@ -25,6 +25,7 @@ from centralcloud.runtime.postgres.errors import (
     summarize_error,
 )
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.runtime.wording import age
 
 _MAX_CLOCK_DIFFERENCE_SECONDS: Final = 5.0
 _NOTIFY_SECONDS: Final = 2.0
@@ -333,7 +334,7 @@ def clocks_agree(database: Database) -> CheckResult:
         server = _SERVER_CLOCK.one(connection)
     difference = max(before - server, server - time.time(), 0.0)
     if difference > _MAX_CLOCK_DIFFERENCE_SECONDS:
-        return warn(f"{difference:.1f} seconds between this host and the server", "run a time service on both")
+        return warn(f"{age(difference)} between this host and the server", "run a time service on both")
     return ok("the same as the server's")
 
 

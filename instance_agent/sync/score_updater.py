@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -28,6 +27,7 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores, Pair
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.sync.reconciliation import PublishedScore, contradicts, corrected, log_start_over
 from instance_agent.sync.token_bucket import TokenBucket
 
 log = get_logger(__name__)
@@ -40,20 +40,6 @@ class LogMessage(NamedTuple):
     enqueued_at: datetime
     text: str | None
     size_bytes: int | None
-
-
-class PublishedScore(NamedTuple):
-    """A score of the snapshot, with the parts of its estimate."""
-
-    model: str
-    complexity: str
-    score: Decimal
-    version: int
-    updated_at: datetime
-    reason: str
-    mean: float | None
-    n_eff: float | None
-    probe_share: float | None
 
 
 _READ_LOG = Query(__package__, "read_log")
@@ -74,8 +60,6 @@ _WOKEN_POLLS_AT_ONCE: Final = 10
 #: A message may become visible after one with a higher id. The reader looks for a missing id for this long.
 _GAP_TIMEOUT_SECONDS: Final = 600.0
 _MAX_GAPS: Final = 1000
-#: Removed scores that the log names; it counts the others.
-_MOST_REMOVED_LOGGED: Final = 10
 
 
 class PollResult(NamedTuple):
@@ -100,6 +84,7 @@ class ScoreUpdater(BackgroundTask):
     Attributes:
         on_change: called with the scores in each change.
         refused: score updates that were refused since the start.
+        not_stored: why the current scores are not in the file; None: they are, or another process writes it.
         may_store: asked before each write of the file. While another process writes it, scores are acknowledged without it.
     """
 
@@ -135,11 +120,13 @@ class ScoreUpdater(BackgroundTask):
         self._gaps = _Gaps()
         #: After which message the next poll reads, while there is more to read.
         self._read_on_after: int | None = None
+        #: The file as it was read or written last; None: not known, or another process writes it.
+        self._fingerprint = file.fingerprint() if learned is None else None
         self._learned = file.read() if learned is None else learned
         #: The scores in the file, as far as known: those of a parent process may have missed it.
         self._written: LearnedScores | None = self._learned if learned is None else None
         self._woken_polls = TokenBucket(per_second=_WOKEN_POLLS_PER_SECOND, burst=_WOKEN_POLLS_AT_ONCE)
-        self._unwritable = False
+        self.not_stored: str | None = None
         self.may_store: Callable[[], bool] = _always
         self._catalog_models = catalog_models
         self._limited = False
@@ -160,8 +147,8 @@ class ScoreUpdater(BackgroundTask):
         self._wait_in_a_storm()
         known = self._learned
         read = self._read(known, with_snapshot=self._reconcile_is_due())
-        if read.epoch != known.epoch or _contradicts(known, read.snapshot):
-            _log_start_over(known, read)
+        if read.epoch != known.epoch or contradicts(known, read.snapshot):
+            log_start_over(known, read.epoch, read.snapshot)
             everything = self._read_everything()
             if everything is None:
                 return False
@@ -280,7 +267,7 @@ class ScoreUpdater(BackgroundTask):
                 estimate=parse_estimate(row._asdict()),
             )
             scores.append(((row.model, row.complexity), score))
-        return learned.with_scores(scores)
+        return corrected(learned, scores).with_scores(scores)
 
     def _limit(self, known: LearnedScores, learned: LearnedScores) -> LearnedScores:
         """Return the scores that the instance keeps; `known` if they are the same ones as before."""
@@ -302,19 +289,29 @@ class ScoreUpdater(BackgroundTask):
 
     def _store(self) -> bool:
         """Write the current scores to the file if it lacks them; return whether it has them. The next poll retries."""
-        if self._written is self._learned or not self.may_store():
+        changed = self._fingerprint is not None and self._file.fingerprint() != self._fingerprint
+        if self._written is self._learned and not changed:
             return True
+        if not self.may_store():
+            self._fingerprint = None
+            self.not_stored = None
+            return True
+        if changed and self.not_stored is None:
+            effect = "the scores of this instance are written again"
+            log.warning("learned_scores_file_changed", path=str(self._file.path), effect=effect)
         try:
             self._file.write(self._learned)
         except OSError as error:
-            if not self._unwritable:
+            if self.not_stored is None:
                 log.error("learned_scores_not_written", path=str(self._file.path), reason=str(error))
-            self._unwritable = True
+            self.not_stored = error.strerror or str(error)
+            self._written = None
             return False
-        if self._unwritable:
+        if self.not_stored is not None:
             log.info("learned_scores_written_again", path=str(self._file.path))
-        self._unwritable = False
+        self.not_stored = None
         self._written = self._learned
+        self._fingerprint = self._file.fingerprint()
         return True
 
     def _refuse(self, source: str, number: int, reason: str) -> None:
@@ -348,39 +345,6 @@ class _Gaps:
 
 def _always() -> bool:
     return True
-
-
-def _contradicts(known: LearnedScores, snapshot: list[PublishedScore] | None) -> bool:
-    """Return whether the instance has newer versions than the database: the database was restored in place to an earlier
-    state, or the file of the instance was changed by another program.
-
-    Within one history a version never decreases, and log and snapshot are read at one moment.
-    """
-    if snapshot is None:
-        return False
-    versions = {(row.model, row.complexity): row.version for row in snapshot}
-    if known.version > max(versions.values(), default=0):
-        return True
-    return any(
-        score.version is not None and score.version > versions.get(pair, 0) for pair, score in known.scores.items()
-    )
-
-
-def _log_start_over(known: LearnedScores, read: PollResult) -> None:
-    effect = "starting over from its scores"
-    if known.epoch is None:
-        return
-    if read.epoch != known.epoch:
-        log.warning("database_changed", before=known.epoch, now=read.epoch, effect=effect)
-        return
-    versions = {(row.model, row.complexity): row.version for row in read.snapshot or []}
-    used = {pair: score.version for pair, score in known.scores.items() if score.version is not None}
-    if any(pair in versions and version > versions[pair] for pair, version in used.items()):
-        log.warning("database_changed", before=known.epoch, now=read.epoch, effect=effect)
-        return
-    removed = sorted(pair for pair in used if pair not in versions)
-    first = [f"{model} ({complexity})" for model, complexity in removed[:_MOST_REMOVED_LOGGED]]
-    log.warning("scores_removed", count=len(removed), scores=first, effect=effect)
 
 
 def _read_log(connection: psycopg.Connection[Any], cursor: int) -> tuple[str, bool, list[LogMessage]]:
