@@ -7,9 +7,11 @@ import typer
 
 from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
+from centralcloud.contracts import SettingsError
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import retry_on_contention, summarize_error
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows, print_text
+from centralcloud.runtime.terminal.prompts import confirm
 from centralcloud.runtime.wording import counted
 from centralcloud.store.operator_actions import Operator
 
@@ -51,6 +53,9 @@ def verify(
             "0.1% of the ids drawn since, at least 40, and 33 more after a restart of the server.",
         ),
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before a repair that forgets more than half of the events.")
+    ] = False,
     reason: Reason = None,
     json_output: AsJson = False,
 ) -> None:
@@ -65,7 +70,7 @@ def verify(
         return
     operator = this_operator(reason)
     with open_database(read_settings(), "verify") as database:
-        outcome = verify_database(database, operator, repair=repair, limit=unaccounted_limit)
+        outcome = verify_database(database, operator, repair=repair, limit=unaccounted_limit, yes=yes)
     if json_output:
         print_json(report(outcome))
     else:
@@ -74,13 +79,19 @@ def verify(
         raise typer.Exit(1)
 
 
-def verify_database(database: Database, operator: Operator, *, repair: bool, limit: int | None) -> Outcome:
-    """Verify, and repair if something differs and `repair` says so. Store the position of a verification that accepts."""
+def verify_database(
+    database: Database, operator: Operator, *, repair: bool, limit: int | None, yes: bool = False
+) -> Outcome:
+    """Verify, and repair if something differs and `repair` says so. Store the position of a verification that accepts.
+
+    Asks before a repair that forgets more than half of the events, unless `yes` is given.
+    """
     from centralcloud.administration import verification
     from centralcloud.administration.unaccounted import accept
 
-    look = (lambda: verification.repair(database, operator)) if repair else (lambda: verification.verify(database))
-    found = retry_on_contention(look)
+    found = (
+        _repair(database, operator, yes=yes) if repair else retry_on_contention(lambda: verification.verify(database))
+    )
     limit = found.unaccounted.limit(limit)
     beyond = found.unaccounted.number > limit
     left = verification.verify(database) if repair and not found.ok else found
@@ -96,6 +107,19 @@ def verify_database(database: Database, operator: Operator, *, repair: bool, lim
             if beyond:
                 left = verification.verify(database)
     return Outcome(found, left, limit, accepted)
+
+
+def _repair(database: Database, operator: Operator, *, yes: bool) -> "Verification":
+    from centralcloud.administration.verification import LargeLossError, repair
+
+    try:
+        return retry_on_contention(lambda: repair(database, operator, accept_loss=yes))
+    except LargeLossError as loss:
+        try:
+            confirm(f"{loss}.\nRepair all the same?", yes=False, otherwise="nothing was repaired")
+        except SettingsError as error:
+            raise SettingsError(f"{loss}. Nothing was repaired; {error}") from None
+    return retry_on_contention(lambda: repair(database, operator, accept_loss=True))
 
 
 def report(outcome: Outcome) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from centralcloud.monitoring.login_settings import check_login_settings
 from centralcloud.monitoring.upkeep_checks import upkeep_checks
 from centralcloud.runtime.diagnostics import (
     CHECK_SECONDS,
+    ROW_SECURITY_CHECK,
     Check,
     CheckResult,
     NamedCheckResult,
@@ -38,13 +39,13 @@ from centralcloud.runtime.diagnostics import (
     warn,
 )
 from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
-from centralcloud.runtime.postgres.errors import summarize_error
+from centralcloud.runtime.postgres.errors import ROW_SECURITY_ADVICE, summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import age, ago, counted, listed
 from centralcloud.store.privileges import missing_privileges
 from centralcloud.store.queue import read_queue_state
 from centralcloud.store.schema import check_schema
-from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES
+from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES, metadata
 
 _OLDEST_SERVER: Final = 140_000
 _OLD_SNAPSHOT_SECONDS: Final = 300.0
@@ -58,7 +59,16 @@ _PERSISTENT_SECONDS: Final = 1.0
 
 #: Checks without which nothing works, and waiting does not help. Missing partitions are not among them: maintenance creates
 #: them.
-_FATAL: Final = ("database", "server version", "schema", "pgmq", "queues", "privileges", "message ledger")
+_FATAL: Final = (
+    "database",
+    "server version",
+    "schema",
+    "pgmq",
+    "queues",
+    "privileges",
+    ROW_SECURITY_CHECK,
+    "message ledger",
+)
 
 
 class Expectations(NamedTuple):
@@ -106,6 +116,7 @@ class _Snapshot(NamedTuple):
 
 _CONNECTED_SERVER = Query(__package__, "connected_server", row=_ConnectedServer)
 _DOCTOR = Query(__package__, "doctor", row=_ServerState)
+_TABLES_WITH_ROW_SECURITY = Query(__package__, "tables_with_row_security", row=str)
 _OLDEST_SNAPSHOT = Query(__package__, "oldest_snapshot", row=_Snapshot)
 _LEDGER_IS_PRESENT = Query(__package__, "ledger_is_present", row=bool)
 _COUNT_DEAD_LETTERS = Query(__package__, "count_dead_letters", row=int)
@@ -130,6 +141,7 @@ class _Doctor:
             Check("pgmq", self._pgmq, "schema"),
             Check("queues", self._queues, "pgmq"),
             Check("privileges", self._privileges, "schema"),
+            Check(ROW_SECURITY_CHECK, self._row_security, "database"),
             Check("fleet settings", self._fleet_settings, "schema"),
             Check("autovacuum", self._autovacuum, "queues"),
             Check("notifications", lambda: notifications_arrive(self._database), "writes"),
@@ -203,6 +215,13 @@ class _Doctor:
                 "run `centralcloud grants --apply` as the owner of the tables, as after every migration",
             )
         return ok("all required privileges are granted")
+
+    def _row_security(self) -> CheckResult:
+        with check_transaction(self._database) as connection:
+            tables = _TABLES_WITH_ROW_SECURITY.all(connection, {"tables": list(metadata.tables)})
+        if tables:
+            return fail(f"it would hide rows from this role: {listed(tables, _MOST_NAMED)}", ROW_SECURITY_ADVICE)
+        return ok("every row of every table can be seen")
 
     def _fleet_settings(self) -> CheckResult:
         with check_transaction(self._database) as connection:

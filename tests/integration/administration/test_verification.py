@@ -11,7 +11,7 @@ from support.history import pretend_all_came
 from support.operators import OPERATOR
 from support.servers import execute
 
-from centralcloud.administration.verification import DetachedRecordsError, Difference, repair, verify
+from centralcloud.administration.verification import DetachedRecordsError, Difference, LargeLossError, repair, verify
 from centralcloud.ingest.drain import drain
 from centralcloud.maintenance.maintenance import Maintenance
 from centralcloud.runtime.postgres.database import Database
@@ -198,3 +198,17 @@ def test_a_repair_does_not_forget_the_records_of_a_detached_partition(filled: Da
     execute(database_url, f"INSERT INTO routing_records OVERRIDING SYSTEM VALUE TABLE {table}; DROP TABLE {table}")
     verification = verify(filled)
     assert (verification.ledger, verification.differences) == (before, [])
+
+
+def test_a_repair_asks_before_it_forgets_more_than_half_of_the_events(filled: Database, database_url: str) -> None:
+    before = snapshot(database_url)
+    execute(database_url, "DELETE FROM routing_records")
+    with pytest.raises(LargeLossError, match=r"forget 398 of 398 events of the message ledger and .* of the evidence"):
+        repair(filled, OPERATOR)
+    env = {"DATABASE_URL": database_url}
+    refused = run_command("centralcloud", "verify", "--repair", env=env)
+    assert "Nothing was repaired; --yes is required" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert snapshot(database_url) == before
+    assert run_command("centralcloud", "verify", "--repair", "--yes", env=env).returncode == 0
+    assert execute(database_url, "SELECT records FROM accounting") == [(0,)]
