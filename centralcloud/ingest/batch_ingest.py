@@ -34,6 +34,7 @@ from centralcloud.ingest.clock_behind import decide_events_ahead, report_clock_b
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
 from centralcloud.ingest.name_limits import count_refused_names, limit_new_names
 from centralcloud.ingest.operator_words import OperatorWords
+from centralcloud.ingest.repeated_ids import find_repeated_ids
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ids import ranges_of
 from centralcloud.store.message_ledger import LedgerMissingError
@@ -209,7 +210,8 @@ def ingest_messages(
     deduplicated = _store_events(connection, batch)
     if batch.dead_letters:
         _insert_dead_letters(connection, batch.dead_letters)
-    if ignored := count_ignored_values(deduplicated.accepted):
+    ignored = [*count_ignored_values(deduplicated.accepted), *find_repeated_ids(connection, deduplicated.left_out)]
+    if ignored:
         _COUNT_IGNORED_VALUES.run(connection, {"values": encode_array([each._asdict() for each in ignored])})
     result = BatchResult(
         len(deduplicated.accepted), deduplicated.duplicates, len(batch.dead_letters) + len(too_large_ids)
@@ -244,7 +246,7 @@ def is_missing_partition(error: psycopg.Error) -> bool:
 
 def _store_events(connection: psycopg.Connection[Any], batch: Batch) -> Deduplicated:
     if not batch.events:
-        return Deduplicated([], set(), 0)
+        return Deduplicated([], set(), [])
     open_slice = _LOCK_OPEN_SLICE.one(connection)
     if open_slice.last_record_id < open_slice.after_record_id:
         newest = open_slice.after_record_id
