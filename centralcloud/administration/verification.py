@@ -17,6 +17,7 @@ from centralcloud.store.operator_actions import Action, Operator, record_action
 
 _RECOUNT_LEDGER = Query(__package__, "recount_ledger", row=dict)
 _RECOUNT_MESSAGES = Query(__package__, "recount_messages", row=dict)
+_RECOUNT_DECISIONS = Query(__package__, "recount_decisions", row=dict)
 _RECOUNT_METRICS = Query(__package__, "recount_metrics", row=dict)
 _RECOUNT_EVIDENCE = Query(__package__, "recount_evidence", row=dict)
 _EVENTS_COUNTED = Query(__package__, "events_counted", row=dict)
@@ -107,6 +108,7 @@ class _Recount(NamedTuple):
     ledger: dict[str, int]
     unaccounted: Unaccounted
     messages: list[dict[str, Any]]
+    decisions: list[dict[str, Any]]
     metrics: list[dict[str, Any]]
     evidence: list[dict[str, Any]]
 
@@ -123,7 +125,7 @@ def verify(database: Database) -> Verification:
 def repair(database: Database, operator: Operator, *, accept_loss: bool = False) -> Verification:
     """Verify, and correct every aggregate. Ingest may run meanwhile: each counter is corrected by its difference.
 
-    A message that was recorded twice is not repaired.
+    A message or a decision that was recorded twice is not repaired.
 
     Args:
         accept_loss: also where more than half of the events would be forgotten.
@@ -222,6 +224,7 @@ def _recount(database: Database) -> _Recount:
             ledger,
             count_unaccounted(connection, ids_drawn, ledger),
             _RECOUNT_MESSAGES.all(connection),
+            _RECOUNT_DECISIONS.all(connection),
             _RECOUNT_METRICS.all(connection),
             _RECOUNT_EVIDENCE.all(connection),
         )
@@ -264,6 +267,9 @@ def _differences(recount: _Recount) -> Iterator[Difference]:
     for row in recount.messages:
         key = {"msg_id": row["msg_id"]}
         yield Difference("routing_records", key, {"records": row["records"]}, {"records": 1})
+    for row in recount.decisions:
+        key = {"instance_id": row["instance_id"], "first_decision_id": row["decision_id"]}
+        yield Difference("decision_ids", key, {"records": row["records"]}, {"records": row["expected"]})
     for table, rows in (("model_routing_metrics", recount.metrics), ("evidence", recount.evidence)):
         for row in rows:
             yield _difference(table, row)

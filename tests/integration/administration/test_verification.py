@@ -212,3 +212,27 @@ def test_a_repair_asks_before_it_forgets_more_than_half_of_the_events(filled: Da
     assert snapshot(database_url) == before
     assert run_command("centralcloud", "verify", "--repair", "--yes", env=env).returncode == 0
     assert execute(database_url, "SELECT records FROM accounting") == [(0,)]
+
+
+def test_decisions_that_were_recorded_twice_are_found_when_their_ids_were_lost(
+    database: Database, database_url: str
+) -> None:
+    """A crash of the server empties an unlogged table: then resends count again."""
+    events = [
+        an_event("edge-1", decision_id=f"d{number}", outcome=outcome)
+        for number in range(4)
+        for outcome in ("routed", "success")
+    ]
+    send(database_url, [*events, an_event("edge-2", decision_id="d0")])
+    drain(database, batch_size=100)
+    execute(database_url, "TRUNCATE decision_ids")
+    send(database_url, events[:3])
+    drain(database, batch_size=100)
+    twice = Difference(
+        "decision_ids", {"instance_id": "edge-1", "first_decision_id": "d0"}, {"records": 6}, {"records": 3}
+    )
+    assert twice in verify(database).differences
+    execute(database_url, "UPDATE routing_records SET created_at = created_at - interval '1 minute' WHERE id <= 9")
+    assert twice in verify(database).differences
+    execute(database_url, "DELETE FROM routing_records WHERE id > 9")
+    assert "decision_ids" not in {difference.table for difference in verify(database).differences}

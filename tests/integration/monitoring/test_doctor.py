@@ -40,6 +40,8 @@ def test_a_working_fleet_passes_every_check(look: Examine, database: Database, d
     execute(database_url, "SELECT centralcloud.acknowledge('i', 1)")
     execute(database_url, "INSERT INTO ingest_workers (host, process, batch_size) VALUES ('h', 'p', 1000)")
     results = look()
+    durable = execute(database_url, "SELECT current_setting('fsync') || current_setting('full_page_writes')") == [("onon",)]
+    assert (results.pop("durability").verdict == Verdict.OK) == durable, "the server of the tests writes to no disk"
     assert {result.verdict for result in results.values()} == {Verdict.OK}, results
     assert len(results) >= 12
 
@@ -283,3 +285,15 @@ def test_retention_that_waits_says_why(database: Database, database_url: str, se
     )
     with database.transaction() as connection:
         assert check_retention(connection).found.endswith(found)
+
+
+def test_unlogged_tables_are_named(look: Examine, database_url: str) -> None:
+    assert "unlogged" not in look()["durability"].found
+    ((partition,),) = execute(
+        database_url, "SELECT relid::text FROM pg_partition_tree('routing_records') OFFSET 1 LIMIT 1"
+    )
+    execute(database_url, f"ALTER TABLE decision_ids SET UNLOGGED; ALTER TABLE {partition} SET UNLOGGED")
+    result = look()["durability"]
+    assert result.verdict == Verdict.WARN
+    assert f"a crash of the server empties unlogged tables: decision_ids, {partition}; " in result.found
+    assert "SET LOGGED" in result.advice
