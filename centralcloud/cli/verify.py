@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Ranges of missing ids that are printed; the JSON output has more.
 _PRINTED_RANGES = 20
+#: In the ledger: the messages that were sent. Only a sequence that is behind its table makes them differ.
+_SENT = "sent"
 
 
 class Outcome(NamedTuple):
@@ -156,6 +158,11 @@ def print_outcome(outcome: Outcome, *, repair: bool) -> None:
     columns = dict.fromkeys(("table", "key", "stored", "recounted"))
     rows = [difference._asdict() for difference in found.differences]
     print_rows(rows, columns, empty="nothing differs", texts=("key", "stored", "recounted"))
+    if any(_SENT in (each.stored or {}) for each in left.differences):
+        print_text(
+            "more messages were sent than ids were drawn: the sequence of the queue is behind, which --repair does not "
+            "change; run `centralcloud repair sequences`"
+        )
     _print_unaccounted(outcome)
     if repair and not found.ok:
         print_text(
