@@ -50,6 +50,7 @@ from centralcloud.store.tables import APPEND_ONLY_TABLES, WORKER_TABLES, metadat
 _OLDEST_SERVER: Final = 140_000
 _OLD_SNAPSHOT_SECONDS: Final = 300.0
 _OLD_MESSAGE_SECONDS: Final = 300.0
+_LONG_DELAY_SECONDS: Final = 86_400.0
 _LARGE_QUEUE_BYTES: Final = 5 * 2**30
 _SILENT_INSTANCE_SECONDS: Final = 600.0
 _MOST_NAMED: Final = 10
@@ -311,16 +312,23 @@ class _Doctor:
     def _queue_depth(self) -> CheckResult:
         with check_transaction(self._database, seconds=LIMIT_SECONDS) as connection:
             queue = read_queue_state(connection)
-        oldest = queue.oldest_age_seconds
+        oldest, last_delayed = queue.oldest_waiting_seconds, queue.last_delayed_seconds or 0.0
         found = ", ".join(
             [
                 counted(queue.messages, "message"),
                 *([] if oldest is None else [f"the oldest {age(oldest)} old"]),
+                *([f"{queue.delayed:,} delayed for {age(last_delayed)} at most"] if queue.delayed else []),
                 f"{queue.bytes_on_disk / 2**20:,.0f} MB on disk",
             ]
         )
         if (oldest or 0.0) > _OLD_MESSAGE_SECONDS or queue.bytes_on_disk > _LARGE_QUEUE_BYTES:
             return warn(found, "check that `centralcloud run` is running; `centralcloud queue` shows more")
+        if last_delayed > _LONG_DELAY_SECONDS:
+            return warn(
+                found,
+                "no worker ingests a message before its delay is over: if it is a mistake of the sender, "
+                "UPDATE pgmq.q_model_routing_decisions SET vt = now() WHERE read_ct = 0 AND vt > now()",
+            )
         return ok(found)
 
     def _dead_letters(self) -> CheckResult:

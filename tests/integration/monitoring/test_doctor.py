@@ -40,7 +40,9 @@ def test_a_working_fleet_passes_every_check(look: Examine, database: Database, d
     execute(database_url, "SELECT centralcloud.acknowledge('i', 1)")
     execute(database_url, "INSERT INTO ingest_workers (host, process, batch_size) VALUES ('h', 'p', 1000)")
     results = look()
-    durable = execute(database_url, "SELECT current_setting('fsync') || current_setting('full_page_writes')") == [("onon",)]
+    durable = execute(database_url, "SELECT current_setting('fsync') || current_setting('full_page_writes')") == [
+        ("onon",)
+    ]
     assert (results.pop("durability").verdict == Verdict.OK) == durable, "the server of the tests writes to no disk"
     assert {result.verdict for result in results.values()} == {Verdict.OK}, results
     assert len(results) >= 12
@@ -101,10 +103,16 @@ def test_a_working_fleet_passes_every_check(look: Examine, database: Database, d
             "queue depth",
             """
             SELECT pgmq.send('model_routing_decisions', '{}', 600);
-            UPDATE pgmq.q_model_routing_decisions SET enqueued_at = now() - interval '1 hour'
+            UPDATE pgmq.q_model_routing_decisions SET read_ct = 1, enqueued_at = now() - interval '1 hour'
             """,
             "WARN",
             "1 message, the oldest 60 minutes old",
+        ),
+        (
+            "queue depth",
+            "SELECT pgmq.send('model_routing_decisions', '{}', 30 * 86400)",
+            "WARN",
+            "1 message, 1 delayed for 30 days at most",
         ),
     ],
 )
@@ -285,6 +293,14 @@ def test_retention_that_waits_says_why(database: Database, database_url: str, se
     )
     with database.transaction() as connection:
         assert check_retention(connection).found.endswith(found)
+
+
+def test_a_delay_that_a_sender_chose_is_not_a_queue_that_waits(look: Examine, database_url: str) -> None:
+    execute(database_url, "SELECT pgmq.send('model_routing_decisions', '{}', 600)")
+    execute(database_url, "UPDATE pgmq.q_model_routing_decisions SET enqueued_at = now() - interval '1 hour'")
+    result = look()["queue depth"]
+    assert (result.verdict, result.advice) == (Verdict.OK, "")
+    assert result.found.startswith("1 message, 1 delayed for 10 minutes at most, ")
 
 
 def test_unlogged_tables_are_named(look: Examine, database_url: str) -> None:
