@@ -5,7 +5,7 @@ its time and its values exists; for an event of another decision there is none. 
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 
@@ -15,6 +15,7 @@ from centralcloud.contracts.limits import OTHER
 from centralcloud.ingest.batch import OWN_TIME, REPEATED_DECISION_ID, IgnoredValues, ReceivedEvent
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.store.swallowed_rows import require_stored
 
 log = get_logger(__name__)
 
@@ -23,13 +24,24 @@ _MOST_COMPARED: Final = 50
 #: In the JSON of an event that was ingested at its arrival, whose time is not that of its record.
 _OWN_TIME_KEY: Final = f'"{OWN_TIME}"'.encode()
 
-_CONTRADICTING_DUPLICATES = Query(__package__, "contradicting_duplicates", row=int)
+
+class _Contradiction(NamedTuple):
+    """The columns of ``contradicting_duplicates.sql``."""
+
+    position: int
+    known: bool
+
+
+_CONTRADICTING_DUPLICATES = Query(__package__, "contradicting_duplicates", row=_Contradiction)
 
 
 def find_repeated_ids(connection: psycopg.Connection[Any], duplicates: Sequence[ReceivedEvent]) -> list[IgnoredValues]:
     """Return how many of `duplicates` are not a resend, for the count of ignored values; nothing if all are.
 
     Compares 50 at most. The events that the transaction accepts must be recorded before.
+
+    Raises:
+        RowsSwallowedError: ids of decisions were not stored, so that their events look like duplicates.
     """
     compared = [each for each in duplicates if _OWN_TIME_KEY not in (each.extra or b"")][:_MOST_COMPARED]
     if not compared:
@@ -44,13 +56,15 @@ def find_repeated_ids(connection: psycopg.Connection[Any], duplicates: Sequence[
         "response_times": [each.response_time_ms for each in events],
     }
     parameters = {**{name: encode_array(values) for name, values in columns.items()}, "other": OTHER}
-    positions = _CONTRADICTING_DUPLICATES.all(connection, parameters)
-    if not positions:
+    found = _CONTRADICTING_DUPLICATES.all(connection, parameters)
+    known = [each for each in found if each.known]
+    require_stored("decision_ids", written=len(found), stored=len(known))
+    if not known:
         return []
-    event = events[positions[-1] - 1]
+    event = events[known[-1].position - 1]
     example = f"decision_id: {quote(event.decision_id)}"
     effect = "left out as resends, and not counted"
     log.warning(
-        "decision_ids_repeated", count=len(positions), instance_id=event.instance_id, example=example, effect=effect
+        "decision_ids_repeated", count=len(known), instance_id=event.instance_id, example=example, effect=effect
     )
-    return [IgnoredValues(REPEATED_DECISION_ID, len(positions), example, event.instance_id)]
+    return [IgnoredValues(REPEATED_DECISION_ID, len(known), example, event.instance_id)]
