@@ -170,15 +170,20 @@ def repair(database: Database, operator: Operator, *, accept_loss: bool = False)
 
 
 def _large_losses(connection: psycopg.Connection[Any], recount: _Recount) -> list[str]:
-    """Return how many events a repair would take from ledger, metrics and evidence, where that is a large share."""
-    counted = _EVENTS_COUNTED.one(connection)
+    """Return how many events a repair would take from ledger, metrics and evidence, where that is a large share.
+
+    Aggregates that count more than the ledger has recorded are not a loss when they are corrected.
+    """
+    counted, recorded = _EVENTS_COUNTED.one(connection), recount.ledger["records"]
     losses = [
-        ("message ledger", -_ledger_corrections(recount.ledger)["records"], recount.ledger["records"]),
+        ("message ledger", -_ledger_corrections(recount.ledger)["records"], recorded),
         ("metrics", _events_lost("model_routing_metrics", recount.metrics), counted["metrics"]),
         ("evidence", _events_lost("evidence", recount.evidence), counted["evidence"]),
     ]
     return [
-        f"{lost:,} of {events:,} events of the {name}" for name, lost, events in losses if lost > _LARGEST_LOSS * events
+        f"{lost:,} of {events:,} events of the {name}"
+        for name, lost, events in losses
+        if lost > _LARGEST_LOSS * events and events - lost < (1 - _LARGEST_LOSS) * recorded
     ]
 
 

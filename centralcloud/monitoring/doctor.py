@@ -15,6 +15,7 @@ from centralcloud.monitoring.daemon_activity import (
     check_workers,
     read_daemon_activity,
 )
+from centralcloud.monitoring.finding_detector import list_findings
 from centralcloud.monitoring.hidden_snapshots import read_hidden_snapshots
 from centralcloud.monitoring.history_checks import check_history, check_sequences
 from centralcloud.monitoring.instance_lags import read_instance_lags
@@ -41,7 +42,7 @@ from centralcloud.runtime.diagnostics import (
 from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.errors import ROW_SECURITY_ADVICE, summarize_error
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.runtime.wording import age, ago, counted, listed
+from centralcloud.runtime.wording import age, ago, counted, listed, percent
 from centralcloud.store.privileges import missing_privileges
 from centralcloud.store.queue import read_queue_state
 from centralcloud.store.schema import check_schema
@@ -157,6 +158,7 @@ class _Doctor:
             Check("queue depth", self._queue_depth, "queues"),
             Check("dead letters", self._dead_letters, "schema"),
             Check("learning", self._learning, "schema"),
+            Check("findings", self._findings, "schema"),
             Check(
                 "HTTP port",
                 lambda: check_http_port(self._expects.http_address, self._expects.http_port, "centralcloud"),
@@ -350,6 +352,18 @@ class _Doctor:
         return warn(
             f"publishing is frozen: {activity.frozen_reason}; {learner.found}",
             "run `centralcloud unfreeze` when that is over",
+        )
+
+    def _findings(self) -> CheckResult:
+        with check_transaction(self._database) as connection:
+            found = list_findings(connection)
+        if not found:
+            return ok("no findings open")
+        worst = max(found, key=lambda each: each["traffic_share"] or 0.0)  # the newest of them, if none is weighed
+        share = f", {percent(worst['traffic_share'])} of traffic" if worst["traffic_share"] else ""
+        return warn(
+            f"{counted(len(found), 'finding')} open, above all {worst['kind']}{share}: {worst['message']}",
+            "list them with `centralcloud findings`",
         )
 
     def _persistent(self, read: Callable[[psycopg.Connection[Any]], dict[str, str]]) -> list[str]:

@@ -313,3 +313,18 @@ def test_unlogged_tables_are_named(look: Examine, database_url: str) -> None:
     assert result.verdict == Verdict.WARN
     assert f"a crash of the server empties unlogged tables: decision_ids, {partition}; " in result.found
     assert "SET LOGGED" in result.advice
+
+
+def test_the_doctor_counts_the_open_findings_and_names_the_worst(look: Examine, database_url: str) -> None:
+    assert look()["findings"].found == "no findings open"
+    execute(
+        database_url,
+        """
+        INSERT INTO findings (kind, subject, message, traffic_share, closed_at) VALUES
+            ('slow', 'a', 'a is slow', 0.01, NULL), ('low_success_rate', 'b', 'b is weak', 0.62, NULL),
+            ('newcomer', 'c', 'c is new', NULL, NULL), ('slow', 'd', 'd was slow', 0.9, now())
+        """,
+    )
+    result = look()["findings"]
+    assert (result.verdict, "centralcloud findings" in result.advice) == (Verdict.WARN, True)
+    assert result.found == "3 findings open, above all low_success_rate, 62.0% of traffic: b is weak"
