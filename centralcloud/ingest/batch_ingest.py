@@ -31,6 +31,7 @@ from centralcloud.ingest.batch import (
 )
 from centralcloud.ingest.batch_limits import BatchLimits
 from centralcloud.ingest.clock_behind import decide_events_ahead, report_clock_behind
+from centralcloud.ingest.instance_clocks import report_clocks_behind
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
 from centralcloud.ingest.name_limits import count_refused_names, limit_new_names
 from centralcloud.ingest.operator_words import OperatorWords
@@ -222,6 +223,7 @@ def ingest_messages(
         len(deduplicated.accepted), deduplicated.duplicates, len(batch.dead_letters) + len(too_large_ids)
     )
     record_in_ledger(connection, result, [*(message.msg_id for message in messages), *too_large_ids])
+    report_clocks_behind(connection, deduplicated.accepted, now)
     if decoded.ahead and not decoded.events and batch.events:
         report_clock_behind(connection, decoded.ahead, now)  # after every lock that other ingests wait for
     return result
