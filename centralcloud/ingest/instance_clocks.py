@@ -44,7 +44,7 @@ def report_clocks_behind(connection: psycopg.Connection[Any], events: Iterable[R
         events_sent = counted(len(behind[instance_id]), "event")
         message = (
             f"the clock of instance {instance_id} is {_distance(now - newest)} behind, or it sends old events: the newest "
-            f"of {events_sent} has {newest.isoformat(timespec='seconds')}. They keep that time, which is wrong in every report: "
+            f"of {events_sent} has {newest.isoformat(timespec='seconds')}. They keep that time, wrong in every report: "
             "set its clock"
         )
         details = {"instance": instance_id, "events": len(behind[instance_id]), "newest_event": newest.isoformat()}
