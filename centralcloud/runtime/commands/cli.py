@@ -135,8 +135,10 @@ def _database_reason(error: Exception) -> str | None:
 def _describe(error: "psycopg.Error") -> str:
     import psycopg
 
-    from centralcloud.runtime.postgres.errors import is_contention, is_outage
+    from centralcloud.runtime.postgres.errors import is_contention, is_outage, is_row_security
 
+    if is_row_security(error):
+        return "row-level security hides rows of a table from this role"
     if is_contention(error):
         return "blocked by another transaction (`centralcloud doctor` names it)"
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
