@@ -94,6 +94,7 @@ class InstanceAgent:
         )
         self._tasks.updater.on_change = self._use
         self._tasks.updater.may_store = self._may_store
+        self._tasks.claim.holds_folder = lambda: self._state_lock.held
         self.router = ModelRouter(
             self.catalog,
             instance_id=settings.instance_id,
@@ -139,6 +140,7 @@ class InstanceAgent:
                     registry=self._registry(),
                     not_ready=self._not_ready,
                     pages={"/catalog": self.catalog.as_json},
+                    details=tasks.problems,
                 )
             self._start(tasks)
         except BaseException:
@@ -289,6 +291,7 @@ class InstanceAgent:
             )
             tasks.updater.on_change = self._use
             tasks.updater.may_store = self._may_store
+            tasks.claim.holds_folder = lambda: self._state_lock.held
             self._tasks = tasks
             if self._running:
                 self._start(tasks)
@@ -361,6 +364,11 @@ class InstanceAgent:
             "catalog_invalid", "Whether the newest edit is not used", lambda: self.catalog.problem is not None
         )
         metrics.gauge("applied_version", "Newest score version applied", lambda: self.updater.learned.version)
+        metrics.gauge(
+            "learned_scores_not_written",
+            "Whether the current scores are not in the file",
+            lambda: self.updater.not_stored is not None,
+        )
         metrics.counter("updates_refused", "Score updates refused since the start", lambda: self.updater.refused)
         if publisher := self.publisher:
             metrics.counter("events_sent", "Routing events sent since the start", lambda: publisher.sent)

@@ -14,6 +14,7 @@ from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.publisher_assembly import make_publisher
 from instance_agent.settings import AgentSettings
 from instance_agent.sync.catalog_reloader import CatalogReloader
+from instance_agent.sync.instance_claim import InstanceClaim
 from instance_agent.sync.score_updater import ScoreUpdater
 
 
@@ -24,6 +25,7 @@ class AgentTasks:
         updater: receives learned scores.
         publisher: sends events; None when nothing is published.
         listener: wakes the updater.
+        claim: notices another agent with the same id.
         reloader: reads the catalog YAML again; None without one.
         supervisor: starts and stops them.
     """
@@ -65,7 +67,11 @@ class AgentTasks:
             catalog_models=catalog_models,
         )
         self.publisher = make_publisher(settings, database) if publishes else None
+        if self.publisher:
+            self.publisher.stopped_because = "the agent was stopped before they were published"
         self.listener = NotificationListener(database, UPDATES_CHANNEL, self.updater.wake)
+        self.claim = InstanceClaim(settings.instance_id, settings.state_folder)
+        self.listener.on_working = self.claim.check
         self.reloader: CatalogReloader | None = None
         tasks: list[BackgroundTask] = [self.updater, self.listener]
         if self.publisher:
@@ -75,6 +81,15 @@ class AgentTasks:
             tasks.append(self.reloader)
         self.supervisor = Supervisor(tasks, shutdown)
         self.supervisor.reserve_connections(database)
+
+    def problems(self) -> list[str]:
+        """Return a line for each problem with which the instance still does its work."""
+        lines = []
+        if (reason := self.updater.not_stored) is not None:
+            lines.append(f"the learned scores cannot be written to the state folder: {reason}")
+        if (other := self.claim.other) is not None:
+            lines.append(f"another agent uses the same INSTANCE_ID: {other}")
+        return lines
 
     def stop(self, within_seconds: float) -> None:
         """Send the events that are still in memory, and stop; the others stay in the spool, or are lost."""

@@ -21,6 +21,8 @@ log = get_logger(__name__)
 
 #: How long the interpreter waits at its exit for events that are still in memory, from the end of the imports on.
 EXIT_SECONDS: Final = 2.0
+#: For the log: why events are lost that are published after the end.
+STOPPED: Final = "the publisher was closed before they were published"
 #: How long a fork and a close wait for the imports of the loading thread: a child cannot finish a module that is half
 #: imported, and on a slow machine the imports alone may take as long as EXIT_SECONDS.
 _IMPORT_SECONDS: Final = 10.0
@@ -149,7 +151,7 @@ class DeferredPublisher:
             lost = publisher.give_up(reason)
             publisher.database.close()
         else:
-            lost = self._queue.close(reason)
+            lost = self._queue.close(reason, later=STOPPED)
         return not lost and not self._queue.kept and self._failure is None
 
     def before_end(self, ends: bool) -> None:
@@ -164,7 +166,7 @@ class DeferredPublisher:
         publisher = self._publisher
         if publisher is None:
             if ends:
-                self._queue.close("the process received SIGTERM")
+                self._queue.close("the process received SIGTERM", later=STOPPED)
         elif ends:
             publisher.give_up("the process received SIGTERM, and the database did not accept them in 2 seconds")
         else:
@@ -213,6 +215,7 @@ class DeferredPublisher:
         self._cancel_exit = at_exit(self.close)
         publisher = make_publisher(settings, database, self._queue)
         publisher.on_crash = self._log_crash
+        publisher.stopped_because = STOPPED
         try:
             self._run(publisher)
         finally:

@@ -1,6 +1,7 @@
 """`instance-agent doctor`: checks that the newest scores can reach an instance, and its decisions the queue."""
 
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,13 +29,16 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import LOGIN_ADVICE, Outage, outage_kind, summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.settings import unknown_variables
-from centralcloud.runtime.wording import ago, counted
+from centralcloud.runtime.wording import ago, counted, listed
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.catalog_file import read_catalog_file
 from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.configuration_checks import ConfigurationChecks
 from instance_agent.settings import AgentSettings
+from instance_agent.sync.damaged_files import damaged_files
+from instance_agent.sync.instance_claim import FIRST, INSTANCE_CLAIMS, SECOND
+from instance_agent.sync.other_spools import other_spools
 from instance_agent.sync.spool import size_of_spool
 
 #: The only functions that an instance calls.
@@ -48,6 +52,10 @@ _FUNCTIONS: Final = (
 )
 _OLD_FILE_SECONDS: Final = 86_400.0
 _FULL_SPOOL: Final = 0.8
+#: Files and folders that a check names; it counts the others.
+_MOST_LISTED: Final = 3
+#: Bytes that a folder must take to be writable: a file system that is full may still create files.
+_BLOCK: Final = 65_536
 
 
 class _Identity(NamedTuple):
@@ -91,6 +99,7 @@ class _Doctor:
             Check("configuration file", self._configuration.file),
             Check("keys", self._configuration.keys, "configuration"),
             Check("notifications", lambda: notifications_arrive(self._database), "writes"),
+            Check("instance id", self._instance_id, "database"),
             Check("clock", lambda: clocks_agree(self._database), "database"),
             Check("HTTP port", self._http_port),
         ]
@@ -112,16 +121,21 @@ class _Doctor:
 
     def _state_folder(self) -> CheckResult:
         folder = self._settings.state_folder
-        existing = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
-        if not os.access(existing, os.W_OK | os.X_OK):
+        problem = _why_unwritable(folder, _size_of(LearnedScoresFile(folder).path))
+        if problem is not None:
             return fail(
-                f"{existing} is not writable", "set INSTANCE_AGENT_STATE_DIR to another folder, or change the owner"
+                problem, "free space on the disk, change the owner, or set INSTANCE_AGENT_STATE_DIR to another folder"
             )
         return ok(str(folder))
 
     def _learned_scores(self) -> CheckResult:
         file = LearnedScoresFile(self._settings.state_folder)
         if not file.path.exists():
+            if _why_unwritable(self._settings.state_folder, 0) is not None:
+                return warn(
+                    f"{file.path} does not exist: the state folder cannot be written",
+                    "see the state folder; until then each start begins with the scores of the catalog",
+                )
             return warn(
                 f"{file.path} does not exist yet", "`instance-agent run` writes it when it first reaches the database"
             )
@@ -138,15 +152,30 @@ class _Doctor:
         folder = self._settings.spool_folder
         if folder is None:
             return ok("not set: events that wait in memory are lost when the process is killed")
-        existing = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
-        if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-            return fail(f"{existing} is not a writable folder", "set INSTANCE_AGENT_SPOOL_DIR to another folder")
+        problem = _why_unwritable(folder, 0)
+        if problem is not None:
+            return fail(problem, "free space on the disk, or set INSTANCE_AGENT_SPOOL_DIR to another folder")
         files, size = size_of_spool(folder)
+        found: dict[str, str] = {}
         if size >= _FULL_SPOOL * self._settings.spool_bytes:
-            return warn(
-                f"{size} of {self._settings.spool_bytes} bytes are used",
-                "start the router, which sends them when the database is available, or raise INSTANCE_AGENT_SPOOL_BYTES",
+            found[f"{size} of {self._settings.spool_bytes} bytes are used"] = (
+                "start the router, which sends them when the database is available, or raise INSTANCE_AGENT_SPOOL_BYTES"
             )
+        if damaged := damaged_files(folder):
+            names = listed([path.name for path in damaged], _MOST_LISTED)
+            found[f"{counted(len(damaged), 'file')} with damaged records in {folder}: {names}"] = (
+                "check the disk, look at the files, and remove them"
+            )
+        if others := other_spools(folder.parent, folder):
+            names = listed(
+                [f"{each.folder} ({counted(each.files, 'file')}, {counted(each.size, 'byte')})" for each in others],
+                _MOST_LISTED,
+            )
+            found[f"events of other instances that no process sends: {names}"] = (
+                f"start a router once with INSTANCE_ID={others[0].folder.name}, or remove the folder"
+            )
+        if found:
+            return warn("; ".join(found), "; ".join(found.values()))
         return ok(f"{counted(files, 'file')} with {counted(size, 'byte')} in {folder}")
 
     def _reachable(self) -> CheckResult:
@@ -193,6 +222,22 @@ class _Doctor:
             return fail(f"{Outage.WRONG_INSTANCE}: {summarize_error(error)}", LOGIN_ADVICE[Outage.WRONG_INSTANCE])
         return ok(f"speaks for {instance_id}")
 
+    def _instance_id(self) -> CheckResult:
+        """Find the agents that have claimed the id; see `InstanceClaim`."""
+        names = {"instance_id": self._settings.instance_id}
+        with check_transaction(self._database) as connection:
+            first = INSTANCE_CLAIMS.all(connection, {**names, "claim": FIRST})
+            second = INSTANCE_CLAIMS.all(connection, {**names, "claim": SECOND})
+        if second:
+            return warn(
+                f"agents with different state folders use {self._settings.instance_id}: "
+                + "; ".join(map(str, first + second)),
+                "set an INSTANCE_ID of its own for each agent, or one state folder for all processes of one",
+            )
+        if not first:
+            return ok(f"no agent that listens uses {self._settings.instance_id}")
+        return ok(f"{self._settings.instance_id} is used by one agent: {first[0]}")
+
     def _scores(self) -> CheckResult:
         with check_transaction(self._database) as connection:
             names = _SCORED_MODELS.all(connection)
@@ -215,6 +260,36 @@ class _Doctor:
         if own < newest:
             return warn(f"applied {own}, published {newest}", "`instance-agent run` applies it at its next poll")
         return ok(f"version {own} is the newest")
+
+
+def _why_unwritable(folder: Path, size: int) -> str | None:
+    """Return why no file can be written to a folder, or to the one in which it would be created; None when it can.
+
+    Args:
+        folder: it may not exist yet.
+        size: bytes of the file; at least some kilobytes are written.
+    """
+    existing = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
+    if not existing.is_dir():
+        return f"{existing} is not a folder"
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return f"{existing} is not writable"
+    try:
+        with tempfile.TemporaryFile(dir=existing) as file:
+            for _ in range(1 + size // _BLOCK):
+                file.write(bytes(_BLOCK))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return f"{existing} cannot be written: {error.strerror or error}"
+    return None
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def examine(

@@ -23,5 +23,5 @@ def make_publisher(settings: AgentSettings, database: Database, queue: EventQueu
         database,
         queue=queue,
         confirmed=ConfirmedEvents(settings.resend_seconds, settings.resend_events),
-        spool=None if folder is None else Spool(folder, settings.spool_bytes),
+        spool=None if folder is None else Spool(folder, settings.spool_bytes, shared=settings.spool_dir),
     )

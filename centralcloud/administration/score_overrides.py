@@ -29,6 +29,7 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.operator_actions import Action, Operator, record_action
 from centralcloud.store.score_lock import bump_score_revision
 from centralcloud.store.slices import References, close_slice
+from centralcloud.store.swallowed_rows import require_stored
 
 
 class Freeze(NamedTuple):
@@ -85,7 +86,8 @@ def pin(database: Database, pair: Pair, score: Decimal, until: datetime | None, 
                 f"{pair[0]} is retired, since {current.retired_at:%Y-%m-%d %H:%M} UTC: expected a model that is not; "
                 f"`centralcloud models retire --undo` reinstates it"
             )
-        _UPSERT_PIN.run(connection, {"model": pair[0], "complexity": pair[1], "score": score, "until": until})
+        pin = {"model": pair[0], "complexity": pair[1], "score": score, "until": until}
+        require_stored("score_pins", written=1, stored=_UPSERT_PIN.run(connection, pin))
         how_long = f"until {until:%Y-%m-%d %H:%M} UTC" if until else "until it is unpinned"
         pinned = manual_score(current, score, "pin", f"pinned at {score} by an operator, {how_long}")
         (change,) = publish(connection, [Publication(current, pinned)], rule="pin", run_id=None, now=now)
@@ -131,7 +133,8 @@ def roll_back(
         publications = _restored(connection, to_version)
         for each in publications:
             pair = {"model": each.score.model, "complexity": each.score.complexity}
-            _UPSERT_HOLD.run(connection, {**pair, "after_slice": through_slice})
+            stored = _UPSERT_HOLD.run(connection, {**pair, "after_slice": through_slice})
+            require_stored("score_holds", written=1, stored=stored)
             for rule in rules:
                 state = rule.reset(None, each.score.score, through_slice)
                 _RESET_RULE_SCORE.run(connection, {**pair, "rule": rule.name, **state_columns(state)})

@@ -129,7 +129,7 @@ def count_unaccounted(connection: psycopg.Connection[Any], ids_drawn: int, ledge
         more_ranges=rows[0]["ranges"] - len(rows) if number else 0,
         ids_drawn=ids_drawn,
         missing=found["missing"],
-        balance=ids_drawn - accounted,
+        balance=max(0, ids_drawn - accounted),  # the sequence may be behind
         restarted=found["restarted"],
     )
 

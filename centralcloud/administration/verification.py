@@ -17,8 +17,10 @@ from centralcloud.store.operator_actions import Action, Operator, record_action
 
 _RECOUNT_LEDGER = Query(__package__, "recount_ledger", row=dict)
 _RECOUNT_MESSAGES = Query(__package__, "recount_messages", row=dict)
+_RECOUNT_DECISIONS = Query(__package__, "recount_decisions", row=dict)
 _RECOUNT_METRICS = Query(__package__, "recount_metrics", row=dict)
 _RECOUNT_EVIDENCE = Query(__package__, "recount_evidence", row=dict)
+_EVENTS_COUNTED = Query(__package__, "events_counted", row=dict)
 _DETACHED_PARTITIONS = Query(__package__, "detached_partitions", row=str)
 _LOCK_MAINTENANCE = Query(__package__, "lock_maintenance")
 _INSERT_ONLY_ROWS = Query(__package__, "insert_only_rows")
@@ -33,6 +35,13 @@ _BUMP_EVIDENCE_GENERATION = Query(__package__, "bump_evidence_generation")
 #: Differences that a repair writes to the log of operators' actions in full; it counts the others.
 _LOGGED_DIFFERENCES: Final = 50
 
+#: A repair that would forget a larger share of the events is not what an operator expects.
+_LARGEST_LOSS: Final = 0.5
+_EVENTS: Final = {
+    "model_routing_metrics": ("routed_count", "success_count", "failure_count", "blameless_count"),
+    "evidence": ("routed", "successes", "failures", "blameless"),
+}
+
 _LAST_REPORTED = ("last_reported_score", "last_reported_msg_id")
 _NEWEST_TIMES = "newest_response_times"
 
@@ -45,6 +54,16 @@ class DetachedRecordsError(CentralCloudError):
             f"found fewer records than were ingested, and tables that may have them: {', '.join(tables)}. "
             "Nothing was repaired: give them back first "
             f"(INSERT INTO routing_records OVERRIDING SYSTEM VALUE TABLE {tables[0]}), then drop or rename the table"
+        )
+
+
+class LargeLossError(CentralCloudError):
+    """A repair would forget more than half of the events: the records may be elsewhere, or hidden."""
+
+    def __init__(self, losses: list[str]) -> None:
+        super().__init__(
+            f"a repair would forget {' and '.join(losses)}, as the records lack them: if records were moved or are to be "
+            "restored, give them back first"
         )
 
 
@@ -89,6 +108,7 @@ class _Recount(NamedTuple):
     ledger: dict[str, int]
     unaccounted: Unaccounted
     messages: list[dict[str, Any]]
+    decisions: list[dict[str, Any]]
     metrics: list[dict[str, Any]]
     evidence: list[dict[str, Any]]
 
@@ -102,16 +122,20 @@ def verify(database: Database) -> Verification:
     return Verification(_ledger_counts(recount.ledger), list(_differences(recount)), recount.unaccounted)
 
 
-def repair(database: Database, operator: Operator) -> Verification:
+def repair(database: Database, operator: Operator, *, accept_loss: bool = False) -> Verification:
     """Verify, and correct every aggregate. Ingest may run meanwhile: each counter is corrected by its difference.
 
-    A message that was recorded twice is not repaired.
+    A message or a decision that was recorded twice is not repaired.
+
+    Args:
+        accept_loss: also where more than half of the events would be forgotten.
 
     Returns:
         The differences that were found, before the repair.
 
     Raises:
         DetachedRecordsError: records are missing, and a detached partition may have them.
+        LargeLossError: more than half of the events would be forgotten, and `accept_loss` does not allow it.
         HistoryChangedError: the recount was made in another history of the database than the one to repair.
     """
     with database.transaction() as connection:
@@ -127,6 +151,8 @@ def repair(database: Database, operator: Operator) -> Verification:
             )
         if _ledger_corrections(recount.ledger)["records"] < 0 and (tables := _DETACHED_PARTITIONS.all(connection)):
             raise DetachedRecordsError(tables)
+        if not accept_loss and (losses := _large_losses(connection, recount)):
+            raise LargeLossError(losses)
         for row in recount.metrics:
             _repair_metrics(connection, row)
         _DELETE_EMPTY_METRICS.run(connection)
@@ -141,6 +167,33 @@ def repair(database: Database, operator: Operator) -> Verification:
         differences = list(_differences(recount))
         _record_repair(connection, operator, differences)
     return Verification(_ledger_counts(recount.ledger), differences, recount.unaccounted)
+
+
+def _large_losses(connection: psycopg.Connection[Any], recount: _Recount) -> list[str]:
+    """Return how many events a repair would take from ledger, metrics and evidence, where that is a large share.
+
+    Aggregates that count more than the ledger has recorded are not a loss when they are corrected.
+    """
+    counted, recorded = _EVENTS_COUNTED.one(connection), recount.ledger["records"]
+    losses = [
+        ("message ledger", -_ledger_corrections(recount.ledger)["records"], recorded),
+        ("metrics", _events_lost("model_routing_metrics", recount.metrics), counted["metrics"]),
+        ("evidence", _events_lost("evidence", recount.evidence), counted["evidence"]),
+    ]
+    return [
+        f"{lost:,} of {events:,} events of the {name}"
+        for name, lost, events in losses
+        if lost > _LARGEST_LOSS * events and events - lost < (1 - _LARGEST_LOSS) * recorded
+    ]
+
+
+def _events_lost(table: str, rows: list[dict[str, Any]]) -> int:
+    """Return how many events fewer the recount has, over all rows that differ."""
+
+    def events(side: dict[str, Any] | None) -> int:
+        return sum(side[name] for name in _EVENTS[table]) if side else 0
+
+    return sum(events(row["stored"]) - events(row["recount"]) for row in rows)
 
 
 def _record_repair(connection: psycopg.Connection[Any], operator: Operator, differences: list[Difference]) -> None:
@@ -176,6 +229,7 @@ def _recount(database: Database) -> _Recount:
             ledger,
             count_unaccounted(connection, ids_drawn, ledger),
             _RECOUNT_MESSAGES.all(connection),
+            _RECOUNT_DECISIONS.all(connection),
             _RECOUNT_METRICS.all(connection),
             _RECOUNT_EVIDENCE.all(connection),
         )
@@ -218,6 +272,9 @@ def _differences(recount: _Recount) -> Iterator[Difference]:
     for row in recount.messages:
         key = {"msg_id": row["msg_id"]}
         yield Difference("routing_records", key, {"records": row["records"]}, {"records": 1})
+    for row in recount.decisions:
+        key = {"instance_id": row["instance_id"], "first_decision_id": row["decision_id"]}
+        yield Difference("decision_ids", key, {"records": row["records"]}, {"records": row["expected"]})
     for table, rows in (("model_routing_metrics", recount.metrics), ("evidence", recount.evidence)):
         for row in rows:
             yield _difference(table, row)

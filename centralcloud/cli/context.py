@@ -10,6 +10,7 @@ from centralcloud.runtime.commands.arguments import logged_text, this_user
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.settings import load_settings, warn_of_unknown_variables
+from centralcloud.runtime.terminal.results import result_matters
 from centralcloud.settings import FleetSettings, Settings
 from centralcloud.store.operator_actions import Operator
 
@@ -57,6 +58,7 @@ def this_operator(reason: str | None = None) -> Operator:
     Raises:
         SettingsError: the reason is not text.
     """
+    result_matters()
     if reason is not None and not reason.strip():
         raise SettingsError("--reason is empty: expected why, or no --reason")
     return Operator(who=this_user(), via="cli", source=socket.gethostname(), reason=logged_text(reason, "--reason"))

@@ -3,6 +3,7 @@
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.runtime.postgres.errors import retry_on_contention
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_text
+from centralcloud.runtime.terminal.results import result_matters
 
 
 def migrate(json_output: AsJson = False) -> None:
@@ -15,6 +16,7 @@ def migrate(json_output: AsJson = False) -> None:
     from centralcloud.store.schema import migrate as run_migrations
 
     settings = read_settings()
+    result_matters()
     with open_database(settings, "migrate", checked=False) as database:
         result = run_migrations(database)
         retry_on_contention(lambda: ensure_partitions(database, settings.partitions_ahead_weeks))

@@ -1,5 +1,6 @@
 """`centralcloud publish`: routing events from a file."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from centralcloud.cli.context import open_database, read_settings
 from centralcloud.contracts import SettingsError
+from centralcloud.runtime.process.shutdown import SignalledInterrupt, interrupted_by
 from centralcloud.runtime.terminal.emphasis import rich_console
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_text
+from centralcloud.runtime.terminal.results import result_matters
 from centralcloud.runtime.wording import counted
 
 if TYPE_CHECKING:
@@ -35,24 +38,28 @@ def publish(
     from centralcloud.ingest.file_publisher import bounded_lines, publish_lines
 
     settings = read_settings()
+    result_matters()
     report = _RefusalReport(file)
     with _open(file) as lines, open_database(settings, "publish") as database, _progress(file) as advance:
         try:
-            published = publish_lines(
-                database,
-                bounded_lines(lines),
-                batch_size=settings.batch_size,
-                batch_bytes=settings.batch_bytes,
-                on_refusal=report,
-                on_progress=advance,
-            )
-        except BaseException:
+            with interrupted_by(signal.SIGTERM, signal.SIGHUP):
+                published = publish_lines(
+                    database,
+                    bounded_lines(lines),
+                    batch_size=settings.batch_size,
+                    batch_bytes=settings.batch_bytes,
+                    on_refusal=report,
+                    on_progress=advance,
+                )
+        except BaseException as error:
             # The lines to continue from without sending twice: a batch that was not confirmed may have arrived.
             print_line(
                 f"stopped after line {advance.lines}: {counted(advance.sent, 'event')} sent; "
                 f"the next {settings.batch_size} lines may or may not have been sent",
                 err=True,
             )
+            if isinstance(error, SignalledInterrupt):
+                raise typer.Exit(error.exit_code) from None
             raise
         finally:
             report.finish()

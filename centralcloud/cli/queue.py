@@ -1,7 +1,7 @@
 """`centralcloud queue`: the queue of routing events."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +13,7 @@ from centralcloud.monitoring.queue_state import queue_state
 from centralcloud.runtime.terminal.lines import Line, print_lines
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_text
 from centralcloud.runtime.terminal.prompts import confirm
-from centralcloud.runtime.wording import ago, counted, decimals
+from centralcloud.runtime.wording import age, ago, counted, decimals
 
 app = typer.Typer(help="Show the queue of routing events, and purge it.", invoke_without_command=True)
 _DAY_SECONDS = 86_400
@@ -36,7 +36,7 @@ def show(
     per_day = state["bytes_per_second"] * _DAY_SECONDS
     values = {
         "messages": f"{state['messages']:,}: {state['visible']:,} visible, {state['in_flight']:,} in flight or waiting for "
-        f"a retry, {state['delayed']:,} delayed",
+        f"a retry, {state['delayed']:,} delayed{_until(state)}",
         "oldest": _sent(state["oldest_age_seconds"]),
         "newest": _sent(state["newest_age_seconds"]),
         "size on disk": f"{_bytes(state['bytes_on_disk'])}, {counted(state['dead_rows'], 'dead row')}",
@@ -78,6 +78,13 @@ def _question(old: OldMessages, before: datetime) -> str:
     number = counted(old.counted, "message") if old.complete else f"at least {counted(old.counted, 'message')}"
     them = "it" if old.complete and old.counted == 1 else "them"
     return f"Remove {number} sent before {before.astimezone().isoformat(' ', 'seconds')}, without ingesting {them}?"
+
+
+def _until(state: dict[str, Any]) -> str:
+    if not state["delayed"]:
+        return ""
+    first, last = age(state["first_delayed_seconds"]), age(state["last_delayed_seconds"])
+    return f", visible in {last}" if first == last else f", visible in {first} to {last}"
 
 
 def _sent(age_seconds: float | None) -> str:

@@ -37,7 +37,7 @@ def repair(context: typer.Context, yes: Yes = False, reason: Reason = None, json
     with open_database(read_settings(), "repair") as database:
         confirm("Raise sequences and correct aggregates?", yes=yes, otherwise="nothing was repaired")
         repaired = retry_on_contention(lambda: sequence_repair.repair_sequences(database, operator))
-        outcome = verify_database(database, operator, repair=True, limit=None)
+        outcome = verify_database(database, operator, repair=True, limit=None, yes=yes)
     if json_output:
         print_json({"sequences": [each._asdict() for each in repaired], "verification": report(outcome)})
     else:

@@ -147,7 +147,8 @@ def _workers(workers: list[dict[str, Any]], warning: str | None) -> Iterator[str
 
 def _queue(queue: dict[str, Any]) -> str:
     oldest = queue["oldest_age_seconds"]
-    sent = "" if oldest is None else f"the oldest sent {ago(oldest)}; "
+    delayed = f"{queue['delayed']:,} delayed, " if queue["delayed"] else ""
+    sent = "" if oldest is None else f"{delayed}the oldest sent {ago(oldest)}; "
     rates = f"{queue['sent_per_second']:,.0f} sent and {queue['taken_per_second']:,.0f} ingested a second"
     return f"queue      {counted(queue['messages'], 'message')}, {sent}{rates}"
 

@@ -7,9 +7,11 @@ import typer
 
 from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_fleet_settings, read_settings, this_operator
+from centralcloud.contracts import SettingsError
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import retry_on_contention, summarize_error
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows, print_text
+from centralcloud.runtime.terminal.prompts import confirm
 from centralcloud.runtime.wording import counted
 from centralcloud.store.operator_actions import Operator
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Ranges of missing ids that are printed; the JSON output has more.
 _PRINTED_RANGES = 20
+#: In the ledger: the messages that were sent. Only a sequence that is behind its table makes them differ.
+_SENT = "sent"
 
 
 class Outcome(NamedTuple):
@@ -51,6 +55,9 @@ def verify(
             "0.1% of the ids drawn since, at least 40, and 33 more after a restart of the server.",
         ),
     ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before a repair that forgets more than half of the events.")
+    ] = False,
     reason: Reason = None,
     json_output: AsJson = False,
 ) -> None:
@@ -65,7 +72,7 @@ def verify(
         return
     operator = this_operator(reason)
     with open_database(read_settings(), "verify") as database:
-        outcome = verify_database(database, operator, repair=repair, limit=unaccounted_limit)
+        outcome = verify_database(database, operator, repair=repair, limit=unaccounted_limit, yes=yes)
     if json_output:
         print_json(report(outcome))
     else:
@@ -74,13 +81,19 @@ def verify(
         raise typer.Exit(1)
 
 
-def verify_database(database: Database, operator: Operator, *, repair: bool, limit: int | None) -> Outcome:
-    """Verify, and repair if something differs and `repair` says so. Store the position of a verification that accepts."""
+def verify_database(
+    database: Database, operator: Operator, *, repair: bool, limit: int | None, yes: bool = False
+) -> Outcome:
+    """Verify, and repair if something differs and `repair` says so. Store the position of a verification that accepts.
+
+    Asks before a repair that forgets more than half of the events, unless `yes` is given.
+    """
     from centralcloud.administration import verification
     from centralcloud.administration.unaccounted import accept
 
-    look = (lambda: verification.repair(database, operator)) if repair else (lambda: verification.verify(database))
-    found = retry_on_contention(look)
+    found = (
+        _repair(database, operator, yes=yes) if repair else retry_on_contention(lambda: verification.verify(database))
+    )
     limit = found.unaccounted.limit(limit)
     beyond = found.unaccounted.number > limit
     left = verification.verify(database) if repair and not found.ok else found
@@ -96,6 +109,19 @@ def verify_database(database: Database, operator: Operator, *, repair: bool, lim
             if beyond:
                 left = verification.verify(database)
     return Outcome(found, left, limit, accepted)
+
+
+def _repair(database: Database, operator: Operator, *, yes: bool) -> "Verification":
+    from centralcloud.administration.verification import LargeLossError, repair
+
+    try:
+        return retry_on_contention(lambda: repair(database, operator, accept_loss=yes))
+    except LargeLossError as loss:
+        try:
+            confirm(f"{loss}.\nRepair all the same?", yes=False, otherwise="nothing was repaired")
+        except SettingsError as error:
+            raise SettingsError(f"{loss}. Nothing was repaired; {error}") from None
+    return retry_on_contention(lambda: repair(database, operator, accept_loss=True))
 
 
 def report(outcome: Outcome) -> dict[str, Any]:
@@ -132,6 +158,11 @@ def print_outcome(outcome: Outcome, *, repair: bool) -> None:
     columns = dict.fromkeys(("table", "key", "stored", "recounted"))
     rows = [difference._asdict() for difference in found.differences]
     print_rows(rows, columns, empty="nothing differs", texts=("key", "stored", "recounted"))
+    if any(_SENT in (each.stored or {}) for each in left.differences):
+        print_text(
+            "more messages were sent than ids were drawn: the sequence of the queue is behind, which --repair does not "
+            "change; run `centralcloud repair sequences`"
+        )
     _print_unaccounted(outcome)
     if repair and not found.ok:
         print_text(

@@ -17,6 +17,8 @@ from centralcloud.contracts.words import WordSource, built_in
 _LONGEST_BEHIND: Final = timedelta(days=36_525)
 #: Where an event that is ingested at its arrival keeps its own time.
 OWN_TIME: Final = "event.timestamp"
+#: Stands where the path of a field does, for ids that another event had before.
+REPEATED_DECISION_ID: Final = "routing_decision.decision_id (repeated)"
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -196,12 +198,17 @@ class Deduplicated(NamedTuple):
     Attributes:
         accepted: the events that count.
         first_of_decision: msg_ids of the accepted events that are the first of their linked decision.
-        duplicates: how many events were left out.
+        left_out: the duplicates.
     """
 
     accepted: list[ReceivedEvent]
     first_of_decision: set[int]
-    duplicates: int
+    left_out: list[ReceivedEvent]
+
+    @property
+    def duplicates(self) -> int:
+        """How many events were left out."""
+        return len(self.left_out)
 
 
 def deduplicate(events: Iterable[ReceivedEvent], seen_before: dict[tuple[str, str], int]) -> Deduplicated:
@@ -214,7 +221,7 @@ def deduplicate(events: Iterable[ReceivedEvent], seen_before: dict[tuple[str, st
     """
     accepted: list[ReceivedEvent] = []
     first_of_decision: set[int] = set()
-    duplicates = 0
+    left_out: list[ReceivedEvent] = []
     seen: dict[tuple[str, str], int] = {}
     for received in events:
         decision_id = received.event.decision_id
@@ -222,10 +229,10 @@ def deduplicate(events: Iterable[ReceivedEvent], seen_before: dict[tuple[str, st
             key = (received.event.instance_id, decision_id)
             known = seen.get(key, seen_before.get(key, ROUTED | RESOLVED))
             if known & received.phase:
-                duplicates += 1
+                left_out.append(received)
                 continue
             if known == 0:
                 first_of_decision.add(received.msg_id)
             seen[key] = known | received.phase
         accepted.append(received)
-    return Deduplicated(accepted, first_of_decision, duplicates)
+    return Deduplicated(accepted, first_of_decision, left_out)

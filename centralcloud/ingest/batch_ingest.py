@@ -41,14 +41,17 @@ from centralcloud.ingest.batch import (
 )
 from centralcloud.ingest.batch_limits import BatchLimits
 from centralcloud.ingest.clock_behind import decide_events_ahead, report_clock_behind
+from centralcloud.ingest.instance_clocks import report_clocks_behind
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
 from centralcloud.ingest.name_limits import count_refused_names, limit_new_names
 from centralcloud.ingest.operator_words import OperatorWords
+from centralcloud.ingest.repeated_ids import find_repeated_ids
 from centralcloud.ingest.requests import settle_feedback, store_plans
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ids import ranges_of
 from centralcloud.store.message_ledger import LedgerMissingError
 from centralcloud.store.sequences import SequencePosition, SequencesBehindError
+from centralcloud.store.swallowed_rows import require_stored
 
 
 class _PoppedMessages(NamedTuple):
@@ -60,7 +63,8 @@ class _PoppedMessages(NamedTuple):
         found: how many messages were visible, at most as many as were asked for.
         popped: how many of them were removed from the queue.
         bytes: size of their texts, without those that are too large.
-        too_large_ids: the messages that became dead letters for their size; they are not in the other arrays.
+        too_large: how many messages are too large; they are not in the other arrays.
+        too_large_ids: those of them that became dead letters.
         attempted_before: how many messages were leased before.
         now: the server's time.
         lag_seconds: age of the oldest message; None for an empty batch.
@@ -72,6 +76,7 @@ class _PoppedMessages(NamedTuple):
     found: int
     popped: int
     bytes: int
+    too_large: int
     too_large_ids: list[int] | None
     attempted_before: int
     now: datetime
@@ -221,6 +226,7 @@ def ingest_batch(
         BatchTooLargeError: the messages have more bytes than their stored sizes let expect. No message has been decoded.
         psycopg.Error: any error of the database, also because it refuses a value in the batch (`is_refusal`).
         SequencesBehindError: the ids of records are behind the table.
+        RowsSwallowedError: a table has discarded rows that were written to it.
 
     After an error and the rollback, every message is in the queue again.
     """
@@ -238,6 +244,7 @@ def ingest_batch(
     result = BatchResult()
     messages = list(map(Message, popped.msg_ids, popped.enqueued_at, popped.texts)) if popped.msg_ids else []
     too_large_ids = popped.too_large_ids or []
+    require_stored("dead_letters", written=popped.too_large, stored=len(too_large_ids))
     if messages or too_large_ids:
         if on_lag is not None and popped.lag_seconds is not None:
             on_lag(popped.lag_seconds)
@@ -259,12 +266,14 @@ def ingest_messages(
     deduplicated = _store_events(connection, batch)
     if batch.dead_letters:
         _insert_dead_letters(connection, batch.dead_letters)
-    if ignored := count_ignored_values(deduplicated.accepted):
+    ignored = [*count_ignored_values(deduplicated.accepted), *find_repeated_ids(connection, deduplicated.left_out)]
+    if ignored:
         _COUNT_IGNORED_VALUES.run(connection, {"values": encode_array([each._asdict() for each in ignored])})
     result = BatchResult(
         len(deduplicated.accepted), deduplicated.duplicates, len(batch.dead_letters) + len(too_large_ids)
     )
     record_in_ledger(connection, result, [*(message.msg_id for message in messages), *too_large_ids])
+    report_clocks_behind(connection, deduplicated.accepted, now)
     if decoded.ahead and not decoded.events and batch.events:
         report_clock_behind(connection, decoded.ahead, now)  # after every lock that other ingests wait for
     return result
@@ -294,7 +303,7 @@ def is_missing_partition(error: psycopg.Error) -> bool:
 
 def _store_events(connection: psycopg.Connection[Any], batch: Batch) -> Deduplicated:
     if not batch.events:
-        return Deduplicated([], set(), 0)
+        return Deduplicated([], set(), [])
     open_slice = _LOCK_OPEN_SLICE.one(connection)
     if open_slice.last_record_id < open_slice.after_record_id:
         newest = open_slice.after_record_id
@@ -330,7 +339,8 @@ def _copy_records(connection: psycopg.Connection[Any], deduplicated: Deduplicate
     # Every column costs time, also an empty one: a batch without a request is stored without the columns of requests.
     requests = any(type(received.event) is RequestEvent for received in deduplicated.accepted)
     statement, types = _COPY_REQUESTS if requests else _COPY_COMMON
-    with connection.cursor().copy(statement) as copy:
+    cursor = connection.cursor()
+    with cursor.copy(statement) as copy:
         copy.set_types(types)
         for msg_id, event, extra, _, _ in deduplicated.accepted:
             row: list[Any] = list(astuple(event))
@@ -343,6 +353,7 @@ def _copy_records(connection: psycopg.Connection[Any], deduplicated: Deduplicate
                 row += _NO_REQUEST
             row += (slice_no, msg_id, None if event.decision_id is None else msg_id in first_of_decision)
             copy.write_row(row)
+    require_stored("routing_records", written=len(deduplicated.accepted), stored=cursor.rowcount)
 
 
 def _add_metrics(connection: psycopg.Connection[Any], rows: dict[Any, MetricDelta]) -> None:
@@ -353,7 +364,7 @@ def _add_metrics(connection: psycopg.Connection[Any], rows: dict[Any, MetricDelt
 
 
 def _insert_dead_letters(connection: psycopg.Connection[Any], letters: list[DeadLetter]) -> None:
-    _INSERT_DEAD_LETTERS.run(
+    stored = _INSERT_DEAD_LETTERS.run(
         connection,
         {
             "msg_id": [letter.message.msg_id for letter in letters],
@@ -363,6 +374,7 @@ def _insert_dead_letters(connection: psycopg.Connection[Any], letters: list[Dead
             "field": [letter.field for letter in letters],
         },
     )
+    require_stored("dead_letters", written=len(letters), stored=stored)
 
 
 def _as_json(columns: Mapping[str, Sequence[Any]]) -> dict[str, str]:

@@ -35,6 +35,7 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_out_of_memory, is_refusal, summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.sequences import drew_a_used_number
+from centralcloud.store.swallowed_rows import require_stored
 
 log = get_logger(__name__)
 
@@ -81,13 +82,20 @@ class _DeletedMessage(NamedTuple):
     now: datetime
 
 
+class _StoredLetters(NamedTuple):
+    """Messages that left the queue to become dead letters, 0 or 1, and the dead letters that are stored."""
+
+    written: int
+    stored: int
+
+
 _LOCK_OLDEST_MESSAGES = Query(__package__, "lock_oldest_messages", row=_WaitingMessage)
 _LEASE_MESSAGES = Query(__package__, "lease_messages", row=Lease)
 _LEASE_RETRIED_MESSAGE = Query(__package__, "lease_retried_message", row=Lease)
 _DELETE_LEASED_MESSAGE = Query(__package__, "delete_leased_message", row=_DeletedMessage)
 _DELETE_LEASED_MESSAGES = Query(__package__, "delete_leased_messages", row=_DeletedMessage)
-_DEAD_LETTER_MESSAGE = Query(__package__, "dead_letter_message")
-_ARCHIVE_MESSAGE = Query(__package__, "archive_message")
+_DEAD_LETTER_MESSAGE = Query(__package__, "dead_letter_message", row=_StoredLetters)
+_ARCHIVE_MESSAGE = Query(__package__, "archive_message", row=_StoredLetters)
 _DEFER_MESSAGE = Query(__package__, "defer_message")
 _RELEASE_LEASES = Query(__package__, "release_leases")
 
@@ -238,11 +246,17 @@ class SlowPath:
 
 
 def _write_dead_letter(connection: psycopg.Connection[Any], letter: dict[str, Any]) -> int:
-    """Make a leased message a dead letter. Return 1, or 0 if another worker has leased it since."""
+    """Make a leased message a dead letter. Return 1, or 0 if another worker has leased it since.
+
+    Raises:
+        RowsSwallowedError: the dead letter was not stored.
+    """
     try:
         with connection.transaction():
-            return _DEAD_LETTER_MESSAGE.run(connection, letter)
+            letters = _DEAD_LETTER_MESSAGE.one(connection, letter)
     except psycopg.Error as error:
         if not is_refusal(error) or drew_a_used_number(error):
             raise
-    return _ARCHIVE_MESSAGE.run(connection, letter)
+        letters = _ARCHIVE_MESSAGE.one(connection, letter)
+    require_stored("dead_letters", written=letters.written, stored=letters.stored)
+    return letters.stored

@@ -15,6 +15,7 @@ from centralcloud.monitoring.daemon_activity import (
     check_workers,
     read_daemon_activity,
 )
+from centralcloud.monitoring.finding_detector import list_findings
 from centralcloud.monitoring.hidden_snapshots import read_hidden_snapshots
 from centralcloud.monitoring.history_checks import check_history, check_sequences
 from centralcloud.monitoring.instance_lags import read_instance_lags
@@ -22,6 +23,7 @@ from centralcloud.monitoring.login_settings import check_login_settings
 from centralcloud.monitoring.upkeep_checks import upkeep_checks
 from centralcloud.runtime.diagnostics import (
     CHECK_SECONDS,
+    ROW_SECURITY_CHECK,
     Check,
     CheckResult,
     NamedCheckResult,
@@ -38,17 +40,18 @@ from centralcloud.runtime.diagnostics import (
     warn,
 )
 from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
-from centralcloud.runtime.postgres.errors import summarize_error
+from centralcloud.runtime.postgres.errors import ROW_SECURITY_ADVICE, summarize_error
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.runtime.wording import age, ago, counted, listed
+from centralcloud.runtime.wording import age, ago, counted, listed, percent
 from centralcloud.store.privileges import missing_privileges
 from centralcloud.store.queue import read_queue_state
 from centralcloud.store.schema import check_schema
-from centralcloud.store.tables import APPEND_ONLY_TABLES, CONFIGURATION_TABLES, WORKER_TABLES
+from centralcloud.store.tables import APPEND_ONLY_TABLES, CONFIGURATION_TABLES, WORKER_TABLES, metadata
 
 _OLDEST_SERVER: Final = 140_000
 _OLD_SNAPSHOT_SECONDS: Final = 300.0
 _OLD_MESSAGE_SECONDS: Final = 300.0
+_LONG_DELAY_SECONDS: Final = 86_400.0
 _LARGE_QUEUE_BYTES: Final = 5 * 2**30
 _SILENT_INSTANCE_SECONDS: Final = 600.0
 _MOST_NAMED: Final = 10
@@ -58,7 +61,16 @@ _PERSISTENT_SECONDS: Final = 1.0
 
 #: Checks without which nothing works, and waiting does not help. Missing partitions are not among them: maintenance creates
 #: them.
-_FATAL: Final = ("database", "server version", "schema", "pgmq", "queues", "privileges", "message ledger")
+_FATAL: Final = (
+    "database",
+    "server version",
+    "schema",
+    "pgmq",
+    "queues",
+    "privileges",
+    ROW_SECURITY_CHECK,
+    "message ledger",
+)
 
 
 class Expectations(NamedTuple):
@@ -106,6 +118,7 @@ class _Snapshot(NamedTuple):
 
 _CONNECTED_SERVER = Query(__package__, "connected_server", row=_ConnectedServer)
 _DOCTOR = Query(__package__, "doctor", row=_ServerState)
+_TABLES_WITH_ROW_SECURITY = Query(__package__, "tables_with_row_security", row=str)
 _OLDEST_SNAPSHOT = Query(__package__, "oldest_snapshot", row=_Snapshot)
 _LEDGER_IS_PRESENT = Query(__package__, "ledger_is_present", row=bool)
 _COUNT_DEAD_LETTERS = Query(__package__, "count_dead_letters", row=int)
@@ -130,6 +143,7 @@ class _Doctor:
             Check("pgmq", self._pgmq, "schema"),
             Check("queues", self._queues, "pgmq"),
             Check("privileges", self._privileges, "schema"),
+            Check(ROW_SECURITY_CHECK, self._row_security, "database"),
             Check("fleet settings", self._fleet_settings, "schema"),
             Check("autovacuum", self._autovacuum, "queues"),
             Check("notifications", lambda: notifications_arrive(self._database), "writes"),
@@ -144,6 +158,7 @@ class _Doctor:
             Check("queue depth", self._queue_depth, "queues"),
             Check("dead letters", self._dead_letters, "schema"),
             Check("learning", self._learning, "schema"),
+            Check("findings", self._findings, "schema"),
             Check(
                 "HTTP port",
                 lambda: check_http_port(self._expects.http_address, self._expects.http_port, "centralcloud"),
@@ -203,6 +218,13 @@ class _Doctor:
                 "run `centralcloud grants --apply` as the owner of the tables, as after every migration",
             )
         return ok("all required privileges are granted")
+
+    def _row_security(self) -> CheckResult:
+        with check_transaction(self._database) as connection:
+            tables = _TABLES_WITH_ROW_SECURITY.all(connection, {"tables": list(metadata.tables)})
+        if tables:
+            return fail(f"it would hide rows from this role: {listed(tables, _MOST_NAMED)}", ROW_SECURITY_ADVICE)
+        return ok("every row of every table can be seen")
 
     def _fleet_settings(self) -> CheckResult:
         with check_transaction(self._database) as connection:
@@ -292,16 +314,23 @@ class _Doctor:
     def _queue_depth(self) -> CheckResult:
         with check_transaction(self._database, seconds=LIMIT_SECONDS) as connection:
             queue = read_queue_state(connection)
-        oldest = queue.oldest_age_seconds
+        oldest, last_delayed = queue.oldest_waiting_seconds, queue.last_delayed_seconds or 0.0
         found = ", ".join(
             [
                 counted(queue.messages, "message"),
                 *([] if oldest is None else [f"the oldest {age(oldest)} old"]),
+                *([f"{queue.delayed:,} delayed for {age(last_delayed)} at most"] if queue.delayed else []),
                 f"{queue.bytes_on_disk / 2**20:,.0f} MB on disk",
             ]
         )
         if (oldest or 0.0) > _OLD_MESSAGE_SECONDS or queue.bytes_on_disk > _LARGE_QUEUE_BYTES:
             return warn(found, "check that `centralcloud run` is running; `centralcloud queue` shows more")
+        if last_delayed > _LONG_DELAY_SECONDS:
+            return warn(
+                found,
+                "no worker ingests a message before its delay is over: if it is a mistake of the sender, "
+                "UPDATE pgmq.q_model_routing_decisions SET vt = now() WHERE read_ct = 0 AND vt > now()",
+            )
         return ok(found)
 
     def _dead_letters(self) -> CheckResult:
@@ -323,6 +352,18 @@ class _Doctor:
         return warn(
             f"publishing is frozen: {activity.frozen_reason}; {learner.found}",
             "run `centralcloud unfreeze` when that is over",
+        )
+
+    def _findings(self) -> CheckResult:
+        with check_transaction(self._database) as connection:
+            found = list_findings(connection)
+        if not found:
+            return ok("no findings open")
+        worst = max(found, key=lambda each: each["traffic_share"] or 0.0)  # the newest of them, if none is weighed
+        share = f", {percent(worst['traffic_share'])} of traffic" if worst["traffic_share"] else ""
+        return warn(
+            f"{counted(len(found), 'finding')} open, above all {worst['kind']}{share}: {worst['message']}",
+            "list them with `centralcloud findings`",
         )
 
     def _persistent(self, read: Callable[[psycopg.Connection[Any]], dict[str, str]]) -> list[str]:

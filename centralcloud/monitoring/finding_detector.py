@@ -6,6 +6,8 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from prometheus_client import CollectorRegistry, Gauge
 
+from centralcloud.ingest.clock_behind import SERVER_CLOCK_BEHIND
+from centralcloud.ingest.instance_clocks import INSTANCE_CLOCK_BEHIND
 from centralcloud.ingest.name_limits import as_parameters, read_name_limits
 from centralcloud.monitoring.finding_rules import (
     FINDING_KINDS,
@@ -32,7 +34,7 @@ log = get_logger(__name__)
 _LEASE: Final = "findings"
 _KINDS: Final = (*FINDING_KINDS, *INPUT_FINDING_KINDS, NEW_NAMES_REFUSED, UNACCOUNTED_FINDING)
 #: Findings that hold only while a process confirms them, and for how long after the last time.
-_CONFIRMED_WITHIN_SECONDS: Final = {TASK_DEGRADED: 600.0, "server_clock_behind": 3600.0}
+_CONFIRMED_WITHIN_SECONDS: Final = {TASK_DEGRADED: 600.0, SERVER_CLOCK_BEHIND: 3600.0, INSTANCE_CLOCK_BEHIND: 3600.0}
 
 
 class OpenFindings(NamedTuple):

@@ -5,12 +5,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
+from centralcloud.ingest.batch import REPEATED_DECISION_ID
 from centralcloud.monitoring.finding_rules import FindingThresholds, RecentOutcomes
 from centralcloud.runtime.wording import apart, counted, decimals
 from centralcloud.store.findings import Finding
 
+REPEATED_IDS: Final = "repeated_decision_ids"
 #: The kinds of findings that these rules make.
-INPUT_FINDING_KINDS: Final = ("too_fast", "similar_names", "missing_cost", "unknown_error_kind", "values_ignored")
+INPUT_FINDING_KINDS: Final = (
+    "too_fast",
+    "similar_names",
+    "missing_cost",
+    "unknown_error_kind",
+    "values_ignored",
+    REPEATED_IDS,
+)
 
 #: Share of the outcomes of a provider that carry a cost, from which on the fleet is one that sends costs.
 _COST_SHARE: Final = 0.5
@@ -112,6 +121,9 @@ def _missing_costs(recent: Iterable[RecentOutcomes], thresholds: FindingThreshol
 
 def _ignored_values(ignored: Iterable[IgnoredField], thresholds: FindingThresholds) -> Iterator[Finding]:
     for each in ignored:
+        if each.field == REPEATED_DECISION_ID:
+            yield from _repeated_ids(each, thresholds)
+            continue
         kind, least, expected = (
             ("unknown_error_kind", thresholds.unknown_error_kinds, _EXPECTED_KIND)
             if each.field == _ERROR_KIND
@@ -131,6 +143,25 @@ def _ignored_values(ignored: Iterable[IgnoredField], thresholds: FindingThreshol
                 "example_instance": each.instance_id,
             },
         )
+
+
+def _repeated_ids(each: IgnoredField, thresholds: FindingThresholds) -> Iterator[Finding]:
+    if not 0 < thresholds.ignored_values <= each.messages:
+        return
+    yield Finding(
+        REPEATED_IDS,
+        each.field,
+        f"at least {counted(each.messages, 'message')} of the last 24 hours had the decision_id of another event, and "
+        f"{'was' if each.messages == 1 else 'were'} left out as a resend although time, model or outcome differ "
+        f"({each.example}, from {each.instance_id}): expected an id of its own for each decision, also after a restart, and "
+        "one outcome for each",
+        {
+            "field": each.field,
+            "messages": each.messages,
+            "example": each.example,
+            "example_instance": each.instance_id,
+        },
+    )
 
 
 _EXPECTED_KIND: Final = (

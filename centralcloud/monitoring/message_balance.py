@@ -89,7 +89,9 @@ def unaccounted_findings(samples: Sequence[Sample]) -> list[Finding]:
     first, newest = samples[0], list(samples)[1:][-_SETTLED_SAMPLES:]
     if len(newest) < _SETTLED_SAMPLES:
         return []
-    unaccounted = min(each.drawn_before - each.accounted for each in newest) - (first.drawn_after - first.accounted)
+    # While the sequence is behind, fewer ids were drawn than are accounted for.
+    before = max(0, first.drawn_after - first.accounted)
+    unaccounted = min(each.drawn_before - each.accounted for each in newest) - before
     drawn = newest[-1].drawn_before - first.drawn_after
     restarts = len({each.server_started for each in samples}) - 1
     skipped = _FEWEST_MESSAGES + _IDS_OF_A_RESTART * restarts

@@ -121,9 +121,10 @@ class TableMetricsCollector(BackgroundTask):
 _QUEUE_METRICS: Final = {
     "queue_visible": ("Messages that can be ingested now", "visible"),
     "queue_in_flight": ("Messages that are leased, or that are to be attempted again later", "in_flight"),
+    "queue_delayed": ("Messages that were sent with a delay that is not over", "delayed"),
     "queue_oldest_claimable_age_seconds": (
-        "Age of the oldest message, 0 when the queue is empty",
-        "oldest_age_seconds",
+        "Time for which the oldest message that is not delayed has waited, 0 without one",
+        "oldest_waiting_seconds",
     ),
     "queue_bytes": ("Size of the queue on disk, indexes and dead rows included", "bytes_on_disk"),
     "queue_dead_tuples": ("Dead rows in the queue, estimated", "dead_rows"),

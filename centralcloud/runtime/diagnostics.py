@@ -21,10 +21,12 @@ from centralcloud.runtime.postgres.errors import (
     is_contention,
     is_database_error,
     is_outage,
+    is_row_security,
     outage_kind,
     summarize_error,
 )
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.runtime.wording import age
 
 _MAX_CLOCK_DIFFERENCE_SECONDS: Final = 5.0
 _NOTIFY_SECONDS: Final = 2.0
@@ -33,6 +35,8 @@ _LONGEST_HEADER: Final = 8192
 _FIRST: Final = "fix this first, then run doctor again"
 _LOCKED: Final = "the check `locks` of `centralcloud doctor` names the transaction; end it, then run doctor again"
 _GRANT: Final = "run `centralcloud grants --apply` as the owner of the tables, as after every migration"
+#: The check that names the tables with row-level security.
+ROW_SECURITY_CHECK: Final = "row-level security"
 #: Longest check, so that a doctor answers soon although the server does not. Counting a long queue may take longer.
 CHECK_SECONDS: Final = 5.0
 _LIBPQ_HINT: Final = re.compile(r"Is the server running .*?\?|DETAIL: .*")
@@ -196,6 +200,8 @@ class _Checkup:
         if is_contention(error) and (held := self.results.get(_LOCKS)) and held.verdict != Verdict.OK:
             self.results[_LOCKS] = held._replace(verdict=Verdict.FAIL)
             return _LOCKS
+        if is_row_security(error):
+            return ROW_SECURITY_CHECK if self._has_failed(ROW_SECURITY_CHECK) else None
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
             return self._rights if self._has_failed(self._rights) else None
         if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
@@ -224,6 +230,8 @@ def _describe(error: BaseException) -> CheckResult:
         return fail(summarize_error(error), _FIRST)
     if is_contention(error):
         return fail("a lock of another transaction stops this check", _LOCKED)
+    if is_row_security(error):
+        return fail("row-level security hides rows of a table from this role", summarize_error(error))
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return fail(f"this role lacks a right ({summarize_error(error)})", _GRANT)
     if is_outage(error):
@@ -333,7 +341,7 @@ def clocks_agree(database: Database) -> CheckResult:
         server = _SERVER_CLOCK.one(connection)
     difference = max(before - server, server - time.time(), 0.0)
     if difference > _MAX_CLOCK_DIFFERENCE_SECONDS:
-        return warn(f"{difference:.1f} seconds between this host and the server", "run a time service on both")
+        return warn(f"{age(difference)} between this host and the server", "run a time service on both")
     return ok("the same as the server's")
 
 

@@ -6,6 +6,9 @@ from typing import Any, Final
 _NUMBER: Final = "a number"
 _WHOLE_NUMBER: Final = "a whole number"
 _TRUTH: Final = "true or false"
+_FINITE: Final = "a finite number"
+#: Comparisons with a limit. NaN fails all of them, and the limit does not say why.
+_COMPARISONS: Final = ("greater_than_equal", "greater_than", "less_than_equal", "less_than")
 
 #: By pydantic's type of an error; the names in braces are of its context.
 _EXPECTED: Final[Mapping[str, str]] = {
@@ -17,7 +20,7 @@ _EXPECTED: Final[Mapping[str, str]] = {
     "int_from_float": _WHOLE_NUMBER,
     "float_type": _NUMBER,
     "float_parsing": _NUMBER,
-    "finite_number": "a finite number",
+    "finite_number": _FINITE,
     "bool_type": _TRUTH,
     "bool_parsing": _TRUTH,
     "greater_than_equal": "at least {ge}",
@@ -37,6 +40,8 @@ _EXPECTED: Final[Mapping[str, str]] = {
 
 def expectation(error: Mapping[str, Any]) -> str:
     """Return what was expected, from one of ``ValidationError.errors()``, as in "expected at most 1"."""
+    if error["type"] in _COMPARISONS and str(error["input"]).strip(" +-").lower() == "nan":
+        return f"expected {_FINITE}"
     if (template := _EXPECTED.get(error["type"])) is not None:
         context = {name: _plain(value) for name, value in error.get("ctx", {}).items()}
         return f"expected {template.format(**context)}"

@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from centralcloud.contracts.limits import OTHER
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.store.swallowed_rows import require_stored
 
 _UPSERT_FINDING = Query(__package__, "upsert_finding")
 _CLOSE_FINDINGS = Query(__package__, "close_findings")
@@ -49,7 +50,8 @@ def replace_findings(connection: psycopg.Connection[Any], kinds: Iterable[str], 
 
 def open_finding(connection: psycopg.Connection[Any], finding: Finding) -> None:
     """Open `finding`, or refresh it if it is open."""
-    _UPSERT_FINDING.run(connection, {**finding._asdict(), "details": Jsonb(finding.details)})
+    stored = _UPSERT_FINDING.run(connection, {**finding._asdict(), "details": Jsonb(finding.details)})
+    require_stored("findings", written=1, stored=stored)
 
 
 def close_stale_findings(connection: psycopg.Connection[Any], kind: str, *, seconds: float) -> None:

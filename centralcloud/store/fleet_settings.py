@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.score_lock import bump_score_revision, lock_scores
+from centralcloud.store.swallowed_rows import require_stored
 
 
 class StoredSetting(NamedTuple):
@@ -53,5 +54,6 @@ def store_setting(connection: psycopg.Connection[Any], name: str, value: Any) ->
 
     A run of the learner that has read the settings before reads again before it publishes.
     """
-    _UPSERT_SETTING.run(connection, {"name": name, "value": Jsonb(value)})
+    stored = _UPSERT_SETTING.run(connection, {"name": name, "value": Jsonb(value)})
+    require_stored("fleet_settings", written=1, stored=stored)
     bump_score_revision(connection)

@@ -13,6 +13,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.store.swallowed_rows import require_stored
 
 _INSERT_ACTION = Query(__package__, "insert_operator_action")
 _LIST_ACTIONS = Query(__package__, "list_operator_actions", row=dict)
@@ -79,7 +80,7 @@ def record_action(
         before, after: the values on both sides, as JSON; None: there is nothing on that side.
         version: the newest score version that the action published.
     """
-    _INSERT_ACTION.run(
+    stored = _INSERT_ACTION.run(
         connection,
         {
             "who": operator.who,
@@ -93,6 +94,7 @@ def record_action(
             "version": version,
         },
     )
+    require_stored("operator_actions", written=1, stored=stored)
 
 
 def list_actions(

@@ -20,6 +20,10 @@ class QueueState(NamedTuple):
         newest_age_seconds: age of the newest message; None when the queue is empty.
         bytes_on_disk: size of the table, indexes and dead rows included.
         dead_rows: rows that autovacuum has still to remove, estimated by the server.
+        oldest_waiting_seconds: for how long the oldest message that is not delayed has waited, since the end of its own
+            delay; None when every message is delayed.
+        first_delayed_seconds, last_delayed_seconds: when the first and the last delayed message become visible, from now;
+            None without any.
     """
 
     messages: int
@@ -30,6 +34,9 @@ class QueueState(NamedTuple):
     newest_age_seconds: float | None
     bytes_on_disk: int
     dead_rows: int
+    oldest_waiting_seconds: float | None = None
+    first_delayed_seconds: float | None = None
+    last_delayed_seconds: float | None = None
 
 
 class QueueCounters(NamedTuple):

@@ -134,6 +134,11 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         self._mark_contact(stored=self._store())
         return False
 
+    def log_file_changed(self) -> None:
+        """Log that another program has changed the file: it is written again."""
+        effect = "the configuration of this instance is written again"
+        log.warning("configuration_file_changed", path=str(self._file.path), effect=effect)
+
     def log_not_written(self, reason: str) -> None:
         """Log that the file cannot be written: the configuration is used anyway."""
         log.error("configuration_file_not_written", path=str(self._file.path), reason=reason)
@@ -213,6 +218,7 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         if stored and self.may_store() and time.monotonic() - self._touched_at >= _TOUCH_SECONDS:
             self._touched_at = time.monotonic()
             self._configuration_file.touch()
+            self._recognize_file()
 
     def _accept(self, version: int) -> None:
         if self.problem is not None:

@@ -45,6 +45,7 @@ class EventPublisher(BackgroundTask):
     Attributes:
         sent: events that the database has accepted since the start, those of a spool included.
         resent: events that were sent again, because the database may have lost them.
+        stopped_because: for the log, why events are lost that are published after the stop.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class EventPublisher(BackgroundTask):
         self._warned = False
         self.sent = 0
         self.resent = 0
+        self.stopped_because = "the publisher was stopped"
 
     def publish(self, event: RoutingEvent) -> None:
         """Add one event to the queue. Returns immediately and never raises."""
@@ -88,7 +90,9 @@ class EventPublisher(BackgroundTask):
 
     def publish_text(self, text: str) -> None:
         """Add one event, as JSON text, to the queue. Returns immediately and never raises."""
-        if self._queue.append(text) and len(self._queue) % _BATCH_SIZE == 0:
+        if not self._queue.append(text):
+            return  # the queue has logged it
+        if len(self._queue) % _BATCH_SIZE == 0:
             self.wake()
         if not self._warned and not self.sending:
             self._warned = True
@@ -156,7 +160,8 @@ class EventPublisher(BackgroundTask):
         except Exception as error:
             if not is_database_error(error):
                 raise
-            self.give_up(f"the program is stopping and the database is unavailable: {summarize_error(error)}")
+            reason = f"the program is stopping and the database is unavailable: {summarize_error(error)}"
+            self.give_up(reason)
         finally:
             self._end_spool()
 
@@ -171,12 +176,16 @@ class EventPublisher(BackgroundTask):
         Safe to call twice. The thread ends by itself: it sends nothing more. A batch in flight counts as lost, although
         PostgreSQL may still commit it; the wait for its answer has its own limit, 15 seconds.
 
+        Args:
+            reason: why the events are not sent. Those that are published later are lost because of `stopped_because`.
+
         Returns:
             The number of events lost, which are logged.
         """
         self.stop()
         self.keep_in_spool()
-        lost = self._queue.close(reason, kept_through=0 if self._spool is None else self._spool.written_through)
+        kept_through = 0 if self._spool is None else self._spool.written_through
+        lost = self._queue.close(reason, kept_through=kept_through, later=self.stopped_because)
         self._end_spool()
         return lost
 

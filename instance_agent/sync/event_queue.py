@@ -5,6 +5,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.process.lifecycle import at_exit
 
 log = get_logger(__name__)
 
@@ -30,7 +31,8 @@ class EventQueue:
     """Messages as JSON text, in order. Thread-safe, and never waits for more than another thread's append.
 
     It counts every message that is lost, and logs losses as `events_dropped`: the first one of a series at once, the others
-    as one number when the series ends. After `close` the counts of these lines add up to `dropped`.
+    as one number when the series ends. After `close` the counts of these lines add up to `dropped`. Messages that arrive
+    later are logged whenever their number has doubled, and the rest at the end of the process or at the next `close`.
 
     Attributes:
         size: most messages that it holds.
@@ -52,6 +54,7 @@ class EventQueue:
         self._dropping = False
         self._not_logged = 0
         self._closed_because: str | None = None
+        self._late = 0
         self._lost_at_close = 0
         self._disabled = False
 
@@ -68,11 +71,13 @@ class EventQueue:
                 self._events.append(QueuedEvent(self._appended, text))
                 return True
             self.dropped += 1
+            if self._closed_because is not None:
+                self._drop_late()
+                return False
             first, self._dropping = not self._dropping, True
             self._not_logged += not first
-            reason = self._closed_because or f"the queue is full: {full}"
         if first:
-            log.warning("events_dropped", count=1, reason=reason)
+            log.warning("events_dropped", count=1, reason=f"the queue is full: {full}")
         return False
 
     def drop(self, count: int, reason: str) -> None:
@@ -126,20 +131,22 @@ class EventQueue:
             log.info("event_intake_resumed", dropped_so_far=self.dropped)
         return True
 
-    def close(self, reason: str, *, kept_through: int = 0) -> int:
-        """Drop every message, and from now on every new one. Safe to call twice: the first reason counts.
+    def close(self, reason: str, *, kept_through: int = 0, later: str | None = None) -> int:
+        """Drop every message, and from now on every new one. Safe to call twice: the first reasons count.
 
         Args:
             reason: of the loss, for the log.
             kept_through: messages up to this number are in a spool on disk, and not lost.
+            later: why messages are lost that arrive from now on; None: for the same reason.
 
         Returns:
             The number of messages that this call dropped; they are logged.
         """
         with self._changed:
             if self.closed:
+                self._log_late()
                 return 0
-            self._closed_because = reason
+            self._closed_because = later or reason
             self.kept = sum(event.number <= kept_through for event in self._events)
             lost = self._lost_at_close = len(self._events) - self.kept
             self.dropped += lost
@@ -183,6 +190,21 @@ class EventQueue:
         if self._events and self._bytes + size > self.max_bytes:
             return f"{len(self._events)} events with {self._bytes} bytes are waiting"
         return None
+
+    def _drop_late(self) -> None:
+        """Log a message that arrived after `close`, and those before it, if they have doubled. The caller holds the lock."""
+        self._late += 1
+        self._not_logged += 1
+        if self._late == 1:
+            at_exit(self._log_late)
+        if self._late & (self._late - 1) == 0:
+            self._log_late()
+
+    def _log_late(self) -> None:
+        with self._changed:
+            count, self._not_logged = self._not_logged, 0
+        if count:
+            log.warning("events_dropped", count=count, reason=self._closed_because)
 
     @staticmethod
     def _log_series(count: int) -> None:

@@ -14,6 +14,7 @@ from typing import Generic, Protocol, TypeVar
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_database_error
 from centralcloud.runtime.process.background import BackgroundTask
+from instance_agent.catalog.bounded_file import fingerprint_of
 from instance_agent.sync.token_bucket import TokenBucket
 
 State = TypeVar("State")
@@ -40,6 +41,7 @@ class Follower(BackgroundTask, Generic[State]):
 
     Attributes:
         may_store: asked before each write of the file: another process may write it.
+        not_stored: why the current state is not in the file; None: it is, or another process writes it.
     """
 
     def __init__(
@@ -66,18 +68,24 @@ class Follower(BackgroundTask, Generic[State]):
         """
         super().__init__(name, database, interval_seconds=poll_interval_seconds)
         self._file = file
+        #: The file as it was read or written last; None: not known, or another process writes it.
+        self._fingerprint = fingerprint_of(file.path) if state is None else None
         self._state = file.read() if state is None else state
         #: The state in the file, as far as known: that of a parent process may have missed it.
         self._written: State | None = self._state if state is None else None
         self._reconcile_interval_seconds = reconcile_interval_seconds
         self._reconciled_at: float | None = None
         self._wakes = wakes
-        self._unwritable = False
+        self.not_stored: str | None = None
         self.may_store: Callable[[], bool] = _always
 
     @abstractmethod
     def run_once(self) -> bool:
         """Poll once; True when there is more to read."""
+
+    @abstractmethod
+    def log_file_changed(self) -> None:
+        """Log that another program has changed or removed the file; it is written again."""
 
     @abstractmethod
     def log_not_written(self, reason: str) -> None:
@@ -110,20 +118,33 @@ class Follower(BackgroundTask, Generic[State]):
 
     def _store(self) -> bool:
         """Write the current state to the file if it lacks it; return whether it has it. The next poll retries."""
-        if self._written is self._state or not self.may_store():
+        changed = self._fingerprint is not None and fingerprint_of(self._file.path) != self._fingerprint
+        if self._written is self._state and not changed:
             return True
+        if not self.may_store():
+            self._fingerprint = None
+            self.not_stored = None
+            return True
+        if changed and self.not_stored is None:
+            self.log_file_changed()
         try:
             self._file.write(self._state)
         except OSError as error:
-            if not self._unwritable:
+            if self.not_stored is None:
                 self.log_not_written(str(error))
-            self._unwritable = True
+            self.not_stored = error.strerror or str(error)
+            self._written = None
             return False
-        if self._unwritable:
+        if self.not_stored is not None:
             self.log_written_again()
-        self._unwritable = False
+        self.not_stored = None
         self._written = self._state
+        self._recognize_file()
         return True
+
+    def _recognize_file(self) -> None:
+        """Remember the file as this process has just written or touched it."""
+        self._fingerprint = fingerprint_of(self._file.path)
 
 
 def _always() -> bool:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -26,6 +25,7 @@ from centralcloud.runtime.postgres.query import Query
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores, Pair
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.sync.follower import Follower
+from instance_agent.sync.reconciliation import PublishedScore, contradicts, corrected, log_start_over
 from instance_agent.sync.token_bucket import TokenBucket
 
 log = get_logger(__name__)
@@ -38,20 +38,6 @@ class LogMessage(NamedTuple):
     enqueued_at: datetime
     text: str | None
     size_bytes: int | None
-
-
-class PublishedScore(NamedTuple):
-    """A score of the snapshot, with the parts of its estimate."""
-
-    model: str
-    complexity: str
-    score: Decimal
-    version: int
-    updated_at: datetime
-    reason: str
-    mean: float | None
-    n_eff: float | None
-    probe_share: float | None
 
 
 _READ_LOG = Query(__package__, "read_log")
@@ -72,8 +58,6 @@ _WOKEN_POLLS_AT_ONCE: Final = 10
 #: A message may become visible after one with a higher id. The reader looks for a missing id for this long.
 _GAP_TIMEOUT_SECONDS: Final = 600.0
 _MAX_GAPS: Final = 1000
-#: Removed scores that the log names; it counts the others.
-_MOST_REMOVED_LOGGED: Final = 10
 
 
 class PollResult(NamedTuple):
@@ -156,8 +140,8 @@ class ScoreUpdater(Follower[LearnedScores]):
         self._wait_in_a_storm(reads_on=self._read_on_after is not None)
         known = self._state
         read = self._read(known, with_snapshot=self._reconcile_is_due())
-        if read.epoch != known.epoch or _contradicts(known, read.snapshot):
-            _log_start_over(known, read)
+        if read.epoch != known.epoch or contradicts(known, read.snapshot):
+            log_start_over(known, read.epoch, read.snapshot)
             everything = self._read_everything()
             if everything is None:
                 return False
@@ -263,7 +247,7 @@ class ScoreUpdater(Follower[LearnedScores]):
                 estimate=parse_estimate(row._asdict()),
             )
             scores.append(((row.model, row.complexity), score))
-        return learned.with_scores(scores)
+        return corrected(learned, scores).with_scores(scores)
 
     def _limit(self, known: LearnedScores, learned: LearnedScores) -> LearnedScores:
         """Return the scores that the instance keeps; `known` if they are the same ones as before."""
@@ -282,6 +266,11 @@ class ScoreUpdater(Follower[LearnedScores]):
             self.on_change(learned)
         if changed := _count_changes(before, learned):
             log.info("scores_applied", version=learned.version, changed=changed)
+
+    def log_file_changed(self) -> None:
+        """Log that another program has changed the file: it is written again."""
+        effect = "the scores of this instance are written again"
+        log.warning("learned_scores_file_changed", path=str(self._file.path), effect=effect)
 
     def log_not_written(self, reason: str) -> None:
         """Log that the file cannot be written: the scores are used anyway."""
@@ -318,39 +307,6 @@ class _Gaps:
             first = max(cursor + 1, msg_id - _MAX_GAPS)
             self._missing.update(dict.fromkeys(range(first, msg_id), until))
         return True
-
-
-def _contradicts(known: LearnedScores, snapshot: list[PublishedScore] | None) -> bool:
-    """Return whether the instance has newer versions than the database: the database was restored in place to an earlier
-    state, or the file of the instance was changed by another program.
-
-    Within one history a version never decreases, and log and snapshot are read at one moment.
-    """
-    if snapshot is None:
-        return False
-    versions = {(row.model, row.complexity): row.version for row in snapshot}
-    if known.version > max(versions.values(), default=0):
-        return True
-    return any(
-        score.version is not None and score.version > versions.get(pair, 0) for pair, score in known.scores.items()
-    )
-
-
-def _log_start_over(known: LearnedScores, read: PollResult) -> None:
-    effect = "starting over from its scores"
-    if known.epoch is None:
-        return
-    if read.epoch != known.epoch:
-        log.warning("database_changed", before=known.epoch, now=read.epoch, effect=effect)
-        return
-    versions = {(row.model, row.complexity): row.version for row in read.snapshot or []}
-    used = {pair: score.version for pair, score in known.scores.items() if score.version is not None}
-    if any(pair in versions and version > versions[pair] for pair, version in used.items()):
-        log.warning("database_changed", before=known.epoch, now=read.epoch, effect=effect)
-        return
-    removed = sorted(pair for pair in used if pair not in versions)
-    first = [f"{model} ({complexity})" for model, complexity in removed[:_MOST_REMOVED_LOGGED]]
-    log.warning("scores_removed", count=len(removed), scores=first, effect=effect)
 
 
 def _read_log(connection: psycopg.Connection[Any], cursor: int) -> tuple[str, bool, list[LogMessage]]:

@@ -20,6 +20,10 @@ _CHECKSUM_LENGTH: Final = 8
 _LONGEST_LINE: Final = MAX_MESSAGE_BYTES + _CHECKSUM_LENGTH + 2
 
 
+#: The usual size of a record: a decision or an outcome.
+_USUAL_BYTES: Final = 1000
+
+
 class _NotSyncedError(Exception):
     """The events were written, but the file system has not stored them."""
 
@@ -37,6 +41,7 @@ class OwnFile:
         self.descriptor = os.open(self.path, flags, 0o600)
         self.last_number = 0
         self.size = 0
+        self._ranges: list[range] = []
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _sync_folder(folder)
@@ -81,14 +86,41 @@ class OwnFile:
             raise
         if whole:
             self.size += ends[whole]
-            self.last_number = events[whole - 1].number
+            self._remember([event.number for event in events[:whole]])
         if failure is not None:
             raise failure
 
+    def has(self, number: int) -> bool:
+        """Whether the event with this number is in the file."""
+        return any(number in each for each in self._ranges)
+
+    def is_missing(self) -> bool:
+        """Whether another program has removed, replaced or cut the file."""
+        held = os.fstat(self.descriptor)
+        try:
+            found = self.path.lstat()
+        except OSError:
+            return True
+        return (found.st_dev, found.st_ino) != (held.st_dev, held.st_ino) or held.st_size < self.size
+
     def remove(self) -> None:
-        """Remove the file, and release it."""
-        self.path.unlink(missing_ok=True)
-        os.close(self.descriptor)
+        """Remove the file, and release it.
+
+        Raises:
+            OSError: it cannot be removed; it is released.
+        """
+        try:
+            self.path.unlink(missing_ok=True)
+        finally:
+            os.close(self.descriptor)
+
+    def _remember(self, numbers: Sequence[int]) -> None:
+        self.last_number = numbers[-1]
+        for number in numbers:
+            if self._ranges and self._ranges[-1].stop == number:
+                self._ranges[-1] = range(self._ranges[-1].start, number + 1)
+            else:
+                self._ranges.append(range(number, number + 1))
 
 
 class LeftFile:
@@ -98,6 +130,8 @@ class LeftFile:
         self.path = path
         self.descriptor = stream.fileno()
         self.skipped = 0
+        self.skipped_bytes = 0
+        self._good_records = self._good_bytes = 0
         self._stream = stream
         self._batch: list[str] = []
         self._pending: bytes | None = None
@@ -135,12 +169,15 @@ class LeftFile:
                 text = _decode(line)
                 if text is None:
                     self.skipped += 1
+                    self.skipped_bytes += len(line)
                 elif self._batch and (len(self._batch) >= count or length + len(text) > max_bytes):
                     self._pending = line
                     break
                 else:
                     self._batch.append(text)
                     length += len(text)
+                    self._good_records += 1
+                    self._good_bytes += len(line)
                 line = self._next_line()
         return self._batch
 
@@ -148,10 +185,24 @@ class LeftFile:
         """Go on to the events after those of `peek`."""
         self._batch = []
 
+    def damaged_records(self) -> int:
+        """Return about how many records were damaged: damage may have removed the ends of lines between them.
+
+        Estimated from the size of the good records in the file, or else of usual ones.
+        """
+        usual = self._good_bytes / self._good_records if self._good_records else _USUAL_BYTES
+        return max(self.skipped, round(self.skipped_bytes / usual))
+
     def remove(self) -> None:
-        """Remove the file, and release it."""
-        self.path.unlink(missing_ok=True)
-        self.close()
+        """Remove the file, and release it.
+
+        Raises:
+            OSError: it cannot be removed; it is released.
+        """
+        try:
+            self.path.unlink(missing_ok=True)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Release the file. Another process may then send what is in it."""

@@ -37,6 +37,7 @@ WITH oldest AS MATERIALIZED (
         (SELECT count(*) FROM oldest) AS found,
         count(*) AS popped,
         count(*) FILTER (WHERE read_ct > 0) AS attempted_before,
+        count(*) FILTER (WHERE octet_length(text) > %(max_message_bytes)s) AS too_large,
         coalesce(sum(octet_length(text)) FILTER (WHERE octet_length(text) <= %(max_message_bytes)s), 0)::bigint AS bytes
     FROM popped
 )
@@ -47,6 +48,7 @@ SELECT
     (SELECT found FROM total) AS found,
     (SELECT popped FROM total) AS popped,
     (SELECT bytes FROM total) AS bytes,
+    (SELECT too_large FROM total) AS too_large,
     (SELECT array_agg(msg_id) FROM too_large) AS too_large_ids,
     (SELECT attempted_before FROM total) AS attempted_before,
     clock_timestamp() AS now,

@@ -41,7 +41,7 @@ WITH traffic AS MATERIALIZED (
     SELECT finding_id, (SELECT sum(decisions) FROM traffic) FROM finding WHERE is_of_the_active_rule
 )
 UPDATE public.findings f SET traffic_share = CASE
-    WHEN f.kind IN ('unknown_error_kind', 'values_ignored')
+    WHEN f.kind IN ('unknown_error_kind', 'values_ignored', 'repeated_decision_ids')
     THEN least(1, (f.details->>'messages')::double precision / (SELECT nullif(sum(decisions), 0) FROM traffic)::double precision)
     WHEN num_nonnulls(g.model, g.provider, g.instance_id, g.is_of_the_active_rule) > 0
     THEN coalesce(share.decisions, 0)::double precision / (SELECT nullif(sum(decisions), 0) FROM traffic)::double precision

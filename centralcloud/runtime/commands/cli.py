@@ -15,6 +15,7 @@ from centralcloud.contracts.errors import quote
 from centralcloud.runtime.commands.completion import prepare_completion
 from centralcloud.runtime.commands.group import Command, ProgramGroup
 from centralcloud.runtime.logs import end_logs
+from centralcloud.runtime.terminal.results import forget_result, printing, unprinted_result
 from centralcloud.runtime.terminal.streams import escape_unencodable_output
 from centralcloud.runtime.wording import printable
 
@@ -76,25 +77,31 @@ def run_app(app: typer.Typer, name: str, *, needs: Callable[[], None] | None = N
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     escape_unencodable_output()
+    forget_result()
     ignore_variables_of_others()
     try:
         if needs and sys.argv[1:] != ["--version"]:
             needs()
         prepare_completion(name)
         code = app(prog_name=name, standalone_mode=False)
-        sys.stdout.flush()
+        with printing():
+            sys.stdout.flush()
     except CentralCloudError as error:
         code = _print_error(name, str(error), error.exit_code)
     except typer.Abort:  # the end of the input at a prompt
         code = _print_error(name, "aborted: the input has ended", _FAILED)
-    except BrokenPipeError:
-        # The reader of our output is gone. Python must not report it again at exit.
+    except OSError as error:
+        # Usually a full disk behind our output, or a reader that is gone. Python must not report it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = _FAILED
-    except OSError as error:
-        # Usually a full disk behind our output. Python must not report it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = _print_error(name, str(error), _FAILED)
+        if (result := unprinted_result()) is not None:
+            _print_error(name, result, _FAILED)
+        elif not isinstance(error, BrokenPipeError):
+            _print_error(name, str(error), _FAILED)
+    except SystemExit:  # of typer, when the reader of our output is gone
+        if (result := unprinted_result()) is not None:
+            _print_error(name, result, _FAILED)
+        raise
     except Exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # a class of typer's own copy of click
             typer.echo(str(error), err=True)
@@ -128,8 +135,10 @@ def _database_reason(error: Exception) -> str | None:
 def _describe(error: "psycopg.Error") -> str:
     import psycopg
 
-    from centralcloud.runtime.postgres.errors import is_contention, is_outage
+    from centralcloud.runtime.postgres.errors import is_contention, is_outage, is_row_security
 
+    if is_row_security(error):
+        return "row-level security hides rows of a table from this role"
     if is_contention(error):
         return "blocked by another transaction (`centralcloud doctor` names it)"
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):

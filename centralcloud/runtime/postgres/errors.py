@@ -52,11 +52,18 @@ class Outage(StrEnum):
     WRONG_INSTANCE = "wrong_instance"
     TABLE_MISSING = "table_missing"
     OUT_OF_FILE_DESCRIPTORS = "out_of_file_descriptors"
+    ROW_LEVEL_SECURITY = "row_level_security"
 
 
 #: In the message of an error about a function or a schema that only a migration creates; in any language of the server.
 _OUR_SCHEMA: Final = "centralcloud"
 _MIGRATE_ADVICE: Final = "run `centralcloud migrate` on this database"
+#: The function of the server that raises the error; it is the same in every language.
+_CHECKS_ROW_SECURITY: Final = "check_enable_rls"
+ROW_SECURITY_ADVICE: Final = (
+    "as its owner, ALTER TABLE ... DISABLE ROW LEVEL SECURITY, or give this role BYPASSRLS; "
+    "`centralcloud doctor` names every such table"
+)
 #: Advice for a login that is refused, by kind.
 LOGIN_ADVICE: Final = {
     Outage.LOGIN_REFUSED: "correct the user, the password or the name of the database in DATABASE_URL",
@@ -66,6 +73,8 @@ LOGIN_ADVICE: Final = {
 
 def outage_kind(error: BaseException) -> Outage:
     """Return the kind of an outage that `error` is a sign of."""
+    if is_row_security(error):
+        return Outage.ROW_LEVEL_SECURITY
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         if _REFUSES_INSTANCES in (error.diag.context or ""):
             return Outage.WRONG_INSTANCE
@@ -81,9 +90,22 @@ def outage_kind(error: BaseException) -> Outage:
 def passes_by_itself(error: BaseException) -> bool:
     """Whether a program that was running waits for the end of `error`, although it is not an outage of the database.
 
-    A table that was there is renamed or restored by someone; file descriptors come back when connections are closed.
+    A table that was there is renamed or restored by someone, or its row-level security is switched off again; file
+    descriptors come back when connections are closed.
     """
-    return isinstance(error, psycopg.errors.UndefinedTable) or is_out_of_descriptors(error)
+    return is_table_unusable(error) or is_out_of_descriptors(error)
+
+
+def is_table_unusable(error: BaseException) -> bool:
+    """Whether `error` says that one table is missing, or is closed to us: tasks that do not need it go on."""
+    return isinstance(error, psycopg.errors.UndefinedTable) or is_row_security(error)
+
+
+def is_row_security(error: BaseException) -> bool:
+    """Whether `error` says that row-level security would hide rows of a table from this role."""
+    return (
+        isinstance(error, psycopg.errors.InsufficientPrivilege) and error.diag.source_function == _CHECKS_ROW_SECURITY
+    )
 
 
 def is_out_of_descriptors(error: BaseException) -> bool:
@@ -179,4 +201,6 @@ def summarize_error(error: BaseException) -> str:
         and _OUR_SCHEMA in summary
     ):
         return f"{summary}: {_MIGRATE_ADVICE}"
+    if is_row_security(error):
+        return f"{summary}: {ROW_SECURITY_ADVICE}"
     return summary

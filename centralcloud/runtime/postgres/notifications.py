@@ -40,6 +40,7 @@ class NotificationListener(BackgroundTask):
 
     Attributes:
         working: whether notifications arrive; None: not known yet.
+        on_working: called with the connection each time that notifications have arrived over it.
     """
 
     def __init__(self, database: Database, channel: str, on_notify: Callable[[], None]) -> None:
@@ -53,6 +54,7 @@ class NotificationListener(BackgroundTask):
         self._opened_at = 0.0
         self._pause_seconds = 0.0
         self.working: bool | None = None
+        self.on_working: Callable[[DeadlineConnection], None] | None = None
 
     def run_once(self) -> bool:
         try:
@@ -103,6 +105,8 @@ class NotificationListener(BackgroundTask):
             self._silent_waits = 0
             if any(not payload.startswith(_PROBE) for payload in payloads):
                 self._on_notify()
+            if self.on_working is not None:
+                self.on_working(connection)
             return
         self._silent_waits += 1
         if self._awaits_probe and self._silent_waits - self._probed_at >= _PROBE_PATIENCE_WAITS:

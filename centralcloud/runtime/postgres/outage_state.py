@@ -63,6 +63,8 @@ class OutageState:
                 log.error("wrong_instance", reason=reason, advice=LOGIN_ADVICE[kind])
             case Outage.TABLE_MISSING:
                 log.error("table_missing", reason=reason, effect="waiting until it is back")
+            case Outage.ROW_LEVEL_SECURITY:
+                log.error("row_level_security", reason=reason, effect="waiting until every row can be seen")
             case Outage.OUT_OF_FILE_DESCRIPTORS:
                 log.error("out_of_file_descriptors", reason=reason, effect="waiting until some are free")
             case _ if first:

@@ -17,8 +17,11 @@ _TRANSACTION_TIMEOUT_SINCE: Final = 170_000
 #: is not read, and with them locks that others wait for. Our transactions are never idle for longer than it takes to decode
 #: a batch, and psycopg reads a result as it arrives. How long a statement may take is decided by the client's deadlines.
 #: psycopg reads dates in the ISO form only; numbers are exact, and backslashes and NULL in arrays mean what they say.
+#: Without `row_security` a statement that row-level security would filter fails. Rows that are hidden look like rows that
+#: were deleted: messages would be lost, and a repair would delete what was learned.
 OVERRIDDEN: Final = {
     "search_path": "public, pg_temp",
+    "row_security": "off",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "'15s'",
     "tcp_user_timeout": "'15s'",

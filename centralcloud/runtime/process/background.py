@@ -17,6 +17,8 @@ from centralcloud.runtime.postgres.errors import (
     TableUnusableError,
     is_contention,
     is_outage,
+    is_row_security,
+    is_table_unusable,
     passes_by_itself,
     summarize_error,
 )
@@ -60,9 +62,9 @@ class BackgroundTask(ABC):
     """A task in the background: one thread that calls `run_once` again and again.
 
     Between two runs it waits until the interval is over, or until `wake()` or `stop()` is called, whichever is first. A run
-    that fails because the database is unavailable, lacks a table for now, or because no file descriptor is left, is repeated
-    with backoff. Any other exception ends the thread and goes to `on_crash`, which stops the program: a task that fails must
-    not fail silently. For a missing right the error says what the operator can do.
+    that fails because the database is unavailable, lacks a table for now or hides its rows, or because no file descriptor is
+    left, is repeated with backoff. Any other exception ends the thread and goes to `on_crash`, which stops the program: a
+    task that fails must not fail silently. For a missing right the error says what the operator can do.
 
     A task with `may_degrade` fails alone instead: it is degraded until a run succeeds, repeats the run with backoff, and
     the other tasks go on. Its state is logged, and `on_state` shows it.
@@ -191,7 +193,7 @@ class BackgroundTask(ABC):
             backoff = self._backoff
             self._backoff = min(backoff * 2, _LONGEST_BACKOFF_SECONDS)
         else:
-            if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            if isinstance(error, psycopg.errors.InsufficientPrivilege) and not is_row_security(error):
                 error = CentralCloudError(f"{summarize_error(error)}: {_MISSING_RIGHT}")
             # Without memory no task can be trusted.
             if not self.may_degrade or isinstance(error, MemoryError):
@@ -205,7 +207,7 @@ class BackgroundTask(ABC):
 
     def _waits_for_database(self, error: BaseException) -> bool:
         """Whether to wait as in an outage. A table that only this task needs does not make the database unavailable."""
-        if self.may_degrade and isinstance(error, psycopg.errors.UndefinedTable | TableUnusableError):
+        if self.may_degrade and (isinstance(error, TableUnusableError) or is_table_unusable(error)):
             return False
         return self.is_outage(error) or passes_by_itself(error)
 

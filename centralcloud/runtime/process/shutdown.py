@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -16,6 +16,40 @@ def end_on_signals_until_ready() -> None:
     """Exit at once with code 0 on a signal. For the start, until a `Shutdown` handles signals: nothing is unfinished yet."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
+
+
+class SignalledInterrupt(KeyboardInterrupt):
+    """A signal that interrupts the main thread as Ctrl-C does.
+
+    Attributes:
+        exit_code: 128 + the number of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+@contextlib.contextmanager
+def interrupted_by(*numbers: signal.Signals) -> Iterator[None]:
+    """Raise `SignalledInterrupt` on the first of these signals; a second one ends the process. For the main thread.
+
+    A signal that the process ignores, as SIGHUP under ``nohup``, stays ignored.
+    """
+
+    def interrupt(number: int, _frame: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        raise SignalledInterrupt(number)
+
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, interrupt)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Shutdown:

@@ -60,10 +60,12 @@ class Supervisor:
         registry: "CollectorRegistry",
         not_ready: Callable[[], list[str]],
         pages: Mapping[str, Callable[[], Any]] | None = None,
+        details: Callable[[], list[str]] = list,
     ) -> None:
         """Answer over HTTP until `stop`, when the settings name a port. Not ready before `start`.
 
-        A degraded task is a detail of ``/readyz``, and not a reason against it: the program does its work.
+        A degraded task is a detail of ``/readyz``, and not a reason against it: the program does its work. So is each line
+        of `details`.
 
         Raises:
             CentralCloudError: the port cannot be opened.
@@ -75,7 +77,7 @@ class Supervisor:
         from centralcloud.runtime.http.server import HttpServer
 
         checks = {"/livez": self.stalled_tasks, "/readyz": lambda: self._not_running() + not_ready()}
-        routes = health_routes(checks, registry, pages, details={"/readyz": self.degraded_tasks})
+        routes = health_routes(checks, registry, pages, details={"/readyz": lambda: self.degraded_tasks() + details()})
         self._http = HttpServer(settings.http_address, settings.http_port, routes, program=settings.program)
         self._http.on_crash = self._on_crash
         self._http.start()

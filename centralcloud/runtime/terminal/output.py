@@ -15,6 +15,7 @@ import typer
 
 from centralcloud.runtime.terminal.emphasis import Style, emphasize
 from centralcloud.runtime.terminal.lines import Line, print_lines, terminal_width
+from centralcloud.runtime.terminal.results import printing
 from centralcloud.runtime.terminal.streams import as_printed
 from centralcloud.runtime.terminal.table_layout import plain_lines, table_lines
 from centralcloud.runtime.wording import printable, printable_json
@@ -30,7 +31,9 @@ _INDENT: Final = "  "
 
 def print_json(value: Any) -> None:
     """Print `value` as JSON on standard output: decimals as numbers, times as ISO 8601, numbers without rounding errors."""
-    print(_json_text(value))  # noqa: T201
+    text = _json_text(value)
+    with printing(text):
+        print(text)  # noqa: T201
 
 
 def print_json_list(values: Iterable[Any]) -> None:
@@ -67,7 +70,8 @@ def print_table(
     else:  # for grep and awk
         lines = plain_lines(columns, cells)
     for line in lines:
-        print(line)  # noqa: T201
+        with printing(line):
+            print(line)  # noqa: T201
 
 
 def print_rows(
@@ -96,7 +100,8 @@ def print_rows(
 
 def print_text(text: str) -> None:
     """Print a sentence: on one line, or wrapped between words to the width of a terminal, the rest indented."""
-    print_lines([Line(text)], indent=_INDENT)
+    with printing(printable(text)):
+        print_lines([Line(text)], indent=_INDENT)
 
 
 def _json_text(value: Any) -> str:
@@ -105,7 +110,12 @@ def _json_text(value: Any) -> str:
 
 def print_line(text: str, *, err: bool = False) -> None:
     """Print a text on one line, however long it is; on standard error with `err`."""
-    print(printable(text), file=sys.stderr if err else sys.stdout)
+    text = printable(text)
+    if err:
+        print(text, file=sys.stderr)  # noqa: T201
+        return
+    with printing(text):
+        print(text)  # noqa: T201
 
 
 def print_document(text: str) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from prometheus_client import CollectorRegistry
 from support.commands import run_command
 from support.events import an_event, outcomes, send
 from support.servers import execute
@@ -19,6 +20,7 @@ from centralcloud.cli.app import app
 from centralcloud.cli.queue import _question
 from centralcloud.ingest.drain import drain
 from centralcloud.monitoring.queue_state import queue_state
+from centralcloud.monitoring.table_metrics import TableMetricsCollector
 from centralcloud.runtime.postgres.database import Database
 
 QUEUE = "pgmq.q_model_routing_decisions"
@@ -46,6 +48,25 @@ def test_the_queue_is_described_by_depth_age_size_and_growth(database: Database,
     assert 10 < state["sent_per_second"] <= 15
     assert state["taken_per_second"] == 0
     assert state["bytes_on_disk"] > 8192
+
+
+def test_messages_that_were_sent_with_a_delay_do_not_wait(database: Database, database_url: str) -> None:
+    execute(
+        database_url,
+        "SELECT pgmq.send('model_routing_decisions', '{}', delay) FROM unnest(ARRAY[7300, 30 * 86400]) AS delay",
+    )
+    execute(database_url, f"UPDATE {QUEUE} SET enqueued_at = enqueued_at - interval '1 hour'")
+    shown = CliRunner().invoke(app, ["queue", "--seconds", "0.1"], env={"DATABASE_URL": database_url})
+    assert "2 delayed, visible in 2 hours to 30 days" in " ".join(shown.stdout.split())
+    assert queue_state(database, measure_seconds=0)["oldest_waiting_seconds"] is None
+    registry = CollectorRegistry()
+    TableMetricsCollector(database, interval_seconds=5, registry=registry).run_once()
+    assert registry.get_sample_value("centralcloud_queue_delayed") == 2
+    assert registry.get_sample_value("centralcloud_queue_oldest_claimable_age_seconds") == 0
+    send(database_url, outcomes(1, 0))
+    execute(database_url, f"UPDATE {QUEUE} SET vt = now() - interval '1 minute' WHERE vt < now() + interval '3 hours'")
+    oldest = queue_state(database, measure_seconds=0)["oldest_waiting_seconds"]
+    assert 60 <= oldest < 90, "since the end of the delay, not since the sending"
 
 
 def test_the_queue_command_prints_the_depth(database_url: str) -> None:

@@ -168,3 +168,29 @@ def test_events_ahead_of_the_clock_are_ingested_while_the_sequence_of_the_findin
     send(database_url, [{**an_event(selected_model="gpt-4o", outcome="success"), "timestamp": ahead}])
     assert drain(copied, batch_size=10).result.records == 1
     assert execute(database_url, "SELECT subject FROM findings WHERE kind = 'server_clock_behind'") == [("server",)]
+
+
+def test_ids_that_a_repair_of_the_queues_sequence_skips_are_not_reported_as_missing(
+    database: Database, database_url: str
+) -> None:
+    env = {"DATABASE_URL": database_url}
+    send(database_url, outcomes(600, 0))
+    drain(database, batch_size=1000)
+    execute(database_url, "SELECT setval('pgmq.q_model_routing_decisions_msg_id_seq', 100)")
+    send(database_url, outcomes(500, 0, selected_model="another"))  # gets ids that were in use
+    drain(database, batch_size=1000)
+    wrong = run_command("centralcloud", "verify", env=env)
+    assert wrong.returncode == 1
+    assert "run `centralcloud repair sequences`" in wrong.stdout
+    repaired = run_command("centralcloud", "repair", "sequences", "--yes", "--json", env=env)
+    (sequence,) = json.loads(repaired.stdout)["sequences"]
+    assert (sequence["last_value"], sequence["newest"]) == (600, 1100)
+    verification = verify(database)
+    assert (verification.differences, verification.unaccounted.number) == ([], 0)
+    send(database_url, outcomes(100, 0))
+    drain(database, batch_size=1000)
+    assert verify(database).unaccounted.number == 0
+    execute(database_url, "SELECT pgmq.send('model_routing_decisions', '{}') FROM generate_series(1, 50)")
+    execute(database_url, "DELETE FROM pgmq.q_model_routing_decisions")
+    lost = verify(database).unaccounted
+    assert (lost.number, lost.span) == (50, (1201, 1250)), "and what others remove is still found"

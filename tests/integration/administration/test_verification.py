@@ -11,7 +11,7 @@ from support.history import pretend_all_came
 from support.operators import OPERATOR
 from support.servers import execute
 
-from centralcloud.administration.verification import DetachedRecordsError, Difference, repair, verify
+from centralcloud.administration.verification import DetachedRecordsError, Difference, LargeLossError, repair, verify
 from centralcloud.ingest.drain import drain
 from centralcloud.maintenance.maintenance import Maintenance
 from centralcloud.runtime.postgres.database import Database
@@ -198,3 +198,41 @@ def test_a_repair_does_not_forget_the_records_of_a_detached_partition(filled: Da
     execute(database_url, f"INSERT INTO routing_records OVERRIDING SYSTEM VALUE TABLE {table}; DROP TABLE {table}")
     verification = verify(filled)
     assert (verification.ledger, verification.differences) == (before, [])
+
+
+def test_a_repair_asks_before_it_forgets_more_than_half_of_the_events(filled: Database, database_url: str) -> None:
+    before = snapshot(database_url)
+    execute(database_url, "DELETE FROM routing_records")
+    with pytest.raises(LargeLossError, match=r"forget 398 of 398 events of the message ledger and .* of the evidence"):
+        repair(filled, OPERATOR)
+    env = {"DATABASE_URL": database_url}
+    refused = run_command("centralcloud", "verify", "--repair", env=env)
+    assert "Nothing was repaired; --yes is required" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert snapshot(database_url) == before
+    assert run_command("centralcloud", "verify", "--repair", "--yes", env=env).returncode == 0
+    assert execute(database_url, "SELECT records FROM accounting") == [(0,)]
+
+
+def test_decisions_that_were_recorded_twice_are_found_when_their_ids_were_lost(
+    database: Database, database_url: str
+) -> None:
+    """A crash of the server empties an unlogged table: then resends count again."""
+    events = [
+        an_event("edge-1", decision_id=f"d{number}", outcome=outcome)
+        for number in range(4)
+        for outcome in ("routed", "success")
+    ]
+    send(database_url, [*events, an_event("edge-2", decision_id="d0")])
+    drain(database, batch_size=100)
+    execute(database_url, "TRUNCATE decision_ids")
+    send(database_url, events[:3])
+    drain(database, batch_size=100)
+    twice = Difference(
+        "decision_ids", {"instance_id": "edge-1", "first_decision_id": "d0"}, {"records": 6}, {"records": 3}
+    )
+    assert twice in verify(database).differences
+    execute(database_url, "UPDATE routing_records SET created_at = created_at - interval '1 minute' WHERE id <= 9")
+    assert twice in verify(database).differences
+    execute(database_url, "DELETE FROM routing_records WHERE id > 9")
+    assert "decision_ids" not in {difference.table for difference in verify(database).differences}

@@ -162,7 +162,10 @@ def test_publish_lists_the_first_refused_lines_and_counts_the_others(database_ur
     assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(1,)]
 
 
-def test_an_interrupted_publish_prints_how_many_events_were_sent(database_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_an_interrupted_publish_prints_how_many_events_were_sent(
+    number: signal.Signals, exit_code: int, database_url: str, tmp_path: Path
+) -> None:
     fifo = tmp_path / "events"
     os.mkfifo(fifo)
     env = {"DATABASE_URL": database_url, "CENTRALCLOUD_BATCH_SIZE": "100"}
@@ -173,8 +176,8 @@ def test_an_interrupted_publish_prints_how_many_events_were_sent(database_url: s
             stream.flush()
             queued = "SELECT count(*) FROM pgmq.q_model_routing_decisions"
             eventually(lambda: execute(database_url, queued) == [(200,)])
-            process.send_signal(signal.SIGINT)
-            assert process.wait(timeout=30) == 130
+            process.send_signal(number)
+            assert process.wait(timeout=30) == exit_code
         log.seek(0)
         assert log.read() == (
             "stopped after line 200: 200 events sent; the next 100 lines may or may not have been sent\n"
@@ -188,6 +191,39 @@ def test_output_that_cannot_be_written_is_one_line(catalog: dict[str, str]) -> N
     )
     assert result.returncode == 1
     assert "No space left on device" in summarize_error(result)
+
+
+@pytest.mark.parametrize("output", ["> /dev/full", "| true"])
+@pytest.mark.parametrize(
+    ("option", "result"), [("", "sent 3 events to model_routing_decisions"), (" --json", '"sent": 3')]
+)
+def test_a_result_that_cannot_be_printed_is_said_on_standard_error(
+    option: str, result: str, output: str, database_url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "events.jsonl"
+    file.write_text("\n".join(json.dumps(an_event()) for _ in range(3)))
+    script = f"set -o pipefail; {BIN}/centralcloud publish {file}{option} {output}"
+    ended = subprocess.run(
+        ["bash", "-c", script],
+        env=environment(DATABASE_URL=database_url),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    line = summarize_error(ended)
+    assert line.startswith("centralcloud: standard output cannot take the result: ")
+    assert result in line
+    assert execute(database_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(3,)]
+
+
+def test_the_result_of_any_change_is_said_when_it_cannot_be_printed(database_url: str) -> None:
+    script = f"{BIN}/centralcloud freeze --reason 'an audit' > /dev/full"
+    ended = subprocess.run(
+        ["bash", "-c", script], env=environment(DATABASE_URL=database_url), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert "; the result: frozen: no learned score is published" in summarize_error(ended)
 
 
 def test_publish_reads_standard_input(database_url: str) -> None:

@@ -40,6 +40,10 @@ def test_a_working_fleet_passes_every_check(look: Examine, database: Database, d
     execute(database_url, "SELECT centralcloud.acknowledge('i', 1)")
     execute(database_url, "INSERT INTO ingest_workers (host, process, batch_size) VALUES ('h', 'p', 1000)")
     results = look()
+    durable = execute(database_url, "SELECT current_setting('fsync') || current_setting('full_page_writes')") == [
+        ("onon",)
+    ]
+    assert (results.pop("durability").verdict == Verdict.OK) == durable, "the server of the tests writes to no disk"
     assert {result.verdict for result in results.values()} == {Verdict.OK}, results
     assert len(results) >= 12
 
@@ -99,10 +103,16 @@ def test_a_working_fleet_passes_every_check(look: Examine, database: Database, d
             "queue depth",
             """
             SELECT pgmq.send('model_routing_decisions', '{}', 600);
-            UPDATE pgmq.q_model_routing_decisions SET enqueued_at = now() - interval '1 hour'
+            UPDATE pgmq.q_model_routing_decisions SET read_ct = 1, enqueued_at = now() - interval '1 hour'
             """,
             "WARN",
             "1 message, the oldest 60 minutes old",
+        ),
+        (
+            "queue depth",
+            "SELECT pgmq.send('model_routing_decisions', '{}', 30 * 86400)",
+            "WARN",
+            "1 message, 1 delayed for 30 days at most",
         ),
     ],
 )
@@ -283,3 +293,38 @@ def test_retention_that_waits_says_why(database: Database, database_url: str, se
     )
     with database.transaction() as connection:
         assert check_retention(connection).found.endswith(found)
+
+
+def test_a_delay_that_a_sender_chose_is_not_a_queue_that_waits(look: Examine, database_url: str) -> None:
+    execute(database_url, "SELECT pgmq.send('model_routing_decisions', '{}', 600)")
+    execute(database_url, "UPDATE pgmq.q_model_routing_decisions SET enqueued_at = now() - interval '1 hour'")
+    result = look()["queue depth"]
+    assert (result.verdict, result.advice) == (Verdict.OK, "")
+    assert result.found.startswith("1 message, 1 delayed for 10 minutes at most, ")
+
+
+def test_unlogged_tables_are_named(look: Examine, database_url: str) -> None:
+    assert "unlogged" not in look()["durability"].found
+    ((partition,),) = execute(
+        database_url, "SELECT relid::text FROM pg_partition_tree('routing_records') OFFSET 1 LIMIT 1"
+    )
+    execute(database_url, f"ALTER TABLE decision_ids SET UNLOGGED; ALTER TABLE {partition} SET UNLOGGED")
+    result = look()["durability"]
+    assert result.verdict == Verdict.WARN
+    assert f"a crash of the server empties unlogged tables: decision_ids, {partition}; " in result.found
+    assert "SET LOGGED" in result.advice
+
+
+def test_the_doctor_counts_the_open_findings_and_names_the_worst(look: Examine, database_url: str) -> None:
+    assert look()["findings"].found == "no findings open"
+    execute(
+        database_url,
+        """
+        INSERT INTO findings (kind, subject, message, traffic_share, closed_at) VALUES
+            ('slow', 'a', 'a is slow', 0.01, NULL), ('low_success_rate', 'b', 'b is weak', 0.62, NULL),
+            ('newcomer', 'c', 'c is new', NULL, NULL), ('slow', 'd', 'd was slow', 0.9, now())
+        """,
+    )
+    result = look()["findings"]
+    assert (result.verdict, "centralcloud findings" in result.advice) == (Verdict.WARN, True)
+    assert result.found == "3 findings open, above all low_success_rate, 62.0% of traffic: b is weak"

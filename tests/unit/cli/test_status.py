@@ -42,7 +42,7 @@ def test_an_outage_is_shown_and_does_not_end_status_watch() -> None:
 
 
 def _status(**changes: Any) -> dict[str, Any]:
-    queue = {"messages": 0, "oldest_age_seconds": None, "sent_per_second": 0.0, "taken_per_second": 0.0}
+    queue = {"messages": 0, "delayed": 0, "oldest_age_seconds": None, "sent_per_second": 0.0, "taken_per_second": 0.0}
     return {
         "workers": [], "queue": queue, "last_run": None, "frozen": None, "pins": 0, "newest_version": 0, "instances": 0,
         "instances_behind": [], "dead_letters": {}, "findings": [], "moved_scores": [], "warnings": [],
@@ -76,7 +76,13 @@ def test_numbers_have_their_noun_in_singular_and_plural(number: int, ending: str
     before = (datetime.now(UTC) - timedelta(minutes=2, seconds=5)).isoformat()
     run = {"rule": "adaptive", "finished_at": before, "excluded_instances": ["odd"]}
     run |= {"pairs_evaluated": number, "pairs_changed": number}
-    queue = {"messages": number, "oldest_age_seconds": 7300.0, "sent_per_second": 1234.4, "taken_per_second": 9.6}
+    queue = {
+        "messages": number,
+        "delayed": 0,
+        "oldest_age_seconds": 7300.0,
+        "sent_per_second": 1234.4,
+        "taken_per_second": 9.6,
+    }
     behind = [{"instance_id": "i-1", "applied_version": 4, "last_seen_at": before}]
     moved = {"model": "m", "complexity": "simple", "score_before": 2.0, "score_now": 2.3}
     status = _status(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from centralcloud.ingest.batch import REPEATED_DECISION_ID
 from centralcloud.monitoring.finding_rules import FindingThresholds, RecentOutcomes
 from centralcloud.monitoring.input_rules import INPUT_FINDING_KINDS, IgnoredField, detect_input_findings
 from centralcloud.store.findings import Finding
@@ -74,12 +75,23 @@ def test_ignored_values_are_found_by_field_and_unknown_error_kinds_apart() -> No
     assert "words.error_kind" in kind.message
 
 
+def test_decision_ids_that_repeat_are_found() -> None:
+    assert detect(ignored(REPEATED_DECISION_ID, 9)) == []
+    (found,) = detect(ignored(REPEATED_DECISION_ID, 10))
+    assert (found.kind, found.subject) == ("repeated_decision_ids", REPEATED_DECISION_ID)
+    assert (
+        "at least 10 messages of the last 24 hours had the decision_id of another event, and were left out"
+        in found.message
+    )
+
+
 @pytest.mark.parametrize(
     "rows",
     [
         [recent(response_time_sum_ms=0)],
         [recent("gpt-4o"), recent("GPT-4o")],
         [recent(), recent(provider="q", cost_count=100)],
+        [ignored(REPEATED_DECISION_ID, 1000)],
         [ignored(messages=1000), ignored("routing_decision.error_kind", 1000)],
     ],
 )

@@ -35,6 +35,10 @@ def at(minute: int, drawn: int, lost: int, *, sending: int = 0, restarts: int = 
         ([at(0, 0, 0), *(at(minute, 200, 106, restarts=minute) for minute in (1, 2, 2, 2))], None),
         ([at(0, 0, 0), *(at(minute, 200, 107, restarts=minute) for minute in (1, 2, 2, 2))], 107),
         ([at(0, 0, 0), at(1, 5000, 50), at(2, 5000, 50), at(3, 5000, 50)], None),  # exactly 1%
+        (
+            [at(0, 100, -500), at(1, 1100, 0), at(2, 1100, 0), at(3, 1100, 0)],
+            None,
+        ),  # the sequence was behind, and was raised
         ([at(0, 0, 0), at(1, 5000, 51), at(2, 5000, 51), at(3, 5000, 51)], 51),
     ],
 )

@@ -18,6 +18,7 @@ class _Model(BaseModel):
     above: Annotated[int, Field(gt=0, le=9)] = 1
     word: Literal["a", "b"] = "a"
     text: Annotated[str, Field(min_length=2, max_length=3)] = "ab"
+    limited: float = Field(default=0.5, ge=0, le=1)
     flag: bool = False
     items: list[int] = []
     inner: _Inner = _Inner(a=1)
@@ -42,6 +43,9 @@ class _Model(BaseModel):
         ("share", 1, "expected less than 1"),
         ("above", 0, "expected more than 0"),
         ("above", 10, "expected at most 9"),
+        ("limited", float("nan"), "expected a finite number"),
+        ("limited", "NaN", "expected a finite number"),
+        ("limited", "inf", "expected at most 1"),
         ("word", "c", "expected 'a' or 'b'"),
         ("text", "a", "expected at least 2 characters"),
         ("text", "abcd", "expected at most 3 characters"),

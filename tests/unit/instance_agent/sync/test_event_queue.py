@@ -1,5 +1,7 @@
 """The queue of events in memory: every loss is counted once, and the log's counts add up."""
 
+from collections.abc import Callable
+
 import pytest
 
 from instance_agent.settings import AgentSettings
@@ -48,6 +50,27 @@ def test_an_event_after_close_is_lost_and_logged(caplog: pytest.LogCaptureFixtur
     assert not queue.append("a")
     assert (len(queue), queue.dropped, logged_losses(caplog)) == (0, 1, [1])
     assert "the program ended" in caplog.text
+
+
+def test_events_after_close_are_logged_with_their_own_reason_and_add_up(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_exit: list[Callable[[], object]] = []
+    monkeypatch.setattr("instance_agent.sync.event_queue.at_exit", at_exit.append)
+    queue = EventQueue(2)
+    queue.append("a")
+    queue.close("the database did not accept them", later="the agent was stopped")
+    for _ in range(2000):
+        assert not queue.append("late")
+    assert len(logged_losses(caplog)) < 15, "not a line for each event"
+    assert caplog.text.count("the database did not accept them") == 1
+    assert sum(logged_losses(caplog)) > queue.dropped / 2
+    (at_the_end,) = at_exit
+    at_the_end()
+    assert sum(logged_losses(caplog)) == queue.dropped == 2001
+    queue.append("late")
+    queue.close("again")
+    assert sum(logged_losses(caplog)) == queue.dropped == 2002
 
 
 def test_a_queue_that_is_disabled_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
