@@ -41,6 +41,8 @@ log = get_logger(__name__)
 
 #: Longest wait before a poll of the configuration: notifications bring a change at once, polls find what they miss.
 _POLL_SECONDS: Final = 5.0
+#: How long a start waits for newer keys than those of the copy, where the copy has none.
+_CONTACT_SECONDS: Final = 10.0
 #: Connections for the pages that write to the database.
 _PAGE_CONNECTIONS: Final = 4
 #: How long the end waits for the database to take the last events; the others stay in the spool.
@@ -57,6 +59,7 @@ class GatewayProgram:
             SettingsError: no database is set, or the catalog YAML is invalid.
         """
         self.settings = settings
+        self._began = time.time()
         self._tls = tls_context(settings.gateway_tls_certificate, settings.gateway_tls_key)
         name = f"instance-agent/{settings.instance_id}"
         self.database = Database(settings.database, application_name=name, own_connections=_PAGE_CONNECTIONS)
@@ -196,15 +199,24 @@ class GatewayProgram:
                 waits = True
                 log.warning("gateway_waits_for_keys", address=address, reason="the database was not reached yet")
             service_manager.waiting("the keys of the fleet's configuration", 30.0)
+        # The copy in the file may be old: keys may have been made since.
+        until = time.monotonic() + _CONTACT_SECONDS
+        while not self._contacted() and not self.configuration.configuration.keys and time.monotonic() < until:
+            if self.supervisor.shutdown.wait(0.05):
+                return
         if not self.configuration.loaded:
             return
-        # The copy in the file may be old: keys may have been made since, or the other way round.
         if not self.configuration.configuration.keys:
             raise CentralCloudError(
                 f"found no key, and the address {address}: without keys the gateway listens on this machine only; make one "
                 "with `instance-agent keys create --role admin --label NAME`, or set INSTANCE_AGENT_GATEWAY_ADDRESS to "
                 "127.0.0.1"
             )
+
+    def _contacted(self) -> bool:
+        """Whether this process has reached the database and read the configuration."""
+        contact = self.configuration.contacted_at
+        return contact is not None and contact >= self._began
 
     def _serve(self, registry: "CollectorRegistry") -> None:
         pages = HealthPages(self.not_ready, self.details, registry)

@@ -65,7 +65,7 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
             if not response.prepared:
                 headers = response.headers
                 headers["Server"] = "instance-agent"
-                headers["x-centralcloud-request-id"] = context.request_id
+                headers["x-centralcloud-request-id"] = headers[vendor_header(request.path)] = context.request_id
                 allow_origin(request, headers, parts.origins)
                 if parts.draining:
                     response.force_close()
@@ -88,6 +88,11 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
                 request_log.write(context, request.method, resource.canonical if resource else "(none)")
 
     return exchange
+
+
+def vendor_header(path: str) -> str:
+    """Return the header in which the vendor's client looks for the id of a request."""
+    return "request-id" if path.startswith("/v1/messages") else "x-request-id"
 
 
 def allow_origin(request: web.Request, headers: Any, origins: frozenset[str]) -> None:
