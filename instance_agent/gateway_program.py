@@ -2,14 +2,16 @@
 
 import asyncio
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 from centralcloud.contracts import UPDATES_CHANNEL, CentralCloudError
 from centralcloud.contracts.fleet_configuration import CONFIGURATION_CHANNEL, FleetConfiguration
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import refused_login
+from centralcloud.runtime.postgres.errors import is_database_error, refused_login, summarize_error
 from centralcloud.runtime.postgres.notifications import NotificationListener
+from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.process.supervisor import Supervisor
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 log = get_logger(__name__)
+
+_LEAVE: Final = Query("instance_agent.sync", "leave")
 
 #: Longest wait before a poll of the configuration: notifications bring a change at once, polls find what they miss.
 _POLL_SECONDS: Final = 5.0
@@ -275,10 +279,23 @@ class GatewayProgram:
         if publisher is not None and publisher.sending:
             publisher.flush(_FLUSH_SECONDS)
         self.supervisor.stop(_FLUSH_SECONDS)
+        self._leave()
         if publisher is not None:
             publisher.give_up(f"the database did not accept them in {_FLUSH_SECONDS:g} s")
         self.database.close()
         self._state_lock.release()
+
+    def _leave(self) -> None:
+        """Leave the register of instances: a replica that was stopped on purpose is not missing."""
+        if self.database.unavailable or not self._contacted():
+            return
+        try:
+            with closing(self.database.connect(timeout_seconds=2.0)) as connection, connection.transaction():
+                _LEAVE.run(connection, {"instance_id": self.settings.instance_id})
+        except Exception as error:
+            if not is_database_error(error):
+                raise
+            log.warning("instance_not_removed", reason=summarize_error(error), effect="it is listed until it is old")
 
     def _on_configuration(self, fleet: FleetConfiguration) -> None:
         self.builder.use_fleet(fleet)
