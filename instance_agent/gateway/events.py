@@ -1,0 +1,158 @@
+"""Events of attempts: each attempt is a decision with exactly one outcome. The one place that maps attempts to events."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from centralcloud.contracts import RequestEvent, RoutingEvent
+from centralcloud.contracts.limits import NEUTRAL_SCORE
+from centralcloud.contracts.task_classifier import CLASSIFIER_VERSION
+from instance_agent.execution.attempts import Attempt
+from instance_agent.execution.cost import NANO
+from instance_agent.gateway.context import RequestContext
+from instance_agent.routing.affinity import SessionMemory
+
+_DEFAULT_LEVEL: Final = "medium"
+_MAX_INT4: Final = 2_147_483_647
+_LONGEST_LABEL: Final = 200
+
+
+class Publisher(Protocol):
+    """Sends events in the background."""
+
+    def publish(self, event: RoutingEvent) -> None:
+        """Add an event to the queue; returns at once and never raises."""
+
+
+class Observer(Protocol):
+    """Counts attempts."""
+
+    def attempt(self, attempt: Attempt, context: RequestContext) -> None:
+        """Count one attempt."""
+
+
+class EventSink:
+    """Takes the records of attempts: publishes them, counts them, and remembers the models of sessions."""
+
+    def __init__(
+        self, publisher: Publisher | None, observer: Observer, sessions: SessionMemory, instance_id: str
+    ) -> None:
+        """Create a sink; `publisher` None: nothing is published."""
+        self._publisher = publisher
+        self._observer = observer
+        self._sessions = sessions
+        self._instance_id = instance_id
+
+    def record(self, attempt: Attempt, context: RequestContext) -> None:
+        """Take a record, once for each attempt."""
+        self._observer.attempt(attempt, context)
+        session = context.routing.session if context.routing else None
+        if session is not None and attempt.outcome == "success":
+            usage = attempt.usage
+            tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0) if usage else 0
+            self._sessions.record(session, attempt.call.target.model.name, tokens)
+        if self._publisher is not None:
+            for event in events_of(attempt, context, self._instance_id):
+                self._publisher.publish(event)
+
+
+def events_of(attempt: Attempt, context: RequestContext, instance_id: str) -> tuple[RequestEvent, ...]:
+    """Return the decision of an attempt, and its outcome.
+
+    Both are published when the outcome is known: a decision without one says nothing. Both have the fields that learning
+    compares; those of the request are in the decision alone, and numbers in the outcome alone. The outcome of a request that
+    waits for feedback is its feedback: the decision then carries the numbers that the outcome will have.
+    """
+    call, plan, routing = attempt.call, context.plan, context.routing
+    task = plan.task if plan else None
+    model, level = call.target.model, task.level if task else _DEFAULT_LEVEL
+    score = NEUTRAL_SCORE if call.score is None else call.score
+    first = attempt.number == 1
+    probe = first and plan is not None and plan.kind == "probe"
+    elapsed = attempt.response_time_ms
+    ended = datetime.now(UTC) if elapsed is None else attempt.started_at + timedelta(milliseconds=elapsed)
+    numbers = _numbers(attempt)
+    waits = context.feedback_seconds is not None and attempt.outcome == "success"
+    extra: dict[str, Any] = {"probe": True} if probe else {}
+    if waits:
+        # Spend counts whether or not feedback arrives.
+        spend = {name: numbers.pop(name) for name in ("cost_usd", "cost_nano_usd")}
+        extra["feedback_outcome"] = {name: value for name, value in numbers.items() if value is not None}
+        numbers = spend
+    routed = RequestEvent(
+        timestamp=attempt.started_at,
+        instance_id=instance_id,
+        complexity=level,
+        model=model.name,
+        provider=model.provider,
+        complexity_score=score,
+        capabilities_required=_capabilities(context),
+        prefer=task.prefer if task else None,
+        user_model_request=routing.model if routing and plan and plan.kind == "forced" else None,
+        decision_id=attempt.decision_id,
+        task_type=task.task_type if task else None,
+        propensity=attempt.propensity,
+        score_version=call.score_version,
+        request_id=attempt.request_id,
+        attempt=attempt.number,
+        session=routing.session if routing else None,
+        workspace=context.principal.workspace,
+        key_id=context.principal.key_id,
+        agent_type=task.agent_type if task else None,
+        complexity_level_10=task.complexity if task else None,
+        classifier=CLASSIFIER_VERSION if task and task.level_source == "classifier" else None,
+        model_version=model.sent_as if len(model.sent_as) <= _LONGEST_LABEL else None,
+        # Written as it is: decoding it would only be followed by encoding it again.
+        plan=msgspec.Raw(plan.explanation()) if first and plan else None,  # type: ignore[arg-type]
+        feedback_until=ended + timedelta(seconds=context.feedback_seconds or 0) if waits else None,
+        extra=extra,
+        **(numbers if waits else {}),
+    )
+    if waits:
+        return (routed,)
+    outcome = RequestEvent(
+        timestamp=ended,
+        instance_id=instance_id,
+        complexity=level,
+        model=model.name,
+        provider=model.provider,
+        complexity_score=score,
+        outcome=attempt.outcome,
+        capabilities_required=routed.capabilities_required,
+        prefer=routed.prefer,
+        user_model_request=routed.user_model_request,
+        error_kind=attempt.error_kind,
+        decision_id=attempt.decision_id,
+        task_type=routed.task_type,
+        propensity=attempt.propensity,
+        score_version=call.score_version,
+        request_id=attempt.request_id,
+        attempt=attempt.number,
+        **numbers,
+    )
+    return routed, outcome
+
+
+def _numbers(attempt: Attempt) -> dict[str, Any]:
+    """Return the fields of an outcome that are measured."""
+    usage, nano = attempt.usage, attempt.cost.nano_usd
+    return {
+        "response_time_ms": _bounded(attempt.response_time_ms),
+        "input_tokens": None if usage is None else _bounded(usage.input_tokens),
+        "output_tokens": None if usage is None else _bounded(usage.output_tokens),
+        "cost_usd": None if nano is None else nano / NANO,
+        "cost_nano_usd": nano,
+        "first_token_ms": _bounded(attempt.first_token_ms),
+        "finish_reason": attempt.finish_reason,
+    }
+
+
+def _capabilities(context: RequestContext) -> tuple[str, ...]:
+    needs = context.routing.needs if context.routing else ()
+    asked = context.plan.task.capabilities if context.plan else ()
+    return tuple(sorted({*needs, *asked}))
+
+
+def _bounded(number: int | None) -> int | None:
+    return None if number is None else min(max(0, number), _MAX_INT4)
