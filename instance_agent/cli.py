@@ -17,6 +17,11 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
             _COMMANDS,
         ),
         Command(
+            "serve",
+            "Run the gateway: serve the fleet's models over HTTP, in the protocols of OpenAI and Anthropic.",
+            "instance_agent.serve_command",
+        ),
+        Command(
             "doctor",
             "Check the configuration and the database: each check is OK, WARN or FAIL, and says what to do.",
             _COMMANDS,

@@ -21,7 +21,7 @@ from instance_agent.doctor import examine
 from instance_agent.routing.decision import PREFERENCES, Choice, RankedModel
 from instance_agent.routing.router import ModelRouter
 from instance_agent.routing.selection import SelectionMode
-from instance_agent.settings import AgentSettings
+from instance_agent.settings import AgentSettings, GatewaySettings
 
 
 def run() -> None:
@@ -33,7 +33,7 @@ def run() -> None:
     settings = load_settings(AgentSettings)
     settings.require_database()
     configure_logs(settings.log_level, settings.log_format)
-    warn_of_unknown_variables(AgentSettings)
+    warn_of_unknown_variables(GatewaySettings)
     shutdown = Shutdown()
     shutdown.on_signals(signal.SIGTERM, signal.SIGINT)
     agent = InstanceAgent(settings, routes=False, shutdown=shutdown)

@@ -1,12 +1,13 @@
 """The settings of an instance: environment variables with the prefix INSTANCE_AGENT_, and a few established names."""
 
 import os
+import re
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final, Literal
 
 import platformdirs
-from pydantic import AfterValidator, AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from centralcloud.contracts import SettingsError
@@ -30,6 +31,23 @@ def _plain_id(instance_id: str) -> str:
 
 
 InstanceId = Annotated[str, AfterValidator(_plain_id)]
+
+
+#: Kubernetes gives each pod such a variable for each service; a service of the gateway's own name would set its port.
+_OF_A_SERVICE: Final = re.compile(r"(?:tcp|udp|sctp)://")
+DEFAULT_GATEWAY_PORT: Final = 3003
+
+
+#: Levels of other programs.
+_LEVELS: Final = {"warn": "warning", "trace": "debug", "verbose": "debug", "silly": "debug", "fatal": "error"}
+
+
+def _lowered(value: Any) -> Any:
+    return _LEVELS.get(value.lower(), value.lower()) if isinstance(value, str) else value
+
+
+def _own_port(value: Any) -> Any:
+    return DEFAULT_GATEWAY_PORT if isinstance(value, str) and _OF_A_SERVICE.match(value) else value
 
 
 class AgentSettings(ProgramSettings):
@@ -109,3 +127,56 @@ class AgentSettings(ProgramSettings):
     def spool_folder(self) -> Path | None:
         """Folder of this instance in `spool_dir`: another instance may not be allowed to send its events."""
         return None if self.spool_dir is None else self.spool_dir / self.instance_id.replace("/", "_")
+
+
+class GatewaySettings(AgentSettings):
+    """The settings of `instance-agent serve`: those of an instance, and those of the gateway.
+
+    Attributes:
+        gateway_port: INSTANCE_AGENT_GATEWAY_PORT, else PORT.
+        gateway_address: INSTANCE_AGENT_GATEWAY_ADDRESS, the address to listen on.
+        gateway_tls_certificate, gateway_tls_key: INSTANCE_AGENT_GATEWAY_TLS_CERTIFICATE and _TLS_KEY, PEM files; None: HTTP.
+        gateway_cors_origins: INSTANCE_AGENT_GATEWAY_CORS_ORIGINS, web pages that may call, separated by commas; ``*``: all.
+        gateway_drain_seconds: INSTANCE_AGENT_GATEWAY_DRAIN_SECONDS, how long a stop waits for running requests.
+        gateway_key_grace_seconds: INSTANCE_AGENT_GATEWAY_KEY_GRACE_SECONDS, how long keys count without the database.
+        gateway_ca_file: INSTANCE_AGENT_GATEWAY_CA_FILE, more certificates of upstreams, PEM.
+        gateway_private_endpoints: INSTANCE_AGENT_GATEWAY_PRIVATE_ENDPOINTS, whether registered endpoints may be in private
+            networks or on this machine.
+        gateway_keep_alive_seconds: INSTANCE_AGENT_GATEWAY_KEEP_ALIVE_SECONDS, comments before the first token; 0: none.
+        gateway_max_attempts: INSTANCE_AGENT_GATEWAY_MAX_ATTEMPTS, of one request.
+        gateway_deadline_seconds: INSTANCE_AGENT_GATEWAY_DEADLINE_SECONDS, of one request, see `WalkSettings`.
+        gateway_discovery_seconds: INSTANCE_AGENT_GATEWAY_DISCOVERY_SECONDS, how often local providers are asked for their
+            models; 0: never.
+        gateway_cache_bytes: INSTANCE_AGENT_GATEWAY_CACHE_BYTES, of the cache of whole answers; 0: no cache.
+        redis_url, node_env: REDIS_URL and NODE_ENV, which other gateways need: accepted, and not needed.
+    """
+
+    gateway_port: Annotated[int, BeforeValidator(_own_port)] = Field(
+        default=DEFAULT_GATEWAY_PORT,
+        ge=0,
+        le=65_535,
+        validation_alias=AliasChoices("INSTANCE_AGENT_GATEWAY_PORT", "PORT"),
+    )
+    gateway_address: str = "127.0.0.1"
+    gateway_tls_certificate: Path | None = None
+    gateway_tls_key: Path | None = None
+    gateway_cors_origins: str = ""
+    gateway_drain_seconds: float = Field(default=25.0, ge=0, le=3600)
+    gateway_key_grace_seconds: float = Field(default=86_400.0, ge=0, le=31_536_000)
+    gateway_ca_file: Path | None = None
+    gateway_private_endpoints: bool = False
+    gateway_keep_alive_seconds: float = Field(default=0.0, ge=0, le=3600)
+    gateway_max_attempts: int = Field(default=3, ge=1, le=20)
+    gateway_deadline_seconds: float = Field(default=900.0, ge=1, le=86_400)
+    gateway_discovery_seconds: float = Field(default=30.0, ge=0, le=86_400)
+    gateway_cache_bytes: int = Field(default=0, ge=0, le=100_000_000_000)
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = Field(
+        default="info", validation_alias=AliasChoices("INSTANCE_AGENT_LOG_LEVEL", "LOG_LEVEL")
+    )
+    redis_url: str | None = Field(default=None, validation_alias=AliasChoices("REDIS_URL"), repr=False)
+    node_env: str | None = Field(default=None, validation_alias=AliasChoices("NODE_ENV"))
+
+    @property
+    def spool_folder(self) -> Path:
+        """Folder that keeps events on disk: as for an instance, else a folder inside the state folder. Always one."""
+        return super().spool_folder or self.state_folder / "spool"

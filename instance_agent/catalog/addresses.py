@@ -72,6 +72,11 @@ def base_of(url: str) -> str:
     return url
 
 
+def host_of(url: str) -> str:
+    """Return the host of a URL that was checked, in lower case."""
+    return (urlsplit(url).hostname or "").rstrip(".")
+
+
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
+from instance_agent.catalog.addresses import host_of
 from instance_agent.catalog.aliases import AliasError, Aliases
 from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of
 from instance_agent.catalog.catalog_file import CatalogEntries, built_in_entries, read_entries
 from instance_agent.catalog.configuration import CatalogConfiguration, build_configuration
 from instance_agent.catalog.key_reader import KeyReader
+from instance_agent.catalog.registry import RegistryLayer, with_registry
 
 
 class CatalogSource:
@@ -33,6 +35,9 @@ class CatalogSource:
         self._entries: CatalogEntries | None = None
         self._found: Mapping[str, frozenset[str]] = {}
         self._found_changed = False
+        self._registry: RegistryLayer | None = None
+        self._version = 0
+        self._registry_changed = False
 
     def build(self) -> CatalogConfiguration:
         """Read everything that has changed, and return the configuration.
@@ -48,25 +53,42 @@ class CatalogSource:
         if self._entries is None or fingerprint != self._fingerprint:
             self._fingerprint = fingerprint
             self._entries = self._read()
-        self._found_changed = False
+        self._found_changed = self._registry_changed = False
         self._keys = KeyReader(self._environ)  # keys that are not used any more need not be watched
+        models = self._entries.models
         return build_configuration(
-            self._entries.models,
+            models if self._registry is None else with_registry(models, self._registry),
             self._entries.providers,
             self._entries.aliases,
             keys=self._keys,
             found=self._found,
+            version=self._version,
         )
 
     def changed(self) -> bool:
         """Whether the file, a key or the local models have changed since `build`. Costs one stat for each file."""
         moved = self._path is not None and fingerprint_of(self._path) != self._fingerprint
-        return moved or self._found_changed or self._keys.changed()
+        return moved or self._found_changed or self._registry_changed or self._keys.changed()
 
     def use_found(self, found: Mapping[str, frozenset[str]]) -> None:
         """Set the models that local providers list, by the provider's name; only providers that answer are in it."""
         self._found_changed = self._found_changed or dict(found) != dict(self._found)
         self._found = dict(found)
+
+    def use_registry(self, registry: RegistryLayer, version: int) -> None:
+        """Set the entries of the fleet's registry, and the version of the fleet's configuration."""
+        self._registry_changed = True
+        self._registry = registry
+        self._version = version
+
+    def file_hosts(self) -> frozenset[str]:
+        """Return the hosts that the catalog itself names, of the last `build`; an operator's file is trusted."""
+        entries = self._entries
+        if entries is None:
+            return frozenset()
+        urls = [provider.base_url for provider in entries.providers]
+        urls += [each.url for model in entries.models for each in model.endpoints if each.url is not None]
+        return frozenset(map(host_of, urls))
 
     def _read(self) -> CatalogEntries:
         entries = built_in_entries() if self._path is None else _merged(read_entries(self._path))

@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from instance_agent.providers.classification import SETUP, UNREADABLE, Classed, provider_error, unreadable
@@ -42,9 +43,10 @@ class Transport:
 
     `ca_file` adds certificates (PEM) to those of the system. The proxies of HTTPS_PROXY, HTTP_PROXY and NO_PROXY are used,
     as they stand when the first call to a host is made. Redirects are never followed: they would carry the key elsewhere.
+    `resolver` finds the addresses of hosts, and may refuse them; None: that of aiohttp.
     """
 
-    def __init__(self, *, ca_file: Path | None = None) -> None:
+    def __init__(self, *, ca_file: Path | None = None, resolver: AbstractResolver | None = None) -> None:
         tracing = aiohttp.TraceConfig()
         tracing.on_request_headers_sent.append(_mark_sent)
         self._session = aiohttp.ClientSession(
@@ -54,6 +56,7 @@ class Transport:
                 ssl=_tls_context(ca_file),
                 keepalive_timeout=_KEEPALIVE_SECONDS,
                 ttl_dns_cache=30,
+                resolver=resolver,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[tracing],

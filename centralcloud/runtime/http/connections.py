@@ -43,6 +43,8 @@ class Limits:
         connections: open at the same time. At the cap the connection that has waited longest is closed; while every
             connection is being answered, further ones wait in the kernel.
         body_bytes: size of a request's body.
+        answers_half_closed: whether a client that has closed its side is still answered. False where it counts as gone, so
+            that its handler is cancelled at once: most clients close both sides, and that looks the same.
     """
 
     request_seconds: float = 10.0
@@ -50,6 +52,7 @@ class Limits:
     idle_seconds: float = 75.0
     connections: int = field(default_factory=connections_for_this_process)
     body_bytes: int = 65_536
+    answers_half_closed: bool = True
 
 
 class Phase(Enum):
@@ -141,6 +144,8 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Keep the connection open for the answer when the client has closed only its own side."""
+        if not self._limits.answers_half_closed:
+            return False
         self._half_closed = True
         if self.phase is Phase.RECEIVING and self._received:
             self._enter(Phase.RECEIVING, _HALF_CLOSED_SECONDS)  # all of it may be here and not looked at yet

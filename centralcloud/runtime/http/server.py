@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
+import ssl
 import sys
 import threading
 import traceback
@@ -53,8 +55,14 @@ class HttpServer:
         *,
         program: str = "",
         limits: Limits | None = None,
+        name: str = "http",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         """Open the port; port 0 takes a free one. Every answer names the `program` in its header Server.
+
+        Args:
+            name: of the thread and of the heartbeat.
+            tls: serves HTTPS; None: HTTP.
 
         Raises:
             CentralCloudError: the port cannot be opened.
@@ -64,9 +72,11 @@ class HttpServer:
         self._routes = list(routes)
         self._program = program
         self._limits = limits or Limits()
-        self.heartbeat = Heartbeat("http", lambda: _STALL_SECONDS)
+        self._tls = tls
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self.heartbeat = Heartbeat(name, lambda: _STALL_SECONDS)
         self.on_crash: Callable[[str, BaseException], None] | None = None
-        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -98,16 +108,21 @@ class HttpServer:
         except BaseException as error:
             if self.on_crash is None:
                 raise
-            self.on_crash("http", error)
+            self.on_crash(self._thread.name, error)
         finally:
             self._started.set()
 
-    async def _serve(self) -> None:
-        connections = Connections(self._limits)
+    def make_app(self, connections: Connections) -> web.Application:
+        """Create the application, in the event loop; a server with other routes has its own."""
         app = web.Application(
             client_max_size=self._limits.body_bytes, middlewares=[exchange_within(connections, self._program)]
         )
         app.add_routes(self._routes)
+        return app
+
+    async def _serve(self) -> None:
+        connections = Connections(self._limits)
+        app = self.make_app(connections)
         # No keep-alive timeout for aiohttp: its default is longer than every deadline of a `Connection`.
         runner = web.AppRunner(
             app,
@@ -119,6 +134,7 @@ class HttpServer:
             max_field_size=_HEADER_BYTES,
             max_headers=_HEADERS,
             lingering_time=_LINGER_SECONDS,
+            handler_cancellation=not self._limits.answers_half_closed,
         )
         await runner.setup()
         self._loop = asyncio.get_running_loop()
@@ -161,13 +177,33 @@ class HttpServer:
             failing = False
             try:
                 await connections.wait_for_room()
-                await loop.connect_accepted_socket(lambda: Connection(protocol_of_aiohttp(), connections), accepted)
+                await self._connect(lambda: Connection(protocol_of_aiohttp(), connections), accepted)
             except OSError as error:
                 log.debug("http_client_gone", client="", reason=str(error))
                 accepted.close()
             except asyncio.CancelledError:
                 accepted.close()
                 raise
+
+    async def _connect(self, make: Callable[[], Connection], accepted: socket.socket) -> None:
+        """Serve a connection. A TLS handshake is not waited for: it takes as long as the client likes."""
+        loop = asyncio.get_running_loop()
+        if self._tls is None:
+            await loop.connect_accepted_socket(make, accepted)
+            return
+        if len(self._handshakes) >= self._limits.connections:
+            await asyncio.wait(self._handshakes, return_when=asyncio.FIRST_COMPLETED)
+        task = loop.create_task(self._shake_hands(make, accepted, self._tls))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, make: Callable[[], Connection], accepted: socket.socket, tls: ssl.SSLContext) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                make, accepted, ssl=tls, ssl_handshake_timeout=self._limits.request_seconds
+            )
+        except OSError as error:
+            log.debug("http_client_gone", client="", reason=f"TLS: {error}")
 
 
 def _log_fault(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -40,8 +40,9 @@ class Supervisor:
         self._reported: set[str] = set()
         self._reserved_in: Database | None = None
         self.shutdown = shutdown or Shutdown()
+        self._watched: list[Heartbeat] = []
         for task in tasks:
-            task.on_crash = self._on_crash
+            task.on_crash = self.on_crash
 
     @property
     def connections(self) -> int:
@@ -77,7 +78,7 @@ class Supervisor:
         checks = {"/livez": self.stalled_tasks, "/readyz": lambda: self._not_running() + not_ready()}
         routes = health_routes(checks, registry, pages, details={"/readyz": self.degraded_tasks})
         self._http = HttpServer(settings.http_address, settings.http_port, routes, program=settings.program)
-        self._http.on_crash = self._on_crash
+        self._http.on_crash = self.on_crash
         self._http.start()
 
     def start(self) -> None:
@@ -144,7 +145,8 @@ class Supervisor:
 
     def _heartbeats(self) -> list[Heartbeat]:
         http = self._http
-        return [*(task.heartbeat for task in self._tasks), *([http.heartbeat] if http else [])]
+        own = [http.heartbeat] if http else []
+        return [*(task.heartbeat for task in self._tasks), *own, *self._watched]
 
     def _log_stalled_tasks(self) -> None:
         """Log each stall once."""
@@ -167,9 +169,14 @@ class Supervisor:
 
     def fail(self, task: str, error: CentralCloudError) -> None:
         """End the program with `error`, as if `task` had failed."""
-        self._on_crash(task, error)
+        self.on_crash(task, error)
 
-    def _on_crash(self, task: str, error: BaseException) -> None:
+    def watch(self, heartbeat: Heartbeat) -> None:
+        """Count a loop that is not a task among those that may stall."""
+        self._watched.append(heartbeat)
+
+    def on_crash(self, task: str, error: BaseException) -> None:
+        """End the program because `task` has ended with `error`."""
         # Our own errors say what is wrong; any other needs a traceback.
         where = {} if isinstance(error, CentralCloudError) else {"traceback": traceback.format_exception(error)}
         log.error("background_task_failed", task=task, error=repr(error), **where)

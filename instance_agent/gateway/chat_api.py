@@ -1,0 +1,43 @@
+"""POST /v1/chat/completions and POST /v1/messages."""
+
+from typing import Final
+
+from aiohttp import web
+
+from instance_agent.chat.protocol import ClientProtocol
+from instance_agent.chat.protocols import ANTHROPIC, OPENAI
+from instance_agent.gateway.context import context_of
+from instance_agent.gateway.parts import KEY, GatewayParts
+from instance_agent.gateway.pipeline import execution_of, route, streamed_response, whole_response
+
+_LONGEST_ID: Final = 200
+
+
+async def chat_completions(request: web.Request) -> web.StreamResponse:
+    """Answer a request of OpenAI's Chat Completions."""
+    return await _chat(request, OPENAI, "chat")
+
+
+async def messages(request: web.Request) -> web.StreamResponse:
+    """Answer a request of Anthropic's Messages."""
+    return await _chat(request, ANTHROPIC, "messages")
+
+
+async def _chat(request: web.Request, protocol: ClientProtocol, operation: str) -> web.StreamResponse:
+    context = context_of(request)
+    context.operation = operation
+    context.principal.require("user")
+    parts: GatewayParts = request.app[KEY]
+    body = await request.read()
+    head = protocol.read_head(body)
+    calls = route(parts, context, head, request.headers)
+    execution = execution_of(context, protocol, body, request.headers)
+    if head.stream:
+        return await streamed_response(parts, calls, execution, request)
+    return await whole_response(parts, calls, execution, same_id(request))
+
+
+def same_id(request: web.Request) -> str | None:
+    """Return the client's own id of a request, from the header idempotency-key."""
+    text = request.headers.get("idempotency-key", "").strip()
+    return text[:_LONGEST_ID] or None

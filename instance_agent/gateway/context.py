@@ -1,0 +1,60 @@
+"""The context of one request: its id, its principal, the state that it uses, and what its events say about it."""
+
+import time
+from typing import Final
+
+import uuid_utils
+from aiohttp import web
+
+from instance_agent.chat.protocol import RequestHead
+from instance_agent.gateway.auth import Principal
+from instance_agent.gateway.state import GatewayState
+from instance_agent.routing.plan import Plan
+from instance_agent.routing.request import RoutingRequest
+
+#: Where a request of aiohttp keeps its context.
+KEY: Final = "gateway_context"
+
+
+class RequestContext:
+    """One request from its first byte to its events.
+
+    Attributes:
+        request_id: UUIDv7.
+        principal: who sent it.
+        state: used for all of it, whatever changes meanwhile.
+        began: in seconds of `time.perf_counter`.
+        head, routing, plan: once they are known.
+        feedback_seconds: how long the outcome waits for feedback; None: it does not.
+        status: of the answer.
+    """
+
+    __slots__ = (
+        "began", "feedback_seconds", "head", "model", "operation", "plan", "principal", "provider", "request_id", "routing",
+        "state", "status",
+    )  # fmt: skip
+
+    def __init__(self, principal: Principal, state: GatewayState, request_id: str | None = None) -> None:
+        self.request_id = request_id or new_request_id()
+        self.principal = principal
+        self.state = state
+        self.began = time.perf_counter()
+        self.operation = ""
+        self.head: RequestHead | None = None
+        self.routing: RoutingRequest | None = None
+        self.plan: Plan | None = None
+        self.feedback_seconds: float | None = None
+        self.model: str | None = None
+        self.provider: str | None = None
+        self.status = 0
+
+
+def new_request_id() -> str:
+    """Return an id for a request: a UUID of version 7."""
+    return str(uuid_utils.uuid7())
+
+
+def context_of(request: web.Request) -> RequestContext:
+    """Return the context of a request; every handler behind the gateway's middleware has one."""
+    context: RequestContext = request[KEY]
+    return context

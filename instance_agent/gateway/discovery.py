@@ -1,0 +1,58 @@
+"""Finding local providers: LM Studio and Ollama are asked for their models, which costs nothing, and is quiet."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from centralcloud.runtime.logs import get_logger
+from instance_agent.catalog.configuration import CatalogConfiguration, ReadyProvider
+from instance_agent.chat.errors import ChatError
+from instance_agent.providers.calls import ProviderCalls
+from instance_agent.providers.installed import UnknownDialectError
+from instance_agent.providers.upstream import Limits, Secret, Upstream
+
+log = get_logger(__name__)
+
+Found = Mapping[str, frozenset[str]]
+
+#: A local service answers at once, or does not run.
+_LIMITS: Final = Limits(connect=1.0, first_byte=3.0, idle=3.0, total=5.0, max_answer_bytes=4 * 1024 * 1024)
+
+
+async def discover(
+    calls: ProviderCalls,
+    configuration: Callable[[], CatalogConfiguration | None],
+    on_found: Callable[[Found], object],
+    *,
+    seconds: float,
+) -> None:
+    """Ask the local providers again and again; call `on_found` with the models of those that answer, when they change."""
+    known: Found = {}
+    while True:
+        current = configuration()
+        local = [each for each in current.providers.values() if each.local] if current else []
+        listed = await asyncio.gather(*(_models(calls, provider) for provider in local))
+        found = {provider.name: models for provider, models in zip(local, listed, strict=True) if models is not None}
+        if found != known:
+            for name in found.keys() ^ known.keys():
+                log.info("local_provider_found" if name in found else "local_provider_gone", provider=name)
+            known = found
+            on_found(found)
+        await asyncio.sleep(seconds)
+
+
+async def _models(calls: ProviderCalls, provider: ReadyProvider) -> frozenset[str] | None:
+    """Return the models that a provider lists; None while it does not answer."""
+    upstream = Upstream(
+        provider=provider.name,
+        dialect=provider.dialect,
+        base_url=provider.base_url,
+        api_key=Secret(provider.api_key or ""),
+        headers=provider.headers,
+        limits=_LIMITS,
+    )
+    try:
+        return frozenset(entry.id for entry in await calls.list_models(upstream))
+    except (ChatError, UnknownDialectError) as error:
+        log.debug("local_provider_silent", provider=provider.name, reason=str(error))
+        return None

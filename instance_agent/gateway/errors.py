@@ -1,0 +1,94 @@
+"""Errors of the gateway in the forms of its interfaces: OpenAI's, Anthropic's and that of /api. Each names the request."""
+
+import math
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import msgspec
+from aiohttp import web
+
+from instance_agent.chat.errors import ChatError, InvalidRequestError, UnsupportedFeatureError
+from instance_agent.chat.protocols import ANTHROPIC, OPENAI
+from instance_agent.execution.errors import ExecutionError
+from instance_agent.routing.errors import RoutingError
+from instance_agent.routing.plan import PlanError
+
+#: Writes the body of an error: the error and the request's id.
+ErrorForm: TypeAlias = Callable[[ChatError, str], bytes]
+
+_ENCODER: Final = msgspec.json.Encoder()
+#: Reasons against a target that lie in the request: another request could use it.
+_OF_THE_REQUEST: Final = frozenset({"model_type", "input", "capability_needed", "capability_asked", "context_window"})
+
+
+class GatewayError(ChatError):
+    """An error of the gateway itself; `closes` ends the connection after the answer."""
+
+    def __init__(self, message: str, *, status: int, code: str | None = None, closes: bool = False) -> None:
+        super().__init__(message, error_kind="caller", status=status, code=code)
+        self.closes = closes
+
+
+def openai_form(error: ChatError, request_id: str) -> bytes:
+    """Write an error in OpenAI's form."""
+    return OPENAI.write_error(error, request_id)
+
+
+def anthropic_form(error: ChatError, request_id: str) -> bytes:
+    """Write an error in Anthropic's form."""
+    return ANTHROPIC.write_error(error, request_id)
+
+
+def api_form(error: ChatError, request_id: str) -> bytes:
+    """Write an error in the form of /api: ``{"error": {"code", "message", "field", "requestId"}}``."""
+    body = {
+        "code": error.code or "error",
+        "message": error.message,
+        "field": error.param if isinstance(error, InvalidRequestError) else None,
+        "requestId": request_id,
+    }
+    return _ENCODER.encode({"error": {name: value for name, value in body.items() if value is not None}})
+
+
+def form_of(path: str) -> ErrorForm:
+    """Return the form of errors for a path."""
+    if path.startswith("/v1/messages"):
+        return anthropic_form
+    return openai_form if path.startswith("/v1") else api_form
+
+
+def error_response(error: ChatError, form: ErrorForm, request_id: str) -> web.Response:
+    """Return the answer for an error, with `retry-after` and `x-should-retry` where they are known."""
+    headers = {"content-type": "application/json"}
+    if isinstance(error, ExecutionError):
+        headers["x-should-retry"] = "true" if error.retry_is_safe else "false"
+        if error.retry_after_seconds is not None:
+            headers["retry-after"] = str(math.ceil(error.retry_after_seconds))
+            headers["retry-after-ms"] = str(math.ceil(error.retry_after_seconds * 1000))
+    response = web.Response(status=error.status, body=form(error, request_id), headers=headers)
+    if isinstance(error, GatewayError) and error.closes:
+        response.force_close()
+    return response
+
+
+def of_routing(error: RoutingError) -> ChatError:
+    """Return the error of a request without a plan: 404, 400 where the request is at fault, else 503."""
+    if not isinstance(error, PlanError):
+        return InvalidRequestError(str(error))
+    if error.code == "model_not_found":
+        return GatewayError(str(error), status=404, code=error.code)
+    codes = {struck.code for struck in error.struck}
+    at_fault = bool(codes) and codes <= _OF_THE_REQUEST
+    return GatewayError(str(error), status=400 if at_fault else 503, code=error.code)
+
+
+def not_implemented(error: ChatError, operation: str) -> ChatError:
+    """Return 501 with the reason where no target of the plan has an operation, else the error itself."""
+    cause = error.cause if isinstance(error, ExecutionError) else error
+    if isinstance(cause, UnsupportedFeatureError):
+        return GatewayError(
+            f"{operation}: {cause.message}; expected a model of a provider that speaks this operation",
+            status=501,
+            code="not_implemented",
+        )
+    return error

@@ -1,0 +1,207 @@
+"""The way of every request through the gateway: its principal, its body within the limits, its handler, its errors.
+
+A request without a valid key is refused before its body is read.
+"""
+
+import asyncio
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aiohttp import web
+
+from centralcloud.runtime.http.connections import Connections
+from centralcloud.runtime.logs import get_logger
+from instance_agent.chat.errors import ChatError
+from instance_agent.gateway.auth import LOCAL, Principal, principal_of
+from instance_agent.gateway.context import KEY, RequestContext
+from instance_agent.gateway.errors import GatewayError, error_response, form_of, of_routing
+from instance_agent.gateway.parts import GatewayParts
+from instance_agent.gateway.request_log import log_request
+from instance_agent.routing.errors import RoutingError
+
+log = get_logger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+#: Paths that need no key: probes, and metrics, whose handler checks for itself.
+_OPEN: Final = ("/health", "/metrics")
+_CORS_HEADERS: Final = (
+    "authorization, content-type, x-api-key, anthropic-version, anthropic-beta, idempotency-key, "
+    "x-centralcloud-complexity, x-centralcloud-task-type, x-centralcloud-agent-type, x-centralcloud-prefer, "
+    "x-centralcloud-capabilities, x-centralcloud-session, x-centralcloud-feedback"
+)
+_CORS_EXPOSED: Final = (
+    "x-centralcloud-request-id, x-centralcloud-decision-id, x-centralcloud-model, x-centralcloud-provider, "
+    "x-centralcloud-reason, x-centralcloud-cost-usd, x-centralcloud-score-version, retry-after"
+)
+DRAINING: Final = "the gateway is stopping, and takes no new requests; expected another replica"
+
+
+def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
+    """Create the only middleware of the gateway."""
+
+    @web.middleware
+    async def exchange(request: web.Request, handler: Handler) -> web.StreamResponse:
+        connection = connections.of(request.protocol)
+        if connection is None:  # the client is gone already
+            return web.Response(status=400)
+        context = RequestContext(LOCAL, parts.state)
+        request[KEY] = context
+        task = asyncio.current_task()
+        assert task is not None
+        is_open = request.path.startswith(_OPEN)
+        if not is_open:
+            parts.enter(task)
+        try:
+            if request.method == "OPTIONS" and "access-control-request-method" in request.headers:
+                response: web.StreamResponse = web.Response(status=204)
+            else:
+                response = await _answer(parts, context, request, handler, connection.answering, is_open=is_open)
+            context.status = response.status
+            if not response.prepared:
+                headers = response.headers
+                headers["Server"] = "instance-agent"
+                headers["x-centralcloud-request-id"] = context.request_id
+                allow_origin(request, headers, parts.origins)
+                if parts.draining:
+                    response.force_close()
+                try:
+                    await response.prepare(request)
+                    await response.write_eof()
+                except ConnectionError:
+                    pass  # the client is gone, which its connection logs
+            connection.answered(keep_alive=bool(response.keep_alive))
+            return response
+        except asyncio.CancelledError:
+            context.status = 499  # as proxies log a client that has gone
+            raise
+        finally:
+            if not is_open:
+                parts.leave(task)
+                if context.operation:
+                    parts.metrics.request(context, time.perf_counter() - context.began)
+                resource = request.match_info.route.resource
+                log_request(context, request.method, resource.canonical if resource else "(none)")
+
+    return exchange
+
+
+def allow_origin(request: web.Request, headers: Any, origins: frozenset[str]) -> None:
+    """Add the headers that let a web page of an allowed origin read an answer. None by default."""
+    if not origins or (origin := request.headers.get("origin")) is None:
+        return
+    if origin not in origins and "*" not in origins:
+        return
+    headers["access-control-allow-origin"] = origin
+    headers["vary"] = "origin"
+    headers["access-control-expose-headers"] = _CORS_EXPOSED
+    if request.method == "OPTIONS":
+        headers["access-control-allow-methods"] = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
+        headers["access-control-allow-headers"] = _CORS_HEADERS
+        headers["access-control-max-age"] = "600"
+
+
+async def _answer(
+    parts: GatewayParts,
+    context: RequestContext,
+    request: web.Request,
+    handler: Handler,
+    arrived: Callable[[], None],
+    *,
+    is_open: bool,
+) -> web.StreamResponse:
+    """Run the handler; every error of it is an answer in the form of the path."""
+    try:
+        if not is_open:
+            if parts.draining:
+                raise GatewayError(DRAINING, status=503, code="stopping", closes=True)
+            context.principal = authenticated(parts, request)
+        await _read(request)
+        arrived()
+        return await handler(request)
+    except ChatError as error:
+        found = error
+    except RoutingError as error:
+        found = of_routing(error)
+    except web.HTTPMethodNotAllowed as error:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        found = GatewayError(
+            f"found the method {error.method}, expected {allowed}", status=405, code="method_not_allowed"
+        )
+    except web.HTTPNotFound:
+        found = not_found(request)
+    except web.HTTPException as error:
+        found = GatewayError(error.reason, status=error.status)
+    except asyncio.CancelledError:
+        if not parts.cutting or request.transport is None or request.transport.is_closing():
+            raise
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        found = GatewayError(DRAINING, status=503, code="stopping", closes=True)
+    except Exception as error:  # noqa: BLE001 - logged, and answered with 500
+        log.error(
+            "gateway_request_failed",
+            requestId=context.request_id,
+            method=request.method,
+            error=type(error).__name__,
+            traceback=traceback.format_tb(error.__traceback__),
+        )
+        found = GatewayError("internal error; the log has the details", status=500, code="internal_error")
+    if not context.operation:
+        parts.metrics.refused(found.status)
+    response = error_response(found, form_of(request.path), context.request_id)
+    if isinstance(found, GatewayError) and found.status == 405:
+        response.headers["Allow"] = found.message.rpartition("expected ")[2]
+    return response
+
+
+def authenticated(parts: GatewayParts, request: web.Request) -> Principal:
+    """Return the principal of a request.
+
+    Raises:
+        GatewayError: 401 or 403; 503 while keys cannot be known.
+    """
+    if (reason := parts.keys_unknown()) is not None:
+        raise GatewayError(reason, status=503, code="keys_unknown")
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return principal_of(
+        request.headers,
+        parts.state.fleet.keys,
+        datetime.now(UTC),
+        peer=peer[0] if isinstance(peer, tuple) else None,
+        origins=parts.origins,
+    )
+
+
+def not_found(request: web.Request) -> GatewayError:
+    """Return the error for a path that is not there; it names the paths that are."""
+    prefix = "/v1" if request.path.startswith("/v1") else "/"
+    paths = sorted(
+        {each.canonical for each in request.app.router.resources() if each.canonical.startswith(prefix)}
+        - {"/v1/{rest}"}
+    )
+    return GatewayError(f"not found; the paths here are {', '.join(paths)}", status=404, code="not_found")
+
+
+async def _read(request: web.Request) -> None:
+    """Wait for the body within its limit; handlers find it in `request`."""
+    limit = request.client_max_size
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise GatewayError("found a compressed body, expected a plain one", status=415, closes=True)
+    try:
+        if (request.content_length or 0) > limit:  # before any of it is read
+            raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
+        await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise GatewayError(
+            f"found a body of more than {limit:,} bytes, expected a smaller one",
+            status=413,
+            code="too_large",
+            closes=True,
+        ) from None
+    except (web.RequestPayloadError, ConnectionError):
+        raise GatewayError("the body is malformed or incomplete", status=400, closes=True) from None

@@ -1,0 +1,136 @@
+"""Metrics of the gateway. Labels are names of the catalog or fixed words, never what a client sent."""
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from instance_agent.execution.attempts import Attempt
+from instance_agent.execution.breakers import Breakers
+from instance_agent.gateway.context import RequestContext
+from instance_agent.gateway.state import GatewayState
+
+OTHER: Final = "other"
+_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
+_STATES: Final = ("open", "half_open", "cooling", "misconfigured")
+_T = TypeVar("_T")
+_PREFIX: Final = "centralcloud_gateway"
+
+
+class GatewayMetrics:
+    """Counts requests and attempts. For the event loop."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Register everything with `registry`."""
+        labels = ("model", "provider", "status")
+        self._requests = Counter("model_router_requests", "Requests of clients", labels, registry=registry)
+        self._duration = Histogram(
+            "model_router_request_duration_seconds",
+            "Time from a request to the end of its answer",
+            ("operation",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._attempts = Counter(
+            f"{_PREFIX}_attempts", "Calls of providers", ("model", "provider", "end"), registry=registry
+        )
+        self._first_token = Histogram(
+            f"{_PREFIX}_first_token_seconds",
+            "Time from the begin of a call to the first token of its stream",
+            ("provider",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._errors = Counter(
+            f"{_PREFIX}_upstream_errors",
+            "Failed calls by the provider's HTTP status; none: without an answer",
+            ("provider", "status"),
+            registry=registry,
+        )
+        self._refused = Counter(
+            f"{_PREFIX}_refused", "Requests that were refused before they were planned", ("status",), registry=registry
+        )
+        self.in_flight = Gauge(f"{_PREFIX}_in_flight", "Requests under way", registry=registry)
+
+    def refused(self, status: int) -> None:
+        """Count a request that was refused: 401, 403, 404, 413, 503."""
+        self._refused.labels(str(status)).inc()
+
+    def request(self, context: RequestContext, seconds: float) -> None:
+        """Count a request at its end."""
+        model, provider = _names(context, context.model, context.provider)
+        self._requests.labels(model, provider, str(context.status)).inc()
+        self._duration.labels(context.operation).observe(seconds)
+
+    def attempt(self, attempt: Attempt, context: RequestContext) -> None:
+        """Count an attempt."""
+        target = attempt.call.target.model
+        model, provider = _names(context, target.name, target.provider)
+        self._attempts.labels(model, provider, attempt.error_kind or "success").inc()
+        if attempt.first_token_ms is not None:
+            self._first_token.labels(provider).observe(attempt.first_token_ms / 1000)
+        if attempt.retry is not None:
+            status = str(attempt.http_status or "none")
+            self._errors.labels(provider, status).inc()
+
+
+class TargetMetrics(Collector):
+    """The health of models and the states of breakers, read at each scrape, in another thread than that of the breakers."""
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        breakers: Callable[[], Breakers | None],
+        state: Callable[[], GatewayState | None],
+        now: Callable[[], float],
+    ) -> None:
+        """Register with `registry`; `now` returns the time of the breakers."""
+        self._breakers = breakers
+        self._state = state
+        self._now = now
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the breakers."""
+        breakers, state, now = self._breakers(), self._state(), self._now()
+        health = GaugeMetricFamily(
+            "model_router_model_health_score",
+            "Share of the targets of a model that may be called, 0 to 1",
+            labels=["model"],
+        )
+        found: dict[str, list[bool]] = {}
+        if state is not None and breakers is not None:
+            for target in _steady(state.targets.made):
+                if target.model.name in state.names:
+                    found.setdefault(target.model.name, []).append(breakers.unavailable(target, now) is None)
+        for name, usable in sorted(found.items()):
+            health.add_metric([name], sum(usable) / len(usable))
+        yield health
+        states = GaugeMetricFamily(f"{_PREFIX}_breakers", "Breakers that are not closed, by state", labels=["state"])
+        counts = dict.fromkeys(_STATES, 0)
+        if breakers is not None:
+            for word in _steady(lambda: breakers.states(now)).values():
+                counts[word] += 1
+        for name, count in counts.items():
+            states.add_metric([name], count)
+        yield states
+
+
+def _steady(read: Callable[[], _T]) -> _T:
+    """Read a table that another thread changes: a change during the read is an error, and it is repeated."""
+    while True:
+        try:
+            return read()
+        except RuntimeError:
+            continue
+
+
+def _names(context: RequestContext, model: str | None, provider: str | None) -> tuple[str, str]:
+    """Return labels: a name that is not of the catalog was made up by a client."""
+    if model is None or model not in context.state.names:
+        model = OTHER
+    if provider is None or context.state.catalog.configuration is None:
+        return model, OTHER
+    return model, provider if provider in context.state.catalog.configuration.providers else OTHER

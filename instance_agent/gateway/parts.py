@@ -1,0 +1,122 @@
+"""The parts of a running gateway, as its handlers use them."""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from centralcloud.runtime.http.threads import PageThreads
+from instance_agent.execution.breakers import Breakers
+from instance_agent.execution.executor import Answer, Executor
+from instance_agent.execution.response_cache import CacheSettings, ResponseCache
+from instance_agent.execution.same_request import SameRequests
+from instance_agent.execution.settings import ExecutionSettings
+from instance_agent.execution.target_health import TargetHealth
+from instance_agent.execution.walk import WalkSettings
+from instance_agent.gateway.events import EventSink
+from instance_agent.gateway.metrics import GatewayMetrics
+from instance_agent.gateway.resolver import GuardedResolver
+from instance_agent.gateway.state import GatewayState
+from instance_agent.providers.calls import ProviderCalls
+from instance_agent.providers.transport import Transport
+from instance_agent.routing.planner import Planner
+from instance_agent.settings import GatewaySettings
+
+#: Where the application keeps the parts.
+KEY: Final = "gateway_parts"
+
+
+class GatewayParts:
+    """What handlers need. Created in the gateway's event loop, and used by it alone.
+
+    Attributes:
+        state: the newest state; a request takes it once.
+        threads: for work that waits for the database: ``await parts.threads.run(function)``.
+        draining: no new requests. cutting: running ones are ended.
+        keys_unknown: returns why the keys of clients cannot be checked, None when they can.
+        health, breakers, planner, executor, calls, metrics, settings: as their names say.
+    """
+
+    def __init__(
+        self, settings: GatewaySettings, planner: Planner, sink: EventSink, metrics: GatewayMetrics, state: GatewayState
+    ) -> None:
+        self.settings = settings
+        self.planner = planner
+        self.metrics = metrics
+        self.origins = frozenset(each.strip() for each in settings.gateway_cors_origins.split(",") if each.strip())
+        self.threads = PageThreads()
+        self.clock: Callable[[], float] = asyncio.get_running_loop().time
+        self.resolver = GuardedResolver(private=settings.gateway_private_endpoints)
+        self.transport = Transport(ca_file=settings.gateway_ca_file, resolver=self.resolver)
+        self.calls = ProviderCalls(self.transport)
+        self.breakers = Breakers()
+        self.health = TargetHealth(self.breakers)
+        cache = settings.gateway_cache_bytes
+        self.executor = Executor(
+            self.calls,
+            self.breakers,
+            sink,
+            ExecutionSettings(
+                walk=WalkSettings(
+                    max_attempts=settings.gateway_max_attempts, deadline_seconds=settings.gateway_deadline_seconds
+                ),
+                keep_alive_seconds=settings.gateway_keep_alive_seconds or None,
+            ),
+            cache=ResponseCache(CacheSettings(max_bytes=cache)) if cache else None,
+        )
+        self.same: SameRequests[Answer] = SameRequests(clock=self.clock, size_of=lambda answer: len(answer.body))
+        self.in_flight: set[asyncio.Task[object]] = set()
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self.draining = False
+        self.cutting = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self.keys_unknown: Callable[[], str | None] = lambda: None
+        self._posted: frozenset[str] = frozenset()
+        self.state = state
+        self.resolver.registered = state.registered_hosts
+        self._post_health(state)
+
+    def use(self, state: GatewayState) -> None:
+        """Use another state for the requests from now on."""
+        if state.targets is not self.state.targets:
+            self.breakers.keep(state.targets.breaker_keys())
+        self.state = state
+        self.resolver.registered = state.registered_hosts
+        self._post_health(state)
+
+    def enter(self, task: "asyncio.Task[object]") -> None:
+        """Count a request that begins."""
+        self.in_flight.add(task)
+        self.idle.clear()
+        self.metrics.in_flight.set(len(self.in_flight))
+
+    def leave(self, task: "asyncio.Task[object]") -> None:
+        """Count a request that has ended."""
+        self.in_flight.discard(task)
+        self.metrics.in_flight.set(len(self.in_flight))
+        if not self.in_flight:
+            self.idle.set()
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work of the gateway's own until `close`."""
+        self._tasks.append(asyncio.create_task(work))
+
+    async def close(self) -> None:
+        """End the work of the gateway's own, and close the connections to upstreams."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.transport.close()
+
+    def _post_health(self, state: GatewayState) -> None:
+        """Take over the health that was posted for models; a report counts until it expires."""
+        now, wall = self.clock(), time.time()
+        posted = set()
+        for name, health in state.fleet.health.items():
+            if health.report.status == "unhealthy" and health.expires_at > wall:
+                posted.add(name)
+                self.health.post(name, "reported as unhealthy", now + health.expires_at - wall)
+        for name in self._posted - posted:
+            self.health.post(name, None)
+        self._posted = frozenset(posted)

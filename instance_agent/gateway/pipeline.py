@@ -1,0 +1,287 @@
+"""The way of one request of a model: hints -> plan -> calls -> answer or stream, with the headers that explain it."""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from centralcloud.contracts.limits import MAX_NAME_LENGTH
+from centralcloud.contracts.text import read_name
+from instance_agent.catalog.model import ModelType
+from instance_agent.chat.answers import StreamFailed
+from instance_agent.chat.errors import ChatError
+from instance_agent.chat.protocol import ClientProtocol, RequestHead
+from instance_agent.execution.attempts import Attempt
+from instance_agent.execution.cost import NANO
+from instance_agent.execution.executor import Answer, StreamedAnswer
+from instance_agent.execution.plan_calls import plan_calls
+from instance_agent.execution.planned import PlannedCall
+from instance_agent.execution.request import ExecutionRequest
+from instance_agent.gateway.context import RequestContext
+from instance_agent.gateway.errors import GatewayError
+from instance_agent.gateway.exchange import DRAINING, allow_origin
+from instance_agent.gateway.parts import GatewayParts
+from instance_agent.gateway.request_log import log_plan
+from instance_agent.routing.affinity import session_key
+from instance_agent.routing.plan import PlanError
+from instance_agent.routing.request import RoutingRequest
+from instance_agent.routing.task import estimate_tokens, hints_from_headers, hints_from_metadata
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DONE: Final = b"data: [DONE]\n\n"
+_CUT_SECONDS: Final = 1.0
+_LONGEST_SESSION: Final = 512
+_AGE: Final = re.compile(r"(\d{1,7})\s*([smhd])")
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST_FEEDBACK: Final = 7 * 86_400
+
+
+def route(
+    parts: GatewayParts,
+    context: RequestContext,
+    head: RequestHead,
+    headers: Mapping[str, str],
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    model_type: ModelType = "chat",
+) -> tuple[PlannedCall, ...]:
+    """Plan a request; return the calls of its plan in their order.
+
+    Args:
+        headers: of the client; finds lower-case names.
+        metadata: hints of the body; None: those of `head`.
+
+    Raises:
+        RoutingError: a hint is not valid, the model is not known, or no target can be used.
+        ExecutionError: no target can be called.
+    """
+    context.head = head
+    name = read_name(head.model, MAX_NAME_LENGTH)
+    if name is None:
+        raise PlanError(
+            "model_not_found", "model: found a name that no model can have, expected auto or a model's name"
+        )
+    routing = context.routing = RoutingRequest(
+        model=name,
+        headers=hints_from_headers(headers),
+        metadata=hints_from_metadata(head.metadata if metadata is None else metadata),
+        text=head.text,
+        needs=needs_of(head),
+        input_tokens=estimate_tokens(head.characters, head.images),
+        output_tokens=head.max_output_tokens or 0,
+        model_type=model_type,
+        session=_session(context, headers.get("x-centralcloud-session")),
+    )
+    context.feedback_seconds = _feedback_seconds(headers.get("x-centralcloud-feedback"))
+    state = context.state
+    health = parts.health.view(state.targets, parts.clock())
+    plan = context.plan = parts.planner.plan(routing, state.catalog, health)
+    first = plan.first.target.model
+    context.model, context.provider = first.name, first.provider
+    log_plan(context)
+    return plan_calls(plan, state.targets)
+
+
+def needs_of(head: RequestHead) -> tuple[str, ...]:
+    """Return the capabilities that the content of a request needs, sorted."""
+    needs = []
+    if head.tools:
+        needs.append("function_calling")
+    if head.response_format == "json_schema":
+        needs.append("json_schema")
+    if head.images:
+        needs.append("vision")
+    return tuple(needs)
+
+
+def execution_of(
+    context: RequestContext, protocol: ClientProtocol, body: bytes, headers: Mapping[str, str], **options: Any
+) -> ExecutionRequest:
+    """Return what the executor needs of a request; `route` comes before."""
+    assert context.head is not None
+    return ExecutionRequest(
+        request_id=context.request_id,
+        protocol=protocol,
+        head=context.head,
+        body=body,
+        headers=headers,
+        tenant=context.principal.tenant,
+        context=context,
+        **options,
+    )
+
+
+async def run_whole(
+    parts: GatewayParts, calls: Sequence[PlannedCall], execution: ExecutionRequest, same_id: str | None = None
+) -> Answer:
+    """Return the whole answer.
+
+    Args:
+        same_id: the client's own id of the request: the same one of the same tenant is one call within ten minutes.
+
+    Raises:
+        ChatError: the request failed, or cannot be translated.
+    """
+    if same_id is None:
+        return await parts.executor.execute(calls, execution)
+    fingerprint = hashlib.sha256(execution.protocol.name.encode() + b"\n" + execution.body).digest()
+    answer, _ = await parts.same.run(
+        execution.tenant, same_id, fingerprint, lambda: parts.executor.execute(calls, execution)
+    )
+    return answer
+
+
+async def whole_response(
+    parts: GatewayParts, calls: Sequence[PlannedCall], execution: ExecutionRequest, same_id: str | None = None
+) -> web.Response:
+    """Execute a request, and return the answer for its client."""
+    context: RequestContext = execution.context
+    answer = await run_whole(parts, calls, execution, same_id)
+    headers = {"content-type": "application/json"}
+    attempt = answer.attempt
+    if attempt is None:
+        context.model, _, rest = answer.target.rpartition("@")
+        context.provider = rest.partition("#")[0]
+        headers |= {"x-centralcloud-model": context.model, "x-centralcloud-provider": context.provider}
+        headers |= {"x-centralcloud-reason": "cache", "x-centralcloud-cost-usd": "0"}
+    else:
+        headers |= call_headers(context, attempt.call, attempt.decision_id)
+        if attempt.cost.nano_usd is not None:
+            headers["x-centralcloud-cost-usd"] = usd(attempt.cost.nano_usd)
+    if answer.losses:
+        headers["x-centralcloud-losses"] = "; ".join(answer.losses)[:1000]
+    return web.Response(body=answer.body, headers=headers)
+
+
+async def streamed_response(
+    parts: GatewayParts, calls: Sequence[PlannedCall], execution: ExecutionRequest, request: web.Request
+) -> web.StreamResponse:
+    """Execute a request, and stream the answer to its client. Its last comment has the cost."""
+    context: RequestContext = execution.context
+    async with await parts.executor.stream(calls, execution) as stream:
+        response = web.StreamResponse(
+            headers={
+                "content-type": "text/event-stream; charset=utf-8",
+                "cache-control": "no-cache",
+                "x-accel-buffering": "no",
+                "server": "instance-agent",
+                "x-centralcloud-request-id": context.request_id,
+            }
+        )
+        if (call := stream.call) is not None:  # none yet where a keep-alive comment comes before the first token
+            response.headers.extend(call_headers(context, call, stream.decision_id))
+        if stream.losses:
+            response.headers["x-centralcloud-losses"] = "; ".join(stream.losses)[:1000]
+        allow_origin(request, response.headers, parts.origins)
+        if parts.draining:
+            response.force_close()
+        try:
+            await response.prepare(request)
+            await _write(stream, response, context)
+            await response.write_eof()
+        except ConnectionError:
+            return response  # the client has gone; leaving the stream reports it
+        except asyncio.CancelledError:
+            if not parts.cutting or request.transport is None or request.transport.is_closing():
+                raise
+            await _cut(response, execution.protocol)
+    return response
+
+
+def call_headers(context: RequestContext, call: PlannedCall, decision_id: str | None) -> dict[str, str]:
+    """Return the headers that say which target answers, and why."""
+    model = call.target.model
+    context.model, context.provider = model.name, model.provider
+    headers = {
+        "x-centralcloud-model": model.name,
+        "x-centralcloud-provider": model.provider,
+        "x-centralcloud-reason": call.reason,
+    }
+    if decision_id is not None:
+        headers["x-centralcloud-decision-id"] = decision_id
+    if call.score_version is not None:
+        headers["x-centralcloud-score-version"] = str(call.score_version)
+    return headers
+
+
+def usd(nano: int) -> str:
+    """Return nano-USD in USD, exactly: 15,000 is 0.000015."""
+    whole, fraction = divmod(nano, NANO)
+    return f"{whole}.{fraction:09d}".rstrip("0").rstrip(".")
+
+
+async def _write(stream: StreamedAnswer, response: web.StreamResponse, context: RequestContext) -> None:
+    commented = False
+    while piece := await stream.read():
+        attempt = stream.attempt
+        if attempt is not None and not commented:
+            commented = True
+            comment = _comment(context, attempt)
+            # A client reads no further than to the end of its protocol.
+            piece = piece[: -len(_DONE)] + comment + _DONE if piece.endswith(_DONE) else piece + comment
+        await response.write(piece)
+
+
+def _comment(context: RequestContext, attempt: Attempt) -> bytes:
+    """Return the comment that a stream ends with: what the headers of a whole answer say."""
+    model = attempt.call.target.model
+    context.model, context.provider = model.name, model.provider
+    nano = attempt.cost.nano_usd
+    found = {
+        "request_id": context.request_id,
+        "decision_id": attempt.decision_id,
+        "model": model.name,
+        "provider": model.provider,
+        "reason": attempt.call.reason,
+        "cost_usd": None if nano is None else usd(nano),
+        "cost_estimated": attempt.cost.estimated or None,
+        "score_version": attempt.call.score_version,
+    }
+    return (
+        b": centralcloud "
+        + _ENCODER.encode({name: value for name, value in found.items() if value is not None})
+        + b"\n\n"
+    )
+
+
+async def _cut(response: web.StreamResponse, protocol: ClientProtocol) -> None:
+    """End a stream because the gateway stops: with an error event, and without the proper end."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+    error = GatewayError(DRAINING, status=503, code="stopping")
+    try:
+        async with asyncio.timeout(_CUT_SECONDS):
+            await response.write(protocol.stream_writer().write(StreamFailed(error)))
+            await response.write_eof()
+    except (ConnectionError, TimeoutError):
+        return
+
+
+def _session(context: RequestContext, text: str | None) -> str | None:
+    if not text:
+        return None
+    if len(text) > _LONGEST_SESSION:
+        raise _invalid("x-centralcloud-session", f"at most {_LONGEST_SESSION} characters")
+    return session_key(context.principal.workspace or "", text)
+
+
+def _feedback_seconds(text: str | None) -> float | None:
+    """Return how long the outcome waits for feedback: 90s, 10m, 12h, 7d."""
+    if not text:
+        return None
+    match = _AGE.fullmatch(text.strip().lower())
+    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not 0 < seconds <= _LONGEST_FEEDBACK:
+        raise _invalid("x-centralcloud-feedback", "a time of at most 7 days, such as 90s, 10m or 12h")
+    return float(seconds)
+
+
+def _invalid(header: str, expected: str) -> ChatError:
+    return GatewayError(
+        f"header {header}: found another value, expected {expected}", status=400, code="invalid_request"
+    )

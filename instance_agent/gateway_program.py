@@ -1,0 +1,311 @@
+"""The composition root of `instance-agent serve`: the gateway with everything that it stands on, in one process."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from centralcloud.contracts import UPDATES_CHANNEL, CentralCloudError
+from centralcloud.contracts.fleet_configuration import CONFIGURATION_CHANNEL, FleetConfiguration
+from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import refused_login
+from centralcloud.runtime.postgres.notifications import NotificationListener
+from centralcloud.runtime.process.background import BackgroundTask
+from centralcloud.runtime.process.shutdown import Shutdown
+from centralcloud.runtime.process.supervisor import Supervisor
+from centralcloud.runtime.process.systemd import ServiceManager
+from instance_agent.catalog.catalog import ModelCatalog
+from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.catalog.source import CatalogSource
+from instance_agent.catalog.state_lock import StateLock
+from instance_agent.gateway.app import model_routes
+from instance_agent.gateway.auth import is_loopback
+from instance_agent.gateway.events import EventSink
+from instance_agent.gateway.health import HealthPages
+from instance_agent.gateway.metrics import GatewayMetrics, TargetMetrics
+from instance_agent.gateway.parts import GatewayParts
+from instance_agent.gateway.server import GatewayServer, tls_context
+from instance_agent.gateway.state import GatewayState, StateBuilder
+from instance_agent.publisher_assembly import make_publisher
+from instance_agent.routing.planner import Planner
+from instance_agent.settings import GatewaySettings
+from instance_agent.sync.configuration_file import ConfigurationFile
+from instance_agent.sync.configuration_metrics import show_configuration
+from instance_agent.sync.configuration_updater import ConfigurationUpdater
+from instance_agent.sync.score_updater import ScoreUpdater
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+log = get_logger(__name__)
+
+#: Of the configuration: notifications bring a change at once, polls find what they miss.
+_POLL_SECONDS: Final = 5.0
+#: Connections for the pages that write to the database.
+_PAGE_CONNECTIONS: Final = 4
+#: How long the end waits for the database to take the last events; the others stay in the spool.
+_FLUSH_SECONDS: Final = 4.0
+
+
+class GatewayProgram:
+    """One gateway, from its start to its end."""
+
+    def __init__(self, settings: GatewaySettings, shutdown: Shutdown) -> None:
+        """Create the parts; connects to nothing yet.
+
+        Raises:
+            SettingsError: no database is set, or the catalog YAML is invalid.
+        """
+        self.settings = settings
+        self._tls = tls_context(settings.gateway_tls_certificate, settings.gateway_tls_key)
+        name = f"instance-agent/{settings.instance_id}"
+        self.database = Database(settings.database, application_name=name, own_connections=_PAGE_CONNECTIONS)
+        self._state_lock = StateLock(settings.state_folder)
+        self.source = CatalogSource(settings.catalog)
+        self.scores = ScoreUpdater(
+            self.database,
+            instance_id=settings.instance_id,
+            file=LearnedScoresFile(settings.state_folder),
+            poll_interval_seconds=settings.poll_interval_seconds,
+            reconcile_interval_seconds=settings.reconcile_interval_seconds,
+            catalog_models=self._catalog_models,
+        )
+        self.catalog = ModelCatalog((), learned=self.scores.learned, ignore_learned=settings.ignore_learned)
+        self.planner = Planner(selection=settings.selection, exploration=settings.exploration)
+        self.builder = StateBuilder(
+            self.database,
+            self.source,
+            self.catalog,
+            self.planner,
+            private=settings.gateway_private_endpoints,
+            interval_seconds=min(settings.poll_interval_seconds, _POLL_SECONDS),
+        )
+        self.configuration = ConfigurationUpdater(
+            self.database,
+            file=ConfigurationFile(settings.state_folder),
+            poll_interval_seconds=min(settings.poll_interval_seconds, _POLL_SECONDS),
+            on_change=self._on_configuration,
+        )
+        self.builder.use_fleet(self.configuration.configuration)
+        self.scores.on_change = self.builder.use_learned
+        self.publisher = make_publisher(settings, self.database) if settings.pgmq_enabled else None
+        listeners = [
+            NotificationListener(self.database, UPDATES_CHANNEL, self.scores.wake),
+            NotificationListener(self.database, CONFIGURATION_CHANNEL, self.configuration.wake),
+        ]
+        tasks: list[BackgroundTask] = [self.configuration, self.scores, self.builder, *listeners]
+        if self.publisher is not None:
+            tasks.append(self.publisher)
+        self.supervisor = Supervisor(tasks, shutdown)
+        self.supervisor.reserve_connections(self.database)
+        self.server: GatewayServer | None = None
+        self._discovery: asyncio.Task[None] | None = None
+        self._first_state: GatewayState | None = None
+        self._metrics: GatewayMetrics | None = None
+
+    def run(self) -> None:
+        """Run until the shutdown is requested, or until a background task fails.
+
+        Raises:
+            CentralCloudError: another process uses the state folder, a port cannot be opened, there is no key although the
+                gateway should listen elsewhere than on this machine, or a background task failed.
+        """
+        if (holder := self._state_lock.acquire()) is not None:
+            folder = self.settings.state_folder
+            raise CentralCloudError(
+                f"{holder} uses the state folder {folder}: expected one process for the instance "
+                f"{self.settings.instance_id} and its folder: stop the other one, or set INSTANCE_ID and "
+                "INSTANCE_AGENT_STATE_DIR to others"
+            )
+        service_manager = ServiceManager()
+        if not self.settings.wait_for_login:
+            self.database.on_login_refused = self._end_refused
+        try:
+            self._first_state = self.builder.build()
+            registry = self._registry()
+            self.supervisor.serve(self.settings, registry=registry, not_ready=self.not_ready)
+            self.supervisor.start()
+            self._wait_for_keys(service_manager)
+            if not self.supervisor.shutdown.requested:
+                self._serve(registry)
+            self.supervisor.wait(service_manager)
+        finally:
+            service_manager.stopping()
+            self._stop()
+
+    def not_ready(self) -> list[str]:
+        """Return why the gateway cannot serve, one line each. Ready without the database, by the last good copies."""
+        reasons = []
+        if (unknown := self.keys_unknown()) is not None:
+            reasons.append(unknown)
+        if self.server is None:
+            reasons.append("starting")
+        return reasons
+
+    def keys_unknown(self) -> str | None:
+        """Return why the keys of clients cannot be checked; None: they can."""
+        updater = self.configuration
+        if not updater.loaded:
+            return "the keys are not known: the database was not reached yet, and there is no copy from an earlier run"
+        if not updater.configuration.keys:
+            return None
+        grace = self.settings.gateway_key_grace_seconds
+        if updater.contacted_at is not None and time.time() - updater.contacted_at > grace:
+            return f"the keys cannot be checked: the database was not reached for more than {grace:g} s"
+        return None
+
+    def details(self) -> dict[str, Any]:
+        """Return the state of each part, for people: no names of models, hosts or keys."""
+        updater, publisher, builder = self.configuration, self.publisher, self.builder
+        state = builder.current
+        configuration = state.catalog.configuration if state else None
+        targets = [each for group in configuration.targets.values() for each in group] if configuration else []
+        contact = updater.contacted_at
+        return {
+            "db": "down" if self.database.unavailable else "up",
+            "configuration": {
+                "version": updater.configuration.version,
+                "current": updater.problem is None,
+                "secondsSinceContact": None if contact is None else round(max(0.0, time.time() - contact), 1),
+            },
+            "catalog": {
+                "models": len(configuration.targets) if configuration else 0,
+                "targets": len(targets),
+                "usableTargets": sum(each.problem is None for each in targets),
+                "current": builder.problem is None,
+            },
+            "scores": {"version": self.scores.learned.version},
+            "events": None
+            if publisher is None
+            else {"waiting": publisher.waiting, "sent": publisher.sent, "dropped": publisher.dropped},
+            "degraded": self.supervisor.degraded_tasks(),
+        }
+
+    def _wait_for_keys(self, service_manager: ServiceManager) -> None:
+        """Before the gateway listens elsewhere than on this machine, wait until it is known that there are keys.
+
+        Raises:
+            CentralCloudError: there are none.
+        """
+        address = self.settings.gateway_address
+        if is_loopback(address):
+            return
+        waits = False
+        while not self.configuration.loaded and not self.supervisor.shutdown.wait(0.1):
+            if not waits:
+                waits = True
+                log.warning("gateway_waits_for_keys", address=address, reason="the database was not reached yet")
+            service_manager.waiting("the keys of the fleet's configuration", 30.0)
+        if not self.configuration.loaded:
+            return
+        # The copy in the file may be old: keys may have been made since, or the other way round.
+        if not self.configuration.configuration.keys:
+            raise CentralCloudError(
+                f"found no key, and the address {address}: without keys the gateway listens on this machine only; make one "
+                "with `instance-agent keys create --role admin --label NAME`, or set INSTANCE_AGENT_GATEWAY_ADDRESS to "
+                "127.0.0.1"
+            )
+
+    def _serve(self, registry: "CollectorRegistry") -> None:
+        pages = HealthPages(self.not_ready, self.details, registry)
+        routes = [*pages.routes(), *model_routes()]
+        server = GatewayServer(
+            self.settings.gateway_address, self.settings.gateway_port, self._make_parts, routes, tls=self._tls
+        )
+        server.on_crash = self.supervisor.on_crash
+        self.supervisor.watch(server.heartbeat)
+        server.start()
+        self.server = server
+        self.builder.on_built = server.use
+        if (state := self.builder.current) is not None:
+            server.use(state)
+        keyless = not self.configuration.configuration.keys
+        log.info(
+            "gateway_started",
+            address=self.settings.gateway_address,
+            port=server.port,
+            tls=self._tls is not None,
+            keys="none: only clients of this machine are served" if keyless else "required",
+        )
+
+    def _make_parts(self) -> GatewayParts:
+        """Create the parts of the application, in its event loop."""
+        settings, metrics, state = self.settings, self._metrics, self.builder.current or self._first_state
+        assert metrics is not None
+        assert state is not None
+        sink = EventSink(self.publisher, metrics, self.planner.sessions, settings.instance_id)
+        parts = GatewayParts(settings, self.planner, sink, metrics, state)
+        parts.keys_unknown = self.keys_unknown
+        if settings.gateway_discovery_seconds:
+            parts.background(self._discover(parts))
+        return parts
+
+    async def _discover(self, parts: GatewayParts) -> None:
+        from instance_agent.gateway.discovery import discover
+
+        def found(models: Any) -> None:
+            self.source.use_found(models)
+            self.builder.wake()
+
+        await discover(
+            parts.calls,
+            lambda: parts.state.catalog.configuration,
+            found,
+            seconds=self.settings.gateway_discovery_seconds,
+        )
+
+    def _stop(self) -> None:
+        """End what runs, send the last events, and release everything."""
+        if (server := self.server) is not None:
+            server.drain(self.settings.gateway_drain_seconds)
+            server.stop()
+        publisher = self.publisher
+        if publisher is not None and publisher.sending:
+            publisher.flush(_FLUSH_SECONDS)
+        self.supervisor.stop(_FLUSH_SECONDS)
+        if publisher is not None:
+            publisher.give_up(f"the database did not accept them in {_FLUSH_SECONDS:g} s")
+        self.database.close()
+        self._state_lock.release()
+
+    def _on_configuration(self, fleet: FleetConfiguration) -> None:
+        self.builder.use_fleet(fleet)
+
+    def _end_refused(self, error: BaseException) -> None:
+        """End the program at the first contact with the database."""
+        if refused := refused_login(error):
+            self.supervisor.fail("login", refused)
+
+    def _catalog_models(self) -> set[str]:
+        return {model.name for model in self.catalog.models}
+
+    def _registry(self) -> "CollectorRegistry":
+        from prometheus_client import CollectorRegistry
+
+        from centralcloud.runtime.http.metrics import show_program
+
+        registry = CollectorRegistry()
+        self._metrics = GatewayMetrics(registry)
+        metrics = show_program(registry, "centralcloud_gateway", self.database)
+        show_configuration(metrics, self.configuration)
+        metrics.gauge(
+            "catalog_invalid", "Whether the newest edit is not used", lambda: self.builder.problem is not None
+        )
+        metrics.gauge("applied_version", "Newest score version applied", lambda: self.scores.learned.version)
+        if publisher := self.publisher:
+            metrics.counter("events_sent", "Routing events sent since the start", lambda: publisher.sent)
+            metrics.gauge("events_waiting", "Routing events in memory", lambda: publisher.waiting)
+            metrics.counter("events_dropped", "Routing events lost since the start", lambda: publisher.dropped)
+            metrics.gauge("spool_bytes", "Size of the spool", lambda: publisher.spool_bytes)
+            metrics.counter("spool_not_written", "Events not written to the spool", lambda: publisher.not_spooled)
+
+        def parts() -> GatewayParts | None:
+            return self.server.parts if self.server is not None else None
+
+        TargetMetrics(
+            registry,
+            lambda: each.breakers if (each := parts()) else None,
+            lambda: each.state if (each := parts()) else None,
+            lambda: each.clock() if (each := parts()) else 0.0,
+        )
+        return registry

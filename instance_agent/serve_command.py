@@ -1,0 +1,45 @@
+"""`instance-agent serve`: the gateway."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from centralcloud.runtime.logs import configure_logs, get_logger
+from centralcloud.runtime.process.shutdown import Shutdown
+from centralcloud.runtime.settings import load_settings, warn_of_unknown_variables
+from instance_agent.gateway_program import GatewayProgram
+from instance_agent.settings import GatewaySettings
+
+log = get_logger(__name__)
+
+
+def serve(
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Port to listen on; 0 takes a free one. Without it 3003.")
+    ] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="Serve HTTPS with this certificate, a PEM file.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="The key of the certificate, a PEM file.")] = None,
+) -> None:
+    """Run the gateway: serve the fleet's models over HTTP, in the protocols of OpenAI and Anthropic.
+
+    INSTANCE_AGENT_GATEWAY_PORT, else PORT, is the port, and INSTANCE_AGENT_GATEWAY_ADDRESS the address. SIGTERM or SIGINT
+    (Ctrl-C) stops it: it takes no new requests, and waits for those that run. SIGHUP reads the catalog YAML again.
+    """
+    settings = load_settings(
+        GatewaySettings, gateway_port=port, gateway_tls_certificate=tls_certificate, gateway_tls_key=tls_key
+    )
+    settings.require_database()
+    configure_logs(settings.log_level, settings.log_format)
+    warn_of_unknown_variables(GatewaySettings)
+    for variable, value in (("REDIS_URL", settings.redis_url), ("NODE_ENV", settings.node_env)):
+        if value is not None:
+            log.info("setting_not_needed", variable=variable, effect="none: PostgreSQL is the only store")
+    shutdown = Shutdown()
+    shutdown.on_signals(signal.SIGTERM, signal.SIGINT)
+    program = GatewayProgram(settings, shutdown)
+    # In a thread: the handler may interrupt one that holds the locks it needs.
+    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=program.builder.read_again, daemon=True).start())
+    program.run()
