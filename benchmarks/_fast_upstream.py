@@ -2,8 +2,8 @@
 
     python benchmarks/_fast_upstream.py
 
-Prints its port. After ``POST /pace`` with the body ``WAIT GAP`` it answers WAIT ms after the request, and sends the 10 chunks
-of a stream GAP ms apart; at first both are 0.
+Prints its port. After ``POST /pace`` with the body ``WAIT GAP`` it answers WAIT ms after the request, and sends the 10
+chunks of a stream GAP ms apart; at first both are 0.
 The tests' fake upstream misbehaves and records; this one only has to be fast enough never to be the limit.
 """
 
@@ -61,7 +61,7 @@ class _Protocol(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         if self._task is not None:
             self._task.cancel()
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+import _shared  # noqa: F401 - makes the tests' support importable
 import yaml
 from support.commands import environment, run_command
 

@@ -1,4 +1,4 @@
-"""A load generator for HTTP/1.1 that costs little itself: requests in closed or open loop, over connections that are kept."""
+"""A load generator for HTTP/1.1 that costs little itself: requests in closed or open loop, over kept connections."""
 
 import asyncio
 import time
@@ -102,7 +102,7 @@ class _Connection(asyncio.Protocol):
         if self._done is not None and not self._done.done():
             self._done.set_result(self._status)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         self.usable = False
         if self._done is not None and not self._done.done():
             self._done.set_exception(ConnectionError("closed by the server"))

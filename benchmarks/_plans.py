@@ -14,7 +14,7 @@ from instance_agent.routing.request import HealthView, RoutingRequest
 from instance_agent.routing.task import hints_from_headers
 
 _REQUESTS: Final = 20_000
-#: Of the requests, one in so many comes with another state of health.
+#: One request in so many comes with another state of health.
 _CHANGE_EVERY: Final = 500
 _TEXT_BYTES: Final = 20_000
 _WORDS: Final = "Compare the two proposals below and say which one has the lower risk for a small team. "

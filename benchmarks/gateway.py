@@ -4,14 +4,13 @@
     python benchmarks/gateway.py --full     # some 15 minutes, with 200,000 requests for the memory
 
 Measured are `instance-agent serve` (with a key, the classifier, 20 models, events and metrics; without spend), a bare
-pass-through of aiohttp, the LiteLLM proxy in a venv of its own where there is one, and the upstream without anything between.
+pass-through of aiohttp, the LiteLLM proxy in a venv of its own where there is one, and the upstream alone.
 
 - `cpu_ms`: processor time of the program's process for a request, saturated; of the gateway until its last event is in the
-  queue. `per_core`: requests a second of one core: 1000 / cpu_ms. `reached`: requests a second that were answered here, where
-  the load, the upstream and the program share the cores.
-- `added_ms`: latency in open loop less that of the upstream alone; a time runs from the moment the request was due. `late` is
-  the share of requests that the load generator sent more than 5 ms late: with more than some of them, the machine was too
-  busy for these times.
+  queue. `per_core`: requests a second of one core: 1000 / cpu_ms. `reached`: requests a second that were answered here,
+  where the load, the upstream and the program share the cores.
+- `added_ms`: latency in open loop less that of the upstream alone; a time runs from the moment the request was due. `late`:
+  share of the requests that were sent more than 5 ms late; with more than 0.01, the machine was too busy for these times.
 - `first_chunk_added_ms`: the same for the first chunk of a stream.
 - `database`: transactions that the server counted, for a request, in the open loop.
 - `memory`: resident memory at rest, and what it grows over requests of which every tenth is a stream that is cut.
