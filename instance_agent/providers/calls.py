@@ -56,7 +56,9 @@ class ProviderCalls:
 
     async def body(self, upstream: Upstream, call: HttpCall) -> bytes:
         """Send a call and return the body of its answer."""
-        async with self.open(upstream, call) as answer:
+        async with self._transport.open(upstream, call) as answer:  # not `open`: each context costs time
+            if not 200 <= answer.status < 300:
+                await self._raise_error(upstream, answer)
             return await answer.read()
 
     async def chat(self, upstream: Upstream, request: ChatRequest, model: str) -> ChatAnswer:
