@@ -1,5 +1,6 @@
 """The log of requests: one line each, with its id, model and latency; never a prompt, an answer or a key."""
 
+import logging
 import re
 import time
 from typing import Final
@@ -9,6 +10,7 @@ from instance_agent.execution.attempts import Attempt
 from instance_agent.gateway.context import RequestContext
 
 log = get_logger(__name__)
+_enabled = logging.getLogger(__name__).isEnabledFor
 
 #: E-mail addresses, and numbers as long as those of cards: providers repeat parts of a request in their errors.
 _PERSONAL: Final = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+\.[a-zA-Z]{2,}|\b\d(?:[ -]?\d){12,18}\b")
@@ -21,6 +23,8 @@ def without_personal(text: str) -> str:
 
 def log_request(context: RequestContext, method: str, path: str) -> None:
     """Log the end of a request. `path` is that of the route, never the client's."""
+    if not _enabled(logging.INFO):
+        return
     latency = round((time.perf_counter() - context.began) * 1000, 1)
     fields = {"requestId": context.request_id, "modelId": context.model, "latency": latency}
     key = context.principal.key_id
@@ -30,7 +34,7 @@ def log_request(context: RequestContext, method: str, path: str) -> None:
 def log_plan(context: RequestContext) -> None:
     """Log, for debugging, how a request was routed, with the reasons; the text of the prompt is not among them."""
     plan = context.plan
-    if plan is not None:
+    if plan is not None and _enabled(logging.DEBUG):  # its words take longer than the plan
         log.debug("request_planned", requestId=context.request_id, plan=plan.text().split("\n"))
 
 
