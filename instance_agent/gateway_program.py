@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-#: Of the configuration: notifications bring a change at once, polls find what they miss.
+#: Longest wait before a poll of the configuration: notifications bring a change at once, polls find what they miss.
 _POLL_SECONDS: Final = 5.0
 #: Connections for the pages that write to the database.
 _PAGE_CONNECTIONS: Final = 4

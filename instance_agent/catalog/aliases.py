@@ -68,6 +68,10 @@ class Aliases:
         self._resolved[name] = target
         return target
 
+    def plain(self) -> dict[str, str]:
+        """Return the aliases that are names, without patterns, with their targets."""
+        return dict(self._exact)
+
     def _match(self, name: str) -> tuple[str, str] | None:
         if (target := self._exact.get(name)) is not None:
             return name, target

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from aiohttp import web
 
 from centralcloud.runtime.http.connections import Connections
-from instance_agent.gateway import chat_api, parts
+from instance_agent.gateway import chat_api, models_api, other_operations, parts
 from instance_agent.gateway.exchange import exchange_of
 from instance_agent.gateway.parts import GatewayParts
 
@@ -18,6 +18,11 @@ def model_routes() -> list[web.RouteDef]:
     return [
         web.post("/v1/chat/completions", chat_api.chat_completions),
         web.post("/v1/messages", chat_api.messages),
+        web.post("/v1/messages/count_tokens", other_operations.count_tokens),
+        web.post("/v1/embeddings", other_operations.embeddings),
+        web.post("/v1/responses", other_operations.responses),
+        web.get("/v1/models", models_api.list_models),
+        web.get("/v1/models/{id:.+}", models_api.get_model),
     ]
 
 

@@ -11,14 +11,14 @@ from msgspec import Struct
 from centralcloud.contracts.fleet_configuration import ApiKey, Role, find_key
 from instance_agent.gateway.errors import GatewayError
 
-#: What each role may do; a role may do everything that those before it may.
+#: The order of the roles; a role may do everything that those before it may.
 _RANK: Final[Mapping[Role, int]] = {"viewer": 0, "user": 1, "operator": 2, "admin": 3}
 #: A proxy in front makes every client look like this machine.
 _OF_A_PROXY: Final = ("x-forwarded-for", "forwarded", "x-real-ip")
 
 
 class Principal(Struct, frozen=True, kw_only=True):
-    """Who sent a request.
+    """The sender of a request.
 
     Attributes:
         key_id: public prefix of the key; None for a client of this machine while no key was ever created.
@@ -32,7 +32,7 @@ class Principal(Struct, frozen=True, kw_only=True):
 
     @property
     def tenant(self) -> str:
-        """What answers and ids are kept apart by: the workspace, else the key."""
+        """The owner of cached answers and of the ids of requests: the workspace, else the key."""
         return f"workspace {self.workspace}" if self.workspace is not None else f"key {self.key_id or ''}"
 
     def may(self, role: Role) -> bool:

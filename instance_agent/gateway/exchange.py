@@ -180,10 +180,7 @@ def authenticated(parts: GatewayParts, request: web.Request) -> Principal:
 def not_found(request: web.Request) -> GatewayError:
     """Return the error for a path that is not there; it names the paths that are."""
     prefix = "/v1" if request.path.startswith("/v1") else "/"
-    paths = sorted(
-        {each.canonical for each in request.app.router.resources() if each.canonical.startswith(prefix)}
-        - {"/v1/{rest}"}
-    )
+    paths = sorted({each.canonical for each in request.app.router.resources() if each.canonical.startswith(prefix)})
     return GatewayError(f"not found; the paths here are {', '.join(paths)}", status=404, code="not_found")
 
 

@@ -27,7 +27,7 @@ KEY: Final = "gateway_parts"
 
 
 class GatewayParts:
-    """What handlers need. Created in the gateway's event loop, and used by it alone.
+    """The parts that handlers need. Created in the gateway's event loop, and used by it alone.
 
     Attributes:
         state: the newest state; a request takes it once.

@@ -8,14 +8,13 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from support.programs import Program
-from support.upstream.process import FakeUpstream
-from support.waiting import eventually
-
 from centralcloud.contracts.fleet_configuration import Role
 from centralcloud.runtime.configuration.keys import create_key
 from centralcloud.runtime.configuration.writing import Author
 from centralcloud.runtime.postgres.database import Database
+from support.programs import Program
+from support.upstream.process import FakeUpstream
+from support.waiting import eventually
 
 UPSTREAM_KEY = "sk-upstream-0123456789abcdef"
 
@@ -35,7 +34,11 @@ models:
     complexity_scores: {{simple: 4.0, medium: 4.0, complex: 4.0}}
   - {{<<: *all, name: opus, provider: beta, complexity_scores: {{simple: 3.0, medium: 3.0, complex: 3.0}}}}
   - {{<<: *all, name: flash, provider: gamma, complexity_scores: {{simple: 2.0, medium: 2.0, complex: 2.0}}}}
-  - {{name: embed, provider: alpha, model_type: embedding, pricing: {{input: 1.0, output: 0}}, complexity_scores: {{simple: 3, medium: 3, complex: 3}}}}
+  - name: embed
+    provider: alpha
+    model_type: embedding
+    pricing: {{input: 1.0, output: 0}}
+    complexity_scores: {{simple: 3, medium: 3, complex: 3}}
 """
 
 

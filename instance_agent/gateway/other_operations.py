@@ -1,0 +1,175 @@
+"""POST /v1/embeddings, /v1/responses and /v1/messages/count_tokens."""
+
+from typing import Any, Final, Literal
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from instance_agent.chat.errors import ChatError, InvalidRequestError, UnsupportedFeatureError
+from instance_agent.chat.json_body import decode
+from instance_agent.chat.protocol import RequestHead
+from instance_agent.chat.protocols import ANTHROPIC, OPENAI
+from instance_agent.execution.cost import estimated_input_tokens
+from instance_agent.execution.errors import ExecutionError
+from instance_agent.execution.request import EmbeddingsRequest
+from instance_agent.gateway.chat_api import same_id
+from instance_agent.gateway.context import RequestContext, context_of
+from instance_agent.gateway.errors import not_implemented
+from instance_agent.gateway.parts import KEY, GatewayParts
+from instance_agent.gateway.pipeline import call_headers, execution_of, route, streamed_response, whole_response
+from instance_agent.providers.dialect import EmbeddingRequest
+
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class _Embeddings(Struct):
+    model: str
+    input: str | list[str | int | list[int]]
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: int | None = None
+    user: str | None = None
+
+
+class _ResponsesPart(Struct):
+    type: str = "input_text"
+    text: str | None = None
+
+
+class _ResponsesItem(Struct):
+    type: str | None = None
+    role: str | None = None
+    content: str | list[_ResponsesPart] | None = None
+
+
+class _Format(Struct):
+    type: str = "text"
+
+
+class _Text(Struct):
+    format: _Format | None = None
+
+
+class _Responses(Struct):
+    model: str
+    input: str | list[_ResponsesItem] = ""
+    instructions: str | None = None
+    stream: bool | None = None
+    tools: list[msgspec.Raw] | None = None
+    max_output_tokens: int | None = None
+    text: _Text | None = None
+    metadata: dict[str, Any] | None = None
+    user: str | None = None
+
+
+_EMBEDDINGS: Final = msgspec.json.Decoder(_Embeddings)
+_RESPONSES: Final = msgspec.json.Decoder(_Responses)
+
+
+class _TokensRequest(EmbeddingsRequest):
+    """Embeddings of tokens instead of texts: only providers of OpenAI's protocol take them, as they are."""
+
+    @property
+    def embedding(self) -> EmbeddingRequest:
+        """Raise: tokens of one model mean nothing to another."""
+        raise UnsupportedFeatureError("an input of tokens", "a request that is translated to another protocol")
+
+    @embedding.setter
+    def embedding(self, _value: EmbeddingRequest) -> None:
+        return
+
+
+async def embeddings(request: web.Request) -> web.StreamResponse:
+    """Answer a request for embeddings."""
+    context, parts, body = await _begin(request, "embeddings")
+    asked = decode(body, _EMBEDDINGS)
+    inputs = [asked.input] if isinstance(asked.input, str) else asked.input
+    if not inputs:
+        raise InvalidRequestError("found no input, expected a text or a list of texts", param="input")
+    texts = tuple(each for each in inputs if isinstance(each, str))
+    of_tokens = len(texts) != len(inputs)
+    characters = sum(map(len, texts)) if not of_tokens else 4 * len(inputs)
+    head = RequestHead(model=asked.model, text="", characters=characters, messages=len(inputs), user=asked.user)
+    calls = route(parts, context, head, request.headers, model_type="embedding")
+    execution = (_TokensRequest if of_tokens else EmbeddingsRequest)(
+        EmbeddingRequest(inputs=texts, dimensions=asked.dimensions, user=asked.user),
+        asked.encoding_format or "float",
+        request_id=context.request_id,
+        protocol=OPENAI,
+        head=head,
+        body=body,
+        headers=request.headers,
+        tenant=context.principal.tenant,
+        context=context,
+    )
+    return await whole_response(parts, calls, execution, same_id(request))
+
+
+async def responses(request: web.Request) -> web.StreamResponse:
+    """Pass a request of OpenAI's Responses through to a target that speaks it; 501 with the reason elsewhere."""
+    context, parts, body = await _begin(request, "responses")
+    calls = route(parts, context, _head_of_responses(decode(body, _RESPONSES)), request.headers)
+    execution = execution_of(context, OPENAI, body, request.headers, operation="responses")
+    try:
+        if execution.head.stream:
+            return await streamed_response(parts, calls, execution, request)
+        return await whole_response(parts, calls, execution, same_id(request))
+    except (UnsupportedFeatureError, ExecutionError) as error:
+        raise not_implemented(error, "/v1/responses") from None
+
+
+async def count_tokens(request: web.Request) -> web.StreamResponse:
+    """Count the tokens of a request of Messages at the first target that counts; otherwise an upper estimate."""
+    context, parts, body = await _begin(request, "count_tokens")
+    head = ANTHROPIC.read_head(body)
+    calls = route(parts, context, head, request.headers)
+    execution = execution_of(context, ANTHROPIC, body, request.headers)
+    for call in calls:
+        target = call.target
+        try:
+            count = await parts.calls.count_tokens(target.upstream, execution.chat(), target.sent_as)
+        except InvalidRequestError:
+            raise
+        except ChatError:
+            continue
+        headers = {"content-type": "application/json", **call_headers(context, call, None)}
+        return web.Response(body=_ENCODER.encode({"input_tokens": count}), headers=headers)
+    headers = {"content-type": "application/json", "x-centralcloud-estimated": "true"}
+    return web.Response(body=_ENCODER.encode({"input_tokens": estimated_input_tokens(head)}), headers=headers)
+
+
+async def _begin(request: web.Request, operation: str) -> tuple[RequestContext, GatewayParts, bytes]:
+    context = context_of(request)
+    context.operation = operation
+    context.principal.require("user")
+    return context, request.app[KEY], await request.read()
+
+
+def _head_of_responses(asked: _Responses) -> RequestHead:
+    text, characters, images, messages = "", len(asked.instructions or ""), 0, 1
+    if isinstance(asked.input, str):
+        text, characters = asked.input, characters + len(asked.input)
+    else:
+        messages = len(asked.input)
+        for item in asked.input:
+            content = item.content
+            if isinstance(content, list):
+                images += sum(part.type == "input_image" for part in content)
+                content = "\n".join([part.text for part in content if part.text])
+            characters += len(content or "")
+            if content and item.role in ("user", None):
+                text = content
+    kind = asked.text.format.type if asked.text and asked.text.format else None
+    return RequestHead(
+        model=asked.model,
+        text=text,
+        characters=characters,
+        messages=messages,
+        images=images,
+        tools=len(asked.tools or ()),
+        stream=bool(asked.stream),
+        max_output_tokens=asked.max_output_tokens,
+        response_format="json_schema" if kind == "json_schema" else "json_object" if kind == "json_object" else None,
+        user=asked.user,
+        metadata={key: value for key, value in (asked.metadata or {}).items() if isinstance(value, str)},
+    )
