@@ -1,6 +1,7 @@
 """The composition root of `instance-agent serve`: the gateway with everything that it stands on, in one process."""
 
 import asyncio
+import gc
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,6 +46,18 @@ _POLL_SECONDS: Final = 5.0
 _PAGE_CONNECTIONS: Final = 4
 #: How long the end waits for the database to take the last events; the others stay in the spool.
 _FLUSH_SECONDS: Final = 4.0
+#: New objects before the youngest generation is looked at (700 by default): some hundred requests' worth.
+_GC_THRESHOLD: Final = (10_000, 20, 10)
+
+
+def _spare_the_collector() -> None:
+    """Let the cycle collector leave the objects of the start alone, and look at new ones less often.
+
+    It took a tenth of the processor time of requests: with each it met thousands of objects that live as long as the process.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLD)
 
 
 class GatewayProgram:
@@ -216,6 +229,7 @@ class GatewayProgram:
         self.supervisor.watch(server.heartbeat)
         server.start()
         self.server = server
+        _spare_the_collector()
         self.builder.on_built = server.use
         if (state := self.builder.current) is not None:
             server.use(state)
