@@ -53,7 +53,7 @@ _GC_THRESHOLD: Final = (10_000, 20, 10)
 def _spare_the_collector() -> None:
     """Let the cycle collector leave the objects of the start alone, and look at new ones less often.
 
-    It took a tenth of the processor time of requests: with each it met thousands of objects that live as long as the process.
+    It took a tenth of the processor time of requests, most of it for objects that live as long as the process.
     """
     gc.collect()
     gc.freeze()

@@ -75,9 +75,12 @@ class Transport:
         """Close every connection."""
         await self._session.close()
 
-    def open(self, upstream: Upstream, call: HttpCall) -> "OpenCall":
-        """Return a context in which the answer can be read; leaving it before the end closes the connection at once."""
-        return OpenCall(self._session, upstream, call, self._proxy(call.url))
+    def open(self, upstream: Upstream, call: HttpCall, deadline: float | None = None) -> "OpenCall":
+        """Return a context in which the answer can be read; leaving it before the end closes the connection at once.
+
+        `deadline` is a time of the event loop, after which the call ends with TimeoutError: it is not the provider's limit.
+        """
+        return OpenCall(self._session, upstream, call, self._proxy(call.url), deadline)
 
     def _proxy(self, address: str) -> str | None:
         url = URL(address)
@@ -106,14 +109,21 @@ def _timeout(connect: float) -> aiohttp.ClientTimeout:
 
 
 class OpenCall:
-    """One call of an upstream. Every failure is a ProviderError; being cancelled closes the connection.
+    """One call of an upstream. Every failure is a ProviderError, its deadline apart; being cancelled closes the connection.
 
     Attributes:
         status: of the answer.
         headers: of the answer, names in lower case.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, upstream: Upstream, call: HttpCall, proxy: str | None) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        upstream: Upstream,
+        call: HttpCall,
+        proxy: str | None,
+        deadline: float | None = None,
+    ) -> None:
         self._session = session
         self._upstream = upstream
         self._call = call
@@ -122,6 +132,9 @@ class OpenCall:
         self._limits = upstream.limits
         total = self._limits.total
         self._end = None if total is None else self._loop.time() + total
+        self._deadline: float | None = None
+        if deadline is not None and (self._end is None or deadline < self._end):
+            self._deadline = self._end = deadline
         self._first_byte_at = float("inf")
         self._timer: asyncio.Timeout | None = None
         self._waits_until: float | None = None
@@ -250,8 +263,10 @@ class OpenCall:
     def _until(self, moment: float) -> float:
         return moment if self._end is None else min(moment, self._end)
 
-    def _timed_out(self, error: TimeoutError) -> ProviderError:
+    def _timed_out(self, error: TimeoutError) -> ProviderError | TimeoutError:
         limits = self._limits
+        if self._deadline is not None and self._loop.time() >= self._deadline:
+            return TimeoutError()
         if self._end is not None and self._loop.time() >= self._end:
             phase, seconds = "total", limits.total
         elif isinstance(error, aiohttp.ServerTimeoutError) or not self._sent:
