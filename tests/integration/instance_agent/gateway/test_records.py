@@ -22,7 +22,7 @@ def ingested(gateway: Gateway, database: Database, url: str, events: int) -> lis
     return execute(
         url,
         "SELECT model, outcome, error_kind, propensity IS NOT NULL, input_tokens, cost_usd::text, task_type "
-        "FROM routing_records ORDER BY decision_id",
+        "FROM routing_records WHERE outcome <> 'routed' ORDER BY decision_id",
     )
 
 
@@ -46,12 +46,46 @@ def test_each_attempt_is_a_decision_with_one_outcome(
     assert [each[4] for each in records[1:]] == [12, 12, 12]
     # A second ingest finds nothing: each outcome is there once.
     ingest_all(database)
-    assert len(execute(database_url, "SELECT 1 FROM routing_records")) == 4
+    assert len(execute(database_url, "SELECT 1 FROM routing_records WHERE outcome <> 'routed'")) == 4
 
 
-def test_a_bad_request_and_a_client_without_a_key_are_no_decisions(
+def test_the_events_of_a_request_say_who_asked_and_how_it_was_decided(
     gateway: Gateway, database: Database, database_url: str
 ) -> None:
+    asked = {"x-centralcloud-session": "s-1", "x-centralcloud-agent-type": "coder", "x-centralcloud-complexity": "8"}
+    reply = gateway.chat(stream=True, headers=asked)
+    ingested(gateway, database, database_url, 2)
+
+    (row,) = execute(
+        database_url,
+        "SELECT request_id::text, workspace, key_id, agent_type, complexity_level_10, length(session), model_version "
+        "FROM routing_records WHERE outcome = 'routed'",
+    )
+    (outcome,) = execute(
+        database_url,
+        "SELECT request_id::text, attempt, cost_nano_usd, first_token_ms >= 0, finish_reason "
+        "FROM routing_records WHERE outcome = 'success'",
+    )
+    ((plan,),) = execute(database_url, "SELECT plan FROM request_plans")
+    request_id = reply.headers["x-centralcloud-request-id"]
+    assert row == (request_id, "acme", str(gateway.key)[:16], "coder", 8, 16, "gpt")
+    assert outcome == (request_id, 1, 20_000, True, "stop")
+    assert [each["model"] for each in plan["targets"]] == ["gpt", "opus", "flash"]
+
+
+def test_a_request_that_waits_for_feedback_has_no_outcome_before_it(
+    gateway: Gateway, database: Database, database_url: str
+) -> None:
+    reply = gateway.chat(headers={"x-centralcloud-feedback": "10m"})
+    assert ingested(gateway, database, database_url, 1) == []
+
+    request_id = reply.headers["x-centralcloud-request-id"]
+    execute(database_url, "SELECT * FROM centralcloud.report_feedback(%s, NULL, 0.8, NULL, NULL)", (request_id,))
+    (row,) = ingested(gateway, database, database_url, 1)
+    assert row[:2] == ("gpt", "success")
+
+
+def test_a_bad_request_makes_no_decision(gateway: Gateway, database: Database, database_url: str) -> None:
     assert gateway.call("POST", "/v1/chat/completions", b"{").status == 400
     assert gateway.chat("no-such-model").status == 404
     assert gateway.chat(headers={"x-centralcloud-complexity": "eleven"}).status == 400
