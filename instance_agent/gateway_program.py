@@ -16,6 +16,7 @@ from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.process.supervisor import Supervisor
 from centralcloud.runtime.process.systemd import ServiceManager
 from instance_agent.catalog.catalog import ModelCatalog
+from instance_agent.catalog.catalog_file import CatalogEntries
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.catalog.source import CatalogSource
 from instance_agent.catalog.state_lock import StateLock
@@ -63,8 +64,8 @@ def _spare_the_collector() -> None:
 class GatewayProgram:
     """One gateway, from its start to its end."""
 
-    def __init__(self, settings: GatewaySettings, shutdown: Shutdown) -> None:
-        """Create the parts; connects to nothing yet.
+    def __init__(self, settings: GatewaySettings, shutdown: Shutdown, entries: CatalogEntries | None = None) -> None:
+        """Create the parts; connects to nothing yet. `entries` replace the catalog, see `CatalogSource`.
 
         Raises:
             SettingsError: no database is set, or the catalog YAML is invalid.
@@ -74,7 +75,7 @@ class GatewayProgram:
         name = f"instance-agent/{settings.instance_id}"
         self.database = Database(settings.database, application_name=name, own_connections=_PAGE_CONNECTIONS)
         self._state_lock = StateLock(settings.state_folder)
-        self.source = CatalogSource(settings.catalog)
+        self.source = CatalogSource(settings.catalog, entries=entries)
         self.scores = ScoreUpdater(
             self.database,
             instance_id=settings.instance_id,

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from centralcloud.contracts import COMPLEXITIES, CentralCloudError
 from centralcloud.runtime.logs import get_logger
+from instance_agent.catalog.catalog_file import CatalogEntries
 from instance_agent.catalog.model import Model, Pricing, TimeLimits
 from instance_agent.catalog.provider import Provider
 from instance_agent.simulation.behaviour import Behaviour
@@ -24,6 +25,7 @@ log = get_logger(__name__)
 _ADDRESS: Final = "127.0.0.1"
 _STOP_SECONDS: Final = 0.25
 _JOIN_SECONDS: Final = 2.0
+_ALIASES: Final = {"claude-*": "auto", "gemini-*": "auto", "gpt-*": "auto"}
 #: A time limit is not scaled below this: the machine itself needs time.
 _MIN_LIMIT_SECONDS: Final = 1.0
 
@@ -112,6 +114,10 @@ class SimulatedProviders:
             )
             for each in self.behaviour.world.models
         ]
+
+    def entries(self) -> CatalogEntries:
+        """Return the whole catalog: models, providers, and aliases for clients with fixed names."""
+        return CatalogEntries(models=tuple(self.models()), providers=tuple(self.providers()), aliases=_ALIASES)
 
     def _run(self) -> None:
         try:
