@@ -56,7 +56,7 @@ class Caller:
         return await read_all(await self._executor.stream(self._plan(model), a_request(stream=True, **fields)))
 
 
-@pytest.mark.parametrize("model", ["atlas-large", "ember-reason"])
+@pytest.mark.parametrize("model", ["atlas-large", "fjord-legacy"])
 @pytest.mark.parametrize("protocol", ["openai", "anthropic"])
 def test_both_protocols_are_answered_whole_and_as_streams(
     simulated: SimulatedProviders, model: str, protocol: str
