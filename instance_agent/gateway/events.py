@@ -61,8 +61,8 @@ def events_of(attempt: Attempt, context: RequestContext, instance_id: str) -> tu
     """Return the decision of an attempt, and its outcome.
 
     Both are published when the outcome is known: a decision without one says nothing. Both have the fields that learning
-    compares; those of the request are in the decision alone, and numbers in the outcome alone. The outcome of a request that waits for feedback is its
-    feedback: the decision then carries the numbers that the outcome will have.
+    compares; those of the request are in the decision alone, and numbers in the outcome alone. The outcome of a request that
+    waits for feedback is its feedback: the decision then carries the numbers that the outcome will have.
     """
     call, plan, routing = attempt.call, context.plan, context.routing
     task = plan.task if plan else None
