@@ -183,6 +183,11 @@ class OpenCall:
             # After the end of the answer the connection has gone back to the pool already; before it, this closes it.
             self._response.close()
 
+    @property
+    def at_end(self) -> bool:
+        """Whether all of the body was read, so that the connection can be used again."""
+        return self._response is not None and self._response.content.at_eof()
+
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the body in pieces as they arrive, decompressed."""
         while True:
