@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 _SEED_RATE: Final = 10_000
+#: Share of late requests above which times say more about the machine than about the programs.
+_MOST_LATE: Final = 0.01
 
 
 def targets(results: dict[str, Any]) -> list[dict[str, Any]]:
@@ -18,13 +20,13 @@ def _targets(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield _target("cpu of a request: times that of the bare pass-through", _ratio(plain, other), "<=", 3.0)
     litellm = found["litellm"].get("plain", {}).get("cpu_ms")
     yield _target("cpu of a request: times less than the LiteLLM proxy", _ratio(litellm, plain), ">=", 20.0)
-    yield _target("added latency p50, ms", gateway["added_ms"].get("p50_ms"), "<=", 2.0)
-    yield _target(
-        "added latency p99 beyond the pass-through's, ms",
-        _difference(gateway["added_ms"].get("p99_ms"), bare["added_ms"].get("p99_ms")),
-        "<=",
-        10.0,
-    )
+    p99 = _difference(gateway["added_ms"].get("p99_ms"), bare["added_ms"].get("p99_ms"))
+    times = [
+        _target("added latency p50, ms", gateway["added_ms"].get("p50_ms"), "<=", 2.0),
+        _target("added latency p99 beyond the pass-through's, ms", p99, "<=", 10.0),
+    ]
+    busy = max(each["open_loop"]["late"] for each in (found["direct"], gateway, bare)) > _MOST_LATE
+    yield from ({**each, "met": None, "why": "the machine was too busy"} for each in times) if busy else times
     yield _target("cpu of a stream of 10 chunks, ms", gateway["streams"]["cpu_ms"], "<=", 0.8)
     yield _target("first chunk p50 after the upstream's, ms", gateway["first_chunk_added_ms"].get("p50_ms"), "<=", 2.0)
     yield _target("requests a second and core", gateway["plain"]["per_core"], ">=", 1500)

@@ -97,7 +97,7 @@ def create_key(database_url: str) -> str:
 
 @contextmanager
 def the_gateway(upstream: Running, database_url: str, key: str, *, number: int = 1) -> Iterator[Running]:
-    """Start `instance-agent serve` with 20 models of 4 providers; key, events and metrics are on."""
+    """Start `instance-agent serve` with 20 models of 4 providers; key, events, metrics and the log of requests are on."""
     models = [
         {
             "name": f"model-{place}",
@@ -122,7 +122,6 @@ def the_gateway(upstream: Running, database_url: str, key: str, *, number: int =
             "INSTANCE_AGENT_GATEWAY_PORT": str(port),
             "INSTANCE_AGENT_HTTP_PORT": str(metrics),
             "INSTANCE_AGENT_GATEWAY_DISCOVERY_SECONDS": "0",
-            "INSTANCE_AGENT_LOG_LEVEL": os.environ.get("LVL", "warning"),
         }
         command = [Path(sys.executable).parent / "instance-agent", "serve"]
         with _process("the gateway", command, environment(**variables), f"http://127.0.0.1:{port}/health") as process:

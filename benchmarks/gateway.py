@@ -3,7 +3,7 @@
     python benchmarks/gateway.py            # under a minute
     python benchmarks/gateway.py --full     # some 15 minutes, with 200,000 requests for the memory
 
-Measured are `instance-agent serve` (with a key, the classifier, 20 models, events and metrics; without spend), a bare
+Measured are `instance-agent serve` (key, classifier, 20 models, events, metrics, log of requests; no spend), a bare
 pass-through of aiohttp, the LiteLLM proxy in a venv of its own where there is one, and the upstream alone.
 
 - `cpu_ms`: processor time of the program's process for a request, saturated; of the gateway until its last event is in the
