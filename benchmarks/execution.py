@@ -45,6 +45,8 @@ class Memory:
 
 
 class Pieces:
+    at_end = True
+
     def __init__(self, pieces: list[bytes]) -> None:
         self._left = iter(pieces)
 

@@ -10,6 +10,7 @@ import typer
 from centralcloud.runtime.logs import configure_logs, get_logger
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings, warn_of_unknown_variables
+from instance_agent.catalog.catalog_file import CatalogEntries
 from instance_agent.gateway_program import GatewayProgram
 from instance_agent.settings import GatewaySettings
 
@@ -22,6 +23,16 @@ def serve(
     ] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="Serve HTTPS with this certificate, a PEM file.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="The key of the certificate, a PEM file.")] = None,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Serve simulated models: no provider is called, and no key is needed.")
+    ] = False,
+    simulate_seed: Annotated[int, typer.Option(help="Seed of their answers and times, a whole number.")] = 1,
+    simulate_speed: Annotated[
+        float, typer.Option(min=0.01, max=1000, help="Divides their times: 10 answers in a tenth of the time.")
+    ] = 1.0,
+    simulate_port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Their port on this machine, for its control; 0 takes a free one.")
+    ] = 0,
 ) -> None:
     """Run the gateway: serve the fleet's models over HTTP, in the protocols of OpenAI and Anthropic.
 
@@ -39,7 +50,20 @@ def serve(
             log.info("setting_not_needed", variable=variable, effect="none: PostgreSQL is the only store")
     shutdown = Shutdown()
     shutdown.on_signals(signal.SIGTERM, signal.SIGINT)
-    program = GatewayProgram(settings, shutdown)
+    if not simulate:
+        _run(settings, shutdown)
+        return
+    if settings.catalog is not None:
+        log.warning("catalog_not_used", path=str(settings.catalog), reason="--simulate serves simulated models alone")
+    from instance_agent.simulation.providers import SimulatedProviders
+
+    settings = settings.model_copy(update={"gateway_discovery_seconds": 0.0})
+    with SimulatedProviders(seed=simulate_seed, speed=simulate_speed, port=simulate_port) as simulated:
+        _run(settings, shutdown, simulated.entries())
+
+
+def _run(settings: GatewaySettings, shutdown: Shutdown, entries: CatalogEntries | None = None) -> None:
+    program = GatewayProgram(settings, shutdown, entries)
     # In a thread: the handler may interrupt one that holds the locks it needs.
     signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=program.builder.read_again, daemon=True).start())
     program.run()

@@ -1,13 +1,13 @@
 """The simulated models: their scores and prices in the catalog, and how good they really are.
 
-The catalog's scores mislead: the two models with the highest scores are the worst choices, and for each complexity exactly
-one model succeeds in more than 95% of tasks, which is the limit of the threshold rule.
+They are those of the instance's simulated providers, whose world says why its scores mislead.
 """
 
 import random
 from typing import Final, NamedTuple
 
 from instance_agent.catalog.model import Model, Pricing
+from instance_agent.simulation.world import built_in_world
 
 
 class Truth(NamedTuple):
@@ -21,7 +21,7 @@ class Truth(NamedTuple):
 
     claimed: float
     success_rate: float
-    latency_ms: int
+    latency_ms: float
 
 
 class Answer(NamedTuple):
@@ -34,28 +34,14 @@ class Answer(NamedTuple):
     cost_usd: float
 
 
-# fmt: off
+_WORLD: Final = built_in_world()
 SIMULATED_MODELS: Final = {
-    #                 simple                       medium                       complex
-    "atlas-large":    (Truth(3.2, 0.930, 1500), Truth(3.3, 0.930, 1900), Truth(3.5, 0.920, 2600)),
-    "borealis-pro":   (Truth(4.6, 0.880,  900), Truth(4.6, 0.800, 1400), Truth(4.7, 0.620, 2400)),
-    "cirrus-mini":    (Truth(3.0, 0.985,  350), Truth(2.2, 0.860,  600), Truth(1.6, 0.550,  900)),
-    "dune-code":      (Truth(2.8, 0.900,  700), Truth(2.9, 0.978,  900), Truth(2.7, 0.850, 1500)),
-    "ember-reason":   (Truth(2.6, 0.920, 1700), Truth(2.8, 0.930, 1800), Truth(3.0, 0.982, 1950)),
-    "fjord-legacy":   (Truth(4.2, 0.750, 2500), Truth(4.3, 0.650, 3000), Truth(4.2, 0.450, 4000)),
+    model.name: tuple(map(Truth, model.scores, model.success_rates, model.latency_ms)) for model in _WORLD.models
 }
 #: USD per million tokens.
-PRICES: Final = {
-    "atlas-large":  Pricing(input=5.00, output=20.00),
-    "borealis-pro": Pricing(input=2.50, output=10.00),
-    "cirrus-mini":  Pricing(input=0.15, output=0.60),
-    "dune-code":    Pricing(input=0.80, output=3.20),
-    "ember-reason": Pricing(input=3.00, output=12.00),
-    "fjord-legacy": Pricing(input=8.00, output=24.00),
-}
+PRICES: Final = {model.name: Pricing(input=model.price[0], output=model.price[1]) for model in _WORLD.models}
 #: Mean tokens of a task, and of its answer; the tokens of one task lie between half and one and a half times the mean.
 _TOKENS: Final = {"simple": (300, 120), "medium": (1200, 400), "complex": (3500, 900)}
-# fmt: on
 COMPLEXITIES: Final = ("simple", "medium", "complex")
 PAIRS: Final = tuple((model, complexity) for model in SIMULATED_MODELS for complexity in COMPLEXITIES)
 

@@ -21,14 +21,22 @@ class CatalogSource:
     catalog stay known, so that ``openai/gpt-4o`` works with any file; one of the same name replaces the built-in one.
     """
 
-    def __init__(self, path: Path | None = None, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        *,
+        entries: CatalogEntries | None = None,
+    ) -> None:
         """Create a source; reads nothing yet.
 
         Args:
             path: the catalog YAML; None: the built-in catalog.
             environ: environment variables, for keys; None: those of the process.
+            entries: used instead of both, and of nothing else: no provider but theirs is known.
         """
-        self._path = path
+        self._path = None if entries is not None else path
+        self._own_entries = entries
         self._environ = environ
         self._keys = KeyReader(environ)
         self._fingerprint: Fingerprint | None = None
@@ -91,6 +99,8 @@ class CatalogSource:
         return frozenset(map(host_of, urls))
 
     def _read(self) -> CatalogEntries:
+        if self._own_entries is not None:
+            return self._own_entries
         entries = built_in_entries() if self._path is None else _merged(read_entries(self._path))
         names = {model.name for model in entries.models}
         try:

@@ -152,8 +152,7 @@ class Executor:
         target = step.call.target
         running = self._reports.begin(step, request, streamed=False)
         try:
-            async with asyncio.timeout_at(walk.deadline):
-                body = await self._calls.body(target.whole_upstream, http)
+            body = await self._calls.body(target.whole_upstream, http, walk.deadline)
             read = operation.read(target, body)
         except (ProviderError, TimeoutError) as error:
             found = error if isinstance(error, ProviderError) else self._deadline_error(step)

@@ -161,6 +161,8 @@ class StreamAttempt:
 
 async def _rest(answer: OpenCall) -> bytes:
     """Read on after the proper end, so that the connection can be used again; not for long."""
+    if answer.at_end:
+        return b""
     try:
         async with asyncio.timeout(_END_SECONDS):
             return await answer.next_piece()

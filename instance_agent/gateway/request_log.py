@@ -1,5 +1,6 @@
 """The log of requests: one line each, with its id, model and latency; never a prompt, an answer or a key."""
 
+import logging
 import re
 import time
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from instance_agent.execution.attempts import Attempt
 from instance_agent.gateway.context import RequestContext
 
 log = get_logger(__name__)
+_enabled: Final = logging.getLogger(__name__).isEnabledFor
 
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
@@ -56,7 +58,7 @@ class RequestLog:
 def log_plan(context: RequestContext) -> None:
     """Log, for debugging, how a request was routed, with the reasons; the text of the prompt is not among them."""
     plan = context.plan
-    if plan is not None:
+    if plan is not None and _enabled(logging.DEBUG):  # its words take longer than the plan
         log.debug("request_planned", requestId=context.request_id, plan=plan.text().split("\n"))
 
 

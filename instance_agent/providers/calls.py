@@ -54,9 +54,11 @@ class ProviderCalls:
                 raise unreadable(upstream, "a web page")
             yield answer
 
-    async def body(self, upstream: Upstream, call: HttpCall) -> bytes:
-        """Send a call and return the body of its answer."""
-        async with self.open(upstream, call) as answer:
+    async def body(self, upstream: Upstream, call: HttpCall, deadline: float | None = None) -> bytes:
+        """Send a call and return the body of its answer; raise TimeoutError at `deadline`, a time of the event loop."""
+        async with self._transport.open(upstream, call, deadline) as answer:  # not `open`: each context costs time
+            if not 200 <= answer.status < 300:
+                await self._raise_error(upstream, answer)
             return await answer.read()
 
     async def chat(self, upstream: Upstream, request: ChatRequest, model: str) -> ChatAnswer:

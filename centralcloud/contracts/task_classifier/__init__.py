@@ -5,6 +5,7 @@ meaning: an answer is a guess for requests whose caller says nothing, and its co
 characters are read, from the start and the end of the text, where instructions stand; the length counts in full.
 """
 
+import re
 from math import fsum
 from typing import Final, Literal
 
@@ -25,7 +26,7 @@ _BASE_POINTS: Final = 4.0
 #: Bytes are translated and searched several times as fast as text.
 _PUNCTUATION: Final = b"!\"#$%&'()*+,./:;<=>?@[\\]^_`{|}~\n\r\t"
 _WORDS_ONLY: Final = bytes.maketrans(_PUNCTUATION, b" " * len(_PUNCTUATION))
-_LIST_MARKS: Final = (b"\n- ", b"\n* ", b"\n1.", b"\n2.", b"\n3.", b"\n4.", b"\n5.")
+_LIST_MARK: Final = re.compile(rb"\n(?:[-*] |[1-5]\.)")
 _OPERATORS: Final = b"=^+*/<>"
 _MOST_REASONS: Final = 4
 #: For an answer without any evidence.
@@ -96,7 +97,7 @@ def _task_type(lowered: bytes, words: list[bytes], present: frozenset[bytes], co
         points["simple_query"] += 1.0 + (b"?" in lowered)
     elif count > 80:
         points["simple_query"] -= 3.0
-    if b"```" in lowered:
+    if _has_code(lowered):
         points["simple_query"] -= 2.0
     ranked = sorted(TASK_TYPES, key=points.__getitem__, reverse=True)
     best, second = ranked[:2]
@@ -127,19 +128,24 @@ def _complexity(lowered: bytes, present: frozenset[bytes], count: int) -> tuple[
         strongest = sorted(found, key=lambda each: (-abs(each[0]), each[1]))[:_MOST_REASONS]
         reasons.insert(0, f"words such as {', '.join(word.decode() for _, word in strongest)} ({by_words:+.1f})")
     points = _BASE_POINTS + by_words + by_length
-    if b"```" in lowered:
+    if _has_code(lowered):
         points += weights.CODE_BLOCK_POINTS
         reasons.append(f"a block of code ({weights.CODE_BLOCK_POINTS:+.1f})")
-    demands = sum(lowered.count(mark) for mark in _LIST_MARKS)
+    demands = len(_LIST_MARK.findall(lowered)) if b"\n" in lowered else 0
     if demands:
         added = min(5, demands) * weights.DEMAND_POINTS
         points += added
         reasons.append(f"a list of {demands} points ({added:+.1f})")
     operators = len(lowered) - len(lowered.translate(None, _OPERATORS))
-    if operators * 25 > len(lowered) and b"```" not in lowered:
+    if operators * 25 > len(lowered) and not _has_code(lowered):
         points += weights.MATHEMATICS_POINTS
         reasons.append(f"mathematical signs ({weights.MATHEMATICS_POINTS:+.1f})")
     return points, reasons
+
+
+def _has_code(lowered: bytes) -> bool:
+    """Whether there is a block of code. A single byte is found many times as fast as three, and most texts have none."""
+    return b"`" in lowered and b"```" in lowered
 
 
 def _task_words() -> dict[bytes, dict[str, float]]:

@@ -1,0 +1,68 @@
+"""The targets of the gateway, and whether a run of benchmarks/gateway.py met them."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+_SEED_RATE: Final = 10_000
+#: Share of late requests above which times say more about the machine than about the programs.
+_MOST_LATE: Final = 0.01
+
+
+def targets(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return each target with the measured value; `met` is None where it was not measured."""
+    return list(_targets(results))
+
+
+def _targets(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    gateway, bare, plans = found["gateway"], found["pass_through"], found["plans"]
+    plain, other = gateway["plain"]["cpu_ms"], bare["plain"]["cpu_ms"]
+    yield _target("cpu of a request: times that of the bare pass-through", _ratio(plain, other), "<=", 3.0)
+    litellm = found["litellm"].get("plain", {}).get("cpu_ms")
+    yield _target("cpu of a request: times less than the LiteLLM proxy", _ratio(litellm, plain), ">=", 20.0)
+    p99 = _difference(gateway["added_ms"].get("p99_ms"), bare["added_ms"].get("p99_ms"))
+    times = [
+        _target("added latency p50, ms", gateway["added_ms"].get("p50_ms"), "<=", 2.0),
+        _target("added latency p99 beyond the pass-through's, ms", p99, "<=", 10.0),
+    ]
+    busy = max(each["open_loop"]["late"] for each in (found["direct"], gateway, bare)) > _MOST_LATE
+    yield from ({**each, "met": None, "why": "the machine was too busy"} for each in times) if busy else times
+    yield _target("cpu of a stream of 10 chunks, ms", gateway["streams"]["cpu_ms"], "<=", 0.8)
+    yield _target("first chunk p50 after the upstream's, ms", gateway["first_chunk_added_ms"].get("p50_ms"), "<=", 2.0)
+    yield _target("requests a second and core", gateway["plain"]["per_core"], ">=", 1500)
+    yield _target("plan with a set that was seen, us", plans["plan_us"], "<=", 20.0)
+    yield _target("plan with a new set, us", plans["new_set_us"], "<=", 500.0)
+    yield _target("classifier, 20 kB, us", plans["classifier_us"], "<=", 200.0)
+    yield _target("database transactions a request", gateway["database"]["transactions_per_request"], "<=", 0.1)
+    yield _target("memory at rest, MiB", gateway["memory"]["at_rest_mib"], "<=", 120.0)
+    yield _target(
+        f"growth of memory over {gateway['memory']['requests']:,} requests, MiB",
+        gateway["memory"]["growth_mib"],
+        "<=",
+        10.0,
+    )
+    per_core = gateway["plain"]["per_core"]
+    yield {
+        "what": f"replicas (one core each) for {_SEED_RATE:,} requests a second",
+        "value": math.ceil(_SEED_RATE / per_core) if per_core else None,
+        "target": "stated",
+        "met": None,
+    }
+
+
+def _target(what: str, value: float | None, sign: str, limit: float) -> dict[str, Any]:
+    compare: Callable[[float], bool] = (lambda v: v <= limit) if sign == "<=" else (lambda v: v >= limit)
+    return {
+        "what": what,
+        "value": value,
+        "target": f"{sign} {limit:g}",
+        "met": None if value is None else compare(value),
+    }
+
+
+def _ratio(value: float | None, other: float | None) -> float | None:
+    return round(value / other, 2) if value is not None and other else None
+
+
+def _difference(value: float | None, other: float | None) -> float | None:
+    return round(value - other, 3) if value is not None and other is not None else None
