@@ -53,7 +53,9 @@ _RENAME_RECORDS = Query(__package__, "rename_records")
 RENAME_EVIDENCE = Query(__package__, "rename_evidence")
 _RENAME_METRICS = Query(__package__, "rename_metrics")
 #: Written by maintenance alone, as are evidence and records that are merged or dropped.
-RENAME_STORED = [Query(__package__, f"rename_{name}") for name in ("roll_ups", "dropped_metrics", "dropped_evidence")]
+RENAME_STORED = [
+    Query(__package__, f"rename_{name}") for name in ("roll_ups", "dropped_metrics", "dropped_evidence", "feedback")
+]
 _RENAME_LEARNED = [Query(__package__, f"rename_{name}") for name in ("rule_scores", "pins", "holds")]
 #: Ingest queues up behind a waiting lock on the slice: wait this long for it, then let ingest pass for a moment.
 _SLICE_WAIT: Final = "SET LOCAL lock_timeout = '2s'"

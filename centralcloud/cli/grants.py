@@ -68,10 +68,10 @@ def grants(
     """Show the SQL for least-privilege roles, or run it.
 
     A role for workers, one for instances, one for dashboards, one for gateways, one that changes the configuration. With
-    --instance, a login that may act for one instance and for
-    no other. Safe to repeat, and necessary after `centralcloud migrate`. --apply needs the owner of the schema, as a role
-    that may create roles, or a superuser; printing needs no database. Passwords come from a file or from the terminal, and
-    reach the server encrypted. --revoke of a login that does not exist ends with exit code 1.
+    --instance, a login that may act for one instance and for no other. Safe to repeat, and necessary after
+    `centralcloud migrate`. --apply needs the owner of the schema, as a role that may create roles, or a superuser; printing
+    needs no database. Passwords come from a file or from the terminal, and reach the server encrypted. --revoke of a login
+    that does not exist ends with exit code 1.
     """
     from centralcloud.administration.grants import (
         Login,

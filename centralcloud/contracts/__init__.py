@@ -12,7 +12,7 @@ from centralcloud.contracts.limits import (
     UPDATES_CHANNEL,
     UPDATES_QUEUE,
 )
-from centralcloud.contracts.routing_event import RoutingEvent, parse_routing_event
+from centralcloud.contracts.routing_event import RequestEvent, RoutingEvent, parse_routing_event
 from centralcloud.contracts.score_update import ScoreUpdate, parse_score_update
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "CentralCloudError",
     "ContractError",
     "Estimate",
+    "RequestEvent",
     "RoutingEvent",
     "ScoreUpdate",
     "SettingsError",

@@ -1,24 +1,43 @@
 """The fields of a routing event, each specified once.
 
 The decoder, the tolerant parser, `RoutingEvent.to_message` and the COPY into routing_records are made from this table.
-The class `RoutingEvent`, store/tables/ingest.py and docs/reference/messages.md repeat parts of it for their readers. An
-import check and tests/unit/contracts/test_event_fields.py compare them with the table. To add a field, add a row here, and
-fix what fails.
+The classes `RoutingEvent` and `RequestEvent`, store/tables/ingest.py and docs/reference/messages.md repeat parts of it for
+their readers. An import check and tests/unit/contracts/test_event_fields.py compare them with the table. To add a field, add
+a row here, and fix what fails.
 """
 
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
-from msgspec import NODEFAULT, Meta
+from msgspec import NODEFAULT
 
 from centralcloud.contracts.errors import MISSING, ContractError, quote
+from centralcloud.contracts.field_kinds import (
+    COUNT,
+    ID,
+    INVALID,
+    LABEL,
+    NAME,
+    PLAN,
+    REQUEST_ID,
+    SCORE,
+    SESSION,
+    TEXT,
+    TIME,
+    Kind,
+    Reader,
+    choice,
+    integer,
+    number,
+)
 from centralcloud.contracts.limits import (
     COMPLEXITIES,
     ERROR_KINDS,
+    MAX_COST_NANO_USD,
     MAX_COST_USD,
     MAX_ID_LENGTH,
     MAX_INT4,
@@ -29,16 +48,13 @@ from centralcloud.contracts.limits import (
     SCORE_MAX,
     SCORE_MIN,
 )
-from centralcloud.contracts.numbers import read_integer, read_number
-from centralcloud.contracts.text import has_steering, is_plain_name, normalize, read_name, read_text
+from centralcloud.contracts.numbers import read_number
+from centralcloud.contracts.text import has_steering, normalize, read_name, read_text
 from centralcloud.contracts.validators import is_score
 from centralcloud.contracts.words import Words, WordSource, built_in, translate_words
 
 #: Turns a value of any JSON type into that of a strict field; raises ContractError with the path that it is given.
 Parser: TypeAlias = Callable[[Any, str], Any]
-#: Turns a value of any JSON type but null into that of a tolerant field; returns `INVALID` for one that it cannot have.
-Reader: TypeAlias = Callable[[Any], Any]
-INVALID: Final = object()
 
 
 class EventField(NamedTuple):
@@ -47,7 +63,8 @@ class EventField(NamedTuple):
     Attributes:
         name: key in the message's JSON.
         attribute: attribute of `RoutingEvent`.
-        column, column_type: where routing_records keeps the value, and the name of the column's PostgreSQL type.
+        column, column_type: where routing_records keeps the value, and the name of the column's PostgreSQL type. No column:
+            another table keeps the value.
         type: type and limits of a value that needs no conversion, for msgspec.
         default: value of a missing field; `NODEFAULT` for a required one.
         parse: of a strict field: an invalid value rejects the message. None for a tolerant field.
@@ -58,7 +75,7 @@ class EventField(NamedTuple):
 
     name: str
     attribute: str
-    column: str
+    column: str | None
     column_type: str
     type: Any
     default: Any
@@ -76,70 +93,6 @@ class EventField(NamedTuple):
     def path(self) -> str:
         """Where a message has the field."""
         return self.name if self in MESSAGE_FIELDS else f"routing_decision.{self.name}"
-
-
-class _Kind(NamedTuple):
-    """A kind of value: as a type for msgspec, as a reader of every form that can mean only one value, and in words."""
-
-    type: Any
-    read: Reader
-    expected: str
-
-
-def _integer(low: int, high: int) -> _Kind:
-    def read(value: Any) -> Any:
-        if type(value) is int and low <= value <= high:
-            return value
-        number = read_integer(value)
-        if number is None or not low <= number <= high:
-            return None if value == "" else INVALID
-        return number
-
-    return _Kind(Annotated[int, Meta(ge=low, le=high)], read, f"an integer from {low} to {high}")
-
-
-def _number(low: float, high: float) -> _Kind:
-    def read(value: Any) -> Any:
-        if type(value) is float and low <= value <= high:
-            return value
-        number = read_number(value)
-        if number is None or not low <= number <= high:
-            return None if value == "" else INVALID
-        return float(number)
-
-    return _Kind(Annotated[float, Meta(ge=low, le=high)], read, f"a number from {low:.0f} to {high:.0f}")
-
-
-def _choice(values: tuple[str, ...]) -> _Kind:
-    def read(value: Any) -> Any:
-        if isinstance(value, str):
-            return value if value in values else None if value == "" else INVALID
-        return INVALID
-
-    return _Kind(Literal.__getitem__(values), read, f"one of {', '.join(values)}")
-
-
-def _name_kind(max_length: int) -> _Kind:
-    def read(value: Any) -> Any:
-        name = read_name(value, max_length)
-        return INVALID if name is None else name
-
-    expected = f"a string of 1 to {max_length} characters"
-    return _Kind(Annotated[str, Meta(min_length=1, max_length=max_length)], read, expected)
-
-
-def _read_text(value: Any) -> Any:
-    if isinstance(value, str) and is_plain_name(value):
-        return value
-    text = read_text(value)
-    return INVALID if text is None else text
-
-
-_TEXT: Final = _Kind(str, _read_text, "a string")
-_NAME: Final = _name_kind(MAX_NAME_LENGTH)
-_ID: Final = _name_kind(MAX_ID_LENGTH)
-_COUNT: Final = _integer(0, MAX_INT4)
-_SCORE: Final = _number(SCORE_MIN, SCORE_MAX)
 
 
 def parse_name(value: Any, path: str, max_length: int = MAX_NAME_LENGTH) -> str:
@@ -226,12 +179,18 @@ def _strict(
 
 
 def _tolerant(
-    name: str, kind: _Kind, column_type: str, *, column: str | None = None, optional: bool = True
+    name: str,
+    kind: Kind,
+    column_type: str,
+    *,
+    column: str | None = None,
+    optional: bool = True,
+    in_records: bool = True,
 ) -> EventField:
     return EventField(
         name,
         name,
-        column or name,
+        (column or name) if in_records else None,
         column_type,
         kind.type | None,
         None,
@@ -241,38 +200,79 @@ def _tolerant(
     )
 
 
+def _columns(fields: tuple[EventField, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((field.column, field.column_type) for field in fields if field.column is not None)
+
+
 #: The fields around `routing_decision`. `timestamp` is parsed by `routing_event`, which knows the server's time.
 MESSAGE_FIELDS: Final = (
     EventField("timestamp", "timestamp", "timestamp", "timestamptz", datetime, NODEFAULT),
-    _strict("instance_id", _ID.type, _parse_id, "varchar"),
+    _strict("instance_id", ID.type, _parse_id, "varchar"),
 )
-#: The fields of `routing_decision`. An error names the first strict field that is invalid, in this order.
-DECISION_FIELDS: Final = (
-    _strict("complexity", _choice(COMPLEXITIES).type, _one_of(COMPLEXITIES), "varchar"),
-    _strict("selected_model", _NAME.type, parse_name, "varchar", attribute="model"),
-    _strict("selected_provider", _NAME.type, parse_name, "varchar", attribute="provider"),
-    _strict("complexity_score", _SCORE.type, _score, "float8", column="score"),
-    _strict("outcome", _choice(OUTCOMES).type, _outcome, "varchar", default="routed"),
-    _strict("response_time_ms", _COUNT.type | None, _response_time, "int4", default=None),
+#: The fields that describe a decision. An error names the first strict field that is invalid, in this order.
+COMMON_FIELDS: Final = (
+    _strict("complexity", choice(COMPLEXITIES).type, _one_of(COMPLEXITIES), "varchar"),
+    _strict("selected_model", NAME.type, parse_name, "varchar", attribute="model"),
+    _strict("selected_provider", NAME.type, parse_name, "varchar", attribute="provider"),
+    _strict("complexity_score", SCORE.type, _score, "float8", column="score"),
+    _strict("outcome", choice(OUTCOMES).type, _outcome, "varchar", default="routed"),
+    _strict("response_time_ms", COUNT.type | None, _response_time, "int4", default=None),
     _strict("capabilities_required", tuple[str, ...], _capabilities, "text[]", default=()),
-    _tolerant("prefer", _TEXT, "varchar", column="preference", optional=False),
-    _tolerant("user_model_request", _TEXT, "varchar", optional=False),
-    _tolerant("decision_id", _ID, "varchar"),
-    _tolerant("input_tokens", _COUNT, "int4"),
-    _tolerant("output_tokens", _COUNT, "int4"),
-    _tolerant("cost_usd", _number(0, MAX_COST_USD), "float8"),
-    _tolerant("error_kind", _choice(ERROR_KINDS), "varchar"),
-    _tolerant("task_type", _TEXT, "varchar"),
-    _tolerant("propensity", _number(0, 1), "float8"),
-    _tolerant("score_version", _integer(-MAX_INT8, MAX_INT8), "int8"),
+    _tolerant("prefer", TEXT, "varchar", column="preference", optional=False),
+    _tolerant("user_model_request", TEXT, "varchar", optional=False),
+    _tolerant("decision_id", ID, "varchar"),
+    _tolerant("input_tokens", COUNT, "int4"),
+    _tolerant("output_tokens", COUNT, "int4"),
+    _tolerant("cost_usd", number(0, MAX_COST_USD), "float8"),
+    _tolerant("error_kind", choice(ERROR_KINDS), "varchar"),
+    _tolerant("task_type", TEXT, "varchar"),
+    _tolerant("propensity", number(0, 1), "float8"),
+    _tolerant("score_version", integer(-MAX_INT8, MAX_INT8), "int8"),
 )
+#: The fields of a request that a gateway has executed, or tried to. A decision is one attempt of it. The records of a batch
+#: without any of them are stored without their columns.
+REQUEST_FIELDS: Final = (
+    _tolerant("request_id", REQUEST_ID, "uuid"),
+    _tolerant("attempt", integer(1, MAX_INT4), "int4"),
+    _tolerant("session", SESSION, "varchar"),
+    _tolerant("workspace", LABEL, "varchar"),
+    _tolerant("key_id", LABEL, "varchar"),
+    _tolerant("user_id", LABEL, "varchar"),
+    _tolerant("worker", LABEL, "varchar"),
+    _tolerant("task_id", LABEL, "varchar"),
+    _tolerant("agent_type", LABEL, "varchar"),
+    _tolerant("policy", LABEL, "varchar"),
+    _tolerant("rule", LABEL, "varchar"),
+    _tolerant("complexity_level_10", integer(1, 10), "int2"),
+    _tolerant("estimated_cost_usd", number(0, MAX_COST_USD), "float8"),
+    _tolerant("cost_nano_usd", integer(0, MAX_COST_NANO_USD), "int8"),
+    _tolerant("estimated_ms", COUNT, "int4"),
+    _tolerant("first_token_ms", COUNT, "int4"),
+    _tolerant("reward", number(0, 1), "float8"),
+    _tolerant("finish_reason", LABEL, "varchar"),
+    _tolerant("classifier", LABEL, "varchar"),
+    _tolerant("model_version", LABEL, "varchar"),
+    _tolerant("experiment", LABEL, "varchar"),
+    _tolerant("arm", LABEL, "varchar"),
+    _tolerant("arm_share", number(0, 1), "float8"),
+    _tolerant("feedback_until", TIME, "timestamptz"),
+    _tolerant("plan", PLAN, "jsonb", in_records=False),
+)
+#: The fields of `routing_decision`.
+DECISION_FIELDS: Final = COMMON_FIELDS + REQUEST_FIELDS
 EVENT_FIELDS: Final = MESSAGE_FIELDS + DECISION_FIELDS
 
 #: The attributes of `RoutingEvent` in order. `extra` holds every other key of the message.
-EVENT_ATTRIBUTES: Final = (*(field.attribute for field in EVENT_FIELDS), "extra")
+COMMON_ATTRIBUTES: Final = (*(field.attribute for field in MESSAGE_FIELDS + COMMON_FIELDS), "extra")
+#: The attributes of `RequestEvent` in order.
+EVENT_ATTRIBUTES: Final = (*COMMON_ATTRIBUTES, *(field.attribute for field in REQUEST_FIELDS))
 _BY_ATTRIBUTE: Final = {field.attribute: field for field in EVENT_FIELDS}
-#: For each attribute, its column of routing_records and the name of the column's PostgreSQL type.
-EVENT_COLUMNS: Final = (*((field.column, field.column_type) for field in EVENT_FIELDS), ("extra", "jsonb"))
+#: For each attribute that routing_records keeps, its column and the name of the column's PostgreSQL type: those of every
+#: event, and those of a request.
+COMMON_COLUMNS: Final = (*_columns(MESSAGE_FIELDS + COMMON_FIELDS), ("extra", "jsonb"))
+REQUEST_COLUMNS: Final = _columns(REQUEST_FIELDS)
+#: Names of the fields of `REQUEST_FIELDS` that are strings in a form which msgspec cannot check whole.
+REQUEST_LABELS: Final = tuple(field.name for field in REQUEST_FIELDS if field.read is LABEL.read)
 
 #: Name, path, default and parser of the strict fields of a decision; name and reader of the tolerant ones.
 _STRICT_FIELDS: Final = tuple(
@@ -354,12 +354,12 @@ def _meant_path(key: str) -> str | None:
     return _PATHS.get(re.sub(r"[^a-z0-9]", "", name.lower()))
 
 
-def plain_message_type() -> Any:
+def plain_message_type(decision_fields: tuple[EventField, ...]) -> Any:
     """Return a msgspec type for messages of which every field has its `type`, and that have no other field.
 
-    Its `routing_decision` has the fields of `DECISION_FIELDS` in order.
+    Its `routing_decision` has `decision_fields` in order.
     """
-    decision = msgspec.defstruct("PlainDecision", _definitions(DECISION_FIELDS), forbid_unknown_fields=True, gc=False)
+    decision = msgspec.defstruct("PlainDecision", _definitions(decision_fields), forbid_unknown_fields=True, gc=False)
     return msgspec.defstruct(
         "PlainMessage",
         [*_definitions(MESSAGE_FIELDS), ("routing_decision", decision)],

@@ -30,6 +30,10 @@ MAX_NAME_LENGTH: Final = 512
 MAX_ID_LENGTH: Final = 200
 #: Most bytes of a name in UTF-8: an entry of an index, which has a model, a provider and an instance, may have 2,704 bytes.
 MAX_NAME_BYTES: Final = 900
+#: Most characters of a name that describes a request, such as its workspace.
+MAX_LABEL_LENGTH: Final = 200
+#: Most bytes of the plan of a request, as JSON without spaces.
+MAX_PLAN_BYTES: Final = 2048
 #: An event is not older: earlier times are zero values, or numbers in another unit.
 EARLIEST_TIME: Final = datetime(2020, 1, 1, tzinfo=UTC)
 #: Reserved. Stands for models whose names are beyond the limits of the fleet, and for all label values that a metric leaves
@@ -42,4 +46,6 @@ MAX_INT8: Final = 9_223_372_036_854_775_807
 LARGEST_EXACT_FLOAT: Final = 2**53
 #: A higher cost is a mistake, and a sum of such mistakes could overflow.
 MAX_COST_USD: Final = 1e9
+NANO_USD_PER_USD: Final = 1_000_000_000
+MAX_COST_NANO_USD: Final = int(MAX_COST_USD) * NANO_USD_PER_USD
 MAX_CLOCK_AHEAD_HOURS: Final = 24

@@ -10,6 +10,7 @@ from centralcloud.contracts import ContractError, RoutingEvent, parse_routing_ev
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.event_fields import ignored_fields
 from centralcloud.contracts.json_text import encode_extra
+from centralcloud.contracts.routing_event import RequestEvent
 from centralcloud.contracts.words import WordSource, built_in
 
 #: A time that is further ahead is wrong whatever the server's clock shows: a clock that has lost its battery begins in 1970.
@@ -48,12 +49,14 @@ class ReceivedEvent(NamedTuple):
             decoded at one depth of Python's stack may be nested too deeply to be encoded at another. The event's own `extra`
             is empty.
         ignored: the path of each field whose value was ignored, with key and value for an operator.
+        plan: the event's `plan` as JSON, encoded as `extra`; None without one. The event's own `plan` is empty.
     """
 
     msg_id: int
     event: RoutingEvent
     extra: bytes | None
     ignored: Mapping[str, str] = {}
+    plan: bytes | None = None
 
     @property
     def phase(self) -> int:
@@ -98,10 +101,15 @@ class DecisionPhases(NamedTuple):
 def decode(messages: Iterable[Message], now: datetime, words: WordSource = built_in) -> Batch:
     """Decode each message separately: an invalid one does not affect the others. `now` is the server's clock."""
     batch = Batch([], [], [])
+    events = batch.events
     for message in sorted(messages):
         msg_id, _, text = message
         try:
-            batch.events.append(_received(msg_id, parse_routing_event(text, now, words)))
+            event = parse_routing_event(text, now, words)
+            if type(event) is RoutingEvent and not event.extra:
+                events.append(ReceivedEvent(msg_id, event, None))
+            else:
+                events.append(_received(msg_id, event))
         except ContractError as error:
             letter = DeadLetter(message, str(error), error.field)
             ahead = _ahead(letter, now, words) if error.field == "timestamp" else None
@@ -113,15 +121,21 @@ def decode(messages: Iterable[Message], now: datetime, words: WordSource = built
 
 
 def _received(msg_id: int, event: RoutingEvent, added: Mapping[str, Any] = _NOTHING) -> ReceivedEvent:
-    """Return the event with its `extra`, and what is added to it, as JSON only: objects take twenty times as much memory."""
-    extra = event.extra
+    """Return the event with its plan and `extra`, and what is added to it, as JSON only: objects take much more memory."""
+    extra, plan = event.extra, None
+    if type(event) is RequestEvent and event.plan is not None:
+        if event.request_id is None:  # there is nothing to store it under
+            extra["plan"] = dict(event.plan)
+        else:
+            plan = encode_extra(event.plan)
+        event.plan.clear()
     if not extra and not added:
-        return ReceivedEvent(msg_id, event, None)
+        return ReceivedEvent(msg_id, event, None, _NOTHING, plan)
     ignored = _ignored_values(extra)
     extra.update(added)
     encoded = encode_extra(extra)
     extra.clear()
-    return ReceivedEvent(msg_id, event, encoded, ignored)
+    return ReceivedEvent(msg_id, event, encoded, ignored, plan)
 
 
 def _ahead(letter: DeadLetter, now: datetime, words: WordSource) -> AheadEvent | None:

@@ -1,23 +1,33 @@
 """The fast path of ingest: one transaction moves a batch from the queue into records, metrics, dead letters and the ledger.
 
 A crash at any point rolls the transaction back: the messages are in the queue again at once, without a visibility timeout,
-none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, new names, pairs,
-refused names, ignored values, ledger; each sorted), so replicas wait for each other and do not deadlock.
+none is lost, and none is counted twice. Every ingest takes its locks in the same order (slice, decisions, new names, plans,
+pairs, refused names, ignored values, ledger; each sorted), so replicas wait for each other and do not deadlock. Feedback
+that waits is locked only where no other transaction has locked it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
+from struct import Struct
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import psycopg
 from msgspec.structs import astuple
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from centralcloud.contracts.event_fields import EVENT_ATTRIBUTES, EVENT_COLUMNS
+from centralcloud.contracts.event_fields import (
+    COMMON_ATTRIBUTES,
+    COMMON_COLUMNS,
+    EVENT_ATTRIBUTES,
+    REQUEST_COLUMNS,
+)
 from centralcloud.contracts.json_text import encode_array
 from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
+from centralcloud.contracts.routing_event import RequestEvent
 from centralcloud.ingest.batch import (
     Batch,
     DeadLetter,
@@ -34,6 +44,7 @@ from centralcloud.ingest.clock_behind import decide_events_ahead, report_clock_b
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
 from centralcloud.ingest.name_limits import count_refused_names, limit_new_names
 from centralcloud.ingest.operator_words import OperatorWords
+from centralcloud.ingest.requests import settle_feedback, store_plans
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.message_ids import ranges_of
 from centralcloud.store.message_ledger import LedgerMissingError
@@ -98,16 +109,55 @@ _STORED_SHARE: Final = 2
 #: exponent before it fails. With the usual limit this would count as an outage, and be retried for ever.
 ONE_MESSAGE_LIMIT_SECONDS: Final = 120.0
 
-#: Columns and their types: those of an event, then those that ingest adds. `created_at` has its default, the start of the
-#: transaction, which decides the partition.
-_RECORD_COLUMNS: Final = (*EVENT_COLUMNS, ("slice_no", "int8"), ("msg_id", "int8"), ("first_of_decision", "bool"))
-#: Binary COPY converts nothing: the types must be exact.
-_RECORD_TYPES: Final = tuple(column_type for _, column_type in _RECORD_COLUMNS)
-_COPY_RECORDS: Final = sql.SQL("COPY public.routing_records ({}) FROM STDIN (FORMAT BINARY)").format(
-    sql.SQL(", ").join(sql.Identifier(column) for column, _ in _RECORD_COLUMNS)
-)
-_CAPABILITIES: Final = EVENT_ATTRIBUTES.index("capabilities_required")
-_EXTRA: Final = EVENT_ATTRIBUTES.index("extra")
+_CAPABILITIES: Final = COMMON_ATTRIBUTES.index("capabilities_required")
+_EXTRA: Final = COMMON_ATTRIBUTES.index("extra")
+_REQUEST_ID: Final = EVENT_ATTRIBUTES.index("request_id")
+#: `plan`, the last field of a request, is not in the records.
+_PLAN: Final = EVENT_ATTRIBUTES.index("plan")
+_NO_REQUEST: Final = (None,) * len(REQUEST_COLUMNS)
+#: The binary form of an array: dimensions, flags and type; length and first index; then each value with its length.
+_ARRAY_HEAD: Final = Struct("!iiI")
+_ARRAY_BOUNDS: Final = Struct("!ii")
+_LENGTH: Final = Struct("!i")
+_TEXT_OID: Final = 25
+
+
+class _CopyRecords(NamedTuple):
+    """A COPY of records: the statement, and the types of its columns. Binary COPY converts nothing: they must be exact."""
+
+    statement: sql.Composed
+    types: tuple[str, ...]
+
+
+def _copy_of(event_columns: Sequence[tuple[str, str]]) -> _CopyRecords:
+    """Return the COPY of some columns of an event, and of those that ingest adds.
+
+    `created_at` has its default, the start of the transaction, which decides the partition.
+    """
+    columns = (*event_columns, ("slice_no", "int8"), ("msg_id", "int8"), ("first_of_decision", "bool"))
+    names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns)
+    statement = sql.SQL("COPY public.routing_records ({}) FROM STDIN (FORMAT BINARY)").format(names)
+    types = tuple("bytea" if column_type == "text[]" else column_type for _, column_type in columns)
+    return _CopyRecords(statement, types)
+
+
+@lru_cache(maxsize=4096)
+def _text_array(values: tuple[str, ...]) -> bytes:
+    """Return an array of text as PostgreSQL receives it in binary COPY, for a column that is announced as bytea.
+
+    psycopg encodes each array anew, which takes longer than the rest of the row; events repeat few of them.
+    """
+    if not values:
+        return _ARRAY_HEAD.pack(0, 0, _TEXT_OID)
+    parts = [_ARRAY_HEAD.pack(1, 0, _TEXT_OID), _ARRAY_BOUNDS.pack(len(values), 1)]
+    for value in values:
+        encoded = value.encode()
+        parts += [_LENGTH.pack(len(encoded)), encoded]
+    return b"".join(parts)
+
+
+_COPY_COMMON: Final = _copy_of(COMMON_COLUMNS)
+_COPY_REQUESTS: Final = _copy_of((*COMMON_COLUMNS, *REQUEST_COLUMNS))
 
 
 class BatchResult(NamedTuple):
@@ -256,8 +306,10 @@ def _store_events(connection: psycopg.Connection[Any], batch: Batch) -> Deduplic
     if deduplicated.accepted:
         deduplicated, refused_names = limit_new_names(connection, deduplicated)
         _copy_records(connection, deduplicated, open_slice.slice_no)
+        store_plans(connection, deduplicated.accepted)
         _add_metrics(connection, metric_deltas(deduplicated))
         count_refused_names(connection, refused_names)
+        settle_feedback(connection, deduplicated.accepted)
     return deduplicated
 
 
@@ -275,12 +327,20 @@ def _record_phases(connection: psycopg.Connection[Any], events: list[ReceivedEve
 
 def _copy_records(connection: psycopg.Connection[Any], deduplicated: Deduplicated, slice_no: int) -> None:
     first_of_decision = deduplicated.first_of_decision
-    with connection.cursor().copy(_COPY_RECORDS) as copy:
-        copy.set_types(_RECORD_TYPES)
-        for msg_id, event, extra, _ in deduplicated.accepted:
+    # Every column costs time, also an empty one: a batch without a request is stored without the columns of requests.
+    requests = any(type(received.event) is RequestEvent for received in deduplicated.accepted)
+    statement, types = _COPY_REQUESTS if requests else _COPY_COMMON
+    with connection.cursor().copy(statement) as copy:
+        copy.set_types(types)
+        for msg_id, event, extra, _, _ in deduplicated.accepted:
             row: list[Any] = list(astuple(event))
-            row[_CAPABILITIES] = list(event.capabilities_required)  # psycopg writes a tuple as a composite value
+            row[_CAPABILITIES] = _text_array(event.capabilities_required)
             row[_EXTRA] = None if extra is None else Jsonb(extra, dumps=_unchanged)
+            if type(event) is RequestEvent:
+                del row[_PLAN]
+                row[_REQUEST_ID] = event.request_id and UUID(event.request_id)
+            elif requests:
+                row += _NO_REQUEST
             row += (slice_no, msg_id, None if event.decision_id is None else msg_id in first_of_decision)
             copy.write_row(row)
 

@@ -26,8 +26,9 @@ class Sums:
 
     Attributes:
         outcomes: number of successes and failures.
-        reward, reward_squares: sum and sum of squares of their rewards, each 0 to 1; both are the number of successes when
-            an outcome is either a success or a failure.
+        successes: number of successes.
+        reward, reward_squares: sum and sum of squares of their rewards, each 0 to 1. An outcome without a reward of its own
+            has 1 for a success and 0 for a failure, so both are the number of successes where no outcome has one.
         timed, response_time_ms: number of outcomes with a response time, and the sum of these times.
         latency: sum of min(response time / reference, 1) over the timed ones, with the reference of the slice.
         priced, cost: number of outcomes with a cost, and the sum of min(cost / reference, 1) over them.
@@ -36,6 +37,7 @@ class Sums:
     """
 
     outcomes: float = 0.0
+    successes: float = 0.0
     reward: float = 0.0
     reward_squares: float = 0.0
     timed: float = 0.0

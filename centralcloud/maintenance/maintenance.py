@@ -53,6 +53,10 @@ _TRIM_WORKERS = Query(__package__, "trim_workers")
 _TRIM_INSTANCES = Query(__package__, "trim_instances")
 _TRIM_MESSAGE_IDS = Query(__package__, "trim_message_ids")
 _TRIM_NEW_MODEL_NAMES = Query(__package__, "trim_new_model_names")
+_TRIM_REQUEST_PLANS = Query(__package__, "trim_request_plans")
+_TRIM_FEEDBACK = Query(__package__, "trim_feedback")
+_TRIM_WAITING_FEEDBACK = Query(__package__, "trim_waiting_feedback")
+_SETTLE_FEEDBACK = Query(__package__, "settle_waiting_feedback", row=int)
 #: Partitions that one round drops: the weeks of a month, so that a monthly schedule keeps up.
 _MOST_PARTITIONS: Final = 5
 #: Instances that one round deletes.
@@ -141,6 +145,7 @@ class Maintenance(BackgroundTask):
             if self._missing_weeks:
                 self._create_partitions()
             self._roll_up_missing_hours()
+        self._settle_feedback()
         self._require_partitions()
         return False
 
@@ -201,6 +206,13 @@ class Maintenance(BackgroundTask):
             with suppress(AnotherReplicaError):  # the next check looks again
                 self._roll_up()
 
+    def _settle_feedback(self) -> None:
+        """Apply feedback that was reported while its record was being ingested: neither of the two saw the other."""
+        with self.database.transaction() as connection:
+            settled = _SETTLE_FEEDBACK.one(connection)
+        if settled:
+            log.info("feedback_settled", count=settled)
+
     def _roll_up(self) -> None:
         with self._exclusive() as connection:
             pending = _PENDING_ROLL_UP.maybe(connection)
@@ -223,12 +235,19 @@ class Maintenance(BackgroundTask):
             "roll_ups_trimmed": (_TRIM_ROLL_UPS, keep.roll_ups_days),
             "dead_letters_trimmed": (_TRIM_DEAD_LETTERS, keep.dead_letters_days),
             "findings_trimmed": (_TRIM_FINDINGS, keep.findings_days),
+            "feedback_trimmed": (_TRIM_FEEDBACK, keep.feedback_days),
             "score_history_trimmed": (_TRIM_SCORE_HISTORY, keep.score_history_days),
         }
         return {
             "partitions_dropped": self._drop_partitions(as_of),
             "slices_merged": self._merge_evidence(as_of),
-            "decision_ids_trimmed": self._trim_decision_ids(as_of, timedelta(days=keep.decision_ids_days)),
+            "decision_ids_trimmed": self._trim_batches(
+                _TRIM_DECISION_IDS, as_of, window=timedelta(days=keep.decision_ids_days)
+            ),
+            "request_plans_trimmed": self._trim_batches(
+                _TRIM_REQUEST_PLANS, as_of, retention=timedelta(days=keep.request_plans_days)
+            ),
+            "waiting_feedback_expired": self._trim(_TRIM_WAITING_FEEDBACK, as_of),
             **{
                 name: self._trim(query, as_of, retention=timedelta(days=days))
                 for name, (query, days) in expired.items()
@@ -264,11 +283,11 @@ class Maintenance(BackgroundTask):
             unmerged = {"weighed_records": _WEIGHED_RECORDS, "weighed_slices": _WEIGHED_SLICES}
             return _MERGE_EVIDENCE.one(connection, {**unmerged, "as_of": as_of})
 
-    def _trim_decision_ids(self, as_of: datetime, window: timedelta) -> int:
-        """Delete the ids of decisions in batches: there can be millions."""
+    def _trim_batches(self, query: Query[Any], as_of: datetime, **parameters: Any) -> int:
+        """Delete rows in batches: there can be millions."""
         trimmed = 0
         while not self.stopping:
-            batch = self._trim(_TRIM_DECISION_IDS, as_of, window=window, limit=_TRIM_BATCH)
+            batch = self._trim(query, as_of, limit=_TRIM_BATCH, **parameters)
             trimmed += batch
             if batch < _TRIM_BATCH:
                 break

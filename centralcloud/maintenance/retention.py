@@ -14,6 +14,8 @@ class Retention(BaseModel):
         dead_letters_days: dead letters, from the time they were replayed or discarded; open ones are kept.
         findings_days: findings, from the time they were closed; open ones are kept.
         score_history_days: replaced scores, and runs of the learner that published something.
+        request_plans_days: the plans of requests, in `request_plans`. 0: ingest stores none.
+        feedback_days: feedback on requests, with its comments.
         instances_days: instances, from the last time that they acknowledged a score. One that comes back is listed again.
     """
 
@@ -26,4 +28,6 @@ class Retention(BaseModel):
     dead_letters_days: int = Field(default=30, ge=1, le=36_500)
     findings_days: int = Field(default=90, ge=1, le=36_500)
     score_history_days: int = Field(default=400, ge=1, le=36_500)
+    request_plans_days: int = Field(default=7, ge=0, le=3650)
+    feedback_days: int = Field(default=90, ge=1, le=36_500)
     instances_days: int = Field(default=30, ge=1, le=36_500)

@@ -76,6 +76,7 @@ class InMemoryEvidence:
         return {
             self._pairs[pair]: Sums(
                 outcomes=n,
+                successes=reward,  # the threshold rule counts graded successes by their sum here
                 reward=reward,
                 reward_squares=squares,
                 timed=with_time,

@@ -36,7 +36,7 @@ def as_grafana_sends_it(sql: str) -> str:
 @pytest.fixture
 def grafana(database_url: str) -> psycopg.Connection:
     """A connection with the rights of Grafana. Roles belong to the whole server, so they are rolled back."""
-    roles = Roles(worker="a_worker", instance="an_instance", dashboard="grafana")
+    roles = Roles(worker="a_worker", instance="an_instance", dashboard="grafana", gateway="a_gateway")
     with psycopg.connect(database_url) as connection:
         connection.execute(roles_script(roles).encode())
         connection.execute("SET LOCAL ROLE grafana")

@@ -98,18 +98,18 @@ def learner_before_commit() -> None:
 
 def half_written_file() -> None:
     """Exit in the middle of writing the learned scores, once there are some."""
-    from instance_agent.catalog import learned_scores_file
+    from instance_agent.catalog import bounded_file
 
-    class DeadlyStream(io.TextIOWrapper):
-        def write(self, text: str) -> int:
-            if '"scores": []' in text:
-                return super().write(text)
-            super().write(text[: len(text) // 2])
+    class DeadlyStream(io.BufferedWriter):
+        def write(self, content: bytes) -> int:  # type: ignore[override]
+            if b'"scores": [{' not in content:
+                return super().write(content)
+            super().write(content[: len(content) // 2])
             self.flush()
             die()
             return 0
 
-    learned_scores_file.os.fdopen = lambda descriptor, _mode: DeadlyStream(open(descriptor, "wb"))  # noqa: SIM115, PTH123
+    bounded_file.os.fdopen = lambda descriptor, _mode: DeadlyStream(io.FileIO(descriptor, "wb"))
 
 
 def unmoved_file() -> None:

@@ -1,5 +1,6 @@
 -- {role}: reads what dashboards show. It cannot read the other contents of events and messages: `extra`,
--- `user_model_request`, the text of dead letters, the queues; nor the entries of the configuration, which include keys.
+-- `user_model_request`, the text of dead letters, the queues; nor sessions, keys, users and the words of their feedback, nor the
+-- entries of the configuration, which include keys.
 {create_role};
 GRANT USAGE ON SCHEMA public, centralcloud TO {role};
 GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO {role};
@@ -9,13 +10,22 @@ GRANT SELECT ON
     model_routing_metrics, model_performance, model_scores, model_score_history, rule_scores, score_pins, score_holds,
     retired_models, learning_control, learning_runs, evidence, evidence_slices, dropped_metrics, dropped_evidence,
     accounting, message_ids, findings, ingest_workers, instances, new_model_names, leases, server_clock, fleet_settings,
-    operator_actions, configuration_state, configuration_versions, model_health
+    operator_actions, request_plans, configuration_state, configuration_versions, model_health
 TO {role};
 GRANT SELECT (
     id, timestamp, instance_id, complexity, model, provider, score, outcome, response_time_ms, capabilities_required,
     preference, created_at, decision_id, input_tokens, output_tokens, cost_usd, error_kind, task_type, propensity,
-    score_version, slice_no, msg_id, first_of_decision
+    score_version, slice_no, msg_id, first_of_decision, estimated_cost_usd, cost_nano_usd, reward, arm_share, feedback_until,
+    attempt, estimated_ms, first_token_ms, complexity_level_10, request_id, workspace, worker, task_id, agent_type, policy,
+    rule, finish_reason, classifier, model_version, experiment, arm
 ) ON routing_records TO {role};
+GRANT SELECT (
+    request_id, created_at, success, learned, reward, instance_id, decision_id, model_name, complexity_level, workspace
+) ON feedback TO {role};
+GRANT SELECT (
+    id, timestamp, task_type, complexity, selected_model, estimated_cost, actual_cost, execution_time, estimated_time, success,
+    tokens_used, request_id, attempts, instance_id, decision_id, workspace, reward, finish_reason
+) ON routing_decisions TO {role};
 GRANT SELECT (
     id, queue_name, msg_id, enqueued_at, reason, field, created_at, resolution, resolved_at, replayed_msg_id
 ) ON dead_letters TO {role};

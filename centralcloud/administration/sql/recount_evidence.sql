@@ -35,14 +35,17 @@ WITH slice AS (
             WHERE outcome <> 'routed' AND NOT blameless AND cost_usd IS NOT NULL
         ), 0)
             AS capped_cost_sum_usd,
-        count(*) FILTER (WHERE outcome <> 'routed' AND NOT blameless AND created_at - timestamp > interval '1 hour') AS late
+        count(*) FILTER (WHERE outcome <> 'routed' AND NOT blameless AND created_at - timestamp > interval '1 hour') AS late,
+        count(reward) FILTER (WHERE outcome = 'success') AS graded_successes,
+        coalesce(sum(reward) FILTER (WHERE outcome <> 'routed' AND NOT blameless), 0) AS graded_reward,
+        coalesce(sum(reward ^ 2) FILTER (WHERE outcome <> 'routed' AND NOT blameless), 0) AS graded_reward_squares
     FROM record JOIN slice USING (slice_no)
     GROUP BY merged_into, model, complexity, provider, instance_id
     UNION ALL
     SELECT
         slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
         response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms,
-        cost_count, capped_cost_sum_usd, late
+        cost_count, capped_cost_sum_usd, late, graded_successes, graded_reward, graded_reward_squares
     FROM public.dropped_evidence
 ), recount AS (
     SELECT
@@ -63,14 +66,17 @@ WITH slice AS (
         sum(capped_response_time_sum_ms)::bigint AS capped_response_time_sum_ms,
         sum(cost_count)::bigint AS cost_count,
         sum(capped_cost_sum_usd) AS capped_cost_sum_usd,
-        sum(late)::bigint AS late
+        sum(late)::bigint AS late,
+        sum(graded_successes)::bigint AS graded_successes,
+        sum(graded_reward) AS graded_reward,
+        sum(graded_reward_squares) AS graded_reward_squares
     FROM counted
     GROUP BY slice_no, model_name, complexity_level, provider, instance_id
 ), stored AS (
     SELECT
         slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
         response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms,
-        cost_count, capped_cost_sum_usd, late
+        cost_count, capped_cost_sum_usd, late, graded_successes, graded_reward, graded_reward_squares
     FROM public.evidence
 )
 SELECT
@@ -83,9 +89,11 @@ SELECT
 FROM stored s FULL JOIN recount r USING (slice_no, model_name, complexity_level, provider, instance_id)
 WHERE s.slice_no IS NULL OR r.slice_no IS NULL
    OR (s.routed, s.successes, s.failures, s.blameless, s.response_time_count, s.response_time_sum_ms, s.input_tokens,
-       s.output_tokens, s.capped_response_time_sum_ms, s.cost_count, s.late)
+       s.output_tokens, s.capped_response_time_sum_ms, s.cost_count, s.late, s.graded_successes)
    <> (r.routed, r.successes, r.failures, r.blameless, r.response_time_count, r.response_time_sum_ms, r.input_tokens,
-       r.output_tokens, r.capped_response_time_sum_ms, r.cost_count, r.late)
+       r.output_tokens, r.capped_response_time_sum_ms, r.cost_count, r.late, r.graded_successes)
    OR abs(s.capped_cost_sum_usd - r.capped_cost_sum_usd) > 1e-9 * greatest(1, abs(r.capped_cost_sum_usd))
+   OR abs(s.graded_reward - r.graded_reward) > 1e-9 * greatest(1, r.graded_reward)
+   OR abs(s.graded_reward_squares - r.graded_reward_squares) > 1e-9 * greatest(1, r.graded_reward_squares)
    OR abs(s.cost_usd - r.cost_usd) > 1e-9 * greatest(1, abs(r.cost_usd))  -- sums of fractions depend on their order
 ORDER BY slice_no, model_name COLLATE "C", complexity_level COLLATE "C", provider COLLATE "C", instance_id COLLATE "C";

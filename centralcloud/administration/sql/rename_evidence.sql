@@ -5,14 +5,14 @@ WITH gone AS (
 INSERT INTO public.evidence AS e (
     slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
     response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms, cost_count,
-    capped_cost_sum_usd, late
+    capped_cost_sum_usd, late, graded_successes, graded_reward, graded_reward_squares
 )
 SELECT
     slice_no, %(new)s, complexity_level, provider, instance_id,
     sum(routed), sum(successes), sum(failures), sum(blameless),
     sum(response_time_count), sum(response_time_sum_ms), sum(input_tokens), sum(output_tokens),
     sum(cost_usd), sum(capped_response_time_sum_ms), sum(cost_count), sum(capped_cost_sum_usd),
-    sum(late)
+    sum(late), sum(graded_successes), sum(graded_reward), sum(graded_reward_squares)
 FROM gone
 GROUP BY slice_no, complexity_level, provider, instance_id
 ON CONFLICT (model_name, complexity_level, slice_no, provider, instance_id) DO UPDATE SET
@@ -28,4 +28,7 @@ ON CONFLICT (model_name, complexity_level, slice_no, provider, instance_id) DO U
     capped_response_time_sum_ms = e.capped_response_time_sum_ms + excluded.capped_response_time_sum_ms,
     cost_count = e.cost_count + excluded.cost_count,
     capped_cost_sum_usd = e.capped_cost_sum_usd + excluded.capped_cost_sum_usd,
-    late = e.late + excluded.late;
+    late = e.late + excluded.late,
+    graded_successes = e.graded_successes + excluded.graded_successes,
+    graded_reward = e.graded_reward + excluded.graded_reward,
+    graded_reward_squares = e.graded_reward_squares + excluded.graded_reward_squares;

@@ -46,6 +46,8 @@ _MOST_RETURN_PROBES: Final = 0.20
 #: A pair counts as rising when its upward G is above this share of the threshold.
 _RISING_SHARE: Final = 0.35
 _LEAST_DISPERSION: Final = 0.05
+#: A difference of two sums of rewards below this is one of rounding.
+_ROUNDING: Final = 1e-6
 _NINETY_PERCENT: Final = 1.645
 #: A pair with fewer outcomes, and without a change, is called new.
 _NEW_OUTCOMES: Final = 30
@@ -128,7 +130,7 @@ class AdaptiveRule:
         """Begin the window after `after_slice`, and forget the level that the pair had fallen from."""
         return RuleState(evidence_from=after_slice)
 
-    def _estimates(self, evidence: Evidence, starts: NDArray[np.int64], dispersion: float) -> _Estimates:
+    def _estimates(self, evidence: Evidence, starts: NDArray[np.int64], dispersion: float | Floats) -> _Estimates:
         """Compute mean = (s + 1) / (n + 2), n_eff = n / phi + 2, utility = mean - weighted latency and cost (step 2)."""
         outcomes, reward = evidence.since("outcomes", starts), evidence.since("reward", starts)
         mean = (reward + 1) / (outcomes + 2)
@@ -191,14 +193,20 @@ def _as_score(utility: float) -> Decimal:
     return as_score(float(HIGHEST_SCORE) * min(max(utility, 0.0), 1.0))
 
 
-def _dispersion(evidence: Evidence, starts: NDArray[np.int64]) -> float:
-    """Return phi = sum(ss - s^2/n) / sum(s (1 - s/n)) over all pairs: 1 for outcomes of 0 or 1, less for graded ones."""
+def _dispersion(evidence: Evidence, starts: NDArray[np.int64]) -> Floats:
+    """Return phi of each pair: 1 for outcomes of 0 or 1, less for graded ones.
+
+    phi = sum(ss - s^2/n) / sum(s (1 - s/n)) over all pairs with graded outcomes. The others keep 1: graded outcomes of
+    another model say nothing about the scatter of theirs.
+    """
     n, s, squares = (evidence.since(name, starts) for name in ("outcomes", "reward", "reward_squares"))
-    n = np.maximum(n, 1.0)
+    phi = np.ones(len(n))
+    graded = np.abs(s - squares) > _ROUNDING
+    n, s, squares = np.maximum(n[graded], 1.0), s[graded], squares[graded]
     as_bernoulli = float((s * (1 - s / n)).sum())
-    if as_bernoulli <= 0 or np.array_equal(s, squares):
-        return 1.0
-    return max(_LEAST_DISPERSION, float((squares - s * s / n).sum()) / as_bernoulli)
+    if as_bernoulli > 0:
+        phi[graded] = max(_LEAST_DISPERSION, float((squares - s * s / n).sum()) / as_bernoulli)
+    return phi
 
 
 def _penalty(evidence: Evidence, weight: float, name: str, count: str) -> Floats:

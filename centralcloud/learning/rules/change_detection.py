@@ -42,10 +42,10 @@ class Split:
     whole_model: NDArray[np.bool_]
 
 
-def find_changes(evidence: Evidence, starts: NDArray[np.int64], dispersion: float) -> Split:
+def find_changes(evidence: Evidence, starts: NDArray[np.int64], dispersion: float | Floats) -> Split:
     """Find the best split of every pair's window, which begins at its position in `starts`; shape (pairs,).
 
-    `dispersion` (phi) is the variance of the rewards over that of 0/1 outcomes of the same mean.
+    `dispersion` (phi) is the variance of the rewards over that of 0/1 outcomes of the same mean, for each pair or for all.
     """
     positions = evidence.boundaries(_FINEST)
     columns = np.arange(len(starts))

@@ -173,11 +173,11 @@ class ThresholdRule:
 
 
 def _sums_since(evidence: Evidence, starts: NDArray[np.int64]) -> dict[str, Floats]:
-    return {name: evidence.since(name, starts) for name in ("outcomes", "reward", "timed", "response_time_ms")}
+    return {name: evidence.since(name, starts) for name in ("outcomes", "successes", "timed", "response_time_ms")}
 
 
 def _pair_evidence(sums: dict[str, Floats], column: int, old_score: Decimal) -> PairEvidence:
-    successes = round(sums["reward"][column])
+    successes = round(sums["successes"][column])
     return PairEvidence(
         old_score=old_score,
         successes=successes,

@@ -5,7 +5,7 @@ SELECT
     model_name AS model,
     complexity_level AS complexity,
     sum(successes + failures)::double precision AS outcomes,
-    sum(successes)::double precision AS reward
+    sum(successes - graded_successes)::double precision + sum(graded_reward) AS reward
 FROM public.evidence
 WHERE slice_no > coalesce((
       SELECT slice_no FROM public.evidence_slices

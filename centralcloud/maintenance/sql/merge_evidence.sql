@@ -57,12 +57,13 @@ WITH boundary AS (
     INSERT INTO public.evidence (
         slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
         response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms,
-        cost_count, capped_cost_sum_usd, late
+        cost_count, capped_cost_sum_usd, late, graded_successes, graded_reward, graded_reward_squares
     )
     SELECT
         last_slice, model_name, complexity_level, provider, instance_id, sum(routed), sum(successes), sum(failures),
         sum(blameless), sum(response_time_count), sum(response_time_sum_ms), sum(input_tokens), sum(output_tokens),
-        sum(cost_usd), sum(capped_response_time_sum_ms), sum(cost_count), sum(capped_cost_sum_usd), sum(late)
+        sum(cost_usd), sum(capped_response_time_sum_ms), sum(cost_count), sum(capped_cost_sum_usd), sum(late),
+        sum(graded_successes), sum(graded_reward), sum(graded_reward_squares)
     FROM deleted
     GROUP BY last_slice, model_name, complexity_level, provider, instance_id
 ), deleted_dropped AS (
@@ -73,12 +74,13 @@ WITH boundary AS (
     INSERT INTO public.dropped_evidence (
         slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
         response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms,
-        cost_count, capped_cost_sum_usd, late
+        cost_count, capped_cost_sum_usd, late, graded_successes, graded_reward, graded_reward_squares
     )
     SELECT
         last_slice, model_name, complexity_level, provider, instance_id, sum(routed), sum(successes), sum(failures),
         sum(blameless), sum(response_time_count), sum(response_time_sum_ms), sum(input_tokens), sum(output_tokens),
-        sum(cost_usd), sum(capped_response_time_sum_ms), sum(cost_count), sum(capped_cost_sum_usd), sum(late)
+        sum(cost_usd), sum(capped_response_time_sum_ms), sum(cost_count), sum(capped_cost_sum_usd), sum(late),
+        sum(graded_successes), sum(graded_reward), sum(graded_reward_squares)
     FROM deleted_dropped
     GROUP BY last_slice, model_name, complexity_level, provider, instance_id
 ), kept AS (

@@ -3,7 +3,7 @@
 INSERT INTO public.evidence (
     slice_no, model_name, complexity_level, provider, instance_id, routed, successes, failures, blameless,
     response_time_count, response_time_sum_ms, input_tokens, output_tokens, cost_usd, capped_response_time_sum_ms, cost_count,
-    capped_cost_sum_usd, late
+    capped_cost_sum_usd, late, graded_successes, graded_reward, graded_reward_squares
 )
 SELECT
     slice_no, model, complexity, provider, instance_id,
@@ -19,7 +19,10 @@ SELECT
     coalesce(sum(least(timed_ms, latency_ref_ms)) FILTER (WHERE timed_ms IS NOT NULL), 0),
     count(priced_usd),
     coalesce(sum(least(priced_usd, cost_ref_usd)) FILTER (WHERE priced_usd IS NOT NULL), 0),
-    count(*) FILTER (WHERE late)
+    count(*) FILTER (WHERE late),
+    count(graded) FILTER (WHERE success),
+    coalesce(sum(graded), 0),
+    coalesce(sum(graded * graded), 0)
 FROM public.evidence_of_records
 JOIN public.evidence_slices USING (slice_no)
 WHERE slice_no = %(slice_no)s

@@ -20,6 +20,7 @@ WITH checked (role) AS (
     VALUES
         ('SELECT', 'pgmq.a_model_routing_decisions'), ('INSERT', 'pgmq.a_model_routing_decisions'),
         ('SELECT', 'public.evidence_of_records'), ('SELECT', 'public.database_generation'),
+        ('SELECT', 'public.routing_decisions'),
         ('SELECT', 'centralcloud.schema_revision'), ('SELECT', 'centralcloud.schema_compatibility')
 ), sequence_privilege (privilege, name) AS (
     VALUES
@@ -47,7 +48,8 @@ WITH checked (role) AS (
     WHERE NOT has_function_privilege(role, p.oid, 'EXECUTE') AND (
         nspname = 'centralcloud' AND proname IN (
             'ensure_partitions', 'drop_expired_partition', 'publish_decision', 'publish_decisions', 'add_metrics',
-            'add_dropped_metrics', 'epoch', 'sequence_positions', 'repair_sequences'
+            'add_dropped_metrics', 'epoch', 'sequence_positions', 'repair_sequences',
+            'settle_feedback'
         )
         OR nspname = 'pgmq' AND proname IN (
             'read', 'pop', 'archive', 'send', 'send_batch', '_send_batch', '_validate_batch_params', 'format_table_name'

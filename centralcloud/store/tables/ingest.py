@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    Uuid,
     desc,
     text,
 )
@@ -52,11 +53,40 @@ routing_records = Table(
     Column("extra", JSONB),
     Column("msg_id", BigInteger),
     Column("first_of_decision", Boolean),
+    Column("estimated_cost_usd", Double),
+    Column("cost_nano_usd", BigInteger),
+    Column("reward", Double),
+    Column("arm_share", Double),
+    Column("feedback_until", TIMESTAMP),
+    Column("attempt", Integer),
+    Column("estimated_ms", Integer),
+    Column("first_token_ms", Integer),
+    Column("complexity_level_10", SmallInteger),
+    Column("request_id", Uuid),
+    Column("session", String),
+    Column("workspace", String),
+    Column("key_id", String),
+    Column("user_id", String),
+    Column("worker", String),
+    Column("task_id", String),
+    Column("agent_type", String),
+    Column("policy", String),
+    Column("rule", String),
+    Column("finish_reason", String),
+    Column("classifier", String),
+    Column("model_version", String),
+    Column("experiment", String),
+    Column("arm", String),
     PrimaryKeyConstraint("id", "created_at"),
     postgresql_partition_by="RANGE (created_at)",
 )
 Index("idx_routing_records_model_complexity", routing_records.c.model, routing_records.c.complexity)
 Index("idx_routing_records_timestamp", desc(routing_records.c.timestamp))
+Index(
+    "idx_routing_records_request_id",
+    routing_records.c.request_id,
+    postgresql_where=text("request_id IS NOT NULL"),
+)
 
 model_routing_metrics = Table(
     "model_routing_metrics",
@@ -132,6 +162,9 @@ def _evidence_columns() -> list[SchemaItem]:
         counter("cost_count"),
         Column("capped_cost_sum_usd", Double, nullable=False, server_default=text("0")),
         counter("late"),
+        counter("graded_successes"),
+        Column("graded_reward", Double, nullable=False, server_default=text("0")),
+        Column("graded_reward_squares", Double, nullable=False, server_default=text("0")),
         PrimaryKeyConstraint("model_name", "complexity_level", "slice_no", "provider", "instance_id"),
     ]
 
@@ -253,6 +286,46 @@ Index(
     dead_letters.c.resolved_at,
     postgresql_where=text("resolution IS NOT NULL"),
 )
+
+request_plans = Table(
+    "request_plans",
+    metadata,
+    Column("request_id", Uuid, primary_key=True),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+    Column("plan", JSONB, nullable=False),
+)
+Index("idx_request_plans_created_at", request_plans.c.created_at, postgresql_using="brin")
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("request_id", Uuid, primary_key=True),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+    Column("success", Boolean, nullable=False),
+    Column("learned", Boolean, nullable=False),
+    Column("reward", Double),
+    Column("instance_id", String, nullable=False),
+    Column("decision_id", String),
+    Column("model_name", String, nullable=False),
+    Column("complexity_level", String, nullable=False),
+    Column("workspace", String),
+    Column("user_id", String),
+    Column("comment", Text),
+)
+Index("idx_feedback_created_at", feedback.c.created_at)
+Index("idx_feedback_model", feedback.c.model_name, feedback.c.complexity_level)
+
+waiting_feedback = Table(
+    "waiting_feedback",
+    metadata,
+    Column("request_id", Uuid, primary_key=True),
+    Column("reported_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+    Column("success", Boolean, nullable=False),
+    Column("reward", Double),
+    Column("user_id", String),
+    Column("comment", Text),
+)
+Index("idx_waiting_feedback_reported_at", waiting_feedback.c.reported_at)
 
 ignored_values = Table(
     "ignored_values",

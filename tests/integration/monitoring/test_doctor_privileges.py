@@ -136,6 +136,7 @@ _CALLED = [
     "epoch",
     "sequence_positions",
     "repair_sequences",
+    "settle_feedback",
 ]
 #: Functions of pgmq that workers call, and that these call.
 _CALLED_IN_PGMQ = [

@@ -23,6 +23,7 @@ GROWING = (
     "model_performance", "q_model_routing_decisions", "q_model_score_updates",
 )  # fmt: skip
 
+REQUEST_ID = "019a7a3e-1f2b-7c3d-8e4f-0123456789ab"
 NEW = {"model": "model-1", "complexity": "simple", "model_name": "model-1", "complexity_level": "simple"}
 COLUMNS = (
     "routed", "successes", "failures", "blameless", "linked_decisions", "unlinked_routed", "unlinked_resolved", "times",
@@ -53,6 +54,9 @@ HOT: dict[str, dict[str, Any]] = {
     "centralcloud.ingest/record_in_ledger": {
         "messages": 1, "records": 1, "duplicates": 0, "dead_letters": 0, "first_ids": [1], "last_ids": [1],
     },
+    "centralcloud.ingest/insert_request_plans": {"request_ids": [REQUEST_ID], "plans": ["{}"]},
+    "centralcloud.ingest/settle_feedback": {"request_ids": [REQUEST_ID]},
+    "centralcloud.maintenance/settle_waiting_feedback": {},
     "centralcloud.ingest/lock_oldest_messages": {"count": 10},
     "centralcloud.ingest/lease_messages": {"seconds": 1, "count": 10},
     "centralcloud.ingest/lease_retried_message": {"seconds": 1, "among": 100},
@@ -85,6 +89,9 @@ CALLS = {
     "score_updates_since": "SELECT * FROM centralcloud.score_updates_since(1000000)",
     "current_scores": "SELECT * FROM centralcloud.current_scores()",
     "acknowledge": "SELECT centralcloud.acknowledge('instance-1', 1)",
+    "report_feedback": "SELECT * FROM centralcloud.report_feedback(md5('10')::uuid, true)",
+    "report_feedback of an unknown request": f"SELECT * FROM centralcloud.report_feedback('{REQUEST_ID}', true)",
+    "routing_decisions": "SELECT * FROM routing_decisions WHERE request_id = md5('10')::uuid",
     "publish_decision": """SELECT centralcloud.publish_decision('{"a": 1}')""",
 }
 #: Statements over an hour or a day, which has the same share of the records in both databases: their cost may grow with it.
@@ -109,6 +116,7 @@ def _database_with_history(server: str, template: str, records: int) -> Iterator
             """,
             (records // 10,),
         )
+        execute(url, "UPDATE routing_records SET request_id = md5(id::text)::uuid WHERE id % 10 = 0")
         send_texts(url, [json.dumps(an_event())] * (records // 20))
         execute(
             url, "DELETE FROM evidence WHERE slice_no = 3"

@@ -15,23 +15,30 @@ from support.repository import REPOSITORY
 
 from centralcloud.contracts import RoutingEvent
 from centralcloud.contracts.event_fields import (
+    COMMON_COLUMNS,
+    COMMON_FIELDS,
     DECISION_FIELDS,
-    EVENT_ATTRIBUTES,
-    EVENT_COLUMNS,
     EVENT_FIELDS,
+    MESSAGE_FIELDS,
+    REQUEST_COLUMNS,
+    REQUEST_FIELDS,
     EventField,
 )
+from centralcloud.contracts.routing_event import RequestEvent
 from centralcloud.store.tables.ingest import routing_records
 
+EVENT_COLUMNS = COMMON_COLUMNS + REQUEST_COLUMNS
 #: SQLAlchemy's name of each column type.
 COLUMN_TYPES = {
     "timestamptz": "TIMESTAMP WITH TIME ZONE",
     "varchar": "VARCHAR",
     "float8": "FLOAT8",
+    "int2": "SMALLINT",
     "int4": "INTEGER",
     "int8": "BIGINT",
     "text[]": "TEXT[]",
     "jsonb": "JSONB",
+    "uuid": "UUID",
 }
 #: Fields that the documentation's table has and `event_fields` has not: the object around the fields of a decision, and
 #: any other.
@@ -52,14 +59,18 @@ def without_limits(type_: Any) -> Any:
 
 
 def test_the_attributes_of_an_event_are_the_fields_in_order_and_extra() -> None:
-    assert RoutingEvent.__struct_fields__ == EVENT_ATTRIBUTES
-    assert [column for column, _ in EVENT_COLUMNS] == [*(field.column for field in EVENT_FIELDS), "extra"]
+    common = (*(field.attribute for field in MESSAGE_FIELDS + COMMON_FIELDS), "extra")
+    assert RoutingEvent.__struct_fields__ == common
+    assert RequestEvent.__struct_fields__ == (*common, *(field.attribute for field in REQUEST_FIELDS))
+    stored = [field.column for field in EVENT_FIELDS if field.column is not None]
+    assert sorted(column for column, _ in EVENT_COLUMNS) == sorted([*stored, "extra"])
+    assert [field.name for field in EVENT_FIELDS if field.column is None] == ["plan"]
 
 
 @pytest.mark.parametrize("field", EVENT_FIELDS, ids=lambda field: field.name)
 def test_an_attribute_has_the_type_and_the_default_of_its_field(field: EventField) -> None:
-    attribute = {one.name: one for one in msgspec.structs.fields(RoutingEvent)}[field.attribute]
-    assert get_type_hints(RoutingEvent)[field.attribute] == without_limits(field.type)
+    attribute = {one.name: one for one in msgspec.structs.fields(RequestEvent)}[field.attribute]
+    assert get_type_hints(RequestEvent)[field.attribute] == without_limits(field.type)
     assert attribute.default == field.default or field.name == "outcome"
     assert attribute.required == (field.default is msgspec.NODEFAULT)
 
@@ -90,7 +101,7 @@ def test_the_documentation_lists_every_field_as_strict_or_tolerant() -> None:
     documented = {}
     for row in re.findall(r"^\| (`.*) \|$", section, flags=re.MULTILINE):
         names, _, otherwise = row.split(" | ")
-        documented |= {name: otherwise.startswith("dead letter") for name in re.findall(r"`([a-z_]+)`", names)}
+        documented |= {name: otherwise.startswith("dead letter") for name in re.findall(r"`([a-z_0-9]+)`", names)}
     assert {name: strict for name, strict in documented.items() if name not in DOCUMENTED_BESIDES} == {
         field.name: field.strict for field in EVENT_FIELDS
     }

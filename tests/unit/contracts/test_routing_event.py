@@ -11,11 +11,26 @@ from msgspec.structs import replace
 from support.events import EVENT, an_event
 from support.malformed import MALFORMED
 
-from centralcloud.contracts import COMPLEXITIES, OUTCOMES, ContractError, RoutingEvent, parse_routing_event
-from centralcloud.contracts.event_fields import EVENT_FIELDS, check_value, ignored_fields
+from centralcloud.contracts import (
+    COMPLEXITIES,
+    OUTCOMES,
+    ContractError,
+    RequestEvent,
+    RoutingEvent,
+    parse_routing_event,
+    routing_event,
+)
+from centralcloud.contracts.event_fields import (
+    EVENT_FIELDS,
+    REQUEST_FIELDS,
+    REQUEST_LABELS,
+    check_value,
+    ignored_fields,
+)
 from centralcloud.contracts.text import normalize
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+REQUEST_ID = "019a7a3e-1f2b-7c3d-8e4f-0123456789ab"
 
 
 def parse(event: dict) -> RoutingEvent:
@@ -333,6 +348,42 @@ def test_a_plain_message_is_parsed_the_same_as_one_parsed_field_by_field(changes
         assert replace(plain, extra={}) == replace(unusual, extra={})
 
 
+_LABEL_VALUES = st.sampled_from(
+    ["acme", "two words", " acme ", "", "x" * 201, "line\nbreak", "\u202eevil", "caf\u00e9", 12, None]
+)
+
+
+@settings(max_examples=200)
+@given(
+    labels=st.dictionaries(st.sampled_from(REQUEST_LABELS), _LABEL_VALUES, max_size=3),
+    others=st.dictionaries(st.sampled_from([field.name for field in REQUEST_FIELDS]), _VALUES, max_size=3),
+    until=st.sampled_from([None, "2026-11-29T10:00:00Z", "2026-11-29T10:00:00+02:00", "2019-01-01T00:00:00Z", "soon"]),
+    plan=st.sampled_from([None, {}, {"reason": "x"}, {"reason": "x" * 2100}, []]),
+)
+def test_both_ways_of_reading_a_request_give_the_same_event(
+    labels: dict, others: dict, until: object, plan: object
+) -> None:
+    changes = {"request_id": REQUEST_ID, "feedback_until": until, "plan": plan, **labels, **others}
+    plain, unusual = parse(an_event(**changes)), parse(an_event(**changes, unknown=1))
+    assert unusual.extra == {**plain.extra, "unknown": 1}
+    assert replace(plain, extra={}) == replace(unusual, extra={})
+    assert parse_routing_event(plain.to_json(), NOW) == plain
+
+
+def test_a_plain_request_is_read_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routing_event, "_parse_field_by_field", None)
+    read = parse(
+        an_event(request_id=REQUEST_ID, attempt=1, workspace="acme", cost_nano_usd=15_000, plan={"reason": "r"})
+    )
+    assert isinstance(read, RequestEvent)
+    assert (read.request_id, read.workspace, read.cost_usd, read.plan) == (
+        REQUEST_ID,
+        "acme",
+        0.000015,
+        {"reason": "r"},
+    )
+
+
 @settings(max_examples=100)
 @given(changes=st.dictionaries(_FIELDS, _VALUES, max_size=4))
 def test_an_event_that_was_read_is_written_and_read_unchanged(changes: dict) -> None:
@@ -361,7 +412,7 @@ def test_the_library_accepts_the_values_that_the_contract_accepts_and_makes_the_
         with pytest.raises(ContractError):
             check_value(field.attribute, value)
     else:
-        assert check_value(field.attribute, value) == getattr(read, field.attribute)
+        assert check_value(field.attribute, value) == getattr(read, field.attribute, None)
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ _NEVER_PERSONAL: Final = frozenset(
         "score_pins.complexity_level",
         "score_holds.complexity_level",
         "learning_runs.rule",
+        "feedback.complexity_level",
         "dead_letters.queue_name",
         "dead_letters.field",
         "dead_letters.resolution",

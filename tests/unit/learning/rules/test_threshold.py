@@ -84,7 +84,9 @@ def evidence_of(*slices: Sums, reported: float = 2.0) -> Evidence:
 
 
 def sums(successes: int, failures: int, **others: float) -> Sums:
-    return Sums(outcomes=successes + failures, reward=successes, reward_squares=successes, **others)
+    return Sums(
+        outcomes=successes + failures, successes=successes, reward=successes, reward_squares=successes, **others
+    )
 
 
 def test_blameless_failures_are_not_outcomes() -> None:
