@@ -20,10 +20,15 @@ from instance_agent.catalog.source import CatalogSource
 from instance_agent.catalog.state_lock import StateLock
 from instance_agent.gateway.app import model_routes
 from instance_agent.gateway.auth import is_loopback
+from instance_agent.gateway.database_work import DatabaseWork
+from instance_agent.gateway.decision_memory import DecisionMemory
+from instance_agent.gateway.decisions_api import DecisionsApi
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.health import HealthPages
 from instance_agent.gateway.metrics import GatewayMetrics, TargetMetrics
 from instance_agent.gateway.parts import GatewayParts
+from instance_agent.gateway.registry_api import RegistryApi
+from instance_agent.gateway.routing_api import RoutingApi
 from instance_agent.gateway.server import GatewayServer, tls_context
 from instance_agent.gateway.state import GatewayState, StateBuilder
 from instance_agent.publisher_assembly import make_publisher
@@ -98,6 +103,7 @@ class GatewayProgram:
             tasks.append(self.publisher)
         self.supervisor = Supervisor(tasks, shutdown)
         self.supervisor.reserve_connections(self.database)
+        self.memory = DecisionMemory()
         self.server: GatewayServer | None = None
         self._discovery: asyncio.Task[None] | None = None
         self._first_state: GatewayState | None = None
@@ -208,7 +214,14 @@ class GatewayProgram:
 
     def _serve(self, registry: "CollectorRegistry") -> None:
         pages = HealthPages(self.not_ready, self.details, registry)
-        routes = [*pages.routes(), *model_routes()]
+        work = DatabaseWork(self.database)
+        routes = [
+            *pages.routes(),
+            *model_routes(),
+            *RegistryApi(work, private=self.settings.gateway_private_endpoints).routes(),
+            *RoutingApi().routes(),
+            *DecisionsApi(work, self.memory).routes(),
+        ]
         server = GatewayServer(
             self.settings.gateway_address, self.settings.gateway_port, self._make_parts, routes, tls=self._tls
         )
@@ -233,7 +246,7 @@ class GatewayProgram:
         settings, metrics, state = self.settings, self._metrics, self.builder.current or self._first_state
         assert metrics is not None
         assert state is not None
-        sink = EventSink(self.publisher, metrics, self.planner.sessions, settings.instance_id)
+        sink = EventSink(self.publisher, metrics, self.planner.sessions, settings.instance_id, self.memory)
         parts = GatewayParts(settings, self.planner, sink, metrics, state)
         parts.keys_unknown = self.keys_unknown
         if settings.gateway_discovery_seconds:
