@@ -26,6 +26,7 @@ from instance_agent.gateway.decisions_api import DecisionsApi
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.health import HealthPages
 from instance_agent.gateway.metrics import GatewayMetrics, TargetMetrics
+from instance_agent.gateway.openapi import openapi_routes
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.registry_api import RegistryApi
 from instance_agent.gateway.routing_api import RoutingApi
@@ -40,6 +41,7 @@ from instance_agent.sync.configuration_updater import ConfigurationUpdater
 from instance_agent.sync.score_updater import ScoreUpdater
 
 if TYPE_CHECKING:
+    from aiohttp import web
     from prometheus_client import CollectorRegistry
 
 log = get_logger(__name__)
@@ -213,17 +215,9 @@ class GatewayProgram:
             )
 
     def _serve(self, registry: "CollectorRegistry") -> None:
-        pages = HealthPages(self.not_ready, self.details, registry)
-        work = DatabaseWork(self.database)
-        routes = [
-            *pages.routes(),
-            *model_routes(),
-            *RegistryApi(work, private=self.settings.gateway_private_endpoints).routes(),
-            *RoutingApi().routes(),
-            *DecisionsApi(work, self.memory).routes(),
-        ]
+        settings = self.settings
         server = GatewayServer(
-            self.settings.gateway_address, self.settings.gateway_port, self._make_parts, routes, tls=self._tls
+            settings.gateway_address, settings.gateway_port, self._make_parts, self.routes(registry), tls=self._tls
         )
         server.on_crash = self.supervisor.on_crash
         self.supervisor.watch(server.heartbeat)
@@ -240,6 +234,18 @@ class GatewayProgram:
             tls=self._tls is not None,
             keys="none: only clients of this machine are served" if keyless else "required",
         )
+
+    def routes(self, registry: "CollectorRegistry") -> "list[web.RouteDef]":
+        """Return every route of the gateway; `registry`: of the metrics that one of them shows."""
+        work = DatabaseWork(self.database)
+        return [
+            *HealthPages(self.not_ready, self.details, registry).routes(),
+            *model_routes(),
+            *RegistryApi(work, private=self.settings.gateway_private_endpoints).routes(),
+            *RoutingApi().routes(),
+            *DecisionsApi(work, self.memory).routes(),
+            *openapi_routes(),
+        ]
 
     def _make_parts(self) -> GatewayParts:
         """Create the parts of the application, in its event loop."""

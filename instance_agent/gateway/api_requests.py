@@ -35,6 +35,10 @@ def api_handler(handler: Handler) -> Handler:
             return await handler(request)
         except ContractError as error:
             raise invalid_field(error) from None
+        except InvalidRequestError as error:
+            if error.param is None or isinstance(error, InvalidFieldError):
+                raise
+            raise InvalidFieldError(error.param, error.message) from None
         except PlanError:
             raise  # the request is valid, and no model can take it
         except RoutingError as error:

@@ -14,7 +14,7 @@ from instance_agent.gateway.api_requests import api_handler, json_answer, reques
 from instance_agent.gateway.context import context_of
 from instance_agent.gateway.database_work import LIMIT_SECONDS, DatabaseWork
 from instance_agent.gateway.decision_memory import DecisionMemory
-from instance_agent.gateway.errors import GatewayError, InvalidFieldError
+from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.explanation import explain, plan_of, rows_of
 
 _EXPLAIN_REQUEST: Query[Any] = Query(__package__, "explain_request", row=str)
@@ -42,10 +42,7 @@ class DecisionsApi:
     async def _explain(self, request: web.Request) -> web.Response:
         principal = context_of(request).principal
         principal.require("viewer")
-        try:
-            request_id = request_id_of(request.match_info["request_id"], "request_id")
-        except InvalidRequestError as error:
-            raise InvalidFieldError("request_id", error.message) from None
+        request_id = request_id_of(request.match_info["request_id"], "request_id")
         events = self._memory.find(request_id)
         if events and not _is_own(principal.workspace, events[0].workspace):
             raise _unknown(request_id)

@@ -215,8 +215,8 @@ def test_health_is_shown_as_it_was_posted(operator: Gateway) -> None:
 
     found = operator.call("GET", path).json()
     assert (posted.status, found) == (200, {**found, **HEALTH})
-    # The fake catalog has no provider openai, which explains why nothing is routed to it.
-    assert "no provider openai" in found["targets"][0]["reason"]
+    # Why nothing is routed to it.
+    assert "OPENAI_API_KEY" in found["targets"][0]["reason"]
     assert operator.call("POST", path, {"status": "fine"}).error["field"] == "status"
     assert operator.call("POST", path, {**HEALTH, "ttlSeconds": 0}).error["field"] == "ttlSeconds"
 
