@@ -1,6 +1,6 @@
 """The fleet's registry: /api/models with their status, health and endpoints.
 
-Reads are answered from the configuration that this replica uses, also while the database is away. A change is answered once
+Reads are answered from the configuration that this replica uses, also while the database is unavailable. A change is answered once
 this replica uses it, so that the next read and the next request see it; other replicas follow within a second.
 """
 
@@ -23,6 +23,8 @@ from centralcloud.contracts.fleet_configuration import (
     to_body,
 )
 from centralcloud.contracts.fleet_configuration.values import convert
+from centralcloud.contracts.limits import MAX_NAME_LENGTH
+from centralcloud.contracts.text import read_name
 from centralcloud.runtime.configuration.writing import Author, change_configuration, report_health
 from instance_agent.gateway.api_requests import BODY, api_handler, filters, json_answer, json_object
 from instance_agent.gateway.context import context_of
@@ -189,7 +191,10 @@ def _parts(request: web.Request) -> GatewayParts:
 
 
 def _id(request: web.Request) -> str:
-    return str(request.match_info["id"])
+    found = str(request.match_info["id"])
+    if read_name(found, MAX_NAME_LENGTH) != found:  # nor could the database look for a text with a zero character
+        raise model_not_found(found)
+    return found
 
 
 def _readable(request: web.Request) -> FleetConfiguration:

@@ -68,15 +68,15 @@ def read_route_request(value: Mapping[str, Any], *, testing: bool = False) -> Ro
     metadata = object_field(value, "metadata")
     labels = {}
     for name, label in (("requestType", "request_type"), ("priority", "priority")):
-        if (text := text_field(metadata, name, "metadata")) is not None:
+        if (text := _label(metadata, name, "metadata")) is not None:
             labels[label] = text
-    if testing and (text := text_field(value, "requestType")) is not None:
+    if testing and (text := _label(value, "requestType")) is not None:
         labels["request_type"] = text
     if labels.get("request_type", "chat") not in _REQUEST_TYPES:
         field = "requestType" if "requestType" in value else "metadata.requestType"
         expected = f"{' or '.join(_REQUEST_TYPES)}; POST /v1/embeddings makes embeddings"
         raise InvalidFieldError(field, f"{field}: found {quote(labels['request_type'])}, expected {expected}")
-    own_id = text_field(value, "id")
+    own_id = _label(value, "id")
     if own_id is not None:
         labels["client_request_id"] = own_id
     agent_type = _label(value, "agentType")
@@ -116,10 +116,12 @@ def _chat(prompt: str, parameters: Mapping[str, Any], model: str | None) -> tupl
     return _ENCODER.encode(chat), names
 
 
-def _label(value: Mapping[str, Any], name: str) -> str | None:
-    text = text_field(value, name)
+def _label(value: Mapping[str, Any], name: str, path: str = "") -> str | None:
+    """Return a text that events can keep."""
+    text = text_field(value, name, path, longest=_LONGEST_LABEL)
     label = None if text is None else read_name(text, _LONGEST_LABEL)
     if text is not None and not label:
-        expected = f"a text of at most {_LONGEST_LABEL} characters without control characters"
-        raise InvalidFieldError(name, f"{name}: found {quote(text)}, expected {expected}")
+        field = f"{path}.{name}" if path else name
+        expected = f"a text of at most {_LONGEST_LABEL} characters, none of them a control or invisible one"
+        raise InvalidFieldError(field, f"{field}: found {quote(text)}, expected {expected}")
     return label

@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION centralcloud.explain_request(request_id uuid, workspace text DEFAULT NULL) RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    -- Served by idx_routing_records_request_id, in each partition. The bound is for events with an id that somebody made up: a
+    -- Served by idx_routing_records_request_id, in each partition. The bound is for events with a made-up id: a
     -- request makes at most 20 attempts, with two events each.
     SELECT jsonb_build_object(
         'records', found.records,

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from support.fleet import Fleet, a_fleet
 from support.gateways import Gateway, Reply, a_key, start_gateway
@@ -137,7 +139,7 @@ def test_filters_combine(operator: Gateway, database: Database) -> None:
     assert ids("provider=openai&status=active&modelType=chat") == ["a"]
     assert ids("provider=openai") == ["a", "b", "d"]
     assert ids("provider=openai&provider=other&status=active") == ["a", "c", "d"]
-    assert ids("provider=nobody") == []
+    assert ids("provider=unknown") == []
     assert operator.call("GET", "/api/models?modeltype=chat").error["field"] == "modeltype"
     assert operator.call("GET", "/api/models?status=asleep").status == 422
 
@@ -156,6 +158,8 @@ def test_an_unknown_model_is_not_found(operator: Gateway) -> None:
     for method, path, body in calls:
         missing = operator.call(method, f"/api/models/none{path}", body)
         assert (missing.status, missing.error["code"]) == (404, "model_not_found"), (method, path)
+        strange = operator.call(method, f"/api/models/a%00b{path}", body)
+        assert (strange.status, strange.error["code"]) == (404, "model_not_found"), (method, path)
     # One that only this gateway knows, from its catalog file, is not the fleet's.
     assert "catalog file" in operator.call("GET", "/api/models/gpt").error["message"]
 
@@ -320,6 +324,25 @@ def test_an_inactive_model_gets_no_request_on_any_replica(
     assert replica.chat("best").status == 503
     assert len(fake_upstream.requests("best")) == calls
     assert seconds <= 1.0, f"the other replica used the model for {seconds:.2f} s"
+
+
+def test_a_change_that_waits_for_another_one_is_given_up_and_holds_up_no_chat(
+    operator: Gateway, database_url: str
+) -> None:
+    registered(operator, "best")
+    with psycopg.connect(database_url) as connection, ThreadPoolExecutor(8) as threads:
+        connection.execute("SELECT centralcloud.lock_configuration()")
+        began = time.monotonic()
+        body = {"status": "inactive"}
+        waiting = [threads.submit(operator.call, "PATCH", "/api/models/best/status", body) for _ in range(8)]
+        assert [operator.chat().status for _ in range(20)] == [200] * 20
+        assert operator.call("GET", "/api/models/best").status == 200
+        assert time.monotonic() - began < 5
+        replies = [each.result() for each in waiting]
+        assert time.monotonic() - began < 9
+    assert {reply.status for reply in replies} == {503}
+    assert all(int(reply.headers["retry-after"]) > 0 for reply in replies)
+    eventually(lambda: operator.call("PATCH", "/api/models/best/status", body).status == 200, what="the next change")
 
 
 @pytest.fixture

@@ -119,6 +119,8 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"userId": 5}, "userId"),
     ({"userId": "a\u202eb"}, "userId"),
     ({"id": "x" * 201}, "id"),
+    ({"id": "a\0b"}, "id"),
+    ({"metadata": {"priority": "a\0b"}}, "metadata.priority"),
     ({"parameters": []}, "parameters"),
     ({"parameters": {"maxTokens": "many"}}, "parameters.maxTokens"),
     ({"parameters": {"temperature": "hot"}}, "parameters.temperature"),
