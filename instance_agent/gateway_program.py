@@ -24,10 +24,16 @@ from instance_agent.catalog.source import CatalogSource
 from instance_agent.catalog.state_lock import StateLock
 from instance_agent.gateway.app import model_routes
 from instance_agent.gateway.auth import is_loopback
+from instance_agent.gateway.database_work import DatabaseWork
+from instance_agent.gateway.decision_memory import DecisionMemory
+from instance_agent.gateway.decisions_api import DecisionsApi
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.health import HealthPages
 from instance_agent.gateway.metrics import GatewayMetrics, TargetMetrics
+from instance_agent.gateway.openapi import openapi_routes
 from instance_agent.gateway.parts import GatewayParts
+from instance_agent.gateway.registry_api import RegistryApi
+from instance_agent.gateway.routing_api import RoutingApi
 from instance_agent.gateway.server import GatewayServer, tls_context
 from instance_agent.gateway.state import GatewayState, StateBuilder
 from instance_agent.publisher_assembly import make_publisher
@@ -39,6 +45,7 @@ from instance_agent.sync.configuration_updater import ConfigurationUpdater
 from instance_agent.sync.score_updater import ScoreUpdater
 
 if TYPE_CHECKING:
+    from aiohttp import web
     from prometheus_client import CollectorRegistry
 
 log = get_logger(__name__)
@@ -119,6 +126,7 @@ class GatewayProgram:
             tasks.append(self.publisher)
         self.supervisor = Supervisor(tasks, shutdown)
         self.supervisor.reserve_connections(self.database)
+        self.memory = DecisionMemory()
         self.server: GatewayServer | None = None
         self._discovery: asyncio.Task[None] | None = None
         self._first_state: GatewayState | None = None
@@ -237,10 +245,9 @@ class GatewayProgram:
         return contact is not None and contact >= self._began
 
     def _serve(self, registry: "CollectorRegistry") -> None:
-        pages = HealthPages(self.not_ready, self.details, registry)
-        routes = [*pages.routes(), *model_routes()]
+        settings = self.settings
         server = GatewayServer(
-            self.settings.gateway_address, self.settings.gateway_port, self._make_parts, routes, tls=self._tls
+            settings.gateway_address, settings.gateway_port, self._make_parts, self.routes(registry), tls=self._tls
         )
         server.on_crash = self.supervisor.on_crash
         self.supervisor.watch(server.heartbeat)
@@ -259,12 +266,24 @@ class GatewayProgram:
             keys="none: only clients of this machine are served" if keyless else "required",
         )
 
+    def routes(self, registry: "CollectorRegistry") -> "list[web.RouteDef]":
+        """Return every route of the gateway; `registry`: of the metrics that one of them shows."""
+        work = DatabaseWork(self.database)
+        return [
+            *HealthPages(self.not_ready, self.details, registry).routes(),
+            *model_routes(),
+            *RegistryApi(work, private=self.settings.gateway_private_endpoints).routes(),
+            *RoutingApi().routes(),
+            *DecisionsApi(work, self.memory).routes(),
+            *openapi_routes(),
+        ]
+
     def _make_parts(self) -> GatewayParts:
         """Create the parts of the application, in its event loop."""
         settings, metrics, state = self.settings, self._metrics, self.builder.current or self._first_state
         assert metrics is not None
         assert state is not None
-        sink = EventSink(self.publisher, metrics, self.planner.sessions, settings.instance_id)
+        sink = EventSink(self.publisher, metrics, self.planner.sessions, settings.instance_id, self.memory)
         parts = GatewayParts(settings, self.planner, sink, metrics, state)
         parts.keys_unknown = self.keys_unknown
         if settings.gateway_discovery_seconds:

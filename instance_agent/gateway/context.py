@@ -1,7 +1,8 @@
 """The context of one request: its id, its principal, the state that it uses, and what its events say about it."""
 
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import uuid_utils
 from aiohttp import web
@@ -14,6 +15,7 @@ from instance_agent.routing.request import RoutingRequest
 
 #: Where a request of aiohttp keeps its context.
 KEY: Final = "gateway_context"
+_NO_LABELS: Final[Mapping[str, Any]] = {}
 
 
 class RequestContext:
@@ -25,13 +27,15 @@ class RequestContext:
         state: used for all of it, whatever changes meanwhile.
         began: in seconds of `time.perf_counter`.
         head, routing, plan: once they are known.
+        user_id: of the caller's own user; None: not said.
+        labels: more fields for the events, with values of JSON.
         feedback_seconds: how long the outcome waits for feedback; None: it does not.
         status: of the answer.
     """
 
     __slots__ = (
-        "began", "feedback_seconds", "head", "model", "operation", "plan", "principal", "provider", "request_id", "routing",
-        "state", "status",
+        "began", "feedback_seconds", "head", "labels", "model", "operation", "plan", "principal", "provider", "request_id",
+        "routing", "state", "status", "user_id",
     )  # fmt: skip
 
     def __init__(self, principal: Principal, state: GatewayState, request_id: str | None = None) -> None:
@@ -43,6 +47,8 @@ class RequestContext:
         self.head: RequestHead | None = None
         self.routing: RoutingRequest | None = None
         self.plan: Plan | None = None
+        self.user_id: str | None = None
+        self.labels: Mapping[str, Any] = _NO_LABELS
         self.feedback_seconds: float | None = None
         self.model: str | None = None
         self.provider: str | None = None

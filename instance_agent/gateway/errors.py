@@ -1,8 +1,8 @@
 """Errors of the gateway in the forms of its interfaces: OpenAI's, Anthropic's and that of /api. Each names the request."""
 
 import math
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from aiohttp import web
@@ -22,11 +22,39 @@ _OF_THE_REQUEST: Final = frozenset({"model_type", "input", "capability_needed", 
 
 
 class GatewayError(ChatError):
-    """An error of the gateway itself; `closes` ends the connection after the answer."""
+    """An error of the gateway itself.
 
-    def __init__(self, message: str, *, status: int, code: str | None = None, closes: bool = False) -> None:
+    Attributes:
+        closes: end the connection after the answer.
+        retry_after_seconds: when the same request may succeed; None: unknown.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str | None = None,
+        closes: bool = False,
+        retry_after_seconds: float | None = None,
+    ) -> None:
         super().__init__(message, error_kind="caller", status=status, code=code)
         self.closes = closes
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidFieldError(InvalidRequestError):
+    """A field of a request to /api is not valid: 422, with its path.
+
+    Attributes:
+        details: more fields for the body of the answer.
+    """
+
+    def __init__(self, field: str | None, message: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message, param=field)
+        self.status = 422
+        self.code = "invalid_field"
+        self.details = details or {}
 
 
 def openai_form(error: ChatError, request_id: str) -> bytes:
@@ -47,7 +75,8 @@ def api_form(error: ChatError, request_id: str) -> bytes:
         "field": error.param if isinstance(error, InvalidRequestError) else None,
         "requestId": request_id,
     }
-    return _ENCODER.encode({"error": {name: value for name, value in body.items() if value is not None}})
+    details = error.details if isinstance(error, InvalidFieldError) else {}
+    return _ENCODER.encode({"error": {name: value for name, value in body.items() if value is not None}, **details})
 
 
 def form_of(path: str) -> ErrorForm:
@@ -62,9 +91,10 @@ def error_response(error: ChatError, form: ErrorForm, request_id: str) -> web.Re
     headers = {"content-type": "application/json"}
     if isinstance(error, ExecutionError):
         headers["x-should-retry"] = "true" if error.retry_is_safe else "false"
-        if error.retry_after_seconds is not None:
-            headers["retry-after"] = str(math.ceil(error.retry_after_seconds))
-            headers["retry-after-ms"] = str(math.ceil(error.retry_after_seconds * 1000))
+    retry_after = error.retry_after_seconds if isinstance(error, ExecutionError | GatewayError) else None
+    if retry_after is not None:
+        headers["retry-after"] = str(math.ceil(retry_after))
+        headers["retry-after-ms"] = str(math.ceil(retry_after * 1000))
     response = web.Response(status=error.status, body=form(error, request_id), headers=headers)
     if isinstance(error, GatewayError) and error.closes:
         response.force_close()

@@ -11,6 +11,7 @@ from centralcloud.contracts.task_classifier import CLASSIFIER_VERSION
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import NANO
 from instance_agent.gateway.context import RequestContext
+from instance_agent.gateway.decision_memory import DecisionMemory
 from instance_agent.routing.affinity import SessionMemory
 
 _DEFAULT_LEVEL: Final = "medium"
@@ -36,13 +37,19 @@ class EventSink:
     """Takes the records of attempts: publishes them, counts them, and remembers the models of sessions."""
 
     def __init__(
-        self, publisher: Publisher | None, observer: Observer, sessions: SessionMemory, instance_id: str
+        self,
+        publisher: Publisher | None,
+        observer: Observer,
+        sessions: SessionMemory,
+        instance_id: str,
+        memory: DecisionMemory | None = None,
     ) -> None:
-        """Create a sink; `publisher` None: nothing is published."""
+        """Create a sink; `publisher` None: nothing is published; `memory`: of the newest requests."""
         self._publisher = publisher
         self._observer = observer
         self._sessions = sessions
         self._instance_id = instance_id
+        self._memory = memory
 
     def record(self, attempt: Attempt, context: RequestContext) -> None:
         """Take a record, once for each attempt."""
@@ -52,8 +59,11 @@ class EventSink:
             usage = attempt.usage
             tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0) if usage else 0
             self._sessions.record(session, attempt.call.target.model.name, tokens)
+        events = events_of(attempt, context, self._instance_id)
+        if self._memory is not None:
+            self._memory.add(events)
         if self._publisher is not None:
-            for event in events_of(attempt, context, self._instance_id):
+            for event in events:
                 self._publisher.publish(event)
 
 
@@ -74,7 +84,7 @@ def events_of(attempt: Attempt, context: RequestContext, instance_id: str) -> tu
     ended = datetime.now(UTC) if elapsed is None else attempt.started_at + timedelta(milliseconds=elapsed)
     numbers = _numbers(attempt)
     waits = context.feedback_seconds is not None and attempt.outcome == "success"
-    extra: dict[str, Any] = {"probe": True} if probe else {}
+    extra: dict[str, Any] = {**context.labels, "probe": True} if probe else {**context.labels}
     if waits:
         # Spend counts whether or not feedback arrives.
         spend = {name: numbers.pop(name) for name in ("cost_usd", "cost_nano_usd")}
@@ -99,6 +109,7 @@ def events_of(attempt: Attempt, context: RequestContext, instance_id: str) -> tu
         session=routing.session if routing else None,
         workspace=context.principal.workspace,
         key_id=context.principal.key_id,
+        user_id=context.user_id,
         agent_type=task.agent_type if task else None,
         complexity_level_10=task.complexity if task else None,
         classifier=CLASSIFIER_VERSION if task and task.level_source == "classifier" else None,

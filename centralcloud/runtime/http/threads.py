@@ -27,8 +27,10 @@ class BusyError(CentralCloudError):
 class PageThreads:
     """A few threads for one event loop. A page that hangs keeps its thread, and the others go on."""
 
-    def __init__(self) -> None:
-        self._free = asyncio.Semaphore(_THREADS)
+    def __init__(self, threads: int = _THREADS, limit_seconds: float = LIMIT_SECONDS) -> None:
+        """Create none yet; `limit_seconds`: from a request until its page is made."""
+        self._free = asyncio.Semaphore(threads)
+        self._limit_seconds = limit_seconds
 
     async def run(self, work: Callable[[], _T]) -> _T:
         """Call `work` in a thread and return its result.
@@ -38,11 +40,11 @@ class PageThreads:
             Exception: whatever `work` raises.
         """
         try:
-            async with asyncio.timeout(LIMIT_SECONDS):
+            async with asyncio.timeout(self._limit_seconds):
                 await self._free.acquire()
                 return await self._start(work)
         except TimeoutError:
-            raise BusyError(f"no answer within {LIMIT_SECONDS:g} seconds") from None
+            raise BusyError(f"no answer within {self._limit_seconds:g} seconds") from None
 
     def _start(self, work: Callable[[], _T]) -> "asyncio.Future[_T]":
         loop = asyncio.get_running_loop()

@@ -22,7 +22,7 @@ from instance_agent.sync.configuration_updater import ConfigurationUpdater
 #: The functions that each role may execute.
 _INSTANCE = {"publish_decision", "publish_decisions", "score_updates_since", "current_scores", "acknowledge", "epoch"}
 _ALLOWED = {
-    "gateway": _INSTANCE | {"configuration_since", "report_model_health", "report_feedback"},
+    "gateway": _INSTANCE | {"configuration_since", "report_model_health", "report_feedback", "explain_request"},
     "configurator": {
         "configuration_since", "lock_configuration", "write_configuration", "report_model_health", "epoch",
     },

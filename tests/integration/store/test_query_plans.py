@@ -91,6 +91,7 @@ CALLS = {
     "acknowledge": "SELECT centralcloud.acknowledge('instance-1', 1)",
     "report_feedback": "SELECT * FROM centralcloud.report_feedback(md5('10')::uuid, true)",
     "report_feedback of an unknown request": f"SELECT * FROM centralcloud.report_feedback('{REQUEST_ID}', true)",
+    "explain_request": "SELECT centralcloud.explain_request(md5('10')::uuid)",
     "routing_decisions": "SELECT * FROM routing_decisions WHERE request_id = md5('10')::uuid",
     "publish_decision": """SELECT centralcloud.publish_decision('{"a": 1}')""",
 }

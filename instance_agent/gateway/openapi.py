@@ -1,0 +1,147 @@
+"""The OpenAPI document of all routes: GET /openapi.json. `openapi_operations` has a description of each."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from centralcloud import __version__
+from centralcloud.contracts.fleet_configuration import HealthReport, RegisteredEndpoint, RegisteredModel
+from instance_agent.gateway.api_requests import json_answer
+from instance_agent.gateway.context import context_of
+from instance_agent.gateway.openapi_operations import OPERATIONS, Operation
+from instance_agent.gateway.openapi_schemas import SCHEMAS
+from instance_agent.gateway.registry_changes import StatusBatch
+
+_REFERENCES: Final = "#/components/schemas/{name}"
+_OPEN: Final = ("/health", "/health/ready", "/health/detailed")
+_FORMS: Final = {"/v1/messages": "AnthropicError", "/v1": "OpenAIError"}
+#: Errors that any operation with a key can answer with.
+_COMMON_ERRORS: Final = {
+    "401": "The request has no valid key.",
+    "403": "The role of the key does not suffice, or the key belongs to another workspace.",
+    "503": "The gateway is stopping, or cannot know keys; or the database, or every model, is unavailable.",
+}
+_ERRORS: Final = {
+    "400": "The request is invalid.",
+    "404": "There is nothing under this id or name.",
+    "409": "It is there already.",
+    "422": "A field is invalid; `field` is its path.",
+    "501": "The provider does not speak this operation.",
+    "502": "Every attempt failed.",
+}
+_INFO: Final = """The gateway of CentralCloud. `/v1` speaks the protocols of OpenAI and Anthropic, `/api` that of the model \
+router service. Every answer has the header `x-centralcloud-request-id`, every error names it, too."""
+
+
+def openapi_routes() -> list[web.RouteDef]:
+    """Return the route of the document."""
+    return [web.get("/openapi.json", _serve)]
+
+
+async def _serve(request: web.Request) -> web.Response:
+    context_of(request).principal.require("viewer")
+    return json_answer(document())
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for (method, path), operation in OPERATIONS.items():
+        paths.setdefault(path, {})[method.lower()] = _operation(method, path, operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "CentralCloud gateway", "version": __version__, "description": _INFO},
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "A key of `instance-agent keys create`."},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+            },
+        },
+        "security": [{"bearer": []}, {"apiKey": []}],
+    }
+
+
+def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
+    words = [word for word in path.replace("{", "").replace("}", "").replace(".", "_").split("/") if word]
+    described: dict[str, Any] = {
+        "operationId": "_".join([method.lower(), *words]),
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "description": " ".join(filter(None, [operation.text, _role_text(operation)])),
+        "responses": {operation.status: _answer(operation), **_errors(path, operation)},
+    }
+    parameters = [_path_parameter(word[1:-1]) for word in path.split("/") if word.startswith("{")]
+    parameters += [
+        {"name": name, "in": "query", "required": False, "schema": {"type": "string"}, "description": text}
+        for name, text in operation.query.items()
+    ]
+    parameters += [
+        {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
+        for name, text in operation.headers.items()
+    ]
+    if parameters:
+        described["parameters"] = parameters
+    if operation.body is not None:
+        content: dict[str, Any] = {"schema": _reference(operation.body)}
+        if operation.example is not None:
+            content["example"] = operation.example
+        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+    if path in _OPEN:
+        described["security"] = []
+    return described
+
+
+def _role_text(operation: Operation) -> str:
+    return f"Needs the role {operation.role}, or one above it." if operation.role else ""
+
+
+def _answer(operation: Operation) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": {"type": "string"}}
+    if operation.answer is not None:
+        content = {"schema": _reference(operation.answer)}
+    answered: dict[str, Any] = {operation.media_type: content}
+    if operation.streams:
+        answered["text/event-stream"] = {"schema": {"type": "string"}}
+    return {"description": operation.answer_text, "content": answered}
+
+
+def _errors(path: str, operation: Operation) -> dict[str, Any]:
+    form = next((name for prefix, name in _FORMS.items() if path.startswith(prefix)), "Error")
+    described = dict(_COMMON_ERRORS) if operation.role else {}
+    described |= {status: _ERRORS[status] for status in operation.errors}
+    return {
+        status: {"description": text, "content": {"application/json": {"schema": _reference(form)}}}
+        for status, text in sorted(described.items())
+    }
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    texts = {
+        "id": "The id of the model; a / in it is written as %2F.",
+        "endpoint": "The id of the endpoint.",
+        "request_id": "The UUID in the header x-centralcloud-request-id, or the id of an answer of /api/route.",
+    }
+    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}, "description": texts[name]}
+
+
+def _schemas() -> Mapping[str, Any]:
+    """Return the schemas: those of the registry from its types, the others as they are written."""
+    types = (RegisteredModel, RegisteredEndpoint, HealthReport, StatusBatch)
+    _, made = msgspec.json.schema_components(types, ref_template=_REFERENCES)
+    schemas: dict[str, Any] = {**made, **SCHEMAS}
+    # The path, the version or the URL give what a client leaves out.
+    for name, optional in (("RegisteredModel", {"id"}), ("RegisteredEndpoint", {"id", "modelId"})):
+        required = [field for field in schemas[name]["required"] if field not in optional]
+        schemas[f"New{name.removeprefix('Registered')}"] = {**schemas[name], "title": "New", "required": required}
+    report = schemas["HealthReport"]
+    ttl = {"type": "number", "minimum": 1, "maximum": 86_400, "default": 300, "description": "How long it counts."}
+    schemas["HealthReport"] = {**report, "properties": {**report["properties"], "ttlSeconds": ttl}}
+    return schemas
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": _REFERENCES.format(name=name)}

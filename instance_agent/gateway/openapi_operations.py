@@ -1,0 +1,226 @@
+"""The operations of the gateway, as the OpenAPI document describes them. A test compares them with the routes."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+_NOTHING: Final[Mapping[str, str]] = {}
+_CHAT_HEADERS: Final = {
+    "x-centralcloud-complexity": "simple, medium, complex, or 1 to 10.",
+    "x-centralcloud-task-type": "The type of the task.",
+    "x-centralcloud-agent-type": "The type of the agent.",
+    "x-centralcloud-prefer": "speed or cost.",
+    "x-centralcloud-capabilities": "Capabilities that the model must have, separated by commas.",
+    "x-centralcloud-session": "Requests of one conversation stay with their model.",
+    "x-centralcloud-feedback": "Wait so long for feedback, at most 7 days, such as 10m: it becomes the outcome.",
+    "idempotency-key": "The same key within 10 minutes is one upstream call.",
+}
+
+
+class Operation(Struct, frozen=True, kw_only=True):
+    """One operation.
+
+    Attributes:
+        tag: its group.
+        summary, text: what it does.
+        role: that a key needs at least; None: no key is needed.
+        body, answer: names of schemas; None: none, or text.
+        errors: statuses of its own errors.
+        streams: the answer may be a stream of events.
+    """
+
+    tag: str
+    summary: str
+    role: str | None
+    text: str = ""
+    body: str | None = None
+    example: Any = None
+    answer: str | None = None
+    answer_text: str = "The answer."
+    status: str = "200"
+    media_type: str = "application/json"
+    errors: tuple[str, ...] = ()
+    query: Mapping[str, str] = _NOTHING
+    headers: Mapping[str, str] = _NOTHING
+    streams: bool = False
+
+
+def _chat(summary: str, body: str, **fields: Any) -> Operation:
+    fields = {"errors": ("400", "404", "502"), "headers": _CHAT_HEADERS, "streams": True, **fields}
+    return Operation(tag="models", summary=summary, role="user", body=body, answer="ProviderAnswer", **fields)
+
+
+def _registry(summary: str, role: str, **fields: Any) -> Operation:
+    return Operation(tag="registry", summary=summary, role=role, **fields)
+
+
+def _health(summary: str, text: str) -> Operation:
+    return Operation(tag="health", summary=summary, text=text, role=None, answer="Health")
+
+
+_MODEL_EXAMPLE: Final = {
+    "name": "GPT-4 Turbo",
+    "version": "gpt-4-1106-preview",
+    "provider": "openai",
+    "modelType": "chat",
+    "capabilities": [{"type": "text-generation", "maxTokens": 4096}],
+    "parameters": {"temperature": 0.7, "maxTokens": 4096},
+    "status": "active",
+    "tags": ["gpt-4", "high-quality", "reasoning"],
+}
+_ROUTE_EXAMPLE: Final = {
+    "id": "req-12345",
+    "agentType": "creative",
+    "workspaceId": "ws-marketing-001",
+    "userId": "user-123",
+    "prompt": "Generate a creative marketing message for our new product",
+    "parameters": {"temperature": 0.8, "maxTokens": 500},
+    "metadata": {"requestType": "completion", "priority": "normal"},
+}
+
+OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
+    ("POST", "/v1/chat/completions"): _chat("Chat Completions of OpenAI", "OpenAIRequest"),
+    ("POST", "/v1/messages"): _chat("Messages of Anthropic", "AnthropicRequest"),
+    ("POST", "/v1/messages/count_tokens"): _chat("Count the tokens of a request", "AnthropicRequest", streams=False),
+    ("POST", "/v1/embeddings"): _chat("Embeddings of OpenAI", "OpenAIRequest", streams=False),
+    ("POST", "/v1/responses"): _chat(
+        "Responses of OpenAI", "OpenAIRequest", errors=("400", "404", "501", "502"), text="Passed through."
+    ),
+    ("GET", "/v1/models"): Operation(
+        tag="models", summary="The names that a request may have", role="viewer", answer="ProviderAnswer"
+    ),
+    ("GET", "/v1/models/{id}"): Operation(
+        tag="models", summary="One of these names", role="viewer", answer="ProviderAnswer", errors=("404",)
+    ),
+    ("POST", "/v1/feedback"): Operation(
+        tag="feedback",
+        summary="Report how good an answer was",
+        text="`success`, or a `reward`, or both. It is stored when the answer arrives; 503 means that it is not.",
+        role="user",
+        body="Feedback",
+        example={"request_id": "0199f3f4-5a7e-7c3a-9b1e-2f6d8c4a1b90", "reward": 0.8, "comment": "concise"},
+        answer="FeedbackAnswer",
+        status="202",
+        errors=("400", "404"),
+    ),
+    ("POST", "/api/route"): Operation(
+        tag="routing",
+        summary="Route a prompt and answer it",
+        text="The same `id` of the same key within 10 minutes is one upstream call within one replica.",
+        role="user",
+        body="RouteRequest",
+        example=_ROUTE_EXAMPLE,
+        answer="RouteAnswer",
+        errors=("400", "404", "422", "502"),
+        headers={name: text for name, text in _CHAT_HEADERS.items() if name.startswith("x-")},
+    ),
+    ("POST", "/api/routing/test"): Operation(
+        tag="routing",
+        summary="Show how a request would be routed",
+        text="Calls no provider and stores nothing. Where the choice is drawn, each test draws anew.",
+        role="viewer",
+        body="RoutingTest",
+        example={"agentType": "creative", "requestType": "completion", "prompt": "Test prompt"},
+        answer="RoutingPlan",
+        errors=("400", "404", "422"),
+    ),
+    ("GET", "/api/decisions/{request_id}"): Operation(
+        tag="routing",
+        summary="Explain one request",
+        text="Its plan, its attempts, its outcome and its cost. A key of a workspace sees its own requests only.",
+        role="viewer",
+        answer="Explanation",
+        errors=("404", "422"),
+    ),
+    ("GET", "/api/models"): _registry(
+        "List the registered models",
+        "viewer",
+        answer="ModelList",
+        errors=("422",),
+        query={
+            "provider": "Only of this provider; may be repeated.",
+            "status": "active or inactive.",
+            "modelType": "Such as chat; may be repeated.",
+        },
+    ),
+    ("POST", "/api/models"): _registry(
+        "Register a model",
+        "operator",
+        body="NewModel",
+        example=_MODEL_EXAMPLE,
+        answer="RegisteredModel",
+        status="201",
+        errors=("400", "409", "422"),
+    ),
+    ("PATCH", "/api/models/batch/status"): _registry(
+        "Set the status of many models",
+        "operator",
+        text="All of them, or, where an item is invalid, none: `results` says which.",
+        body="StatusBatch",
+        example={"updates": [{"modelId": "model-1", "status": "active"}, {"modelId": "model-2", "status": "inactive"}]},
+        answer="BatchReport",
+        errors=("400", "422"),
+    ),
+    ("GET", "/api/models/{id}"): _registry("Show a model", "viewer", answer="RegisteredModel", errors=("404",)),
+    ("DELETE", "/api/models/{id}"): _registry(
+        "Remove a model with its endpoints", "operator", answer="Deleted", errors=("404",)
+    ),
+    ("PATCH", "/api/models/{id}/status"): _registry(
+        "Set the status of a model",
+        "operator",
+        text="An inactive model gets no request: at once on this replica, within a second on the others.",
+        body="StatusChange",
+        example={"status": "inactive"},
+        answer="RegisteredModel",
+        errors=("400", "404", "422"),
+    ),
+    ("GET", "/api/models/{id}/health"): _registry(
+        "Show the health of a model",
+        "viewer",
+        text="The report that was posted, while it counts, and which targets this replica can use.",
+        answer="ModelHealth",
+        errors=("404",),
+    ),
+    ("POST", "/api/models/{id}/health"): _registry(
+        "Report the health of a model",
+        "operator",
+        text="An unhealthy model gets no request until the report expires, unless no other can be used.",
+        body="HealthReport",
+        example={"status": "healthy", "responseTime": 500, "errorRate": 0.01, "availability": 99.9},
+        answer="ModelHealth",
+        errors=("400", "404", "422"),
+    ),
+    ("GET", "/api/models/{id}/endpoints"): _registry(
+        "List the endpoints of a model", "viewer", answer="EndpointList", errors=("404",)
+    ),
+    ("POST", "/api/models/{id}/endpoints"): _registry(
+        "Register an endpoint of a model",
+        "operator",
+        text="Link-local addresses and metadata services are refused, private networks unless they are allowed.",
+        body="NewEndpoint",
+        example={
+            "url": "https://api.openai.com/v1/chat/completions",
+            "type": "primary",
+            "weight": 1.0,
+            "healthCheckUrl": "https://api.openai.com/v1/models",
+        },
+        answer="RegisteredEndpoint",
+        status="201",
+        errors=("400", "404", "409", "422"),
+    ),
+    ("DELETE", "/api/models/{id}/endpoints/{endpoint}"): _registry(
+        "Remove an endpoint", "operator", answer="Deleted", errors=("404",)
+    ),
+    ("GET", "/health"): _health("Whether the process runs", "200 as long as it does."),
+    ("GET", "/health/ready"): _health("Whether it takes requests", "503 with the reasons while it does not."),
+    ("GET", "/health/detailed"): _health("The state of each part", "503 with the reasons while it takes no requests."),
+    ("GET", "/metrics"): Operation(
+        tag="health",
+        summary="Metrics for Prometheus",
+        text="Clients of this machine need no key.",
+        role="operator",
+        media_type="text/plain",
+    ),
+    ("GET", "/openapi.json"): Operation(tag="documentation", summary="This document", role="viewer", answer="OpenAPI"),
+}

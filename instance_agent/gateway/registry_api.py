@@ -1,0 +1,258 @@
+"""The fleet's registry: /api/models with their status, health and endpoints.
+
+Reads are answered from the configuration that this replica uses, also while the database is unavailable. A change is answered once
+this replica uses it, so that the next read and the next request see it; other replicas follow within a second.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote as percent_encoded
+
+from aiohttp import web
+
+from centralcloud.contracts.errors import quote
+from centralcloud.contracts.fleet_configuration import (
+    PRIVATE_ALLOWED,
+    PUBLIC_ONLY,
+    FleetConfiguration,
+    parse_endpoint,
+    parse_health,
+    parse_model,
+    to_body,
+)
+from centralcloud.contracts.fleet_configuration.values import convert
+from centralcloud.contracts.limits import MAX_NAME_LENGTH
+from centralcloud.contracts.text import read_name
+from centralcloud.runtime.configuration.writing import Author, change_configuration, report_health
+from instance_agent.gateway.api_requests import BODY, api_handler, filters, json_answer, json_object
+from instance_agent.gateway.context import context_of
+from instance_agent.gateway.database_work import DatabaseWork
+from instance_agent.gateway.errors import InvalidFieldError
+from instance_agent.gateway.parts import KEY, GatewayParts
+from instance_agent.gateway.registry_changes import (
+    BatchItem,
+    Decide,
+    StatusBatch,
+    StatusUpdate,
+    add_endpoint,
+    create_model,
+    delete_endpoint,
+    delete_model,
+    model_not_found,
+    set_status,
+    set_statuses,
+)
+
+_FILTERS: Final = {"provider": "provider", "status": "status", "modelType": "model_type"}
+_STATUSES: Final = ("active", "inactive")
+_MOST_UPDATES: Final = 1000
+#: How long the answer to a change waits until this replica uses it.
+_APPLIED_SECONDS: Final = 2.0
+_CHECK_SECONDS: Final = 0.01
+
+
+class RegistryApi:
+    """The handlers of /api/models."""
+
+    def __init__(self, work: DatabaseWork, *, private: bool) -> None:
+        """Create them; `private`: whether endpoints may be in private networks."""
+        self._work = work
+        self._policy = PRIVATE_ALLOWED if private else PUBLIC_ONLY
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        model = "/api/models/{id}"
+        return [
+            web.get("/api/models", api_handler(self._list)),
+            web.post("/api/models", api_handler(self._create)),
+            web.patch("/api/models/batch/status", api_handler(self._batch_status)),
+            web.get(model, api_handler(self._get)),
+            web.delete(model, api_handler(self._delete)),
+            web.patch(f"{model}/status", api_handler(self._status)),
+            web.get(f"{model}/health", api_handler(self._get_health)),
+            web.post(f"{model}/health", api_handler(self._post_health)),
+            web.get(f"{model}/endpoints", api_handler(self._list_endpoints)),
+            web.post(f"{model}/endpoints", api_handler(self._add_endpoint)),
+            web.delete(f"{model}/endpoints/{{endpoint}}", api_handler(self._delete_endpoint)),
+        ]
+
+    async def _list(self, request: web.Request) -> web.Response:
+        fleet = _readable(request)
+        wanted = filters(request, tuple(_FILTERS))
+        for status in wanted.get("status", ()):
+            if status not in _STATUSES:
+                raise InvalidFieldError("status", f"status: found {quote(status)}, expected {' or '.join(_STATUSES)}")
+        found = [
+            to_body(model)
+            for _, model in sorted(fleet.models.items())
+            if all(getattr(model, _FILTERS[name]) in values for name, values in wanted.items())
+        ]
+        return _answer(fleet.version, {"models": found, "count": len(found)})
+
+    async def _get(self, request: web.Request) -> web.Response:
+        fleet = _readable(request)
+        return _answer(fleet.version, to_body(_model(request, fleet)))
+
+    async def _create(self, request: web.Request) -> web.Response:
+        _writable(request)
+        model = parse_model(await json_object(request), BODY)
+        version = await self._write(request, create_model(model))
+        location = f"/api/models/{percent_encoded(model.id, safe='')}"
+        return _answer(version, to_body(model), 201, location=location)
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        _writable(request)
+        version = await self._write(request, delete_model(_id(request)))
+        return _answer(version, {"modelId": _id(request), "deleted": True})
+
+    async def _status(self, request: web.Request) -> web.Response:
+        _writable(request)
+        model_id = _id(request)
+        value = await json_object(request)
+        if "modelId" in value:
+            raise InvalidFieldError("modelId", "modelId: found a value, expected the id in the path alone")
+        update = convert({**value, "modelId": model_id}, StatusUpdate, BODY)
+        version = await self._write(request, set_status(model_id, update.status))
+        model = _parts(request).state.fleet.models.get(model_id)
+        body = to_body(model) if model is not None else {"id": model_id}
+        return _answer(version, {**body, "status": update.status})
+
+    async def _batch_status(self, request: web.Request) -> web.Response:
+        _writable(request)
+        value = await json_object(request)
+        updates = convert(value, StatusBatch, BODY).updates
+        if not 1 <= len(updates) <= _MOST_UPDATES:
+            raise InvalidFieldError(
+                "updates", f"updates: found {len(updates):,} items, expected 1 to {_MOST_UPDATES:,}"
+            )
+        report: list[BatchItem] = []
+        version = await self._write(request, set_statuses(updates, report))
+        return _answer(version, {"results": report, "configVersion": version})
+
+    async def _get_health(self, request: web.Request) -> web.Response:
+        fleet = _readable(request)
+        return _answer(fleet.version, _health_of(request))
+
+    async def _post_health(self, request: web.Request) -> web.Response:
+        _writable(request)
+        model_id = _id(request)
+        report, ttl_seconds = parse_health(await json_object(request), BODY)
+        parts = _parts(request)
+        before = parts.state.fleet.health.get(model_id)
+        await self._work.run(lambda database: report_health(database, model_id, report, ttl_seconds))
+        await _until(lambda: parts.state.fleet.health.get(model_id) is not before)
+        return _answer(parts.state.fleet.version, _health_of(request))
+
+    async def _list_endpoints(self, request: web.Request) -> web.Response:
+        fleet = _readable(request)
+        model = _model(request, fleet)
+        found = [to_body(endpoint) for endpoint in fleet.endpoints.get(model.id, ())]
+        return _answer(fleet.version, {"modelId": model.id, "endpoints": found})
+
+    async def _add_endpoint(self, request: web.Request) -> web.Response:
+        _writable(request)
+        model_id = _id(request)
+        endpoint = parse_endpoint(await json_object(request), BODY, model_id=model_id, policy=self._policy)
+        if endpoint.model_id != model_id:
+            found = f"modelId: found {quote(endpoint.model_id)}, expected {quote(model_id)}, as in the path"
+            raise InvalidFieldError("modelId", found)
+        version = await self._write(request, add_endpoint(endpoint))
+        return _answer(version, to_body(endpoint), 201)
+
+    async def _delete_endpoint(self, request: web.Request) -> web.Response:
+        _writable(request)
+        endpoint_id = request.match_info["endpoint"]
+        version = await self._write(request, delete_endpoint(_id(request), endpoint_id))
+        return _answer(version, {"modelId": _id(request), "endpointId": endpoint_id, "deleted": True})
+
+    async def _write(self, request: web.Request, decide: Decide) -> int:
+        """Make a change; return the version of the configuration after it, once this replica uses it."""
+        author = _author(request)
+        written = await self._work.run(lambda database: change_configuration(database, author, decide))
+        parts, version = _parts(request), written.configuration.version
+        if written.changed:
+            await _until(lambda: parts.state.fleet.version >= version)
+        return version
+
+
+async def _until(applied: Callable[[], bool]) -> None:
+    """Wait until this replica uses a change, for a bounded time: it will, whatever the answer says."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _APPLIED_SECONDS
+    while not applied() and loop.time() < deadline:
+        await asyncio.sleep(_CHECK_SECONDS)
+
+
+def _parts(request: web.Request) -> GatewayParts:
+    parts: GatewayParts = request.app[KEY]
+    return parts
+
+
+def _id(request: web.Request) -> str:
+    found = str(request.match_info["id"])
+    if read_name(found, MAX_NAME_LENGTH) != found:  # nor could the database look for a text with a zero character
+        raise model_not_found(found)
+    return found
+
+
+def _readable(request: web.Request) -> FleetConfiguration:
+    context_of(request).principal.require("viewer")
+    return _parts(request).state.fleet
+
+
+def _writable(request: web.Request) -> None:
+    context_of(request).principal.require("operator")
+
+
+def _model(request: web.Request, fleet: FleetConfiguration) -> Any:
+    model = fleet.models.get(_id(request))
+    if model is None:
+        configuration = _parts(request).state.catalog.configuration
+        in_catalog = configuration is not None and _id(request) in configuration.targets
+        raise model_not_found(_id(request), in_catalog=in_catalog)
+    return model
+
+
+def _author(request: web.Request) -> Author:
+    context = context_of(request)
+    key = context.state.fleet.keys.get(context.principal.key_id or "")
+    return Author(who=key.label if key else "a client of this machine", via="api", source=request.remote or "unknown")
+
+
+def _health_of(request: web.Request) -> dict[str, Any]:
+    """Return the posted health of a model while it counts, and which of its targets this replica can use."""
+    parts = _parts(request)
+    state, model_id = parts.state, _id(request)
+    configuration = state.catalog.configuration
+    targets = configuration.targets.get(model_id, ()) if configuration else ()
+    if not targets and model_id not in state.fleet.models:
+        raise model_not_found(model_id)
+    now = datetime.now(UTC)
+    posted = state.fleet.health_of(model_id, now.timestamp())
+    report: dict[str, Any] = {"status": "unknown"}
+    if posted is not None:
+        expires = datetime.fromtimestamp(posted.expires_at, UTC)
+        report = {
+            **to_body(posted.report),
+            "reportedAt": posted.reported_at.isoformat(),
+            "expiresAt": expires.isoformat(),
+        }
+    view = parts.health.view(state.targets, parts.clock())
+    shown = []
+    for target in targets:
+        problem = target.problem
+        if problem is None and target.model.status == "inactive":
+            problem = "the model is inactive"
+        if problem is None and target.key in view.breaker_open:
+            problem = "its circuit breaker is open"
+        if problem is None and posted is not None and posted.report.status == "unhealthy":
+            problem = "the model was reported as unhealthy"
+        entry = {"target": target.key, "provider": target.model.provider, "type": target.endpoint.type}
+        shown.append({**entry, "usable": problem is None, **({"reason": problem} if problem else {})})
+    return {"modelId": model_id, **report, "targets": shown}
+
+
+def _answer(version: int, body: Any, status: int = 200, **headers: str) -> web.Response:
+    return json_answer(body, status, **{"x-centralcloud-config-version": str(version)}, **headers)

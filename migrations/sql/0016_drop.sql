@@ -1,0 +1,2 @@
+-- Revision 0016, taken back.
+DROP FUNCTION centralcloud.explain_request;

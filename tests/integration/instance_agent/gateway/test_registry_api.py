@@ -1,0 +1,388 @@
+"""The fleet's registry over HTTP: the requests of the model router's documentation, and what is refused."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from support.fleet import Fleet, a_fleet
+from support.gateways import Gateway, Reply, a_key, start_gateway
+from support.programs import Program
+from support.registry import a_model, write
+from support.servers import execute
+from support.tcp_proxy import TcpProxy
+from support.upstream.process import FakeUpstream, a_fake_upstream
+from support.waiting import eventually
+
+from centralcloud.runtime.postgres.database import Database
+
+StartProgram = Callable[..., Program]
+
+#: As the documentation of the model router has it.
+GPT_4_TURBO = {
+    "name": "GPT-4 Turbo",
+    "version": "gpt-4-1106-preview",
+    "provider": "openai",
+    "modelType": "chat",
+    "capabilities": [{"type": "text-generation", "maxTokens": 4096}],
+    "parameters": {"temperature": 0.7, "maxTokens": 4096},
+    "status": "active",
+    "tags": ["gpt-4", "high-quality", "reasoning"],
+}
+HEALTH = {"status": "healthy", "responseTime": 500, "errorRate": 0.01, "availability": 99.9}
+ENDPOINT = {
+    "url": "https://api.openai.com/v1/chat/completions",
+    "type": "primary",
+    "weight": 1.0,
+    "healthCheckUrl": "https://api.openai.com/v1/models",
+}
+QWEN = "qwen/qwen3-30b-a3b-2507"
+QWEN_PATH = "/api/models/qwen%2Fqwen3-30b-a3b-2507"
+
+
+@pytest.fixture
+def operator(start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str) -> Gateway:
+    """A gateway, called with a key of the role operator; registered endpoints may be on this machine."""
+    key = a_key(database_url, "operator")
+    private = {"INSTANCE_AGENT_GATEWAY_PRIVATE_ENDPOINTS": "true"}
+    return start_gateway(start, tmp_path, fake_upstream, database_url, key=key, **private)
+
+
+def registered(gateway: Gateway, model_id: str, **fields: Any) -> Reply:
+    """Register a model of the provider alpha, better than any of the catalog file."""
+    scores = {"complexityScores": {"simple": 5, "medium": 5, "complex": 5}}
+    body = {"name": model_id, "version": model_id, "provider": "alpha", **scores, **fields}
+    reply = gateway.call("POST", "/api/models", body)
+    assert reply.status == 201, reply.body
+    return reply
+
+
+def test_the_model_of_the_documentation_is_registered_and_found(operator: Gateway) -> None:
+    created = operator.call("POST", "/api/models", GPT_4_TURBO)
+    found = operator.call("GET", created.headers["location"])
+
+    assert created.status == 201
+    assert created.json() == found.json() == {**found.json(), **GPT_4_TURBO, "id": "gpt-4-1106-preview"}
+    assert operator.call("GET", "/api/models").json()["count"] == 1
+
+
+def test_a_model_is_registered_once(operator: Gateway) -> None:
+    operator.call("POST", "/api/models", GPT_4_TURBO)
+    again = operator.call("POST", "/api/models", GPT_4_TURBO)
+
+    assert (again.status, again.error["code"]) == (409, "model_exists")
+    assert again.error["requestId"] == again.headers["x-centralcloud-request-id"]
+
+
+INVALID: list[tuple[dict[str, Any], str]] = [
+    ({"colour": "red"}, "colour"),
+    ({"name": None}, "name"),
+    ({"name": 7}, "name"),
+    ({"status": "asleep"}, "status"),
+    ({"capabilities": [{"type": "vision"}, {"typ": "x"}]}, "capabilities[1].typ"),
+    ({"pricing": {"input": -1, "output": 1}}, "pricing.input"),
+    ({"id": "batch"}, "id"),
+    ({"id": "auto:simple"}, "id"),
+    ({"tags": "gpt"}, "tags"),
+]
+
+
+def test_an_invalid_model_is_refused_with_the_path_of_the_field(operator: Gateway) -> None:
+    for change, field in INVALID:
+        refused = operator.call("POST", "/api/models", GPT_4_TURBO | change)
+        assert (refused.status, refused.error["code"], refused.error["field"]) == (422, "invalid_field", field)
+        assert refused.error["message"].startswith(f"{field}: found ")
+    assert operator.call("GET", "/api/models").json()["count"] == 0
+
+
+def test_a_body_that_is_not_an_object_is_refused(operator: Gateway) -> None:
+    broken = operator.call("POST", "/api/models", b'{"name": ')
+    a_list = operator.call("POST", "/api/models", [GPT_4_TURBO])
+
+    assert (broken.status, broken.error["code"]) == (400, "invalid_request")
+    assert (a_list.status, "field" in a_list.error) == (422, False)
+
+
+def test_an_id_with_a_slash_is_percent_encoded_in_paths(operator: Gateway, fake_upstream: FakeUpstream) -> None:
+    created = registered(operator, QWEN)
+    assert created.headers["location"] == QWEN_PATH
+
+    assert operator.call("GET", QWEN_PATH).json()["id"] == QWEN
+    assert operator.chat(QWEN).headers["x-centralcloud-model"] == QWEN
+    assert operator.call("PATCH", f"{QWEN_PATH}/status", {"status": "inactive"}).json()["status"] == "inactive"
+    assert operator.call("POST", f"{QWEN_PATH}/health", HEALTH).json()["modelId"] == QWEN
+    assert operator.call("POST", f"{QWEN_PATH}/endpoints", ENDPOINT).json()["modelId"] == QWEN
+    assert [each["url"] for each in operator.call("GET", f"{QWEN_PATH}/endpoints").json()["endpoints"]] == [
+        ENDPOINT["url"]
+    ]
+    batch = {"updates": [{"modelId": QWEN, "status": "active"}]}
+    assert operator.call("PATCH", "/api/models/batch/status", batch).status == 200
+    assert operator.call("GET", QWEN_PATH).json()["status"] == "active"
+
+
+def test_filters_combine(operator: Gateway, database: Database) -> None:
+    write(
+        database,
+        a_model("a", provider="openai", status="active"),
+        a_model("b", provider="openai", status="inactive"),
+        a_model("c", provider="other", status="active"),
+        a_model("d", provider="openai", modelType="embedding"),
+    )
+    eventually(lambda: operator.call("GET", "/api/models").json()["count"] == 4)
+
+    def ids(query: str) -> list[str]:
+        return [each["id"] for each in operator.call("GET", f"/api/models?{query}").json()["models"]]
+
+    assert ids("provider=openai&status=active&modelType=chat") == ["a"]
+    assert ids("provider=openai") == ["a", "b", "d"]
+    assert ids("provider=openai&provider=other&status=active") == ["a", "c", "d"]
+    assert ids("provider=unknown") == []
+    assert operator.call("GET", "/api/models?modeltype=chat").error["field"] == "modeltype"
+    assert operator.call("GET", "/api/models?status=asleep").status == 422
+
+
+def test_an_unknown_model_is_not_found(operator: Gateway) -> None:
+    calls: list[tuple[str, str, Any]] = [
+        ("GET", "", None),
+        ("DELETE", "", None),
+        ("PATCH", "/status", {"status": "active"}),
+        ("GET", "/health", None),
+        ("POST", "/health", HEALTH),
+        ("GET", "/endpoints", None),
+        ("POST", "/endpoints", ENDPOINT),
+        ("DELETE", "/endpoints/ep-1", None),
+    ]
+    for method, path, body in calls:
+        missing = operator.call(method, f"/api/models/none{path}", body)
+        assert (missing.status, missing.error["code"]) == (404, "model_not_found"), (method, path)
+        strange = operator.call(method, f"/api/models/a%00b{path}", body)
+        assert (strange.status, strange.error["code"]) == (404, "model_not_found"), (method, path)
+    # One that only this gateway knows, from its catalog file, is not the fleet's.
+    assert "catalog file" in operator.call("GET", "/api/models/gpt").error["message"]
+
+
+def test_a_batch_is_one_change_with_a_report_for_each_item(operator: Gateway, database_url: str) -> None:
+    registered(operator, "model-1")
+    registered(operator, "model-2")
+    version = int(operator.call("GET", "/api/models").headers["x-centralcloud-config-version"])
+    updates = [{"modelId": "model-1", "status": "active"}, {"modelId": "model-2", "status": "inactive"}]
+
+    done = operator.call("PATCH", "/api/models/batch/status", {"updates": updates})
+
+    assert done.json() == {
+        "results": [
+            {"modelId": "model-1", "status": "active", "result": "unchanged"},
+            {"modelId": "model-2", "status": "inactive", "result": "changed"},
+        ],
+        "configVersion": version + 1,
+    }
+    actions = execute(database_url, "SELECT who, via FROM operator_actions ORDER BY id DESC LIMIT 1")
+    assert [(who.split(" as ")[0], via) for who, via in actions] == [("test", "api")]
+
+
+def test_a_batch_with_an_unknown_model_changes_nothing(operator: Gateway) -> None:
+    registered(operator, "model-1")
+    updates = [{"modelId": "model-1", "status": "inactive"}, {"modelId": "none", "status": "inactive"}]
+
+    refused = operator.call("PATCH", "/api/models/batch/status", {"updates": updates})
+    repeated = operator.call("PATCH", "/api/models/batch/status", {"updates": [updates[0]] * 2})
+    wrong = operator.call("PATCH", "/api/models/batch/status", {"updates": [updates[0], {"modelId": "model-1"}]})
+
+    assert (refused.status, refused.error["field"]) == (422, "updates[1].modelId")
+    assert [each["result"] for each in refused.json()["results"]] == ["valid", "not_found"]
+    assert [each["result"] for each in repeated.json()["results"]] == ["valid", "repeated"]
+    assert (wrong.status, wrong.error["field"]) == (422, "updates[1].status")
+    assert operator.call("GET", "/api/models/model-1").json()["status"] == "active"
+
+
+def test_a_model_that_was_reported_unhealthy_gets_no_request_until_the_report_expires(operator: Gateway) -> None:
+    registered(operator, "best")
+    assert operator.chat().headers["x-centralcloud-model"] == "best"
+
+    posted = operator.call("POST", "/api/models/best/health", {"status": "unhealthy", "ttlSeconds": 3})
+
+    assert posted.status == 200
+    assert operator.chat().headers["x-centralcloud-model"] == "gpt"
+    shown = operator.call("GET", "/api/models/best/health").json()
+    assert (shown["status"], shown["targets"][0]["usable"]) == ("unhealthy", False)
+    eventually(lambda: operator.chat().headers["x-centralcloud-model"] == "best", what="the end of the report")
+    assert operator.call("GET", "/api/models/best/health").json()["status"] == "unknown"
+
+
+def test_health_is_shown_as_it_was_posted(operator: Gateway) -> None:
+    operator.call("POST", "/api/models", GPT_4_TURBO)
+    path = "/api/models/gpt-4-1106-preview/health"
+    posted = operator.call("POST", path, HEALTH)
+
+    found = operator.call("GET", path).json()
+    assert (posted.status, found) == (200, {**found, **HEALTH})
+    # Why nothing is routed to it.
+    assert "OPENAI_API_KEY" in found["targets"][0]["reason"]
+    assert operator.call("POST", path, {"status": "fine"}).error["field"] == "status"
+    assert operator.call("POST", path, {**HEALTH, "ttlSeconds": 0}).error["field"] == "ttlSeconds"
+
+
+def test_weights_of_endpoints_are_the_shares_of_requests(operator: Gateway, fake_upstream: FakeUpstream) -> None:
+    with a_fake_upstream() as second:
+        registered(operator, "weighted")
+        for upstream, weight in ((fake_upstream, 3), (second, 1)):
+            body = {"url": f"{upstream.openai_url}/chat/completions", "weight": weight}
+            assert operator.call("POST", "/api/models/weighted/endpoints", body).status == 201
+        for _ in range(2000):
+            assert operator.chat("weighted").status == 200
+        assert 0.72 <= fake_upstream.state()["total"] / 2000 <= 0.78
+
+
+REFUSED_URLS = [
+    "http://169.254.169.254/latest/meta-data",
+    "http://[fe80::1]/v1",
+    "http://metadata.google.internal/v1",
+    "http://0xa9fea9fe/v1",
+    "http://[::ffff:169.254.169.254]/v1",
+    "file:///etc/passwd",
+]
+
+
+def test_endpoints_at_metadata_services_and_link_local_addresses_are_refused(operator: Gateway) -> None:
+    registered(operator, "best")
+    for url in REFUSED_URLS:
+        for field, body in (("url", {"url": url}), ("healthCheckUrl", {**ENDPOINT, "healthCheckUrl": url})):
+            refused = operator.call("POST", "/api/models/best/endpoints", body)
+            assert (refused.status, refused.error["field"]) == (422, field), url
+    assert operator.call("GET", "/api/models/best/endpoints").json()["endpoints"] == []
+
+
+def test_endpoints_are_added_once_and_removed(operator: Gateway) -> None:
+    registered(operator, "best")
+    path = "/api/models/best/endpoints"
+    added = operator.call("POST", path, ENDPOINT)
+
+    assert (added.status, added.json()) == (201, {**added.json(), **ENDPOINT, "modelId": "best"})
+    assert operator.call("POST", path, ENDPOINT).error["code"] == "endpoint_exists"
+    assert operator.call("POST", path, {**ENDPOINT, "modelId": "other"}).error["field"] == "modelId"
+    assert operator.call("DELETE", f"{path}/{added.json()['id']}").status == 200
+    assert operator.call("GET", path).json() == {"modelId": "best", "endpoints": []}
+    assert operator.call("DELETE", "/api/models/best").status == 200
+    assert operator.call("GET", "/api/models/best").status == 404
+
+
+def test_private_endpoints_are_refused_unless_allowed(
+    start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
+) -> None:
+    gateway = start_gateway(start, tmp_path, fake_upstream, database_url, key=a_key(database_url, "operator"))
+    registered(gateway, "best")
+    refused = gateway.call("POST", "/api/models/best/endpoints", {"url": "http://127.0.0.1:9/v1"})
+    assert (refused.status, refused.error["field"]) == (422, "url")
+
+
+@pytest.mark.parametrize("role", ["viewer", "user", "operator", "admin"])
+def test_reading_needs_a_viewer_and_writing_an_operator(operator: Gateway, database_url: str, role: Any) -> None:
+    registered(operator, "best")
+    key = a_key(database_url, role)
+    eventually(lambda: operator.call("GET", "/api/models/best", key=key).status == 200, what="the new key")
+    expected = 200 if role in ("operator", "admin") else 403
+
+    for method, path, body in (
+        ("PATCH", "/api/models/best/status", {"status": "active"}),
+        ("PATCH", "/api/models/batch/status", {"updates": [{"modelId": "best", "status": "active"}]}),
+        ("POST", "/api/models/best/health", HEALTH),
+    ):
+        assert operator.call(method, path, body, key=key).status == expected
+    created = operator.call("POST", "/api/models", {**GPT_4_TURBO, "id": "another"}, key=key)
+    assert created.status == (201 if expected == 200 else 403)
+    assert operator.call("GET", "/api/models", key=None).status == 401
+
+
+def test_an_inactive_model_gets_no_request_on_any_replica(
+    operator: Gateway, start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
+) -> None:
+    other = start_gateway(
+        start,
+        tmp_path,
+        fake_upstream,
+        database_url,
+        key=operator.key,
+        INSTANCE_ID="gateway-2",
+        INSTANCE_AGENT_STATE_DIR=str(tmp_path / "state-2"),
+    )
+    registered(operator, "best")
+    for replica in (operator, other):
+        eventually(lambda replica=replica: replica.chat().headers["x-centralcloud-model"] == "best")
+
+    began = time.monotonic()
+    assert other.call("PATCH", "/api/models/best/status", {"status": "inactive"}).status == 200
+    # The replica that answered uses it already.
+    assert other.chat().headers["x-centralcloud-model"] == "gpt"
+    eventually(lambda: operator.chat().headers["x-centralcloud-model"] == "gpt", within_seconds=5)
+    seconds = time.monotonic() - began
+    calls = len(fake_upstream.requests("best"))
+    for replica in (operator, other) * 20:
+        assert replica.chat().headers["x-centralcloud-model"] == "gpt"
+    assert replica.chat("best").status == 503
+    assert len(fake_upstream.requests("best")) == calls
+    assert seconds <= 1.0, f"the other replica used the model for {seconds:.2f} s"
+
+
+def test_a_change_that_waits_for_another_one_is_given_up_and_holds_up_no_chat(
+    operator: Gateway, database_url: str
+) -> None:
+    registered(operator, "best")
+    with psycopg.connect(database_url) as connection, ThreadPoolExecutor(8) as threads:
+        connection.execute("SELECT centralcloud.lock_configuration()")
+        began = time.monotonic()
+        body = {"status": "inactive"}
+        waiting = [threads.submit(operator.call, "PATCH", "/api/models/best/status", body) for _ in range(8)]
+        assert [operator.chat().status for _ in range(20)] == [200] * 20
+        assert operator.call("GET", "/api/models/best").status == 200
+        assert time.monotonic() - began < 5
+        replies = [each.result() for each in waiting]
+        assert time.monotonic() - began < 9
+    assert {reply.status for reply in replies} == {503}
+    assert all(int(reply.headers["retry-after"]) > 0 for reply in replies)
+    eventually(lambda: operator.call("PATCH", "/api/models/best/status", body).status == 200, what="the next change")
+
+
+@pytest.fixture
+def fleet(server: str) -> Iterator[Fleet]:
+    with a_fleet(server) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def least_rights(start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, fleet: Fleet) -> Gateway:
+    """A gateway with the rights of a gateway, which may not change the configuration."""
+    key = a_key(fleet.configurator, "admin")
+    return start_gateway(start, tmp_path, fake_upstream, fleet.gateway, key=key)
+
+
+def test_a_login_without_the_right_is_refused_with_the_remedy(least_rights: Gateway, fleet: Fleet) -> None:
+    with Database(fleet.configurator, application_name="tests") as database:
+        write(database, a_model("known"))
+    refused = least_rights.call("POST", "/api/models", GPT_4_TURBO)
+
+    assert (refused.status, refused.error["code"]) == (403, "database_right_missing")
+    assert "centralcloud_configurator" in refused.error["message"]
+    assert "grants --apply" in refused.error["message"]
+    eventually(lambda: least_rights.call("GET", "/api/models/known").status == 200)
+    assert least_rights.call("POST", "/api/models/known/health", HEALTH).status == 200
+
+
+def test_without_the_database_reads_are_answered_and_changes_refused_in_time(
+    start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str, proxy: TcpProxy
+) -> None:
+    key = a_key(database_url, "operator")
+    gateway = start_gateway(start, tmp_path, fake_upstream, proxy.url, key=key)
+    registered(gateway, "best")
+    proxy.pause()
+
+    began = time.monotonic()
+    refused = gateway.call("PATCH", "/api/models/best/status", {"status": "inactive"})
+
+    assert (refused.status, refused.error["code"]) == (503, "database_unavailable")
+    assert time.monotonic() - began < 9
+    assert int(refused.headers["retry-after"]) > 0
+    assert gateway.call("GET", "/api/models/best").json()["status"] == "active"
+    assert gateway.chat().status == 200
