@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 from support.commands import BIN
+from support.draining import drain_seconds
 from support.repository import REPOSITORY
 from support.variables import every_variable
 
 from centralcloud.runtime.process.supervisor import _STOP_SECONDS
 from centralcloud.settings import Settings
-from instance_agent.gateway.server import _AFTER_CUT_SECONDS
-from instance_agent.gateway_program import _FLUSH_SECONDS
 from instance_agent.settings import AgentSettings, GatewaySettings
 
 _SYSTEMDS_OWN = Path("/usr/lib/systemd/system")
@@ -96,9 +95,7 @@ def test_the_timeout_is_long_enough_for_a_stop(deploy: Path, unit: str) -> None:
 
 def test_the_gateway_has_time_to_drain_and_to_send_its_last_events(deploy: Path) -> None:
     about = settings_of(deploy / "systemd/instance-agent-gateway@.service")
-    drain = GatewaySettings.model_fields["gateway_drain_seconds"].default
-    stop = drain + 2 * _AFTER_CUT_SECONDS + 1 + 2 * _FLUSH_SECONDS + _STOP_SECONDS
-    assert float(about["TimeoutStopSec"][0]) > stop
+    assert float(about["TimeoutStopSec"][0]) > drain_seconds()
     assert int(about["LimitNOFILE"][0]) == 65_536
 
 
