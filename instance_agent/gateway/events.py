@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
-from msgspec.structs import replace
+import msgspec
 
-from centralcloud.contracts import RoutingEvent
+from centralcloud.contracts import RequestEvent, RoutingEvent
 from centralcloud.contracts.limits import NEUTRAL_SCORE
+from centralcloud.contracts.task_classifier import CLASSIFIER_VERSION
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import NANO
 from instance_agent.gateway.context import RequestContext
@@ -14,6 +15,7 @@ from instance_agent.routing.affinity import SessionMemory
 
 _DEFAULT_LEVEL: Final = "medium"
 _MAX_INT4: Final = 2_147_483_647
+_LONGEST_LABEL: Final = 200
 
 
 class Publisher(Protocol):
@@ -51,28 +53,40 @@ class EventSink:
             tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0) if usage else 0
             self._sessions.record(session, attempt.call.target.model.name, tokens)
         if self._publisher is not None:
-            routed, outcome = events_of(attempt, context, self._instance_id)
-            self._publisher.publish(routed)
-            self._publisher.publish(outcome)
+            for event in events_of(attempt, context, self._instance_id):
+                self._publisher.publish(event)
 
 
-def events_of(attempt: Attempt, context: RequestContext, instance_id: str) -> tuple[RoutingEvent, RoutingEvent]:
+def events_of(attempt: Attempt, context: RequestContext, instance_id: str) -> tuple[RequestEvent, ...]:
     """Return the decision of an attempt, and its outcome.
 
-    Both are published when the outcome is known: a decision without one says nothing, and a killed gateway loses both.
+    Both are published when the outcome is known: a decision without one says nothing. Both have the fields that learning
+    compares; those of the request are in the decision alone, and numbers in the outcome alone. The outcome of a request that
+    waits for feedback is its feedback: the decision then carries the numbers that the outcome will have.
     """
     call, plan, routing = attempt.call, context.plan, context.routing
     task = plan.task if plan else None
-    usage, nano = attempt.usage, attempt.cost.nano_usd
-    learned = attempt.number == 1 and plan is not None and plan.kind == "probe"
-    extra: dict[str, Any] = {"probe": True} if learned else {}
-    routed = RoutingEvent(
+    model, level = call.target.model, task.level if task else _DEFAULT_LEVEL
+    score = NEUTRAL_SCORE if call.score is None else call.score
+    first = attempt.number == 1
+    probe = first and plan is not None and plan.kind == "probe"
+    elapsed = attempt.response_time_ms
+    ended = datetime.now(UTC) if elapsed is None else attempt.started_at + timedelta(milliseconds=elapsed)
+    numbers = _numbers(attempt)
+    waits = context.feedback_seconds is not None and attempt.outcome == "success"
+    extra: dict[str, Any] = {"probe": True} if probe else {}
+    if waits:
+        # Spend counts whether or not feedback arrives.
+        spend = {name: numbers.pop(name) for name in ("cost_usd", "cost_nano_usd")}
+        extra["feedback_outcome"] = {name: value for name, value in numbers.items() if value is not None}
+        numbers = spend
+    routed = RequestEvent(
         timestamp=attempt.started_at,
         instance_id=instance_id,
-        complexity=task.level if task else _DEFAULT_LEVEL,
-        model=call.target.model.name,
-        provider=call.target.model.provider,
-        complexity_score=NEUTRAL_SCORE if call.score is None else call.score,
+        complexity=level,
+        model=model.name,
+        provider=model.provider,
+        complexity_score=score,
         capabilities_required=_capabilities(context),
         prefer=task.prefer if task else None,
         user_model_request=routing.model if routing and plan and plan.kind == "forced" else None,
@@ -80,21 +94,58 @@ def events_of(attempt: Attempt, context: RequestContext, instance_id: str) -> tu
         task_type=task.task_type if task else None,
         propensity=attempt.propensity,
         score_version=call.score_version,
+        request_id=attempt.request_id,
+        attempt=attempt.number,
+        session=routing.session if routing else None,
+        workspace=context.principal.workspace,
+        key_id=context.principal.key_id,
+        agent_type=task.agent_type if task else None,
+        complexity_level_10=task.complexity if task else None,
+        classifier=CLASSIFIER_VERSION if task and task.level_source == "classifier" else None,
+        model_version=model.sent_as if len(model.sent_as) <= _LONGEST_LABEL else None,
+        # Written as it is: decoding it would only be followed by encoding it again.
+        plan=msgspec.Raw(plan.explanation()) if first and plan else None,  # type: ignore[arg-type]
+        feedback_until=ended + timedelta(seconds=context.feedback_seconds or 0) if waits else None,
         extra=extra,
+        **(numbers if waits else {}),
     )
-    elapsed = attempt.response_time_ms
-    ended = datetime.now(UTC) if elapsed is None else attempt.started_at + timedelta(milliseconds=elapsed)
-    outcome = replace(
-        routed,
+    if waits:
+        return (routed,)
+    outcome = RequestEvent(
         timestamp=ended,
+        instance_id=instance_id,
+        complexity=level,
+        model=model.name,
+        provider=model.provider,
+        complexity_score=score,
         outcome=attempt.outcome,
-        response_time_ms=None if elapsed is None else min(elapsed, _MAX_INT4),
+        capabilities_required=routed.capabilities_required,
+        prefer=routed.prefer,
+        user_model_request=routed.user_model_request,
         error_kind=attempt.error_kind,
-        input_tokens=None if usage is None else _bounded(usage.input_tokens),
-        output_tokens=None if usage is None else _bounded(usage.output_tokens),
-        cost_usd=None if nano is None else nano / NANO,
+        decision_id=attempt.decision_id,
+        task_type=routed.task_type,
+        propensity=attempt.propensity,
+        score_version=call.score_version,
+        request_id=attempt.request_id,
+        attempt=attempt.number,
+        **numbers,
     )
     return routed, outcome
+
+
+def _numbers(attempt: Attempt) -> dict[str, Any]:
+    """Return the fields of an outcome that are measured."""
+    usage, nano = attempt.usage, attempt.cost.nano_usd
+    return {
+        "response_time_ms": _bounded(attempt.response_time_ms),
+        "input_tokens": None if usage is None else _bounded(usage.input_tokens),
+        "output_tokens": None if usage is None else _bounded(usage.output_tokens),
+        "cost_usd": None if nano is None else nano / NANO,
+        "cost_nano_usd": nano,
+        "first_token_ms": _bounded(attempt.first_token_ms),
+        "finish_reason": attempt.finish_reason,
+    }
 
 
 def _capabilities(context: RequestContext) -> tuple[str, ...]:
@@ -103,5 +154,5 @@ def _capabilities(context: RequestContext) -> tuple[str, ...]:
     return tuple(sorted({*needs, *asked}))
 
 
-def _bounded(tokens: int | None) -> int | None:
-    return None if tokens is None else min(max(0, tokens), _MAX_INT4)
+def _bounded(number: int | None) -> int | None:
+    return None if number is None else min(max(0, number), _MAX_INT4)

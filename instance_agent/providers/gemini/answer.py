@@ -148,7 +148,7 @@ def read_answer(upstream: Upstream, body: bytes) -> ChatAnswer:
         raise unreadable(upstream, "an answer without a candidate")
     candidate = wire.candidates[0]
     wire_parts = (candidate.content.parts if candidate.content else None) or []
-    parts = [part for part in map(_part, wire_parts) if part is not None]
+    parts = _joined([part for part in map(_part, wire_parts) if part is not None])
     has_calls = any(isinstance(part, ToolCallPart) for part in parts)
     return ChatAnswer(
         id=wire.response_id or "",
@@ -158,6 +158,18 @@ def read_answer(upstream: Upstream, body: bytes) -> ChatAnswer:
         raw_finish=candidate.finish_reason,
         usage=read_usage(wire.usage_metadata),
     )
+
+
+def _joined(parts: list[AnswerPart]) -> list[AnswerPart]:
+    """Return the parts with texts that follow each other as one: clients take the first text for the whole."""
+    joined: list[AnswerPart] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if isinstance(part, TextPart) and isinstance(last, TextPart):
+            joined[-1] = TextPart(last.text + part.text)
+        else:
+            joined.append(part)
+    return joined
 
 
 def _part(part: _Part) -> AnswerPart | None:

@@ -49,8 +49,7 @@ def test_every_metric_is_documented_with_its_type(daemon: Daemon, database_url: 
     Learner(daemon._database, [AdaptiveRule()]).learn()
     eventually(lambda: value(daemon.registry, "centralcloud_score", model="gpt-4o", complexity="complex"))
     agent = InstanceAgent(AgentSettings(database_url=database_url, state_dir=tmp_path))
-    gateway_settings = GatewaySettings(database_url=database_url, state_dir=tmp_path / "gateway")
-    gateway = GatewayProgram(gateway_settings, Shutdown())
+    gateway = GatewayProgram(GatewaySettings(database_url=database_url, state_dir=tmp_path), Shutdown())
     documented = dict(re.findall(r"^\| `(\w+)` \| (gauge|counter|info|histogram)", _PAGE.read_text(), re.MULTILINE))
     shown = {
         family.name: family.type

@@ -1,0 +1,206 @@
+"""Records of a gateway: outcomes that are learned exactly once, health, logs and metrics without secrets."""
+
+import json
+import re
+
+from support.gateways import Gateway
+from support.ingest import ingest_all
+from support.servers import execute
+from support.upstream.process import FakeUpstream
+from support.waiting import eventually
+
+from centralcloud.runtime.postgres.database import Database
+
+KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCDEF"
+EMAIL = "jane.doe@example.com"
+CARD = "4111 1111 1111 1111"
+
+
+def ingested(gateway: Gateway, database: Database, url: str, events: int) -> list[tuple]:
+    eventually(lambda: execute(url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(events,)])
+    ingest_all(database)
+    return execute(
+        url,
+        "SELECT model, outcome, error_kind, propensity IS NOT NULL, input_tokens, cost_usd::text, task_type "
+        "FROM routing_records WHERE outcome <> 'routed' ORDER BY decision_id",
+    )
+
+
+def test_each_attempt_is_a_decision_with_one_outcome(
+    gateway: Gateway, fake_upstream: FakeUpstream, database: Database, database_url: str
+) -> None:
+    fake_upstream.behave("status=500", model="gpt", times=1)
+    gateway.chat(headers={"x-centralcloud-task-type": "summary", "x-centralcloud-complexity": "9"})
+    gateway.chat("opus", stream=True)
+    gateway.chat("auto", stream=True)
+
+    records = ingested(gateway, database, database_url, 8)
+
+    assert [each[:4] for each in records] == [
+        ("gpt", "failure", "provider", True),
+        ("opus", "success", None, False),
+        ("opus", "success", None, False),
+        ("gpt", "success", None, True),
+    ]
+    assert records[0][6] == records[1][6] == "summary"
+    assert [each[4] for each in records[1:]] == [12, 12, 12]
+    # A second ingest finds nothing: each outcome is there once.
+    ingest_all(database)
+    assert len(execute(database_url, "SELECT 1 FROM routing_records WHERE outcome <> 'routed'")) == 4
+
+
+def test_the_events_of_a_request_say_who_asked_and_how_it_was_decided(
+    gateway: Gateway, database: Database, database_url: str
+) -> None:
+    asked = {"x-centralcloud-session": "s-1", "x-centralcloud-agent-type": "coder", "x-centralcloud-complexity": "8"}
+    reply = gateway.chat(stream=True, headers=asked)
+    ingested(gateway, database, database_url, 2)
+
+    (row,) = execute(
+        database_url,
+        "SELECT request_id::text, workspace, key_id, agent_type, complexity_level_10, length(session), model_version "
+        "FROM routing_records WHERE outcome = 'routed'",
+    )
+    (outcome,) = execute(
+        database_url,
+        "SELECT request_id::text, attempt, cost_nano_usd, first_token_ms >= 0, finish_reason "
+        "FROM routing_records WHERE outcome = 'success'",
+    )
+    ((plan,),) = execute(database_url, "SELECT plan FROM request_plans")
+    request_id = reply.headers["x-centralcloud-request-id"]
+    assert row == (request_id, "acme", str(gateway.key)[:16], "coder", 8, 16, "gpt")
+    assert outcome == (request_id, 1, 20_000, True, "stop")
+    assert [each["model"] for each in plan["targets"]] == ["gpt", "opus", "flash"]
+
+
+def test_a_request_that_waits_for_feedback_has_no_outcome_before_it(
+    gateway: Gateway, database: Database, database_url: str
+) -> None:
+    reply = gateway.chat(headers={"x-centralcloud-feedback": "10m"})
+    assert ingested(gateway, database, database_url, 1) == []
+
+    request_id = reply.headers["x-centralcloud-request-id"]
+    execute(database_url, "SELECT * FROM centralcloud.report_feedback(%s, NULL, 0.8, NULL, NULL)", (request_id,))
+    (row,) = ingested(gateway, database, database_url, 1)
+    assert row[:2] == ("gpt", "success")
+
+
+def test_a_bad_request_makes_no_decision(gateway: Gateway, database: Database, database_url: str) -> None:
+    assert gateway.call("POST", "/v1/chat/completions", b"{").status == 400
+    assert gateway.chat("no-such-model").status == 404
+    assert gateway.chat(headers={"x-centralcloud-complexity": "eleven"}).status == 400
+    assert gateway.chat(headers={"x-centralcloud-prefer": "beauty"}).status == 400
+    assert gateway.chat(headers={"x-centralcloud-feedback": "tomorrow"}).status == 400
+    gateway.chat()
+
+    assert len(ingested(gateway, database, database_url, 2)) == 1
+
+
+def test_two_dead_targets_of_three_fail_no_request(gateway: Gateway, fake_upstream: FakeUpstream) -> None:
+    fake_upstream.behave("reset", model="gpt")
+    fake_upstream.behave("status=503", model="opus")
+
+    replies = [gateway.chat() for _ in range(10)]
+
+    assert [reply.status for reply in replies] == [200] * 10
+    assert {reply.headers["x-centralcloud-model"] for reply in replies} == {"flash"}
+
+
+def test_a_target_that_fails_is_left_and_called_once_when_it_is_back(
+    gateway: Gateway, fake_upstream: FakeUpstream
+) -> None:
+    fake_upstream.behave("status=500", model="gpt")
+    for _ in range(6):
+        gateway.chat()
+    failed = len(fake_upstream.requests("gpt"))
+    gateway.chat()
+    assert failed == len(fake_upstream.requests("gpt")) == 5  # it is open: no request of a client is spent on it
+
+    fake_upstream.reset()
+    back = eventually(
+        lambda: reply if (reply := gateway.chat()).headers["x-centralcloud-model"] == "gpt" else None,
+        what="the probe of the target that is back",
+        within_seconds=20,
+    )
+    assert back.status == 200
+
+
+def test_a_session_stays_with_its_model(gateway: Gateway, fake_upstream: FakeUpstream) -> None:
+    session = {"x-centralcloud-session": "s-1"}
+    fake_upstream.behave("status=500", model="gpt", times=1)
+    first = gateway.chat(headers=session)
+    second = gateway.chat(headers=session)
+
+    assert first.headers["x-centralcloud-model"] == "opus"
+    assert second.headers["x-centralcloud-model"] in ("opus", "gpt")
+    assert second.headers["x-centralcloud-reason"] in ("session", "best")
+
+
+def test_the_same_id_is_one_call(gateway: Gateway, fake_upstream: FakeUpstream) -> None:
+    replies = [gateway.chat(headers={"idempotency-key": "one"}) for _ in range(3)]
+    another = gateway.chat(text="something else", headers={"idempotency-key": "one"})
+
+    assert {reply.text for reply in replies} == {"You said: hello there"}
+    assert len(fake_upstream.requests("gpt")) == 1
+    assert another.status == 400
+
+
+def test_health_has_the_form_of_the_model_router(gateway: Gateway) -> None:
+    health = gateway.call("GET", "/health", key=None).json()
+    detailed = gateway.call("GET", "/health/detailed", key=None).json()
+
+    assert list(health) == ["status", "timestamp", "service", "version"]
+    assert (health["status"], health["service"]) == ("healthy", "model-router")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", health["timestamp"])
+    assert gateway.call("GET", "/health/ready", key=None).json()["status"] == "ready"
+    assert (detailed["db"], detailed["catalog"]["current"]) == ("up", True)
+
+
+def test_no_prompt_key_e_mail_or_card_is_in_logs_metrics_or_events(
+    gateway: Gateway, fake_upstream: FakeUpstream, database_url: str
+) -> None:
+    secret = f"zanzibar {EMAIL} with {CARD} and {KEY}"
+    gateway.chat(text=secret, headers={"x-centralcloud-session": EMAIL, "x-custom": KEY, "user-agent": KEY})
+    gateway.chat(f"model-{KEY}")
+    gateway.call("POST", "/v1/chat/completions", {}, key=KEY)
+    gateway.call("GET", f"/v1/models/{KEY}")
+    gateway.call("GET", f"/{EMAIL}?key={KEY}")
+    fake_upstream.behave("echo-key", times=1)
+    gateway.chat(text=secret)
+    gateway.call("POST", "/v1/chat/completions", json.dumps({"model": "auto", "messages": secret}).encode())
+    eventually(lambda: execute(database_url, "SELECT count(*) >= 4 FROM pgmq.q_model_routing_decisions") == [(True,)])
+
+    events = str(execute(database_url, "SELECT message FROM pgmq.q_model_routing_decisions"))
+    texts = {
+        "log": gateway.program.output(),
+        "metrics": gateway.call("GET", "/metrics", key=None).body.decode(),
+        "events": events,
+    }
+    for name, text in texts.items():
+        for found in (EMAIL, "4111", KEY, "sk-upstream", str(gateway.key), "zanzibar"):
+            assert found not in text, f"{found} in the {name}"
+    lines = [line for line in gateway.program.log() if line["event"] == "request"]
+    assert {"timestamp", "level", "requestId", "modelId", "latency"} <= set(lines[0])
+
+
+def test_names_that_clients_invent_make_no_series(gateway: Gateway) -> None:
+    def series() -> int:
+        text = gateway.call("GET", "/metrics", key=None).body.decode()
+        return sum(not line.startswith("#") for line in text.splitlines())
+
+    gateway.chat()
+    gateway.chat("alpha/invented-0")
+    gateway.chat("invented-0")
+    before = series()
+    for number in range(30):
+        gateway.chat(f"invented-{number}")
+        gateway.chat(f"alpha/invented-{number}")
+
+    assert series() <= before + 1
+    text = gateway.call("GET", "/metrics", key=None).body.decode()
+    assert 'model_router_requests_total{model="gpt",provider="alpha",status="200"} 1.0' in text
+    assert 'model_router_model_health_score{model="gpt"} 1.0' in text
+    for name in ("request_duration_seconds", "model_health_score"):
+        assert f"model_router_{name}" in text
+    for name in ("in_flight", "attempts_total", "breakers", "first_token_seconds", "config_version", "events_waiting"):
+        assert f"centralcloud_gateway_{name}" in text
