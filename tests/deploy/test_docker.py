@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.draining import drain_seconds
 from support.repository import REPOSITORY
+from support.variables import every_variable
 
-from centralcloud.runtime.settings import variables_of
 from centralcloud.settings import Settings
-from instance_agent.settings import AgentSettings
+from instance_agent.settings import GatewaySettings
+
+_PROVIDER_KEYS = {"ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"}
 
 
 @pytest.fixture
@@ -25,11 +28,7 @@ def compose(deploy: Path) -> dict:
 
 
 def _known_settings() -> set[str]:
-    known = {"DATABASE_URL", "INSTANCE_ID"}
-    for settings_class in (Settings, AgentSettings):
-        prefix = settings_class.model_config["env_prefix"]
-        known |= {f"{prefix}DATABASE_URL", *variables_of(settings_class)}
-    return known
+    return every_variable(Settings, GatewaySettings)
 
 
 def test_the_image_sets_existing_settings_and_checks_health_on_the_port_of_both_programs(dockerfile: str) -> None:
@@ -113,12 +112,12 @@ def test_compose_limits_the_rights_of_the_programs_like_kubernetes(compose: dict
     ours = {
         name: service for name, service in compose["services"].items() if service["image"].startswith("${CENTRALCLOUD")
     }
-    assert set(ours) == {"migrate", "daemon", "agent"}
+    assert set(ours) == {"migrate", "daemon", "agent", "first-key", "gateway"}
     for name, service in ours.items():
         assert service["read_only"], name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert set(service["environment"]) <= _known_settings() | {"AGENT_PASSWORD"}, name
+        assert set(service["environment"]) <= _known_settings() | {"AGENT_PASSWORD"} | _PROVIDER_KEYS, name
 
 
 def test_compose_starts_services_in_the_right_order(compose: dict) -> None:
@@ -127,8 +126,9 @@ def test_compose_starts_services_in_the_right_order(compose: dict) -> None:
 
     assert waits_for("roles") == {"database": "service_healthy"}
     assert waits_for("migrate") == {"roles": "service_completed_successfully"}
-    for name in ("daemon", "agent", "grafana"):
+    for name in ("daemon", "agent", "grafana", "first-key"):
         assert waits_for(name) == {"migrate": "service_completed_successfully"}
+    assert waits_for("gateway") == {"first-key": "service_completed_successfully"}
 
 
 def test_files_and_volumes_that_compose_mounts_exist(compose: dict, deploy: Path) -> None:
@@ -182,6 +182,25 @@ def test_the_daemon_listens_on_every_address_of_its_container(compose: dict) -> 
     assert published == f"127.0.0.1:8080:{daemon['environment']['CENTRALCLOUD_HTTP_PORT']}"
 
 
+def test_the_gateway_of_compose_is_reached_by_its_port_and_has_time_to_drain(compose: dict) -> None:
+    gateway = compose["services"]["gateway"]
+    assert gateway["ports"] == [f"127.0.0.1:3003:{gateway['environment']['INSTANCE_AGENT_GATEWAY_PORT']}"]
+    assert int(gateway["stop_grace_period"].removesuffix("s")) >= drain_seconds()
+    assert set(gateway["environment"]) >= _PROVIDER_KEYS
+    assert all(gateway["environment"][name] is None for name in _PROVIDER_KEYS), "an empty value would be a key"
+
+
+def test_the_first_key_is_made_with_a_login_that_no_running_service_has(compose: dict) -> None:
+    urls = {
+        name: service.get("environment", {}).get("DATABASE_URL", "") for name, service in compose["services"].items()
+    }
+    assert [name for name, url in urls.items() if "centralcloud_configurator" in url] == ["first-key"]
+    assert [name for name, url in urls.items() if "centralcloud_gateway" in url] == ["gateway"]
+    command = compose["services"]["first-key"]["command"]
+    assert "--if-none" in command
+    assert command[-1].startswith(compose["services"]["first-key"]["volumes"][0].split(":")[1])
+
+
 def test_the_command_of_the_page_sets_every_password_at_random(deploy: Path, tmp_path: Path) -> None:
     page = (REPOSITORY / "docs/how-to/deploy-with-compose.md").read_text()
     (command,) = re.findall(r"^\(umask.*?\.env\)$", page, re.DOTALL | re.MULTILINE)
@@ -190,7 +209,7 @@ def test_the_command_of_the_page_sets_every_password_at_random(deploy: Path, tmp
     subprocess.run(["bash", "-euc", command], cwd=tmp_path, check=True)
     file = tmp_path / "deploy/docker/.env"
     passwords = re.findall(r"^\w+_PASSWORD=(.*)$", file.read_text(), re.MULTILINE)
-    assert len(passwords) == len(set(passwords)) == 6
+    assert len(passwords) == len(set(passwords)) == 8
     assert all(re.fullmatch("[0-9a-f]{32}", password) for password in passwords)
     assert file.stat().st_mode & 0o077 == 0
 
@@ -200,8 +219,10 @@ def test_the_example_settings_are_all_that_compose_requires(compose: dict, deplo
     required = set(re.findall(r"\$\{(\w+):\?", text))
     example = (deploy / "docker/example.env").read_text()
     assert set(re.findall(r"^(\w+)=", example, re.MULTILINE)) == required
-    for name, default in re.findall(r"^#(\w+)=(.*)$", example, re.MULTILINE):
-        assert f"${{{name}:-{default}}}" in text
+    optional = re.findall(r"^#(\w+)=(.*)$", example, re.MULTILINE)
+    assert {name for name, default in optional if not default} == _PROVIDER_KEYS
+    for name, default in optional:
+        assert name in _PROVIDER_KEYS or f"${{{name}:-{default}}}" in text
 
 
 def test_prometheus_scrapes_the_services_of_compose(compose: dict, deploy: Path) -> None:

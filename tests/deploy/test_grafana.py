@@ -8,17 +8,17 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
-from support.metric_names import METRICS
+from support.metric_names import METRICS, NAMES
 from support.repository import REPOSITORY
 
 from centralcloud.administration.grants import Roles, roles_script
 from centralcloud.contracts import COMPLEXITIES
 
-_DASHBOARD = REPOSITORY / "deploy/grafana/dashboards/centralcloud.json"
+_DASHBOARDS = sorted((REPOSITORY / "deploy/grafana/dashboards").glob("*.json"))
 
 
 def _panels() -> list[dict[str, Any]]:
-    return json.loads(_DASHBOARD.read_text())["panels"]
+    return [panel for file in _DASHBOARDS for panel in json.loads(file.read_text())["panels"]]
 
 
 def _queries(field: str) -> list[tuple[str, str]]:
@@ -86,16 +86,14 @@ def test_every_metric_of_the_dashboard_exists() -> None:
     queries = _queries("expr")
     assert len(queries) > 25
     for title, expression in queries:
-        named = set(re.findall(r"\b(?:centralcloud|instance_agent)_\w+", expression))
+        named = set(NAMES.findall(expression))
         assert named, title
         assert named <= set(METRICS), title
 
 
 def test_every_metric_is_on_the_dashboard() -> None:
     """The exceptions duplicate metrics that are shown."""
-    shown = {
-        name for _, expr in _queries("expr") for name in re.findall(r"\b(?:centralcloud|instance_agent)_\w+", expr)
-    }
+    shown = {name for _, expr in _queries("expr") for name in NAMES.findall(expr)}
     unshown = {
         "centralcloud_pairs_evaluated_total",
         *(name for name in METRICS if name.endswith(("_sum", "_count"))),
@@ -107,8 +105,14 @@ def test_every_metric_is_on_the_dashboard() -> None:
     assert set(METRICS) - shown <= unshown
 
 
-def test_panels_do_not_overlap_and_their_datasources_are_provisioned(deploy: Path) -> None:
-    dashboard = json.loads(_DASHBOARD.read_text())
+def test_every_dashboard_has_a_uid_of_its_own() -> None:
+    uids = [json.loads(file.read_text())["uid"] for file in _DASHBOARDS]
+    assert sorted(uids) == ["centralcloud", "centralcloud-gateway"]
+
+
+@pytest.mark.parametrize("file", _DASHBOARDS, ids=lambda file: file.stem)
+def test_panels_do_not_overlap_and_their_datasources_are_provisioned(deploy: Path, file: Path) -> None:
+    dashboard = json.loads(file.read_text())
     ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(ids) == len(set(ids))
     taken: set[tuple[int, int]] = set()

@@ -16,7 +16,7 @@ _PAGES = sorted((REPOSITORY / "docs/how-to").glob("deploy-with-*.md"))
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.stem)
 def test_the_files_that_its_commands_name_exist(page: Path) -> None:
     commands = "\n".join(re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE))
-    made_by_the_reader = ("deploy/docker/.env", "deploy/kubernetes/overlays/mine")
+    made_by_the_reader = ("deploy/docker/.env", "deploy/kubernetes/overlays/mine", "deploy/kubernetes/overlays/my-gateway")
     named = set(re.findall(r"(?<![\w/])(?:deploy|examples)/[\w./*@-]+", commands))
     assert named
     for path in named:
@@ -93,7 +93,9 @@ def test_the_commands_of_the_upgrade_page_find_files_that_have_changed(tmp_path:
     needed = lacking.replace('"$file" ]', f'"{settings}/${{file##*/}}" ]')
     result = subprocess.run(["bash", "-c", needed], cwd=REPOSITORY, capture_output=True, text=True).stdout
     assert sorted(result.splitlines()) == [
+        "/etc/centralcloud/gateway-database-url",
         "/etc/centralcloud/instance-agent-%i-database-url",
+        "/etc/centralcloud/provider-keys.env",
         "/etc/centralcloud/worker-database-url",
     ]
 

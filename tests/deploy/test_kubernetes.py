@@ -1,5 +1,6 @@
 """The manifests of deploy/kubernetes: valid by the schemas of Kubernetes, and within our own limits."""
 
+import ipaddress
 import os
 import re
 import subprocess
@@ -9,25 +10,35 @@ from typing import Any
 
 import pytest
 import yaml
+from support.draining import drain_seconds
 from support.repository import REPOSITORY
+from support.variables import every_variable
 
 from centralcloud import __version__
 from centralcloud.runtime.process.supervisor import _STOP_SECONDS
-from centralcloud.runtime.settings import variables_of
 from centralcloud.settings import Settings
-from instance_agent.settings import AgentSettings
+from instance_agent.catalog.catalog_file import read_entries
+from instance_agent.settings import GatewaySettings
 
 _FOLDER = REPOSITORY / "deploy/kubernetes"
 _FILES = sorted(file for file in _FOLDER.rglob("*.yaml") if file.name not in {"kustomization.yaml", "catalog.yaml"})
 #: Resource types of the Prometheus operator, which the schemas of Kubernetes do not know.
-_OF_THE_OPERATOR = {"ServiceMonitor"}
-_BUILT = ("base", "overlays/production", "examples")
+_OF_THE_OPERATOR = {"ServiceMonitor", "PodMonitor"}
+_BUILT = ("base", "gateway", "overlays/production", "overlays/gateway", "examples")
 _OLDEST = "1.29"  # the first version with sidecars; newer features must not be used
 
 
-def _documents() -> Iterator[dict[str, Any]]:
+def _documents(folder: str = "") -> Iterator[dict[str, Any]]:
     for file in _FILES:
-        yield from yaml.safe_load_all(file.read_text())
+        if file.is_relative_to(_FOLDER / folder):
+            yield from yaml.safe_load_all(file.read_text())
+
+
+def _by_kind(folder: str) -> dict[str, dict[str, Any]]:
+    found = list(_documents(folder))
+    by_kind = {document["kind"]: document for document in found}
+    assert len(by_kind) == len(found)
+    return by_kind
 
 
 def _pods() -> list[tuple[str, dict[str, Any]]]:
@@ -61,7 +72,7 @@ def test_every_manifest_is_valid_by_the_schemas_of_kubernetes() -> None:
     documents = list(_documents())
     kinds = {document["kind"] for document in documents}
     assert kinds == {
-        "Deployment", "Job", "Namespace", "NetworkPolicy", "PodDisruptionBudget", "Service", "ServiceAccount",
+        "Deployment", "Job", "Namespace", "NetworkPolicy", "PodDisruptionBudget", "PodMonitor", "Service", "ServiceAccount",
         "ServiceMonitor", "StatefulSet",
     }  # fmt: skip
     for document in documents:
@@ -88,7 +99,7 @@ def test_the_overlay_applies_its_changes(kubectl: str) -> None:
 
 
 def test_the_job_grants_the_rights_after_it_has_migrated() -> None:
-    (job,) = [document for document in _documents() if document["kind"] == "Job"]
+    job = _by_kind("base")["Job"]
     pod = job["spec"]["template"]["spec"]
     assert [each["args"] for each in pod["initContainers"]] == [["centralcloud", "migrate"]]
     assert [each["args"] for each in pod["containers"]] == [["centralcloud", "grants", "--apply"]]
@@ -122,12 +133,12 @@ def test_the_monitor_of_the_operator_is_built_only_where_an_overlay_names_it(kub
 
 
 def test_the_network_policy_allows_postgresql_dns_and_monitoring_only() -> None:
-    by_kind = {document["kind"]: document for document in _documents()}
+    by_kind = _by_kind("base")
     policy = by_kind["NetworkPolicy"]["spec"]
     for kind in ("Deployment", "Job"):
         labels = by_kind[kind]["spec"]["template"]["metadata"]["labels"]
         assert policy["podSelector"]["matchLabels"].items() <= labels.items(), kind
-    router = by_kind["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
+    router = _by_kind("examples")["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
     assert not policy["podSelector"]["matchLabels"].items() <= router.items()
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
     out = {(port["protocol"], port["port"]) for rule in policy["egress"] for port in rule["ports"]}
@@ -141,8 +152,7 @@ def test_the_network_policy_allows_postgresql_dns_and_monitoring_only() -> None:
 def test_the_daemon_serves_http_on_the_address_of_its_pod() -> None:
     (generator,) = yaml.safe_load((_FOLDER / "base/kustomization.yaml").read_text())["configMapGenerator"]
     assert {"CENTRALCLOUD_HTTP_ADDRESS=0.0.0.0", "CENTRALCLOUD_HTTP_PORT=8080"} <= set(generator["literals"])
-    (deployment,) = [document for document in _documents() if document["kind"] == "Deployment"]
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (container,) = _by_kind("base")["Deployment"]["spec"]["template"]["spec"]["containers"]
     assert container["ports"] == [{"name": "http", "containerPort": 8080}]
 
 
@@ -173,10 +183,7 @@ def test_the_user_is_the_one_of_the_image(deploy: Path) -> None:
 
 @pytest.mark.parametrize(("name", "pod"), _pods())
 def test_settings_that_a_pod_names_exist(name: str, pod: dict[str, Any]) -> None:
-    known = {"DATABASE_URL_FILE", "INSTANCE_ID", "CATALOG_URL"}
-    for settings_class in (Settings, AgentSettings):
-        prefix = settings_class.model_config["env_prefix"]
-        known |= {f"{prefix}DATABASE_URL", *variables_of(settings_class)}
+    known = {"CATALOG_URL", *every_variable(Settings, GatewaySettings)}
     for container in _containers(pod):
         assert {variable["name"] for variable in container.get("env", ())} <= known, name
     for file in _FOLDER.rglob("kustomization.yaml"):
@@ -186,34 +193,120 @@ def test_settings_that_a_pod_names_exist(name: str, pod: dict[str, Any]) -> None
 
 def test_the_grace_period_is_long_enough_for_a_stop() -> None:
     for name, pod in _pods():
-        if name.startswith(("Deployment", "StatefulSet")):
+        if name == "Deployment centralcloud-gateway":
+            assert pod["terminationGracePeriodSeconds"] > 5 + drain_seconds()
+            assert pod["containers"][0]["lifecycle"] == {"preStop": {"exec": {"command": ["sleep", "5"]}}}
+        elif name.startswith(("Deployment", "StatefulSet")):
             assert pod["terminationGracePeriodSeconds"] > 2 * _STOP_SECONDS, name
 
 
 def test_probes_use_the_paths_that_the_programs_serve() -> None:
-    paths = {
-        probe: container[probe]["httpGet"]["path"]
-        for _, pod in _pods()
+    asked = {
+        (name, probe, container[probe]["httpGet"]["path"], container[probe]["httpGet"]["port"])
+        for name, pod in _pods()
         for container in _containers(pod)
         for probe in ("startupProbe", "livenessProbe", "readinessProbe")
         if probe in container
     }
-    assert paths == {"startupProbe": "/livez", "livenessProbe": "/livez", "readinessProbe": "/readyz"}
+    daemon, gateway, router = "Deployment centralcloud", "Deployment centralcloud-gateway", "StatefulSet router"
+    assert asked == {
+        (daemon, "startupProbe", "/livez", "http"), (daemon, "livenessProbe", "/livez", "http"),
+        (daemon, "readinessProbe", "/readyz", "http"),
+        (gateway, "startupProbe", "/livez", "http"), (gateway, "livenessProbe", "/livez", "http"),
+        (gateway, "readinessProbe", "/health/ready", "gateway"),
+        (router, "startupProbe", "/livez", "agent"), (router, "livenessProbe", "/livez", "agent"),
+    }  # fmt: skip
 
 
-def test_selectors_match_only_the_daemons() -> None:
-    by_kind = {document["kind"]: document for document in _documents()}
-    daemon = by_kind["Deployment"]["spec"]["template"]["metadata"]["labels"]
-    migration = by_kind["Job"]["spec"]["template"]["metadata"]["labels"]
+@pytest.mark.parametrize("folder", ["base", "gateway"])
+def test_selectors_match_only_the_pods_that_serve(folder: str) -> None:
+    by_kind = _by_kind(folder)
+    serving = by_kind["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    job = by_kind["Job"]["spec"]["template"]["metadata"]["labels"]
     pod = by_kind["Deployment"]["spec"]["template"]["spec"]
     selectors = [
         by_kind["Deployment"]["spec"]["selector"]["matchLabels"],
         by_kind["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
         *(constraint["labelSelector"]["matchLabels"] for constraint in pod["topologySpreadConstraints"]),
     ]
+    if folder == "gateway":
+        selectors.append(by_kind["Service"]["spec"]["selector"])
+        selectors.append(_by_kind("components/gateway-pod-monitor")["PodMonitor"]["spec"]["selector"]["matchLabels"])
     for selector in selectors:
-        assert selector.items() <= daemon.items()
-        assert not selector.items() <= migration.items()
+        assert selector.items() <= serving.items()
+        assert not selector.items() <= job.items()
+
+
+def test_the_policy_of_the_gateway_lets_clients_in_and_calls_of_providers_out_but_not_to_metadata_services() -> None:
+    by_kind = _by_kind("gateway")
+    policy = by_kind["NetworkPolicy"]["spec"]
+    for kind in ("Deployment", "Job"):
+        labels = by_kind[kind]["spec"]["template"]["metadata"]["labels"]
+        assert policy["podSelector"]["matchLabels"].items() <= labels.items(), kind
+    daemon = _by_kind("base")["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert not policy["podSelector"]["matchLabels"].items() <= daemon.items()
+    clients, monitoring = policy["ingress"]
+    assert clients["ports"] == [{"protocol": "TCP", "port": "gateway"}]
+    assert monitoring["ports"] == [{"protocol": "TCP", "port": "http"}]
+    out = {(port["protocol"], port["port"]) for rule in policy["egress"] for port in rule["ports"]}
+    assert out == {("TCP", 5432), ("TCP", 53), ("UDP", 53), ("TCP", 443)}
+    (providers,) = [rule for rule in policy["egress"] if "to" in rule]
+    refused = [
+        ipaddress.ip_network(network) for each in providers["to"] for network in each["ipBlock"].get("except", ())
+    ]
+    for metadata in ("169.254.169.254", "fd00:ec2::254", "fe80::a9fe:a9fe"):
+        address = ipaddress.ip_address(metadata)
+        assert any(address in network for network in refused if network.version == address.version), metadata
+
+
+def test_the_gateway_is_named_after_its_pod_and_ready_when_it_can_serve() -> None:
+    deployment = _by_kind("gateway")["Deployment"]["spec"]
+    assert deployment["replicas"] == 3
+    (container,) = deployment["template"]["spec"]["containers"]
+    env = {variable["name"]: variable for variable in container["env"]}
+    assert env["INSTANCE_ID"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    (generator,) = yaml.safe_load((_FOLDER / "gateway/kustomization.yaml").read_text())["configMapGenerator"]
+    literals = dict(literal.split("=") for literal in generator["literals"])
+    ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+    assert ports == {
+        "gateway": int(literals["INSTANCE_AGENT_GATEWAY_PORT"]), "http": int(literals["INSTANCE_AGENT_HTTP_PORT"])
+    }  # fmt: skip
+
+
+def test_no_pod_mounts_the_login_that_may_change_the_configuration_but_the_job_of_the_first_key() -> None:
+    secrets = {
+        name: {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+        for name, pod in _pods()
+    }
+    assert [name for name, mounted in secrets.items() if "centralcloud-configurator" in mounted] == [
+        "Job centralcloud-gateway-first-key"
+    ]
+    assert secrets["Deployment centralcloud-gateway"] == {"centralcloud-gateway", "centralcloud-gateway-providers"}
+
+
+def test_the_catalog_of_the_component_is_mounted_and_valid(kubectl: str, tmp_path: Path) -> None:
+    """An overlay beside those of the repository, with its line about the component put to use."""
+    overlay = tmp_path / "mine"
+    overlay.mkdir()
+    text = (_FOLDER / "overlays/gateway/kustomization.yaml").read_text().replace("#components:", "components:")
+    for folder in ("gateway", "components/gateway-catalog"):
+        text = text.replace(f"../../{folder}", os.path.relpath(_FOLDER / folder, overlay.resolve()))
+    (overlay / "kustomization.yaml").write_text(text)
+    built = _build(kubectl, overlay)
+    (made,) = [each for each in built if each["kind"] == "ConfigMap" and "catalog.yaml" in each["data"]]
+    (deployment,) = [each for each in built if each["kind"] == "Deployment"]
+    pod = deployment["spec"]["template"]["spec"]
+    (volume,) = [each for each in pod["volumes"] if each["name"] == "catalog"]
+    assert volume["configMap"]["name"] == made["metadata"]["name"]
+    (mount,) = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "catalog"]
+    env = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+    assert env["INSTANCE_AGENT_CATALOG"] == f"{mount['mountPath']}/catalog.yaml"
+    file = tmp_path / "catalog.yaml"
+    file.write_text(made["data"]["catalog.yaml"])
+    assert len(read_entries(file).models) == 2
+    (providers,) = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "providers"]
+    named = set(re.findall(r"file:(\S+)/\w+", made["data"]["catalog.yaml"]))
+    assert named == {providers["mountPath"]}
 
 
 def test_the_example_has_a_copy_of_the_documented_catalog() -> None:

@@ -238,6 +238,8 @@ def test_in_compose_each_password_is_only_where_it_is_needed() -> None:
         "AGENT_PASSWORD": {"migrate", "agent"},
         "DASHBOARD_PASSWORD": {"roles", "grafana"},
         "GRAFANA_PASSWORD": {"grafana"},
+        "GATEWAY_PASSWORD": {"roles", "gateway"},
+        "CONFIGURATOR_PASSWORD": {"roles", "first-key"},
     }
 
 
@@ -247,15 +249,19 @@ def test_in_kubernetes_each_secret_is_mounted_by_one_pod() -> None:
         for document in yaml.safe_load_all(file.read_text()):
             if document.get("kind") in {"Deployment", "Job", "StatefulSet"}:
                 volumes = yaml.safe_dump(document["spec"]["template"]["spec"]["volumes"])
-                mounted[document["kind"]] = re.findall(r"secretName: (\S+)|name: (instance-\S+)", volumes)
+                mounted[f"{document['kind']} {document['metadata']['name']}"] = re.findall(
+                    r"secretName: (\S+)|name: (instance-\S+)", volumes
+                )
                 # No credentials by another way than as a file.
                 assert "secretKeyRef" not in file.read_text()
                 assert "secretRef" not in file.read_text()
-    secrets = {kind: [first or second for first, second in found] for kind, found in mounted.items()}
+    secrets = {name: [first or second for first, second in found] for name, found in mounted.items()}
     assert secrets == {
-        "Job": ["centralcloud-migrate"],
-        "Deployment": ["centralcloud-daemon"],
-        "StatefulSet": ["instance-router-0", "instance-router-1", "instance-router-2"],
+        "Job centralcloud-migrate": ["centralcloud-migrate"],
+        "Deployment centralcloud": ["centralcloud-daemon"],
+        "Job centralcloud-gateway-first-key": ["centralcloud-configurator", "centralcloud-gateway-first-key"],
+        "Deployment centralcloud-gateway": ["centralcloud-gateway", "centralcloud-gateway-providers"],
+        "StatefulSet router": ["instance-router-0", "instance-router-1", "instance-router-2"],
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.metric_names import METRICS
+from support.metric_names import METRICS, NAMES
 
 _needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool (Debian: prometheus) is missing"
@@ -44,7 +44,7 @@ def test_every_alert_has_a_test_that_fires_and_one_that_does_not(deploy: Path) -
 
 def test_every_metric_of_the_rules_exists(deploy: Path) -> None:
     for rule in _rules(deploy):
-        named = set(re.findall(r"\b(?:centralcloud|instance_agent)_\w+", rule["expr"]))
+        named = set(re.findall(NAMES, rule["expr"]))
         assert named, rule["alert"]
         assert named <= set(METRICS), rule["alert"]
 

