@@ -1,5 +1,6 @@
 """The log of requests: one line each, with its id, model and latency; never a prompt, an answer or a key."""
 
+import logging
 import re
 import time
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from instance_agent.gateway.context import RequestContext
 
 log = get_logger(__name__)
 
+#: Asked before anything is put into words.
+_LOGGER: Final = logging.getLogger(__name__)
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 #: E-mail addresses, and numbers as long as those of cards: providers repeat parts of a request in their errors.
@@ -56,15 +59,18 @@ class RequestLog:
 def log_plan(context: RequestContext) -> None:
     """Log, for debugging, how a request was routed, with the reasons; the text of the prompt is not among them."""
     plan = context.plan
-    if plan is not None:
+    if plan is not None and _LOGGER.isEnabledFor(logging.DEBUG):
         log.debug("request_planned", requestId=context.request_id, plan=plan.text().split("\n"))
 
 
 def log_attempt(attempt: Attempt, context: RequestContext) -> None:
     """Log an attempt: a failure as a warning, a success for debugging."""
+    blameless = attempt.outcome == "success" or attempt.error_kind == "caller"
+    if blameless and not _LOGGER.isEnabledFor(logging.DEBUG):
+        return
     target = attempt.call.target
     fields = {"requestId": context.request_id, "modelId": target.model.name, "provider": target.model.provider}
-    if attempt.outcome == "success" or attempt.error_kind == "caller":
+    if blameless:
         log.debug(
             "attempt", **fields, attempt=attempt.number, outcome=attempt.outcome, latency=attempt.response_time_ms
         )
