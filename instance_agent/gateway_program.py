@@ -56,6 +56,8 @@ _LEAVE: Final = Query("instance_agent.sync", "leave")
 _POLL_SECONDS: Final = 5.0
 #: How long a start waits for newer keys than those of the copy, where the copy has none.
 _CONTACT_SECONDS: Final = 10.0
+#: Objects that a collection of the youngest generation waits for; a request makes some hundred, few of them in cycles.
+_COLLECT_AFTER: Final = 10_000
 #: Connections for the pages that write to the database.
 _PAGE_CONNECTIONS: Final = 4
 #: How long the end waits for the database to take the last events; the others stay in the spool.
@@ -251,6 +253,10 @@ class GatewayProgram:
         )
         server.on_crash = self.supervisor.on_crash
         self.supervisor.watch(server.heartbeat)
+        # The collector looks again and again at everything that lives as long as the process, unless it is told not to.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_COLLECT_AFTER, 20, 50)
         server.start()
         self.server = server
         _spare_the_collector()
