@@ -62,18 +62,6 @@ _COLLECT_AFTER: Final = 10_000
 _PAGE_CONNECTIONS: Final = 4
 #: How long the end waits for the database to take the last events; the others stay in the spool.
 _FLUSH_SECONDS: Final = 4.0
-#: New objects before the youngest generation is looked at (700 by default): some hundred requests' worth.
-_GC_THRESHOLD: Final = (10_000, 20, 10)
-
-
-def _spare_the_collector() -> None:
-    """Let the cycle collector leave the objects of the start alone, and look at new ones less often.
-
-    It took a tenth of the processor time of requests, most of it for objects that live as long as the process.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLD)
 
 
 class GatewayProgram:
@@ -259,7 +247,6 @@ class GatewayProgram:
         gc.set_threshold(_COLLECT_AFTER, 20, 50)
         server.start()
         self.server = server
-        _spare_the_collector()
         self.builder.on_built = server.use
         if (state := self.builder.current) is not None:
             server.use(state)

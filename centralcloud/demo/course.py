@@ -92,6 +92,7 @@ class Course:
             degraded=self._simulated.degraded(),
             loop=loop,
             events_per_second=events / max(elapsed, 0.001),
+            curl=self._fleet.gateway.curl if self._fleet.gateway else None,
             story=tuple(self.story.lines),
         )
 

@@ -16,6 +16,7 @@ from centralcloud.contracts import DECISIONS_QUEUE, UPDATES_QUEUE, CentralCloudE
 from centralcloud.daemon import Daemon
 from centralcloud.demo.course import Course
 from centralcloud.demo.fleet import Fleet
+from centralcloud.demo.gateway import DemoGateway
 from centralcloud.demo.incident import SHORTEST_SECONDS
 from centralcloud.demo.simulated_models import SimulatedModels
 from centralcloud.demo.state import LoopState, State, read_costs, read_loop
@@ -91,8 +92,19 @@ def run_demo(
             return 0
         settings = daemon_settings(rule)
         daemon = Daemon(settings, database)
+        gateway = (
+            stack.enter_context(_a_gateway(database, simulated, exploration=exploration, seed=seed))
+            if instances > 1
+            else None
+        )
         fleet = Fleet(
-            database, FOLDER / "instances", simulated, instances=instances, exploration=exploration, seed=seed
+            database,
+            FOLDER / "instances",
+            simulated,
+            instances=instances - 1 if gateway else instances,
+            exploration=exploration,
+            seed=seed,
+            gateway=gateway,
         )
         with_incident = rule == "adaptive" and (seconds is None or seconds >= SHORTEST_SECONDS)
         course = Course(database, fleet, simulated, exploration=exploration, incident=with_incident, seconds=seconds)
@@ -107,6 +119,28 @@ def run_demo(
             fleet.stop()
         _print_end(course, last, loop, costs, url)
     return 0
+
+
+@contextmanager
+def _a_gateway(
+    database: Database, simulated: SimulatedModels, *, exploration: float, seed: int
+) -> Iterator[DemoGateway | None]:
+    """Start the gateway, which takes the place of one router; None, after a line that says why, when it does not start."""
+    folder = FOLDER / "instances" / "demo-gateway"
+    gateway = DemoGateway(database.conninfo, folder, simulated, exploration=exploration, seed=seed)
+    try:
+        gateway.start()
+    except CentralCloudError as error:
+        _say(f"without a gateway: {error}")
+        started = None
+    else:
+        _say("one of the routers is a gateway; it answers while the demonstration runs:")
+        print_line(f"  {gateway.curl}")  # a whole line, to be copied
+        started = gateway
+    try:
+        yield started
+    finally:
+        gateway.stop()
 
 
 class _Show:

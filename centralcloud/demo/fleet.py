@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import yaml
 
 from centralcloud.demo import simulated_models
+from centralcloud.demo.gateway import DemoGateway
 from centralcloud.demo.simulated_models import SimulatedModels
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.settings import load_settings
@@ -121,12 +122,14 @@ class Fleet:
         instances: int,
         exploration: float,
         seed: int,
+        gateway: DemoGateway | None = None,
     ) -> None:
         """`folder` holds the shared catalog YAML, and a state folder for each instance.
 
         `exploration` is the share of decisions in which an instance tries any model instead of the best: a rule that asks
         for no probes needs it to keep every score up to date.
         """
+        self.gateway = gateway
         folder.mkdir(parents=True, exist_ok=True)
         catalog = folder / "catalog.yaml"
         models = [model.model_dump(mode="json", exclude_none=True) for model in simulated_models.catalog()]
@@ -153,6 +156,8 @@ class Fleet:
         """Stop the tasks of every instance."""
         for instance in self._instances:
             instance.stop_tasks()
+        if self.gateway is not None:
+            self.gateway.stop_tasks()
 
     def stop(self) -> None:
         """Stop every instance, all at once."""
@@ -162,20 +167,20 @@ class Fleet:
     @property
     def size(self) -> int:
         """Number of instances."""
-        return len(self._instances)
+        return len(self._instances) + (self.gateway is not None)
 
     @property
     def events_waiting(self) -> int:
         """Events in the memory of the instances that have not been sent yet."""
-        return sum(instance.agent.publisher.waiting for instance in self._instances if instance.agent.publisher)
+        waiting = sum(instance.agent.publisher.waiting for instance in self._instances if instance.agent.publisher)
+        return waiting + (self.gateway.waiting if self.gateway else 0)
 
     def counters(self) -> Counters:
         """Add up the counters of every instance, now."""
+        everyone: list[SimulatedInstance | DemoGateway] = [*self._instances, *([self.gateway] if self.gateway else [])]
         return Counters(
-            tasks=sum(instance.tasks for instance in self._instances),
-            successes=sum(instance.successes for instance in self._instances),
-            cost_usd=sum(instance.cost_usd for instance in self._instances),
-            choices={
-                pair: sum(instance.choices[pair] for instance in self._instances) for pair in simulated_models.PAIRS
-            },
+            tasks=sum(each.tasks for each in everyone),
+            successes=sum(each.successes for each in everyone),
+            cost_usd=sum(each.cost_usd for each in everyone),
+            choices={pair: sum(each.choices[pair] for each in everyone) for pair in simulated_models.PAIRS},
         )

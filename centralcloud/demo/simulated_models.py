@@ -4,6 +4,7 @@ They are those of the instance's simulated providers, whose world says why its s
 """
 
 import random
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from instance_agent.catalog.model import Model, Pricing
@@ -65,10 +66,15 @@ def catalog() -> list[Model]:
 
 
 class SimulatedModels:
-    """The simulated models at this moment: as in the table, except for those that have degraded."""
+    """The simulated models at this moment: as in the table, except for those that have degraded.
+
+    Attributes:
+        on_change: called with model, complexity and success rate when one of them changes.
+    """
 
     def __init__(self) -> None:
         self._success_rates = {pair: truth(*pair).success_rate for pair in PAIRS}
+        self.on_change: Callable[[str, str, float], object] | None = None
 
     def success_rate(self, model: str, complexity: str) -> float:
         """Hidden true probability of success, now."""
@@ -77,6 +83,8 @@ class SimulatedModels:
     def set_success_rate(self, model: str, complexity: str, success_rate: float) -> None:
         """Make a model better or worse from now on, silently."""
         self._success_rates[model, complexity] = success_rate
+        if self.on_change is not None:
+            self.on_change(model, complexity, success_rate)
 
     def degraded(self) -> frozenset[tuple[str, str]]:
         """The (model, complexity) that are worse now than they were at the start."""

@@ -70,6 +70,7 @@ class State:
         leaders: the model that gets most tasks, by complexity.
         degraded: what the incident has made worse.
         events_per_second: ingested since the last state.
+        curl: a command that the gateway answers; None without a gateway.
     """
 
     seconds: float
@@ -87,6 +88,7 @@ class State:
     degraded: frozenset[Pair]
     loop: LoopState
     events_per_second: float
+    curl: str | None = None
     story: tuple[Line, ...] = ()
 
 

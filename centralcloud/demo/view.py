@@ -27,6 +27,8 @@ _MOST_CHART_LINES: Final = 24
 _STORY_LINES, _STORY_LINES_ROOMY = 4, 6
 #: On a screen with more lines, empty lines separate the parts.
 _ROOMY_LINES: Final = 30
+#: Smaller screens have no room for the line with the gateway.
+_LEAST_LINES_TO_TRY: Final = 20
 
 
 class _Symbols(NamedTuple):
@@ -78,7 +80,8 @@ def draw_screen(state: State, *, width: int, height: int, ascii_only: bool) -> l
     top = [_title(state, width, symbols), *(gap if roomy else []), _success(state, width, symbols)]
     table = [*gap, *_table(state, width, symbols)]
     bottom = [*gap, _loop(state, width, symbols), *(gap if roomy else [])]
-    free = height - len(top) - len(table) - len(bottom)
+    last = _try_it(state.curl, width) if state.curl and height >= _LEAST_LINES_TO_TRY else []
+    free = height - len(top) - len(table) - len(bottom) - len(last)
     story = _story(state, width, ascii_only)
     chart_lines = min(_MOST_CHART_LINES, free - (_STORY_LINES if free < _ROOMY_LINES // 2 else _STORY_LINES_ROOMY))
     if chart_lines < _LEAST_CHART_LINES or width < _LEAST_CHART_COLUMNS:
@@ -86,7 +89,7 @@ def draw_screen(state: State, *, width: int, height: int, ascii_only: bool) -> l
     else:
         chart = draw_chart(state.points, width=width, height=chart_lines, ascii_only=ascii_only)
     shown = max(0, free - len(chart))
-    lines = [*top, *chart, *table, *bottom, *(story[-shown:] if shown else [])][:height]
+    lines = [*top, *chart, *table, *bottom, *(story[-shown:] if shown else [])][: height - len(last)] + last
     for line in lines:
         line.truncate(width)
     return lines
@@ -111,6 +114,12 @@ def _sync(state: State) -> str:
     if not state.loop.version:
         return f"{counted(state.routers, 'router')}, nothing learned yet"
     return f"{state.loop.in_sync} of {counted(state.routers, 'router')} in sync"
+
+
+def _try_it(curl: str, width: int) -> list[Text]:
+    """The command that the gateway answers, or only its address where the command does not fit."""
+    command = f"Try it: {curl}"
+    return [Text(command if len(command) <= width else f"A gateway answers at {curl.split()[1]}", _FAINT)]
 
 
 def _title(state: State, width: int, symbols: _Symbols) -> Text:

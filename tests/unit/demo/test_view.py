@@ -88,6 +88,16 @@ def test_a_screen_is_complete_from_80_columns_on(width: int, height: int, ascii_
     assert "100%" in lines[3 if height >= 30 else 2], "the chart"
 
 
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (200, 50), (40, 12), (8, 2)])
+def test_the_last_line_says_how_to_reach_the_gateway(width: int, height: int) -> None:
+    curl = "curl 127.0.0.1:3003/v1/chat/completions -H 'content-type: application/json' -d '{}'"
+    lines = _lines(_state(curl=curl), width, height)
+    assert len(lines) <= height
+    assert max(map(text_width, lines)) <= width
+    assert (curl in lines[-1]) == (width == 100 or width == 200)
+    assert ("127.0.0.1:3003/v1/chat/completions" in lines[-1]) == (width >= 80)
+
+
 def test_each_complexity_has_one_mark_on_its_leader() -> None:
     lines = _lines(_state(degraded=frozenset()), 80, 24)
     marked = {line.split()[0]: line.count("★") for line in lines if line.startswith(tuple(SIMULATED_MODELS))}
