@@ -8,7 +8,7 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from centralcloud.runtime.styles import shows_styles
@@ -148,7 +148,7 @@ def configure_logs(level: str = "info", log_format: str = "auto") -> None:
             _escape_texts,
             structlog.dev.ConsoleRenderer(colors=shows_styles(sys.stderr)),
         ]
-    handler = _ProgramHandler(sys.stderr)
+    handler = _ProgramHandler(sys.stderr, as_json=as_json)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_shared_processors(), processors=final))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -161,9 +161,17 @@ def configure_logs(level: str = "info", log_format: str = "auto") -> None:
 class _ProgramHandler(logging.StreamHandler[Any]):
     """Writes the log of a program until its last line."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, *, as_json: bool) -> None:
         super().__init__(stream)
+        self.as_json = as_json
         self._ended = False
+
+    def write_line(self, line: str) -> None:
+        """Write a line that is formatted already."""
+        with self.lock or threading.RLock():
+            if not self._ended:
+                self.stream.write(line)
+                self.stream.flush()
 
     def end(self) -> None:
         with self.lock or threading.RLock():
@@ -173,6 +181,24 @@ class _ProgramHandler(logging.StreamHandler[Any]):
         """Write a record; called under the lock of the handler."""
         if not self._ended or record.thread == threading.main_thread().ident:
             super().emit(record)
+
+
+def line_writer(name: str) -> Callable[[str], None] | None:
+    """Return a function that writes lines of JSON to the log of a program; None where the log has another form or level.
+
+    For an event of every request: the way through structlog and logging takes as long as the request itself.
+
+    Args:
+        name: of the logger, whose level must let `info` pass.
+    """
+    for handler in logging.getLogger().handlers:
+        if (
+            isinstance(handler, _ProgramHandler)
+            and handler.as_json
+            and logging.getLogger(name).isEnabledFor(logging.INFO)
+        ):
+            return handler.write_line
+    return None
 
 
 def end_logs() -> None:

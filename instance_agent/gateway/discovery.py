@@ -34,8 +34,10 @@ async def discover(
         listed = await asyncio.gather(*(_models(calls, provider) for provider in local))
         found = {provider.name: models for provider, models in zip(local, listed, strict=True) if models is not None}
         if found != known:
-            for name in found.keys() ^ known.keys():
-                log.info("local_provider_found" if name in found else "local_provider_gone", provider=name)
+            for name in found.keys() - known.keys():
+                log.info("local_provider_found", provider=name, models=len(found[name]))
+            for name in known.keys() - found.keys():
+                log.info("local_provider_gone", provider=name)
             known = found
             on_found(found)
         await asyncio.sleep(seconds)

@@ -12,6 +12,7 @@ from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import NANO
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.decision_memory import DecisionMemory
+from instance_agent.gateway.request_log import log_attempt
 from instance_agent.routing.affinity import SessionMemory
 
 _DEFAULT_LEVEL: Final = "medium"
@@ -54,6 +55,7 @@ class EventSink:
     def record(self, attempt: Attempt, context: RequestContext) -> None:
         """Take a record, once for each attempt."""
         self._observer.attempt(attempt, context)
+        log_attempt(attempt, context)
         session = context.routing.session if context.routing else None
         if session is not None and attempt.outcome == "success":
             usage = attempt.usage
@@ -71,8 +73,8 @@ def events_of(attempt: Attempt, context: RequestContext, instance_id: str) -> tu
     """Return the decision of an attempt, and its outcome.
 
     Both are published when the outcome is known: a decision without one says nothing. Both have the fields that learning
-    compares; those of the request are in the decision alone, and numbers in the outcome alone. The outcome of a request
-    that waits for feedback is its feedback: the decision then carries the numbers that the outcome will have.
+    compares; those of the request are in the decision alone, and numbers in the outcome alone. The outcome of a request that
+    waits for feedback is its feedback: the decision then carries the numbers that the outcome will have.
     """
     call, plan, routing = attempt.call, context.plan, context.routing
     task = plan.task if plan else None

@@ -19,7 +19,7 @@ from instance_agent.gateway.auth import LOCAL, Principal, principal_of
 from instance_agent.gateway.context import KEY, RequestContext
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, of_routing
 from instance_agent.gateway.parts import GatewayParts
-from instance_agent.gateway.request_log import log_request
+from instance_agent.gateway.request_log import RequestLog
 from instance_agent.routing.errors import RoutingError
 
 log = get_logger(__name__)
@@ -42,6 +42,7 @@ DRAINING: Final = "the gateway is stopping, and takes no new requests; expected 
 
 def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
     """Create the only middleware of the gateway."""
+    request_log = RequestLog()
 
     @web.middleware
     async def exchange(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -64,7 +65,7 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
             if not response.prepared:
                 headers = response.headers
                 headers["Server"] = "instance-agent"
-                headers["x-centralcloud-request-id"] = context.request_id
+                headers["x-centralcloud-request-id"] = headers[vendor_header(request.path)] = context.request_id
                 allow_origin(request, headers, parts.origins)
                 if parts.draining:
                     response.force_close()
@@ -84,9 +85,14 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
                 if context.operation:
                     parts.metrics.request(context, time.perf_counter() - context.began)
                 resource = request.match_info.route.resource
-                log_request(context, request.method, resource.canonical if resource else "(none)")
+                request_log.write(context, request.method, resource.canonical if resource else "(none)")
 
     return exchange
+
+
+def vendor_header(path: str) -> str:
+    """Return the header in which the vendor's client looks for the id of a request."""
+    return "request-id" if path.startswith("/v1/messages") else "x-request-id"
 
 
 def allow_origin(request: web.Request, headers: Any, origins: frozenset[str]) -> None:

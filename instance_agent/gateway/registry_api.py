@@ -1,7 +1,7 @@
 """The fleet's registry: /api/models with their status, health and endpoints.
 
-Reads are answered from the configuration that this replica uses, also while the database is unavailable. A change is answered
-once this replica uses it, so that the next read and the next request see it; other replicas follow within a second.
+Reads are answered from the configuration that this replica uses, also while the database is unavailable. A change is
+answered once this replica uses it, so that the next read and the next request see it; other replicas follow within a second.
 """
 
 import asyncio

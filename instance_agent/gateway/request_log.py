@@ -1,14 +1,23 @@
 """The log of requests: one line each, with its id, model and latency; never a prompt, an answer or a key."""
 
+import logging
 import re
 import time
+from datetime import UTC, datetime
 from typing import Final
 
-from centralcloud.runtime.logs import get_logger
+import msgspec
+
+from centralcloud.runtime.logs import get_logger, line_writer
+from centralcloud.runtime.wording import printable_json
 from instance_agent.execution.attempts import Attempt
 from instance_agent.gateway.context import RequestContext
 
 log = get_logger(__name__)
+
+#: Asked before anything is put into words.
+_LOGGER: Final = logging.getLogger(__name__)
+_METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 #: E-mail addresses, and numbers as long as those of cards: providers repeat parts of a request in their errors.
 _PERSONAL: Final = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+\.[a-zA-Z]{2,}|\b\d(?:[ -]?\d){12,18}\b")
@@ -19,26 +28,49 @@ def without_personal(text: str) -> str:
     return _PERSONAL.sub("***", text)
 
 
-def log_request(context: RequestContext, method: str, path: str) -> None:
-    """Log the end of a request. `path` is that of the route, never the client's."""
-    latency = round((time.perf_counter() - context.began) * 1000, 1)
-    fields = {"requestId": context.request_id, "modelId": context.model, "latency": latency}
-    key = context.principal.key_id
-    log.info("request", **fields, method=method, path=path, status=context.status, key=key, provider=context.provider)
+class RequestLog:
+    """Writes one line for each request. Created once the log is configured."""
+
+    def __init__(self) -> None:
+        self._write = line_writer(__name__)
+        self._encode = msgspec.json.Encoder().encode
+
+    def write(self, context: RequestContext, method: str, path: str) -> None:
+        """Log the end of a request. `path` is that of the route, never the client's."""
+        latency = round((time.perf_counter() - context.began) * 1000, 1)
+        fields = {
+            "requestId": context.request_id,
+            "modelId": context.model,
+            "latency": latency,
+            "method": method if method in _METHODS else "(other)",
+            "path": path,
+            "status": context.status,
+            "key": context.principal.key_id,
+            "provider": context.provider,
+        }
+        if self._write is None:
+            log.info("request", **fields)
+            return
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        line = self._encode({**fields, "event": "request", "level": "info", "timestamp": now}).decode()
+        self._write(f"{printable_json(line)}\n")
 
 
 def log_plan(context: RequestContext) -> None:
     """Log, for debugging, how a request was routed, with the reasons; the text of the prompt is not among them."""
     plan = context.plan
-    if plan is not None:
+    if plan is not None and _LOGGER.isEnabledFor(logging.DEBUG):
         log.debug("request_planned", requestId=context.request_id, plan=plan.text().split("\n"))
 
 
 def log_attempt(attempt: Attempt, context: RequestContext) -> None:
     """Log an attempt: a failure as a warning, a success for debugging."""
+    blameless = attempt.outcome == "success" or attempt.error_kind == "caller"
+    if blameless and not _LOGGER.isEnabledFor(logging.DEBUG):
+        return
     target = attempt.call.target
     fields = {"requestId": context.request_id, "modelId": target.model.name, "provider": target.model.provider}
-    if attempt.outcome == "success" or attempt.error_kind == "caller":
+    if blameless:
         log.debug(
             "attempt", **fields, attempt=attempt.number, outcome=attempt.outcome, latency=attempt.response_time_ms
         )

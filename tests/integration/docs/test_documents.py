@@ -23,6 +23,7 @@ from centralcloud.runtime.settings import variables_of
 from centralcloud.settings import Settings
 from instance_agent import AgentSettings
 from instance_agent.cli import app as instance_agent
+from instance_agent.settings import GatewaySettings
 
 _PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
@@ -161,6 +162,18 @@ def test_the_tables_of_settings_match_the_code(title: str, settings_class: type)
         in_code.pop(variable, None)
         documented.pop(variable, None)
     assert {name: value.lower() for name, value in documented.items()} == in_code
+
+
+def test_the_table_of_the_gateways_settings_matches_the_code() -> None:
+    section = (REPOSITORY / "docs/reference/settings.md").read_text().split("\n## Gateway")[1].split("\n## ")[0]
+    documented = dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\|", section, re.MULTILINE))
+    shared = variables_of(AgentSettings)
+    in_code = {
+        variable: "" if default is None else str(default)
+        for variable, default in variables_of(GatewaySettings).items()
+        if variable not in shared
+    }
+    assert documented == {name: value.lower() for name, value in in_code.items()}
 
 
 def test_every_log_event_is_documented_with_its_level() -> None:

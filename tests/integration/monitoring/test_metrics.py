@@ -19,8 +19,11 @@ from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import AdaptiveRule
 from centralcloud.monitoring.table_metrics import TableMetricsCollector
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.settings import Settings
 from instance_agent import AgentSettings, InstanceAgent
+from instance_agent.gateway_program import GatewayProgram
+from instance_agent.settings import GatewaySettings
 
 _PAGE = REPOSITORY / "docs/reference/metrics.md"
 
@@ -46,10 +49,11 @@ def test_every_metric_is_documented_with_its_type(daemon: Daemon, database_url: 
     Learner(daemon._database, [AdaptiveRule()]).learn()
     eventually(lambda: value(daemon.registry, "centralcloud_score", model="gpt-4o", complexity="complex"))
     agent = InstanceAgent(AgentSettings(database_url=database_url, state_dir=tmp_path))
+    gateway = GatewayProgram(GatewaySettings(database_url=database_url, state_dir=tmp_path), Shutdown())
     documented = dict(re.findall(r"^\| `(\w+)` \| (gauge|counter|info|histogram)", _PAGE.read_text(), re.MULTILINE))
     shown = {
         family.name: family.type
-        for registry in (daemon.registry, agent._registry())
+        for registry in (daemon.registry, agent._registry(), gateway._registry())
         for family in registry.collect()
         if not family.name.startswith("process_")
     }
