@@ -31,6 +31,7 @@ from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.health import HealthPages
 from instance_agent.gateway.metrics import GatewayMetrics, TargetMetrics
 from instance_agent.gateway.openapi import openapi_routes
+from instance_agent.gateway.openapi_page import page_routes
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.registry_api import RegistryApi
 from instance_agent.gateway.routing_api import RoutingApi
@@ -269,6 +270,7 @@ class GatewayProgram:
             *RoutingApi().routes(),
             *DecisionsApi(work, self.memory).routes(),
             *openapi_routes(),
+            *page_routes(),
         ]
 
     def _make_parts(self) -> GatewayParts:

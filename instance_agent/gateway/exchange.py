@@ -22,8 +22,8 @@ from instance_agent.routing.errors import RoutingError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-#: Paths that need no key: probes, and metrics, whose handler checks for itself.
-_OPEN: Final = ("/health", "/metrics")
+#: Paths that need no key: probes, a page without data, and metrics, whose handler checks for itself.
+_OPEN: Final = ("/health", "/metrics", "/docs")
 _CORS_HEADERS: Final = (
     "authorization, content-type, x-api-key, anthropic-version, anthropic-beta, idempotency-key, "
     "x-centralcloud-complexity, x-centralcloud-task-type, x-centralcloud-agent-type, x-centralcloud-prefer, "

@@ -15,7 +15,7 @@ from instance_agent.gateway.openapi_schemas import SCHEMAS
 from instance_agent.gateway.registry_changes import StatusBatch
 
 _REFERENCES: Final = "#/components/schemas/{name}"
-_OPEN: Final = ("/health", "/health/ready", "/health/detailed")
+_OPEN: Final = ("/health", "/health/ready", "/health/detailed", "/docs")
 _FORMS: Final = {"/v1/messages": "AnthropicError", "/v1": "OpenAIError"}
 #: Errors that any operation with a key can answer with.
 _COMMON_ERRORS: Final = {

@@ -222,5 +222,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         role="operator",
         media_type="text/plain",
     ),
+    ("GET", "/docs"): Operation(
+        tag="documentation", summary="This document as a page", role=None, media_type="text/html"
+    ),
     ("GET", "/openapi.json"): Operation(tag="documentation", summary="This document", role="viewer", answer="OpenAPI"),
 }

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, get_args
 
 import msgspec
 
@@ -143,7 +143,8 @@ def _contract_error(text: str, value: Any, entry_type: type[Any], field: str) ->
         return ContractError(f"{field}{path}.{name}", quote(_value_at(value, f"{path}.{name}")), expected)
     if required := _REQUIRED.match(message):
         return ContractError(f"{field}{path}.{required[1]}", "nothing", "a value: the field is required")
-    return ContractError(f"{field}{path}", quote(_value_at(value, path)), _expectation(message))
+    expected = _choices(entry_type, path) if message.startswith("Invalid enum value") else _expectation(message)
+    return ContractError(f"{field}{path}", quote(_value_at(value, path)), expected)
 
 
 def _expectation(message: str) -> str:
@@ -153,6 +154,17 @@ def _expectation(message: str) -> str:
             expected = expected.replace(name, words)
         return expected.replace("`", "").replace("of length >= 1", "of at least 1 character")
     return "another value"
+
+
+def _choices(entry_type: Any, path: str) -> str:
+    """Return the words that a field may have."""
+    found = entry_type
+    for match in _STEP.finditer(path):
+        if match[1] is None:
+            found = get_args(found)[0]
+        else:
+            found = next(field.type for field in msgspec.structs.fields(found) if field.encode_name == match[1])
+    return f"one of {', '.join(map(str, get_args(found)))}"
 
 
 def _value_at(value: Any, path: str) -> Any:

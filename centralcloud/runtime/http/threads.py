@@ -27,10 +27,10 @@ class BusyError(CentralCloudError):
 class PageThreads:
     """A few threads for one event loop. A page that hangs keeps its thread, and the others go on."""
 
-    def __init__(self, threads: int = _THREADS, limit_seconds: float = LIMIT_SECONDS) -> None:
-        """Create none yet; `limit_seconds`: from a request until its page is made."""
+    def __init__(self, threads: int = _THREADS, limit_seconds: float | None = None) -> None:
+        """Create none yet; `limit_seconds`: from a request until its page is made; None: 10."""
         self._free = asyncio.Semaphore(threads)
-        self._limit_seconds = limit_seconds
+        self._limit_seconds = LIMIT_SECONDS if limit_seconds is None else limit_seconds
 
     async def run(self, work: Callable[[], _T]) -> _T:
         """Call `work` in a thread and return its result.

@@ -1,5 +1,6 @@
 """GET /api/decisions explains a request; POST /v1/feedback reports how good its answer was."""
 
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -209,6 +210,11 @@ def test_the_openapi_document_is_served_to_clients_with_a_key(gateway: Gateway) 
     assert (document.status, document.headers["content-type"]) == (200, "application/json")
     assert "/api/decisions/{request_id}" in document.json()["paths"]
     assert gateway.call("GET", "/openapi.json", key=None).status == 401
+    page = gateway.call("GET", "/docs", key=None)
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert all(f"<code>GET {path}</code>" in page.body.decode() for path in ("/api/models", "/health"))
+    assert not re.search(r"<script|https?://(?!api\.openai\.com)", page.body.decode())
 
 
 @pytest.fixture

@@ -195,6 +195,9 @@ def test_a_batch_with_an_unknown_model_changes_nothing(operator: Gateway) -> Non
     assert [each["result"] for each in refused.json()["results"]] == ["valid", "not_found"]
     assert [each["result"] for each in repeated.json()["results"]] == ["valid", "repeated"]
     assert (wrong.status, wrong.error["field"]) == (422, "updates[1].status")
+    asleep = {"updates": [updates[0], {"modelId": "model-1", "status": "asleep"}]}
+    words = 'updates[1].status: found "asleep", expected one of active, inactive'
+    assert operator.call("PATCH", "/api/models/batch/status", asleep).error["message"] == words
     assert operator.call("GET", "/api/models/model-1").json()["status"] == "active"
 
 
