@@ -16,7 +16,11 @@ _PAGES = sorted((REPOSITORY / "docs/how-to").glob("deploy-with-*.md"))
 @pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.stem)
 def test_the_files_that_its_commands_name_exist(page: Path) -> None:
     commands = "\n".join(re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE))
-    made_by_the_reader = ("deploy/docker/.env", "deploy/kubernetes/overlays/mine", "deploy/kubernetes/overlays/my-gateway")
+    made_by_the_reader = (
+        "deploy/docker/.env",
+        "deploy/kubernetes/overlays/mine",
+        "deploy/kubernetes/overlays/my-gateway",
+    )
     named = set(re.findall(r"(?<![\w/])(?:deploy|examples)/[\w./*@-]+", commands))
     assert named
     for path in named:
