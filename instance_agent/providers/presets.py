@@ -65,7 +65,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         base_url="https://generativelanguage.googleapis.com/v1beta",
         key_variable="GEMINI_API_KEY",
     ),
-    "lmstudio": Preset(dialect="openai", base_url="http://localhost:1234/v1", limits=_LOCAL_LIMITS),
+    "lm_studio": Preset(dialect="openai", base_url="http://localhost:1234/v1", limits=_LOCAL_LIMITS),
     "ollama": Preset(dialect="openai", base_url="http://localhost:11434/v1", limits=_LOCAL_LIMITS),
     "openai": Preset(
         dialect="openai",

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from support.draining import drain_seconds
+from support.pages import shell_blocks
 from support.repository import REPOSITORY
 from support.variables import every_variable
 
@@ -113,6 +114,21 @@ def test_catalog_tls_and_monitors_are_those_of_the_components(helm: str, kubectl
     assert chart.keys() == expected.keys()
     for key, made in chart.items():
         assert made == expected[key], key
+
+
+def test_the_commands_of_the_page_lint_and_render_the_chart(helm: str, tmp_path: Path) -> None:
+    """All but the one that needs a cluster."""
+    (block,) = [
+        each.commands
+        for each in shell_blocks(REPOSITORY / "docs/how-to/deploy-with-kubernetes.md")
+        if each.heading == "With Helm"
+    ]
+    offline = [line for line in block.splitlines() if "helm upgrade" not in line]
+    assert len(offline) == 2
+    script = "\n".join(offline).replace("deploy/helm", str(_CHART))
+    environment = {**os.environ, "PATH": f"{Path(helm).parent}:{os.environ['PATH']}"}
+    subprocess.run(["bash", "-euc", script], cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert len(list(yaml.safe_load_all((tmp_path / "rendered.yaml").read_text()))) > 12
 
 
 def test_every_object_is_valid_by_the_schemas_of_kubernetes(helm: str) -> None:

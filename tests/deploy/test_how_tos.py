@@ -6,9 +6,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from support.repository import REPOSITORY
 
 from centralcloud.store.tables import metadata
+from instance_agent.catalog.catalog_file import built_in_entries
+from instance_agent.gateway.app import MAX_BODY_BYTES
+from instance_agent.providers.presets import PRESETS
+from instance_agent.providers.upstream import Limits
+from instance_agent.settings import GatewaySettings
 
 _PAGES = sorted((REPOSITORY / "docs/how-to").glob("deploy-with-*.md"))
 
@@ -102,6 +108,52 @@ def test_the_commands_of_the_upgrade_page_find_files_that_have_changed(tmp_path:
         "/etc/centralcloud/provider-keys.env",
         "/etc/centralcloud/worker-database-url",
     ]
+
+
+def test_the_commands_of_kubectl_that_create_secrets_are_well_formed(kubectl: str, tmp_path: Path) -> None:
+    text = (REPOSITORY / "docs/how-to/deploy-with-kubernetes.md").read_text()
+    commands = re.findall(r"^kubectl (create secret generic .*)$", text, re.MULTILINE)
+    assert len(commands) == 6
+    made = {}
+    for command in commands:
+        for file in re.findall(r"--from-file=(?:\w+=)?(\S+)", command):
+            (tmp_path / file).write_text("x")
+        run = subprocess.run(
+            [kubectl, *command.split(), "--dry-run=client", "--output=yaml"],
+            cwd=tmp_path, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        secret = yaml.safe_load(run.stdout)
+        made[secret["metadata"]["name"]] = set(secret["data"])
+    mounted = set()
+    for file in [
+        *(REPOSITORY / "deploy/kubernetes/base").glob("*"),
+        *(REPOSITORY / "deploy/kubernetes/gateway").glob("*"),
+    ]:
+        mounted |= set(re.findall(r"secretName: ([\w-]+)", file.read_text()))
+    assert made.keys() == mounted
+    assert made["centralcloud-gateway-first-key"] == {"key"}
+    assert made["centralcloud-gateway-providers"] == {"provider-keys.env"}
+
+
+def test_the_page_of_the_gateway_has_every_alert_and_the_limits_of_the_code() -> None:
+    page = (REPOSITORY / "docs/how-to/operate-the-gateway.md").read_text()
+    rules = yaml.safe_load((REPOSITORY / "deploy/prometheus/centralcloud.rules.yml").read_text())["groups"]
+    (alerts,) = [group["rules"] for group in rules if group["name"] == "centralcloud-gateway"]
+    assert set(re.findall(r"`(Gateway\w+)`", page)) == {rule["alert"] for rule in alerts}
+    cell = dict(re.findall(r"^\| ([\w ]+?) \| ([^|]+) \|", page, re.MULTILINE))
+    local_providers = [each.provider for each in built_in_entries().providers if each.local]
+    assert len(local_providers) == 2
+    usual, (local,) = Limits(), {PRESETS[name].limits for name in local_providers}
+    assert cell["connection to a provider"] == f"{usual.connect:g} s; local ones {local.connect:g} s"
+    assert cell["first byte of an answer"] == f"{usual.first_byte:g} s; local ones {local.first_byte:g} s"
+    assert cell["between two parts of a stream"] == f"{usual.idle:g} s; local ones {local.idle:g} s"
+    assert cell["one call"] == f"{usual.total:g} s"
+    assert cell["answer of a provider"] == f"{usual.max_answer_bytes >> 20} MiB"
+    assert cell["body of a request"].startswith(f"{MAX_BODY_BYTES >> 20} MiB")
+    fields = GatewaySettings.model_fields
+    assert cell["all attempts of a request"].startswith(f"{fields['gateway_deadline_seconds'].default:g} s")
+    assert cell["attempts of a request"] == str(fields["gateway_max_attempts"].default)
+    assert cell["events on disk"] == f"{fields['spool_bytes'].default // 1_000_000} MB"
 
 
 def test_the_pages_name_everything_that_the_dashboard_may_not_read() -> None:

@@ -4,13 +4,18 @@ import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from support.events import an_event, send
+from support.gateways import start_gateway
 from support.sabotage import DEADLY
 from support.servers import embedded_folder
 from support.service_manager import NotificationSocket, a_service_manager
+from support.upstream.fixtures import *  # noqa: F403
+from support.upstream.process import FakeUpstream
+from support.waiting import eventually
 
 from instance_agent import AgentSettings, InstanceAgent
 
@@ -60,6 +65,24 @@ def test_the_agent_notifies_ready_watchdog_and_stopping(
     agent.process.send_signal(signal.SIGTERM)
     systemd.hear("STOPPING=1", within_seconds=5)
     assert agent.process.wait(timeout=5) == 0
+
+
+def test_the_gateway_notifies_ready_when_it_serves_and_ends_a_request_before_it_stops(
+    start, database_url: str, systemd: NotificationSocket, tmp_path: Path, fake_upstream: FakeUpstream
+) -> None:
+    gateway = start_gateway(
+        start, tmp_path, fake_upstream, database_url, NOTIFY_SOCKET=systemd.address, **_WATCHDOG
+    )  # fmt: skip
+    systemd.hear("READY=1")
+    systemd.hear("WATCHDOG=1", within_seconds=5)
+    fake_upstream.behave("slow-headers=2", times=1)
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(gateway.chat, "gpt")
+        eventually(lambda: fake_upstream.state()["open"], what="the call of the provider")
+        gateway.program.process.send_signal(signal.SIGTERM)
+        systemd.hear("STOPPING=1", within_seconds=5)
+        assert answer.result().status == 200
+    assert gateway.program.process.wait(timeout=20) == 0
 
 
 def test_a_start_that_waits_for_the_database_asks_for_more_time(start, systemd: NotificationSocket) -> None:
