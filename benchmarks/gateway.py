@@ -7,8 +7,8 @@ Measured are `instance-agent serve` (key, classifier, 20 models, events, metrics
 pass-through of aiohttp, the LiteLLM proxy in a venv of its own where there is one, and the upstream alone.
 
 - `cpu_ms`: processor time of the program's process for a request, saturated, the median of 3 rounds in turns; of the
-  gateway until its last event is in the queue. `per_core`: requests a second of one core: 1000 / cpu_ms. `reached`: requests a second that were answered here,
-  where the load, the upstream and the program share the cores.
+  gateway until its last event is in the queue. `per_core`: requests a second of one core: 1000 / cpu_ms. `reached`:
+  requests a second that were answered here, where the load, the upstream and the program share the cores.
 - `added_ms`: latency in open loop less that of the upstream alone; a time runs from the moment the request was due. `late`:
   share of the requests that were sent more than 5 ms late; with more than 0.01, the machine was too busy for these times.
 - `first_chunk_added_ms`: the same for the first chunk of a stream.
