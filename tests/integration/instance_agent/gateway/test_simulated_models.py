@@ -106,7 +106,7 @@ def test_the_fleet_finds_the_best_model_leaves_it_while_it_is_degraded_and_forgi
         _until(lambda: share() > 0.6, "the recovered model to be forgiven")
 
 
-def _until(condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+def _until(condition: Callable[[], bool], what: str, seconds: float = 150.0) -> None:
     """Wait for a condition that makes load itself, so that no pause is needed."""
     deadline = time.monotonic() + seconds
     while not condition():
