@@ -34,7 +34,7 @@ from instance_agent.catalog.catalog_file import read_catalog_file
 from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.configuration_checks import ConfigurationChecks
-from instance_agent.settings import AgentSettings
+from instance_agent.settings import AgentSettings, GatewaySettings
 from instance_agent.sync.spool import size_of_spool
 
 #: The only functions that an instance calls.
@@ -76,7 +76,7 @@ class _Doctor:
 
     def checks(self) -> list[Check]:
         return [
-            Check("settings", lambda: settings_are_known(unknown_variables(AgentSettings))),
+            Check("settings", lambda: settings_are_known(unknown_variables(GatewaySettings))),
             Check("catalog", self._catalog),
             Check("state folder", self._state_folder),
             Check("learned scores", self._learned_scores),

@@ -1,15 +1,18 @@
 """The composition root of `instance-agent serve`: the gateway with everything that it stands on, in one process."""
 
 import asyncio
+import gc
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 from centralcloud.contracts import UPDATES_CHANNEL, CentralCloudError
 from centralcloud.contracts.fleet_configuration import CONFIGURATION_CHANNEL, FleetConfiguration
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import refused_login
+from centralcloud.runtime.postgres.errors import is_database_error, refused_login, summarize_error
 from centralcloud.runtime.postgres.notifications import NotificationListener
+from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.process.supervisor import Supervisor
@@ -39,8 +42,14 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+_LEAVE: Final = Query("instance_agent.sync", "leave")
+
 #: Longest wait before a poll of the configuration: notifications bring a change at once, polls find what they miss.
 _POLL_SECONDS: Final = 5.0
+#: How long a start waits for newer keys than those of the copy, where the copy has none.
+_CONTACT_SECONDS: Final = 10.0
+#: Objects that a collection of the youngest generation waits for; a request makes some hundred, few of them in cycles.
+_COLLECT_AFTER: Final = 10_000
 #: Connections for the pages that write to the database.
 _PAGE_CONNECTIONS: Final = 4
 #: How long the end waits for the database to take the last events; the others stay in the spool.
@@ -57,6 +66,7 @@ class GatewayProgram:
             SettingsError: no database is set, or the catalog YAML is invalid.
         """
         self.settings = settings
+        self._began = time.time()
         self._tls = tls_context(settings.gateway_tls_certificate, settings.gateway_tls_key)
         name = f"instance-agent/{settings.instance_id}"
         self.database = Database(settings.database, application_name=name, own_connections=_PAGE_CONNECTIONS)
@@ -196,15 +206,24 @@ class GatewayProgram:
                 waits = True
                 log.warning("gateway_waits_for_keys", address=address, reason="the database was not reached yet")
             service_manager.waiting("the keys of the fleet's configuration", 30.0)
+        # The copy in the file may be old: keys may have been made since.
+        until = time.monotonic() + _CONTACT_SECONDS
+        while not self._contacted() and not self.configuration.configuration.keys and time.monotonic() < until:
+            if self.supervisor.shutdown.wait(0.05):
+                return
         if not self.configuration.loaded:
             return
-        # The copy in the file may be old: keys may have been made since, or the other way round.
         if not self.configuration.configuration.keys:
             raise CentralCloudError(
                 f"found no key, and the address {address}: without keys the gateway listens on this machine only; make one "
                 "with `instance-agent keys create --role admin --label NAME`, or set INSTANCE_AGENT_GATEWAY_ADDRESS to "
                 "127.0.0.1"
             )
+
+    def _contacted(self) -> bool:
+        """Whether this process has reached the database and read the configuration."""
+        contact = self.configuration.contacted_at
+        return contact is not None and contact >= self._began
 
     def _serve(self, registry: "CollectorRegistry") -> None:
         pages = HealthPages(self.not_ready, self.details, registry)
@@ -214,6 +233,10 @@ class GatewayProgram:
         )
         server.on_crash = self.supervisor.on_crash
         self.supervisor.watch(server.heartbeat)
+        # The collector looks again and again at everything that lives as long as the process, unless it is told not to.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_COLLECT_AFTER, 20, 50)
         server.start()
         self.server = server
         self.builder.on_built = server.use
@@ -263,10 +286,23 @@ class GatewayProgram:
         if publisher is not None and publisher.sending:
             publisher.flush(_FLUSH_SECONDS)
         self.supervisor.stop(_FLUSH_SECONDS)
+        self._leave()
         if publisher is not None:
             publisher.give_up(f"the database did not accept them in {_FLUSH_SECONDS:g} s")
         self.database.close()
         self._state_lock.release()
+
+    def _leave(self) -> None:
+        """Leave the register of instances: a replica that was stopped on purpose is not missing."""
+        if self.database.unavailable or not self._contacted():
+            return
+        try:
+            with closing(self.database.connect(timeout_seconds=2.0)) as connection, connection.transaction():
+                _LEAVE.run(connection, {"instance_id": self.settings.instance_id})
+        except Exception as error:
+            if not is_database_error(error):
+                raise
+            log.warning("instance_not_removed", reason=summarize_error(error), effect="it is listed until it is old")
 
     def _on_configuration(self, fleet: FleetConfiguration) -> None:
         self.builder.use_fleet(fleet)

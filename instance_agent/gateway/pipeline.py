@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
@@ -23,9 +24,9 @@ from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
-from instance_agent.gateway.exchange import DRAINING, allow_origin
+from instance_agent.gateway.exchange import DRAINING, allow_origin, vendor_header
 from instance_agent.gateway.parts import GatewayParts
-from instance_agent.gateway.request_log import log_plan
+from instance_agent.gateway.request_log import log_crash, log_plan
 from instance_agent.routing.affinity import session_key
 from instance_agent.routing.plan import PlanError
 from instance_agent.routing.request import RoutingRequest
@@ -35,6 +36,9 @@ _ENCODER: Final = msgspec.json.Encoder()
 _DONE: Final = b"data: [DONE]\n\n"
 _CUT_SECONDS: Final = 1.0
 _LONGEST_SESSION: Final = 512
+_LONGEST_LOSSES: Final = 1000
+#: ASCII that can be printed.
+_SAFE: Final = "".join(map(chr, range(32, 127))).replace("%", "")
 _AGE: Final = re.compile(r"(\d{1,7})\s*([smhd])")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LONGEST_FEEDBACK: Final = 7 * 86_400
@@ -146,14 +150,15 @@ async def whole_response(
     if attempt is None:
         context.model, _, rest = answer.target.rpartition("@")
         context.provider = rest.partition("#")[0]
-        headers |= {"x-centralcloud-model": context.model, "x-centralcloud-provider": context.provider}
+        headers["x-centralcloud-model"] = _header_text(context.model)
+        headers["x-centralcloud-provider"] = _header_text(context.provider)
         headers |= {"x-centralcloud-reason": "cache", "x-centralcloud-cost-usd": "0"}
     else:
         headers |= call_headers(context, attempt.call, attempt.decision_id)
         if attempt.cost.nano_usd is not None:
             headers["x-centralcloud-cost-usd"] = usd(attempt.cost.nano_usd)
     if answer.losses:
-        headers["x-centralcloud-losses"] = "; ".join(answer.losses)[:1000]
+        headers["x-centralcloud-losses"] = _losses(answer.losses)
     return web.Response(body=answer.body, headers=headers)
 
 
@@ -170,12 +175,13 @@ async def streamed_response(
                 "x-accel-buffering": "no",
                 "server": "instance-agent",
                 "x-centralcloud-request-id": context.request_id,
+                vendor_header(request.path): context.request_id,
             }
         )
         if (call := stream.call) is not None:  # none yet where a keep-alive comment comes before the first token
             response.headers.extend(call_headers(context, call, stream.decision_id))
         if stream.losses:
-            response.headers["x-centralcloud-losses"] = "; ".join(stream.losses)[:1000]
+            response.headers["x-centralcloud-losses"] = _losses(stream.losses)
         allow_origin(request, response.headers, parts.origins)
         if parts.draining:
             response.force_close()
@@ -189,6 +195,13 @@ async def streamed_response(
             if not parts.cutting or request.transport is None or request.transport.is_closing():
                 raise
             await _cut(response, execution.protocol)
+        except Exception as error:
+            if not response.prepared:
+                raise
+            # Its status is sent: only a connection that breaks says that the answer is not whole.
+            log_crash(context.request_id, request.method, error)
+            if request.transport is not None:
+                request.transport.abort()
     return response
 
 
@@ -197,8 +210,8 @@ def call_headers(context: RequestContext, call: PlannedCall, decision_id: str | 
     model = call.target.model
     context.model, context.provider = model.name, model.provider
     headers = {
-        "x-centralcloud-model": model.name,
-        "x-centralcloud-provider": model.provider,
+        "x-centralcloud-model": _header_text(model.name),
+        "x-centralcloud-provider": _header_text(model.provider),
         "x-centralcloud-reason": call.reason,
     }
     if decision_id is not None:
@@ -260,6 +273,16 @@ async def _cut(response: web.StreamResponse, protocol: ClientProtocol) -> None:
             await response.write_eof()
     except (ConnectionError, TimeoutError):
         return
+
+
+def _header_text(name: str) -> str:
+    """Return a name as a header may have it: percent-encoded where it is not ASCII."""
+    return name if name.isascii() else quote(name, safe=_SAFE)
+
+
+def _losses(losses: Sequence[str]) -> str:
+    """Return the names of fields that were left out; some are the client's own words."""
+    return quote("; ".join(losses), safe=_SAFE)[:_LONGEST_LOSSES]
 
 
 def _session(context: RequestContext, text: str | None) -> str | None:

@@ -1,7 +1,9 @@
 """The log of requests: one line each, with its id, model and latency; never a prompt, an answer or a key."""
 
+import logging
 import re
 import time
+import traceback
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,6 +16,8 @@ from instance_agent.gateway.context import RequestContext
 
 log = get_logger(__name__)
 
+#: Asked before anything is put into words.
+_LOGGER: Final = logging.getLogger(__name__)
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 #: E-mail addresses, and numbers as long as those of cards: providers repeat parts of a request in their errors.
@@ -56,18 +60,29 @@ class RequestLog:
 def log_plan(context: RequestContext) -> None:
     """Log, for debugging, how a request was routed, with the reasons; the text of the prompt is not among them."""
     plan = context.plan
-    if plan is not None:
+    if plan is not None and _LOGGER.isEnabledFor(logging.DEBUG):
         log.debug("request_planned", requestId=context.request_id, plan=plan.text().split("\n"))
 
 
 def log_attempt(attempt: Attempt, context: RequestContext) -> None:
     """Log an attempt: a failure as a warning, a success for debugging."""
+    blameless = attempt.outcome == "success" or attempt.error_kind == "caller"
+    if blameless and not _LOGGER.isEnabledFor(logging.DEBUG):
+        return
     target = attempt.call.target
     fields = {"requestId": context.request_id, "modelId": target.model.name, "provider": target.model.provider}
-    if attempt.outcome == "success" or attempt.error_kind == "caller":
+    if blameless:
         log.debug(
             "attempt", **fields, attempt=attempt.number, outcome=attempt.outcome, latency=attempt.response_time_ms
         )
     else:
         kind, error = attempt.error_kind, None if attempt.error is None else without_personal(attempt.error)
         log.warning("attempt_failed", **fields, attempt=attempt.number, kind=kind, defect=attempt.defect, reason=error)
+
+
+def log_crash(request_id: str, method: str, error: BaseException) -> None:
+    """Log an error of the gateway itself: where it happened, without its text, which may have a part of the request."""
+    where = traceback.format_tb(error.__traceback__)
+    log.error(
+        "gateway_request_failed", requestId=request_id, method=method, error=type(error).__name__, traceback=where
+    )

@@ -51,6 +51,16 @@ def test_a_stop_lets_streams_end_and_takes_no_new_requests(gateway: Gateway, fak
     assert "gateway_requests_cut" not in gateway.program.events()
 
 
+def test_a_clean_stop_leaves_the_register_of_instances(gateway: Gateway, database_url: str) -> None:
+    listed = "SELECT instance_id FROM instances"
+    eventually(lambda: execute(database_url, listed) == [("gateway-1",)])
+
+    gateway.program.process.send_signal(signal.SIGTERM)
+
+    assert gateway.program.process.wait(timeout=20) == 0
+    assert execute(database_url, listed) == []
+
+
 def test_a_stream_that_runs_longer_than_the_grace_ends_with_an_error_event(
     start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
 ) -> None:

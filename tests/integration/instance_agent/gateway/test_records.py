@@ -3,22 +3,21 @@
 import json
 import re
 
+from support.commands import run_command
 from support.gateways import Gateway
-from support.ingest import ingest_all
 from support.servers import execute
 from support.upstream.process import FakeUpstream
 from support.waiting import eventually
-
-from centralcloud.runtime.postgres.database import Database
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCDEF"
 EMAIL = "jane.doe@example.com"
 CARD = "4111 1111 1111 1111"
 
 
-def ingested(gateway: Gateway, database: Database, url: str, events: int) -> list[tuple]:
+def ingested(url: str, events: int) -> list[tuple]:
     eventually(lambda: execute(url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(events,)])
-    ingest_all(database)
+    drained = run_command("centralcloud", "drain", env={"DATABASE_URL": url})
+    assert drained.returncode == 0, drained.stderr
     return execute(
         url,
         "SELECT model, outcome, error_kind, propensity IS NOT NULL, input_tokens, cost_usd::text, task_type "
@@ -27,14 +26,14 @@ def ingested(gateway: Gateway, database: Database, url: str, events: int) -> lis
 
 
 def test_each_attempt_is_a_decision_with_one_outcome(
-    gateway: Gateway, fake_upstream: FakeUpstream, database: Database, database_url: str
+    gateway: Gateway, fake_upstream: FakeUpstream, database_url: str
 ) -> None:
     fake_upstream.behave("status=500", model="gpt", times=1)
     gateway.chat(headers={"x-centralcloud-task-type": "summary", "x-centralcloud-complexity": "9"})
     gateway.chat("opus", stream=True)
     gateway.chat("auto", stream=True)
 
-    records = ingested(gateway, database, database_url, 8)
+    records = ingested(database_url, 8)
 
     assert [each[:4] for each in records] == [
         ("gpt", "failure", "provider", True),
@@ -45,16 +44,14 @@ def test_each_attempt_is_a_decision_with_one_outcome(
     assert records[0][6] == records[1][6] == "summary"
     assert [each[4] for each in records[1:]] == [12, 12, 12]
     # A second ingest finds nothing: each outcome is there once.
-    ingest_all(database)
+    assert run_command("centralcloud", "drain", env={"DATABASE_URL": database_url}).returncode == 0
     assert len(execute(database_url, "SELECT 1 FROM routing_records WHERE outcome <> 'routed'")) == 4
 
 
-def test_the_events_of_a_request_say_who_asked_and_how_it_was_decided(
-    gateway: Gateway, database: Database, database_url: str
-) -> None:
+def test_the_events_of_a_request_say_who_asked_and_how_it_was_decided(gateway: Gateway, database_url: str) -> None:
     asked = {"x-centralcloud-session": "s-1", "x-centralcloud-agent-type": "coder", "x-centralcloud-complexity": "8"}
     reply = gateway.chat(stream=True, headers=asked)
-    ingested(gateway, database, database_url, 2)
+    ingested(database_url, 2)
 
     (row,) = execute(
         database_url,
@@ -73,19 +70,17 @@ def test_the_events_of_a_request_say_who_asked_and_how_it_was_decided(
     assert [each["model"] for each in plan["targets"]] == ["gpt", "opus", "flash"]
 
 
-def test_a_request_that_waits_for_feedback_has_no_outcome_before_it(
-    gateway: Gateway, database: Database, database_url: str
-) -> None:
+def test_a_request_that_waits_for_feedback_has_no_outcome_before_it(gateway: Gateway, database_url: str) -> None:
     reply = gateway.chat(headers={"x-centralcloud-feedback": "10m"})
-    assert ingested(gateway, database, database_url, 1) == []
+    assert ingested(database_url, 1) == []
 
     request_id = reply.headers["x-centralcloud-request-id"]
     execute(database_url, "SELECT * FROM centralcloud.report_feedback(%s, NULL, 0.8, NULL, NULL)", (request_id,))
-    (row,) = ingested(gateway, database, database_url, 1)
+    (row,) = ingested(database_url, 1)
     assert row[:2] == ("gpt", "success")
 
 
-def test_a_bad_request_makes_no_decision(gateway: Gateway, database: Database, database_url: str) -> None:
+def test_a_bad_request_makes_no_decision(gateway: Gateway, database_url: str) -> None:
     assert gateway.call("POST", "/v1/chat/completions", b"{").status == 400
     assert gateway.chat("no-such-model").status == 404
     assert gateway.chat(headers={"x-centralcloud-complexity": "eleven"}).status == 400
@@ -93,7 +88,7 @@ def test_a_bad_request_makes_no_decision(gateway: Gateway, database: Database, d
     assert gateway.chat(headers={"x-centralcloud-feedback": "tomorrow"}).status == 400
     gateway.chat()
 
-    assert len(ingested(gateway, database, database_url, 2)) == 1
+    assert len(ingested(database_url, 2)) == 1
 
 
 def test_two_dead_targets_of_three_fail_no_request(gateway: Gateway, fake_upstream: FakeUpstream) -> None:

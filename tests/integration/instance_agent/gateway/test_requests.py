@@ -37,6 +37,9 @@ def test_a_failed_target_is_followed_by_the_next_one(gateway: Gateway, fake_upst
 
     assert (reply.status, reply.headers["x-centralcloud-model"]) == (200, "opus")
     assert reply.headers["x-centralcloud-reason"] == "fallback"
+    failed = next(line for line in gateway.program.log() if line["event"] == "attempt_failed")
+    assert failed["requestId"] == reply.headers["x-centralcloud-request-id"]
+    assert (failed["modelId"], failed["kind"], failed["attempt"]) == ("gpt", "provider", 1)
 
 
 def test_errors_name_the_request_and_never_a_key(gateway: Gateway, fake_upstream: FakeUpstream) -> None:
