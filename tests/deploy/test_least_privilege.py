@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import Jsonb
 from support.commands import BIN, environment
 from support.events import an_event
+from support.gateways import start_gateway
 from support.repository import REPOSITORY
 from support.servers import OwnServer, embedded_folder, execute, programs_of
+from support.upstream.fixtures import *  # noqa: F403
+from support.upstream.process import FakeUpstream
 from support.waiting import eventually
 
 from centralcloud.monitoring.doctor import Expectations
@@ -31,6 +35,7 @@ _PASSWORDS = {
     name: name.lower().replace("_", "")
     for name in re.findall(r"^(\w+)=", (_COMPOSE.parent / "example.env").read_text(), re.MULTILINE)
 }
+_SET_BY_ROLES = [f"{name}_PASSWORD" for name in ("POSTGRES", "OWNER", "WORKER", "DASHBOARD", "GATEWAY", "CONFIGURATOR")]
 
 
 def _services(passwords: dict[str, str]) -> dict[str, dict[str, Any]]:
@@ -120,13 +125,15 @@ def _is_refused(url: str) -> bool:
 
 
 def test_each_service_logs_in_with_its_own_password(deployment: _Deployment) -> None:
-    logins = {service: deployment.url(service) for service in ("migrate", "daemon", "agent")}
+    logins = {service: deployment.url(service) for service in ("migrate", "daemon", "agent", "first-key", "gateway")}
     logins["grafana"] = deployment.dashboard_url()
     roles = {service: execute(url, "SELECT session_user::text")[0][0] for service, url in logins.items()}
     assert roles == {
         "migrate": "centralcloud_owner",
         "daemon": "centralcloud_worker",
         "agent": "centralcloud_instance_example-1",
+        "first-key": "centralcloud_configurator",
+        "gateway": "centralcloud_gateway",
         "grafana": "centralcloud_dashboard",
     }
     assert all(_is_refused(make_conninfo(url, password="another")) for url in logins.values())
@@ -145,7 +152,8 @@ def test_the_owner_is_not_a_superuser_and_owns_every_table(deployment: _Deployme
 
 
 def test_no_program_can_become_the_owner_or_create_anything(deployment: _Deployment) -> None:
-    for url in (deployment.url("daemon"), deployment.url("agent"), deployment.dashboard_url()):
+    services = ("daemon", "agent", "gateway", "first-key")
+    for url in (*(deployment.url(service) for service in services), deployment.dashboard_url()):
         for forbidden in ("SET ROLE centralcloud_owner", "CREATE TABLE mine (n int)", "CREATE ROLE another"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 execute(url, forbidden)
@@ -176,6 +184,31 @@ def test_the_agent_publishes_and_acknowledges_for_its_instance_only(deployment: 
             connection.execute("SELECT centralcloud.acknowledge('example-2', 0)")
 
 
+def test_the_gateway_serves_and_learns_with_the_login_of_its_service_and_the_first_key(
+    deployment: _Deployment, start: Any, tmp_path: Path, fake_upstream: FakeUpstream
+) -> None:
+    command = _services(_PASSWORDS)["first-key"]["command"]
+    command = [each.replace("/var/lib/instance-agent", str(tmp_path)) for each in command]
+    given = environment(DATABASE_URL=deployment.url("first-key"), PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}")
+    for _ in range(2):  # each start of Compose runs it
+        made = subprocess.run(command, env=given, capture_output=True, text=True, timeout=60)
+        assert made.returncode == 0, made.stderr
+    key = (tmp_path / "admin.key").read_text().strip()
+    assert key not in made.stdout + made.stderr
+    variables = {name: value for name, value in _environment("gateway").items() if not name.endswith("_API_KEY")}
+    ours = {"DATABASE_URL": deployment.url("gateway"), "INSTANCE_AGENT_GATEWAY_PORT": "0"}
+    gateway = start_gateway(start, tmp_path, fake_upstream, ours["DATABASE_URL"], key=key, **(variables | ours))
+    assert gateway.chat("gpt").status == 200
+    eventually(lambda: gateway.call("GET", "/health/detailed").json()["events"]["sent"] >= 2, what="the events")
+    details = gateway.call("GET", "/health/detailed").json()
+    assert (details["db"], details["configuration"]["current"]) == ("up", True)
+    assert "degraded" not in details
+    gateway.program.process.send_signal(signal.SIGTERM)
+    assert gateway.program.process.wait(timeout=30) == 0
+    serious = {line["event"] for line in gateway.program.log() if line["level"] in {"warning", "error"}}
+    assert serious <= {"gateway_waits_for_keys"}, "which it always does on an address other than loopback"
+
+
 def test_another_start_changes_the_passwords(deployment: _Deployment) -> None:
     passwords = {"WORKER_PASSWORD": "changed1", "OWNER_PASSWORD": "changed2", "DASHBOARD_PASSWORD": 'it\'s "new" $1'}
     assert deployment.run_roles(**passwords).returncode == 0
@@ -189,12 +222,12 @@ def test_another_start_changes_the_passwords(deployment: _Deployment) -> None:
     assert not _is_refused(deployment.url("daemon"))
 
 
-@pytest.mark.parametrize("variable", ["POSTGRES_PASSWORD", "OWNER_PASSWORD", "WORKER_PASSWORD", "DASHBOARD_PASSWORD"])
+@pytest.mark.parametrize("variable", _SET_BY_ROLES)
 def test_the_password_of_the_example_is_refused_before_any_role_gets_it(deployment: _Deployment, variable: str) -> None:
     result = deployment.run_roles(**{variable: "changeme"})
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
     assert result.stderr.startswith(f'{variable} is still "changeme": set another one in deploy/docker/.env')
-    for role in ("owner", "worker", "dashboard"):
+    for role in ("owner", "worker", "dashboard", "gateway", "configurator"):
         assert _is_refused(make_conninfo(deployment.server, user=f"centralcloud_{role}", password="changeme"))
 
 

@@ -108,6 +108,13 @@ def test_the_commands_for_https(tmp_path: Path, database_url: str) -> None:
     with _until_ctrl_c(terminal, serve, tmp_path / "serve.log"):
         _run(terminal, ask)
         assert subprocess.run(["curl", "-s", f"http://127.0.0.1:{port}/health"], capture_output=True).stdout == b""
+        pytest.importorskip("openai", reason="the vendors' clients are in the extra `clients`")
+        pytest.importorskip("anthropic", reason="the vendors' clients are in the extra `clients`")
+        terminal.run("export SSL_CERT_FILE=gateway.crt")
+        for client, path in (("openai.OpenAI", "/v1"), ("anthropic.Anthropic", "")):
+            module, url = client.partition(".")[0], f"https://localhost:{port}{path}"
+            script = f"import {module}; print({client}(base_url='{url}', api_key='none').models.list().data)"
+            assert terminal.run(f'python -c "{script}"'), client
 
 
 def _words_of(database_url: str, word: str) -> list[str]:
