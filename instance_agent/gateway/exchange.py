@@ -5,7 +5,6 @@ A request without a valid key is refused before its body is read.
 
 import asyncio
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,16 +12,13 @@ from typing import Any, Final
 from aiohttp import web
 
 from centralcloud.runtime.http.connections import Connections
-from centralcloud.runtime.logs import get_logger
 from instance_agent.chat.errors import ChatError
 from instance_agent.gateway.auth import LOCAL, Principal, principal_of
 from instance_agent.gateway.context import KEY, RequestContext
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, of_routing
 from instance_agent.gateway.parts import GatewayParts
-from instance_agent.gateway.request_log import RequestLog
+from instance_agent.gateway.request_log import RequestLog, log_crash
 from instance_agent.routing.errors import RoutingError
-
-log = get_logger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -149,13 +145,7 @@ async def _answer(
             task.uncancel()
         found = GatewayError(DRAINING, status=503, code="stopping", closes=True)
     except Exception as error:  # noqa: BLE001 - logged, and answered with 500
-        log.error(
-            "gateway_request_failed",
-            requestId=context.request_id,
-            method=request.method,
-            error=type(error).__name__,
-            traceback=traceback.format_tb(error.__traceback__),
-        )
+        log_crash(context.request_id, request.method, error)
         found = GatewayError("internal error; the log has the details", status=500, code="internal_error")
     if not context.operation:
         parts.metrics.refused(found.status)

@@ -26,7 +26,7 @@ from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.exchange import DRAINING, allow_origin, vendor_header
 from instance_agent.gateway.parts import GatewayParts
-from instance_agent.gateway.request_log import log_plan
+from instance_agent.gateway.request_log import log_crash, log_plan
 from instance_agent.routing.affinity import session_key
 from instance_agent.routing.plan import PlanError
 from instance_agent.routing.request import RoutingRequest
@@ -195,6 +195,13 @@ async def streamed_response(
             if not parts.cutting or request.transport is None or request.transport.is_closing():
                 raise
             await _cut(response, execution.protocol)
+        except Exception as error:
+            if not response.prepared:
+                raise
+            # Its status is sent: only a connection that breaks says that the answer is not whole.
+            log_crash(context.request_id, request.method, error)
+            if request.transport is not None:
+                request.transport.abort()
     return response
 
 

@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+import traceback
 from datetime import UTC, datetime
 from typing import Final
 
@@ -77,3 +78,11 @@ def log_attempt(attempt: Attempt, context: RequestContext) -> None:
     else:
         kind, error = attempt.error_kind, None if attempt.error is None else without_personal(attempt.error)
         log.warning("attempt_failed", **fields, attempt=attempt.number, kind=kind, defect=attempt.defect, reason=error)
+
+
+def log_crash(request_id: str, method: str, error: BaseException) -> None:
+    """Log an error of the gateway itself: where it happened, without its text, which may have a part of the request."""
+    where = traceback.format_tb(error.__traceback__)
+    log.error(
+        "gateway_request_failed", requestId=request_id, method=method, error=type(error).__name__, traceback=where
+    )

@@ -1,0 +1,119 @@
+"""Small parts of the way of a request: costs, times, capabilities, errors and their forms."""
+
+import json
+from typing import Any
+
+import pytest
+
+from instance_agent.chat.errors import InvalidRequestError, UnsupportedFeatureError
+from instance_agent.chat.protocol import RequestHead
+from instance_agent.chat.protocols import OPENAI
+from instance_agent.execution.errors import ExecutionError
+from instance_agent.gateway.errors import GatewayError, error_response, form_of, not_implemented, of_routing
+from instance_agent.gateway.other_operations import _TokensRequest
+from instance_agent.gateway.pipeline import _feedback_seconds, _header_text, _losses, needs_of, usd
+from instance_agent.gateway.request_log import without_personal
+from instance_agent.providers.dialect import EmbeddingRequest
+from instance_agent.routing.constraints import Struck
+from instance_agent.routing.errors import RoutingError
+from instance_agent.routing.plan import PlanError
+
+_NEEDED = Struck("a", "capability_needed", "w")
+
+
+@pytest.mark.parametrize(
+    ("nano", "shown"),
+    [(0, "0"), (1, "0.000000001"), (15_000, "0.000015"), (1_000_000_000, "1"), (2_500_000_000, "2.5"), (10**10, "10")],
+)
+def test_costs_are_exact(nano: int, shown: str) -> None:
+    assert usd(nano) == shown
+
+
+def test_times_of_feedback() -> None:
+    assert [_feedback_seconds(text) for text in (None, "", "90s", "10m", " 12H ", "7d")] == [
+        None, None, 90.0, 600.0, 43_200.0, 604_800.0,
+    ]  # fmt: skip
+    for wrong in ("10", "m", "0s", "8d", "1w", "-1s", "1.5h", "99999999s"):
+        with pytest.raises(GatewayError):
+            _feedback_seconds(wrong)
+
+
+def test_the_content_of_a_request_says_what_a_model_must_have() -> None:
+    head: dict[str, Any] = {"model": "auto", "text": "", "characters": 0, "messages": 1}
+    assert needs_of(RequestHead(**head)) == ()
+    needs = needs_of(RequestHead(**head, images=1, tools=2, response_format="json_schema"))
+    assert needs == ("function_calling", "json_schema", "vision")
+
+
+def test_header_values_cannot_break_a_header() -> None:
+    assert _losses(("n", "x\r\nset-cookie: a=1", "ü")) == "n; x%0D%0Aset-cookie: a=1; %C3%BC"
+    assert _header_text("qwen/qwen3 30b") == "qwen/qwen3 30b"
+    assert _header_text("模型") == "%E6%A8%A1%E5%9E%8B"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (RoutingError("header x: found 11"), 400, "invalid_request"),
+        (PlanError("model_not_found", "model: found x"), 404, "model_not_found"),
+        (PlanError("no_target", "none", (_NEEDED,)), 400, "no_target"),
+        (PlanError("no_target", "none", (_NEEDED, Struck("b", "breaker_open", "w"))), 503, "no_target"),
+        (PlanError("model_unusable", "no key", (Struck("a", "provider_unavailable", "w"),)), 503, "model_unusable"),
+        (PlanError("no_target", "the catalog is empty"), 503, "no_target"),
+    ],
+)  # fmt: skip
+def test_a_request_without_a_plan_is_at_fault_only_where_another_one_could_have_one(
+    error: RoutingError, status: int, code: str
+) -> None:
+    found = of_routing(error)
+    assert (found.status, found.code) == (status, code)
+
+
+def test_errors_have_the_form_of_their_interface_and_name_the_request() -> None:
+    error = InvalidRequestError("found x", param="model")
+    bodies = {path: json.loads(form_of(path)(error, "r-1")) for path in ("/v1/models", "/v1/messages", "/api/models")}
+
+    assert bodies["/v1/models"]["error"]["request_id"] == "r-1"
+    assert (bodies["/v1/messages"]["type"], bodies["/v1/messages"]["request_id"]) == ("error", "r-1")
+    assert bodies["/api/models"] == {
+        "error": {"code": "invalid_request", "message": "found x", "field": "model", "requestId": "r-1"}
+    }
+
+
+def test_an_error_says_when_a_retry_can_help() -> None:
+    busy = ExecutionError("busy", status=429, attempts=1, retry_after_seconds=1.2, retry_is_safe=True)
+    response = error_response(busy, form_of("/v1"), "r-1")
+
+    assert (response.headers["retry-after"], response.headers["retry-after-ms"]) == ("2", "1200")
+    assert response.headers["x-should-retry"] == "true"
+
+
+def test_an_operation_that_no_target_has_is_501_with_the_reason() -> None:
+    found = not_implemented(
+        UnsupportedFeatureError("the operation responses", "the dialect anthropic"), "/v1/responses"
+    )
+
+    assert found.status == 501
+    assert "the dialect anthropic" in found.message
+    other = ExecutionError("x", status=502, attempts=1, retry_after_seconds=None, retry_is_safe=False)
+    assert not_implemented(other, "/v1/responses") is other
+
+
+def test_tokens_as_an_input_are_not_translated() -> None:
+    head = RequestHead(model="m", text="", characters=0, messages=1)
+    request = _TokensRequest(EmbeddingRequest(inputs=()), request_id="r", protocol=OPENAI, head=head, body=b"{}")
+
+    with pytest.raises(UnsupportedFeatureError):
+        _ = request.embedding
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("mail jane.doe@example.com now", "mail *** now"),
+        ("card 4111 1111 1111 1111, 4111-1111-1111-1111 and 4111111111111111", "card ***, *** and ***"),
+        ("12 tokens at 1700000000 are kept, gpt-4o@openai too", "12 tokens at 1700000000 are kept, gpt-4o@openai too"),
+    ],
+)
+def test_texts_of_providers_are_logged_without_personal_data(text: str, masked: str) -> None:
+    assert without_personal(text) == masked
