@@ -7,7 +7,7 @@ answered once this replica uses it, so that the next read and the next request s
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import quote as percent_encoded
 
 from aiohttp import web
@@ -26,10 +26,11 @@ from centralcloud.contracts.fleet_configuration.values import convert
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.contracts.text import read_name
 from centralcloud.runtime.configuration.writing import Author, change_configuration, report_health
+from centralcloud.runtime.postgres.database import Database
 from instance_agent.gateway.api_requests import BODY, api_handler, filters, json_answer, json_object
 from instance_agent.gateway.context import context_of
 from instance_agent.gateway.database_work import DatabaseWork
-from instance_agent.gateway.errors import InvalidFieldError
+from instance_agent.gateway.errors import GatewayError, InvalidFieldError
 from instance_agent.gateway.parts import KEY, GatewayParts
 from instance_agent.gateway.registry_changes import (
     BatchItem,
@@ -51,6 +52,8 @@ _MOST_UPDATES: Final = 1000
 #: How long the answer to a change waits until this replica uses it.
 _APPLIED_SECONDS: Final = 2.0
 _CHECK_SECONDS: Final = 0.01
+
+_T = TypeVar("_T")
 
 
 class RegistryApi:
@@ -141,7 +144,7 @@ class RegistryApi:
         report, ttl_seconds = parse_health(await json_object(request), BODY)
         parts = _parts(request)
         before = parts.state.fleet.health.get(model_id)
-        await self._work.run(lambda database: report_health(database, model_id, report, ttl_seconds))
+        await self._run(request, lambda database: report_health(database, model_id, report, ttl_seconds))
         await _until(lambda: parts.state.fleet.health.get(model_id) is not before)
         return _answer(parts.state.fleet.version, _health_of(request))
 
@@ -170,11 +173,19 @@ class RegistryApi:
     async def _write(self, request: web.Request, decide: Decide) -> int:
         """Make a change; return the version of the configuration after it, once this replica uses it."""
         author = _author(request)
-        written = await self._work.run(lambda database: change_configuration(database, author, decide))
+        written = await self._run(request, lambda database: change_configuration(database, author, decide))
         parts, version = _parts(request), written.configuration.version
         if written.changed:
             await _until(lambda: parts.state.fleet.version >= version)
         return version
+
+    async def _run(self, request: web.Request, work: Callable[[Database], _T]) -> _T:
+        try:
+            return await self._work.run(work)
+        except GatewayError as error:
+            if error.code != "model_not_found" or "id" not in request.match_info:
+                raise
+            raise model_not_found(_id(request), in_catalog=_in_catalog(request)) from None
 
 
 async def _until(applied: Callable[[], bool]) -> None:
@@ -209,10 +220,13 @@ def _writable(request: web.Request) -> None:
 def _model(request: web.Request, fleet: FleetConfiguration) -> Any:
     model = fleet.models.get(_id(request))
     if model is None:
-        configuration = _parts(request).state.catalog.configuration
-        in_catalog = configuration is not None and _id(request) in configuration.targets
-        raise model_not_found(_id(request), in_catalog=in_catalog)
+        raise model_not_found(_id(request), in_catalog=_in_catalog(request))
     return model
+
+
+def _in_catalog(request: web.Request) -> bool:
+    configuration = _parts(request).state.catalog.configuration
+    return configuration is not None and _id(request) in configuration.targets
 
 
 def _author(request: web.Request) -> Author:

@@ -162,6 +162,9 @@ def test_an_unknown_model_is_not_found(operator: Gateway) -> None:
         assert (strange.status, strange.error["code"]) == (404, "model_not_found"), (method, path)
     # One that only this gateway knows, from its catalog file, is not the fleet's.
     assert "catalog file" in operator.call("GET", "/api/models/gpt").error["message"]
+    inactive = operator.call("PATCH", "/api/models/gpt/status", {"status": "inactive"})
+    assert (inactive.status, "catalog file" in inactive.error["message"]) == (404, True)
+    assert "catalog file" in operator.call("POST", "/api/models/gpt/health", HEALTH).error["message"]
 
 
 def test_a_batch_is_one_change_with_a_report_for_each_item(operator: Gateway, database_url: str) -> None:
