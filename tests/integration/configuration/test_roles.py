@@ -20,7 +20,15 @@ from instance_agent.sync.configuration_file import ConfigurationFile
 from instance_agent.sync.configuration_updater import ConfigurationUpdater
 
 #: The functions that each role may execute.
-_INSTANCE = {"publish_decision", "publish_decisions", "score_updates_since", "current_scores", "acknowledge", "epoch"}
+_INSTANCE = {
+    "publish_decision",
+    "publish_decisions",
+    "score_updates_since",
+    "current_scores",
+    "acknowledge",
+    "epoch",
+    "leave",
+}
 _ALLOWED = {
     "gateway": _INSTANCE | {"configuration_since", "report_model_health", "report_feedback", "explain_request"},
     "configurator": {
