@@ -260,7 +260,8 @@ def assert_status_agrees(folder: Path, output: str) -> None:
         with database.transaction() as connection:
             hourly = connection.execute("SELECT sum(total_cost), sum(total_tokens) FROM dashboard_hourly_performance")
             spent, tokens = hourly.fetchone() or (0, 0)
-    assert f"5 seen within a day, 0 behind version {version}" in status.stdout, status
+    # The gateway among the five routers has left the register when it was stopped.
+    assert f"4 seen within a day, 0 behind version {version}" in status.stdout, status
     assert "queue      0 messages" in status.stdout
     assert f"{spent:,.2f}" == cost
     assert tokens > 0
