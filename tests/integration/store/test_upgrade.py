@@ -224,7 +224,7 @@ _RIGHTS = """
         UNION ALL SELECT pronamespace, oid::regprocedure::text, unnest(proacl) FROM pg_proc
         UNION ALL SELECT oid, nspname, unnest(nspacl) FROM pg_namespace
         UNION ALL SELECT relnamespace, attrelid::regclass || '.' || attname, unnest(attacl)
-        FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+        FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE NOT attisdropped
     ) AS granted
     WHERE namespace::regnamespace::text IN ('public', 'centralcloud', 'pgmq')
     GROUP BY object
