@@ -27,7 +27,7 @@ DEFAULT_OVERLAP: Final = timedelta(days=7)
 
 
 class UnusableKeyError(CentralCloudError):
-    """There is no such key, or it cannot be used for this."""
+    """The key does not exist, or it cannot be used for this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def create_key(
         only_if_none: create none where a valid key has this role.
 
     Raises:
-        UnusableKeyError: `text` is the text of a key that is no longer valid.
+        UnusableKeyError: `text` is the text of a key that has expired or was revoked.
         ContractError: the label or the workspace is invalid.
         ConfigurationRightError: this login may not change the configuration.
     """
@@ -106,7 +106,7 @@ def rotate_key(
     The new key is valid for as long as the old one was made to be.
 
     Raises:
-        UnusableKeyError: there is no such key, or it is not valid any more, or it was rotated before.
+        UnusableKeyError: the key does not exist, has expired, was revoked, or was rotated before.
         ConfigurationRightError: this login may not change the configuration.
     """
     text = text or new_key_text()
@@ -146,7 +146,7 @@ def revoke_key(database: Database, author: Author, key_id: str) -> ApiKey:
     """Revoke a key; every gateway refuses it within seconds. Return the key as it was before.
 
     Raises:
-        UnusableKeyError: there is no such key, or it was revoked before.
+        UnusableKeyError: the key does not exist, or was revoked before.
         ConfigurationRightError: this login may not change the configuration.
     """
     before: list[ApiKey] = []
