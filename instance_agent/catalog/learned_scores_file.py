@@ -43,8 +43,6 @@ class LearnedScoresFile:
             OSError: the file cannot be written, or would be larger than `read` accepts; the old content stays.
         """
         content = json.dumps(_to_json(learned))  # json.dump does not use the C encoder
-        if len(content) > _MAX_BYTES:
-            raise OSError(0, f"{len(learned.scores)} scores need {len(content)} bytes, expected at most {_MAX_BYTES}")
         replace_file(self.path, content.encode(), _MAX_BYTES)
 
     def fingerprint(self) -> Fingerprint | None:
