@@ -248,6 +248,10 @@ def test_names_that_clients_invent_make_no_series(gateway: Gateway) -> None:
     text = gateway.call("GET", "/metrics", key=None).body.decode()
     assert 'model_router_requests_total{model="gpt",provider="alpha",status="200"} 1.0' in text
     assert 'model_router_model_health_score{model="gpt"} 1.0' in text
+    assert 'centralcloud_gateway_cost_usd_total{model="gpt",provider="alpha"} 2e-05' in text
+    assert 'centralcloud_gateway_tokens_total{kind="input",model="gpt",provider="alpha"} 12.0' in text
+    assert 'centralcloud_gateway_tokens_total{kind="output",model="other",provider="alpha"}' in text
+    assert 'centralcloud_gateway_cost_unknown_total{model="other",provider="alpha"}' in text
     for name in ("request_duration_seconds", "model_health_score"):
         assert f"model_router_{name}" in text
     for name in ("in_flight", "attempts_total", "breakers", "first_token_seconds", "config_version", "events_waiting"):
