@@ -109,7 +109,7 @@ class GatewayProgram:
         )
         self.builder.use_fleet(self.configuration.configuration)
         self.scores.on_change = self.builder.use_learned
-        self.publisher = make_publisher(settings, self.database, journal=True) if settings.pgmq_enabled else None
+        self.publisher = make_publisher(settings, self.database) if settings.pgmq_enabled else None
         listeners = [
             NotificationListener(self.database, UPDATES_CHANNEL, self.scores.wake),
             NotificationListener(self.database, CONFIGURATION_CHANNEL, self.configuration.wake),

@@ -1,6 +1,5 @@
 """The life of a gateway: its start without the database, its stop while requests run, its settings."""
 
-import contextlib
 import http.client
 import json
 import re
@@ -21,8 +20,6 @@ from support.servers import execute
 from support.tcp_proxy import TcpProxy
 from support.upstream.process import FakeUpstream
 from support.waiting import eventually
-
-from instance_agent.sync.spool import Spool
 
 StartProgram = Callable[..., Program]
 
@@ -134,40 +131,6 @@ def test_it_starts_and_serves_while_the_database_is_down(
 def _down(gateway: Gateway) -> dict | None:
     details: dict = gateway.call("GET", "/health/detailed", key=None).json()
     return details if details["db"] == "down" else None
-
-
-def test_a_kill_under_load_loses_no_event_of_an_answered_request(
-    gateway: Gateway, tmp_path: Path, database_url: str
-) -> None:
-    answered: set[str] = set()
-
-    def ask(stream: bool) -> None:
-        with contextlib.suppress(OSError, http.client.HTTPException, KeyError):
-            while (reply := gateway.chat(stream=stream)).status == 200 and (not stream or b"[DONE]" in reply.body):
-                answered.add(reply.headers["x-centralcloud-request-id"])
-
-    clients = [threading.Thread(target=ask, args=(number % 2 == 0,)) for number in range(8)]
-    for client in clients:
-        client.start()
-    eventually(lambda: len(answered) >= 60, what="answers")
-    gateway.program.kill()
-    for client in clients:
-        client.join()
-
-    left = Spool(tmp_path / "state/spool")
-    kept: set[str] = set()
-    while batch := left.next_left(500, 1_000_000):
-        kept |= {_ended(json.loads(text)["routing_decision"]) for text in batch}
-        left.confirm_left()
-    left.close()
-    sent = execute(database_url, "SELECT message -> 'routing_decision' FROM pgmq.q_model_routing_decisions")
-    missing = answered - kept - {_ended(decision) for (decision,) in sent}
-    assert not missing, f"{len(missing)} of {len(answered)}"
-
-
-def _ended(decision: dict) -> str:
-    """Return the request of an outcome."""
-    return str(decision["request_id"]) if decision["outcome"] != "routed" else ""
 
 
 def test_keys_do_not_count_after_the_grace_without_the_database(
