@@ -45,7 +45,7 @@ class RecentEvents:
 
     @property
     def descriptors(self) -> list[int]:
-        """Of the files."""
+        """Descriptors of the files."""
         return [file.descriptor for file in self._files]
 
     def add(self, texts: Sequence[str]) -> None:

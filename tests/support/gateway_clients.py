@@ -15,6 +15,10 @@ _CONNECTION_ERRORS: Final = (aiohttp.ClientConnectionError, aiohttp.ClientPayloa
 _REQUEST_SECONDS: Final = 30.0
 
 
+class _StoppingError(ConnectionError):
+    """A replica takes no new requests."""
+
+
 @dataclass
 class Answered:
     """The outcomes of requests, as clients saw them.
@@ -37,8 +41,8 @@ class Answered:
 class GatewayClients:
     """Clients in a thread of their own; use it as a context. Each sends one request after the other until the end.
 
-    A request goes to the next replica in turn. On an error of the connection it is sent once more, to the one after that:
-    as a load balancer or a client's library does. An answer of any status is never repeated.
+    A request goes to the next replica in turn. On an error of the connection, and when a replica answers that it stops, it
+    is sent once more, to the one after that: as a load balancer or a client's library does. No other answer is repeated.
     """
 
     def __init__(
@@ -49,7 +53,6 @@ class GatewayClients:
         clients: int = 8,
         pause_seconds: float = 0.01,
         streams_every: int = 4,
-        retries: bool = True,
     ) -> None:
         self.seen = Answered()
         self._urls = list(urls)
@@ -57,7 +60,6 @@ class GatewayClients:
         self._clients = clients
         self._pause_seconds = pause_seconds
         self._streams_every = streams_every
-        self._retries = retries
         self._turn = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="clients")
@@ -101,15 +103,19 @@ class GatewayClients:
         self._turn += 1
         first = self._turn
         ask: Callable[..., Any] = self._stream if stream else self._plain
-        for attempt in range(2 if self._retries else 1):
+        for attempt in range(2):
             try:
                 await ask(session, self._urls[(first + attempt) % len(self._urls)])
                 return
             except (*_CONNECTION_ERRORS, TimeoutError) as error:
                 problem = f"{type(error).__name__}: {error}"
-            if attempt == 0 and self._retries:
-                self.seen.retried += 1
+            self.seen.retried += attempt == 0
         self.seen.errors[problem] += 1
+
+    def _refused(self, status: int, text: str) -> None:
+        if status == 503 and '"stopping"' in text:
+            raise _StoppingError(text)
+        self.seen.errors[f"{status}: {text[:200]}"] += 1
 
     async def _plain(self, session: aiohttp.ClientSession, url: str) -> None:
         body = {"model": "auto", "messages": [{"role": "user", "content": _TEXT}]}
@@ -119,13 +125,13 @@ class GatewayClients:
                 headers = answer.headers
                 self.seen.decisions[headers["x-centralcloud-decision-id"]] = headers["x-centralcloud-request-id"]
             else:
-                self.seen.errors[f"{answer.status}: {text[:200]}"] += 1
+                self._refused(answer.status, text)
 
     async def _stream(self, session: aiohttp.ClientSession, url: str) -> None:
         body = {"model": "auto", "stream": True, "messages": [{"role": "user", "content": _TEXT}]}
         async with session.post(f"{url}/v1/chat/completions", json=body) as answer:
             if answer.status != 200:
-                self.seen.errors[f"{answer.status}: {(await answer.text())[:200]}"] += 1
+                self._refused(answer.status, await answer.text())
                 return
             try:
                 text = await answer.text()

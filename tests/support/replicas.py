@@ -20,7 +20,6 @@ _WORKER = {
     "CENTRALCLOUD_LEARN_INTERVAL_SECONDS": "0.3",
     "CENTRALCLOUD_BATCH_SIZE": "200",
 }
-_GATEWAY = {"INSTANCE_AGENT_POLL_INTERVAL_SECONDS": "1"}
 _OF_DECISIONS = (
     "SELECT decision_id, count(*) FILTER (WHERE outcome = 'routed'), count(*) FILTER (WHERE outcome <> 'routed') "
     "FROM routing_records WHERE decision_id = ANY(%s) GROUP BY decision_id"
@@ -52,7 +51,7 @@ class Replicas:
 
     @property
     def urls(self) -> list[str]:
-        """Of all three."""
+        """Addresses of all three."""
         return [f"http://127.0.0.1:{port}" for port in self._ports]
 
     def start_program(self, program: str, *arguments: str, **env: str) -> Program:
@@ -66,12 +65,25 @@ class Replicas:
         return start_gateway(
             self.start_program, self.folder, self.upstream, self.url, "--port", str(self._ports[number]), key=self.key,
             INSTANCE_ID=f"gateway-{number}", INSTANCE_AGENT_STATE_DIR=str(self.folder / f"state-{number}"),
-            INSTANCE_AGENT_CATALOG=str(self._catalog), **(_GATEWAY | env),
+            INSTANCE_AGENT_CATALOG=str(self._catalog), **env,
         )  # fmt: skip
 
     def start_again(self, number: int) -> None:
         """Start a replica that has ended."""
         self.gateways[number] = self.start(number)
+
+    def start_new(self, **env: str) -> Gateway:
+        """Start a further gateway without any files of an earlier run, and return it before it is ready."""
+        name = f"new-{len(self._programs)}"
+        variables = {
+            "DATABASE_URL": self.url,
+            "INSTANCE_ID": name,
+            "INSTANCE_AGENT_STATE_DIR": str(self.folder / name),
+            "INSTANCE_AGENT_LOG_FORMAT": "json",
+            "INSTANCE_AGENT_GATEWAY_DISCOVERY_SECONDS": "0",
+            "INSTANCE_AGENT_CATALOG": str(self._catalog),
+        }
+        return Gateway(self.start_program("instance-agent", "serve", "--port", "0", **(variables | env)), self.key)
 
     def end(self) -> None:
         """End every program."""
