@@ -226,6 +226,11 @@ class EventPublisher(BackgroundTask):
         return 0 if self._spool is None else self._spool.not_written
 
     @property
+    def spool_problem(self) -> str | None:
+        """Why the newest events are not in the spool; None: they are, or there is no spool."""
+        return None if self._spool is None else self._spool.problem
+
+    @property
     def skipped_records(self) -> int:
         """Number of damaged records of the spool that were skipped since the start."""
         return 0 if self._spool is None else self._spool.skipped

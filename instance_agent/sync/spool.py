@@ -42,6 +42,7 @@ class Spool:
         folder: mode 0700; its files have mode 0600.
         written_through: the number of the newest event on disk.
         skipped: about how many records of other processes were damaged, and not sent.
+        problem: why the newest events are not on disk; None: they are, or will be within a tenth of a second.
         not_written: events that did not get to the disk at the first attempt, because the folder is full or cannot be
             written.
     """
@@ -78,7 +79,7 @@ class Spool:
         self._seen_through = 0
         self._closed = False
         self._lock = threading.RLock()  # reentrant for a signal handler in a thread that writes
-        self._problem: str | None = None
+        self.problem: str | None = None
         self._needs_new_file = False
         self._recent = RecentEvents(folder, _make_private, max_bytes // 10)
         self._sent_files: set[Path] = set()  # of ended processes: those that were sent and cannot be removed
@@ -115,12 +116,12 @@ class Spool:
                 self._recent.end_write()
             if problem is not None:
                 self.not_written += new
-                if self._problem is None:
+                if self.problem is None:
                     effect = "the events wait in memory only, and are lost if the process is killed"
                     log.error("spool_not_written", path=str(self.folder), reason=problem, effect=effect)
-            elif self._problem is not None:
+            elif self.problem is not None:
                 log.info("spool_written_again", path=str(self.folder), not_written=self.not_written)
-            self._problem = problem
+            self.problem = problem
 
     def confirm(self, number: int) -> None:
         """Remove the files whose events were all sent or rejected: those up to this number were."""
@@ -175,7 +176,7 @@ class Spool:
             for left in self._left:
                 left.close()
             self._left = []
-            self._recent.close(keep=self._problem is not None)
+            self._recent.close(keep=self.problem is not None)
 
     def abandon(self) -> None:
         """Release the files in the child of a fork. The parent's locks stay; no lock of this object is used."""
