@@ -51,7 +51,7 @@ def test_requests_whose_clients_go_away_leave_nothing_behind(
     assert sent.problems() == {}
     assert growth < _GROWTH_MIB
     assert waited < _RELEASED_SECONDS
-    assert descriptors(gateway.program) <= files + 32, "connections that nobody uses"
+    assert descriptors(gateway.program) <= files + 32, "connections that are not used"
 
 
 def released(gateway: Gateway, upstream: FakeUpstream) -> float:

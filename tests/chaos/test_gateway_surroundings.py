@@ -21,7 +21,8 @@ StartProgram = Callable[..., Program]
 
 _HOUR = 3600.0
 _QUEUED = (
-    "SELECT message #>> '{routing_decision,decision_id}', count(*), count(*) FILTER (WHERE message #>> '{routing_decision,outcome}' <> 'routed') "
+    "SELECT message #>> '{routing_decision,decision_id}', count(*), "
+    "count(*) FILTER (WHERE message #>> '{routing_decision,outcome}' <> 'routed') "
     "FROM pgmq.q_model_routing_decisions GROUP BY 1"
 )
 _TIMES = (
@@ -118,7 +119,7 @@ def test_a_clock_that_is_set_neither_locks_clients_out_nor_holds_a_provider_back
         answered.append((hours, gateway.chat("gpt")))
     clock.set(0)
 
-    # What began at one time of the clock ends by the seconds that have passed.
+    # A wait that began before a step of the clock ends by the seconds that have passed.
     upstream.behave("status=429+retry-after=2", model="gpt", times=1)
     assert gateway.chat().headers["x-centralcloud-model"] == "extra"
     report = {"status": "unhealthy", "ttlSeconds": 2}
