@@ -43,7 +43,7 @@ def wait_for_answers(clients: GatewayClients, count: int = 100) -> None:
     eventually(lambda: clients.answered > enough, what="requests in full swing")
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(20, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("rounds", [1, pytest.param(10, marks=pytest.mark.soak)])
 def test_replicas_killed_one_after_the_other_fail_no_request_and_lose_no_event(replicas: Replicas, rounds: int) -> None:
     with GatewayClients(replicas.urls, replicas.key) as clients:
         for number in list(range(3)) * rounds:
