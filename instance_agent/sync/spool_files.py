@@ -56,12 +56,12 @@ class OwnFile:
         """Append whole records, without a sync.
 
         Raises:
-            OSError: not all of them fitted. A record that was cut is damaged to its readers.
+            OSError: not all of them fitted; none was added.
         """
-        written = os.write(self.descriptor, records)
-        self.size += written
-        if written < len(records):
+        if os.write(self.descriptor, records) < len(records):
+            os.ftruncate(self.descriptor, self.size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.size += len(records)
 
     def empty(self) -> None:
         """Remove everything that was added.
