@@ -77,7 +77,6 @@ class GatewayProgram:
             SettingsError: no database is set, or the catalog YAML is invalid.
         """
         self.settings = settings
-        self._began = time.time()
         name = f"instance-agent/{settings.instance_id}"
         self.database = Database(settings.database, application_name=name, own_connections=_PAGE_CONNECTIONS)
         self.certificate = make_reloader(self.database, settings.gateway_tls_certificate, settings.gateway_tls_key)
@@ -177,7 +176,8 @@ class GatewayProgram:
         if not updater.configuration.keys:
             return None
         grace = self.settings.gateway_key_grace_seconds
-        if updater.contacted_at is not None and time.time() - updater.contacted_at > grace:
+        seconds = updater.seconds_since_contact()
+        if seconds is not None and seconds > grace:
             return f"the keys cannot be checked: the database was not reached for more than {grace:g} s"
         return None
 
@@ -187,13 +187,13 @@ class GatewayProgram:
         state = builder.current
         configuration = state.catalog.configuration if state else None
         targets = [each for group in configuration.targets.values() for each in group] if configuration else []
-        contact = updater.contacted_at
+        contact = updater.seconds_since_contact()
         return {
             "db": "down" if self.database.unavailable else "up",
             "configuration": {
                 "version": updater.configuration.version,
                 "current": updater.problem is None,
-                "secondsSinceContact": None if contact is None else round(max(0.0, time.time() - contact), 1),
+                "secondsSinceContact": None if contact is None else round(contact, 1),
             },
             "catalog": {
                 "models": len(configuration.targets) if configuration else 0,
@@ -204,7 +204,13 @@ class GatewayProgram:
             "scores": {"version": self.scores.learned.version},
             "events": None
             if publisher is None
-            else {"waiting": publisher.waiting, "sent": publisher.sent, "dropped": publisher.dropped},
+            else {
+                "waiting": publisher.waiting,
+                "sent": publisher.sent,
+                "dropped": publisher.dropped,
+                "spoolWritable": publisher.spool_problem is None,
+                "notSpooled": publisher.not_spooled,
+            },
             "degraded": self.supervisor.degraded_tasks(),
         }
 
@@ -243,8 +249,7 @@ class GatewayProgram:
 
     def _contacted(self) -> bool:
         """Whether this process has reached the database and read the configuration."""
-        contact = self.configuration.contacted_at
-        return contact is not None and contact >= self._began
+        return self.configuration.reached
 
     def _serve(self, registry: "CollectorRegistry") -> None:
         settings, certificate = self.settings, self.certificate

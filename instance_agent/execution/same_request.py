@@ -75,7 +75,9 @@ class SameRequests(Generic[_T]):
         try:
             result = await asyncio.shield(run.task)
         except asyncio.CancelledError:
-            if run.waiting == 1 and not run.task.done():
+            if run.task.done():  # the client has gone as it ended
+                self._keep_if_whole(key, run)
+            elif run.waiting == 1:
                 self._forget(key, run)
                 await _cancelled(run.task)
             raise
@@ -86,6 +88,12 @@ class SameRequests(Generic[_T]):
             run.waiting -= 1
         self._keep(key, run, result)
         return result, shared
+
+    def _keep_if_whole(self, key: tuple[str, str], run: _Run[_T]) -> None:
+        if run.task.cancelled() or run.task.exception() is not None:
+            self._forget(key, run)
+        else:
+            self._keep(key, run, run.task.result())
 
     def _keep(self, key: tuple[str, str], run: _Run[_T], result: _T) -> None:
         if run.until == float("inf") and self._runs.get(key) is run:

@@ -1,5 +1,6 @@
 """Events of attempts: each attempt is a decision with exactly one outcome. The one place that maps attempts to events."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -23,8 +24,8 @@ _LONGEST_LABEL: Final = 200
 class Publisher(Protocol):
     """Sends events in the background."""
 
-    def publish(self, event: RoutingEvent) -> None:
-        """Add an event to the queue; returns at once and never raises."""
+    def publish_together(self, events: Sequence[RoutingEvent]) -> None:
+        """Add events to the queue; returns at once and never raises."""
 
 
 class Observer(Protocol):
@@ -65,8 +66,7 @@ class EventSink:
         if self._memory is not None:
             self._memory.add(events)
         if self._publisher is not None:
-            for event in events:
-                self._publisher.publish(event)
+            self._publisher.publish_together(events)
 
 
 def events_of(attempt: Attempt, context: RequestContext, instance_id: str) -> tuple[RequestEvent, ...]:

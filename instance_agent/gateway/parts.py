@@ -111,12 +111,12 @@ class GatewayParts:
 
     def _post_health(self, state: GatewayState) -> None:
         """Take over the health that was posted for models; a report counts until it expires."""
-        now, wall = self.clock(), time.time()
+        now = time.monotonic()  # that of the reports; `clock` may be another one
         posted = set()
         for name, health in state.fleet.health.items():
-            if health.report.status == "unhealthy" and health.expires_at > wall:
+            if health.report.status == "unhealthy" and health.expires_at > now:
                 posted.add(name)
-                self.health.post(name, "reported as unhealthy", now + health.expires_at - wall)
+                self.health.post(name, "reported as unhealthy", self.clock() + health.expires_at - now)
         for name in self._posted - posted:
             self.health.post(name, None)
         self._posted = frozenset(posted)

@@ -5,8 +5,9 @@ answered once this replica uses it, so that the next read and the next request s
 """
 
 import asyncio
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import quote as percent_encoded
 
@@ -243,11 +244,11 @@ def _health_of(request: web.Request) -> dict[str, Any]:
     targets = configuration.targets.get(model_id, ()) if configuration else ()
     if not targets and model_id not in state.fleet.models:
         raise model_not_found(model_id)
-    now = datetime.now(UTC)
-    posted = state.fleet.health_of(model_id, now.timestamp())
+    now = time.monotonic()
+    posted = state.fleet.health_of(model_id, now)
     report: dict[str, Any] = {"status": "unknown"}
     if posted is not None:
-        expires = datetime.fromtimestamp(posted.expires_at, UTC)
+        expires = datetime.now(UTC) + timedelta(seconds=posted.expires_at - now)
         report = {
             **to_body(posted.report),
             "reportedAt": posted.reported_at.isoformat(),

@@ -1,7 +1,6 @@
 """Metrics of the fleet's configuration in this process."""
 
 import math
-import time
 
 from centralcloud.runtime.http.metrics import CallbackMetrics
 from instance_agent.sync.configuration_updater import ConfigurationUpdater
@@ -11,7 +10,8 @@ def show_configuration(metrics: CallbackMetrics, updater: ConfigurationUpdater) 
     """Show which version is in use, and whether the newest one was refused."""
 
     def seconds_since_contact() -> float:
-        return math.nan if updater.contacted_at is None else max(0.0, time.time() - updater.contacted_at)
+        seconds = updater.seconds_since_contact()
+        return math.nan if seconds is None else seconds
 
     metrics.gauge("config_version", "Version of the configuration in use", lambda: updater.configuration.version)
     metrics.gauge("config_invalid", "1: the newest version is refused", lambda: updater.problem is not None)

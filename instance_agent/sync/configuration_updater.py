@@ -48,7 +48,7 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         on_change: called in the task's thread with each new configuration, and with each change of the posted health.
         refused: versions that were refused since the start.
         problem: why the newest version is not used, in one line; None: it is used.
-        contacted_at: when the database was last reached, in seconds of `time.time`, also by the process before; None: never.
+        reached: whether this process has reached the database.
     """
 
     def __init__(
@@ -89,7 +89,10 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         self.on_change = on_change
         self.refused = 0
         self.problem: str | None = None
-        self.contacted_at = file.touched_at()
+        self.reached = False
+        touched_at = file.touched_at()
+        #: By a clock that is never set: a step of the machine's clock must not end the validity of keys.
+        self._contacted_at = None if touched_at is None else time.monotonic() - max(0.0, time.time() - touched_at)
         self._parsed: ParsedEntries = {}
         self._configuration = FleetConfiguration()
         try:
@@ -113,6 +116,10 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
     def loaded(self) -> bool:
         """Whether there is a configuration from the database: of this run, or of the file."""
         return self._state.epoch is not None
+
+    def seconds_since_contact(self) -> float | None:
+        """Return for how long the database was not reached, also by the process before; None: it never was."""
+        return None if self._contacted_at is None else max(0.0, time.monotonic() - self._contacted_at)
 
     def run_once(self) -> bool:
         """Poll once: read the changes, validate the whole, use it, store it."""
@@ -202,7 +209,7 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
 
     def _receive_health(self, page: ConfigurationPage, *, whole: bool) -> bool:
         """Take over the posted health of a page, and remove what has expired; return whether anything changed."""
-        now = time.time()
+        now = time.monotonic()
         health = {} if whole else dict(self._health)
         for row in page.health:
             if (received := _read_health(row, now)) is not None:
@@ -214,7 +221,8 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         return changed
 
     def _mark_contact(self, *, stored: bool) -> None:
-        self.contacted_at = time.time()
+        self._contacted_at = time.monotonic()
+        self.reached = True
         if stored and self.may_store() and time.monotonic() - self._touched_at >= _TOUCH_SECONDS:
             self._touched_at = time.monotonic()
             self._configuration_file.touch()

@@ -81,18 +81,29 @@ class EventPublisher(BackgroundTask):
 
     def publish(self, event: RoutingEvent) -> None:
         """Add one event to the queue. Returns immediately and never raises."""
-        try:
-            text = event.to_json()
-        except (UnicodeEncodeError, ValueError, OverflowError, TypeError) as error:
-            self._queue.drop(1, f"it cannot be encoded as JSON: {summarize_error(error)}")
-            return
-        self.publish_text(text)
+        self.publish_together((event,))
+
+    def publish_together(self, events: Sequence[RoutingEvent]) -> None:
+        """Add events to the queue. Returns immediately and never raises."""
+        texts = []
+        for event in events:
+            try:
+                texts.append(event.to_json())
+            except (UnicodeEncodeError, ValueError, OverflowError, TypeError) as error:
+                self._queue.drop(1, f"it cannot be encoded as JSON: {summarize_error(error)}")
+        self._publish_texts(texts)
 
     def publish_text(self, text: str) -> None:
         """Add one event, as JSON text, to the queue. Returns immediately and never raises."""
-        if not self._queue.append(text):
-            return  # the queue has logged it
-        if len(self._queue) % _BATCH_SIZE == 0:
+        self._publish_texts((text,))
+
+    def _publish_texts(self, texts: Sequence[str]) -> None:
+        added = [text for text in texts if self._queue.append(text)]  # the queue has logged the others
+        if not added:
+            return
+        if self._spool is not None:
+            self._spool.add(added)
+        if len(self._queue) % _BATCH_SIZE < len(added):
             self.wake()
         if not self._warned and not self.sending:
             self._warned = True
@@ -213,6 +224,11 @@ class EventPublisher(BackgroundTask):
     def not_spooled(self) -> int:
         """Number of events that could not be written to the spool since the start."""
         return 0 if self._spool is None else self._spool.not_written
+
+    @property
+    def spool_problem(self) -> str | None:
+        """Why the newest events are not in the spool; None: they are, or there is no spool."""
+        return None if self._spool is None else self._spool.problem
 
     @property
     def skipped_records(self) -> int:

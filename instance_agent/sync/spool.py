@@ -2,7 +2,8 @@
 
 Each process appends to files of its own, which it holds with a lock. A file that no process holds belongs to one that has
 ended: another process sends its events, at its start or within a minute. A record is one line, a checksum and the event,
-so that a damaged one costs only itself. Events are written in batches, each synced; of a batch that does not fit, the oldest
+so that a damaged one costs only itself. An event is given to the operating system at once, so that a process that is killed
+loses none; see `recent_events`. Events are then written in batches, each synced; of a batch that does not fit, the oldest
 events are written that do. A file is removed when all of its events were sent. After a crash some are sent twice, which the
 decision ids make harmless. A file that another program has removed or emptied is noticed, and its events, which are still in
 memory, are written again. A file with damaged records is kept under another name.
@@ -21,6 +22,7 @@ from centralcloud.runtime.logs import get_logger
 from instance_agent.sync.damaged_files import keep_damaged
 from instance_agent.sync.event_queue import EventQueue, QueuedEvent
 from instance_agent.sync.other_spools import other_spools
+from instance_agent.sync.recent_events import RecentEvents
 from instance_agent.sync.spool_files import SUFFIX, LeftFile, OwnFile, record_size
 
 log = get_logger(__name__)
@@ -40,6 +42,7 @@ class Spool:
         folder: mode 0700; its files have mode 0600.
         written_through: the number of the newest event on disk.
         skipped: about how many records of other processes were damaged, and not sent.
+        problem: why the newest events are not on disk; None: they are, or will be within a tenth of a second.
         not_written: events that did not get to the disk at the first attempt, because the folder is full or cannot be
             written.
     """
@@ -76,9 +79,14 @@ class Spool:
         self._seen_through = 0
         self._closed = False
         self._lock = threading.RLock()  # reentrant for a signal handler in a thread that writes
-        self._problem: str | None = None
+        self.problem: str | None = None
         self._needs_new_file = False
+        self._recent = RecentEvents(folder, _make_private, max_bytes // 10)
         self._sent_files: set[Path] = set()  # of ended processes: those that were sent and cannot be removed
+
+    def add(self, texts: Sequence[str]) -> None:
+        """Keep events at once that were just added to the queue, in case that the process is killed. Never raises."""
+        self._recent.add(texts)
 
     def write_new(self, queue: EventQueue) -> None:
         """Append the events of `queue` that are not on disk, and sync them. A problem is logged once, and never raised.
@@ -88,12 +96,14 @@ class Spool:
         with self._lock:
             if self._closed:
                 return
+            self._recent.begin_write()
             self._forget_missing_files(queue)
             waiting = [event for event in queue.after(self.written_through) if event.number > self._confirmed_through]
             events = self._not_on_disk(waiting)
             if not events:
                 if waiting:
                     self.written_through = waiting[-1].number
+                self._recent.end_write()
                 return
             try:
                 problem = self._write(events)
@@ -103,14 +113,15 @@ class Spool:
             self._seen_through = max(self._seen_through, events[-1].number)
             if problem is None:
                 self.written_through = waiting[-1].number
+                self._recent.end_write()
             if problem is not None:
                 self.not_written += new
-                if self._problem is None:
+                if self.problem is None:
                     effect = "the events wait in memory only, and are lost if the process is killed"
                     log.error("spool_not_written", path=str(self.folder), reason=problem, effect=effect)
-            elif self._problem is not None:
+            elif self.problem is not None:
                 log.info("spool_written_again", path=str(self.folder), not_written=self.not_written)
-            self._problem = problem
+            self.problem = problem
 
     def confirm(self, number: int) -> None:
         """Remove the files whose events were all sent or rejected: those up to this number were."""
@@ -165,11 +176,13 @@ class Spool:
             for left in self._left:
                 left.close()
             self._left = []
+            self._recent.close(keep=self.problem is not None)
 
     def abandon(self) -> None:
         """Release the files in the child of a fork. The parent's locks stay; no lock of this object is used."""
         nothing = os.open(os.devnull, os.O_RDWR)
-        for descriptor in [file.descriptor for file in self._files] + [left.descriptor for left in self._left]:
+        own = [file.descriptor for file in self._files] + self._recent.descriptors
+        for descriptor in own + [left.descriptor for left in self._left]:
             os.dup2(nothing, descriptor, inheritable=False)  # not closed: the number stays taken until its object goes
         os.close(nothing)
 
@@ -260,7 +273,7 @@ class Spool:
             self._log_unreadable(self.folder, error)
             return []
         self._unreadable &= {*paths}
-        own = {file.path for file in self._files} | self._sent_files
+        own = {file.path for file in self._files} | self._sent_files | self._recent.paths
         left = []
         for path in paths:
             if path in own:

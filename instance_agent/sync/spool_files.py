@@ -1,6 +1,7 @@
 """The files of a spool: those that this process appends to, and those that ended processes have left."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -35,7 +36,8 @@ class _NotSyncedError(Exception):
 class OwnFile:
     """A file that this process appends to, locked until it is closed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, synced: bool = True) -> None:
+        """Create it; `synced`: its name outlasts a crash of the machine."""
         self.path = folder / f"{os.getpid()}-{os.urandom(6).hex()}{SUFFIX}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW
         self.descriptor = os.open(self.path, flags, 0o600)
@@ -44,10 +46,31 @@ class OwnFile:
         self._ranges: list[range] = []
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _sync_folder(folder)
+            if synced:
+                _sync_folder(folder)
         except BaseException:
             self.remove()
             raise
+
+    def add(self, records: bytes) -> None:
+        """Append whole records, without a sync.
+
+        Raises:
+            OSError: not all of them fitted; none was added.
+        """
+        if os.write(self.descriptor, records) < len(records):
+            os.ftruncate(self.descriptor, self.size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.size += len(records)
+
+    def empty(self) -> None:
+        """Remove everything that was added.
+
+        Raises:
+            OSError: the file cannot be changed.
+        """
+        os.ftruncate(self.descriptor, 0)
+        self.size = 0
 
     def append(self, events: Sequence[QueuedEvent]) -> None:
         """Write and sync the events. On an error the file keeps those that fitted, up to `last_number`.
@@ -65,7 +88,7 @@ class OwnFile:
             self.append(events[len(events) // 2 :])
 
     def _append(self, events: Sequence[QueuedEvent]) -> None:
-        records = [_encode(event.text) for event in events]
+        records = [encode_record(event.text) for event in events]
         ends = [*accumulate(map(len, records), initial=0)]
         written, failure = 0, None
         try:
@@ -236,7 +259,8 @@ def record_size(text: str) -> int:
     return len(text.encode(errors="surrogatepass")) + _CHECKSUM_LENGTH + 2
 
 
-def _encode(text: str) -> bytes:
+def encode_record(text: str) -> bytes:
+    """Return an event as a record of a file."""
     data = text.encode(errors="surrogatepass").replace(b"\n", b" ")
     return b"%08x %b\n" % (zlib.crc32(data), data)
 

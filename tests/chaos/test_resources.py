@@ -5,20 +5,18 @@ How long each scenario takes is logged: `pytest --log-cli-level=INFO tests/chaos
 
 import logging
 import os
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, suppress
 
 import psycopg
 import pytest
 from psycopg.rows import scalar_row
+from support.disks import a_small_disk, fill
 from support.load import load, queued, records
 from support.programs import Program
-from support.servers import OwnServer, embedded_folder, execute, with_database
+from support.servers import OwnServer, execute, with_database
 from support.waiting import eventually, passes
 
 from centralcloud.runtime.postgres.database import Database
@@ -36,22 +34,9 @@ _TAKEN = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'others
 _SETTINGS = (f"max_connections = {_CONNECTIONS}", "min_wal_size = '32MB'", "max_wal_size = '64MB'")
 
 
-@contextmanager
-def a_small_disk() -> Iterator[Path]:
-    """Mount a file system of a fixed size, where the user of the tests may; else yield a folder on the usual one."""
-    with embedded_folder() as folder:
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK},mode=755", "tmpfs", str(folder)]
-        mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True, check=False).returncode == 0
-        try:
-            yield folder
-        finally:
-            if mounted:
-                subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 @pytest.fixture(scope="module")
 def small_server() -> Iterator[OwnServer]:
-    with a_small_disk() as folder:
+    with a_small_disk(_DISK) as folder:
         server = OwnServer(str(folder))
         try:
             with Database(server.url, application_name="tests") as database:
@@ -102,10 +87,7 @@ def test_a_full_disk_is_waited_out(
 
         def is_full() -> bool:
             """Fill also what the server has freed in the meantime."""
-            with suppress(OSError), ballast.open("ab", buffering=0) as file:
-                for chunk in (bytes(2**20), bytes(2**12)):
-                    while shutil.disk_usage(disk).free >= len(chunk):
-                        file.write(chunk)
+            fill(disk, ballast)
             return "database_unavailable" in worker.events()
 
         is_full()

@@ -107,7 +107,7 @@ class FleetConfiguration:
         return replace(self, health=MappingProxyType(known))
 
     def health_of(self, model_id: str, now: float) -> ModelHealth | None:
-        """Return the health that was posted for a model; None if there is none that counts at `now` (`time.time`)."""
+        """Return the health that was posted for a model; None if there is none that counts at `now` (`time.monotonic`)."""
         health = self.health.get(model_id)
         return health if health is not None and now < health.expires_at else None
 

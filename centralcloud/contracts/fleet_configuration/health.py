@@ -38,7 +38,7 @@ class ModelHealth(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         report: the report.
         reported_at: by the server's clock.
-        expires_at: by the clock of this machine, in seconds of `time.time`.
+        expires_at: in seconds of `time.monotonic`, which no step of the clock of this machine changes.
     """
 
     report: HealthReport

@@ -154,7 +154,7 @@ def test_the_last_good_configuration_is_used_without_the_database_and_followed_a
                 updater = new_updater(database=database, poll_interval_seconds=5)
                 assert updater.configuration == before
                 assert updater.loaded
-                assert updater.contacted_at is not None
+                assert updater.seconds_since_contact() is not None
                 listener = NotificationListener(database, CONFIGURATION_CHANNEL, updater.wake)
                 with running(updater, listener):
                     eventually(lambda: database.unavailable)
@@ -275,13 +275,13 @@ def test_posted_health_arrives_and_expires(new_updater: NewUpdater, database: Da
     updater.run_once()
     report_health(database, "gpt-4", HealthReport(status="unhealthy"), 1)
     received = polled(updater)
-    health = received.health_of("gpt-4", time.time())
+    health = received.health_of("gpt-4", time.monotonic())
     assert health is not None
     assert (received.version, health.report.status) == (1, "unhealthy")
     updater.run_once()
     assert len(changes) == 2, "a poll without a report changes nothing"
     eventually(lambda: polled(updater).health == {}, within_seconds=5)
-    assert received.health_of("gpt-4", time.time()) is None
+    assert received.health_of("gpt-4", time.monotonic()) is None
     assert [len(each.health) for each in changes] == [0, 1, 0]
     report_health(database, "gpt-4", HealthReport(status="healthy"), 60)
     late = new_updater()

@@ -136,3 +136,42 @@ def test_results_are_bounded_in_number_and_bytes() -> None:
         assert runs == 9
 
     run(scenario())
+
+
+def test_a_run_whose_client_goes_at_the_moment_of_its_end_is_not_kept_for_ever() -> None:
+    async def scenario() -> None:
+        now = [0.0]
+        same, upstream = SameRequests[int](clock=lambda: now[0]), Upstream()
+        client = asyncio.create_task(same.run("t", "id", b"f", upstream.run))
+        await asyncio.sleep(0)
+        (found,) = same._runs.values()
+        upstream.release.set()
+        while not found.task.done():
+            await asyncio.sleep(0)
+        client.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await client
+        assert found.until == 600
+        assert await same.run("t", "id", b"f", upstream.run) == (1, True), "its result is paid for, and kept"
+        now[0] = 600.0
+        assert await same.run("t", "id", b"f", upstream.run) == (2, False)
+
+    run(scenario())
+
+
+def test_a_run_that_fails_as_its_client_goes_is_not_kept() -> None:
+    async def scenario() -> None:
+        same = SameRequests[int](clock=lambda: 0.0)
+
+        async def fails() -> int:
+            raise ChatError("no", error_kind="provider", status=502)
+
+        client = asyncio.create_task(same.run("t", "id", b"f", fails))
+        while not (same._runs and next(iter(same._runs.values())).task.done()):
+            await asyncio.sleep(0)
+        client.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await client
+        assert same._runs == {}
+
+    run(scenario())
