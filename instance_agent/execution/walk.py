@@ -94,9 +94,9 @@ class Walk:
         """Return the next step."""
         if self._ended or self.attempts >= self._settings.max_attempts or now >= self.deadline:
             return self._give_up(now)
-        for index, call in enumerate(self._calls):
+        for index in range(len(self._calls)) if not self._breakers.has_suspects(now) else self._suspects_last(now):
             if index not in self._tried:
-                permit = self._breakers.admit(call.target, now)
+                permit = self._breakers.admit(self._calls[index].target, now)
                 if permit is not None:
                     return self._go(index, permit)
         if self._uncertain:
@@ -124,6 +124,11 @@ class Walk:
         """Note that the request cannot be translated for the current target: no attempt was made."""
         self._unsupported = error
         self.attempts -= 1
+
+    def _suspects_last(self, now: float) -> list[int]:
+        """Return the positions of the calls, those last whose targets other replicas have seen fail."""
+        suspected = [self._breakers.suspected(call.target, now) for call in self._calls]
+        return sorted(range(len(self._calls)), key=suspected.__getitem__)
 
     def _go(self, index: int, permit: CallPermit) -> Go:
         self.attempts += 1

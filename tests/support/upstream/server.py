@@ -34,6 +34,7 @@ def application() -> web.Application:
     app.router.add_get("/v1beta/models", _recorded(_gemini_models))
     for version in ("v1", "v1beta"):
         app.router.add_post(f"/{version}/models/{{model}}:{{operation}}", _gemini)
+    app.router.add_get("/up/{model}", _up)
     app.router.add_get("/control/state", _state)
     app.router.add_get("/control/behaviours", _behaviours)
     app.router.add_post("/control/behave", _behave)
@@ -170,6 +171,15 @@ def _recorded(answer: _Answer) -> _Handler:
         return await _run(request, side, body, model, answer)
 
     return handle
+
+
+async def _up(request: web.Request) -> web.StreamResponse:
+    """Answer a health check; it misbehaves as its model does."""
+
+    async def answer(_exchange: _Exchange) -> web.StreamResponse:
+        return web.json_response({"status": "up"})
+
+    return await _run(request, openai_side, b"", request.match_info["model"], answer)
 
 
 async def _run(
