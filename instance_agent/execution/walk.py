@@ -122,8 +122,12 @@ class Walk:
 
     def unsupported(self, error: UnsupportedFeatureError) -> None:
         """Note that the request cannot be translated for the current target: no attempt was made."""
-        self._unsupported = error
+        self._unsupported = self._unsupported or error
         self.attempts -= 1
+
+    def passed_over(self, error: UnsupportedFeatureError) -> None:
+        """Note that the current target has answered that it does not have the operation: an attempt, and not its failure."""
+        self._unsupported = error
 
     def _suspects_last(self, now: float) -> list[int]:
         """Return the positions of the calls, those last whose targets other replicas have seen fail."""
@@ -186,7 +190,7 @@ class Walk:
             soonest = self._breakers.soonest([call.target for call in self._calls], now)
             return GiveUp(with_attempts(self._error, self.attempts, soonest))
         left = [call.target for index, call in enumerate(self._calls) if index not in self._tried]
-        if self._unsupported is not None and not left:
+        if self._unsupported is not None and (not left or self.attempts):
             return GiveUp(self._unsupported)
         reasons = [(target.key, self._breakers.unavailable(target, now)) for target in left]
         return GiveUp(no_target(reasons, self._breakers.soonest(left, now)))

@@ -1,7 +1,7 @@
 """Active health checks: GET of the address that an endpoint names for that. Never a completion, and nothing that is billed.
 
-One gateway checks for all: the one that has the lease of a check. Results reach the others by the database. A check that fails
-only demotes its targets, and a gateway's own calls weigh more: the checker's network may be the one that is broken.
+One gateway checks for all: the one that has the lease of a check. Results reach the others by the database. A check that
+fails only demotes its targets, and a gateway's own calls weigh more: the checker's network may be the one that is broken.
 """
 
 import asyncio

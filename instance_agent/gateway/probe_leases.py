@@ -1,8 +1,8 @@
 """Leases on probes: of all gateways, one probes a target in a second. Pure, with the time passed in.
 
 A half-open breaker lets one call pass as a probe. Where several gateways find it half-open at once, each asks the database
-for the lease, in the background, and its request goes to the next target meanwhile. The request after the answer is the probe.
-Where the database does not answer in time, each gateway probes by itself.
+for the lease, in the background, and its request goes to the next target meanwhile. The request after the answer is the
+probe. Where the database does not answer in time, each gateway probes by itself.
 """
 
 from collections.abc import Callable
