@@ -79,9 +79,8 @@ def events(asked: Asked, reply: Reply, cost: float | None) -> list[bytes]:
         bodies.append({"type": "response.output_item.added", "output_index": index, "item": {**item, "arguments": ""}})
         where = {"item_id": item["id"], "output_index": index}
         if item["type"] == "message":
-            for piece in reply.pieces:
-                bodies.append({"type": "response.output_text.delta", **where, "content_index": 0, "delta": piece,
-                               "logprobs": []})  # fmt: skip
+            text = {"type": "response.output_text.delta", **where, "content_index": 0, "logprobs": []}
+            bodies += [{**text, "delta": piece} for piece in reply.pieces]
         else:
             bodies.append({"type": "response.function_call_arguments.delta", **where, "delta": item["arguments"]})
         bodies.append({"type": "response.output_item.done", "output_index": index, "item": item})
