@@ -313,6 +313,7 @@ class GatewayProgram:
             lambda: parts.state.catalog.configuration,
             found,
             seconds=self.settings.gateway_discovery_seconds,
+            on_looked=parts.fleet_health.looked,
         )
 
     def _stop(self) -> None:

@@ -51,6 +51,8 @@ class FleetHealth:
         targets: of the configuration in use.
         leases: on probes.
         checked: the newest results, by the key of the check.
+        local: whether each local provider has answered when this gateway last asked it, by name. Not shared: it is another
+            service on each machine.
         hints: what other gateways report about targets of this one, by the key of the breaker.
     """
 
@@ -66,6 +68,7 @@ class FleetHealth:
             self._ask_for_probe, available=lambda: self._exchange is not None and self._exchange.up
         )
         self.checked: dict[str, CheckResult] = {}
+        self.local: dict[str, CheckResult] = {}
         self.hints: dict[str, ReportedHealth] = {}
         if exchange is not None:
             exchange.on_read = self._read_in_thread
@@ -117,6 +120,12 @@ class FleetHealth:
         if self._exchange is not None:
             self._exchange.report(TargetReport("check", check.key, state, seconds, reason))
 
+    def looked(self, provider: str, answers: bool) -> None:
+        """Take whether a local provider has listed its models."""
+        state: CheckState = "healthy" if answers else "unhealthy"
+        reason = None if answers else "it does not list its models"
+        self.local[provider] = CheckResult(state, reason, time.time(), self._instance_id)
+
     async def claim_checks(self, checks: Sequence[Check], hold_seconds: float, wait_seconds: float) -> list[Check]:
         """Return the checks that this gateway makes for the fleet; all of them while the database does not answer."""
         exchange = self._exchange
@@ -136,8 +145,22 @@ class FleetHealth:
             held = None
         return list(checks) if held is None else [check for name, check in names.items() if name in held]
 
-    def of_target(self, key: str, breaker_key: str, service_key: str) -> dict[str, Any]:
-        """Return what is known of one target: its breakers here, hints of other gateways, and its newest check."""
+    def check_of(self, key: str, provider: str) -> dict[str, Any]:
+        """Return the newest check of a target: of its address for that, else of its local provider."""
+        check = self.checked.get(self.targets.check_of.get(key, "")) or self.local.get(provider)
+        if check is None:
+            return {}
+        return {
+            "check": {
+                "status": check.state,
+                **({"reason": check.reason} if check.reason else {}),
+                "checkedAt": datetime.fromtimestamp(check.at, UTC).isoformat(),
+                "checkedBy": check.reporter,
+            }
+        }
+
+    def of_target(self, breaker_key: str, service_key: str) -> dict[str, Any]:
+        """Return what is known of one target besides its check: its breakers here, and hints of other gateways."""
         now = self._clock()
         found: dict[str, Any] = {"breaker": {"state": "closed"}}
         states = self.breakers.states(now)
@@ -157,14 +180,6 @@ class FleetHealth:
             found["suspected"] = self.breakers.suspects_key(breaker_key, now) or self.breakers.suspects_key(
                 service_key, now
             )
-        check = self.checked.get(self.targets.check_of.get(key, ""))
-        if check is not None:
-            found["check"] = {
-                "status": check.state,
-                **({"reason": check.reason} if check.reason else {}),
-                "checkedAt": datetime.fromtimestamp(check.at, UTC).isoformat(),
-                "checkedBy": check.reporter,
-            }
         return found
 
     def summary(self) -> dict[str, Any]:

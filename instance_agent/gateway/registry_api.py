@@ -278,12 +278,13 @@ def _health_of(request: web.Request) -> dict[str, Any]:
 
 
 def _known_of(parts: GatewayParts, target: Target) -> dict[str, Any]:
-    """Return breaker, hints and newest check of a target; nothing of one that cannot be called at all."""
+    """Return breaker, hints and newest check of a target; of one that cannot be called at all only the check."""
+    known = parts.fleet_health.check_of(target.key, target.model.provider)
     try:
         ready = parts.state.targets.ready(target)
     except ChatError:
-        return {}
-    return parts.fleet_health.of_target(target.key, ready.breaker_key, ready.service_key)
+        return known
+    return {**parts.fleet_health.of_target(ready.breaker_key, ready.service_key), **known}
 
 
 def _answer(version: int, body: Any, status: int = 200, **headers: str) -> web.Response:

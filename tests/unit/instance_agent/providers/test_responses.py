@@ -65,7 +65,7 @@ def test_a_stream_without_its_end_failed() -> None:
     assert isinstance(last, StreamFailed)
 
 
-def test_unknown_events_and_reasoning_items_are_no_token() -> None:
+def test_unknown_events_and_reasoning_items_are_not_tokens() -> None:
     reader = ResponsesStreamReader(UPSTREAM)
     for body in (
         {"type": "response.invented", "delta": 7},
