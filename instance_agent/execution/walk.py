@@ -156,7 +156,8 @@ class Walk:
             wait = max(wait, mean * (0.5 + self._random.random()))
         if wait > 0:
             return self._pause(wait, now)
-        permit = self._breakers.admit(self._calls[index].target, now)
+        # There is no other target: the call needs no leave of other replicas.
+        permit = self._breakers.admit(self._calls[index].target, now, last_resort=True)
         return self._give_up(now) if permit is None else self._go(index, permit)
 
     def _last_resort(self, now: float) -> Step:

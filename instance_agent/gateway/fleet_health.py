@@ -35,12 +35,19 @@ _CLAIM_PROBE: Final = "probe "
 
 
 class CheckResult(NamedTuple):
-    """The newest result of a health check, by this gateway or another one; `at`: seconds of `time.time`."""
+    """The newest result of a health check, by this gateway or another one.
+
+    Attributes:
+        at: when it was made, in seconds of `time.time`; for people.
+        since, until: when it was made, and how long it counts, by the clock of the event loop.
+    """
 
     state: CheckState
     reason: str | None
-    at: float
     reporter: str
+    at: float
+    since: float
+    until: float
 
 
 class FleetHealth:
@@ -70,6 +77,7 @@ class FleetHealth:
         self.checked: dict[str, CheckResult] = {}
         self.local: dict[str, CheckResult] = {}
         self.hints: dict[str, ReportedHealth] = {}
+        self._read_at = 0.0
         if exchange is not None:
             exchange.on_read = self._read_in_thread
 
@@ -113,10 +121,12 @@ class FleetHealth:
                 hints[key] = report
                 self.breakers.hint(key, now, report.seconds_left, report.age_seconds)
         self.hints = hints
+        self._read_at = now
 
     def record_check(self, check: Check, state: CheckState, reason: str | None, seconds: float) -> None:
         """Take the result of a check that this gateway made, and report it; it counts for `seconds`."""
-        self._use_check(check, CheckResult(state, reason, time.time(), self._instance_id), seconds, 0.0)
+        now = self._clock()
+        self._use_check(check, CheckResult(state, reason, self._instance_id, time.time(), now, now + seconds), now)
         if self._exchange is not None:
             self._exchange.report(TargetReport("check", check.key, state, seconds, reason))
 
@@ -124,7 +134,8 @@ class FleetHealth:
         """Take whether a local provider has listed its models."""
         state: CheckState = "healthy" if answers else "unhealthy"
         reason = None if answers else "it does not list its models"
-        self.local[provider] = CheckResult(state, reason, time.time(), self._instance_id)
+        now = self._clock()
+        self.local[provider] = CheckResult(state, reason, self._instance_id, time.time(), now, float("inf"))
 
     async def claim_checks(self, checks: Sequence[Check], hold_seconds: float, wait_seconds: float) -> list[Check]:
         """Return the checks that this gateway makes for the fleet; all of them while the database does not answer."""
@@ -167,6 +178,7 @@ class FleetHealth:
         if state := states.get(breaker_key) or states.get(service_key):
             found["breaker"] = {"state": state, **self.breakers.describe((breaker_key, service_key), now)}
         hints = [self.hints[each] for each in (breaker_key, service_key) if each in self.hints]
+        hints = [each for each in hints if now < self._read_at + each.seconds_left]
         if hints:
             found["hints"] = [
                 {
@@ -185,13 +197,14 @@ class FleetHealth:
     def summary(self) -> dict[str, Any]:
         """Return counts for a page that needs no key: no names."""
         now = self._clock()
-        newest = max((each.at for each in self.checked.values()), default=None)
+        checked = [each for each in self.checked.values() if now < each.until]
+        newest = max((each.since for each in checked), default=None)
         return {
             "breakers": dict(Counter(self.breakers.states(now).values())),
-            "hints": len(self.hints),
+            "hints": sum(now < self._read_at + each.seconds_left for each in self.hints.values()),
             "suspected": self.breakers.suspected_count(now),
-            "checks": dict(Counter(each.state for each in self.checked.values())),
-            "secondsSinceCheck": None if newest is None else round(max(0.0, time.time() - newest), 1),
+            "checks": dict(Counter(each.state for each in checked)),
+            "secondsSinceCheck": None if newest is None else round(max(0.0, now - newest), 1),
             "exchange": "up" if self._exchange is not None and self._exchange.up else "down",
         }
 
@@ -199,26 +212,25 @@ class FleetHealth:
         check = self.targets.checks.get(report.key)
         if check is None or report.reporter == self._instance_id:
             return
-        at = report.reported_at.timestamp()
+        since = now - report.age_seconds
         known = self.checked.get(check.key)
-        if report.state in ("healthy", "unhealthy", "unknown") and (known is None or known.at < at):
-            result = CheckResult(report.state, report.reason, at, report.reporter)  # type: ignore[arg-type]
-            self._use_check(check, result, report.seconds_left, report.age_seconds, now)
+        if report.state in ("healthy", "unhealthy", "unknown") and (known is None or known.since < since):
+            state: Any = report.state
+            at, until = report.reported_at.timestamp(), now + report.seconds_left
+            self._use_check(check, CheckResult(state, report.reason, report.reporter, at, since, until), now)
 
-    def _use_check(
-        self, check: Check, result: CheckResult, seconds: float, age: float, now: float | None = None
-    ) -> None:
+    def _use_check(self, check: Check, result: CheckResult, now: float) -> None:
         """Demote the targets of a check that failed. One that passes after a failure ends the wait of their breakers."""
-        now = self._clock() if now is None else now
         known = self.checked.get(check.key)
         self.checked[check.key] = result
+        restored = result.state == "healthy" and known is not None and known.state == "unhealthy"
         for key in check.breaker_keys:
             if result.state == "unhealthy":
-                self.breakers.hint(key, now, seconds, age)
-            elif result.state == "healthy" and known is not None and known.state == "unhealthy":
+                self.breakers.hint(key, now, result.until - now, now - result.since)
+            elif restored:
                 self.breakers.unhint(key)
                 self.breakers.end_wait(key, now)
-        if result.state == "healthy" and known is not None and known.state == "unhealthy":
+        if restored:
             self.breakers.end_wait(check.service_key, now)
 
     def _ask_for_probe(self, key: str, seconds: float) -> None:

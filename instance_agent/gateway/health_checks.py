@@ -63,6 +63,9 @@ async def _check(calls: ProviderCalls, check: Check, limits: Limits) -> tuple[Ch
     except ProviderError as error:
         phase = f"no answer within {limits.total:g} s" if error.phase else "no answer"
         return "unhealthy", phase
+    except Exception as error:  # noqa: BLE001 - a dialect may be foreign code, and the other checks go on
+        log.error("health_check_broken", provider=check.upstream.provider, url=_shown(check.url), error=repr(error))
+        return "unknown", type(error).__name__
     if 200 <= status < 300:
         return "healthy", None
     return ("unhealthy" if status >= 500 else "unknown"), f"HTTP {status}"

@@ -131,11 +131,11 @@ class TargetMetrics(Collector):
         yield GaugeMetricFamily(
             f"{_PREFIX}_suspected_targets", "Breakers about which a hint of another gateway counts", value=suspected
         )
-        yield from _checks(fleet)
+        yield from _checks(fleet, now)
         yield from _probes(fleet)
 
 
-def _checks(fleet: FleetHealth | None) -> Iterator[Metric]:
+def _checks(fleet: FleetHealth | None, now: float) -> Iterator[Metric]:
     found = GaugeMetricFamily(
         f"{_PREFIX}_health_checks", "Endpoints by the newest result of their check", labels=["provider", "result"]
     )
@@ -145,7 +145,7 @@ def _checks(fleet: FleetHealth | None) -> Iterator[Metric]:
         for provider in {each.upstream.provider for each in checks.values()}:
             counts |= {(provider, state): 0 for state in _CHECK_STATES}
         for key, result in _steady(lambda: list(fleet.checked.items())):
-            if key in checks:
+            if key in checks and now < result.until:
                 counts[checks[key].upstream.provider, result.state] += 1
     for labels, count in sorted(counts.items()):
         found.add_metric(labels, count)
