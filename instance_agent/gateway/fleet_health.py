@@ -83,7 +83,7 @@ class FleetHealth:
 
     def use(self, state: GatewayState) -> None:
         """Use the targets of another configuration; those that have gone are forgotten."""
-        self.targets = FleetTargets(state.catalog.configuration, state.targets)
+        self.targets = state.fleet_targets
         self.breakers.keep(self.targets.keys)
         self.leases.keep(self.targets.keys)
         self.checked = {key: each for key, each in self.checked.items() if key in self.targets.checks}

@@ -2,7 +2,8 @@
 
 import hashlib
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -69,24 +70,21 @@ class FleetTargets:
         """The keys of all breakers."""
         return frozenset(self.shared)
 
-    def own_keys(self, shared: Iterable[str]) -> list[str]:
-        """Return this gateway's keys for keys of the fleet, without those that it does not have."""
-        return [self.own[each] for each in shared if each in self.own]
-
     def _add(self, target: CallTarget, url: str | None) -> None:
-        if target.service_key not in self.shared:
-            self.shared[target.service_key] = _shared(target.service_key, target.upstream.base_url)
-        self.shared[target.breaker_key] = _shared(target.breaker_key, target.upstream.base_url)
+        place = _place(target.upstream.base_url)
+        self.shared[target.service_key] = target.service_key + place
+        self.shared[target.breaker_key] = target.breaker_key + place
         if url is None:
             return
         digest = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-        key = _shared(f"{target.service_key}|{digest}", url)
+        key = f"{target.service_key}|{digest}{_place(url)}"
         known = self.checks.get(key)
         breaker_keys = (*(known.breaker_keys if known else ()), target.breaker_key)
         self.checks[key] = Check(key, url, target.upstream, target.service_key, breaker_keys)
         self.check_of[target.key] = key
 
 
-def _shared(key: str, url: str) -> str:
-    """Return the key for the fleet: an address of this machine is another service on each machine."""
-    return f"{key}|{_HOST}" if is_loopback(urlsplit(url).hostname) else key
+@lru_cache(256)
+def _place(url: str) -> str:
+    """Return the end of a key for the fleet: an address of this machine is another service on each machine."""
+    return f"|{_HOST}" if is_loopback(urlsplit(url).hostname) else ""
