@@ -29,10 +29,12 @@ class ModelTargets:
         self.ranked = ranked
         if len(targets) == 1:
             self._groups = [tuple(targets)]
-        else:
-            by_rank = sorted(targets, key=lambda target: (target.rank, -target.endpoint.weight))
-            self._groups = [tuple(group) for _, group in groupby(by_rank, key=lambda target: target.rank)]
-        self._in_order = tuple(PlannedTarget(target, "fallback", ranked) for group in self._groups for target in group)
+            self._in_order: tuple[PlannedTarget, ...] = (PlannedTarget(targets[0], "fallback", ranked),)
+            self.fixed = True
+            return
+        by_rank = sorted(targets, key=lambda target: (target.rank, -target.endpoint.weight))
+        self._groups = [tuple(group) for _, group in groupby(by_rank, key=lambda target: target.rank)]
+        self._in_order = tuple([PlannedTarget(target, "fallback", ranked) for target in by_rank])
         self.fixed = len(self._groups) == len(self._in_order)
 
     def first(self, code: str, rng: random.Random) -> list[PlannedTarget]:
@@ -102,7 +104,10 @@ class PreparedSet:
         for target in targets:
             by_name.setdefault(target.model.name, []).append(target)
         best = [
-            max((_entry(each, scored_as, prefer, snapshot) for each in group), key=_value) for group in by_name.values()
+            max([_entry(each, scored_as, prefer, snapshot) for each in group], key=_value)
+            if len(group) > 1
+            else _entry(group[0], scored_as, prefer, snapshot)
+            for group in by_name.values()
         ]
         best.sort(key=lambda entry: -entry.value)
         candidates = [candidate_of(entry, probing=probing) for entry in best]
