@@ -9,6 +9,7 @@ from typing import Final
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import Target
 from instance_agent.routing.decision import Preference, RankedModel
+from instance_agent.routing.explanation import TargetOrder
 from instance_agent.routing.plan import PlannedTarget
 from instance_agent.routing.ranking import SCORE_WEIGHTS, Entry, candidate_of, preferred_value
 from instance_agent.routing.selection import Selection, SelectionMode, method_for
@@ -122,7 +123,7 @@ class PreparedSet:
             for entry, candidate, chance in zip(best, candidates, self.selection.chances, strict=True)
         )
         self.positions = {model.ranked.model.name: number for number, model in enumerate(self.models)}
-        self._orders: dict[tuple[int, str], tuple[PlannedTarget, ...]] = {}
+        self._orders: dict[tuple[int, str], TargetOrder] = {}
         self._fixed = all(model.fixed for model in self.models)
 
     def order(self, first: int, code: str, rng: random.Random) -> tuple[PlannedTarget, ...]:
@@ -137,7 +138,7 @@ class PreparedSet:
             key = first, code
             found = self._orders.get(key)
             if found is None:
-                found = self._orders[key] = self._order(first, code, rng)
+                found = self._orders[key] = TargetOrder(self._order(first, code, rng))
             return found
         return self._order(first, code, rng)
 
