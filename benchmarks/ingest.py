@@ -14,7 +14,6 @@ the rounds' ratios, so that a machine that is busy for a while slows both sides 
 """
 
 import argparse
-import gc
 import json
 import multiprocessing
 import statistics
@@ -29,6 +28,7 @@ from support.servers import a_server
 
 from centralcloud.ingest.batch_limits import BatchLimits
 from centralcloud.ingest.consumer import Consumer
+from centralcloud.ingest.garbage_collection import tune_garbage_collector
 from centralcloud.ingest.worker_registry import WorkerRegistry
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
@@ -272,7 +272,7 @@ def _ours(url: str, batch_size: int, workers: int, consumers: int) -> float:
 def _work(url: str, batch_size: int, consumers: int, barrier: Any) -> None:
     """Run one worker process as `centralcloud run` does."""
     configure_logs("warning")
-    gc.freeze()
+    tune_garbage_collector()
     with Database(url, application_name="benchmark/worker", max_connections=2 * consumers + 4) as database:
         limits = BatchLimits(batch_size).share(consumers)
         registry = WorkerRegistry(database, batch_size=batch_size)

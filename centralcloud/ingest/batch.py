@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from centralcloud.contracts import ContractError, RoutingEvent, parse_routing_event
@@ -44,21 +44,21 @@ class DeadLetter(NamedTuple):
     field: str
 
 
-class ReceivedEvent(NamedTuple):
+class ReceivedEvent(Struct, frozen=True, gc=False):
     """A routing event with the id of its message.
 
     Attributes:
         extra: the event's `extra` as JSON, None when it is empty. Encoded where the message is decoded: JSON that can be
             decoded at one depth of Python's stack may be nested too deeply to be encoded at another. The event's own `extra`
             is empty.
-        ignored: the path of each field whose value was ignored, with key and value for an operator.
+        ignored: the path of each field whose value was ignored, with key and value for an operator; empty without one.
         plan: the event's `plan` as JSON; None without one. The event's own `plan` is not decoded, or empty.
     """
 
     msg_id: int
     event: RoutingEvent
     extra: bytes | None
-    ignored: Mapping[str, str] = {}
+    ignored: Mapping[str, str] | None = None
     plan: bytes | None = None
 
     @property
@@ -141,7 +141,7 @@ def _received(msg_id: int, event: RoutingEvent, added: Mapping[str, Any] = _NOTH
         if not raw:
             sent.clear()
     if not extra and not added:
-        return ReceivedEvent(msg_id, event, None, _NOTHING, plan)
+        return ReceivedEvent(msg_id, event, None, None, plan)
     ignored = _ignored_values(extra)
     extra.update(added)
     encoded = encode_extra(extra)
@@ -185,6 +185,8 @@ def count_ignored_values(events: Iterable[ReceivedEvent]) -> list[IgnoredValues]
     """Count the events with ignored values, by field, sorted. An event counts once for a field."""
     found: dict[str, IgnoredValues] = {}
     for received in events:
+        if not received.ignored:
+            continue
         for field, example in received.ignored.items():
             known = found.get(field)
             found[field] = IgnoredValues(field, known.messages + 1 if known else 1, example, received.event.instance_id)

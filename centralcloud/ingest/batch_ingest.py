@@ -257,8 +257,8 @@ def _store_events(connection: psycopg.Connection[Any], batch: Batch) -> Deduplic
     deduplicated = deduplicate(batch.events, _record_phases(connection, batch.events))
     if deduplicated.accepted:
         deduplicated, refused_names = limit_new_names(connection, deduplicated)
-        copy_records(connection, deduplicated, open_slice.slice_no)
         requests = [each for each in deduplicated.accepted if type(each.event) is RequestEvent]
+        copy_records(connection, deduplicated, open_slice.slice_no, of_requests=bool(requests))
         store_plans(connection, requests)
         _add_metrics(connection, metric_deltas(deduplicated))
         count_refused_names(connection, refused_names)
@@ -280,7 +280,7 @@ def _record_phases(connection: psycopg.Connection[Any], events: list[ReceivedEve
 
 def _add_metrics(connection: psycopg.Connection[Any], rows: dict[Any, MetricDelta]) -> None:
     columns = {field.name: [getattr(row, field.name) for row in rows.values()] for field in fields(MetricDelta)}
-    columns["newest_times"] = ["{" + ",".join(map(str, times)) + "}" for times in columns["newest_times"]]
+    columns["newest_times"] = [f"{{{str(times)[1:-1]}}}" for times in columns["newest_times"]]
     models, complexities = zip(*rows, strict=True)
     _ADD_METRIC_DELTAS.run(connection, _as_json({**columns, "model": models, "complexity": complexities}))
 

@@ -45,14 +45,16 @@ class _Copy(NamedTuple):
     types: tuple[str, ...]
 
 
-def copy_records(connection: psycopg.Connection[Any], deduplicated: Deduplicated, slice_no: int) -> None:
-    """Write the accepted events, at least one, as records of a slice.
+def copy_records(
+    connection: psycopg.Connection[Any], deduplicated: Deduplicated, slice_no: int, *, of_requests: bool
+) -> None:
+    """Write the accepted events, at least one, as records of a slice. `of_requests`: at least one is a `RequestEvent`.
 
     Raises:
         RowsSwallowedError: the table has discarded some of them.
     """
     accepted = deduplicated.accepted
-    columns = _columns_of(accepted)
+    columns = _columns_of(accepted, of_requests)
     kept = tuple([number for number, column in enumerate(columns) if not _is_empty(column)])
     first = deduplicated.first_of_decision
     added = (
@@ -70,9 +72,9 @@ def copy_records(connection: psycopg.Connection[Any], deduplicated: Deduplicated
     require_stored("routing_records", written=len(accepted), stored=cursor.rowcount)
 
 
-def _columns_of(accepted: Sequence[ReceivedEvent]) -> list[Sequence[Any]]:
+def _columns_of(accepted: Sequence[ReceivedEvent], of_requests: bool) -> list[Sequence[Any]]:
     """Return the values of each of `_COLUMNS`; only the common ones where no event is of a request."""
-    if any(type(each.event) is RequestEvent for each in accepted):
+    if of_requests:
         rows = [
             astuple(each.event) if type(each.event) is RequestEvent else (*astuple(each.event), *_NO_REQUEST)
             for each in accepted
@@ -82,7 +84,7 @@ def _columns_of(accepted: Sequence[ReceivedEvent]) -> list[Sequence[Any]]:
     columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
     columns[_CAPABILITIES] = list(map(_text_array, columns[_CAPABILITIES]))
     columns[_EXTRA] = [None if each.extra is None else _JSONB_VERSION + each.extra for each in accepted]
-    if len(columns) > len(COMMON_COLUMNS):
+    if of_requests:
         del columns[len(_COLUMNS) :]
         columns[_REQUEST_ID] = [each and bytes.fromhex(each.replace("-", "")) for each in columns[_REQUEST_ID]]
     return columns
