@@ -148,6 +148,7 @@ class GatewaySettings(AgentSettings):
         gateway_discovery_seconds: INSTANCE_AGENT_GATEWAY_DISCOVERY_SECONDS, how often local providers are asked for their
             models; 0: never.
         gateway_cache_bytes: INSTANCE_AGENT_GATEWAY_CACHE_BYTES, of the cache of whole answers; 0: no cache.
+        gateway_event_loop: INSTANCE_AGENT_GATEWAY_EVENT_LOOP, ``uvloop``, or ``asyncio``, which is slower.
         redis_url, node_env: REDIS_URL and NODE_ENV, which other gateways need: accepted, and not needed.
     """
 
@@ -170,6 +171,7 @@ class GatewaySettings(AgentSettings):
     gateway_deadline_seconds: float = Field(default=900.0, ge=1, le=86_400)
     gateway_discovery_seconds: float = Field(default=30.0, ge=0, le=86_400)
     gateway_cache_bytes: int = Field(default=0, ge=0, le=100_000_000_000)
+    gateway_event_loop: Annotated[Literal["uvloop", "asyncio"], BeforeValidator(_lowered)] = "uvloop"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = Field(
         default="info", validation_alias=AliasChoices("INSTANCE_AGENT_LOG_LEVEL", "LOG_LEVEL")
     )
