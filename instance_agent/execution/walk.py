@@ -92,7 +92,8 @@ class Walk:
 
     def next(self, now: float) -> Step:
         """Return the next step."""
-        if self._ended or self.attempts >= self._settings.max_attempts or now >= self.deadline:
+        too_late = now >= self.deadline - _ROUNDING_SECONDS
+        if self._ended or too_late or self.attempts >= self._settings.max_attempts:
             return self._give_up(now)
         for index, call in enumerate(self._calls):
             if index not in self._tried:
