@@ -102,7 +102,7 @@ def event_loop(choice: Literal["uvloop", "asyncio"]) -> NewLoop | None:
     try:
         import uvloop
     except ImportError as error:
-        effect = "the event loop of asyncio is used, which needs about a tenth more processor time"
+        effect = "the event loop of asyncio is used, which needs more processor time"
         log.warning("uvloop_not_loaded", reason=str(error), effect=effect)
         return None
     return uvloop.new_event_loop
