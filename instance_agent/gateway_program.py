@@ -37,7 +37,7 @@ from instance_agent.gateway.openapi_page import page_routes
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.registry_api import RegistryApi
 from instance_agent.gateway.routing_api import RoutingApi
-from instance_agent.gateway.server import GatewayServer
+from instance_agent.gateway.server import GatewayServer, event_loop
 from instance_agent.gateway.state import GatewayState, StateBuilder
 from instance_agent.publisher_assembly import make_publisher
 from instance_agent.routing.planner import Planner
@@ -257,12 +257,14 @@ class GatewayProgram:
 
     def _serve(self, registry: "CollectorRegistry") -> None:
         settings, certificate = self.settings, self.certificate
+        new_loop = event_loop(settings.gateway_event_loop)
         server = GatewayServer(
             settings.gateway_address,
             settings.gateway_port,
             self._make_parts,
             self.routes(registry),
             tls=certificate.context if certificate else None,
+            new_loop=new_loop,
         )
         if certificate is not None:
             certificate.on_loaded = server.use_tls
@@ -284,6 +286,7 @@ class GatewayProgram:
             address=self.settings.gateway_address,
             port=server.port,
             tls=certificate is not None,
+            event_loop="asyncio" if new_loop is None else "uvloop",
             keys="none: only clients of this machine are served" if keyless else "required",
         )
 

@@ -163,10 +163,12 @@ def authenticated(parts: GatewayParts, request: web.Request) -> Principal:
     """
     if (reason := parts.keys_unknown()) is not None:
         raise GatewayError(reason, status=503, code="keys_unknown")
-    peer = request.transport.get_extra_info("peername") if request.transport else None
+    keys = parts.state.fleet.keys
+    # Without keys, the address of the client decides; uvloop asks the system for it each time.
+    peer = request.transport.get_extra_info("peername") if request.transport and not keys else None
     return principal_of(
         request.headers,
-        parts.state.fleet.keys,
+        keys,
         datetime.now(UTC),
         peer=peer[0] if isinstance(peer, tuple) else None,
         origins=parts.origins,

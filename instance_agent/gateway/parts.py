@@ -75,6 +75,7 @@ class GatewayParts:
         )
         self.same: SameRequests[Answer] = SameRequests(clock=self.clock, size_of=lambda answer: len(answer.body))
         self.in_flight: set[asyncio.Task[object]] = set()
+        metrics.in_flight.set_function(lambda: len(self.in_flight))
         self.idle = asyncio.Event()
         self.idle.set()
         self.draining = False
@@ -99,12 +100,10 @@ class GatewayParts:
         """Count a request that begins."""
         self.in_flight.add(task)
         self.idle.clear()
-        self.metrics.in_flight.set(len(self.in_flight))
 
     def leave(self, task: "asyncio.Task[object]") -> None:
         """Count a request that has ended."""
         self.in_flight.discard(task)
-        self.metrics.in_flight.set(len(self.in_flight))
         if not self.in_flight:
             self.idle.set()
 

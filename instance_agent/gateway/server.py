@@ -5,7 +5,7 @@ import concurrent.futures
 import resource
 import ssl
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from aiohttp import web
 
@@ -26,6 +26,8 @@ _UNREAD_SECONDS: Final = 60.0
 #: How long ended requests may still write.
 _AFTER_CUT_SECONDS: Final = 2.0
 
+NewLoop: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
+
 
 class GatewayServer(HttpServer):
     """Serves the gateway's application.
@@ -42,8 +44,9 @@ class GatewayServer(HttpServer):
         routes: Iterable[web.RouteDef],
         *,
         tls: ssl.SSLContext | None = None,
+        new_loop: NewLoop | None = None,
     ) -> None:
-        """Open the port; raise CentralCloudError where that is not possible."""
+        """Open the port; raise CentralCloudError where that is not possible. `new_loop` as `event_loop` returns it."""
         limits = Limits(
             request_seconds=_REQUEST_SECONDS,
             unread_seconds=_UNREAD_SECONDS,
@@ -54,7 +57,9 @@ class GatewayServer(HttpServer):
         self._gateway_routes = list(routes)
         self._make_parts = make_parts
         self.parts: GatewayParts | None = None
-        super().__init__(address, port, (), program="instance-agent", limits=limits, name="gateway", tls=tls)
+        super().__init__(
+            address, port, (), program="instance-agent", limits=limits, name="gateway", tls=tls, new_loop=new_loop
+        )
 
     def make_app(self, connections: Connections) -> web.Application:
         """Create the application, in the event loop."""
@@ -86,6 +91,19 @@ class GatewayServer(HttpServer):
             work.result(seconds + 2 * _AFTER_CUT_SECONDS + 1.0)
         except concurrent.futures.TimeoutError:
             log.warning("gateway_drain_stalled", seconds=seconds, effect="running requests are cut")
+
+
+def event_loop(choice: Literal["uvloop", "asyncio"]) -> NewLoop | None:
+    """Return the function that creates the event loop, None for that of asyncio: also where uvloop cannot be loaded."""
+    if choice == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError as error:
+        effect = "the event loop of asyncio is used, which needs more processor time"
+        log.warning("uvloop_not_loaded", reason=str(error), effect=effect)
+        return None
+    return uvloop.new_event_loop
 
 
 async def _drain(parts: GatewayParts, seconds: float) -> None:

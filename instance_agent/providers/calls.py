@@ -128,7 +128,8 @@ class ProviderCalls:
                 upstream_status=answer.status,
             )
         body = await answer.read(_MAX_ERROR_BYTES)
-        raise _dialect(upstream).read_error(upstream, answer.status, answer.headers, body, self._now())
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        raise _dialect(upstream).read_error(upstream, answer.status, headers, body, self._now())
 
 
 async def _events(reader: StreamReader, answer: OpenCall) -> AsyncIterator[StreamEvent]:

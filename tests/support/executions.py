@@ -102,6 +102,12 @@ class Bench:
         assert connector is not None
         return sum(len(each) for each in connector._conns.values()) + len(connector._acquired)
 
+    def transport_connections_lost(self) -> int:
+        """Count the connections in use that have broken: their end was seen, whatever is still unread."""
+        connector = self._transport._session.connector
+        assert connector is not None
+        return sum(not each.is_connected() for each in list(connector._acquired))
+
     def calls_of(self, version: str) -> int:
         """Count the requests that arrived at the fake upstream for a model."""
         return len(self.upstream.requests(version))

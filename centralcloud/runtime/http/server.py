@@ -57,12 +57,14 @@ class HttpServer:
         limits: Limits | None = None,
         name: str = "http",
         tls: ssl.SSLContext | None = None,
+        new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
         """Open the port; port 0 takes a free one. Every answer names the `program` in its header Server.
 
         Args:
             name: of the thread and of the heartbeat.
             tls: serves HTTPS; None: HTTP.
+            new_loop: creates its event loop; None: that of asyncio.
 
         Raises:
             CentralCloudError: the port cannot be opened.
@@ -73,6 +75,7 @@ class HttpServer:
         self._program = program
         self._limits = limits or Limits()
         self._tls = tls
+        self._new_loop = new_loop
         self._handshakes: set[asyncio.Task[None]] = set()
         self.heartbeat = Heartbeat(name, lambda: _STALL_SECONDS)
         self.on_crash: Callable[[str, BaseException], None] | None = None
@@ -108,7 +111,8 @@ class HttpServer:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner(loop_factory=self._new_loop) as runner:
+                runner.run(self._serve())
         except BaseException as error:
             if self.on_crash is None:
                 raise

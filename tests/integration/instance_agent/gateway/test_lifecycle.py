@@ -161,16 +161,17 @@ def test_the_port_of_the_option_comes_before_that_of_the_gateway_and_port(
     assert _port(_serve(start, tmp_path, database_url, PORT=str(one))) == one
 
 
-def test_settings_of_other_gateways_are_accepted_and_not_needed(
+def test_settings_of_other_gateways_are_not_needed_and_the_event_loop_can_be_that_of_asyncio(
     start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
 ) -> None:
     program = _serve(
         start, tmp_path, database_url, "--port", "0",
         REDIS_URL="redis://:secret@redis:6379", NODE_ENV="production",
-        INSTANCE_AGENT_GATEWAY_PORT="tcp://10.0.0.1:3003",
+        INSTANCE_AGENT_GATEWAY_PORT="tcp://10.0.0.1:3003", INSTANCE_AGENT_GATEWAY_EVENT_LOOP="asyncio",
     )  # fmt: skip
     program.wait_for("gateway_started")
 
+    assert [line["event_loop"] for line in program.log() if line["event"] == "gateway_started"] == ["asyncio"]
     not_needed = [line["variable"] for line in program.log() if line["event"] == "setting_not_needed"]
     assert not_needed == ["REDIS_URL", "NODE_ENV"]
     assert "secret" not in program.output()
@@ -208,6 +209,7 @@ def test_it_serves_https_and_a_renewed_certificate_from_sighup_on(
         start, tmp_path, database_url, "--port", "0", "--tls-certificate", str(certificate), "--tls-key", str(key)
     )
     port = _port(program)
+    assert [line["event_loop"] for line in program.log() if line["event"] == "gateway_started"] == ["uvloop"]
 
     def connect() -> http.client.HTTPSConnection:
         context = ssl.create_default_context(cafile=str(trusted))
