@@ -64,6 +64,15 @@ _SETUP_WORDS: Final = (
     "api key not valid",
     "api key expired",
 )
+#: OpenAI's code for a prompt that is too long: programs shorten the prompt when they find it, so every provider's has it.
+TOO_LONG: Final = "context_length_exceeded"
+#: Anthropic, Google and llama.cpp give it no code of its own.
+_TOO_LONG_WORDS: Final = (
+    "prompt is too long",
+    "exceeds the maximum number of tokens allowed",
+    "maximum context length is",
+    "exceeds the available context size",
+)
 
 
 def class_of_status(status: int) -> Classed:
@@ -103,6 +112,8 @@ def provider_error(
     """Return the error, its message without keys and with the provider's name."""
     secrets = upstream.secrets()
     text = scrub(message, secrets) or "an error without a message"
+    if classed.error_kind == "caller" and any(words in text.lower() for words in _TOO_LONG_WORDS):
+        code = TOO_LONG
     return ProviderError(
         f"{upstream.provider}: {text}",
         provider=upstream.provider,

@@ -128,6 +128,8 @@ def test_errors_are_those_of_the_client(client: Any, provider: str, stream: bool
     assert type(error).__name__ == name
     assert "sk-upstream" not in str(error)
     assert error.request_id == error.response.headers["x-centralcloud-request-id"]
+    if behaviour == "context-length":
+        assert error.code == "context_length_exceeded"
     if "retry-after" in behaviour:
         assert 0 < int(error.response.headers["retry-after"]) <= 7
 
