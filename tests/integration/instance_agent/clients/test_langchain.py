@@ -9,7 +9,9 @@ from support.clients import IMAGE, MODELS, PROVIDERS, cancel_once_upstream_has_i
 from support.gateways import Gateway
 from support.upstream.process import FakeUpstream
 
-langchain = pytest.importorskip("langchain_openai", reason="langchain-openai is in the extra `frameworks`")
+langchain = pytest.importorskip(
+    "langchain_openai", reason="langchain-openai is in the extra `frameworks`: make test-frameworks"
+)
 
 
 # It leaves its connections open.

@@ -4,6 +4,8 @@ import asyncio
 import json
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -18,6 +20,9 @@ from support.clients import (
 )
 from support.gateways import Gateway
 from support.upstream.process import FakeUpstream
+
+if find_spec("litellm") is None:
+    pytest.skip("litellm is in the extra `frameworks`: make test-frameworks", allow_module_level=True)
 
 # It warns of its own code.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -43,7 +48,7 @@ def litellm() -> Iterator[Any]:
         patch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            package = pytest.importorskip("litellm", reason="litellm is in the extra `frameworks`")
+            package = import_module("litellm")
         yield package
 
 
