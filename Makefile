@@ -19,7 +19,7 @@ SOAK_WORKERS ?= 0
 help:  ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.installed  ## Create .venv with both programs, every extra and the tools of developers.
+setup: $(VENV)/.installed  ## Create .venv with both programs, the extras and the tools of developers.
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -42,12 +42,12 @@ test: setup  ## Run the checks and every test; PYTEST_ARGS='-k word' for some.
 	  && seconds=$$(($$(date +%s) - started)) && printf 'test: all passed, %d:%02d in all\n' $$((seconds / 60)) $$((seconds % 60))
 
 # The venv of the frameworks stands on .venv: it has only what they add, and what they need in an older version.
-$(VENV)/frameworks/.installed: $(VENV)/.installed
+$(VENV)/frameworks/.installed: $(VENV)/.installed constraints-frameworks.txt
 	@echo "test-frameworks: installing langchain-openai and litellm into $(VENV)/frameworks (330 MB, about a minute)"
 	@$(PYTHON) -m venv --clear $(VENV)/frameworks
 	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	  > "$$($(VENV)/frameworks/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
-	@$(VENV)/frameworks/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[frameworks]'
+	@$(VENV)/frameworks/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-frameworks.txt --editable '.[frameworks]'
 	@touch $@
 
 test-frameworks: $(VENV)/frameworks/.installed  ## Test langchain-openai and litellm as clients of the gateway.
