@@ -27,7 +27,7 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
             _COMMANDS,
         ),
         Command("catalog", "Show the effective catalog: the models of the YAML with their learned scores.", _COMMANDS),
-        Command("route", "Show which model would be chosen for a task, and why.", _COMMANDS),
+        Command("route", "Show which model would be chosen for a task, and why.", "instance_agent.route_command"),
     ),
     "Set up": (
         Command("keys", "Create, show, rotate and revoke the keys of the gateway.", "instance_agent.key_commands"),

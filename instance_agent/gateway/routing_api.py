@@ -23,8 +23,7 @@ from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.parts import KEY, GatewayParts
 from instance_agent.gateway.pipeline import call_headers, execution_of, route, usd
 from instance_agent.gateway.route_requests import RouteRequest, read_route_request
-from instance_agent.routing.constraints import RELAXATIONS
-from instance_agent.routing.plan import Plan
+from instance_agent.routing.plan_json import plan_as_json
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -103,7 +102,7 @@ class RoutingApi:
         route(parts, context, asked.head, request.headers, metadata=asked.hints)
         plan = context.plan
         assert plan is not None
-        return json_answer(_shown(plan, asked.id or context.request_id))
+        return json_answer(plan_as_json(plan, asked.id or context.request_id))
 
 
 async def _execute(
@@ -169,43 +168,3 @@ def _enter_workspace(context: RequestContext, asked: RouteRequest) -> None:
             code="forbidden",
         )
     context.principal = replace(principal, workspace=asked.workspace)
-
-
-def _shown(plan: Plan, request_id: str) -> dict[str, Any]:
-    """Return a plan with its reasons."""
-    first, task = plan.first, plan.task
-    return {
-        "requestId": request_id,
-        "modelId": first.target.model.name,
-        "provider": first.target.model.provider,
-        "rule": None,
-        "kind": plan.kind,
-        "reason": first.words,
-        "propensity": plan.propensity,
-        "method": plan.method,
-        "task": {
-            "type": task.task_type,
-            "typeFrom": task.type_source,
-            "level": task.level,
-            "complexity": task.complexity,
-            "levelFrom": task.level_source,
-            "agentType": task.agent_type,
-            "reasons": list(task.classification.reasons) if task.classification else [],
-        },
-        "targets": [
-            {
-                "target": planned.target.key,
-                "modelId": planned.target.model.name,
-                "provider": planned.target.model.provider,
-                "code": planned.code,
-                "reason": planned.words,
-                "score": planned.ranked.score if planned.ranked else None,
-                "scoreVersion": planned.score_version,
-            }
-            for planned in plan.targets
-        ],
-        "leftOut": [{"target": each.key, "code": each.code, "reason": each.words} for each in plan.struck],
-        "relaxed": [{"code": code, "reason": RELAXATIONS[code]} for code in plan.relaxed],
-        "alias": plan.alias,
-        "configVersion": plan.config_version,
-    }

@@ -70,6 +70,15 @@ _SETUP_WORDS: Final = (
     "api key not valid",
     "api key expired",
 )
+#: OpenAI's code for a prompt that is too long: programs shorten the prompt when they find it, so every provider's has it.
+TOO_LONG: Final = "context_length_exceeded"
+#: Anthropic, Google and llama.cpp give it no code of its own.
+_TOO_LONG_WORDS: Final = (
+    "prompt is too long",
+    "exceeds the maximum number of tokens allowed",
+    "maximum context length is",
+    "exceeds the available context size",
+)
 
 
 def class_of_status(status: int) -> Classed:
@@ -117,6 +126,8 @@ def provider_error(
     """
     secrets = upstream.secrets()
     text = scrub(": ".join(filter(None, (message, said))), secrets) or _NO_MESSAGE
+    if classed.error_kind == "caller" and any(words in text.lower() for words in _TOO_LONG_WORDS):
+        code = TOO_LONG
     known = dict.fromkeys(each for each in (code, *words) if each and is_word(each, secrets))
     own = scrub(message, secrets) or _IN_ANSWER
     return ProviderError(

@@ -6,6 +6,7 @@ from typing import Any
 from support.upstream.reply import INPUT_TOKENS_CACHED, SIGNATURE, Asked, Reply
 
 NAME = "anthropic"
+TOO_LONG = "prompt is too long: 9000 tokens > 8192 maximum"
 _STOP = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from support.upstream.reply import INPUT_TOKENS_CACHED, SIGNATURE, Asked, Reply
 
 NAME = "gemini"
+TOO_LONG = "The input token count (9000) exceeds the maximum number of tokens allowed (8192)."
 _STOP = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "content_filter": "SAFETY"}
 
 

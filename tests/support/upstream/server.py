@@ -121,6 +121,8 @@ class _Exchange:
             return None
         status = int(chosen.number("status")) if "status" in chosen else statuses[kind]
         message = self._echo() if kind == "echo-key" else f"the fake upstream refuses: {kind or status}"
+        if kind == "context-length":
+            message = side.TOO_LONG
         body = self.error(status, message, kind)
         if status == 200 and self.entry["path"].endswith(":streamGenerateContent"):
             event = b"data: " + json.dumps(body).encode() + b"\r\n\r\n"

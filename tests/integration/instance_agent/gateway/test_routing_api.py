@@ -1,5 +1,6 @@
 """POST /api/route and /api/routing/test, with the requests of the model router's documentation."""
 
+import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import run_command
 from support.gateways import Gateway, a_key, start_gateway
 from support.ingest import ingest_all
 from support.programs import Program
@@ -184,3 +186,21 @@ def test_a_test_of_routing_shows_the_plan_and_calls_nothing(
     eventually(lambda: queued(database_url) == 2)
     ingest_all(database)
     assert execute(database_url, "SELECT count(DISTINCT request_id) FROM routing_records") == [(1,)]
+
+
+def test_the_command_line_shows_the_same_plan(router: Gateway, tmp_path: Path) -> None:
+    """The catalog of the gateway, and its state folder: learned scores and the registry, without its database."""
+    asked = {"agentType": "creative", "prompt": "Sort a list.", "model": "claude-any", "metadata": {"prefer": "cost"}}
+    plan = router.call("POST", "/api/routing/test", asked).json()
+    shown = run_command(
+        "instance-agent", "route", "--explain", "--json", "--available", "--model=claude-any", "--prefer=cost",
+        "--agent-type=creative", "Sort a list.",
+        env={
+            "INSTANCE_AGENT_CATALOG": str(tmp_path / "catalog.yaml"), "INSTANCE_AGENT_STATE_DIR": str(tmp_path / "state")
+        },
+    )  # fmt: skip
+
+    assert shown.returncode == 0, shown.stderr
+    own = json.loads(shown.stdout)
+    assert [each["model"] for each in own.pop("ranking")] == ["gpt", "opus", "flash"]
+    assert own == plan | {"requestId": None, "configVersion": own["configVersion"]}
