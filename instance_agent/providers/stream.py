@@ -164,10 +164,10 @@ class EventStreamForwarder:
         if len(events) == 1 and type(events[0]) is TextDelta:  # nearly every event
             self.events.append(events[0])
             self.output_characters += len(events[0].text)
-            return event.raw
-        self._observe(events)
-        if self.error is not None or (self._strip_usage and self._reader.usage_only):
-            return b""
+        else:
+            self._observe(events)
+            if self.error is not None or (self._strip_usage and self._reader.usage_only):
+                return b""
         return _without_usage(event.raw) if self._strip_usage else event.raw
 
     def _observe(self, events: list[StreamEvent]) -> None:
