@@ -134,6 +134,18 @@ class _Format(Struct):
     schema: JsonObject | None = None
 
 
+class _SchemaAlone(Struct):
+    schema: JsonObject | None = None
+
+
+class _OutputAlone(Struct):
+    format: _SchemaAlone | None = None
+
+
+class _BodyOfOutput(Struct):
+    output_config: _OutputAlone | None = None
+
+
 class _OutputConfig(Struct):
     effort: Effort | None = None
     format: _Format | None = None
@@ -159,6 +171,7 @@ class _Request(Struct):
 
 _HEAD: Final = msgspec.json.Decoder(_Head)
 _REQUEST: Final = msgspec.json.Decoder(_Request)
+_OUTPUT: Final = msgspec.json.Decoder(_BodyOfOutput)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -199,6 +212,15 @@ def _result_length(content: str | list[_HeadResult] | None) -> int:
     if isinstance(content, list):
         return sum(len(block.text or "") for block in content)
     return len(content or "")
+
+
+def read_schema(body: bytes) -> JsonObject | None:
+    """Return the schema of the answer, whatever the rest of the body is like; None where none can be read."""
+    try:
+        asked = decode(body, _OUTPUT).output_config
+    except InvalidRequestError:
+        return None
+    return asked.format.schema if asked and asked.format else None
 
 
 def read_request(body: bytes) -> ChatRequest:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from instance_agent.chat.answers import ChatAnswer, StreamEvent
 from instance_agent.chat.errors import ChatError
-from instance_agent.chat.messages import ChatRequest
+from instance_agent.chat.messages import ChatRequest, JsonObject
 
 
 class RequestHead(Struct, frozen=True, kw_only=True):
@@ -53,6 +53,9 @@ class ClientProtocol(Protocol):
 
     def read_request(self, body: bytes) -> ChatRequest:
         """Read the whole request; raise InvalidRequestError, or UnsupportedFeatureError for what cannot be translated."""
+
+    def read_schema(self, body: bytes) -> JsonObject | None:
+        """Return the schema that the answer must have, None where none can be read. It raises nothing."""
 
     def write_answer(self, answer: ChatAnswer, *, model: str | None = None, created: int = 0) -> bytes:
         """Write a whole answer.

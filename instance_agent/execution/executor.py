@@ -13,7 +13,7 @@ from instance_agent.chat.errors import ChatError, UnsupportedFeatureError
 from instance_agent.execution.attempts import Attempt, AttemptSink
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.cost import OutputEstimate
-from instance_agent.execution.operations import Operation, ReadAnswer, operation_of
+from instance_agent.execution.operations import Operation, ReadAnswer, operation_of, read_paid
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.reporting import Reports, RunningAttempt, Settle
 from instance_agent.execution.request import ExecutionRequest
@@ -153,7 +153,7 @@ class Executor:
         running = self._reports.begin(step, request, streamed=False)
         try:
             body = await self._calls.body(target.whole_upstream, http, walk.deadline)
-            read = operation.read(target, body)
+            read = read_paid(operation, target, body)
         except (ProviderError, TimeoutError) as error:
             found = error if isinstance(error, ProviderError) else self._deadline_error(step)
             running.failed(found)
@@ -165,9 +165,7 @@ class Executor:
         except BaseException as error:
             running.crashed(error)
             raise
-        running.succeeded(
-            read.usage, read.finish, output_tokens=_output_tokens(read), refused=read.refused, defect=read.defect
-        )
+        running.succeeded(read.usage, read.finish, output_tokens=_output_tokens(read), verdict=read.verdict)
         return Answer(body=read.body, target=target.key, answer=read.answer, attempt=running.record, losses=http.losses)
 
     async def _walk_stream(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> StreamAttempt:

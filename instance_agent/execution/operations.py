@@ -3,18 +3,23 @@
 import base64
 import struct
 import time
+import traceback
 from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
 
+from centralcloud.runtime.logs import get_logger
 from instance_agent.chat.answers import ChatAnswer, FinishReason, Usage
 from instance_agent.chat.errors import UnsupportedFeatureError
 from instance_agent.execution.request import EmbeddingsRequest, ExecutionRequest
 from instance_agent.execution.targets import CallTarget
-from instance_agent.execution.validators import AnswerChecks, Defect, find_defect
+from instance_agent.execution.validators import AnswerChecks, Verdict, judge
+from instance_agent.providers.classification import unreadable
 from instance_agent.providers.dialect import EmbeddingAnswer, HttpCall
+from instance_agent.providers.errors import ProviderError
 
+log = get_logger(__name__)
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -24,15 +29,14 @@ class ReadAnswer(Struct, frozen=True, kw_only=True):
     Attributes:
         body: in the client's protocol.
         answer: in the neutral form; None for an operation that is only forwarded.
-        refused: the model or a filter declined.
+        verdict: on the answer; nothing for an operation without checks.
     """
 
     body: bytes
     answer: ChatAnswer | None = None
     usage: Usage | None = None
     finish: FinishReason | None = None
-    refused: bool = False
-    defect: tuple[Defect, str] | None = None
+    verdict: Verdict = Verdict()
 
 
 class Operation(Protocol):
@@ -50,6 +54,24 @@ def operation_of(request: ExecutionRequest, checks: AnswerChecks) -> Operation:
     if isinstance(request, EmbeddingsRequest):
         return EmbeddingsOperation(request)
     return PassedThrough(request) if request.operation == "responses" else ChatOperation(request, checks)
+
+
+def read_paid(operation: Operation, target: CallTarget, body: bytes) -> ReadAnswer:
+    """Read a 200 answer; raise ProviderError for one that cannot be read, and for nothing else: it may be billed."""
+    try:
+        return operation.read(target, body)
+    except ProviderError:
+        raise
+    except Exception as error:
+        raise unread(target, error) from error
+
+
+def unread(target: CallTarget, error: Exception) -> ProviderError:
+    """Return the error for an answer that this program, or an installed dialect, fails to read or to write."""
+    # Without its text, which may have a part of the answer.
+    where = traceback.format_tb(error.__traceback__)
+    log.error("answer_not_read", target=target.key, error=type(error).__name__, traceback=where)
+    return unreadable(target.upstream, f"an answer that cannot be read or written ({type(error).__name__})")
 
 
 def forwards(request: ExecutionRequest, target: CallTarget) -> bool:
@@ -87,8 +109,7 @@ class ChatOperation:
             answer=answer,
             usage=answer.usage,
             finish=answer.finish,
-            refused=bool(answer.refusal) or answer.finish == "content_filter",
-            defect=find_defect(answer, request.wanted(), self._checks),
+            verdict=judge(answer, request.wanted, self._checks),
         )
 
 

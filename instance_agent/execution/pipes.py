@@ -199,6 +199,7 @@ class RawPipe:
 
 
 def collector_for(request: ExecutionRequest) -> AnswerCollector | None:
-    """Return a collector of the answer for the checks that need all of it, None when none of them applies."""
-    head = request.head
-    return AnswerCollector() if head.response_format is not None or head.tools else None
+    """Return a collector of the answer for the checks: of all of it where one of them needs that. None: no checks."""
+    if request.operation == "responses":
+        return None
+    return AnswerCollector(sketch=request.head.response_format is None)

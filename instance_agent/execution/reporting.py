@@ -10,7 +10,7 @@ from instance_agent.chat.answers import FinishReason, Usage
 from instance_agent.chat.errors import ChatError
 from instance_agent.execution.attempts import Attempt, AttemptRecorder, AttemptSink
 from instance_agent.execution.request import ExecutionRequest
-from instance_agent.execution.validators import Defect
+from instance_agent.execution.validators import Verdict
 from instance_agent.execution.walk import Go
 from instance_agent.providers.errors import ProviderError, Retry
 
@@ -96,21 +96,23 @@ class RunningAttempt:
         finish: FinishReason | None,
         *,
         output_tokens: int,
-        refused: bool = False,
-        defect: tuple[Defect, str] | None = None,
+        verdict: Verdict,
     ) -> None:
         """Report a whole answer; `output_tokens`: estimated, for one without usage."""
         self._permit.succeeded(self._clock())
         estimates = (self._request.input_tokens(), output_tokens)
-        self.recorder.succeeded(usage, finish, estimates=estimates, refused=refused, defect=defect)
+        self.recorder.succeeded(usage, finish, estimates=estimates, refused=verdict.refused, defect=verdict.defect)
 
     def failed(self, error: ChatError, usage: Usage | None = None, output_tokens: int | None = None) -> None:
-        """Report a failure. One that the provider may bill has an estimated cost."""
+        """Report a failure. One that the provider may bill has an estimated cost.
+
+        An error that is not the provider's is one of the client's protocol, which has no place for the answer.
+        """
         if isinstance(error, ProviderError):
             self._permit.failed(error, self._clock())
         else:
             self._permit.said_nothing()
-        billed = isinstance(error, ProviderError) and error.retry in (Retry.UNCERTAIN, Retry.BEGUN)
+        billed = not isinstance(error, ProviderError) or error.retry in (Retry.UNCERTAIN, Retry.BEGUN)
         self.recorder.failed(error, usage=usage, estimates=self._estimates(output_tokens) if billed else None)
 
     def abandoned(self, usage: Usage | None = None, output_tokens: int | None = None) -> None:
@@ -118,11 +120,12 @@ class RunningAttempt:
         self._permit.said_nothing()
         self.recorder.abandoned(GONE, usage=usage, estimates=self._estimates(output_tokens))
 
-    def crashed(self, error: BaseException) -> None:
-        """Report an error of this program."""
+    def crashed(self, error: BaseException, usage: Usage | None = None, output_tokens: int | None = None) -> None:
+        """Report an error of this program; `output_tokens` of an answer that had begun: it is paid for."""
         self._permit.said_nothing()
         own = ChatError(f"internal error: {type(error).__name__}", error_kind="caller", status=500)
-        self.recorder.failed(own)
+        billed = output_tokens is not None
+        self.recorder.failed(own, usage=usage, estimates=self._estimates(output_tokens) if billed else None)
 
     def _estimates(self, output_tokens: int | None) -> tuple[int, int]:
         """Return input and output tokens; the output that was not seen is bounded by the time and the request's limit."""

@@ -5,7 +5,6 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from instance_agent.chat.errors import UnsupportedFeatureError
 from instance_agent.chat.json_body import decode
 from instance_agent.chat.messages import ChatRequest
 from instance_agent.chat.protocol import ClientProtocol, RequestHead
@@ -105,11 +104,8 @@ class ExecutionRequest:
             return _NOTHING_WANTED
         if form == "json_object":
             return Wanted(form)
-        try:
-            asked = self.chat().response_format
-        except UnsupportedFeatureError:
-            asked = None
-        return Wanted(form, asked.schema if asked else None)
+        # Not by `chat`, which refuses requests that a provider has taken, and has answered.
+        return Wanted(form, self.protocol.read_schema(self.body))
 
     def input_tokens(self) -> int:
         """Return an upper estimate of the prompt's tokens."""

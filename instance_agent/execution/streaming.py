@@ -6,13 +6,13 @@ from typing import Final
 
 from instance_agent.chat.errors import ChatError
 from instance_agent.execution.cost import OutputEstimate
-from instance_agent.execution.operations import pass_through, translate_chat
+from instance_agent.execution.operations import pass_through, translate_chat, unread
 from instance_agent.execution.pipes import Pipe, collector_for, pipe_for
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.reporting import RunningAttempt
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.targets import CallTarget
-from instance_agent.execution.validators import AnswerChecks, check_parts, find_defect
+from instance_agent.execution.validators import AnswerChecks, Verdict, judge
 from instance_agent.providers.calls import ProviderCalls
 from instance_agent.providers.classification import unreadable
 from instance_agent.providers.dialect import HttpCall
@@ -102,7 +102,7 @@ class StreamAttempt:
             await self.release()
             raise
         except BaseException as error:
-            self.running.crashed(error)
+            self.running.crashed(error, self._pipe.usage, self._estimate.tokens())
             await self.release()
             raise
         return b""
@@ -124,11 +124,14 @@ class StreamAttempt:
             piece = await _rest(answer)
         else:
             piece = await answer.next_piece()
-        if piece:
-            out = self._pipe.feed(piece)
-        else:
-            self._ended = True
-            out = self._pipe.close()
+        try:
+            if piece:
+                out = self._pipe.feed(piece)
+            else:
+                self._ended = True
+                out = self._pipe.close()
+        except Exception as error:
+            raise unread(self.call.target, error) from error
         self._estimate.add(piece, self._pipe.characters)
         if self._collector is not None:
             for event in self._pipe.events:
@@ -146,17 +149,11 @@ class StreamAttempt:
 
     def _complete(self, checks: AnswerChecks) -> None:
         pipe = self._pipe
-        refused = pipe.finish == "content_filter"
-        if self._collector is not None:
-            answer = self._collector.answer()
-            refused = refused or bool(answer.refusal)
-            defect = find_defect(answer, self._request.wanted(), checks)
+        if self._collector is None:
+            verdict = Verdict(refused=pipe.finish == "content_filter")
         else:
-            text = "x" if pipe.characters else ""
-            defect = check_parts(text, has_calls=False, finish=pipe.finish, checks=checks) if not refused else None
-        self.running.succeeded(
-            pipe.usage, pipe.finish, output_tokens=self._estimate.tokens(), refused=refused, defect=defect
-        )
+            verdict = judge(self._collector.answer(), self._request.wanted, checks)
+        self.running.succeeded(pipe.usage, pipe.finish, output_tokens=self._estimate.tokens(), verdict=verdict)
 
 
 async def _rest(answer: OpenCall) -> bytes:

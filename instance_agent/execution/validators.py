@@ -3,14 +3,19 @@
 An answer that fails a check becomes a failure of kind `provider` for learning. The client gets it as it is.
 """
 
+import traceback
+from collections.abc import Callable
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
+from centralcloud.runtime.logs import get_logger
 from instance_agent.chat.answers import ChatAnswer, FinishReason
 from instance_agent.chat.messages import JsonObject, ToolCallPart
 from instance_agent.execution.json_schema import first_difference
+
+log = get_logger(__name__)
 
 Defect: TypeAlias = Literal["empty_answer", "not_json", "not_of_schema", "invalid_arguments", "cut_off"]
 _DECODER: Final = msgspec.json.Decoder()
@@ -40,6 +45,29 @@ class Wanted(Struct, frozen=True):
     schema: JsonObject | None = None
 
 
+class Verdict(Struct, frozen=True):
+    """The verdict on an answer that has come to its end.
+
+    Attributes:
+        refused: the model or a filter declined.
+        defect: and its explanation in one line; None for a good answer.
+    """
+
+    refused: bool = False
+    defect: tuple[Defect, str] | None = None
+
+
+def judge(answer: ChatAnswer, wanted: Callable[[], Wanted], checks: AnswerChecks) -> Verdict:
+    """Return the verdict on an answer, whole or streamed. An error of a check is logged: the answer is paid for."""
+    refused = bool(answer.refusal) or answer.finish == "content_filter"
+    try:
+        return Verdict(refused, find_defect(answer, wanted(), checks))
+    except Exception as error:  # noqa: BLE001 - no check is worth an answer
+        where = traceback.format_tb(error.__traceback__)
+        log.error("answer_not_checked", error=type(error).__name__, traceback=where)
+        return Verdict(refused)
+
+
 def find_defect(answer: ChatAnswer, wanted: Wanted, checks: AnswerChecks) -> tuple[Defect, str] | None:
     """Return the first defect and its explanation in one line, None for a good answer.
 
@@ -49,7 +77,7 @@ def find_defect(answer: ChatAnswer, wanted: Wanted, checks: AnswerChecks) -> tup
         return None
     calls = answer.tool_calls
     text = answer.text
-    found = check_parts(text, bool(calls), answer.finish, checks)
+    found = _check_parts(text, bool(calls), answer.finish, checks)
     if found is None and checks.arguments:
         found = _check_calls(calls)
     if found is None and checks.form and wanted.form and not calls:
@@ -57,7 +85,7 @@ def find_defect(answer: ChatAnswer, wanted: Wanted, checks: AnswerChecks) -> tup
     return found
 
 
-def check_parts(
+def _check_parts(
     text: str, has_calls: bool, finish: FinishReason | None, checks: AnswerChecks
 ) -> tuple[Defect, str] | None:
     """Check the parts that need no parsing."""

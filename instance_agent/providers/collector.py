@@ -23,12 +23,17 @@ from instance_agent.chat.messages import TextPart, ThinkingPart, ToolCallPart
 class AnswerCollector:
     """Collects the events of one stream.
 
+    A sketch keeps no thoughts, and of the text only that there is one: little memory for an answer of any length. Refusals
+    and calls of tools are whole in it.
+
     Attributes:
         error: of `StreamFailed`; what came before it stays readable.
         completed: the stream had its proper end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, sketch: bool = False) -> None:
+        self._sketch = sketch
+        self._seen_text = False
         self.error: ChatError | None = None
         self.completed = False
         self._id = ""
@@ -45,9 +50,12 @@ class AnswerCollector:
         """Add the next event."""
         match event:
             case TextDelta():
-                self._texts.append(event.text)
+                if not self._seen_text:
+                    self._texts.append(event.text)
+                    self._seen_text = self._sketch and bool(event.text.strip())
             case ToolArgumentsDelta():
-                self._calls[event.index][1].append(event.text)
+                if event.index in self._calls:
+                    self._calls[event.index][1].append(event.text)
             case ThinkingDelta():
                 self._think(event)
             case RefusalDelta():
@@ -86,6 +94,8 @@ class AnswerCollector:
         )
 
     def _think(self, event: ThinkingDelta) -> None:
+        if self._sketch:
+            return
         if event.redacted is not None:
             self._thoughts.append(ThinkingPart("", redacted=event.redacted))
             return
