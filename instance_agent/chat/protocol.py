@@ -40,7 +40,11 @@ class StreamWriter(Protocol):
     """Writes the events of one answer as the bytes of the client's protocol."""
 
     def write(self, event: StreamEvent) -> bytes:
-        """Return the bytes for `event`, empty for one that the protocol does not show."""
+        """Return the bytes for `event`, empty for one that the protocol does not show, and after `StreamFailed`.
+
+        Raise ChatError for an event that the protocol has no place for where it comes: the caller then ends the stream by
+        `StreamFailed`, so that its record and the client say the same.
+        """
 
 
 class ClientProtocol(Protocol):

@@ -147,7 +147,11 @@ class TranslatePipe:
             self._observe(event)
             if self.error is not None:
                 break
-            written.append(self._writer.write(event))
+            try:
+                written.append(self._writer.write(event))
+            except ChatError as error:  # no place for the event in the client's protocol
+                self.error, self.completed = error, False
+                break
         return b"".join(written)
 
     def _observe(self, event: Any) -> None:

@@ -61,8 +61,8 @@ class StreamAttempt:
             while not self._pipe.begun:
                 out = await self._next(self._answer)
                 self._held.append(out)
-                if self._pipe.error is not None and not self._pipe.begun:
-                    raise self._pipe.error
+                if (error := self._pipe.error) is not None and not self._pipe.begun:
+                    raise error if isinstance(error, ProviderError) else unread(self.call.target, error)
                 if self._ended and not self._pipe.begun:
                     raise unreadable(self.call.target.upstream, "a stream without an answer")
             self.running.first_token()

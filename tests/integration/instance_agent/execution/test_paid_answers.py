@@ -7,6 +7,7 @@ import pytest
 from support.executions import Bench, a_bench, a_request, chosen_text, read_all, run
 from support.upstream.process import FakeUpstream
 
+from instance_agent.chat.answers import StreamEvent, ToolArgumentsDelta, ToolCallStarted
 from instance_agent.execution.planned import PlannedCall
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -108,5 +109,50 @@ def test_a_stream_that_a_reader_fails_at_ends_with_an_error_event_and_has_its_co
             assert b"[DONE]" not in received
             assert bench.records.outcomes == [("bad", "failure", "provider")]
             assert bench.records[0].cost.nano_usd
+
+    run(scenario())
+
+
+class Interleaved(Broken):
+    """A dialect whose service begins a second call of a tool before the arguments of the first."""
+
+    def stream_reader(self, *arguments: Any) -> Any:
+        reader = self._inner.stream_reader(*arguments)
+        feed = reader.feed
+
+        def interleaving(data: bytes) -> list[StreamEvent]:
+            events: list[StreamEvent] = []
+            for event in feed(data):
+                events.append(event)
+                if isinstance(event, ToolCallStarted):
+                    events += [ToolCallStarted(1, "call_1", "time"), ToolArgumentsDelta(1, "{}")]
+            return events
+
+        reader.feed = interleaving
+        return reader
+
+
+@pytest.mark.parametrize(
+    ("protocol", "dialect", "expected"),
+    [("anthropic", "openai", ("failure", "provider")), ("openai", "anthropic", ("success", None))],
+)
+def test_a_stream_that_the_clients_protocol_has_no_place_for_is_a_failure_in_the_record_too(
+    fake_upstream: FakeUpstream, protocol: str, dialect: str, expected: tuple[str, str | None]
+) -> None:
+    tool: dict[str, Any] = {"name": "weather", "input_schema": {"type": "object", "properties": {"city": {}}}}
+    if protocol == "openai":
+        tool = {"type": "function", "function": {"name": "weather", "parameters": tool["input_schema"]}}
+
+    async def scenario() -> None:
+        async with a_bench(fake_upstream) as bench:
+            plan = bench.plan(f"{dialect}:m")
+            plan[0].target.dialect = Interleaved(plan[0].target.dialect)
+            received = await answered(bench, plan, protocol, stream=True, tools=[tool])
+            (record,) = bench.records
+            assert (record.outcome, record.error_kind) == expected
+            assert record.cost.nano_usd
+            assert received.count(b"event: error") == (expected[0] == "failure")
+            assert (b"message_stop" in received or b"[DONE]" in received) == (expected[0] == "success")
+            assert bench.breakers.states(0.0) == {}
 
     run(scenario())
