@@ -94,6 +94,7 @@ class CallPermit:
 
     def succeeded(self, now: float) -> None:
         """Report a success."""
+        self._breakers.trust(self._target_key)
         if not self.probe:
             self._target.succeeded(now)
             self._service.succeeded(now)
@@ -109,7 +110,9 @@ class CallPermit:
 
     def failed(self, error: ProviderError, now: float) -> None:
         """Report a failed call; errors of the caller and of a content filter are neutral."""
-        if error.error_kind in ("caller", "policy"):
+        # A setup that may be wrong by the request's fault needs another such error, of another request.
+        wrong_setup = error.retry is Retry.SETUP and self._breakers.doubt(self._target_key)
+        if error.error_kind in ("caller", "policy") and not wrong_setup:
             self.said_nothing()
             return
         with self._breakers.watching(self._target_key, self._service_key, now):
@@ -162,6 +165,7 @@ class Breakers:
         self._random = Random(seed)
         self._most = most
         self._breakers: OrderedDict[str, CircuitBreaker] = OrderedDict()
+        self._doubts: set[str] = set()
         self.changes = 0
 
     @property
@@ -246,7 +250,21 @@ class Breakers:
         kept = set(keys)
         for key in [each for each in self._breakers if each not in kept]:
             del self._breakers[key]
+        self._doubts &= kept
         self.changes += 1
+
+    def doubt(self, key: str) -> bool:
+        """Note an error of a target's setup; return whether it is not the first one since its last success."""
+        again = key in self._doubts
+        if len(self._doubts) >= self._most:
+            self._doubts.clear()
+        self._doubts.add(key)
+        return again
+
+    def trust(self, key: str) -> None:
+        """Note a success of a target."""
+        if self._doubts:
+            self._doubts.discard(key)
 
     def states(self, now: float) -> dict[str, State]:
         """Return the states that are not closed, for reports."""

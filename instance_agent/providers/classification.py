@@ -3,6 +3,7 @@
 docs/reference/provider-errors.md has the table, with one test for each of its rows.
 """
 
+import re
 from typing import Final
 
 from msgspec import Struct
@@ -32,9 +33,9 @@ _TIMED_OUT: Final = Classed("timeout", Retry.UNCERTAIN, 504)
 _BY_STATUS: Final = {
     401: SETUP,
     402: SETUP,
-    403: SETUP,
-    404: SETUP,
-    405: SETUP,
+    # About the key, the account, the address or the model, or about what the request names, such as a file: one such error
+    # says nothing about the target, and blames nothing. The breaker looks at the second one in a row.
+    **{status: Classed("caller", Retry.SETUP, status) for status in (403, 404, 405)},
     408: Classed("timeout", Retry.REFUSED, 504),
     429: _RATE_LIMITED,
     504: _TIMED_OUT,
@@ -54,6 +55,24 @@ _BY_CODE: Final = {
     "invalid_api_key": SETUP,
     "contract_spend_limit_reached": SETUP,
     "enforced_spend_limit_reached": SETUP,
+    # OpenAI
+    "account_deactivated": SETUP,
+    "billing_not_active": SETUP,
+    "unsupported_country_region_territory": SETUP,
+    # Azure
+    "deploymentnotfound": SETUP,
+    # Groq
+    "model_decommissioned": SETUP,
+    "model_permission_blocked_org": SETUP,
+    "model_permission_blocked_project": SETUP,
+    # Google: reasons of google.rpc.ErrorInfo
+    "api_key_http_referrer_blocked": SETUP,
+    "api_key_ip_address_blocked": SETUP,
+    "api_key_service_blocked": SETUP,
+    "billing_disabled": SETUP,
+    "consumer_invalid": SETUP,
+    "consumer_suspended": SETUP,
+    "service_disabled": SETUP,
 }
 #: Anthropic gives its content filter no code.
 _POLICY_WORDS: Final = ("blocked by content filtering policy",)
@@ -63,6 +82,14 @@ _SETUP_WORDS: Final = (
     "user location is not supported",
     "api key not valid",
     "api key expired",
+)
+
+
+#: Words of a 403 about the key or the account: Anthropic, OpenAI, Google, OpenRouter.
+_KEY_WORDS: Final = re.compile(r"\bapi key\b|\bkey limit exceeded\b|\bmissing scopes\b|\byour (organization|credits)\b")
+#: Texts of a 404 about the model: Anthropic's whole text is its name, the others say that it is not there.
+_MODEL_WORDS: Final = re.compile(
+    r"model: \S+|(the )?models?[ /].{1,300}(not found|does not exist).*|no endpoints found for \S+", re.DOTALL
 )
 
 
@@ -87,6 +114,10 @@ def classify(status: int, codes: tuple[str, ...], message: str) -> Classed:
         return SETUP
     if status < 500 and any(words in lowered for words in _POLICY_WORDS):
         return POLICY
+    if status == 403 and _KEY_WORDS.search(lowered):
+        return SETUP
+    if status == 404 and _MODEL_WORDS.fullmatch(lowered.strip()):
+        return SETUP
     return class_of_status(status)
 
 

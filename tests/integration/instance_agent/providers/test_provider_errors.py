@@ -30,9 +30,10 @@ _PLAIN, _STREAM = (False,), (True,)
 _BOTH = (False, True)
 PROVOKED: dict[str, list[tuple[str, tuple[bool, ...], int, dict[str, Any]]]] = {
     "redirect": [("redirect=http://127.0.0.1:9/", _BOTH, 502, {})],
-    "key": [("echo-key", _BOTH, 502, {}), ("status=401", _BOTH, 502, {}), ("status=403", _PLAIN, 502, {})],
+    "key": [("echo-key", _BOTH, 502, {}), ("status=401", _BOTH, 502, {})],
     "account": [("quota", _BOTH, 502, {}), ("status=402", _PLAIN, 502, {})],
-    "model": [("model-missing", _BOTH, 502, {}), ("status=405", _PLAIN, 502, {})],
+    "model": [("model-missing", _BOTH, 502, {})],
+    "setup-or-request": [(f"status={status}", _PLAIN, status, {}) for status in (403, 404, 405)],
     "request": [
         ("bad-request", _BOTH, 400, {}),
         ("context-length", _PLAIN, 400, {}),
