@@ -15,11 +15,12 @@ from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.cost import OutputEstimate
 from instance_agent.execution.operations import Operation, ReadAnswer, operation_of, read_paid
 from instance_agent.execution.planned import PlannedCall
-from instance_agent.execution.reporting import Reports, RunningAttempt, Settle
+from instance_agent.execution.reporting import STOPPED, Reports, RunningAttempt
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.response_cache import CachedAnswer, ResponseCache
 from instance_agent.execution.settings import ExecutionSettings
 from instance_agent.execution.streaming import StreamAttempt, translate_stream
+from instance_agent.execution.token_count import count_tokens
 from instance_agent.execution.walk import GiveUp, Go, Wait, Walk
 from instance_agent.providers.calls import ProviderCalls
 from instance_agent.providers.dialect import HttpCall
@@ -34,6 +35,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     Attributes:
         body: in the client's protocol.
         target: key of the target that answered.
+        request_id: of the request that the target answered, which has the records; from the cache, an earlier one.
         answer: in the neutral form; None from the cache, and for embeddings and operations that are only forwarded.
         attempt: the record of the last attempt; None from the cache.
         losses: fields of the request that the target has no place for.
@@ -41,6 +43,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     body: bytes
     target: str
+    request_id: str
     answer: ChatAnswer | None = None
     attempt: Attempt | None = None
     losses: tuple[str, ...] = ()
@@ -62,7 +65,6 @@ class Executor:
         settings: ExecutionSettings | None = None,
         *,
         cache: ResponseCache | None = None,
-        settle: Settle | None = None,
         clock: Callable[[], float] | None = None,
         seed: int | None = None,
     ) -> None:
@@ -70,7 +72,6 @@ class Executor:
 
         Args:
             cache: of whole answers; None: no cache.
-            settle: called with each record, in a task of its own that a client cannot cancel.
             seed: of the pauses' jitter; None: random.
         """
         self._calls = calls
@@ -78,7 +79,7 @@ class Executor:
         self._settings = settings or ExecutionSettings()
         self._cache = cache
         self._clock = clock or asyncio.get_running_loop().time
-        self._reports = Reports(sink, settle, self._clock)
+        self._reports = Reports(sink, self._clock)
         self._random = Random(seed)
 
     async def execute(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> Answer:
@@ -93,10 +94,10 @@ class Executor:
             key = self._cache.key(request.tenant, request.protocol.name, request.body)
             found = None if key is None else self._cache.get(key, self._clock())
             if found is not None and any(call.target.key == found.target for call in plan):
-                return Answer(body=found.body, target=found.target)
+                return Answer(body=found.body, target=found.target, request_id=found.request_id)
         answer = await self._walk_plain(plan, request)
         if key is not None and self._cache is not None and answer.attempt and answer.attempt.outcome == "success":
-            self._cache.put(key, CachedAnswer(answer.body, answer.target), self._clock())
+            self._cache.put(key, CachedAnswer(answer.body, answer.target, answer.request_id), self._clock())
         return answer
 
     async def stream(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> "StreamedAnswer":
@@ -118,9 +119,16 @@ class Executor:
         opened = task.result() if task.done() else None
         return StreamedAnswer(opened, None if opened else task, request, self._settings)
 
-    async def drain(self, seconds: float) -> int:
-        """Wait for the settlements of spend that are under way; return how many are left."""
-        return await self._reports.drain(seconds)
+    async def count_tokens(
+        self, plan: Sequence[PlannedCall], request: ExecutionRequest
+    ) -> tuple[PlannedCall, int] | None:
+        """Return the first target that counts the request's tokens, and its count; None when none does in time."""
+        most = self._settings.walk.max_attempts
+        return await count_tokens(self._calls, self._breakers, plan, request, most=most)
+
+    def stop(self) -> None:
+        """Note that the caller ends running requests from now on: their records say so, and not that clients have gone."""
+        self._reports.gone = STOPPED
 
     async def _walk_plain(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> Answer:
         walk = self._walk(plan)
@@ -166,7 +174,14 @@ class Executor:
             running.crashed(error)
             raise
         running.succeeded(read.usage, read.finish, output_tokens=_output_tokens(read), verdict=read.verdict)
-        return Answer(body=read.body, target=target.key, answer=read.answer, attempt=running.record, losses=http.losses)
+        return Answer(
+            body=read.body,
+            target=target.key,
+            request_id=request.request_id,
+            answer=read.answer,
+            attempt=running.record,
+            losses=http.losses,
+        )
 
     async def _walk_stream(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> StreamAttempt:
         walk = self._walk(plan)

@@ -74,6 +74,15 @@ def unread(target: CallTarget, error: Exception) -> ProviderError:
     return unreadable(target.upstream, f"an answer that cannot be read or written ({type(error).__name__})")
 
 
+def judged(answer: ChatAnswer, request: ExecutionRequest, checks: AnswerChecks) -> Verdict:
+    """Return the verdict on an answer. An error of a check is logged, and finds nothing: the answer is paid for."""
+    try:
+        return judge(answer, request.wanted(), checks)
+    except Exception as error:  # noqa: BLE001 - no check is worth an answer
+        log.error("answer_not_checked", error=type(error).__name__, traceback=traceback.format_tb(error.__traceback__))
+        return Verdict()
+
+
 def forwards(request: ExecutionRequest, target: CallTarget) -> bool:
     """Whether the client's bytes are forwarded to this target: both speak the same protocol."""
     return target.dialect.client_protocol == request.protocol.name
@@ -109,7 +118,7 @@ class ChatOperation:
             answer=answer,
             usage=answer.usage,
             finish=answer.finish,
-            verdict=judge(answer, request.wanted, self._checks),
+            verdict=judged(answer, request, self._checks),
         )
 
 
@@ -146,6 +155,8 @@ class EmbeddingsOperation:
         request = self._request
         if forwards(request, target):
             return pass_through(request, target)
+        if request.embedding is None:
+            raise UnsupportedFeatureError("an input of tokens", "a request that is translated to another protocol")
         return target.dialect.embed(target.upstream, request.embedding, target.sent_as)
 
     def read(self, target: CallTarget, body: bytes) -> ReadAnswer:

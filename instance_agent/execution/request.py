@@ -115,12 +115,17 @@ class ExecutionRequest:
 
 
 class EmbeddingsRequest(ExecutionRequest):
-    """A request for embeddings; `encoding` as the client wants vectors in a translated answer."""
+    """A request for embeddings.
+
+    Attributes:
+        embedding: None for an input of tokens, which mean nothing to another model: it is only forwarded.
+        encoding: of the vectors in a translated answer.
+    """
 
     __slots__ = ("embedding", "encoding")
 
     def __init__(
-        self, embedding: EmbeddingRequest, encoding: Literal["float", "base64"] = "float", **fields: Any
+        self, embedding: EmbeddingRequest | None, encoding: Literal["float", "base64"] = "float", **fields: Any
     ) -> None:
         super().__init__(operation="embeddings", **fields)
         self.embedding = embedding

@@ -6,13 +6,13 @@ from typing import Final
 
 from instance_agent.chat.errors import ChatError
 from instance_agent.execution.cost import OutputEstimate
-from instance_agent.execution.operations import pass_through, translate_chat, unread
+from instance_agent.execution.operations import judged, pass_through, translate_chat, unread
 from instance_agent.execution.pipes import Pipe, collector_for, pipe_for
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.reporting import RunningAttempt
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.targets import CallTarget
-from instance_agent.execution.validators import AnswerChecks, Verdict, judge
+from instance_agent.execution.validators import AnswerChecks, Verdict
 from instance_agent.providers.calls import ProviderCalls
 from instance_agent.providers.classification import unreadable
 from instance_agent.providers.dialect import HttpCall
@@ -152,7 +152,7 @@ class StreamAttempt:
         if self._collector is None:
             verdict = Verdict(refused=pipe.finish == "content_filter")
         else:
-            verdict = judge(self._collector.answer(), self._request.wanted, checks)
+            verdict = judged(self._collector.answer(), self._request, checks)
         self.running.succeeded(pipe.usage, pipe.finish, output_tokens=self._estimate.tokens(), verdict=verdict)
 
 

@@ -3,19 +3,14 @@
 An answer that fails a check becomes a failure of kind `provider` for learning. The client gets it as it is.
 """
 
-import traceback
-from collections.abc import Callable
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from centralcloud.runtime.logs import get_logger
 from instance_agent.chat.answers import ChatAnswer, FinishReason
 from instance_agent.chat.messages import JsonObject, ToolCallPart
 from instance_agent.execution.json_schema import first_difference
-
-log = get_logger(__name__)
 
 Defect: TypeAlias = Literal["empty_answer", "not_json", "not_of_schema", "invalid_arguments", "cut_off"]
 _DECODER: Final = msgspec.json.Decoder()
@@ -57,15 +52,10 @@ class Verdict(Struct, frozen=True):
     defect: tuple[Defect, str] | None = None
 
 
-def judge(answer: ChatAnswer, wanted: Callable[[], Wanted], checks: AnswerChecks) -> Verdict:
-    """Return the verdict on an answer, whole or streamed. An error of a check is logged: the answer is paid for."""
+def judge(answer: ChatAnswer, wanted: Wanted, checks: AnswerChecks) -> Verdict:
+    """Return the verdict on an answer, whole or streamed."""
     refused = bool(answer.refusal) or answer.finish == "content_filter"
-    try:
-        return Verdict(refused, find_defect(answer, wanted(), checks))
-    except Exception as error:  # noqa: BLE001 - no check is worth an answer
-        where = traceback.format_tb(error.__traceback__)
-        log.error("answer_not_checked", error=type(error).__name__, traceback=where)
-        return Verdict(refused)
+    return Verdict(refused, find_defect(answer, wanted, checks))
 
 
 def find_defect(answer: ChatAnswer, wanted: Wanted, checks: AnswerChecks) -> tuple[Defect, str] | None:

@@ -22,7 +22,8 @@ from instance_agent.providers.dialect import HttpCall
 from instance_agent.providers.errors import ProviderError, Retry
 from instance_agent.providers.upstream import Upstream
 
-#: Shorter than the usual limit of servers, so that they seldom close a connection that is about to be used.
+#: Shorter than the limit of the vendors' services, which is a minute or more. Servers on uvicorn (vLLM) or Node close after
+#: 5 s; that is seen at once, and fails a call only where it is sent in that moment.
 _KEEPALIVE_SECONDS: Final = 15.0
 _LARGE_BODY: Final = 512 * 1024
 _FORBIDDEN: Final = re.compile(r"[\x00\r\n]")
