@@ -69,7 +69,6 @@ class _Head(Struct):
     system: str | list[_HeadResult] | None = None
     stream: bool | None = None
     tools: list[msgspec.Raw] | None = None
-    thinking: _Type | None = None
     output_config: _HeadOutput | None = None
     metadata: dict[str, Any] | None = None
 
@@ -202,7 +201,6 @@ def read_head(body: bytes) -> RequestHead:
         include_usage=True,
         max_output_tokens=head.max_tokens,
         response_format="json_schema" if head.output_config and head.output_config.format else None,
-        thinking=head.thinking is not None and head.thinking.type != "disabled",
         user=metadata.get("user_id"),
         metadata=metadata,
     )

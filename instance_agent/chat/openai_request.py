@@ -66,7 +66,6 @@ class _Head(Struct):
     max_completion_tokens: int | None = None
     tools: list[msgspec.Raw] | None = None
     response_format: _Type | None = None
-    reasoning_effort: str | None = None
     user: str | None = None
     metadata: dict[str, Any] | None = None
 
@@ -216,7 +215,6 @@ def read_head(body: bytes) -> RequestHead:
         include_usage=bool(head.stream_options and head.stream_options.include_usage),
         max_output_tokens=head.max_tokens if head.max_completion_tokens is None else head.max_completion_tokens,
         response_format="json_object" if kind == "json_object" else "json_schema" if kind == "json_schema" else None,
-        thinking=head.reasoning_effort not in (None, "none", "minimal"),
         user=head.user,
         metadata={key: value for key, value in (head.metadata or {}).items() if isinstance(value, str)},
     )

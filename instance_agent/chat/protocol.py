@@ -31,7 +31,6 @@ class RequestHead(Struct, frozen=True, kw_only=True):
     include_usage: bool = False
     max_output_tokens: int | None = None
     response_format: Literal["json_object", "json_schema"] | None = None
-    thinking: bool = False
     user: str | None = None
     metadata: dict[str, str] = {}
 

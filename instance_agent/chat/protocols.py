@@ -77,4 +77,3 @@ class AnthropicMessages:
 
 OPENAI: Final[ClientProtocol] = OpenAIChat()
 ANTHROPIC: Final[ClientProtocol] = AnthropicMessages()
-CLIENT_PROTOCOLS: Final[dict[str, ClientProtocol]] = {each.name: each for each in (OPENAI, ANTHROPIC)}

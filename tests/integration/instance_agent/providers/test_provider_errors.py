@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.calling import events_of, whole
 from support.chats import KEY, a_request, an_upstream
 from support.ports import free_port
 from support.repository import REPOSITORY
@@ -85,9 +86,9 @@ async def _fail(
         calls = ProviderCalls(transport)
         try:
             if not stream:
-                await calls.chat(upstream, a_request(), model)
+                await whole(calls, upstream, a_request(), model)
             else:
-                async with aclosing(calls.stream(upstream, a_request(stream=True), model)) as events:
+                async with aclosing(events_of(calls, upstream, a_request(stream=True), model)) as events:
                     last = [event async for event in events][-1]
                 assert isinstance(last, StreamFailed), last
                 assert isinstance(last.error, ProviderError)
