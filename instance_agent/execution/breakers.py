@@ -87,6 +87,7 @@ class CallPermit:
 
     def first_token(self, now: float) -> None:
         """Report the first token of the answer."""
+        self._breakers.trust(self._target_key)
         if self.probe:
             with self._breakers.watching(self._target_key, self._service_key, now):
                 self._target.proved(now)
@@ -254,7 +255,7 @@ class Breakers:
         self.changes += 1
 
     def doubt(self, key: str) -> bool:
-        """Note an error of a target's setup; return whether it is not the first one since its last success."""
+        """Note an error of a target's setup; return whether it is not the first one since a call worked."""
         again = key in self._doubts
         if len(self._doubts) >= self._most:
             self._doubts.clear()
@@ -262,7 +263,7 @@ class Breakers:
         return again
 
     def trust(self, key: str) -> None:
-        """Note a success of a target."""
+        """Note that a call of a target works."""
         if self._doubts:
             self._doubts.discard(key)
 

@@ -130,6 +130,8 @@ class StreamAttempt:
             else:
                 self._ended = True
                 out = self._pipe.close()
+        except ProviderError:
+            raise
         except Exception as error:
             raise unread(self.call.target, error) from error
         self._estimate.add(piece, self._pipe.characters)

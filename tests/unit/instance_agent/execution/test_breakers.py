@@ -113,6 +113,8 @@ def test_one_403_or_404_that_may_be_the_requests_fault_takes_no_model_from_the_o
         fail(breakers, ONE, doubtful)
         fail(breakers, ONE, error())  # an outage between them proves nothing about the setup
         admitted(breakers, ONE, 0.0).succeeded(0.0)
+        fail(breakers, ONE, doubtful)
+        admitted(breakers, ONE, 0.0).first_token(0.0)
     assert breakers.states(0.0) == {}
     fail(breakers, ONE, doubtful)
     fail(breakers, TWO, doubtful)
