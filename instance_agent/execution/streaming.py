@@ -136,8 +136,7 @@ class StreamAttempt:
             raise unread(self.call.target, error) from error
         self._estimate.add(piece, self._pipe.characters)
         if self._collector is not None:
-            for event in self._pipe.events:
-                self._collector.add(event)
+            self._collector.add_all(self._pipe.events)
         return out
 
     async def _failure(self, error: ChatError | None = None) -> bytes:

@@ -1,5 +1,7 @@
 """Collects the events of a stream into a whole answer, for validators, caches and clients that did not ask for a stream."""
 
+from typing import Final
+
 from instance_agent.chat.answers import (
     AnswerPart,
     ChatAnswer,
@@ -19,12 +21,14 @@ from instance_agent.chat.answers import (
 from instance_agent.chat.errors import ChatError
 from instance_agent.chat.messages import TextPart, ThinkingPart, ToolCallPart
 
+_NOT_SKETCHED: Final = (ThinkingDelta, Started, UsageReported, Completed)
+
 
 class AnswerCollector:
     """Collects the events of one stream.
 
-    A sketch keeps no thoughts, and of the text only that there is one: little memory for an answer of any length. Refusals
-    and calls of tools are whole in it.
+    A sketch keeps no thoughts, no usage, and of the text only that there is one: little memory for an answer of any length.
+    Refusals and calls of tools are whole in it, and it does not note the proper end.
 
     Attributes:
         error: of `StreamFailed`; what came before it stays readable.
@@ -45,6 +49,18 @@ class AnswerCollector:
         self._calls: dict[int, tuple[ToolCallStarted, list[str]]] = {}
         self._finish = Finished("other")
         self._usage: Usage | None = None
+
+    def add_all(self, events: list[StreamEvent]) -> None:
+        """Add the next events; a sketch passes quickly over those that it does not keep, which are most of them."""
+        sketch = self._sketch
+        for event in events:
+            kind = type(event)
+            if sketch and ((kind is TextDelta and self._seen_text) or kind in _NOT_SKETCHED):
+                continue
+            if kind is Finished:
+                self._finish = event  # type: ignore[assignment]
+            else:
+                self.add(event)
 
     def add(self, event: StreamEvent) -> None:
         """Add the next event."""
@@ -94,8 +110,6 @@ class AnswerCollector:
         )
 
     def _think(self, event: ThinkingDelta) -> None:
-        if self._sketch:
-            return
         if event.redacted is not None:
             self._thoughts.append(ThinkingPart("", redacted=event.redacted))
             return

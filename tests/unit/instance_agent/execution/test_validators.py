@@ -242,8 +242,7 @@ def test_a_check_that_fails_is_logged_and_finds_nothing(
 def test_a_sketch_of_a_stream_gets_the_verdict_of_the_whole_answer(events: list[Any], expected: Verdict) -> None:
     for sketch in (True, False):
         collector = AnswerCollector(sketch=sketch)
-        for event in events:
-            collector.add(event)
+        collector.add_all(events)
         assert judge(collector.answer(), Wanted(), AnswerChecks()) == expected
 
 
