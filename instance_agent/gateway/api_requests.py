@@ -119,8 +119,8 @@ def request_id_of(text: Any, field: str) -> str:
         InvalidRequestError: it is not a UUID.
     """
     try:
-        return str(UUID(text.removeprefix(ANSWER_PREFIX))) if isinstance(text, str) else _raise(text)
-    except ValueError:
+        return str(UUID(text.removeprefix(ANSWER_PREFIX)))
+    except (AttributeError, ValueError):
         raise InvalidRequestError(
             f"{field}: found {quote(text)}, expected the UUID in the header x-centralcloud-request-id of the answer",
             param=field,
@@ -133,7 +133,3 @@ def json_answer(body: Any, status: int = 200, **headers: str) -> web.Response:
     return web.Response(
         status=status, body=_ENCODER.encode(body), headers={"content-type": "application/json", **named}
     )
-
-
-def _raise(text: Any) -> str:
-    raise ValueError(text)

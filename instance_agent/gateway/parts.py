@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from centralcloud.runtime.http.threads import PageThreads
-from instance_agent.execution.executor import Answer, Executor
+from instance_agent.execution.executor import Executor
 from instance_agent.execution.response_cache import CacheSettings, ResponseCache
 from instance_agent.execution.same_request import SameRequests
 from instance_agent.execution.settings import ExecutionSettings
@@ -16,6 +15,7 @@ from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.fleet_health import FleetHealth
 from instance_agent.gateway.metrics import GatewayMetrics
 from instance_agent.gateway.resolver import GuardedResolver
+from instance_agent.gateway.shared_answer import SharedAnswer
 from instance_agent.gateway.state import GatewayState
 from instance_agent.providers.calls import ProviderCalls
 from instance_agent.providers.transport import Transport
@@ -32,7 +32,6 @@ class GatewayParts:
 
     Attributes:
         state: the newest state; a request takes it once.
-        threads: for work that waits for the database: ``await parts.threads.run(function)``.
         draining: no new requests. cutting: running ones are ended.
         keys_unknown: returns why the keys of clients cannot be checked, None when they can.
         fleet_health: what gateways say to each other about targets.
@@ -52,7 +51,6 @@ class GatewayParts:
         self.planner = planner
         self.metrics = metrics
         self.origins = frozenset(each.strip() for each in settings.gateway_cors_origins.split(",") if each.strip())
-        self.threads = PageThreads()
         self.clock: Callable[[], float] = asyncio.get_running_loop().time
         self.resolver = GuardedResolver(private=settings.gateway_private_endpoints)
         self.transport = Transport(ca_file=settings.gateway_ca_file, resolver=self.resolver)
@@ -73,7 +71,7 @@ class GatewayParts:
             ),
             cache=ResponseCache(CacheSettings(max_bytes=cache)) if cache else None,
         )
-        self.same: SameRequests[Answer] = SameRequests(clock=self.clock, size_of=lambda answer: len(answer.body))
+        self.same: SameRequests[SharedAnswer] = SameRequests(clock=self.clock, size_of=lambda each: len(each.body))
         self.in_flight: set[asyncio.Task[object]] = set()
         metrics.in_flight.set_function(lambda: len(self.in_flight))
         self.idle = asyncio.Event()

@@ -115,12 +115,12 @@ async def _drain(parts: GatewayParts, seconds: float) -> None:
             await parts.idle.wait()
     except TimeoutError:
         parts.cutting = True
+        parts.executor.stop()
         cut = list(parts.in_flight)
         log.warning("gateway_requests_cut", count=len(cut), reason=f"they ran longer than {seconds:g} s after the stop")
         for task in cut:
             task.cancel()
         await asyncio.wait(cut, timeout=_AFTER_CUT_SECONDS)
-    await parts.executor.drain(_AFTER_CUT_SECONDS)
 
 
 def _connections() -> int:

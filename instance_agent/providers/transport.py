@@ -3,7 +3,7 @@
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cache, lru_cache
 from io import BytesIO
@@ -22,7 +22,8 @@ from instance_agent.providers.dialect import HttpCall
 from instance_agent.providers.errors import ProviderError, Retry
 from instance_agent.providers.upstream import Upstream
 
-#: Shorter than the usual limit of servers, so that they seldom close a connection that is about to be used.
+#: Shorter than the limit of the vendors' services, which is a minute or more. Servers on uvicorn (vLLM) or Node close after
+#: 5 s; that is seen at once, and fails a call only where it is sent in that moment.
 _KEEPALIVE_SECONDS: Final = 15.0
 _LARGE_BODY: Final = 512 * 1024
 _FORBIDDEN: Final = re.compile(r"[\x00\r\n]")
@@ -222,16 +223,8 @@ class OpenCall:
         """Whether all of the body was read, so that the connection can be used again."""
         return self._response is not None and self._response.content.at_eof()
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body in pieces as they arrive, decompressed."""
-        while True:
-            piece = await self.next_piece()
-            if not piece:
-                return
-            yield piece
-
     async def next_piece(self) -> bytes:
-        """Return the next piece of the body, empty at its end; a bound on all of them applies."""
+        """Return the next piece of the body, decompressed, empty at its end; a bound on all of them applies."""
         response = self._response
         if response is None:
             raise RuntimeError("the call is not open")

@@ -1,7 +1,6 @@
 """Answers of OpenAI-compatible services: whole ones, streams, usage and errors in a 200 answer."""
 
 from typing import Any, Final
-from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
@@ -29,7 +28,7 @@ from instance_agent.providers.openai.errors import error_in_answer, find_error
 from instance_agent.providers.sse import SseEvent
 from instance_agent.providers.stream import EventStreamReader
 from instance_agent.providers.upstream import Upstream
-from instance_agent.providers.wire import decode
+from instance_agent.providers.wire import decode, new_call_id
 
 _FINISH: Final[dict[str, FinishReason]] = {
     "stop": "stop",
@@ -147,11 +146,6 @@ def read_answer(upstream: Upstream, body: bytes) -> ChatAnswer:
         refusal=message.refusal or None,
         usage=read_usage(wire.usage),
     )
-
-
-def new_call_id() -> str:
-    """Return an id for a call of a tool that came without one."""
-    return f"call_{uuid4().hex[:24]}"
 
 
 def _raise_error(upstream: Upstream, wire: _Answer) -> None:

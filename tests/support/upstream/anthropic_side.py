@@ -121,6 +121,8 @@ def error(status: int, message: str, kind: str) -> dict[str, Any]:
     }
     if kind == "policy":
         message = "Output blocked by content filtering policy"
+    if kind == "model-missing":
+        message = "model: m"
     if kind == "quota":
         message = "Your credit balance is too low to access the API."
     return {

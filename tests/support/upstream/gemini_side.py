@@ -121,10 +121,11 @@ def error(status: int, message: str, kind: str) -> dict[str, Any]:
         503: "UNAVAILABLE",
         504: "DEADLINE_EXCEEDED",
     }
+    if kind == "model-missing":
+        message = "models/m is not found for API version v1beta, or is not supported for generateContent."
     body: dict[str, Any] = {"code": status, "message": message, "status": words.get(status, "INTERNAL")}
-    if kind == "echo-key":
-        info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
-        body["details"] = [info]
+    if reason := {"echo-key": "API_KEY_INVALID", "quota": "BILLING_DISABLED"}.get(kind):
+        body["details"] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]
     return {"error": body}
 
 

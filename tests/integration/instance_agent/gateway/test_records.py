@@ -141,6 +141,7 @@ def test_the_same_id_is_one_call(gateway: Gateway, fake_upstream: FakeUpstream) 
     another = gateway.chat(text="something else", headers={"idempotency-key": "one"})
 
     assert {reply.text for reply in replies} == {"You said: hello there"}
+    assert len({reply.headers["x-centralcloud-request-id"] for reply in replies}) == 1, "that of the one with records"
     assert len(fake_upstream.requests("gpt")) == 1
     assert another.status == 400
 

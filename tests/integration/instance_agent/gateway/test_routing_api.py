@@ -97,6 +97,7 @@ def test_the_same_id_is_one_upstream_call(router: Gateway, fake_upstream: FakeUp
 
     assert [reply.status for reply in replies] == [200] * 5
     assert len({reply.body for reply in replies}) == 1
+    assert len({reply.headers["x-centralcloud-request-id"] for reply in replies}) == 1
     assert len(fake_upstream.requests()) == 1
     another = router.call("POST", "/api/route", ROUTE | {"prompt": "something else"})
     assert (another.status, another.error["field"]) == (422, "id")

@@ -7,12 +7,9 @@ import pytest
 
 from instance_agent.chat.errors import InvalidRequestError, UnsupportedFeatureError
 from instance_agent.chat.protocol import RequestHead
-from instance_agent.chat.protocols import OPENAI
 from instance_agent.execution.errors import ExecutionError
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, not_implemented, of_routing
-from instance_agent.gateway.other_operations import _TokensRequest
-from instance_agent.gateway.pipeline import _feedback_seconds, _header_text, _losses, needs_of, usd
-from instance_agent.providers.dialect import EmbeddingRequest
+from instance_agent.gateway.pipeline import _feedback_seconds, header_text, needs_of, shown_losses, usd
 from instance_agent.routing.constraints import Struck
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.plan import PlanError
@@ -45,9 +42,9 @@ def test_the_content_of_a_request_says_what_a_model_must_have() -> None:
 
 
 def test_header_values_cannot_break_a_header() -> None:
-    assert _losses(("n", "x\r\nset-cookie: a=1", "ü")) == "n; x%0D%0Aset-cookie: a=1; %C3%BC"
-    assert _header_text("qwen/qwen3 30b") == "qwen/qwen3 30b"
-    assert _header_text("模型") == "%E6%A8%A1%E5%9E%8B"
+    assert shown_losses(("n", "x\r\nset-cookie: a=1", "ü")) == "n; x%0D%0Aset-cookie: a=1; %C3%BC"
+    assert header_text("qwen/qwen3 30b") == "qwen/qwen3 30b"
+    assert header_text("模型") == "%E6%A8%A1%E5%9E%8B"
 
 
 @pytest.mark.parametrize(
@@ -96,11 +93,3 @@ def test_an_operation_that_no_target_has_is_501_with_the_reason() -> None:
     assert "the dialect anthropic" in found.message
     other = ExecutionError("x", status=502, attempts=1, retry_after_seconds=None, retry_is_safe=False)
     assert not_implemented(other, "/v1/responses") is other
-
-
-def test_tokens_as_an_input_are_not_translated() -> None:
-    head = RequestHead(model="m", text="", characters=0, messages=1)
-    request = _TokensRequest(EmbeddingRequest(inputs=()), request_id="r", protocol=OPENAI, head=head, body=b"{}")
-
-    with pytest.raises(UnsupportedFeatureError):
-        _ = request.embedding
