@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
 from support.gateways import Gateway, a_key, start_gateway
 from support.ports import free_port
 from support.programs import Program
@@ -188,25 +189,51 @@ def test_debug_logs_show_the_decision_with_its_reasons_and_no_prompt(
         assert found not in gateway.program.output()
 
 
-def test_it_serves_https_with_a_certificate(
-    start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
-) -> None:
-    certificate, key = tmp_path / "tls.pem", tmp_path / "tls.key"
+def a_certificate(certificate: Path, key: Path) -> None:
+    """Write a certificate that signs itself, and its key."""
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
         check=True, capture_output=True,
     )  # fmt: skip
+
+
+def test_it_serves_https_and_a_renewed_certificate_from_sighup_on(
+    start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
+) -> None:
+    certificate, key, trusted = tmp_path / "tls.pem", tmp_path / "tls.key", tmp_path / "trusted.pem"
+    a_certificate(certificate, key)
+    trusted.write_bytes(certificate.read_bytes())
     program = _serve(
         start, tmp_path, database_url, "--port", "0", "--tls-certificate", str(certificate), "--tls-key", str(key)
     )
     port = _port(program)
-    context = ssl.create_default_context(cafile=str(certificate))
-    connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
-    connection.request("GET", "/health")
-    with connection.getresponse() as answer:
-        assert json.loads(answer.read())["service"] == "model-router"
-    connection.close()
+
+    def connect() -> http.client.HTTPSConnection:
+        context = ssl.create_default_context(cafile=str(trusted))
+        return http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
+
+    def is_served(connection: http.client.HTTPSConnection) -> bool:
+        connection.request("GET", "/health")
+        with connection.getresponse() as answer:
+            return bool(json.loads(answer.read())["service"] == "model-router")
+
+    with closing(connect()) as old:
+        assert is_served(old)
+        key.write_text("broken")
+        program.process.send_signal(signal.SIGHUP)
+        program.wait_for("certificate_refused")
+        with closing(connect()) as still:
+            assert is_served(still), "by the last valid certificate"
+        a_certificate(certificate, key)
+        program.process.send_signal(signal.SIGHUP)
+        program.wait_for("certificate_loaded")
+        with closing(connect()) as other, pytest.raises(ssl.SSLCertVerificationError):
+            other.connect()
+        trusted.write_bytes(certificate.read_bytes())
+        with closing(connect()) as new:
+            assert is_served(new)
+        assert is_served(old), "a connection that was open stays"
 
 
 def test_a_slow_client_does_not_hold_others_up(gateway: Gateway) -> None:
