@@ -24,7 +24,7 @@ from instance_agent.catalog.source import CatalogSource
 from instance_agent.catalog.state_lock import StateLock
 from instance_agent.gateway.app import model_routes
 from instance_agent.gateway.auth import is_loopback
-from instance_agent.gateway.certificate import make_reloader
+from instance_agent.gateway.certificate import check_ca_file, make_reloader
 from instance_agent.gateway.database_work import DatabaseWork
 from instance_agent.gateway.decision_memory import DecisionMemory
 from instance_agent.gateway.decisions_api import DecisionsApi
@@ -59,6 +59,9 @@ _POLL_SECONDS: Final = 5.0
 #: How long a start waits for newer keys than those of the copy, where the copy has none; and without a copy, before it logs
 #: that it waits.
 _CONTACT_SECONDS: Final = 10.0
+#: How long a start waits for the keys before it logs that it serves no request yet.
+_FIRST_CONTACT_SECONDS: Final = 2.0
+_READ: Final = "they are being read"
 #: Objects that a collection of the youngest generation waits for; a request makes some hundred, few of them in cycles.
 _COLLECT_AFTER: Final = 10_000
 #: Connections for the pages that write to the database.
@@ -74,13 +77,14 @@ class GatewayProgram:
         """Create the parts; connects to nothing yet. `entries` replace the catalog, see `CatalogSource`.
 
         Raises:
-            SettingsError: no database is set, or the catalog YAML is invalid.
+            SettingsError: no database is set, the catalog YAML is invalid, or the file of certificates cannot be used.
         """
         self.settings = settings
         self._began = time.time()
         name = f"instance-agent/{settings.instance_id}"
         self.database = Database(settings.database, application_name=name, own_connections=_PAGE_CONNECTIONS)
         self.certificate = make_reloader(self.database, settings.gateway_tls_certificate, settings.gateway_tls_key)
+        check_ca_file(settings.gateway_ca_file)
         self._state_lock = StateLock(settings.state_folder)
         self.source = CatalogSource(settings.catalog, entries=entries)
         self.scores = ScoreUpdater(
@@ -107,7 +111,8 @@ class GatewayProgram:
             poll_interval_seconds=min(settings.poll_interval_seconds, _POLL_SECONDS),
             on_change=self._on_configuration,
         )
-        self.builder.use_fleet(self.configuration.configuration)
+        if self.configuration.loaded:
+            self.builder.use_fleet(self.configuration.configuration)
         self.scores.on_change = self.builder.use_learned
         self.publisher = make_publisher(settings, self.database) if settings.pgmq_enabled else None
         listeners = [
@@ -163,18 +168,29 @@ class GatewayProgram:
     def not_ready(self) -> list[str]:
         """Return why the gateway cannot serve, one line each. Ready without the database, by the last good copies."""
         reasons = []
-        if (unknown := self.keys_unknown()) is not None:
+        parts = self.server.parts if self.server is not None else None
+        state = parts.state if parts is not None else self.builder.current
+        if state is not None and (unknown := self.keys_unknown(state)) is not None:
             reasons.append(unknown)
         if self.server is None:
             reasons.append("starting")
         return reasons
 
-    def keys_unknown(self) -> str | None:
-        """Return why the keys of clients cannot be checked; None: they can."""
+    def keys_unknown(self, state: GatewayState) -> str | None:
+        """Return why the keys of clients cannot be checked by a state; None: they can.
+
+        The state decides, and not the updater, which knows of a change first: without keys in the state, every client of
+        this machine may do everything.
+        """
         updater = self.configuration
-        if not updater.loaded:
-            return "the keys are not known: the database was not reached yet, and there is no copy from an earlier run"
-        if not updater.configuration.keys:
+        if not state.loaded:
+            reason = updater.unread or _READ
+            return f"the keys are not known: {reason}, and there is no copy from an earlier run"
+        if not state.fleet.keys:
+            if updater.configuration.keys:
+                return f"the keys are not known: {_READ}"
+            if not self._contacted() and time.time() - self._began < _CONTACT_SECONDS:
+                return f"the keys are not known: {updater.unread or _READ}, and the copy of the last run has none"
             return None
         grace = self.settings.gateway_key_grace_seconds
         if updater.contacted_at is not None and time.time() - updater.contacted_at > grace:
@@ -222,9 +238,8 @@ class GatewayProgram:
             # A database that starts at the same time needs some seconds, and nothing has to be done.
             if not waits and time.monotonic() - began >= _CONTACT_SECONDS:
                 waits = True
-                reason = (
-                    f"the database was not reached in {_CONTACT_SECONDS:g} s, and there is no copy from an earlier run"
-                )
+                unread = self.configuration.unread
+                reason = f"after {_CONTACT_SECONDS:g} s, {unread}, and there is no copy from an earlier run"
                 log.warning("gateway_waits_for_keys", address=address, reason=reason)
             service_manager.waiting("the keys of the fleet's configuration", 30.0)
         # The copy in the file may be old: keys may have been made since.
@@ -260,7 +275,7 @@ class GatewayProgram:
             server.use_tls(certificate.context)  # it may have been renewed meanwhile
         server.on_crash = self.supervisor.on_crash
         self.supervisor.watch(server.heartbeat)
-        # The collector looks again and again at everything that lives as long as the process, unless it is told not to.
+        # Otherwise the collector would look again and again at everything that lives as long as the process.
         gc.collect()
         gc.freeze()
         gc.set_threshold(_COLLECT_AFTER, 20, 50)
@@ -269,14 +284,26 @@ class GatewayProgram:
         self.builder.on_built = server.use
         if (state := self.builder.current) is not None:
             server.use(state)
-        keyless = not self.configuration.configuration.keys
         log.info(
             "gateway_started",
             address=self.settings.gateway_address,
             port=server.port,
             tls=certificate is not None,
-            keys="none: only clients of this machine are served" if keyless else "required",
+            keys=self._keys_in_words(),
         )
+
+    def _keys_in_words(self) -> str:
+        """Return whether keys are required, for the log. Waits a little for the first contact with the database."""
+        until = time.monotonic() + _FIRST_CONTACT_SECONDS
+        while True:
+            state = self.builder.current
+            assert state is not None
+            unknown = self.keys_unknown(state)
+            if unknown is None or time.monotonic() > until or self.supervisor.shutdown.wait(0.02):
+                break
+        if unknown is not None:
+            return f"no request is served yet: {unknown}"
+        return "required" if state.fleet.keys else "none: only clients of this machine are served"
 
     def routes(self, registry: "CollectorRegistry") -> "list[web.RouteDef]":
         """Return every route of the gateway; `registry`: of the metrics that one of them shows."""

@@ -110,7 +110,7 @@ class CallTargets:
     def _make(self, target: Target) -> CallTarget:
         provider = target.provider
         if target.problem is not None or provider is None:
-            raise _unusable(target, target.problem or "the catalog does not describe its provider")
+            raise _unusable(target, target.reason or "the catalog does not describe its provider")
         try:
             spoken = dialect(provider.dialect)
         except UnknownDialectError as error:

@@ -33,7 +33,7 @@ class GatewayParts:
         state: the newest state; a request takes it once.
         threads: for work that waits for the database: ``await parts.threads.run(function)``.
         draining: no new requests. cutting: running ones are ended.
-        keys_unknown: returns why the keys of clients cannot be checked, None when they can.
+        keys_unknown: returns why the keys of clients cannot be checked by a state, None when they can.
         health, breakers, planner, executor, calls, metrics, settings: as their names say.
     """
 
@@ -71,14 +71,16 @@ class GatewayParts:
         self.draining = False
         self.cutting = False
         self._tasks: list[asyncio.Task[None]] = []
-        self.keys_unknown: Callable[[], str | None] = lambda: None
+        self.keys_unknown: Callable[[GatewayState], str | None] = lambda _state: None
         self._posted: frozenset[str] = frozenset()
         self.state = state
         self.resolver.registered = state.registered_hosts
         self._post_health(state)
 
     def use(self, state: GatewayState) -> None:
-        """Use another state for the requests from now on."""
+        """Use another state for the requests from now on, unless a newer one is used already."""
+        if state.number < self.state.number:
+            return
         if state.targets is not self.state.targets:
             self.breakers.keep(state.targets.breaker_keys())
         self.state = state

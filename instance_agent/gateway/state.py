@@ -30,15 +30,19 @@ class GatewayState(Struct, frozen=True, kw_only=True):
         catalog: models, providers and aliases, with the scores.
         targets: the same, ready to be called.
         fleet: the fleet's configuration: keys, registry and posted health.
+        loaded: whether it is known; False: it was not received yet, and there is no copy of an earlier run.
         registered_hosts: hosts that only the registry names.
         names: of the models of the catalog: what may be a label of a metric.
+        number: of the state: a newer one has a greater one.
     """
 
     catalog: CatalogSnapshot
     targets: CallTargets
     fleet: FleetConfiguration
+    loaded: bool
     registered_hosts: frozenset[str]
     names: frozenset[str]
+    number: int = 0
 
 
 class StateBuilder(BackgroundTask):
@@ -80,6 +84,7 @@ class StateBuilder(BackgroundTask):
         self._targets: CallTargets | None = None
         self._problems: dict[str, str] = {}
         self._forced = False
+        self._built = 0
 
     def use_fleet(self, fleet: FleetConfiguration) -> None:
         """Use another configuration of the fleet from the next run on."""
@@ -165,10 +170,13 @@ class StateBuilder(BackgroundTask):
     def _assemble(self, fleet: FleetConfiguration) -> GatewayState:
         assert self._targets is not None
         snapshot = self._catalog.snapshot
+        self._built += 1
         return GatewayState(
             catalog=snapshot,
             targets=self._targets,
             fleet=fleet,
+            loaded=fleet is not _NO_FLEET,
+            number=self._built,
             registered_hosts=self._hosts - self._source.file_hosts(),
             names=frozenset(model.name for model in snapshot.models),
         )
