@@ -112,7 +112,7 @@ def allow_origin(request: web.Request, headers: Any, origins: frozenset[str]) ->
     headers["access-control-expose-headers"] = _CORS_EXPOSED
     if request.method == "OPTIONS":
         headers["access-control-allow-methods"] = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
-        # The vendors' clients send headers of their own, with new ones in each version: the origin is the limit.
+        # The vendors' clients send headers of their own, with new ones in each version: the list of pages is the limit.
         asked = request.headers.get("access-control-request-headers", "")
         headers["access-control-allow-headers"] = asked if _HEADER_NAMES.fullmatch(asked) else _CORS_HEADERS
         headers["access-control-max-age"] = "600"
@@ -229,7 +229,7 @@ async def _expected(request: web.Request) -> None:
             closes=True,
         )
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # that was no part of the answer
+    request.writer.output_size = 0  # the answer itself comes later
 
 
 async def _read(request: web.Request) -> None:

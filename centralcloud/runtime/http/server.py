@@ -231,7 +231,7 @@ class _ProtocolLog(logging.Logger):
             log.debug("http_request_malformed", reason=" ".join(str(exc_info).split()))
 
 
-#: Of aiohttp's protocol.
+#: Options of aiohttp's protocol.
 _PROTOCOL: Final[dict[str, Any]] = {
     "access_log": None,
     "logger": _ProtocolLog(__name__),

@@ -9,6 +9,7 @@ from instance_agent.chat.errors import InvalidRequestError, UnsupportedFeatureEr
 from instance_agent.chat.protocol import RequestHead
 from instance_agent.chat.protocols import OPENAI
 from instance_agent.execution.errors import ExecutionError
+from instance_agent.gateway.api_requests import request_id_of
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, not_implemented, of_routing
 from instance_agent.gateway.other_operations import _TokensRequest
 from instance_agent.gateway.pipeline import _feedback_seconds, _header_text, _losses, needs_of, usd
@@ -104,3 +105,18 @@ def test_tokens_as_an_input_are_not_translated() -> None:
 
     with pytest.raises(UnsupportedFeatureError):
         _ = request.embedding
+
+
+def test_the_id_of_a_request_has_one_form() -> None:
+    own = "0199f3f4-5a7e-7c3a-9b1e-2f6d8c4a1b90"
+    assert [request_id_of(each, "f") for each in (own, own.upper(), f"response-{own}")] == [own] * 3
+    for wrong in (f"{{urn:uuid:{own}", f"{{{own}}}", own.replace("-", ""), f"{own}\n", "", None, 7):
+        with pytest.raises(InvalidRequestError, match="f: found"):
+            request_id_of(wrong, "f")
+
+
+def test_the_setup_of_the_gateway_is_shown_to_operators_alone() -> None:
+    struck = (Struck("a@p", "provider_unavailable", "its provider has no key"), Struck("b@p", "no_score", "w"))
+    error = PlanError("no_target", "a@p: its provider has no key", struck)
+    assert of_routing(error).message == "a@p: its provider has no key"
+    assert of_routing(error, {"a@p": "KEY is not set"}.get).message == "a@p: its provider has no key (KEY is not set)"
