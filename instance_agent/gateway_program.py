@@ -30,6 +30,7 @@ from instance_agent.gateway.decision_memory import DecisionMemory
 from instance_agent.gateway.decisions_api import DecisionsApi
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.health import HealthPages
+from instance_agent.gateway.known_keys import KnownKeys
 from instance_agent.gateway.metrics import GatewayMetrics, TargetMetrics
 from instance_agent.gateway.openapi import openapi_routes
 from instance_agent.gateway.openapi_page import page_routes
@@ -61,7 +62,6 @@ _POLL_SECONDS: Final = 5.0
 _CONTACT_SECONDS: Final = 10.0
 #: How long a start waits for the keys before it logs that it serves no request yet.
 _FIRST_CONTACT_SECONDS: Final = 2.0
-_READ: Final = "they are being read"
 #: Objects that a collection of the youngest generation waits for; a request makes some hundred, few of them in cycles.
 _COLLECT_AFTER: Final = 10_000
 #: Connections for the pages that write to the database.
@@ -80,7 +80,6 @@ class GatewayProgram:
             SettingsError: no database is set, the catalog YAML is invalid, or the file of certificates cannot be used.
         """
         self.settings = settings
-        self._began = time.time()
         name = f"instance-agent/{settings.instance_id}"
         self.database = Database(settings.database, application_name=name, own_connections=_PAGE_CONNECTIONS)
         self.certificate = make_reloader(self.database, settings.gateway_tls_certificate, settings.gateway_tls_key)
@@ -111,6 +110,7 @@ class GatewayProgram:
             poll_interval_seconds=min(settings.poll_interval_seconds, _POLL_SECONDS),
             on_change=self._on_configuration,
         )
+        self.keys = KnownKeys(self.configuration, settings.gateway_key_grace_seconds)
         if self.configuration.loaded:
             self.builder.use_fleet(self.configuration.configuration)
         self.scores.on_change = self.builder.use_learned
@@ -170,32 +170,11 @@ class GatewayProgram:
         reasons = []
         parts = self.server.parts if self.server is not None else None
         state = parts.state if parts is not None else self.builder.current
-        if state is not None and (unknown := self.keys_unknown(state)) is not None:
+        if state is not None and (unknown := self.keys.unknown(state)) is not None:
             reasons.append(unknown)
         if self.server is None:
             reasons.append("starting")
         return reasons
-
-    def keys_unknown(self, state: GatewayState) -> str | None:
-        """Return why the keys of clients cannot be checked by a state; None: they can.
-
-        The state decides, and not the updater, which knows of a change first: without keys in the state, every client of
-        this machine may do everything.
-        """
-        updater = self.configuration
-        if not state.loaded:
-            reason = updater.unread or _READ
-            return f"the keys are not known: {reason}, and there is no copy from an earlier run"
-        if not state.fleet.keys:
-            if updater.configuration.keys:
-                return f"the keys are not known: {_READ}"
-            if not self._contacted() and time.time() - self._began < _CONTACT_SECONDS:
-                return f"the keys are not known: {updater.unread or _READ}, and the copy of the last run has none"
-            return None
-        grace = self.settings.gateway_key_grace_seconds
-        if updater.contacted_at is not None and time.time() - updater.contacted_at > grace:
-            return f"the keys cannot be checked: the database was not reached for more than {grace:g} s"
-        return None
 
     def details(self) -> dict[str, Any]:
         """Return the state of each part, for people: no names of models, hosts or keys."""
@@ -244,7 +223,7 @@ class GatewayProgram:
             service_manager.waiting("the keys of the fleet's configuration", 30.0)
         # The copy in the file may be old: keys may have been made since.
         until = time.monotonic() + _CONTACT_SECONDS
-        while not self._contacted() and not self.configuration.configuration.keys and time.monotonic() < until:
+        while not self.keys.contacted and not self.configuration.configuration.keys and time.monotonic() < until:
             if self.supervisor.shutdown.wait(0.05):
                 return
         if not self.configuration.loaded:
@@ -255,11 +234,6 @@ class GatewayProgram:
                 "with `instance-agent keys create --role admin --label NAME`, or set INSTANCE_AGENT_GATEWAY_ADDRESS to "
                 "127.0.0.1"
             )
-
-    def _contacted(self) -> bool:
-        """Whether this process has reached the database and read the configuration."""
-        contact = self.configuration.contacted_at
-        return contact is not None and contact >= self._began
 
     def _serve(self, registry: "CollectorRegistry") -> None:
         settings, certificate = self.settings, self.certificate
@@ -298,7 +272,7 @@ class GatewayProgram:
         while True:
             state = self.builder.current
             assert state is not None
-            unknown = self.keys_unknown(state)
+            unknown = self.keys.unknown(state)
             if unknown is None or time.monotonic() > until or self.supervisor.shutdown.wait(0.02):
                 break
         if unknown is not None:
@@ -325,7 +299,7 @@ class GatewayProgram:
         assert state is not None
         sink = EventSink(self.publisher, metrics, self.planner.sessions, settings.instance_id, self.memory)
         parts = GatewayParts(settings, self.planner, sink, metrics, state)
-        parts.keys_unknown = self.keys_unknown
+        parts.keys_unknown = self.keys.unknown
         if settings.gateway_discovery_seconds:
             parts.background(self._discover(parts))
         return parts
@@ -361,7 +335,7 @@ class GatewayProgram:
 
     def _leave(self) -> None:
         """Leave the register of instances: a replica that was stopped on purpose is not missing."""
-        if self.database.unavailable or not self._contacted():
+        if self.database.unavailable or not self.keys.contacted:
             return
         try:
             with closing(self.database.connect(timeout_seconds=2.0)) as connection, connection.transaction():

@@ -20,6 +20,7 @@ from centralcloud.contracts.fleet_configuration import (
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.process.systemd import ServiceManager
 from instance_agent import gateway_program
+from instance_agent.gateway import known_keys
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway_program import GatewayProgram
 from instance_agent.settings import GatewaySettings
@@ -61,25 +62,25 @@ def with_a_key(version: int = 1) -> FleetConfiguration:
 
 def test_keys_are_not_known_until_the_state_has_them(program: GatewayProgram) -> None:
     first = program.builder.build()
-    assert "the database was not reached yet" in str(program.keys_unknown(first))
-    assert program.keys_unknown(first) in program.not_ready()
+    assert "the database was not reached yet" in str(program.keys.unknown(first))
+    assert program.keys.unknown(first) in program.not_ready()
 
     # The updater has read the configuration, and the state has not followed: a client of this machine would be an admin.
     program.configuration._configuration = fleet = with_a_key()
     program.configuration._state = ReceivedConfiguration(epoch="e", version=1)
     program.configuration.contacted_at = time.time()
-    assert program.keys_unknown(first) is not None
+    assert program.keys.unknown(first) is not None
     program.builder.use_fleet(FleetConfiguration())
     program.builder.run_once()
     keyless = program.builder.current
     assert keyless is not None
     assert keyless.loaded
-    assert program.keys_unknown(keyless) is not None
+    assert program.keys.unknown(keyless) is not None
 
     program.builder.use_fleet(fleet)
     program.builder.run_once()
     assert program.builder.current is not None
-    assert program.keys_unknown(program.builder.current) is None
+    assert program.keys.unknown(program.builder.current) is None
 
 
 def test_a_copy_without_keys_counts_after_a_contact_or_a_wait_for_one(
@@ -87,12 +88,12 @@ def test_a_copy_without_keys_counts_after_a_contact_or_a_wait_for_one(
 ) -> None:
     program.builder.use_fleet(FleetConfiguration())
     state = program.builder.build()
-    assert "the copy of the last run has none" in str(program.keys_unknown(state))
-    monkeypatch.setattr(gateway_program, "_CONTACT_SECONDS", 0.0)
-    assert program.keys_unknown(state) is None
+    assert "the copy of the last run has none" in str(program.keys.unknown(state))
+    monkeypatch.setattr(known_keys, "_CONTACT_SECONDS", 0.0)
+    assert program.keys.unknown(state) is None
     monkeypatch.undo()
     program.configuration.contacted_at = time.time()
-    assert program.keys_unknown(state) is None
+    assert program.keys.unknown(state) is None
 
 
 def test_an_older_state_never_replaces_a_newer_one(program: GatewayProgram) -> None:
