@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from centralcloud.contracts.fleet_configuration import FleetConfiguration, read_configuration
 from instance_agent.catalog.configuration import build_configuration
@@ -167,3 +168,9 @@ def test_a_registered_host_gets_the_key_of_its_provider_only_where_the_catalog_s
     if problem is not None:
         assert built[0].problem_of(target.key) == target.problem
         assert "listed.example" not in str(target.reason)
+
+
+@pytest.mark.parametrize("host", ["http://a.example", "a.example/v1", "a.example:443", "", "*", "169.254.169.254"])
+def test_a_host_of_keys_is_a_name_or_an_address_alone(host: str) -> None:
+    with pytest.raises(ValidationError):
+        Provider(provider="p", base_url="https://a.example", key_hosts=(host,))
