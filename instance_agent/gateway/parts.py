@@ -33,7 +33,7 @@ class GatewayParts:
         state: the newest state; a request takes it once.
         threads: for work that waits for the database: ``await parts.threads.run(function)``.
         draining: no new requests. cutting: running ones are ended.
-        keys_unknown: returns why the keys of clients cannot be checked by a state, None when they can.
+        keys_unknown: returns why the keys of clients cannot be checked, None when they can.
         health, breakers, planner, executor, calls, metrics, settings: as their names say.
     """
 

@@ -23,7 +23,7 @@ from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.parts import KEY, GatewayParts
 from instance_agent.gateway.pipeline import call_headers, execution_of, route, usd
 from instance_agent.gateway.route_requests import RouteRequest, read_route_request
-from instance_agent.routing.constraints import RELAXATIONS, Struck
+from instance_agent.routing.constraints import RELAXATIONS
 from instance_agent.routing.plan import Plan
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -103,7 +103,7 @@ class RoutingApi:
         route(parts, context, asked.head, request.headers, metadata=asked.hints)
         plan = context.plan
         assert plan is not None
-        return json_answer(_shown(plan, asked.id or context.request_id, context))
+        return json_answer(_with_setup(_shown(plan, asked.id or context.request_id), context))
 
 
 async def _execute(
@@ -157,6 +157,16 @@ def _usage(answer: Answer, completion: _Completion) -> dict[str, Any]:
     return {**usage, "estimated": True} if attempt is not None and attempt.usage_estimated else usage
 
 
+def _with_setup(shown: dict[str, Any], context: RequestContext) -> dict[str, Any]:
+    """Return a plan as JSON; for operators with the problems of the gateway's own setup in full."""
+    configuration = context.state.catalog.configuration
+    if configuration is not None and context.principal.may("operator"):
+        for each in shown["leftOut"]:
+            if each["code"] == "provider_unavailable":
+                each["reason"] = configuration.problem_of(each["target"]) or each["reason"]
+    return shown
+
+
 def _enter_workspace(context: RequestContext, asked: RouteRequest, *, acting: bool = False) -> None:
     """Let a request count for the workspace that it names; raise 403 where its key may not act for it.
 
@@ -182,15 +192,8 @@ def _enter_workspace(context: RequestContext, asked: RouteRequest, *, acting: bo
     context.principal = replace(principal, workspace=asked.workspace)
 
 
-def _shown(plan: Plan, request_id: str, context: RequestContext) -> dict[str, Any]:
-    """Return a plan with its reasons; those in the setup of the gateway are in the words for operators for these alone."""
-    configuration = context.state.catalog.configuration
-    in_full = configuration is not None and context.principal.may("operator")
-
-    def words(struck: Struck) -> str:
-        setup = in_full and configuration is not None and struck.code == "provider_unavailable"
-        return (configuration.problem_of(struck.key) if setup and configuration else None) or struck.words
-
+def _shown(plan: Plan, request_id: str) -> dict[str, Any]:
+    """Return a plan with its reasons."""
     first, task = plan.first, plan.task
     return {
         "requestId": request_id,
@@ -222,7 +225,7 @@ def _shown(plan: Plan, request_id: str, context: RequestContext) -> dict[str, An
             }
             for planned in plan.targets
         ],
-        "leftOut": [{"target": each.key, "code": each.code, "reason": words(each)} for each in plan.struck],
+        "leftOut": [{"target": each.key, "code": each.code, "reason": each.words} for each in plan.struck],
         "relaxed": [{"code": code, "reason": RELAXATIONS[code]} for code in plan.relaxed],
         "alias": plan.alias,
         "configVersion": plan.config_version,

@@ -45,6 +45,21 @@ def test_the_content_of_a_request_says_what_a_model_must_have() -> None:
     assert needs == ("function_calling", "json_schema", "vision")
 
 
+def test_the_id_of_a_request_has_one_form() -> None:
+    own = "0199f3f4-5a7e-7c3a-9b1e-2f6d8c4a1b90"
+    assert [request_id_of(each, "f") for each in (own, own.upper(), f"response-{own}")] == [own] * 3
+    for wrong in (f"{{urn:uuid:{own}", f"{{{own}}}", own.replace("-", ""), f"{own}\n", "", None, 7):
+        with pytest.raises(InvalidRequestError, match="f: found"):
+            request_id_of(wrong, "f")
+
+
+def test_the_setup_of_the_gateway_is_shown_to_operators_alone() -> None:
+    struck = (Struck("a@p", "provider_unavailable", "its provider has no key"), Struck("b@p", "no_score", "w"))
+    error = PlanError("no_target", "a@p: its provider has no key", struck)
+    assert of_routing(error).message == "a@p: its provider has no key"
+    assert of_routing(error, {"a@p": "KEY is not set"}.get).message == "a@p: its provider has no key (KEY is not set)"
+
+
 def test_header_values_cannot_break_a_header() -> None:
     assert _losses(("n", "x\r\nset-cookie: a=1", "ü")) == "n; x%0D%0Aset-cookie: a=1; %C3%BC"
     assert _header_text("qwen/qwen3 30b") == "qwen/qwen3 30b"
@@ -105,18 +120,3 @@ def test_tokens_as_an_input_are_not_translated() -> None:
 
     with pytest.raises(UnsupportedFeatureError):
         _ = request.embedding
-
-
-def test_the_id_of_a_request_has_one_form() -> None:
-    own = "0199f3f4-5a7e-7c3a-9b1e-2f6d8c4a1b90"
-    assert [request_id_of(each, "f") for each in (own, own.upper(), f"response-{own}")] == [own] * 3
-    for wrong in (f"{{urn:uuid:{own}", f"{{{own}}}", own.replace("-", ""), f"{own}\n", "", None, 7):
-        with pytest.raises(InvalidRequestError, match="f: found"):
-            request_id_of(wrong, "f")
-
-
-def test_the_setup_of_the_gateway_is_shown_to_operators_alone() -> None:
-    struck = (Struck("a@p", "provider_unavailable", "its provider has no key"), Struck("b@p", "no_score", "w"))
-    error = PlanError("no_target", "a@p: its provider has no key", struck)
-    assert of_routing(error).message == "a@p: its provider has no key"
-    assert of_routing(error, {"a@p": "KEY is not set"}.get).message == "a@p: its provider has no key (KEY is not set)"
