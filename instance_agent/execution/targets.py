@@ -137,7 +137,7 @@ class CallTargets:
         """Create a target. List prices take up to 2 ms: those of a name that no model has are never needed."""
         provider = target.provider
         if target.problem is not None or provider is None:
-            raise _unusable(target, target.problem or "the catalog does not describe its provider")
+            raise _unusable(target, target.reason or "the catalog does not describe its provider")
         try:
             spoken = dialect(provider.dialect)
         except UnknownDialectError as error:

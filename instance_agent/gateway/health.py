@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 from centralcloud import __version__
 from centralcloud.runtime.http.threads import PageThreads
-from instance_agent.gateway.auth import looks_local
+from instance_agent.gateway.auth import is_local
 from instance_agent.gateway.exchange import authenticated
 from instance_agent.gateway.parts import KEY, GatewayParts
 
@@ -63,7 +63,7 @@ class HealthPages:
     async def _metrics(self, request: web.Request) -> web.Response:
         parts: GatewayParts = request.app[KEY]
         peer = request.transport.get_extra_info("peername") if request.transport else None
-        if not looks_local(request.headers, peer[0] if isinstance(peer, tuple) else None):
+        if not is_local(request.headers, peer[0] if isinstance(peer, tuple) else None):
             authenticated(parts, request).require("operator")
         body = await self._threads.run(lambda: generate_latest(self._registry))
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -79,7 +79,7 @@ class GatewayParts:
         self.draining = False
         self.cutting = False
         self._tasks: list[asyncio.Task[None]] = []
-        self.keys_unknown: Callable[[], str | None] = lambda: None
+        self.keys_unknown: Callable[[GatewayState], str | None] = lambda _state: None
         self._posted: frozenset[str] = frozenset()
         self.state = state
         self.resolver.registered = state.registered_hosts
@@ -87,7 +87,9 @@ class GatewayParts:
         self._post_health(state)
 
     def use(self, state: GatewayState) -> None:
-        """Use another state for the requests from now on."""
+        """Use another state for the requests from now on, unless a newer one is used already."""
+        if state.number < self.state.number:
+            return
         if state.targets is not self.state.targets:
             self.fleet_health.use(state)
         self.state = state

@@ -55,7 +55,7 @@ def route(
 
     Args:
         headers: of the client; finds lower-case names.
-        metadata: hints of the body; None: those of `head`.
+        metadata: hints of the body, which have to be valid; None: those of `head`, whose metadata may mean something else.
 
     Raises:
         RoutingError: a hint is not valid, the model is not known, or no target can be used.
@@ -70,7 +70,7 @@ def route(
     routing = context.routing = RoutingRequest(
         model=name,
         headers=hints_from_headers(headers),
-        metadata=hints_from_metadata(head.metadata if metadata is None else metadata),
+        metadata=hints_from_metadata(head.metadata if metadata is None else metadata, strict=metadata is not None),
         text=head.text,
         needs=needs_of(head),
         input_tokens=estimate_tokens(head.characters, head.images),

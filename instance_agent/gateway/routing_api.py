@@ -66,7 +66,7 @@ class RoutingApi:
         context.operation = "route"
         context.principal.require("user")
         asked = read_route_request(await json_object(request))
-        _enter_workspace(context, asked)
+        _enter_workspace(context, asked, acting=True)
         parts: GatewayParts = request.app[KEY]
         # The same id is the same request for the key, whatever workspace it names.
         fingerprint = (_ENCODER.encode(asked.workspace), await request.read())
@@ -83,7 +83,7 @@ class RoutingApi:
         route(parts, context, asked.head, request.headers, metadata=asked.hints)
         plan = context.plan
         assert plan is not None
-        return json_answer(plan_as_json(plan, asked.id or context.request_id))
+        return json_answer(_with_setup(plan_as_json(plan, asked.id or context.request_id), context))
 
 
 async def _execute(
@@ -145,14 +145,35 @@ def _usage(answer: Answer) -> dict[str, Any]:
     return {**usage, "estimated": True} if attempt is not None and attempt.usage_estimated else usage
 
 
-def _enter_workspace(context: RequestContext, asked: RouteRequest) -> None:
-    """Let a request count for the workspace that it names; raise 403 where its key belongs to another one."""
+def _with_setup(shown: dict[str, Any], context: RequestContext) -> dict[str, Any]:
+    """Return a plan as JSON; for operators with the problems of the gateway's own setup in full."""
+    configuration = context.state.catalog.configuration
+    if configuration is not None and context.principal.may("operator"):
+        for each in shown["leftOut"]:
+            if each["code"] == "provider_unavailable":
+                each["reason"] = configuration.problem_of(each["target"]) or each["reason"]
+    return shown
+
+
+def _enter_workspace(context: RequestContext, asked: RouteRequest, *, acting: bool = False) -> None:
+    """Let a request count for the workspace that it names; raise 403 where its key may not act for it.
+
+    Args:
+        acting: whether the request calls a model, and may get an answer of the workspace's cache.
+    """
     principal = context.principal
     if asked.workspace is None or asked.workspace == principal.workspace:
         return
     if principal.workspace is not None:
         raise GatewayError(
             f"workspaceId: found {quote(asked.workspace)}, expected the workspace of the key",
+            status=403,
+            code="forbidden",
+        )
+    if acting and not principal.may("operator"):
+        raise GatewayError(
+            f"workspaceId: found {quote(asked.workspace)} and a key without a workspace, expected a key of this workspace, "
+            "or one with the role operator",
             status=403,
             code="forbidden",
         )

@@ -13,6 +13,8 @@ from centralcloud.runtime.http.connections import Connections, Limits
 from centralcloud.runtime.http.server import HttpServer
 from centralcloud.runtime.logs import get_logger
 from instance_agent.gateway.app import MAX_BODY_BYTES, make_app
+from instance_agent.gateway.context import new_request_id
+from instance_agent.gateway.errors import GatewayError, error_response, openai_form
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.state import GatewayState
 
@@ -69,6 +71,16 @@ class GatewayServer(HttpServer):
             return self.parts
 
         return make_app(connections, make, self._gateway_routes)
+
+    def malformed(self, status: int, reason: str) -> web.Response:
+        """Return the answer to a request without a path that could be read: in OpenAI's form, and with an id."""
+        request_id = new_request_id()
+        error = GatewayError(reason, status=status, code="malformed_request" if status < 500 else "internal_error")
+        response = error_response(error, openai_form, request_id)
+        response.headers.update(
+            {"Server": "instance-agent", "x-centralcloud-request-id": request_id, "x-request-id": request_id}
+        )
+        return response
 
     def use(self, state: GatewayState) -> None:
         """Use another state for the requests from now on. From any thread."""

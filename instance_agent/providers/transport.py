@@ -1,6 +1,7 @@
 """Sends the calls of dialects over HTTP: a limit for each phase, bounded answers, no connection that outlives its caller."""
 
 import asyncio
+import os
 import re
 import ssl
 from collections.abc import Mapping
@@ -338,6 +339,10 @@ class OpenCall:
 
 def _reason(error: Any) -> str:
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    if isinstance(inner, OSError) and not isinstance(inner, ssl.SSLError) and (inner.errno or 0) > 0:
+        return os.strerror(inner.errno or 0)  # the text of the error has the address
+    if (verified := getattr(inner, "verify_message", None)) is not None:
+        return str(verified).partition(" for '")[0]
     text = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None)
     return str(text) if text else type(inner).__name__
 

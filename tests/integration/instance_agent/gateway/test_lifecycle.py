@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from support.gateways import Gateway, a_key, start_gateway
+from support.gateways import Gateway, a_catalog, a_key, start_gateway
 from support.ports import free_port
 from support.programs import Program
 from support.servers import execute
@@ -236,6 +236,34 @@ def test_it_serves_https_and_a_renewed_certificate_from_sighup_on(
         with closing(connect()) as new:
             assert is_served(new)
         assert is_served(old), "a connection that was open stays"
+
+
+def test_a_start_in_front_of_a_database_of_another_version_says_so_and_survives_sighup(
+    start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
+) -> None:
+    execute(database_url, "ALTER TABLE configuration_state RENAME TO gone")
+    program = _serve(
+        start, tmp_path, database_url, "--port", "0", INSTANCE_AGENT_CATALOG=str(a_catalog(tmp_path, fake_upstream))
+    )
+    # Python itself needs some milliseconds before any line of the program runs.
+    ignored = 1 << (signal.SIGHUP - 1)
+    status = Path(f"/proc/{program.process.pid}/status")
+    eventually(lambda: int(re.findall(r"SigIgn:\s(\w+)", status.read_text())[0], 16) & ignored)
+    for _ in range(3):
+        program.process.send_signal(signal.SIGHUP)
+    gateway = Gateway(program, None)
+
+    started = next(line for line in program.log() if line["event"] == "gateway_started")
+    remedy = "the database is not that of this version: run `centralcloud migrate` on it"
+    assert started["keys"].startswith("no request is served yet: the keys are not known")
+    assert remedy in started["keys"]
+    ready = gateway.call("GET", "/health/ready", key=None)
+    assert (ready.status, remedy in ready.json()["reasons"][0]) == (503, True)
+    refused = gateway.chat()
+    assert (refused.status, refused.error["code"], remedy in refused.error["message"]) == (503, "keys_unknown", True)
+    execute(database_url, "ALTER TABLE gone RENAME TO configuration_state")
+    gateway.ready()
+    assert gateway.chat().status == 200
 
 
 def test_a_slow_client_does_not_hold_others_up(gateway: Gateway) -> None:

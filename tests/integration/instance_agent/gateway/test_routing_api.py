@@ -38,8 +38,8 @@ TEST = {
 
 @pytest.fixture
 def router(start: Callable[..., Program], tmp_path: Path, fake_upstream: FakeUpstream, database_url: str) -> Gateway:
-    """A gateway, called with a key that belongs to no workspace."""
-    return start_gateway(start, tmp_path, fake_upstream, database_url, key=a_key(database_url, "user"))
+    """A gateway, called with a key that belongs to no workspace, and may act for any."""
+    return start_gateway(start, tmp_path, fake_upstream, database_url, key=a_key(database_url, "operator"))
 
 
 def queued(url: str) -> int:
@@ -102,7 +102,7 @@ def test_the_same_id_is_one_upstream_call(router: Gateway, fake_upstream: FakeUp
     another = router.call("POST", "/api/route", ROUTE | {"prompt": "something else"})
     assert (another.status, another.error["field"]) == (422, "id")
     # The id of another key is another request.
-    key = a_key(database_url, "user")
+    key = a_key(database_url, "user", workspace="ws-marketing-001")
     eventually(lambda: router.call("GET", "/v1/models", key=key).status == 200)
     assert router.call("POST", "/api/route", ROUTE, key=key).json()["id"] != replies[0].json()["id"]
     assert len(fake_upstream.requests()) == 2
@@ -164,6 +164,13 @@ def test_a_key_of_a_workspace_routes_for_no_other(router: Gateway, database_url:
         refused = router.call("POST", path, body, key=key)
         assert (refused.status, refused.error["code"]) == (403, "forbidden")
         assert router.call("POST", path, body | {"workspaceId": "ws-sales-001"}, key=key).status == 200
+
+    own = a_key(database_url, "user")
+    eventually(lambda: router.call("GET", "/v1/models", key=own).status == 200)
+    refused = router.call("POST", "/api/route", ROUTE, key=own)
+    assert (refused.status, "expected a key of this workspace" in refused.error["message"]) == (403, True)
+    assert router.call("POST", "/api/route", {"prompt": "hi"}, key=own).status == 200
+    assert router.call("POST", "/api/routing/test", TEST, key=own).status == 200, "a plan is read only"
 
 
 def test_a_test_of_routing_shows_the_plan_and_calls_nothing(

@@ -8,6 +8,7 @@ import pytest
 from instance_agent.chat.errors import InvalidRequestError, UnsupportedFeatureError
 from instance_agent.chat.protocol import RequestHead
 from instance_agent.execution.errors import ExecutionError
+from instance_agent.gateway.api_requests import request_id_of
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, not_implemented, of_routing
 from instance_agent.gateway.pipeline import _feedback_seconds, header_text, needs_of, shown_losses, usd
 from instance_agent.routing.constraints import Struck
@@ -39,6 +40,21 @@ def test_the_content_of_a_request_says_what_a_model_must_have() -> None:
     assert needs_of(RequestHead(**head)) == ()
     needs = needs_of(RequestHead(**head, images=1, tools=2, response_format="json_schema"))
     assert needs == ("function_calling", "json_schema", "vision")
+
+
+def test_the_id_of_a_request_has_one_form() -> None:
+    own = "0199f3f4-5a7e-7c3a-9b1e-2f6d8c4a1b90"
+    assert [request_id_of(each, "f") for each in (own, own.upper(), f"response-{own}")] == [own] * 3
+    for wrong in (f"{{urn:uuid:{own}", f"{{{own}}}", own.replace("-", ""), f"{own}\n", "", None, 7):
+        with pytest.raises(InvalidRequestError, match="f: found"):
+            request_id_of(wrong, "f")
+
+
+def test_the_setup_of_the_gateway_is_shown_to_operators_alone() -> None:
+    struck = (Struck("a@p", "provider_unavailable", "its provider has no key"), Struck("b@p", "no_score", "w"))
+    error = PlanError("no_target", "a@p: its provider has no key", struck)
+    assert of_routing(error).message == "a@p: its provider has no key"
+    assert of_routing(error, {"a@p": "KEY is not set"}.get).message == "a@p: its provider has no key (KEY is not set)"
 
 
 def test_header_values_cannot_break_a_header() -> None:

@@ -1,6 +1,8 @@
 """Errors in the words of real services: whose failure, which class, which code, how long to wait."""
 
 import json
+import socket
+import ssl
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from instance_agent.chat.errors import UnsupportedFeatureError
 from instance_agent.providers.dialect import EmbeddingRequest
 from instance_agent.providers.errors import ProviderError, Retry
 from instance_agent.providers.installed import BUILT_IN
+from instance_agent.providers.transport import _reason
 
 NOW = 1_800_000_000.0
 
@@ -281,3 +284,22 @@ def test_what_a_dialect_does_not_have_is_refused_by_name() -> None:
         anthropic.forward(an_upstream("anthropic"), b"{}", "m", {}, "responses")
     with pytest.raises(UnsupportedFeatureError, match="gemini"):
         gemini.forward(an_upstream("gemini"), b"{}", "m", {})
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(111, "Connect call failed ('10.0.0.7', 7801)"), "Connection refused"),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+        (ssl.SSLError(1, "[SSL] wrong version number"), "[SSL] wrong version number"),
+        (OSError("Multiple exceptions: [Errno 111] Connect call failed ('10.0.0.7', 7801)"), "OSError"),
+    ],
+)
+def test_the_reason_of_a_failed_connection_has_no_address(error: OSError, words: str) -> None:
+    assert _reason(error) == words
+
+
+def test_the_reason_of_a_refused_certificate_has_no_address() -> None:
+    error = ssl.SSLCertVerificationError(1, "x")
+    error.verify_message = "IP address mismatch, certificate is not valid for '10.0.0.7'."
+    assert _reason(error) == "IP address mismatch, certificate is not valid"
