@@ -137,7 +137,7 @@ def test_two_constraints_are_relaxed_together_when_no_target_breaks_only_one() -
     ("fields", "asked", "words"),
     [
         ({"status": "inactive"}, {}, "a@p: an operator has set it to inactive"),
-        ({"provider": "none"}, {}, "a@none: SURELY_NOT_SET_ANYWHERE is not set"),
+        ({"provider": "none"}, {}, "a@none: its provider has no key that can be used"),
         ({}, {"needs": ("vision",)}, "a@p: it does not accept vision"),
         ({"complexity_scores": {}}, {}, "a@p: it has no score for medium tasks and none for simple ones"),
         ({}, {"model_type": "embedding"}, "a@p: it is a model for chat, the request needs embedding"),
