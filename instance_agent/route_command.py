@@ -187,7 +187,10 @@ def _as_if_answering(configuration: CatalogConfiguration, *, keys: bool) -> Cata
             for name, each in configuration.providers.items()
         },
         targets={
-            name: tuple(replace(each, problem=None) if usable(each.provider) else each for each in group)
+            # A reader of this output may know the setup: the problem itself, not the reason that clients get.
+            name: tuple(
+                replace(each, problem=None if usable(each.provider) else each.problem, reason=None) for each in group
+            )
             for name, group in configuration.targets.items()
         },
     )
