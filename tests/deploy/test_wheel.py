@@ -109,7 +109,16 @@ def test_the_metadata_of_both_distributions_is_complete(distributions: Path) -> 
     assert metadata["Author"] == "The CentralCloud authors"
     assert not metadata.get_all("Project-URL")
     assert not metadata["Home-page"]
-    assert metadata.get_all("Provides-Extra") == ["clients", "daemon", "deploy", "dev", "embedded", "prices", "release"]
+    assert metadata.get_all("Provides-Extra") == [
+        "clients",
+        "daemon",
+        "deploy",
+        "dev",
+        "embedded",
+        "frameworks",
+        "prices",
+        "release",
+    ]
     with tarfile.open(next(distributions.glob("*.tar.gz"))) as source:
         names = {name.partition("/")[2] for name in source.getnames()}
     assert {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "migrations/env.py"} <= names

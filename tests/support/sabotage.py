@@ -54,10 +54,10 @@ def deadly_message_and_the_whole_lease() -> None:
 
     parse = batch.parse_routing_event
 
-    def parse_or_die(text: str | None, *arguments: Any) -> Any:
+    def parse_or_die(text: str | None, *arguments: Any, **options: Any) -> Any:
         if text and DEADLY in text:
             die()
-        return parse(text, *arguments)
+        return parse(text, *arguments, **options)
 
     batch.parse_routing_event = parse_or_die
 
@@ -70,10 +70,10 @@ def hanging_message() -> None:
     background.GRACE_SECONDS = 1.0  # type: ignore[misc]
     parse = batch.parse_routing_event
 
-    def parse_or_hang(text: str | None, *arguments: Any) -> Any:
+    def parse_or_hang(text: str | None, *arguments: Any, **options: Any) -> Any:
         if text and DEADLY in text:
             threading.Event().wait()
-        return parse(text, *arguments)
+        return parse(text, *arguments, **options)
 
     batch.parse_routing_event = parse_or_hang
 

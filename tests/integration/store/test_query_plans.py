@@ -54,8 +54,8 @@ HOT: dict[str, dict[str, Any]] = {
     "centralcloud.ingest/record_in_ledger": {
         "messages": 1, "records": 1, "duplicates": 0, "dead_letters": 0, "first_ids": [1], "last_ids": [1],
     },
-    "centralcloud.ingest/insert_request_plans": {"request_ids": [REQUEST_ID], "plans": ["{}"]},
-    "centralcloud.ingest/settle_feedback": {"request_ids": [REQUEST_ID]},
+    "centralcloud.ingest/insert_request_plans": {"request_ids": f'["{REQUEST_ID}"]', "plans": "[{}]"},
+    "centralcloud.ingest/settle_feedback": {"request_ids": f'["{REQUEST_ID}"]'},
     "centralcloud.maintenance/settle_waiting_feedback": {},
     "centralcloud.ingest/lock_oldest_messages": {"count": 10},
     "centralcloud.ingest/lease_messages": {"seconds": 1, "count": 10},
