@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from centralcloud.contracts import UPDATES_CHANNEL, CentralCloudError
 from centralcloud.contracts.fleet_configuration import CONFIGURATION_CHANNEL, FleetConfiguration
+from centralcloud.contracts.target_health import TARGET_HEALTH_CHANNEL
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_database_error, refused_login, summarize_error
@@ -44,6 +45,7 @@ from instance_agent.settings import GatewaySettings
 from instance_agent.sync.configuration_file import ConfigurationFile
 from instance_agent.sync.configuration_metrics import show_configuration
 from instance_agent.sync.configuration_updater import ConfigurationUpdater
+from instance_agent.sync.health_exchange import HealthExchange
 from instance_agent.sync.score_updater import ScoreUpdater
 
 if TYPE_CHECKING:
@@ -109,11 +111,13 @@ class GatewayProgram:
         self.builder.use_fleet(self.configuration.configuration)
         self.scores.on_change = self.builder.use_learned
         self.publisher = make_publisher(settings, self.database) if settings.pgmq_enabled else None
+        self.exchange = HealthExchange(self.database, instance_id=settings.instance_id)
         listeners = [
             NotificationListener(self.database, UPDATES_CHANNEL, self.scores.wake),
             NotificationListener(self.database, CONFIGURATION_CHANNEL, self.configuration.wake),
+            NotificationListener(self.database, TARGET_HEALTH_CHANNEL, self.exchange.notified),
         ]
-        tasks: list[BackgroundTask] = [self.configuration, self.scores, self.builder, *listeners]
+        tasks: list[BackgroundTask] = [self.configuration, self.scores, self.builder, self.exchange, *listeners]
         tasks += [each for each in (self.publisher, self.certificate) if each is not None]
         self.supervisor = Supervisor(tasks, shutdown)
         self.supervisor.reserve_connections(self.database)
@@ -302,11 +306,23 @@ class GatewayProgram:
         assert metrics is not None
         assert state is not None
         sink = EventSink(self.publisher, metrics, self.planner.sessions, settings.instance_id, self.memory)
-        parts = GatewayParts(settings, self.planner, sink, metrics, state)
+        parts = GatewayParts(settings, self.planner, sink, metrics, state, self.exchange)
         parts.keys_unknown = self.keys_unknown
         if settings.gateway_discovery_seconds:
             parts.background(self._discover(parts))
+        if settings.gateway_health_check_seconds:
+            parts.background(self._check_health(parts))
         return parts
+
+    async def _check_health(self, parts: GatewayParts) -> None:
+        from instance_agent.gateway.health_checks import check_health
+
+        await check_health(
+            parts.calls,
+            parts.fleet_health,
+            seconds=self.settings.gateway_health_check_seconds,
+            timeout_seconds=self.settings.gateway_health_check_timeout_seconds,
+        )
 
     async def _discover(self, parts: GatewayParts) -> None:
         from instance_agent.gateway.discovery import discover
@@ -320,6 +336,7 @@ class GatewayProgram:
             lambda: parts.state.catalog.configuration,
             found,
             seconds=self.settings.gateway_discovery_seconds,
+            on_looked=parts.fleet_health.looked,
         )
 
     def _stop(self) -> None:
@@ -383,9 +400,11 @@ class GatewayProgram:
         def parts() -> GatewayParts | None:
             return self.server.parts if self.server is not None else None
 
+        metrics.gauge("health_exchange_up", "Whether hints reach other gateways", lambda: self.exchange.up)
+        metrics.counter("health_reports_sent", "Hints and results of checks sent", lambda: self.exchange.sent)
         TargetMetrics(
             registry,
-            lambda: each.breakers if (each := parts()) else None,
+            lambda: each.fleet_health if (each := parts()) else None,
             lambda: each.state if (each := parts()) else None,
             lambda: each.clock() if (each := parts()) else 0.0,
         )

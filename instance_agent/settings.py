@@ -147,6 +147,9 @@ class GatewaySettings(AgentSettings):
         gateway_deadline_seconds: INSTANCE_AGENT_GATEWAY_DEADLINE_SECONDS, of one request, see `WalkSettings`.
         gateway_discovery_seconds: INSTANCE_AGENT_GATEWAY_DISCOVERY_SECONDS, how often local providers are asked for their
             models; 0: never.
+        gateway_health_check_seconds: INSTANCE_AGENT_GATEWAY_HEALTH_CHECK_SECONDS, how often endpoints with an address for
+            it are checked; 0: never.
+        gateway_health_check_timeout_seconds: INSTANCE_AGENT_GATEWAY_HEALTH_CHECK_TIMEOUT_SECONDS, of one check.
         gateway_cache_bytes: INSTANCE_AGENT_GATEWAY_CACHE_BYTES, of the cache of whole answers; 0: no cache.
         redis_url, node_env: REDIS_URL and NODE_ENV, which other gateways need: accepted, and not needed.
     """
@@ -169,6 +172,8 @@ class GatewaySettings(AgentSettings):
     gateway_max_attempts: int = Field(default=3, ge=1, le=20)
     gateway_deadline_seconds: float = Field(default=900.0, ge=1, le=86_400)
     gateway_discovery_seconds: float = Field(default=30.0, ge=0, le=86_400)
+    gateway_health_check_seconds: float = Field(default=30.0, ge=0, le=86_400)
+    gateway_health_check_timeout_seconds: float = Field(default=5.0, gt=0, le=600)
     gateway_cache_bytes: int = Field(default=0, ge=0, le=100_000_000_000)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = Field(
         default="info", validation_alias=AliasChoices("INSTANCE_AGENT_LOG_LEVEL", "LOG_LEVEL")

@@ -56,6 +56,7 @@ _TRIM_NEW_MODEL_NAMES = Query(__package__, "trim_new_model_names")
 _TRIM_REQUEST_PLANS = Query(__package__, "trim_request_plans")
 _TRIM_FEEDBACK = Query(__package__, "trim_feedback")
 _TRIM_WAITING_FEEDBACK = Query(__package__, "trim_waiting_feedback")
+_TRIM_TARGET_HEALTH = Query(__package__, "trim_target_health")
 _SETTLE_FEEDBACK = Query(__package__, "settle_waiting_feedback", row=int)
 #: Partitions that one round drops: the weeks of a month, so that a monthly schedule keeps up.
 _MOST_PARTITIONS: Final = 5
@@ -255,6 +256,7 @@ class Maintenance(BackgroundTask):
             "learning_runs_trimmed": self._trim(_TRIM_UNPUBLISHED_RUNS, as_of)
             + self._trim(_TRIM_LEARNING_RUNS, as_of, retention=history),
             "workers_trimmed": self._trim(_TRIM_WORKERS, as_of),
+            "target_health_trimmed": self._trim(_TRIM_TARGET_HEALTH, as_of),
             "message_ids_trimmed": self._trim(_TRIM_MESSAGE_IDS, as_of),
             "new_model_names_trimmed": self._trim(_TRIM_NEW_MODEL_NAMES, as_of),
             "instances_trimmed": self._trim(

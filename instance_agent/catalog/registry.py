@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from centralcloud.contracts.fleet_configuration import (
@@ -34,7 +35,7 @@ class RegistryLayer(Struct, frozen=True):
 
     Attributes:
         models: for the catalog.
-        hosts: of their endpoints.
+        hosts: of their endpoints, and of the addresses of their health checks.
         problems: why an entry is not used, by its path; the others are.
     """
 
@@ -60,10 +61,19 @@ def registry_layer(fleet: FleetConfiguration, *, private: bool) -> RegistryLayer
         usable = []
         for endpoint in fleet.endpoints.get(model.id, ()):
             host = host_of(endpoint.url)
-            refusal = refusal_of_host(host, PRIVATE_ALLOWED if private else PUBLIC_ONLY)
+            policy = PRIVATE_ALLOWED if private else PUBLIC_ONLY
+            refusal = refusal_of_host(host, policy)
             if refusal is not None:
                 problems[f'endpoints["{endpoint.id}"]'] = f"its host is {host}, {refusal}"
             elif endpoint.weight > 0:
+                checked = host if endpoint.health_check_url is None else host_of(endpoint.health_check_url)
+                refusal = refusal_of_host(checked, policy)
+                if refusal is not None:
+                    path_of_check = f'endpoints["{endpoint.id}"].healthCheckUrl'
+                    problems[path_of_check] = f"it is not checked: its host is {checked}, {refusal}"
+                    endpoint = replace(endpoint, health_check_url=None)
+                else:
+                    hosts.add(checked)
                 usable.append(endpoint)
         if fleet.endpoints.get(model.id) and not usable:
             problems[path] = "none of its endpoints gets requests"

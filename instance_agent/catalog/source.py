@@ -95,7 +95,8 @@ class CatalogSource:
         if entries is None:
             return frozenset()
         urls = [provider.base_url for provider in entries.providers]
-        urls += [each.url for model in entries.models for each in model.endpoints if each.url is not None]
+        for endpoint in (each for model in entries.models for each in model.endpoints):
+            urls += [url for url in (endpoint.url, endpoint.health_check_url) if url is not None]
         return frozenset(map(host_of, urls))
 
     def _read(self) -> CatalogEntries:

@@ -162,6 +162,7 @@ class Breakers:
         self._random = Random(seed)
         self._most = most
         self._breakers: OrderedDict[str, CircuitBreaker] = OrderedDict()
+        self._suspects_until = float("-inf")
         self.changes = 0
 
     @property
@@ -230,9 +231,43 @@ class Breakers:
                 waits.append(found.seconds)
         return min(waits, default=None)
 
-    def hint(self, key: str, now: float, seconds: float) -> None:
-        """Take a hint from another replica: `key` needs fewer failures to open for `seconds`."""
-        self._get(key).suspect(now, seconds)
+    def hint(self, key: str, now: float, seconds: float, age: float = 0.0) -> None:
+        """Take a hint: another replica saw `key` fail `age` seconds ago, and leaves it alone for `seconds` more.
+
+        Its targets are tried after the others, and fewer failures open its breaker. See `CircuitBreaker.suspect`.
+        """
+        if self._get(key).suspect(now, seconds, age):
+            self._suspects_until = max(self._suspects_until, now + seconds)
+
+    def unhint(self, key: str) -> None:
+        """Take a hint back."""
+        breaker = self._breakers.get(key)
+        if breaker is not None:
+            breaker.trust()
+
+    def has_suspects(self, now: float) -> bool:
+        """Whether any hint may count: one comparison, for every request."""
+        return now < self._suspects_until
+
+    def suspected(self, target: Guarded, now: float) -> bool:
+        """Whether a hint about a target, or about its service, counts."""
+        return self.suspects_key(target.breaker_key, now) or self.suspects_key(target.service_key, now)
+
+    def suspects_key(self, key: str, now: float) -> bool:
+        """Whether a hint about one breaker counts."""
+        breaker = self._breakers.get(key)
+        return breaker is not None and breaker.suspected_at(now)
+
+    def suspected_count(self, now: float) -> int:
+        """Return how many breakers have a hint that counts."""
+        return sum(each.suspected_at(now) for each in self._breakers.values()) if self.has_suspects(now) else 0
+
+    def end_wait(self, key: str, now: float) -> None:
+        """Let a probe pass now, see `CircuitBreaker.end_wait`."""
+        breaker = self._breakers.get(key)
+        if breaker is not None:
+            breaker.end_wait(now)
+            self.changes += 1
 
     def clear(self, key: str, now: float) -> None:
         """Close a breaker: an operator, or a check that costs nothing, says that the target works."""
@@ -251,6 +286,13 @@ class Breakers:
     def states(self, now: float) -> dict[str, State]:
         """Return the states that are not closed, for reports."""
         return {key: each.state_at(now) for key, each in self._breakers.items() if each.state != "closed"}
+
+    def describe(self, keys: Iterable[str], now: float) -> dict[str, object]:
+        """Return why no call may pass, and in how many seconds one may, of the first of `keys` that is not closed."""
+        for breaker in (self._breakers.get(key) for key in keys):
+            if breaker is not None and breaker.state != "closed":
+                return {"reason": breaker.reason, "secondsLeft": round(max(0.0, breaker.reopens_at - now), 1)}
+        return {}
 
     def watching(self, target_key: str, service_key: str, now: float) -> "_Watch":
         """Report changes within a block."""

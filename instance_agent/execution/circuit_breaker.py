@@ -74,6 +74,7 @@ class CircuitBreaker:
         "_random",
         "_rate_limits",
         "_settings",
+        "_succeeded_at",
         "_suspected_until",
         "_totals",
         "_tried_at",
@@ -95,6 +96,7 @@ class CircuitBreaker:
         self._rate_limits = 0
         self._level = 0
         self._closed_since = 0.0
+        self._succeeded_at = -_NEVER
         self._suspected_until = 0.0
         self._tried_at = -_NEVER
         self._probes = 0
@@ -145,9 +147,34 @@ class CircuitBreaker:
         self._probes += 1
         return Permit(self, self.changes, probe=True)
 
-    def suspect(self, now: float, seconds: float) -> None:
-        """Trust the target less for `seconds`: another replica has seen it fail. It stays open to calls."""
+    def suspect(self, now: float, seconds: float, age: float = 0.0) -> bool:
+        """Trust the target less for `seconds`, unless this replica knows better: another one saw it fail `age` seconds ago.
+
+        It stays open to calls. Own evidence is a breaker that is not closed, or a success after the report, or within the
+        window before it with no failure since.
+
+        Returns:
+            Whether the target is suspected now.
+        """
+        if self.state != "closed":
+            return False
+        if not self._consecutive and self._succeeded_at >= now - max(age, self._settings.window_seconds):
+            return False
         self._suspected_until = max(self._suspected_until, now + seconds)
+        return True
+
+    def trust(self) -> None:
+        """Take `suspect` back: the replica that saw it fail has seen it work again."""
+        self._suspected_until = 0.0
+
+    def suspected_at(self, now: float) -> bool:
+        """Whether another replica's report counts, and this one has seen no success since."""
+        return now < self._suspected_until and self.state == "closed"
+
+    def end_wait(self, now: float) -> None:
+        """Let a probe pass now: a check that costs nothing has found that the service is back. A wait it asked for stays."""
+        if self.state in ("open", "misconfigured"):
+            self.reopens_at = min(self.reopens_at, now)
 
     def clear(self, now: float) -> None:
         """Close it: an operator, or a free check, says that the target works."""
@@ -168,6 +195,8 @@ class CircuitBreaker:
             self._close(now)
         if self.state == "closed":
             self._count(now, failed=False)
+            self._succeeded_at = now
+            self._suspected_until = 0.0
             self._consecutive = self._rate_limits = 0
             self._recover(now)
 

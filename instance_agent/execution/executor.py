@@ -8,11 +8,12 @@ from typing import Final, Self
 
 from msgspec import Struct
 
-from instance_agent.chat.answers import ChatAnswer, StreamFailed
+from instance_agent.chat.answers import ChatAnswer
 from instance_agent.chat.errors import ChatError, UnsupportedFeatureError
 from instance_agent.execution.attempts import Attempt, AttemptSink
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.cost import OutputEstimate
+from instance_agent.execution.missing_operations import MissingOperations
 from instance_agent.execution.operations import Operation, ReadAnswer, operation_of
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.reporting import Reports, RunningAttempt, Settle
@@ -80,6 +81,7 @@ class Executor:
         self._clock = clock or asyncio.get_running_loop().time
         self._reports = Reports(sink, settle, self._clock)
         self._random = Random(seed)
+        self._missing = MissingOperations()
 
     async def execute(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> Answer:
         """Return the answer of the first target that gives one.
@@ -135,7 +137,7 @@ class Executor:
                     return kept
                 raise step.error
             else:
-                http = self._translated(walk, step, operation.translate)
+                http = self._translated(walk, step, request, operation.translate)
                 answer = None if http is None else await self._attempt(walk, step, http, operation, request)
                 if answer is None:
                     continue
@@ -155,9 +157,7 @@ class Executor:
             body = await self._calls.body(target.whole_upstream, http, walk.deadline)
             read = operation.read(target, body)
         except (ProviderError, TimeoutError) as error:
-            found = error if isinstance(error, ProviderError) else self._deadline_error(step)
-            running.failed(found)
-            walk.failed(found)
+            self._failed(walk, step, request, running, error)
             return None
         except asyncio.CancelledError:
             running.abandoned()
@@ -179,7 +179,7 @@ class Executor:
             elif isinstance(step, GiveUp):
                 raise step.error
             else:
-                http = self._translated(walk, step, lambda target: translate_stream(request, target))
+                http = self._translated(walk, step, request, lambda target: translate_stream(request, target))
                 if http is None:
                     continue
                 running = self._reports.begin(step, request, streamed=True)
@@ -196,9 +196,7 @@ class Executor:
             async with asyncio.timeout_at(walk.deadline):
                 await attempt.open()
         except (ProviderError, TimeoutError) as error:
-            found = error if isinstance(error, ProviderError) else self._deadline_error(step)
-            running.failed(found)
-            walk.failed(found)
+            self._failed(walk, step, request, running, error)
             return None
         except asyncio.CancelledError:
             running.abandoned()
@@ -211,9 +209,24 @@ class Executor:
     def _walk(self, plan: Sequence[PlannedCall]) -> Walk:
         return Walk(plan, self._breakers, self._settings.walk, self._clock(), self._random)
 
-    def _translated(self, walk: Walk, step: Go, translate: Callable[..., HttpCall]) -> HttpCall | None:
+    def _failed(
+        self, walk: Walk, step: Go, request: ExecutionRequest, running: RunningAttempt, error: Exception
+    ) -> None:
+        """Report a failed attempt. One for an operation that the provider lacks is neutral, and the walk goes on."""
+        found = error if isinstance(error, ProviderError) else self._deadline_error(step)
+        other = self._missing.reading_of(request, step.call.target, found, self._clock())
+        running.failed(other or found)
+        if isinstance(other, UnsupportedFeatureError):
+            walk.passed_over(other)
+        else:
+            walk.failed(other or found)
+
+    def _translated(
+        self, walk: Walk, step: Go, request: ExecutionRequest, translate: Callable[..., HttpCall]
+    ) -> HttpCall | None:
         """Return the call of a target; None when the request has no equivalent there, which is not an attempt."""
         try:
+            self._missing.check(request, step.call.target, self._clock())
             return translate(step.call.target)
         except UnsupportedFeatureError as error:
             step.permit.said_nothing()
@@ -322,7 +335,7 @@ class StreamedAnswer:
         except ChatError as error:
             # The status 200 is sent: the error is an event.
             self._ended = True
-            return self._request.protocol.stream_writer().write(StreamFailed(error))
+            return self._request.stream_error(error)
         return None
 
 

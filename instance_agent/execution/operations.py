@@ -14,6 +14,7 @@ from instance_agent.execution.request import EmbeddingsRequest, ExecutionRequest
 from instance_agent.execution.targets import CallTarget
 from instance_agent.execution.validators import AnswerChecks, Defect, find_defect
 from instance_agent.providers.dialect import EmbeddingAnswer, HttpCall
+from instance_agent.providers.openai.responses import read_response
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -49,7 +50,7 @@ def operation_of(request: ExecutionRequest, checks: AnswerChecks) -> Operation:
     """Return the operation of a request."""
     if isinstance(request, EmbeddingsRequest):
         return EmbeddingsOperation(request)
-    return PassedThrough(request) if request.operation == "responses" else ChatOperation(request, checks)
+    return ResponsesOperation(request, checks) if request.operation == "responses" else ChatOperation(request, checks)
 
 
 def forwards(request: ExecutionRequest, target: CallTarget) -> bool:
@@ -92,19 +93,28 @@ class ChatOperation:
         )
 
 
-class PassedThrough:
-    """An operation whose bytes are forwarded to targets that speak it, and not read."""
+class ResponsesOperation:
+    """A whole response: its bytes are forwarded to targets that speak the protocol, and read along."""
 
-    def __init__(self, request: ExecutionRequest) -> None:
+    def __init__(self, request: ExecutionRequest, checks: AnswerChecks) -> None:
         self._request = request
+        self._checks = checks
 
     def translate(self, target: CallTarget) -> HttpCall:
         """Return the call."""
         return pass_through(self._request, target)
 
-    def read(self, target: CallTarget, body: bytes) -> ReadAnswer:  # noqa: ARG002
-        """Return the bytes."""
-        return ReadAnswer(body=body)
+    def read(self, target: CallTarget, body: bytes) -> ReadAnswer:
+        """Read the answer, and check it; one that still runs in the background has nothing to check."""
+        answer = read_response(target.upstream, body)
+        done = answer.raw_finish not in ("queued", "in_progress")
+        return ReadAnswer(
+            body=body,
+            usage=answer.usage,
+            finish=answer.finish,
+            refused=bool(answer.refusal) or answer.finish == "content_filter",
+            defect=find_defect(answer, self._request.wanted(), self._checks) if done else None,
+        )
 
 
 def pass_through(request: ExecutionRequest, target: CallTarget) -> HttpCall:

@@ -25,6 +25,9 @@ from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.targets import CallTarget
 from instance_agent.providers.collector import AnswerCollector
 from instance_agent.providers.dialect import StreamForwarder, StreamReader
+from instance_agent.providers.openai.responses import ResponsesStreamReader
+from instance_agent.providers.stream import EventStreamForwarder
+from instance_agent.providers.upstream import Upstream
 
 _TOKENS: Final = (TextDelta, ThinkingDelta, RefusalDelta, ToolArgumentsDelta)
 
@@ -80,7 +83,7 @@ class Pipe(Protocol):
 def pipe_for(request: ExecutionRequest, target: CallTarget) -> Pipe:
     """Return the pipe for a stream of `target` to the client of `request`."""
     if request.operation == "responses":
-        return RawPipe(request)
+        return ResponsesPipe(request, target.upstream)
     include_usage = request.head.include_usage
     if forwards(request, target):
         return ForwardPipe(request, target.dialect.stream_forwarder(target.upstream, include_usage=include_usage))
@@ -112,7 +115,7 @@ class ForwardPipe:
 
     def error_event(self, error: ChatError) -> bytes:
         """Return the event that ends the client's stream with an error."""
-        return _writer(self._request).write(StreamFailed(error))
+        return self._request.stream_error(error)
 
 
 class TranslatePipe:
@@ -170,33 +173,18 @@ class TranslatePipe:
             self.error = event.error
 
 
-class RawPipe:
-    """Bytes that are not read: begun with the first ones, complete with the end of the connection."""
+class ResponsesPipe(ForwardPipe):
+    """The stream of a response: its bytes go through; errors are events of its own protocol."""
 
-    def __init__(self, request: ExecutionRequest) -> None:
-        self._request = request
-        self.begun = False
-        self.characters = 0
-        self.usage: Usage | None = None
-        self.finish: FinishReason | None = None
-        self.error: ChatError | None = None
-        self.completed = False
-        self.events: list[StreamEvent] = []
+    __slots__ = ("_reader",)
 
-    def feed(self, data: bytes) -> bytes:
-        """Return the bytes."""
-        self.begun = True
-        self.characters += len(data)
-        return data
-
-    def close(self) -> bytes:
-        """Return nothing more."""
-        self.completed = True
-        return b""
+    def __init__(self, request: ExecutionRequest, upstream: Upstream) -> None:
+        self._reader = ResponsesStreamReader(upstream)
+        super().__init__(request, EventStreamForwarder(self._reader, strip_usage=False))
 
     def error_event(self, error: ChatError) -> bytes:
         """Return the event that ends the client's stream with an error."""
-        return _writer(self._request).write(StreamFailed(error))
+        return self._request.stream_error(error, self._reader.sequence_number + 1)
 
 
 def collector_for(request: ExecutionRequest) -> AnswerCollector | None:

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import msgspec
+from msgspec import Struct
 
-from instance_agent.chat.errors import UnsupportedFeatureError
+from instance_agent.chat.answers import StreamFailed
+from instance_agent.chat.errors import ChatError, UnsupportedFeatureError
 from instance_agent.chat.json_body import decode
 from instance_agent.chat.messages import ChatRequest
 from instance_agent.chat.protocol import ClientProtocol, RequestHead
@@ -13,10 +15,26 @@ from instance_agent.execution.cost import estimated_input_tokens
 from instance_agent.execution.validators import Wanted
 from instance_agent.providers.body_edit import replace_fields
 from instance_agent.providers.dialect import EmbeddingRequest
+from instance_agent.providers.openai.responses import write_stream_error
 
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 _NOTHING_WANTED: Final = Wanted()
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class _Format(Struct):
+    schema: Any = None
+
+
+class _Text(Struct):
+    format: _Format | None = None
+
+
+class _ResponsesForm(Struct):
+    text: _Text | None = None
+
+
+_RESPONSES_FORM: Final = msgspec.json.Decoder(_ResponsesForm)
 #: Two names of one parameter.
 _TWINS: Final = {"max_completion_tokens": "max_tokens"}
 #: Parameters that are the client's or the plan's alone.
@@ -105,11 +123,21 @@ class ExecutionRequest:
             return _NOTHING_WANTED
         if form == "json_object":
             return Wanted(form)
+        if self.operation == "responses":
+            text = decode(self.body, _RESPONSES_FORM).text
+            schema = text.format.schema if text is not None and text.format is not None else None
+            return Wanted(form, schema if isinstance(schema, dict) else None)
         try:
             asked = self.chat().response_format
         except UnsupportedFeatureError:
             asked = None
         return Wanted(form, asked.schema if asked else None)
+
+    def stream_error(self, error: ChatError, sequence_number: int = 0) -> bytes:
+        """Return the event that ends the client's stream with an error; `sequence_number`: for Responses."""
+        if self.operation == "responses":
+            return write_stream_error(error, sequence_number)
+        return self.protocol.stream_writer(include_usage=self.head.include_usage).write(StreamFailed(error))
 
     def input_tokens(self) -> int:
         """Return an upper estimate of the prompt's tokens."""

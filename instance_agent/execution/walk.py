@@ -94,9 +94,9 @@ class Walk:
         """Return the next step."""
         if self._ended or self.attempts >= self._settings.max_attempts or now >= self.deadline:
             return self._give_up(now)
-        for index, call in enumerate(self._calls):
+        for index in range(len(self._calls)) if not self._breakers.has_suspects(now) else self._suspects_last(now):
             if index not in self._tried:
-                permit = self._breakers.admit(call.target, now)
+                permit = self._breakers.admit(self._calls[index].target, now)
                 if permit is not None:
                     return self._go(index, permit)
         if self._uncertain:
@@ -122,8 +122,17 @@ class Walk:
 
     def unsupported(self, error: UnsupportedFeatureError) -> None:
         """Note that the request cannot be translated for the current target: no attempt was made."""
-        self._unsupported = error
+        self._unsupported = self._unsupported or error
         self.attempts -= 1
+
+    def passed_over(self, error: UnsupportedFeatureError) -> None:
+        """Note that the current target has answered that it does not have the operation: an attempt, and not its failure."""
+        self._unsupported = error
+
+    def _suspects_last(self, now: float) -> list[int]:
+        """Return the positions of the calls, those last whose targets other replicas have seen fail."""
+        suspected = [self._breakers.suspected(call.target, now) for call in self._calls]
+        return sorted(range(len(self._calls)), key=suspected.__getitem__)
 
     def _go(self, index: int, permit: CallPermit) -> Go:
         self.attempts += 1
@@ -147,7 +156,8 @@ class Walk:
             wait = max(wait, mean * (0.5 + self._random.random()))
         if wait > 0:
             return self._pause(wait, now)
-        permit = self._breakers.admit(self._calls[index].target, now)
+        # There is no other target: the call needs no leave of other replicas.
+        permit = self._breakers.admit(self._calls[index].target, now, last_resort=True)
         return self._give_up(now) if permit is None else self._go(index, permit)
 
     def _last_resort(self, now: float) -> Step:
@@ -181,7 +191,7 @@ class Walk:
             soonest = self._breakers.soonest([call.target for call in self._calls], now)
             return GiveUp(with_attempts(self._error, self.attempts, soonest))
         left = [call.target for index, call in enumerate(self._calls) if index not in self._tried]
-        if self._unsupported is not None and not left:
+        if self._unsupported is not None and (not left or self.attempts):
             return GiveUp(self._unsupported)
         reasons = [(target.key, self._breakers.unavailable(target, now)) for target in left]
         return GiveUp(no_target(reasons, self._breakers.soonest(left, now)))

@@ -25,13 +25,19 @@ async def discover(
     on_found: Callable[[Found], object],
     *,
     seconds: float,
+    on_looked: Callable[[str, bool], object] = lambda _name, _answers: None,
 ) -> None:
-    """Ask the local providers again and again; call `on_found` with the models of those that answer, when they change."""
+    """Ask the local providers again and again; call `on_found` with the models of those that answer, when they change.
+
+    `on_looked` is called with the name of each that was asked, and whether it has answered.
+    """
     known: Found = {}
     while True:
         current = configuration()
         local = [each for each in current.providers.values() if each.local] if current else []
         listed = await asyncio.gather(*(_models(calls, provider) for provider in local))
+        for provider, models in zip(local, listed, strict=True):
+            on_looked(provider.name, models is not None)
         found = {provider.name: models for provider, models in zip(local, listed, strict=True) if models is not None}
         if found != known:
             for name in found.keys() - known.keys():

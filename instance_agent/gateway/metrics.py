@@ -4,17 +4,18 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from instance_agent.execution.attempts import Attempt
-from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.cost import NANO
 from instance_agent.gateway.context import RequestContext
+from instance_agent.gateway.fleet_health import FleetHealth
 from instance_agent.gateway.state import GatewayState
 
 OTHER: Final = "other"
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
+_CHECK_STATES: Final = ("healthy", "unhealthy", "unknown")
 _STATES: Final = ("open", "half_open", "cooling", "misconfigured")
 _T = TypeVar("_T")
 _PREFIX: Final = "centralcloud_gateway"
@@ -113,24 +114,25 @@ class GatewayMetrics:
 
 
 class TargetMetrics(Collector):
-    """The health of models and the states of breakers, read at each scrape, in another thread than that of the breakers."""
+    """The health of models, breakers and checks, read at each scrape, in another thread than that of the breakers."""
 
     def __init__(
         self,
         registry: CollectorRegistry,
-        breakers: Callable[[], Breakers | None],
+        health: Callable[[], FleetHealth | None],
         state: Callable[[], GatewayState | None],
         now: Callable[[], float],
     ) -> None:
         """Register with `registry`; `now` returns the time of the breakers."""
-        self._breakers = breakers
+        self._health = health
         self._state = state
         self._now = now
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        """Read the breakers."""
-        breakers, state, now = self._breakers(), self._state(), self._now()
+        """Read the breakers, the hints and the results of checks."""
+        fleet, state, now = self._health(), self._state(), self._now()
+        breakers = fleet.breakers if fleet is not None else None
         health = GaugeMetricFamily(
             "model_router_model_health_score",
             "Share of the targets of a model that may be called, 0 to 1",
@@ -152,6 +154,38 @@ class TargetMetrics(Collector):
         for name, count in counts.items():
             states.add_metric([name], count)
         yield states
+        suspected = 0 if breakers is None else _steady(lambda: breakers.suspected_count(now))
+        yield GaugeMetricFamily(
+            f"{_PREFIX}_suspected_targets", "Breakers about which a hint of another gateway counts", value=suspected
+        )
+        yield from _checks(fleet, now)
+        yield from _probes(fleet)
+
+
+def _checks(fleet: FleetHealth | None, now: float) -> Iterator[Metric]:
+    found = GaugeMetricFamily(
+        f"{_PREFIX}_health_checks", "Endpoints by the newest result of their check", labels=["provider", "result"]
+    )
+    counts: dict[tuple[str, str], int] = {}
+    if fleet is not None:
+        checks = fleet.targets.checks
+        for provider in {each.upstream.provider for each in checks.values()}:
+            counts |= {(provider, state): 0 for state in _CHECK_STATES}
+        for key, result in _steady(lambda: list(fleet.checked.items())):
+            if key in checks and now < result.until:
+                counts[checks[key].upstream.provider, result.state] += 1
+    for labels, count in sorted(counts.items()):
+        found.add_metric(labels, count)
+    yield found
+
+
+def _probes(fleet: FleetHealth | None) -> Iterator[Metric]:
+    found = CounterMetricFamily(
+        f"{_PREFIX}_probe_leases", "Leases on probes of half-open breakers, by answer", labels=["answer"]
+    )
+    for answer in ("held", "refused", "unanswered"):
+        found.add_metric([answer], getattr(fleet.leases, answer) if fleet is not None else 0)
+    yield found
 
 
 def _steady(read: Callable[[], _T]) -> _T:

@@ -178,7 +178,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/models/{id}/health"): _registry(
         "Show the health of a model",
         "viewer",
-        text="The report that was posted, while it counts, and which targets this replica can use.",
+        text="The report that was posted, while it counts, and of each target whether this replica can use it, its breaker, "
+        "hints of other replicas, and its newest check.",
         answer="ModelHealth",
         errors=("404",),
     ),

@@ -81,7 +81,35 @@ SCHEMAS: Final[dict[str, Any]] = {
         availability=_NUMBER,
         reportedAt=_TIME,
         expiresAt=_TIME,
-        targets=_list(_object("target usable", target=_TEXT, provider=_TEXT, type=_TEXT, usable=_YES_NO, reason=_TEXT)),
+        targets=_list(
+            _object(
+                "target usable",
+                target=_TEXT,
+                provider=_TEXT,
+                type=_TEXT,
+                usable=_YES_NO,
+                reason=_TEXT,
+                breaker=_object(
+                    "state",
+                    state={"enum": ["closed", "open", "half_open", "cooling", "misconfigured"]},
+                    reason=_TEXT,
+                    secondsLeft=_NUMBER,
+                ),
+                suspected={**_YES_NO, "description": "It is tried last, for a hint of another replica."},
+                hints=_list(
+                    _object(
+                        "state reportedBy reportedAt", state=_TEXT, reason=_TEXT, reportedBy=_TEXT, reportedAt=_TIME
+                    )
+                ),
+                check=_object(
+                    "status checkedAt checkedBy",
+                    status={"enum": ["healthy", "unhealthy", "unknown"]},
+                    reason=_TEXT,
+                    checkedAt=_TIME,
+                    checkedBy=_TEXT,
+                ),
+            )
+        ),
     ),
     "EndpointList": _object("modelId endpoints", modelId=_TEXT, endpoints=_list(_reference("RegisteredEndpoint"))),
     "RouteRequest": _object("prompt", id=_TEXT, **_ROUTE),

@@ -6,7 +6,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from centralcloud.runtime.http.threads import PageThreads
-from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.executor import Answer, Executor
 from instance_agent.execution.response_cache import CacheSettings, ResponseCache
 from instance_agent.execution.same_request import SameRequests
@@ -14,6 +13,7 @@ from instance_agent.execution.settings import ExecutionSettings
 from instance_agent.execution.target_health import TargetHealth
 from instance_agent.execution.walk import WalkSettings
 from instance_agent.gateway.events import EventSink
+from instance_agent.gateway.fleet_health import FleetHealth
 from instance_agent.gateway.metrics import GatewayMetrics
 from instance_agent.gateway.resolver import GuardedResolver
 from instance_agent.gateway.state import GatewayState
@@ -21,6 +21,7 @@ from instance_agent.providers.calls import ProviderCalls
 from instance_agent.providers.transport import Transport
 from instance_agent.routing.planner import Planner
 from instance_agent.settings import GatewaySettings
+from instance_agent.sync.health_exchange import HealthExchange
 
 #: Where the application keeps the parts.
 KEY: Final = "gateway_parts"
@@ -34,11 +35,18 @@ class GatewayParts:
         threads: for work that waits for the database: ``await parts.threads.run(function)``.
         draining: no new requests. cutting: running ones are ended.
         keys_unknown: returns why the keys of clients cannot be checked, None when they can.
+        fleet_health: what gateways say to each other about targets.
         health, breakers, planner, executor, calls, metrics, settings: as their names say.
     """
 
     def __init__(
-        self, settings: GatewaySettings, planner: Planner, sink: EventSink, metrics: GatewayMetrics, state: GatewayState
+        self,
+        settings: GatewaySettings,
+        planner: Planner,
+        sink: EventSink,
+        metrics: GatewayMetrics,
+        state: GatewayState,
+        exchange: HealthExchange | None = None,
     ) -> None:
         self.settings = settings
         self.planner = planner
@@ -49,7 +57,8 @@ class GatewayParts:
         self.resolver = GuardedResolver(private=settings.gateway_private_endpoints)
         self.transport = Transport(ca_file=settings.gateway_ca_file, resolver=self.resolver)
         self.calls = ProviderCalls(self.transport)
-        self.breakers = Breakers()
+        self.fleet_health = FleetHealth(exchange, settings.instance_id, self.clock)
+        self.breakers = self.fleet_health.breakers
         self.health = TargetHealth(self.breakers)
         cache = settings.gateway_cache_bytes
         self.executor = Executor(
@@ -75,12 +84,13 @@ class GatewayParts:
         self._posted: frozenset[str] = frozenset()
         self.state = state
         self.resolver.registered = state.registered_hosts
+        self.fleet_health.use(state)
         self._post_health(state)
 
     def use(self, state: GatewayState) -> None:
         """Use another state for the requests from now on."""
         if state.targets is not self.state.targets:
-            self.breakers.keep(state.targets.breaker_keys())
+            self.fleet_health.use(state)
         self.state = state
         self.resolver.registered = state.registered_hosts
         self._post_health(state)

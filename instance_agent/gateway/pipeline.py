@@ -13,7 +13,6 @@ from aiohttp import web
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.contracts.text import read_name
 from instance_agent.catalog.model import ModelType
-from instance_agent.chat.answers import StreamFailed
 from instance_agent.chat.errors import ChatError
 from instance_agent.chat.protocol import ClientProtocol, RequestHead
 from instance_agent.execution.attempts import Attempt
@@ -194,7 +193,7 @@ async def streamed_response(
         except asyncio.CancelledError:
             if not parts.cutting or request.transport is None or request.transport.is_closing():
                 raise
-            await _cut(response, execution.protocol)
+            await _cut(response, execution)
         except Exception as error:
             if not response.prepared:
                 raise
@@ -261,7 +260,7 @@ def _comment(context: RequestContext, attempt: Attempt) -> bytes:
     )
 
 
-async def _cut(response: web.StreamResponse, protocol: ClientProtocol) -> None:
+async def _cut(response: web.StreamResponse, execution: ExecutionRequest) -> None:
     """End a stream because the gateway stops: with an error event, and without the proper end."""
     task = asyncio.current_task()
     if task is not None:
@@ -269,7 +268,7 @@ async def _cut(response: web.StreamResponse, protocol: ClientProtocol) -> None:
     error = GatewayError(DRAINING, status=503, code="stopping")
     try:
         async with asyncio.timeout(_CUT_SECONDS):
-            await response.write(protocol.stream_writer().write(StreamFailed(error)))
+            await response.write(execution.stream_error(error))
             await response.write_eof()
     except (ConnectionError, TimeoutError):
         return

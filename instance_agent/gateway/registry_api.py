@@ -28,6 +28,8 @@ from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.contracts.text import read_name
 from centralcloud.runtime.configuration.writing import Author, change_configuration, report_health
 from centralcloud.runtime.postgres.database import Database
+from instance_agent.catalog.configuration import Target
+from instance_agent.chat.errors import ChatError
 from instance_agent.gateway.api_requests import BODY, api_handler, filters, json_answer, json_object
 from instance_agent.gateway.context import context_of
 from instance_agent.gateway.database_work import DatabaseWork
@@ -237,7 +239,7 @@ def _author(request: web.Request) -> Author:
 
 
 def _health_of(request: web.Request) -> dict[str, Any]:
-    """Return the posted health of a model while it counts, and which of its targets this replica can use."""
+    """Return the posted health of a model while it counts, and what this replica knows of its targets."""
     parts = _parts(request)
     state, model_id = parts.state, _id(request)
     configuration = state.catalog.configuration
@@ -265,8 +267,25 @@ def _health_of(request: web.Request) -> dict[str, Any]:
         if problem is None and posted is not None and posted.report.status == "unhealthy":
             problem = "the model was reported as unhealthy"
         entry = {"target": target.key, "provider": target.model.provider, "type": target.endpoint.type}
-        shown.append({**entry, "usable": problem is None, **({"reason": problem} if problem else {})})
+        shown.append(
+            {
+                **entry,
+                "usable": problem is None,
+                **({"reason": problem} if problem else {}),
+                **_known_of(parts, target),
+            }
+        )
     return {"modelId": model_id, **report, "targets": shown}
+
+
+def _known_of(parts: GatewayParts, target: Target) -> dict[str, Any]:
+    """Return breaker, hints and newest check of a target; of one that cannot be called at all only the check."""
+    known = parts.fleet_health.check_of(target.key, target.model.provider)
+    try:
+        ready = parts.state.targets.ready(target)
+    except ChatError:
+        return known
+    return {**parts.fleet_health.of_target(ready.breaker_key, ready.service_key), **known}
 
 
 def _answer(version: int, body: Any, status: int = 200, **headers: str) -> web.Response:

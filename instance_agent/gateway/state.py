@@ -16,6 +16,7 @@ from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.registry import registry_layer
 from instance_agent.catalog.source import CatalogSource
 from instance_agent.execution.targets import CallTargets
+from instance_agent.gateway.fleet_targets import FleetTargets
 from instance_agent.routing.planner import Planner
 
 log = get_logger(__name__)
@@ -29,6 +30,7 @@ class GatewayState(Struct, frozen=True, kw_only=True):
     Attributes:
         catalog: models, providers and aliases, with the scores.
         targets: the same, ready to be called.
+        fleet_targets: the same, as gateways report them to each other.
         fleet: the fleet's configuration: keys, registry and posted health.
         registered_hosts: hosts that only the registry names.
         names: of the models of the catalog: what may be a label of a metric.
@@ -36,6 +38,7 @@ class GatewayState(Struct, frozen=True, kw_only=True):
 
     catalog: CatalogSnapshot
     targets: CallTargets
+    fleet_targets: FleetTargets
     fleet: FleetConfiguration
     registered_hosts: frozenset[str]
     names: frozenset[str]
@@ -78,6 +81,7 @@ class StateBuilder(BackgroundTask):
         self._hosts: frozenset[str] = frozenset()
         self._used: LearnedScores | None = None
         self._targets: CallTargets | None = None
+        self._fleet_targets = FleetTargets()
         self._problems: dict[str, str] = {}
         self._forced = False
 
@@ -152,7 +156,7 @@ class StateBuilder(BackgroundTask):
         targets = CallTargets(configuration)
         self._planner.prepare(self._catalog.next(configuration=configuration))
         self._catalog.use_configuration(configuration)
-        self._targets = targets
+        self._targets, self._fleet_targets = targets, FleetTargets(configuration, targets)
         usable = sum(target.problem is None for group in configuration.targets.values() for target in group)
         log.info(
             "catalog_applied",
@@ -168,6 +172,7 @@ class StateBuilder(BackgroundTask):
         return GatewayState(
             catalog=snapshot,
             targets=self._targets,
+            fleet_targets=self._fleet_targets,
             fleet=fleet,
             registered_hosts=self._hosts - self._source.file_hosts(),
             names=frozenset(model.name for model in snapshot.models),

@@ -105,6 +105,13 @@ class ProviderCalls:
                 break
         return tuple(models)
 
+    async def probe(self, upstream: Upstream, url: str, *, with_key: bool) -> int:
+        """Return the HTTP status of a GET of `url`, which costs nothing; `with_key`: with the headers of its calls."""
+        headers = dict(_dialect(upstream).list_models(upstream).headers) if with_key else {}
+        async with self._transport.open(upstream, HttpCall(method="GET", url=url, headers=headers)) as answer:
+            await answer.read(_MAX_ERROR_BYTES)
+            return answer.status
+
     async def count_tokens(self, upstream: Upstream, request: ChatRequest, model: str) -> int:
         """Return the number of input tokens. Costs nothing."""
         spoken = _dialect(upstream)

@@ -10,7 +10,8 @@ GRANT SELECT ON
     model_routing_metrics, model_performance, model_scores, model_score_history, rule_scores, score_pins, score_holds,
     retired_models, learning_control, learning_runs, evidence, evidence_slices, dropped_metrics, dropped_evidence,
     accounting, message_ids, findings, ingest_workers, instances, new_model_names, leases, server_clock, fleet_settings,
-    operator_actions, request_plans, configuration_state, configuration_versions, model_health
+    operator_actions, request_plans, configuration_state, configuration_versions, model_health,
+    target_health
 TO {role};
 GRANT SELECT (
     id, timestamp, instance_id, complexity, model, provider, score, outcome, response_time_ms, capabilities_required,

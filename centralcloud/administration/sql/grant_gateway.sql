@@ -1,8 +1,9 @@
--- {role}: a gateway. It does what an instance does, reads the configuration, posts the health of models and feedback, and explains
--- requests; no table and no queue.
+-- {role}: a gateway. It does what an instance does, reads the configuration, posts the health of models and feedback, explains
+-- requests, and exchanges the health of targets with other gateways; no table and no queue.
 {create_role};
 {rights}
 GRANT EXECUTE ON FUNCTION
     centralcloud.configuration_since, centralcloud.report_model_health, centralcloud.report_feedback,
-    centralcloud.explain_request
+    centralcloud.explain_request, centralcloud.report_target_health, centralcloud.current_target_health,
+    centralcloud.claim_target_leases
 TO {role};

@@ -1,4 +1,4 @@
-"""Tables of the operation: leases, findings, instances, settings, the log of actions of operators."""
+"""Tables of the operation: leases, findings, instances, health of targets, settings, the log of actions of operators."""
 
 from sqlalchemy import (
     BigInteger,
@@ -49,6 +49,19 @@ instances = Table(
     Column("applied_version", BigInteger, nullable=False),
     Column("first_seen_at", TIMESTAMP, nullable=False, server_default=text("now()")),
     Column("last_seen_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+)
+
+target_health = Table(
+    "target_health",
+    metadata,
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("reporter", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("reported_at", TIMESTAMP, nullable=False),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    PrimaryKeyConstraint("kind", "key"),
 )
 
 instance_logins = Table(

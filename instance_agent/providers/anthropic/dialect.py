@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +24,7 @@ from instance_agent.providers.dialect import (
     StreamReader,
 )
 from instance_agent.providers.errors import ProviderError
+from instance_agent.providers.model_lists import list_call, read_page
 from instance_agent.providers.numbers import token_count
 from instance_agent.providers.stream import EventStreamForwarder
 from instance_agent.providers.upstream import Upstream
@@ -110,30 +110,13 @@ class AnthropicDialect:
 
     def list_models(self, upstream: Upstream, page: str | None = None) -> HttpCall:
         """Return the call that lists the models after `page`."""
-        address = upstream.url("/models")
-        address += ("&" if "?" in address else "?") + "limit=1000"
-        if page is not None:
-            address += f"&after_id={quote(page, safe='')}"
-        return HttpCall(method="GET", url=address, headers=_headers(upstream))
+        return list_call(upstream, _headers(upstream), "limit", after_id=page)
 
     def read_models(self, upstream: Upstream, body: bytes) -> ModelPage:
         """Read a 200 answer of `list_models`."""
-        try:
-            wire = _MODELS.decode(body)
-        except (ValueError, RecursionError):
-            raise unreadable(upstream, "a body that is not a list of models") from None
-        if wire.error:
-            raise error_in_answer(upstream, wire.error)
-        models = tuple(
-            ModelEntry(
-                id=each.id,
-                name=each.display_name,
-                context_window=token_count(each.max_input_tokens),
-                max_output_tokens=token_count(each.max_tokens),
-            )
-            for each in wire.data or ()
+        return read_page(
+            upstream, body, _MODELS, error_in_answer, _entries, lambda wire: wire.last_id if wire.has_more else None
         )
-        return ModelPage(models, wire.last_id if wire.has_more else None)
 
     def count_tokens(self, upstream: Upstream, request: ChatRequest, model: str) -> HttpCall:
         """Return the call that counts input tokens."""
@@ -153,6 +136,18 @@ class AnthropicDialect:
         if count is None:
             raise unreadable(upstream, "an answer without input_tokens")
         return count
+
+
+def _entries(wire: _Models) -> list[ModelEntry]:
+    return [
+        ModelEntry(
+            id=each.id,
+            name=each.display_name,
+            context_window=token_count(each.max_input_tokens),
+            max_output_tokens=token_count(each.max_tokens),
+        )
+        for each in wire.data or ()
+    ]
 
 
 def _headers(upstream: Upstream, more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -24,6 +24,7 @@ from instance_agent.providers.dialect import (
 from instance_agent.providers.errors import ProviderError
 from instance_agent.providers.gemini.answer import GeminiStreamReader, error_in_answer, read_answer, read_error
 from instance_agent.providers.gemini.request import build_body
+from instance_agent.providers.model_lists import list_call, read_page
 from instance_agent.providers.numbers import token_count
 from instance_agent.providers.stream import EventStreamForwarder
 from instance_agent.providers.upstream import Upstream
@@ -121,30 +122,11 @@ class GeminiDialect:
 
     def list_models(self, upstream: Upstream, page: str | None = None) -> HttpCall:
         """Return the call that lists a page of the models."""
-        address = upstream.url("/models")
-        address += ("&" if "?" in address else "?") + "pageSize=1000"
-        if page is not None:
-            address += f"&pageToken={quote(page, safe='')}"
-        return HttpCall(method="GET", url=address, headers=_headers(upstream))
+        return list_call(upstream, _headers(upstream), "pageSize", pageToken=page)
 
     def read_models(self, upstream: Upstream, body: bytes) -> ModelPage:
         """Read a 200 answer of `list_models`."""
-        try:
-            wire = _MODELS.decode(body)
-        except (ValueError, RecursionError):
-            raise unreadable(upstream, "a body that is not a list of models") from None
-        if wire.error:
-            raise error_in_answer(upstream, wire.error)
-        models = tuple(
-            ModelEntry(
-                id=_plain(each.name),
-                name=each.display_name,
-                context_window=token_count(each.input_token_limit),
-                max_output_tokens=token_count(each.output_token_limit),
-            )
-            for each in wire.models or ()
-        )
-        return ModelPage(models, wire.next_page_token or None)
+        return read_page(upstream, body, _MODELS, error_in_answer, _entries, lambda wire: wire.next_page_token or None)
 
     def count_tokens(self, upstream: Upstream, request: ChatRequest, model: str) -> HttpCall:
         """Return the call that counts input tokens."""
@@ -164,6 +146,18 @@ class GeminiDialect:
         if count is None:
             raise unreadable(upstream, "an answer without totalTokens")
         return count
+
+
+def _entries(wire: _Models) -> list[ModelEntry]:
+    return [
+        ModelEntry(
+            id=_plain(each.name),
+            name=each.display_name,
+            context_window=token_count(each.input_token_limit),
+            max_output_tokens=token_count(each.output_token_limit),
+        )
+        for each in wire.models or ()
+    ]
 
 
 def _plain(model: str) -> str:

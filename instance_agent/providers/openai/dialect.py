@@ -24,6 +24,7 @@ from instance_agent.providers.dialect import (
     StreamReader,
 )
 from instance_agent.providers.errors import ProviderError
+from instance_agent.providers.model_lists import list_call, read_page
 from instance_agent.providers.numbers import known_usage, token_count
 from instance_agent.providers.openai.answer import OpenAIStreamReader, read_answer
 from instance_agent.providers.openai.errors import error_in_answer, read_error
@@ -136,28 +137,11 @@ class OpenAIDialect:
 
     def list_models(self, upstream: Upstream, page: str | None = None) -> HttpCall:
         """Return the call that lists the models; there is one page."""
-        return HttpCall(method="GET", url=upstream.url("/models"), headers=_headers(upstream))
+        return list_call(upstream, _headers(upstream))
 
     def read_models(self, upstream: Upstream, body: bytes) -> ModelPage:
         """Read a 200 answer of `list_models`."""
-        try:
-            wire = _MODELS.decode(body)
-        except (ValueError, RecursionError):
-            raise unreadable(upstream, "a body that is not a list of models") from None
-        if wire.error:
-            raise error_in_answer(upstream, wire.error)
-        return ModelPage(
-            tuple(
-                ModelEntry(
-                    id=each.id,
-                    name=each.name,
-                    context_window=token_count(each.context_length)
-                    or token_count(each.max_model_len)
-                    or token_count(each.max_context_length),
-                )
-                for each in wire.data or ()
-            )
-        )
+        return read_page(upstream, body, _MODELS, error_in_answer, _entries)
 
     def count_tokens(self, upstream: Upstream, request: ChatRequest, model: str) -> HttpCall:
         """Raise: this protocol does not count tokens."""
@@ -169,6 +153,19 @@ class OpenAIDialect:
 
     def _post(self, upstream: Upstream, path: str, body: bytes, losses: tuple[str, ...] = ()) -> HttpCall:
         return HttpCall(method="POST", url=upstream.url(path), headers=_headers(upstream), body=body, losses=losses)
+
+
+def _entries(wire: _Models) -> list[ModelEntry]:
+    return [
+        ModelEntry(
+            id=each.id,
+            name=each.name,
+            context_window=token_count(each.context_length)
+            or token_count(each.max_model_len)
+            or token_count(each.max_context_length),
+        )
+        for each in wire.data or ()
+    ]
 
 
 def _headers(upstream: Upstream) -> dict[str, str]:

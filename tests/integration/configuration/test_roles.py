@@ -24,7 +24,9 @@ _INSTANCE = {
     "publish_decision", "publish_decisions", "score_updates_since", "current_scores", "acknowledge", "leave", "epoch",
 }  # fmt: skip
 _ALLOWED = {
-    "gateway": _INSTANCE | {"configuration_since", "report_model_health", "report_feedback", "explain_request"},
+    "gateway": _INSTANCE
+    | {"configuration_since", "report_model_health", "report_feedback", "explain_request"}
+    | {"report_target_health", "current_target_health", "claim_target_leases"},
     "configurator": {
         "configuration_since", "lock_configuration", "write_configuration", "report_model_health", "epoch",
     },

@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from support.upstream import anthropic_side, gemini_side, openai_side
+from support.upstream import anthropic_side, gemini_side, openai_side, responses_side
 from support.upstream.behaviour import BEHAVIOURS, Behaviour, UnknownBehaviourError
 from support.upstream.record import Record
 from support.upstream.reply import Asked, Reply, embedding, reply_to
@@ -27,13 +27,14 @@ def application() -> web.Application:
     app[RECORD] = Record()
     app.router.add_post("/v1/chat/completions", _chat(openai_side))
     app.router.add_post("/v1/messages", _chat(anthropic_side))
-    app.router.add_post("/v1/responses", _recorded(_responses))
+    app.router.add_post("/v1/responses", _chat(responses_side))
     app.router.add_post("/v1/messages/count_tokens", _recorded(_count_tokens))
     app.router.add_post("/v1/embeddings", _recorded(_embeddings))
     app.router.add_get("/v1/models", _recorded(_models))
     app.router.add_get("/v1beta/models", _recorded(_gemini_models))
     for version in ("v1", "v1beta"):
         app.router.add_post(f"/{version}/models/{{model}}:{{operation}}", _gemini)
+    app.router.add_get("/up/{model}", _up)
     app.router.add_get("/control/state", _state)
     app.router.add_get("/control/behaviours", _behaviours)
     app.router.add_post("/control/behave", _behave)
@@ -188,6 +189,15 @@ def _recorded(answer: _Answer) -> _Handler:
         return await _run(request, side, body, model, answer)
 
     return handle
+
+
+async def _up(request: web.Request) -> web.StreamResponse:
+    """Answer a health check; it misbehaves as its model does."""
+
+    async def answer(_exchange: _Exchange) -> web.StreamResponse:
+        return web.json_response({"status": "up"})
+
+    return await _run(request, openai_side, b"", request.match_info["model"], answer)
 
 
 async def _run(
@@ -395,31 +405,3 @@ def _encoded(vector: list[float], body: dict[str, Any]) -> list[float] | str:
 async def _count_tokens(exchange: _Exchange) -> web.StreamResponse:
     body = json.loads(exchange.entry["body"])
     return web.json_response({"input_tokens": anthropic_side.read(body).words})
-
-
-async def _responses(exchange: _Exchange) -> web.StreamResponse:
-    body = json.loads(exchange.entry["body"])
-    text = f"You said: {body['input']}" if isinstance(body["input"], str) else "You said something."
-    content = [{"type": "output_text", "text": text, "annotations": []}]
-    message = {"type": "message", "id": "msg_fake", "role": "assistant", "status": "completed", "content": content}
-    usage = {
-        "input_tokens": 10,
-        "output_tokens": 3,
-        "total_tokens": 13,
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens_details": {"reasoning_tokens": 0},
-    }
-    return web.json_response(
-        {
-            "id": "resp_fake",
-            "object": "response",
-            "created_at": 1_700_000_000,
-            "status": "completed",
-            "model": body["model"],
-            "output": [message],
-            "parallel_tool_calls": True,
-            "tool_choice": "auto",
-            "tools": [],
-            "usage": usage,
-        }
-    )

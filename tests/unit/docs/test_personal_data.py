@@ -44,6 +44,9 @@ _NEVER_PERSONAL: Final = frozenset(
         "operator_actions.action",
         "configuration_entries.kind",
         "configuration_history.kind",
+        "target_health.kind",
+        "target_health.state",
+        "target_health.reason",
     }
 )
 

@@ -83,6 +83,8 @@ def test_a_local_service_is_found_when_it_answers_and_its_models_are_chosen(
     eventually(lambda: {"fake-small", "fake-large"} <= names(gateway))
     reply = gateway.chat("auto", headers={"x-centralcloud-complexity": "simple"})
     assert (reply.status, reply.headers["x-centralcloud-provider"]) == (200, "lm_studio")
+    (target,) = gateway.call("GET", "/api/models/fake-small/health").json()["targets"]
+    assert target["check"]["status"] == "healthy"
     fake_upstream.behave("reset")
     eventually(lambda: "fake-small" not in names(gateway), what="the end of the local models")
     assert gateway.program.events().count("local_provider_found") == 1

@@ -94,8 +94,13 @@ def test_models(client: Any) -> None:
         client.models.retrieve("nothing/here")
 
 
-def test_responses_pass_through_where_a_target_speaks_them(client: Any) -> None:
+def test_responses_pass_through_where_a_target_speaks_them(client: Any, fake_upstream: FakeUpstream) -> None:
     assert client.responses.create(model="gpt", input="hi").output_text == "You said: hi"
+    with client.responses.stream(model="gpt", input="hi") as stream:
+        assert stream.get_final_response().output_text == "You said: hi"
+    fake_upstream.behave("die=5", times=1)
+    with pytest.raises(openai.APIError, match="the connection broke"):
+        list(client.responses.create(model="gpt", input="one two three four", stream=True))
 
     with pytest.raises(openai.APIStatusError) as refused:
         client.responses.create(model="opus", input="hi")

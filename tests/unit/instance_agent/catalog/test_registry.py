@@ -129,3 +129,15 @@ def test_an_inactive_model_of_the_registry_gets_no_request() -> None:
 
     (target,) = configuration.targets_of("gpt")
     assert (target.model.status, configuration.version) == ("inactive", 7)
+
+
+def test_a_check_of_an_address_on_this_machine_needs_the_setting_and_the_endpoint_stays() -> None:
+    url = "https://a.example/v1"
+    fleet = a_fleet(MODEL, endpoints=(an_endpoint(1, url, healthCheckUrl="http://127.0.0.1:9/up"),))
+    refused = registry_layer(fleet, private=False)
+
+    assert refused.models[0].endpoints[0].health_check_url is None
+    assert "127.0.0.1, this machine" in refused.problems['endpoints["ep-1"].healthCheckUrl']
+    allowed = registry_layer(fleet, private=True)
+    assert allowed.models[0].endpoints[0].health_check_url == "http://127.0.0.1:9/up"
+    assert allowed.hosts == {"a.example", "127.0.0.1"}

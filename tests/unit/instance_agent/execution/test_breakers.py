@@ -170,3 +170,32 @@ def test_a_check_that_costs_nothing_can_clear_a_target() -> None:
     breakers.clear("one", 1.0)
     breakers.clear("service", 1.0)
     assert breakers.admit(ONE, 1.0) is not None
+
+
+def test_own_evidence_weighs_more_than_a_hint() -> None:
+    breakers = Breakers(SETTINGS)
+    admitted(breakers, ONE, 0.0).succeeded(0.0)
+    breakers.hint("one", 1.0, 30.0)
+    assert not breakers.suspected(ONE, 1.0), "a success within the window before the hint"
+    breakers.hint("one", 100.0, 30.0)
+    assert breakers.suspected(ONE, 100.0)
+    admitted(breakers, ONE, 101.0).succeeded(101.0)
+    assert not breakers.suspected(ONE, 101.0), "a success after the hint"
+    breakers.hint("one", 200.0, 600.0, age=150.0)
+    assert not breakers.suspected(ONE, 200.0), "it was reported before this replica's own success"
+    breakers.hint("one", 300.0, 30.0)
+    breakers.unhint("one")
+    assert not breakers.suspected(ONE, 300.0)
+
+
+def test_a_check_that_passes_again_ends_the_wait_and_keeps_one_that_the_provider_asked_for() -> None:
+    breakers = Breakers(SETTINGS)
+    fail(breakers, ONE, error(), times=3)
+    assert breakers.unavailable(ONE, 1.0) is not None
+    breakers.end_wait("one", 1.0)
+    assert breakers.unavailable(ONE, 1.0) is None
+    probe = admitted(breakers, ONE, 1.0)
+    assert breakers.admit(ONE, 1.0) is None, "one probe"
+    probe.failed(error(status=429, retry_after=60.0), 1.0)
+    breakers.end_wait("one", 2.0)
+    assert breakers.unavailable(ONE, 2.0) is not None

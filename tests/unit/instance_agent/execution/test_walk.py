@@ -244,3 +244,33 @@ def test_whatever_fails_the_bounds_hold(
     assert len(uncertain) == len(set(uncertain)) <= 2
     for name in called[:-1]:
         assert errors[name].retry in (Retry.REFUSED, Retry.UNCERTAIN)
+
+
+def test_a_target_that_another_replica_suspects_is_tried_last_and_not_left_out() -> None:
+    breakers = Breakers(BreakerSettings(jitter=0.0))
+    calls = [target("a"), target("b")]
+    breakers.hint(calls[0].target.breaker_key, 0.0, 30.0)
+    walk = Walk(calls, breakers, WalkSettings(), 0.0, Random(1))
+    first = walk.next(0.0)
+    assert isinstance(first, Go)
+    assert first.call is calls[1]
+    first.permit.failed(failure(Retry.REFUSED), 0.0)
+    walk.failed(failure(Retry.REFUSED))
+    second = walk.next(0.0)
+    assert isinstance(second, Go)
+    assert second.call is calls[0]
+    only = Walk(calls[:1], breakers, WalkSettings(), 0.0, Random(1)).next(0.0)
+    assert isinstance(only, Go), "the last candidate is never left alone because of a hint"
+
+
+def test_a_request_that_has_waited_for_its_only_target_calls_it_although_another_replica_may_probe() -> None:
+    breakers = Breakers(BreakerSettings(jitter=0.0), may_probe=lambda _key: False)
+    walk = Walk([target("a")], breakers, WalkSettings(), 0.0, Random(1))
+    first = walk.next(0.0)
+    assert isinstance(first, Go)
+    limited = failure(Retry.REFUSED, 429, retry_after=1.0)
+    first.permit.failed(limited, 0.0)
+    walk.failed(limited)
+    wait = walk.next(0.0)
+    assert isinstance(wait, Wait)
+    assert isinstance(walk.next(wait.seconds), Go)

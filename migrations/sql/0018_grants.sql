@@ -1,0 +1,20 @@
+-- A role that may report feedback is a gateway or a worker: it may exchange the health of targets from now on.
+REVOKE ALL ON FUNCTION
+    centralcloud.report_target_health, centralcloud.current_target_health, centralcloud.claim_target_leases
+FROM PUBLIC;
+DO $$
+DECLARE reporter text;
+BEGIN
+    FOR reporter IN
+        SELECT DISTINCT a.grantee::regrole::text
+        FROM pg_proc p CROSS JOIN LATERAL aclexplode(p.proacl) AS a
+        WHERE p.pronamespace = 'centralcloud'::regnamespace AND p.proname = 'report_feedback'
+            AND a.grantee <> p.proowner AND a.grantee <> 0
+    LOOP
+        EXECUTE format(
+            'GRANT EXECUTE ON FUNCTION centralcloud.report_target_health, centralcloud.current_target_health, '
+            'centralcloud.claim_target_leases TO %s', reporter
+        );
+    END LOOP;
+END
+$$;
