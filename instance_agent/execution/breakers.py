@@ -116,7 +116,12 @@ class CallPermit:
             if error.retry is Retry.SETUP:
                 self._target.misconfigured(now, error.summary)
                 if error.upstream_status in (401, 402):  # the key or the account; 403 and 404 may be of one model
-                    self._service.misconfigured(now, error.summary)
+                    # Providers also answer so to what is wrong with one request, or with a name that a client made up: that
+                    # takes the service from no other client.
+                    if error.error_kind == "provider" and self._breakers.is_of_catalog(self._target_key):
+                        self._service.misconfigured(now, error.summary)
+                    else:
+                        self._service.said_nothing()
                 else:
                     self._service.succeeded(now)
             elif error.upstream_status == 429 or (error.retry_after_seconds and error.upstream_status == 503):
@@ -163,6 +168,7 @@ class Breakers:
         self._most = most
         self._breakers: OrderedDict[str, CircuitBreaker] = OrderedDict()
         self._suspects_until = float("-inf")
+        self._of_catalog: frozenset[str] | None = None
         self.changes = 0
 
     @property
@@ -277,11 +283,18 @@ class Breakers:
                 breaker.clear(now)
 
     def keep(self, keys: Iterable[str]) -> None:
-        """Drop the breakers whose keys are not in `keys`: their targets have gone, or have another key."""
-        kept = set(keys)
+        """Drop the breakers whose keys are not in `keys`, those of the catalog: their targets have gone, or have another key.
+
+        A target whose key is not among them from now on is one that a client named.
+        """
+        kept = self._of_catalog = frozenset(keys)
         for key in [each for each in self._breakers if each not in kept]:
             del self._breakers[key]
         self.changes += 1
+
+    def is_of_catalog(self, key: str) -> bool:
+        """Whether a target is of the catalog; True before the first call of `keep`."""
+        return self._of_catalog is None or key in self._of_catalog
 
     def states(self, now: float) -> dict[str, State]:
         """Return the states that are not closed, for reports."""
