@@ -101,7 +101,7 @@ def needs_of(head: RequestHead) -> tuple[str, ...]:
         needs.append("json_schema")
     if head.images:
         needs.append("vision")
-    return tuple(needs)
+    return tuple(sorted((*needs, *head.inputs))) if head.inputs else tuple(needs)
 
 
 def execution_of(
