@@ -46,6 +46,7 @@ from instance_agent.sync.configuration_file import ConfigurationFile
 from instance_agent.sync.configuration_metrics import show_configuration
 from instance_agent.sync.configuration_updater import ConfigurationUpdater
 from instance_agent.sync.health_exchange import HealthExchange
+from instance_agent.sync.instance_claim import InstanceClaim
 from instance_agent.sync.score_updater import ScoreUpdater
 
 if TYPE_CHECKING:
@@ -112,11 +113,14 @@ class GatewayProgram:
         self.scores.on_change = self.builder.use_learned
         self.publisher = make_publisher(settings, self.database) if settings.pgmq_enabled else None
         self.exchange = HealthExchange(self.database, instance_id=settings.instance_id)
+        self.claim = InstanceClaim(settings.instance_id, settings.state_folder)
+        self.claim.holds_folder = lambda: self._state_lock.held
         listeners = [
             NotificationListener(self.database, UPDATES_CHANNEL, self.scores.wake),
             NotificationListener(self.database, CONFIGURATION_CHANNEL, self.configuration.wake),
             NotificationListener(self.database, TARGET_HEALTH_CHANNEL, self.exchange.notified),
         ]
+        listeners[0].on_working = self.claim.check
         tasks: list[BackgroundTask] = [self.configuration, self.scores, self.builder, self.exchange, *listeners]
         tasks += [each for each in (self.publisher, self.certificate) if each is not None]
         self.supervisor = Supervisor(tasks, shutdown)
@@ -355,11 +359,18 @@ class GatewayProgram:
         self._state_lock.release()
 
     def _leave(self) -> None:
-        """Leave the register of instances: a replica that was stopped on purpose is not missing."""
+        """Leave the register of instances: a replica that was stopped on purpose is not missing.
+
+        Where another program uses the same id, the row of the register is that program's, too.
+        """
         if self.database.unavailable or not self._contacted():
             return
         try:
             with closing(self.database.connect(timeout_seconds=2.0)) as connection, connection.transaction():
+                if (other := self.claim.claimed_elsewhere(connection)) is not None:
+                    reason = f"another program uses the same INSTANCE_ID: {other}"
+                    log.warning("instance_not_removed", reason=reason, effect="it stays in the list for that program")
+                    return
                 _LEAVE.run(connection, {"instance_id": self.settings.instance_id})
         except Exception as error:
             if not is_database_error(error):
