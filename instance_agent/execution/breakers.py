@@ -283,9 +283,9 @@ class Breakers:
                 breaker.clear(now)
 
     def keep(self, keys: Iterable[str]) -> None:
-        """Drop the breakers whose keys are not in `keys`, those of the catalog: their targets have gone, or have another key.
+        """Drop the breakers of other targets than the catalog's: they have gone, or have another key.
 
-        A target whose key is not among them from now on is one that a client named.
+        `keys` are those of the catalog; a target whose key is not among them from now on is one that a client named.
         """
         kept = self._of_catalog = frozenset(keys)
         for key in [each for each in self._breakers if each not in kept]:

@@ -37,8 +37,8 @@ _MAX_SHAPES: Final = 1000
 _MAX_NAMES: Final = 20
 _CERTAIN: Final = Chance(1.0, 0.0, 1.0)
 
-#: A set of targets: the complexity of the scores, the preference, whether it is probed, the keys of the targets, and those of
-#: the targets that follow them.
+#: A set of targets: the complexity of the scores, the preference, whether it is probed, the keys of the targets, and those
+#: of the targets that follow them.
 _SetKey = tuple[str, Preference | None, bool, tuple[str, ...], tuple[str, ...]]
 
 
