@@ -1,5 +1,5 @@
--- Revision 0019: feedback that waits. Expands only: gateways of revision 0018 call the functions that they know. The table is empty
--- most of the time.
+-- Revision 0019: feedback that waits. Gateways of revision 0018 call the functions that they know. The table is empty most of
+-- the time.
 ALTER TABLE waiting_feedback
     ADD COLUMN tried_at timestamptz,
     ADD COLUMN key_id varchar;
