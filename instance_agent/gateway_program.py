@@ -23,6 +23,7 @@ from instance_agent.catalog.catalog_file import CatalogEntries
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.catalog.source import CatalogSource
 from instance_agent.catalog.state_lock import StateLock
+from instance_agent.execution.response_cache import ResponseCache
 from instance_agent.gateway.app import model_routes
 from instance_agent.gateway.auth import is_loopback
 from instance_agent.gateway.certificate import make_reloader
@@ -411,6 +412,19 @@ class GatewayProgram:
         def parts() -> GatewayParts | None:
             return self.server.parts if self.server is not None else None
 
+        def cache() -> ResponseCache | None:
+            return each.cache if (each := parts()) is not None else None
+
+        metrics.counter("cache_hits", "Answers from the cache", lambda: each.hits if (each := cache()) else 0)
+        metrics.counter(
+            "cache_misses",
+            "Requests that the cache may answer, and did not",
+            lambda: each.misses if (each := cache()) else 0,
+        )
+        metrics.gauge("cache_bytes", "Size of the cache of answers", lambda: each.size if (each := cache()) else 0)
+        metrics.counter(
+            "plan_sets_computed", "Probabilities computed while a request waited", lambda: self.planner.sets_computed
+        )
         metrics.gauge("health_exchange_up", "Whether hints reach other gateways", lambda: self.exchange.up)
         metrics.counter("health_reports_sent", "Hints and results of checks sent", lambda: self.exchange.sent)
         TargetMetrics(
