@@ -83,13 +83,13 @@ def test_the_objective_is_in_the_view_of_decisions_where_a_setting_asks_for_it(
     gateway = start_gateway(start, tmp_path, fake_upstream, database_url, key=key, **variables)
     asked = {"x-centralcloud-worker": "w-1", "x-centralcloud-complexity": "5"}
     for _ in range(2):
-        gateway.chat(text="mend the roof " + "x" * 300, user="u-7", temperature=0, headers=asked)
+        gateway.chat(text="test the roof " + "x" * 300, user="u-7", temperature=0, headers=asked)
     gateway.chat("alpha/made-up", metadata={"task_id": "t-1"})
     ingested(database_url, 4)
 
     objectives = "SELECT objective, selected_model FROM routing_decisions ORDER BY id"
     assert execute(database_url, objectives) == [
-        ("mend the roof " + "x" * 186, "gpt"),
+        ("test the roof " + "x" * 186, "gpt"),
         ("hello there", "alpha/made-up"),
     ]
     labels = "SELECT user_id, worker, task_id, extra ->> 'named_by' FROM routing_records"
