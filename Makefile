@@ -14,12 +14,12 @@ DEMO_ARGS ?=
 SOAK_SECONDS ?= 600
 SOAK_WORKERS ?= 0
 
-.PHONY: help setup demo recording test coverage coverage-tests soak check format reference test-postgresql build hashes clean
+.PHONY: help setup demo recording test test-frameworks coverage coverage-tests soak check format reference test-postgresql build hashes clean
 
 help:  ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.installed  ## Create .venv with both programs, every extra and the tools of developers.
+setup: $(VENV)/.installed  ## Create .venv with both programs, the extras and the tools of developers.
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -40,6 +40,19 @@ test: setup  ## Run the checks and every test; PYTEST_ARGS='-k word' for some.
 	@started=$$(date +%s); $(MAKE) --no-print-directory check \
 	  && echo "tests:" && $(PYTEST) $(PYTEST_ARGS) \
 	  && seconds=$$(($$(date +%s) - started)) && printf 'test: all passed, %d:%02d in all\n' $$((seconds / 60)) $$((seconds % 60))
+
+# The venv of the frameworks stands on .venv: it has only what they add, and what they need in an older version.
+$(VENV)/frameworks/.installed: $(VENV)/.installed constraints-frameworks.txt
+	@echo "test-frameworks: installing langchain-openai and litellm into $(VENV)/frameworks (330 MB, about a minute)"
+	@$(PYTHON) -m venv --clear $(VENV)/frameworks
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > "$$($(VENV)/frameworks/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"
+	@$(VENV)/frameworks/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints-frameworks.txt --editable '.[frameworks]'
+	@touch $@
+
+test-frameworks: $(VENV)/frameworks/.installed  ## Test langchain-openai and litellm as clients of the gateway.
+	@$(VENV)/frameworks/bin/python -m pytest $(PYTEST_OPTIONS) $(PYTEST_ARGS) \
+	  tests/integration/instance_agent/clients/test_langchain.py tests/integration/instance_agent/clients/test_litellm.py
 
 check: setup  ## Check lint, format, types, import rules, security and words.
 	@echo "check: lint, format, types, import rules, security checks and words (15 seconds, the first time)"

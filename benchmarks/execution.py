@@ -16,7 +16,8 @@ from typing import Any
 from instance_agent.catalog.configuration import build_configuration
 from instance_agent.catalog.model import Model, Pricing
 from instance_agent.catalog.provider import Provider
-from instance_agent.chat.protocols import CLIENT_PROTOCOLS
+from instance_agent.chat.protocol import ClientProtocol
+from instance_agent.chat.protocols import ANTHROPIC, OPENAI
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.executor import Executor
 from instance_agent.execution.planned import PlannedCall
@@ -100,9 +101,8 @@ async def median(work: Callable[[], Awaitable[None]]) -> float:
     return sorted(found)[ROUNDS // 2]
 
 
-async def measure(executor: Executor, name: str) -> None:
+async def measure(executor: Executor, protocol: ClientProtocol) -> None:
     """Print the figures for clients of one protocol; the provider speaks OpenAI's."""
-    protocol = CLIENT_PROTOCOLS[name]
     body = {"model": "auto", "messages": [{"role": "user", "content": TEXT}], "max_tokens": 500, "stream": False}
     plain = json.dumps(body).encode()
     streamed = json.dumps({**body, "stream": True}).encode()
@@ -119,8 +119,8 @@ async def measure(executor: Executor, name: str) -> None:
             while await answer.read():
                 pass
 
-    how = "forwarded" if name == "openai" else "translated"
-    print(f"{name} client, {how}: plain {await median(ask):.0f} us, stream {await median(read):.0f} us")
+    how = "forwarded" if protocol is OPENAI else "translated"
+    print(f"{protocol.name} client, {how}: plain {await median(ask):.0f} us, stream {await median(read):.0f} us")
 
 
 async def main() -> None:
@@ -128,8 +128,8 @@ async def main() -> None:
     print(f"plain answer of {len(whole):,} bytes, stream of {len(stream)} pieces; processor time, median of {ROUNDS}")
     calls: Any = Memory(whole, stream)
     executor = Executor(calls, Breakers(), Sink())
-    for name in CLIENT_PROTOCOLS:
-        await measure(executor, name)
+    for protocol in (OPENAI, ANTHROPIC):
+        await measure(executor, protocol)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """The command line: `instance-agent <command>`, assembled from `commands`, which is imported when one of them is used."""
 
+import signal
+import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -7,6 +9,8 @@ from centralcloud.runtime.commands.cli import new_app, run_app
 from centralcloud.runtime.commands.group import Command
 
 _COMMANDS: Final = "instance_agent.commands"
+#: Commands that read their files again on SIGHUP.
+_RELOADING: Final = (["run"], ["serve"])
 
 #: The help: under each heading the commands in the order in which a user needs them.
 COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
@@ -27,7 +31,7 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
             _COMMANDS,
         ),
         Command("catalog", "Show the effective catalog: the models of the YAML with their learned scores.", _COMMANDS),
-        Command("route", "Show which model would be chosen for a task, and why.", _COMMANDS),
+        Command("route", "Show which model would be chosen for a task, and why.", "instance_agent.route_command"),
     ),
     "Set up": (
         Command("keys", "Create, show, rotate and revoke the keys of the gateway.", "instance_agent.key_commands"),
@@ -49,4 +53,7 @@ app = new_app(
 
 def main() -> None:
     """Entry point of `instance-agent`."""
+    if sys.argv[1:2] in _RELOADING:
+        # The imports take a second; until the program has its handler, a reload has nothing to read again.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     run_app(app, "instance-agent")

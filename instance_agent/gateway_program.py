@@ -26,19 +26,20 @@ from instance_agent.catalog.state_lock import StateLock
 from instance_agent.execution.response_cache import ResponseCache
 from instance_agent.gateway.app import model_routes
 from instance_agent.gateway.auth import is_loopback
-from instance_agent.gateway.certificate import make_reloader
+from instance_agent.gateway.certificate import check_ca_file, make_reloader
 from instance_agent.gateway.database_work import DatabaseWork
 from instance_agent.gateway.decision_memory import DecisionMemory
 from instance_agent.gateway.decisions_api import DecisionsApi
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.health import HealthPages
+from instance_agent.gateway.known_keys import KnownKeys
 from instance_agent.gateway.metrics import GatewayMetrics, TargetMetrics
 from instance_agent.gateway.openapi import openapi_routes
 from instance_agent.gateway.openapi_page import page_routes
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.registry_api import RegistryApi
 from instance_agent.gateway.routing_api import RoutingApi
-from instance_agent.gateway.server import GatewayServer
+from instance_agent.gateway.server import GatewayServer, event_loop
 from instance_agent.gateway.state import GatewayState, StateBuilder
 from instance_agent.publisher_assembly import make_publisher
 from instance_agent.routing.planner import Planner
@@ -63,6 +64,8 @@ _POLL_SECONDS: Final = 5.0
 #: How long a start waits for newer keys than those of the copy, where the copy has none; and without a copy, before it logs
 #: that it waits.
 _CONTACT_SECONDS: Final = 10.0
+#: How long a start waits for the keys before it logs that it serves no request yet.
+_FIRST_CONTACT_SECONDS: Final = 2.0
 #: Objects that a collection of the youngest generation waits for; a request makes some hundred, few of them in cycles.
 _COLLECT_AFTER: Final = 10_000
 #: Connections for the pages that write to the database.
@@ -78,12 +81,13 @@ class GatewayProgram:
         """Create the parts; connects to nothing yet. `entries` replace the catalog, see `CatalogSource`.
 
         Raises:
-            SettingsError: no database is set, or the catalog YAML is invalid.
+            SettingsError: no database is set, the catalog YAML is invalid, or the file of certificates cannot be used.
         """
         self.settings = settings
         name = f"instance-agent/{settings.instance_id}"
         self.database = Database(settings.database, application_name=name, own_connections=_PAGE_CONNECTIONS)
         self.certificate = make_reloader(self.database, settings.gateway_tls_certificate, settings.gateway_tls_key)
+        check_ca_file(settings.gateway_ca_file)
         self._state_lock = StateLock(settings.state_folder)
         self.source = CatalogSource(settings.catalog, entries=entries)
         self.scores = ScoreUpdater(
@@ -110,7 +114,9 @@ class GatewayProgram:
             poll_interval_seconds=min(settings.poll_interval_seconds, _POLL_SECONDS),
             on_change=self._on_configuration,
         )
-        self.builder.use_fleet(self.configuration.configuration)
+        self.keys = KnownKeys(self.configuration, settings.gateway_key_grace_seconds)
+        if self.configuration.loaded:
+            self.builder.use_fleet(self.configuration.configuration)
         self.scores.on_change = self.builder.use_learned
         self.publisher = make_publisher(settings, self.database) if settings.pgmq_enabled else None
         self.exchange = HealthExchange(self.database, instance_id=settings.instance_id)
@@ -171,24 +177,13 @@ class GatewayProgram:
     def not_ready(self) -> list[str]:
         """Return why the gateway cannot serve, one line each. Ready without the database, by the last good copies."""
         reasons = []
-        if (unknown := self.keys_unknown()) is not None:
+        parts = self.server.parts if self.server is not None else None
+        state = parts.state if parts is not None else self.builder.current
+        if state is not None and (unknown := self.keys.unknown(state)) is not None:
             reasons.append(unknown)
         if self.server is None:
             reasons.append("starting")
         return reasons
-
-    def keys_unknown(self) -> str | None:
-        """Return why the keys of clients cannot be checked; None: they can."""
-        updater = self.configuration
-        if not updater.loaded:
-            return "the keys are not known: the database was not reached yet, and there is no copy from an earlier run"
-        if not updater.configuration.keys:
-            return None
-        grace = self.settings.gateway_key_grace_seconds
-        seconds = updater.seconds_since_contact()
-        if seconds is not None and seconds > grace:
-            return f"the keys cannot be checked: the database was not reached for more than {grace:g} s"
-        return None
 
     def details(self) -> dict[str, Any]:
         """Return the state of each part, for people: no names of models, hosts or keys."""
@@ -237,14 +232,13 @@ class GatewayProgram:
             # A database that starts at the same time needs some seconds, and nothing has to be done.
             if not waits and time.monotonic() - began >= _CONTACT_SECONDS:
                 waits = True
-                reason = (
-                    f"the database was not reached in {_CONTACT_SECONDS:g} s, and there is no copy from an earlier run"
-                )
+                unread = self.configuration.unread
+                reason = f"after {_CONTACT_SECONDS:g} s, {unread}, and there is no copy from an earlier run"
                 log.warning("gateway_waits_for_keys", address=address, reason=reason)
             service_manager.waiting("the keys of the fleet's configuration", 30.0)
         # The copy in the file may be old: keys may have been made since.
         until = time.monotonic() + _CONTACT_SECONDS
-        while not self._contacted() and not self.configuration.configuration.keys and time.monotonic() < until:
+        while not self.configuration.reached and not self.configuration.configuration.keys and time.monotonic() < until:
             if self.supervisor.shutdown.wait(0.05):
                 return
         if not self.configuration.loaded:
@@ -256,25 +250,23 @@ class GatewayProgram:
                 "127.0.0.1"
             )
 
-    def _contacted(self) -> bool:
-        """Whether this process has reached the database and read the configuration."""
-        return self.configuration.reached
-
     def _serve(self, registry: "CollectorRegistry") -> None:
         settings, certificate = self.settings, self.certificate
+        new_loop = event_loop(settings.gateway_event_loop)
         server = GatewayServer(
             settings.gateway_address,
             settings.gateway_port,
             self._make_parts,
             self.routes(registry),
             tls=certificate.context if certificate else None,
+            new_loop=new_loop,
         )
         if certificate is not None:
             certificate.on_loaded = server.use_tls
             server.use_tls(certificate.context)  # it may have been renewed meanwhile
         server.on_crash = self.supervisor.on_crash
         self.supervisor.watch(server.heartbeat)
-        # The collector looks again and again at everything that lives as long as the process, unless it is told not to.
+        # Otherwise the collector would look again and again at everything that lives as long as the process.
         gc.collect()
         gc.freeze()
         gc.set_threshold(_COLLECT_AFTER, 20, 50)
@@ -283,14 +275,27 @@ class GatewayProgram:
         self.builder.on_built = server.use
         if (state := self.builder.current) is not None:
             server.use(state)
-        keyless = not self.configuration.configuration.keys
         log.info(
             "gateway_started",
             address=self.settings.gateway_address,
             port=server.port,
             tls=certificate is not None,
-            keys="none: only clients of this machine are served" if keyless else "required",
+            event_loop="asyncio" if new_loop is None else "uvloop",
+            keys=self._keys_in_words(),
         )
+
+    def _keys_in_words(self) -> str:
+        """Return whether keys are required, for the log. Waits a little for the first contact with the database."""
+        until = time.monotonic() + _FIRST_CONTACT_SECONDS
+        while True:
+            state = self.builder.current
+            assert state is not None
+            unknown = self.keys.unknown(state)
+            if unknown is None or time.monotonic() > until or self.supervisor.shutdown.wait(0.02):
+                break
+        if unknown is not None:
+            return f"no request is served yet: {unknown}"
+        return "required" if state.fleet.keys else "none: only clients of this machine are served"
 
     def routes(self, registry: "CollectorRegistry") -> "list[web.RouteDef]":
         """Return every route of the gateway; `registry`: of the metrics that one of them shows."""
@@ -312,7 +317,7 @@ class GatewayProgram:
         assert state is not None
         sink = EventSink(self.publisher, metrics, self.planner.sessions, settings.instance_id, self.memory)
         parts = GatewayParts(settings, self.planner, sink, metrics, state, self.exchange)
-        parts.keys_unknown = self.keys_unknown
+        parts.keys_unknown = self.keys.unknown
         if settings.gateway_discovery_seconds:
             parts.background(self._discover(parts))
         if settings.gateway_health_check_seconds:
@@ -364,7 +369,7 @@ class GatewayProgram:
 
         Where another program uses the same id, the row of the register is that program's, too.
         """
-        if self.database.unavailable or not self._contacted():
+        if self.database.unavailable or not self.configuration.reached:
             return
         try:
             with closing(self.database.connect(timeout_seconds=2.0)) as connection, connection.transaction():

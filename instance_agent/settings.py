@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from centralcloud.contracts import SettingsError
+from centralcloud.contracts.errors import quote
 from centralcloud.contracts.limits import MAX_ID_LENGTH
 from centralcloud.contracts.text import read_name
 from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings
@@ -48,6 +49,11 @@ def _lowered(value: Any) -> Any:
 
 def _own_port(value: Any) -> Any:
     return DEFAULT_GATEWAY_PORT if isinstance(value, str) and _OF_A_SERVICE.match(value) else value
+
+
+#: The serialization of an origin in the WHATWG URL standard, of the schemes that browsers and their extensions use.
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9_.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
+_DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}
 
 
 class AgentSettings(ProgramSettings):
@@ -129,6 +135,20 @@ class AgentSettings(ProgramSettings):
         return None if self.spool_dir is None else self.spool_dir / self.instance_id.replace("/", "_")
 
 
+def _origins(text: str) -> str:
+    """Check a list of origins, each as a browser sends it: otherwise it would never match, and without a word."""
+    names = [each.strip() for each in text.split(",") if each.strip()]
+    for name in names:
+        if name == "*" and len(names) == 1:
+            continue
+        if not _ORIGIN.fullmatch(name) or name.endswith(_DEFAULT_PORTS.get(name.partition(":")[0], " ")):
+            raise ValueError(
+                f"expected * alone, or origins such as https://app.example:8443, in lower case, without a path, a slash at "
+                f"the end and a default port; found {quote(name)}"
+            )
+    return ",".join(names)
+
+
 class GatewaySettings(AgentSettings):
     """The settings of `instance-agent serve`: those of an instance, and those of the gateway.
 
@@ -136,7 +156,8 @@ class GatewaySettings(AgentSettings):
         gateway_port: INSTANCE_AGENT_GATEWAY_PORT, else PORT.
         gateway_address: INSTANCE_AGENT_GATEWAY_ADDRESS, the address to listen on.
         gateway_tls_certificate, gateway_tls_key: INSTANCE_AGENT_GATEWAY_TLS_CERTIFICATE and _TLS_KEY, PEM files; None: HTTP.
-        gateway_cors_origins: INSTANCE_AGENT_GATEWAY_CORS_ORIGINS, web pages that may call, separated by commas; ``*``: all.
+        gateway_cors_origins: INSTANCE_AGENT_GATEWAY_CORS_ORIGINS, origins of web pages that may call, as browsers send them,
+            separated by commas; ``*`` alone: all.
         gateway_drain_seconds: INSTANCE_AGENT_GATEWAY_DRAIN_SECONDS, how long a stop waits for running requests.
         gateway_key_grace_seconds: INSTANCE_AGENT_GATEWAY_KEY_GRACE_SECONDS, how long keys count without the database.
         gateway_ca_file: INSTANCE_AGENT_GATEWAY_CA_FILE, more certificates of upstreams, PEM.
@@ -155,6 +176,7 @@ class GatewaySettings(AgentSettings):
         gateway_cache_any_temperature: INSTANCE_AGENT_GATEWAY_CACHE_ANY_TEMPERATURE, whether it keeps more than answers of
             requests with the temperature 0.
         store_objective: INSTANCE_AGENT_STORE_OBJECTIVE, whether events have the begin of a request's text.
+        gateway_event_loop: INSTANCE_AGENT_GATEWAY_EVENT_LOOP, ``uvloop``, or ``asyncio``, which is slower.
         redis_url, node_env: REDIS_URL and NODE_ENV, which other gateways need: accepted, and not needed.
     """
 
@@ -167,7 +189,7 @@ class GatewaySettings(AgentSettings):
     gateway_address: str = "127.0.0.1"
     gateway_tls_certificate: Path | None = None
     gateway_tls_key: Path | None = None
-    gateway_cors_origins: str = ""
+    gateway_cors_origins: Annotated[str, AfterValidator(_origins)] = ""
     gateway_drain_seconds: float = Field(default=25.0, ge=0, le=3600)
     gateway_key_grace_seconds: float = Field(default=86_400.0, ge=0, le=31_536_000)
     gateway_ca_file: Path | None = None
@@ -182,6 +204,7 @@ class GatewaySettings(AgentSettings):
     gateway_cache_seconds: float = Field(default=300.0, gt=0, le=604_800)
     gateway_cache_any_temperature: bool = False
     store_objective: bool = False
+    gateway_event_loop: Annotated[Literal["uvloop", "asyncio"], BeforeValidator(_lowered)] = "uvloop"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = Field(
         default="info", validation_alias=AliasChoices("INSTANCE_AGENT_LOG_LEVEL", "LOG_LEVEL")
     )

@@ -14,7 +14,7 @@ from support.launcher import stop_launcher
 from support.programs import Program
 from support.progress import Progress
 from support.schedule import LongestFirst, sort_longest_first
-from support.servers import a_server, with_database
+from support.servers import a_server, new_database, with_database
 from support.tcp_proxy import TcpProxy
 from support.waiting import passes
 from xdist.remote import Producer
@@ -124,13 +124,13 @@ def template(server: str) -> Iterator[str]:
 @pytest.fixture
 def empty_url(server: str) -> Iterator[str]:
     """URL of an empty database of the test's own."""
-    yield from _new_database(server, "template1")
+    yield from new_database(server, "template1")
 
 
 @pytest.fixture
 def database_url(server: str, template: str) -> Iterator[str]:
     """URL of a database of the test's own, with the newest schema and nothing in it."""
-    yield from _new_database(server, template)
+    yield from new_database(server, template)
 
 
 @pytest.fixture
@@ -160,13 +160,3 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     yield start_one
     for program in programs:
         program.end()
-
-
-def _new_database(server: str, template: str) -> Iterator[str]:
-    name = f"cc_test_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        # Copying the files is cheaper than writing each page to the log, too.
-        strategy = "STRATEGY file_copy" if connection.info.server_version >= 15_00_00 else ""
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} {strategy}")
-        yield with_database(server, name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

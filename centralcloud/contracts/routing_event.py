@@ -61,6 +61,16 @@ _PLAN: Final = _POSITION["plan"]
 _read_plan: Final = DECISION_FIELDS[_PLAN].read
 _labels_of: Final = itemgetter(*(_POSITION[name] for name in REQUEST_LABELS))
 _encode = msgspec.json.Encoder().encode
+#: The forms of a message and of its decision in which msgspec writes them, without the fields that have no value.
+_WrittenDecision: Final = msgspec.defstruct(
+    "_WrittenDecision",
+    [*((name, Any) for name in _ALWAYS_WRITTEN), *((name, Any, None) for name in (*_OPTIONAL, *_REQUEST_NAMES))],
+    omit_defaults=True,
+    gc=False,
+)
+_WrittenMessage: Final = msgspec.defstruct(
+    "_WrittenMessage", [("timestamp", str), ("instance_id", str), ("routing_decision", _WrittenDecision)], gc=False
+)
 
 
 class RoutingEvent(msgspec.Struct, frozen=True, gc=False):
@@ -185,6 +195,14 @@ class RequestEvent(RoutingEvent, frozen=True, gc=False):
         if self.feedback_until is not None:
             message["routing_decision"]["feedback_until"] = self.feedback_until.isoformat()
         return message
+
+    def to_json(self) -> str:
+        """Return the message as JSON text: that of `to_message`, in half of the time where nothing is in `extra`."""
+        if self.extra or self.feedback_until is not None:
+            return super().to_json()
+        values = astuple(self)
+        decision = _WrittenDecision(*values[_FIRST_WRITTEN:_EXTRA], *values[_FIRST_OF_REQUEST:])
+        return _encode(_WrittenMessage(self.timestamp.isoformat(), self.instance_id, decision)).decode()
 
 
 # Events are constructed and stored by position, which `_parse_plain` relies on, too.

@@ -5,6 +5,7 @@ It is one instance of the fleet. Its events, scores and simulated models are tho
 
 import contextlib
 import json
+import logging
 import random
 import socket
 import threading
@@ -18,6 +19,7 @@ from centralcloud.demo import simulated_models
 from centralcloud.demo.simulated_models import SimulatedModels
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings
+from instance_agent.gateway import request_log
 from instance_agent.gateway_program import GatewayProgram
 from instance_agent.settings import DEFAULT_GATEWAY_PORT, GatewaySettings
 from instance_agent.simulation.providers import SimulatedProviders
@@ -78,7 +80,7 @@ class DemoGateway:
     def curl(self) -> str:
         """A command that works while the demonstration runs."""
         message = '{"model":"auto","messages":[{"role":"user","content":"Add 17 + 25."}]}'
-        return f"curl {self.address}{_PATH} -H 'content-type: application/json' -d '{message}'"
+        return f"curl {self.address}{_PATH} -H content-type:application/json -d '{message}'"
 
     def start(self) -> None:
         """Start the gateway, wait until it listens, and start its application.
@@ -86,6 +88,8 @@ class DemoGateway:
         Raises:
             CentralCloudError: it does not listen in time, or ended with this error.
         """
+        # Wrong answers are part of the show: a warning for each would be written over it.
+        logging.getLogger(request_log.__name__).setLevel(logging.ERROR)
         self._providers.start()
         self._thread.start()
         deadline = time.monotonic() + _START_SECONDS

@@ -117,9 +117,16 @@ def _sync(state: State) -> str:
 
 
 def _try_it(curl: str, width: int) -> list[Text]:
-    """The command that the gateway answers, or only its address where the command does not fit."""
-    command = f"Try it: {curl}"
-    return [Text(command if len(command) <= width else f"A gateway answers at {curl.split()[1]}", _FAINT)]
+    """The command that the gateway answers: on one line, or on two that a shell takes as one; else only its address.
+
+    The lines are parted inside the quotes, where JSON may have blanks: a terminal may copy some at the end of a line.
+    """
+    end = curl.index("'{") + 1
+    for prefix in ("Try it: ", ""):
+        for lines in ([f"{prefix}{curl}"], [f"{prefix}{curl[:end]}", curl[end:]]):
+            if max(map(len, lines)) <= width:
+                return [Text(line, _FAINT) for line in lines]
+    return [Text(f"A gateway answers at {curl.split()[1]}", _FAINT)]
 
 
 def _title(state: State, width: int, symbols: _Symbols) -> Text:

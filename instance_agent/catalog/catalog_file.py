@@ -19,7 +19,7 @@ from instance_agent.catalog.provider import Provider
 #: A model takes about 300 bytes.
 _MAX_BYTES: Final = 64_000_000
 #: Fields of providers whose values an error may show.
-_SHOWN: Final = frozenset({"provider", "dialect", "base_url", "local", "time_limits"})
+_SHOWN: Final = frozenset({"provider", "dialect", "base_url", "key_hosts", "local", "time_limits"})
 #: The entries under a key of the YAML, by its name.
 _ENTRIES: Final[dict[str, type[BaseModel]]] = {
     "models": Model,

@@ -3,10 +3,12 @@
 It is built when something changes. A request only looks things up: each lookup is that of a dictionary.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit
 
+from instance_agent.catalog.addresses import host_of
 from instance_agent.catalog.aliases import AUTO_NAMES, Aliases
 from instance_agent.catalog.key_reader import KeyReader
 from instance_agent.catalog.model import ENDPOINT_TYPES, Complexity, Endpoint, Model, Pricing, TimeLimits
@@ -26,7 +28,9 @@ class ReadyProvider:
         name, dialect, base_url, local, time_limits: as in `Provider`.
         api_key: None: it needs none, or there is a problem.
         headers: with the values of references.
+        key_hosts: hosts that registered endpoints may be at; None: any, since it has no key and no headers.
         problem: why it cannot be used; None: it can.
+        reason: the problem for clients: without names of settings and files and without addresses.
     """
 
     name: str
@@ -37,6 +41,23 @@ class ReadyProvider:
     local: bool = False
     time_limits: TimeLimits = _NO_LIMITS
     problem: str | None = None
+    key_hosts: frozenset[str] | None = None
+    reason: str | None = None
+
+    def refusal_of(self, url: str) -> str | None:
+        """Return why a registered endpoint must not be sent the key, in one line; None: it may, or there is none."""
+        if self.key_hosts is None:
+            return None
+        host, own = host_of(url), host_of(self.base_url)
+        unsafe = urlsplit(url).scheme == "http" and urlsplit(self.base_url).scheme == "https"
+        if host in self.key_hosts or (host == own and not unsafe):
+            return None
+        found = f"http at the host {host}" if host == own else f"the host {host}"
+        expected = f"https at {own}" if host == own else ", ".join(sorted({own, *self.key_hosts}))
+        return (
+            f"found {found}, which gets no key of the provider {self.name}, expected {expected}; `key_hosts` of the "
+            "provider in the catalog file adds hosts"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +71,8 @@ class Target:
         base_url: of the endpoint, else of the provider; empty when neither has one.
         key: identifies the target in health views, breakers and reports: ``model@provider`` or ``model@provider#2``.
         problem: why it cannot be used; None: it can.
+        reason: the problem for clients: names of settings and files and addresses of providers are for operators. None: the
+            problem has none of them.
     """
 
     model: Model
@@ -58,6 +81,7 @@ class Target:
     base_url: str
     key: str
     problem: str | None
+    reason: str | None = None
 
     @property
     def rank(self) -> int:
@@ -105,7 +129,13 @@ class CatalogConfiguration:
         if known:
             return known
         model = Model(name=name, provider=provider_name, version=model_name)
-        return (Target(model, provider, _NO_ENDPOINT, provider.base_url, f"{name}@{provider_name}", provider.problem),)
+        key, base_url = f"{name}@{provider_name}", provider.base_url
+        return (Target(model, provider, _NO_ENDPOINT, base_url, key, provider.problem, provider.reason),)
+
+    def problem_of(self, key: str) -> str | None:
+        """Return the problem of a target by its key; None without one."""
+        targets = self.targets_of(key.rpartition("@")[0])
+        return next((target.problem for target in targets if target.key == key), None)
 
 
 def build_configuration(
@@ -116,6 +146,7 @@ def build_configuration(
     keys: KeyReader | None = None,
     found: Mapping[str, frozenset[str]] | None = None,
     version: int = 0,
+    registered: Collection[tuple[str, str]] = (),
 ) -> CatalogConfiguration:
     """Return the configuration of these entries, with the current values of the keys.
 
@@ -124,6 +155,8 @@ def build_configuration(
         keys: reads the providers' keys; None: from the environment and from files.
         found: the models that each local provider lists, for those that answer; others are unavailable.
         version: of the fleet's configuration.
+        registered: name and provider of the entries of the fleet's registry. Their endpoints may be at the hosts of their
+            provider's key alone: an operator of the registry need not have the right to read that key.
 
     Raises:
         AliasError: an alias has an unknown target, or is part of a cycle.
@@ -135,7 +168,9 @@ def build_configuration(
     names = {model.name for model in models}
     targets: dict[str, list[Target]] = {}
     for model in entries:
-        targets.setdefault(model.name, []).extend(_targets(model, ready.get(model.provider), found))
+        of_registry = (model.name, model.provider) in registered
+        made = _targets(model, ready.get(model.provider), found, registered=of_registry)
+        targets.setdefault(model.name, []).extend(made)
     return CatalogConfiguration(
         models=tuple(entries),
         providers=ready,
@@ -146,24 +181,27 @@ def build_configuration(
 
 
 def _ready(provider: Provider, keys: KeyReader, found: Mapping[str, frozenset[str]]) -> ReadyProvider:
-    problems = []
+    problems, reasons = [], []
     api_key = None
     if provider.api_key is not None:
         api_key, problem = keys.read(provider.api_key)
         if problem is not None:
             problems.append(problem)
+            reasons.append("its provider has no key that can be used")
     headers = {}
     for name, value in provider.headers.items():
         if is_reference(value):
             header, problem = keys.read(str(value))
             if header is None:
                 problems.append(f"header {name}: {problem}")
+                reasons.append("its provider lacks a header")
                 continue
             headers[name] = header
         else:
             headers[name] = str(value)
     if provider.local and provider.provider not in found:
         problems.append(f"it does not answer at {provider.base_url}")
+        reasons.append("its provider does not answer")
     return ReadyProvider(
         name=provider.provider,
         dialect=provider.dialect,
@@ -173,6 +211,8 @@ def _ready(provider: Provider, keys: KeyReader, found: Mapping[str, frozenset[st
         local=provider.local,
         time_limits=provider.time_limits,
         problem="; ".join(problems) or None,
+        key_hosts=frozenset(provider.key_hosts) if provider.api_key is not None or provider.headers else None,
+        reason="; ".join(dict.fromkeys(reasons)) or None,
     )
 
 
@@ -197,13 +237,20 @@ def _found_models(
     ]
 
 
-def _targets(model: Model, provider: ReadyProvider | None, found: Mapping[str, frozenset[str]]) -> list[Target]:
+def _targets(
+    model: Model, provider: ReadyProvider | None, found: Mapping[str, frozenset[str]], *, registered: bool
+) -> list[Target]:
     targets = []
     for position, endpoint in enumerate(model.endpoints or (_NO_ENDPOINT,), start=1):
         served = model if endpoint.version is None else model.model_copy(update={"version": endpoint.version})
         base_url = endpoint.base_url or (provider.base_url if provider else "")
         key = f"{model.name}@{model.provider}" + (f"#{position}" if position > 1 else "")
-        targets.append(Target(served, provider, endpoint, base_url, key, _problem(served, provider, found)))
+        problem = _problem(served, provider, found)
+        reason = provider.reason if provider is not None and problem == provider.problem else None
+        if problem is None and registered and provider is not None and endpoint.base_url is not None:
+            problem = provider.refusal_of(endpoint.base_url)
+            reason = None if problem is None else "its endpoint is at a host that gets no key of its provider"
+        targets.append(Target(served, provider, endpoint, base_url, key, problem, reason))
     return targets
 
 

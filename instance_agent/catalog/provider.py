@@ -5,9 +5,11 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from centralcloud.contracts.fleet_configuration import PRIVATE_ALLOWED, refusal_of_host
 from instance_agent.catalog.model import Name, TimeLimits, Url
 
 _REFERENCE: Final = re.compile(r"(?:env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\x00-\x1f]+)")
+_HOST: Final = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 #: Set by the transport, or by the dialect from the key.
 _RESERVED_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
@@ -37,6 +39,17 @@ def _headers(headers: dict[str, str]) -> dict[str, str]:
     return {name: _Hidden(value) for name, value in headers.items()}
 
 
+def _key_host(text: str) -> str:
+    host = text.lower().strip("[]").rstrip(".")
+    if not _HOST.fullmatch(host):
+        raise ValueError("expected the name or address of a host, without http://, port and path")
+    if (refusal := refusal_of_host(host, PRIVATE_ALLOWED)) is not None:
+        raise ValueError(f"expected another host: this one is {refusal.removeprefix('which is ')}")
+    return host
+
+
+#: A host without scheme, port and path.
+KeyHost = Annotated[str, AfterValidator(_key_host)]
 #: A place where a key is kept: ``env:NAME`` or ``file:/PATH``.
 KeyReference = Annotated[str, AfterValidator(_reference)]
 
@@ -50,6 +63,7 @@ class Provider(BaseModel):
         base_url: http or https; operations such as /chat/completions are added by the dialect.
         api_key: a reference to its key; None: it needs none.
         headers: additional headers; a value may be a reference as well.
+        key_hosts: hosts beside that of `base_url` where registered endpoints may be: they are sent the key and the headers.
         local: whether it is available only while it has been found to answer (LM Studio, Ollama).
         time_limits: of calls to its models, unless the model has its own.
     """
@@ -61,6 +75,7 @@ class Provider(BaseModel):
     base_url: Url
     api_key: KeyReference | None = None
     headers: Annotated[dict[str, str], AfterValidator(_headers)] = {}
+    key_hosts: tuple[KeyHost, ...] = ()
     local: bool = False
     time_limits: TimeLimits = TimeLimits()
 

@@ -71,6 +71,7 @@ class CatalogSource:
             keys=self._keys,
             found=self._found,
             version=self._version,
+            registered={(each.name, each.provider) for each in self._registry.models} if self._registry else (),
         )
 
     def changed(self) -> bool:

@@ -123,7 +123,10 @@ def _event(name: str, **fields: Any) -> bytes:
 
 
 class AnthropicStreamWriter:
-    """Writes the events of one answer as events of Messages: one open block of content at a time."""
+    """Writes the events of one answer as events of Messages: one open block of content at a time.
+
+    Calls of tools that are interleaved have no place in it: `write` raises ChatError.
+    """
 
     def __init__(self, *, model: str | None = None) -> None:
         self._model = model
@@ -205,9 +208,7 @@ class AnthropicStreamWriter:
     def _arguments(self, event: ToolArgumentsDelta) -> bytes:
         if self._open != event.index:
             # A block that was closed cannot be opened again: a wrong call would be worse than none.
-            return self._fail(
-                ChatError("found the calls of tools interleaved in the stream", error_kind="provider", status=502)
-            )
+            raise ChatError("found the calls of tools interleaved in the stream", error_kind="provider", status=502)
         return self._delta({"type": "input_json_delta", "partial_json": event.text})
 
     def _thinking(self, event: ThinkingDelta) -> bytes:

@@ -69,7 +69,6 @@ class _Head(Struct):
     system: str | list[_HeadResult] | None = None
     stream: bool | None = None
     tools: list[msgspec.Raw] | None = None
-    thinking: _Type | None = None
     output_config: _HeadOutput | None = None
     metadata: dict[str, Any] | None = None
 
@@ -134,6 +133,18 @@ class _Format(Struct):
     schema: JsonObject | None = None
 
 
+class _SchemaAlone(Struct):
+    schema: JsonObject | None = None
+
+
+class _OutputAlone(Struct):
+    format: _SchemaAlone | None = None
+
+
+class _BodyOfOutput(Struct):
+    output_config: _OutputAlone | None = None
+
+
 class _OutputConfig(Struct):
     effort: Effort | None = None
     format: _Format | None = None
@@ -159,6 +170,7 @@ class _Request(Struct):
 
 _HEAD: Final = msgspec.json.Decoder(_Head)
 _REQUEST: Final = msgspec.json.Decoder(_Request)
+_OUTPUT: Final = msgspec.json.Decoder(_BodyOfOutput)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -195,7 +207,6 @@ def read_head(body: bytes) -> RequestHead:
         include_usage=True,
         max_output_tokens=head.max_tokens,
         response_format="json_schema" if head.output_config and head.output_config.format else None,
-        thinking=head.thinking is not None and head.thinking.type != "disabled",
         user=metadata.get("user_id"),
         metadata=metadata,
     )
@@ -205,6 +216,15 @@ def _result_length(content: str | list[_HeadResult] | None) -> int:
     if isinstance(content, list):
         return sum(len(block.text or "") for block in content)
     return len(content or "")
+
+
+def read_schema(body: bytes) -> JsonObject | None:
+    """Return the schema of the answer, whatever the rest of the body is like; None where none can be read."""
+    try:
+        asked = decode(body, _OUTPUT).output_config
+    except InvalidRequestError:
+        return None
+    return asked.format.schema if asked and asked.format else None
 
 
 def read_request(body: bytes) -> ChatRequest:

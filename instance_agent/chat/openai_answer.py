@@ -123,10 +123,13 @@ class OpenAIStreamWriter:
             "model": model or "",
         }
         self._role_sent = False
+        self._failed = False
         self._usage: Usage | None = None
 
     def write(self, event: StreamEvent) -> bytes:
         """Return the chunks for `event`."""
+        if self._failed:
+            return b""
         match event:
             case TextDelta():
                 return self._chunk({"content": event.text})
@@ -152,6 +155,7 @@ class OpenAIStreamWriter:
             case Completed():
                 return self._end()
             case StreamFailed():
+                self._failed = True
                 return b"data: " + _ENCODER.encode(_error(event.error)) + b"\n\n"
 
     def _merge(self, usage: Usage | None) -> None:

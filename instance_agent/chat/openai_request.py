@@ -70,7 +70,6 @@ class _Head(Struct):
     max_completion_tokens: int | None = None
     tools: list[msgspec.Raw] | None = None
     response_format: _Type | None = None
-    reasoning_effort: str | None = None
     user: str | None = None
     metadata: dict[str, Any] | None = None
 
@@ -136,6 +135,18 @@ class _ResponseFormat(Struct):
     json_schema: _Schema | None = None
 
 
+class _SchemaAlone(Struct):
+    schema: JsonObject | None = None
+
+
+class _FormatAlone(Struct):
+    json_schema: _SchemaAlone | None = None
+
+
+class _BodyOfFormat(Struct):
+    response_format: _FormatAlone | None = None
+
+
 class _Named(Struct):
     name: str
 
@@ -177,6 +188,7 @@ class _Request(Struct):
 
 _HEAD: Final = msgspec.json.Decoder(_Head)
 _REQUEST: Final = msgspec.json.Decoder(_Request)
+_FORMAT: Final = msgspec.json.Decoder(_BodyOfFormat)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _MODES: Final[tuple[Literal["auto", "none", "required"], ...]] = ("auto", "none", "required")
 _OFF: Final = (b"null", b"false")
@@ -211,10 +223,18 @@ def read_head(body: bytes) -> RequestHead:
         include_usage=bool(head.stream_options and head.stream_options.include_usage),
         max_output_tokens=head.max_tokens if head.max_completion_tokens is None else head.max_completion_tokens,
         response_format="json_object" if kind == "json_object" else "json_schema" if kind == "json_schema" else None,
-        thinking=head.reasoning_effort not in (None, "none", "minimal"),
         user=head.user,
         metadata={key: value for key, value in (head.metadata or {}).items() if isinstance(value, str)},
     )
+
+
+def read_schema(body: bytes) -> JsonObject | None:
+    """Return the schema of the answer, whatever the rest of the body is like; None where none can be read."""
+    try:
+        asked = decode(body, _FORMAT).response_format
+    except InvalidRequestError:
+        return None
+    return asked.json_schema.schema if asked and asked.json_schema else None
 
 
 def read_request(body: bytes) -> ChatRequest:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from instance_agent.chat.answers import ChatAnswer, StreamEvent
 from instance_agent.chat.errors import ChatError
-from instance_agent.chat.messages import ChatRequest
+from instance_agent.chat.messages import ChatRequest, JsonObject
 
 
 class RequestHead(Struct, frozen=True, kw_only=True):
@@ -33,7 +33,6 @@ class RequestHead(Struct, frozen=True, kw_only=True):
     include_usage: bool = False
     max_output_tokens: int | None = None
     response_format: Literal["json_object", "json_schema"] | None = None
-    thinking: bool = False
     user: str | None = None
     metadata: dict[str, str] = {}
 
@@ -42,7 +41,11 @@ class StreamWriter(Protocol):
     """Writes the events of one answer as the bytes of the client's protocol."""
 
     def write(self, event: StreamEvent) -> bytes:
-        """Return the bytes for `event`, empty for one that the protocol does not show."""
+        """Return the bytes for `event`, empty for one that the protocol does not show, and after `StreamFailed`.
+
+        Raise ChatError for an event that the protocol has no place for where it comes: the caller then ends the stream by
+        `StreamFailed`, so that its record and the client say the same.
+        """
 
 
 class ClientProtocol(Protocol):
@@ -55,6 +58,9 @@ class ClientProtocol(Protocol):
 
     def read_request(self, body: bytes) -> ChatRequest:
         """Read the whole request; raise InvalidRequestError, or UnsupportedFeatureError for what cannot be translated."""
+
+    def read_schema(self, body: bytes) -> JsonObject | None:
+        """Return the schema that the answer must have, None where none can be read. It raises nothing."""
 
     def write_answer(self, answer: ChatAnswer, *, model: str | None = None, created: int = 0) -> bytes:
         """Write a whole answer.

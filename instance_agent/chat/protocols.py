@@ -5,7 +5,7 @@ from typing import Final
 from instance_agent.chat import anthropic_answer, anthropic_request, openai_answer, openai_request
 from instance_agent.chat.answers import ChatAnswer
 from instance_agent.chat.errors import ChatError
-from instance_agent.chat.messages import ChatRequest
+from instance_agent.chat.messages import ChatRequest, JsonObject
 from instance_agent.chat.protocol import ClientProtocol, RequestHead, StreamWriter
 
 
@@ -21,6 +21,10 @@ class OpenAIChat:
     def read_request(self, body: bytes) -> ChatRequest:
         """Read the whole request."""
         return openai_request.read_request(body)
+
+    def read_schema(self, body: bytes) -> JsonObject | None:
+        """Return the schema that the answer must have."""
+        return openai_request.read_schema(body)
 
     def write_answer(self, answer: ChatAnswer, *, model: str | None = None, created: int = 0) -> bytes:
         """Write a whole answer."""
@@ -48,6 +52,10 @@ class AnthropicMessages:
         """Read the whole request."""
         return anthropic_request.read_request(body)
 
+    def read_schema(self, body: bytes) -> JsonObject | None:
+        """Return the schema that the answer must have."""
+        return anthropic_request.read_schema(body)
+
     def write_answer(self, answer: ChatAnswer, *, model: str | None = None, created: int = 0) -> bytes:
         """Write a whole answer."""
         return anthropic_answer.write_answer(answer, model=model, created=created)
@@ -69,4 +77,3 @@ class AnthropicMessages:
 
 OPENAI: Final[ClientProtocol] = OpenAIChat()
 ANTHROPIC: Final[ClientProtocol] = AnthropicMessages()
-CLIENT_PROTOCOLS: Final[dict[str, ClientProtocol]] = {each.name: each for each in (OPENAI, ANTHROPIC)}

@@ -131,7 +131,7 @@ class AttemptRecorder:
             response_time_ms=self._milliseconds(self._clock()),
             usage=filled,
             usage_estimated=estimated,
-            cost=cost_of(filled, self.call.target.prices, estimated=estimated),
+            cost=self._cost(filled, estimated=estimated),
             finish_reason=finish,
             http_status=status,
         )
@@ -151,7 +151,7 @@ class AttemptRecorder:
             response_time_ms=None if error.error_kind == "caller" else self._milliseconds(self._clock()),
             usage=filled,
             usage_estimated=estimated,
-            cost=cost_of(filled, self.call.target.prices, estimated=estimated),
+            cost=self._cost(filled, estimated=estimated),
         )
 
     def abandoned(
@@ -165,9 +165,12 @@ class AttemptRecorder:
             error=reason,
             usage=filled,
             usage_estimated=estimated,
-            cost=cost_of(filled, self.call.target.prices, estimated=estimated),
+            cost=self._cost(filled, estimated=estimated),
             http_status=None,
         )
+
+    def _cost(self, usage: Usage | None, *, estimated: bool) -> Cost:
+        return UNKNOWN if usage is None else cost_of(usage, self.call.target.prices, estimated=estimated)
 
     def _milliseconds(self, moment: float) -> int:
         return max(0, round((moment - self._started) * 1000))

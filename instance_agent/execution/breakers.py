@@ -87,6 +87,7 @@ class CallPermit:
 
     def first_token(self, now: float) -> None:
         """Report the first token of the answer."""
+        self._breakers.trust(self._target_key)
         if self.probe:
             with self._breakers.watching(self._target_key, self._service_key, now):
                 self._target.proved(now)
@@ -94,6 +95,7 @@ class CallPermit:
 
     def succeeded(self, now: float) -> None:
         """Report a success."""
+        self._breakers.trust(self._target_key)
         if not self.probe:
             self._target.succeeded(now)
             self._service.succeeded(now)
@@ -109,16 +111,17 @@ class CallPermit:
 
     def failed(self, error: ProviderError, now: float) -> None:
         """Report a failed call; errors of the caller and of a content filter are neutral."""
-        if error.error_kind in ("caller", "policy"):
+        # A setup that may be wrong by the request's fault needs another such error, of another request.
+        wrong_setup = error.retry is Retry.SETUP and self._breakers.doubt(self._target_key)
+        if error.error_kind in ("caller", "policy") and not wrong_setup:
             self.said_nothing()
             return
         with self._breakers.watching(self._target_key, self._service_key, now):
             if error.retry is Retry.SETUP:
                 self._target.misconfigured(now, error.summary)
                 if error.upstream_status in (401, 402):  # the key or the account; 403 and 404 may be of one model
-                    # Providers also answer so to what is wrong with one request, or with a name that a client made up: that
-                    # takes the service from no other client.
-                    if error.error_kind == "provider" and self._breakers.is_of_catalog(self._target_key):
+                    # For a name that a client made up, it may be about that name: it takes the service from no other client.
+                    if self._breakers.is_of_catalog(self._target_key):
                         self._service.misconfigured(now, error.summary)
                     else:
                         self._service.said_nothing()
@@ -169,6 +172,7 @@ class Breakers:
         self._breakers: OrderedDict[str, CircuitBreaker] = OrderedDict()
         self._suspects_until = float("-inf")
         self._of_catalog: frozenset[str] | None = None
+        self._doubts: set[str] = set()
         self.changes = 0
 
     @property
@@ -290,11 +294,25 @@ class Breakers:
         kept = self._of_catalog = frozenset(keys)
         for key in [each for each in self._breakers if each not in kept]:
             del self._breakers[key]
+        self._doubts &= kept
         self.changes += 1
 
     def is_of_catalog(self, key: str) -> bool:
         """Whether a target is of the catalog; True before the first call of `keep`."""
         return self._of_catalog is None or key in self._of_catalog
+
+    def doubt(self, key: str) -> bool:
+        """Note an error of a target's setup; return whether it is not the first one since a call worked."""
+        again = key in self._doubts
+        if len(self._doubts) >= self._most:
+            self._doubts.clear()
+        self._doubts.add(key)
+        return again
+
+    def trust(self, key: str) -> None:
+        """Note that a call of a target works."""
+        if self._doubts:
+            self._doubts.discard(key)
 
     def states(self, now: float) -> dict[str, State]:
         """Return the states that are not closed, for reports."""

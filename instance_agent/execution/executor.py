@@ -14,13 +14,14 @@ from instance_agent.execution.attempts import Attempt, AttemptSink
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.cost import OutputEstimate
 from instance_agent.execution.missing_operations import MissingOperations
-from instance_agent.execution.operations import Operation, ReadAnswer, operation_of
+from instance_agent.execution.operations import Operation, ReadAnswer, operation_of, read_paid
 from instance_agent.execution.planned import PlannedCall
-from instance_agent.execution.reporting import Reports, RunningAttempt, Settle
+from instance_agent.execution.reporting import STOPPED, Reports, RunningAttempt
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.response_cache import CachedAnswer, ResponseCache
 from instance_agent.execution.settings import ExecutionSettings
 from instance_agent.execution.streaming import StreamAttempt, translate_stream
+from instance_agent.execution.token_count import count_tokens
 from instance_agent.execution.walk import GiveUp, Go, Wait, Walk
 from instance_agent.providers.calls import ProviderCalls
 from instance_agent.providers.dialect import HttpCall
@@ -35,6 +36,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     Attributes:
         body: in the client's protocol.
         target: key of the target that answered.
+        request_id: of the request that the target answered, which has the records; from the cache, an earlier one.
         answer: in the neutral form; None from the cache, and for embeddings and operations that are only forwarded.
         attempt: the record of the last attempt; None from the cache.
         losses: fields of the request that the target has no place for.
@@ -42,6 +44,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     body: bytes
     target: str
+    request_id: str
     answer: ChatAnswer | None = None
     attempt: Attempt | None = None
     losses: tuple[str, ...] = ()
@@ -63,7 +66,6 @@ class Executor:
         settings: ExecutionSettings | None = None,
         *,
         cache: ResponseCache | None = None,
-        settle: Settle | None = None,
         clock: Callable[[], float] | None = None,
         seed: int | None = None,
     ) -> None:
@@ -71,7 +73,6 @@ class Executor:
 
         Args:
             cache: of whole answers; None: no cache.
-            settle: called with each record, in a task of its own that a client cannot cancel.
             seed: of the pauses' jitter; None: random.
         """
         self._calls = calls
@@ -79,7 +80,7 @@ class Executor:
         self._settings = settings or ExecutionSettings()
         self._cache = cache
         self._clock = clock or asyncio.get_running_loop().time
-        self._reports = Reports(sink, settle, self._clock)
+        self._reports = Reports(sink, self._clock)
         self._random = Random(seed)
         self._missing = MissingOperations()
 
@@ -95,10 +96,10 @@ class Executor:
             key = self._cache.key(request.tenant, request.protocol.name, request.body)
             found = None if key is None else self._cache.get(key, self._clock())
             if found is not None and any(call.target.key == found.target for call in plan):
-                return Answer(body=found.body, target=found.target)
+                return Answer(body=found.body, target=found.target, request_id=found.request_id)
         answer = await self._walk_plain(plan, request)
         if key is not None and self._cache is not None and answer.attempt and answer.attempt.outcome == "success":
-            self._cache.put(key, CachedAnswer(answer.body, answer.target), self._clock())
+            self._cache.put(key, CachedAnswer(answer.body, answer.target, answer.request_id), self._clock())
         return answer
 
     async def stream(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> "StreamedAnswer":
@@ -120,9 +121,16 @@ class Executor:
         opened = task.result() if task.done() else None
         return StreamedAnswer(opened, None if opened else task, request, self._settings)
 
-    async def drain(self, seconds: float) -> int:
-        """Wait for the settlements of spend that are under way; return how many are left."""
-        return await self._reports.drain(seconds)
+    async def count_tokens(
+        self, plan: Sequence[PlannedCall], request: ExecutionRequest
+    ) -> tuple[PlannedCall, int] | None:
+        """Return the first target that counts the request's tokens, and its count; None when none does in time."""
+        most = self._settings.walk.max_attempts
+        return await count_tokens(self._calls, self._breakers, plan, request, most=most)
+
+    def stop(self) -> None:
+        """Note that the caller ends running requests from now on: their records say so, and not that clients have gone."""
+        self._reports.gone = STOPPED
 
     async def _walk_plain(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> Answer:
         walk = self._walk(plan)
@@ -155,7 +163,7 @@ class Executor:
         running = self._reports.begin(step, request, streamed=False)
         try:
             body = await self._calls.body(target.whole_upstream, http, walk.deadline)
-            read = operation.read(target, body)
+            read = read_paid(operation, target, body)
         except (ProviderError, TimeoutError) as error:
             self._failed(walk, step, request, running, error)
             return None
@@ -165,10 +173,15 @@ class Executor:
         except BaseException as error:
             running.crashed(error)
             raise
-        running.succeeded(
-            read.usage, read.finish, output_tokens=_output_tokens(read), refused=read.refused, defect=read.defect
+        running.succeeded(read.usage, read.finish, output_tokens=_output_tokens(read), verdict=read.verdict)
+        return Answer(
+            body=read.body,
+            target=target.key,
+            request_id=request.request_id,
+            answer=read.answer,
+            attempt=running.record,
+            losses=http.losses,
         )
-        return Answer(body=read.body, target=target.key, answer=read.answer, attempt=running.record, losses=http.losses)
 
     async def _walk_stream(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> StreamAttempt:
         walk = self._walk(plan)

@@ -1,12 +1,15 @@
 """A check of a JSON value against the structure that a JSON schema asks for.
 
 The schema comes from a client and is checked in the event loop, so the check is bounded: no regular expressions (`pattern`
-may take for ever), no addresses to load, a limit of steps. Keywords that are not known here are not checked, so a difference
-that is reported is one, and some are not reported. The keywords are those of structured outputs: type, enum, const,
-required, properties, additionalProperties, items, prefixItems, anyOf, oneOf, allOf and local $ref.
+may take for ever), no addresses to load, a limit of steps, in which the lengths of lists and texts count. Keywords that
+are not known here are not checked, so a difference that is reported is one, and some are not reported. The keywords are
+those of structured outputs: type, enum, const, required, properties, additionalProperties, items, prefixItems, anyOf, oneOf,
+allOf and local $ref.
 """
 
 from typing import Any, Final
+
+from msgspec import Struct
 
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "object": (dict,),
@@ -19,10 +22,20 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
 }
 _MOST_STEPS: Final = 20_000
 _DEEPEST: Final = 60
+#: Characters of a text, and names or values that are only looked at, that cost as much as a step.
+_CHARACTERS_A_STEP: Final = 1000
+_NAMES_A_STEP: Final = 10
 
 
 class _OutOfStepsError(Exception):
     pass
+
+
+class _Enum(Struct, frozen=True):
+    """The values of one `enum`: scalars are looked up, others are compared one by one."""
+
+    scalars: frozenset[tuple[bool, Any]]
+    others: tuple[Any, ...]
 
 
 def first_difference(value: Any, schema: Any) -> str | None:
@@ -37,11 +50,11 @@ class _Check:
     def __init__(self, root: Any) -> None:
         self._root = root
         self._steps = 0
+        self._enums: dict[int, _Enum] = {}  # by the id of the list, which `root` keeps alive
+        self._references: dict[str, Any] = {}
 
     def differs(self, value: Any, schema: Any, where: str, depth: int) -> str | None:
-        self._steps += 1
-        if self._steps > _MOST_STEPS or depth > _DEEPEST:
-            raise _OutOfStepsError
+        self._spend(1, depth)
         if schema is False:
             return f"{where} is not allowed"
         if not isinstance(schema, dict):
@@ -53,24 +66,62 @@ class _Check:
             found = self._array(value, schema, where, depth)
         return found or self._combined(value, schema, where, depth)
 
+    def _spend(self, steps: int, depth: int = 0) -> None:
+        self._steps += steps
+        if self._steps > _MOST_STEPS or depth > _DEEPEST:
+            raise _OutOfStepsError
+
     def _basic(self, value: Any, schema: dict[str, Any], where: str) -> str | None:
         given = schema.get("type")
         types: list[Any] = [given] if isinstance(given, str) else given if isinstance(given, list) else []
-        if types and all(each in _TYPES for each in types) and not any(_is(value, each) for each in types):
-            return f"{where} is not of the type {' or '.join(types)}"
-        if isinstance(schema.get("enum"), list) and not any(_equal(value, each) for each in schema["enum"]):
+        self._spend(len(types))
+        known = [each for each in types if isinstance(each, str) and each in _TYPES]
+        if known and len(known) == len(types) and not any(_is(value, each) for each in known):
+            return f"{where} is not of the type {' or '.join(dict.fromkeys(known))}"
+        if isinstance(schema.get("enum"), list) and not self._is_one_of(value, schema["enum"]):
             return f"{where} is not one of the values of enum"
-        if "const" in schema and not _equal(value, schema["const"]):
+        if "const" in schema and not self._equal(value, schema["const"], 0):
             return f"{where} is not the value of const"
         return None
 
+    def _is_one_of(self, value: Any, values: list[Any]) -> bool:
+        known = self._enums.get(id(values))
+        if known is None:
+            self._spend(len(values) // _NAMES_A_STEP)
+            known = self._enums[id(values)] = _Enum(
+                frozenset(_scalar(each) for each in values if not isinstance(each, dict | list)),
+                tuple(each for each in values if isinstance(each, dict | list)),
+            )
+        if not isinstance(value, dict | list):
+            return _scalar(value) in known.scalars
+        return any(self._equal(value, each, 0) for each in known.others)
+
+    def _equal(self, value: Any, other: Any, depth: int) -> bool:
+        """Whether two values of JSON are equal: True is not 1."""
+        self._spend(1, depth)
+        if isinstance(value, dict) and isinstance(other, dict):
+            return len(value) == len(other) and all(
+                name in other and self._equal(each, other[name], depth + 1) for name, each in value.items()
+            )
+        if isinstance(value, list) and isinstance(other, list):
+            return len(value) == len(other) and all(
+                self._equal(each, its, depth + 1) for each, its in zip(value, other, strict=True)
+            )
+        if isinstance(value, dict | list) or isinstance(other, dict | list):
+            return False
+        if isinstance(value, str):
+            self._spend(len(value) // _CHARACTERS_A_STEP)
+        return _scalar(value) == _scalar(other)
+
     def _object(self, value: dict[str, Any], schema: dict[str, Any], where: str, depth: int) -> str | None:
         required = schema.get("required")
-        for name in required if isinstance(required, list) else ():
-            if isinstance(name, str) and name not in value:
-                return f"{where} has no {name[:100]!r}"
+        required = required if isinstance(required, list) else []
         properties = schema.get("properties")
         properties = properties if isinstance(properties, dict) else {}
+        self._spend((len(required) + len(properties) + len(value)) // _NAMES_A_STEP)
+        for name in required:
+            if isinstance(name, str) and name not in value:
+                return f"{where} has no {name[:100]!r}"
         for name, inside in properties.items():
             if name in value:
                 found = self.differs(value[name], inside, f"{where}.{name[:100]}", depth + 1)
@@ -115,10 +166,17 @@ class _Check:
         return None
 
     def _resolve(self, reference: str) -> Any:
+        if reference not in self._references:
+            self._references[reference] = self._at(reference)
+        return self._references[reference]
+
+    def _at(self, reference: str) -> Any:
         if not reference.startswith("#"):
             return True
+        steps = reference[1:].split("/")[1:]
+        self._spend(len(steps))
         inside = self._root
-        for step in reference[1:].split("/")[1:]:
+        for step in steps:
             step = step.replace("~1", "/").replace("~0", "~")
             if not isinstance(inside, dict) or step not in inside:
                 return True
@@ -134,6 +192,6 @@ def _is(value: Any, name: str) -> bool:
     return isinstance(value, _TYPES[name])
 
 
-def _equal(value: Any, other: Any) -> bool:
-    """Whether two values of JSON are equal: True is not 1."""
-    return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
+def _scalar(value: Any) -> tuple[bool, Any]:
+    """Return what two equal scalars of JSON have in common: 1 and 1.0 are equal, True and 1 are not."""
+    return isinstance(value, bool), value

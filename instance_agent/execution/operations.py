@@ -3,19 +3,24 @@
 import base64
 import struct
 import time
+import traceback
 from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
 
+from centralcloud.runtime.logs import get_logger
 from instance_agent.chat.answers import ChatAnswer, FinishReason, Usage
 from instance_agent.chat.errors import UnsupportedFeatureError
 from instance_agent.execution.request import EmbeddingsRequest, ExecutionRequest
 from instance_agent.execution.targets import CallTarget
-from instance_agent.execution.validators import AnswerChecks, Defect, find_defect
+from instance_agent.execution.validators import AnswerChecks, Verdict, judge
+from instance_agent.providers.classification import unreadable
 from instance_agent.providers.dialect import EmbeddingAnswer, HttpCall
+from instance_agent.providers.errors import ProviderError
 from instance_agent.providers.openai.responses import read_response
 
+log = get_logger(__name__)
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -25,15 +30,14 @@ class ReadAnswer(Struct, frozen=True, kw_only=True):
     Attributes:
         body: in the client's protocol.
         answer: in the neutral form; None for an operation that is only forwarded.
-        refused: the model or a filter declined.
+        verdict: on the answer; nothing for an operation without checks.
     """
 
     body: bytes
     answer: ChatAnswer | None = None
     usage: Usage | None = None
     finish: FinishReason | None = None
-    refused: bool = False
-    defect: tuple[Defect, str] | None = None
+    verdict: Verdict = Verdict()
 
 
 class Operation(Protocol):
@@ -51,6 +55,33 @@ def operation_of(request: ExecutionRequest, checks: AnswerChecks) -> Operation:
     if isinstance(request, EmbeddingsRequest):
         return EmbeddingsOperation(request)
     return ResponsesOperation(request, checks) if request.operation == "responses" else ChatOperation(request, checks)
+
+
+def read_paid(operation: Operation, target: CallTarget, body: bytes) -> ReadAnswer:
+    """Read a 200 answer; raise ProviderError for one that cannot be read, and for nothing else: it may be billed."""
+    try:
+        return operation.read(target, body)
+    except ProviderError:
+        raise
+    except Exception as error:
+        raise unread(target, error) from error
+
+
+def unread(target: CallTarget, error: Exception) -> ProviderError:
+    """Return the error for an answer that this program, or an installed dialect, fails to read or to write."""
+    # Without its text, which may have a part of the answer.
+    where = traceback.format_tb(error.__traceback__)
+    log.error("answer_not_read", target=target.key, error=type(error).__name__, traceback=where)
+    return unreadable(target.upstream, f"an answer that cannot be read or written ({type(error).__name__})")
+
+
+def judged(answer: ChatAnswer, request: ExecutionRequest, checks: AnswerChecks) -> Verdict:
+    """Return the verdict on an answer. An error of a check is logged, and finds nothing: the answer is paid for."""
+    try:
+        return judge(answer, request.wanted(), checks)
+    except Exception as error:  # noqa: BLE001 - no check is worth an answer
+        log.error("answer_not_checked", error=type(error).__name__, traceback=traceback.format_tb(error.__traceback__))
+        return Verdict()
 
 
 def forwards(request: ExecutionRequest, target: CallTarget) -> bool:
@@ -88,8 +119,7 @@ class ChatOperation:
             answer=answer,
             usage=answer.usage,
             finish=answer.finish,
-            refused=bool(answer.refusal) or answer.finish == "content_filter",
-            defect=find_defect(answer, request.wanted(), self._checks),
+            verdict=judged(answer, request, self._checks),
         )
 
 
@@ -112,8 +142,7 @@ class ResponsesOperation:
             body=body,
             usage=answer.usage,
             finish=answer.finish,
-            refused=bool(answer.refusal) or answer.finish == "content_filter",
-            defect=find_defect(answer, self._request.wanted(), self._checks) if done else None,
+            verdict=judged(answer, self._request, self._checks) if done else Verdict(),
         )
 
 
@@ -135,6 +164,8 @@ class EmbeddingsOperation:
         request = self._request
         if forwards(request, target):
             return pass_through(request, target)
+        if request.embedding is None:
+            raise UnsupportedFeatureError("an input of tokens", "a request that is translated to another protocol")
         return target.dialect.embed(target.upstream, request.embedding, target.sent_as)
 
     def read(self, target: CallTarget, body: bytes) -> ReadAnswer:

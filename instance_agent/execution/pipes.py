@@ -151,7 +151,11 @@ class TranslatePipe:
             self._observe(event)
             if self.error is not None:
                 break
-            written.append(self._writer.write(event))
+            try:
+                written.append(self._writer.write(event))
+            except ChatError as error:  # no place for the event in the client's protocol
+                self.error, self.completed = error, False
+                break
         return b"".join(written)
 
     def _observe(self, event: Any) -> None:
@@ -187,7 +191,6 @@ class ResponsesPipe(ForwardPipe):
         return self._request.stream_error(error, self._reader.sequence_number + 1)
 
 
-def collector_for(request: ExecutionRequest) -> AnswerCollector | None:
-    """Return a collector of the answer for the checks that need all of it, None when none of them applies."""
-    head = request.head
-    return AnswerCollector() if head.response_format is not None or head.tools else None
+def collector_for(request: ExecutionRequest) -> AnswerCollector:
+    """Return a collector of the answer for the checks: of all of it where one of them needs that."""
+    return AnswerCollector(sketch=request.head.response_format is None)

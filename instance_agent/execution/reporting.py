@@ -1,8 +1,7 @@
-"""The reports of a running attempt: to its breaker, to the sink of records, and to the settlement of spend."""
+"""The reports of a running attempt: to its breaker, and to the sink of records."""
 
-import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 from centralcloud.runtime.logs import get_logger
@@ -10,7 +9,7 @@ from instance_agent.chat.answers import FinishReason, Usage
 from instance_agent.chat.errors import ChatError
 from instance_agent.execution.attempts import Attempt, AttemptRecorder, AttemptSink
 from instance_agent.execution.request import ExecutionRequest
-from instance_agent.execution.validators import Defect
+from instance_agent.execution.validators import Verdict
 from instance_agent.execution.walk import Go
 from instance_agent.providers.errors import ProviderError, Retry
 
@@ -18,18 +17,20 @@ log = get_logger(__name__)
 #: Tokens a second of a fast model: the most that one may have written unseen.
 _TOKENS_A_SECOND: Final = 200
 GONE: Final = "the client has closed the connection"
-
-Settle = Callable[[Attempt, Any], Awaitable[None]]
+STOPPED: Final = "the gateway has stopped before the end of the answer"
 
 
 class Reports:
-    """Hands records over, and settles spend in tasks of its own that no client can cancel."""
+    """Hands records over.
 
-    def __init__(self, sink: AttemptSink, settle: Settle | None, clock: Callable[[], float]) -> None:
+    Attributes:
+        gone: why an attempt ends without an answer for its client.
+    """
+
+    def __init__(self, sink: AttemptSink, clock: Callable[[], float]) -> None:
         self._sink = sink
-        self._settle = settle
         self.clock = clock
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.gone = GONE
 
     def begin(self, step: Go, request: ExecutionRequest, *, streamed: bool) -> "RunningAttempt":
         """Begin an attempt. Exactly one of the outcomes of the result must follow."""
@@ -41,31 +42,15 @@ class Reports:
             self._sink.record(attempt, context)
         except Exception as error:  # noqa: BLE001 - foreign code
             log.error("attempt_not_recorded", decision_id=attempt.decision_id, error=repr(error))
-        if self._settle is not None:
-            task = asyncio.get_running_loop().create_task(self._settled(self._settle, attempt, context))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def drain(self, seconds: float) -> int:
-        """Wait for settlements under way; return how many are left."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=seconds)
-        return len(self._tasks)
-
-    @staticmethod
-    async def _settled(settle: Settle, attempt: Attempt, context: Any) -> None:
-        try:
-            await settle(attempt, context)
-        except Exception as error:  # noqa: BLE001 - foreign code
-            log.error("spend_not_settled", decision_id=attempt.decision_id, error=repr(error))
 
 
 class RunningAttempt:
     """An attempt under way. The first outcome counts, for the breaker and for the record; later ones are ignored."""
 
-    __slots__ = ("_clock", "_permit", "_request", "_started", "recorder")
+    __slots__ = ("_clock", "_permit", "_reports", "_request", "_started", "recorder")
 
     def __init__(self, reports: Reports, step: Go, request: ExecutionRequest, *, streamed: bool) -> None:
+        self._reports = reports
         self._clock = reports.clock
         self._permit = step.permit
         self._request = request
@@ -96,33 +81,36 @@ class RunningAttempt:
         finish: FinishReason | None,
         *,
         output_tokens: int,
-        refused: bool = False,
-        defect: tuple[Defect, str] | None = None,
+        verdict: Verdict,
     ) -> None:
         """Report a whole answer; `output_tokens`: estimated, for one without usage."""
         self._permit.succeeded(self._clock())
         estimates = (self._request.input_tokens(), output_tokens)
-        self.recorder.succeeded(usage, finish, estimates=estimates, refused=refused, defect=defect)
+        self.recorder.succeeded(usage, finish, estimates=estimates, refused=verdict.refused, defect=verdict.defect)
 
     def failed(self, error: ChatError, usage: Usage | None = None, output_tokens: int | None = None) -> None:
-        """Report a failure. One that the provider may bill has an estimated cost."""
+        """Report a failure. One that the provider may bill has an estimated cost.
+
+        An error that is not the provider's is one of the client's protocol, which has no place for the answer.
+        """
         if isinstance(error, ProviderError):
             self._permit.failed(error, self._clock())
         else:
             self._permit.said_nothing()
-        billed = isinstance(error, ProviderError) and error.retry in (Retry.UNCERTAIN, Retry.BEGUN)
+        billed = not isinstance(error, ProviderError) or error.retry in (Retry.UNCERTAIN, Retry.BEGUN)
         self.recorder.failed(error, usage=usage, estimates=self._estimates(output_tokens) if billed else None)
 
     def abandoned(self, usage: Usage | None = None, output_tokens: int | None = None) -> None:
-        """Report that the client has gone: it says nothing about the model, and costs what was generated so far."""
+        """Report that the client, or the gateway, has gone: blameless, and it costs what was generated so far."""
         self._permit.said_nothing()
-        self.recorder.abandoned(GONE, usage=usage, estimates=self._estimates(output_tokens))
+        self.recorder.abandoned(self._reports.gone, usage=usage, estimates=self._estimates(output_tokens))
 
-    def crashed(self, error: BaseException) -> None:
-        """Report an error of this program."""
+    def crashed(self, error: BaseException, usage: Usage | None = None, output_tokens: int | None = None) -> None:
+        """Report an error of this program; `output_tokens` of an answer that had begun: it is paid for."""
         self._permit.said_nothing()
         own = ChatError(f"internal error: {type(error).__name__}", error_kind="caller", status=500)
-        self.recorder.failed(own)
+        billed = output_tokens is not None
+        self.recorder.failed(own, usage=usage, estimates=self._estimates(output_tokens) if billed else None)
 
     def _estimates(self, output_tokens: int | None) -> tuple[int, int]:
         """Return input and output tokens; the output that was not seen is bounded by the time and the request's limit."""

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from instance_agent.chat.answers import StreamFailed
-from instance_agent.chat.errors import ChatError, UnsupportedFeatureError
+from instance_agent.chat.errors import ChatError
 from instance_agent.chat.json_body import decode
 from instance_agent.chat.messages import ChatRequest
 from instance_agent.chat.protocol import ClientProtocol, RequestHead
@@ -127,11 +127,8 @@ class ExecutionRequest:
             text = decode(self.body, _RESPONSES_FORM).text
             schema = text.format.schema if text is not None and text.format is not None else None
             return Wanted(form, schema if isinstance(schema, dict) else None)
-        try:
-            asked = self.chat().response_format
-        except UnsupportedFeatureError:
-            asked = None
-        return Wanted(form, asked.schema if asked else None)
+        # Not by `chat`, which refuses requests that a provider has taken, and has answered.
+        return Wanted(form, self.protocol.read_schema(self.body))
 
     def stream_error(self, error: ChatError, sequence_number: int = 0) -> bytes:
         """Return the event that ends the client's stream with an error; `sequence_number`: for Responses."""
@@ -147,12 +144,17 @@ class ExecutionRequest:
 
 
 class EmbeddingsRequest(ExecutionRequest):
-    """A request for embeddings; `encoding` as the client wants vectors in a translated answer."""
+    """A request for embeddings.
+
+    Attributes:
+        embedding: None for an input of tokens, which mean nothing to another model: it is only forwarded.
+        encoding: of the vectors in a translated answer.
+    """
 
     __slots__ = ("embedding", "encoding")
 
     def __init__(
-        self, embedding: EmbeddingRequest, encoding: Literal["float", "base64"] = "float", **fields: Any
+        self, embedding: EmbeddingRequest | None, encoding: Literal["float", "base64"] = "float", **fields: Any
     ) -> None:
         super().__init__(operation="embeddings", **fields)
         self.embedding = embedding

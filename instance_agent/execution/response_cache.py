@@ -32,10 +32,11 @@ class CacheSettings(Struct, frozen=True, kw_only=True):
 
 
 class CachedAnswer(Struct, frozen=True):
-    """A kept answer: its bytes in the client's protocol, and the key of the target that gave it."""
+    """A kept answer: its bytes in the client's protocol, the key of its target, and the id of its request."""
 
     body: bytes
     target: str
+    request_id: str
 
 
 class _Head(Struct):

@@ -1,6 +1,7 @@
-"""One run for requests that are sent twice with the same `id`: within one replica, for 10 minutes, for each key."""
+"""One run for requests that are sent twice with the same `id`: within one replica, for 10 minutes, for each owner."""
 
 import asyncio
+import functools
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Generic, TypeVar
@@ -25,7 +26,7 @@ class _Run(Generic[_T]):
 
 
 class SameRequests(Generic[_T]):
-    """Runs each request once, by tenant and id; later ones get the same result, also while it runs.
+    """Runs each request once, by owner and id; later ones get the same result, also while it runs.
 
     A failure is given to those that wait for it, and not kept. When every client that waits has gone, the run is cancelled.
     """
@@ -49,12 +50,12 @@ class SameRequests(Generic[_T]):
         self._runs: OrderedDict[tuple[str, str], _Run[_T]] = OrderedDict()
 
     async def run(
-        self, tenant: str, request_id: str, fingerprint: bytes, start: Callable[[], Coroutine[Any, Any, _T]]
+        self, owner: str, request_id: str, fingerprint: bytes, start: Callable[[], Coroutine[Any, Any, _T]]
     ) -> tuple[_T, bool]:
         """Return the result for this id, and whether another request had started it.
 
         Args:
-            tenant: the key or workspace; ids of different tenants have nothing to do with each other.
+            owner: of the id; ids of different owners have nothing to do with each other.
             fingerprint: of the request; another one under the same id is an error of the caller.
 
         Raises:
@@ -62,11 +63,13 @@ class SameRequests(Generic[_T]):
             Exception: that of the run.
         """
         self._expire()
-        key = (tenant, request_id)
+        key = (owner, request_id)
         run = self._runs.get(key)
         shared = run is not None
         if run is None:
             run = self._runs[key] = _Run(asyncio.create_task(start()), fingerprint)
+            # Not by a client that waits: each of them may be cancelled in the moment of the end.
+            run.task.add_done_callback(functools.partial(self._ended, key, run))
         elif run.fingerprint != fingerprint:
             raise InvalidRequestError(
                 "found an id that another request had in the last 10 minutes, expected a new one", param="id"
@@ -75,30 +78,21 @@ class SameRequests(Generic[_T]):
         try:
             result = await asyncio.shield(run.task)
         except asyncio.CancelledError:
-            if run.task.done():  # the client has gone as it ended
-                self._keep_if_whole(key, run)
-            elif run.waiting == 1:
+            if run.waiting == 1 and not run.task.done():
                 self._forget(key, run)
                 await _cancelled(run.task)
             raise
-        except BaseException:
-            self._forget(key, run)
-            raise
         finally:
             run.waiting -= 1
-        self._keep(key, run, result)
         return result, shared
 
-    def _keep_if_whole(self, key: tuple[str, str], run: _Run[_T]) -> None:
-        if run.task.cancelled() or run.task.exception() is not None:
+    def _ended(self, key: tuple[str, str], run: _Run[_T], task: "asyncio.Task[_T]") -> None:
+        """Keep the result of a run, or forget a run that failed."""
+        if task.cancelled() or task.exception() is not None:
             self._forget(key, run)
-        else:
-            self._keep(key, run, run.task.result())
-
-    def _keep(self, key: tuple[str, str], run: _Run[_T], result: _T) -> None:
-        if run.until == float("inf") and self._runs.get(key) is run:
+        elif self._runs.get(key) is run:
             run.until = self._clock() + self._seconds
-            run.bytes = self._size_of(result)
+            run.bytes = self._size_of(task.result())
             self._bytes += run.bytes
             self._runs.move_to_end(key)
             self._expire()
@@ -132,5 +126,3 @@ async def _cancelled(task: "asyncio.Task[Any]") -> None:
     """Cancel a task and wait for its end, so that its upstream is released."""
     task.cancel()
     await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()  # every client has gone

@@ -6,13 +6,13 @@ from typing import Final
 
 from instance_agent.chat.errors import ChatError
 from instance_agent.execution.cost import OutputEstimate
-from instance_agent.execution.operations import pass_through, translate_chat
+from instance_agent.execution.operations import judged, pass_through, translate_chat, unread
 from instance_agent.execution.pipes import Pipe, collector_for, pipe_for
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.reporting import RunningAttempt
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.targets import CallTarget
-from instance_agent.execution.validators import AnswerChecks, check_parts, find_defect
+from instance_agent.execution.validators import AnswerChecks
 from instance_agent.providers.calls import ProviderCalls
 from instance_agent.providers.classification import unreadable
 from instance_agent.providers.dialect import HttpCall
@@ -61,8 +61,8 @@ class StreamAttempt:
             while not self._pipe.begun:
                 out = await self._next(self._answer)
                 self._held.append(out)
-                if self._pipe.error is not None and not self._pipe.begun:
-                    raise self._pipe.error
+                if (error := self._pipe.error) is not None and not self._pipe.begun:
+                    raise error if isinstance(error, ProviderError) else unread(self.call.target, error)
                 if self._ended and not self._pipe.begun:
                     raise unreadable(self.call.target.upstream, "a stream without an answer")
             self.running.first_token()
@@ -102,7 +102,7 @@ class StreamAttempt:
             await self.release()
             raise
         except BaseException as error:
-            self.running.crashed(error)
+            self.running.crashed(error, self._pipe.usage, self._estimate.tokens())
             await self.release()
             raise
         return b""
@@ -124,15 +124,18 @@ class StreamAttempt:
             piece = await _rest(answer)
         else:
             piece = await answer.next_piece()
-        if piece:
-            out = self._pipe.feed(piece)
-        else:
-            self._ended = True
-            out = self._pipe.close()
+        try:
+            if piece:
+                out = self._pipe.feed(piece)
+            else:
+                self._ended = True
+                out = self._pipe.close()
+        except ProviderError:
+            raise
+        except Exception as error:
+            raise unread(self.call.target, error) from error
         self._estimate.add(piece, self._pipe.characters)
-        if self._collector is not None:
-            for event in self._pipe.events:
-                self._collector.add(event)
+        self._collector.add_all(self._pipe.events)
         return out
 
     async def _failure(self, error: ChatError | None = None) -> bytes:
@@ -146,17 +149,8 @@ class StreamAttempt:
 
     def _complete(self, checks: AnswerChecks) -> None:
         pipe = self._pipe
-        refused = pipe.finish == "content_filter"
-        if self._collector is not None:
-            answer = self._collector.answer()
-            refused = refused or bool(answer.refusal)
-            defect = find_defect(answer, self._request.wanted(), checks)
-        else:
-            text = "x" if pipe.characters else ""
-            defect = check_parts(text, has_calls=False, finish=pipe.finish, checks=checks) if not refused else None
-        self.running.succeeded(
-            pipe.usage, pipe.finish, output_tokens=self._estimate.tokens(), refused=refused, defect=defect
-        )
+        verdict = judged(self._collector.answer(), self._request, checks)
+        self.running.succeeded(pipe.usage, pipe.finish, output_tokens=self._estimate.tokens(), verdict=verdict)
 
 
 async def _rest(answer: OpenCall) -> bytes:

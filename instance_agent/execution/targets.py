@@ -1,6 +1,9 @@
 """Targets ready to be called: the catalog's entry, the dialect, the upstream with its key and limits, and prices."""
 
 import hashlib
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -15,8 +18,8 @@ from instance_agent.providers.installed import UnknownDialectError, dialect
 from instance_agent.providers.presets import PRESETS, Preset
 from instance_agent.providers.upstream import Limits, Secret, Upstream
 
-#: Targets that are kept ready; a client may name any model of a provider.
-_MOST: Final = 4096
+#: Targets that are kept ready beside the catalog's: a client may name any model of a provider.
+_MOST_NAMED: Final = 256
 #: Wait for the first byte of a whole answer from a model without limits, in seconds.
 _NO_TOTAL: Final = 3600.0
 _NO_PRESET: Final = Preset(dialect="openai", base_url=None)
@@ -30,17 +33,17 @@ class CallTarget:
         model: the catalog's entry.
         upstream, whole_upstream: for streams, and for whole answers, whose first byte comes with the last token.
         sent_as: the name that the provider is sent.
-        prices: of the catalog, else list prices; None when unknown.
         breaker_key: of the model at this endpoint with this API key; another key or address is another one.
         service_key: of the endpoint with this API key.
     """
 
     __slots__ = (
+        "_find_prices",
+        "_prices",
         "breaker_key",
         "dialect",
         "key",
         "model",
-        "prices",
         "sent_as",
         "service_key",
         "upstream",
@@ -55,17 +58,27 @@ class CallTarget:
         upstream: Upstream,
         prices: Prices | None = None,
         whole_upstream: Upstream | None = None,
+        find_prices: Callable[[], Prices | None] | None = None,
     ) -> None:
+        """Create a target; with `find_prices`, prices are looked up when they are needed first."""
         self.key = key
         self.model = model
         self.sent_as = model.sent_as
         self.dialect = spoken
         self.upstream = upstream
         self.whole_upstream = whole_upstream or upstream
-        self.prices = prices
+        self._prices = prices
+        self._find_prices = find_prices
         identity = _fingerprint(upstream)
         self.breaker_key = f"{key}|{identity}"
         self.service_key = f"{upstream.provider}|{identity}"
+
+    @property
+    def prices(self) -> Prices | None:
+        """Prices of the catalog, else list prices; None when unknown."""
+        if self._find_prices is not None:
+            self._prices, self._find_prices = self._find_prices(), None
+        return self._prices
 
 
 class CallTargets:
@@ -78,12 +91,13 @@ class CallTargets:
         """Create it; `limits` are those of targets whose model and provider set none, and whose provider has no preset."""
         self._limits = limits
         self._ready: dict[str, tuple[Target, CallTarget]] = {}
+        self._named: OrderedDict[str, tuple[Target, CallTarget]] = OrderedDict()
         load_price_list()
         for targets in configuration.targets.values():
             for target in targets:
                 if target.problem is None and target.provider is not None:
                     try:
-                        self.ready(target)
+                        self._ready[target.key] = (target, self._make(target))
                     except ProviderError:
                         continue  # a dialect that is not installed: its error is given to requests
 
@@ -92,25 +106,38 @@ class CallTargets:
         found = self._ready.get(target.key)
         if found is not None and (found[0] is target or found[0].provider is target.provider):
             return found[1]
-        made = self._make(target)
-        if len(self._ready) >= _MOST:
-            self._ready.clear()
-        self._ready[target.key] = (target, made)
+        if found is not None:
+            made = self._make(target)
+            self._ready[target.key] = (target, made)
+            return made
+        return self._ready_by_name(target)
+
+    def _ready_by_name(self, target: Target) -> CallTarget:
+        """Return a target that only a client's name has made; those not used for longest are dropped."""
+        found = self._named.get(target.key)
+        if found is not None and found[0].provider is target.provider:
+            self._named.move_to_end(target.key)
+            return found[1]
+        made = self._make(target, prices_later=True)
+        self._named[target.key] = (target, made)
+        if len(self._named) > _MOST_NAMED:
+            self._named.popitem(last=False)
         return made
 
     def made(self) -> list[CallTarget]:
         """Return the targets that are ready."""
-        return [each for _, each in self._ready.values()]
+        return [each for _, each in (*self._ready.values(), *self._named.values())]
 
     def breaker_keys(self) -> set[str]:
         """Return the keys of all breakers that these targets have."""
         made = self.made()
         return {each.breaker_key for each in made} | {each.service_key for each in made}
 
-    def _make(self, target: Target) -> CallTarget:
+    def _make(self, target: Target, *, prices_later: bool = False) -> CallTarget:
+        """Create a target. List prices take up to 2 ms: those of a name that no model has are never needed."""
         provider = target.provider
         if target.problem is not None or provider is None:
-            raise _unusable(target, target.problem or "the catalog does not describe its provider")
+            raise _unusable(target, target.reason or "the catalog does not describe its provider")
         try:
             spoken = dialect(provider.dialect)
         except UnknownDialectError as error:
@@ -121,7 +148,10 @@ class CallTargets:
         if provider.time_limits.first_byte_seconds is None and target.model.time_limits.first_byte_seconds is None:
             longest = max(limits.first_byte, limits.total or _NO_TOTAL)
             whole = replace(upstream, limits=replace(limits, first_byte=longest))
-        return CallTarget(target.key, target.model, spoken, upstream, _prices(target.model, upstream), whole)
+        find = partial(_prices, target.model, upstream)
+        if prices_later:
+            return CallTarget(target.key, target.model, spoken, upstream, None, whole, find)
+        return CallTarget(target.key, target.model, spoken, upstream, find(), whole)
 
     def _upstream(self, target: Target, provider: ReadyProvider) -> Upstream:
         preset = PRESETS.get(provider.name, _NO_PRESET)

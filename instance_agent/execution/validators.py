@@ -40,6 +40,24 @@ class Wanted(Struct, frozen=True):
     schema: JsonObject | None = None
 
 
+class Verdict(Struct, frozen=True):
+    """The verdict on an answer that has come to its end.
+
+    Attributes:
+        refused: the model or a filter declined.
+        defect: and its explanation in one line; None for a good answer.
+    """
+
+    refused: bool = False
+    defect: tuple[Defect, str] | None = None
+
+
+def judge(answer: ChatAnswer, wanted: Wanted, checks: AnswerChecks) -> Verdict:
+    """Return the verdict on an answer, whole or streamed."""
+    refused = bool(answer.refusal) or answer.finish == "content_filter"
+    return Verdict(refused, find_defect(answer, wanted, checks))
+
+
 def find_defect(answer: ChatAnswer, wanted: Wanted, checks: AnswerChecks) -> tuple[Defect, str] | None:
     """Return the first defect and its explanation in one line, None for a good answer.
 
@@ -49,7 +67,7 @@ def find_defect(answer: ChatAnswer, wanted: Wanted, checks: AnswerChecks) -> tup
         return None
     calls = answer.tool_calls
     text = answer.text
-    found = check_parts(text, bool(calls), answer.finish, checks)
+    found = _check_parts(text, bool(calls), answer.finish, checks)
     if found is None and checks.arguments:
         found = _check_calls(calls)
     if found is None and checks.form and wanted.form and not calls:
@@ -57,7 +75,7 @@ def find_defect(answer: ChatAnswer, wanted: Wanted, checks: AnswerChecks) -> tup
     return found
 
 
-def check_parts(
+def _check_parts(
     text: str, has_calls: bool, finish: FinishReason | None, checks: AnswerChecks
 ) -> tuple[Defect, str] | None:
     """Check the parts that need no parsing."""

@@ -92,7 +92,8 @@ class Walk:
 
     def next(self, now: float) -> Step:
         """Return the next step."""
-        if self._ended or self.attempts >= self._settings.max_attempts or now >= self.deadline:
+        too_late = now >= self.deadline - _ROUNDING_SECONDS
+        if self._ended or too_late or self.attempts >= self._settings.max_attempts:
             return self._give_up(now)
         for index in range(len(self._calls)) if not self._breakers.has_suspects(now) else self._suspects_last(now):
             if index not in self._tried:

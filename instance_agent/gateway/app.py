@@ -6,7 +6,7 @@ from aiohttp import web
 
 from centralcloud.runtime.http.connections import Connections
 from instance_agent.gateway import chat_api, models_api, other_operations, parts
-from instance_agent.gateway.exchange import exchange_of
+from instance_agent.gateway.exchange import ANYWHERE, exchange_of, nothing_here
 from instance_agent.gateway.parts import GatewayParts
 
 #: 32 MiB: images in a prompt.
@@ -38,10 +38,20 @@ def make_app(
     made = make_parts()
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[exchange_of(made, connections)])
     app[parts.KEY] = made
-    app.add_routes(routes)
+    anywhere = web.route("*", ANYWHERE.replace("}", ":.*}"), nothing_here)
+    app.add_routes(
+        [
+            web.RouteDef(each.method, each.path, each.handler, {**each.kwargs, "expect_handler": _wait})
+            for each in (*routes, anywhere)
+        ]
+    )
 
     async def close(_app: web.Application) -> None:
         await made.close()
 
     app.on_cleanup.append(close)
     return app
+
+
+async def _wait(_request: web.Request) -> None:
+    """Leave the header Expect to the middleware, which knows whether the body is wanted."""

@@ -13,8 +13,17 @@ from instance_agent.gateway.errors import GatewayError
 
 #: The order of the roles; a role may do everything that those before it may.
 _RANK: Final[Mapping[Role, int]] = {"viewer": 0, "user": 1, "operator": 2, "admin": 3}
-#: A proxy in front makes every client look like this machine.
-_OF_A_PROXY: Final = ("x-forwarded-for", "forwarded", "x-real-ip")
+#: Headers that proxies, balancers and content delivery networks add: behind one, every client looks like this machine.
+_OF_A_PROXY: Final = frozenset(
+    {
+        "cdn-loop", "client-ip", "forwarded", "true-client-ip", "via", "x-client-ip", "x-cloud-trace-context",
+        "x-cluster-client-ip", "x-proxyuser-ip", "x-real-ip", "x-remote-ip", "x-request-start",
+    }
+)  # fmt: skip
+_OF_A_PROXY_BEGIN: Final = (
+    "akamai-", "cf-", "fastly-", "fly-", "x-akamai-", "x-amz-cf-", "x-amzn-", "x-appengine-", "x-arr-", "x-azure-",
+    "x-envoy-", "x-forwarded", "x-original-", "x-proxy-", "x-real-", "x-vercel-",
+)  # fmt: skip
 
 
 class Principal(Struct, frozen=True, kw_only=True):
@@ -22,12 +31,12 @@ class Principal(Struct, frozen=True, kw_only=True):
 
     Attributes:
         key_id: public prefix of the key; None for a client of this machine while no key was ever created.
-        role: its rights.
+        role: its rights; None: none at all.
         workspace: the tenant; None: none.
     """
 
     key_id: str | None
-    role: Role
+    role: Role | None
     workspace: str | None = None
 
     @property
@@ -37,16 +46,18 @@ class Principal(Struct, frozen=True, kw_only=True):
 
     def may(self, role: Role) -> bool:
         """Whether the principal has at least the rights of `role`."""
-        return _RANK[self.role] >= _RANK[role]
+        return self.role is not None and _RANK[self.role] >= _RANK[role]
 
     def require(self, role: Role) -> None:
         """Raise 403 without the rights of `role`."""
         if not self.may(role):
-            raise GatewayError(
-                f"the key has the role {self.role}, expected {role} or a role above it", status=403, code="forbidden"
-            )
+            found = "the request has no key" if self.role is None else f"the key has the role {self.role}"
+            expected = role if role == "admin" else f"{role} or a role above it"
+            raise GatewayError(f"{found}, expected {expected}", status=403, code="forbidden")
 
 
+#: A request whose sender is not known yet, or need not be.
+ANONYMOUS: Final = Principal(key_id=None, role=None)
 #: A client of this machine while no key was ever created.
 LOCAL: Final = Principal(key_id=None, role="admin")
 
@@ -98,23 +109,34 @@ def is_loopback(host: str | None) -> bool:
     return (mapped or address).is_loopback
 
 
-def looks_local(headers: Mapping[str, str], peer: str | None) -> bool:
-    """Whether a request comes from this machine, and from no proxy on it."""
-    return is_loopback(peer) and not any(name in headers for name in _OF_A_PROXY)
+def is_local(headers: Mapping[str, str], peer: str | None, origins: frozenset[str] = frozenset()) -> bool:
+    """Whether a request comes from this machine, from no proxy on it, and from no web page of another host."""
+    return _came_directly(headers, peer) and _is_for_this_machine(headers, origins)
+
+
+def _came_directly(headers: Mapping[str, str], peer: str | None) -> bool:
+    return is_loopback(peer) and not any(
+        name in _OF_A_PROXY or name.startswith(_OF_A_PROXY_BEGIN) for name in map(str.lower, headers)
+    )
+
+
+def _is_for_this_machine(headers: Mapping[str, str], origins: frozenset[str]) -> bool:
+    """Whether the request names this machine as its host, and no foreign page sent it: a name may resolve to any address."""
+    origin = headers.get("origin")
+    foreign = origin is not None and origin not in origins and not is_loopback(_host_name(origin))
+    return not foreign and is_loopback(_host_name(f"//{headers.get('host', '')}"))
 
 
 def _require_local(headers: Mapping[str, str], peer: str | None, origins: frozenset[str]) -> None:
     """Refuse what only seems to come from this machine: a client behind a proxy, or a web page in its browser."""
-    if not looks_local(headers, peer):
+    if not _came_directly(headers, peer):
         raise GatewayError(
-            "no key was created yet, so only clients of this machine are served; `instance-agent keys create` makes one",
+            "no key was created yet, so only clients of this machine are served, and none behind a proxy; "
+            "`instance-agent keys create` makes one",
             status=401,
             code="invalid_api_key",
         )
-    host = _host_name(f"//{headers.get('host', '')}")
-    origin = headers.get("origin")
-    foreign = origin is not None and origin not in origins and not is_loopback(_host_name(origin))
-    if foreign or not is_loopback(host):
+    if not _is_for_this_machine(headers, origins):
         raise GatewayError(
             "found a request of a web page or for another host, expected one for localhost: no key was created yet",
             status=403,

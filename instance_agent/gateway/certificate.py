@@ -88,6 +88,20 @@ def make_reloader(database: Database, certificate: Path | None, key: Path | None
     return CertificateReloader(database, certificate, key)
 
 
+def check_ca_file(path: Path | None) -> None:
+    """Raise SettingsError for a file of certificates of upstreams that cannot be used."""
+    if path is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except (OSError, ssl.SSLError) as error:
+        # OpenSSL names its own functions and lines.
+        reason = "it has no certificate" if isinstance(error, ssl.SSLError) else (error.strerror or str(error))
+        raise SettingsError(
+            f"INSTANCE_AGENT_GATEWAY_CA_FILE is {str(path)!r}: {reason}, expected a PEM file with certificates"
+        ) from None
+
+
 def _load(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:

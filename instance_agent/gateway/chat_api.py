@@ -8,7 +8,8 @@ from instance_agent.chat.protocol import ClientProtocol
 from instance_agent.chat.protocols import ANTHROPIC, OPENAI
 from instance_agent.gateway.context import context_of
 from instance_agent.gateway.parts import KEY, GatewayParts
-from instance_agent.gateway.pipeline import execution_of, route, streamed_response, whole_response
+from instance_agent.gateway.pipeline import execution_of, route, streamed_response
+from instance_agent.gateway.whole_answers import whole_response
 
 _LONGEST_ID: Final = 200
 

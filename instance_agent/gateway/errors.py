@@ -19,6 +19,7 @@ ErrorForm: TypeAlias = Callable[[ChatError, str], bytes]
 _ENCODER: Final = msgspec.json.Encoder()
 #: Reasons against a target that lie in the request: another request could use it.
 _OF_THE_REQUEST: Final = frozenset({"model_type", "input", "capability_needed", "capability_asked", "context_window"})
+_MOST_PROBLEMS: Final = 10
 
 
 class GatewayError(ChatError):
@@ -101,15 +102,22 @@ def error_response(error: ChatError, form: ErrorForm, request_id: str) -> web.Re
     return response
 
 
-def of_routing(error: RoutingError) -> ChatError:
-    """Return the error of a request without a plan: 404, 400 where the request is at fault, else 503."""
+def of_routing(error: RoutingError, problems: Callable[[str], str | None] = lambda _key: None) -> ChatError:
+    """Return the error of a request without a plan: 404, 400 where the request is at fault, else 503.
+
+    Args:
+        problems: returns the problem of a target by its key in the words for operators; None: there is none to show.
+    """
     if not isinstance(error, PlanError):
         return InvalidRequestError(str(error))
     if error.code == "model_not_found":
         return GatewayError(str(error), status=404, code=error.code)
     codes = {struck.code for struck in error.struck}
     at_fault = bool(codes) and codes <= _OF_THE_REQUEST
-    return GatewayError(str(error), status=400 if at_fault else 503, code=error.code)
+    setup = [each.key for each in error.struck if each.code == "provider_unavailable"]
+    found = dict.fromkeys(text for key in setup[:_MOST_PROBLEMS] if (text := problems(key)) is not None)
+    message = f"{error} ({'; '.join(found)})" if found else str(error)
+    return GatewayError(message, status=400 if at_fault else 503, code=error.code)
 
 
 def not_implemented(error: ChatError, operation: str) -> ChatError:

@@ -4,16 +4,17 @@ A request without a valid key is refused before its body is read.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from centralcloud.runtime.http.connections import Connections
 from instance_agent.chat.errors import ChatError
-from instance_agent.gateway.auth import LOCAL, Principal, principal_of
+from instance_agent.gateway.auth import ANONYMOUS, Principal, principal_of
 from instance_agent.gateway.context import KEY, RequestContext
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, of_routing
 from instance_agent.gateway.parts import GatewayParts
@@ -22,8 +23,11 @@ from instance_agent.routing.errors import RoutingError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-#: Paths that need no key: probes, a page without data, and metrics, whose handler checks for itself.
-_OPEN: Final = ("/health", "/metrics", "/docs")
+#: GET and HEAD of these need no key, and their bodies are not read: probes, a page without data, and metrics, whose
+#: handler checks for itself.
+_OPEN: Final = frozenset({"/health", "/health/ready", "/health/detailed", "/metrics", "/docs"})
+#: The path of the route that takes requests for no other one.
+ANYWHERE: Final = "/{anywhere}"
 _CORS_HEADERS: Final = (
     "authorization, content-type, x-api-key, anthropic-version, anthropic-beta, idempotency-key, "
     "x-centralcloud-complexity, x-centralcloud-task-type, x-centralcloud-agent-type, x-centralcloud-prefer, "
@@ -31,8 +35,13 @@ _CORS_HEADERS: Final = (
 )
 _CORS_EXPOSED: Final = (
     "x-centralcloud-request-id, x-centralcloud-decision-id, x-centralcloud-model, x-centralcloud-provider, "
-    "x-centralcloud-reason, x-centralcloud-cost-usd, x-centralcloud-score-version, retry-after"
+    "x-centralcloud-reason, x-centralcloud-cost-usd, x-centralcloud-score-version, x-centralcloud-losses, "
+    "x-centralcloud-estimated, x-centralcloud-config-version, x-request-id, request-id, retry-after, retry-after-ms, "
+    "x-should-retry, location"
 )
+_HEADER_NAMES: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,4000}")
+#: When a client may try again whose key cannot be checked.
+_KEYS_SECONDS: Final = 1.0
 DRAINING: Final = "the gateway is stopping, and takes no new requests; expected another replica"
 
 
@@ -45,11 +54,11 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
         connection = connections.of(request.protocol)
         if connection is None:  # the client is gone already
             return web.Response(status=400)
-        context = RequestContext(LOCAL, parts.state)
+        context = RequestContext(ANONYMOUS, parts.state)
         request[KEY] = context
         task = asyncio.current_task()
         assert task is not None
-        is_open = request.path.startswith(_OPEN)
+        is_open = request.path in _OPEN and request.method in ("GET", "HEAD")
         if not is_open:
             parts.enter(task)
         try:
@@ -63,7 +72,7 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
                 headers["Server"] = "instance-agent"
                 headers["x-centralcloud-request-id"] = headers[vendor_header(request.path)] = context.request_id
                 allow_origin(request, headers, parts.origins)
-                if parts.draining:
+                if parts.draining or (is_open and request.can_read_body):
                     response.force_close()
                 try:
                     await response.prepare(request)
@@ -81,7 +90,8 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
                 if context.operation:
                     parts.metrics.request(context, time.perf_counter() - context.began)
                 resource = request.match_info.route.resource
-                request_log.write(context, request.method, resource.canonical if resource else "(none)")
+                path = resource.canonical if resource else ANYWHERE
+                request_log.write(context, request.method, "(none)" if path == ANYWHERE else path)
 
     return exchange
 
@@ -98,11 +108,13 @@ def allow_origin(request: web.Request, headers: Any, origins: frozenset[str]) ->
     if origin not in origins and "*" not in origins:
         return
     headers["access-control-allow-origin"] = origin
-    headers["vary"] = "origin"
+    headers["vary"] = "origin, access-control-request-headers"
     headers["access-control-expose-headers"] = _CORS_EXPOSED
     if request.method == "OPTIONS":
         headers["access-control-allow-methods"] = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
-        headers["access-control-allow-headers"] = _CORS_HEADERS
+        # The vendors' clients send headers of their own, with new ones in each version: the list of pages is the limit.
+        asked = request.headers.get("access-control-request-headers", "")
+        headers["access-control-allow-headers"] = asked if _HEADER_NAMES.fullmatch(asked) else _CORS_HEADERS
         headers["access-control-max-age"] = "600"
 
 
@@ -117,17 +129,21 @@ async def _answer(
 ) -> web.StreamResponse:
     """Run the handler; every error of it is an answer in the form of the path."""
     try:
+        if request.version > HttpVersion11:
+            _refuse_version(request)
         if not is_open:
             if parts.draining:
                 raise GatewayError(DRAINING, status=503, code="stopping", closes=True)
             context.principal = authenticated(parts, request)
-        await _read(request)
+            await _read(request)
         arrived()
         return await handler(request)
     except ChatError as error:
         found = error
     except RoutingError as error:
-        found = of_routing(error)
+        configuration = context.state.catalog.configuration
+        shown = configuration is not None and context.principal.may("operator")
+        found = of_routing(error, configuration.problem_of) if configuration and shown else of_routing(error)
     except web.HTTPMethodNotAllowed as error:
         allowed = ", ".join(sorted(error.allowed_methods))
         found = GatewayError(
@@ -161,12 +177,15 @@ def authenticated(parts: GatewayParts, request: web.Request) -> Principal:
     Raises:
         GatewayError: 401 or 403; 503 while keys cannot be known.
     """
-    if (reason := parts.keys_unknown()) is not None:
-        raise GatewayError(reason, status=503, code="keys_unknown")
-    peer = request.transport.get_extra_info("peername") if request.transport else None
+    state = parts.state
+    if (reason := parts.keys_unknown(state)) is not None:
+        raise GatewayError(reason, status=503, code="keys_unknown", retry_after_seconds=_KEYS_SECONDS)
+    keys = state.fleet.keys
+    # Without keys, the address of the client decides; uvloop asks the system for it each time.
+    peer = request.transport.get_extra_info("peername") if request.transport and not keys else None
     return principal_of(
         request.headers,
-        parts.state.fleet.keys,
+        keys,
         datetime.now(UTC),
         peer=peer[0] if isinstance(peer, tuple) else None,
         origins=parts.origins,
@@ -176,8 +195,41 @@ def authenticated(parts: GatewayParts, request: web.Request) -> Principal:
 def not_found(request: web.Request) -> GatewayError:
     """Return the error for a path that is not there; it names the paths that are."""
     prefix = "/v1" if request.path.startswith("/v1") else "/"
-    paths = sorted({each.canonical for each in request.app.router.resources() if each.canonical.startswith(prefix)})
+    known = {each.canonical for each in request.app.router.resources()} - {ANYWHERE}
+    paths = sorted(each for each in known if each.startswith(prefix))
     return GatewayError(f"not found; the paths here are {', '.join(paths)}", status=404, code="not_found")
+
+
+async def nothing_here(request: web.Request) -> web.StreamResponse:
+    """Raise 405 for a path that other methods have, else 404."""
+    allowed: set[str] = set()
+    for resource in request.app.router.resources():
+        if resource.canonical != ANYWHERE:
+            allowed |= (await resource.resolve(request))[1]
+    raise web.HTTPMethodNotAllowed(request.method, allowed) if allowed else web.HTTPNotFound
+
+
+def _refuse_version(request: web.Request) -> None:
+    found = f"HTTP/{request.version.major}.{request.version.minor}"
+    request._version = HttpVersion11  # noqa: SLF001 - the answer would have the same version
+    raise GatewayError(
+        f"found the version {found}, expected HTTP/1.1", status=505, code="http_version_not_supported", closes=True
+    )
+
+
+async def _expected(request: web.Request) -> None:
+    """Answer the header Expect of a client that waits before it sends its body: its key is valid."""
+    if request.version != HttpVersion11:
+        return
+    if request.headers["expect"].lower() != "100-continue":
+        raise GatewayError(
+            "header Expect: found another value, expected 100-continue",
+            status=417,
+            code="expectation_failed",
+            closes=True,
+        )
+    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    request.writer.output_size = 0  # the answer itself comes later
 
 
 async def _read(request: web.Request) -> None:
@@ -188,6 +240,8 @@ async def _read(request: web.Request) -> None:
     try:
         if (request.content_length or 0) > limit:  # before any of it is read
             raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
+        if "expect" in request.headers:
+            await _expected(request)
         await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise GatewayError(

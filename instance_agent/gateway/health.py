@@ -10,7 +10,8 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from centralcloud import __version__
-from instance_agent.gateway.auth import looks_local
+from centralcloud.runtime.http.threads import PageThreads
+from instance_agent.gateway.auth import is_local
 from instance_agent.gateway.exchange import authenticated
 from instance_agent.gateway.parts import KEY, GatewayParts
 
@@ -28,6 +29,7 @@ class HealthPages:
         self._not_ready = not_ready
         self._details = details
         self._registry = registry
+        self._threads = PageThreads()
         self._began = time.monotonic()
 
     def routes(self) -> list[web.RouteDef]:
@@ -61,9 +63,9 @@ class HealthPages:
     async def _metrics(self, request: web.Request) -> web.Response:
         parts: GatewayParts = request.app[KEY]
         peer = request.transport.get_extra_info("peername") if request.transport else None
-        if not looks_local(request.headers, peer[0] if isinstance(peer, tuple) else None):
+        if not is_local(request.headers, peer[0] if isinstance(peer, tuple) else None):
             authenticated(parts, request).require("operator")
-        body = await parts.threads.run(lambda: generate_latest(self._registry))
+        body = await self._threads.run(lambda: generate_latest(self._registry))
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def _reasons(self, request: web.Request) -> list[str]:

@@ -96,7 +96,10 @@ def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
 
 
 def _role_text(operation: Operation) -> str:
-    return f"Needs the role {operation.role}, or one above it." if operation.role else ""
+    if operation.role is None:
+        return ""
+    above = "" if operation.role == "admin" else ", or one above it"
+    return f"Needs the role {operation.role}{above}."
 
 
 def _answer(operation: Operation) -> dict[str, Any]:

@@ -146,7 +146,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("POST", "/api/models"): _registry(
         "Register a model",
-        "operator",
+        "admin",
         body="NewModel",
         example=_MODEL_EXAMPLE,
         answer="RegisteredModel",
@@ -164,7 +164,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("GET", "/api/models/{id}"): _registry("Show a model", "viewer", answer="RegisteredModel", errors=("404",)),
     ("DELETE", "/api/models/{id}"): _registry(
-        "Remove a model with its endpoints", "operator", answer="Deleted", errors=("404",)
+        "Remove a model with its endpoints", "admin", answer="Deleted", errors=("404",)
     ),
     ("PATCH", "/api/models/{id}/status"): _registry(
         "Set the status of a model",
@@ -197,8 +197,9 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("POST", "/api/models/{id}/endpoints"): _registry(
         "Register an endpoint of a model",
-        "operator",
-        text="Link-local addresses and metadata services are refused, private networks unless they are allowed.",
+        "admin",
+        text="Link-local addresses and metadata services are refused, private networks unless they are allowed, and hosts "
+        "that get no key of the provider.",
         body="NewEndpoint",
         example={
             "url": "https://api.openai.com/v1/chat/completions",
@@ -211,7 +212,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         errors=("400", "404", "409", "422"),
     ),
     ("DELETE", "/api/models/{id}/endpoints/{endpoint}"): _registry(
-        "Remove an endpoint", "operator", answer="Deleted", errors=("404",)
+        "Remove an endpoint", "admin", answer="Deleted", errors=("404",)
     ),
     ("GET", "/health"): _health("Whether the process runs", "200 as long as it does."),
     ("GET", "/health/ready"): _health("Whether it takes requests", "503 with the reasons while it does not."),

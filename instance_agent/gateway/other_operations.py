@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from instance_agent.chat.errors import ChatError, InvalidRequestError, UnsupportedFeatureError
+from instance_agent.chat.errors import InvalidRequestError, UnsupportedFeatureError
 from instance_agent.chat.json_body import decode
 from instance_agent.chat.protocol import RequestHead
 from instance_agent.chat.protocols import ANTHROPIC, OPENAI
@@ -17,7 +17,8 @@ from instance_agent.gateway.chat_api import same_id
 from instance_agent.gateway.context import RequestContext, context_of
 from instance_agent.gateway.errors import not_implemented
 from instance_agent.gateway.parts import KEY, GatewayParts
-from instance_agent.gateway.pipeline import call_headers, execution_of, route, streamed_response, whole_response
+from instance_agent.gateway.pipeline import call_headers, execution_fields, execution_of, route, streamed_response
+from instance_agent.gateway.whole_answers import whole_response
 from instance_agent.providers.dialect import EmbeddingRequest
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -68,19 +69,6 @@ _EMBEDDINGS: Final = msgspec.json.Decoder(_Embeddings)
 _RESPONSES: Final = msgspec.json.Decoder(_Responses)
 
 
-class _TokensRequest(EmbeddingsRequest):
-    """Embeddings of tokens instead of texts: only providers of OpenAI's protocol take them, as they are."""
-
-    @property
-    def embedding(self) -> EmbeddingRequest:
-        """Raise: tokens of one model mean nothing to another."""
-        raise UnsupportedFeatureError("an input of tokens", "a request that is translated to another protocol")
-
-    @embedding.setter
-    def embedding(self, _value: EmbeddingRequest) -> None:
-        return
-
-
 async def embeddings(request: web.Request) -> web.StreamResponse:
     """Answer a request for embeddings."""
     context, parts, body = await _begin(request, "embeddings")
@@ -93,16 +81,11 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     characters = sum(map(len, texts)) if not of_tokens else 4 * len(inputs)
     head = RequestHead(model=asked.model, text="", characters=characters, messages=len(inputs), user=asked.user)
     calls = route(parts, context, head, request.headers, model_type="embedding")
-    execution = (_TokensRequest if of_tokens else EmbeddingsRequest)(
-        EmbeddingRequest(inputs=texts, dimensions=asked.dimensions, user=asked.user),
+    embedding = EmbeddingRequest(inputs=texts, dimensions=asked.dimensions, user=asked.user)
+    execution = EmbeddingsRequest(
+        None if of_tokens else embedding,
         asked.encoding_format or "float",
-        request_id=context.request_id,
-        protocol=OPENAI,
-        head=head,
-        body=body,
-        headers=request.headers,
-        tenant=context.principal.tenant,
-        context=context,
+        **execution_fields(context, OPENAI, body, request.headers),
     )
     return await whole_response(parts, calls, execution, same_id(request))
 
@@ -121,21 +104,15 @@ async def responses(request: web.Request) -> web.StreamResponse:
 
 
 async def count_tokens(request: web.Request) -> web.StreamResponse:
-    """Count the tokens of a request of Messages at the first target that counts; otherwise an upper estimate."""
+    """Count the tokens of a request of Messages at the first target that counts, in 10 seconds; else an upper estimate."""
     context, parts, body = await _begin(request, "count_tokens")
     head = ANTHROPIC.read_head(body)
     calls = route(parts, context, head, request.headers)
     execution = execution_of(context, ANTHROPIC, body, request.headers)
-    for call in calls:
-        target = call.target
-        try:
-            count = await parts.calls.count_tokens(target.upstream, execution.chat(), target.sent_as)
-        except InvalidRequestError:
-            raise
-        except ChatError:
-            continue
-        headers = {"content-type": "application/json", **call_headers(context, call, None)}
-        return web.Response(body=_ENCODER.encode({"input_tokens": count}), headers=headers)
+    counted = await parts.executor.count_tokens(calls, execution)
+    if counted is not None:
+        headers = {"content-type": "application/json", **call_headers(context, counted[0], None)}
+        return web.Response(body=_ENCODER.encode({"input_tokens": counted[1]}), headers=headers)
     headers = {"content-type": "application/json", "x-centralcloud-estimated": "true"}
     return web.Response(body=_ENCODER.encode({"input_tokens": estimated_input_tokens(head)}), headers=headers)
 

@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from centralcloud.runtime.http.threads import PageThreads
-from instance_agent.execution.executor import Answer, Executor
+from instance_agent.execution.executor import Executor
 from instance_agent.execution.response_cache import CacheSettings, ResponseCache
 from instance_agent.execution.same_request import SameRequests
 from instance_agent.execution.settings import ExecutionSettings
@@ -16,6 +15,7 @@ from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.fleet_health import FleetHealth
 from instance_agent.gateway.metrics import GatewayMetrics
 from instance_agent.gateway.resolver import GuardedResolver
+from instance_agent.gateway.shared_answer import SharedAnswer
 from instance_agent.gateway.state import GatewayState
 from instance_agent.providers.calls import ProviderCalls
 from instance_agent.providers.transport import Transport
@@ -32,7 +32,6 @@ class GatewayParts:
 
     Attributes:
         state: the newest state; a request takes it once.
-        threads: for work that waits for the database: ``await parts.threads.run(function)``.
         draining: no new requests. cutting: running ones are ended.
         keys_unknown: returns why the keys of clients cannot be checked, None when they can.
         cache: of whole answers; None: it is off.
@@ -53,7 +52,6 @@ class GatewayParts:
         self.planner = planner
         self.metrics = metrics
         self.origins = frozenset(each.strip() for each in settings.gateway_cors_origins.split(",") if each.strip())
-        self.threads = PageThreads()
         self.clock: Callable[[], float] = asyncio.get_running_loop().time
         self.resolver = GuardedResolver(private=settings.gateway_private_endpoints)
         self.transport = Transport(ca_file=settings.gateway_ca_file, resolver=self.resolver)
@@ -74,14 +72,15 @@ class GatewayParts:
             ),
             cache=self.cache,
         )
-        self.same: SameRequests[Answer] = SameRequests(clock=self.clock, size_of=lambda answer: len(answer.body))
+        self.same: SameRequests[SharedAnswer] = SameRequests(clock=self.clock, size_of=lambda each: len(each.body))
         self.in_flight: set[asyncio.Task[object]] = set()
+        metrics.in_flight.set_function(lambda: len(self.in_flight))
         self.idle = asyncio.Event()
         self.idle.set()
         self.draining = False
         self.cutting = False
         self._tasks: list[asyncio.Task[None]] = []
-        self.keys_unknown: Callable[[], str | None] = lambda: None
+        self.keys_unknown: Callable[[GatewayState], str | None] = lambda _state: None
         self._posted: frozenset[str] = frozenset()
         self.state = state
         self.resolver.registered = state.registered_hosts
@@ -89,7 +88,9 @@ class GatewayParts:
         self._post_health(state)
 
     def use(self, state: GatewayState) -> None:
-        """Use another state for the requests from now on."""
+        """Use another state for the requests from now on, unless a newer one is used already."""
+        if state.number < self.state.number:
+            return
         if state.targets is not self.state.targets:
             self.fleet_health.use(state)
         self.state = state
@@ -100,12 +101,10 @@ class GatewayParts:
         """Count a request that begins."""
         self.in_flight.add(task)
         self.idle.clear()
-        self.metrics.in_flight.set(len(self.in_flight))
 
     def leave(self, task: "asyncio.Task[object]") -> None:
         """Count a request that has ended."""
         self.in_flight.discard(task)
-        self.metrics.in_flight.set(len(self.in_flight))
         if not self.in_flight:
             self.idle.set()
 

@@ -1,7 +1,6 @@
 """The way of one request of a model: hints -> plan -> calls -> answer or stream, with the headers that explain it."""
 
 import asyncio
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -17,7 +16,7 @@ from instance_agent.chat.errors import ChatError
 from instance_agent.chat.protocol import ClientProtocol, RequestHead
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import NANO
-from instance_agent.execution.executor import Answer, StreamedAnswer
+from instance_agent.execution.executor import StreamedAnswer
 from instance_agent.execution.plan_calls import plan_calls
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.request import ExecutionRequest
@@ -57,7 +56,7 @@ def route(
 
     Args:
         headers: of the client; finds lower-case names.
-        metadata: hints of the body; None: those of `head`.
+        metadata: hints of the body, which have to be valid; None: those of `head`, whose metadata may mean something else.
 
     Raises:
         RoutingError: a hint is not valid, the model is not known, or no target can be used.
@@ -74,7 +73,7 @@ def route(
     routing = context.routing = RoutingRequest(
         model=name,
         headers=hints_from_headers(headers),
-        metadata=hints_from_metadata(head.metadata if metadata is None else metadata),
+        metadata=hints_from_metadata(head.metadata if metadata is None else metadata, strict=metadata is not None),
         text=head.text,
         needs=needs_of(head),
         input_tokens=estimate_tokens(head.characters, head.images),
@@ -108,60 +107,23 @@ def execution_of(
     context: RequestContext, protocol: ClientProtocol, body: bytes, headers: Mapping[str, str], **options: Any
 ) -> ExecutionRequest:
     """Return what the executor needs of a request; `route` comes before."""
+    return ExecutionRequest(**execution_fields(context, protocol, body, headers), **options)
+
+
+def execution_fields(
+    context: RequestContext, protocol: ClientProtocol, body: bytes, headers: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the fields that each kind of request has for the executor; `route` comes before."""
     assert context.head is not None
-    return ExecutionRequest(
-        request_id=context.request_id,
-        protocol=protocol,
-        head=context.head,
-        body=body,
-        headers=headers,
-        tenant=context.principal.tenant,
-        context=context,
-        **options,
-    )
-
-
-async def run_whole(
-    parts: GatewayParts, calls: Sequence[PlannedCall], execution: ExecutionRequest, same_id: str | None = None
-) -> Answer:
-    """Return the whole answer.
-
-    Args:
-        same_id: the client's own id of the request: the same one of the same tenant is one call within ten minutes.
-
-    Raises:
-        ChatError: the request failed, or cannot be translated.
-    """
-    if same_id is None:
-        return await parts.executor.execute(calls, execution)
-    fingerprint = hashlib.sha256(execution.protocol.name.encode() + b"\n" + execution.body).digest()
-    answer, _ = await parts.same.run(
-        execution.tenant, same_id, fingerprint, lambda: parts.executor.execute(calls, execution)
-    )
-    return answer
-
-
-async def whole_response(
-    parts: GatewayParts, calls: Sequence[PlannedCall], execution: ExecutionRequest, same_id: str | None = None
-) -> web.Response:
-    """Execute a request, and return the answer for its client."""
-    context: RequestContext = execution.context
-    answer = await run_whole(parts, calls, execution, same_id)
-    headers = {"content-type": "application/json"}
-    attempt = answer.attempt
-    if attempt is None:
-        context.model, _, rest = answer.target.rpartition("@")
-        context.provider = rest.partition("#")[0]
-        headers["x-centralcloud-model"] = _header_text(context.model)
-        headers["x-centralcloud-provider"] = _header_text(context.provider)
-        headers |= {"x-centralcloud-reason": "cache", "x-centralcloud-cost-usd": "0"}
-    else:
-        headers |= call_headers(context, attempt.call, attempt.decision_id)
-        if attempt.cost.nano_usd is not None:
-            headers["x-centralcloud-cost-usd"] = usd(attempt.cost.nano_usd)
-    if answer.losses:
-        headers["x-centralcloud-losses"] = _losses(answer.losses)
-    return web.Response(body=answer.body, headers=headers)
+    return {
+        "request_id": context.request_id,
+        "protocol": protocol,
+        "head": context.head,
+        "body": body,
+        "headers": headers,
+        "tenant": context.principal.tenant,
+        "context": context,
+    }
 
 
 async def streamed_response(
@@ -170,23 +132,7 @@ async def streamed_response(
     """Execute a request, and stream the answer to its client. Its last comment has the cost."""
     context: RequestContext = execution.context
     async with await parts.executor.stream(calls, execution) as stream:
-        response = web.StreamResponse(
-            headers={
-                "content-type": "text/event-stream; charset=utf-8",
-                "cache-control": "no-cache",
-                "x-accel-buffering": "no",
-                "server": "instance-agent",
-                "x-centralcloud-request-id": context.request_id,
-                vendor_header(request.path): context.request_id,
-            }
-        )
-        if (call := stream.call) is not None:  # none yet where a keep-alive comment comes before the first token
-            response.headers.extend(call_headers(context, call, stream.decision_id))
-        if stream.losses:
-            response.headers["x-centralcloud-losses"] = _losses(stream.losses)
-        allow_origin(request, response.headers, parts.origins)
-        if parts.draining:
-            response.force_close()
+        response = _event_stream(parts, stream, context, request)
         try:
             await response.prepare(request)
             await _write(stream, response, context)
@@ -207,13 +153,37 @@ async def streamed_response(
     return response
 
 
+def _event_stream(
+    parts: GatewayParts, stream: StreamedAnswer, context: RequestContext, request: web.Request
+) -> web.StreamResponse:
+    """Return the response of a stream, with its headers."""
+    response = web.StreamResponse(
+        headers={
+            "content-type": "text/event-stream; charset=utf-8",
+            "cache-control": "no-cache",
+            "x-accel-buffering": "no",
+            "server": "instance-agent",
+            "x-centralcloud-request-id": context.request_id,
+            vendor_header(request.path): context.request_id,
+        }
+    )
+    if (call := stream.call) is not None:  # none yet where a keep-alive comment comes before the first token
+        response.headers.extend(call_headers(context, call, stream.decision_id))
+    if stream.losses:
+        response.headers["x-centralcloud-losses"] = shown_losses(stream.losses)
+    allow_origin(request, response.headers, parts.origins)
+    if parts.draining:
+        response.force_close()
+    return response
+
+
 def call_headers(context: RequestContext, call: PlannedCall, decision_id: str | None) -> dict[str, str]:
     """Return the headers that say which target answers, and why."""
     model = call.target.model
     context.model, context.provider = model.name, model.provider
     headers = {
-        "x-centralcloud-model": _header_text(model.name),
-        "x-centralcloud-provider": _header_text(model.provider),
+        "x-centralcloud-model": header_text(model.name),
+        "x-centralcloud-provider": header_text(model.provider),
         "x-centralcloud-reason": call.reason,
     }
     if decision_id is not None:
@@ -277,12 +247,12 @@ async def _cut(response: web.StreamResponse, execution: ExecutionRequest) -> Non
         return
 
 
-def _header_text(name: str) -> str:
+def header_text(name: str) -> str:
     """Return a name as a header may have it: percent-encoded where it is not ASCII."""
     return name if name.isascii() else quote(name, safe=_SAFE)
 
 
-def _losses(losses: Sequence[str]) -> str:
+def shown_losses(losses: Sequence[str]) -> str:
     """Return the names of fields that were left out; some are the client's own words."""
     return quote("; ".join(losses), safe=_SAFE)[:_LONGEST_LOSSES]
 

@@ -6,7 +6,7 @@ answered once this replica uses it, so that the next read and the next request s
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 from urllib.parse import quote as percent_encoded
@@ -18,6 +18,7 @@ from centralcloud.contracts.fleet_configuration import (
     PRIVATE_ALLOWED,
     PUBLIC_ONLY,
     FleetConfiguration,
+    Role,
     parse_endpoint,
     parse_health,
     parse_model,
@@ -28,7 +29,7 @@ from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.contracts.text import read_name
 from centralcloud.runtime.configuration.writing import Author, change_configuration, report_health
 from centralcloud.runtime.postgres.database import Database
-from instance_agent.catalog.configuration import Target
+from instance_agent.catalog.configuration import ReadyProvider, Target
 from instance_agent.chat.errors import ChatError
 from instance_agent.gateway.api_requests import BODY, api_handler, filters, json_answer, json_object
 from instance_agent.gateway.context import context_of
@@ -102,19 +103,19 @@ class RegistryApi:
         return _answer(fleet.version, to_body(_model(request, fleet)))
 
     async def _create(self, request: web.Request) -> web.Response:
-        _writable(request)
+        _require(request, "admin")
         model = parse_model(await json_object(request), BODY)
         version = await self._write(request, create_model(model))
         location = f"/api/models/{percent_encoded(model.id, safe='')}"
         return _answer(version, to_body(model), 201, location=location)
 
     async def _delete(self, request: web.Request) -> web.Response:
-        _writable(request)
+        _require(request, "admin")
         version = await self._write(request, delete_model(_id(request)))
         return _answer(version, {"modelId": _id(request), "deleted": True})
 
     async def _status(self, request: web.Request) -> web.Response:
-        _writable(request)
+        _require(request, "operator")
         model_id = _id(request)
         value = await json_object(request)
         if "modelId" in value:
@@ -126,7 +127,7 @@ class RegistryApi:
         return _answer(version, {**body, "status": update.status})
 
     async def _batch_status(self, request: web.Request) -> web.Response:
-        _writable(request)
+        _require(request, "operator")
         value = await json_object(request)
         updates = convert(value, StatusBatch, BODY).updates
         if not 1 <= len(updates) <= _MOST_UPDATES:
@@ -142,7 +143,7 @@ class RegistryApi:
         return _answer(fleet.version, _health_of(request))
 
     async def _post_health(self, request: web.Request) -> web.Response:
-        _writable(request)
+        _require(request, "operator")
         model_id = _id(request)
         report, ttl_seconds = parse_health(await json_object(request), BODY)
         parts = _parts(request)
@@ -158,17 +159,17 @@ class RegistryApi:
         return _answer(fleet.version, {"modelId": model.id, "endpoints": found})
 
     async def _add_endpoint(self, request: web.Request) -> web.Response:
-        _writable(request)
+        _require(request, "admin")
         model_id = _id(request)
         endpoint = parse_endpoint(await json_object(request), BODY, model_id=model_id, policy=self._policy)
         if endpoint.model_id != model_id:
             found = f"modelId: found {quote(endpoint.model_id)}, expected {quote(model_id)}, as in the path"
             raise InvalidFieldError("modelId", found)
-        version = await self._write(request, add_endpoint(endpoint))
+        version = await self._write(request, add_endpoint(endpoint, _providers(request)))
         return _answer(version, to_body(endpoint), 201)
 
     async def _delete_endpoint(self, request: web.Request) -> web.Response:
-        _writable(request)
+        _require(request, "admin")
         endpoint_id = request.match_info["endpoint"]
         version = await self._write(request, delete_endpoint(_id(request), endpoint_id))
         return _answer(version, {"modelId": _id(request), "endpointId": endpoint_id, "deleted": True})
@@ -216,8 +217,8 @@ def _readable(request: web.Request) -> FleetConfiguration:
     return _parts(request).state.fleet
 
 
-def _writable(request: web.Request) -> None:
-    context_of(request).principal.require("operator")
+def _require(request: web.Request, role: Role) -> None:
+    context_of(request).principal.require(role)
 
 
 def _model(request: web.Request, fleet: FleetConfiguration) -> Any:
@@ -225,6 +226,11 @@ def _model(request: web.Request, fleet: FleetConfiguration) -> Any:
     if model is None:
         raise model_not_found(_id(request), in_catalog=_in_catalog(request))
     return model
+
+
+def _providers(request: web.Request) -> Mapping[str, ReadyProvider]:
+    configuration = _parts(request).state.catalog.configuration
+    return configuration.providers if configuration is not None else {}
 
 
 def _in_catalog(request: web.Request) -> bool:
@@ -257,9 +263,10 @@ def _health_of(request: web.Request) -> dict[str, Any]:
             "expiresAt": expires.isoformat(),
         }
     view = parts.health.view(state.targets, parts.clock())
+    in_full = context_of(request).principal.may("operator")
     shown = []
     for target in targets:
-        problem = target.problem
+        problem = target.problem if in_full else target.reason or target.problem
         if problem is None and target.model.status == "inactive":
             problem = "the model is inactive"
         if problem is None and target.key in view.breaker_open:

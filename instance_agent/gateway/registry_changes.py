@@ -1,6 +1,6 @@
 """Changes of the fleet's models and endpoints: each decides from the configuration now. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -9,6 +9,7 @@ from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import Change, RegisteredEndpoint, RegisteredModel, put, remove
 from centralcloud.contracts.fleet_configuration.model import ModelStatus
 from centralcloud.runtime.configuration.writing import Current
+from instance_agent.catalog.configuration import ReadyProvider
 from instance_agent.gateway.errors import GatewayError, InvalidFieldError
 
 Decide = Callable[[Current], Sequence[Change]]
@@ -117,11 +118,20 @@ def set_statuses(updates: Sequence[StatusUpdate], report: list[BatchItem]) -> De
     return decide
 
 
-def add_endpoint(endpoint: RegisteredEndpoint) -> Decide:
-    """Return the change that adds an endpoint to a registered model; 409 for one that is there."""
+def add_endpoint(endpoint: RegisteredEndpoint, providers: Mapping[str, ReadyProvider]) -> Decide:
+    """Return the change that adds an endpoint to a registered model; 409 for one that is there.
+
+    Args:
+        providers: of this gateway's catalog, by name. 422 for a host that gets no key of its provider: no request would ever
+            be sent to the endpoint.
+    """
 
     def decide(current: Current) -> Sequence[Change]:
-        known_model(current, endpoint.model_id)
+        model = known_model(current, endpoint.model_id)
+        provider = providers.get(endpoint.provider or model.provider)
+        refusal = None if provider is None else provider.refusal_of(endpoint.url)
+        if refusal is not None:
+            raise InvalidFieldError("url", f"url: {refusal}")
         if ("endpoint", endpoint.id) in current.bodies:
             raise GatewayError(
                 f"the endpoint {quote(endpoint.id)} is registered already, expected another URL or id",

@@ -1,5 +1,6 @@
 """The log of requests: one line each, with its id, model and latency; never a prompt, an answer or a key."""
 
+import asyncio
 import logging
 import time
 import traceback
@@ -21,11 +22,15 @@ _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "O
 
 
 class RequestLog:
-    """Writes one line for each request. Created once the log is configured."""
+    """Writes one line for each request. Created once the log is configured, and used by the event loop alone.
+
+    The lines of one turn of the loop are written at its end, with one call of the system.
+    """
 
     def __init__(self) -> None:
-        self._write = line_writer(__name__)
+        self._write_lines = line_writer(__name__)
         self._encode = msgspec.json.Encoder().encode
+        self._lines: list[str] = []
 
     def write(self, context: RequestContext, method: str, path: str) -> None:
         """Log the end of a request. `path` is that of the route, never the client's."""
@@ -40,12 +45,19 @@ class RequestLog:
             "key": context.principal.key_id,
             "provider": context.provider,
         }
-        if self._write is None:
+        if self._write_lines is None:
             log.info("request", **fields)
             return
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         line = self._encode({**fields, "event": "request", "level": "info", "timestamp": now}).decode()
-        self._write(f"{printable_json(line)}\n")
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._lines.append(f"{printable_json(line)}\n")
+
+    def _flush(self) -> None:
+        lines, self._lines = self._lines, []
+        if self._write_lines is not None:
+            self._write_lines("".join(lines))
 
 
 def log_plan(context: RequestContext) -> None:

@@ -8,7 +8,6 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from centralcloud.contracts.fleet_configuration import PRIVATE_ALLOWED, PUBLIC_ONLY, refusal_of
-from instance_agent.catalog.addresses import is_forbidden_address
 
 _FAMILY: Final = socket.AF_INET
 
@@ -33,7 +32,7 @@ class GuardedResolver(AbstractResolver):
         registered = host.rstrip(".").lower() in self.registered
         allowed = [each for each in found if self._may_call(each["host"], registered=registered)]
         if not allowed:
-            raise OSError(None, f"{host} has no address that may be called")
+            raise OSError(None, "its host has no address that may be called")
         return allowed
 
     async def close(self) -> None:
@@ -42,4 +41,4 @@ class GuardedResolver(AbstractResolver):
 
     def _may_call(self, text: str, *, registered: bool) -> bool:
         address = ipaddress.ip_address(text.partition("%")[0])
-        return not is_forbidden_address(address) and not (registered and refusal_of(address, self._policy))
+        return refusal_of(address, self._policy if registered else PRIVATE_ALLOWED) is None

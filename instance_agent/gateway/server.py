@@ -5,7 +5,7 @@ import concurrent.futures
 import resource
 import ssl
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from aiohttp import web
 
@@ -13,6 +13,8 @@ from centralcloud.runtime.http.connections import Connections, Limits
 from centralcloud.runtime.http.server import HttpServer
 from centralcloud.runtime.logs import get_logger
 from instance_agent.gateway.app import MAX_BODY_BYTES, make_app
+from instance_agent.gateway.context import new_request_id
+from instance_agent.gateway.errors import GatewayError, error_response, openai_form
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.state import GatewayState
 
@@ -25,6 +27,8 @@ _REQUEST_SECONDS: Final = 60.0
 _UNREAD_SECONDS: Final = 60.0
 #: How long ended requests may still write.
 _AFTER_CUT_SECONDS: Final = 2.0
+
+NewLoop: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
 
 
 class GatewayServer(HttpServer):
@@ -42,8 +46,9 @@ class GatewayServer(HttpServer):
         routes: Iterable[web.RouteDef],
         *,
         tls: ssl.SSLContext | None = None,
+        new_loop: NewLoop | None = None,
     ) -> None:
-        """Open the port; raise CentralCloudError where that is not possible."""
+        """Open the port; raise CentralCloudError where that is not possible. `new_loop` as `event_loop` returns it."""
         limits = Limits(
             request_seconds=_REQUEST_SECONDS,
             unread_seconds=_UNREAD_SECONDS,
@@ -54,7 +59,9 @@ class GatewayServer(HttpServer):
         self._gateway_routes = list(routes)
         self._make_parts = make_parts
         self.parts: GatewayParts | None = None
-        super().__init__(address, port, (), program="instance-agent", limits=limits, name="gateway", tls=tls)
+        super().__init__(
+            address, port, (), program="instance-agent", limits=limits, name="gateway", tls=tls, new_loop=new_loop
+        )
 
     def make_app(self, connections: Connections) -> web.Application:
         """Create the application, in the event loop."""
@@ -64,6 +71,16 @@ class GatewayServer(HttpServer):
             return self.parts
 
         return make_app(connections, make, self._gateway_routes)
+
+    def malformed(self, status: int, reason: str) -> web.Response:
+        """Return the answer to a request without a path that could be read: in OpenAI's form, and with an id."""
+        request_id = new_request_id()
+        error = GatewayError(reason, status=status, code="malformed_request" if status < 500 else "internal_error")
+        response = error_response(error, openai_form, request_id)
+        response.headers.update(
+            {"Server": "instance-agent", "x-centralcloud-request-id": request_id, "x-request-id": request_id}
+        )
+        return response
 
     def use(self, state: GatewayState) -> None:
         """Use another state for the requests from now on. From any thread."""
@@ -88,6 +105,19 @@ class GatewayServer(HttpServer):
             log.warning("gateway_drain_stalled", seconds=seconds, effect="running requests are cut")
 
 
+def event_loop(choice: Literal["uvloop", "asyncio"]) -> NewLoop | None:
+    """Return the function that creates the event loop, None for that of asyncio: also where uvloop cannot be loaded."""
+    if choice == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ImportError as error:
+        effect = "the event loop of asyncio is used, which needs more processor time"
+        log.warning("uvloop_not_loaded", reason=str(error), effect=effect)
+        return None
+    return uvloop.new_event_loop
+
+
 async def _drain(parts: GatewayParts, seconds: float) -> None:
     parts.draining = True
     running = len(parts.in_flight)
@@ -97,12 +127,12 @@ async def _drain(parts: GatewayParts, seconds: float) -> None:
             await parts.idle.wait()
     except TimeoutError:
         parts.cutting = True
+        parts.executor.stop()
         cut = list(parts.in_flight)
         log.warning("gateway_requests_cut", count=len(cut), reason=f"they ran longer than {seconds:g} s after the stop")
         for task in cut:
             task.cancel()
         await asyncio.wait(cut, timeout=_AFTER_CUT_SECONDS)
-    await parts.executor.drain(_AFTER_CUT_SECONDS)
 
 
 def _connections() -> int:

@@ -32,16 +32,20 @@ class GatewayState(Struct, frozen=True, kw_only=True):
         targets: the same, ready to be called.
         fleet_targets: the same, as gateways report them to each other.
         fleet: the fleet's configuration: keys, registry and posted health.
+        loaded: whether it is known; False: it was not received yet, and there is no copy of an earlier run.
         registered_hosts: hosts that only the registry names.
         names: of the models of the catalog: what may be a label of a metric.
+        number: of the state: a newer one has a greater one.
     """
 
     catalog: CatalogSnapshot
     targets: CallTargets
     fleet_targets: FleetTargets
     fleet: FleetConfiguration
+    loaded: bool
     registered_hosts: frozenset[str]
     names: frozenset[str]
+    number: int = 0
 
 
 class StateBuilder(BackgroundTask):
@@ -84,6 +88,7 @@ class StateBuilder(BackgroundTask):
         self._fleet_targets = FleetTargets()
         self._problems: dict[str, str] = {}
         self._forced = False
+        self._built = 0
 
     def use_fleet(self, fleet: FleetConfiguration) -> None:
         """Use another configuration of the fleet from the next run on."""
@@ -169,11 +174,14 @@ class StateBuilder(BackgroundTask):
     def _assemble(self, fleet: FleetConfiguration) -> GatewayState:
         assert self._targets is not None
         snapshot = self._catalog.snapshot
+        self._built += 1
         return GatewayState(
             catalog=snapshot,
             targets=self._targets,
             fleet_targets=self._fleet_targets,
             fleet=fleet,
+            loaded=fleet is not _NO_FLEET,
+            number=self._built,
             registered_hosts=self._hosts - self._source.file_hosts(),
             names=frozenset(model.name for model in snapshot.models),
         )

@@ -1,22 +1,13 @@
-"""Calls of providers from end to end: a dialect's translation around one call of the transport."""
+"""Calls of providers: what the transport sends, with the errors of the upstream's dialect; operations that cost nothing."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from instance_agent.chat.answers import ChatAnswer, Started, StreamEvent, StreamFailed, UsageReported
 from instance_agent.chat.messages import ChatRequest
 from instance_agent.providers.classification import SETUP, provider_error, unreadable
-from instance_agent.providers.dialect import (
-    Dialect,
-    EmbeddingAnswer,
-    EmbeddingRequest,
-    HttpCall,
-    ModelEntry,
-    StreamReader,
-)
-from instance_agent.providers.errors import ProviderError
+from instance_agent.providers.dialect import Dialect, HttpCall, ModelEntry
 from instance_agent.providers.installed import dialect
 from instance_agent.providers.transport import OpenCall, Transport
 from instance_agent.providers.upstream import Upstream
@@ -61,37 +52,6 @@ class ProviderCalls:
                 await self._raise_error(upstream, answer)
             return await answer.read()
 
-    async def chat(self, upstream: Upstream, request: ChatRequest, model: str) -> ChatAnswer:
-        """Send a translated request and return the whole answer."""
-        spoken = _dialect(upstream)
-        return spoken.read_answer(upstream, await self.body(upstream, spoken.chat(upstream, request, model)))
-
-    async def stream(self, upstream: Upstream, request: ChatRequest, model: str) -> AsyncGenerator[StreamEvent, None]:
-        """Send a translated request and yield the events of its stream.
-
-        An error before the first token is raised; a later one is the last event. Close the generator (`aclosing`) to free
-        the upstream before the end.
-        """
-        spoken = _dialect(upstream)
-        held: list[StreamEvent] | None = []
-        async with self.open_stream(upstream, spoken.chat(upstream, request, model)) as answer:
-            async for event in _events(spoken.stream_reader(upstream), answer):
-                if held is None:
-                    yield event
-                elif isinstance(event, StreamFailed):
-                    raise event.error
-                else:
-                    held.append(event)
-                    if not isinstance(event, Started | UsageReported):
-                        for each in held:
-                            yield each
-                        held = None
-
-    async def embed(self, upstream: Upstream, request: EmbeddingRequest, model: str) -> EmbeddingAnswer:
-        """Return embeddings of texts."""
-        spoken = _dialect(upstream)
-        return spoken.read_embeddings(upstream, await self.body(upstream, spoken.embed(upstream, request, model)))
-
     async def list_models(self, upstream: Upstream) -> tuple[ModelEntry, ...]:
         """Return every model that the provider lists. Costs nothing."""
         spoken = _dialect(upstream)
@@ -128,22 +88,8 @@ class ProviderCalls:
                 upstream_status=answer.status,
             )
         body = await answer.read(_MAX_ERROR_BYTES)
-        raise _dialect(upstream).read_error(upstream, answer.status, answer.headers, body, self._now())
-
-
-async def _events(reader: StreamReader, answer: OpenCall) -> AsyncIterator[StreamEvent]:
-    """Yield the events of an answer; a connection that breaks is `StreamFailed`, like the other failures."""
-    begun = False
-    try:
-        async for piece in answer.pieces():
-            for event in reader.feed(piece):
-                begun = begun or not isinstance(event, Started | UsageReported)
-                yield event
-    except ProviderError as error:
-        yield StreamFailed(error.after_first_byte() if begun else error)
-        return
-    for event in reader.close():
-        yield event
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        raise _dialect(upstream).read_error(upstream, answer.status, headers, body, self._now())
 
 
 def _dialect(upstream: Upstream) -> Dialect:

@@ -38,9 +38,9 @@ _WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.:/\[\]-]{0,63}|[0-9]{1,6}")
 _BY_STATUS: Final = {
     401: SETUP,
     402: SETUP,
-    403: SETUP,
-    404: SETUP,
-    405: SETUP,
+    # About the key, the account, the address or the model, or about what the request names, such as a file: one such error
+    # says nothing about the target, and blames nothing. The breaker looks at the second one in a row.
+    **{status: Classed("caller", Retry.SETUP, status) for status in (403, 404, 405)},
     408: Classed("timeout", Retry.REFUSED, 504),
     429: _RATE_LIMITED,
     504: _TIMED_OUT,
@@ -60,10 +60,28 @@ _BY_CODE: Final = {
     "invalid_api_key": SETUP,
     "contract_spend_limit_reached": SETUP,
     "enforced_spend_limit_reached": SETUP,
+    # OpenAI
+    "account_deactivated": SETUP,
+    "billing_not_active": SETUP,
+    "unsupported_country_region_territory": SETUP,
+    # Azure
+    "deploymentnotfound": SETUP,
+    # Groq
+    "model_decommissioned": SETUP,
+    "model_permission_blocked_org": SETUP,
+    "model_permission_blocked_project": SETUP,
+    # Google: reasons of google.rpc.ErrorInfo
+    "api_key_http_referrer_blocked": SETUP,
+    "api_key_ip_address_blocked": SETUP,
+    "api_key_service_blocked": SETUP,
+    "billing_disabled": SETUP,
+    "consumer_invalid": SETUP,
+    "consumer_suspended": SETUP,
+    "service_disabled": SETUP,
 }
 #: OpenRouter's 402 for a request that may write more than the credit covers; a smaller one would be answered.
 _CREDIT_WORDS: Final = re.compile(r"\bfewer max_tokens\b|\bcan only afford\b")
-_TOO_LARGE_FOR_CREDIT: Final = Classed("caller", Retry.SETUP, 402)
+_TOO_LARGE_FOR_CREDIT: Final = Classed("caller", Retry.CALLER, 402)
 #: Anthropic gives its content filter no code.
 _POLICY_WORDS: Final = ("blocked by content filtering policy",)
 #: Anthropic and Google give 400 to what an operator must fix; no code tells them apart.
@@ -72,6 +90,23 @@ _SETUP_WORDS: Final = (
     "user location is not supported",
     "api key not valid",
     "api key expired",
+)
+#: OpenAI's code for a prompt that is too long: programs shorten the prompt when they find it, so every provider's has it.
+TOO_LONG: Final = "context_length_exceeded"
+#: Anthropic, Google and llama.cpp give it no code of its own.
+_TOO_LONG_WORDS: Final = (
+    "prompt is too long",
+    "exceeds the maximum number of tokens allowed",
+    "maximum context length is",
+    "exceeds the available context size",
+)
+
+
+#: Words of a 403 about the key or the account: Anthropic, OpenAI, Google, OpenRouter.
+_KEY_WORDS: Final = re.compile(r"\bapi key\b|\bkey limit exceeded\b|\bmissing scopes\b|\byour (organization|credits)\b")
+#: Texts of a 404 about the model: Anthropic's whole text is its name, the others say that it is not there.
+_MODEL_WORDS: Final = re.compile(
+    r"model: \S+|(the )?models?[ /].{1,300}(not found|does not exist).*|no endpoints found for \S+", re.DOTALL
 )
 
 
@@ -98,6 +133,10 @@ def classify(status: int, codes: tuple[str, ...], message: str) -> Classed:
         return SETUP
     if status < 500 and any(words in lowered for words in _POLICY_WORDS):
         return POLICY
+    if status == 403 and _KEY_WORDS.search(lowered):
+        return SETUP
+    if status == 404 and _MODEL_WORDS.fullmatch(lowered.strip()):
+        return SETUP
     return class_of_status(status)
 
 
@@ -122,6 +161,8 @@ def provider_error(
     """
     secrets = upstream.secrets()
     text = scrub(": ".join(filter(None, (message, said))), secrets) or _NO_MESSAGE
+    if classed.error_kind == "caller" and any(words in text.lower() for words in _TOO_LONG_WORDS):
+        code = TOO_LONG
     known = dict.fromkeys(each for each in (code, *words) if each and is_word(each, secrets))
     own = scrub(message, secrets) or _IN_ANSWER
     return ProviderError(

@@ -1,5 +1,7 @@
 """Collects the events of a stream into a whole answer, for validators, caches and clients that did not ask for a stream."""
 
+from typing import Final
+
 from instance_agent.chat.answers import (
     AnswerPart,
     ChatAnswer,
@@ -19,16 +21,23 @@ from instance_agent.chat.answers import (
 from instance_agent.chat.errors import ChatError
 from instance_agent.chat.messages import TextPart, ThinkingPart, ToolCallPart
 
+_NOT_SKETCHED: Final = (ThinkingDelta, Started, UsageReported, Completed)
+
 
 class AnswerCollector:
     """Collects the events of one stream.
+
+    A sketch keeps no thoughts, no usage, and of the text only that there is one: little memory for an answer of any length.
+    Refusals and calls of tools are whole in it, and it does not note the proper end.
 
     Attributes:
         error: of `StreamFailed`; what came before it stays readable.
         completed: the stream had its proper end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, sketch: bool = False) -> None:
+        self._sketch = sketch
+        self._seen_text = False
         self.error: ChatError | None = None
         self.completed = False
         self._id = ""
@@ -41,13 +50,28 @@ class AnswerCollector:
         self._finish = Finished("other")
         self._usage: Usage | None = None
 
+    def add_all(self, events: list[StreamEvent]) -> None:
+        """Add the next events; a sketch passes quickly over those that it does not keep, which are most of them."""
+        sketch = self._sketch
+        for event in events:
+            kind = type(event)
+            if sketch and ((kind is TextDelta and self._seen_text) or kind in _NOT_SKETCHED):
+                continue
+            if kind is Finished:
+                self._finish = event  # type: ignore[assignment]
+            else:
+                self.add(event)
+
     def add(self, event: StreamEvent) -> None:
         """Add the next event."""
         match event:
             case TextDelta():
-                self._texts.append(event.text)
+                if not self._seen_text:
+                    self._texts.append(event.text)
+                    self._seen_text = self._sketch and bool(event.text.strip())
             case ToolArgumentsDelta():
-                self._calls[event.index][1].append(event.text)
+                if event.index in self._calls:
+                    self._calls[event.index][1].append(event.text)
             case ThinkingDelta():
                 self._think(event)
             case RefusalDelta():

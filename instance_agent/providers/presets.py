@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from instance_agent.providers.upstream import Limits, Secret, Upstream
+from instance_agent.providers.upstream import Limits
 
 _LOCAL_LIMITS: Final = Limits(connect=2.0, first_byte=600.0, idle=120.0)
 
@@ -24,30 +24,6 @@ class Preset(Struct, frozen=True, kw_only=True):
     key_header: str | None = None
     max_tokens_field: str = "max_tokens"
     limits: Limits = Limits()
-
-    def upstream(
-        self,
-        provider: str,
-        *,
-        api_key: str = "",
-        base_url: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        limits: Limits | None = None,
-    ) -> Upstream:
-        """Return the upstream; raise ValueError where a base URL is missing."""
-        address = base_url or self.base_url
-        if address is None:
-            raise ValueError(f"found no base_url for the provider {provider}, expected the address of your resource")
-        return Upstream(
-            provider=provider,
-            dialect=self.dialect,
-            base_url=address,
-            api_key=Secret(api_key),
-            headers=headers or {},
-            limits=limits or self.limits,
-            key_header=self.key_header,
-            max_tokens_field=self.max_tokens_field,
-        )
 
 
 PRESETS: Final[Mapping[str, Preset]] = {

@@ -147,7 +147,8 @@ class EventStreamForwarder:
     def feed(self, data: bytes) -> bytes:
         """Return the bytes for the client: whole events only."""
         self.events = []
-        return b"".join([self._forward(event) for event in self._reader.split(data)])
+        forwarded = [self._forward(event) for event in self._reader.split(data)]
+        return forwarded[0] if len(forwarded) == 1 else b"".join(forwarded)
 
     def close(self) -> bytes:
         """Return the last bytes; set `error` when the proper end is missing."""
@@ -159,9 +160,14 @@ class EventStreamForwarder:
     def _forward(self, event: SseEvent) -> bytes:
         if self._reader.ended:
             return b""
-        self._observe(self._reader.read(event))
-        if self.error is not None or (self._strip_usage and self._reader.usage_only):
-            return b""
+        events = self._reader.read(event)
+        if len(events) == 1 and type(events[0]) is TextDelta:  # nearly every event
+            self.events.append(events[0])
+            self.output_characters += len(events[0].text)
+        else:
+            self._observe(events)
+            if self.error is not None or (self._strip_usage and self._reader.usage_only):
+                return b""
         return _without_usage(event.raw) if self._strip_usage else event.raw
 
     def _observe(self, events: list[StreamEvent]) -> None:

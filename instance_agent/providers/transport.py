@@ -1,9 +1,10 @@
 """Sends the calls of dialects over HTTP: a limit for each phase, bounded answers, no connection that outlives its caller."""
 
 import asyncio
+import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from functools import cache, lru_cache
 from io import BytesIO
@@ -22,13 +23,17 @@ from instance_agent.providers.dialect import HttpCall
 from instance_agent.providers.errors import ProviderError, Retry
 from instance_agent.providers.upstream import Upstream
 
-#: Shorter than the usual limit of servers, so that they seldom close a connection that is about to be used.
+#: Shorter than the limit of the vendors' services, which is a minute or more. Servers on uvicorn (vLLM) or Node close after
+#: 5 s; that is seen at once, and fails a call only where it is sent in that moment.
 _KEEPALIVE_SECONDS: Final = 15.0
 _LARGE_BODY: Final = 512 * 1024
 _FORBIDDEN: Final = re.compile(r"[\x00\r\n]")
+#: Addresses that are kept parsed; those of some dialects hold the name of a model.
+_MOST_ADDRESSES: Final = 1024
 _NOT_REACHED: Final = Classed("provider", Retry.REFUSED, 502)
 _CONNECT_TIMEOUT: Final = Classed("timeout", Retry.REFUSED, 504)
 _ANSWER_TIMEOUT: Final = Classed("timeout", Retry.UNCERTAIN, 504)
+_NO_HEADERS: Final[Mapping[str, str]] = {}
 #: The call of this task that is waiting for a connection.
 _CALL: ContextVar["OpenCall | None"] = ContextVar("open_call", default=None)
 
@@ -64,6 +69,7 @@ class Transport:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None, sock_read=None),
         )
         self._proxies: dict[tuple[str, str | None], str | None] = {}
+        self._addresses: dict[str, tuple[URL, str | None]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -80,10 +86,32 @@ class Transport:
 
         `deadline` is a time of the event loop, after which the call ends with TimeoutError: it is not the provider's limit.
         """
-        return OpenCall(self._session, upstream, call, self._proxy(call.url), deadline)
+        return OpenCall(self, upstream, call, deadline)
 
-    def _proxy(self, address: str) -> str | None:
-        url = URL(address)
+    async def request(self, call: HttpCall, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        """Send a call; return its answer once the headers are there."""
+        url, proxy = self._address(call.url)
+        return await self._session.request(
+            call.method,
+            url,
+            # A large body is written in pieces, so that other calls go on meanwhile.
+            data=BytesIO(call.body) if call.body and len(call.body) > _LARGE_BODY else call.body,
+            headers=call.headers,
+            proxy=proxy,
+            allow_redirects=False,
+            timeout=timeout,
+        )
+
+    def _address(self, text: str) -> tuple[URL, str | None]:
+        """Return a parsed address and its proxy."""
+        found = self._addresses.get(text)
+        if found is None:
+            if len(self._addresses) >= _MOST_ADDRESSES:
+                self._addresses.clear()
+            found = self._addresses[text] = (URL(text, encoded=True), self._proxy(URL(text)))
+        return found
+
+    def _proxy(self, url: URL) -> str | None:
         key = (url.scheme, url.host)
         if key not in self._proxies:
             bypassed = url.host is None or bool(proxy_bypass(url.host))
@@ -111,23 +139,22 @@ def _timeout(connect: float) -> aiohttp.ClientTimeout:
 class OpenCall:
     """One call of an upstream. Every failure is a ProviderError, its deadline apart; being cancelled closes the connection.
 
+    One timer serves all limits: it is moved when it is due, since nearly no call reaches one.
+
     Attributes:
         status: of the answer.
-        headers: of the answer, names in lower case.
+        headers: of the answer; finds names in any case.
     """
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        upstream: Upstream,
-        call: HttpCall,
-        proxy: str | None,
-        deadline: float | None = None,
-    ) -> None:
-        self._session = session
+    __slots__ = (
+        "_begun", "_bytes_read", "_call", "_deadline", "_end", "_first_byte_at", "_limits", "_loop", "_opening", "_response",
+        "_sent", "_timer", "_transport", "_upstream", "_waits_until", "headers", "status",
+    )  # fmt: skip
+
+    def __init__(self, transport: Transport, upstream: Upstream, call: HttpCall, deadline: float | None = None) -> None:
+        self._transport = transport
         self._upstream = upstream
         self._call = call
-        self._proxy = proxy
         self._loop = asyncio.get_running_loop()
         self._limits = upstream.limits
         total = self._limits.total
@@ -136,49 +163,58 @@ class OpenCall:
         if deadline is not None and (self._end is None or deadline < self._end):
             self._deadline = self._end = deadline
         self._first_byte_at = float("inf")
-        self._timer: asyncio.Timeout | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._waits_until: float | None = None
-        self._watch: asyncio.TimerHandle | None = None
+        self._opening: asyncio.Task[Any] | None = None
         self._sent = False
         self._begun = False
         self._bytes_read = 0
         self._response: aiohttp.ClientResponse | None = None
         self.status = 0
-        self.headers: Mapping[str, str] = {}
+        self.headers: Mapping[str, str] = _NO_HEADERS
 
     def mark_sent(self) -> None:
         """Start the limit until the first byte: the request is on its way, and may be billed from here on."""
         self._sent = True
         self._first_byte_at = self._loop.time() + self._limits.first_byte
-        if self._timer is not None:
-            self._timer.reschedule(self._until(self._first_byte_at))
+        self._wait_until(self._first_byte_at)
 
     async def __aenter__(self) -> Self:
-        if any(_FORBIDDEN.search(value) for value in self._call.headers.values()):
+        call, limits, now = self._call, self._limits, self._loop.time()
+        if _FORBIDDEN.search("".join(call.headers.values())):
             raise provider_error(
                 self._upstream, SETUP, "the key or a header holds a character that HTTP does not allow"
             )
-        # The limit of the connection is the session's; this one is moved once the request is sent.
-        phase_end = self._loop.time() + self._limits.connect + self._limits.first_byte
+        task = self._opening = asyncio.current_task()
+        assert task is not None
+        cancelling = task.cancelling()
+        # The limit of the connection is that of the session; this one is earlier once the request is sent.
+        self._wait_until(now + limits.connect + limits.first_byte, now + min(limits.first_byte, limits.idle))
+        _CALL.set(self)  # read in the same task, before this returns
         try:
-            async with asyncio.timeout_at(self._until(phase_end)) as self._timer:
-                response = await self._request()
+            response = self._response = await self._transport.request(call, _timeout(limits.connect))
         except TimeoutError as error:
             raise self._timed_out(error) from None
+        except asyncio.CancelledError:
+            if self._opening is not None or task.cancelling() > cancelling + 1:
+                raise  # not by the timer alone
+            raise self._timed_out(TimeoutError()) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._failed(error) from None
         finally:
-            self._timer = None
-        self._response = response
+            if self._opening is None:
+                task.uncancel()
+            self._opening = self._waits_until = None
+            if self._response is None:
+                self._stop_timer()
         self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.headers.items()}
+        self.headers = response.headers
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
+        self._stop_timer()
         if self._response is not None:
             # After the end of the answer the connection has gone back to the pool already; before it, this closes it.
             self._response.close()
@@ -188,25 +224,17 @@ class OpenCall:
         """Whether all of the body was read, so that the connection can be used again."""
         return self._response is not None and self._response.content.at_eof()
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Yield the body in pieces as they arrive, decompressed."""
-        while True:
-            piece = await self.next_piece()
-            if not piece:
-                return
-            yield piece
-
     async def next_piece(self) -> bytes:
-        """Return the next piece of the body, empty at its end; a bound on all of them applies."""
+        """Return the next piece of the body, decompressed, empty at its end; a bound on all of them applies."""
         response = self._response
         if response is None:
             raise RuntimeError("the call is not open")
         content = response.content
         try:
-            piece = content.read_nowait()
-            if not piece and not content.at_eof():
-                limit = self._loop.time() + self._limits.idle if self._begun else self._first_byte_at
-                self._watch_until(self._until(limit))
+            if (failure := content.exception()) is not None:
+                piece = _read_before(content, failure)
+            else:
+                self._wait_until(self._loop.time() + self._limits.idle if self._begun else self._first_byte_at)
                 try:
                     piece = await content.readany()
                 finally:
@@ -229,41 +257,36 @@ class OpenCall:
         while piece := await self.next_piece():
             pieces.append(piece)
             length += len(piece)
-            if at_most is not None and length >= at_most:
+            if self.at_end or (at_most is not None and length >= at_most):
                 break
         return b"".join(pieces)[:at_most]
 
-    async def _request(self) -> aiohttp.ClientResponse:
-        call = self._call
-        _CALL.set(self)  # read in the same task, before this returns
-        return await self._session.request(
-            call.method,
-            URL(call.url, encoded=True),
-            # A large body is written in pieces, so that other calls go on meanwhile.
-            data=BytesIO(call.body) if call.body and len(call.body) > _LARGE_BODY else call.body,
-            headers=call.headers,
-            proxy=self._proxy,
-            allow_redirects=False,
-            timeout=_timeout(self._limits.connect),
-        )
-
-    def _watch_until(self, moment: float) -> None:
-        """Let the wait for the next piece fail at `moment`. One timer serves all waits: it is moved when it is due."""
-        self._waits_until = moment
-        if self._watch is None or self._watch.when() > moment:
-            if self._watch is not None:
-                self._watch.cancel()
-            self._watch = self._loop.call_at(moment, self._look)
+    def _wait_until(self, limit: float, first_look: float | None = None) -> None:
+        """Let what is waited for fail at `limit`, or at the end of the call; `first_look`: when the timer looks first."""
+        self._waits_until = limit = self._until(limit)
+        due = limit if first_look is None else min(limit, first_look)
+        if self._timer is None or self._timer.when() > due:
+            self._stop_timer()
+            self._timer = self._loop.call_at(due, self._look)
 
     def _look(self) -> None:
-        self._watch = None
-        moment = self._waits_until
-        if moment is None or self._response is None:
+        """End what is waited for if its limit is reached, or look again then."""
+        self._timer = None
+        limit = self._waits_until
+        if limit is None:
             return
-        if moment <= self._loop.time():
+        if limit > self._loop.time():
+            self._timer = self._loop.call_at(limit, self._look)
+        elif self._response is not None:
             self._response.content.set_exception(TimeoutError())
-        else:
-            self._watch = self._loop.call_at(moment, self._look)
+        elif self._opening is not None:
+            opening, self._opening = self._opening, None
+            opening.cancel()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _until(self, moment: float) -> float:
         return moment if self._end is None else min(moment, self._end)
@@ -316,5 +339,21 @@ class OpenCall:
 
 def _reason(error: Any) -> str:
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    if isinstance(inner, OSError) and not isinstance(inner, ssl.SSLError) and (inner.errno or 0) > 0:
+        return os.strerror(inner.errno or 0)  # the text of the error has the address
+    if (verified := getattr(inner, "verify_message", None)) is not None:
+        return str(verified).partition(" for '")[0]
     text = getattr(inner, "verify_message", None) or getattr(inner, "strerror", None)
     return str(text) if text else type(inner).__name__
+
+
+def _read_before(content: aiohttp.StreamReader, failure: BaseException) -> bytes:
+    """Return the bytes that arrived before a failure, which aiohttp's reader gives first; raise it when none are left."""
+    content.set_exception(None)  # type: ignore[arg-type]
+    try:
+        piece = content.read_nowait()
+    finally:
+        content.set_exception(failure)
+    if not piece:
+        raise failure
+    return piece

@@ -1,6 +1,7 @@
-"""Decoding of what providers send."""
+"""Decoding of what providers send, and what they leave out."""
 
 from typing import TypeVar
+from uuid import uuid4
 
 import msgspec
 
@@ -29,3 +30,8 @@ def object_text(raw: msgspec.Raw) -> str:
     """Return the JSON text of an object, ``{}`` for null; bytes that are not UTF-8 become U+FFFD."""
     text = bytes(raw).decode(errors="replace")
     return "{}" if text == "null" else text
+
+
+def new_call_id() -> str:
+    """Return an id for a call of a tool that came without one."""
+    return f"call_{uuid4().hex[:24]}"

@@ -100,7 +100,7 @@ def firm_strike(target: Target, model_type: str, *, forced: bool = False) -> Str
     if model.model_type != model_type and {model.model_type, model_type} != {"chat", "completion"}:
         return Struck(target.key, "model_type", f"it is a model for {model.model_type}, the request needs {model_type}")
     if target.problem is not None:
-        return Struck(target.key, "provider_unavailable", target.problem)
+        return Struck(target.key, "provider_unavailable", target.reason or target.problem)
     return None
 
 

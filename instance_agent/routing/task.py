@@ -92,8 +92,12 @@ def hints_from_headers(headers: Mapping[str, str]) -> TaskHints:
     return _hints(found, lambda field: f"header {HEADER_PREFIX}{field}") if any(found.values()) else NO_HINTS
 
 
-def hints_from_metadata(metadata: Mapping[str, Any] | None) -> TaskHints:
+def hints_from_metadata(metadata: Mapping[str, Any] | None, *, strict: bool = True) -> TaskHints:
     """Return the hints in a body's metadata: complexity, task_type, agent_type, prefer, capabilities; others are ignored.
+
+    Args:
+        strict: whether a value that is not valid is an error. False: it is left out, as a key with another meaning is: an
+            application of OpenAI's may have had metadata of its own with these names.
 
     Raises:
         RoutingError: a value is not valid; names the key.
@@ -104,7 +108,16 @@ def hints_from_metadata(metadata: Mapping[str, Any] | None) -> TaskHints:
         field: next((value for name in names if (value := metadata.get(name)) is not None), None)
         for field, names in _METADATA_FIELDS.items()
     }
-    return _hints(found, lambda field: f"metadata.{_METADATA_FIELDS[field][0]}") if any(found.values()) else NO_HINTS
+    if not any(found.values()):
+        return NO_HINTS
+    try:
+        return _hints(found, _metadata_place)
+    except RoutingError:
+        if strict:
+            raise
+    return _hints(
+        {field: value if _is_valid(field, value) else None for field, value in found.items()}, _metadata_place
+    )
 
 
 def parse_complexity(value: Any, place: str) -> tuple[str, int | None]:
@@ -186,6 +199,18 @@ def _hints(found: Mapping[str, Any], place: Any) -> TaskHints:
         prefer=prefer,
         capabilities=_capabilities(found["capabilities"], place("capabilities")),
     )
+
+
+def _metadata_place(field: str) -> str:
+    return f"metadata.{_METADATA_FIELDS[field][0]}"
+
+
+def _is_valid(field: str, value: Any) -> bool:
+    try:
+        _hints({**dict.fromkeys(_FIELDS), field: value}, _metadata_place)
+    except RoutingError:
+        return False
+    return True
 
 
 def _label(value: Any, place: str) -> str | None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+import psycopg
+
 from centralcloud.contracts import ContractError
 from centralcloud.contracts.fleet_configuration import (
     EntryKey,
@@ -28,6 +30,7 @@ from centralcloud.runtime.configuration.reading import (
 )
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import NOT_MIGRATED, refused_login
 from instance_agent.sync.configuration_file import ConfigurationFile, ReceivedConfiguration
 from instance_agent.sync.follower import Follower
 from instance_agent.sync.token_bucket import TokenBucket
@@ -39,6 +42,8 @@ _WOKEN_PER_SECOND: Final = 4.0
 _WOKEN_BURST: Final = 5
 #: How often the file shows that the database was reached.
 _TOUCH_SECONDS: Final = 60.0
+_NOT_REACHED: Final = "the database was not reached yet"
+_UNREADABLE: Final = "this version cannot read the configuration in the database; the log has the reason"
 
 
 class ConfigurationUpdater(Follower[ReceivedConfiguration]):
@@ -48,6 +53,8 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         on_change: called in the task's thread with each new configuration, and with each change of the posted health.
         refused: versions that were refused since the start.
         problem: why the newest version is not used, in one line; None: it is used.
+        unread: why the last poll has not read the configuration, in words without names of hosts, roles and tables; None: it
+            has.
         reached: whether this process has reached the database.
     """
 
@@ -89,6 +96,7 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         self.on_change = on_change
         self.refused = 0
         self.problem: str | None = None
+        self.unread: str | None = _NOT_REACHED
         self.reached = False
         touched_at = file.touched_at()
         #: By a clock that is never set: a step of the machine's clock must not end the validity of keys.
@@ -128,9 +136,14 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         try:
             page, whole = self._read(whole=whole)
         except UnreadableConfigurationError as error:
+            self.unread = _UNREADABLE
             self._refuse(None, str(error))
             return False
+        except Exception as error:
+            self.unread = _why_unread(error)
+            raise
         received = self._receive(page, whole=whole)
+        self.unread = None if self.problem is None else _UNREADABLE
         health_changed = self._receive_health(page, whole=whole)
         if received is not None or health_changed:
             self._configuration = (received or self._configuration).with_health(self._health)
@@ -200,7 +213,8 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
             return None
         self._accept(page.version)
         self._state = state
-        if bodies == known.bodies and configuration.version == self._configuration.version:
+        same = bodies == known.bodies and configuration.version == self._configuration.version
+        if same and known.epoch is not None:  # the first one is a change also when it is empty
             return None
         for model_id in self._health.keys() - configuration.models.keys():
             del self._health[model_id]
@@ -244,6 +258,18 @@ class ConfigurationUpdater(Follower[ReceivedConfiguration]):
         using = self._configuration.version
         effect = f"version {using} stays in use"
         log.error("configuration_refused", version=version, reason=reason, effect=effect)
+
+
+def _why_unread(error: Exception) -> str:
+    if isinstance(error, NOT_MIGRATED):
+        return "the database is not that of this version: run `centralcloud migrate` on it"
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        return (
+            "the database login of this instance may not read it: `centralcloud doctor` names the right that is missing"
+        )
+    if refused_login(error) is not None:
+        return "the database refuses the login of this instance; the log has the reason"
+    return _NOT_REACHED
 
 
 def _read_health(row: HealthRow, now: float) -> ModelHealth | None:

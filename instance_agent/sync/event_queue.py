@@ -50,7 +50,8 @@ class EventQueue:
         self._bytes = 0
         self._appended = 0
         # Reentrant, as a condition's own lock is: a signal handler may wait for the queue in a thread that appends.
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._dropping = False
         self._not_logged = 0
         self._closed_because: str | None = None
@@ -61,7 +62,7 @@ class EventQueue:
     def append(self, text: str) -> bool:
         """Add a message; False when it is lost, because the queue is full or closed."""
         size = len(text) if text.isascii() else len(text.encode(errors="replace"))
-        with self._changed:
+        with self._lock:  # by itself: the condition would double the time
             if self._disabled:
                 return True
             full = self._why_full(size)

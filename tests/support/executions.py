@@ -10,7 +10,7 @@ from instance_agent.catalog.configuration import build_configuration
 from instance_agent.catalog.key_reader import KeyReader
 from instance_agent.catalog.model import Model, Pricing, TimeLimits
 from instance_agent.catalog.provider import Provider
-from instance_agent.chat.protocols import CLIENT_PROTOCOLS
+from instance_agent.chat.protocols import ANTHROPIC, OPENAI
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.circuit_breaker import BreakerSettings
@@ -24,6 +24,7 @@ from instance_agent.providers.transport import Transport
 from support.upstream.process import FakeUpstream
 
 KEY = "sk-secret-0123456789abcdef"
+CLIENT_PROTOCOLS = {each.name: each for each in (OPENAI, ANTHROPIC)}
 #: 1 and 2 USD per million tokens.
 PRICING = Pricing(input=1.0, output=2.0)
 
@@ -101,6 +102,12 @@ class Bench:
         connector = self._transport._session.connector
         assert connector is not None
         return sum(len(each) for each in connector._conns.values()) + len(connector._acquired)
+
+    def transport_connections_lost(self) -> int:
+        """Count the connections in use that have broken: their end was seen, whatever is still unread."""
+        connector = self._transport._session.connector
+        assert connector is not None
+        return sum(not each.is_connected() for each in list(connector._acquired))
 
     def calls_of(self, version: str) -> int:
         """Count the requests that arrived at the fake upstream for a model."""

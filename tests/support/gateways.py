@@ -20,7 +20,7 @@ UPSTREAM_KEY = "sk-upstream-0123456789abcdef"
 
 _CATALOG = """
 providers:
-  - {{provider: alpha, dialect: openai, base_url: "{openai}", api_key: "file:{key}"}}
+  - {{provider: alpha, dialect: openai, base_url: "{openai}", api_key: "file:{key}", key_hosts: [api.openai.com, a.example]}}
   - {{provider: beta, dialect: anthropic, base_url: "{anthropic}", api_key: "file:{key}"}}
   - {{provider: gamma, dialect: gemini, base_url: "{gemini}", api_key: "file:{key}"}}
 aliases: {{"claude-*": auto}}

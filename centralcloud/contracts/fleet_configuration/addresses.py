@@ -71,7 +71,9 @@ def check_url(url: str, field: str, policy: AddressPolicy) -> SplitResult:
     if parts.scheme not in _SCHEMES or not host or port == 0 or "\\" in url:
         raise ContractError(field, quote(url), "a URL that begins with http:// or https:// and has a host")
     if parts.username is not None or parts.password is not None:
-        raise ContractError(field, "a URL with credentials", "one without: keys are in the settings of the provider")
+        raise ContractError(
+            field, "a URL with credentials", "a URL without credentials: keys are in the settings of the provider"
+        )
     if parts.fragment:
         raise ContractError(field, quote(url), "a URL without a fragment (#)")
     if (refusal := refusal_of_host(host, policy)) is not None:

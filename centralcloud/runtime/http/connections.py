@@ -123,6 +123,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.since = self._loop.time()
         self._deadline: asyncio.TimerHandle | None = None
+        self._phase_end: float | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._client = ""
@@ -198,9 +199,22 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _enter(self, phase: Phase, seconds: float | None) -> None:
-        """Begin a phase that may last `seconds`."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = None if seconds is None else self._loop.call_later(seconds, self.abort, phase.value)
+        """Begin a phase that may last `seconds`. One timer serves all phases: it is moved when it is due."""
         self.phase = phase
         self.since = self._loop.time()
+        self._phase_end = None if seconds is None else self.since + seconds
+        timer = self._deadline
+        if self._phase_end is not None and (timer is None or timer.when() > self._phase_end):
+            if timer is not None:
+                timer.cancel()
+            self._deadline = self._loop.call_at(self._phase_end, self._look)
+
+    def _look(self) -> None:
+        """Close the connection if its phase has lasted too long, or look again then."""
+        self._deadline = None
+        if self._phase_end is None:
+            return
+        if self._phase_end > self._loop.time():
+            self._deadline = self._loop.call_at(self._phase_end, self._look)
+        else:
+            self.abort(self.phase.value)

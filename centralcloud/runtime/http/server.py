@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from centralcloud.runtime.http.connections import Connection, Connections, Limits
 from centralcloud.runtime.http.exchange import exchange_within
@@ -57,12 +57,14 @@ class HttpServer:
         limits: Limits | None = None,
         name: str = "http",
         tls: ssl.SSLContext | None = None,
+        new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
     ) -> None:
         """Open the port; port 0 takes a free one. Every answer names the `program` in its header Server.
 
         Args:
             name: of the thread and of the heartbeat.
             tls: serves HTTPS; None: HTTP.
+            new_loop: creates its event loop; None: that of asyncio.
 
         Raises:
             CentralCloudError: the port cannot be opened.
@@ -73,6 +75,7 @@ class HttpServer:
         self._program = program
         self._limits = limits or Limits()
         self._tls = tls
+        self._new_loop = new_loop
         self._handshakes: set[asyncio.Task[None]] = set()
         self.heartbeat = Heartbeat(name, lambda: _STALL_SECONDS)
         self.on_crash: Callable[[str, BaseException], None] | None = None
@@ -108,7 +111,8 @@ class HttpServer:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._serve())
+            with asyncio.Runner(loop_factory=self._new_loop) as runner:
+                runner.run(self._serve())
         except BaseException as error:
             if self.on_crash is None:
                 raise
@@ -124,21 +128,19 @@ class HttpServer:
         app.add_routes(self._routes)
         return app
 
+    def malformed(self, status: int, reason: str) -> web.Response:
+        """Return the answer to a request that is not valid HTTP, or that no handler has answered."""
+        return web.Response(status=status, text=f"{reason}\n", headers={"Server": self._program})
+
     async def _serve(self) -> None:
         connections = Connections(self._limits)
         app = self.make_app(connections)
         # No keep-alive timeout for aiohttp: its default is longer than every deadline of a `Connection`.
         runner = web.AppRunner(
             app,
-            access_log=None,
-            logger=_ProtocolLog(__name__),
             shutdown_timeout=_STOP_SECONDS,
-            auto_decompress=False,
-            max_line_size=_HEADER_BYTES,
-            max_field_size=_HEADER_BYTES,
-            max_headers=_HEADERS,
-            lingering_time=_LINGER_SECONDS,
             handler_cancellation=not self._limits.answers_half_closed,
+            **_PROTOCOL,
         )
         await runner.setup()
         self._loop = asyncio.get_running_loop()
@@ -166,8 +168,8 @@ class HttpServer:
     async def _accept(self, runner: web.AppRunner, connections: Connections) -> None:
         """Accept connections, one at a time. asyncio's own server has no cap, and at EMFILE it floods the log."""
         loop = asyncio.get_running_loop()
-        protocol_of_aiohttp = runner.server
-        assert protocol_of_aiohttp is not None
+        server = runner.server
+        assert server is not None
         failing = False
         while True:
             try:
@@ -181,7 +183,7 @@ class HttpServer:
             failing = False
             try:
                 await connections.wait_for_room()
-                await self._connect(lambda: Connection(protocol_of_aiohttp(), connections), accepted)
+                await self._connect(lambda: Connection(_Protocol(self.malformed, server, loop), connections), accepted)
             except OSError as error:
                 log.debug("http_client_gone", client="", reason=str(error))
                 accepted.close()
@@ -231,3 +233,50 @@ class _ProtocolLog(logging.Logger):
     def debug(self, msg: object, *_args: object, exc_info: Any = None, **_: Any) -> None:  # noqa: ARG002
         if isinstance(exc_info, HttpProcessingError):
             log.debug("http_request_malformed", reason=" ".join(str(exc_info).split()))
+
+
+#: Options of aiohttp's protocol.
+_PROTOCOL: Final[dict[str, Any]] = {
+    "access_log": None,
+    "logger": _ProtocolLog(__name__),
+    "auto_decompress": False,
+    "max_line_size": _HEADER_BYTES,
+    "max_field_size": _HEADER_BYTES,
+    "max_headers": _HEADERS,
+    "lingering_time": _LINGER_SECONDS,
+}
+
+
+class _Protocol(web.RequestHandler):
+    """aiohttp's protocol with answers of the server's own: aiohttp's repeat the line that is wrong, and name its version."""
+
+    __slots__ = ("_malformed",)
+
+    def __init__(
+        self, malformed: Callable[[int, str], web.Response], server: web.Server, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(server, loop=loop, **_PROTOCOL)
+        self._malformed = malformed
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        super().handle_error(request, status, exc, message)  # logs it; raises where an answer has begun
+        response = self._malformed(status, _reason_of(status, exc))
+        response.force_close()
+        return response
+
+
+def _reason_of(status: int, error: BaseException | None) -> str:
+    """Return why a request is refused, without words of the client."""
+    if status >= 500:
+        return "internal error; the log has the details"
+    if isinstance(error, LineTooLong):
+        return f"found a request line or a header of more than {_HEADER_BYTES:,} bytes, expected a shorter one"
+    if "too many headers" in str(error).lower():
+        return f"found more than {_HEADERS} headers, expected fewer"
+    return "found a malformed request, expected HTTP/1.1"

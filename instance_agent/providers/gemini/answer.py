@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
-from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
@@ -29,7 +28,7 @@ from instance_agent.providers.retry_after import MAX_SECONDS, parse_duration, re
 from instance_agent.providers.sse import SseEvent
 from instance_agent.providers.stream import EventStreamReader
 from instance_agent.providers.upstream import Upstream
-from instance_agent.providers.wire import decode, object_text
+from instance_agent.providers.wire import decode, new_call_id, object_text
 
 _FINISH: Final[dict[str, FinishReason]] = {
     "STOP": "stop",
@@ -175,16 +174,12 @@ def _joined(parts: list[AnswerPart]) -> list[AnswerPart]:
 def _part(part: _Part) -> AnswerPart | None:
     if part.function_call is not None:
         call = part.function_call
-        return ToolCallPart(call.id or _new_call_id(), call.name, object_text(call.args), part.thought_signature)
+        return ToolCallPart(call.id or new_call_id(), call.name, object_text(call.args), part.thought_signature)
     if part.text is None:
         return None
     if part.thought:
         return ThinkingPart(part.text, part.thought_signature)
     return TextPart(part.text) if part.text else None
-
-
-def _new_call_id() -> str:
-    return f"call_{uuid4().hex[:24]}"
 
 
 def _finish(word: str | None, has_calls: bool) -> FinishReason:

@@ -1,7 +1,6 @@
 """Answers of OpenAI-compatible services: whole ones, streams, usage and errors in a 200 answer."""
 
 from typing import Any, Final
-from uuid import uuid4
 
 import msgspec
 from msgspec import Struct
@@ -29,7 +28,7 @@ from instance_agent.providers.openai.errors import error_in_answer, find_error
 from instance_agent.providers.sse import SseEvent
 from instance_agent.providers.stream import EventStreamReader
 from instance_agent.providers.upstream import Upstream
-from instance_agent.providers.wire import decode
+from instance_agent.providers.wire import decode, new_call_id
 
 _FINISH: Final[dict[str, FinishReason]] = {
     "stop": "stop",
@@ -149,11 +148,6 @@ def read_answer(upstream: Upstream, body: bytes) -> ChatAnswer:
     )
 
 
-def new_call_id() -> str:
-    """Return an id for a call of a tool that came without one."""
-    return f"call_{uuid4().hex[:24]}"
-
-
 def _raise_error(upstream: Upstream, wire: _Answer) -> None:
     if wire.error:
         raise error_in_answer(upstream, wire.error)
@@ -213,17 +207,18 @@ class OpenAIStreamReader(EventStreamReader):
         if event.name == b"error":
             raise error_in_answer(self._upstream, find_error(event.data))
         wire = decode(_ANSWER, event.data)
-        _raise_error(self._upstream, wire)
+        choices = wire.choices
+        if wire.error or not choices or choices[0].error:
+            _raise_error(self._upstream, wire)
         events: list[StreamEvent] = []
         if not self._started and (wire.id or wire.model):
             self._started = True
             events.append(Started(wire.id or "", wire.model or ""))
-        if wire.choices:
-            self._choice(wire.choices[0], events)
-        usage = read_usage(wire.usage)
-        if usage is not None:
+        if choices:
+            self._choice(choices[0], events)
+        if wire.usage is not None and (usage := read_usage(wire.usage)) is not None:
             events.append(UsageReported(usage))
-            self.usage_only = not wire.choices
+            self.usage_only = not choices
         return events
 
     def _choice(self, choice: _Choice, events: list[StreamEvent]) -> None:
@@ -231,13 +226,10 @@ class OpenAIStreamReader(EventStreamReader):
         if choice.index:
             return
         if delta is not None:
-            thoughts = _thoughts(delta)
-            if thoughts:
+            if (delta.reasoning_content or delta.reasoning) and (thoughts := _thoughts(delta)):
                 events.append(ThinkingDelta(thoughts))
-            if delta.content:
-                text = _text(delta.content)
-                if text:
-                    events.append(TextDelta(text))
+            if delta.content and (text := _text(delta.content)):
+                events.append(TextDelta(text))
             if delta.refusal:
                 events.append(RefusalDelta(delta.refusal))
             for call in delta.tool_calls or ():

@@ -15,6 +15,7 @@ import pytest
 import typer
 from support.commands import BIN, environment, run_command, start_command
 from support.events import an_event, outcomes, send
+from support.repository import REPOSITORY
 from support.servers import embedded_folder, execute
 from support.waiting import eventually
 from typer.testing import CliRunner
@@ -66,7 +67,7 @@ def summarize_error(result) -> str:
         ("centralcloud", ["demo", "--seconds", "soon"]),
         ("centralcloud", ["demo", "--instances", "0"]),
         ("instance-agent", ["route"]),
-        ("instance-agent", ["route", "--complexity", "urgent"]),
+        ("instance-agent", ["route", "--complexity", "11"]),
         ("instance-agent", ["route", "--complexity", "simple", "--prefer", "fame"]),
         ("instance-agent", ["catalogue"]),
     ],
@@ -349,21 +350,58 @@ def test_a_route_is_explained_model_by_model(catalog: dict[str, str]) -> None:
 
     drawn = json.loads(route("--json", "--explain", "--seed", "4"))
     assert drawn == json.loads(route("--json", "--explain", "--seed", "4"))
-    assert (drawn["selection"], drawn["probe"]) == ("thompson", False)
-    assert "comes with an estimate" in drawn["selection_reason"]
+    assert (drawn["method"], drawn["kind"]) == ("thompson", "best")
     gpt, llama = drawn["ranking"]
     assert (gpt["mean"], gpt["n_eff"], gpt["penalty"], gpt["probe_share"]) == (0.9, 100, 0.02, 0)
     assert llama["propensity"] == pytest.approx(0.01 + 0.99 * llama["win_probability"])
     assert gpt["propensity"] + llama["propensity"] == pytest.approx(1)
     exploring = json.loads(route("--json", "--explain", INSTANCE_AGENT_EXPLORATION="0.5"))["ranking"][1]
     assert exploring["propensity"] == pytest.approx(0.25 + 0.5 * llama["propensity"])
+    choice = json.loads(route("--json"))
+    assert (choice["selection"], choice["probe"]) == ("thompson", False)
+    assert "comes with an estimate" in choice["selection_reason"]
     greedy = json.loads(route("--json", INSTANCE_AGENT_SELECTION="greedy"))
     assert (greedy["selection"], greedy["ranking"][0]["propensity"]) == ("greedy", 0.99)
     assert greedy["selection_reason"] == "set by INSTANCE_AGENT_SELECTION"
     table = route("--explain")
-    for words in ("selection: thompson", "n_eff", "win_probability", "1.00%"):
+    for words in ("(thompson)", "1. ", "2. ", "n_eff", "win_probability", "1.00%"):
         assert words in table
     assert "win_probability" not in route()
+
+
+def test_a_plan_is_explained_for_a_prompt_and_hints_without_a_key(tmp_path: Path) -> None:
+    """The keys of providers are those of the gateway, not of the shell; --available asks for them here."""
+    catalog = REPOSITORY / "examples/catalog.yaml"
+    env = environment(INSTANCE_AGENT_STATE_DIR=str(tmp_path), OPENAI_API_KEY="sk-test")
+
+    def route(*arguments: str, prompt: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [f"{BIN}/instance-agent", "route", "--explain", f"--catalog={catalog}", *arguments],
+            env=env, input=prompt, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    plan = json.loads(
+        route("-", "--json", "--task-type", "coding", "--capability", "vision", prompt="Sort a list.\n").stdout
+    )
+    assert plan["task"] | {"reasons": []} == {
+        "type": "coding", "typeFrom": "header", "level": "simple", "complexity": plan["task"]["complexity"],
+        "levelFrom": "classifier", "agentType": None, "reasons": [],
+    }  # fmt: skip
+    assert [each["modelId"] for each in plan["targets"]] == ["gpt-4o-mini", "gpt-4o", "claude-sonnet"]
+    assert [(each["target"], each["code"]) for each in plan["leftOut"]] == [("qwen3-30b@lm_studio", "capability_asked")]
+    named = route("--model", "auto:complex", "Sort a list.").stdout
+    assert "complex (from model)" in named
+    assert "(a gateway started here could not call claude-sonnet@anthropic: --available leaves them out)" in named
+    here = route("--complexity", "9", "--available").stdout
+    assert "complex (9 of 10) (from header)" in here
+    assert "left out: claude-sonnet@anthropic: ANTHROPIC_API_KEY is not set" in here
+    for arguments, prompt, words in (
+        (["--task-type", "x" * 201, "hello"], None, "--task-type: found "),
+        (["-"], " ", "the prompt on standard input is empty: expected a text"),
+    ):
+        refused = route(*arguments, prompt=prompt)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert words in refused.stderr
 
 
 def test_an_empty_catalog_is_one_line(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_changes_arrive_whole_and_in_steps(new_updater: NewUpdater, database: Da
     third = polled(updater)
     assert (third.version, list(third.models), third.models["gpt-4"].status) == (3, ["gpt-4"], "inactive")
     updater.run_once()
-    assert [each.version for each in changes] == [1, 3], "once for each change, and not for a poll without one"
+    assert [each.version for each in changes] == [0, 1, 3], "the first one also when it is empty, then each change"
     with pytest.raises(TypeError):
         third.models["x"] = third.models["gpt-4"]  # type: ignore[index]
 

@@ -22,6 +22,7 @@ from support.waiting import eventually
 from centralcloud.runtime.postgres.embedded import EmbeddedServer
 
 _USE = REPOSITORY / "docs/how-to/use-the-gateway.md"
+_TRY = REPOSITORY / "docs/how-to/try-without-a-key.md"
 _OPERATE = REPOSITORY / "docs/how-to/operate-the-gateway.md"
 _LOCAL = "With LM Studio or Ollama"
 
@@ -72,6 +73,24 @@ def test_the_quick_start_from_top_to_bottom(checkout: Path, tmp_path: Path) -> N
             refused = f"curl -s -o /dev/null -w '%{{http_code}}' http://127.0.0.1:{port}/v1/models"
             eventually(lambda: terminal.run(refused) == "401", what="the gateway to ask for keys")
             assert terminal.run("python ask_openai.py"), "with the key of the page"
+    finally:
+        held.stop()
+
+
+def test_the_commands_to_try_it_without_a_key(checkout: Path, tmp_path: Path) -> None:
+    port, control = free_port(), free_port()
+    variables = {"INSTANCE_AGENT_GATEWAY_PORT": str(port), "INSTANCE_AGENT_STATE_DIR": str(tmp_path / "state")}
+    terminal = Terminal(checkout, variables)
+    blocks = _at_port(shell_blocks(_TRY), port)
+    for block in blocks:
+        block.commands = block.commands.replace("3004", str(control))
+    before, serve, ask, change = blocks
+    held = EmbeddedServer.start(f"embedded:{checkout}/.centralcloud")  # keeps the server running between commands
+    try:
+        _run(terminal, before)
+        with _until_ctrl_c(Terminal(checkout, variables), serve, tmp_path / "serve.log"):
+            assert "x-centralcloud-model: " in _run(terminal, ask)
+            assert "error" not in _run(terminal, change).replace("error_rate", "")
     finally:
         held.stop()
 

@@ -6,6 +6,7 @@ from typing import Any
 from support.upstream.reply import INPUT_TOKENS_CACHED, SIGNATURE, Asked, Reply
 
 NAME = "anthropic"
+TOO_LONG = "prompt is too long: 9000 tokens > 8192 maximum"
 _STOP = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
 
@@ -120,6 +121,8 @@ def error(status: int, message: str, kind: str) -> dict[str, Any]:
     }
     if kind == "policy":
         message = "Output blocked by content filtering policy"
+    if kind == "model-missing":
+        message = "model: m"
     if kind == "quota":
         message = "Your credit balance is too low to access the API."
     return {

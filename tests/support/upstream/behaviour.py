@@ -55,6 +55,7 @@ BEHAVIOURS = {
     "bytewise": "sends every byte by itself",
     "hang-in-stream": "stops sending after so many events (3), and keeps the connection",
     "die": "breaks the connection after so many events (3)",
+    "reset-in-stream": "after so many events (3) sends the others at once, without the end, and resets the connection",
     "no-end": "ends the stream properly by HTTP, without the protocol's end",
     "stream-ignored": "answers a request for a stream with a whole answer",
     "crlf": "ends lines with CR LF",

@@ -6,6 +6,7 @@ from typing import Any
 from support.upstream.reply import INPUT_TOKENS_CACHED, SIGNATURE, Asked, Reply
 
 NAME = "gemini"
+TOO_LONG = "The input token count (9000) exceeds the maximum number of tokens allowed (8192)."
 _STOP = {"stop": "STOP", "length": "MAX_TOKENS", "tool_calls": "STOP", "content_filter": "SAFETY"}
 
 
@@ -120,10 +121,11 @@ def error(status: int, message: str, kind: str) -> dict[str, Any]:
         503: "UNAVAILABLE",
         504: "DEADLINE_EXCEEDED",
     }
+    if kind == "model-missing":
+        message = "models/m is not found for API version v1beta, or is not supported for generateContent."
     body: dict[str, Any] = {"code": status, "message": message, "status": words.get(status, "INTERNAL")}
-    if kind == "echo-key":
-        info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
-        body["details"] = [info]
+    if reason := {"echo-key": "API_KEY_INVALID", "quota": "BILLING_DISABLED"}.get(kind):
+        body["details"] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]
     return {"error": body}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from support.upstream.reply import INPUT_TOKENS_CACHED, Asked, Reply
 
 NAME = "openai"
+TOO_LONG = "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens."
 
 
 def read(body: dict[str, Any]) -> Asked:

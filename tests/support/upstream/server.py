@@ -4,6 +4,7 @@ import asyncio
 import base64
 import gzip
 import json
+import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable
@@ -120,6 +121,8 @@ class _Exchange:
             return None
         status = int(chosen.number("status")) if "status" in chosen else statuses[kind]
         message = self._echo() if kind == "echo-key" else f"the fake upstream refuses: {kind or status}"
+        if kind == "context-length":
+            message = side.TOO_LONG
         body = self.error(status, message, kind)
         if status == 200 and self.entry["path"].endswith(":streamGenerateContent"):
             event = b"data: " + json.dumps(body).encode() + b"\r\n\r\n"
@@ -128,6 +131,14 @@ class _Exchange:
             info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{chosen.text('retry-info')}s"}
             body["error"]["details"] = [info]
         return web.json_response(body, status=status, headers=self._error_headers())
+
+    async def reset_connection_after(self, response: web.StreamResponse, data: bytes) -> None:
+        """Send bytes, and reset the connection in the same moment."""
+        await response.write(data)
+        if (transport := self.request.transport) is not None:
+            # The bytes have arrived on this machine; without lingering, the close is a reset.
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.break_connection()
 
     def break_connection_softly(self) -> None:
         self.record.end(self.entry, "broken")
@@ -318,6 +329,9 @@ async def _stream(exchange: _Exchange, asked: Asked, reply: Reply, cost: float |
         if "die" in chosen and count == chosen.number("die", 3):
             exchange.break_connection_softly()
             return response
+        if "reset-in-stream" in chosen and count == chosen.number("reset-in-stream", 3):
+            await exchange.reset_connection_after(response, b"".join(events[count:]))
+            return response
         if "hang-in-stream" in chosen and count == chosen.number("hang-in-stream", 3):
             await asyncio.Event().wait()
         if "trickle" in chosen:
@@ -345,10 +359,11 @@ def _events(exchange: _Exchange, asked: Asked, reply: Reply, cost: float | None)
         return [*found[: int(chosen.number("invalid-json", 1))], b'data: {"choices": [{"delta"\n\n']
     if "cut-answer" in chosen:
         return [*found[:3], found[3][: len(found[3]) // 2]]
+    endless = "no-end" in chosen or "reset-in-stream" in chosen
     if side is gemini_side:
         # Its end is the finish in the last piece.
-        return found if "no-end" in chosen else [*found, *gemini_side.last(asked, reply)]
-    return found if "no-end" in chosen else [*found, *side.end()]
+        return found if endless else [*found, *gemini_side.last(asked, reply)]
+    return found if endless else [*found, *side.end()]
 
 
 async def _models(exchange: _Exchange) -> web.StreamResponse:

@@ -369,6 +369,7 @@ def test_both_ways_of_reading_a_request_give_the_same_event(
     assert unusual.extra == {**plain.extra, "unknown": 1}
     assert replace(plain, extra={}) == replace(unusual, extra={})
     assert parse_routing_event(plain.to_json(), NOW) == plain
+    assert list(json.loads(plain.to_json()).items()) == list(plain.to_message().items())
 
 
 @pytest.mark.parametrize(

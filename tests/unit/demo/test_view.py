@@ -1,6 +1,7 @@
 """The view of the demonstration: complete and within the screen at every size, with Braille dots and in ASCII."""
 
 import re
+import shlex
 from dataclasses import replace
 from io import StringIO
 from typing import Any
@@ -88,14 +89,19 @@ def test_a_screen_is_complete_from_80_columns_on(width: int, height: int, ascii_
     assert "100%" in lines[3 if height >= 30 else 2], "the chart"
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (100, 30), (200, 50), (40, 12), (8, 2)])
-def test_the_last_line_says_how_to_reach_the_gateway(width: int, height: int) -> None:
-    curl = "curl 127.0.0.1:3003/v1/chat/completions -H 'content-type: application/json' -d '{}'"
+@pytest.mark.parametrize(
+    ("width", "height", "lines_of_it"), [(80, 24, 2), (100, 30, 2), (200, 50, 1), (60, 24, 0), (40, 12, 0), (8, 2, 0)]
+)
+def test_the_last_lines_are_a_command_that_the_gateway_answers(width: int, height: int, lines_of_it: int) -> None:
+    body = '{"model":"auto","messages":[{"role":"user","content":"Add 17 + 25."}]}'
+    curl = f"curl 127.0.0.1:3003/v1/chat/completions -H content-type:application/json -d '{body}'"
     lines = _lines(_state(curl=curl), width, height)
     assert len(lines) <= height
     assert max(map(text_width, lines)) <= width
-    assert (curl in lines[-1]) == (width == 100 or width == 200)
-    assert ("127.0.0.1:3003/v1/chat/completions" in lines[-1]) == (width >= 80)
+    shown = "\n".join(lines[-lines_of_it:]).removeprefix("Try it: ") if lines_of_it else ""
+    assert (shlex.split(shown) == shlex.split(curl.replace("'{", "'\n{"))) == (lines_of_it == 2)
+    assert (shown == curl) == (lines_of_it == 1)
+    assert ("127.0.0.1:3003/v1/chat/completions" in "".join(lines)) == (width >= 60)
 
 
 def test_each_complexity_has_one_mark_on_its_leader() -> None:

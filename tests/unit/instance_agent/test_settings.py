@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.settings import load_settings
 from instance_agent.catalog.catalog_file import read_catalog_file
-from instance_agent.settings import AgentSettings
+from instance_agent.settings import AgentSettings, GatewaySettings
 
 
 def test_an_instance_id_is_the_one_that_ingest_reads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,3 +46,17 @@ def test_a_name_that_ingest_would_refuse_is_refused_in_the_catalog(tmp_path: Pat
         read_catalog_file(_catalog(tmp_path, name))
     assert "expected a name without control, bidirectional or invisible characters" in str(refused.value)
     assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://a.example/", "foo", "*, https://a.example", "https://A.example", "https://a.example:443", "http://a/b"],
+)
+def test_an_origin_that_no_browser_sends_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match=r"expected \* alone, or origins such as"):
+        GatewaySettings(gateway_cors_origins=text)
+
+
+def test_origins_as_browsers_send_them_are_accepted() -> None:
+    for text in ("", "*", "https://a.example, http://localhost:5173,", "http://[::1]:8080", "chrome-extension://abc"):
+        GatewaySettings(gateway_cors_origins=text)

@@ -13,6 +13,7 @@ from instance_agent.chat.protocol import RequestHead
 from instance_agent.chat.protocols import OPENAI
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.circuit_breaker import BreakerSettings
+from instance_agent.execution.reporting import STOPPED
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.settings import ExecutionSettings
 
@@ -118,21 +119,20 @@ def test_a_client_of_a_forwarded_operation_goes(fake_upstream: FakeUpstream, str
     run(scenario())
 
 
-def test_the_spend_of_an_abandoned_request_is_settled_although_its_client_has_gone(
-    fake_upstream: FakeUpstream,
-) -> None:
-    settled: list[tuple[Attempt, Any]] = []
-
-    async def settle(attempt: Attempt, context: Any) -> None:
-        await asyncio.sleep(0.2)  # a statement
-        settled.append((attempt, context))
-
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_attempt_that_the_gateway_ends_says_so(fake_upstream: FakeUpstream, stream: bool) -> None:
     async def scenario() -> None:
-        async with a_bench(fake_upstream, settle=settle) as bench:
-            work = bench.executor.execute(bench.plan("openai:m!hang"), a_request())
-            await leave(bench, work, lambda: bool(fake_upstream.requests()))
-            assert await bench.executor.drain(5.0) == 0
-            assert settled == [(bench.records[0], {"n": 1})]
+        async with a_bench(fake_upstream) as bench:
+            plan, request = bench.plan("openai:m!hang"), a_request(stream=stream)
+            work = bench.executor.stream(plan, request) if stream else bench.executor.execute(plan, request)
+
+            def sent() -> bool:
+                bench.executor.stop()
+                return bool(fake_upstream.requests())
+
+            await leave(bench, work, sent)
+            (record,) = bench.records
+            assert (record.error_kind, record.error) == ("caller", STOPPED)
 
     run(scenario())
 

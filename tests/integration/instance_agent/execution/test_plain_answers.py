@@ -184,7 +184,7 @@ def test_answers_that_cannot_be_read_are_failures_of_the_provider_and_fall_back(
         ("policy", "policy", 400),
         ("echo-key", "provider", 502),
         ("model-missing", "provider", 502),
-        ("status=403", "provider", 502),
+        ("status=403", "caller", 403),
         ("status=422", "caller", 422),
     ],
 )

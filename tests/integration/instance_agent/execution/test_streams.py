@@ -5,7 +5,7 @@ import json
 import time
 
 import pytest
-from support.executions import a_bench, a_request, read_all, run
+from support.executions import a_bench, a_request, read_all, run, until
 from support.upstream.process import FakeUpstream
 
 from instance_agent.execution.errors import ExecutionError
@@ -124,6 +124,29 @@ def test_an_upstream_that_fails_in_the_midst_gives_an_error_event_and_no_proper_
             (record,) = bench.records
             assert (record.outcome, record.error_kind, record.retry) == ("failure", "provider", "begun")
             assert record.cost.nano_usd, "it is billed: at least an estimate"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_pieces_that_arrive_right_before_a_reset_reach_the_client_before_the_error(
+    fake_upstream: FakeUpstream, dialect: str
+) -> None:
+    model = f"bad!reset-in-stream={BEGUN_AFTER}+trickle=0.02"
+    text = "a text of some more words to be sent"
+
+    async def scenario() -> None:
+        async with a_bench(fake_upstream) as bench:
+            stream = await bench.executor.stream(bench.plan(f"{dialect}:{model}"), a_request(text=text, stream=True))
+            first = await stream.read()
+            assert not errors_in(first)
+            await until(lambda: bench.transport_connections_lost() == 1)
+            received = first + await read_all(stream)
+            assert text_of("openai", received) == f"You said: {text}"
+            assert len(errors_in(received)) == 1
+            assert not has_end("openai", received)
+            (record,) = bench.records
+            assert (record.outcome, record.error_kind, record.retry) == ("failure", "provider", "begun")
 
     run(scenario())
 

@@ -124,7 +124,9 @@ def test_without_any_key_clients_of_this_machine_are_served_and_no_web_page(
     assert gateway.chat().status == 200
     assert gateway.call("GET", "/v1/models", headers={"origin": "https://evil.example"}).status == 403
     assert gateway.call("GET", "/v1/models", headers={"host": "evil.example"}).status == 403
-    assert gateway.call("GET", "/v1/models", headers={"x-forwarded-for": "203.0.113.7"}).status == 401
+    for header in ("x-forwarded-for", "x-forwarded-host", "via", "cf-connecting-ip"):
+        reply = gateway.call("POST", "/api/models", {}, headers={header: "203.0.113.7"})
+        assert (header, reply.status) == (header, 401)
 
     a_key(database_url, "user")
     eventually(lambda: gateway.chat().status == 401, what="keys are required once there is one")
@@ -163,6 +165,8 @@ def test_metrics_are_for_this_machine_and_for_operators(gateway: Gateway, databa
     eventually(lambda: gateway.call("GET", "/v1/models", key=operator).status == 200)
 
     assert gateway.call("GET", "/metrics", key=None).status == 200
+    rebound = {"host": "evil.example", "origin": "https://evil.example"}
+    assert gateway.call("GET", "/metrics", key=None, headers=rebound).status == 401
     assert gateway.call("GET", "/metrics", key=None, headers=proxied).status == 401
     assert gateway.call("GET", "/metrics", headers=proxied).status == 403
     assert gateway.call("GET", "/metrics", key=operator, headers=proxied).status == 200
@@ -184,5 +188,68 @@ def test_web_pages_may_call_only_where_a_setting_names_them(
     preflight = opened.call("OPTIONS", "/v1/models", key=None, headers=asks)
     assert preflight.headers["access-control-allow-origin"] == "https://app.example"
     assert "authorization" in preflight.headers["access-control-allow-headers"]
+    wanted = "authorization,x-stainless-os,anthropic-dangerous-direct-browser-access"
+    vendors = opened.call("OPTIONS", "/v1/models", key=None, headers={**asks, "access-control-request-headers": wanted})
+    assert vendors.headers["access-control-allow-headers"] == wanted
     stream = opened.chat(stream=True, headers={"origin": "https://app.example"})
     assert stream.headers["access-control-allow-origin"] == "https://app.example"
+    exposed = stream.headers["access-control-expose-headers"].split(", ")
+    assert {"x-request-id", "request-id", "x-centralcloud-losses", "retry-after"} <= set(exposed)
+
+
+def sent_raw(gateway: Gateway, data: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Send bytes, and return status, headers and body of the first answer that is not 100."""
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as client:
+        client.sendall(data)
+        with client.makefile("rb") as stream:
+            status = int(stream.readline().split()[1])
+            headers = {name.lower(): value for name, value in http.client.parse_headers(stream).items()}
+            return status, headers, stream.read(int(headers.get("content-length", 0)))
+
+
+def feedback(expect: bytes) -> bytes:
+    """A request with a key, which waits before it sends its body."""
+    head = b"POST /v1/feedback HTTP/1.1\r\nhost: x\r\nauthorization: Bearer KEY\r\ncontent-length: 9\r\nexpect: "
+    return head + expect + b"\r\n\r\n"
+
+
+MALFORMED = [
+    (b"GET / HTTP/1.1\r\nhost: x\r\nx-secret-name: " + b"a" * 9000 + b"\r\n\r\n", 400, "8,190 bytes"),
+    (b"GET / HTTP/1.1\r\n" + b"".join(b"x-%d: secret-name\r\n" % i for i in range(70)) + b"\r\n", 400, "64 headers"),
+    (b"secret-name\r\n\r\n", 400, "malformed"),
+    (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", 400, "malformed"),
+    (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nsecret-name\r\n", 400, "malformed"),
+    (b"GET /health HTTP/2.0\r\nhost: x\r\n\r\n", 505, "HTTP/2.0"),
+    (feedback(b"100-continue").replace(b"KEY", b"none"), 401, "no valid key"),
+    (feedback(b"junk").replace(b"/v1/feedback", b"/nowhere").replace(b"KEY", b"none"), 401, "no valid key"),
+    (feedback(b"junk"), 417, "Expect"),
+    (feedback(b"100-continue"), 100, ""),
+]
+
+
+def test_what_is_not_http_is_refused_in_the_form_of_errors_and_without_its_words(gateway: Gateway) -> None:
+    for data, expected, words in MALFORMED:
+        status, headers, body = sent_raw(gateway, data.replace(b"KEY", str(gateway.key).encode()))
+        assert (status, data[:60]) == (expected, data[:60])
+        if expected == 100:
+            continue
+        error = json.loads(body)["error"]
+        assert words in error["message"], data[:60]
+        assert headers["server"] == "instance-agent"
+        assert headers["x-centralcloud-request-id"] == error.get("request_id", error.get("requestId"))
+        assert b"secret-name" not in body
+    assert gateway.chat().status == 200
+
+
+def test_no_body_is_read_of_a_request_without_a_key(gateway: Gateway) -> None:
+    head = "{} {} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 30000000\r\n\r\n"
+    for method, path, status in (
+        ("GET", "/health", 200), ("GET", "/docs", 200), ("GET", "/metrics", 200), ("POST", "/health/x", 401),
+        ("POST", "/docsfoo", 401), ("POST", "/metrics", 401), ("POST", "/docs", 401), ("DELETE", "/health", 401),
+    ):  # fmt: skip
+        found = sent_raw(gateway, head.format(method, path).encode())  # the answer comes, although no body does
+        assert (method, path, found[0]) == (method, path, status)
+    assert gateway.call("POST", "/docs", {}).status == 405
+    assert gateway.call("POST", "/docsfoo", {}).status == 404
+    refused = [line for line in gateway.program.log() if line["event"] == "request" and line["status"] == 401]
+    assert len(refused) == 5, "each is logged"

@@ -56,7 +56,7 @@ models: []
     )
     variables = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
     gateway = start_gateway(
-        start, tmp_path, fake_upstream, database_url, key=a_key(database_url),
+        start, tmp_path, fake_upstream, database_url, key=a_key(database_url, "operator"),
         INSTANCE_AGENT_CATALOG=str(catalog), OPENROUTER_API_KEY="", **dict.fromkeys(variables, UPSTREAM_KEY),
     )  # fmt: skip
 
@@ -66,6 +66,13 @@ models: []
     missing = gateway.chat("openrouter/some-model")
     assert missing.status == 503
     assert "OPENROUTER_API_KEY" in missing.error["message"]
+    user = a_key(database_url, "user")
+    body = {"model": "openrouter/some-model", "messages": [{"role": "user", "content": "hi"}]}
+    refused = eventually(
+        lambda: reply if (reply := gateway.call("POST", "/v1/chat/completions", body, key=user)).status == 503 else None
+    )
+    assert "OPENROUTER_API_KEY" not in refused.error["message"]
+    assert "its provider has no key that can be used" in refused.error["message"]
 
 
 def test_a_local_service_is_found_when_it_answers_and_its_models_are_chosen(

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from support.gateways import Gateway, a_key, start_gateway
+from support.gateways import Gateway, a_catalog, a_key, start_gateway
 from support.ports import free_port
 from support.programs import Program
 from support.servers import execute
@@ -161,16 +161,17 @@ def test_the_port_of_the_option_comes_before_that_of_the_gateway_and_port(
     assert _port(_serve(start, tmp_path, database_url, PORT=str(one))) == one
 
 
-def test_settings_of_other_gateways_are_accepted_and_not_needed(
+def test_settings_of_other_gateways_are_not_needed_and_the_event_loop_can_be_that_of_asyncio(
     start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
 ) -> None:
     program = _serve(
         start, tmp_path, database_url, "--port", "0",
         REDIS_URL="redis://:secret@redis:6379", NODE_ENV="production",
-        INSTANCE_AGENT_GATEWAY_PORT="tcp://10.0.0.1:3003",
+        INSTANCE_AGENT_GATEWAY_PORT="tcp://10.0.0.1:3003", INSTANCE_AGENT_GATEWAY_EVENT_LOOP="asyncio",
     )  # fmt: skip
     program.wait_for("gateway_started")
 
+    assert [line["event_loop"] for line in program.log() if line["event"] == "gateway_started"] == ["asyncio"]
     not_needed = [line["variable"] for line in program.log() if line["event"] == "setting_not_needed"]
     assert not_needed == ["REDIS_URL", "NODE_ENV"]
     assert "secret" not in program.output()
@@ -208,6 +209,7 @@ def test_it_serves_https_and_a_renewed_certificate_from_sighup_on(
         start, tmp_path, database_url, "--port", "0", "--tls-certificate", str(certificate), "--tls-key", str(key)
     )
     port = _port(program)
+    assert [line["event_loop"] for line in program.log() if line["event"] == "gateway_started"] == ["uvloop"]
 
     def connect() -> http.client.HTTPSConnection:
         context = ssl.create_default_context(cafile=str(trusted))
@@ -234,6 +236,34 @@ def test_it_serves_https_and_a_renewed_certificate_from_sighup_on(
         with closing(connect()) as new:
             assert is_served(new)
         assert is_served(old), "a connection that was open stays"
+
+
+def test_a_start_in_front_of_a_database_of_another_version_says_so_and_survives_sighup(
+    start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
+) -> None:
+    execute(database_url, "ALTER TABLE configuration_state RENAME TO gone")
+    program = _serve(
+        start, tmp_path, database_url, "--port", "0", INSTANCE_AGENT_CATALOG=str(a_catalog(tmp_path, fake_upstream))
+    )
+    # Python itself needs some milliseconds before any line of the program runs.
+    ignored = 1 << (signal.SIGHUP - 1)
+    status = Path(f"/proc/{program.process.pid}/status")
+    eventually(lambda: int(re.findall(r"SigIgn:\s(\w+)", status.read_text())[0], 16) & ignored)
+    for _ in range(3):
+        program.process.send_signal(signal.SIGHUP)
+    gateway = Gateway(program, None)
+
+    started = next(line for line in program.log() if line["event"] == "gateway_started")
+    remedy = "the database is not that of this version: run `centralcloud migrate` on it"
+    assert started["keys"].startswith("no request is served yet: the keys are not known")
+    assert remedy in started["keys"]
+    ready = gateway.call("GET", "/health/ready", key=None)
+    assert (ready.status, remedy in ready.json()["reasons"][0]) == (503, True)
+    refused = gateway.chat()
+    assert (refused.status, refused.error["code"], remedy in refused.error["message"]) == (503, "keys_unknown", True)
+    execute(database_url, "ALTER TABLE gone RENAME TO configuration_state")
+    gateway.ready()
+    assert gateway.chat().status == 200
 
 
 def test_a_slow_client_does_not_hold_others_up(gateway: Gateway) -> None:

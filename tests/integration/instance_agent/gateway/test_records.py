@@ -75,7 +75,7 @@ def test_the_events_of_a_request_say_who_asked_and_how_it_was_decided(gateway: G
     assert [each["model"] for each in plan["targets"]] == ["gpt", "opus", "flash"]
 
 
-def test_the_objective_is_in_the_view_of_decisions_where_a_setting_asks_for_it(
+def test_names_that_clients_make_up_are_marked_and_objectives_are_stored_where_a_setting_asks_for_it(
     start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
 ) -> None:
     key = a_key(database_url, "user", workspace="acme")
@@ -100,6 +100,10 @@ def test_the_objective_is_in_the_view_of_decisions_where_a_setting_asks_for_it(
     shown = gateway.call("GET", "/metrics").body.decode()
     assert "centralcloud_gateway_cache_hits_total 1.0" in shown
     assert "centralcloud_gateway_cache_misses_total 1.0" in shown
+
+    fake_upstream.behave("status=401", model="lie")
+    assert gateway.chat("alpha/lie").status == 502
+    assert gateway.chat("gpt").status == 200, "a wrong key for a name of the client's own is no news about the service"
 
 
 def test_a_request_that_waits_for_feedback_has_no_outcome_before_it(gateway: Gateway, database_url: str) -> None:
@@ -168,6 +172,7 @@ def test_the_same_id_is_one_call(gateway: Gateway, fake_upstream: FakeUpstream) 
     another = gateway.chat(text="something else", headers={"idempotency-key": "one"})
 
     assert {reply.text for reply in replies} == {"You said: hello there"}
+    assert len({reply.headers["x-centralcloud-request-id"] for reply in replies}) == 1, "that of the one with records"
     assert len(fake_upstream.requests("gpt")) == 1
     assert another.status == 400
 

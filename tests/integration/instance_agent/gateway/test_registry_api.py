@@ -19,6 +19,7 @@ from support.tcp_proxy import TcpProxy
 from support.upstream.process import FakeUpstream, a_fake_upstream
 from support.waiting import eventually
 
+from centralcloud.contracts.fleet_configuration import PRIVATE_ALLOWED, parse_endpoint, put
 from centralcloud.runtime.postgres.database import Database
 
 StartProgram = Callable[..., Program]
@@ -46,9 +47,9 @@ QWEN_PATH = "/api/models/qwen%2Fqwen3-30b-a3b-2507"
 
 
 @pytest.fixture
-def operator(start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str) -> Gateway:
-    """A gateway, called with a key of the role operator; registered endpoints may be on this machine."""
-    key = a_key(database_url, "operator")
+def admin(start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str) -> Gateway:
+    """A gateway, called with a key of the role admin; registered endpoints may be on this machine."""
+    key = a_key(database_url, "admin")
     private = {"INSTANCE_AGENT_GATEWAY_PRIVATE_ENDPOINTS": "true"}
     return start_gateway(start, tmp_path, fake_upstream, database_url, key=key, **private)
 
@@ -62,18 +63,18 @@ def registered(gateway: Gateway, model_id: str, **fields: Any) -> Reply:
     return reply
 
 
-def test_the_model_of_the_documentation_is_registered_and_found(operator: Gateway) -> None:
-    created = operator.call("POST", "/api/models", GPT_4_TURBO)
-    found = operator.call("GET", created.headers["location"])
+def test_the_model_of_the_documentation_is_registered_and_found(admin: Gateway) -> None:
+    created = admin.call("POST", "/api/models", GPT_4_TURBO)
+    found = admin.call("GET", created.headers["location"])
 
     assert created.status == 201
     assert created.json() == found.json() == {**found.json(), **GPT_4_TURBO, "id": "gpt-4-1106-preview"}
-    assert operator.call("GET", "/api/models").json()["count"] == 1
+    assert admin.call("GET", "/api/models").json()["count"] == 1
 
 
-def test_a_model_is_registered_once(operator: Gateway) -> None:
-    operator.call("POST", "/api/models", GPT_4_TURBO)
-    again = operator.call("POST", "/api/models", GPT_4_TURBO)
+def test_a_model_is_registered_once(admin: Gateway) -> None:
+    admin.call("POST", "/api/models", GPT_4_TURBO)
+    again = admin.call("POST", "/api/models", GPT_4_TURBO)
 
     assert (again.status, again.error["code"]) == (409, "model_exists")
     assert again.error["requestId"] == again.headers["x-centralcloud-request-id"]
@@ -92,40 +93,40 @@ INVALID: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-def test_an_invalid_model_is_refused_with_the_path_of_the_field(operator: Gateway) -> None:
+def test_an_invalid_model_is_refused_with_the_path_of_the_field(admin: Gateway) -> None:
     for change, field in INVALID:
-        refused = operator.call("POST", "/api/models", GPT_4_TURBO | change)
+        refused = admin.call("POST", "/api/models", GPT_4_TURBO | change)
         assert (refused.status, refused.error["code"], refused.error["field"]) == (422, "invalid_field", field)
         assert refused.error["message"].startswith(f"{field}: found ")
-    assert operator.call("GET", "/api/models").json()["count"] == 0
+    assert admin.call("GET", "/api/models").json()["count"] == 0
 
 
-def test_a_body_that_is_not_an_object_is_refused(operator: Gateway) -> None:
-    broken = operator.call("POST", "/api/models", b'{"name": ')
-    a_list = operator.call("POST", "/api/models", [GPT_4_TURBO])
+def test_a_body_that_is_not_an_object_is_refused(admin: Gateway) -> None:
+    broken = admin.call("POST", "/api/models", b'{"name": ')
+    a_list = admin.call("POST", "/api/models", [GPT_4_TURBO])
 
     assert (broken.status, broken.error["code"]) == (400, "invalid_request")
     assert (a_list.status, "field" in a_list.error) == (422, False)
 
 
-def test_an_id_with_a_slash_is_percent_encoded_in_paths(operator: Gateway, fake_upstream: FakeUpstream) -> None:
-    created = registered(operator, QWEN)
+def test_an_id_with_a_slash_is_percent_encoded_in_paths(admin: Gateway, fake_upstream: FakeUpstream) -> None:
+    created = registered(admin, QWEN)
     assert created.headers["location"] == QWEN_PATH
 
-    assert operator.call("GET", QWEN_PATH).json()["id"] == QWEN
-    assert operator.chat(QWEN).headers["x-centralcloud-model"] == QWEN
-    assert operator.call("PATCH", f"{QWEN_PATH}/status", {"status": "inactive"}).json()["status"] == "inactive"
-    assert operator.call("POST", f"{QWEN_PATH}/health", HEALTH).json()["modelId"] == QWEN
-    assert operator.call("POST", f"{QWEN_PATH}/endpoints", ENDPOINT).json()["modelId"] == QWEN
-    assert [each["url"] for each in operator.call("GET", f"{QWEN_PATH}/endpoints").json()["endpoints"]] == [
+    assert admin.call("GET", QWEN_PATH).json()["id"] == QWEN
+    assert admin.chat(QWEN).headers["x-centralcloud-model"] == QWEN
+    assert admin.call("PATCH", f"{QWEN_PATH}/status", {"status": "inactive"}).json()["status"] == "inactive"
+    assert admin.call("POST", f"{QWEN_PATH}/health", HEALTH).json()["modelId"] == QWEN
+    assert admin.call("POST", f"{QWEN_PATH}/endpoints", ENDPOINT).json()["modelId"] == QWEN
+    assert [each["url"] for each in admin.call("GET", f"{QWEN_PATH}/endpoints").json()["endpoints"]] == [
         ENDPOINT["url"]
     ]
     batch = {"updates": [{"modelId": QWEN, "status": "active"}]}
-    assert operator.call("PATCH", "/api/models/batch/status", batch).status == 200
-    assert operator.call("GET", QWEN_PATH).json()["status"] == "active"
+    assert admin.call("PATCH", "/api/models/batch/status", batch).status == 200
+    assert admin.call("GET", QWEN_PATH).json()["status"] == "active"
 
 
-def test_filters_combine(operator: Gateway, database: Database) -> None:
+def test_filters_combine(admin: Gateway, database: Database) -> None:
     write(
         database,
         a_model("a", provider="openai", status="active"),
@@ -133,20 +134,20 @@ def test_filters_combine(operator: Gateway, database: Database) -> None:
         a_model("c", provider="other", status="active"),
         a_model("d", provider="openai", modelType="embedding"),
     )
-    eventually(lambda: operator.call("GET", "/api/models").json()["count"] == 4)
+    eventually(lambda: admin.call("GET", "/api/models").json()["count"] == 4)
 
     def ids(query: str) -> list[str]:
-        return [each["id"] for each in operator.call("GET", f"/api/models?{query}").json()["models"]]
+        return [each["id"] for each in admin.call("GET", f"/api/models?{query}").json()["models"]]
 
     assert ids("provider=openai&status=active&modelType=chat") == ["a"]
     assert ids("provider=openai") == ["a", "b", "d"]
     assert ids("provider=openai&provider=other&status=active") == ["a", "c", "d"]
     assert ids("provider=unknown") == []
-    assert operator.call("GET", "/api/models?modeltype=chat").error["field"] == "modeltype"
-    assert operator.call("GET", "/api/models?status=asleep").status == 422
+    assert admin.call("GET", "/api/models?modeltype=chat").error["field"] == "modeltype"
+    assert admin.call("GET", "/api/models?status=asleep").status == 422
 
 
-def test_an_unknown_model_is_not_found(operator: Gateway) -> None:
+def test_an_unknown_model_is_not_found(admin: Gateway) -> None:
     calls: list[tuple[str, str, Any]] = [
         ("GET", "", None),
         ("DELETE", "", None),
@@ -158,24 +159,24 @@ def test_an_unknown_model_is_not_found(operator: Gateway) -> None:
         ("DELETE", "/endpoints/ep-1", None),
     ]
     for method, path, body in calls:
-        missing = operator.call(method, f"/api/models/none{path}", body)
+        missing = admin.call(method, f"/api/models/none{path}", body)
         assert (missing.status, missing.error["code"]) == (404, "model_not_found"), (method, path)
-        strange = operator.call(method, f"/api/models/a%00b{path}", body)
+        strange = admin.call(method, f"/api/models/a%00b{path}", body)
         assert (strange.status, strange.error["code"]) == (404, "model_not_found"), (method, path)
     # One that only this gateway knows, from its catalog file, is not the fleet's.
-    assert "catalog file" in operator.call("GET", "/api/models/gpt").error["message"]
-    inactive = operator.call("PATCH", "/api/models/gpt/status", {"status": "inactive"})
+    assert "catalog file" in admin.call("GET", "/api/models/gpt").error["message"]
+    inactive = admin.call("PATCH", "/api/models/gpt/status", {"status": "inactive"})
     assert (inactive.status, "catalog file" in inactive.error["message"]) == (404, True)
-    assert "catalog file" in operator.call("POST", "/api/models/gpt/health", HEALTH).error["message"]
+    assert "catalog file" in admin.call("POST", "/api/models/gpt/health", HEALTH).error["message"]
 
 
-def test_a_batch_is_one_change_with_a_report_for_each_item(operator: Gateway, database_url: str) -> None:
-    registered(operator, "model-1")
-    registered(operator, "model-2")
-    version = int(operator.call("GET", "/api/models").headers["x-centralcloud-config-version"])
+def test_a_batch_is_one_change_with_a_report_for_each_item(admin: Gateway, database_url: str) -> None:
+    registered(admin, "model-1")
+    registered(admin, "model-2")
+    version = int(admin.call("GET", "/api/models").headers["x-centralcloud-config-version"])
     updates = [{"modelId": "model-1", "status": "active"}, {"modelId": "model-2", "status": "inactive"}]
 
-    done = operator.call("PATCH", "/api/models/batch/status", {"updates": updates})
+    done = admin.call("PATCH", "/api/models/batch/status", {"updates": updates})
 
     assert done.json() == {
         "results": [
@@ -188,13 +189,13 @@ def test_a_batch_is_one_change_with_a_report_for_each_item(operator: Gateway, da
     assert [(who.split(" as ")[0], via) for who, via in actions] == [("test", "api")]
 
 
-def test_a_batch_with_an_unknown_model_changes_nothing(operator: Gateway) -> None:
-    registered(operator, "model-1")
+def test_a_batch_with_an_unknown_model_changes_nothing(admin: Gateway) -> None:
+    registered(admin, "model-1")
     updates = [{"modelId": "model-1", "status": "inactive"}, {"modelId": "none", "status": "inactive"}]
 
-    refused = operator.call("PATCH", "/api/models/batch/status", {"updates": updates})
-    repeated = operator.call("PATCH", "/api/models/batch/status", {"updates": [updates[0]] * 2})
-    wrong = operator.call("PATCH", "/api/models/batch/status", {"updates": [updates[0], {"modelId": "model-1"}]})
+    refused = admin.call("PATCH", "/api/models/batch/status", {"updates": updates})
+    repeated = admin.call("PATCH", "/api/models/batch/status", {"updates": [updates[0]] * 2})
+    wrong = admin.call("PATCH", "/api/models/batch/status", {"updates": [updates[0], {"modelId": "model-1"}]})
 
     assert (refused.status, refused.error["field"]) == (422, "updates[1].modelId")
     assert [each["result"] for each in refused.json()["results"]] == ["valid", "not_found"]
@@ -202,35 +203,35 @@ def test_a_batch_with_an_unknown_model_changes_nothing(operator: Gateway) -> Non
     assert (wrong.status, wrong.error["field"]) == (422, "updates[1].status")
     asleep = {"updates": [updates[0], {"modelId": "model-1", "status": "asleep"}]}
     words = 'updates[1].status: found "asleep", expected one of active, inactive'
-    assert operator.call("PATCH", "/api/models/batch/status", asleep).error["message"] == words
-    assert operator.call("GET", "/api/models/model-1").json()["status"] == "active"
+    assert admin.call("PATCH", "/api/models/batch/status", asleep).error["message"] == words
+    assert admin.call("GET", "/api/models/model-1").json()["status"] == "active"
 
 
-def test_a_model_that_was_reported_unhealthy_gets_no_request_until_the_report_expires(operator: Gateway) -> None:
-    registered(operator, "best")
-    assert operator.chat().headers["x-centralcloud-model"] == "best"
+def test_a_model_that_was_reported_unhealthy_gets_no_request_until_the_report_expires(admin: Gateway) -> None:
+    registered(admin, "best")
+    assert admin.chat().headers["x-centralcloud-model"] == "best"
 
-    posted = operator.call("POST", "/api/models/best/health", {"status": "unhealthy", "ttlSeconds": 3})
+    posted = admin.call("POST", "/api/models/best/health", {"status": "unhealthy", "ttlSeconds": 3})
 
     assert posted.status == 200
-    assert operator.chat().headers["x-centralcloud-model"] == "gpt"
-    shown = operator.call("GET", "/api/models/best/health").json()
+    assert admin.chat().headers["x-centralcloud-model"] == "gpt"
+    shown = admin.call("GET", "/api/models/best/health").json()
     assert (shown["status"], shown["targets"][0]["usable"]) == ("unhealthy", False)
-    eventually(lambda: operator.chat().headers["x-centralcloud-model"] == "best", what="the end of the report")
-    assert operator.call("GET", "/api/models/best/health").json()["status"] == "unknown"
+    eventually(lambda: admin.chat().headers["x-centralcloud-model"] == "best", what="the end of the report")
+    assert admin.call("GET", "/api/models/best/health").json()["status"] == "unknown"
 
 
-def test_health_is_shown_as_it_was_posted(operator: Gateway) -> None:
-    operator.call("POST", "/api/models", GPT_4_TURBO)
+def test_health_is_shown_as_it_was_posted(admin: Gateway) -> None:
+    admin.call("POST", "/api/models", GPT_4_TURBO)
     path = "/api/models/gpt-4-1106-preview/health"
-    posted = operator.call("POST", path, HEALTH)
+    posted = admin.call("POST", path, HEALTH)
 
-    found = operator.call("GET", path).json()
+    found = admin.call("GET", path).json()
     assert (posted.status, found) == (200, {**found, **HEALTH})
     # Why nothing is routed to it.
     assert "OPENAI_API_KEY" in found["targets"][0]["reason"]
-    assert operator.call("POST", path, {"status": "fine"}).error["field"] == "status"
-    assert operator.call("POST", path, {**HEALTH, "ttlSeconds": 0}).error["field"] == "ttlSeconds"
+    assert admin.call("POST", path, {"status": "fine"}).error["field"] == "status"
+    assert admin.call("POST", path, {**HEALTH, "ttlSeconds": 0}).error["field"] == "ttlSeconds"
 
 
 async def statuses(gateway: Gateway, model: str, requests: int) -> set[int]:
@@ -250,13 +251,13 @@ async def statuses(gateway: Gateway, model: str, requests: int) -> set[int]:
     return seen
 
 
-def test_weights_of_endpoints_are_the_shares_of_requests(operator: Gateway, fake_upstream: FakeUpstream) -> None:
+def test_weights_of_endpoints_are_the_shares_of_requests(admin: Gateway, fake_upstream: FakeUpstream) -> None:
     with a_fake_upstream() as second:
-        registered(operator, "weighted")
+        registered(admin, "weighted")
         for upstream, weight in ((fake_upstream, 3), (second, 1)):
             body = {"url": f"{upstream.openai_url}/chat/completions", "weight": weight}
-            assert operator.call("POST", "/api/models/weighted/endpoints", body).status == 201
-        assert asyncio.run(statuses(operator, "weighted", 2000)) == {200}
+            assert admin.call("POST", "/api/models/weighted/endpoints", body).status == 201
+        assert asyncio.run(statuses(admin, "weighted", 2000)) == {200}
         assert 0.72 <= fake_upstream.state()["total"] / 2000 <= 0.78
 
 
@@ -270,80 +271,84 @@ REFUSED_URLS = [
 ]
 
 
-def test_endpoints_at_metadata_services_and_link_local_addresses_are_refused(operator: Gateway) -> None:
-    registered(operator, "best")
+def test_endpoints_at_metadata_services_and_link_local_addresses_are_refused(admin: Gateway) -> None:
+    registered(admin, "best")
     for url in REFUSED_URLS:
         for field, body in (("url", {"url": url}), ("healthCheckUrl", {**ENDPOINT, "healthCheckUrl": url})):
-            refused = operator.call("POST", "/api/models/best/endpoints", body)
+            refused = admin.call("POST", "/api/models/best/endpoints", body)
             assert (refused.status, refused.error["field"]) == (422, field), url
-    assert operator.call("GET", "/api/models/best/endpoints").json()["endpoints"] == []
+    assert admin.call("GET", "/api/models/best/endpoints").json()["endpoints"] == []
 
 
-def test_endpoints_are_added_once_and_removed(operator: Gateway) -> None:
-    registered(operator, "best")
+def test_an_endpoint_at_a_host_that_gets_no_key_of_the_provider_is_refused(admin: Gateway, database_url: str) -> None:
+    registered(admin, "best")
+    refused = admin.call("POST", "/api/models/best/endpoints", {"url": "https://evil.example/v1"})
+
+    assert (refused.status, refused.error["field"]) == (422, "url")
+    assert "expected 127.0.0.1, a.example, api.openai.com" in refused.error["message"]
+    # Another replica, whose catalog lists the host, may have registered it.
+    with Database(database_url, application_name="tests") as database:
+        write(database, put(parse_endpoint({"url": "http://localhost:9/v1"}, model_id="best", policy=PRIVATE_ALLOWED)))
+    viewer = a_key(database_url, "viewer")
+
+    def reason(key: str | None) -> str:
+        (target,) = admin.call("GET", "/api/models/best/health", key=key).json()["targets"]
+        return str(target.get("reason"))
+
+    eventually(lambda: "found the host localhost" in reason(admin.key), what="the endpoint")
+    eventually(lambda: admin.call("GET", "/v1/models", key=viewer).status == 200, what="the new key")
+    assert reason(viewer) == "its endpoint is at a host that gets no key of its provider"
+    assert admin.chat("best").status == 503
+    assert admin.chat().headers["x-centralcloud-model"] == "gpt"
+
+
+def test_endpoints_are_added_once_and_removed(admin: Gateway) -> None:
+    registered(admin, "best")
     path = "/api/models/best/endpoints"
-    added = operator.call("POST", path, ENDPOINT)
+    added = admin.call("POST", path, ENDPOINT)
 
     assert (added.status, added.json()) == (201, {**added.json(), **ENDPOINT, "modelId": "best"})
-    assert operator.call("POST", path, ENDPOINT).error["code"] == "endpoint_exists"
-    assert operator.call("POST", path, {**ENDPOINT, "modelId": "other"}).error["field"] == "modelId"
-    assert operator.call("DELETE", f"{path}/{added.json()['id']}").status == 200
-    assert operator.call("GET", path).json() == {"modelId": "best", "endpoints": []}
-    assert operator.call("DELETE", "/api/models/best").status == 200
-    assert operator.call("GET", "/api/models/best").status == 404
+    assert admin.call("POST", path, ENDPOINT).error["code"] == "endpoint_exists"
+    assert admin.call("POST", path, {**ENDPOINT, "modelId": "other"}).error["field"] == "modelId"
+    assert admin.call("DELETE", f"{path}/{added.json()['id']}").status == 200
+    assert admin.call("GET", path).json() == {"modelId": "best", "endpoints": []}
+    assert admin.call("DELETE", "/api/models/best").status == 200
+    assert admin.call("GET", "/api/models/best").status == 404
 
 
 def test_private_endpoints_are_refused_unless_allowed(
     start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
 ) -> None:
-    gateway = start_gateway(start, tmp_path, fake_upstream, database_url, key=a_key(database_url, "operator"))
+    gateway = start_gateway(start, tmp_path, fake_upstream, database_url, key=a_key(database_url, "admin"))
     registered(gateway, "best")
     refused = gateway.call("POST", "/api/models/best/endpoints", {"url": "http://127.0.0.1:9/v1"})
     assert (refused.status, refused.error["field"]) == (422, "url")
 
 
-@pytest.mark.parametrize("role", ["viewer", "user", "operator", "admin"])
-def test_reading_needs_a_viewer_and_writing_an_operator(operator: Gateway, database_url: str, role: Any) -> None:
-    registered(operator, "best")
-    key = a_key(database_url, role)
-    eventually(lambda: operator.call("GET", "/api/models/best", key=key).status == 200, what="the new key")
-    expected = 200 if role in ("operator", "admin") else 403
-
-    for method, path, body in (
-        ("PATCH", "/api/models/best/status", {"status": "active"}),
-        ("PATCH", "/api/models/batch/status", {"updates": [{"modelId": "best", "status": "active"}]}),
-        ("POST", "/api/models/best/health", HEALTH),
-    ):
-        assert operator.call(method, path, body, key=key).status == expected
-    created = operator.call("POST", "/api/models", {**GPT_4_TURBO, "id": "another"}, key=key)
-    assert created.status == (201 if expected == 200 else 403)
-    assert operator.call("GET", "/api/models", key=None).status == 401
-
-
 def test_an_inactive_model_gets_no_request_on_any_replica(
-    operator: Gateway, start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
+    admin: Gateway, start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
 ) -> None:
     other = start_gateway(
         start,
         tmp_path,
         fake_upstream,
         database_url,
-        key=operator.key,
+        key=admin.key,
         INSTANCE_ID="gateway-2",
         INSTANCE_AGENT_STATE_DIR=str(tmp_path / "state-2"),
     )
-    registered(operator, "best")
-    for replica in (operator, other):
+    registered(admin, "best")
+    for replica in (admin, other):
         eventually(lambda replica=replica: replica.chat().headers["x-centralcloud-model"] == "best")
 
     began = time.monotonic()
     assert other.call("PATCH", "/api/models/best/status", {"status": "inactive"}).status == 200
     # The replica that answered uses it already.
     assert other.chat().headers["x-centralcloud-model"] == "gpt"
-    eventually(lambda: operator.chat().headers["x-centralcloud-model"] == "gpt", within_seconds=5)
+    eventually(lambda: admin.chat().headers["x-centralcloud-model"] == "gpt", within_seconds=5)
     seconds = time.monotonic() - began
     calls = len(fake_upstream.requests("best"))
-    for replica in (operator, other) * 20:
+    for replica in (admin, other) * 20:
         assert replica.chat().headers["x-centralcloud-model"] == "gpt"
     assert replica.chat("best").status == 503
     assert len(fake_upstream.requests("best")) == calls
@@ -351,22 +356,22 @@ def test_an_inactive_model_gets_no_request_on_any_replica(
 
 
 def test_a_change_that_waits_for_another_one_is_given_up_and_holds_up_no_chat(
-    operator: Gateway, database_url: str
+    admin: Gateway, database_url: str
 ) -> None:
-    registered(operator, "best")
+    registered(admin, "best")
     with psycopg.connect(database_url) as connection, ThreadPoolExecutor(8) as threads:
         connection.execute("SELECT centralcloud.lock_configuration()")
         began = time.monotonic()
         body = {"status": "inactive"}
-        waiting = [threads.submit(operator.call, "PATCH", "/api/models/best/status", body) for _ in range(8)]
-        assert [operator.chat().status for _ in range(20)] == [200] * 20
-        assert operator.call("GET", "/api/models/best").status == 200
+        waiting = [threads.submit(admin.call, "PATCH", "/api/models/best/status", body) for _ in range(8)]
+        assert [admin.chat().status for _ in range(20)] == [200] * 20
+        assert admin.call("GET", "/api/models/best").status == 200
         assert time.monotonic() - began < 5
         replies = [each.result() for each in waiting]
         assert time.monotonic() - began < 9
     assert {reply.status for reply in replies} == {503}
     assert all(int(reply.headers["retry-after"]) > 0 for reply in replies)
-    eventually(lambda: operator.call("PATCH", "/api/models/best/status", body).status == 200, what="the next change")
+    eventually(lambda: admin.call("PATCH", "/api/models/best/status", body).status == 200, what="the next change")
 
 
 @pytest.fixture
@@ -394,10 +399,10 @@ def test_a_login_without_the_right_is_refused_with_the_remedy(least_rights: Gate
     assert least_rights.call("POST", "/api/models/known/health", HEALTH).status == 200
 
 
-def test_a_database_that_is_not_migrated_is_503_on_every_path(operator: Gateway, database_url: str) -> None:
+def test_a_database_that_is_not_migrated_is_503_on_every_path(admin: Gateway, database_url: str) -> None:
     """A right that is missing is 403, with another remedy."""
-    registered(operator, "best")
-    chat = operator.chat()
+    registered(admin, "best")
+    chat = admin.chat()
     request_id = "01890000-0000-7000-8000-000000000000"
     requests = (
         ("POST", "/api/models", {**GPT_4_TURBO, "id": "other"}),
@@ -418,16 +423,16 @@ def test_a_database_that_is_not_migrated_is_503_on_every_path(operator: Gateway,
     for statement in lost:
         execute(database_url, statement)
         for method, path, body in requests:
-            reply = operator.call(method, path, body)
+            reply = admin.call(method, path, body)
             assert (reply.status, reply.error["code"]) == (503, "not_migrated"), (statement, method, path)
             assert "run `centralcloud migrate` on it" in reply.error["message"]
-    assert chat.status == operator.chat().status == 200
+    assert chat.status == admin.chat().status == 200
 
 
 def test_without_the_database_reads_are_answered_and_changes_refused_in_time(
     start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str, proxy: TcpProxy
 ) -> None:
-    key = a_key(database_url, "operator")
+    key = a_key(database_url, "admin")
     gateway = start_gateway(start, tmp_path, fake_upstream, proxy.url, key=key)
     registered(gateway, "best")
     proxy.pause()

@@ -1,5 +1,6 @@
 """POST /api/route and /api/routing/test, with the requests of the model router's documentation."""
 
+import json
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import run_command
 from support.gateways import Gateway, a_key, start_gateway
 from support.ingest import ingest_all
 from support.programs import Program
@@ -36,8 +38,8 @@ TEST = {
 
 @pytest.fixture
 def router(start: Callable[..., Program], tmp_path: Path, fake_upstream: FakeUpstream, database_url: str) -> Gateway:
-    """A gateway, called with a key that belongs to no workspace."""
-    return start_gateway(start, tmp_path, fake_upstream, database_url, key=a_key(database_url, "user"))
+    """A gateway, called with a key that belongs to no workspace, and may act for any."""
+    return start_gateway(start, tmp_path, fake_upstream, database_url, key=a_key(database_url, "operator"))
 
 
 def queued(url: str) -> int:
@@ -95,11 +97,12 @@ def test_the_same_id_is_one_upstream_call(router: Gateway, fake_upstream: FakeUp
 
     assert [reply.status for reply in replies] == [200] * 5
     assert len({reply.body for reply in replies}) == 1
+    assert len({reply.headers["x-centralcloud-request-id"] for reply in replies}) == 1
     assert len(fake_upstream.requests()) == 1
     another = router.call("POST", "/api/route", ROUTE | {"prompt": "something else"})
     assert (another.status, another.error["field"]) == (422, "id")
     # The id of another key is another request.
-    key = a_key(database_url, "user")
+    key = a_key(database_url, "user", workspace="ws-marketing-001")
     eventually(lambda: router.call("GET", "/v1/models", key=key).status == 200)
     assert router.call("POST", "/api/route", ROUTE, key=key).json()["id"] != replies[0].json()["id"]
     assert len(fake_upstream.requests()) == 2
@@ -162,6 +165,13 @@ def test_a_key_of_a_workspace_routes_for_no_other(router: Gateway, database_url:
         assert (refused.status, refused.error["code"]) == (403, "forbidden")
         assert router.call("POST", path, body | {"workspaceId": "ws-sales-001"}, key=key).status == 200
 
+    own = a_key(database_url, "user")
+    eventually(lambda: router.call("GET", "/v1/models", key=own).status == 200)
+    refused = router.call("POST", "/api/route", ROUTE, key=own)
+    assert (refused.status, "expected a key of this workspace" in refused.error["message"]) == (403, True)
+    assert router.call("POST", "/api/route", {"prompt": "hi"}, key=own).status == 200
+    assert router.call("POST", "/api/routing/test", TEST, key=own).status == 200, "a plan is read only"
+
 
 def test_a_test_of_routing_shows_the_plan_and_calls_nothing(
     router: Gateway, fake_upstream: FakeUpstream, database: Database, database_url: str
@@ -184,3 +194,21 @@ def test_a_test_of_routing_shows_the_plan_and_calls_nothing(
     eventually(lambda: queued(database_url) == 2)
     ingest_all(database)
     assert execute(database_url, "SELECT count(DISTINCT request_id) FROM routing_records") == [(1,)]
+
+
+def test_the_command_line_shows_the_same_plan(router: Gateway, tmp_path: Path) -> None:
+    """The catalog of the gateway, and its state folder: learned scores and the registry, without its database."""
+    asked = {"agentType": "creative", "prompt": "Sort a list.", "model": "claude-any", "metadata": {"prefer": "cost"}}
+    plan = router.call("POST", "/api/routing/test", asked).json()
+    shown = run_command(
+        "instance-agent", "route", "--explain", "--json", "--available", "--model=claude-any", "--prefer=cost",
+        "--agent-type=creative", "Sort a list.",
+        env={
+            "INSTANCE_AGENT_CATALOG": str(tmp_path / "catalog.yaml"), "INSTANCE_AGENT_STATE_DIR": str(tmp_path / "state")
+        },
+    )  # fmt: skip
+
+    assert shown.returncode == 0, shown.stderr
+    own = json.loads(shown.stdout)
+    assert [each["model"] for each in own.pop("ranking")] == ["gpt", "opus", "flash"]
+    assert own == plan | {"requestId": None, "configVersion": own["configVersion"]}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.calling import events_of, whole
 from support.chats import KEY, a_request, an_upstream
 from support.ports import free_port
 from support.repository import REPOSITORY
@@ -30,9 +31,10 @@ _PLAIN, _STREAM = (False,), (True,)
 _BOTH = (False, True)
 PROVOKED: dict[str, list[tuple[str, tuple[bool, ...], int, dict[str, Any]]]] = {
     "redirect": [("redirect=http://127.0.0.1:9/", _BOTH, 502, {})],
-    "key": [("echo-key", _BOTH, 502, {}), ("status=401", _BOTH, 502, {}), ("status=403", _PLAIN, 502, {})],
+    "key": [("echo-key", _BOTH, 502, {}), ("status=401", _BOTH, 502, {})],
     "account": [("quota", _BOTH, 502, {}), ("status=402", _PLAIN, 502, {})],
-    "model": [("model-missing", _BOTH, 502, {}), ("status=405", _PLAIN, 502, {})],
+    "model": [("model-missing", _BOTH, 502, {})],
+    "setup-or-request": [(f"status={status}", _PLAIN, status, {}) for status in (403, 404, 405)],
     "request": [
         ("bad-request", _BOTH, 400, {}),
         ("context-length", _PLAIN, 400, {}),
@@ -84,9 +86,9 @@ async def _fail(
         calls = ProviderCalls(transport)
         try:
             if not stream:
-                await calls.chat(upstream, a_request(), model)
+                await whole(calls, upstream, a_request(), model)
             else:
-                async with aclosing(calls.stream(upstream, a_request(stream=True), model)) as events:
+                async with aclosing(events_of(calls, upstream, a_request(stream=True), model)) as events:
                     last = [event async for event in events][-1]
                 assert isinstance(last, StreamFailed), last
                 assert isinstance(last.error, ProviderError)

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 import pytest
+from support.calling import embedded, events_of, pieces_of, upstream_of_preset, whole
 from support.chats import KEY, WEATHER, a_request, an_upstream, collected
 from support.upstream.process import FakeUpstream
 from support.waiting import eventually
@@ -17,7 +18,6 @@ from instance_agent.providers.calls import ProviderCalls
 from instance_agent.providers.dialect import EmbeddingRequest, HttpCall, StreamForwarder
 from instance_agent.providers.errors import ProviderError
 from instance_agent.providers.installed import BUILT_IN
-from instance_agent.providers.presets import PRESETS
 from instance_agent.providers.transport import Transport
 from instance_agent.providers.upstream import Secret, Upstream
 
@@ -56,11 +56,11 @@ def test_a_cancelled_call_frees_the_upstream_at_once(
     async def work(calls: ProviderCalls) -> None:
         async def consume() -> None:
             if stream:
-                async with aclosing(calls.stream(upstream, a_request(stream=True), f"m!{behaviour}")) as events:
+                async with aclosing(events_of(calls, upstream, a_request(stream=True), f"m!{behaviour}")) as events:
                     async for _ in events:
                         pass
             else:
-                await calls.chat(upstream, a_request(), f"m!{behaviour}")
+                await whole(calls, upstream, a_request(), f"m!{behaviour}")
 
         task = asyncio.create_task(consume())
         await asyncio.to_thread(eventually, lambda: fake_upstream.state()["open"] == 1)
@@ -82,7 +82,7 @@ def test_leaving_a_stream_early_frees_the_upstream(fake_upstream: FakeUpstream) 
     upstream = upstream_of(fake_upstream, "openai")
 
     async def work(calls: ProviderCalls) -> None:
-        async with aclosing(calls.stream(upstream, a_request(stream=True), "m!trickle=0.1")) as events:
+        async with aclosing(events_of(calls, upstream, a_request(stream=True), "m!trickle=0.1")) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     break
@@ -100,8 +100,8 @@ def test_connections_are_used_again(fake_upstream: FakeUpstream) -> None:
         async with Transport() as transport:
             mine = ProviderCalls(transport)
             for _ in range(5):
-                await mine.chat(upstream, a_request(), "m")
-                assert collected([event async for event in mine.stream(upstream, a_request(stream=True), "m")]).text
+                await whole(mine, upstream, a_request(), "m")
+                assert collected([event async for event in events_of(mine, upstream, a_request(stream=True), "m")]).text
             connector = transport._session.connector
             assert connector is not None
             return sum(len(each) for each in connector._conns.values())
@@ -117,8 +117,8 @@ def test_odd_but_valid_answers_are_read(fake_upstream: FakeUpstream, dialect: st
     upstream = upstream_of(fake_upstream, dialect)
 
     async def work(calls: ProviderCalls) -> tuple[str, str]:
-        plain = await calls.chat(upstream, a_request(), f"m!{behaviour}")
-        events = [event async for event in calls.stream(upstream, a_request(stream=True), f"m!{behaviour}")]
+        plain = await whole(calls, upstream, a_request(), f"m!{behaviour}")
+        events = [event async for event in events_of(calls, upstream, a_request(stream=True), f"m!{behaviour}")]
         return plain.text, collected(events).text
 
     assert run(work) == ("You said: hello there", "You said: hello there")
@@ -129,7 +129,7 @@ def test_a_slow_but_steady_stream_outlives_the_limit_of_idleness(fake_upstream: 
     request = a_request(" ".join(["word"] * 10), stream=True)
 
     async def work(calls: ProviderCalls) -> str:
-        return collected([event async for event in calls.stream(upstream, request, "m!trickle=0.1")]).text
+        return collected([event async for event in events_of(calls, upstream, request, "m!trickle=0.1")]).text
 
     assert run(work).count("word") == 10
 
@@ -142,8 +142,8 @@ def test_answers_that_are_poor_but_whole_say_so(fake_upstream: FakeUpstream, dia
     upstream = upstream_of(fake_upstream, dialect)
 
     async def work(calls: ProviderCalls) -> list[Any]:
-        events = [event async for event in calls.stream(upstream, a_request(stream=True), f"m!{behaviour}")]
-        return [await calls.chat(upstream, a_request(), f"m!{behaviour}"), collected(events)]
+        events = [event async for event in events_of(calls, upstream, a_request(stream=True), f"m!{behaviour}")]
+        return [await whole(calls, upstream, a_request(), f"m!{behaviour}"), collected(events)]
 
     for answer in run(work):
         assert answer.finish == {"truncated": "length", "content-filter": "content_filter"}.get(behaviour, "stop")
@@ -156,7 +156,7 @@ def test_answers_that_are_poor_but_whole_say_so(fake_upstream: FakeUpstream, dia
 def test_arguments_that_are_not_json_reach_the_validators(fake_upstream: FakeUpstream) -> None:
     async def work(calls: ProviderCalls) -> str:
         upstream = upstream_of(fake_upstream, "openai")
-        answer = await calls.chat(upstream, a_request(tools=(WEATHER,)), "m!malformed-arguments")
+        answer = await whole(calls, upstream, a_request(tools=(WEATHER,)), "m!malformed-arguments")
         return answer.tool_calls[0].arguments
 
     assert run(work) == '{"city": '
@@ -164,7 +164,7 @@ def test_arguments_that_are_not_json_reach_the_validators(fake_upstream: FakeUps
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_key_travels_in_a_header_and_never_in_the_address(fake_upstream: FakeUpstream, dialect: str) -> None:
-    run(lambda calls: calls.chat(upstream_of(fake_upstream, dialect), a_request(reasoning=Reasoning("low")), "m"))
+    run(lambda calls: whole(calls, upstream_of(fake_upstream, dialect), a_request(reasoning=Reasoning("low")), "m"))
 
     (request,) = fake_upstream.requests()
     header = {"openai": "authorization", "anthropic": "x-api-key", "gemini": "x-goog-api-key"}[dialect]
@@ -174,9 +174,9 @@ def test_the_key_travels_in_a_header_and_never_in_the_address(fake_upstream: Fak
 
 
 def test_azure_takes_the_key_in_its_own_header(fake_upstream: FakeUpstream) -> None:
-    upstream = PRESETS["azure"].upstream("azure", api_key=KEY, base_url=fake_upstream.openai_url)
+    upstream = upstream_of_preset("azure", fake_upstream.openai_url, KEY)
 
-    run(lambda calls: calls.chat(upstream, a_request(max_output_tokens=5), "my-deployment"))
+    run(lambda calls: whole(calls, upstream, a_request(max_output_tokens=5), "my-deployment"))
 
     (request,) = fake_upstream.requests()
     assert request["headers"]["api-key"] == KEY
@@ -190,7 +190,7 @@ def test_a_key_with_a_line_break_is_refused_without_showing_it(fake_upstream: Fa
     )
 
     with pytest.raises(ProviderError) as refused:
-        run(lambda calls: calls.chat(upstream, a_request(), "m"))
+        run(lambda calls: whole(calls, upstream, a_request(), "m"))
 
     assert str(refused.value.retry) == "setup"
     assert "defghijk" not in refused.value.message
@@ -237,7 +237,7 @@ async def _forward_stream(
     forwarder = BUILT_IN[upstream.dialect].stream_forwarder(upstream, include_usage=include_usage)
     written = b""
     async with calls.open_stream(upstream, call) as answer:
-        async for piece in answer.pieces():
+        async for piece in pieces_of(answer):
             written += forwarder.feed(piece)
     return written + forwarder.close(), forwarder
 
@@ -285,7 +285,7 @@ def test_an_error_in_a_forwarded_stream_is_not_forwarded(
     async def work(calls: ProviderCalls) -> bytes:
         written = b""
         async with calls.open_stream(upstream, call) as answer:
-            async for piece in answer.pieces():
+            async for piece in pieces_of(answer):
                 written += forwarder.feed(piece)
         return written + forwarder.close()
 
@@ -315,7 +315,7 @@ def test_models_are_listed_over_all_pages(fake_upstream: FakeUpstream, dialect: 
 def test_embeddings_come_in_the_order_of_the_texts(fake_upstream: FakeUpstream, dialect: str) -> None:
     request = EmbeddingRequest(inputs=("a", "b"), dimensions=3)
 
-    answer = run(lambda calls: calls.embed(upstream_of(fake_upstream, dialect), request, "fake-embedding"))
+    answer = run(lambda calls: embedded(calls, upstream_of(fake_upstream, dialect), request, "fake-embedding"))
 
     assert answer.vectors == ((0.0, 0.0, 0.0), (0.010309, 0.020619, 0.030928))
     assert (answer.usage is not None) == (dialect == "openai")
@@ -332,8 +332,8 @@ def test_the_record_of_the_fake_upstream_counts_and_orders(fake_upstream: FakeUp
 
     async def work(calls: ProviderCalls) -> str:
         with pytest.raises(ProviderError):
-            await calls.chat(upstream, a_request(), "m")
-        return (await calls.chat(upstream, a_request(), "m")).text
+            await whole(calls, upstream, a_request(), "m")
+        return (await whole(calls, upstream, a_request(), "m")).text
 
     assert run(work) == "You said: hello there"
     assert fake_upstream.state()["counts"] == {"/v1/chat/completions": 2}
@@ -346,9 +346,9 @@ def test_the_proxy_of_the_environment_is_used_except_for_hosts_without_one(
     monkeypatch.setenv("http_proxy", fake_upstream.url)
     monkeypatch.setenv("no_proxy", "direct.invalid")
 
-    answer = run(lambda calls: calls.chat(an_upstream("openai", "http://by-proxy.invalid/v1"), a_request(), "m"))
+    answer = run(lambda calls: whole(calls, an_upstream("openai", "http://by-proxy.invalid/v1"), a_request(), "m"))
     with pytest.raises(ProviderError, match="no connection"):
-        run(lambda calls: calls.chat(an_upstream("openai", "http://direct.invalid/v1"), a_request(), "m"))
+        run(lambda calls: whole(calls, an_upstream("openai", "http://direct.invalid/v1"), a_request(), "m"))
 
     assert answer.text == "You said: hello there"
     assert fake_upstream.requests()[0]["headers"]["host"] == "by-proxy.invalid"
@@ -359,7 +359,7 @@ def test_the_waits_that_an_upstream_asks_for_arrive(fake_upstream: FakeUpstream)
         found = []
         for behaviour in ("retry-after=7", "retry-after-date=60", "retry-after-ms=1500", "ratelimit-reset=6m0s"):
             with pytest.raises(ProviderError) as refused:
-                await calls.chat(upstream_of(fake_upstream, "openai"), a_request(), f"m!status=429+{behaviour}")
+                await whole(calls, upstream_of(fake_upstream, "openai"), a_request(), f"m!status=429+{behaviour}")
             found.append(refused.value.retry_after_seconds)
         return found
 
@@ -373,7 +373,7 @@ def test_the_waits_that_an_upstream_asks_for_arrive(fake_upstream: FakeUpstream)
 def test_a_large_body_arrives_whole(fake_upstream: FakeUpstream) -> None:
     text = "x" * 3_000_000
 
-    answer = run(lambda calls: calls.chat(upstream_of(fake_upstream, "openai"), a_request(text), "m"))
+    answer = run(lambda calls: whole(calls, upstream_of(fake_upstream, "openai"), a_request(text), "m"))
 
     assert answer.text == f"You said: {text}"
 
@@ -382,4 +382,4 @@ def test_a_small_answer_that_unpacks_to_a_large_one_is_bounded(fake_upstream: Fa
     upstream = upstream_of(fake_upstream, "openai", max_answer_bytes=1_000_000)
 
     with pytest.raises(ProviderError, match="more than 1000000 bytes"):
-        run(lambda calls: calls.chat(upstream, a_request(), "m!gzip+huge=50000000"))
+        run(lambda calls: whole(calls, upstream, a_request(), "m!gzip+huge=50000000"))

@@ -3,10 +3,12 @@
 The dialects are tested against the fake upstream, so this is their link to the real services.
 """
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
+from support.clients import cancel_once_upstream_has_it, wait_until_upstream_is_free
 from support.upstream.process import FakeUpstream
 
 REASON = "the vendors' clients are in the extra `clients`"
@@ -247,3 +249,43 @@ def test_gemini_errors(gemini_client: Any, behaviour: str, code: int) -> None:
         gemini_client.models.generate_content(model=f"m!{behaviour}", contents="hello")
 
     assert refused.value.code == code
+
+
+@pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
+def test_gemini_results_of_tools_asynchronously_and_cancelled(fake_upstream: FakeUpstream) -> None:
+    genai = pytest.importorskip("google.genai", reason=REASON)
+    from google.genai import types
+
+    tool = types.Tool(function_declarations=[{"name": "weather", "parameters_json_schema": SCHEMA}])
+    automatic = types.AutomaticFunctionCallingConfig(disable=True)
+    config = types.GenerateContentConfig(tools=[tool], automatic_function_calling=automatic)
+
+    async def use(models: Any) -> None:
+        asked = types.Content(role="user", parts=[types.Part(text="hello")])
+        called = await models.generate_content(model="fake-small", contents=[asked], config=config)
+        result = types.Part.from_function_response(name="weather", response={"result": "sunny"})
+        turns = [asked, called.candidates[0].content, types.Content(role="user", parts=[result])]
+        after = await models.generate_content(model="fake-small", contents=turns, config=config)
+        assert after.text.startswith("You said:")
+        stream = await models.generate_content_stream(model="fake-small", contents="hello there")
+        assert "".join([chunk.text or "" async for chunk in stream]) == "You said: hello there"
+        fake_upstream.reset()
+        call = models.generate_content(model="fake-small!hang", contents="hello")
+        await cancel_once_upstream_has_it(call, fake_upstream)
+
+    async def run() -> None:
+        client = genai.Client(api_key="test", http_options={"base_url": fake_upstream.url})
+        async with client.aio as asynchronous:
+            await use(asynchronous.models)
+        client.close()
+
+    asyncio.run(run())
+
+
+def test_gemini_time_out(fake_upstream: FakeUpstream) -> None:
+    genai = pytest.importorskip("google.genai", reason=REASON)
+    client = genai.Client(api_key="test", http_options={"base_url": fake_upstream.url, "timeout": 300})
+    with pytest.raises(Exception, match=r"(?i)timed out|timeout"):
+        client.models.generate_content(model="fake-small!hang", contents="hello")
+    client.close()
+    wait_until_upstream_is_free(fake_upstream)

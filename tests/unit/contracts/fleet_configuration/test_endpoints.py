@@ -78,7 +78,7 @@ def test_public_addresses_and_names_are_accepted(host: str) -> None:
     [
         ({"url": "ftp://host/"}, 'endpoint.url: found "ftp://host/", expected a URL that begins with http'),
         ({"url": "https://"}, 'endpoint.url: found "https://", expected a URL that begins with http'),
-        ({"url": "https://user:secret@host/"}, "endpoint.url: found a URL with credentials, expected one without"),
+        ({"url": "https://user:secret@host/"}, "endpoint.url: found a URL with credentials, expected a URL without"),
         ({"url": "https://host/#x"}, 'endpoint.url: found "https://host/#x", expected a URL without a fragment'),
         ({"url": "https://ho st/"}, 'endpoint.url: found "https://ho st/", expected an ASCII URL'),
         ({"url": "https://host:99999/"}, 'endpoint.url: found "https://host:99999/", expected a URL like'),

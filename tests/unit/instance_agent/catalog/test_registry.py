@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+from pydantic import ValidationError
+
 from centralcloud.contracts.fleet_configuration import FleetConfiguration, read_configuration
 from instance_agent.catalog.configuration import build_configuration
 from instance_agent.catalog.key_reader import KeyReader
@@ -81,6 +84,48 @@ def test_the_price_of_cached_tokens_reaches_the_cost() -> None:
 
     cost = cost_of(Usage(input_tokens=1000, output_tokens=10, cached_tokens=800), target.prices)
     assert cost.nano_usd == 200 * 2000 + 800 * 500 + 10 * 8000
+
+
+@pytest.mark.parametrize(
+    ("url", "fields", "problem"),
+    [
+        ("https://a.example/v1", {}, None),
+        ("https://A.example.:8443/v1", {}, None),
+        ("https://listed.example/v1", {}, None),
+        ("http://listed.example/v1", {}, None),
+        ("https://evil.example/v1", {}, "found the host evil.example"),
+        ("https://a.example.evil.example/v1", {}, "found the host a.example.evil.example"),
+        ("https://evil.example/v1?a.example", {}, "found the host evil.example"),
+        ("HTTP://a.example/v1", {}, "found http at the host a.example"),
+        ("https://evil.example/v1", {"api_key": None}, None),
+        ("https://evil.example/v1", {"api_key": None, "headers": {"x-token": "env:K"}}, "found the host evil.example"),
+    ],
+)
+def test_a_registered_host_gets_the_key_of_its_provider_only_where_the_catalog_says_so(
+    url: str, fields: dict[str, Any], problem: str | None
+) -> None:
+    options = {"api_key": "env:K", "key_hosts": ["Listed.example"], **fields}
+    provider = Provider(provider="openai", base_url="https://a.example/v1", **options)
+    layer = registry_layer(a_fleet(MODEL, endpoints=(an_endpoint(1, url),)), private=False)
+    registered = {(each.name, each.provider) for each in layer.models}
+    built = [
+        build_configuration(layer.models, [provider], keys=KeyReader({"K": "secret"}), registered=each)
+        for each in (registered, ())
+    ]
+
+    (target,), (of_file,) = (each.targets_of("gpt") for each in built)
+    assert (target.problem is None, str(target.problem).startswith(problem or "None")) == (problem is None, True)
+    assert of_file.problem is None, "a catalog file is trusted with its keys"
+    assert bool(CallTargets(built[0]).made()) == (problem is None)
+    if problem is not None:
+        assert built[0].problem_of(target.key) == target.problem
+        assert "listed.example" not in str(target.reason)
+
+
+@pytest.mark.parametrize("host", ["http://a.example", "a.example/v1", "a.example:443", "", "*", "169.254.169.254"])
+def test_a_host_of_keys_is_a_name_or_an_address_alone(host: str) -> None:
+    with pytest.raises(ValidationError):
+        Provider(provider="p", base_url="https://a.example", key_hosts=(host,))
 
 
 def test_an_endpoint_without_a_share_gets_no_request() -> None:

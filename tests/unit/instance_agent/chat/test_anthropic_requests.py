@@ -236,7 +236,7 @@ def test_the_head_has_what_routing_needs() -> None:
     )
 
     assert (head.model, head.text, head.characters, head.messages) == ("auto", "last", 17, 3)
-    assert (head.images, head.tools, head.stream, head.thinking) == (1, 1, True, True)
+    assert (head.images, head.tools, head.stream) == (1, 1, True)
     assert (head.max_output_tokens, head.user) == (9, "u")
 
 

@@ -205,7 +205,7 @@ def test_the_head_has_what_routing_needs() -> None:
 
     assert (head.model, head.text, head.characters, head.messages) == ("auto", "last\nwords", 23, 5)
     assert (head.images, head.tools, head.stream, head.include_usage) == (1, 2, True, True)
-    assert (head.max_output_tokens, head.response_format, head.thinking) == (7, "json_object", True)
+    assert (head.max_output_tokens, head.response_format) == (7, "json_object")
     assert (head.user, head.metadata) == ("u", {"a": "b"})
 
 

@@ -23,6 +23,7 @@ from instance_agent.chat.answers import (
 )
 from instance_agent.chat.errors import ChatError, InvalidRequestError
 from instance_agent.chat.messages import TextPart, ThinkingPart, ToolCallPart
+from instance_agent.chat.protocol import ClientProtocol
 from instance_agent.chat.protocols import ANTHROPIC, OPENAI
 
 USAGE = Usage(input_tokens=10, output_tokens=4, cached_tokens=3, reasoning_tokens=1, cost_nano_usd=15_000)
@@ -214,15 +215,20 @@ def test_calls_that_are_interleaved_fail_the_stream_of_anthropic_instead_of_mixi
     events = [
         ToolCallStarted(0, "c1", "f"),
         ToolCallStarted(1, "c2", "g"),
-        ToolArgumentsDelta(0, "{}"),
-        Finished("tool_calls"),
-        Completed(),
     ]
+    for event in events:
+        writer.write(event)
 
-    written = _events(b"".join(writer.write(event) for event in events))
+    with pytest.raises(ChatError, match="interleaved"):
+        writer.write(ToolArgumentsDelta(0, "{}"))
 
-    assert written[-1]["type"] == "error"
-    assert "interleaved" in written[-1]["error"]["message"]
+
+@pytest.mark.parametrize("protocol", [OPENAI, ANTHROPIC])
+def test_nothing_follows_the_error_of_a_stream(protocol: ClientProtocol) -> None:
+    writer = protocol.stream_writer()
+
+    assert writer.write(StreamFailed(ChatError("broken", error_kind="provider", status=502)))
+    assert [writer.write(event) for event in (TextDelta("x"), Finished("stop"), Completed())] == [b""] * 3
 
 
 def test_a_streamed_refusal() -> None:

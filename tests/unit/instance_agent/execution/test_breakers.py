@@ -65,9 +65,10 @@ def test_an_error_for_a_name_that_a_client_made_up_takes_the_service_from_no_one
     assert breakers.admit(A("another made-up one"), 0.0) is None, "it is the key of the catalog's own model"
 
 
-def test_a_402_about_one_request_takes_the_service_from_no_one() -> None:
+def test_a_402_about_one_request_takes_nothing_from_others() -> None:
     breakers = Breakers(SETTINGS)
-    fail(breakers, ONE, error(Retry.SETUP, 402, kind="caller"), times=3)
+    fail(breakers, ONE, error(Retry.CALLER, 402, kind="caller"), times=9)
+    assert breakers.admit(ONE, 0.0) is not None
     assert breakers.admit(TWO, 0.0) is not None
 
 
@@ -124,6 +125,33 @@ def test_a_model_that_the_provider_does_not_have_marks_itself_alone() -> None:
     fail(breakers, ONE, error(Retry.SETUP, 404))
     assert breakers.admit(ONE, 599.0) is None
     assert breakers.admit(TWO, 0.0) is not None
+
+
+def test_one_403_or_404_that_may_be_the_requests_fault_takes_no_model_from_the_others() -> None:
+    breakers = Breakers(SETTINGS)
+    doubtful = error(Retry.SETUP, 404, kind="caller")
+    for _ in range(5):
+        fail(breakers, ONE, doubtful)
+        fail(breakers, ONE, error())  # an outage between them proves nothing about the setup
+        admitted(breakers, ONE, 0.0).succeeded(0.0)
+        fail(breakers, ONE, doubtful)
+        admitted(breakers, ONE, 0.0).first_token(0.0)
+    assert breakers.states(0.0) == {}
+    fail(breakers, ONE, doubtful)
+    fail(breakers, TWO, doubtful)
+    assert breakers.states(0.0) == {}, "other targets have doubts of their own"
+    fail(breakers, ONE, doubtful)
+    assert breakers.states(0.0) == {"one": "misconfigured"}
+
+
+def test_a_probe_with_the_same_doubtful_error_keeps_the_target_marked() -> None:
+    breakers = Breakers(SETTINGS)
+    doubtful = error(Retry.SETUP, 403, kind="caller")
+    fail(breakers, ONE, doubtful, times=2)
+    probe = admitted(breakers, ONE, 600.0)
+    assert probe.rechecks, "its request goes on to the next target"
+    probe.failed(doubtful, 600.0)
+    assert breakers.admit(ONE, 1199.0) is None
 
 
 def test_retry_after_of_429_and_503_is_a_wait_of_the_target() -> None:

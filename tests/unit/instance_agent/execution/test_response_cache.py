@@ -12,13 +12,13 @@ def filled(settings: CacheSettings | None = None) -> tuple[ResponseCache, bytes]
     cache = ResponseCache(settings)
     key = cache.key("key-1", "openai", BODY)
     assert key is not None
-    cache.put(key, CachedAnswer(b"answer", "m@p"), now=0.0)
+    cache.put(key, CachedAnswer(b"answer", "m@p", "r"), now=0.0)
     return cache, key
 
 
 def test_the_same_request_of_the_same_tenant_is_found() -> None:
     cache, key = filled()
-    assert cache.get(key, 1.0) == CachedAnswer(b"answer", "m@p")
+    assert cache.get(key, 1.0) == CachedAnswer(b"answer", "m@p", "r")
     assert (cache.hits, cache.misses) == (1, 0)
 
 
@@ -62,7 +62,7 @@ def test_an_answer_that_is_too_long_is_not_kept() -> None:
 def test_the_bytes_in_memory_are_bounded_and_counted(puts: list[tuple[int, int]]) -> None:
     cache = ResponseCache(CacheSettings(max_bytes=8_000))
     for number, (which, length) in enumerate(puts):
-        cache.put(bytes([which]), CachedAnswer(b"x" * length, "m"), float(number))
+        cache.put(bytes([which]), CachedAnswer(b"x" * length, "m", "r"), float(number))
         assert 0 <= cache.size <= 8_000
     kept = [found for which in range(10) if (found := cache.get(bytes([which]), float(len(puts))))]
     assert sum(len(each.body) + 400 for each in kept) == cache.size

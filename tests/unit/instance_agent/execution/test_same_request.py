@@ -118,6 +118,42 @@ def test_the_run_goes_on_while_one_client_waits_and_ends_with_the_last() -> None
     run(scenario())
 
 
+def test_a_client_that_goes_in_the_moment_of_the_end_leaves_an_entry_that_expires() -> None:
+    async def scenario() -> None:
+        now = [0.0]
+        same, upstream = SameRequests[int](clock=lambda: now[0]), Upstream()
+        task = asyncio.create_task(same.run("t", "id", b"f", upstream.run))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        (run_of_it,) = same._runs.values()
+        run_of_it.task.add_done_callback(lambda _: task.cancel())
+        upstream.release.set()
+        await asyncio.wait({task})
+        assert task.cancelled()
+        assert await same.run("t", "id", b"f", upstream.run) == (1, True), "it has ended, and is kept"
+        now[0] = 601.0
+        assert await same.run("t", "id", b"f", upstream.run) == (2, False)
+
+    run(scenario())
+
+
+def test_a_failure_in_the_moment_that_the_client_goes_is_not_kept() -> None:
+    async def scenario() -> None:
+        same: SameRequests[int] = SameRequests(clock=lambda: 0.0)
+
+        async def fail() -> int:
+            raise ChatError("no", error_kind="provider", status=502)
+
+        task = asyncio.create_task(same.run("t", "id", b"f", fail))
+        await asyncio.sleep(0)
+        (run_of_it,) = same._runs.values()
+        run_of_it.task.add_done_callback(lambda _: task.cancel())
+        await asyncio.wait({task})
+        assert same._runs == {}
+
+    run(scenario())
+
+
 def test_results_are_bounded_in_number_and_bytes() -> None:
     async def scenario() -> None:
         same = SameRequests[bytes](clock=lambda: 0.0, size_of=len, most=10, most_bytes=100)

@@ -11,6 +11,7 @@ from instance_agent.catalog.key_reader import KeyReader
 from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.model import Endpoint, Model, Pricing, TimeLimits
 from instance_agent.catalog.provider import Provider
+from instance_agent.execution import targets as module
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.circuit_breaker import BreakerSettings
 from instance_agent.execution.errors import ExecutionError
@@ -86,6 +87,37 @@ def test_a_target_is_made_once_for_each_state_of_the_catalog() -> None:
     assert targets.ready(target) is targets.ready(target)
     invented = [configuration.targets_of("p/invented")[0] for _ in range(2)]
     assert targets.ready(invented[0]) is targets.ready(invented[1]), "a name that a client invents"
+
+
+def test_names_that_clients_invent_push_no_target_of_the_catalog_out_of_the_health_view() -> None:
+    configuration = configured(model("m", 5.0))
+    targets, breakers = CallTargets(configuration), Breakers(BreakerSettings(consecutive_failures=1, jitter=0))
+    health = TargetHealth(breakers)
+    own = targets.ready(configuration.targets_of("m")[0])
+    permit = breakers.admit(own, 0.0)
+    assert permit is not None
+    permit.failed(failed(), 0.0)
+    used = configuration.targets_of("p/used")[0]
+    kept = targets.ready(used)
+    for number in range(5000):
+        targets.ready(configuration.targets_of(f"p/invented-{number}")[0])
+        assert targets.ready(used) is kept, "one in use stays"
+    breakers.changes += 1
+    assert health.view(targets, 0.0).breaker_open == frozenset({"m@p"})
+    assert len(targets.made()) < 500
+
+
+def test_prices_of_a_name_that_a_client_invents_are_looked_up_only_for_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found: list[str] = []
+    monkeypatch.setattr(module, "list_prices", lambda _provider, _url, name: found.append(name))
+    configuration = configured(model("m"))
+    targets = CallTargets(configuration)
+    named = targets.ready(configuration.targets_of("p/invented")[0])
+    assert found == ["m"]
+    assert [named.prices, named.prices] == [None, None]
+    assert found == ["m", "invented"]
 
 
 def test_a_dialect_that_is_not_installed_is_an_error_of_its_targets_alone() -> None:

@@ -5,12 +5,27 @@ import time
 from typing import Any
 
 import pytest
+from support.executions import a_request
 
-from instance_agent.chat.answers import ChatAnswer, FinishReason
+from instance_agent.chat.answers import (
+    ChatAnswer,
+    Finished,
+    FinishReason,
+    RefusalDelta,
+    TextDelta,
+    ThinkingDelta,
+    ToolArgumentsDelta,
+    ToolCallStarted,
+)
 from instance_agent.chat.messages import TextPart, ThinkingPart, ToolCallPart
 from instance_agent.execution.json_schema import first_difference
-from instance_agent.execution.validators import AnswerChecks, Wanted, find_defect
+from instance_agent.execution.operations import judged
+from instance_agent.execution.request import ExecutionRequest
+from instance_agent.execution.validators import AnswerChecks, Defect, Verdict, Wanted, find_defect, judge
+from instance_agent.providers.collector import AnswerCollector
 
+EMPTY: tuple[Defect, str] = ("empty_answer", "found an empty answer, expected text or a call of a tool")
+ARGUMENTS: tuple[Defect, str] = ("invalid_arguments", "found arguments of a tool that are not a JSON object")
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -129,6 +144,7 @@ def test_differences_from_a_schema(value: Any, where: str | None) -> None:
         {"allOf": [{"$ref": "#"}, {"$ref": "#"}]},
         {"type": 7, "required": "x", "properties": [], "items": 3, "enum": "x", "anyOf": {}},
         {"type": ["unknown"]},
+        {"type": [{}, "string"]},
         True,
         None,
     ],
@@ -138,6 +154,96 @@ def test_a_hostile_schema_costs_little_and_reports_nothing(schema: Any) -> None:
     for value in ("a" * 40 + "!", {"a": [1]}, [[[]]]):
         assert first_difference(value, schema) is None
     assert time.process_time() - began < 2.0
+
+
+def _wide(schema: dict[str, Any], value: Any) -> tuple[dict[str, Any], list[Any]]:
+    return {"items": schema}, [value] * 500
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        _wide({"enum": [f"value {n}" for n in range(50_000)]}, "another"),
+        _wide({"enum": [[n] for n in range(50_000)]}, ["another"]),
+        _wide({"enum": [["x" * 10_000 + str(n)] for n in range(300)]}, ["x" * 10_000 + "y"]),
+        _wide({"required": [7] * 200_000}, {}),
+        _wide({"properties": {str(n): {} for n in range(200_000)}}, {}),
+        _wide({"type": ["array"] * 200_000}, 1),
+        _wide({"$ref": "#" + "/x" * 200_000}, 1),
+        ({"additionalProperties": {}, "properties": {str(n): {} for n in range(9)}}, {str(n): 1 for n in range(10**6)}),
+        ({"const": [[1] * 10**6]}, [[1] * 10**6]),
+    ],
+    ids=["enum", "lists", "texts", "required", "properties", "types", "reference", "value", "const"],
+)
+def test_long_lists_of_a_schema_cost_little(schema: Any, value: Any) -> None:
+    began = time.process_time()
+    first_difference(value, schema)
+    assert time.process_time() - began < 0.2
+
+
+def test_a_long_enum_is_checked_within_the_bound() -> None:
+    countries = {"enum": [f"value {n}" for n in range(5000)]}
+    found = first_difference(["value 4999"] * 999 + ["another"], {"items": countries})
+    assert found == "$[999] is not one of the values of enum"
+
+
+@pytest.mark.parametrize(
+    ("value", "values", "fits"),
+    [
+        (True, [1], False),
+        (1, [True], False),
+        (1, [1.0], True),
+        (None, [None], True),
+        ([True], [[1]], False),
+        ({"a": [1, 2]}, [{"a": [1, 2.0]}], True),
+        ({"a": 1}, [{"a": 1, "b": 2}], False),
+        ([1], [1, "1", {}], False),
+    ],
+)
+def test_values_of_enum_and_const_are_compared_as_json(value: Any, values: list[Any], fits: bool) -> None:
+    assert (first_difference(value, {"enum": values}) is None) == fits
+    if len(values) == 1:
+        assert (first_difference(value, {"const": values[0]}) is None) == fits
+
+
+def test_deep_values_of_an_enum_do_not_crash_the_check() -> None:
+    deep: Any = 1
+    for _ in range(100_000):
+        deep = [deep]
+    assert first_difference(deep, {"enum": [deep]}) is None
+
+
+def test_a_check_that_fails_is_logged_and_finds_nothing(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = a_request()
+    monkeypatch.setattr(ExecutionRequest, "wanted", lambda _: {}["schema"])
+
+    assert judged(answer("Hello."), request, AnswerChecks()) == Verdict()
+    assert "answer_not_checked" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([TextDelta("Hello.")], Verdict()),
+        ([TextDelta("\n"), TextDelta("Hello.")], Verdict()),
+        ([], Verdict(False, EMPTY)),
+        ([TextDelta(" "), TextDelta("\n")], Verdict(False, EMPTY)),
+        ([ThinkingDelta("Hm.")], Verdict(False, EMPTY)),
+        ([RefusalDelta("No.")], Verdict(refused=True)),
+        ([TextDelta("Well."), RefusalDelta("No.")], Verdict(refused=True)),
+        ([ToolCallStarted(0, "1", "f"), ToolArgumentsDelta(0, "{}")], Verdict()),
+        ([ToolCallStarted(0, "1", "f"), ToolArgumentsDelta(0, "{")], Verdict(False, ARGUMENTS)),
+        ([TextDelta("x"), Finished("content_filter")], Verdict(refused=True)),
+        ([Finished("length")], Verdict()),
+    ],
+)
+def test_a_sketch_of_a_stream_gets_the_verdict_of_the_whole_answer(events: list[Any], expected: Verdict) -> None:
+    for sketch in (True, False):
+        collector = AnswerCollector(sketch=sketch)
+        collector.add_all(events)
+        assert judge(collector.answer(), Wanted(), AnswerChecks()) == expected
 
 
 def test_a_difference_shows_no_value_of_the_answer() -> None:

@@ -185,6 +185,16 @@ def test_the_deadline_ends_the_walk() -> None:
     assert seconds < 0.3
 
 
+def test_no_attempt_begins_where_the_timer_of_the_deadline_ends_a_moment_too_early() -> None:
+    walk = Walk([target("A"), target("B")], Breakers(), WalkSettings(deadline_seconds=0.3), 0.0, Random(1))
+    step = walk.next(0.0)
+    assert isinstance(step, Go)
+    error = failure(Retry.UNCERTAIN)
+    step.permit.failed(error, 0.2995)
+    walk.failed(error)
+    assert isinstance(walk.next(0.2995), GiveUp)
+
+
 def test_a_request_without_an_equivalent_goes_on_without_an_attempt() -> None:
     breakers = Breakers()
     walk = Walk([target("A"), target("B")], breakers, WalkSettings(max_attempts=1), 0.0, Random(1))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from centralcloud.contracts.fleet_configuration import ApiKey, hash_key, key_prefix, new_key_text
-from instance_agent.gateway.auth import LOCAL, Principal, is_loopback, principal_of
+from instance_agent.gateway.auth import ANONYMOUS, LOCAL, Principal, is_local, is_loopback, principal_of
 from instance_agent.gateway.errors import GatewayError
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -71,6 +71,10 @@ def test_without_any_key_a_client_of_this_machine_is_served(peer: str) -> None:
         (LOCALHOST, None, 401),
         ({**LOCALHOST, "x-forwarded-for": "10.0.0.9"}, "127.0.0.1", 401),
         ({**LOCALHOST, "forwarded": "for=10.0.0.9"}, "127.0.0.1", 401),
+        ({**LOCALHOST, "Via": "1.1 proxy"}, "127.0.0.1", 401),
+        ({**LOCALHOST, "X-Forwarded-Host": "gateway.example"}, "127.0.0.1", 401),
+        ({**LOCALHOST, "CF-Connecting-IP": "10.0.0.9"}, "127.0.0.1", 401),
+        ({**LOCALHOST, "x-amzn-trace-id": "Root=1"}, "127.0.0.1", 401),
         ({"host": "evil.example"}, "127.0.0.1", 403),
         ({"host": "localhost.evil.example"}, "127.0.0.1", 403),
         ({"host": "[::1"}, "127.0.0.1", 403),
@@ -83,6 +87,7 @@ def test_without_any_key_nothing_else_is_served(headers: dict, peer: str | None,
     with pytest.raises(GatewayError) as refused:
         principal_of(headers, {}, NOW, peer=peer, origins=frozenset({"*"}))
     assert refused.value.status == status
+    assert not is_local(headers, peer, frozenset({"*"}))
 
 
 def test_a_page_of_this_machine_and_one_that_a_setting_names_are_served_without_any_key() -> None:
@@ -110,3 +115,9 @@ def test_roles_include_those_below_them(role: Any, rights: str) -> None:
 def test_localhost_is_recognized_and_its_likes_are_not() -> None:
     assert all(map(is_loopback, ["localhost", "LOCALHOST.", "127.0.0.1", "::1"]))
     assert not any(map(is_loopback, [None, "", "localhost.example", "0.0.0.0", "::", "10.0.0.1", "2130706433"]))
+
+
+def test_a_request_whose_sender_is_not_known_may_do_nothing() -> None:
+    assert not any(map(ANONYMOUS.may, ("viewer", "user", "operator", "admin")))
+    with pytest.raises(GatewayError, match="the request has no key"):
+        ANONYMOUS.require("viewer")

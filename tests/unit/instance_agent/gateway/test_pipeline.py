@@ -7,12 +7,10 @@ import pytest
 
 from instance_agent.chat.errors import InvalidRequestError, UnsupportedFeatureError
 from instance_agent.chat.protocol import RequestHead
-from instance_agent.chat.protocols import OPENAI
 from instance_agent.execution.errors import ExecutionError
+from instance_agent.gateway.api_requests import request_id_of
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, not_implemented, of_routing
-from instance_agent.gateway.other_operations import _TokensRequest
-from instance_agent.gateway.pipeline import _feedback_seconds, _header_text, _losses, needs_of, usd
-from instance_agent.providers.dialect import EmbeddingRequest
+from instance_agent.gateway.pipeline import _feedback_seconds, header_text, needs_of, shown_losses, usd
 from instance_agent.routing.constraints import Struck
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.plan import PlanError
@@ -45,10 +43,25 @@ def test_the_content_of_a_request_says_what_a_model_must_have() -> None:
     assert needs_of(RequestHead(**head, images=1, inputs=("audio", "documents"))) == ("audio", "documents", "vision")
 
 
+def test_the_id_of_a_request_has_one_form() -> None:
+    own = "0199f3f4-5a7e-7c3a-9b1e-2f6d8c4a1b90"
+    assert [request_id_of(each, "f") for each in (own, own.upper(), f"response-{own}")] == [own] * 3
+    for wrong in (f"{{urn:uuid:{own}", f"{{{own}}}", own.replace("-", ""), f"{own}\n", "", None, 7):
+        with pytest.raises(InvalidRequestError, match="f: found"):
+            request_id_of(wrong, "f")
+
+
+def test_the_setup_of_the_gateway_is_shown_to_operators_alone() -> None:
+    struck = (Struck("a@p", "provider_unavailable", "its provider has no key"), Struck("b@p", "no_score", "w"))
+    error = PlanError("no_target", "a@p: its provider has no key", struck)
+    assert of_routing(error).message == "a@p: its provider has no key"
+    assert of_routing(error, {"a@p": "KEY is not set"}.get).message == "a@p: its provider has no key (KEY is not set)"
+
+
 def test_header_values_cannot_break_a_header() -> None:
-    assert _losses(("n", "x\r\nset-cookie: a=1", "ü")) == "n; x%0D%0Aset-cookie: a=1; %C3%BC"
-    assert _header_text("qwen/qwen3 30b") == "qwen/qwen3 30b"
-    assert _header_text("模型") == "%E6%A8%A1%E5%9E%8B"
+    assert shown_losses(("n", "x\r\nset-cookie: a=1", "ü")) == "n; x%0D%0Aset-cookie: a=1; %C3%BC"
+    assert header_text("qwen/qwen3 30b") == "qwen/qwen3 30b"
+    assert header_text("模型") == "%E6%A8%A1%E5%9E%8B"
 
 
 @pytest.mark.parametrize(
@@ -97,11 +110,3 @@ def test_an_operation_that_no_target_has_is_501_with_the_reason() -> None:
     assert "the dialect anthropic" in found.message
     other = ExecutionError("x", status=502, attempts=1, retry_after_seconds=None, retry_is_safe=False)
     assert not_implemented(other, "/v1/responses") is other
-
-
-def test_tokens_as_an_input_are_not_translated() -> None:
-    head = RequestHead(model="m", text="", characters=0, messages=1)
-    request = _TokensRequest(EmbeddingRequest(inputs=()), request_id="r", protocol=OPENAI, head=head, body=b"{}")
-
-    with pytest.raises(UnsupportedFeatureError):
-        _ = request.embedding

@@ -15,7 +15,7 @@ from instance_agent.providers.errors import Retry
 )
 def test_a_request_that_is_too_large_for_the_credit_is_at_fault_and_not_the_account(message: str) -> None:
     found = classify(402, (), message)
-    assert (found.error_kind, found.retry, found.status) == ("caller", Retry.SETUP, 402)
+    assert (found.error_kind, found.retry, found.status) == ("caller", Retry.CALLER, 402)
 
 
 def test_an_account_without_credit_is_at_fault_itself() -> None:

@@ -58,14 +58,5 @@ def test_a_dialect_that_cannot_be_used_is_named(name: str, message: str) -> None
 
 
 def test_every_preset_has_a_dialect() -> None:
-    for name, preset in PRESETS.items():
-        upstream = preset.upstream(
-            name, api_key="k", base_url=preset.base_url or "https://r.openai.azure.com/openai/v1"
-        )
-        assert dialect(upstream.dialect).name == preset.dialect
-        assert "k" not in repr(upstream.api_key).replace("Secret", "")
-
-
-def test_azure_needs_the_address_of_its_resource() -> None:
-    with pytest.raises(ValueError, match="found no base_url for the provider work"):
-        PRESETS["azure"].upstream("work")
+    for preset in PRESETS.values():
+        assert dialect(preset.dialect).name == preset.dialect

@@ -1,6 +1,8 @@
 """Errors in the words of real services: whose failure, which class, which code, how long to wait."""
 
 import json
+import socket
+import ssl
 from typing import Any
 
 import pytest
@@ -8,8 +10,9 @@ from support.chats import a_request, an_upstream
 
 from instance_agent.chat.errors import UnsupportedFeatureError
 from instance_agent.providers.dialect import EmbeddingRequest
-from instance_agent.providers.errors import ProviderError
+from instance_agent.providers.errors import ProviderError, Retry
 from instance_agent.providers.installed import BUILT_IN
+from instance_agent.providers.transport import _reason
 
 NOW = 1_800_000_000.0
 
@@ -17,6 +20,60 @@ NOW = 1_800_000_000.0
 def _error(dialect: str, status: int, body: Any, **headers: str) -> ProviderError:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return BUILT_IN[dialect].read_error(an_upstream(dialect), status, headers, raw, NOW)
+
+
+#: 403 and 404 in the words of real services, which are about the key, the account or the model; then others, which may be
+#: about something that the request names. Dialect, status, code (of Google: the reason), message.
+_SETUP = [
+    ("openai", 403, "unsupported_country_region_territory", "Country, region, or territory not supported"),
+    ("openai", 403, None, "You have insufficient permissions for this operation. Missing scopes: model.request"),
+    ("openai", 403, 403, "Key limit exceeded (total limit). Manage it using https://openrouter.ai/keys"),
+    ("openai", 403, "model_not_found", "Project `p` does not have access to model `m`"),
+    ("openai", 404, "model_not_found", "The model `m` does not exist or you do not have access to it."),
+    ("openai", 404, 404, "The model `m` does not exist."),
+    ("openai", 404, 404, "No endpoints found for vendor/model:free."),
+    ("openai", 404, "DeploymentNotFound", "The API deployment for this resource does not exist."),
+    ("openai", 404, None, 'model "m" not found, try pulling it first'),
+    ("anthropic", 403, "permission_error", "Your API key does not have permission to use the specified resource."),
+    ("anthropic", 404, "not_found_error", "model: claude-0"),
+    ("gemini", 403, "SERVICE_DISABLED", "Generative Language API has not been used in project 1 before"),
+    ("gemini", 403, None, "Your API key was reported as leaked. Please use another API key."),
+    ("gemini", 404, None, "models/m is not found for API version v1beta, or is not supported for generateContent."),
+]
+_DOUBTFUL = [
+    ("openai", 403, None, "<html>Forbidden</html>"),
+    ("openai", 404, 404, "No endpoints found that support image input"),
+    ("openai", 404, 404, "No endpoints found matching your data policy."),
+    ("openai", 404, "previous_response_not_found", "Previous response with id 'resp_1' not found."),
+    ("openai", 404, None, "Not Found"),
+    ("openai", 405, None, "Method Not Allowed"),
+    ("anthropic", 404, "not_found_error", "File not found: file_1"),
+    ("gemini", 403, None, "You do not have permission to access the File f or it may not exist."),
+]
+
+
+def _written(dialect: str, code: str | int | None, message: str) -> dict[str, Any]:
+    if dialect == "gemini":
+        return {"error": {"status": "PERMISSION_DENIED", "message": message, "details": [{"reason": code}]}}
+    return {"error": {"type" if dialect == "anthropic" else "code": code, "message": message}}
+
+
+@pytest.mark.parametrize(("dialect", "status", "code", "message"), _SETUP)
+def test_a_403_or_404_that_names_the_key_the_account_or_the_model_is_the_setups(
+    dialect: str, status: int, code: str | int | None, message: str
+) -> None:
+    found = _error(dialect, status, _written(dialect, code, message))
+
+    assert (found.error_kind, found.retry, found.status) == ("provider", Retry.SETUP, 502)
+
+
+@pytest.mark.parametrize(("dialect", "status", "code", "message"), _DOUBTFUL)
+def test_another_403_404_or_405_may_be_the_requests_fault(
+    dialect: str, status: int, code: str | int | None, message: str
+) -> None:
+    found = _error(dialect, status, _written(dialect, code, message))
+
+    assert (found.error_kind, found.retry, found.status) == ("caller", Retry.SETUP, status)
 
 
 @pytest.mark.parametrize(
@@ -227,3 +284,22 @@ def test_what_a_dialect_does_not_have_is_refused_by_name() -> None:
         anthropic.forward(an_upstream("anthropic"), b"{}", "m", {}, "responses")
     with pytest.raises(UnsupportedFeatureError, match="gemini"):
         gemini.forward(an_upstream("gemini"), b"{}", "m", {})
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(111, "Connect call failed ('10.0.0.7', 7801)"), "Connection refused"),
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+        (ssl.SSLError(1, "[SSL] wrong version number"), "[SSL] wrong version number"),
+        (OSError("Multiple exceptions: [Errno 111] Connect call failed ('10.0.0.7', 7801)"), "OSError"),
+    ],
+)
+def test_the_reason_of_a_failed_connection_has_no_address(error: OSError, words: str) -> None:
+    assert _reason(error) == words
+
+
+def test_the_reason_of_a_refused_certificate_has_no_address() -> None:
+    error = ssl.SSLCertVerificationError(1, "x")
+    error.verify_message = "IP address mismatch, certificate is not valid for '10.0.0.7'."
+    assert _reason(error) == "IP address mismatch, certificate is not valid"

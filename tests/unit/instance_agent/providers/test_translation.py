@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from support.chats import KEY, SCHEMA, a_request, an_upstream, answer_bytes, asked_by, collected, stream_bytes
+from support.executions import CLIENT_PROTOCOLS
 
 from instance_agent.chat.errors import InvalidRequestError, UnsupportedFeatureError
 from instance_agent.chat.messages import (
@@ -19,7 +20,6 @@ from instance_agent.chat.messages import (
     ToolChoice,
     ToolResultPart,
 )
-from instance_agent.chat.protocols import CLIENT_PROTOCOLS
 from instance_agent.providers.collector import AnswerCollector
 from instance_agent.providers.installed import BUILT_IN
 

@@ -153,7 +153,7 @@ def test_a_model_without_a_score_that_lacks_something_else_is_not_a_fallback() -
     ("fields", "asked", "words"),
     [
         ({"status": "inactive"}, {}, "a@p: an operator has set it to inactive"),
-        ({"provider": "none"}, {}, "a@none: SURELY_NOT_SET_ANYWHERE is not set"),
+        ({"provider": "none"}, {}, "a@none: its provider has no key that can be used"),
         ({}, {"needs": ("vision",)}, "a@p: it does not accept vision"),
         ({"complexity_scores": {}}, {}, "a@p: it has no score for medium tasks and none for simple ones"),
         ({}, {"model_type": "embedding"}, "a@p: it is a model for chat, the request needs embedding"),

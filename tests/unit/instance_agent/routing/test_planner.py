@@ -60,7 +60,7 @@ def test_the_healthy_endpoints_of_a_forced_model_come_first() -> None:
 def test_any_model_of_a_known_provider_can_be_forced() -> None:
     plan = a_planner().plan(request(model="p/some/model:free"), snapshot(model("a")))
     assert (names(plan), plan.first.target.model.sent_as) == (["p/some/model:free"], "some/model:free")
-    with pytest.raises(PlanError, match="SURELY_NOT_SET_ANYWHERE is not set"):
+    with pytest.raises(PlanError, match="its provider has no key that can be used"):
         a_planner().plan(request(model="none/model"), snapshot(model("a")))
 
 

@@ -1,5 +1,7 @@
 """The task of a request: which source counts, and the level that a complexity stands for."""
 
+from typing import Any
+
 import pytest
 from support.planning import a_planner, model, names, request, snapshot
 
@@ -124,3 +126,19 @@ def test_capabilities_are_read_in_every_form() -> None:
     assert hints_from_headers({"x-centralcloud-capabilities": " vision, tools ,"}).capabilities == ("tools", "vision")
     assert hints_from_metadata({"requiredCapabilities": ["vision"]}).capabilities == ("vision",)
     assert hints_from_headers({"authorization": "Bearer x"}) == TaskHints() == hints_from_metadata(None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({"complexity": "O(n log n)", "task_type": "coding"}, TaskHints(task_type="coding")),
+        ({"prefer": "dark mode", "complexity": "complex"}, TaskHints(level="complex")),
+        ({"capabilities": {"a": 1}, "agent_type": "x" * 300}, TaskHints()),
+    ],
+)
+def test_metadata_with_another_meaning_is_left_out_where_an_application_may_have_had_it(
+    metadata: dict[str, Any], expected: TaskHints
+) -> None:
+    assert hints_from_metadata(metadata, strict=False) == expected
+    with pytest.raises(RoutingError):
+        hints_from_metadata(metadata)

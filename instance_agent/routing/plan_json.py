@@ -1,0 +1,46 @@
+"""A plan as JSON: the same for `POST /api/routing/test` and `instance-agent route --explain --json`. Pure."""
+
+from typing import Any
+
+from instance_agent.routing.constraints import RELAXATIONS
+from instance_agent.routing.plan import Plan
+
+
+def plan_as_json(plan: Plan, request_id: str | None) -> dict[str, Any]:
+    """Return a plan with its reasons; `request_id` is None where there is no request."""
+    first, task = plan.first, plan.task
+    return {
+        "requestId": request_id,
+        "modelId": first.target.model.name,
+        "provider": first.target.model.provider,
+        "rule": None,
+        "kind": plan.kind,
+        "reason": first.words,
+        "propensity": plan.propensity,
+        "method": plan.method,
+        "task": {
+            "type": task.task_type,
+            "typeFrom": task.type_source,
+            "level": task.level,
+            "complexity": task.complexity,
+            "levelFrom": task.level_source,
+            "agentType": task.agent_type,
+            "reasons": list(task.classification.reasons) if task.classification else [],
+        },
+        "targets": [
+            {
+                "target": planned.target.key,
+                "modelId": planned.target.model.name,
+                "provider": planned.target.model.provider,
+                "code": planned.code,
+                "reason": planned.words,
+                "score": planned.ranked.score if planned.ranked else None,
+                "scoreVersion": planned.score_version,
+            }
+            for planned in plan.targets
+        ],
+        "leftOut": [{"target": each.key, "code": each.code, "reason": each.words} for each in plan.struck],
+        "relaxed": [{"code": code, "reason": RELAXATIONS[code]} for code in plan.relaxed],
+        "alias": plan.alias,
+        "configVersion": plan.config_version,
+    }

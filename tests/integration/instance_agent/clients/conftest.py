@@ -1,0 +1,39 @@
+"""One gateway for all tests of a worker with clients, in front of the fake upstream.
+
+The tests do not see each other: those that need an error take a model of their own, which has its own circuit breaker.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from support.gateways import Gateway, a_key, start_gateway
+from support.programs import Program
+from support.servers import new_database
+from support.upstream.fixtures import *  # noqa: F403
+from support.upstream.process import FakeUpstream
+
+
+@pytest.fixture(scope="session")
+def clients_database(server: str, template: str) -> Iterator[str]:
+    """URL of the gateway's database."""
+    yield from new_database(server, template)
+
+
+@pytest.fixture(scope="session")
+def gateway(
+    running_upstream: FakeUpstream, clients_database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """A running gateway, and a key of the role user for it."""
+    folder = tmp_path_factory.mktemp("gateway")
+    programs: list[Program] = []
+
+    def start(program: str, *arguments: str, **env: str) -> Program:
+        programs.append(Program(program, *arguments, log=folder / "log", env=env))
+        return programs[-1]
+
+    key = a_key(clients_database, "user", workspace="acme")
+    try:
+        yield start_gateway(start, folder, running_upstream, clients_database, key=key)
+    finally:
+        for program in programs:
+            program.end()
