@@ -103,7 +103,7 @@ def test_names_that_clients_make_up_are_marked_and_objectives_are_stored_where_a
 
     fake_upstream.behave("status=401", model="lie")
     assert gateway.chat("alpha/lie").status == 502
-    assert gateway.chat("gpt").status == 200, "a wrong key for a name of the client's own is no news about the service"
+    assert gateway.chat("gpt").status == 200, "the wrong key of a made-up name says nothing about the service"
 
 
 def test_a_request_that_waits_for_feedback_has_no_outcome_before_it(gateway: Gateway, database_url: str) -> None:
