@@ -158,7 +158,7 @@ class GatewayProgram:
         try:
             self._first_state = self.builder.build()
             registry = self._registry()
-            self.supervisor.serve(self.settings, registry=registry, not_ready=self.not_ready)
+            self.supervisor.serve(self.settings, registry=registry, not_ready=self.not_ready, details=self.problems)
             self.supervisor.start()
             self._wait_for_keys(service_manager)
             if not self.supervisor.shutdown.requested:
@@ -184,6 +184,11 @@ class GatewayProgram:
         if self.server is None:
             reasons.append("starting")
         return reasons
+
+    def problems(self) -> list[str]:
+        """Return a line for each problem with which the gateway still does its work."""
+        other = self.claim.other
+        return [] if other is None else [f"another program uses the same INSTANCE_ID: {other}"]
 
     def details(self) -> dict[str, Any]:
         """Return the state of each part, for people: no names of models, hosts or keys."""
