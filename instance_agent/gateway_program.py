@@ -23,6 +23,7 @@ from instance_agent.catalog.catalog_file import CatalogEntries
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.catalog.source import CatalogSource
 from instance_agent.catalog.state_lock import StateLock
+from instance_agent.execution.response_cache import ResponseCache
 from instance_agent.gateway.app import model_routes
 from instance_agent.gateway.auth import is_loopback
 from instance_agent.gateway.certificate import check_ca_file, make_reloader
@@ -47,6 +48,7 @@ from instance_agent.sync.configuration_file import ConfigurationFile
 from instance_agent.sync.configuration_metrics import show_configuration
 from instance_agent.sync.configuration_updater import ConfigurationUpdater
 from instance_agent.sync.health_exchange import HealthExchange
+from instance_agent.sync.instance_claim import InstanceClaim
 from instance_agent.sync.score_updater import ScoreUpdater
 
 if TYPE_CHECKING:
@@ -118,11 +120,14 @@ class GatewayProgram:
         self.scores.on_change = self.builder.use_learned
         self.publisher = make_publisher(settings, self.database) if settings.pgmq_enabled else None
         self.exchange = HealthExchange(self.database, instance_id=settings.instance_id)
+        self.claim = InstanceClaim(settings.instance_id, settings.state_folder)
+        self.claim.holds_folder = lambda: self._state_lock.held
         listeners = [
             NotificationListener(self.database, UPDATES_CHANNEL, self.scores.wake),
             NotificationListener(self.database, CONFIGURATION_CHANNEL, self.configuration.wake),
             NotificationListener(self.database, TARGET_HEALTH_CHANNEL, self.exchange.notified),
         ]
+        listeners[0].on_working = self.claim.check
         tasks: list[BackgroundTask] = [self.configuration, self.scores, self.builder, self.exchange, *listeners]
         tasks += [each for each in (self.publisher, self.certificate) if each is not None]
         self.supervisor = Supervisor(tasks, shutdown)
@@ -153,7 +158,7 @@ class GatewayProgram:
         try:
             self._first_state = self.builder.build()
             registry = self._registry()
-            self.supervisor.serve(self.settings, registry=registry, not_ready=self.not_ready)
+            self.supervisor.serve(self.settings, registry=registry, not_ready=self.not_ready, details=self.problems)
             self.supervisor.start()
             self._wait_for_keys(service_manager)
             if not self.supervisor.shutdown.requested:
@@ -179,6 +184,11 @@ class GatewayProgram:
         if self.server is None:
             reasons.append("starting")
         return reasons
+
+    def problems(self) -> list[str]:
+        """Return a line for each problem with which the gateway still does its work."""
+        other = self.claim.other
+        return [] if other is None else [f"another program uses the same INSTANCE_ID: {other}"]
 
     def details(self) -> dict[str, Any]:
         """Return the state of each part, for people: no names of models, hosts or keys."""
@@ -360,11 +370,18 @@ class GatewayProgram:
         self._state_lock.release()
 
     def _leave(self) -> None:
-        """Leave the register of instances: a replica that was stopped on purpose is not missing."""
+        """Leave the register of instances: a replica that was stopped on purpose is not missing.
+
+        Where another program uses the same id, the row of the register is that program's, too.
+        """
         if self.database.unavailable or not self.configuration.reached:
             return
         try:
             with closing(self.database.connect(timeout_seconds=2.0)) as connection, connection.transaction():
+                if (other := self.claim.claimed_elsewhere(connection)) is not None:
+                    reason = f"another program uses the same INSTANCE_ID: {other}"
+                    log.warning("instance_not_removed", reason=reason, effect="it stays in the list for that program")
+                    return
                 _LEAVE.run(connection, {"instance_id": self.settings.instance_id})
         except Exception as error:
             if not is_database_error(error):
@@ -405,6 +422,19 @@ class GatewayProgram:
         def parts() -> GatewayParts | None:
             return self.server.parts if self.server is not None else None
 
+        def cache() -> ResponseCache | None:
+            return each.cache if (each := parts()) is not None else None
+
+        metrics.counter("cache_hits", "Answers from the cache", lambda: each.hits if (each := cache()) else 0)
+        metrics.counter(
+            "cache_misses",
+            "Requests that the cache may answer, and did not",
+            lambda: each.misses if (each := cache()) else 0,
+        )
+        metrics.gauge("cache_bytes", "Size of the cache of answers", lambda: each.size if (each := cache()) else 0)
+        metrics.counter(
+            "plan_sets_computed", "Probabilities computed while a request waited", lambda: self.planner.sets_computed
+        )
         metrics.gauge("health_exchange_up", "Whether hints reach other gateways", lambda: self.exchange.up)
         metrics.counter("health_reports_sent", "Hints and results of checks sent", lambda: self.exchange.sent)
         TargetMetrics(

@@ -13,7 +13,14 @@ import typer
 from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.contracts.fleet_configuration import ROLES, ApiKey, Role
 from centralcloud.runtime.commands.arguments import logged_text, parse_age, this_user
-from centralcloud.runtime.configuration.keys import CreatedKey, create_key, revoke_key, rotate_key, state_of
+from centralcloud.runtime.configuration.keys import (
+    CreatedKey,
+    create_key,
+    remove_keys,
+    revoke_key,
+    rotate_key,
+    state_of,
+)
 from centralcloud.runtime.configuration.writing import Author, read_whole
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
@@ -33,7 +40,7 @@ Output = Annotated[
 ]
 
 app = typer.Typer(
-    help="Create, show, rotate and revoke the keys of the gateway.", no_args_is_help=True, rich_markup_mode=None
+    help="Create, show, rotate, revoke and remove the keys of the gateway.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
@@ -113,6 +120,26 @@ def revoke(
     print_line(f"revoked {key.id} ({key.role}, {key.label})")
     if not any(each.role == "admin" for each in left):
         print_line("warning: no valid key has the role admin now", err=True)
+
+
+@app.command()
+def remove(
+    key_ids: Annotated[list[str], typer.Argument(help=_KEY_ID, metavar="KEY_ID...")],
+    reason: Why = None,
+    json_output: AsJson = False,
+) -> None:
+    """Remove keys that are revoked or expired; the history of the configuration keeps them.
+
+    The configuration has room for 20,000 entries. The last key stays: without any, a gateway needs none.
+    """
+    author = _author(reason)
+    with _database() as database:
+        removed = remove_keys(database, author, key_ids)
+    if json_output:
+        print_json([_as_json(key) for key in removed])
+        return
+    for key in removed:
+        print_line(f"removed {key.id} ({key.role}, {key.label})")
 
 
 @app.command()

@@ -172,6 +172,10 @@ class GatewaySettings(AgentSettings):
             it are checked; 0: never.
         gateway_health_check_timeout_seconds: INSTANCE_AGENT_GATEWAY_HEALTH_CHECK_TIMEOUT_SECONDS, of one check.
         gateway_cache_bytes: INSTANCE_AGENT_GATEWAY_CACHE_BYTES, of the cache of whole answers; 0: no cache.
+        gateway_cache_seconds: INSTANCE_AGENT_GATEWAY_CACHE_SECONDS, how long the cache keeps an answer.
+        gateway_cache_any_temperature: INSTANCE_AGENT_GATEWAY_CACHE_ANY_TEMPERATURE, whether it keeps more than answers of
+            requests with the temperature 0.
+        store_objective: INSTANCE_AGENT_STORE_OBJECTIVE, whether events have the begin of a request's text.
         gateway_event_loop: INSTANCE_AGENT_GATEWAY_EVENT_LOOP, ``uvloop``, or ``asyncio``, which is slower.
         redis_url, node_env: REDIS_URL and NODE_ENV, which other gateways need: accepted, and not needed.
     """
@@ -197,6 +201,9 @@ class GatewaySettings(AgentSettings):
     gateway_health_check_seconds: float = Field(default=30.0, ge=0, le=86_400)
     gateway_health_check_timeout_seconds: float = Field(default=5.0, gt=0, le=600)
     gateway_cache_bytes: int = Field(default=0, ge=0, le=100_000_000_000)
+    gateway_cache_seconds: float = Field(default=300.0, gt=0, le=604_800)
+    gateway_cache_any_temperature: bool = False
+    store_objective: bool = False
     gateway_event_loop: Annotated[Literal["uvloop", "asyncio"], BeforeValidator(_lowered)] = "uvloop"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = Field(
         default="info", validation_alias=AliasChoices("INSTANCE_AGENT_LOG_LEVEL", "LOG_LEVEL")

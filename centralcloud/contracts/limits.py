@@ -40,6 +40,10 @@ EARLIEST_TIME: Final = datetime(2020, 1, 1, tzinfo=UTC)
 #: out. Events with such a name keep it under `REPORTED_MODEL_KEY` in `extra`.
 OTHER: Final = "(other)"
 REPORTED_MODEL_KEY: Final = "reported_model"
+#: A gateway marks so, in `extra`, the events of a model that is not of its catalog: a client made the name up. Such names
+#: get only half of the limits of new names.
+NAMED_BY_KEY: Final = "named_by"
+NAMED_BY_CLIENT: Final = "client"
 MAX_INT4: Final = 2_147_483_647
 MAX_INT8: Final = 9_223_372_036_854_775_807
 #: Up to here a double holds every whole number exactly.

@@ -3,17 +3,22 @@
 Without a limit, one login that sends random names makes as many pairs, findings, metrics and scores. The limit is applied
 once, before anything of a batch is written, so records, counters, evidence, roll-ups and every recount of them agree. The
 event is kept: its record has the reported name in `extra`. Such a name is new again in the next hour.
+
+A gateway calls any model that a client names, and marks those that are not of its catalog. They come after the others, and
+get none of the second half of the limits: clients that make names up leave room for new models of the catalog. The bound for
+all names together is the same, whatever is marked.
 """
 
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import psycopg
 from msgspec import structs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.json_text import encode_extra
-from centralcloud.contracts.limits import MAX_INT8, OTHER, REPORTED_MODEL_KEY
+from centralcloud.contracts.limits import MAX_INT8, NAMED_BY_CLIENT, NAMED_BY_KEY, OTHER, REPORTED_MODEL_KEY
 from centralcloud.ingest.batch import Deduplicated, ReceivedEvent
 from centralcloud.ingest.unusable_settings import UnusableSettings
 from centralcloud.runtime.logs import get_logger
@@ -58,6 +63,8 @@ _LOCK_NEW_NAMES = Query(__package__, "lock_new_names", row=int)
 _GRANT_NEW_NAMES = Query(__package__, "grant_new_names", row=str)
 _COUNT_REFUSED_NAMES = Query(__package__, "count_refused_names", row=str)
 _UNUSABLE: Final = UnusableSettings()
+_MARK: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_BY_CLIENT: Final = msgspec.json.encode(NAMED_BY_CLIENT)
 
 
 def limit_new_names(
@@ -65,18 +72,24 @@ def limit_new_names(
 ) -> tuple[Deduplicated, list[RefusedNames]]:
     """Return the events to record, those with a new name beyond the limits under `OTHER`, and what was beyond them.
 
-    The first names of a batch are within the limit, in the order of their messages. `count_refused_names` must be called
+    The first names of a batch are within the limit, in the order of their messages, those that only clients have named after
+    the others. `count_refused_names` must be called
     with the second result before the transaction ends.
     """
     names = {received.event.model for received in deduplicated.accepted}
     unknown = set(_UNKNOWN_MODELS.all(connection, {"models": list(names)}))
     if not unknown:
         return deduplicated, []
-    first_used_by: dict[str, str] = {}
+    vouched: dict[str, str] = {}
+    made_up: dict[str, str] = {}
     for received in deduplicated.accepted:
-        first_used_by.setdefault(received.event.model, received.event.instance_id)
-    new = [(name, instance_id) for name, instance_id in first_used_by.items() if name in unknown]
-    refused = unknown - set(_granted(connection, new))
+        if (name := received.event.model) in unknown:
+            (made_up if _named_by_client(received) else vouched).setdefault(name, received.event.instance_id)
+    limits = read_name_limits(connection)
+    granted = _granted(connection, list(vouched.items()), limits)
+    others = [(name, instance_id) for name, instance_id in made_up.items() if name not in vouched]
+    granted += _granted(connection, others, _half_of(limits))
+    refused = unknown - set(granted)
     if not refused:
         return deduplicated, []
     accepted = [
@@ -120,11 +133,30 @@ def as_parameters(limits: NameLimits) -> dict[str, int]:
     return {"per_instance": limits.new_per_instance or MAX_INT8, "per_fleet": limits.new_per_fleet or MAX_INT8}
 
 
-def _granted(connection: psycopg.Connection[Any], new: list[tuple[str, str]]) -> list[str]:
+def _named_by_client(received: ReceivedEvent) -> bool:
+    """Whether the event says that its model is not of its gateway's catalog."""
+    extra = received.extra
+    if extra is None or _BY_CLIENT not in extra:
+        return False
+    try:
+        return bytes(_MARK.decode(extra).get(NAMED_BY_KEY, b"")) == _BY_CLIENT
+    except (msgspec.DecodeError, RecursionError):
+        return False
+
+
+def _half_of(limits: NameLimits) -> NameLimits:
+    """Return the limits for names that clients made up; 0, no limit, stays."""
+    return NameLimits(
+        new_per_instance=(limits.new_per_instance + 1) // 2, new_per_fleet=(limits.new_per_fleet + 1) // 2
+    )
+
+
+def _granted(connection: psycopg.Connection[Any], new: list[tuple[str, str]], limits: NameLimits) -> list[str]:
     """Return the names that are within the limits: of each instance, and of the fleet."""
+    if not new:
+        return []
     names, instance_ids = zip(*new, strict=True)
-    limits = as_parameters(read_name_limits(connection))
-    parameters = {"names": list(names), "instance_ids": list(instance_ids), **limits}
+    parameters = {"names": list(names), "instance_ids": list(instance_ids), **as_parameters(limits)}
     # Two statements, so that the second sees what the transaction has granted that the first has waited for.
     if _LOCK_NEW_NAMES.maybe(connection, parameters) is None:
         return []

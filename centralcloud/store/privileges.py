@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.store.tables import APPEND_ONLY_TABLES, CONFIGURATION_TABLES, WORKER_TABLES
+from centralcloud.store.tables import APPEND_ONLY_TABLES, READ_ONLY_TABLES, WORKER_TABLES
 
 _MISSING_PRIVILEGES = Query(__package__, "missing_privileges", row=str)
 
@@ -15,7 +15,7 @@ def missing_privileges(connection: psycopg.Connection[Any], role: str | None = N
     parameters = {
         "tables": list(WORKER_TABLES),
         "append_only": list(APPEND_ONLY_TABLES),
-        "read_only": list(CONFIGURATION_TABLES),
+        "read_only": list(READ_ONLY_TABLES),
         "role": role,
     }
     return _MISSING_PRIVILEGES.all(connection, parameters)

@@ -177,13 +177,18 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def read_head(body: bytes) -> RequestHead:
     """Read what routing needs; raise InvalidRequestError for another body than a request of Messages."""
     head = decode(body, _HEAD)
-    text, images = "", 0
+    text, images, documents = "", 0, False
     system = head.system or ""
     characters = len(system) if isinstance(system, str) else sum(len(block.text or "") for block in system)
     for message in head.messages:
         content = message.content
         if isinstance(content, list):
-            images += sum(block.type == "image" for block in content)
+            kinds = [block.type for block in content]
+            for block in content:
+                if isinstance(block.content, list):  # the result of a tool
+                    kinds += [each.type for each in block.content]
+            images += kinds.count("image")
+            documents = documents or "document" in kinds
             characters += sum(_result_length(block.content) for block in content)
             content = "\n".join([block.text for block in content if block.text])
         characters += len(content)
@@ -196,6 +201,7 @@ def read_head(body: bytes) -> RequestHead:
         characters=characters,
         messages=len(head.messages),
         images=images,
+        inputs=("documents",) if documents else (),
         tools=len(head.tools or ()),
         stream=bool(head.stream),
         include_usage=True,

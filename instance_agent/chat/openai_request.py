@@ -39,6 +39,10 @@ _REFUSED: Final = (
 )
 
 
+#: Types of parts whose content a model either accepts or refuses; those of vLLM and OpenRouter among them.
+_INPUTS: Final = {"input_audio": "audio", "audio_url": "audio", "file": "documents", "video_url": "video"}
+
+
 class _HeadPart(Struct):
     type: str = "text"
     text: str | None = None
@@ -194,10 +198,13 @@ def read_head(body: bytes) -> RequestHead:
     """Read what routing needs; raise InvalidRequestError for another body than a chat request."""
     head = decode(body, _HEAD)
     text, characters, images = "", 0, 0
+    kinds: set[str] = set()
     for message in head.messages:
         content = message.content
         if isinstance(content, list):
-            images += sum(part.type == "image_url" for part in content)
+            found = [part.type for part in content]
+            images += found.count("image_url")
+            kinds.update(found)
             content = "\n".join([part.text for part in content if part.text])
         if content:
             characters += len(content)
@@ -210,6 +217,7 @@ def read_head(body: bytes) -> RequestHead:
         characters=characters,
         messages=len(head.messages),
         images=images,
+        inputs=tuple(sorted({_INPUTS[kind] for kind in kinds if kind in _INPUTS})),
         tools=len(head.tools or ()),
         stream=bool(head.stream),
         include_usage=bool(head.stream_options and head.stream_options.include_usage),

@@ -15,6 +15,7 @@ class RequestHead(Struct, frozen=True, kw_only=True):
     Attributes:
         model: as the client wrote it.
         text: the text of the last message of the user, for the classifier.
+        inputs: kinds of input beside texts and images, sorted: ``audio``, ``documents``, ``video``.
         characters: length of the texts of all messages, for an estimate of tokens.
         max_output_tokens: None without a limit.
         response_format: ``json_object``, ``json_schema`` or None.
@@ -26,6 +27,7 @@ class RequestHead(Struct, frozen=True, kw_only=True):
     characters: int
     messages: int
     images: int = 0
+    inputs: tuple[str, ...] = ()
     tools: int = 0
     stream: bool = False
     include_usage: bool = False

@@ -120,7 +120,11 @@ class CallPermit:
             if error.retry is Retry.SETUP:
                 self._target.misconfigured(now, error.summary)
                 if error.upstream_status in (401, 402):  # the key or the account; 403 and 404 may be of one model
-                    self._service.misconfigured(now, error.summary)
+                    # For a name that a client made up, it may be about that name: it takes the service from no other client.
+                    if self._breakers.is_of_catalog(self._target_key):
+                        self._service.misconfigured(now, error.summary)
+                    else:
+                        self._service.said_nothing()
                 else:
                     self._service.succeeded(now)
             elif error.upstream_status == 429 or (error.retry_after_seconds and error.upstream_status == 503):
@@ -167,6 +171,7 @@ class Breakers:
         self._most = most
         self._breakers: OrderedDict[str, CircuitBreaker] = OrderedDict()
         self._suspects_until = float("-inf")
+        self._of_catalog: frozenset[str] | None = None
         self._doubts: set[str] = set()
         self.changes = 0
 
@@ -282,12 +287,19 @@ class Breakers:
                 breaker.clear(now)
 
     def keep(self, keys: Iterable[str]) -> None:
-        """Drop the breakers whose keys are not in `keys`: their targets have gone, or have another key."""
-        kept = set(keys)
+        """Drop the breakers of other targets than the catalog's: they have gone, or have another key.
+
+        `keys` are those of the catalog; a target whose key is not among them from now on is one that a client named.
+        """
+        kept = self._of_catalog = frozenset(keys)
         for key in [each for each in self._breakers if each not in kept]:
             del self._breakers[key]
         self._doubts &= kept
         self.changes += 1
+
+    def is_of_catalog(self, key: str) -> bool:
+        """Whether a target is of the catalog; True before the first call of `keep`."""
+        return self._of_catalog is None or key in self._of_catalog
 
     def doubt(self, key: str) -> bool:
         """Note an error of a target's setup; return whether it is not the first one since a call worked."""

@@ -27,15 +27,16 @@ class RequestContext:
         state: used for all of it, whatever changes meanwhile.
         began: in seconds of `time.perf_counter`.
         head, routing, plan: once they are known.
-        user_id: of the caller's own user; None: not said.
+        user_id, worker, task_id: of the caller's own user, worker and task; None: not said.
+        objective: the begin of the request's text; None unless it is stored.
         labels: more fields for the events, with values of JSON.
         feedback_seconds: how long the outcome waits for feedback; None: it does not.
         status: of the answer.
     """
 
     __slots__ = (
-        "began", "feedback_seconds", "head", "labels", "model", "operation", "plan", "principal", "provider", "request_id",
-        "routing", "state", "status", "user_id",
+        "began", "feedback_seconds", "head", "labels", "model", "objective", "operation", "plan", "principal", "provider",
+        "request_id", "routing", "state", "status", "task_id", "user_id", "worker",
     )  # fmt: skip
 
     def __init__(self, principal: Principal, state: GatewayState, request_id: str | None = None) -> None:
@@ -48,6 +49,9 @@ class RequestContext:
         self.routing: RoutingRequest | None = None
         self.plan: Plan | None = None
         self.user_id: str | None = None
+        self.worker: str | None = None
+        self.task_id: str | None = None
+        self.objective: str | None = None
         self.labels: Mapping[str, Any] = _NO_LABELS
         self.feedback_seconds: float | None = None
         self.model: str | None = None

@@ -18,10 +18,11 @@ from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.explanation import explain, plan_of, rows_of
 
 _EXPLAIN_REQUEST: Query[Any] = Query(__package__, "explain_request", row=str)
-_BELONGS_TO_ANOTHER = Query(__package__, "belongs_to_another", row=bool)
-_REPORT_FEEDBACK = Query(__package__, "report_feedback", row=dict)
+_SUBMIT_FEEDBACK = Query(__package__, "submit_feedback", row=dict)
 _FIELDS: Final = ("request_id", "success", "reward", "comment", "user_id")
 _LONGEST: Final = {"comment": 2000, "user_id": 200}
+#: Records are ingested within seconds, unless the workers are stopped.
+_RETRY_AFTER_SECONDS: Final = 60
 
 
 class DecisionsApi:
@@ -75,9 +76,18 @@ class DecisionsApi:
         events = self._memory.find(request_id)
         if events and not _is_own(workspace, events[0].workspace):
             raise _unknown(request_id)
-        row = await self._work.run(lambda database: _report(database, values, workspace))
-        if row is None:
+        sent = {**values, "workspace": workspace, "key_id": principal.key_id}
+        row = await self._work.run(lambda database: _submit(database, sent))
+        if row["status"] == "unknown":
             raise _unknown(request_id)
+        if row["status"] == "refused":
+            raise GatewayError(
+                "found too much feedback of this key on requests that are not known yet, expected less: send it again when "
+                "their records are ingested",
+                status=429,
+                code="too_much_waiting_feedback",
+                retry_after_seconds=_RETRY_AFTER_SECONDS,
+            )
         return json_answer({"request_id": request_id, **row}, 202)
 
 
@@ -87,12 +97,10 @@ def _stored(database: Database, request_id: str, workspace: str | None) -> dict[
     return None if text is None else msgspec.json.decode(text, type=dict[str, Any])
 
 
-def _report(database: Database, values: dict[str, Any], workspace: str | None) -> dict[str, Any] | None:
-    """Report feedback; None for a request of another workspace."""
+def _submit(database: Database, values: dict[str, Any]) -> dict[str, Any]:
     with database.transaction(limit_seconds=LIMIT_SECONDS) as connection:
-        if workspace is not None and _BELONGS_TO_ANOTHER.one(connection, {**values, "workspace": workspace}):
-            return None
-        return _REPORT_FEEDBACK.one(connection, values)
+        found: dict[str, Any] = _SUBMIT_FEEDBACK.one(connection, values)
+        return found
 
 
 def _feedback_of(body: bytes) -> dict[str, Any]:

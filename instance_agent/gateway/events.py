@@ -7,18 +7,20 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from centralcloud.contracts import RequestEvent, RoutingEvent
-from centralcloud.contracts.limits import NEUTRAL_SCORE
+from centralcloud.contracts.limits import NAMED_BY_CLIENT, NAMED_BY_KEY, NEUTRAL_SCORE
 from centralcloud.contracts.task_classifier import CLASSIFIER_VERSION
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import NANO
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.decision_memory import DecisionMemory
+from instance_agent.gateway.expectations import Expectations, Expected
 from instance_agent.gateway.request_log import log_attempt
 from instance_agent.routing.affinity import SessionMemory
 
 _DEFAULT_LEVEL: Final = "medium"
 _MAX_INT4: Final = 2_147_483_647
 _LONGEST_LABEL: Final = 200
+_NOT_EXPECTED: Final = Expected()
 
 
 class Publisher(Protocol):
@@ -52,9 +54,16 @@ class EventSink:
         self._sessions = sessions
         self._instance_id = instance_id
         self._memory = memory
+        self._expectations = Expectations()
 
     def record(self, attempt: Attempt, context: RequestContext) -> None:
-        """Take a record, once for each attempt."""
+        """Take a record, once for each attempt. Publishes first: an error in the rest loses no event."""
+        events = events_of(attempt, context, self._instance_id, self._expectations.of(attempt.call.target, context))
+        if self._publisher is not None:
+            self._publisher.publish_together(events)
+        if self._memory is not None:
+            self._memory.add(events)
+        self._expectations.learn(attempt)
         self._observer.attempt(attempt, context)
         log_attempt(attempt, context)
         session = context.routing.session if context.routing else None
@@ -62,31 +71,29 @@ class EventSink:
             usage = attempt.usage
             tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0) if usage else 0
             self._sessions.record(session, attempt.call.target.model.name, tokens)
-        events = events_of(attempt, context, self._instance_id)
-        if self._memory is not None:
-            self._memory.add(events)
-        if self._publisher is not None:
-            self._publisher.publish_together(events)
 
 
-def events_of(attempt: Attempt, context: RequestContext, instance_id: str) -> tuple[RequestEvent, ...]:
+def events_of(
+    attempt: Attempt, context: RequestContext, instance_id: str, expected: Expected = _NOT_EXPECTED
+) -> tuple[RequestEvent, ...]:
     """Return the decision of an attempt, and its outcome.
 
     Both are published when the outcome is known: a decision without one says nothing. Both have the fields that learning
     compares; those of the request are in the decision alone, and numbers in the outcome alone. The outcome of a request that
-    waits for feedback is its feedback: the decision then carries the numbers that the outcome will have.
+    waits for feedback is its feedback: the decision then carries the numbers that the outcome will have. A failure does not
+    wait, but its decision says that the request does: feedback that arrives now is about an attempt that is still to come.
     """
     call, plan, routing = attempt.call, context.plan, context.routing
     task = plan.task if plan else None
     model, level = call.target.model, task.level if task else _DEFAULT_LEVEL
     score = NEUTRAL_SCORE if call.score is None else call.score
     first = attempt.number == 1
-    probe = first and plan is not None and plan.kind == "probe"
     elapsed = attempt.response_time_ms
     ended = datetime.now(UTC) if elapsed is None else attempt.started_at + timedelta(milliseconds=elapsed)
     numbers = _numbers(attempt)
-    waits = context.feedback_seconds is not None and attempt.outcome == "success"
-    extra: dict[str, Any] = {**context.labels, "probe": True} if probe else {**context.labels}
+    awaited = context.feedback_seconds
+    waits = awaited is not None and attempt.outcome == "success"
+    extra = _extra(attempt, context)
     if waits:
         # Spend counts whether or not feedback arrives.
         spend = {name: numbers.pop(name) for name in ("cost_usd", "cost_nano_usd")}
@@ -112,13 +119,17 @@ def events_of(attempt: Attempt, context: RequestContext, instance_id: str) -> tu
         workspace=context.principal.workspace,
         key_id=context.principal.key_id,
         user_id=context.user_id,
+        worker=context.worker,
+        task_id=context.task_id,
         agent_type=task.agent_type if task else None,
         complexity_level_10=task.complexity if task else None,
         classifier=CLASSIFIER_VERSION if task and task.level_source == "classifier" else None,
         model_version=model.sent_as if len(model.sent_as) <= _LONGEST_LABEL else None,
         # Written as it is: decoding it would only be followed by encoding it again.
         plan=msgspec.Raw(plan.explanation()) if first and plan else None,  # type: ignore[arg-type]
-        feedback_until=ended + timedelta(seconds=context.feedback_seconds or 0) if waits else None,
+        feedback_until=None if awaited is None else ended + timedelta(seconds=awaited),
+        estimated_cost_usd=expected.cost_usd,
+        estimated_ms=_bounded(expected.milliseconds),
         extra=extra,
         **(numbers if waits else {}),
     )
@@ -142,9 +153,26 @@ def events_of(attempt: Attempt, context: RequestContext, instance_id: str) -> tu
         score_version=call.score_version,
         request_id=attempt.request_id,
         attempt=attempt.number,
+        extra=_mark(attempt, context),
         **numbers,
     )
     return routed, outcome
+
+
+def _extra(attempt: Attempt, context: RequestContext) -> dict[str, Any]:
+    """Return what a decision has beside its fields."""
+    extra: dict[str, Any] = {**context.labels}
+    if attempt.number == 1 and attempt.call.reason == "probe":
+        extra["probe"] = True
+    extra |= _mark(attempt, context)
+    if attempt.number == 1 and context.objective is not None:
+        extra["objective"] = context.objective
+    return extra
+
+
+def _mark(attempt: Attempt, context: RequestContext) -> dict[str, Any]:
+    """Return what says that a client made up the name of the model, in both events: a batch may have only one of them."""
+    return {} if attempt.call.target.model.name in context.state.names else {NAMED_BY_KEY: NAMED_BY_CLIENT}
 
 
 def _numbers(attempt: Attempt) -> dict[str, Any]:

@@ -28,6 +28,7 @@ _ERRORS: Final = {
     "404": "There is nothing under this id or name.",
     "409": "It is there already.",
     "422": "A field is invalid; `field` is its path.",
+    "429": "Too much waits already; `retry-after` says when to send it again.",
     "501": "The provider does not speak this operation.",
     "502": "Every attempt failed.",
 }

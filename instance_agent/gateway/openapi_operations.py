@@ -13,6 +13,8 @@ _CHAT_HEADERS: Final = {
     "x-centralcloud-prefer": "speed or cost.",
     "x-centralcloud-capabilities": "Capabilities that the model must have, separated by commas.",
     "x-centralcloud-session": "Requests of one conversation stay with their model.",
+    "x-centralcloud-worker": "The caller's worker, for records; at most 200 characters.",
+    "x-centralcloud-task-id": "The caller's task, for records; at most 200 characters.",
     "x-centralcloud-feedback": "Wait so long for feedback, at most 7 days, such as 10m: it becomes the outcome.",
     "idempotency-key": "The same key within 10 minutes is one upstream call.",
 }
@@ -96,13 +98,13 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("POST", "/v1/feedback"): Operation(
         tag="feedback",
         summary="Report how good an answer was",
-        text="`success`, or a `reward`, or both. It is stored when the answer arrives; 503 means that it is not.",
+        text="`success`, or a `reward`, or both. It is stored when the answer arrives; 429 and 503 mean that it is not.",
         role="user",
         body="Feedback",
         example={"request_id": "0199f3f4-5a7e-7c3a-9b1e-2f6d8c4a1b90", "reward": 0.8, "comment": "concise"},
         answer="FeedbackAnswer",
         status="202",
-        errors=("400", "404"),
+        errors=("400", "404", "429"),
     ),
     ("POST", "/api/route"): Operation(
         tag="routing",

@@ -63,6 +63,8 @@ class _Responses(Struct):
     user: str | None = None
 
 
+#: Types of parts beside texts and images.
+_INPUTS: Final = {"input_audio": "audio", "input_file": "documents", "input_video": "video"}
 _EMBEDDINGS: Final = msgspec.json.Decoder(_Embeddings)
 _RESPONSES: Final = msgspec.json.Decoder(_Responses)
 
@@ -124,6 +126,7 @@ async def _begin(request: web.Request, operation: str) -> tuple[RequestContext, 
 
 def _head_of_responses(asked: _Responses) -> RequestHead:
     text, characters, images, messages = "", len(asked.instructions or ""), 0, 1
+    inputs: set[str] = set()
     if isinstance(asked.input, str):
         text, characters = asked.input, characters + len(asked.input)
     else:
@@ -132,6 +135,7 @@ def _head_of_responses(asked: _Responses) -> RequestHead:
             content = item.content
             if isinstance(content, list):
                 images += sum(part.type == "input_image" for part in content)
+                inputs.update([_INPUTS[part.type] for part in content if part.type in _INPUTS])
                 content = "\n".join([part.text for part in content if part.text])
             characters += len(content or "")
             if content and item.role in ("user", None):
@@ -143,6 +147,7 @@ def _head_of_responses(asked: _Responses) -> RequestHead:
         characters=characters,
         messages=messages,
         images=images,
+        inputs=tuple(sorted(inputs)),
         tools=len(asked.tools or ()),
         stream=bool(asked.stream),
         max_output_tokens=asked.max_output_tokens,

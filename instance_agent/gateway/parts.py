@@ -34,6 +34,7 @@ class GatewayParts:
         state: the newest state; a request takes it once.
         draining: no new requests. cutting: running ones are ended.
         keys_unknown: returns why the keys of clients cannot be checked, None when they can.
+        cache: of whole answers; None: it is off.
         fleet_health: what gateways say to each other about targets.
         health, breakers, planner, executor, calls, metrics, settings: as their names say.
     """
@@ -58,7 +59,7 @@ class GatewayParts:
         self.fleet_health = FleetHealth(exchange, settings.instance_id, self.clock)
         self.breakers = self.fleet_health.breakers
         self.health = TargetHealth(self.breakers)
-        cache = settings.gateway_cache_bytes
+        self.cache = _cache_of(settings)
         self.executor = Executor(
             self.calls,
             self.breakers,
@@ -69,7 +70,7 @@ class GatewayParts:
                 ),
                 keep_alive_seconds=settings.gateway_keep_alive_seconds or None,
             ),
-            cache=ResponseCache(CacheSettings(max_bytes=cache)) if cache else None,
+            cache=self.cache,
         )
         self.same: SameRequests[SharedAnswer] = SameRequests(clock=self.clock, size_of=lambda each: len(each.body))
         self.in_flight: set[asyncio.Task[object]] = set()
@@ -129,3 +130,15 @@ class GatewayParts:
         for name in self._posted - posted:
             self.health.post(name, None)
         self._posted = frozenset(posted)
+
+
+def _cache_of(settings: GatewaySettings) -> ResponseCache | None:
+    if not settings.gateway_cache_bytes:
+        return None
+    return ResponseCache(
+        CacheSettings(
+            max_bytes=settings.gateway_cache_bytes,
+            seconds=settings.gateway_cache_seconds,
+            any_temperature=settings.gateway_cache_any_temperature,
+        )
+    )

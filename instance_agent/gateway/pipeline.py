@@ -24,6 +24,7 @@ from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.exchange import DRAINING, allow_origin, vendor_header
 from instance_agent.gateway.parts import GatewayParts
+from instance_agent.gateway.request_labels import label_request
 from instance_agent.gateway.request_log import log_crash, log_plan
 from instance_agent.routing.affinity import session_key
 from instance_agent.routing.plan import PlanError
@@ -62,6 +63,8 @@ def route(
         ExecutionError: no target can be called.
     """
     context.head = head
+    own = head.metadata if metadata is None else metadata
+    label_request(context, head, headers, own, store_objective=parts.settings.store_objective)
     name = read_name(head.model, MAX_NAME_LENGTH)
     if name is None:
         raise PlanError(
@@ -97,7 +100,7 @@ def needs_of(head: RequestHead) -> tuple[str, ...]:
         needs.append("json_schema")
     if head.images:
         needs.append("vision")
-    return tuple(needs)
+    return tuple(sorted((*needs, *head.inputs))) if head.inputs else tuple(needs)
 
 
 def execution_of(

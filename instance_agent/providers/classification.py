@@ -79,6 +79,9 @@ _BY_CODE: Final = {
     "consumer_suspended": SETUP,
     "service_disabled": SETUP,
 }
+#: OpenRouter's 402 for a request that may write more than the credit covers; a smaller one would be answered.
+_CREDIT_WORDS: Final = re.compile(r"\bfewer max_tokens\b|\bcan only afford\b")
+_TOO_LARGE_FOR_CREDIT: Final = Classed("caller", Retry.CALLER, 402)
 #: Anthropic gives its content filter no code.
 _POLICY_WORDS: Final = ("blocked by content filtering policy",)
 #: Anthropic and Google give 400 to what an operator must fix; no code tells them apart.
@@ -124,6 +127,8 @@ def classify(status: int, codes: tuple[str, ...], message: str) -> Classed:
         if known is not None:
             return known
     lowered = message.lower()
+    if status == 402 and _CREDIT_WORDS.search(lowered):
+        return _TOO_LARGE_FOR_CREDIT
     if status < 500 and any(words in lowered for words in _SETUP_WORDS):
         return SETUP
     if status < 500 and any(words in lowered for words in _POLICY_WORDS):

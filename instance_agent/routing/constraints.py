@@ -2,7 +2,8 @@
 
 A constraint is either firm or can be relaxed. A target that breaks a firm one is never used. When every other target
 breaks some that can be relaxed, those are used that break the least, in the order of `RELAXATIONS`: the first is given up
-first, and one later in the list weighs more than all before it together.
+first, and one later in the list weighs more than all before it together. Targets that only lack a score for the complexity
+stay in the plan, after all others: they are tried before the request fails.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,9 +16,9 @@ from instance_agent.routing.request import HealthView
 
 #: Constraints that can be relaxed, the first one first, each with the words that report it.
 RELAXATIONS: Final[Mapping[str, str]] = {
+    "no_score": "no suitable model has a score for the complexity; the scores for simple tasks are used",
     "unhealthy": "every suitable model is reported unhealthy",
     "breaker_open": "the circuit breaker of every suitable target is open",
-    "no_score": "no suitable model has a score for the complexity; the scores for simple tasks are used",
     "context_window": "the prompt may be too long for every suitable model",
     "capability_asked": "no suitable model has all capabilities that the caller asked for",
     "capability_needed": "no suitable model is known to have all capabilities that the request needs",
@@ -66,11 +67,13 @@ class Usable(NamedTuple):
 
     Attributes:
         targets: none when every target breaks a firm constraint.
+        tail: those that follow them: they lack a score for the complexity, too, and have one for simple tasks.
         struck: the other targets.
         relaxed: the constraints that were given up, in the order of `RELAXATIONS`.
     """
 
     targets: tuple[Target, ...]
+    tail: tuple[Target, ...]
     struck: tuple[Struck, ...]
     relaxed: tuple[str, ...]
 
@@ -152,8 +155,13 @@ def usable_targets(
     least = min((mask for _, mask in broken), default=0)
     # No other target breaks a part of these: it would break less.
     kept = tuple(target for target, mask in broken if mask == least)
-    struck += [_relaxable(target, mask, shape, health) for target, mask in broken if mask != least]
-    return Usable(kept, tuple(struck), tuple(code for code, bit in _BIT.items() if least & bit))
+    tail = tuple(target for target, mask in broken if mask == least | _BIT["no_score"] != least)
+    struck += [
+        _relaxable(target, mask, shape, health)
+        for target, mask in broken
+        if mask not in (least, least | _BIT["no_score"])
+    ]
+    return Usable(kept, tail, tuple(struck), tuple(code for code, bit in _BIT.items() if least & bit))
 
 
 def _relaxable(target: Target, mask: int, shape: Shape, health: HealthView) -> Struck:

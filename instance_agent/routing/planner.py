@@ -12,6 +12,7 @@ catalog change; and for each first model the whole order. `prepare` computes the
 import random
 from bisect import bisect_left
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final
 
 from centralcloud.contracts.errors import quote
@@ -36,8 +37,9 @@ _MAX_SHAPES: Final = 1000
 _MAX_NAMES: Final = 20
 _CERTAIN: Final = Chance(1.0, 0.0, 1.0)
 
-#: A set of targets: the complexity of the scores, the preference, whether it is probed, and the keys of the targets.
-_SetKey = tuple[str, Preference | None, bool, tuple[str, ...]]
+#: A set of targets: the complexity of the scores, the preference, whether it is probed, the keys of the targets, and those
+#: of the targets that follow them.
+_SetKey = tuple[str, Preference | None, bool, tuple[str, ...], tuple[str, ...]]
 
 
 class _Eligible:
@@ -45,7 +47,7 @@ class _Eligible:
 
     __slots__ = ("key", "prepared", "usable")
 
-    def __init__(self, usable: Usable, key: tuple[str, bool, tuple[str, ...]]) -> None:
+    def __init__(self, usable: Usable, key: tuple[str, bool, tuple[str, ...], tuple[str, ...]]) -> None:
         self.usable = usable
         self.key = key
         self.prepared: dict[Preference | None, PreparedSet] = {}
@@ -154,10 +156,15 @@ class Planner:
             return
         state = _State(snapshot)
         for key in list(current.sets)[-_MAX_PREPARED:]:
-            scored_as, _, _, keys = key
+            scored_as, _, _, keys, tail_keys = key
             targets = [state.targets[each] for each in keys if each in state.targets]
-            if len(targets) == len(keys) and all(state.score(target, scored_as) is not None for target in targets):
-                state.sets[key] = self._new_set(key, targets, state)
+            tail = [state.targets[each] for each in tail_keys if each in state.targets]
+            if (
+                len(targets) + len(tail) == len(keys) + len(tail_keys)
+                and all(state.score(target, scored_as) is not None for target in targets)
+                and all(state.score(target, "simple") is not None for target in tail)
+            ):
+                state.sets[key] = self._new_set(key, targets, tail, state)
         self._prepared = state
 
     def _state_of(self, snapshot: CatalogSnapshot) -> _State:
@@ -188,6 +195,7 @@ class Planner:
                 "simple" if relaxed_score else task.level,
                 not relaxed_score,
                 tuple(each.key for each in usable.targets),
+                tuple(each.key for each in usable.tail),
             )
             if len(state.eligible) >= _MAX_SHAPES:
                 state.eligible.clear()
@@ -195,20 +203,20 @@ class Planner:
         return found
 
     def _prepare_set(self, eligible: _Eligible, prefer: Preference | None, state: _State) -> PreparedSet:
-        scored_as, probing, keys = eligible.key
-        key = scored_as, prefer, probing, keys
+        scored_as, probing, keys, tail = eligible.key
+        key = scored_as, prefer, probing, keys, tail
         found = state.sets.get(key)
         if found is None:
             self.sets_computed += 1
-            found = state.sets[key] = self._new_set(key, eligible.usable.targets, state)
+            found = state.sets[key] = self._new_set(key, eligible.usable.targets, eligible.usable.tail, state)
             if len(state.sets) > _MAX_SETS:
                 state.sets.popitem(last=False)
         state.sets.move_to_end(key)
         eligible.prepared[prefer] = found
         return found
 
-    def _new_set(self, key: _SetKey, targets: "tuple[Target, ...] | list[Target]", state: _State) -> PreparedSet:
-        scored_as, prefer, probing, _ = key
+    def _new_set(self, key: _SetKey, targets: Sequence[Target], tail: Sequence[Target], state: _State) -> PreparedSet:
+        scored_as, prefer, probing, _, _ = key
         return PreparedSet(
             targets,
             scored_as,
@@ -217,6 +225,7 @@ class Planner:
             mode=self._selection,
             exploration=self._exploration,
             probing=probing,
+            tail=tail,
         )
 
     def _first(self, request: RoutingRequest, prepared: PreparedSet) -> tuple[int, PlanKind, Affinity | None]:

@@ -90,6 +90,7 @@ class PreparedSet:
         mode: SelectionMode,
         exploration: float,
         probing: bool,
+        tail: Sequence[Target] = (),
     ) -> None:
         """Compute the probabilities.
 
@@ -100,6 +101,7 @@ class PreparedSet:
             snapshot: the scores.
             mode, exploration: as for `ModelRouter`.
             probing: whether models are probed as their scores ask for.
+            tail: targets that follow in every order, by their value for simple tasks.
         """
         by_name: dict[str, list[Target]] = {}
         for target in targets:
@@ -124,6 +126,10 @@ class PreparedSet:
         )
         self.positions = {model.ranked.model.name: number for number, model in enumerate(self.models)}
         self._orders: dict[tuple[int, str], TargetOrder] = {}
+        self._tail: list[PlannedTarget] = []
+        if tail:
+            after = PreparedSet(tail, "simple", prefer, snapshot, mode=mode, exploration=0.0, probing=False)
+            self._tail = [planned for model in after.models for planned in model.fallbacks(None)]
         self._fixed = all(model.fixed for model in self.models)
 
     def order(self, first: int, code: str, rng: random.Random) -> tuple[PlannedTarget, ...]:
@@ -147,7 +153,7 @@ class PreparedSet:
         others = [model for number, model in enumerate(self.models) if number != first]
         for number, model in enumerate(others, start=1):
             planned += model.fallbacks(rng if number < _DRAWN_MODELS else None)
-        return tuple(planned)
+        return tuple(planned + self._tail)
 
 
 def _entry(target: Target, scored_as: str, prefer: Preference | None, snapshot: CatalogSnapshot) -> Entry:

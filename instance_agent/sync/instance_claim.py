@@ -97,6 +97,20 @@ class InstanceClaim:
             self.holds_folder = lambda: False
             log.warning("instance_id_not_claimed", instance_id=self._instance_id, reason=summarize_error(error))
 
+    def claimed_elsewhere(self, connection: DeadlineConnection) -> str | None:
+        """Return a session of another program that has claimed the id, as the first or as the second; None: there is none.
+
+        After the listener has ended, over any connection.
+
+        Raises:
+            psycopg.Error: the database does not answer, or does not allow it.
+        """
+        for claim in (FIRST, SECOND):
+            for each in INSTANCE_CLAIMS.all(connection, {"instance_id": self._instance_id, "claim": claim}):
+                if each.pid not in self._pids:
+                    return str(each)
+        return None
+
     def _claim(self, connection: DeadlineConnection) -> None:
         names = {"instance_id": self._instance_id}
         self._pids.add(connection.info.backend_pid)

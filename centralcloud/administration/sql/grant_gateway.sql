@@ -4,6 +4,6 @@
 {rights}
 GRANT EXECUTE ON FUNCTION
     centralcloud.configuration_since, centralcloud.report_model_health, centralcloud.report_feedback,
-    centralcloud.explain_request, centralcloud.report_target_health, centralcloud.current_target_health,
-    centralcloud.claim_target_leases
+    centralcloud.submit_feedback, centralcloud.explain_request, centralcloud.report_target_health,
+    centralcloud.current_target_health, centralcloud.claim_target_leases
 TO {role};

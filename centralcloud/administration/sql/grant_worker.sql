@@ -4,15 +4,16 @@
 GRANT USAGE ON SCHEMA public, centralcloud, pgmq TO {role};
 GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO {role};
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA centralcloud TO {role};
--- The configuration, keys included, is changed by a role of its own.
+-- The configuration, keys included, is changed by a role of its own, and only gateways and that role read its entries.
 REVOKE EXECUTE ON FUNCTION
-    centralcloud.lock_configuration, centralcloud.write_configuration, centralcloud.report_model_health
+    centralcloud.configuration_since, centralcloud.lock_configuration, centralcloud.write_configuration, centralcloud.report_model_health
 FROM {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     {tables}
 TO {role};
+REVOKE ALL ON configuration_entries, configuration_history FROM {role};
 GRANT SELECT ON
-    {configuration_tables}
+    {read_only_tables}
 TO {role};
 -- The log of operators' actions: written by their commands, and never changed.
 GRANT SELECT, INSERT ON

@@ -18,6 +18,7 @@ from centralcloud.contracts.fleet_configuration import (
     key_prefix,
     new_key_text,
     put,
+    remove,
 )
 from centralcloud.runtime.configuration.writing import Author, Current, change_configuration
 from centralcloud.runtime.postgres.database import Database
@@ -162,6 +163,34 @@ def revoke_key(database: Database, author: Author, key_id: str) -> ApiKey:
 
     change_configuration(database, author, decide)
     return before[0]
+
+
+def remove_keys(database: Database, author: Author, key_ids: Sequence[str]) -> list[ApiKey]:
+    """Remove keys that are not valid any more, all of them or none; the history of the configuration keeps them.
+
+    Raises:
+        UnusableKeyError: a key does not exist or is valid, or no key would be left: without any key, a gateway lets every
+            client of its own machine do everything.
+        ConfigurationRightError: this login may not change the configuration.
+    """
+    removed: list[ApiKey] = []
+    now = datetime.now(UTC)
+
+    def decide(current: Current) -> Sequence[Change]:
+        found = {key.id: key for key in (_find(current, key_id) for key_id in key_ids)}
+        for key in found.values():
+            if key.is_valid(now):
+                raise UnusableKeyError(f"the key {key.id} is valid: expected one that is revoked or expired")
+        if len(found) == len(current.configuration.keys):
+            raise UnusableKeyError(
+                "found no other key, expected one that is left: without any key, a gateway lets every client of its own "
+                "machine do everything"
+            )
+        removed[:] = found.values()
+        return [remove("key", key_id) for key_id in found]
+
+    change_configuration(database, author, decide)
+    return removed
 
 
 def state_of(key: ApiKey, now: datetime) -> str:

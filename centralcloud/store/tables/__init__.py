@@ -8,7 +8,7 @@ from centralcloud.store.tables.base import metadata as metadata
 
 #: Tables that workers do not write: they must not change which login may send for which instance.
 _NOT_FOR_WORKERS: Final = ("database_generation", "instance_logins")
-#: Tables that workers only read: functions write them, for the role that configures the fleet and for gateways.
+#: Tables that functions write, for the role that configures the fleet and for gateways.
 CONFIGURATION_TABLES: Final = (
     "configuration_entries",
     "configuration_history",
@@ -16,6 +16,8 @@ CONFIGURATION_TABLES: Final = (
     "configuration_versions",
     "model_health",
 )
+#: Tables that workers only read. Entries of the configuration have the hashes of keys.
+READ_ONLY_TABLES: Final = ("configuration_state", "configuration_versions", "model_health")
 #: Tables that workers only read and add rows to.
 APPEND_ONLY_TABLES: Final = ("operator_actions",)
 #: Tables that workers read and write.

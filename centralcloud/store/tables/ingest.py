@@ -324,8 +324,11 @@ waiting_feedback = Table(
     Column("reward", Double),
     Column("user_id", String),
     Column("comment", Text),
+    Column("tried_at", TIMESTAMP),
+    Column("key_id", String),
 )
 Index("idx_waiting_feedback_reported_at", waiting_feedback.c.reported_at)
+Index("idx_waiting_feedback_key_id", waiting_feedback.c.key_id)
 
 ignored_values = Table(
     "ignored_values",

@@ -25,6 +25,7 @@ def test_a_gateway_reports_feedback_and_reads_nothing(shared_fleet: Fleet) -> No
         (fleet.gateway, "SELECT centralcloud.settle_feedback()"),
         (fleet.gateway, "DELETE FROM request_plans"),
         (fleet.instance, f"SELECT centralcloud.report_feedback('{request_id}', true)"),
+        (fleet.instance, f"SELECT centralcloud.submit_feedback('{request_id}', true, 1, '', '', '', '')"),
         (fleet.dashboard, f"SELECT centralcloud.report_feedback('{request_id}', true)"),
         (fleet.dashboard, "SELECT comment FROM feedback"),
         (fleet.dashboard, "SELECT objective FROM routing_decisions"),

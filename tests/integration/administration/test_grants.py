@@ -173,6 +173,9 @@ def test_a_worker_cannot_migrate_or_change_logins(fleet: Fleet) -> None:
         "SELECT centralcloud.lock_configuration()",
         "SELECT centralcloud.write_configuration(0, '[]', 'a', 'cli', 'b')",
         "SELECT centralcloud.report_model_health('m', '{}', 60)",
+        "SELECT centralcloud.configuration_since(0)",
+        "SELECT count(*) FROM configuration_entries",
+        "SELECT count(*) FROM configuration_history",
         *[f"DELETE FROM {table}" for table in CONFIGURATION_TABLES],
         *[f"UPDATE {table} SET {metadata.tables[table].columns.keys()[0]} = NULL" for table in CONFIGURATION_TABLES],
     ):

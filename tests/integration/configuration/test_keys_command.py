@@ -11,7 +11,8 @@ from support.fleet import Fleet, a_fleet
 from support.servers import execute
 
 from centralcloud.contracts.fleet_configuration import ApiKey, find_key, hash_key, key_prefix
-from centralcloud.runtime.configuration.writing import read_whole
+from centralcloud.runtime.configuration.keys import UnusableKeyError, remove_keys, revoke_key
+from centralcloud.runtime.configuration.writing import Author, read_whole
 from centralcloud.runtime.postgres.database import Database
 
 
@@ -207,3 +208,20 @@ def test_the_configurator_manages_keys_and_other_logins_get_one_line(fleet: Flee
     assert run_command("instance-agent", "keys", "revoke", key_prefix(text) or "", env=env).returncode == 0
     listed = json.loads(run_command("instance-agent", "keys", "list", "--json", env=env).stdout)
     assert [each["state"] for each in listed] == ["revoked", "valid"]
+
+
+def test_keys_that_are_not_valid_any_more_can_be_removed_but_not_the_last_one(keys: Keys, database_url: str) -> None:
+    made = [keys.json("create", "--role", "user", "--label", label)["id"] for label in ("old", "new")]
+    author = Author(who="tests", via="cli", source="tests")
+    with pytest.raises(UnusableKeyError, match=f"the key {made[0]} is valid: expected one that is revoked or expired"):
+        remove_keys(keys.database, author, made)
+    for key_id in made:
+        revoke_key(keys.database, author, key_id)
+    with pytest.raises(UnusableKeyError, match="found no other key, expected one that is left"):
+        remove_keys(keys.database, author, made)
+
+    removed = keys("remove", made[0])
+    assert (removed.returncode, removed.stdout) == (0, f"removed {made[0]} (user, old)\n")
+    assert list(keys.stored()) == [made[1]]
+    history = "SELECT count(*) FROM configuration_history WHERE id = %s"
+    assert execute(database_url, history, (made[0],)) == [(3,)], "made, revoked, removed"

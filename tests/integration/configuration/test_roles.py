@@ -25,7 +25,7 @@ _INSTANCE = {
 }  # fmt: skip
 _ALLOWED = {
     "gateway": _INSTANCE
-    | {"configuration_since", "report_model_health", "report_feedback", "explain_request"}
+    | {"configuration_since", "report_model_health", "report_feedback", "submit_feedback", "explain_request"}
     | {"report_target_health", "current_target_health", "claim_target_leases"},
     "configurator": {
         "configuration_since", "lock_configuration", "write_configuration", "report_model_health", "epoch",

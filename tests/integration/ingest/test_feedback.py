@@ -190,3 +190,73 @@ def test_old_feedback_expires(database: Database, database_url: str) -> None:
 def test_invalid_feedback_is_refused_in_one_line(database_url: str, values: dict[str, Any], error: str) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue, match=f"^{error}"):
         report_feedback(database_url, **{"request_id": a_request_id(), **values})
+
+
+def submit(url: str, request_id: str, key_id: str | None, workspace: str | None = None) -> Any:
+    statement = "SELECT * FROM centralcloud.submit_feedback(%s, true, NULL, NULL, NULL, %s, %s)"
+    with psycopg.connect(url) as connection:
+        return connection.execute(statement, (request_id, workspace, key_id)).fetchone()
+
+
+def test_the_feedback_that_waits_is_bounded_for_each_key(database: Database, database_url: str) -> None:
+    known, waits = a_request_id(), a_request_id()
+    send(database_url, [waiting(known, workspace="acme")])
+    ingest_all(database)
+    assert submit(database_url, waits, "key-1") == ("waiting", None)
+    execute(
+        database_url,
+        "INSERT INTO waiting_feedback (request_id, success, key_id) "
+        "SELECT gen_random_uuid(), true, 'key-1' FROM generate_series(1, 9999)",
+    )
+
+    assert submit(database_url, a_request_id(), "key-1") == ("refused", None)
+    assert submit(database_url, waits, "key-1") == ("waiting", None), "a repetition takes no more room"
+    assert submit(database_url, a_request_id(), "key-2") == ("waiting", None)
+    assert submit(database_url, a_request_id(), None) == ("waiting", None)
+    assert submit(database_url, known, "key-1", "other") == ("unknown", None)
+    assert submit(database_url, known, "key-1", "acme") == ("learned", True), "this does not wait"
+
+
+def test_reports_for_requests_that_do_not_exist_keep_no_others_waiting(database: Database, database_url: str) -> None:
+    execute(
+        database_url,
+        "INSERT INTO waiting_feedback (request_id, reported_at, success) "
+        "SELECT gen_random_uuid(), now() - interval '10 minutes', true FROM generate_series(1, 1000)",
+    )
+    request_id = a_request_id()
+    report_feedback(database_url, request_id, success=True)
+    send(database_url, [waiting(request_id)])
+    ingest_all(database)  # the outcome
+    execute(database_url, "DELETE FROM feedback")
+    report_feedback(database_url, a_request_id(), success=True)
+    settle = "SELECT centralcloud.settle_feedback()"
+    looked_for = "SELECT count(*) FROM waiting_feedback WHERE tried_at IS NOT NULL"
+
+    assert execute(database_url, settle) == [(0,)]
+    assert execute(database_url, looked_for) == [(1000,)], "the oldest"
+    assert execute(database_url, settle) == [(0,)]
+    assert execute(database_url, looked_for) == [(1001,)], (
+        "the others, and none of those before for as long as they waited"
+    )
+    tried = "UPDATE waiting_feedback SET tried_at = now() - interval '3 minutes', reported_at = now() - interval '5 minutes'"
+    execute(database_url, tried)
+    execute(database_url, settle)
+    again = "SELECT count(*) FROM waiting_feedback WHERE tried_at > now() - interval '1 minute'"
+    assert execute(database_url, again) == [(1000,)]
+
+
+def test_feedback_on_a_request_whose_attempts_all_failed_is_stored_after_half_a_day(
+    database: Database, database_url: str
+) -> None:
+    request_id = a_request_id()
+    until = in_minutes(60 * 24)
+    failed = an_attempt(request_id, 1, "failure", error_kind="timeout")
+    send(database_url, [waiting(request_id, feedback_until=until), failed])
+    ingest_all(database)
+    assert report_feedback(database_url, request_id, success=False) == ("waiting", None)
+    Maintenance(database).run_once()
+    assert execute(database_url, "SELECT count(*) FROM feedback") == [(0,)], "an answer may still come"
+
+    execute(database_url, "UPDATE waiting_feedback SET reported_at = now() - interval '13 hours', tried_at = NULL")
+    Maintenance(database).run_once()
+    assert execute(database_url, "SELECT success, learned FROM feedback") == [(False, False)]

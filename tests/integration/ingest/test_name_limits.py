@@ -94,3 +94,22 @@ def test_the_fleet_is_charged_only_for_names_that_their_instances_limit_admits(
         assert admitted(database_url) == {"": 3, "bad": 3}
     ingest(database, database_url, [an_event(f"i{number % 3}", selected_model=f"m-{number}") for number in range(9)])
     assert admitted(database_url) == {"": 10, "bad": 3, "i0": 3, "i1": 2, "i2": 2}
+
+
+def test_names_that_clients_make_up_leave_room_for_those_of_a_catalog(database: Database, database_url: str) -> None:
+    set_limits(database_url, per_instance=20, per_fleet=1000)
+    made_up = [
+        an_event("g", selected_model=f"lie/x~{number}", outcome=outcome, named_by="client")
+        for number in range(30)
+        for outcome in ("routed", "success")
+    ]
+    catalog = [an_event("g", selected_model=f"new-{number}") for number in range(15)]
+    assert ingest(database, database_url, made_up) == BatchResult(records=60)
+    assert admitted(database_url) == {"": 10, "g": 10}
+    # In one batch, those of the catalog come first, also if a client of another gateway has named them.
+    named = [an_event("g", selected_model="new-9", named_by="client")]
+    assert ingest(database, database_url, [*made_up[20:], *named, *catalog]) == BatchResult(records=56)
+
+    assert admitted(database_url) == {"": 20, "g": 20}, "the bound of all names is the same"
+    learned = execute(database_url, "SELECT count(DISTINCT model) FROM routing_records WHERE model LIKE 'new-%'")
+    assert learned == [(10,)], "no name that was made up has taken the place of one of these"

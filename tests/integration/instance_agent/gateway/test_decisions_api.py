@@ -63,6 +63,38 @@ def test_a_request_is_explained_before_and_after_it_is_ingested(
     assert "propensity" not in after["attempts"][1]
 
 
+def test_feedback_between_a_failed_attempt_and_the_next_one_is_learned_and_what_waits_is_bounded(
+    gateway: Gateway, fake_upstream: FakeUpstream, database: Database, database_url: str
+) -> None:
+    queue = "pgmq.q_model_routing_decisions"
+    fake_upstream.behave("status=500", model="gpt", times=1)
+    request_id = request_id_of(gateway.chat(headers=TEN_MINUTES))
+    eventually(lambda: execute(database_url, f"SELECT count(*) FROM {queue}") == [(3,)])
+    # The record of the attempt that has answered comes later.
+    last = f"UPDATE {queue} SET vt = %s WHERE msg_id = (SELECT max(msg_id) FROM {queue})"
+    execute(database_url, last, ("infinity",))
+    ingest_all(database)
+
+    feedback = {"request_id": request_id, "reward": 0.9}
+    early = gateway.call("POST", "/v1/feedback", feedback)
+    assert (early.status, early.json()["status"]) == (202, "waiting")
+    execute(database_url, last, ("-infinity",))
+    ingest_all(database)
+
+    outcomes = "SELECT model, outcome, reward FROM routing_records WHERE outcome <> 'routed' ORDER BY id"
+    assert execute(database_url, outcomes) == [("gpt", "failure", None), ("opus", "success", 0.9)]
+
+    flood = (
+        "INSERT INTO waiting_feedback (request_id, success, key_id) "
+        "SELECT gen_random_uuid(), true, %s FROM generate_series(1, 10000)"
+    )
+    execute(database_url, flood, (str(gateway.key)[:16],))
+    refused = gateway.call("POST", "/v1/feedback", {"request_id": str(uuid.uuid4()), "success": True})
+    assert (refused.status, refused.headers["retry-after"]) == (429, "60")
+    assert refused.error["code"] == "too_much_waiting_feedback"
+    assert gateway.call("POST", "/v1/feedback", feedback).json()["learned"] is True, "this does not wait"
+
+
 def test_an_explanation_has_no_prompt_and_no_answer(gateway: Gateway) -> None:
     reply = gateway.chat(text="a rare word: xylograph")
     assert "xylograph" in reply.text

@@ -75,6 +75,37 @@ def test_the_events_of_a_request_say_who_asked_and_how_it_was_decided(gateway: G
     assert [each["model"] for each in plan["targets"]] == ["gpt", "opus", "flash"]
 
 
+def test_names_that_clients_make_up_are_marked_and_objectives_are_stored_where_a_setting_asks_for_it(
+    start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
+) -> None:
+    key = a_key(database_url, "user", workspace="acme")
+    variables = {"INSTANCE_AGENT_STORE_OBJECTIVE": "true", "INSTANCE_AGENT_GATEWAY_CACHE_BYTES": "1000000"}
+    gateway = start_gateway(start, tmp_path, fake_upstream, database_url, key=key, **variables)
+    asked = {"x-centralcloud-worker": "w-1", "x-centralcloud-complexity": "5"}
+    for _ in range(2):
+        gateway.chat(text="test the roof " + "x" * 300, user="u-7", temperature=0, headers=asked)
+    gateway.chat("alpha/made-up", metadata={"task_id": "t-1"})
+    ingested(database_url, 4)
+
+    objectives = "SELECT objective, selected_model FROM routing_decisions ORDER BY id"
+    assert execute(database_url, objectives) == [
+        ("test the roof " + "x" * 186, "gpt"),
+        ("hello there", "alpha/made-up"),
+    ]
+    labels = "SELECT user_id, worker, task_id, extra ->> 'named_by' FROM routing_records"
+    assert execute(database_url, f"{labels} WHERE outcome = 'routed' ORDER BY id") == [
+        ("u-7", "w-1", None, None),
+        (None, None, "t-1", "client"),
+    ]
+    shown = gateway.call("GET", "/metrics").body.decode()
+    assert "centralcloud_gateway_cache_hits_total 1.0" in shown
+    assert "centralcloud_gateway_cache_misses_total 1.0" in shown
+
+    fake_upstream.behave("status=401", model="lie")
+    assert gateway.chat("alpha/lie").status == 502
+    assert gateway.chat("gpt").status == 200, "the wrong key of a made-up name says nothing about the service"
+
+
 def test_a_request_that_waits_for_feedback_has_no_outcome_before_it(gateway: Gateway, database_url: str) -> None:
     reply = gateway.chat(headers={"x-centralcloud-feedback": "10m"})
     assert ingested(database_url, 1) == []

@@ -238,3 +238,12 @@ def test_the_head_has_what_routing_needs() -> None:
     assert (head.model, head.text, head.characters, head.messages) == ("auto", "last", 17, 3)
     assert (head.images, head.tools, head.stream) == (1, 1, True)
     assert (head.max_output_tokens, head.user) == (9, "u")
+
+
+def test_images_and_documents_in_the_result_of_a_tool_are_inputs_too() -> None:
+    source = {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}
+    result = [{"type": "image", "source": source}, {"type": "document", "source": source}]
+    content = [{"type": "tool_result", "tool_use_id": "t", "content": result}]
+    body = json.dumps({"model": "auto", "max_tokens": 9, "messages": [{"role": "user", "content": content}]}).encode()
+    head = read_head(body)
+    assert (head.images, head.inputs) == (1, ("documents",))

@@ -215,3 +215,14 @@ def test_the_head_does_not_refuse_what_a_target_of_the_same_protocol_may_know() 
     )
 
     assert read_head(body).messages == 1
+
+
+def test_the_head_says_which_inputs_a_model_must_accept() -> None:
+    parts = [
+        {"type": "text", "text": "hear, see and read"},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA", "filename": "a.pdf"}},
+        {"type": "video_url", "video_url": {"url": "https://example.com/a.mp4"}},
+    ]
+    body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": parts}]}).encode()
+    assert read_head(body).inputs == ("audio", "documents", "video")

@@ -51,6 +51,27 @@ def test_an_answer_of_500_for_one_model_says_nothing_about_the_others_of_the_ser
     assert breakers.admit(TWO, 0.0) is not None
 
 
+@pytest.mark.parametrize("status", [401, 402])
+def test_an_error_for_a_name_that_a_client_made_up_takes_the_service_from_no_one(status: int) -> None:
+    breakers = Breakers(SETTINGS)
+    breakers.keep(["one", "service"])
+    made_up = A("made-up")
+    fail(breakers, made_up, error(Retry.SETUP, status))
+    assert breakers.admit(made_up, 0.0) is None
+    assert breakers.admit(A("another made-up one"), 0.0) is not None
+    assert breakers.admit(ONE, 0.0) is not None
+
+    fail(breakers, ONE, error(Retry.SETUP, status))
+    assert breakers.admit(A("another made-up one"), 0.0) is None, "it is the key of the catalog's own model"
+
+
+def test_a_402_about_one_request_takes_nothing_from_others() -> None:
+    breakers = Breakers(SETTINGS)
+    fail(breakers, ONE, error(Retry.CALLER, 402, kind="caller"), times=9)
+    assert breakers.admit(ONE, 0.0) is not None
+    assert breakers.admit(TWO, 0.0) is not None
+
+
 def test_a_host_that_cannot_be_reached_is_left_by_all_its_models() -> None:
     breakers = Breakers(SETTINGS)
     fail(breakers, ONE, error(status=None), times=2)

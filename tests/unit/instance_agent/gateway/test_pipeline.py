@@ -40,6 +40,7 @@ def test_the_content_of_a_request_says_what_a_model_must_have() -> None:
     assert needs_of(RequestHead(**head)) == ()
     needs = needs_of(RequestHead(**head, images=1, tools=2, response_format="json_schema"))
     assert needs == ("function_calling", "json_schema", "vision")
+    assert needs_of(RequestHead(**head, images=1, inputs=("audio", "documents"))) == ("audio", "documents", "vision")
 
 
 def test_the_id_of_a_request_has_one_form() -> None:

@@ -103,9 +103,9 @@ def test_a_capability_that_the_caller_asked_for_is_relaxed_like_the_router_does(
 def test_the_least_is_relaxed_in_the_documented_order() -> None:
     """Each target breaks one constraint more or a later one; the one that gives up the least is used."""
     by_order = {
+        "no_score": model("no_score", complexity_scores={"simple": 3.0}),
         "unhealthy": model("unhealthy"),
         "breaker_open": model("breaker_open"),
-        "no_score": model("no_score", complexity_scores={"simple": 3.0}),
         "context_window": model("context_window", context_window=10),
         "capability_needed": model("capability_needed", capabilities=["vision"]),
     }
@@ -130,7 +130,23 @@ def test_two_constraints_are_relaxed_together_when_no_target_breaks_only_one() -
     known = snapshot(model("a", context_window=10), model("b", context_window=10, complexity_scores={"simple": 1}))
     health = HealthView(breaker_open=frozenset({"a@p"}))
     plan = a_planner().plan(request(input_tokens=11), known, health)
-    assert (names(plan), plan.relaxed) == (["a"], ("breaker_open", "context_window"))
+    assert (names(plan), plan.relaxed) == (["b"], ("no_score", "context_window"))
+
+
+def test_a_healthy_model_without_a_score_comes_before_one_whose_breaker_is_open_and_after_one_that_works() -> None:
+    known = snapshot(model("a"), model("b", complexity_scores={"simple": 3.0}))
+    healthy = a_planner().plan(request(), known)
+    broken = a_planner().plan(request(), known, HealthView(breaker_open=frozenset({"a@p"})))
+
+    assert (names(healthy), healthy.relaxed, struck(healthy)) == (["a", "b"], (), {}), "one 500 fails no request"
+    assert [each.code for each in healthy.targets] == ["best", "fallback"]
+    assert (names(broken), broken.relaxed, struck(broken)) == (["b"], ("no_score",), {"a@p": "breaker_open"})
+
+
+def test_a_model_without_a_score_that_lacks_something_else_is_not_a_fallback() -> None:
+    lacks = model("b", complexity_scores={"simple": 3.0}, context_window=10)
+    plan = a_planner().plan(request(input_tokens=11), snapshot(model("a"), lacks))
+    assert (names(plan), struck(plan)) == (["a"], {"b@p": "context_window"})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,168 @@
+"""The events of attempts: the fields that say who asked, what was expected, and which names a client made up."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from centralcloud.contracts import RequestEvent, RoutingEvent
+from instance_agent.catalog.configuration import build_configuration
+from instance_agent.catalog.key_reader import KeyReader
+from instance_agent.catalog.model import Model, Pricing
+from instance_agent.catalog.provider import Provider
+from instance_agent.chat.answers import Usage
+from instance_agent.chat.protocol import RequestHead
+from instance_agent.execution.attempts import Attempt
+from instance_agent.execution.planned import PlannedCall
+from instance_agent.execution.targets import CallTargets
+from instance_agent.gateway.auth import Principal
+from instance_agent.gateway.context import RequestContext
+from instance_agent.gateway.errors import GatewayError
+from instance_agent.gateway.events import EventSink, events_of
+from instance_agent.gateway.request_labels import label_request
+from instance_agent.routing.affinity import SessionMemory
+from instance_agent.routing.planner import Planner
+from instance_agent.routing.request import RoutingRequest
+
+CONFIGURATION = build_configuration(
+    [
+        Model(
+            name=name,
+            provider="p",
+            pricing=Pricing(input=1.0, output=2.0),
+            complexity_scores={"simple": 3, "medium": 3, "complex": 3},
+        )
+        for name in ("gpt", "opus")
+    ],
+    [Provider(provider="p", dialect="openai", base_url="http://127.0.0.1:1/v1", api_key="env:K")],
+    keys=KeyReader({"K": "sk-test"}),
+)
+TARGETS = CallTargets(CONFIGURATION)
+
+
+def a_context(**fields: Any) -> RequestContext:
+    context = RequestContext(
+        Principal(role="user", key_id="key-1", workspace="acme"), SimpleNamespace(names=frozenset({"gpt", "opus"}))
+    )
+    context.routing = RoutingRequest(input_tokens=1_000)
+    context.head = RequestHead(model="auto", text="hi", characters=2, messages=1)
+    for name, value in fields.items():
+        setattr(context, name, value)
+    return context
+
+
+def an_attempt(model: str = "gpt", number: int = 1, *, reason: str = "best", outcome: str = "success") -> Attempt:
+    (target,) = CONFIGURATION.targets_of(model)
+    return Attempt(
+        decision_id=f"d-{number}",
+        request_id="00000000-0000-7000-8000-000000000001",
+        number=number,
+        call=PlannedCall(target=TARGETS.ready(target), reason=reason),
+        propensity=None,
+        started_at=datetime.now(UTC),
+        outcome=outcome,
+        error_kind=None if outcome == "success" else "provider",
+        response_time_ms=400,
+        usage=Usage(input_tokens=900, output_tokens=50) if outcome == "success" else None,
+    )
+
+
+class Published(list[RequestEvent]):
+    """Keeps what a sink publishes."""
+
+    def publish_together(self, events: Sequence[RoutingEvent]) -> None:
+        self += [each for each in events if isinstance(each, RequestEvent)]
+
+
+class Quiet:
+    """Observes nothing."""
+
+    def attempt(self, attempt: Attempt, context: RequestContext) -> None:
+        return
+
+
+class Broken:
+    """An observer with a defect."""
+
+    def attempt(self, attempt: Attempt, context: RequestContext) -> None:
+        raise ZeroDivisionError
+
+
+def test_each_attempt_of_a_request_that_waits_for_feedback_says_so() -> None:
+    context = a_context(feedback_seconds=600.0)
+    failed = events_of(an_attempt(outcome="failure"), context, "g")
+    (answered,) = events_of(an_attempt("opus", 2), context, "g")
+
+    assert [each.outcome for each in failed] == ["routed", "failure"], "a failure has its outcome at once"
+    assert failed[0].feedback_until is not None
+    assert failed[1].feedback_until is None
+    assert answered.feedback_until is not None
+
+
+def test_only_the_attempt_at_the_probed_target_is_a_probe() -> None:
+    probe, other = (events_of(an_attempt(reason=reason), a_context(), "g")[0] for reason in ("probe", "fallback"))
+    assert (probe.extra, other.extra) == ({"probe": True}, {})
+
+
+def test_an_error_in_metrics_loses_no_event() -> None:
+    published = Published()
+    sink = EventSink(published, Broken(), SessionMemory(), "g")
+    with pytest.raises(ZeroDivisionError):
+        sink.record(an_attempt(), a_context())
+    assert [each.outcome for each in published] == ["routed", "success"]
+
+
+def test_both_events_of_a_name_that_is_not_of_the_catalog_say_so() -> None:
+    marked = events_of(an_attempt("p/made-up"), a_context(), "g")
+    assert [each.extra for each in marked] == [{"named_by": "client"}] * 2
+    assert [each.extra for each in events_of(an_attempt(), a_context(), "g")] == [{}, {}]
+
+
+def test_a_decision_has_the_time_and_the_cost_that_were_expected() -> None:
+    published = Published()
+    sink = EventSink(published, Quiet(), SessionMemory(), "g")
+    for _ in range(2):
+        sink.record(an_attempt(), a_context())
+    first, second = (each for each in published if each.outcome == "routed")
+
+    assert (first.estimated_ms, first.estimated_cost_usd) == (None, None), "it has not answered yet"
+    # 1,000 tokens at 1 USD a million, and the 50 of the last answer at 2.
+    assert (second.estimated_ms, second.estimated_cost_usd) == (400, 0.0011)
+
+
+def labelled(*, store_objective: bool = False, **fields: Any) -> RequestContext:
+    context = a_context()
+    head = RequestHead(model="auto", text=fields.get("text", ""), characters=2, messages=1, user=fields.get("user"))
+    label_request(context, head, fields.get("headers", {}), fields.get("metadata", {}), store_objective=store_objective)
+    return context
+
+
+def test_user_worker_and_task_come_from_the_request() -> None:
+    metadata = {"worker": "body", "taskId": "t-7"}
+    context = labelled(user="jane", headers={"x-centralcloud-worker": "w-1"}, metadata=metadata)
+    decision = events_of(an_attempt(), context, "g")[0]
+    assert (decision.user_id, decision.worker, decision.task_id) == ("jane", "w-1", "t-7")
+
+    ignored = labelled(user="x" * 201, metadata={"worker": "a\nb", "task_id": 7})
+    assert (ignored.user_id, ignored.worker, ignored.task_id) == (None, None, None)
+    with pytest.raises(
+        GatewayError, match="x-centralcloud-task-id: found another value, expected a text of at most 200"
+    ):
+        labelled(headers={"x-centralcloud-task-id": "x" * 201})
+
+
+def test_the_objective_is_kept_only_where_it_is_asked_for() -> None:
+    assert labelled(text="fix the\0 bug").objective is None
+    context = labelled(text="fix the\0 bug " + "x" * 300, store_objective=True)
+    assert context.objective == "fix the bug " + "x" * 187
+    assert events_of(an_attempt(), context, "g")[0].extra["objective"] == context.objective
+    assert "objective" not in events_of(an_attempt("opus", 2), context, "g")[0].extra, "once a request"
+
+
+def test_the_estimate_of_a_first_call_needs_no_answer_where_output_costs_nothing() -> None:
+    context = a_context(routing=RoutingRequest(input_tokens=1_000, model_type="embedding"))
+    published = Published()
+    EventSink(published, Quiet(), Planner().sessions, "g").record(an_attempt(), context)
+    assert published[0].estimated_cost_usd == 0.001
