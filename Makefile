@@ -24,7 +24,7 @@ setup: $(VENV)/.installed  ## Create .venv with both programs, every extra and t
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "setup: $(PYTHON) is older than Python 3.11; name a newer one: make setup PYTHON=python3.12" >&2; exit 1; }
-	@echo "setup: creating $(VENV) and installing CentralCloud into it (about 650 MB, a minute or two on the first run)"
+	@echo "setup: creating $(VENV) and installing CentralCloud into it (about 700 MB, a minute or two on the first run)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[daemon,embedded,prices,deploy,release,clients,dev]'
 	@touch $@

@@ -41,11 +41,10 @@ def main() -> int:
             differences += 1
             continue
         prices = found.prices[-1].prices if isinstance(found.prices, list) else found.prices
-        theirs = per_million(prices, "input_mtok"), per_million(prices, "output_mtok")
-        if theirs != (model.pricing.input, model.pricing.output):
-            print(
-                f"{model.sent_as} of {model.provider}: found {model.pricing.input}, {model.pricing.output}, listed {theirs}"
-            )
+        theirs = tuple(per_million(prices, f"{name}_mtok") for name in ("input", "output", "cache_read"))
+        own = model.pricing.input, model.pricing.output, model.pricing.cached_input or 0.0
+        if theirs != own:
+            print(f"{model.sent_as} of {model.provider}: found {own}, listed {theirs}")
             differences += 1
     return 1 if differences else 0
 

@@ -24,6 +24,7 @@ from instance_agent.catalog.source import CatalogSource
 from instance_agent.catalog.state_lock import StateLock
 from instance_agent.gateway.app import model_routes
 from instance_agent.gateway.auth import is_loopback
+from instance_agent.gateway.certificate import make_reloader
 from instance_agent.gateway.database_work import DatabaseWork
 from instance_agent.gateway.decision_memory import DecisionMemory
 from instance_agent.gateway.decisions_api import DecisionsApi
@@ -35,7 +36,7 @@ from instance_agent.gateway.openapi_page import page_routes
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.registry_api import RegistryApi
 from instance_agent.gateway.routing_api import RoutingApi
-from instance_agent.gateway.server import GatewayServer, tls_context
+from instance_agent.gateway.server import GatewayServer
 from instance_agent.gateway.state import GatewayState, StateBuilder
 from instance_agent.publisher_assembly import make_publisher
 from instance_agent.routing.planner import Planner
@@ -55,7 +56,8 @@ _LEAVE: Final = Query("instance_agent.sync", "leave")
 
 #: Longest wait before a poll of the configuration: notifications bring a change at once, polls find what they miss.
 _POLL_SECONDS: Final = 5.0
-#: How long a start waits for newer keys than those of the copy, where the copy has none.
+#: How long a start waits for newer keys than those of the copy, where the copy has none; and without a copy, before it logs
+#: that it waits.
 _CONTACT_SECONDS: Final = 10.0
 #: Objects that a collection of the youngest generation waits for; a request makes some hundred, few of them in cycles.
 _COLLECT_AFTER: Final = 10_000
@@ -76,9 +78,9 @@ class GatewayProgram:
         """
         self.settings = settings
         self._began = time.time()
-        self._tls = tls_context(settings.gateway_tls_certificate, settings.gateway_tls_key)
         name = f"instance-agent/{settings.instance_id}"
         self.database = Database(settings.database, application_name=name, own_connections=_PAGE_CONNECTIONS)
+        self.certificate = make_reloader(self.database, settings.gateway_tls_certificate, settings.gateway_tls_key)
         self._state_lock = StateLock(settings.state_folder)
         self.source = CatalogSource(settings.catalog, entries=entries)
         self.scores = ScoreUpdater(
@@ -107,14 +109,13 @@ class GatewayProgram:
         )
         self.builder.use_fleet(self.configuration.configuration)
         self.scores.on_change = self.builder.use_learned
-        self.publisher = make_publisher(settings, self.database) if settings.pgmq_enabled else None
+        self.publisher = make_publisher(settings, self.database, journal=True) if settings.pgmq_enabled else None
         listeners = [
             NotificationListener(self.database, UPDATES_CHANNEL, self.scores.wake),
             NotificationListener(self.database, CONFIGURATION_CHANNEL, self.configuration.wake),
         ]
         tasks: list[BackgroundTask] = [self.configuration, self.scores, self.builder, *listeners]
-        if self.publisher is not None:
-            tasks.append(self.publisher)
+        tasks += [each for each in (self.publisher, self.certificate) if each is not None]
         self.supervisor = Supervisor(tasks, shutdown)
         self.supervisor.reserve_connections(self.database)
         self.memory = DecisionMemory()
@@ -152,6 +153,12 @@ class GatewayProgram:
         finally:
             service_manager.stopping()
             self._stop()
+
+    def read_again(self) -> None:
+        """Read the catalog, the keys of providers and the certificate now, changed or not. From any thread."""
+        self.builder.read_again()
+        if self.certificate is not None:
+            self.certificate.read_again()
 
     def not_ready(self) -> list[str]:
         """Return why the gateway cannot serve, one line each. Ready without the database, by the last good copies."""
@@ -210,11 +217,15 @@ class GatewayProgram:
         address = self.settings.gateway_address
         if is_loopback(address):
             return
-        waits = False
+        began, waits = time.monotonic(), False
         while not self.configuration.loaded and not self.supervisor.shutdown.wait(0.1):
-            if not waits:
+            # A database that starts at the same time needs some seconds, and nothing has to be done.
+            if not waits and time.monotonic() - began >= _CONTACT_SECONDS:
                 waits = True
-                log.warning("gateway_waits_for_keys", address=address, reason="the database was not reached yet")
+                reason = (
+                    f"the database was not reached in {_CONTACT_SECONDS:g} s, and there is no copy from an earlier run"
+                )
+                log.warning("gateway_waits_for_keys", address=address, reason=reason)
             service_manager.waiting("the keys of the fleet's configuration", 30.0)
         # The copy in the file may be old: keys may have been made since.
         until = time.monotonic() + _CONTACT_SECONDS
@@ -236,10 +247,17 @@ class GatewayProgram:
         return contact is not None and contact >= self._began
 
     def _serve(self, registry: "CollectorRegistry") -> None:
-        settings = self.settings
+        settings, certificate = self.settings, self.certificate
         server = GatewayServer(
-            settings.gateway_address, settings.gateway_port, self._make_parts, self.routes(registry), tls=self._tls
+            settings.gateway_address,
+            settings.gateway_port,
+            self._make_parts,
+            self.routes(registry),
+            tls=certificate.context if certificate else None,
         )
+        if certificate is not None:
+            certificate.on_loaded = server.use_tls
+            server.use_tls(certificate.context)  # it may have been renewed meanwhile
         server.on_crash = self.supervisor.on_crash
         self.supervisor.watch(server.heartbeat)
         # The collector looks again and again at everything that lives as long as the process, unless it is told not to.
@@ -256,7 +274,7 @@ class GatewayProgram:
             "gateway_started",
             address=self.settings.gateway_address,
             port=server.port,
-            tls=self._tls is not None,
+            tls=certificate is not None,
             keys="none: only clients of this machine are served" if keyless else "required",
         )
 

@@ -5,16 +5,20 @@ from instance_agent.settings import AgentSettings
 from instance_agent.sync.confirmed_events import ConfirmedEvents
 from instance_agent.sync.event_publisher import EventPublisher
 from instance_agent.sync.event_queue import EventQueue
+from instance_agent.sync.journal import Journal
 from instance_agent.sync.spool import Spool
 
 
-def make_publisher(settings: AgentSettings, database: Database, queue: EventQueue | None = None) -> EventPublisher:
+def make_publisher(
+    settings: AgentSettings, database: Database, queue: EventQueue | None = None, *, journal: bool = False
+) -> EventPublisher:
     """Return a publisher that is not started yet.
 
     Args:
         settings: its bounds.
         database: that receives the events.
         queue: with events that wait already; None: a new one.
+        journal: whether each event is to be in a file before `publish` returns.
     """
     queue = EventQueue() if queue is None else queue
     queue.size, queue.max_bytes = settings.publish_queue_size, settings.publish_queue_bytes
@@ -24,4 +28,5 @@ def make_publisher(settings: AgentSettings, database: Database, queue: EventQueu
         queue=queue,
         confirmed=ConfirmedEvents(settings.resend_seconds, settings.resend_events),
         spool=None if folder is None else Spool(folder, settings.spool_bytes, shared=settings.spool_dir),
+        journal=Journal(folder) if journal and folder is not None else None,
     )

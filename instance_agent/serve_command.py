@@ -37,7 +37,8 @@ def serve(
     """Run the gateway: serve the fleet's models over HTTP, in the protocols of OpenAI and Anthropic.
 
     INSTANCE_AGENT_GATEWAY_PORT, else PORT, is the port, and INSTANCE_AGENT_GATEWAY_ADDRESS the address. SIGTERM or SIGINT
-    (Ctrl-C) stops it: it takes no new requests, and waits for those that run. SIGHUP reads the catalog YAML again.
+    (Ctrl-C) stops it: it takes no new requests, and waits for those that run. SIGHUP reads the catalog, the keys of
+    providers and the certificate again.
     """
     settings = load_settings(
         GatewaySettings, gateway_port=port, gateway_tls_certificate=tls_certificate, gateway_tls_key=tls_key
@@ -65,5 +66,5 @@ def serve(
 def _run(settings: GatewaySettings, shutdown: Shutdown, entries: CatalogEntries | None = None) -> None:
     program = GatewayProgram(settings, shutdown, entries)
     # In a thread: the handler may interrupt one that holds the locks it needs.
-    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=program.builder.read_again, daemon=True).start())
+    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=program.read_again, daemon=True).start())
     program.run()

@@ -9,18 +9,12 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.monitoring.daemon_activity import (
-    LearnerSchedule,
-    check_learner,
-    check_workers,
-    read_daemon_activity,
-)
-from centralcloud.monitoring.finding_detector import list_findings
+from centralcloud.monitoring.daemon_activity import LearnerSchedule
 from centralcloud.monitoring.hidden_snapshots import read_hidden_snapshots
 from centralcloud.monitoring.history_checks import check_history, check_sequences
-from centralcloud.monitoring.instance_lags import read_instance_lags
 from centralcloud.monitoring.login_settings import check_login_settings
 from centralcloud.monitoring.upkeep_checks import upkeep_checks
+from centralcloud.monitoring.work_checks import work_checks
 from centralcloud.runtime.diagnostics import (
     CHECK_SECONDS,
     ROW_SECURITY_CHECK,
@@ -39,23 +33,17 @@ from centralcloud.runtime.diagnostics import (
     takes_writes,
     warn,
 )
-from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
+from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import ROW_SECURITY_ADVICE, summarize_error
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.runtime.wording import age, ago, counted, listed, percent
+from centralcloud.runtime.wording import age, listed
 from centralcloud.store.privileges import missing_privileges
-from centralcloud.store.queue import read_queue_state
 from centralcloud.store.schema import check_schema
 from centralcloud.store.tables import APPEND_ONLY_TABLES, CONFIGURATION_TABLES, WORKER_TABLES, metadata
 
 _OLDEST_SERVER: Final = 140_000
 _OLD_SNAPSHOT_SECONDS: Final = 300.0
-_OLD_MESSAGE_SECONDS: Final = 300.0
-_LONG_DELAY_SECONDS: Final = 86_400.0
-_LARGE_QUEUE_BYTES: Final = 5 * 2**30
-_SILENT_INSTANCE_SECONDS: Final = 600.0
 _MOST_NAMED: Final = 10
-_MOST_NAMED_INSTANCES: Final = 5
 #: A lock or snapshot that is still held after this long is reported; shorter ones are part of normal work.
 _PERSISTENT_SECONDS: Final = 1.0
 
@@ -121,7 +109,6 @@ _DOCTOR = Query(__package__, "doctor", row=_ServerState)
 _TABLES_WITH_ROW_SECURITY = Query(__package__, "tables_with_row_security", row=str)
 _OLDEST_SNAPSHOT = Query(__package__, "oldest_snapshot", row=_Snapshot)
 _LEDGER_IS_PRESENT = Query(__package__, "ledger_is_present", row=bool)
-_COUNT_DEAD_LETTERS = Query(__package__, "count_dead_letters", row=int)
 _LOCK_HOLDERS = Query(__package__, "lock_holders", row=_LockHolder)
 
 
@@ -153,12 +140,7 @@ class _Doctor:
             Check("sequences", lambda: check_sequences(self._database), "schema"),
             Check("database history", lambda: check_history(self._database), "schema"),
             Check("oldest snapshot", self._oldest_snapshot, "database"),
-            Check("daemon", self._daemon, "schema"),
-            Check("instances", self._instances, "schema"),
-            Check("queue depth", self._queue_depth, "queues"),
-            Check("dead letters", self._dead_letters, "schema"),
-            Check("learning", self._learning, "schema"),
-            Check("findings", self._findings, "schema"),
+            *work_checks(self._database, self._expects.learner_schedule),
             Check(
                 "HTTP port",
                 lambda: check_http_port(self._expects.http_address, self._expects.http_port, "centralcloud"),
@@ -286,85 +268,6 @@ class _Doctor:
                 "look in pg_stat_activity as a superuser, or grant this role pg_read_all_stats",
             )
         return ok(f"{age(snapshot.seconds)} old")
-
-    def _daemon(self) -> CheckResult:
-        with check_transaction(self._database) as connection:
-            return check_workers(read_daemon_activity(connection))
-
-    def _instances(self) -> CheckResult:
-        with check_transaction(self._database) as connection:
-            instances = read_instance_lags(connection)
-        if not instances:
-            return warn(
-                "no instance has acknowledged scores within a day",
-                "start `instance-agent run`, or a router that uses the library",
-            )
-        late = [each for each in instances if each.version_lag and each.seconds_since_seen > _SILENT_INSTANCE_SECONDS]
-        if late:
-            names = ", ".join(
-                f"{each.instance_id} ({counted(each.version_lag, 'version')} behind, seen {ago(each.seconds_since_seen)})"
-                for each in late[:_MOST_NAMED_INSTANCES]
-            )
-            return warn(
-                f"{len(late)} of {counted(len(instances), 'instance')} behind and silent: {names}",
-                "check their agents",
-            )
-        return ok(f"{counted(len(instances), 'instance')} seen within a day")
-
-    def _queue_depth(self) -> CheckResult:
-        with check_transaction(self._database, seconds=LIMIT_SECONDS) as connection:
-            queue = read_queue_state(connection)
-        oldest, last_delayed = queue.oldest_waiting_seconds, queue.last_delayed_seconds or 0.0
-        found = ", ".join(
-            [
-                counted(queue.messages, "message"),
-                *([] if oldest is None else [f"the oldest {age(oldest)} old"]),
-                *([f"{queue.delayed:,} delayed for {age(last_delayed)} at most"] if queue.delayed else []),
-                f"{queue.bytes_on_disk / 2**20:,.0f} MB on disk",
-            ]
-        )
-        if (oldest or 0.0) > _OLD_MESSAGE_SECONDS or queue.bytes_on_disk > _LARGE_QUEUE_BYTES:
-            return warn(found, "check that `centralcloud run` is running; `centralcloud queue` shows more")
-        if last_delayed > _LONG_DELAY_SECONDS:
-            return warn(
-                found,
-                "no worker ingests a message before its delay is over: if it is a mistake of the sender, "
-                "UPDATE pgmq.q_model_routing_decisions SET vt = now() WHERE read_ct = 0 AND vt > now()",
-            )
-        return ok(found)
-
-    def _dead_letters(self) -> CheckResult:
-        with check_transaction(self._database) as connection:
-            number = _COUNT_DEAD_LETTERS.one(connection)
-        if number:
-            return warn(
-                f"{counted(number, 'dead letter')} open",
-                "list them with `centralcloud dead-letters list`; fix the sender, then replay them",
-            )
-        return ok("no dead letters open")
-
-    def _learning(self) -> CheckResult:
-        with check_transaction(self._database) as connection:
-            activity = read_daemon_activity(connection)
-        learner = check_learner(activity, self._expects.learner_schedule)
-        if activity.frozen_reason is None:
-            return learner
-        return warn(
-            f"publishing is frozen: {activity.frozen_reason}; {learner.found}",
-            "run `centralcloud unfreeze` when that is over",
-        )
-
-    def _findings(self) -> CheckResult:
-        with check_transaction(self._database) as connection:
-            found = list_findings(connection)
-        if not found:
-            return ok("no findings open")
-        worst = max(found, key=lambda each: each["traffic_share"] or 0.0)  # the newest of them, if none is weighed
-        share = f", {percent(worst['traffic_share'])} of traffic" if worst["traffic_share"] else ""
-        return warn(
-            f"{counted(len(found), 'finding')} open, above all {worst['kind']}{share}: {worst['message']}",
-            "list them with `centralcloud findings`",
-        )
 
     def _persistent(self, read: Callable[[psycopg.Connection[Any]], dict[str, str]]) -> list[str]:
         """Return the texts of the keys that `read` finds now and again after a moment, at most ten."""

@@ -1,5 +1,6 @@
 """The catalog YAML: read and validated, never written."""
 
+from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -12,15 +13,27 @@ from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
 from centralcloud.runtime.validation import expectation
 from instance_agent.catalog.bounded_file import read_bounded
-from instance_agent.catalog.model import Model
+from instance_agent.catalog.model import Endpoint, Model, Pricing, TimeLimits
 from instance_agent.catalog.provider import Provider
 
 #: A model takes about 300 bytes.
 _MAX_BYTES: Final = 64_000_000
 #: Fields of providers whose values an error may show.
 _SHOWN: Final = frozenset({"provider", "dialect", "base_url", "local", "time_limits"})
+#: The entries under a key of the YAML, by its name.
+_ENTRIES: Final[dict[str, type[BaseModel]]] = {
+    "models": Model,
+    "providers": Provider,
+    "endpoints": Endpoint,
+    "pricing": Pricing,
+    "time_limits": TimeLimits,
+}
 #: libyaml's loader is about ten times as fast as the one in Python, which is there when PyYAML was built without it.
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+#: Begins the names of keys at the top that hold anchors of YAML and nothing else, as in Compose files.
+_EXTENSION: Final = "x-"
 
 
 class CatalogEntries(BaseModel):
@@ -32,7 +45,7 @@ class CatalogEntries(BaseModel):
         aliases: a target for each pattern of a model's name.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     models: tuple[Model, ...]
     providers: tuple[Provider, ...] = ()
@@ -66,11 +79,15 @@ def read_entries(path: Path) -> CatalogEntries:
         ) from None
     except RecursionError:
         raise SettingsError(f"{path}: found YAML that is nested too deeply, expected a list of models") from None
+    except _RepeatedKeyError as error:
+        raise SettingsError(f"{path}{error}") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: an invalid date
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise SettingsError(f"{path}{place}: expected YAML: {problem}") from None
+    if isinstance(content, dict):
+        content = {name: value for name, value in content.items() if not str(name).startswith(_EXTENSION)}
     try:
         entries = CatalogEntries.model_validate(content)
     except ValidationError as error:
@@ -86,14 +103,39 @@ def built_in_entries() -> CatalogEntries:
         return read_entries(path)
 
 
+class _RepeatedKeyError(Exception):
+    """A mapping has a key twice; the text begins with the place."""
+
+
 def _first_problem(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
+    problems = error.errors(include_url=False)
+    # A name with a typing error is also a value that is missing: the name says more.
+    first = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
     place = first["loc"]
-    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+    if first["type"] == "extra_forbidden":
+        return _unknown_key(place)
+    field = _path(place)
     found = "a value that is not shown" if _may_be_secret(place, first["input"]) else quote(first["input"])
     found = "nothing" if first["type"] == "missing" else found
     expected = expectation(first) if field else "expected a mapping with models"
     return f"{field or 'file'}: found {found}: {expected}"
+
+
+def _path(place: tuple[int | str, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+
+
+def _unknown_key(place: tuple[int | str, ...]) -> str:
+    """Return the error for a key that has no meaning at its place; its value may be a secret."""
+    *parents, key = place
+    entry: type[BaseModel] = CatalogEntries
+    for part in parents:
+        if isinstance(part, str):
+            entry = _ENTRIES.get(part, entry)
+    allowed = list(entry.model_fields)
+    near = get_close_matches(str(key), allowed, n=1, cutoff=0.5)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return f"{_path(tuple(parents)) or 'file'}: found the key {quote(key)}{hint}, expected {', '.join(allowed)}"
 
 
 def _may_be_secret(place: tuple[int | str, ...], value: Any) -> bool:
@@ -121,6 +163,34 @@ def _refuse_repetitions(path: Path, entries: CatalogEntries) -> None:
 def _parse(text: str) -> Any:
     loader = _LOADER(text)
     try:
-        return loader.get_single_data()
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        _refuse_repeated_keys(root)
+        return loader.construct_document(root)
     finally:
         loader.dispose()
+
+
+def _refuse_repeated_keys(root: yaml.Node) -> None:
+    """Raise for a key that a mapping has twice: YAML forbids it, and PyYAML would use the last value silently."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            keys: set[str] = set()
+            for key, value in node.value:
+                waiting.append(value)
+                if not isinstance(key, yaml.ScalarNode):
+                    continue
+                if key.value in keys:
+                    mark = key.start_mark
+                    place = f":{mark.line + 1}:{mark.column + 1}"
+                    raise _RepeatedKeyError(f"{place}: found the key {quote(key.value)} again, expected it once")
+                keys.add(key.value)

@@ -181,6 +181,7 @@ def _found_models(
 ) -> list[Model]:
     """Return an entry for each model that a local provider lists and the catalog does not have."""
     known = {(model.provider, model.sent_as) for model in models}
+    known |= {(model.provider, each.version) for model in models for each in model.endpoints if each.version}
     return [
         Model(
             name=name,
@@ -197,17 +198,18 @@ def _found_models(
 
 
 def _targets(model: Model, provider: ReadyProvider | None, found: Mapping[str, frozenset[str]]) -> list[Target]:
-    if provider is None:
-        problem: str | None = f"the catalog has no provider {model.provider}"
-    elif provider.problem is not None:
-        problem = provider.problem
-    elif provider.local and model.sent_as not in found[provider.name]:
-        problem = f"{provider.name} does not have the model {model.sent_as}"
-    else:
-        problem = None
     targets = []
     for position, endpoint in enumerate(model.endpoints or (_NO_ENDPOINT,), start=1):
+        served = model if endpoint.version is None else model.model_copy(update={"version": endpoint.version})
         base_url = endpoint.base_url or (provider.base_url if provider else "")
         key = f"{model.name}@{model.provider}" + (f"#{position}" if position > 1 else "")
-        targets.append(Target(model, provider, endpoint, base_url, key, problem))
+        targets.append(Target(served, provider, endpoint, base_url, key, _problem(served, provider, found)))
     return targets
+
+
+def _problem(model: Model, provider: ReadyProvider | None, found: Mapping[str, frozenset[str]]) -> str | None:
+    if provider is None:
+        return f"the catalog has no provider {model.provider}"
+    if provider.problem is None and provider.local and model.sent_as not in found[provider.name]:
+        return f"{provider.name} does not have the model {model.sent_as}"
+    return provider.problem

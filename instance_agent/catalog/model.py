@@ -40,12 +40,14 @@ class Pricing(BaseModel):
     Attributes:
         input: of the tokens of the prompt, 0 or more.
         output: of the tokens of the answer, 0 or more.
+        cached_input: of the tokens of the prompt that the provider's cache gave, 0 or more; None: as `input`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     input: Price
     output: Price
+    cached_input: Price | None = None
 
     @property
     def average(self) -> float:
@@ -79,6 +81,7 @@ class Endpoint(BaseModel):
         type: endpoints are tried by type: primary, secondary, fallback.
         weight: share of the requests among the endpoints of a model with the same type.
         health_check_url: an address that says without cost whether the endpoint is up; None: there is none.
+        version: the name that the provider is sent at this endpoint; None: that of the model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,6 +90,7 @@ class Endpoint(BaseModel):
     type: EndpointType = "primary"
     weight: Weight = 1.0
     health_check_url: Url | None = None
+    version: Name | None = None
 
     @property
     def base_url(self) -> str | None:

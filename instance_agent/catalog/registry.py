@@ -20,6 +20,7 @@ from centralcloud.contracts.fleet_configuration import (
     RegisteredModel,
     refusal_of_host,
 )
+from centralcloud.contracts.fleet_configuration import Pricing as RegisteredPricing
 from instance_agent.catalog.addresses import base_of, host_of
 from instance_agent.catalog.model import Endpoint, Model, Pricing
 
@@ -84,23 +85,20 @@ def with_registry(models: Sequence[Model], layer: RegistryLayer) -> tuple[Model,
 
 
 def _entries(model: RegisteredModel, endpoints: Sequence[RegisteredEndpoint]) -> list[Model]:
-    """Return an entry for each provider that serves the model, the model's own first."""
-    groups: dict[tuple[str, str], list[RegisteredEndpoint]] = {}
+    """Return an entry for each provider that serves the model. Endpoints of another version keep it."""
+    groups: dict[str, list[RegisteredEndpoint]] = {}
     if not endpoints:
-        groups[model.provider, model.version] = []
+        groups[model.provider] = []
     for endpoint in endpoints:
-        groups.setdefault((endpoint.provider or model.provider, endpoint.version or model.version), []).append(endpoint)
-    merged: dict[str, Model] = {}
-    for (provider, version), group in groups.items():
-        if provider not in merged:  # the catalog has one entry for a name and a provider
-            merged[provider] = _entry(model, provider, version, group)
-    return list(merged.values())
+        groups.setdefault(endpoint.provider or model.provider, []).append(endpoint)
+    return [_entry(model, provider, group) for provider, group in groups.items()]
 
 
-def _entry(model: RegisteredModel, provider: str, version: str, endpoints: Sequence[RegisteredEndpoint]) -> Model:
+def _entry(model: RegisteredModel, provider: str, endpoints: Sequence[RegisteredEndpoint]) -> Model:
     scores = model.complexity_scores
     limits = [capability.max_tokens for capability in model.capabilities if capability.max_tokens is not None]
     given = {name: getattr(scores, name) for name in ("simple", "medium", "complex")}
+    version = (endpoints[0].version if endpoints else None) or model.version
     return Model(
         name=model.id,
         provider=provider,
@@ -110,16 +108,28 @@ def _entry(model: RegisteredModel, provider: str, version: str, endpoints: Seque
         model_type=model.model_type,
         tags=frozenset(tag[:100] for tag in model.tags),
         parameters={_field(name): value for name, value in model.parameters.items()},
-        endpoints=tuple(
-            Endpoint(url=base_of(each.url), type=each.type, weight=each.weight, health_check_url=each.health_check_url)
-            for each in endpoints
-        ),
+        endpoints=tuple(_endpoint(each, model, version) for each in endpoints),
         capabilities=frozenset(capability.type for capability in model.capabilities),
         context_window=model.context_window,
         max_output_tokens=model.max_output_tokens or max(limits, default=None),
-        pricing=None if model.pricing is None else Pricing(input=model.pricing.input, output=model.pricing.output),
+        pricing=None if model.pricing is None else _pricing(model.pricing),
         complexity_scores={name: score for name, score in given.items() if score is not None},
     )
+
+
+def _endpoint(endpoint: RegisteredEndpoint, model: RegisteredModel, version: str) -> Endpoint:
+    own = endpoint.version or model.version
+    return Endpoint(
+        url=base_of(endpoint.url),
+        type=endpoint.type,
+        weight=endpoint.weight,
+        health_check_url=endpoint.health_check_url,
+        version=None if own == version else own,
+    )
+
+
+def _pricing(prices: RegisteredPricing) -> Pricing:
+    return Pricing(input=prices.input, output=prices.output, cached_input=prices.cached_input)
 
 
 def _field(name: str) -> Any:

@@ -47,8 +47,8 @@ class CatalogSource:
         self._version = 0
         self._registry_changed = False
 
-    def build(self) -> CatalogConfiguration:
-        """Read everything that has changed, and return the configuration.
+    def build(self, *, whole: bool = False) -> CatalogConfiguration:
+        """Read everything that has changed, and return the configuration. `whole`: read the file also if it looks unchanged.
 
         An edit of the file that is not valid is an error once. Until the next edit, the entries of the last valid one are
         used, so that keys can be rotated meanwhile.
@@ -58,7 +58,7 @@ class CatalogSource:
                 not an error: its provider is unavailable, with that reason.
         """
         fingerprint = fingerprint_of(self._path) if self._path else None
-        if self._entries is None or fingerprint != self._fingerprint:
+        if self._entries is None or whole or fingerprint != self._fingerprint:
             self._fingerprint = fingerprint
             self._entries = self._read()
         self._found_changed = self._registry_changed = False

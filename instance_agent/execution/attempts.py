@@ -32,7 +32,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
         error_kind: None for a success; `caller` and `policy` are blameless.
         http_status: of the provider; None without an answer.
         retry: the class of the error that decides on further attempts; None when the provider answered.
-        error: in one line, without keys.
+        error: in one line, without keys and without words of the provider, which may quote the prompt.
         defect: of the answer; the client has got it all the same, unless another attempt followed.
     """
 
@@ -145,7 +145,7 @@ class AttemptRecorder:
         return self._record(
             outcome="failure",
             error_kind=error.error_kind,
-            error=error.message,
+            error=error.summary if isinstance(error, ProviderError) else error.message,
             retry=retry,
             http_status=error.upstream_status if isinstance(error, ProviderError) else None,
             response_time_ms=None if error.error_kind == "caller" else self._milliseconds(self._clock()),

@@ -114,20 +114,20 @@ class CallPermit:
             return
         with self._breakers.watching(self._target_key, self._service_key, now):
             if error.retry is Retry.SETUP:
-                self._target.misconfigured(now, error.message)
+                self._target.misconfigured(now, error.summary)
                 if error.upstream_status in (401, 402):  # the key or the account; 403 and 404 may be of one model
-                    self._service.misconfigured(now, error.message)
+                    self._service.misconfigured(now, error.summary)
                 else:
                     self._service.succeeded(now)
             elif error.upstream_status == 429 or (error.retry_after_seconds and error.upstream_status == 503):
-                self._target.cool(now, error.retry_after_seconds, error.message)
+                self._target.cool(now, error.retry_after_seconds, error.summary)
                 self._service.succeeded(now)
             else:
-                self._target.failed(now, error.message)
+                self._target.failed(now, error.summary)
                 if error.upstream_status is not None:
                     self._service.succeeded(now)
                 elif error.retry is Retry.REFUSED:  # not reached
-                    self._service.failed(now, error.message)
+                    self._service.failed(now, error.summary)
                 else:
                     self._service.said_nothing()
 

@@ -1,5 +1,6 @@
 """The way of one stream from the bytes of the upstream to the bytes of the client."""
 
+import time
 from typing import Any, Final, Protocol
 
 from instance_agent.chat.answers import (
@@ -87,7 +88,7 @@ def pipe_for(request: ExecutionRequest, target: CallTarget) -> Pipe:
 
 
 def _writer(request: ExecutionRequest) -> StreamWriter:
-    return request.protocol.stream_writer(include_usage=request.head.include_usage)
+    return request.protocol.stream_writer(include_usage=request.head.include_usage, created=int(time.time()))
 
 
 class ForwardPipe:

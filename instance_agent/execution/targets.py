@@ -161,10 +161,12 @@ def _fingerprint(upstream: Upstream) -> str:
 
 
 def _prices(model: Model, upstream: Upstream) -> Prices | None:
-    if model.pricing is not None:
+    pricing = model.pricing
+    if pricing is not None:
         return Prices(
-            input=nano_per_million(model.pricing.input),
-            output=nano_per_million(model.pricing.output),
+            input=nano_per_million(pricing.input),
+            output=nano_per_million(pricing.output),
+            cache_read=None if pricing.cached_input is None else nano_per_million(pricing.cached_input),
             source="catalog",
         )
     return list_prices(upstream.provider, upstream.base_url, model.sent_as)

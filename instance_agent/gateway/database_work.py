@@ -11,13 +11,20 @@ import psycopg
 from centralcloud.runtime.configuration.reading import UnreadableConfigurationError
 from centralcloud.runtime.configuration.writing import (
     ConfigurationConflictError,
+    ConfigurationMissingError,
     ConfigurationRightError,
     UnknownModelError,
 )
 from centralcloud.runtime.http.threads import BusyError, PageThreads
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import DatabaseUnavailableError, is_outage, summarize_error
+from centralcloud.runtime.postgres.errors import (
+    NOT_MIGRATED,
+    DatabaseUnavailableError,
+    is_outage,
+    lacking,
+    summarize_error,
+)
 from instance_agent.gateway.errors import GatewayError
 
 log = get_logger(__name__)
@@ -41,8 +48,8 @@ class DatabaseWork:
         """Call `work` in a thread, and return its result.
 
         Raises:
-            GatewayError: 503 with a time to retry while the database does not answer; 403 without the right, 404 for a model
-                that is not registered, 409 for a conflict.
+            GatewayError: 503 with a time to retry while the database does not answer, and without one where it lacks a
+                migration; 403 without the right, 404 for a model that is not registered, 409 for a conflict.
             ContractError: as `work` raises it.
         """
         try:
@@ -60,9 +67,11 @@ class DatabaseWork:
             raise GatewayError(str(error), status=409, code="conflict") from None
         except UnreadableConfigurationError as error:
             raise GatewayError(str(error), status=503, code="configuration_unreadable") from None
-        except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName):
-            raise GatewayError(
-                "the database lacks a function: run `centralcloud migrate` on it", status=503, code="not_migrated"
+        except ConfigurationMissingError as error:
+            raise _not_migrated(str(error)) from None
+        except NOT_MIGRATED as error:
+            raise _not_migrated(
+                f"the database is not that of this version ({lacking(error)}): run `centralcloud migrate` on it"
             ) from None
         except (DatabaseUnavailableError, psycopg.Error) as error:
             if not isinstance(error, DatabaseUnavailableError) and not is_outage(error):
@@ -74,6 +83,11 @@ class DatabaseWork:
 def unavailable(reason: str) -> GatewayError:
     """Return 503, to be tried again in 5 seconds."""
     return GatewayError(reason, status=503, code="database_unavailable", retry_after_seconds=_RETRY_SECONDS)
+
+
+def _not_migrated(reason: str) -> GatewayError:
+    log.warning("gateway_database_not_migrated", reason=reason)
+    return GatewayError(reason, status=503, code="not_migrated")
 
 
 def _right(error: Exception) -> str:

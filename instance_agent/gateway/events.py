@@ -23,8 +23,8 @@ _LONGEST_LABEL: Final = 200
 class Publisher(Protocol):
     """Sends events in the background."""
 
-    def publish(self, event: RoutingEvent) -> None:
-        """Add an event to the queue; returns at once and never raises."""
+    def publish(self, *events: RoutingEvent) -> None:
+        """Add events to the queue; returns at once and never raises."""
 
 
 class Observer(Protocol):
@@ -65,8 +65,7 @@ class EventSink:
         if self._memory is not None:
             self._memory.add(events)
         if self._publisher is not None:
-            for event in events:
-                self._publisher.publish(event)
+            self._publisher.publish(*events)
 
 
 def events_of(attempt: Attempt, context: RequestContext, instance_id: str) -> tuple[RequestEvent, ...]:

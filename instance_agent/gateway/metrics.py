@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.breakers import Breakers
+from instance_agent.execution.cost import NANO
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.state import GatewayState
 
@@ -44,6 +45,16 @@ class GatewayMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        target = ("model", "provider")
+        self._cost = Counter(
+            f"{_PREFIX}_cost_usd", "Cost of calls in USD, estimates included", target, registry=registry
+        )
+        self._cost_unknown = Counter(
+            f"{_PREFIX}_cost_unknown", "Calls with tokens whose cost is not known", target, registry=registry
+        )
+        self._tokens = Counter(
+            f"{_PREFIX}_tokens", "Tokens of calls, estimates included", (*target, "kind"), registry=registry
+        )
         self._errors = Counter(
             f"{_PREFIX}_upstream_errors",
             "Failed calls by the provider's HTTP status; none: without an answer",
@@ -72,9 +83,25 @@ class GatewayMetrics:
         self._child(self._attempts, model, provider, attempt.error_kind or "success").inc()
         if attempt.first_token_ms is not None:
             self._child(self._first_token, provider).observe(attempt.first_token_ms / 1000)
+        self._spend(attempt, model, provider)
         if attempt.retry is not None:
             status = str(attempt.http_status or "none")
             self._errors.labels(provider, status).inc()
+
+    def _spend(self, attempt: Attempt, model: str, provider: str) -> None:
+        usage, cost = attempt.usage, attempt.cost.nano_usd
+        if cost is not None:
+            self._child(self._cost, model, provider).inc(cost / NANO)
+        elif usage is not None:
+            self._child(self._cost_unknown, model, provider).inc()
+        if usage is not None:
+            for kind, tokens in (
+                ("input", usage.input_tokens),
+                ("cached_input", usage.cached_tokens),
+                ("output", usage.output_tokens),
+            ):
+                if tokens:
+                    self._child(self._tokens, model, provider, kind).inc(max(0, tokens))
 
     def _child(self, metric: Any, *labels: str) -> Any:
         """Return the series of a metric for these labels; finding one again costs a tenth of `labels`."""

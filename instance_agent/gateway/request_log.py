@@ -1,7 +1,6 @@
 """The log of requests: one line each, with its id, model and latency; never a prompt, an answer or a key."""
 
 import logging
-import re
 import time
 import traceback
 from datetime import UTC, datetime
@@ -19,14 +18,6 @@ log = get_logger(__name__)
 #: Asked before anything is put into words.
 _LOGGER: Final = logging.getLogger(__name__)
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
-
-#: E-mail addresses, and numbers as long as those of cards: providers repeat parts of a request in their errors.
-_PERSONAL: Final = re.compile(r"[^\s@<>\"'(),;:]+@[^\s@<>\"'(),;:]+\.[a-zA-Z]{2,}|\b\d(?:[ -]?\d){12,18}\b")
-
-
-def without_personal(text: str) -> str:
-    """Return a text without e-mail addresses and long numbers."""
-    return _PERSONAL.sub("***", text)
 
 
 class RequestLog:
@@ -76,8 +67,17 @@ def log_attempt(attempt: Attempt, context: RequestContext) -> None:
             "attempt", **fields, attempt=attempt.number, outcome=attempt.outcome, latency=attempt.response_time_ms
         )
     else:
-        kind, error = attempt.error_kind, None if attempt.error is None else without_personal(attempt.error)
-        log.warning("attempt_failed", **fields, attempt=attempt.number, kind=kind, defect=attempt.defect, reason=error)
+        # The rest of an explanation of a defect names fields of the request's schema.
+        reason = attempt.error.partition(": ")[0] if attempt.error and attempt.defect else attempt.error
+        log.warning(
+            "attempt_failed",
+            **fields,
+            attempt=attempt.number,
+            kind=attempt.error_kind,
+            status=attempt.http_status,
+            defect=attempt.defect,
+            reason=reason,
+        )
 
 
 def log_crash(request_id: str, method: str, error: BaseException) -> None:

@@ -5,12 +5,10 @@ import concurrent.futures
 import resource
 import ssl
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
-from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.runtime.http.connections import Connections, Limits
 from centralcloud.runtime.http.server import HttpServer
 from centralcloud.runtime.logs import get_logger
@@ -105,28 +103,6 @@ async def _drain(parts: GatewayParts, seconds: float) -> None:
             task.cancel()
         await asyncio.wait(cut, timeout=_AFTER_CUT_SECONDS)
     await parts.executor.drain(_AFTER_CUT_SECONDS)
-
-
-def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """Return the context for HTTPS, None without a certificate.
-
-    Raises:
-        SettingsError: only one of the two is set.
-        CentralCloudError: they cannot be used.
-    """
-    if certificate is None and key is None:
-        return None
-    if certificate is None or key is None:
-        raise SettingsError(
-            "INSTANCE_AGENT_GATEWAY_TLS_CERTIFICATE and INSTANCE_AGENT_GATEWAY_TLS_KEY: found one, expected both or none"
-        )
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or str(error)
-        raise CentralCloudError(f"cannot use the certificate {certificate} with the key {key}: {reason}") from None
-    return context
 
 
 def _connections() -> int:

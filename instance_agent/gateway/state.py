@@ -92,7 +92,7 @@ class StateBuilder(BackgroundTask):
         self.wake()
 
     def read_again(self) -> None:
-        """Read the catalog file now, changed or not."""
+        """Read the catalog file and the keys now, changed or not."""
         self._forced = True
         self.wake()
 
@@ -117,7 +117,7 @@ class StateBuilder(BackgroundTask):
             self._take_registry(fleet)
         if forced or self._source.changed():
             try:
-                self._use_configuration()
+                self._use_configuration(whole=forced)
                 changed = True
                 if self.problem is not None:
                     log.info("catalog_accepted")
@@ -146,9 +146,9 @@ class StateBuilder(BackgroundTask):
         self._problems = dict(layer.problems)
         self._hosts = layer.hosts
 
-    def _use_configuration(self) -> None:
+    def _use_configuration(self, *, whole: bool = False) -> None:
         began = time.monotonic()
-        configuration = self._source.build()
+        configuration = self._source.build(whole=whole)
         targets = CallTargets(configuration)
         self._planner.prepare(self._catalog.next(configuration=configuration))
         self._catalog.use_configuration(configuration)

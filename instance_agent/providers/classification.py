@@ -3,6 +3,8 @@
 docs/reference/provider-errors.md has the table, with one test for each of its rows.
 """
 
+import re
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -28,6 +30,10 @@ UNREADABLE: Final = Classed("provider", Retry.UNCERTAIN, 502)
 CUT_OFF: Final = Classed("provider", Retry.UNCERTAIN, 502)
 _RATE_LIMITED: Final = Classed("provider", Retry.REFUSED, 429)
 _TIMED_OUT: Final = Classed("timeout", Retry.UNCERTAIN, 504)
+
+_NO_MESSAGE: Final = "an error without a message"
+_IN_ANSWER: Final = "an error in its answer"
+_WORD: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.:/\[\]-]{0,63}|[0-9]{1,6}")
 
 _BY_STATUS: Final = {
     401: SETUP,
@@ -95,14 +101,24 @@ def provider_error(
     classed: Classed,
     message: str,
     *,
+    said: str | None = None,
     upstream_status: int | None = None,
     retry_after_seconds: float | None = None,
     code: str | None = None,
+    words: Iterable[str] = (),
     phase: str | None = None,
 ) -> ProviderError:
-    """Return the error, its message without keys and with the provider's name."""
+    """Return the error, its message without keys and with the provider's name.
+
+    Args:
+        message: in our words.
+        said: the provider's own words, which may quote the prompt: for the client alone.
+        code, words: the provider's words for programs, such as its type of the error and the name of a field.
+    """
     secrets = upstream.secrets()
-    text = scrub(message, secrets) or "an error without a message"
+    text = scrub(": ".join(filter(None, (message, said))), secrets) or _NO_MESSAGE
+    known = dict.fromkeys(each for each in (code, *words) if each and is_word(each, secrets))
+    own = scrub(message, secrets) or _IN_ANSWER
     return ProviderError(
         f"{upstream.provider}: {text}",
         provider=upstream.provider,
@@ -113,7 +129,13 @@ def provider_error(
         retry_after_seconds=retry_after_seconds,
         code=scrub(code, secrets)[:100] if code else None,
         phase=phase,
+        summary=f"{upstream.provider}: {own}" + (f" ({', '.join(known)})" if known else ""),
     )
+
+
+def is_word(text: str, secrets: Iterable[str]) -> bool:
+    """Whether a text of a provider is a word for programs, or a path of a field, and neither a sentence nor a key."""
+    return _WORD.fullmatch(text) is not None and scrub(text, secrets) == text
 
 
 def unreadable(upstream: Upstream, found: str) -> ProviderError:

@@ -26,7 +26,9 @@ class ProviderError(ChatError):
     """A failed call of a provider.
 
     Attributes:
-        message: one line, without keys.
+        message: one line, without keys. It may hold the provider's own words, which may quote the prompt: it is for the
+            client of this request and for nothing else.
+        summary: the same without the provider's own words, for logs, breakers and everything that others may read.
         status: for the client: 429 and 4xx of the caller's making as they are, 504 for a time limit, else 502.
         provider: name of the upstream.
         retry: whether the request may be tried again.
@@ -48,8 +50,12 @@ class ProviderError(ChatError):
         retry_after_seconds: float | None = None,
         code: str | None = None,
         phase: str | None = None,
+        summary: str | None = None,
     ) -> None:
+        """Create it; without a `summary`, that is the provider and its status alone."""
         super().__init__(message, error_kind=error_kind, status=status, code=code)
+        answer = "no answer" if upstream_status is None else f"HTTP {upstream_status}"
+        self.summary = summary or f"{provider}: {answer}"
         self.provider = provider
         self.retry = retry
         self.upstream_status = upstream_status
@@ -68,4 +74,5 @@ class ProviderError(ChatError):
             retry_after_seconds=self.retry_after_seconds,
             code=self.code,
             phase=self.phase,
+            summary=self.summary,
         )

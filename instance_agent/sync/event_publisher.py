@@ -18,6 +18,7 @@ from centralcloud.runtime.postgres.session import begin_pooled
 from centralcloud.runtime.process.background import BackgroundTask
 from instance_agent.sync.confirmed_events import ConfirmedEvents
 from instance_agent.sync.event_queue import DEFAULT_QUEUE_SIZE, EventQueue
+from instance_agent.sync.journal import Journal
 from instance_agent.sync.spool import Spool, size_of_spool
 
 log = get_logger(__name__)
@@ -56,6 +57,7 @@ class EventPublisher(BackgroundTask):
         queue: EventQueue | None = None,
         confirmed: ConfirmedEvents | None = None,
         spool: Spool | None = None,
+        journal: Journal | None = None,
     ) -> None:
         """Create a publisher; `start` starts its threads.
 
@@ -65,12 +67,14 @@ class EventPublisher(BackgroundTask):
             queue: holds the events.
             confirmed: remembers the events of the last seconds; None: with its default bounds.
             spool: keeps the events on disk until they are sent; None: they are in memory only.
+            journal: has each event from `publish` on until the spool has it; None: a kill loses those of 0.1 seconds.
         """
         super().__init__("publisher", database, interval_seconds=_LINGER_SECONDS)
         self._queue = EventQueue(queue_size) if queue is None else queue
         self._confirmed = ConfirmedEvents() if confirmed is None else confirmed
         self._spool = spool
-        self._writer = None if spool is None else _SpoolWriter(database, spool, self._queue)
+        self._journal = None if spool is None else journal
+        self._writer = None if spool is None else _SpoolWriter(database, spool, self._queue, journal)
         self._epoch: str | None = None
         self._epoch_is_new = False
         self._left_sent = 0
@@ -79,19 +83,26 @@ class EventPublisher(BackgroundTask):
         self.resent = 0
         self.stopped_because = "the publisher was stopped"
 
-    def publish(self, event: RoutingEvent) -> None:
-        """Add one event to the queue. Returns immediately and never raises."""
-        try:
-            text = event.to_json()
-        except (UnicodeEncodeError, ValueError, OverflowError, TypeError) as error:
-            self._queue.drop(1, f"it cannot be encoded as JSON: {summarize_error(error)}")
-            return
-        self.publish_text(text)
+    def publish(self, *events: RoutingEvent) -> None:
+        """Add events to the queue. Returns immediately and never raises."""
+        texts = []
+        for event in events:
+            try:
+                texts.append(event.to_json())
+            except (UnicodeEncodeError, ValueError, OverflowError, TypeError) as error:
+                self._queue.drop(1, f"it cannot be encoded as JSON: {summarize_error(error)}")
+        self._publish_texts(texts)
 
     def publish_text(self, text: str) -> None:
         """Add one event, as JSON text, to the queue. Returns immediately and never raises."""
-        if not self._queue.append(text):
-            return  # the queue has logged it
+        self._publish_texts([text])
+
+    def _publish_texts(self, texts: Sequence[str]) -> None:
+        taken = [text for text in texts if self._queue.append(text)]  # the queue logs the others
+        if not taken:
+            return
+        if self._journal is not None:
+            self._journal.append(taken)  # after the queue: the spool takes over what is in the queue
         if len(self._queue) % _BATCH_SIZE == 0:
             self.wake()
         if not self._warned and not self.sending:
@@ -108,6 +119,8 @@ class EventPublisher(BackgroundTask):
 
     def start(self) -> None:
         """Start the thread that sends, and that of the spool."""
+        if self._journal is not None:
+            self._journal.open()
         if self._writer is not None:
             self._writer.on_crash = self.on_crash
             self._writer.start()
@@ -301,18 +314,30 @@ class EventPublisher(BackgroundTask):
         if self._writer is not None and self._spool is not None:
             self._writer.stop()
             self._spool.close()
+            if self._journal is not None:
+                self._journal.close(keep=not self._spool.is_written)
 
 
 class _SpoolWriter(BackgroundTask):
     """Writes the events that wait to the disk, also while the publisher waits for the database."""
 
-    def __init__(self, database: Database, spool: Spool, queue: EventQueue) -> None:
+    def __init__(self, database: Database, spool: Spool, queue: EventQueue, journal: Journal | None) -> None:
         super().__init__("spool", database, interval_seconds=_LINGER_SECONDS, connections=0)
         self.uses_database = False
         self._spool = spool
         self._queue = queue
+        self._journal = journal
 
     def run_once(self) -> bool:
-        if not self.stopping:
+        if self.stopping:
+            return False
+        journal = self._journal
+        if journal is None:
             self._spool.write_new(self._queue)
+            return False
+        journal.open()
+        journal.switch()
+        self._spool.write_new(self._queue)
+        if self._spool.is_written:
+            journal.empty_other()
         return False

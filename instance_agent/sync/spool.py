@@ -112,6 +112,11 @@ class Spool:
                 log.info("spool_written_again", path=str(self.folder), not_written=self.not_written)
             self._problem = problem
 
+    @property
+    def is_written(self) -> bool:
+        """Whether the last `write_new` has written everything."""
+        return self._problem is None
+
     def confirm(self, number: int) -> None:
         """Remove the files whose events were all sent or rejected: those up to this number were."""
         with self._lock:

@@ -65,7 +65,7 @@ class OwnFile:
             self.append(events[len(events) // 2 :])
 
     def _append(self, events: Sequence[QueuedEvent]) -> None:
-        records = [_encode(event.text) for event in events]
+        records = [encode(event.text) for event in events]
         ends = [*accumulate(map(len, records), initial=0)]
         written, failure = 0, None
         try:
@@ -236,7 +236,8 @@ def record_size(text: str) -> int:
     return len(text.encode(errors="surrogatepass")) + _CHECKSUM_LENGTH + 2
 
 
-def _encode(text: str) -> bytes:
+def encode(text: str) -> bytes:
+    """Return the record of an event."""
     data = text.encode(errors="surrogatepass").replace(b"\n", b" ")
     return b"%08x %b\n" % (zlib.crc32(data), data)
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from support.events import an_event, outcomes, send_texts
+from support.events import SENT_AT, an_event, outcomes, send_texts
 from support.load import queued
 from support.programs import Program
 from support.servers import execute, with_database
@@ -99,7 +99,7 @@ def test_odd_zones_locales_and_encodings(
     )
     good = outcomes(60, 60, selected_model=model, complexity="COMPLEX")
     for number, each in enumerate(good):
-        each["timestamp"] = f"2026-11-01T{number // 60:02}:{number % 60:02}:00+13:45"
+        each["timestamp"] = f"{SENT_AT:%Y-%m-%d}T{number // 60:02}:{number % 60:02}:00+13:45"
         each["routing_decision"]["outcome"] = each["routing_decision"]["outcome"].upper()
         each["routing_decision"]["cost_usd"] = "cheap"
     too_long = an_event(selected_model="m" * (MAX_NAME_LENGTH + 1))

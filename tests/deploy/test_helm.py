@@ -62,7 +62,7 @@ def _comparable(documents: list[dict[str, Any]]) -> Objects:
         meta.pop("namespace", None)
         for label in _OF_HELM:
             meta.get("labels", {}).pop(label, None)
-        if each["kind"] == "Deployment":
+        if each["kind"] in ("Deployment", "StatefulSet"):
             each["spec"]["template"]["metadata"]["annotations"].pop("checksum/settings", None)
         key = each["kind"], meta["name"]
         assert key not in found
@@ -114,6 +114,30 @@ def test_catalog_tls_and_monitors_are_those_of_the_components(helm: str, kubectl
     assert chart.keys() == expected.keys()
     for key, made in chart.items():
         assert made == expected[key], key
+
+
+def test_a_persistent_state_is_that_of_the_component(helm: str, kubectl: str, tmp_path: Path) -> None:
+    catalog = _KUBERNETES / "components/gateway-catalog/catalog.yaml"
+    options = ("--set-file", f"gateway.catalog={catalog}", "--set", "gateway.state.persistent=true")
+    _run(helm, "lint", "--strict", _CHART, *_PRODUCTION, *options)
+    chart = _comparable(_rendered(helm, *_PRODUCTION, *options))
+    overlay = _overlay(tmp_path / "gateway", "gateway", "gateway-catalog", "gateway-state")
+    expected = _comparable(_kustomized(kubectl, overlay))
+    made = chart["StatefulSet", "centralcloud-gateway"]
+    assert made == expected["StatefulSet", "centralcloud-gateway"]
+    assert ("Deployment", "centralcloud-gateway") not in chart
+    (claim,) = made["spec"]["volumeClaimTemplates"]
+    pod = made["spec"]["template"]["spec"]
+    mounts = {each["name"]: each["mountPath"] for each in pod["containers"][0]["volumeMounts"]}
+    folder = next(each["value"] for each in pod["containers"][0]["env"] if each["name"] == "INSTANCE_AGENT_STATE_DIR")
+    assert mounts[claim["metadata"]["name"]] == folder
+    assert "state" not in {each["name"] for each in pod["volumes"]}
+    sized = ("--set", "gateway.state.size=5Gi", "--set", "gateway.state.storageClass=fast")
+    (claim,) = _comparable(_rendered(helm, *options, *sized))["StatefulSet", "centralcloud-gateway"]["spec"][
+        "volumeClaimTemplates"
+    ]
+    assert claim["spec"]["storageClassName"] == "fast"
+    assert claim["spec"]["resources"] == {"requests": {"storage": "5Gi"}}
 
 
 def test_the_commands_of_the_page_lint_and_render_the_chart(helm: str, tmp_path: Path) -> None:

@@ -3,12 +3,16 @@
 import copy
 import json
 import random
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 
+#: The time of the events: some weeks ago, whenever the tests run. An instance that is a year behind gets a finding.
+SENT_AT = (datetime.now(UTC) - timedelta(days=28)).replace(hour=12, minute=0, second=0, microsecond=0)
+
 EVENT: dict[str, Any] = {
-    "timestamp": "2026-11-01T12:00:00Z",
+    "timestamp": f"{SENT_AT:%Y-%m-%dT%H:%M:%SZ}",
     "instance_id": "singularity-1",
     "routing_decision": {
         "complexity": "complex",
@@ -25,7 +29,7 @@ EVENT: dict[str, Any] = {
 
 
 def an_event(instance_id: str = "singularity-1", **decision: Any) -> dict[str, Any]:
-    """Return the specification's example with some fields of `routing_decision` changed."""
+    """Return the specification's example, at `SENT_AT`, with some fields of `routing_decision` changed."""
     event = copy.deepcopy(EVENT)
     event["instance_id"] = instance_id
     event["routing_decision"].update(decision)
@@ -72,6 +76,6 @@ def random_events(count: int, rng: random.Random) -> list[dict[str, Any]]:
             outcome="success" if succeeded else "failure",
             response_time_ms=None if rng.random() < 0.1 else rng.choice([120, 480.5, 1999, 2000, 2600, 7000]),
         )
-        event["timestamp"] = f"2026-11-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}Z"
+        event["timestamp"] = f"{SENT_AT:%Y-%m-%d}T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}Z"
         events.append(event)
     return events

@@ -27,7 +27,7 @@ from centralcloud.contracts.fleet_configuration import (
 )
 from centralcloud.runtime.configuration.reading import read_since
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import summarize_error
+from centralcloud.runtime.postgres.errors import NOT_MIGRATED, lacking, summarize_error
 from centralcloud.runtime.postgres.query import Query
 
 _LOCK_CONFIGURATION = Query(__package__, "lock_configuration", row=int)
@@ -42,7 +42,11 @@ class ConfigurationConflictError(CentralCloudError):
 
 
 class ConfigurationRightError(CentralCloudError):
-    """The login may not do this, or the database has no configuration yet."""
+    """The login may not do this."""
+
+
+class ConfigurationMissingError(CentralCloudError):
+    """The database lacks a table or function of the configuration: it was not migrated, or not to this version."""
 
 
 class UnknownModelError(CentralCloudError):
@@ -107,7 +111,8 @@ def change_configuration(
 
     Raises:
         ConfigurationConflictError: the configuration is at another version than the expected one.
-        ConfigurationRightError: this login may not change it, or the database lacks the migration.
+        ConfigurationRightError: this login may not change it.
+        ConfigurationMissingError: the database lacks the migration.
         ContractError: the configuration would not be valid; names the path.
         UnreadableConfigurationError: the answer of the database cannot be read.
         psycopg.Error: for example, the database is unavailable.
@@ -136,7 +141,8 @@ def report_health(database: Database, model_id: str, report: HealthReport, ttl_s
 
     Raises:
         UnknownModelError: the model is not registered.
-        ConfigurationRightError: this login may not post health, or the database lacks the migration.
+        ConfigurationRightError: this login may not post health.
+        ConfigurationMissingError: the database lacks the migration.
         psycopg.Error: for example, the database is unavailable.
     """
     values = {"model_id": model_id, "health": Jsonb(to_body(report)), "ttl_seconds": ttl_seconds}
@@ -153,7 +159,8 @@ def read_whole(database: Database) -> Current:
     """Read the configuration as it is now.
 
     Raises:
-        ConfigurationRightError: this login may not read it, or the database lacks the migration.
+        ConfigurationRightError: this login may not read it.
+        ConfigurationMissingError: the database lacks the migration.
         ContractError: this version cannot read it; names the path.
         psycopg.Error: for example, the database is unavailable.
     """
@@ -180,7 +187,7 @@ def _write(connection: psycopg.Connection[Any], author: Author, version: int, ch
 
 @contextmanager
 def _rights(action: str, role: str) -> Iterator[None]:
-    """Turn a missing right or function into one line that says what to do."""
+    """Turn a missing right, function or table into one line that says what to do."""
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
@@ -188,7 +195,7 @@ def _rights(action: str, role: str) -> Iterator[None]:
             f"this login may not {action} ({summarize_error(error)}): expected one with the rights of {role}, which "
             "`centralcloud grants --apply` creates"
         ) from None
-    except (psycopg.errors.UndefinedFunction, psycopg.errors.InvalidSchemaName):
-        raise ConfigurationRightError(
-            "the database has no configuration yet: run `centralcloud migrate` on it"
+    except NOT_MIGRATED as error:
+        raise ConfigurationMissingError(
+            f"the database has no configuration of this version ({lacking(error)}): run `centralcloud migrate` on it"
         ) from None

@@ -81,6 +81,10 @@ class HttpServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
 
+    def use_tls(self, tls: ssl.SSLContext) -> None:
+        """Use another certificate for the connections from now on. From any thread."""
+        self._tls = tls
+
     def start(self) -> None:
         """Serve in a thread of its own."""
         self._thread.start()

@@ -58,6 +58,13 @@ class Outage(StrEnum):
 #: In the message of an error about a function or a schema that only a migration creates; in any language of the server.
 _OUR_SCHEMA: Final = "centralcloud"
 _MIGRATE_ADVICE: Final = "run `centralcloud migrate` on this database"
+#: The database lacks an object that a migration creates.
+NOT_MIGRATED: Final = (
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+)
 #: The function of the server that raises the error; it is the same in every language.
 _CHECKS_ROW_SECURITY: Final = "check_enable_rls"
 ROW_SECURITY_ADVICE: Final = (
@@ -190,6 +197,11 @@ def retry_on_contention(
             if not is_in_the_way(error):
                 raise
     return work()
+
+
+def lacking(error: psycopg.Error) -> str:
+    """Return in one line what the database lacks, for one of the errors of `NOT_MIGRATED`, without advice."""
+    return " ".join((error.diag.message_primary or str(error)).split())
 
 
 def summarize_error(error: BaseException) -> str:

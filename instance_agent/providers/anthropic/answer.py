@@ -183,7 +183,8 @@ def read_error(upstream: Upstream, status: int, headers: Mapping[str, str], body
     return provider_error(
         upstream,
         classify(status, (code,) if code else (), message),
-        f"HTTP {status}: {message}" if message else f"HTTP {status}",
+        f"HTTP {status}",
+        said=message,
         upstream_status=status,
         retry_after_seconds=retry_after_seconds(headers, now),
         code=code,
@@ -194,7 +195,7 @@ def error_in_answer(upstream: Upstream, error: Any) -> ProviderError:
     """Class an error object in a 200 answer, or in an event of its stream."""
     code, message = _words(error)
     classed = classify(_STATUS_OF_TYPE.get(code or "", 500), (code,) if code else (), message)
-    return provider_error(upstream, classed, message, upstream_status=200, code=code)
+    return provider_error(upstream, classed, "", said=message, upstream_status=200, code=code)
 
 
 def _words(error: Any) -> tuple[str | None, str]:

@@ -197,8 +197,10 @@ def _raise_error(upstream: Upstream, wire: _Answer) -> None:
         raise error_in_answer(upstream, wire.error)
     feedback = wire.prompt_feedback
     if feedback is not None and feedback.block_reason is not None and not wire.candidates:
-        message = feedback.block_reason_message or f"the prompt was blocked: {feedback.block_reason}"
-        raise provider_error(upstream, POLICY, message, upstream_status=200, code=feedback.block_reason)
+        said = feedback.block_reason_message or feedback.block_reason
+        raise provider_error(
+            upstream, POLICY, "the prompt was blocked", said=said, upstream_status=200, code=feedback.block_reason
+        )
 
 
 def read_error(upstream: Upstream, status: int, headers: Mapping[str, str], body: bytes, now: float) -> ProviderError:
@@ -210,10 +212,12 @@ def read_error(upstream: Upstream, status: int, headers: Mapping[str, str], body
     return provider_error(
         upstream,
         classify(status, codes, message),
-        f"HTTP {status}: {message}" if message else f"HTTP {status}",
+        f"HTTP {status}",
+        said=message,
         upstream_status=status,
         retry_after_seconds=_retry_delay(found) if wait is None else wait,
         code=codes[0] if codes else None,
+        words=codes[1:],
     )
 
 
@@ -227,10 +231,12 @@ def error_in_answer(upstream: Upstream, found: Any) -> ProviderError:
     return provider_error(
         upstream,
         classify(status, codes, message),
-        message,
+        "",
+        said=message,
         upstream_status=200,
         retry_after_seconds=_retry_delay(found),
         code=codes[0] if codes else None,
+        words=codes[1:],
     )
 
 

@@ -101,7 +101,7 @@ class OpenAIDialect:
         return self._post(upstream, path, replace_fields(body, {"model": model}, ask_for_usage=operation == "chat"))
 
     def stream_forwarder(self, upstream: Upstream, *, include_usage: bool) -> StreamForwarder:
-        """Return a forwarder; the chunk that holds usage alone is stripped unless the client asked for it."""
+        """Return a forwarder; usage is stripped unless the client asked for it: a chunk of its own, and null in others."""
         return EventStreamForwarder(OpenAIStreamReader(upstream), strip_usage=not include_usage)
 
     def read_error(

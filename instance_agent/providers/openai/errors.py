@@ -37,10 +37,12 @@ def read_error(upstream: Upstream, status: int, headers: Mapping[str, str], body
     return provider_error(
         upstream,
         classed,
-        f"HTTP {status}: {message}" if message else f"HTTP {status}",
+        f"HTTP {status}",
+        said=message,
         upstream_status=status,
         retry_after_seconds=retry_after_seconds({**_embedded_headers(found), **headers}, now),
         code=codes[0] if codes else None,
+        words=(*codes[1:], *_param(found)),
     )
 
 
@@ -53,7 +55,15 @@ def error_in_answer(upstream: Upstream, found: Any) -> ProviderError:
         status = next((_STATUS_OF_TYPE[code] for code in codes if code in _STATUS_OF_TYPE), 500)
     classed = POLICY if _is_moderation(found) else classify(status, codes, message)
     words = [code for code in codes if not code.isdecimal()]
-    return provider_error(upstream, classed, message, upstream_status=200, code=words[0] if words else None)
+    return provider_error(
+        upstream,
+        classed,
+        "",
+        said=message,
+        upstream_status=200,
+        code=words[0] if words else None,
+        words=(*codes, *_param(found)),
+    )
 
 
 def find_error(body: bytes) -> Any:
@@ -91,6 +101,12 @@ def _codes(found: Any) -> tuple[str, ...]:
     inner = found.get("innererror")
     values = [found.get("code"), found.get("type"), inner.get("code") if isinstance(inner, dict) else None]
     return tuple(str(value) for value in values if isinstance(value, str | int) and value != "")
+
+
+def _param(found: Any) -> tuple[str, ...]:
+    """Return the field of the request that is at fault, if the error names one."""
+    param = found.get("param") if isinstance(found, dict) else None
+    return (param,) if isinstance(param, str) else ()
 
 
 def _metadata(found: Any) -> dict[str, Any]:

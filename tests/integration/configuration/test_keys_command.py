@@ -180,7 +180,10 @@ def test_without_keys_the_list_says_how_to_make_one(keys: Keys) -> None:
 def test_a_database_without_the_migration_gets_one_line(empty_url: str) -> None:
     result = run_command("instance-agent", "keys", "list", env={"DATABASE_URL": empty_url})
     assert result.returncode == 1
-    assert result.stderr == "instance-agent: the database has no configuration yet: run `centralcloud migrate` on it\n"
+    assert result.stderr == (
+        "instance-agent: the database has no configuration of this version "
+        '(schema "centralcloud" does not exist): run `centralcloud migrate` on it\n'
+    )
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.commands import start_command
-from support.events import an_event, outcomes, random_events, send, send_texts
+from support.events import SENT_AT, an_event, outcomes, random_events, send, send_texts
 from support.ingest import ingest_all, metrics_of
 from support.recount import recount
 from support.servers import execute
@@ -44,7 +44,7 @@ def test_an_event_becomes_a_record_with_every_column(database: Database, databas
     (row,) = execute(
         database_url,
         """
-        SELECT timestamp = '2026-11-01 12:00:00+00', instance_id, complexity, model, provider, score, outcome,
+        SELECT timestamp, instance_id, complexity, model, provider, score, outcome,
                response_time_ms, capabilities_required, preference, user_model_request, decision_id, input_tokens,
                output_tokens, cost_usd, error_kind, task_type, propensity, score_version, slice_no, extra,
                created_at > now() - interval '1 hour'
@@ -52,7 +52,7 @@ def test_an_event_becomes_a_record_with_every_column(database: Database, databas
         """,
     )
     assert row == (
-        True, "singularity-1", "complex", "gpt-4o", "github_models", 4.8, "failure",
+        SENT_AT, "singularity-1", "complex", "gpt-4o", "github_models", 4.8, "failure",
         812, ["vision", "über"], "speed", "gpt-4o", "d-1", 10,
         20, 0.125, "provider", "code", 0.5, 3, 1, {"alternate_models": ["a", "b"]}, True,
     )  # fmt: skip

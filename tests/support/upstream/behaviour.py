@@ -24,6 +24,7 @@ BEHAVIOURS = {
     "not-http": "answers with bytes that are not HTTP",
     # errors of the protocol
     "echo-key": "refuses with 401, and its text holds the key, the bearer token, base64 of the key and an address with it",
+    "echo": "every error holds the request and the key: in its text, in its words for programs and in its headers",
     "quota": "refuses with 429 because the account has no money left",
     "policy": "refuses with the protocol's error of a content filter",
     "context-length": "refuses with 400 because the prompt is too long",

@@ -119,7 +119,7 @@ class _Exchange:
             return None
         status = int(chosen.number("status")) if "status" in chosen else statuses[kind]
         message = self._echo() if kind == "echo-key" else f"the fake upstream refuses: {kind or status}"
-        body = side.error(status, message, kind)
+        body = self.error(status, message, kind)
         if status == 200 and self.entry["path"].endswith(":streamGenerateContent"):
             event = b"data: " + json.dumps(body).encode() + b"\r\n\r\n"
             return web.Response(body=event, headers={"content-type": "text/event-stream"})
@@ -133,10 +133,26 @@ class _Exchange:
         if self.request.transport is not None:
             self.request.transport.close()
 
-    def _echo(self) -> str:
+    def words(self, message: str) -> str:
+        return f"cannot do {self.entry['body']} for {self._key()}" if "echo" in self.behaviour else message
+
+    def error(self, status: int, message: str, kind: str) -> dict[str, Any]:
+        """Return the body of an error."""
+        body: dict[str, Any] = self.side.error(status, self.words(message), kind)
+        if "echo" in self.behaviour:
+            found = {
+                name: self.words("") for name, value in body["error"].items() if value is None or value == str(value)
+            }
+            body["error"] |= found
+        return body
+
+    def _key(self) -> str:
         headers = self.entry["headers"]
         key = headers.get("authorization", "").partition(" ")[2]
-        key = key or headers.get("x-api-key") or headers.get("x-goog-api-key") or headers.get("api-key") or ""
+        return key or headers.get("x-api-key") or headers.get("x-goog-api-key") or headers.get("api-key") or ""
+
+    def _echo(self) -> str:
+        key = self._key()
         encoded = base64.b64encode(f"user:{key}".encode()).decode()
         return (
             f"Incorrect API key provided: {key}. Sent: Authorization: Bearer {key} (Basic {encoded}), "
@@ -146,6 +162,8 @@ class _Exchange:
     def _error_headers(self) -> dict[str, str]:
         chosen = self.behaviour
         headers = {}
+        if "echo" in chosen:
+            headers = dict.fromkeys(("x-error", "retry-after", "www-authenticate"), self.words(""))
         if "retry-after" in chosen:
             headers["retry-after"] = chosen.text("retry-after")
         if "retry-after-date" in chosen:
@@ -248,7 +266,7 @@ async def _answer(exchange: _Exchange, asked: Asked) -> web.StreamResponse:
     reply = _shape(asked, chosen)
     cost = chosen.number("cost") if "cost" in chosen else None
     if "error-in-200" in chosen:
-        return web.json_response(side.error(503, "the fake upstream is overloaded", ""))
+        return web.json_response(exchange.error(503, "the fake upstream is overloaded", ""))
     if asked.stream and "stream-ignored" not in chosen:
         return await _stream(exchange, asked, reply, cost)
     body = json.dumps(side.plain(asked, reply, cost)).encode()
@@ -306,7 +324,7 @@ async def _stream(exchange: _Exchange, asked: Asked, reply: Reply, cost: float |
 def _events(exchange: _Exchange, asked: Asked, reply: Reply, cost: float | None) -> list[bytes]:
     chosen, side = exchange.behaviour, exchange.side
     found: list[bytes] = side.events(asked, reply, cost)
-    failure = side.error_event("the fake upstream is overloaded")
+    failure = side.error_event(exchange.words("the fake upstream is overloaded"))
     if "error-first-event" in chosen:
         return [failure]
     if "role-then-error" in chosen:

@@ -2,10 +2,10 @@
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import timedelta
 
 import pytest
-from support.events import an_event
+from support.events import SENT_AT, an_event
 from support.repository import REPOSITORY
 
 from centralcloud.contracts import ContractError, parse_routing_event
@@ -17,7 +17,7 @@ from centralcloud.contracts.words import (
     with_operator_words,
 )
 
-NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+NOW = SENT_AT + timedelta(days=19)
 
 
 def test_an_operators_word_is_read_and_unknown_ones_stay_dead_letters() -> None:

@@ -2,13 +2,13 @@
 
 import json
 import tracemalloc
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from support.events import an_event
+from support.events import SENT_AT, an_event
 
 from centralcloud.ingest.batch import RESOLVED, ROUTED, Message, decode, deduplicate, phases_by_decision
 
-NOW = datetime(2026, 11, 20, tzinfo=UTC)
+NOW = SENT_AT + timedelta(days=19)
 
 
 def messages(*events: dict | str) -> list[Message]:

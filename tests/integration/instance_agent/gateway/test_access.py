@@ -147,6 +147,16 @@ def test_without_any_key_it_does_not_listen_elsewhere(
         socket.create_connection(("127.0.0.1", port), timeout=2)
 
 
+def test_a_normal_start_on_another_address_warns_of_nothing(
+    start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
+) -> None:
+    key = a_key(database_url, "user")
+    env = {"INSTANCE_AGENT_GATEWAY_ADDRESS": "0.0.0.0"}
+    gateway = start_gateway(start, tmp_path, fake_upstream, database_url, key=key, **env)
+
+    assert [line for line in gateway.program.log() if line["level"] != "info"] == []
+
+
 def test_metrics_are_for_this_machine_and_for_operators(gateway: Gateway, database_url: str) -> None:
     operator = a_key(database_url, "operator")
     proxied = {"x-forwarded-for": "203.0.113.7"}

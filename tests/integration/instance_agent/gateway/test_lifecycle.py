@@ -1,5 +1,6 @@
 """The life of a gateway: its start without the database, its stop while requests run, its settings."""
 
+import contextlib
 import http.client
 import json
 import re
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
 from support.gateways import Gateway, a_key, start_gateway
 from support.ports import free_port
 from support.programs import Program
@@ -19,6 +21,8 @@ from support.servers import execute
 from support.tcp_proxy import TcpProxy
 from support.upstream.process import FakeUpstream
 from support.waiting import eventually
+
+from instance_agent.sync.spool import Spool
 
 StartProgram = Callable[..., Program]
 
@@ -132,6 +136,40 @@ def _down(gateway: Gateway) -> dict | None:
     return details if details["db"] == "down" else None
 
 
+def test_a_kill_under_load_loses_no_event_of_an_answered_request(
+    gateway: Gateway, tmp_path: Path, database_url: str
+) -> None:
+    answered: set[str] = set()
+
+    def ask(stream: bool) -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException, KeyError):
+            while (reply := gateway.chat(stream=stream)).status == 200 and (not stream or b"[DONE]" in reply.body):
+                answered.add(reply.headers["x-centralcloud-request-id"])
+
+    clients = [threading.Thread(target=ask, args=(number % 2 == 0,)) for number in range(8)]
+    for client in clients:
+        client.start()
+    eventually(lambda: len(answered) >= 60, what="answers")
+    gateway.program.kill()
+    for client in clients:
+        client.join()
+
+    left = Spool(tmp_path / "state/spool")
+    kept: set[str] = set()
+    while batch := left.next_left(500, 1_000_000):
+        kept |= {_ended(json.loads(text)["routing_decision"]) for text in batch}
+        left.confirm_left()
+    left.close()
+    sent = execute(database_url, "SELECT message -> 'routing_decision' FROM pgmq.q_model_routing_decisions")
+    missing = answered - kept - {_ended(decision) for (decision,) in sent}
+    assert not missing, f"{len(missing)} of {len(answered)}"
+
+
+def _ended(decision: dict) -> str:
+    """Return the request of an outcome."""
+    return str(decision["request_id"]) if decision["outcome"] != "routed" else ""
+
+
 def test_keys_do_not_count_after_the_grace_without_the_database(
     start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str, proxy: TcpProxy
 ) -> None:
@@ -188,25 +226,51 @@ def test_debug_logs_show_the_decision_with_its_reasons_and_no_prompt(
         assert found not in gateway.program.output()
 
 
-def test_it_serves_https_with_a_certificate(
-    start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
-) -> None:
-    certificate, key = tmp_path / "tls.pem", tmp_path / "tls.key"
+def a_certificate(certificate: Path, key: Path) -> None:
+    """Write a certificate that signs itself, and its key."""
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
         check=True, capture_output=True,
     )  # fmt: skip
+
+
+def test_it_serves_https_and_a_renewed_certificate_from_sighup_on(
+    start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
+) -> None:
+    certificate, key, trusted = tmp_path / "tls.pem", tmp_path / "tls.key", tmp_path / "trusted.pem"
+    a_certificate(certificate, key)
+    trusted.write_bytes(certificate.read_bytes())
     program = _serve(
         start, tmp_path, database_url, "--port", "0", "--tls-certificate", str(certificate), "--tls-key", str(key)
     )
     port = _port(program)
-    context = ssl.create_default_context(cafile=str(certificate))
-    connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
-    connection.request("GET", "/health")
-    with connection.getresponse() as answer:
-        assert json.loads(answer.read())["service"] == "model-router"
-    connection.close()
+
+    def connect() -> http.client.HTTPSConnection:
+        context = ssl.create_default_context(cafile=str(trusted))
+        return http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
+
+    def is_served(connection: http.client.HTTPSConnection) -> bool:
+        connection.request("GET", "/health")
+        with connection.getresponse() as answer:
+            return bool(json.loads(answer.read())["service"] == "model-router")
+
+    with closing(connect()) as old:
+        assert is_served(old)
+        key.write_text("broken")
+        program.process.send_signal(signal.SIGHUP)
+        program.wait_for("certificate_refused")
+        with closing(connect()) as still:
+            assert is_served(still), "by the last valid certificate"
+        a_certificate(certificate, key)
+        program.process.send_signal(signal.SIGHUP)
+        program.wait_for("certificate_loaded")
+        with closing(connect()) as other, pytest.raises(ssl.SSLCertVerificationError):
+            other.connect()
+        trusted.write_bytes(certificate.read_bytes())
+        with closing(connect()) as new:
+            assert is_served(new)
+        assert is_served(old), "a connection that was open stays"
 
 
 def test_a_slow_client_does_not_hold_others_up(gateway: Gateway) -> None:

@@ -2,12 +2,17 @@
 
 import json
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 from support.commands import run_command
-from support.gateways import Gateway
+from support.gateways import UPSTREAM_KEY, Gateway, a_key, start_gateway
+from support.programs import Program
 from support.servers import execute
 from support.upstream.process import FakeUpstream
 from support.waiting import eventually
+
+StartProgram = Callable[..., Program]
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789ABCDEF"
 EMAIL = "jane.doe@example.com"
@@ -178,6 +183,54 @@ def test_no_prompt_key_e_mail_or_card_is_in_logs_metrics_or_events(
     assert {"timestamp", "level", "requestId", "modelId", "latency"} <= set(lines[0])
 
 
+def test_an_upstream_that_quotes_the_request_is_quoted_to_its_client_alone(
+    start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
+) -> None:
+    """Its errors hold the prompt and the key in their text, words and headers: in bodies, answers and streams."""
+    gateway = start_gateway(
+        start, tmp_path, fake_upstream, database_url, key=a_key(database_url, "operator"),
+        LOG_LEVEL="DEBUG", INSTANCE_AGENT_GATEWAY_MAX_ATTEMPTS="1",
+    )  # fmt: skip
+    answers = []
+    for behaviour in (
+        "status=400",
+        "error-in-200",
+        "error-first-event",
+        "error-event=1",
+        "status=500",
+        "status=429+retry-after=60",
+    ):
+        fake_upstream.behave(f"echo+{behaviour}")
+        for model in ("gpt", "opus", "flash"):
+            reply = gateway.chat(model, f"zanzibar {EMAIL}", stream="event" in behaviour)
+            answers.append((behaviour, model, reply.body.decode(), reply.headers["x-centralcloud-request-id"]))
+        fake_upstream.reset()
+    other = gateway.chat("auto", "another client")
+    tested = gateway.call("POST", "/api/routing/test", {"request": {"prompt": "x", "type": "chat"}, "agent": {}})
+    explained = [gateway.call("GET", f"/api/decisions/{request_id}").body.decode() for *_, request_id in answers]
+    failed = [line for line in gateway.program.log() if line["event"] == "attempt_failed"]
+    sent = "SELECT message FROM pgmq.q_model_routing_decisions"
+    eventually(lambda: len(execute(database_url, sent)) >= 2 * len(failed))
+
+    quoted = [each for each in answers if "zanzibar" in each[2]]
+    assert len(quoted) >= 12, [(behaviour, model, body) for behaviour, model, body, _ in answers]
+    texts = {
+        "log": gateway.program.output(),
+        "metrics": gateway.call("GET", "/metrics", key=None).body.decode(),
+        "events": str(execute(database_url, sent)),
+        "explanations": str(explained),
+        "answer to another client": other.body.decode(),
+        "test of routing": tested.body.decode(),
+    }
+    for name, text in texts.items():
+        for secret in ("zanzibar", EMAIL, UPSTREAM_KEY):
+            assert secret not in text, f"{secret} in the {name}"
+    assert all(UPSTREAM_KEY not in body for _, _, body, _ in answers)
+    assert {line["status"] for line in failed} >= {200, 500, 429}
+    assert "alpha: HTTP 500" in {line["reason"] for line in failed}
+    assert other.status in (429, 503), "the breakers know why, in other words"
+
+
 def test_names_that_clients_invent_make_no_series(gateway: Gateway) -> None:
     def series() -> int:
         text = gateway.call("GET", "/metrics", key=None).body.decode()
@@ -195,6 +248,10 @@ def test_names_that_clients_invent_make_no_series(gateway: Gateway) -> None:
     text = gateway.call("GET", "/metrics", key=None).body.decode()
     assert 'model_router_requests_total{model="gpt",provider="alpha",status="200"} 1.0' in text
     assert 'model_router_model_health_score{model="gpt"} 1.0' in text
+    assert 'centralcloud_gateway_cost_usd_total{model="gpt",provider="alpha"} 2e-05' in text
+    assert 'centralcloud_gateway_tokens_total{kind="input",model="gpt",provider="alpha"} 12.0' in text
+    assert 'centralcloud_gateway_tokens_total{kind="output",model="other",provider="alpha"}' in text
+    assert 'centralcloud_gateway_cost_unknown_total{model="other",provider="alpha"}' in text
     for name in ("request_duration_seconds", "model_health_score"):
         assert f"model_router_{name}" in text
     for name in ("in_flight", "attempts_total", "breakers", "first_token_seconds", "config_version", "events_waiting"):

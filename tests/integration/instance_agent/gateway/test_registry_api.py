@@ -394,6 +394,36 @@ def test_a_login_without_the_right_is_refused_with_the_remedy(least_rights: Gate
     assert least_rights.call("POST", "/api/models/known/health", HEALTH).status == 200
 
 
+def test_a_database_that_is_not_migrated_is_503_on_every_path(operator: Gateway, database_url: str) -> None:
+    """A right that is missing is 403, with another remedy."""
+    registered(operator, "best")
+    chat = operator.chat()
+    request_id = "01890000-0000-7000-8000-000000000000"
+    requests = (
+        ("POST", "/api/models", {**GPT_4_TURBO, "id": "other"}),
+        ("DELETE", "/api/models/best", None),
+        ("PATCH", "/api/models/best/status", {"status": "inactive"}),
+        ("PATCH", "/api/models/batch/status", {"updates": [{"modelId": "best", "status": "inactive"}]}),
+        ("POST", "/api/models/best/health", HEALTH),
+        ("POST", "/api/models/best/endpoints", {"url": "https://a.example/v1"}),
+        ("DELETE", "/api/models/best/endpoints/ep-1", None),
+        ("POST", "/v1/feedback", {"request_id": request_id, "success": True}),
+        ("GET", f"/api/decisions/{request_id}", None),
+    )
+    lost = (
+        "ALTER SCHEMA centralcloud RENAME TO gone",
+        "ALTER SCHEMA gone RENAME TO centralcloud; ALTER TABLE configuration_state RENAME TO gone; "
+        "ALTER TABLE model_health RENAME TO gone_too; ALTER TABLE routing_records RENAME TO gone_as_well",
+    )
+    for statement in lost:
+        execute(database_url, statement)
+        for method, path, body in requests:
+            reply = operator.call(method, path, body)
+            assert (reply.status, reply.error["code"]) == (503, "not_migrated"), (statement, method, path)
+            assert "run `centralcloud migrate` on it" in reply.error["message"]
+    assert chat.status == operator.chat().status == 200
+
+
 def test_without_the_database_reads_are_answered_and_changes_refused_in_time(
     start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str, proxy: TcpProxy
 ) -> None:

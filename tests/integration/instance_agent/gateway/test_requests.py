@@ -1,6 +1,7 @@
 """Requests through a real gateway: routed, executed, answered with the headers that explain them."""
 
 import json
+import time
 
 from support.gateways import Gateway
 from support.upstream.process import FakeUpstream
@@ -28,6 +29,18 @@ def test_a_stream_ends_with_a_comment_that_has_the_cost(gateway: Gateway) -> Non
     comment = json.loads(events[-2].removeprefix(": centralcloud "))
     assert comment["cost_usd"] == "0.00002"
     assert comment["request_id"] == reply.headers["x-centralcloud-request-id"]
+
+
+def test_translated_answers_carry_the_time_of_their_creation(gateway: Gateway) -> None:
+    before = int(time.time())
+    chunks = [
+        json.loads(event.removeprefix("data: "))
+        for event in gateway.chat("opus", stream=True).body.decode().strip().split("\n\n")
+        if event.startswith("data: {")
+    ]
+    created = {chunk["created"] for chunk in chunks} | {gateway.chat("opus").json()["created"]}
+    assert before <= min(created) <= max(created) <= time.time()
+    assert len({chunk["created"] for chunk in chunks}) == 1
 
 
 def test_a_failed_target_is_followed_by_the_next_one(gateway: Gateway, fake_upstream: FakeUpstream) -> None:

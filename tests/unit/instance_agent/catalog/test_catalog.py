@@ -79,7 +79,29 @@ def test_the_shipped_example_is_a_valid_catalog() -> None:
         ("models: [{name: m, provider: x, max_output_tokens: 0}]", "models[0].max_output_tokens: found 0"),
         ("models: [{name: m, provider: x}, {name: m, provider: x}]", "models[1]: found m of x again"),
         ("models: [{name: 2024-99-99, provider: x}]", "expected YAML"),
-        ("models: [{name: m, provider: x, complexity_score: {simple: 1}}]", "models[0].complexity_score"),
+        (
+            "models: [{name: m, provider: x, complexity_score: {simple: 1}}]",
+            'models[0]: found the key "complexity_score" (did you mean complexity_scores?), expected name, provider',
+        ),
+        (
+            "alias: {gpt-4: m}\nmodels: [{name: m, provider: x}]",
+            'file: found the key "alias" (did you mean aliases?), expected models, providers, aliases',
+        ),
+        ("model: [{name: m, provider: x}]", 'file: found the key "model" (did you mean models?), expected models'),
+        (
+            "models: []\nproviders: [{provider: p, base_url: 'http://h/v1', apikey: sk-secret}]",
+            'providers[0]: found the key "apikey" (did you mean api_key?), expected provider, dialect',
+        ),
+        (
+            "models: [{name: m, provider: x, endpoints: [{wieght: 3}]}]",
+            'models[0].endpoints[0]: found the key "wieght" (did you mean weight?), expected url',
+        ),
+        (
+            "models: []\nproviders: [{provider: p, base_url: 'http://h/v1', time_limits: {total: 3}}]",
+            'providers[0].time_limits: found the key "total" (did you mean total_seconds?)',
+        ),
+        ("models: []\naliases: {a: auto}\nmodels: []", 'catalog.yaml:3:1: found the key "models" again'),
+        ("models: [{name: m, provider: x, name: n}]", 'catalog.yaml:1:33: found the key "name" again'),
         ("models: [!!python/object/apply:os.getcwd []]", "catalog.yaml:1"),
     ],
 )
@@ -90,6 +112,12 @@ def test_an_invalid_yaml_gives_one_line_that_names_the_place(path: Path, content
     assert words in str(refused.value)
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
+    assert "sk-secret" not in str(refused.value)
+
+
+def test_keys_for_anchors_begin_with_x(path: Path) -> None:
+    path.write_text("x-common: &c {provider: p}\nmodels: [{<<: *c, name: a}, {<<: *c, name: b, provider: q}]")
+    assert [(model.name, model.provider) for model in read_catalog_file(path)] == [("a", "p"), ("b", "q")]
 
 
 def test_a_missing_yaml_gives_one_line(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Providers, keys, endpoints and aliases of a catalog, from a file, from the environment and from local providers."""
 
 import logging
+import os
 import pickle
 from pathlib import Path
 
@@ -70,12 +71,12 @@ def test_every_field_of_the_yaml_is_read(path: Path) -> None:
         ("weight: 3", "weight: 0", "models[0].endpoints[1].weight: found 0"),
         ("type: fallback", "type: spare", "models[0].endpoints[0].type"),
         ("status: deprecated", "status: retired", "models[0].status"),
-        ("first_byte_seconds: 300", "first_byte: 300", "providers[0].time_limits.first_byte"),
+        ("first_byte_seconds: 300", "first_byte: 300", 'providers[0].time_limits: found the key "first_byte" (did'),
         ("big: m", "big: nowhere", "aliases.big: found \"nowhere\": expected a model of the catalog, auto"),
         ("big: m", "big: gpt-4", "expected an alias without a cycle, found gpt-4 -> big"),
         ('"claude-*": auto', '"claude-*": claude-new', "aliases.claude-*: found \"claude-new\": expected an alias without"),
         ("dialect: openai", "dialect: OpenAI", "providers[0].dialect"),
-        ("api_key: \"env:HERE_KEY\"", f"key: {SECRET}", "providers[0].key: found a value that is not shown"),
+        ("api_key: \"env:HERE_KEY\"", f"key: {SECRET}", 'providers[0]: found the key "key" (did you mean api_key?)'),
         ("http://10.0.0.7:8000/v1/", f"https://u:{SECRET}@models.example", "providers[0].base_url: found a value"),
         ("http://10.0.0.7/up", f"ftp://models.example/?key={SECRET}", "health_check_url: found a value that is not shown"),
     ],
@@ -329,3 +330,23 @@ def test_a_provider_hides_the_values_of_its_headers() -> None:
     provider = Provider(provider="p", base_url="http://a", headers={"api-key": SECRET})
     assert SECRET not in repr(provider)
     assert "api-key" in repr(provider)
+
+
+def test_a_forced_build_reads_an_edit_that_left_time_and_size_as_they_were(path: Path) -> None:
+    source = CatalogSource(path, {})
+    source.build()
+    status = path.stat()
+    with path.open("r+") as file:
+        file.write(path.read_text().replace("big", "pig"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert source.build().resolve("big") == ("m", "big")
+    assert source.build(whole=True).resolve("pig") == ("m", "pig")
+
+
+def test_an_edit_with_an_unknown_key_is_an_error_once_and_the_last_valid_file_stays(path: Path) -> None:
+    source = CatalogSource(path, {})
+    before = source.build()
+    path.write_text(YAML.replace("aliases:", "alias:"))
+    with pytest.raises(SettingsError, match="did you mean aliases"):
+        source.build()
+    assert source.build().models == before.models

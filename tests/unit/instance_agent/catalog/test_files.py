@@ -57,6 +57,7 @@ def test_an_edit_of_the_catalog_is_used_and_a_broken_one_is_not(
         assert router.choose("simple").model.name == "best"
     assert catalog.problem is not None
     assert "catalog.yaml:2:1: expected YAML" in catalog.problem
+    eventually(lambda: caplog.text.count("catalog_invalid") > 0)
     assert caplog.text.count("catalog_invalid") == 1, "once for each edit"
     path.unlink()
     missing = f"cannot read the catalog {path}: No such file or directory"

@@ -8,6 +8,9 @@ from instance_agent.catalog.key_reader import KeyReader
 from instance_agent.catalog.model import Model
 from instance_agent.catalog.provider import Provider
 from instance_agent.catalog.registry import registry_layer, with_registry
+from instance_agent.chat.answers import Usage
+from instance_agent.execution.cost import cost_of
+from instance_agent.execution.targets import CallTargets
 
 MODEL: dict[str, Any] = {
     "id": "gpt",
@@ -47,6 +50,37 @@ def test_an_endpoint_of_another_provider_is_an_entry_of_its_own_that_shares_the_
     assert (first.provider, first.endpoints[0].url, first.endpoints[0].weight) == ("openai", "https://a.example/v1", 3)
     assert (second.name, second.provider, second.sent_as) == ("gpt", "azure", "deployed")
     assert second.endpoints[0].type == "secondary"
+
+
+def test_two_versions_of_a_model_at_one_provider_are_both_served() -> None:
+    endpoints = (
+        an_endpoint(1, "https://a.example/v1"),
+        an_endpoint(2, "https://b.example/v1", version="gpt-2027"),
+        an_endpoint(3, "https://c.example/v1", provider="azure", version="deployed"),
+        an_endpoint(4, "https://d.example/v1", provider="azure"),
+    )
+    layer = registry_layer(a_fleet(MODEL, endpoints=endpoints), private=False)
+    providers = [Provider(provider=name, base_url="https://a.example/v1") for name in ("openai", "azure")]
+    configuration = build_configuration(layer.models, providers, keys=KeyReader({}))
+
+    sent = [(target.base_url[8], target.model.sent_as, target.key) for target in configuration.targets_of("gpt")]
+    assert sent == [
+        ("a", "gpt-2026", "gpt@openai"),
+        ("b", "gpt-2027", "gpt@openai#2"),
+        ("c", "deployed", "gpt@azure"),
+        ("d", "gpt-2026", "gpt@azure#2"),
+    ]
+    assert [target.sent_as for target in CallTargets(configuration).made()] == [sent_as for _, sent_as, _ in sent]
+
+
+def test_the_price_of_cached_tokens_reaches_the_cost() -> None:
+    priced = {**MODEL, "pricing": {"input": 2, "output": 8, "cachedInput": 0.5}}
+    layer = registry_layer(a_fleet(priced), private=False)
+    provider = Provider(provider="openai", base_url="https://a.example/v1")
+    (target,) = CallTargets(build_configuration(layer.models, [provider], keys=KeyReader({}))).made()
+
+    cost = cost_of(Usage(input_tokens=1000, output_tokens=10, cached_tokens=800), target.prices)
+    assert cost.nano_usd == 200 * 2000 + 800 * 500 + 10 * 8000
 
 
 def test_an_endpoint_without_a_share_gets_no_request() -> None:

@@ -84,7 +84,7 @@ def test_a_failure_keeps_the_class_and_status_of_its_error(planned: Planned, ret
     error = ProviderError("p: x", provider="p", error_kind="timeout", retry=retry, upstream_status=504)
     recording.recorder.failed(error)
     (record,) = recording.records
-    assert (record.error_kind, record.retry, record.http_status, record.error) == ("timeout", retry, 504, "p: x")
+    assert (record.error_kind, record.retry, record.http_status, record.error) == ("timeout", retry, 504, "p: HTTP 504")
     assert record.usage is None
     assert record.cost.nano_usd is None
 

@@ -90,7 +90,7 @@ def test_a_wrong_key_marks_every_model_of_the_service_with_the_reason() -> None:
     assert found is not None
     assert found.state == "misconfigured"
     assert found.seconds is None
-    assert found.reason == "x: failed"
+    assert found.reason == "x: HTTP 401", "without the provider's own words"
 
 
 def test_another_key_or_address_is_another_target() -> None:

@@ -12,7 +12,6 @@ from instance_agent.execution.errors import ExecutionError
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, not_implemented, of_routing
 from instance_agent.gateway.other_operations import _TokensRequest
 from instance_agent.gateway.pipeline import _feedback_seconds, _header_text, _losses, needs_of, usd
-from instance_agent.gateway.request_log import without_personal
 from instance_agent.providers.dialect import EmbeddingRequest
 from instance_agent.routing.constraints import Struck
 from instance_agent.routing.errors import RoutingError
@@ -105,15 +104,3 @@ def test_tokens_as_an_input_are_not_translated() -> None:
 
     with pytest.raises(UnsupportedFeatureError):
         _ = request.embedding
-
-
-@pytest.mark.parametrize(
-    ("text", "masked"),
-    [
-        ("mail jane.doe@example.com now", "mail *** now"),
-        ("card 4111 1111 1111 1111, 4111-1111-1111-1111 and 4111111111111111", "card ***, *** and ***"),
-        ("12 tokens at 1700000000 are kept, gpt-4o@openai too", "12 tokens at 1700000000 are kept, gpt-4o@openai too"),
-    ],
-)
-def test_texts_of_providers_are_logged_without_personal_data(text: str, masked: str) -> None:
-    assert without_personal(text) == masked

@@ -191,10 +191,45 @@ def test_any_split_of_the_bytes_forwards_the_same_bytes(name: str, include_usage
     written = b"".join([forwarder.feed(stream[start:end]) for start, end in pairwise(places)]) + forwarder.close()
 
     stripped = [event for event in stream.split(b"\n\n") if b'"choices": [], "usage"' not in event]
-    assert written == (stream if include_usage else b"\n\n".join(stripped))
+    assert written == (stream if include_usage else b"\n\n".join(stripped).replace(b', "usage": null', b""))
     assert (forwarder.finish, forwarder.completed, forwarder.error) == ("tool_calls", True, None)
     assert forwarder.usage is not None
     assert forwarder.output_characters == len('{"city": "Paris"}')
+
+
+@pytest.mark.parametrize(
+    ("chunk", "forwarded"),
+    [
+        ('{"choices":[],"usage":null}', '{"choices":[]}'),
+        ('{"usage": null, "choices": []}', '{ "choices": []}'),
+        ('{ "id": "x" , "usage" :\tnull , "choices": [] }', '{ "id": "x"  , "choices": [] }'),
+        ('{"choices":[{"index":0}],"usage":null,"x":1}', '{"choices":[{"index":0}],"x":1}'),
+        ('{"choices":[{"delta":{"content":",\\"usage\\":null,"},"index":0}]}',) * 2,
+        ('{"choices":[{"delta":{"content":"{\\"usage\\": null}"},"index":0}]}',) * 2,
+        ('{"choices":[{"delta":{"content":"usage"},"index":0}],"x":{"a":"usage"}}',) * 2,
+    ],
+)
+def test_usage_without_numbers_is_stripped_in_any_spacing_and_never_from_a_text(chunk: str, forwarded: str) -> None:
+    asked, not_asked = (
+        BUILT_IN["openai"].stream_forwarder(an_upstream("openai"), include_usage=each) for each in (True, False)
+    )
+    written = not_asked.feed(f"data: {chunk}\n\n".encode())
+
+    assert asked.feed(f"data: {chunk}\n\n".encode()) == f"data: {chunk}\n\n".encode()
+    assert written == f"data: {forwarded}\n\n".encode()
+    assert json.loads(written[6:]) == {name: value for name, value in json.loads(chunk).items() if name != "usage"}
+
+
+@settings(deadline=None)
+@given(text=st.text(st.sampled_from('usage":nl,{} \\'), max_size=40), spaces=st.booleans())
+def test_no_text_of_an_answer_is_changed(text: str, spaces: bool) -> None:
+    separators = (", ", ": ") if spaces else (",", ":")
+    wire = {"choices": [{"index": 0, "delta": {"content": text}}], "usage": None, "text": f'"usage":null,{text}'}
+    forwarder = BUILT_IN["openai"].stream_forwarder(an_upstream("openai"), include_usage=False)
+    written = forwarder.feed(b"data: " + json.dumps(wire, separators=separators).encode() + b"\n\n")
+
+    del wire["usage"]
+    assert json.loads(written[6:]) == wire
 
 
 def test_an_event_of_an_unknown_shape_is_forwarded_and_cannot_be_translated() -> None:

@@ -1,0 +1,99 @@
+"""The certificate of the gateway: read at the start, and again when its files change. Open connections keep the old one."""
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from centralcloud.contracts import CentralCloudError, SettingsError
+from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.process.background import BackgroundTask
+from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of
+
+log = get_logger(__name__)
+
+#: Time between two looks at the files, two stats each. An edit counts when the next look finds it unchanged: a renewal
+#: replaces the certificate and the key one after the other.
+_INTERVAL_SECONDS: Final = 5.0
+
+_State = tuple[Fingerprint | None, Fingerprint | None]
+
+
+class CertificateReloader(BackgroundTask):
+    """Loads the certificate again when it was renewed, and at once after `read_again`.
+
+    Attributes:
+        context: for new connections.
+        problem: why the newest files are not used; None: they are.
+        on_loaded: called with each new context, in the thread of this task.
+    """
+
+    def __init__(self, database: Database, certificate: Path, key: Path) -> None:
+        """Load the certificate; raise CentralCloudError when it cannot be used."""
+        super().__init__("certificate", database, interval_seconds=_INTERVAL_SECONDS, connections=0)
+        self.uses_database = False
+        self._certificate = certificate
+        self._key = key
+        self._used = self._seen = self._state()
+        self._forced = False
+        self.context = _load(certificate, key)
+        self.problem: str | None = None
+        self.on_loaded: Callable[[ssl.SSLContext], object] | None = None
+
+    def read_again(self) -> None:
+        """Load the certificate now, changed or not."""
+        self._forced = True
+        self.wake()
+
+    def run_once(self) -> bool:
+        forced, self._forced = self._forced, False
+        now = self._state()
+        settled, self._seen = now == self._seen, now
+        if forced or (settled and now != self._used):
+            self._used = now
+            self._reload()
+        return False
+
+    def _reload(self) -> None:
+        try:
+            context = _load(self._certificate, self._key)
+        except CentralCloudError as error:
+            self.problem = str(error)
+            log.error("certificate_refused", reason=self.problem, effect="the last valid one stays in use")
+            return
+        self.problem = None
+        self.context = context
+        if self.on_loaded is not None:
+            self.on_loaded(context)
+        log.info("certificate_loaded", path=str(self._certificate))
+
+    def _state(self) -> _State:
+        return fingerprint_of(self._certificate), fingerprint_of(self._key)
+
+
+def make_reloader(database: Database, certificate: Path | None, key: Path | None) -> CertificateReloader | None:
+    """Return the certificate of the settings, None without one.
+
+    Raises:
+        SettingsError: only one of the two is set.
+        CentralCloudError: they cannot be used.
+    """
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise SettingsError(
+            "INSTANCE_AGENT_GATEWAY_TLS_CERTIFICATE and INSTANCE_AGENT_GATEWAY_TLS_KEY: found one, expected both or none"
+        )
+    return CertificateReloader(database, certificate, key)
+
+
+def _load(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        # Without a password OpenSSL would ask for that of an encrypted key on the terminal, and wait.
+        context.load_cert_chain(certificate, key, password="")
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror or str(error)
+        raise CentralCloudError(f"cannot use the certificate {certificate} with the key {key}: {reason}") from None
+    return context
