@@ -94,7 +94,7 @@ def main() -> None:
     views = [HealthView(), HealthView(breaker_open=frozenset({"model-3@p3"}))]
     turn = iter(range(10**9))
     result["new_health_us"] = microseconds(lambda: planner.plan(request, known, views[next(turn) % 2]), 500)
-    for evidence in (5.0, 50.0, 500.0, 5_000.0):
+    for evidence in (1.0, 5.0, 50.0, 500.0, 5_000.0, 100_000.0):
         state = snapshot(models, n_eff=evidence)
         planner.plan(request, state)
         pairs = itertools.combinations([model.name for model in state.models], 2)

@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from centralcloud.contracts import ContractError, RoutingEvent, parse_routing_event
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.event_fields import ignored_fields
-from centralcloud.contracts.json_text import encode_extra
+from centralcloud.contracts.json_text import decode_value, encode_extra
 from centralcloud.contracts.routing_event import RequestEvent
 from centralcloud.contracts.words import WordSource, built_in
 
@@ -43,27 +44,27 @@ class DeadLetter(NamedTuple):
     field: str
 
 
-class ReceivedEvent(NamedTuple):
+class ReceivedEvent(Struct, frozen=True, gc=False):
     """A routing event with the id of its message.
 
     Attributes:
         extra: the event's `extra` as JSON, None when it is empty. Encoded where the message is decoded: JSON that can be
             decoded at one depth of Python's stack may be nested too deeply to be encoded at another. The event's own `extra`
             is empty.
-        ignored: the path of each field whose value was ignored, with key and value for an operator.
-        plan: the event's `plan` as JSON, encoded as `extra`; None without one. The event's own `plan` is empty.
+        ignored: the path of each field whose value was ignored, with key and value for an operator; empty without one.
+        plan: the event's `plan` as JSON; None without one. The event's own `plan` is not decoded, or empty.
     """
 
     msg_id: int
     event: RoutingEvent
     extra: bytes | None
-    ignored: Mapping[str, str] = {}
+    ignored: Mapping[str, str] | None = None
     plan: bytes | None = None
 
     @property
     def phase(self) -> int:
         """`ROUTED` or `RESOLVED`."""
-        return RESOLVED if self.event.resolved else ROUTED
+        return ROUTED if self.event.outcome == "routed" else RESOLVED
 
 
 class AheadEvent(NamedTuple):
@@ -100,20 +101,25 @@ class DecisionPhases(NamedTuple):
     phases: int
 
 
-def decode(messages: Iterable[Message], now: datetime, words: WordSource = built_in) -> Batch:
-    """Decode each message separately: an invalid one does not affect the others. `now` is the server's clock."""
+def decode(messages: Iterable[tuple[int, str, str | None]], now: datetime, words: WordSource = built_in) -> Batch:
+    """Decode each message separately: an invalid one does not affect the others.
+
+    Args:
+        messages: as `Message` or as its parts, which is faster.
+        now: the server's clock.
+    """
     batch = Batch([], [], [])
     events = batch.events
     for message in sorted(messages):
         msg_id, _, text = message
         try:
-            event = parse_routing_event(text, now, words)
+            event = parse_routing_event(text, now, words, raw_plan=True)
             if type(event) is RoutingEvent and not event.extra:
                 events.append(ReceivedEvent(msg_id, event, None))
             else:
                 events.append(_received(msg_id, event))
         except ContractError as error:
-            letter = DeadLetter(message, str(error), error.field)
+            letter = DeadLetter(Message(*message), str(error), error.field)
             ahead = _ahead(letter, now, words) if error.field == "timestamp" else None
             if ahead is None:
                 batch.dead_letters.append(letter)
@@ -125,14 +131,17 @@ def decode(messages: Iterable[Message], now: datetime, words: WordSource = built
 def _received(msg_id: int, event: RoutingEvent, added: Mapping[str, Any] = _NOTHING) -> ReceivedEvent:
     """Return the event with its plan and `extra`, and what is added to it, as JSON only: objects take much more memory."""
     extra, plan = event.extra, None
-    if type(event) is RequestEvent and event.plan is not None:
-        if event.request_id is None:  # there is nothing to store it under
-            extra["plan"] = dict(event.plan)
+    sent: Any = event.plan if isinstance(event, RequestEvent) else None
+    if sent is not None:
+        raw = isinstance(sent, Raw)
+        if event.request_id is None:  # type: ignore[attr-defined]  # there is nothing to store it under
+            extra["plan"] = decode_value(bytes(sent).decode()) if raw else dict(sent)
         else:
-            plan = encode_extra(event.plan)
-        event.plan.clear()
+            plan = bytes(sent) if raw else encode_extra(sent)
+        if not raw:
+            sent.clear()
     if not extra and not added:
-        return ReceivedEvent(msg_id, event, None, _NOTHING, plan)
+        return ReceivedEvent(msg_id, event, None, None, plan)
     ignored = _ignored_values(extra)
     extra.update(added)
     encoded = encode_extra(extra)
@@ -176,6 +185,8 @@ def count_ignored_values(events: Iterable[ReceivedEvent]) -> list[IgnoredValues]
     """Count the events with ignored values, by field, sorted. An event counts once for a field."""
     found: dict[str, IgnoredValues] = {}
     for received in events:
+        if not received.ignored:
+            continue
         for field, example in received.ignored.items():
             known = found.get(field)
             found[field] = IgnoredValues(field, known.messages + 1 if known else 1, example, received.event.instance_id)
@@ -186,9 +197,10 @@ def phases_by_decision(events: Iterable[ReceivedEvent]) -> list[DecisionPhases]:
     """Return the phases of each linked decision, sorted, so that all consumers lock decisions in the same order."""
     phases: dict[tuple[str, str], int] = {}
     for received in events:
-        if (decision_id := received.event.decision_id) is not None:
-            key = (received.event.instance_id, decision_id)
-            phases[key] = phases.get(key, 0) | received.phase
+        event = received.event
+        if event.decision_id is not None:
+            key = event.instance_id, event.decision_id
+            phases[key] = phases.get(key, 0) | (ROUTED if event.outcome == "routed" else RESOLVED)
     return [DecisionPhases(*key, phases[key]) for key in sorted(phases)]
 
 
@@ -224,15 +236,16 @@ def deduplicate(events: Iterable[ReceivedEvent], seen_before: dict[tuple[str, st
     left_out: list[ReceivedEvent] = []
     seen: dict[tuple[str, str], int] = {}
     for received in events:
-        decision_id = received.event.decision_id
-        if decision_id is not None:
-            key = (received.event.instance_id, decision_id)
-            known = seen.get(key, seen_before.get(key, ROUTED | RESOLVED))
-            if known & received.phase:
+        event = received.event
+        if event.decision_id is not None:
+            key = event.instance_id, event.decision_id
+            phase = ROUTED if event.outcome == "routed" else RESOLVED
+            known = seen.get(key) or seen_before.get(key, ROUTED | RESOLVED)
+            if known & phase:
                 left_out.append(received)
                 continue
             if known == 0:
                 first_of_decision.add(received.msg_id)
-            seen[key] = known | received.phase
+            seen[key] = known | phase
         accepted.append(received)
     return Deduplicated(accepted, first_of_decision, left_out)

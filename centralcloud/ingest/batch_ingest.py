@@ -9,22 +9,10 @@ that waits is locked only where no other transaction has locked it.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from functools import lru_cache
-from struct import Struct
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 import psycopg
-from msgspec.structs import astuple
-from psycopg import sql
-from psycopg.types.json import Jsonb
 
-from centralcloud.contracts.event_fields import (
-    COMMON_ATTRIBUTES,
-    COMMON_COLUMNS,
-    EVENT_ATTRIBUTES,
-    REQUEST_COLUMNS,
-)
 from centralcloud.contracts.json_text import encode_array
 from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
 from centralcloud.contracts.routing_event import RequestEvent
@@ -32,7 +20,6 @@ from centralcloud.ingest.batch import (
     Batch,
     DeadLetter,
     Deduplicated,
-    Message,
     ReceivedEvent,
     count_ignored_values,
     decode,
@@ -45,6 +32,7 @@ from centralcloud.ingest.instance_clocks import report_clocks_behind
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
 from centralcloud.ingest.name_limits import count_refused_names, limit_new_names
 from centralcloud.ingest.operator_words import OperatorWords
+from centralcloud.ingest.record_copy import copy_records
 from centralcloud.ingest.repeated_ids import find_repeated_ids
 from centralcloud.ingest.requests import settle_feedback, store_plans
 from centralcloud.runtime.postgres.query import Query
@@ -113,56 +101,6 @@ _STORED_SHARE: Final = 2
 #: Time limit of a transaction over one message. PostgreSQL prints up to a gigabyte of digits of a number with a huge
 #: exponent before it fails. With the usual limit this would count as an outage, and be retried for ever.
 ONE_MESSAGE_LIMIT_SECONDS: Final = 120.0
-
-_CAPABILITIES: Final = COMMON_ATTRIBUTES.index("capabilities_required")
-_EXTRA: Final = COMMON_ATTRIBUTES.index("extra")
-_REQUEST_ID: Final = EVENT_ATTRIBUTES.index("request_id")
-#: `plan`, the last field of a request, is not in the records.
-_PLAN: Final = EVENT_ATTRIBUTES.index("plan")
-_NO_REQUEST: Final = (None,) * len(REQUEST_COLUMNS)
-#: The binary form of an array: dimensions, flags and type; length and first index; then each value with its length.
-_ARRAY_HEAD: Final = Struct("!iiI")
-_ARRAY_BOUNDS: Final = Struct("!ii")
-_LENGTH: Final = Struct("!i")
-_TEXT_OID: Final = 25
-
-
-class _CopyRecords(NamedTuple):
-    """A COPY of records: the statement, and the types of its columns. Binary COPY converts nothing: they must be exact."""
-
-    statement: sql.Composed
-    types: tuple[str, ...]
-
-
-def _copy_of(event_columns: Sequence[tuple[str, str]]) -> _CopyRecords:
-    """Return the COPY of some columns of an event, and of those that ingest adds.
-
-    `created_at` has its default, the start of the transaction, which decides the partition.
-    """
-    columns = (*event_columns, ("slice_no", "int8"), ("msg_id", "int8"), ("first_of_decision", "bool"))
-    names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns)
-    statement = sql.SQL("COPY public.routing_records ({}) FROM STDIN (FORMAT BINARY)").format(names)
-    types = tuple("bytea" if column_type == "text[]" else column_type for _, column_type in columns)
-    return _CopyRecords(statement, types)
-
-
-@lru_cache(maxsize=4096)
-def _text_array(values: tuple[str, ...]) -> bytes:
-    """Return an array of text as PostgreSQL receives it in binary COPY, for a column that is announced as bytea.
-
-    psycopg encodes each array anew, which takes longer than the rest of the row; events repeat few of them.
-    """
-    if not values:
-        return _ARRAY_HEAD.pack(0, 0, _TEXT_OID)
-    parts = [_ARRAY_HEAD.pack(1, 0, _TEXT_OID), _ARRAY_BOUNDS.pack(len(values), 1)]
-    for value in values:
-        encoded = value.encode()
-        parts += [_LENGTH.pack(len(encoded)), encoded]
-    return b"".join(parts)
-
-
-_COPY_COMMON: Final = _copy_of(COMMON_COLUMNS)
-_COPY_REQUESTS: Final = _copy_of((*COMMON_COLUMNS, *REQUEST_COLUMNS))
 
 
 class BatchResult(NamedTuple):
@@ -242,7 +180,7 @@ def ingest_batch(
     if popped.bytes > limits.bytes:
         raise BatchTooLargeError(popped.popped, popped.bytes)
     result = BatchResult()
-    messages = list(map(Message, popped.msg_ids, popped.enqueued_at, popped.texts)) if popped.msg_ids else []
+    messages = list(zip(popped.msg_ids, popped.enqueued_at, popped.texts, strict=True)) if popped.msg_ids else []
     too_large_ids = popped.too_large_ids or []
     require_stored("dead_letters", written=popped.too_large, stored=len(too_large_ids))
     if messages or too_large_ids:
@@ -253,11 +191,16 @@ def ingest_batch(
 
 
 def ingest_messages(
-    connection: psycopg.Connection[Any], messages: list[Message], *, now: datetime, too_large_ids: Sequence[int] = ()
+    connection: psycopg.Connection[Any],
+    messages: Sequence[tuple[int, str, str | None]],
+    *,
+    now: datetime,
+    too_large_ids: Sequence[int] = (),
 ) -> BatchResult:
     """Store messages that the connection's open transaction has removed from the queue, and record them in the ledger.
 
     Args:
+        messages: as `Message` or as its parts, which is faster.
         now: the server's time.
         too_large_ids: the other messages that the transaction has already made dead letters, for their size.
     """
@@ -272,7 +215,7 @@ def ingest_messages(
     result = BatchResult(
         len(deduplicated.accepted), deduplicated.duplicates, len(batch.dead_letters) + len(too_large_ids)
     )
-    record_in_ledger(connection, result, [*(message.msg_id for message in messages), *too_large_ids])
+    record_in_ledger(connection, result, [*[msg_id for msg_id, _, _ in messages], *too_large_ids])
     report_clocks_behind(connection, deduplicated.accepted, now)
     if decoded.ahead and not decoded.events and batch.events:
         report_clock_behind(connection, decoded.ahead, now)  # after every lock that other ingests wait for
@@ -314,11 +257,12 @@ def _store_events(connection: psycopg.Connection[Any], batch: Batch) -> Deduplic
     deduplicated = deduplicate(batch.events, _record_phases(connection, batch.events))
     if deduplicated.accepted:
         deduplicated, refused_names = limit_new_names(connection, deduplicated)
-        _copy_records(connection, deduplicated, open_slice.slice_no)
-        store_plans(connection, deduplicated.accepted)
+        requests = [each for each in deduplicated.accepted if type(each.event) is RequestEvent]
+        copy_records(connection, deduplicated, open_slice.slice_no, of_requests=bool(requests))
+        store_plans(connection, requests)
         _add_metrics(connection, metric_deltas(deduplicated))
         count_refused_names(connection, refused_names)
-        settle_feedback(connection, deduplicated.accepted)
+        settle_feedback(connection, requests)
     return deduplicated
 
 
@@ -334,31 +278,9 @@ def _record_phases(connection: psycopg.Connection[Any], events: list[ReceivedEve
     return dict(zip(zip(seen.instance_ids, seen.decision_ids, strict=True), seen.seen_before, strict=True))
 
 
-def _copy_records(connection: psycopg.Connection[Any], deduplicated: Deduplicated, slice_no: int) -> None:
-    first_of_decision = deduplicated.first_of_decision
-    # Every column costs time, also an empty one: a batch without a request is stored without the columns of requests.
-    requests = any(type(received.event) is RequestEvent for received in deduplicated.accepted)
-    statement, types = _COPY_REQUESTS if requests else _COPY_COMMON
-    cursor = connection.cursor()
-    with cursor.copy(statement) as copy:
-        copy.set_types(types)
-        for msg_id, event, extra, _, _ in deduplicated.accepted:
-            row: list[Any] = list(astuple(event))
-            row[_CAPABILITIES] = _text_array(event.capabilities_required)
-            row[_EXTRA] = None if extra is None else Jsonb(extra, dumps=_unchanged)
-            if type(event) is RequestEvent:
-                del row[_PLAN]
-                row[_REQUEST_ID] = event.request_id and UUID(event.request_id)
-            elif requests:
-                row += _NO_REQUEST
-            row += (slice_no, msg_id, None if event.decision_id is None else msg_id in first_of_decision)
-            copy.write_row(row)
-    require_stored("routing_records", written=len(deduplicated.accepted), stored=cursor.rowcount)
-
-
 def _add_metrics(connection: psycopg.Connection[Any], rows: dict[Any, MetricDelta]) -> None:
     columns = {field.name: [getattr(row, field.name) for row in rows.values()] for field in fields(MetricDelta)}
-    columns["newest_times"] = ["{" + ",".join(map(str, times)) + "}" for times in columns["newest_times"]]
+    columns["newest_times"] = [f"{{{str(times)[1:-1]}}}" for times in columns["newest_times"]]
     models, complexities = zip(*rows, strict=True)
     _ADD_METRIC_DELTAS.run(connection, _as_json({**columns, "model": models, "complexity": complexities}))
 
@@ -379,7 +301,3 @@ def _insert_dead_letters(connection: psycopg.Connection[Any], letters: list[Dead
 
 def _as_json(columns: Mapping[str, Sequence[Any]]) -> dict[str, str]:
     return {name: encode_array(values) for name, values in columns.items()}
-
-
-def _unchanged(encoded: bytes) -> bytes:
-    return encoded

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final
 
 import psycopg
@@ -22,6 +23,7 @@ _FAR_BEHIND: Final = timedelta(days=365)
 _YEAR: Final = timedelta(days=365.25)
 #: Instances of one batch that get a finding; one login may send any number of instance ids.
 _MOST_NAMED: Final = 10
+_timestamp_of: Final = attrgetter("event.timestamp")
 
 
 def report_clocks_behind(connection: psycopg.Connection[Any], events: Iterable[ReceivedEvent], now: datetime) -> None:
@@ -31,12 +33,12 @@ def report_clocks_behind(connection: psycopg.Connection[Any], events: Iterable[R
     """
     latest = now - _FAR_BEHIND
     events = list(events)
+    if min(map(_timestamp_of, events), default=latest) >= latest:
+        return
     behind: dict[str, list[datetime]] = defaultdict(list)
     for received in events:
         if received.event.timestamp < latest:
             behind[received.event.instance_id].append(received.event.timestamp)
-    if not behind:
-        return
     in_time = {received.event.instance_id for received in events if received.event.timestamp >= latest}
     found = sorted(behind.keys() - in_time, key=lambda each: (-len(behind[each]), each))
     for instance_id in sorted(found[:_MOST_NAMED]):

@@ -38,16 +38,16 @@ def metric_deltas(deduplicated: Deduplicated) -> dict[Pair, MetricDelta]:
     rows: dict[Pair, MetricDelta] = {}
     for received in deduplicated.accepted:
         event = received.event
-        row = rows.get((event.model, event.complexity))
+        pair = event.model, event.complexity
+        row = rows.get(pair)
         if row is None:
-            row = rows[event.model, event.complexity] = MetricDelta()
+            row = rows[pair] = MetricDelta()
         _count(row, received, deduplicated.first_of_decision)
-        if event.response_time_ms is not None:
-            row.times += 1
-            row.times_sum += event.response_time_ms
-            row.newest_times.append(event.response_time_ms)
+        if (response_time := event.response_time_ms) is not None:
+            row.newest_times.append(response_time)
         row.score, row.msg_id = event.complexity_score, received.msg_id
     for row in rows.values():
+        row.times, row.times_sum = len(row.newest_times), sum(row.newest_times)
         del row.newest_times[:-NEWEST_RESPONSE_TIMES]
     return dict(sorted(rows.items()))
 
@@ -55,9 +55,10 @@ def metric_deltas(deduplicated: Deduplicated) -> dict[Pair, MetricDelta]:
 def _count(row: MetricDelta, received: ReceivedEvent, first_of_decision: set[int]) -> None:
     """Count the outcome and the usage: a decision counts once, by its id, else by the larger of routed and resolved."""
     event = received.event
-    if event.outcome == "routed":
+    outcome = event.outcome
+    if outcome == "routed":
         row.routed += 1
-    elif event.outcome == "success":
+    elif outcome == "success":
         row.successes += 1
     elif event.blameless:
         row.blameless += 1
@@ -65,7 +66,7 @@ def _count(row: MetricDelta, received: ReceivedEvent, first_of_decision: set[int
         row.failures += 1
     if event.decision_id is not None:
         row.linked_decisions += received.msg_id in first_of_decision
-    elif event.outcome == "routed":
+    elif outcome == "routed":
         row.unlinked_routed += 1
     else:
         row.unlinked_resolved += 1

@@ -68,12 +68,13 @@ def limit_new_names(
     The first names of a batch are within the limit, in the order of their messages. `count_refused_names` must be called
     with the second result before the transaction ends.
     """
+    names = {received.event.model for received in deduplicated.accepted}
+    unknown = set(_UNKNOWN_MODELS.all(connection, {"models": list(names)}))
+    if not unknown:
+        return deduplicated, []
     first_used_by: dict[str, str] = {}
     for received in deduplicated.accepted:
         first_used_by.setdefault(received.event.model, received.event.instance_id)
-    unknown = set(_UNKNOWN_MODELS.all(connection, {"models": list(first_used_by)}))
-    if not unknown:
-        return deduplicated, []
     new = [(name, instance_id) for name, instance_id in first_used_by.items() if name in unknown]
     refused = unknown - set(_granted(connection, new))
     if not refused:
@@ -146,7 +147,7 @@ def _under_other(received: ReceivedEvent) -> ReceivedEvent:
     """Return the event under `OTHER`. Its `extra` is not encoded again: JSON may be too deeply nested for that."""
     reported = encode_extra({REPORTED_MODEL_KEY: received.event.model})
     extra = reported if received.extra is None else reported[:-1] + b"," + received.extra[1:]
-    return received._replace(event=structs.replace(received.event, model=OTHER), extra=extra)
+    return structs.replace(received, event=structs.replace(received.event, model=OTHER), extra=extra)
 
 
 def _counted(accepted: list[ReceivedEvent], refused: set[str]) -> list[RefusedNames]:

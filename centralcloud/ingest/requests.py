@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 
+from centralcloud.contracts.json_text import encode_array
 from centralcloud.contracts.routing_event import RequestEvent
 from centralcloud.ingest.batch import ReceivedEvent
 from centralcloud.runtime.postgres.query import Query
@@ -24,8 +25,8 @@ def store_plans(connection: psycopg.Connection[Any], events: Iterable[ReceivedEv
             plans.setdefault(received.event.request_id, received.plan)
     if plans:
         request_ids = sorted(plans)
-        texts = [plans[request_id].decode() for request_id in request_ids]
-        _INSERT_REQUEST_PLANS.run(connection, {"request_ids": request_ids, "plans": texts})
+        texts = b"[" + b",".join([plans[request_id] for request_id in request_ids]) + b"]"
+        _INSERT_REQUEST_PLANS.run(connection, {"request_ids": encode_array(request_ids), "plans": texts.decode()})
 
 
 def settle_feedback(connection: psycopg.Connection[Any], events: Iterable[ReceivedEvent]) -> int:
@@ -33,7 +34,7 @@ def settle_feedback(connection: psycopg.Connection[Any], events: Iterable[Receiv
 
     Feedback that another transaction reports at the same time may not see these records: maintenance applies it.
     """
-    request_ids = {event.request_id for _, event, *_ in events if type(event) is RequestEvent and event.request_id}
+    request_ids = {each.event.request_id for each in events if isinstance(each.event, RequestEvent)} - {None}
     if not request_ids:
         return 0
-    return _SETTLE_FEEDBACK.one(connection, {"request_ids": list(request_ids)})
+    return _SETTLE_FEEDBACK.one(connection, {"request_ids": encode_array(list(request_ids))})

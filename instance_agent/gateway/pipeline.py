@@ -52,7 +52,7 @@ def route(
     *,
     metadata: Mapping[str, Any] | None = None,
     model_type: ModelType = "chat",
-) -> tuple[PlannedCall, ...]:
+) -> Sequence[PlannedCall]:
     """Plan a request; return the calls of its plan in their order.
 
     Args:

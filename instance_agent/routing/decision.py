@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
+from msgspec import Struct
+
 from instance_agent.catalog.learned_scores import LearnedScore
 from instance_agent.catalog.model import Model
 from instance_agent.routing.selection import Chance, SelectionKind, SelectionMethod
@@ -13,8 +15,7 @@ PREFERENCES: Final = ("speed", "cost")
 Fallback = Literal["capabilities", "simple"]
 
 
-@dataclass(frozen=True, slots=True)
-class RankedModel:
+class RankedModel(Struct, frozen=True):
     """A candidate model of a choice.
 
     Attributes:

@@ -1,14 +1,14 @@
 """A plan: the targets for a request in the order in which they are tried, with the reasons for and against each."""
 
-from typing import Any, Final, Literal
+from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
 from instance_agent.catalog.configuration import Target
 from instance_agent.routing.constraints import RELAXATIONS, Struck
 from instance_agent.routing.decision import RankedModel
 from instance_agent.routing.errors import RoutingError
+from instance_agent.routing.explanation import explain_plan
 from instance_agent.routing.selection import SelectionMethod
 from instance_agent.routing.task import Task
 
@@ -16,9 +16,6 @@ from instance_agent.routing.task import Task
 PlanKind = Literal["best", "probe", "exploration", "session", "forced"]
 #: A session's model: kept; left for a better one; or left because it cannot be used.
 Affinity = Literal["kept", "left_for_better", "left_struck"]
-
-MAX_EXPLANATION_BYTES: Final = 2048
-_LONGEST_NAME: Final = 60
 
 
 class PlanError(RoutingError):
@@ -110,12 +107,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     def explanation(self) -> bytes:
         """Return the plan as JSON of at most 2 kB. Lists that are cut end with the number of entries that are left out."""
-        shown = max(len(self.targets), len(self.struck))
-        while True:
-            text = msgspec.json.encode(self._as_dict(shown))
-            if len(text) <= MAX_EXPLANATION_BYTES or shown == 0:
-                return text
-            shown //= 2
+        return explain_plan(self)
 
     def text(self) -> str:
         """Return the plan in words, one line for each target."""
@@ -136,40 +128,3 @@ class Plan(Struct, frozen=True, kw_only=True):
         if self.propensity is not None:
             lines.append(f"propensity of the first model: {self.propensity:.3f} ({self.method})")
         return "\n".join(lines)
-
-    def _as_dict(self, shown: int) -> dict[str, Any]:
-        task = self.task
-        found = {
-            "task": {
-                "type": _short(task.task_type),
-                "level": task.level,
-                "complexity": task.complexity,
-                "from": [task.type_source, task.level_source],
-                "confidence": task.classification.confidence if task.classification else None,
-            },
-            "kind": self.kind,
-            "targets": [
-                {
-                    "model": _short(planned.target.model.name),
-                    "provider": _short(planned.target.model.provider),
-                    "reason": planned.code,
-                    "score": round(planned.ranked.score, 3) if planned.ranked else None,
-                }
-                for planned in self.targets[: max(1, shown)]
-            ],
-            "targets_left_out": max(0, len(self.targets) - max(1, shown)),
-            "propensity": None if self.propensity is None else round(self.propensity, 6),
-            "method": self.method,
-            "score_version": self.first.score_version,
-            "struck": [{"target": _short(struck.key), "reason": struck.code} for struck in self.struck[:shown]],
-            "struck_left_out": max(0, len(self.struck) - shown),
-            "relaxed": self.relaxed,
-            "session": self.affinity,
-            "alias": _short(self.alias),
-            "config_version": self.config_version,
-        }
-        return {name: value for name, value in found.items() if value}
-
-
-def _short(name: str | None) -> str | None:
-    return name if name is None or len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"

@@ -9,6 +9,7 @@ from typing import Final
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import Target
 from instance_agent.routing.decision import Preference, RankedModel
+from instance_agent.routing.explanation import TargetOrder
 from instance_agent.routing.plan import PlannedTarget
 from instance_agent.routing.ranking import SCORE_WEIGHTS, Entry, candidate_of, preferred_value
 from instance_agent.routing.selection import Selection, SelectionMode, method_for
@@ -29,10 +30,12 @@ class ModelTargets:
         self.ranked = ranked
         if len(targets) == 1:
             self._groups = [tuple(targets)]
-        else:
-            by_rank = sorted(targets, key=lambda target: (target.rank, -target.endpoint.weight))
-            self._groups = [tuple(group) for _, group in groupby(by_rank, key=lambda target: target.rank)]
-        self._in_order = tuple(PlannedTarget(target, "fallback", ranked) for group in self._groups for target in group)
+            self._in_order: tuple[PlannedTarget, ...] = (PlannedTarget(targets[0], "fallback", ranked),)
+            self.fixed = True
+            return
+        by_rank = sorted(targets, key=lambda target: (target.rank, -target.endpoint.weight))
+        self._groups = [tuple(group) for _, group in groupby(by_rank, key=lambda target: target.rank)]
+        self._in_order = tuple([PlannedTarget(target, "fallback", ranked) for target in by_rank])
         self.fixed = len(self._groups) == len(self._in_order)
 
     def first(self, code: str, rng: random.Random) -> list[PlannedTarget]:
@@ -102,7 +105,10 @@ class PreparedSet:
         for target in targets:
             by_name.setdefault(target.model.name, []).append(target)
         best = [
-            max((_entry(each, scored_as, prefer, snapshot) for each in group), key=_value) for group in by_name.values()
+            max([_entry(each, scored_as, prefer, snapshot) for each in group], key=_value)
+            if len(group) > 1
+            else _entry(group[0], scored_as, prefer, snapshot)
+            for group in by_name.values()
         ]
         best.sort(key=lambda entry: -entry.value)
         candidates = [candidate_of(entry, probing=probing) for entry in best]
@@ -117,7 +123,7 @@ class PreparedSet:
             for entry, candidate, chance in zip(best, candidates, self.selection.chances, strict=True)
         )
         self.positions = {model.ranked.model.name: number for number, model in enumerate(self.models)}
-        self._orders: dict[tuple[int, str], tuple[PlannedTarget, ...]] = {}
+        self._orders: dict[tuple[int, str], TargetOrder] = {}
         self._fixed = all(model.fixed for model in self.models)
 
     def order(self, first: int, code: str, rng: random.Random) -> tuple[PlannedTarget, ...]:
@@ -132,7 +138,7 @@ class PreparedSet:
             key = first, code
             found = self._orders.get(key)
             if found is None:
-                found = self._orders[key] = self._order(first, code, rng)
+                found = self._orders[key] = TargetOrder(self._order(first, code, rng))
             return found
         return self._order(first, code, rng)
 

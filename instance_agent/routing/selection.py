@@ -11,9 +11,10 @@ import random
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from centralcloud.contracts import NO_ESTIMATE, SCORE_MAX, Estimate
 from instance_agent.routing.best_probability import BetaPosterior, FixedValue, probability_best
@@ -31,8 +32,7 @@ _CONFIGURED_N_EFF: Final = 2.0
 _MIN_CONFIGURED_MEAN, _MAX_CONFIGURED_MEAN = 0.1, 0.9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(Struct, frozen=True, kw_only=True):
     """A model that may be selected.
 
     Attributes:
@@ -56,8 +56,7 @@ class Candidate:
         return None if mean is None else max(0.0, mean - self.score / SCORE_MAX)
 
 
-@dataclass(frozen=True, slots=True)
-class Chance:
+class Chance(Struct, frozen=True):
     """The probabilities that a candidate is selected, 0 to 1.
 
     Attributes:

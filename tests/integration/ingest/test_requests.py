@@ -45,6 +45,28 @@ def test_every_field_of_a_request_is_stored(database: Database, database_url: st
     assert execute(database_url, "SELECT request_id, plan FROM request_plans") == [(UUID(request_id), plan)]
 
 
+def test_a_batch_of_requests_and_other_events_is_stored_with_the_columns_of_both(
+    database: Database, database_url: str
+) -> None:
+    request_id, plan = a_request_id(), {"quotes": 'a "b" \\ {c}, caf\u00e9', "list": [1, None, {"d": []}]}
+    send(
+        database_url,
+        [
+            an_event(capabilities_required=["vision", 'a "b"'], colour="blue", decision_id="d-1"),
+            an_event(request_id=request_id, attempt=1, plan=plan),
+            an_event(outcome="success", response_time_ms=7),
+        ],
+    )
+    assert ingest_all(database) == BatchResult(records=3)
+    columns = "decision_id, request_id, attempt, capabilities_required, extra, response_time_ms, first_of_decision"
+    assert execute(database_url, f"SELECT {columns} FROM routing_records ORDER BY id") == [
+        ("d-1", None, None, ["vision", 'a "b"'], {"colour": "blue"}, None, True),
+        (None, UUID(request_id), 1, [], None, None, None),
+        (None, None, None, [], None, 7, None),
+    ]
+    assert execute(database_url, "SELECT plan FROM request_plans") == [(plan,)]
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -368,6 +369,38 @@ def test_both_ways_of_reading_a_request_give_the_same_event(
     assert unusual.extra == {**plain.extra, "unknown": 1}
     assert replace(plain, extra={}) == replace(unusual, extra={})
     assert parse_routing_event(plain.to_json(), NOW) == plain
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        '{"reason": "x", "nested": [{"a": [1, -2.5, null]}], "quoted": "a \\"b\\""}',
+        '{"reason": "' + "x" * 2030 + '"}',
+        '{"reason": "' + "x" * 2050 + '"}',
+        '{"list": [' + ", ".join(["1"] * 800) + "]}",  # 2,048 bytes at most, but not with its spaces
+        '{"number": 123456789012345678901234567890}',
+        '{"number": ' + "9" * 400 + "}",
+        '{"number": 0.' + "3" * 40 + "}",
+        '{"words": "' + "1" * 40 + '"}',
+        "[]",
+        '"text"',
+        "null",
+        "7",
+    ],
+)
+def test_a_plan_is_accepted_as_json_exactly_where_it_is_accepted_decoded(plan: str) -> None:
+    event = json.dumps(an_event(request_id=REQUEST_ID, attempt=1, plan="PLAN")).replace('"PLAN"', plan)
+
+    def read(text: str, *, raw: bool) -> object:
+        try:
+            found = parse_routing_event(text, NOW, raw_plan=raw)
+        except ContractError as error:
+            return str(error)
+        assert isinstance(found, RequestEvent)
+        as_json = found.plan if raw else None
+        return replace(found, plan=json.loads(bytes(as_json)) if isinstance(as_json, msgspec.Raw) else found.plan)
+
+    assert read(event, raw=True) == read(event, raw=False)
 
 
 def test_a_plain_request_is_read_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:

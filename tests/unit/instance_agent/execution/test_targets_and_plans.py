@@ -6,7 +6,7 @@ import pytest
 from support.planning import model, request, snapshot
 
 from instance_agent.catalog.catalog import CatalogSnapshot
-from instance_agent.catalog.configuration import CatalogConfiguration, build_configuration
+from instance_agent.catalog.configuration import CatalogConfiguration, Target, build_configuration
 from instance_agent.catalog.key_reader import KeyReader
 from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.model import Endpoint, Model, Pricing, TimeLimits
@@ -102,6 +102,27 @@ def test_the_calls_of_a_plan_have_its_order_and_the_propensity_of_the_first() ->
     assert [call.target.key for call in calls] == [planned.target.key for planned in plan.targets]
     assert [call.propensity for call in calls] == [plan.propensity, None, None]
     assert [call.score for call in calls] == [5.0, 3.0, 1.0]
+
+
+def test_the_calls_of_a_plan_are_made_when_they_are_reached() -> None:
+    known = snapshot(*(model(f"m{number}", 3.0) for number in range(6)), model("z", 1.0))
+    assert known.configuration is not None
+    plan = Planner(rng=random.Random(1)).plan(request(), known)
+    targets, made = CallTargets(known.configuration), []
+
+    class Counting(CallTargets):
+        def ready(self, target: Target) -> CallTarget:
+            made.append(target.key)
+            return targets.ready(target)
+
+    calls = plan_calls(plan, Counting(build_configuration(())))
+    assert (len(made), calls[0].target.key) == (1, plan.first.target.key)
+    assert next(iter(calls)) is calls[0]
+    assert calls[2].target.key == plan.targets[2].target.key
+    assert len(made) == 3
+    assert (len(calls), len(made), calls[-1].target.key, len(calls[1:])) == (7, 7, "z@p", 6)
+    with pytest.raises(IndexError):
+        calls[7]
 
 
 def test_a_plan_without_a_target_that_can_be_called_is_an_error_with_the_reason() -> None:

@@ -1,10 +1,12 @@
-"""The probability of the largest quantity: compared with closed forms where they exist, and with simulation."""
+"""The probability of the largest quantity: compared with closed forms, a fine integration, and simulation."""
 
 import math
 import random
 from collections import Counter
+from itertools import count
 from statistics import NormalDist
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -77,7 +79,80 @@ def test_much_evidence_is_as_good_as_a_normal_distribution(difference: float, n_
     ],
 )
 def test_probabilities_are_the_frequencies_of_a_simulation(quantities: list[FixedValue | BetaPosterior]) -> None:
-    assert probability_best(quantities) == pytest.approx(simulated(quantities, 100_000), abs=0.007)
+    chances = probability_best(quantities)
+    assert chances == pytest.approx(integrated(quantities), abs=0.001)
+    assert chances == pytest.approx(simulated(quantities, 15_000), abs=0.02)
+
+
+def integrated(quantities: list[FixedValue | BetaPosterior]) -> list[float]:
+    """Return the probabilities by integration over some 10,000 cells: accurate to 1e-6, and a hundred times as slow."""
+    cumulative, grid = {}, []
+    floor = max((one.value for one in quantities if isinstance(one, FixedValue)), default=-math.inf)
+    for number, one in enumerate(quantities):
+        if isinstance(one, BetaPosterior):
+            y, values = distribution_of_logit(one)
+            cumulative[number] = y, values
+            grid.append(sigmoid(y[:: max(1, len(quantities) // 4)]) + one.shift)
+    xs = np.unique(np.concatenate(grid))
+    xs = np.concatenate([[floor], xs[xs > floor]]) if floor > -math.inf else xs
+    columns = []
+    for number, (y, values) in cumulative.items():
+        theta = np.clip(xs - quantities[number].shift, 0, 1)
+        with np.errstate(divide="ignore"):
+            columns.append(np.interp(np.log(theta) - np.log1p(-theta), y, values, left=0, right=1))
+    rises = np.diff(columns, axis=1)
+    chances = np.zeros(len(quantities))
+    for position in (0.5 - math.sqrt(1 / 12), 0.5 + math.sqrt(1 / 12)):
+        middle = np.array(columns)[:, :-1] + position * rises
+        for number, row in zip(cumulative, count(), strict=False):
+            others = np.prod(np.delete(middle, row, axis=0), axis=0)
+            chances[number] += np.sum(rises[row] * others) / 2
+    largest = [number for number, one in enumerate(quantities) if isinstance(one, FixedValue) and one.value == floor]
+    for number in largest:
+        chances[number] = np.prod(np.array(columns)[:, 0]) / len(largest)
+    return list(chances / chances.sum())
+
+
+def distribution_of_logit(one: BetaPosterior) -> tuple[np.ndarray, np.ndarray]:
+    sigma = math.sqrt(1 / one.alpha + 1 / one.beta)
+    widths = np.linspace(0, 1, 1500) ** 3
+    far = [side * (9 * sigma + 30 / parameter) for side, parameter in ((-1, one.alpha), (1, one.beta))]
+    y = math.log(one.alpha / one.beta) + np.concatenate([far[0] * widths[:0:-1], far[1] * widths])
+    density = one.alpha * y - (one.alpha + one.beta) * np.logaddexp(0, y)
+    density = np.exp(density - density.max())
+    slope = density * (one.alpha - (one.alpha + one.beta) * sigmoid(y))
+    width = np.diff(y)
+    masses = width * (density[1:] + density[:-1]) / 2 - width**2 * np.diff(slope) / 12
+    values = np.concatenate([[0.0], np.cumsum(np.maximum(masses, 0))])
+    return y, values / values[-1]
+
+
+def sigmoid(y: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-np.clip(y, -700, 700)))
+
+
+def a_set(rng: random.Random, kind: str, n_eff: float) -> list[FixedValue | BetaPosterior]:
+    if kind == "learned":
+        return [posterior(rng.uniform(0.7, 0.95), n_eff * rng.uniform(0.5, 2), -rng.uniform(0, 0.1)) for _ in range(20)]
+    if kind == "close":
+        return [posterior(0.85 + 0.2 * rng.uniform(-0.5, 0.5) / math.sqrt(n_eff), n_eff) for _ in range(20)]
+    if kind == "near one":
+        return [posterior(rng.uniform(0.97, 0.999), n_eff, -rng.uniform(0, 0.02)) for _ in range(20)]
+    mixed = [posterior(rng.uniform(0.5, 0.98), 10 ** rng.uniform(0, 5), -rng.uniform(0, 0.2)) for _ in range(12)]
+    return [*mixed, *[FixedValue(rng.uniform(0.6, 0.9)) for _ in range(kind == "with fixed values")]]
+
+
+@pytest.mark.parametrize("kind", ["learned", "close", "near one", "mixed", "with fixed values"])
+@pytest.mark.parametrize("n_eff", [1, 3, 10, 50, 500, 5_000, 100_000])
+def test_probabilities_are_those_of_a_fine_integration(kind: str, n_eff: float) -> None:
+    quantities = a_set(random.Random(f"{kind} {n_eff}"), kind, n_eff)
+    assert probability_best(quantities) == pytest.approx(integrated(quantities), abs=0.001)
+
+
+def test_the_fine_integration_is_exact_where_the_result_is_known() -> None:
+    assert integrated([BetaPosterior(k, 1) for k in range(1, 21)]) == pytest.approx(
+        [k / 210 for k in range(1, 21)], abs=1e-6
+    )
 
 
 QUANTITIES = st.lists(

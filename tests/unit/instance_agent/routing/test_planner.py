@@ -12,7 +12,8 @@ from support.planning import a_planner, estimated, keys, model, names, request, 
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.model import Endpoint
-from instance_agent.routing.plan import MAX_EXPLANATION_BYTES, PlanError
+from instance_agent.routing.explanation import MAX_EXPLANATION_BYTES
+from instance_agent.routing.plan import PlanError
 from instance_agent.routing.planner import Planner
 from instance_agent.routing.request import HealthView, RoutingRequest
 from instance_agent.routing.router import ModelRouter

@@ -7,7 +7,7 @@ import pytest
 from support.planning import a_planner, estimated, model, names, request, snapshot
 
 from instance_agent.routing.affinity import SessionMemory, session_key
-from instance_agent.routing.plan import MAX_EXPLANATION_BYTES
+from instance_agent.routing.explanation import MAX_EXPLANATION_BYTES
 from instance_agent.routing.request import HealthView
 from instance_agent.routing.task import estimate_tokens
 
@@ -70,6 +70,21 @@ def test_the_explanation_is_json_of_at_most_2_kb_whatever_the_names() -> None:
     assert len(found["targets"]) + found["targets_left_out"] == 60
     assert len(found.get("struck", [])) + found["struck_left_out"] == 60
     assert len(plan.text().splitlines()) > 120
+
+
+def test_an_explanation_uses_its_room_and_each_list_what_the_other_does_not_need() -> None:
+    models = [model(f"model-{n}", 3.0 + n / 1000) for n in range(60)]
+    planner, alone = a_planner(), snapshot(*models)
+    whole = planner.plan(request(), alone).explanation()
+    both = planner.plan(
+        request(), snapshot(*models, *[model(f"x{n}", status="inactive") for n in range(60)])
+    ).explanation()
+    for text in (whole, both):
+        assert MAX_EXPLANATION_BYTES - 200 < len(text) <= MAX_EXPLANATION_BYTES
+    shown = json.loads(both)
+    assert len(json.loads(whole)["targets"]) > len(shown["targets"]) > 5
+    assert len(shown["struck"]) > 5
+    assert planner.plan(request(), alone).explanation() == planner.plan(request(), alone).explanation()
 
 
 def test_the_explanation_of_a_small_plan_is_complete() -> None:

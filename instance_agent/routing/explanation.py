@@ -1,0 +1,124 @@
+"""The explanation of a plan: JSON of at most 2 kB, which an event carries. Pure.
+
+The entries of its lists are encoded one by one, and no more of them than there is room for. Those of an order of targets are
+encoded once: most plans share theirs.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from instance_agent.routing.constraints import Struck
+    from instance_agent.routing.plan import Plan, PlannedTarget
+
+MAX_EXPLANATION_BYTES: Final = 2048
+_LONGEST_NAME: Final = 60
+#: Bytes of the names of the lists and of the numbers of entries that are left out.
+_LIST_BYTES: Final = 100
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Target(Struct):
+    model: str | None
+    provider: str | None
+    reason: str
+    score: float | None
+
+
+class _Struck(Struct):
+    target: str | None
+    reason: str
+
+
+class TargetOrder(tuple["PlannedTarget", ...]):
+    """Targets in an order that plans share, with their JSON once it was asked for."""
+
+    encoded: list[bytes] | None = None
+
+
+def explain_plan(plan: "Plan") -> bytes:
+    """Return a plan as JSON of at most 2 kB. Lists that are cut end with the number of entries that are left out."""
+    task = plan.task
+    found: dict[str, Any] = {
+        "task": {
+            "type": _short(task.task_type),
+            "level": task.level,
+            "complexity": task.complexity,
+            "from": [task.type_source, task.level_source],
+            "confidence": task.classification.confidence if task.classification else None,
+        },
+        "kind": plan.kind,
+        "propensity": None if plan.propensity is None else round(plan.propensity, 6),
+        "method": plan.method,
+        "score_version": plan.first.score_version,
+        "relaxed": plan.relaxed,
+        "session": plan.affinity,
+        "alias": _short(plan.alias),
+        "config_version": plan.config_version,
+    }
+    text = _encode({name: value for name, value in found.items() if value})
+    room = MAX_EXPLANATION_BYTES - _LIST_BYTES - len(text)
+    targets = _encoded_targets(plan.targets, room)
+    # Half of the room for each, and what one does not need for the other.
+    struck = _fitting(_encoded_struck(plan.struck, room), max(room // 2, room - _size(targets)))
+    targets = _fitting(targets, room - _size(struck)) or targets[:1]
+    lists = [b'"targets":[' + b",".join(targets) + b"]"]
+    if len(targets) < len(plan.targets):
+        lists.append(b'"targets_left_out":%d' % (len(plan.targets) - len(targets)))
+    if struck:
+        lists.append(b'"struck":[' + b",".join(struck) + b"]")
+    if len(struck) < len(plan.struck):
+        lists.append(b'"struck_left_out":%d' % (len(plan.struck) - len(struck)))
+    return text[:-1] + b"," + b",".join(lists) + b"}"
+
+
+def _encoded_targets(targets: "tuple[PlannedTarget, ...]", room: int) -> list[bytes]:
+    if not isinstance(targets, TargetOrder):
+        return _encoded(map(_shown, targets), room)
+    if targets.encoded is None:
+        targets.encoded = _encoded(map(_shown, targets), MAX_EXPLANATION_BYTES)
+    return targets.encoded
+
+
+def _encoded_struck(struck: "Sequence[Struck]", room: int) -> list[bytes]:
+    return _encoded((_Struck(_short(each.key), each.code) for each in struck), room)
+
+
+def _shown(planned: "PlannedTarget") -> _Target:
+    model, ranked = planned.target.model, planned.ranked
+    score = round(ranked.score, 3) if ranked else None
+    return _Target(_short(model.name), _short(model.provider), planned.code, score)
+
+
+def _encoded(entries: Iterable[Struct], room: int) -> list[bytes]:
+    """Return entries as JSON until they fill the room."""
+    found = []
+    for entry in entries:
+        text = _encode(entry)
+        found.append(text)
+        room -= len(text) + 1
+        if room < 0:
+            break
+    return found
+
+
+def _size(entries: Sequence[bytes]) -> int:
+    return sum(map(len, entries)) + len(entries)
+
+
+def _fitting(entries: list[bytes], room: int) -> list[bytes]:
+    """Return as many of the entries as there is room for."""
+    if _size(entries) <= room:
+        return entries
+    for number, entry in enumerate(entries):
+        room -= len(entry) + 1
+        if room < 0:
+            return entries[:number]
+    return entries
+
+
+def _short(name: str | None) -> str | None:
+    return name if name is None or len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
