@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from instance_agent.chat.answers import ChatAnswer, StreamFailed
 from instance_agent.chat.errors import ChatError, UnsupportedFeatureError
+from instance_agent.chat.json_body import LARGE_BODY_BYTES
 from instance_agent.execution.attempts import Attempt, AttemptSink
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.cost import OutputEstimate
@@ -20,6 +21,7 @@ from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.response_cache import CachedAnswer, ResponseCache
 from instance_agent.execution.settings import ExecutionSettings
 from instance_agent.execution.streaming import StreamAttempt, translate_stream
+from instance_agent.execution.targets import CallTarget
 from instance_agent.execution.walk import GiveUp, Go, Wait, Walk
 from instance_agent.providers.calls import ProviderCalls
 from instance_agent.providers.dialect import HttpCall
@@ -135,7 +137,7 @@ class Executor:
                     return kept
                 raise step.error
             else:
-                http = self._translated(walk, step, operation.translate)
+                http = await self._translated(walk, step, request, operation.translate)
                 answer = None if http is None else await self._attempt(walk, step, http, operation, request)
                 if answer is None:
                     continue
@@ -179,7 +181,7 @@ class Executor:
             elif isinstance(step, GiveUp):
                 raise step.error
             else:
-                http = self._translated(walk, step, lambda target: translate_stream(request, target))
+                http = await self._translated(walk, step, request, lambda target: translate_stream(request, target))
                 if http is None:
                     continue
                 running = self._reports.begin(step, request, streamed=True)
@@ -211,9 +213,13 @@ class Executor:
     def _walk(self, plan: Sequence[PlannedCall]) -> Walk:
         return Walk(plan, self._breakers, self._settings.walk, self._clock(), self._random)
 
-    def _translated(self, walk: Walk, step: Go, translate: Callable[..., HttpCall]) -> HttpCall | None:
+    async def _translated(
+        self, walk: Walk, step: Go, request: ExecutionRequest, translate: Callable[[CallTarget], HttpCall]
+    ) -> HttpCall | None:
         """Return the call of a target; None when the request has no equivalent there, which is not an attempt."""
         try:
+            if len(request.body) > LARGE_BODY_BYTES:
+                return await asyncio.to_thread(translate, step.call.target)
             return translate(step.call.target)
         except UnsupportedFeatureError as error:
             step.permit.said_nothing()

@@ -134,7 +134,11 @@ async def run_whole(
         return await parts.executor.execute(calls, execution)
     fingerprint = hashlib.sha256(execution.protocol.name.encode() + b"\n" + execution.body).digest()
     answer, _ = await parts.same.run(
-        execution.tenant, same_id, fingerprint, lambda: parts.executor.execute(calls, execution)
+        execution.tenant,
+        same_id,
+        fingerprint,
+        lambda: parts.executor.execute(calls, execution),
+        field="idempotency-key",
     )
     return answer
 

@@ -18,11 +18,14 @@ from instance_agent.execution.cost import NANO
 from instance_agent.execution.executor import Answer
 from instance_agent.execution.same_request import SameRequests
 from instance_agent.gateway.api_requests import ANSWER_PREFIX, api_handler, json_answer, json_object
+from instance_agent.gateway.bodies import read_apart
 from instance_agent.gateway.context import RequestContext, context_of
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.parts import KEY, GatewayParts
 from instance_agent.gateway.pipeline import call_headers, execution_of, route, usd
 from instance_agent.gateway.route_requests import RouteRequest, read_route_request
+from instance_agent.providers.numbers import token_count
+from instance_agent.providers.wire import decode
 from instance_agent.routing.constraints import RELAXATIONS
 from instance_agent.routing.plan import Plan
 
@@ -30,20 +33,20 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 class _Message(Struct):
-    content: str | None = None
+    content: Any = None
 
 
 class _Choice(Struct):
-    message: _Message
+    message: _Message | None = None
 
 
 class _Usage(Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Any = None
+    completion_tokens: Any = None
 
 
 class _Completion(Struct):
-    choices: list[_Choice] = []
+    choices: list[_Choice] | None = None
     usage: _Usage | None = None
 
 
@@ -77,7 +80,7 @@ class RoutingApi:
         context.operation = "route"
         principal = context.principal
         principal.require("user")
-        asked = read_route_request(await json_object(request))
+        asked = await _asked(request)
         _enter_workspace(context, asked)
         parts: GatewayParts = request.app[KEY]
         if asked.id is None:
@@ -97,13 +100,18 @@ class RoutingApi:
     async def _test(self, request: web.Request) -> web.Response:
         context = context_of(request)
         context.principal.require("viewer")
-        asked = read_route_request(await json_object(request), testing=True)
+        asked = await _asked(request, testing=True)
         _enter_workspace(context, asked)
         parts: GatewayParts = request.app[KEY]
         route(parts, context, asked.head, request.headers, metadata=asked.hints)
         plan = context.plan
         assert plan is not None
         return json_answer(_shown(plan, asked.id or context.request_id))
+
+
+async def _asked(request: web.Request, *, testing: bool = False) -> RouteRequest:
+    value = await json_object(request)
+    return await read_apart(lambda _: read_route_request(value, testing=testing), await request.read())
 
 
 async def _execute(
@@ -113,8 +121,7 @@ async def _execute(
     context.labels = asked.labels
     calls = route(parts, context, asked.head, headers, metadata=asked.hints)
     answer = await parts.executor.execute(calls, execution_of(context, OPENAI, asked.body, headers))
-    completion = _COMPLETION.decode(answer.body)
-    usage, sent = _usage(answer, completion), {"content-type": "application/json"}
+    sent = {"content-type": "application/json"}
     if answer.attempt is None:
         context.model, _, rest = answer.target.rpartition("@")
         context.provider = rest.partition("#")[0]
@@ -127,8 +134,8 @@ async def _execute(
         "id": f"{ANSWER_PREFIX}{context.request_id}",
         "requestId": asked.id or context.request_id,
         "modelId": context.model,
-        "response": (completion.choices[0].message.content if completion.choices else None) or "",
-        "usage": usage,
+        "response": _text(answer),
+        "usage": _usage(answer),
         "latency": max(1, round((time.perf_counter() - context.began) * 1000)),
         "status": "success",
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -136,7 +143,28 @@ async def _execute(
     return _Routed(_ENCODER.encode(body), sent, context.model, context.provider)
 
 
-def _usage(answer: Answer, completion: _Completion) -> dict[str, Any]:
+def _text(answer: Answer) -> str:
+    """Return the text of an answer, read along the way; of one from the cache, as far as it can be read."""
+    if answer.answer is not None:
+        return answer.answer.text
+    choices = _completion(answer).choices
+    content = choices[0].message.content if choices and choices[0].message else None
+    if isinstance(content, list):  # parts, which some services send
+        content = "".join(
+            part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
+        )
+    return content if isinstance(content, str) else ""
+
+
+def _completion(answer: Answer) -> _Completion:
+    """Read an answer of the cache, as far as it can be read: it was read before it was kept."""
+    try:
+        return decode(_COMPLETION, answer.body)
+    except ValueError:
+        return _Completion()
+
+
+def _usage(answer: Answer) -> dict[str, Any]:
     """Return tokens and cost in USD; null where they are not known, never 0 for that."""
     attempt = answer.attempt
     cost: float | None = 0.0
@@ -146,8 +174,8 @@ def _usage(answer: Answer, completion: _Completion) -> dict[str, Any]:
         nano = attempt.cost.nano_usd
         cost = None if nano is None else nano / NANO
     else:  # from the cache, which costs nothing
-        reported = completion.usage or _Usage()
-        read, written = reported.prompt_tokens, reported.completion_tokens
+        reported = _completion(answer).usage or _Usage()
+        read, written = token_count(reported.prompt_tokens), token_count(reported.completion_tokens)
     usage = {
         "promptTokens": read,
         "completionTokens": written,

@@ -9,7 +9,6 @@ from msgspec import structs
 
 from instance_agent.chat.answers import Usage
 
-
 #: Ten times the longest context of a model (10 million tokens, Llama 4 Scout).
 MOST_TOKENS: Final = 100_000_000
 #: Of one call, in USD: several times the longest prompt at the highest price of a provider.
