@@ -47,6 +47,7 @@ def test_lines_of_data_are_joined_and_a_comment_has_none() -> None:
 
     assert (first.name, first.data) == (b"", b"")
     assert (second.name, second.data) == (b"x", b"a\nb")
+    assert [event.data for event in SseReader().feed(b": a\rdata: b\n\n: c\n\n")] == [b"b", b""]
 
 
 def test_a_byte_order_mark_before_the_first_event_is_skipped_in_any_split() -> None:
