@@ -155,7 +155,10 @@ class Executor:
         running = self._reports.begin(step, request, streamed=False)
         try:
             body = await self._calls.body(target.whole_upstream, http, walk.deadline)
-            read = operation.read(target, body)
+            if len(body) > LARGE_BODY_BYTES:
+                read = await asyncio.to_thread(operation.read, target, body)
+            else:
+                read = operation.read(target, body)
         except (ProviderError, TimeoutError) as error:
             found = error if isinstance(error, ProviderError) else self._deadline_error(step)
             running.failed(found)

@@ -13,14 +13,16 @@ from instance_agent.gateway.errors import GatewayError
 
 _T = TypeVar("_T")
 
-#: Of requests to /api: a prompt of a million tokens has about 4 MiB.
+#: Bytes of a request to /api: a prompt of a million tokens has about 4 MiB.
 MAX_API_BODY_BYTES: Final = 4 * 1024 * 1024
-#: Of feedback, whose longest text has 2,000 characters.
+#: Bytes of feedback, whose longest text has 2,000 characters.
 MAX_FEEDBACK_BYTES: Final = 64 * 1024
 #: Objects, lists and commas. A conversation of 1,000 messages with 50 tools has about 10,000.
 MAX_ELEMENTS: Final = 100_000
-#: Of a request for embeddings: OpenAI takes 300,000 tokens, each of which may be a number.
+#: The same for embeddings: OpenAI takes 300,000 tokens, each of which may be a number.
 MAX_EMBEDDINGS_ELEMENTS: Final = 500_000
+#: OpenAI takes 2,048.
+MAX_EMBEDDINGS_INPUTS: Final = 10_000
 #: Scanned in one go, in about a millisecond.
 _SCAN_BYTES: Final = 256 * 1024
 

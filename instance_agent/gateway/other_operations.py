@@ -13,7 +13,7 @@ from instance_agent.chat.protocols import ANTHROPIC, OPENAI
 from instance_agent.execution.cost import estimated_input_tokens
 from instance_agent.execution.errors import ExecutionError
 from instance_agent.execution.request import EmbeddingsRequest
-from instance_agent.gateway.bodies import read_apart
+from instance_agent.gateway.bodies import MAX_EMBEDDINGS_INPUTS, read_apart
 from instance_agent.gateway.chat_api import same_id
 from instance_agent.gateway.context import RequestContext, context_of
 from instance_agent.gateway.errors import not_implemented
@@ -87,6 +87,10 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     inputs = [asked.input] if isinstance(asked.input, str) else asked.input
     if not inputs:
         raise InvalidRequestError("found no input, expected a text or a list of texts", param="input")
+    if not isinstance(inputs[0], int) and len(inputs) > MAX_EMBEDDINGS_INPUTS:
+        raise InvalidRequestError(
+            f"found {len(inputs):,} inputs, expected at most {MAX_EMBEDDINGS_INPUTS:,}", param="input"
+        )
     texts = tuple(each for each in inputs if isinstance(each, str))
     of_tokens = len(texts) != len(inputs)
     # A list of numbers is one input of tokens.

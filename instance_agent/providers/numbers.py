@@ -11,7 +11,7 @@ from instance_agent.chat.answers import Usage
 
 #: Ten times the longest context of a model (10 million tokens, Llama 4 Scout).
 MOST_TOKENS: Final = 100_000_000
-#: Of one call, in USD: several times the longest prompt at the highest price of a provider.
+#: The price of one call, in USD: several times the longest prompt at the highest price of a provider.
 MOST_USD: Final = 10_000
 
 

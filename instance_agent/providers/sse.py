@@ -71,9 +71,7 @@ def _parse(raw: bytes) -> SseEvent:
     if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
         return SseEvent(b"", raw[6:-2], raw)
     name, data = b"", []
-    if (
-        raw.startswith(b":") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw
-    ):  # a comment, of which a stream may have very many
+    if raw.startswith(b":") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:  # a comment
         return SseEvent(name, name, raw)
     for line in _LINES.split(raw):
         field, _, value = line.partition(b":")

@@ -34,8 +34,8 @@ _NO_USAGE: Final = re.compile(
 #: In the two spacings that nearly all services have, which cost a tenth of the pattern.
 _USUAL_NO_USAGE: Final = (b',"usage":null', b', "usage": null')
 _DONE: Final = b"[DONE]"
-#: Of comments and other events without data, between two events. OpenRouter sends comments of 25 bytes while a model thinks:
-#: at one a second, 1 MiB is half a day of them.
+#: Bytes of comments and other events without data, between two events. OpenRouter sends comments of 25 bytes while a model
+#: thinks: at one a second, 1 MiB is half a day of them.
 MAX_SILENT_BYTES: Final = 1024 * 1024
 
 

@@ -249,6 +249,9 @@ def test_bodies_beyond_the_bounds_are_refused_and_name_what_is_wrong(gateway: Ga
     refused = gateway.call("POST", "/v1/chat/completions", many % (commas, b"{}," * 60_000))
     assert (refused.status, "100,000 elements" in refused.error["message"]) == (413, True)
 
+    inputs = gateway.call("POST", "/v1/embeddings", {"model": "fine", "input": ["a"] * 10_001})
+    assert (inputs.status, "10,001 inputs" in inputs.error["message"]) == (400, True)
+
     large = gateway.call("POST", "/api/route", {"prompt": "x" * (4 * 1024 * 1024)})
     assert (large.status, "4,194,304 bytes" in large.error["message"]) == (413, True)
     assert gateway.call("POST", "/v1/feedback", {"comment": "x" * (64 * 1024)}).status == 413
