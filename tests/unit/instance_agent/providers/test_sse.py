@@ -22,7 +22,18 @@ def _read(stream: bytes, cuts: list[int]) -> list[SseEvent]:
     events = []
     for start, end in pairwise(places):
         events += reader.feed(stream[start:end])
-    return events + reader.close()
+    return _joined(events + reader.close())
+
+
+def _joined(events: list[SseEvent]) -> list[SseEvent]:
+    """Return the events with comments that follow each other as one: pieces join them in another way."""
+    joined: list[SseEvent] = []
+    for event in events:
+        if joined and not any((event.name, event.data, joined[-1].name, joined[-1].data)):
+            joined[-1] = SseEvent(b"", b"", joined[-1].raw + event.raw)
+        else:
+            joined.append(event)
+    return joined
 
 
 @settings(deadline=None)
