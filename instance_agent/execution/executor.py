@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from instance_agent.chat.answers import ChatAnswer
 from instance_agent.chat.errors import ChatError, UnsupportedFeatureError
+from instance_agent.chat.json_body import LARGE_BODY_BYTES
 from instance_agent.execution.attempts import Attempt, AttemptSink
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.cost import OutputEstimate
@@ -21,6 +22,7 @@ from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.response_cache import CachedAnswer, ResponseCache
 from instance_agent.execution.settings import ExecutionSettings
 from instance_agent.execution.streaming import StreamAttempt, translate_stream
+from instance_agent.execution.targets import CallTarget
 from instance_agent.execution.token_count import count_tokens
 from instance_agent.execution.walk import GiveUp, Go, Wait, Walk
 from instance_agent.providers.calls import ProviderCalls
@@ -145,7 +147,7 @@ class Executor:
                     return kept
                 raise step.error
             else:
-                http = self._translated(walk, step, request, operation.translate)
+                http = await self._translated(walk, step, request, operation.translate)
                 answer = None if http is None else await self._attempt(walk, step, http, operation, request)
                 if answer is None:
                     continue
@@ -163,7 +165,10 @@ class Executor:
         running = self._reports.begin(step, request, streamed=False)
         try:
             body = await self._calls.body(target.whole_upstream, http, walk.deadline)
-            read = read_paid(operation, target, body)
+            if len(body) > LARGE_BODY_BYTES:
+                read = await asyncio.to_thread(read_paid, operation, target, body)
+            else:
+                read = read_paid(operation, target, body)
         except (ProviderError, TimeoutError) as error:
             self._failed(walk, step, request, running, error)
             return None
@@ -192,7 +197,7 @@ class Executor:
             elif isinstance(step, GiveUp):
                 raise step.error
             else:
-                http = self._translated(walk, step, request, lambda target: translate_stream(request, target))
+                http = await self._translated(walk, step, request, lambda target: translate_stream(request, target))
                 if http is None:
                     continue
                 running = self._reports.begin(step, request, streamed=True)
@@ -234,12 +239,14 @@ class Executor:
         else:
             walk.failed(other or found)
 
-    def _translated(
-        self, walk: Walk, step: Go, request: ExecutionRequest, translate: Callable[..., HttpCall]
+    async def _translated(
+        self, walk: Walk, step: Go, request: ExecutionRequest, translate: Callable[[CallTarget], HttpCall]
     ) -> HttpCall | None:
         """Return the call of a target; None when the request has no equivalent there, which is not an attempt."""
         try:
             self._missing.check(request, step.call.target, self._clock())
+            if len(request.body) > LARGE_BODY_BYTES:
+                return await asyncio.to_thread(translate, step.call.target)
             return translate(step.call.target)
         except UnsupportedFeatureError as error:
             step.permit.said_nothing()

@@ -1,6 +1,7 @@
 """The operations that are executed whole: how each is translated for a target, and how its answer is read."""
 
 import base64
+import math
 import struct
 import time
 import traceback
@@ -171,11 +172,27 @@ class EmbeddingsOperation:
     def read(self, target: CallTarget, body: bytes) -> ReadAnswer:
         """Read the vectors."""
         answer = target.dialect.read_embeddings(target.upstream, body)
+        _check_vectors(answer, self._request, target)
         known = answer.usage or Usage()
         # Embeddings have no output: 0 tokens are known, and not absent.
         usage = Usage(input_tokens=known.input_tokens, output_tokens=0, cost_nano_usd=known.cost_nano_usd)
-        written = body if forwards(self._request, target) else _write_embeddings(answer, self._request.encoding)
+        try:
+            written = body if forwards(self._request, target) else _write_embeddings(answer, self._request.encoding)
+        except (OverflowError, struct.error):
+            raise unreadable(target.upstream, "a vector with a number that no embedding has") from None
         return ReadAnswer(body=written, usage=usage)
+
+
+def _check_vectors(answer: EmbeddingAnswer, request: EmbeddingsRequest, target: CallTarget) -> None:
+    """Raise ProviderError unless each input has a vector, of the same length as the others, of finite numbers."""
+    vectors, inputs = answer.vectors, request.head.messages
+    if len(vectors) != inputs:
+        raise unreadable(target.upstream, f"{len(vectors)} embeddings of {inputs} inputs")
+    lengths = {len(vector) for vector in vectors}
+    if len(lengths) != 1 or 0 in lengths:
+        raise unreadable(target.upstream, f"vectors of {' and '.join(map(str, sorted(lengths)[:3]))} numbers")
+    if not all(math.isfinite(sum(vector)) for vector in vectors):
+        raise unreadable(target.upstream, "a vector with a number that is not finite")
 
 
 def _write_embeddings(answer: EmbeddingAnswer, encoding: str) -> bytes:

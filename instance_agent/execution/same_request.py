@@ -50,13 +50,20 @@ class SameRequests(Generic[_T]):
         self._runs: OrderedDict[tuple[str, str], _Run[_T]] = OrderedDict()
 
     async def run(
-        self, owner: str, request_id: str, fingerprint: bytes, start: Callable[[], Coroutine[Any, Any, _T]]
+        self,
+        owner: str,
+        request_id: str,
+        fingerprint: bytes,
+        start: Callable[[], Coroutine[Any, Any, _T]],
+        *,
+        field: str = "id",
     ) -> tuple[_T, bool]:
         """Return the result for this id, and whether another request had started it.
 
         Args:
             owner: of the id; ids of different owners have nothing to do with each other.
             fingerprint: of the request; another one under the same id is an error of the caller.
+            field: that the id stands in, for this error.
 
         Raises:
             InvalidRequestError: the id was used for another request within the last 10 minutes.
@@ -72,7 +79,7 @@ class SameRequests(Generic[_T]):
             run.task.add_done_callback(functools.partial(self._ended, key, run))
         elif run.fingerprint != fingerprint:
             raise InvalidRequestError(
-                "found an id that another request had in the last 10 minutes, expected a new one", param="id"
+                f"{field}: found an id that another request had in the last 10 minutes, expected a new one", param=field
             )
         run.waiting += 1
         try:

@@ -12,6 +12,7 @@ from centralcloud.contracts import ContractError
 from centralcloud.contracts.errors import quote
 from instance_agent.chat.errors import InvalidRequestError
 from instance_agent.chat.json_body import decode
+from instance_agent.gateway.bodies import read_apart
 from instance_agent.gateway.errors import InvalidFieldError
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.plan import PlanError
@@ -66,7 +67,7 @@ async def json_object(request: web.Request) -> dict[str, Any]:
         InvalidRequestError: 400, it is not JSON.
         InvalidFieldError: 422, it is not an object.
     """
-    value = decode(await request.read(), _ANY)
+    value = await read_apart(lambda body: decode(body, _ANY), await request.read())
     if not isinstance(value, dict):
         raise InvalidFieldError(None, f"body: found {quote(value)}, expected a JSON object")
     return value

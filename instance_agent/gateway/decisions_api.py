@@ -10,6 +10,7 @@ from centralcloud.contracts.validators import is_number
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 from instance_agent.chat.errors import InvalidRequestError
+from instance_agent.chat.json_body import decode
 from instance_agent.gateway.api_requests import api_handler, json_answer, request_id_of
 from instance_agent.gateway.context import context_of
 from instance_agent.gateway.database_work import LIMIT_SECONDS, DatabaseWork
@@ -20,6 +21,7 @@ from instance_agent.gateway.explanation import explain, plan_of, rows_of
 _EXPLAIN_REQUEST: Query[Any] = Query(__package__, "explain_request", row=str)
 _SUBMIT_FEEDBACK = Query(__package__, "submit_feedback", row=dict)
 _FIELDS: Final = ("request_id", "success", "reward", "comment", "user_id")
+_ANY: Final = msgspec.json.Decoder()
 _LONGEST: Final = {"comment": 2000, "user_id": 200}
 #: Records are ingested within seconds, unless the workers are stopped.
 _RETRY_AFTER_SECONDS: Final = 60
@@ -105,10 +107,7 @@ def _submit(database: Database, values: dict[str, Any]) -> dict[str, Any]:
 
 def _feedback_of(body: bytes) -> dict[str, Any]:
     """Return the fields of feedback; raise InvalidRequestError for an invalid one."""
-    try:
-        value = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        raise InvalidRequestError("found a body that is not JSON, expected a JSON object") from None
+    value = decode(body, _ANY)
     if not isinstance(value, dict):
         raise InvalidRequestError(f"body: found {quote(value)}, expected a JSON object")
     for name in value:

@@ -14,7 +14,9 @@ from aiohttp import HttpVersion11, web
 
 from centralcloud.runtime.http.connections import Connections
 from instance_agent.chat.errors import ChatError
+from instance_agent.chat.json_body import LARGE_BODY_BYTES
 from instance_agent.gateway.auth import ANONYMOUS, Principal, principal_of
+from instance_agent.gateway.bodies import body_limit, check_elements
 from instance_agent.gateway.context import KEY, RequestContext
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, of_routing
 from instance_agent.gateway.parts import GatewayParts
@@ -234,7 +236,8 @@ async def _expected(request: web.Request) -> None:
 
 async def _read(request: web.Request) -> None:
     """Wait for the body within its limit; handlers find it in `request`."""
-    limit = request.client_max_size
+    limit = body_limit(request.path, request.client_max_size)
+    request._client_max_size = limit  # noqa: SLF001 - bodies in chunks have no length before
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise GatewayError("found a compressed body, expected a plain one", status=415, closes=True)
     try:
@@ -242,7 +245,7 @@ async def _read(request: web.Request) -> None:
             raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
         if "expect" in request.headers:
             await _expected(request)
-        await request.read()
+        body = await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise GatewayError(
             f"found a body of more than {limit:,} bytes, expected a smaller one",
@@ -252,3 +255,5 @@ async def _read(request: web.Request) -> None:
         ) from None
     except (web.RequestPayloadError, ConnectionError):
         raise GatewayError("the body is malformed or incomplete", status=400, closes=True) from None
+    if len(body) > LARGE_BODY_BYTES:
+        await check_elements(request.path, body)

@@ -13,6 +13,7 @@ from instance_agent.chat.protocols import ANTHROPIC, OPENAI
 from instance_agent.execution.cost import estimated_input_tokens
 from instance_agent.execution.errors import ExecutionError
 from instance_agent.execution.request import EmbeddingsRequest
+from instance_agent.gateway.bodies import MAX_EMBEDDINGS_INPUTS, read_apart
 from instance_agent.gateway.chat_api import same_id
 from instance_agent.gateway.context import RequestContext, context_of
 from instance_agent.gateway.errors import not_implemented
@@ -72,14 +73,21 @@ _RESPONSES: Final = msgspec.json.Decoder(_Responses)
 async def embeddings(request: web.Request) -> web.StreamResponse:
     """Answer a request for embeddings."""
     context, parts, body = await _begin(request, "embeddings")
-    asked = decode(body, _EMBEDDINGS)
+    asked = await read_apart(lambda body: decode(body, _EMBEDDINGS), body)
     inputs = [asked.input] if isinstance(asked.input, str) else asked.input
     if not inputs:
         raise InvalidRequestError("found no input, expected a text or a list of texts", param="input")
+    if not isinstance(inputs[0], int) and len(inputs) > MAX_EMBEDDINGS_INPUTS:
+        raise InvalidRequestError(
+            f"found {len(inputs):,} inputs, expected at most {MAX_EMBEDDINGS_INPUTS:,}", param="input"
+        )
     texts = tuple(each for each in inputs if isinstance(each, str))
     of_tokens = len(texts) != len(inputs)
-    characters = sum(map(len, texts)) if not of_tokens else 4 * len(inputs)
-    head = RequestHead(model=asked.model, text="", characters=characters, messages=len(inputs), user=asked.user)
+    # A list of numbers is one input of tokens.
+    number = 1 if isinstance(inputs[0], int) else len(inputs)
+    tokens = sum(len(each) if isinstance(each, list) else 1 for each in inputs if not isinstance(each, str))
+    characters = sum(map(len, texts)) + 4 * tokens
+    head = RequestHead(model=asked.model, text="", characters=characters, messages=number, user=asked.user)
     calls = route(parts, context, head, request.headers, model_type="embedding")
     embedding = EmbeddingRequest(inputs=texts, dimensions=asked.dimensions, user=asked.user)
     execution = EmbeddingsRequest(
@@ -93,7 +101,8 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
 async def responses(request: web.Request) -> web.StreamResponse:
     """Pass a request of OpenAI's Responses through to a target that speaks it; 501 with the reason elsewhere."""
     context, parts, body = await _begin(request, "responses")
-    calls = route(parts, context, _head_of_responses(decode(body, _RESPONSES)), request.headers)
+    head = await read_apart(lambda body: _head_of_responses(decode(body, _RESPONSES)), body)
+    calls = route(parts, context, head, request.headers)
     execution = execution_of(context, OPENAI, body, request.headers, operation="responses")
     try:
         if execution.head.stream:
@@ -106,7 +115,7 @@ async def responses(request: web.Request) -> web.StreamResponse:
 async def count_tokens(request: web.Request) -> web.StreamResponse:
     """Count the tokens of a request of Messages at the first target that counts, in 10 seconds; else an upper estimate."""
     context, parts, body = await _begin(request, "count_tokens")
-    head = ANTHROPIC.read_head(body)
+    head = await read_apart(ANTHROPIC.read_head, body)
     calls = route(parts, context, head, request.headers)
     execution = execution_of(context, ANTHROPIC, body, request.headers)
     counted = await parts.executor.count_tokens(calls, execution)

@@ -16,6 +16,7 @@ from instance_agent.chat.protocols import OPENAI
 from instance_agent.execution.cost import NANO
 from instance_agent.execution.executor import Answer
 from instance_agent.gateway.api_requests import ANSWER_PREFIX, api_handler, json_answer, json_object
+from instance_agent.gateway.bodies import read_apart
 from instance_agent.gateway.context import RequestContext, context_of
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.parts import KEY, GatewayParts
@@ -65,7 +66,7 @@ class RoutingApi:
         context = context_of(request)
         context.operation = "route"
         context.principal.require("user")
-        asked = read_route_request(await json_object(request))
+        asked = await _asked(request)
         _enter_workspace(context, asked, acting=True)
         parts: GatewayParts = request.app[KEY]
         # The same id is the same request for the key, whatever workspace it names.
@@ -77,13 +78,18 @@ class RoutingApi:
     async def _test(self, request: web.Request) -> web.Response:
         context = context_of(request)
         context.principal.require("viewer")
-        asked = read_route_request(await json_object(request), testing=True)
+        asked = await _asked(request, testing=True)
         _enter_workspace(context, asked)
         parts: GatewayParts = request.app[KEY]
         route(parts, context, asked.head, request.headers, metadata=asked.hints)
         plan = context.plan
         assert plan is not None
         return json_answer(_with_setup(plan_as_json(plan, asked.id or context.request_id), context))
+
+
+async def _asked(request: web.Request, *, testing: bool = False) -> RouteRequest:
+    value = await json_object(request)
+    return await read_apart(lambda _: read_route_request(value, testing=testing), await request.read())
 
 
 async def _execute(
@@ -108,11 +114,15 @@ async def _execute(
 
 
 def _text(answer: Answer) -> str:
-    """Return the text of an answer."""
+    """Return the text of an answer, read along the way; of one from the cache, as far as it can be read."""
     if answer.answer is not None:
         return answer.answer.text
     choices = _completion(answer).choices
     content = choices[0].message.content if choices and choices[0].message else None
+    if isinstance(content, list):  # parts, which some services send
+        content = "".join(
+            part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
+        )
     return content if isinstance(content, str) else ""
 
 

@@ -54,7 +54,8 @@ async def once(
     else:
         owner = f"{interface} key {context.principal.key_id or ''}"
         digest = hashlib.sha256(b"\n".join(fingerprint)).digest()
-        answer, _ = await parts.same.run(owner, same_id, digest, run)
+        field = "idempotency-key" if interface == "v1" else "id"
+        answer, _ = await parts.same.run(owner, same_id, digest, run, field=field)
     context.model, context.provider, context.request_id = answer.model, answer.provider, answer.request_id
     return web.Response(body=answer.body, headers=answer.headers)
 

@@ -1,23 +1,30 @@
-"""Numbers of usage as providers send them: some send texts, fractions or nonsense."""
+"""Numbers of usage as providers send them: some send texts, fractions or nonsense.
 
-import math
-from typing import Any
+An implausible number is unknown: it never becomes money, and never an exception.
+"""
+
+from typing import Any, Final
 
 from msgspec import structs
 
 from instance_agent.chat.answers import Usage
 
+#: Ten times the longest context of a model (10 million tokens, Llama 4 Scout).
+MOST_TOKENS: Final = 100_000_000
+#: The price of one call, in USD: several times the longest prompt at the highest price of a provider.
+MOST_USD: Final = 10_000
+
 
 def token_count(value: Any) -> int | None:
-    """Return a count of tokens, None unless it is a whole number of 0 or more."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """Return a count of tokens, None unless it is a whole number of 0 to `MOST_TOKENS`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_TOKENS:
         return None
-    return int(value) if value >= 0 and value == int(value) else None
+    return int(value) if value == int(value) else None
 
 
 def nano_usd(value: Any) -> int | None:
-    """Return a price in USD as nano-USD, None unless it is a number of 0 or more."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    """Return a price in USD as nano-USD, None unless it is a number of 0 to `MOST_USD`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_USD:
         return None
     return round(value * 1_000_000_000)
 

@@ -33,6 +33,10 @@ _NO_USAGE: Final = re.compile(
 )
 #: In the two spacings that nearly all services have, which cost a tenth of the pattern.
 _USUAL_NO_USAGE: Final = (b',"usage":null', b', "usage": null')
+_DONE: Final = b"[DONE]"
+#: Bytes of comments and other events without data, between two events. OpenRouter sends comments of 25 bytes while a model
+#: thinks: at one a second, 1 MiB is half a day of them.
+MAX_SILENT_BYTES: Final = 1024 * 1024
 
 
 class EventStreamReader(ABC):
@@ -54,6 +58,7 @@ class EventStreamReader(ABC):
         self.ended = False
         self.usage_only = False
         self.lenient = False
+        self._silent_bytes = 0
 
     def feed(self, data: bytes) -> list[StreamEvent]:
         """Return the events that these bytes complete."""
@@ -85,7 +90,11 @@ class EventStreamReader(ABC):
         if event.name == b"too long":
             return self._fail(unreadable(self._upstream, "an event of more than 32 MiB"))
         if not event.data:
+            self._silent_bytes += len(event.raw)
+            if self._silent_bytes > MAX_SILENT_BYTES:
+                return self._fail(unreadable(self._upstream, "more than 1 MiB of comments without an event"))
             return []
+        self._silent_bytes = 0
         try:
             events = self.translate(event)
         except ProviderError as error:
@@ -151,11 +160,14 @@ class EventStreamForwarder:
         return forwarded[0] if len(forwarded) == 1 else b"".join(forwarded)
 
     def close(self) -> bytes:
-        """Return the last bytes; set `error` when the proper end is missing."""
+        """Return the last bytes; set `error` when the proper end is missing.
+
+        An event whose empty line is missing gets it, and a line that is not an event is left out: more may follow.
+        """
         self.events = []
-        forwarded = b"".join([self._forward(event) for event in self._reader.rest()])
+        forwarded = [(self._forward(event), event.data) for event in self._reader.rest()]
         self._observe(self._reader.end())
-        return forwarded
+        return b"".join([raw.rstrip(b"\r\n") + b"\n\n" for raw, data in forwarded if raw and data])
 
     def _forward(self, event: SseEvent) -> bytes:
         if self._reader.ended:
@@ -168,6 +180,8 @@ class EventStreamForwarder:
             self._observe(events)
             if self.error is not None or (self._strip_usage and self._reader.usage_only):
                 return b""
+            if self.completed and event.data.startswith(_DONE):
+                return b"data: [DONE]\n\n"  # in any form of the provider's: clients get a comment before it
         return _without_usage(event.raw) if self._strip_usage else event.raw
 
     def _observe(self, events: list[StreamEvent]) -> None:

@@ -31,6 +31,7 @@ from instance_agent.providers.openai.errors import error_in_answer, read_error
 from instance_agent.providers.openai.request import build_body
 from instance_agent.providers.stream import EventStreamForwarder
 from instance_agent.providers.upstream import Upstream
+from instance_agent.providers.wire import decode
 
 _ENCODER: Final = msgspec.json.Encoder()
 _FORWARDED: Final[dict[Operation, str]] = {
@@ -123,10 +124,10 @@ class OpenAIDialect:
     def read_embeddings(self, upstream: Upstream, body: bytes) -> EmbeddingAnswer:
         """Read a 200 answer of `embed`."""
         try:
-            wire = _EMBEDDINGS.decode(body)
+            wire = decode(_EMBEDDINGS, body)
             if wire.error:
                 raise error_in_answer(upstream, wire.error)
-            data = sorted(wire.data or (), key=lambda each: each.index or 0)
+            data = _in_order(wire.data or [])
             vectors = tuple(_vector(each.embedding) for each in data)
         except (ValueError, struct.error):
             raise unreadable(upstream, "a body that is not a list of embeddings") from None
@@ -176,6 +177,17 @@ def _headers(upstream: Upstream) -> dict[str, str]:
         else:
             headers[upstream.key_header] = upstream.api_key.reveal()
     return headers
+
+
+def _in_order(data: list[_Embedding]) -> list[_Embedding]:
+    """Return embeddings by their index, as they are where none has one; raise ValueError for other places than 0 to n-1."""
+    places = [each.index for each in data]
+    if places == list(range(len(data))) or not any(place is not None for place in places):
+        return data
+    found = {each.index: each for each in data}
+    if found.keys() != set(range(len(data))):
+        raise ValueError("places that are not those of the inputs")
+    return [found[place] for place in range(len(data))]
 
 
 def _vector(embedding: list[float] | str) -> tuple[float, ...]:

@@ -22,7 +22,18 @@ def _read(stream: bytes, cuts: list[int]) -> list[SseEvent]:
     events = []
     for start, end in pairwise(places):
         events += reader.feed(stream[start:end])
-    return events + reader.close()
+    return _joined(events + reader.close())
+
+
+def _joined(events: list[SseEvent]) -> list[SseEvent]:
+    """Return the events with comments that follow each other as one: pieces join them in another way."""
+    joined: list[SseEvent] = []
+    for event in events:
+        if joined and not any((event.name, event.data, joined[-1].name, joined[-1].data)):
+            joined[-1] = SseEvent(b"", b"", joined[-1].raw + event.raw)
+        else:
+            joined.append(event)
+    return joined
 
 
 @settings(deadline=None)
@@ -47,6 +58,7 @@ def test_lines_of_data_are_joined_and_a_comment_has_none() -> None:
 
     assert (first.name, first.data) == (b"", b"")
     assert (second.name, second.data) == (b"x", b"a\nb")
+    assert [event.data for event in SseReader().feed(b": a\rdata: b\n\n: c\n\n")] == [b"b", b""]
 
 
 def test_a_byte_order_mark_before_the_first_event_is_skipped_in_any_split() -> None:

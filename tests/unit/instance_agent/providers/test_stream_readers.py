@@ -249,3 +249,47 @@ def test_an_event_named_error_is_one_whatever_it_holds(data: bytes) -> None:
 
     assert isinstance(failed, StreamFailed)
     assert failed.error.message == "fake: out of memory"
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_a_forwarded_stream_ends_with_a_whole_event_in_one_form(end: bytes, missing: int) -> None:
+    events = [b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}', b"data:[DONE]"]
+    stream = b"".join(event + end * 2 for event in events)[: -missing * len(end) or None]
+    forwarder = BUILT_IN["openai"].stream_forwarder(an_upstream("openai"), include_usage=True)
+    sent = b"".join(forwarder.feed(bytes([byte])) for byte in stream) + forwarder.close()
+
+    assert sent == events[0] + end * 2 + b"data: [DONE]\n\n"
+    assert forwarder.completed
+
+
+@pytest.mark.parametrize(
+    "rest", [b": keep-alive", b": keep-alive\r\n", b"event: x", b"event: x\n", b"id", b"\r", b"data"]
+)
+def test_an_unfinished_line_at_the_end_of_a_stream_is_not_forwarded(rest: bytes) -> None:
+    event = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+    forwarder = BUILT_IN["openai"].stream_forwarder(an_upstream("openai"), include_usage=True)
+
+    assert forwarder.feed(event + rest) + forwarder.close() == event
+    assert forwarder.error is not None
+
+
+def test_comments_without_an_event_end_a_stream() -> None:
+    reader = OpenAIStreamReader(an_upstream("openai"))
+    piece = b": c\n\n" * 13_000
+    found: list[StreamEvent] = []
+    pieces = 0
+    while not found and pieces < 100:
+        found, pieces = reader.feed(piece), pieces + 1
+
+    assert 15 <= pieces <= 17
+    assert isinstance(found[0], StreamFailed)
+    assert "more than 1 MiB of comments" in found[0].error.message
+    assert reader.feed(piece) == []
+
+
+def test_comments_between_events_do_not_add_up() -> None:
+    reader = OpenAIStreamReader(an_upstream("openai"))
+    minute = b": OPENROUTER PROCESSING\n\n" * 15_000 + b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+
+    assert not any(isinstance(event, StreamFailed) for _ in range(3) for event in reader.feed(minute))
