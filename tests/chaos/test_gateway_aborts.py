@@ -2,6 +2,7 @@
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,21 @@ def test_memory_stays_the_same_over_200000_requests_whose_clients_go_away(
     assert growth < _STILL_GROWING_MIB + _MIB_PER_REQUEST * sent.total
     assert waited < _RELEASED_SECONDS
     assert descriptors(gateway.program) <= files + 32, "connections that are not used"
+
+
+@pytest.mark.soak
+@pytest.mark.skipif(not is_possible(), reason="the C library gives memory back by itself")
+def test_memory_of_large_requests_is_given_back(start, tmp_path: Path, database_url: str) -> None:
+    """Bodies of 4 MiB, 16 at a time; some seconds later the process is small again, though connections are kept."""
+    with a_fake_upstream() as upstream:
+        key = a_key(database_url)
+        variables = {"INSTANCE_AGENT_RESEND_SECONDS": "0", "INSTANCE_AGENT_LOG_LEVEL": "debug"}
+        gateway = start_gateway(start, tmp_path, upstream, database_url, key=key, **variables)
+        gateway.chat("alpha/m")
+        before = resident_mib(gateway.program)
+        with ThreadPoolExecutor(16) as pool:
+            statuses = set(pool.map(lambda _: gateway.chat("alpha/m", "x" * 4_000_000).status, range(64)))
+        gateway.program.wait_for("memory_trimmed")
+        eventually(lambda: resident_mib(gateway.program) < before + 64, what="the old size", within_seconds=45)
+
+    assert statuses == {200}
