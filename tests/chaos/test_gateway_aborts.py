@@ -17,9 +17,9 @@ from support.waiting import eventually
 _BYTES_PER_REQUEST = 150
 #: Bytes that take their final size in the first thousand requests: buffers, tables, caches.
 _STILL_GROWING_BYTES = 60_000
-_WARM_UP = 700
-_REQUESTS = 1_000
-_SECONDS = 6.0
+_WARM_UP = 600
+_REQUESTS = 800
+_SECONDS = 5.0
 _RELEASED_SECONDS = 1.0
 #: Resident memory takes its final size in about 40,000 requests. With 200,000, the bound is 10 MiB.
 _STILL_GROWING_MIB = 5.0
