@@ -33,6 +33,7 @@ from instance_agent.gateway.decisions_api import DecisionsApi
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.health import HealthPages
 from instance_agent.gateway.known_keys import KnownKeys
+from instance_agent.gateway.memory_trim import give_memory_back
 from instance_agent.gateway.metrics import GatewayMetrics, TargetMetrics
 from instance_agent.gateway.openapi import openapi_routes
 from instance_agent.gateway.openapi_page import page_routes
@@ -323,6 +324,7 @@ class GatewayProgram:
         sink = EventSink(self.publisher, metrics, self.planner.sessions, settings.instance_id, self.memory)
         parts = GatewayParts(settings, self.planner, sink, metrics, state, self.exchange)
         parts.keys_unknown = self.keys.unknown
+        parts.background(give_memory_back())
         if settings.gateway_discovery_seconds:
             parts.background(self._discover(parts))
         if settings.gateway_health_check_seconds:

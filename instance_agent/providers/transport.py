@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from functools import cache, lru_cache
 from io import BytesIO
@@ -34,8 +34,9 @@ _NOT_REACHED: Final = Classed("provider", Retry.REFUSED, 502)
 _CONNECT_TIMEOUT: Final = Classed("timeout", Retry.REFUSED, 504)
 _ANSWER_TIMEOUT: Final = Classed("timeout", Retry.UNCERTAIN, 504)
 _NO_HEADERS: Final[Mapping[str, str]] = {}
-#: The call of this task that is waiting for a connection.
-_CALL: ContextVar["OpenCall | None"] = ContextVar("open_call", default=None)
+#: The call of this task that waits for its headers, else empty. A list, because a connection keeps the context in which it
+#: was opened as long as it lives: what the context itself refers to, such as a body of 32 MiB, would live as long.
+_OPENING: ContextVar[Sequence["OpenCall"]] = ContextVar("opening", default=())
 
 
 @cache
@@ -126,7 +127,7 @@ class _Connector(aiohttp.TCPConnector):
         self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
     ) -> Connection:
         connection = await super().connect(req, traces, timeout)
-        if (call := _CALL.get()) is not None:
+        for call in _OPENING.get():
             call.mark_sent()
         return connection
 
@@ -190,7 +191,8 @@ class OpenCall:
         cancelling = task.cancelling()
         # The limit of the connection is that of the session; this one is earlier once the request is sent.
         self._wait_until(now + limits.connect + limits.first_byte, now + min(limits.first_byte, limits.idle))
-        _CALL.set(self)  # read in the same task, before this returns
+        opening = [self]
+        _OPENING.set(opening)
         try:
             response = self._response = await self._transport.request(call, _timeout(limits.connect))
         except TimeoutError as error:
@@ -205,6 +207,7 @@ class OpenCall:
             if self._opening is None:
                 task.uncancel()
             self._opening = self._waits_until = None
+            opening.clear()
             if self._response is None:
                 self._stop_timer()
         self.status = response.status

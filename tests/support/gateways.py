@@ -103,6 +103,11 @@ class Gateway:
         body = {"model": model, "messages": [{"role": "user", "content": text}], **fields}
         return self.call("POST", "/v1/chat/completions", body, headers=headers)
 
+    def details(self) -> dict[str, Any]:
+        """Return the details of its health."""
+        details: dict[str, Any] = self.call("GET", "/health/detailed", key=None).json()
+        return details
+
     def ready(self) -> None:
         """Wait until the gateway is ready."""
         eventually(lambda: self.call("GET", "/health/ready", key=None).status == 200, what="readiness")
@@ -141,9 +146,10 @@ def start_gateway(
     database_url: str,
     *arguments: str,
     key: str | None = None,
+    fault: str | None = None,
     **env: str,
 ) -> Gateway:
-    """Start a gateway on a free port; variables of `env` are added to its environment."""
+    """Start a gateway on a free port; variables of `env` are added to its environment. `fault` as for a program."""
     variables = {
         "DATABASE_URL": database_url,
         "INSTANCE_ID": "gateway-1",
@@ -154,6 +160,6 @@ def start_gateway(
     }
     if "INSTANCE_AGENT_CATALOG" not in env:
         variables["INSTANCE_AGENT_CATALOG"] = os.fspath(a_catalog(folder, upstream))
-    gateway = Gateway(start("instance-agent", "serve", "--port", "0", *arguments, **variables), key)
+    gateway = Gateway(start("instance-agent", "serve", "--port", "0", *arguments, fault=fault, **variables), key)
     gateway.ready()
     return gateway

@@ -124,6 +124,31 @@ def unmoved_file() -> None:
     Path.replace = die_instead  # type: ignore[method-assign,assignment]
 
 
+def metered_memory() -> None:
+    """Report the memory in use on request, and remember 50 requests for explanations, not 2,000: they are there soon."""
+    from instance_agent.gateway import decision_memory
+    from instance_agent.providers import transport
+    from support.memory_meter import report_on_signal
+
+    decision_memory.DecisionMemory.__init__.__defaults__ = (50,)
+    transport._KEEPALIVE_SECONDS = 0.3  # type: ignore[misc]
+    report_on_signal()
+
+
+def leaking_memory() -> None:
+    """Lose 300 bytes in each request, and report the memory in use."""
+    from instance_agent.gateway import request_log
+
+    metered_memory()
+    write, lost = request_log.RequestLog.write, []
+
+    def write_and_lose(*arguments: Any) -> None:
+        lost.append(bytes(300))
+        write(*arguments)
+
+    request_log.RequestLog.write = write_and_lose  # type: ignore[method-assign]
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     fault.__name__: fault
     for fault in (
@@ -136,6 +161,8 @@ FAULTS: dict[str, Callable[[], None]] = {
         learner_before_commit,
         half_written_file,
         unmoved_file,
+        metered_memory,
+        leaking_memory,
     )
 }
 

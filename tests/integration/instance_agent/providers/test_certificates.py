@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from support.calling import whole
 from support.chats import KEY, a_request, an_upstream
 
 from instance_agent.providers.calls import ProviderCalls
@@ -71,7 +72,7 @@ async def _upstream_with(certificate: Path) -> AsyncIterator[str]:
 
 async def _ask(certificate: Path, ca_file: Path | None) -> str:
     async with _upstream_with(certificate) as url, Transport(ca_file=ca_file) as transport:
-        return (await ProviderCalls(transport).chat(an_upstream("openai", url), a_request(), "m")).text
+        return (await whole(ProviderCalls(transport), an_upstream("openai", url), a_request(), "m")).text
 
 
 def test_a_certificate_that_is_not_trusted_is_not_given_the_key(certificate: Path) -> None:

@@ -1,12 +1,15 @@
 """The transport on real sockets: cancelled calls free the upstream, answers are bounded, bytes are forwarded."""
 
 import asyncio
+import gc
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, TypeVar
 
 import pytest
+import uvloop
 from support.calling import embedded, events_of, pieces_of, upstream_of_preset, whole
 from support.chats import KEY, WEATHER, a_request, an_upstream, collected
 from support.upstream.process import FakeUpstream
@@ -107,6 +110,35 @@ def test_connections_are_used_again(fake_upstream: FakeUpstream) -> None:
             return sum(len(each) for each in connector._conns.values())
 
     assert run(work) == 1
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("size", [1_000, 4_000_000])
+def test_an_idle_connection_keeps_nothing_of_the_request_that_opened_it(
+    fake_upstream: FakeUpstream, new_loop: Callable[[], asyncio.AbstractEventLoop], size: int
+) -> None:
+    upstream = upstream_of(fake_upstream, "openai")
+
+    async def references_left() -> int:
+        messages = [{"role": "user", "content": "x" * size}]
+        body = json.dumps({"model": "m", "messages": messages}).encode()
+        headers = {"content-type": "application/json"}
+        call = HttpCall(method="POST", url=f"{fake_upstream.openai_url}/chat/completions", headers=headers, body=body)
+        del messages
+        async with Transport() as transport:
+            before = sys.getrefcount(call)
+            async with transport.open(upstream, call) as answer:
+                await answer.read()
+            assert answer.status == 200
+            del answer
+            gc.collect()
+            connector = transport._session.connector
+            assert connector is not None
+            assert sum(len(each) for each in connector._conns.values()) == 1
+            return sys.getrefcount(call) - before
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(references_left()) == 0
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
