@@ -34,7 +34,9 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         Command("route", "Show which model would be chosen for a task, and why.", "instance_agent.route_command"),
     ),
     "Set up": (
-        Command("keys", "Create, show, rotate, revoke and remove the keys of the gateway.", "instance_agent.key_commands"),
+        Command(
+            "keys", "Create, show, rotate, revoke and remove the keys of the gateway.", "instance_agent.key_commands"
+        ),
         Command(
             "completion",
             "Print the script that completes commands and options in a shell.",

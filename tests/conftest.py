@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.launcher import stop_launcher
-from support.programs import Program
+from support.programs import Program, programs_in
 from support.progress import Progress
 from support.schedule import LongestFirst, sort_longest_first
 from support.servers import a_server, new_database, with_database
@@ -150,13 +150,5 @@ def proxy(database_url: str) -> Iterator[TcpProxy]:
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Program]]:
     """Starts programs; ends those that still run at the end of the test."""
-    programs: list[Program] = []
-
-    def start_one(program: str, *arguments: str, fault: str | None = None, **env: str) -> Program:
-        log = tmp_path / f"{len(programs)}.log"
-        programs.append(Program(program, *arguments, log=log, env=env, fault=fault))
-        return programs[-1]
-
-    yield start_one
-    for program in programs:
-        program.end()
+    with programs_in(tmp_path) as start_one:
+        yield start_one

@@ -1,6 +1,8 @@
 """A running program and its log."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from support.commands import start_command
@@ -45,3 +47,19 @@ class Program:
             self.process.kill()
         self.process.wait()
         self._log.close()
+
+
+@contextmanager
+def programs_in(folder: Path) -> Iterator[Callable[..., Program]]:
+    """A function that starts programs with their logs in `folder`; those that still run at the end are ended."""
+    programs: list[Program] = []
+
+    def start_one(program: str, *arguments: str, fault: str | None = None, **env: str) -> Program:
+        programs.append(Program(program, *arguments, log=folder / f"{len(programs)}.log", env=env, fault=fault))
+        return programs[-1]
+
+    try:
+        yield start_one
+    finally:
+        for program in programs:
+            program.end()

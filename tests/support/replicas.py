@@ -54,10 +54,10 @@ class Replicas:
         """Addresses of all three."""
         return [f"http://127.0.0.1:{port}" for port in self._ports]
 
-    def start_program(self, program: str, *arguments: str, **env: str) -> Program:
+    def start_program(self, program: str, *arguments: str, fault: str | None = None, **env: str) -> Program:
         """Start a program that ends with the replicas."""
         log = self.folder / f"{len(self._programs)}.log"
-        self._programs.append(Program(program, *arguments, log=log, env=env))
+        self._programs.append(Program(program, *arguments, log=log, env=env, fault=fault))
         return self._programs[-1]
 
     def start(self, number: int, **env: str) -> Gateway:

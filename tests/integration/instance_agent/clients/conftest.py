@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.gateways import Gateway, a_key, start_gateway
-from support.programs import Program
+from support.programs import programs_in
 from support.servers import new_database
 from support.upstream.fixtures import *  # noqa: F403
 from support.upstream.process import FakeUpstream
@@ -25,15 +25,6 @@ def gateway(
 ) -> Iterator[Gateway]:
     """A running gateway, and a key of the role user for it."""
     folder = tmp_path_factory.mktemp("gateway")
-    programs: list[Program] = []
-
-    def start(program: str, *arguments: str, **env: str) -> Program:
-        programs.append(Program(program, *arguments, log=folder / "log", env=env))
-        return programs[-1]
-
     key = a_key(clients_database, "user", workspace="acme")
-    try:
+    with programs_in(folder) as start:
         yield start_gateway(start, folder, running_upstream, clients_database, key=key)
-    finally:
-        for program in programs:
-            program.end()

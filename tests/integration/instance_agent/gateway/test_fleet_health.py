@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from support.gateways import UPSTREAM_KEY, Gateway, Reply, a_key, start_gateway
-from support.programs import Program
+from support.programs import Program, programs_in
 from support.servers import execute, with_database
 from support.upstream.process import FakeUpstream
 from support.waiting import eventually
@@ -49,25 +49,16 @@ def gateways(
     folder = tmp_path_factory.mktemp("fleet-health")
     catalog = _a_catalog(folder, running_upstream)
     key = a_key(fleet_database, "operator")
-    programs: list[Program] = []
 
-    def start(program: str, *arguments: str, **env: str) -> Program:
-        started = Program(program, *arguments, log=folder / f"{env['INSTANCE_ID']}.log", env=env)
-        programs.append(started)
-        return started
-
-    def one(name: str) -> Gateway:
+    def one(start: Callable[..., Program], name: str) -> Gateway:
         return start_gateway(
             start, folder / name, running_upstream, fleet_database, key=key,
             INSTANCE_ID=name, INSTANCE_AGENT_CATALOG=str(catalog), PORT="0",
             INSTANCE_AGENT_GATEWAY_HEALTH_CHECK_SECONDS=_CHECK_SECONDS,
         )  # fmt: skip
 
-    try:
-        yield one("gw-1"), one("gw-2")
-    finally:
-        for program in programs:
-            program.end()
+    with programs_in(folder) as start:
+        yield one(start, "gw-1"), one(start, "gw-2")
 
 
 def _a_catalog(folder: Path, upstream: FakeUpstream) -> Path:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from support.gateways import Gateway, a_key, start_gateway
 from support.lying_provider import LyingProvider, a_lying_provider
-from support.programs import Program
+from support.programs import programs_in
 from support.servers import with_database
 from support.upstream.process import FakeUpstream
 
@@ -84,21 +84,9 @@ models:
   - {{<<: *all, name: fine, complexity_scores: {{simple: 1, medium: 1, complex: 1}}}}
 """
     )
-    programs: list[Program] = []
-
-    def start(program: str, *arguments: str, **env: str) -> Program:
-        programs.append(Program(program, *arguments, log=folder / "log", env=env))
-        return programs[-1]
-
-    with a_database(server, template) as database_url:
+    with a_database(server, template) as database_url, programs_in(folder) as start:
         key = a_key(database_url, "user", workspace="acme")
-        try:
-            yield start_gateway(
-                start, folder, running_upstream, database_url, key=key, INSTANCE_AGENT_CATALOG=str(catalog)
-            )
-        finally:
-            for program in programs:
-                program.end()
+        yield start_gateway(start, folder, running_upstream, database_url, key=key, INSTANCE_AGENT_CATALOG=str(catalog))
 
 
 def test_own_lines_stand_alone_whatever_a_stream_has_sent_last(gateway: Gateway, liar: LyingProvider) -> None:
