@@ -124,13 +124,15 @@ def template(server: str) -> Iterator[str]:
 @pytest.fixture
 def empty_url(server: str) -> Iterator[str]:
     """URL of an empty database of the test's own."""
-    yield from new_database(server, "template1")
+    with new_database(server, "template1") as url:
+        yield url
 
 
 @pytest.fixture
 def database_url(server: str, template: str) -> Iterator[str]:
     """URL of a database of the test's own, with the newest schema and nothing in it."""
-    yield from new_database(server, template)
+    with new_database(server, template) as url:
+        yield url
 
 
 @pytest.fixture

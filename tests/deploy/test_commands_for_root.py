@@ -17,10 +17,11 @@ def machine(tmp_path: Path) -> Path:
     """A root folder with the settings, and programs that print the user and the environment in which they run."""
     settings = tmp_path / "etc/centralcloud"
     settings.mkdir(parents=True)
-    for name in ("centralcloud.env", "instance-agent.env"):
+    for name in ("centralcloud.env", "gateway.env", "instance-agent.env"):
         (settings / name).write_text((_SYSTEMD / name).read_text())
     (settings / "instance-agent-eu-1.env").write_text("INSTANCE_AGENT_HTTP_PORT=8099\n")
-    for name in ("owner", "worker", "instance-agent-eu-1"):
+    (settings / "provider-keys.env").write_text("OPENAI_API_KEY=sk-provider\n")
+    for name in ("owner", "worker", "gateway", "configurator", "instance-agent-eu-1"):
         (settings / f"{name}-database-url").write_text(f"postgresql://{name}\n")
     commands = tmp_path / "commands"
     commands.mkdir()
@@ -57,6 +58,18 @@ def _run_on(machine: Path, command: str, *arguments: str) -> subprocess.Complete
             "postgresql://instance-agent-eu-1",
             "INSTANCE_AGENT_HTTP_PORT=8099",
         ),
+        (
+            ["instance-agent-gateway-for", "eu-1", "doctor"],
+            "instance-agent",
+            "postgresql://gateway",
+            "INSTANCE_AGENT_HTTP_PORT=8082",
+        ),
+        (
+            ["instance-agent-gateway-for", "eu-1", "keys"],
+            "instance-agent",
+            "postgresql://configurator",
+            "INSTANCE_AGENT_HTTP_PORT=8082",
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
@@ -72,6 +85,7 @@ def test_a_command_for_root_runs_with_the_user_the_url_and_the_settings_of_its_u
     assert [line for line in printed if "_URL=" in line] == [f"DATABASE_URL={url}"]
     assert port in printed
     assert ("INSTANCE_ID=eu-1" in printed) == (user == "instance-agent")
+    assert ("OPENAI_API_KEY=sk-provider" in printed) == (url == "postgresql://gateway")
 
 
 @pytest.mark.parametrize(
@@ -81,6 +95,8 @@ def test_a_command_for_root_runs_with_the_user_the_url_and_the_settings_of_its_u
         (["centralcloud-owner", "grants"], "centralcloud.env"),
         (["instance-agent-for", "eu-1", "doctor"], "instance-agent.env"),
         (["instance-agent-for", "eu-1", "doctor"], "instance-agent-eu-1.env"),
+        (["instance-agent-gateway-for", "eu-1", "doctor"], "gateway.env"),
+        (["instance-agent-gateway-for", "eu-1", "doctor"], "provider-keys.env"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else value,
 )
@@ -110,10 +126,11 @@ def test_a_command_for_root_has_the_defaults_of_its_unit(machine: Path) -> None:
 
 
 def test_a_command_for_root_says_in_one_line_what_is_missing(machine: Path) -> None:
-    without_command = _run_on(machine, "instance-agent-for", "eu-1")
-    assert without_command.returncode == 2
-    assert without_command.stderr.count("\n") == 1
-    assert "expected the name of an instance and a command" in without_command.stderr
+    for command, name in (("instance-agent-for", "an instance"), ("instance-agent-gateway-for", "a gateway")):
+        without_command = _run_on(machine, command, "eu-1")
+        assert without_command.returncode == 2
+        assert without_command.stderr.count("\n") == 1
+        assert f"expected the name of {name} and a command" in without_command.stderr
     unknown = _run_on(machine, "instance-agent-for", "eu-2", "doctor")
     assert unknown.returncode != 0
     assert "instance-agent-eu-2-database-url" in unknown.stderr

@@ -56,6 +56,19 @@ def test_every_query_of_the_dashboard_runs_with_grafanas_rights(grafana: psycopg
             pytest.fail(f"{title}: {error}")
 
 
+def test_the_role_of_dashboards_may_run_the_queries_of_use_and_cost_but_the_one_by_key(
+    grafana: psycopg.Connection,
+) -> None:
+    page = (REPOSITORY / "docs/how-to/see-use-and-cost.md").read_text()
+    queries = re.findall(r"^```sql\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    assert len(queries) == 4
+    *others, by_key = sorted(queries, key=lambda query: "key_id" in query)
+    for query in others:
+        grafana.execute(query)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="routing_records"):
+        grafana.execute(by_key)
+
+
 def test_a_time_series_has_the_column_names_that_grafana_needs(grafana: psycopg.Connection) -> None:
     for panel in _panels():
         for target in panel.get("targets", ()):

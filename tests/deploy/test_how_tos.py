@@ -40,6 +40,32 @@ def test_each_is_linked_from_both_indexes() -> None:
         assert all(f"({prefix}{page.name})" in text for page in _PAGES)
 
 
+@pytest.mark.parametrize("page", _PAGES, ids=lambda page: page.stem)
+def test_each_starts_the_gateway_with_a_rule_that_probes_and_shows_its_logs(page: Path) -> None:
+    section = page.read_text().split("\n## The gateway\n")[1].split("\n## ")[0]
+    assert "centralcloud settings set rule adaptive" in section
+    assert "daemon" in section
+    assert re.search(r"journalctl -u 'instance-agent-gateway|logs .*gateway", section)
+
+
+def test_no_command_of_kubernetes_uses_a_file_that_an_earlier_one_has_removed() -> None:
+    made: set[str] = set()
+    for line in _commands("docs/how-to/deploy-with-kubernetes.md"):
+        removed = re.findall(r"\S+", line[3:]) if line.startswith("rm ") else []
+        for file in ("owner-url", "worker-url", "gateway-url", "configurator-url", "provider-keys.env", "first-key"):
+            if re.search(rf"(> |vi\S* .*|cp .*\.env )\b{file}\b", line):
+                made.add(file)
+            elif re.search(rf"(=|^rm .*){file}\b", line):
+                assert file in made, line
+        made -= set(removed)
+    assert not made, "each file with a password is removed"
+
+
+def _commands(page: str) -> list[str]:
+    blocks = re.findall(r"^```sh\n(.*?)^```", (REPOSITORY / page).read_text(), re.DOTALL | re.MULTILINE)
+    return [line.strip() for block in blocks for line in block.splitlines()]
+
+
 def test_commands_of_systemd_name_units_that_exist() -> None:
     text = (REPOSITORY / "docs/how-to/deploy-with-systemd.md").read_text()
     named = set(re.findall(r"systemctl (?:start|restart|status|enable --now) ([\w@-]+)", text))

@@ -105,8 +105,9 @@ def with_database(url: str, name: str) -> str:
     return make_conninfo(url, dbname=name)
 
 
+@contextmanager
 def new_database(server: str, template: str) -> Iterator[str]:
-    """Create a copy of a database, yield its URL, and drop it."""
+    """A copy of a database: its URL. It is dropped at the end."""
     name = f"cc_test_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(server, autocommit=True) as connection:
         # Copying the files is cheaper than writing each page to the log, too.

@@ -80,14 +80,26 @@ def test_every_block_is_run_here() -> None:
 
 def test_each_block_can_be_pasted_whole() -> None:
     """A command that goes on until Ctrl-C is the last one of its block: the next lines would wait for ever, and unseen."""
-    endless = re.compile(r"make demo|centralcloud run|centralcloud demo|instance-agent run|.* --watch")
+    endless = re.compile(
+        r"make demo|centralcloud run|centralcloud demo|instance-agent run|instance-agent serve.*|.* --watch"
+    )
     for block in _BLOCKS:
         *before, last = [line.split("#")[0].strip() for line in block.commands.strip().splitlines()]
         assert not any(endless.fullmatch(line) for line in before), block.commands
         assert block.own_terminal or block is _BLOCKS[0] or not endless.fullmatch(last), block.commands
 
 
-_RUN = [*_under("First steps"), *_under("On your own PostgreSQL")]
+_RUN = [*_under("Send requests through the gateway"), *_under("First steps"), *_under("On your own PostgreSQL")]
+
+
+def test_the_commands_for_the_gateway_are_those_of_its_pages() -> None:
+    """Line by line: test_gateway_pages runs them there, and another gateway would only run them once more."""
+    pages = [REPOSITORY / "docs/how-to" / name for name in ("use-the-gateway.md", "try-without-a-key.md")]
+    run = {line for page in pages for block in shell_blocks(page) for line in block.commands.splitlines()}
+    serve, ask = _under("Send requests through the gateway")
+    assert serve.own_terminal
+    assert set(serve.commands.splitlines()) < run
+    assert ask.commands in [block.commands for block in shell_blocks(pages[1])]
 
 
 def test_the_first_steps(checkout: Path, tmp_path: Path) -> None:

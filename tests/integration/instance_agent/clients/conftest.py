@@ -16,7 +16,8 @@ from support.upstream.process import FakeUpstream
 @pytest.fixture(scope="session")
 def clients_database(server: str, template: str) -> Iterator[str]:
     """URL of the gateway's database."""
-    yield from new_database(server, template)
+    with new_database(server, template) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

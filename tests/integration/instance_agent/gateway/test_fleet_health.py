@@ -1,7 +1,6 @@
 """The health of targets between two gateways of one fleet: hints, probes, health checks. Both are real processes."""
 
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -9,11 +8,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import psycopg
 import pytest
 from support.gateways import UPSTREAM_KEY, Gateway, Reply, a_key, start_gateway
 from support.programs import Program, programs_in
-from support.servers import execute, with_database
+from support.servers import execute
 from support.upstream.process import FakeUpstream
 from support.waiting import eventually
 
@@ -33,11 +31,8 @@ _CHECK_SECONDS = "0.2"
 
 @pytest.fixture(scope="module")
 def fleet_database(server: str, template: str) -> Iterator[str]:
-    name = f"cc_fleet_health_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield with_database(server, name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with new_database(server, template) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

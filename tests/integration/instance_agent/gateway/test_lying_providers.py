@@ -3,17 +3,14 @@
 import base64
 import json
 import struct
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 import pytest
 from support.gateways import Gateway, a_key, start_gateway
 from support.lying_provider import LyingProvider, a_lying_provider
 from support.programs import programs_in
-from support.servers import with_database
+from support.servers import new_database
 from support.upstream.process import FakeUpstream
 
 CHUNK = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":%s}]}'
@@ -32,15 +29,6 @@ MESSAGE = [
     b'event: message_stop\ndata: {"type":"message_stop"}',
 ]
 LINE_ENDS = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
-
-
-@contextmanager
-def a_database(server: str, template: str) -> Iterator[str]:
-    name = f"cc_liar_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield with_database(server, name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def chunks(*texts: str) -> list[bytes]:
@@ -84,7 +72,7 @@ models:
   - {{<<: *all, name: fine, complexity_scores: {{simple: 1, medium: 1, complex: 1}}}}
 """
     )
-    with a_database(server, template) as database_url, programs_in(folder) as start:
+    with new_database(server, template) as database_url, programs_in(folder) as start:
         key = a_key(database_url, "user", workspace="acme")
         yield start_gateway(start, folder, running_upstream, database_url, key=key, INSTANCE_AGENT_CATALOG=str(catalog))
 
