@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.gateways import UPSTREAM_KEY, Gateway, Reply, a_key, start_gateway
 from support.programs import Program, programs_in
-from support.servers import execute
+from support.servers import execute, new_database
 from support.upstream.process import FakeUpstream
 from support.waiting import eventually
 
