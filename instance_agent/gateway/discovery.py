@@ -34,11 +34,10 @@ async def discover(
     known: Found = {}
     while True:
         current = configuration()
-        local = [each for each in current.providers.values() if each.local] if current else []
-        listed = await asyncio.gather(*(_models(calls, provider) for provider in local))
-        for provider, models in zip(local, listed, strict=True):
-            on_looked(provider.name, models is not None)
-        found = {provider.name: models for provider, models in zip(local, listed, strict=True) if models is not None}
+        listed = await look(calls, current) if current else {}
+        for name, models in listed.items():
+            on_looked(name, models is not None)
+        found = {name: models for name, models in listed.items() if models is not None}
         if found != known:
             for name in found.keys() - known.keys():
                 log.info("local_provider_found", provider=name, models=len(found[name]))
@@ -47,6 +46,13 @@ async def discover(
             known = found
             on_found(found)
         await asyncio.sleep(seconds)
+
+
+async def look(calls: ProviderCalls, configuration: CatalogConfiguration) -> dict[str, frozenset[str] | None]:
+    """Ask every local provider once; return the models of each by its name, None for one that does not answer."""
+    local = [each for each in configuration.providers.values() if each.local]
+    listed = await asyncio.gather(*(_models(calls, provider) for provider in local))
+    return {provider.name: models for provider, models in zip(local, listed, strict=True)}
 
 
 async def _models(calls: ProviderCalls, provider: ReadyProvider) -> frozenset[str] | None:
