@@ -26,12 +26,15 @@ async def discover(
     *,
     seconds: float,
     on_looked: Callable[[str, bool], object] = lambda _name, _answers: None,
+    on_first_look: Callable[[Found], object] = lambda _found: None,
 ) -> None:
     """Ask the local providers again and again; call `on_found` with the models of those that answer, when they change.
 
-    `on_looked` is called with the name of each that was asked, and whether it has answered.
+    `on_looked` is called with the name of each that was asked, and whether it has answered; `on_first_look` once, with the
+    first result.
     """
     known: Found = {}
+    first = True
     while True:
         current = configuration()
         listed = await look(calls, current) if current else {}
@@ -45,6 +48,9 @@ async def discover(
                 log.info("local_provider_gone", provider=name)
             known = found
             on_found(found)
+        if first:
+            first = False
+            on_first_look(found)
         await asyncio.sleep(seconds)
 
 

@@ -118,3 +118,22 @@ def test_a_file_of_certificates_that_cannot_be_used_is_one_line_before_the_start
     ) as refused:
         GatewayProgram(settings, Shutdown())
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("key", "warnings"), [(None, 1), ("key", 0)])
+def test_a_start_without_any_provider_is_a_warning_that_names_the_variables(
+    key: str | None,
+    warnings: int,
+    program: GatewayProgram,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    if key is not None:
+        monkeypatch.setenv("GEMINI_API_KEY", key)
+    program.builder.build()
+    program._warn_without_providers()
+
+    assert caplog.text.count("gateway_without_providers") == warnings
+    assert caplog.text.count("ANTHROPIC_API_KEY is not set") == warnings
