@@ -30,10 +30,9 @@ from centralcloud.runtime.postgres.errors import LOGIN_ADVICE, Outage, outage_ki
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.settings import unknown_variables
 from centralcloud.runtime.wording import ago, counted, listed
-from instance_agent.catalog.catalog import ModelCatalog
-from instance_agent.catalog.catalog_file import read_catalog_file
 from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.catalog_checks import CatalogChecks
 from instance_agent.configuration_checks import ConfigurationChecks
 from instance_agent.settings import AgentSettings, GatewaySettings
 from instance_agent.sync.damaged_files import damaged_files
@@ -80,12 +79,13 @@ class _Doctor:
     def __init__(self, settings: AgentSettings, database: Database) -> None:
         self._settings = settings
         self._database = database
+        self._catalog = CatalogChecks(settings)
         self._configuration = ConfigurationChecks(settings.state_folder, database)
 
     def checks(self) -> list[Check]:
         return [
             Check("settings", lambda: settings_are_known(unknown_variables(GatewaySettings))),
-            Check("catalog", self._catalog),
+            *self._catalog.checks(),
             Check("state folder", self._state_folder),
             Check("learned scores", self._learned_scores),
             Check("spool", self._spool),
@@ -107,17 +107,6 @@ class _Doctor:
     def _http_port(self) -> CheckResult:
         settings = self._settings
         return check_http_port(settings.http_address, settings.http_port, settings.program)
-
-    def _catalog(self) -> CheckResult:
-        if self._settings.catalog is None:
-            return warn(
-                "INSTANCE_AGENT_CATALOG is not set: no model can be chosen", "set it to a YAML file with models"
-            )
-        path = self._settings.catalog
-        models = read_catalog_file(path)
-        return (
-            ok(f"{counted(len(models), 'model')} in {path}") if models else warn(f"{path} has no models", "add models")
-        )
 
     def _state_folder(self) -> CheckResult:
         folder = self._settings.state_folder
@@ -151,7 +140,10 @@ class _Doctor:
     def _spool(self) -> CheckResult:
         folder = self._settings.spool_folder
         if folder is None:
-            return ok("not set: events that wait in memory are lost when the process is killed")
+            return ok(
+                "not set: events of a router of your own that wait in memory are lost when the process is killed; a gateway "
+                "keeps them in its state folder"
+            )
         problem = _why_unwritable(folder, 0)
         if problem is not None:
             return fail(problem, "free space on the disk, or set INSTANCE_AGENT_SPOOL_DIR to another folder")
@@ -242,10 +234,10 @@ class _Doctor:
         with check_transaction(self._database) as connection:
             names = _SCORED_MODELS.all(connection)
         scores = counted(len(names), "learned score")
-        if self._settings.catalog is None or not names:
+        own = self._catalog.models() if names else None
+        if own is None:
             return ok(scores)
         learned = set(names)
-        own = {model.name for model in ModelCatalog(read_catalog_file(self._settings.catalog)).models}
         if not own & learned:
             return warn(
                 f"scores for {', '.join(sorted(learned)[:5])}, but for none of the catalog's models",

@@ -35,6 +35,7 @@ class CatalogSource:
         environ: Mapping[str, str] | None = None,
         *,
         entries: CatalogEntries | None = None,
+        any_provider: bool = False,
     ) -> None:
         """Create a source; reads nothing yet.
 
@@ -42,7 +43,9 @@ class CatalogSource:
             path: the catalog YAML; None: the built-in catalog.
             environ: environment variables, for keys; None: those of the process.
             entries: used instead of both, and of nothing else: no provider but theirs is known.
+            any_provider: accept models of providers that the catalog does not know, as routers of their own have them.
         """
+        self._any_provider = any_provider
         self._path = None if entries is not None else path
         self._own_entries = entries
         self._environ = environ
@@ -111,7 +114,7 @@ class CatalogSource:
     def _read(self) -> CatalogEntries:
         if self._own_entries is not None:
             return self._own_entries
-        entries = built_in_entries() if self._path is None else _checked(self._path)
+        entries = built_in_entries() if self._path is None else _checked(self._path, any_provider=self._any_provider)
         names = {model.name for model in entries.models}
         try:
             Aliases(entries.aliases, names, {provider.provider for provider in entries.providers})
@@ -121,7 +124,7 @@ class CatalogSource:
         return entries
 
 
-def _checked(path: Path) -> CatalogEntries:
+def _checked(path: Path, *, any_provider: bool) -> CatalogEntries:
     """Return the entries of a catalog file over the built-in ones.
 
     Raises:
@@ -135,7 +138,7 @@ def _checked(path: Path) -> CatalogEntries:
     merged = _merged(own)
     providers = [each.provider for each in merged.providers]
     for position, model in enumerate(own.models):
-        if model.provider not in providers:
+        if model.provider not in providers and not any_provider:
             near = get_close_matches(model.provider, providers, n=1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise SettingsError(

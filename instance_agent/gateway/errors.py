@@ -21,7 +21,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 #: Reasons against a target that lie in the request: another request could use it.
 _OF_THE_REQUEST: Final = frozenset({"model_type", "input", "capability_needed", "capability_asked", "context_window"})
 _MOST_TARGETS: Final = 100
-#: Of the problems in one message.
+#: The longest list of problems in one message.
 _MOST_CHARACTERS: Final = 160
 
 

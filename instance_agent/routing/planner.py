@@ -34,7 +34,7 @@ _MAX_PREPARED: Final = 64
 #: Shapes of requests whose sets are kept: callers make up capabilities.
 _MAX_SHAPES: Final = 1000
 _MAX_NAMES: Final = 20
-#: Of the reasons against targets in one message.
+#: The longest list of reasons against targets in one message.
 _MAX_CHARACTERS: Final = 160
 _CERTAIN: Final = Chance(1.0, 0.0, 1.0)
 
