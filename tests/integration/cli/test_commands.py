@@ -57,6 +57,12 @@ def summarize_error(result) -> str:
     return line
 
 
+def test_a_command_of_the_other_program_is_named() -> None:
+    refused = CliRunner().invoke(centralcloud, ["keys", "list"])
+    assert refused.exit_code == 2
+    assert "use `instance-agent keys`" in refused.output
+
+
 @pytest.mark.parametrize(
     ("program", "arguments"),
     [
