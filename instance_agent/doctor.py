@@ -80,6 +80,7 @@ class _Doctor:
         self._settings = settings
         self._database = database
         self._catalog = CatalogChecks(settings)
+        self._program = f"instance-agent {'serve' if isinstance(settings, GatewaySettings) else 'run'}"
         self._configuration = ConfigurationChecks(settings.state_folder, database)
 
     def checks(self) -> list[Check]:
@@ -126,15 +127,15 @@ class _Doctor:
                     "see the state folder; until then each start begins with the scores of the catalog",
                 )
             return warn(
-                f"{file.path} does not exist yet", "`instance-agent run` writes it when it first reaches the database"
+                f"{file.path} does not exist yet", f"`{self._program}` writes it when it first reaches the database"
             )
         learned = file.read()
         if learned == LearnedScores():
-            return warn(f"{file.path} is damaged and counts as empty", "`instance-agent run` writes it again")
+            return warn(f"{file.path} is damaged and counts as empty", f"`{self._program}` writes it again")
         age = time.time() - file.path.stat().st_mtime
         found = f"{counted(len(learned.scores), 'score')}, version {learned.version}, written {ago(age)}"
         if age > _OLD_FILE_SECONDS:
-            return warn(found, "check that `instance-agent run` is running (or no score has changed since then)")
+            return warn(found, f"check that `{self._program}` is running (or no score has changed since then)")
         return ok(found)
 
     def _spool(self) -> CheckResult:
@@ -250,7 +251,7 @@ class _Doctor:
         with check_transaction(self._database) as connection:
             newest = _NEWEST_VERSION.one(connection)
         if own < newest:
-            return warn(f"applied {own}, published {newest}", "`instance-agent run` applies it at its next poll")
+            return warn(f"applied {own}, published {newest}", f"`{self._program}` applies it at its next poll")
         return ok(f"version {own} is the newest")
 
 

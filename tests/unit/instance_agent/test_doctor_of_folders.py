@@ -103,6 +103,7 @@ def test_a_gateway_is_checked_with_the_catalog_that_it_uses(tmp_path: Path, monk
     assert found["providers"].verdict == "WARN"
     assert "anthropic: ANTHROPIC_API_KEY is not set" in found["providers"].found
     assert found["spool"].found == f"0 files with 0 bytes in {settings.spool_folder}"
+    assert "`instance-agent serve` writes it" in str(found["learned scores"].advice)
 
     monkeypatch.setenv("OPENAI_API_KEY", "key")
     found = checks(settings)
