@@ -425,7 +425,7 @@ def test_an_empty_catalog_is_one_line(tmp_path: Path) -> None:
 
 def test_the_built_in_catalog_can_be_printed_as_a_file_to_start_from(tmp_path: Path) -> None:
     catalog = tmp_path / "catalog.yaml"
-    catalog.write_text(run_command("instance-agent", "catalog", "--built-in", env={}).stdout)
+    catalog.write_text(CliRunner().invoke(instance_agent, ["catalog", "--built-in"]).output)
     assert read_entries(catalog) == built_in_entries()
 
 
