@@ -2,17 +2,22 @@
 
 import signal
 import threading
+from typing import Annotated
 
-from centralcloud.contracts import COMPLEXITIES
+import typer
+
+from centralcloud.contracts import COMPLEXITIES, SettingsError
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings, warn_of_unknown_variables
 from centralcloud.runtime.terminal.checkup_output import print_checkup, progress_line
-from centralcloud.runtime.terminal.output import AsJson, print_json, print_table
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_table
 from instance_agent.agent import InstanceAgent
-from instance_agent.catalog.catalog import ModelCatalog
+from instance_agent.catalog.catalog_file import built_in_text
+from instance_agent.catalog_checks import settings_to_check
 from instance_agent.doctor import examine
+from instance_agent.effective_catalog import BUILT_IN_NOTE, router_catalog
 from instance_agent.settings import AgentSettings, GatewaySettings
 
 
@@ -34,9 +39,25 @@ def run() -> None:
     agent.run()
 
 
-def catalog(json_output: AsJson = False) -> None:
-    """Show the effective catalog: the models of the YAML with their learned scores. Needs no database."""
-    effective = _catalog(load_settings(AgentSettings)).as_json()
+def catalog(
+    built_in: Annotated[
+        bool, typer.Option("--built-in", help="Print the YAML of the built-in catalog, to start a file from.")
+    ] = False,
+    json_output: AsJson = False,
+) -> None:
+    """Show the effective catalog: the models of the YAML with their learned scores. Needs no database.
+
+    Without INSTANCE_AGENT_CATALOG it is the built-in catalog.
+    """
+    if built_in and json_output:
+        raise SettingsError("--built-in: found together with --json, expected one of them")
+    if built_in:
+        for line in built_in_text().splitlines():
+            print_line(line)
+        return
+    settings = load_settings(AgentSettings)
+    configure_logs("warning", settings.log_format)
+    effective = router_catalog(settings).as_json()
     if json_output:
         print_json(effective)
         return
@@ -50,7 +71,9 @@ def catalog(json_output: AsJson = False) -> None:
             source = "configured" if learned is None else "learned"
             rows.append((model["name"], model["provider"], complexity, float(score), source, version))
     columns = ("model", "provider", "complexity", "score", "source", "version")
-    print_table(columns, rows, empty="no models: set INSTANCE_AGENT_CATALOG to a catalog YAML")
+    print_table(columns, rows, empty="no models: add some to the file of INSTANCE_AGENT_CATALOG")
+    if settings.catalog is None:
+        print_line(BUILT_IN_NOTE)
 
 
 def doctor(json_output: AsJson = False) -> None:
@@ -58,7 +81,7 @@ def doctor(json_output: AsJson = False) -> None:
 
     Exit code 1 when a check has failed.
     """
-    settings = load_settings(AgentSettings)
+    settings = settings_to_check()
     configure_logs("error", settings.log_format)
     with (
         Database(settings.database, application_name="instance-agent/doctor", max_connections=2) as database,
@@ -66,8 +89,3 @@ def doctor(json_output: AsJson = False) -> None:
     ):
         results = examine(settings, database, progress)
     print_checkup(results, as_json=json_output)
-
-
-def _catalog(settings: AgentSettings) -> ModelCatalog:
-    configure_logs("warning", settings.log_format)
-    return ModelCatalog.load(settings.catalog, settings.state_folder, ignore_learned=settings.ignore_learned)

@@ -30,10 +30,9 @@ from centralcloud.runtime.postgres.errors import LOGIN_ADVICE, Outage, outage_ki
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.settings import unknown_variables
 from centralcloud.runtime.wording import ago, counted, listed
-from instance_agent.catalog.catalog import ModelCatalog
-from instance_agent.catalog.catalog_file import read_catalog_file
 from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.catalog_checks import CatalogChecks
 from instance_agent.configuration_checks import ConfigurationChecks
 from instance_agent.settings import AgentSettings, GatewaySettings
 from instance_agent.sync.damaged_files import damaged_files
@@ -80,12 +79,14 @@ class _Doctor:
     def __init__(self, settings: AgentSettings, database: Database) -> None:
         self._settings = settings
         self._database = database
+        self._catalog = CatalogChecks(settings)
+        self._program = f"instance-agent {'serve' if isinstance(settings, GatewaySettings) else 'run'}"
         self._configuration = ConfigurationChecks(settings.state_folder, database)
 
     def checks(self) -> list[Check]:
         return [
             Check("settings", lambda: settings_are_known(unknown_variables(GatewaySettings))),
-            Check("catalog", self._catalog),
+            *self._catalog.checks(),
             Check("state folder", self._state_folder),
             Check("learned scores", self._learned_scores),
             Check("spool", self._spool),
@@ -108,17 +109,6 @@ class _Doctor:
         settings = self._settings
         return check_http_port(settings.http_address, settings.http_port, settings.program)
 
-    def _catalog(self) -> CheckResult:
-        if self._settings.catalog is None:
-            return warn(
-                "INSTANCE_AGENT_CATALOG is not set: no model can be chosen", "set it to a YAML file with models"
-            )
-        path = self._settings.catalog
-        models = read_catalog_file(path)
-        return (
-            ok(f"{counted(len(models), 'model')} in {path}") if models else warn(f"{path} has no models", "add models")
-        )
-
     def _state_folder(self) -> CheckResult:
         folder = self._settings.state_folder
         problem = _why_unwritable(folder, _size_of(LearnedScoresFile(folder).path))
@@ -137,21 +127,24 @@ class _Doctor:
                     "see the state folder; until then each start begins with the scores of the catalog",
                 )
             return warn(
-                f"{file.path} does not exist yet", "`instance-agent run` writes it when it first reaches the database"
+                f"{file.path} does not exist yet", f"`{self._program}` writes it when it first reaches the database"
             )
         learned = file.read()
         if learned == LearnedScores():
-            return warn(f"{file.path} is damaged and counts as empty", "`instance-agent run` writes it again")
+            return warn(f"{file.path} is damaged and counts as empty", f"`{self._program}` writes it again")
         age = time.time() - file.path.stat().st_mtime
         found = f"{counted(len(learned.scores), 'score')}, version {learned.version}, written {ago(age)}"
         if age > _OLD_FILE_SECONDS:
-            return warn(found, "check that `instance-agent run` is running (or no score has changed since then)")
+            return warn(found, f"check that `{self._program}` is running (or no score has changed since then)")
         return ok(found)
 
     def _spool(self) -> CheckResult:
         folder = self._settings.spool_folder
         if folder is None:
-            return ok("not set: events that wait in memory are lost when the process is killed")
+            return ok(
+                "not set: events of a router of your own that wait in memory are lost when the process is killed; a gateway "
+                "keeps them in its state folder"
+            )
         problem = _why_unwritable(folder, 0)
         if problem is not None:
             return fail(problem, "free space on the disk, or set INSTANCE_AGENT_SPOOL_DIR to another folder")
@@ -242,10 +235,10 @@ class _Doctor:
         with check_transaction(self._database) as connection:
             names = _SCORED_MODELS.all(connection)
         scores = counted(len(names), "learned score")
-        if self._settings.catalog is None or not names:
+        own = self._catalog.models() if names else None
+        if own is None:
             return ok(scores)
         learned = set(names)
-        own = {model.name for model in ModelCatalog(read_catalog_file(self._settings.catalog)).models}
         if not own & learned:
             return warn(
                 f"scores for {', '.join(sorted(learned)[:5])}, but for none of the catalog's models",
@@ -258,7 +251,7 @@ class _Doctor:
         with check_transaction(self._database) as connection:
             newest = _NEWEST_VERSION.one(connection)
         if own < newest:
-            return warn(f"applied {own}, published {newest}", "`instance-agent run` applies it at its next poll")
+            return warn(f"applied {own}, published {newest}", f"`{self._program}` applies it at its next poll")
         return ok(f"version {own} is the newest")
 
 

@@ -289,6 +289,8 @@ class GatewayProgram:
             event_loop="asyncio" if new_loop is None else "uvloop",
             keys=self._keys_in_words(),
         )
+        if not self.settings.gateway_discovery_seconds:
+            self._warn_without_providers()
 
     def _keys_in_words(self) -> str:
         """Return whether keys are required, for the log. Waits a little for the first contact with the database."""
@@ -354,7 +356,17 @@ class GatewayProgram:
             found,
             seconds=self.settings.gateway_discovery_seconds,
             on_looked=parts.fleet_health.looked,
+            on_first_look=lambda local: None if local else self._warn_without_providers(),
         )
+
+    def _warn_without_providers(self) -> None:
+        """Warn once, at the start, when every request would be a 503."""
+        state = self.builder.current
+        configuration = state.catalog.configuration if state else None
+        reason = configuration.no_provider() if configuration else None
+        if reason is not None:
+            effect = "requests are answered 503 until a key is set or a local provider answers"
+            log.warning("gateway_without_providers", reason=reason, effect=effect)
 
     def _stop(self) -> None:
         """End what runs, send the last events, and release everything."""

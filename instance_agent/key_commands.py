@@ -30,7 +30,7 @@ from instance_agent.key_file import KeyFile
 from instance_agent.settings import AgentSettings
 
 _ONCE: Final = "the key is shown this once: store it now"
-_KEY_ID: Final = "Id of the key: cck_ and 12 digits, as `keys list` shows it."
+_KEY_ID: Final = "Id of the key: cck_ and 12 hexadecimal digits, as `keys list` shows it."
 
 #: A comment for the log of operators' actions.
 Why = Annotated[str | None, typer.Option("--reason", help="Why, for the log that `centralcloud history` shows.")]

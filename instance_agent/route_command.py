@@ -9,17 +9,16 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from centralcloud.contracts import NO_ESTIMATE, ContractError, SettingsError
-from centralcloud.contracts.fleet_configuration import read_configuration
+from centralcloud.contracts import NO_ESTIMATE, SettingsError
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.settings import load_settings
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows
+from centralcloud.runtime.wording import counted, listed
 from instance_agent.catalog.aliases import AUTO
 from instance_agent.catalog.catalog import ModelCatalog
-from instance_agent.catalog.configuration import CatalogConfiguration, ReadyProvider, Target
+from instance_agent.catalog.configuration import CatalogConfiguration
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
-from instance_agent.catalog.registry import registry_layer
-from instance_agent.catalog.source import CatalogSource
+from instance_agent.effective_catalog import BUILT_IN_NOTE, gateway_configuration, router_catalog
 from instance_agent.routing.decision import Choice, RankedModel
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.plan import Plan
@@ -37,9 +36,9 @@ from instance_agent.routing.task import (
     resolve_task,
 )
 from instance_agent.settings import GatewaySettings
-from instance_agent.sync.configuration_file import ConfigurationFile
 
 _STDIN: Final = "-"
+_MOST_PROVIDERS: Final = 5
 _LONGEST_PROMPT: Final = 32 * 1024 * 1024
 _Columns = dict[str, Callable[[Any], Any] | None]
 
@@ -82,7 +81,8 @@ def route(
     available: Annotated[
         bool,
         typer.Option(
-            "--available", help="With --explain: leave out models that a gateway started here could not call."
+            "--available",
+            help="With --explain: leave out models that a gateway started here could not call. Asks local providers.",
         ),
     ] = False,
     seed: Annotated[
@@ -130,9 +130,9 @@ def _explain(
     json_output: bool,
 ) -> None:
     """Print the plan that a gateway with this catalog, these scores and this state folder would make."""
-    configuration = _configuration(settings)
+    configuration = gateway_configuration(settings, ask_local=available, any_provider=True)
     catalog = ModelCatalog((), file=LearnedScoresFile(settings.state_folder), ignore_learned=settings.ignore_learned)
-    catalog.use_configuration(_as_if_answering(configuration, keys=not available))
+    catalog.use_configuration(_with_problems(configuration) if available else _as_if_answering(configuration))
     planner = Planner(selection=settings.selection, exploration=settings.exploration, rng=rng)
     request = RoutingRequest(model=model, headers=hints, text=text, input_tokens=estimate_tokens(len(text or "")))
     plan = planner.plan(request, catalog.snapshot)
@@ -140,60 +140,48 @@ def _explain(
     if json_output:
         print_json({**plan_as_json(plan, None), "ranking": ranking})
         return
+    if not available:
+        _print_not_callable(configuration, plan)
     for line in plan.text().splitlines():
         print_line(line)
     print_rows(ranking, _RANKING | _CHANCES, empty="")
-    without = [each.key for each in _not_callable(configuration, plan)]
-    if without and not available:
-        print_line(f"(a gateway started here could not call {', '.join(without)}: --available leaves them out)")
 
 
-def _not_callable(configuration: CatalogConfiguration, plan: Plan) -> list[Target]:
-    """Return the targets of a plan whose provider is not known, or has no key, in this environment."""
-    targets = [each for planned in plan.targets for each in configuration.targets_of(planned.target.model.name)]
-    planned = {each.target.key for each in plan.targets}
-    return [
-        each
-        for each in dict.fromkeys(targets)
-        if each.key in planned and each.problem and not (each.provider and each.provider.local)
-    ]
+def _print_not_callable(configuration: CatalogConfiguration, plan: Plan) -> None:
+    """Print which targets of a plan could not be called with this environment, by provider; local ones were not asked."""
+    planned = [each.target for each in plan.targets]
+    known = {each.key: each for target in planned for each in configuration.targets_of(target.model.name)}
+    targets = [known.get(each.key, each) for each in planned]
+    without = [each for each in targets if each.problem and not (each.provider and each.provider.local)]
+    if without:
+        problems = dict.fromkeys(f"{each.model.provider} ({each.problem})" for each in without)
+        some = f"{len(without)} of these {len(targets)} targets"
+        count = f"any of these {counted(len(targets), 'target')}" if len(without) == len(targets) else some
+        print_line(
+            f"(a gateway with this environment could not call {count}: {listed(list(problems), _MOST_PROVIDERS)}; "
+            "--available leaves them out)"
+        )
 
 
-def _configuration(settings: GatewaySettings) -> CatalogConfiguration:
-    """Return the configuration that a gateway with these settings has at its start, without asking the database."""
-    source = CatalogSource(settings.catalog)
-    received = ConfigurationFile(settings.state_folder).read()
-    try:
-        fleet = read_configuration(received.version, received.bodies)
-    except ContractError as error:
-        raise SettingsError(f"{ConfigurationFile(settings.state_folder).path}: {error}") from None
-    source.use_registry(registry_layer(fleet, private=settings.gateway_private_endpoints), fleet.version)
-    return source.build()
-
-
-def _as_if_answering(configuration: CatalogConfiguration, *, keys: bool) -> CatalogConfiguration:
-    """Return a configuration as if its local providers answered, which are not asked; with `keys` as if all could be called.
+def _as_if_answering(configuration: CatalogConfiguration) -> CatalogConfiguration:
+    """Return a configuration as if every provider could be called.
 
     A router that calls the models itself has its own providers, and the gateway has keys that this shell need not have.
     """
+    providers = {name: replace(each, problem=None) for name, each in configuration.providers.items()}
+    targets = {
+        name: tuple(replace(each, problem=None, reason=None) for each in group)
+        for name, group in configuration.targets.items()
+    }
+    return replace(configuration, providers=providers, targets=targets)
 
-    def usable(provider: ReadyProvider | None) -> bool:
-        return keys or (provider is not None and provider.local)
 
-    return replace(
-        configuration,
-        providers={
-            name: replace(each, problem=None) if usable(each) else each
-            for name, each in configuration.providers.items()
-        },
-        targets={
-            # A reader of this output may know the setup: the problem itself, not the reason that clients get.
-            name: tuple(
-                replace(each, problem=None if usable(each.provider) else each.problem, reason=None) for each in group
-            )
-            for name, group in configuration.targets.items()
-        },
-    )
+def _with_problems(configuration: CatalogConfiguration) -> CatalogConfiguration:
+    """Return a configuration with the problems themselves, not the reasons for clients: this reader may know the setup."""
+    targets = {
+        name: tuple(replace(each, reason=None) for each in group) for name, group in configuration.targets.items()
+    }
+    return replace(configuration, targets=targets)
 
 
 def _by_value(plan: Plan) -> list[RankedModel]:
@@ -211,8 +199,8 @@ def _show_choice(
     *,
     json_output: bool,
 ) -> None:
-    """Print the choice of a router that calls the models itself: it knows the catalog file, and no provider."""
-    catalog = ModelCatalog.load(settings.catalog, settings.state_folder, ignore_learned=settings.ignore_learned)
+    """Print the choice of a router that calls the models itself: it knows the catalog, and no provider."""
+    catalog = router_catalog(settings)
     # A running router explores; a command shows the best one.
     router = ModelRouter(catalog, instance_id=settings.instance_id, selection=settings.selection, rng=rng)
     level = resolve_task(hints, NO_HINTS, None, text).level
@@ -242,6 +230,8 @@ def _show_choice(
     if settings.exploration:
         print_line(f"(a running router chooses at random for {settings.exploration:.1%} of tasks, to explore)")
     print_rows(ranking, _RANKING, empty="")
+    if settings.catalog is None:
+        print_line(BUILT_IN_NOTE)
 
 
 def _text(prompt: str | None) -> str | None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.http.listening import listen
 from centralcloud.runtime.logs import configure_logs, get_logger
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings, warn_of_unknown_variables
@@ -49,6 +51,7 @@ def serve(
     for variable, value in (("REDIS_URL", settings.redis_url), ("NODE_ENV", settings.node_env)):
         if value is not None:
             log.info("setting_not_needed", variable=variable, effect="none: PostgreSQL is the only store")
+    _require_free_port(settings)
     shutdown = Shutdown()
     shutdown.on_signals(signal.SIGTERM, signal.SIGINT)
     if not simulate:
@@ -61,6 +64,17 @@ def serve(
     settings = settings.model_copy(update={"gateway_discovery_seconds": 0.0})
     with SimulatedProviders(seed=simulate_seed, speed=simulate_speed, port=simulate_port) as simulated:
         _run(settings, shutdown, simulated.entries())
+
+
+def _require_free_port(settings: GatewaySettings) -> None:
+    """Raise when the port cannot be opened, before anything is created for it."""
+    try:
+        listen(settings.gateway_address, settings.gateway_port).close()
+    except CentralCloudError as error:
+        expected = (
+            "expected a free port: set --port or INSTANCE_AGENT_GATEWAY_PORT (address: INSTANCE_AGENT_GATEWAY_ADDRESS)"
+        )
+        raise CentralCloudError(f"{error}; {expected}") from None
 
 
 def _run(settings: GatewaySettings, shutdown: Shutdown, entries: CatalogEntries | None = None) -> None:

@@ -66,6 +66,7 @@ app = new_app(
     "DATABASE_URL names the database: postgresql://user@host/database, or embedded: for an embedded server in "
     ".centralcloud/ of the working folder.",
     COMMANDS,
+    {name: f"instance-agent {name}" for name in ("keys", "serve", "route", "catalog")},
 )
 
 

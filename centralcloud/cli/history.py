@@ -1,7 +1,7 @@
 """`centralcloud history`: the log of operators' actions."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -11,6 +11,8 @@ from centralcloud.contracts import SettingsError
 from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows
 from centralcloud.store.operator_actions import Action, list_actions
+
+_LONGEST: Final = 120
 
 
 def history(
@@ -50,4 +52,5 @@ def history(
 
 
 def _worded(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... (--json shows all)"

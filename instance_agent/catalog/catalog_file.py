@@ -1,6 +1,7 @@
 """The catalog YAML: read and validated, never written."""
 
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -28,6 +29,7 @@ _ENTRIES: Final[dict[str, type[BaseModel]]] = {
     "pricing": Pricing,
     "time_limits": TimeLimits,
 }
+_BUILT_IN: Final = resources.files(__package__) / "default_catalog.yaml"
 #: libyaml's loader is about ten times as fast as the one in Python, which is there when PyYAML was built without it.
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -40,25 +42,25 @@ class CatalogEntries(BaseModel):
     """The entries of a catalog, as they are written in its YAML.
 
     Attributes:
-        models: may be empty; each pair of name and provider once.
+        models: may be empty; each pair of name and provider once. Left out: those of the built-in catalog.
         providers: each name once.
         aliases: a target for each pattern of a model's name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    models: tuple[Model, ...]
+    models: tuple[Model, ...] = ()
     providers: tuple[Provider, ...] = ()
     aliases: dict[str, str] = {}
 
 
 def read_catalog_file(path: Path) -> list[Model]:
-    """Read the models of a catalog YAML, at most 64 MB.
+    """Read the models of a catalog YAML, at most 64 MB; a file without `models` has those of the built-in catalog.
 
     Raises:
         SettingsError: the file cannot be read, is not YAML, or has an invalid value; one line that names the place.
     """
-    return list(read_entries(path).models)
+    return list(with_built_in_models(read_entries(path)).models)
 
 
 def read_entries(path: Path) -> CatalogEntries:
@@ -99,8 +101,27 @@ def read_entries(path: Path) -> CatalogEntries:
 @cache
 def built_in_entries() -> CatalogEntries:
     """Return the entries of the built-in catalog."""
-    with resources.as_file(resources.files(__package__) / "default_catalog.yaml") as path:
+    with resources.as_file(_BUILT_IN) as path:
         return read_entries(path)
+
+
+def built_in_text() -> str:
+    """Return the YAML of the built-in catalog, with its comments."""
+    return _BUILT_IN.read_text("utf-8")
+
+
+def with_built_in_models(entries: CatalogEntries) -> CatalogEntries:
+    """Return the entries of a file that has no `models` with the built-in models, and the built-in aliases below its own.
+
+    A built-in alias that a pattern of the file matches is left out: an exact name would come before the pattern.
+    """
+    if "models" in entries.model_fields_set:
+        return entries
+    built_in, own = built_in_entries(), entries.aliases
+    below = {
+        name: target for name, target in built_in.aliases.items() if not any(fnmatchcase(name, each) for each in own)
+    }
+    return entries.model_copy(update={"models": built_in.models, "aliases": {**own, **below}})
 
 
 class _RepeatedKeyError(Exception):
@@ -117,7 +138,7 @@ def _first_problem(error: ValidationError) -> str:
     field = _path(place)
     found = "a value that is not shown" if _may_be_secret(place, first["input"]) else quote(first["input"])
     found = "nothing" if first["type"] == "missing" else found
-    expected = expectation(first) if field else "expected a mapping with models"
+    expected = expectation(first) if field else "expected a mapping with models, providers or aliases"
     return f"{field or 'file'}: found {found}: {expected}"
 
 

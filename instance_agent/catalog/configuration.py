@@ -132,6 +132,13 @@ class CatalogConfiguration:
         key, base_url = f"{name}@{provider_name}", provider.base_url
         return (Target(model, provider, _NO_ENDPOINT, base_url, key, provider.problem, provider.reason),)
 
+    def no_provider(self) -> str | None:
+        """Return why no provider at all can be used, in one line that names the settings; None when one can be."""
+        if any(each.problem is None for each in self.providers.values()):
+            return None
+        problems = (f"{each.name}: {each.problem}" for each in self.providers.values())
+        return "; ".join(problems) or "the catalog has no providers"
+
     def problem_of(self, key: str) -> str | None:
         """Return the problem of a target by its key; None without one."""
         targets = self.targets_of(key.rpartition("@")[0])

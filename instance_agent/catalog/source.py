@@ -1,14 +1,21 @@
 """The source of an instance's configuration: a catalog file or the built-in catalog, with keys and local models."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
 from instance_agent.catalog.addresses import host_of
 from instance_agent.catalog.aliases import AliasError, Aliases
 from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of
-from instance_agent.catalog.catalog_file import CatalogEntries, built_in_entries, read_entries
+from instance_agent.catalog.catalog_file import (
+    CatalogEntries,
+    built_in_entries,
+    read_entries,
+    with_built_in_models,
+)
 from instance_agent.catalog.configuration import CatalogConfiguration, build_configuration
 from instance_agent.catalog.key_reader import KeyReader
 from instance_agent.catalog.registry import RegistryLayer, with_registry
@@ -17,8 +24,9 @@ from instance_agent.catalog.registry import RegistryLayer, with_registry
 class CatalogSource:
     """Builds the configuration of an instance, again whenever a part of it has changed.
 
-    A catalog file replaces the models and aliases of the built-in catalog. Its providers are added: those of the built-in
-    catalog stay known, so that ``openai/gpt-4o`` works with any file; one of the same name replaces the built-in one.
+    The `models` of a catalog file replace the models and aliases of the built-in catalog; a file without `models` keeps
+    them, below its own aliases. Its providers are added: those of the built-in catalog stay known, so that
+    ``openai/gpt-4o`` works with any file; one of the same name replaces the built-in one.
     """
 
     def __init__(
@@ -27,6 +35,7 @@ class CatalogSource:
         environ: Mapping[str, str] | None = None,
         *,
         entries: CatalogEntries | None = None,
+        any_provider: bool = False,
     ) -> None:
         """Create a source; reads nothing yet.
 
@@ -34,7 +43,9 @@ class CatalogSource:
             path: the catalog YAML; None: the built-in catalog.
             environ: environment variables, for keys; None: those of the process.
             entries: used instead of both, and of nothing else: no provider but theirs is known.
+            any_provider: accept models of providers that the catalog does not know, as routers of their own have them.
         """
+        self._any_provider = any_provider
         self._path = None if entries is not None else path
         self._own_entries = entries
         self._environ = environ
@@ -103,7 +114,7 @@ class CatalogSource:
     def _read(self) -> CatalogEntries:
         if self._own_entries is not None:
             return self._own_entries
-        entries = built_in_entries() if self._path is None else _merged(read_entries(self._path))
+        entries = built_in_entries() if self._path is None else _checked(self._path, any_provider=self._any_provider)
         names = {model.name for model in entries.models}
         try:
             Aliases(entries.aliases, names, {provider.provider for provider in entries.providers})
@@ -113,7 +124,40 @@ class CatalogSource:
         return entries
 
 
+def _checked(path: Path, *, any_provider: bool) -> CatalogEntries:
+    """Return the entries of a catalog file over the built-in ones.
+
+    Raises:
+        SettingsError: as `read_entries`; or a provider or model that no request could reach.
+    """
+    own = read_entries(path)
+    for position, provider in enumerate(own.providers):
+        if (expected := _missing_path(provider.base_url)) is not None:
+            place = f"{path}: providers[{position}].base_url"
+            raise SettingsError(f"{place}: found {quote(provider.base_url)}, expected {expected}")
+    merged = _merged(own)
+    providers = [each.provider for each in merged.providers]
+    for position, model in enumerate(own.models):
+        if model.provider not in providers and not any_provider:
+            near = get_close_matches(model.provider, providers, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise SettingsError(
+                f"{path}: models[{position}].provider: found {quote(model.provider)}{hint}, expected one of `providers` or "
+                f"a built-in one: {', '.join(sorted(providers))}"
+            )
+    return merged
+
+
+def _missing_path(url: str) -> str | None:
+    """Return the base URL of a built-in provider at the same host, where `url` has no path at all; None: it may be right."""
+    if urlsplit(url).path.strip("/"):
+        return None
+    known = (each.base_url for each in built_in_entries().providers if not each.local)
+    return next((each for each in known if host_of(each) == host_of(url)), None)
+
+
 def _merged(entries: CatalogEntries) -> CatalogEntries:
+    entries = with_built_in_models(entries)
     own = {provider.provider for provider in entries.providers}
     added = tuple(provider for provider in built_in_entries().providers if provider.provider not in own)
     return entries.model_copy(update={"providers": entries.providers + added})

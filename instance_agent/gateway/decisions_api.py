@@ -139,7 +139,8 @@ def _is_own(workspace: str | None, of_request: str | None) -> bool:
 
 def _unknown(request_id: str) -> GatewayError:
     return GatewayError(
-        f"found no request {request_id}: expected the id of one that called a model, as long as its records are kept",
+        f"found no request {request_id}: expected the id of one that called a model, as long as its records are kept; a "
+        "request of another replica is found once its events are ingested, usually after a second",
         status=404,
         code="request_not_found",
     )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -19,7 +20,9 @@ ErrorForm: TypeAlias = Callable[[ChatError, str], bytes]
 _ENCODER: Final = msgspec.json.Encoder()
 #: Reasons against a target that lie in the request: another request could use it.
 _OF_THE_REQUEST: Final = frozenset({"model_type", "input", "capability_needed", "capability_asked", "context_window"})
-_MOST_PROBLEMS: Final = 10
+_MOST_TARGETS: Final = 100
+#: The longest list of problems in one message.
+_MOST_CHARACTERS: Final = 160
 
 
 class GatewayError(ChatError):
@@ -115,8 +118,11 @@ def of_routing(error: RoutingError, problems: Callable[[str], str | None] = lamb
     codes = {struck.code for struck in error.struck}
     at_fault = bool(codes) and codes <= _OF_THE_REQUEST
     setup = [each.key for each in error.struck if each.code == "provider_unavailable"]
-    found = dict.fromkeys(text for key in setup[:_MOST_PROBLEMS] if (text := problems(key)) is not None)
-    message = f"{error} ({'; '.join(found)})" if found else str(error)
+    found = list(dict.fromkeys(text for key in setup[:_MOST_TARGETS] if (text := problems(key)) is not None))
+    shown = [each for each, end in zip(found, accumulate(map(len, found)), strict=True) if end <= _MOST_CHARACTERS]
+    shown = shown or found[:1]
+    more = f"; and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
+    message = f"{error} ({'; '.join(shown)}{more})" if shown else str(error)
     return GatewayError(message, status=400 if at_fault else 503, code=error.code)
 
 

@@ -21,6 +21,7 @@ from instance_agent.gateway.context import KEY, RequestContext
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, of_routing
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.request_log import RequestLog, log_crash
+from instance_agent.gateway.unknown_paths import unknown_path
 from instance_agent.routing.errors import RoutingError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -195,11 +196,9 @@ def authenticated(parts: GatewayParts, request: web.Request) -> Principal:
 
 
 def not_found(request: web.Request) -> GatewayError:
-    """Return the error for a path that is not there; it names the paths that are."""
-    prefix = "/v1" if request.path.startswith("/v1") else "/"
+    """Return the error for a path that is not there."""
     known = {each.canonical for each in request.app.router.resources()} - {ANYWHERE}
-    paths = sorted(each for each in known if each.startswith(prefix))
-    return GatewayError(f"not found; the paths here are {', '.join(paths)}", status=404, code="not_found")
+    return unknown_path(request.path, known)
 
 
 async def nothing_here(request: web.Request) -> web.StreamResponse:

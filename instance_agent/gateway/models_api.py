@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from instance_agent.catalog.aliases import AUTO_NAMES
+from instance_agent.catalog.configuration import Target
 from instance_agent.gateway.context import context_of
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.state import GatewayState
@@ -23,7 +24,12 @@ async def list_models(request: web.Request) -> web.Response:
     entries = [_entry(name, owner, shown, of_anthropic=of_anthropic) for name, owner, shown in _usable(_state(request))]
     if of_anthropic:
         ids = [entry["id"] for entry in entries]
-        body = {"data": entries, "has_more": False, "first_id": ids[0], "last_id": ids[-1]}
+        body = {
+            "data": entries,
+            "has_more": False,
+            "first_id": ids[0] if ids else None,
+            "last_id": ids[-1] if ids else None,
+        }
     else:
         body = {"object": "list", "data": entries}
     return _json(body)
@@ -47,17 +53,26 @@ def _state(request: web.Request) -> GatewayState:
 
 
 def _usable(state: GatewayState) -> list[tuple[str, str, str]]:
-    """Return name, provider and text of what a request may name: the choices, the models, and plain aliases."""
+    """Return name, provider and text of what a request may name and can be answered: choices, models and plain aliases."""
     configuration = state.catalog.configuration
-    found = [(name, _OWNER, "The best model for the task") for name in AUTO_NAMES]
     if configuration is None:
-        return found
+        return []
+    models, choice = [], False
     for name, targets in sorted(configuration.targets.items()):
-        first = next((each for each in targets if each.problem is None and each.model.status != "inactive"), None)
+        first = next((each for each in targets if _can_answer(each)), None)
         if first is not None:
-            found.append((name, first.model.provider, first.model.display_name or name))
-    found += [(name, _OWNER, f"An alias of {target}") for name, target in sorted(configuration.aliases.plain().items())]
+            models.append((name, first.model.provider, first.model.display_name or name))
+            choice = choice or (first.model.model_type != "embedding" and first.model.status == "active")
+    found = [(name, _OWNER, "The best model for the task") for name in AUTO_NAMES if choice] + models
+    for name, target in sorted(configuration.aliases.plain().items()):
+        final = configuration.resolve(name)[0]
+        if choice if final in AUTO_NAMES else any(map(_can_answer, configuration.targets_of(final))):
+            found.append((name, _OWNER, f"An alias of {target}"))
     return found
+
+
+def _can_answer(target: Target) -> bool:
+    return target.problem is None and target.model.status != "inactive"
 
 
 def _entry(name: str, owner: str, shown: str, *, of_anthropic: bool) -> dict[str, Any]:

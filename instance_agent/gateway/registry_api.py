@@ -46,6 +46,7 @@ from instance_agent.gateway.registry_changes import (
     delete_endpoint,
     delete_model,
     model_not_found,
+    refuse_unknown_provider,
     set_status,
     set_statuses,
 )
@@ -105,6 +106,7 @@ class RegistryApi:
     async def _create(self, request: web.Request) -> web.Response:
         _require(request, "admin")
         model = parse_model(await json_object(request), BODY)
+        refuse_unknown_provider(model, _providers(request))
         version = await self._write(request, create_model(model))
         location = f"/api/models/{percent_encoded(model.id, safe='')}"
         return _answer(version, to_body(model), 201, location=location)

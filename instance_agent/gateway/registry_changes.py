@@ -1,6 +1,8 @@
 """Changes of the fleet's models and endpoints: each decides from the configuration now. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -9,9 +11,12 @@ from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import Change, RegisteredEndpoint, RegisteredModel, put, remove
 from centralcloud.contracts.fleet_configuration.model import ModelStatus
 from centralcloud.runtime.configuration.writing import Current
+from instance_agent.catalog.catalog_file import built_in_entries
 from instance_agent.catalog.configuration import ReadyProvider
 from instance_agent.gateway.errors import GatewayError, InvalidFieldError
+from instance_agent.providers.presets import PRESETS
 
+_MOST_NAMED: Final = 12
 Decide = Callable[[Current], Sequence[Change]]
 
 
@@ -53,6 +58,20 @@ def create_model(model: RegisteredModel) -> Decide:
         return [put(model)]
 
     return decide
+
+
+def refuse_unknown_provider(model: RegisteredModel, providers: Collection[str]) -> None:
+    """Raise 422 for a provider that neither this gateway's catalog nor this program knows, with the nearest name.
+
+    A provider that the program knows by name is accepted without a key: another gateway may have it.
+    """
+    known = sorted({*providers, *PRESETS, *(each.provider for each in built_in_entries().providers)})
+    if model.provider not in known:
+        near = get_close_matches(model.provider, known, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        listed = ", ".join(known[:_MOST_NAMED]) + (f" and {len(known) - _MOST_NAMED} more" * (len(known) > _MOST_NAMED))
+        found = f"provider: found {quote(model.provider)}{hint}, expected a provider of the catalog: {listed}"
+        raise InvalidFieldError("provider", found)
 
 
 def delete_model(model_id: str) -> Decide:

@@ -4,13 +4,18 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
+from urllib.parse import urlsplit
 
+from centralcloud.runtime.logs import get_logger
 from instance_agent.chat.messages import ChatRequest
 from instance_agent.providers.classification import SETUP, provider_error, unreadable
 from instance_agent.providers.dialect import Dialect, HttpCall, ModelEntry
 from instance_agent.providers.installed import dialect
+from instance_agent.providers.scrub import scrub
 from instance_agent.providers.transport import OpenCall, Transport
 from instance_agent.providers.upstream import Upstream
+
+log = get_logger(__name__)
 
 #: Longer error bodies are pages of proxies.
 _MAX_ERROR_BYTES: Final = 64 * 1024
@@ -29,7 +34,7 @@ class ProviderCalls:
         """Send a call, and yield its answer once its status is 2xx; leaving the context early frees the upstream at once."""
         async with self._transport.open(upstream, call) as answer:
             if not 200 <= answer.status < 300:
-                await self._raise_error(upstream, answer)
+                await self._raise_error(upstream, call, answer)
             yield answer
 
     @asynccontextmanager
@@ -49,7 +54,7 @@ class ProviderCalls:
         """Send a call and return the body of its answer; raise TimeoutError at `deadline`, a time of the event loop."""
         async with self._transport.open(upstream, call, deadline) as answer:  # not `open`: each context costs time
             if not 200 <= answer.status < 300:
-                await self._raise_error(upstream, answer)
+                await self._raise_error(upstream, call, answer)
             return await answer.read()
 
     async def list_models(self, upstream: Upstream) -> tuple[ModelEntry, ...]:
@@ -79,7 +84,12 @@ class ProviderCalls:
             upstream, await self.body(upstream, spoken.count_tokens(upstream, request, model))
         )
 
-    async def _raise_error(self, upstream: Upstream, answer: OpenCall) -> None:
+    async def _raise_error(self, upstream: Upstream, call: HttpCall, answer: OpenCall) -> None:
+        if answer.status == 404:
+            # A wrong base_url looks like an unknown model: only the address tells them apart.
+            log.warning(
+                "upstream_not_found", provider=upstream.provider, method=call.method, url=_shown(upstream, call)
+            )
         if 300 <= answer.status < 400:
             raise provider_error(
                 upstream,
@@ -94,3 +104,9 @@ class ProviderCalls:
 
 def _dialect(upstream: Upstream) -> Dialect:
     return dialect(upstream.dialect)
+
+
+def _shown(upstream: Upstream, call: HttpCall) -> str:
+    """Return the address of a call for the log, without its query and without keys."""
+    parts = urlsplit(call.url)
+    return scrub(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}", upstream.secrets())

@@ -35,6 +35,8 @@ _MAX_PREPARED: Final = 64
 #: Shapes of requests whose sets are kept: callers make up capabilities.
 _MAX_SHAPES: Final = 1000
 _MAX_NAMES: Final = 20
+#: The longest list of reasons against targets in one message.
+_MAX_CHARACTERS: Final = 160
 _CERTAIN: Final = Chance(1.0, 0.0, 1.0)
 
 #: A set of targets: the complexity of the scores, the preference, whether it is probed, the keys of the targets, and those
@@ -295,5 +297,17 @@ def _no_target(struck: tuple[Struck, ...]) -> str:
 
 
 def _words(struck: tuple[Struck, ...]) -> str:
-    named = [f"{each.key}: {each.words}" for each in struck[:_MAX_NAMES]]
-    return "; ".join(named) + (f"; and {len(struck) - _MAX_NAMES} more" * (len(struck) > _MAX_NAMES))
+    """Return why targets are left out: each reason once, with the target, or with the number of targets that share it."""
+    groups: dict[str, list[str]] = {}
+    for each in struck:
+        groups.setdefault(each.words, []).append(each.key)
+    named: list[str] = []
+    left = _MAX_CHARACTERS
+    for words, keys in sorted(groups.items(), key=lambda group: -len(group[1])):
+        text = f"{keys[0] if len(keys) == 1 else f'{len(keys)} targets'}: {words}"
+        left -= len(text)
+        if named and left < 0:
+            break
+        named.append(text)
+    more = len(groups) - len(named)
+    return "; ".join(named) + (f"; and {more} more {'reason' if more == 1 else 'reasons'}" if more else "")

@@ -9,6 +9,7 @@ It listens on loopback only. Each provider has a path: ``/atlas-cloud/v1/chat/co
 """
 
 import asyncio
+import json
 import time
 from typing import Annotated, Any, Final, Literal
 
@@ -114,12 +115,12 @@ class SimulationService:
         provider = request.match_info["provider"]
         names = [each.name for each in self._behaviour.world.models if each.provider == provider]
         data = [{"id": name, "object": "model", "created": 0, "owned_by": provider} for name in names]
-        return web.json_response({"object": "list", "data": data})
+        return _json({"object": "list", "data": data})
 
     async def _show(self, request: web.Request) -> web.Response:
         if (refused := _refused(request)) is not None:
             return refused
-        return web.json_response(self._behaviour.state())
+        return _json(self._behaviour.state())
 
     async def _change_model(self, request: web.Request) -> web.Response:
         return await self._change(request, ModelChange, self._behaviour.change_model)
@@ -135,18 +136,18 @@ class SimulationService:
             asked = msgspec.json.decode(await request.read(), type=form)
             change(name, **msgspec.structs.asdict(asked))
         except msgspec.DecodeError as error:
-            return web.json_response({"error": f"the body: {error}"}, status=400)
+            return _json({"error": f"the body: {error}"}, status=400)
         except KeyError:
-            return web.json_response({"error": f"found {name!r}, expected a name of GET /simulation"}, status=404)
+            return _json({"error": f"found {name!r}, expected a name of GET /simulation"}, status=404)
         # At debug: the change is meant to be silent.
         log.debug("simulation_changed", name=name)
-        return web.json_response(self._behaviour.state())
+        return _json(self._behaviour.state())
 
     async def _reset(self, request: web.Request) -> web.Response:
         if (refused := _refused(request)) is not None:
             return refused
         self._behaviour.reset()
-        return web.json_response(self._behaviour.state())
+        return _json(self._behaviour.state())
 
 
 def true_complexity(head: RequestHead) -> str:
@@ -155,13 +156,18 @@ def true_complexity(head: RequestHead) -> str:
     return named if named in COMPLEXITIES else classify(head.text).level
 
 
+def _json(value: Any, status: int = 200) -> web.Response:
+    """Return JSON with a newline at its end, for people who call with curl."""
+    return web.json_response(text=f"{json.dumps(value)}\n", status=status)
+
+
 def _refused(request: web.Request) -> web.Response | None:
     """Refuse requests of web pages: a name that a page has pointed at this machine, or a form that a browser sends."""
     host = request.host.rpartition(":")[0] if ":" in request.host else request.host
     if host not in _LOCAL_NAMES:
-        return web.json_response({"error": "expected an address of this machine in the header Host"}, status=403)
+        return _json({"error": "expected an address of this machine in the header Host"}, status=403)
     if request.method == "POST" and request.content_type != "application/json":
-        return web.json_response({"error": "expected content-type: application/json"}, status=415)
+        return _json({"error": "expected content-type: application/json"}, status=415)
     return None
 
 

@@ -52,6 +52,7 @@ class AddressPolicy:
 
 
 PUBLIC_ONLY: Final = AddressPolicy()
+_NOT_ALLOWED: Final = "which is not allowed without INSTANCE_AGENT_GATEWAY_PRIVATE_ENDPOINTS=true"
 PRIVATE_ALLOWED: Final = AddressPolicy(private=True)
 
 
@@ -98,7 +99,7 @@ def refusal_of_host(host: str, policy: AddressPolicy) -> str | None:
     if host in _METADATA_NAMES:
         return "the metadata service of a cloud"
     if _LOCAL_NAME.search(host) and not policy.private:
-        return "this machine, which is not allowed"
+        return f"this machine, {_NOT_ALLOWED}"
     return None
 
 
@@ -113,9 +114,9 @@ def refusal_of(address: Address, policy: AddressPolicy) -> str | None:
         return "an address that is not a single host"
     if not policy.private:
         if address.is_loopback:
-            return "this machine, which is not allowed"
+            return f"this machine, {_NOT_ALLOWED}"
         if address.is_private or address in _SHARED:
-            return "an address in a private network, which is not allowed"
+            return f"an address in a private network, {_NOT_ALLOWED}"
     return None
 
 

@@ -4,7 +4,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from centralcloud.contracts.errors import ContractError, quote
+from centralcloud.contracts.errors import MISSING, ContractError, quote
 from centralcloud.contracts.fleet_configuration.values import (
     MAX_LABEL_LENGTH,
     Entry,
@@ -106,6 +106,9 @@ def parse_model(value: Any, field: str = "model") -> RegisteredModel:
         value = plain(value, "id", "name", "version", "provider", "modelType")
         if "version" in value:
             value.setdefault("id", value["version"])
+        elif "id" not in value:
+            # Without it the first missing field would be the id, which need not be given.
+            raise ContractError(f"{field}.version", quote(MISSING), "the name that the provider is sent")
     model = convert(value, RegisteredModel, field)
     for name in ("id", "name", "version", "provider"):
         check_name(getattr(model, name), f"{field}.{name}")

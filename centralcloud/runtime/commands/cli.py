@@ -24,19 +24,27 @@ if TYPE_CHECKING:
 
 _WRONG_USAGE: Final = 2
 _FAILED: Final = 1
+_NONE: Final[Mapping[str, str]] = {}
 
 
-def new_app(purpose: str, settings: str, commands: Mapping[str, tuple[Command, ...]]) -> typer.Typer:
+def new_app(
+    purpose: str,
+    settings: str,
+    commands: Mapping[str, tuple[Command, ...]],
+    commands_elsewhere: Mapping[str, str] = _NONE,
+) -> typer.Typer:
     """Create a command line.
 
     Args:
         purpose: of the program, for its help.
         settings: the settings that it needs, for its help.
         commands: under the headings of the help, all in the order of the help.
+        commands_elsewhere: see `ProgramGroup`.
     """
 
     class Program(ProgramGroup):
         sections = commands
+        elsewhere = commands_elsewhere
 
     app = typer.Typer(
         cls=Program,

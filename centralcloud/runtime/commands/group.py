@@ -53,14 +53,25 @@ class CommandGroup(TyperGroup):
 
 
 class ProgramGroup(CommandGroup):
-    """The commands of a program: the table `sections`, whose commands are imported on first use."""
+    """The commands of a program: the table `sections`, whose commands are imported on first use.
+
+    Attributes:
+        elsewhere: commands of another program that are looked for here, with the command to use.
+    """
 
     sections: ClassVar[Mapping[str, tuple[Command, ...]]] = {}
+    elsewhere: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         table = {command.name: command for command in chain(*self.sections.values())}
         self.commands = LazyCommands(table)  # type: ignore[assignment]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command of the arguments; a usage error that names the other program for one of `elsewhere`."""
+        if args and args[0] in self.elsewhere:
+            ctx.fail(f"No such command {args[0]!r}: use `{self.elsewhere[args[0]]}`.")
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Return the names, without importing the commands."""

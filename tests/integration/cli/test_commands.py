@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from centralcloud.cli.app import app as centralcloud
 from centralcloud.contracts import Estimate
+from instance_agent.catalog.catalog_file import built_in_entries, read_entries
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.cli import app as instance_agent
@@ -54,6 +55,12 @@ def summarize_error(result) -> str:
     (line,) = result.stderr.strip().splitlines()
     assert "Traceback" not in line
     return line
+
+
+def test_a_command_of_the_other_program_is_named() -> None:
+    refused = CliRunner().invoke(centralcloud, ["keys", "list"])
+    assert refused.exit_code == 2
+    assert "use `instance-agent keys`" in refused.output
 
 
 @pytest.mark.parametrize(
@@ -391,10 +398,13 @@ def test_a_plan_is_explained_for_a_prompt_and_hints_without_a_key(tmp_path: Path
     assert [(each["target"], each["code"]) for each in plan["leftOut"]] == [("qwen3-30b@lm_studio", "capability_asked")]
     named = route("--model", "auto:complex", "Sort a list.").stdout
     assert "complex (from model)" in named
-    assert "(a gateway started here could not call claude-sonnet@anthropic: --available leaves them out)" in named
+    assert named.startswith(
+        "(a gateway with this environment could not call 1 of these 3 targets: anthropic (ANTHROPIC_API_KEY is not set); "
+    )
     here = route("--complexity", "9", "--available").stdout
     assert "complex (9 of 10) (from header)" in here
     assert "left out: claude-sonnet@anthropic: ANTHROPIC_API_KEY is not set" in here
+    assert "left out: qwen3-30b@lm_studio: it does not answer at " in here
     for arguments, prompt, words in (
         (["--task-type", "x" * 201, "hello"], None, "--task-type: found "),
         (["-"], " ", "the prompt on standard input is empty: expected a text"),
@@ -405,10 +415,18 @@ def test_a_plan_is_explained_for_a_prompt_and_hints_without_a_key(tmp_path: Path
 
 
 def test_an_empty_catalog_is_one_line(tmp_path: Path) -> None:
-    env = {"INSTANCE_AGENT_STATE_DIR": str(tmp_path)}
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text("models: []\n")
+    env = {"INSTANCE_AGENT_STATE_DIR": str(tmp_path), "INSTANCE_AGENT_CATALOG": str(catalog)}
     result = run_command("instance-agent", "route", "--complexity", "simple", env=env)
     assert result.returncode == 1
     assert "the catalog is empty" in summarize_error(result)
+
+
+def test_the_built_in_catalog_can_be_printed_as_a_file_to_start_from(tmp_path: Path) -> None:
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text(CliRunner().invoke(instance_agent, ["catalog", "--built-in"]).output)
+    assert read_entries(catalog) == built_in_entries()
 
 
 def test_a_wrong_catalog_is_one_line(tmp_path: Path) -> None:

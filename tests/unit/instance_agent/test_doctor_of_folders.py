@@ -13,7 +13,7 @@ from centralcloud.runtime.postgres.database import Database
 from instance_agent.agent import InstanceAgent
 from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.doctor import examine
-from instance_agent.settings import AgentSettings
+from instance_agent.settings import AgentSettings, GatewaySettings
 from instance_agent.sync.event_queue import EventQueue
 from instance_agent.sync.spool import Spool
 
@@ -89,3 +89,35 @@ def test_damaged_files_and_events_of_other_instances_are_named(tmp_path: Path) -
     assert f"1 file with damaged records in {tmp_path}/i: 1.events.damaged" in found["spool"].found
     assert f"{tmp_path}/old-name (1 file, 11 bytes)" in found["spool"].found
     assert "start a router once with INSTANCE_ID=old-name" in str(found["spool"].advice)
+
+
+def test_a_gateway_is_checked_with_the_catalog_that_it_uses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    settings = GatewaySettings(
+        database_url=NOWHERE, instance_id="i", state_dir=tmp_path / "state", gateway_discovery_seconds=0
+    )
+    found = checks(settings)
+    assert found["catalog"].verdict == "OK"
+    assert "models in the built-in catalog" in found["catalog"].found
+    assert found["providers"].verdict == "WARN"
+    assert "anthropic: ANTHROPIC_API_KEY is not set" in found["providers"].found
+    assert found["spool"].found == f"0 files with 0 bytes in {settings.spool_folder}"
+    assert "`instance-agent serve` writes it" in str(found["learned scores"].advice)
+
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
+    found = checks(settings)
+    assert found["providers"].verdict == "OK"
+    assert "targets can be called, of openai; not anthropic (ANTHROPIC_API_KEY is not set)" in found["providers"].found
+
+
+def test_a_misspelled_provider_is_found(tmp_path: Path) -> None:
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text("models: [{name: a, provider: opnai}, {name: b, provider: of-my-router}]\n")
+    common = {"database_url": NOWHERE, "instance_id": "i", "state_dir": tmp_path / "state", "catalog": catalog}
+    router = checks(AgentSettings(**common))
+    assert (router["catalog"].verdict, "providers" in router) == ("WARN", False)
+    assert router["catalog"].found == f"{catalog}: found the provider opnai (did you mean openai?)"
+    gateway = checks(GatewaySettings(**common))
+    assert gateway["catalog"].verdict == "FAIL"
+    assert "did you mean openai?" in gateway["catalog"].found

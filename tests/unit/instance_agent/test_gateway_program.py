@@ -1,5 +1,6 @@
 """The start of the gateway's program while the database cannot be reached."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from centralcloud.contracts import SettingsError
+from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.contracts.fleet_configuration import (
     ApiKey,
     FleetConfiguration,
@@ -22,6 +23,7 @@ from instance_agent import gateway_program
 from instance_agent.gateway import known_keys
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway_program import GatewayProgram
+from instance_agent.serve_command import _require_free_port
 from instance_agent.settings import GatewaySettings
 from instance_agent.sync.configuration_file import ReceivedConfiguration
 
@@ -118,3 +120,31 @@ def test_a_file_of_certificates_that_cannot_be_used_is_one_line_before_the_start
     ) as refused:
         GatewayProgram(settings, Shutdown())
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("key", "warnings"), [(None, 1), ("key", 0)])
+def test_a_start_without_any_provider_is_a_warning_that_names_the_variables(
+    key: str | None,
+    warnings: int,
+    program: GatewayProgram,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    if key is not None:
+        monkeypatch.setenv("GEMINI_API_KEY", key)
+    program.builder.build()
+    program._warn_without_providers()
+
+    assert caplog.text.count("gateway_without_providers") == warnings
+    assert caplog.text.count("ANTHROPIC_API_KEY is not set") == warnings
+
+
+def test_a_port_that_is_taken_is_one_line_that_names_its_settings() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = GatewaySettings(
+            database_url="postgresql://nowhere.invalid/none", gateway_port=taken.getsockname()[1]
+        )
+        with pytest.raises(CentralCloudError, match="in use; expected a free port: set --port or INSTANCE_AGENT_"):
+            _require_free_port(settings)

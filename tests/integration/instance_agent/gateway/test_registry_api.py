@@ -64,6 +64,11 @@ def registered(gateway: Gateway, model_id: str, **fields: Any) -> Reply:
 
 
 def test_the_model_of_the_documentation_is_registered_and_found(admin: Gateway) -> None:
+    refused = admin.call("POST", "/api/models", {**GPT_4_TURBO, "provider": "opnai"})
+    assert (refused.status, refused.error["field"]) == (422, "provider")
+    assert 'provider: found "opnai" (did you mean openai?)' in refused.error["message"]
+    without = admin.call("POST", "/api/models", {"name": "m", "provider": "openai"})
+    assert (without.status, without.error["field"]) == (422, "version")
     created = admin.call("POST", "/api/models", GPT_4_TURBO)
     found = admin.call("GET", created.headers["location"])
 

@@ -350,3 +350,29 @@ def test_an_edit_with_an_unknown_key_is_an_error_once_and_the_last_valid_file_st
     with pytest.raises(SettingsError, match="did you mean aliases"):
         source.build()
     assert source.build().models == before.models
+
+
+def test_a_file_without_models_keeps_the_built_in_ones_below_its_own_aliases(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.yaml"
+    path.write_text('aliases: {"claude-*": auto, "gpt-*": auto:simple, mine: gpt-4o}\n')
+    configuration = CatalogSource(path, {"OPENAI_API_KEY": SECRET}).build()
+    assert configuration.targets.keys() == CatalogSource(environ={}).build().targets.keys()
+    found = {name: configuration.resolve(name)[0] for name in ("claude-3-haiku", "gpt-4", "mine", "gemini-1.5-pro-1")}
+    assert found == {
+        "claude-3-haiku": "auto",
+        "gpt-4": "auto:simple",
+        "mine": "gpt-4o",
+        "gemini-1.5-pro-1": "gemini-3.8-flash",
+    }
+    path.write_text('aliases: {"claude-*": auto}\nmodels: []\n')
+    assert not CatalogSource(path, {}).build().targets
+
+
+def test_a_model_of_an_unknown_provider_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.yaml"
+    path.write_text("models: [{name: a, provider: openai}, {name: b, provider: opnai}]\n")
+    with pytest.raises(SettingsError) as refused:
+        CatalogSource(path, {}).build()
+    assert 'models[1].provider: found "opnai" (did you mean openai?), expected one of `providers`' in str(refused.value)
+    path.write_text("providers: [{provider: opnai, base_url: 'http://h/v1'}]\nmodels: [{name: b, provider: opnai}]\n")
+    assert CatalogSource(path, {}).build().targets["b"][0].problem is None

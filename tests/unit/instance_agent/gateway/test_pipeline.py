@@ -1,19 +1,25 @@
 """Small parts of the way of a request: costs, times, capabilities, errors and their forms."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from instance_agent.catalog.catalog import ModelCatalog
+from instance_agent.catalog.source import CatalogSource
 from instance_agent.chat.errors import InvalidRequestError, UnsupportedFeatureError
 from instance_agent.chat.protocol import RequestHead
 from instance_agent.execution.errors import ExecutionError
 from instance_agent.gateway.api_requests import request_id_of
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, not_implemented, of_routing
+from instance_agent.gateway.models_api import _usable
 from instance_agent.gateway.pipeline import _feedback_seconds, header_text, needs_of, shown_losses, usd
 from instance_agent.routing.constraints import Struck
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.plan import PlanError
+from instance_agent.routing.planner import Planner
+from instance_agent.routing.request import RoutingRequest
 
 _NEEDED = Struck("a", "capability_needed", "w")
 
@@ -110,3 +116,24 @@ def test_an_operation_that_no_target_has_is_501_with_the_reason() -> None:
     assert "the dialect anthropic" in found.message
     other = ExecutionError("x", status=502, attempts=1, retry_after_seconds=None, retry_is_safe=False)
     assert not_implemented(other, "/v1/responses") is other
+
+
+def test_without_any_key_the_error_is_short_and_nothing_is_listed() -> None:
+    configuration = CatalogSource(environ={}).build()
+    catalog = ModelCatalog(())
+    catalog.use_configuration(configuration)
+    with pytest.raises(PlanError) as refused:
+        Planner().plan(RoutingRequest(model="auto", text="hi"), catalog.snapshot)
+    for problems in (lambda _key: None, configuration.problem_of):
+        error = of_routing(refused.value, problems)
+        assert error.status == 503
+        assert len(error.message) <= 350, error.message
+    assert "its provider has no key that can be used" in error.message
+    assert "ANTHROPIC_API_KEY is not set" in error.message
+
+    state = SimpleNamespace(catalog=catalog.snapshot)
+    assert _usable(state) == []  # type: ignore[arg-type]
+    catalog.use_configuration(CatalogSource(environ={"OPENAI_API_KEY": "key"}).build())
+    listed = {name for name, _, _ in _usable(SimpleNamespace(catalog=catalog.snapshot))}  # type: ignore[arg-type]
+    assert {"auto", "auto:complex", "gpt-4o", "gpt-4"} <= listed
+    assert not any("claude" in name for name in listed)
