@@ -185,8 +185,9 @@ def _with_problems(configuration: CatalogConfiguration) -> CatalogConfiguration:
 
 
 def _by_value(plan: Plan) -> list[RankedModel]:
-    """Return the models of a plan, each once, best value first."""
-    ranked = {each.ranked.model.name: each.ranked for each in plan.targets if each.ranked is not None}
+    """Return the models of a plan that have a score for the complexity, each once, best value first."""
+    known = [each.ranked for each in plan.targets if each.ranked is not None and each.code != "unscored"]
+    ranked = {each.model.name: each for each in known}
     return sorted(ranked.values(), key=lambda each: -each.value)
 
 

@@ -37,8 +37,8 @@ class PlannedTarget(Struct, frozen=True):
 
     Attributes:
         target: the model at its endpoint.
-        code: why it stands here: a `PlanKind` for the first target, ``endpoint`` for another endpoint of its model, or
-            ``fallback``.
+        code: why it stands here: a `PlanKind` for the first target, ``endpoint`` for another endpoint of its model,
+            ``fallback``, or ``unscored`` for a fallback without a score for the complexity.
         ranked: the model's score, value and chance; None for a forced model without a score.
     """
 
@@ -63,6 +63,10 @@ class PlannedTarget(Struct, frozen=True):
             return f"it answered the last turn of the session ({score})"
         if self.code == "endpoint":
             return f"another endpoint of the first model, {self.target.endpoint.type}"
+        if self.code == "unscored" and ranked is not None:
+            return (
+                f"no score for this complexity: after those that have one (score {ranked.score:.2f} for simple tasks)"
+            )
         if self.code == "fallback" or ranked is None:
             return f"the next by value ({score})"
         if self.code == "probe":

@@ -129,7 +129,11 @@ class PreparedSet:
         self._tail: list[PlannedTarget] = []
         if tail:
             after = PreparedSet(tail, "simple", prefer, snapshot, mode=mode, exploration=0.0, probing=False)
-            self._tail = [planned for model in after.models for planned in model.fallbacks(None)]
+            self._tail = [
+                PlannedTarget(planned.target, "unscored", model.ranked)
+                for model in after.models
+                for planned in model.fallbacks(None)
+            ]
         self._fixed = all(model.fixed for model in self.models)
 
     def order(self, first: int, code: str, rng: random.Random) -> tuple[PlannedTarget, ...]:

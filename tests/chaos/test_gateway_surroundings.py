@@ -87,8 +87,9 @@ def test_a_full_disk_under_the_spool_fails_no_request_and_is_shown(
         assert (shown["spoolWritable"], events_of(gateway)["spoolWritable"]) == (False, True)
         assert shown["dropped"] == events_of(gateway)["dropped"] == 0
         assert counted >= 1
-        (line,) = [each for each in gateway.program.log() if each["event"] == "spool_not_written"]
-        assert line["reason"] == "No space left on device"
+        # Again where the end of a short file has made room for a moment.
+        reasons = [each["reason"] for each in gateway.program.log() if each["event"] == "spool_not_written"]
+        assert {*reasons} == {"No space left on device"}
         queued = {decision: (events, outcomes) for decision, events, outcomes in execute(database_url, _QUEUED)}
         assert {queued.get(decision) for decision in clients.seen.decisions} == {(2, 1)}
         gateway.program.kill()

@@ -399,7 +399,7 @@ def test_a_plan_is_explained_for_a_prompt_and_hints_without_a_key(tmp_path: Path
     named = route("--model", "auto:complex", "Sort a list.").stdout
     assert "complex (from model)" in named
     assert named.startswith(
-        "(a gateway with this environment could not call 1 of these 3 targets: anthropic (ANTHROPIC_API_KEY is not set); "
+        "(a gateway with this environment could not call 1 of these 4 targets: anthropic (ANTHROPIC_API_KEY is not set); "
     )
     here = route("--complexity", "9", "--available").stdout
     assert "complex (9 of 10) (from header)" in here

@@ -163,7 +163,7 @@ def test_prompts_answers_and_keys_are_in_no_table_file_or_log(
         start, tmp_path, fake_upstream, database_url, key=key, INSTANCE_AGENT_LOG_LEVEL=log_level
     )  # fmt: skip
     tool = {"type": "function", "function": {"name": "lookup", "description": "zebratool", "parameters": {}}}
-    plain = gateway.chat(text="zebraprompt", user="zebrauser", headers={"x-centralcloud-session": "zebrasession"})
+    plain = gateway.chat(text="zebraprompt", user="a-user", headers={"x-centralcloud-session": "zebrasession"})
     assert "zebraprompt" in plain.text, "the answer of the fake upstream repeats it"
     assert gateway.chat(text="zebraprompt", tools=[tool]).status == 200
     assert b"zebraprompt" in gateway.chat("opus", "zebraprompt", stream=True).body

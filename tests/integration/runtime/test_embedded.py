@@ -136,7 +136,8 @@ def test_a_server_that_was_killed_is_started_again_once(cluster: Path, caplog: p
         threads = [threading.Thread(target=eventually, args=(partial(select_1, user),)) for user in users]
         for thread in threads:
             thread.start()
-        users[0].connect().close()  # outside the pool, as a listener does
+        # Outside the pool, as a listener does; refused while another user starts the server.
+        eventually(lambda: users[0].connect().close() is None)
         for thread in threads:
             thread.join()
         assert all(map(select_1, users))

@@ -139,7 +139,7 @@ def test_a_healthy_model_without_a_score_comes_before_one_whose_breaker_is_open_
     broken = a_planner().plan(request(), known, HealthView(breaker_open=frozenset({"a@p"})))
 
     assert (names(healthy), healthy.relaxed, struck(healthy)) == (["a", "b"], (), {}), "one 500 fails no request"
-    assert [each.code for each in healthy.targets] == ["best", "fallback"]
+    assert [each.code for each in healthy.targets] == ["best", "unscored"]
     assert (names(broken), broken.relaxed, struck(broken)) == (["b"], ("no_score",), {"a@p": "breaker_open"})
 
 
