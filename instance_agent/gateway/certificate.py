@@ -106,7 +106,7 @@ def _load(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         # Without a password OpenSSL would ask for that of an encrypted key on the terminal, and wait.
-        context.load_cert_chain(certificate, key, password="")
+        context.load_cert_chain(certificate, key, password="")  # nosec B106 - it has none
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror or str(error)
         raise CentralCloudError(f"cannot use the certificate {certificate} with the key {key}: {reason}") from None
