@@ -105,8 +105,8 @@ def check_ca_file(path: Path | None) -> None:
 def _load(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        # Without a password OpenSSL would ask for that of an encrypted key on the terminal, and wait.
-        context.load_cert_chain(certificate, key, password="")  # nosec B106 - it has none
+        # Without a password, here none, OpenSSL would ask for that of an encrypted key on the terminal, and wait.
+        context.load_cert_chain(certificate, key, password="")  # nosec B106
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror or str(error)
         raise CentralCloudError(f"cannot use the certificate {certificate} with the key {key}: {reason}") from None
