@@ -18,13 +18,12 @@ from instance_agent.chat.answers import (
     ThinkingDelta,
     ToolArgumentsDelta,
     ToolCallStarted,
-    Usage,
     UsageReported,
 )
 from instance_agent.chat.messages import TextPart, ThinkingPart, ToolCallPart
 from instance_agent.providers.classification import unreadable
-from instance_agent.providers.numbers import known_usage, nano_usd, token_count
 from instance_agent.providers.openai.errors import error_in_answer, find_error
+from instance_agent.providers.openai.usage import ChatUsage, read_usage
 from instance_agent.providers.sse import SseEvent
 from instance_agent.providers.stream import EventStreamReader
 from instance_agent.providers.upstream import Upstream
@@ -70,25 +69,11 @@ class _Choice(Struct):
     error: Any = None
 
 
-class _Details(Struct):
-    cached_tokens: Any = None
-    cache_write_tokens: Any = None
-    reasoning_tokens: Any = None
-
-
-class _Usage(Struct):
-    prompt_tokens: Any = None
-    completion_tokens: Any = None
-    prompt_tokens_details: _Details | None = None
-    completion_tokens_details: _Details | None = None
-    cost: Any = None
-
-
 class _Answer(Struct):
     id: str | None = None
     model: str | None = None
     choices: list[_Choice] | None = None
-    usage: _Usage | None = None
+    usage: ChatUsage | None = None
     error: Any = None
     object: str | None = None
     message: Any = None
@@ -97,23 +82,6 @@ class _Answer(Struct):
 
 
 _ANSWER: Final = msgspec.json.Decoder(_Answer)
-
-
-def read_usage(wire: _Usage | None) -> Usage | None:
-    """Return the usage that was reported, or None."""
-    if wire is None:
-        return None
-    prompt, completion = wire.prompt_tokens_details, wire.completion_tokens_details
-    return known_usage(
-        Usage(
-            input_tokens=token_count(wire.prompt_tokens),
-            output_tokens=token_count(wire.completion_tokens),
-            cached_tokens=token_count(prompt.cached_tokens) if prompt else None,
-            cache_write_tokens=token_count(prompt.cache_write_tokens) if prompt else None,
-            reasoning_tokens=token_count(completion.reasoning_tokens) if completion else None,
-            cost_nano_usd=nano_usd(wire.cost),
-        )
-    )
 
 
 def read_answer(upstream: Upstream, body: bytes) -> ChatAnswer:

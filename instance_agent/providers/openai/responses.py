@@ -18,15 +18,14 @@ from instance_agent.chat.answers import (
     ThinkingDelta,
     ToolArgumentsDelta,
     ToolCallStarted,
-    Usage,
     UsageReported,
 )
 from instance_agent.chat.errors import ChatError, InvalidRequestError
 from instance_agent.chat.messages import TextPart, ToolCallPart
 from instance_agent.providers.classification import unreadable
 from instance_agent.providers.errors import ProviderError
-from instance_agent.providers.numbers import known_usage, nano_usd, token_count
 from instance_agent.providers.openai.errors import error_in_answer, find_error
+from instance_agent.providers.openai.usage import ResponsesUsage, read_usage
 from instance_agent.providers.sse import SseEvent
 from instance_agent.providers.stream import EventStreamReader
 from instance_agent.providers.upstream import Upstream
@@ -41,20 +40,6 @@ _OF_THE_POLICY: Final = frozenset({"image_content_policy_violation", "bio_policy
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-class _Details(Struct):
-    cached_tokens: Any = None
-    cache_write_tokens: Any = None
-    reasoning_tokens: Any = None
-
-
-class _Usage(Struct):
-    input_tokens: Any = None
-    output_tokens: Any = None
-    input_tokens_details: _Details | None = None
-    output_tokens_details: _Details | None = None
-    cost: Any = None
-
-
 class _Incomplete(Struct):
     reason: str | None = None
 
@@ -65,7 +50,7 @@ class _Head(Struct):
     status: str | None = None
     error: Any = None
     incomplete_details: _Incomplete | None = None
-    usage: _Usage | None = None
+    usage: ResponsesUsage | None = None
 
 
 class _Item(Struct):
@@ -130,7 +115,7 @@ def read_response(upstream: Upstream, body: bytes) -> ChatAnswer:
         finish=_finish(wire, has_calls=any(item.type == "function_call" for item in wire.output or ())),
         raw_finish=wire.status,
         refusal="".join(refusals) or None,
-        usage=_read_usage(wire.usage),
+        usage=read_usage(wire.usage),
     )
 
 
@@ -238,7 +223,7 @@ class ResponsesStreamReader(EventStreamReader):
         if head.error or head.status == "failed":
             raise _failure(self._upstream, head.error)
         events: list[StreamEvent] = [Finished(_finish(head, has_calls=self._client_calls), head.status)]
-        usage = _read_usage(head.usage)
+        usage = read_usage(head.usage)
         if usage is not None:
             events.append(UsageReported(usage))
         return [*events, Completed()]
@@ -269,19 +254,3 @@ def _contents(content: Any) -> tuple[list[str], list[str]]:
     parts = [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
     texts = [part["text"] for part in parts if isinstance(part.get("text"), str)]
     return texts, [part["refusal"] for part in parts if isinstance(part.get("refusal"), str)]
-
-
-def _read_usage(wire: _Usage | None) -> Usage | None:
-    if wire is None:
-        return None
-    prompt, output = wire.input_tokens_details, wire.output_tokens_details
-    return known_usage(
-        Usage(
-            input_tokens=token_count(wire.input_tokens),
-            output_tokens=token_count(wire.output_tokens),
-            cached_tokens=token_count(prompt.cached_tokens) if prompt else None,
-            cache_write_tokens=token_count(prompt.cache_write_tokens) if prompt else None,
-            reasoning_tokens=token_count(output.reasoning_tokens) if output else None,
-            cost_nano_usd=nano_usd(wire.cost),
-        )
-    )
