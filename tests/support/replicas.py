@@ -113,7 +113,7 @@ def three_replicas(folder: Path, upstream: FakeUpstream) -> Iterator[Replicas]:
 
 def assert_recorded_once(url: str, decisions: Sequence[str]) -> None:
     """Wait until each decision that a client was answered is recorded, once, with one outcome; then verify every count."""
-    # What was kept during an outage is sent and ingested at some hundred requests a second on a busy machine.
+    # The events of an outage are sent and ingested at some hundred requests a second on a busy machine.
     within_seconds = 30.0 + len(decisions) / 100
 
     def missing() -> set[str]:
