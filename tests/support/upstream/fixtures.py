@@ -17,7 +17,8 @@ def running_upstream() -> Iterator[FakeUpstream]:
 
 
 @pytest.fixture
-def fake_upstream(running_upstream: FakeUpstream) -> FakeUpstream:
-    """The fake upstream, without record and orders of tests before."""
+def fake_upstream(running_upstream: FakeUpstream) -> Iterator[FakeUpstream]:
+    """The fake upstream, without record and orders of tests before; its orders do not outlive the test."""
     running_upstream.reset()
-    return running_upstream
+    yield running_upstream
+    running_upstream.reset()

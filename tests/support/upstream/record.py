@@ -17,7 +17,8 @@ class Record:
         self.requests: deque[dict[str, Any]] = deque(maxlen=MAX_RECORDED)
         self.counts: Counter[str] = Counter()
         self.ordered: list[dict[str, Any]] = []
-        self.open = 0
+        # By identity: a request that began before a reset must not count when it ends.
+        self._open: dict[int, dict[str, Any]] = {}
 
     def begin(self, method: str, path: str, headers: dict[str, str], body: str, model: str | None) -> dict[str, Any]:
         entry: dict[str, Any] = {
@@ -33,7 +34,7 @@ class Record:
         }
         self.requests.append(entry)
         self.counts[path] += 1
-        self.open += 1
+        self._open[id(entry)] = entry
         return entry
 
     def end(self, entry: dict[str, Any], how: str) -> None:
@@ -41,7 +42,7 @@ class Record:
         if entry["ended"] is None:
             entry["ended"] = how
             entry["seconds"] = time.time() - entry["began"]
-            self.open -= 1
+            self._open.pop(id(entry), None)
 
     def order(self, behaviour: str, times: int | None, model: str | None) -> None:
         self.ordered.append({"behaviour": behaviour, "times": times, "model": model})
@@ -61,6 +62,6 @@ class Record:
         return {
             "requests": list(self.requests),
             "counts": dict(self.counts),
-            "open": self.open,
+            "open": len(self._open),
             "total": self.counts.total(),
         }
