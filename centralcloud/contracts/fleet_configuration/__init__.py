@@ -1,4 +1,7 @@
-"""The fleet's configuration in its wire form: models, endpoints and keys under one version, and posted health. Pure."""
+"""The fleet's configuration in its wire form, under one version, and posted health. Pure.
+
+Models, endpoints and keys; rules, policies, task types, agents, workspaces and budgets.
+"""
 
 from centralcloud.contracts.fleet_configuration.addresses import (
     PRIVATE_ALLOWED,
@@ -8,11 +11,35 @@ from centralcloud.contracts.fleet_configuration.addresses import (
     refusal_of,
     refusal_of_host,
 )
+from centralcloud.contracts.fleet_configuration.agent import (
+    AgentPreferences,
+    PerformanceRequirements,
+    QualityRequirements,
+    parse_agent,
+)
+from centralcloud.contracts.fleet_configuration.budget import (
+    Budget,
+    BudgetScope,
+    LimitBehaviour,
+    OnDatabaseLoss,
+    OnLimit,
+    Period,
+    budget_id,
+    parse_budget,
+)
+from centralcloud.contracts.fleet_configuration.condition import (
+    ComplexityRange,
+    Condition,
+    ContentLength,
+    TimeOfDay,
+    check_timezone,
+)
 from centralcloud.contracts.fleet_configuration.configuration import (
     CONFIGURATION_CHANNEL,
     KINDS,
     Bodies,
     Change,
+    ConfigurationEntry,
     EntryKey,
     FleetConfiguration,
     ParsedEntries,
@@ -31,6 +58,7 @@ from centralcloud.contracts.fleet_configuration.health import (
 from centralcloud.contracts.fleet_configuration.key import (
     ROLES,
     ApiKey,
+    RateLimit,
     Role,
     find_key,
     hash_key,
@@ -45,46 +73,94 @@ from centralcloud.contracts.fleet_configuration.model import (
     RegisteredModel,
     parse_model,
 )
+from centralcloud.contracts.fleet_configuration.money import to_nano_usd
+from centralcloud.contracts.fleet_configuration.policy import (
+    NORMAL,
+    PolicyModel,
+    RoutingPolicy,
+    TaskPolicy,
+    parse_policy,
+    parse_task_policy,
+)
+from centralcloud.contracts.fleet_configuration.references import check_models, model_references
+from centralcloud.contracts.fleet_configuration.rule import RoutingRule, RuleTarget, TrafficSplit, parse_rule, rule_id
 from centralcloud.contracts.fleet_configuration.values import canonical_json, to_body
+from centralcloud.contracts.fleet_configuration.workspace import BudgetLimits, Workspace, parse_workspace
 
 __all__ = [
     "CONFIGURATION_CHANNEL",
     "DEFAULT_TTL_SECONDS",
     "KINDS",
+    "NORMAL",
     "PRIVATE_ALLOWED",
     "PUBLIC_ONLY",
     "ROLES",
     "AddressPolicy",
+    "AgentPreferences",
     "ApiKey",
     "Bodies",
+    "Budget",
+    "BudgetLimits",
+    "BudgetScope",
     "Capability",
     "Change",
+    "ComplexityRange",
     "ComplexityScores",
+    "Condition",
+    "ConfigurationEntry",
+    "ContentLength",
     "EntryKey",
     "FleetConfiguration",
     "HealthReport",
+    "LimitBehaviour",
     "ModelHealth",
+    "OnDatabaseLoss",
+    "OnLimit",
     "ParsedEntries",
+    "PerformanceRequirements",
+    "Period",
+    "PolicyModel",
     "Pricing",
+    "QualityRequirements",
+    "RateLimit",
     "RegisteredEndpoint",
     "RegisteredModel",
     "Role",
+    "RoutingPolicy",
+    "RoutingRule",
+    "RuleTarget",
+    "TaskPolicy",
+    "TimeOfDay",
+    "TrafficSplit",
+    "Workspace",
     "apply_changes",
+    "budget_id",
     "canonical_json",
+    "check_models",
+    "check_timezone",
     "check_url",
     "endpoint_id",
     "find_key",
     "hash_key",
     "key_prefix",
+    "model_references",
     "new_key_text",
+    "parse_agent",
+    "parse_budget",
     "parse_endpoint",
     "parse_health",
     "parse_key",
     "parse_model",
+    "parse_policy",
+    "parse_rule",
+    "parse_task_policy",
+    "parse_workspace",
     "put",
     "read_configuration",
     "refusal_of",
     "refusal_of_host",
     "remove",
+    "rule_id",
     "to_body",
+    "to_nano_usd",
 ]

@@ -9,11 +9,22 @@ import msgspec
 
 from centralcloud.contracts.errors import ContractError, quote
 from centralcloud.contracts.fleet_configuration.addresses import PRIVATE_ALLOWED
+from centralcloud.contracts.fleet_configuration.agent import AgentPreferences, parse_agent
+from centralcloud.contracts.fleet_configuration.budget import Budget, parse_budget
 from centralcloud.contracts.fleet_configuration.endpoint import RegisteredEndpoint, parse_endpoint
 from centralcloud.contracts.fleet_configuration.health import ModelHealth
 from centralcloud.contracts.fleet_configuration.key import ApiKey, parse_key
 from centralcloud.contracts.fleet_configuration.model import RegisteredModel, parse_model
+from centralcloud.contracts.fleet_configuration.policy import (
+    RoutingPolicy,
+    TaskPolicy,
+    parse_policy,
+    parse_task_policy,
+)
+from centralcloud.contracts.fleet_configuration.references import check_policies, path_in
+from centralcloud.contracts.fleet_configuration.rule import RoutingRule, parse_rule
 from centralcloud.contracts.fleet_configuration.values import to_body
+from centralcloud.contracts.fleet_configuration.workspace import Workspace, parse_workspace
 
 #: NOTIFY channel: the configuration or the posted health has changed.
 CONFIGURATION_CHANNEL: Final = "centralcloud_configuration"
@@ -51,7 +62,39 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "model": Kind("models", parse_model),
         "endpoint": Kind("endpoints", _parse_stored_endpoint),
         "key": Kind("keys", parse_key),
+        "policy": Kind("routingPolicies", parse_policy),
+        "task": Kind("taskMapping", parse_task_policy),
+        "rule": Kind("routingRules", parse_rule),
+        "agent": Kind("agentPreferences", parse_agent),
+        "workspace": Kind("workspaceConfigs", parse_workspace),
+        "budget": Kind("budgets", parse_budget),
     }
+)
+_KIND_OF: Final[Mapping[type[Any], str]] = MappingProxyType(
+    {
+        RegisteredModel: "model",
+        RegisteredEndpoint: "endpoint",
+        ApiKey: "key",
+        RoutingPolicy: "policy",
+        TaskPolicy: "task",
+        RoutingRule: "rule",
+        AgentPreferences: "agent",
+        Workspace: "workspace",
+        Budget: "budget",
+    }
+)
+
+#: An entry of the configuration, of any kind.
+ConfigurationEntry: TypeAlias = (
+    RegisteredModel
+    | RegisteredEndpoint
+    | ApiKey
+    | RoutingPolicy
+    | TaskPolicy
+    | RoutingRule
+    | AgentPreferences
+    | Workspace
+    | Budget
 )
 
 
@@ -68,10 +111,9 @@ class Change(NamedTuple):
         return None if self.entry is None else to_body(self.entry)
 
 
-def put(entry: RegisteredModel | RegisteredEndpoint | ApiKey) -> Change:
+def put(entry: ConfigurationEntry) -> Change:
     """Return the change that adds or replaces an entry."""
-    kinds = {RegisteredModel: "model", RegisteredEndpoint: "endpoint", ApiKey: "key"}
-    return Change(kinds[type(entry)], entry.id, entry)
+    return Change(_KIND_OF[type(entry)], entry.id, entry)
 
 
 def remove(kind: str, entry_id: str) -> Change:
@@ -92,6 +134,12 @@ class FleetConfiguration:
         models: by id.
         endpoints: by the id of the model; in the order of their ids.
         keys: by prefix, those that are no longer valid included.
+        policies: by name.
+        task_policies: the name of a policy by task type; ``*`` for every other type that a caller names.
+        rules: those that are enabled and those that are not, in the order in which they are tried.
+        agents: preferences by agent type.
+        workspaces: by id.
+        budgets: by id, the limits of the workspaces included.
         health: by the id of the model; reports that have expired may be left in it, see `health_of`.
     """
 
@@ -99,6 +147,12 @@ class FleetConfiguration:
     models: Mapping[str, RegisteredModel] = field(default_factory=_nothing)
     endpoints: Mapping[str, tuple[RegisteredEndpoint, ...]] = field(default_factory=_nothing)
     keys: Mapping[str, ApiKey] = field(default_factory=_nothing)
+    policies: Mapping[str, RoutingPolicy] = field(default_factory=_nothing)
+    task_policies: Mapping[str, str] = field(default_factory=_nothing)
+    rules: tuple[RoutingRule, ...] = ()
+    agents: Mapping[str, AgentPreferences] = field(default_factory=_nothing)
+    workspaces: Mapping[str, Workspace] = field(default_factory=_nothing)
+    budgets: Mapping[str, Budget] = field(default_factory=_nothing)
     health: Mapping[str, ModelHealth] = field(default_factory=_nothing)
 
     def with_health(self, health: Mapping[str, ModelHealth]) -> "FleetConfiguration":
@@ -153,17 +207,38 @@ def read_configuration(version: int, bodies: Bodies, parsed: ParsedEntries | Non
             expected = "the id of a registered model"
             raise ContractError(f"{entry_path('endpoint', endpoint.id)}.modelId", quote(endpoint.model_id), expected)
         endpoints.setdefault(endpoint.model_id, []).append(endpoint)
+    check_policies(entries)
     return FleetConfiguration(
         version=version,
         models=MappingProxyType(entries["model"]),
         endpoints=MappingProxyType({model: tuple(each) for model, each in endpoints.items()}),
         keys=MappingProxyType(entries["key"]),
+        policies=MappingProxyType(entries["policy"]),
+        task_policies=MappingProxyType({task: mapped.policy for task, mapped in entries["task"].items()}),
+        rules=tuple(sorted(entries["rule"].values(), key=lambda rule: (-rule.priority, rule.id))),
+        agents=MappingProxyType(entries["agent"]),
+        workspaces=MappingProxyType(entries["workspace"]),
+        budgets=MappingProxyType(_all_budgets(entries)),
     )
+
+
+def _all_budgets(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Budget]:
+    budgets: dict[str, Budget] = dict(entries["budget"])
+    for workspace in entries["workspace"].values():
+        for budget in workspace.budgets():
+            if budget.id in budgets:
+                raise ContractError(
+                    f"{entry_path('budget', budget.id)}.id",
+                    f"{quote(budget.id)}, which budgetLimits of the workspace {quote(workspace.id)} make too",
+                    "another id, or no such limit of the workspace",
+                )
+            budgets[budget.id] = budget
+    return budgets
 
 
 def entry_path(kind: str, entry_id: str) -> str:
     """Return the path of an entry in messages: ``models["gpt-4o"]``."""
-    return f"{KINDS[kind].section}[{quote(entry_id)}]"
+    return path_in(KINDS[kind].section, entry_id)
 
 
 def apply_changes(bodies: Bodies, changes: Iterable[Change]) -> dict[EntryKey, Mapping[str, Any]]:

@@ -37,6 +37,20 @@ Hash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
+class RateLimit(Entry, frozen=True):
+    """A limit of the requests with a key, over all replicas together.
+
+    Attributes:
+        requests: in a window.
+        window_ms: length of a window in milliseconds, 1 second to 31 days.
+        tokens: of prompts and answers in a window; None: no limit.
+    """
+
+    requests: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+    window_ms: Annotated[int, msgspec.Meta(ge=1_000, le=31 * 86_400_000)]
+    tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)] | None = None
+
+
 class ApiKey(Entry, frozen=True):
     """A key, without its secret part.
 
@@ -50,6 +64,7 @@ class ApiKey(Entry, frozen=True):
         expires_at: when it ceases to be valid; None: never.
         revoked_at: when it was revoked; None: it was not.
         replaced_by: the id of the key that a rotation made in its place; None: none.
+        rate_limit: None: none.
     """
 
     id: Prefix
@@ -61,6 +76,7 @@ class ApiKey(Entry, frozen=True):
     expires_at: Moment | None = None
     revoked_at: Moment | None = None
     replaced_by: Prefix | None = None
+    rate_limit: RateLimit | None = None
 
     def is_valid(self, now: datetime) -> bool:
         """Whether requests with the key are accepted at that time."""

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from centralcloud.contracts.errors import MISSING, ContractError, quote
+from centralcloud.contracts.fleet_configuration.condition import check_labels
 from centralcloud.contracts.fleet_configuration.values import (
     MAX_LABEL_LENGTH,
     Entry,
@@ -18,6 +19,7 @@ from centralcloud.contracts.fleet_configuration.values import (
     convert,
     plain,
 )
+from centralcloud.contracts.limits import MAX_NAME_LENGTH
 
 ModelStatus = Literal["active", "inactive"]
 #: Paths of the programming interface, and words that a request has in the place of a model.
@@ -113,7 +115,7 @@ def parse_model(value: Any, field: str = "model") -> RegisteredModel:
     for name in ("id", "name", "version", "provider"):
         check_name(getattr(model, name), f"{field}.{name}")
     check_name(model.model_type, f"{field}.modelType", MAX_LABEL_LENGTH)
-    if model.id in RESERVED_IDS or model.id.startswith(RESERVED_PREFIXES):
+    if _is_reserved(model.id):
         raise ContractError(f"{field}.id", quote(model.id), "another id: this one is reserved")
     for name, items in (("capabilities", model.capabilities), ("tags", model.tags)):
         if len(items) > _MOST_ITEMS:
@@ -124,3 +126,29 @@ def parse_model(value: Any, field: str = "model") -> RegisteredModel:
         check_name(capability.type, f"{field}.capabilities[{position}].type", MAX_LABEL_LENGTH)
     check_size(model, field)
     return model
+
+
+def check_model_name(name: str, field: str) -> None:
+    """Check a reference to a model: any name that a client could send for a model, but none for a choice of one.
+
+    Raises:
+        ContractError: it is not a name, or one like ``auto`` or ``policy:code``.
+    """
+    check_name(name, field)
+    if _is_reserved(name):
+        raise ContractError(field, quote(name), "the name of a model")
+
+
+def check_model_names(names: tuple[str, ...], field: str) -> None:
+    """Check a list of references to models, each once.
+
+    Raises:
+        ContractError: names the position.
+    """
+    check_labels(names, field, MAX_NAME_LENGTH)
+    for position, name in enumerate(names):
+        check_model_name(name, f"{field}[{position}]")
+
+
+def _is_reserved(name: str) -> bool:
+    return name in RESERVED_IDS or name.startswith(RESERVED_PREFIXES)

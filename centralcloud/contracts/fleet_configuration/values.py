@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeVar, get_args
+from types import UnionType
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -161,10 +162,19 @@ def _choices(entry_type: Any, path: str) -> str:
     found = entry_type
     for match in _STEP.finditer(path):
         if match[1] is None:
-            found = get_args(found)[0]
+            found = get_args(_member(found, tuple))[0]
         else:
-            found = next(field.type for field in msgspec.structs.fields(found) if field.encode_name == match[1])
+            struct = _member(found, msgspec.Struct)
+            found = next(field.type for field in msgspec.structs.fields(struct) if field.encode_name == match[1])
     return f"one of {', '.join(map(str, get_args(found)))}"
+
+
+def _member(found: Any, wanted: type) -> Any:
+    """Return the member of a union that is a kind of structure or a tuple; another type as it is."""
+    if not isinstance(found, UnionType):
+        return found
+    kinds = ((member, get_origin(member) or member) for member in get_args(found))
+    return next(member for member, kind in kinds if isinstance(kind, type) and issubclass(kind, wanted))
 
 
 def _value_at(value: Any, path: str) -> Any:

@@ -56,11 +56,11 @@ def test_a_configuration_that_this_version_cannot_read_fails_with_the_path(
 ) -> None:
     write(database, a_model())
     ConfigurationUpdater(database, file=ConfigurationFile(tmp_path)).run_once()
-    newer = json.dumps([{"kind": "rule", "id": "r", "body": {}}])
+    newer = json.dumps([{"kind": "topic", "id": "r", "body": {}}])
     execute(database_url, "SELECT centralcloud.write_configuration(1, %s, 'a', 'api', 'b')", (newer,))
     found = results(database, tmp_path)
     assert found["configuration"].verdict == Verdict.FAIL
-    assert 'this version cannot read version 2: rule["r"]: found entries of this kind' in found["configuration"].found
+    assert 'this version cannot read version 2: topic["r"]: found entries of this kind' in found["configuration"].found
     assert found["configuration file"].found.startswith("version 1 of ")
 
 

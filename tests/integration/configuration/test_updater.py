@@ -199,17 +199,17 @@ def test_a_configuration_that_cannot_be_read_is_refused_and_the_old_one_stays(
     show_configuration(CallbackMetrics(registry, "agent"), updater)
     write(database, a_model())
     updater.run_once()
-    newer = json.dumps([{"kind": "rule", "id": "r-1", "body": {"name": "x"}}])
+    newer = json.dumps([{"kind": "topic", "id": "r-1", "body": {"name": "x"}}])
     execute(database_url, "SELECT centralcloud.write_configuration(1, %s, 'newer', 'api', 'h')", (newer,))
     for _ in range(3):
         updater.run_once()
     assert caplog.text.count("configuration_refused") == 1, "once, not at each poll"
-    assert 'version 2: rule["r-1"]: found entries of this kind' in str(updater.problem)
+    assert 'version 2: topic["r-1"]: found entries of this kind' in str(updater.problem)
     assert (updater.configuration.version, updater.refused) == (1, 1)
     values = {name: registry.get_sample_value(f"agent_{name}") for name in ("config_version", "config_invalid")}
     assert values == {"config_version": 1, "config_invalid": 1}
     assert new_updater().configuration.version == 1, "the file has the last good one"
-    removed = json.dumps([{"kind": "rule", "id": "r-1", "body": None}])
+    removed = json.dumps([{"kind": "topic", "id": "r-1", "body": None}])
     execute(database_url, "SELECT centralcloud.write_configuration(2, %s, 'newer', 'api', 'h')", (removed,))
     assert polled(updater).version == 3
     assert (updater.problem, changes) == (None, [1, 3])

@@ -53,9 +53,9 @@ def test_a_model_with_endpoints_cannot_be_removed_without_them() -> None:
     ("key", "body", "line"),
     [
         (
-            ("rule", "r-1"),
+            ("topic", "t-1"),
             {},
-            'rule["r-1"]: found entries of this kind, expected a kind that this version knows: model',
+            'topic["t-1"]: found entries of this kind, expected a kind that this version knows: model',
         ),
         (("model", "m"), {"id": "m"}, 'models["m"].name: found nothing, expected a value'),
         (("model", "m"), {"id": "m", "new": 1}, 'models["m"].new: found 1, expected one of the fields'),
