@@ -41,7 +41,7 @@ class LimitBehaviour(Entry, frozen=True, kw_only=True):
         on_limit: ``stop``: 402; ``free_only``: models of price 0 answer; ``cheap``: `cheap_models` answer.
         cheap_models: for ``cheap``.
         overdraft: share of the limit that they may spend beyond it, 0 to 1.
-        on_database_loss: when the lease that a gateway holds is used up: ``stop``, or ``allow_local``: models of local providers answer.
+        on_database_loss: when the lease of a gateway is used up: ``stop``, or ``allow_local``: local models answer.
         timezone: an IANA name; its midnight begins a period.
     """
 
