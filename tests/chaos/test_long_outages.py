@@ -26,7 +26,7 @@ _SENT = (
     "FROM pgmq.q_model_routing_decisions GROUP BY 1"
 )
 _QUEUED = "SELECT count(*) FROM pgmq.q_model_routing_decisions"
-_TEXT = json.dumps(an_event("m", outcome="routed", decision_id="%")).replace("%", "%d")
+_TEXT = json.dumps(an_event("m", outcome="routed", decision_id="NUMBER"))
 _PROGRAM = f"""
 import json, sys
 from centralcloud.runtime.postgres.database import Database
@@ -44,7 +44,7 @@ with Database(settings.database, application_name="tests", own_connections=1) as
     for number in range(first, last):
         if number == first + settings.publish_queue_size:
             before = kilobytes()
-        publisher.publish_text({_TEXT!r} % number)
+        publisher.publish_text({_TEXT!r}.replace('NUMBER', str(number)))
     grown = kilobytes() - before
     print(json.dumps([publisher.waiting, publisher.waiting_on_disk, publisher.dropped, grown]), flush=True)
     sys.stdin.read()
