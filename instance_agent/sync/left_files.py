@@ -123,7 +123,9 @@ class LeftFile:
         length = self._end - self._begin
         if count and length <= _LONGEST_SKIP:
             with contextlib.suppress(OSError):  # on a disk that is read only they are sent again, which is harmless
+                written = os.fstat(self.descriptor)
                 os.pwrite(self.descriptor, b">%07x " % length, self._begin)
+                os.utime(self.descriptor, ns=(written.st_atime_ns, written.st_mtime_ns))  # files are sent oldest first
         return count
 
     def damaged_records(self) -> int:

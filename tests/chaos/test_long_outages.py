@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,24 @@ class Producer:
         self.lines += output.splitlines()
         assert self._process.returncode == code, self.lines
 
+    def end_anyway(self) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+@pytest.fixture
+def produce(proxy: TcpProxy, tmp_path: Path) -> Iterator[Callable[[int, int], Producer]]:
+    producers: list[Producer] = []
+
+    def start(first: int, last: int) -> Producer:
+        producers.append(Producer(proxy.url, tmp_path, first, last))
+        return producers[-1]
+
+    yield start
+    for producer in producers:
+        producer.end_anyway()
+
 
 def records_in(spool: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in spool.glob("i/*.events"))
@@ -100,16 +119,16 @@ def cut_off(proxy: TcpProxy) -> None:
 
 
 def test_events_beyond_memory_are_sent_once_after_a_kill_and_the_return_of_the_database(
-    database_url: str, proxy: TcpProxy, tmp_path: Path
+    database_url: str, proxy: TcpProxy, tmp_path: Path, produce: Callable[[int, int], Producer]
 ) -> None:
     """Those of the killed program, and those of the next one, which runs when the database is back."""
     cut_off(proxy)
-    killed = Producer(proxy.url, tmp_path, 0, 3 * _IN_MEMORY)
+    killed = produce(0, 3 * _IN_MEMORY)
     assert (killed.waiting, killed.on_disk, killed.dropped) == (_IN_MEMORY, 2 * _IN_MEMORY, 0)
     # Before that the newest ones are in two files.
     eventually(lambda: records_in(tmp_path) == 3 * _IN_MEMORY, what="each event in one file")
     killed.kill()
-    running = Producer(proxy.url, tmp_path, 3 * _IN_MEMORY, 6 * _IN_MEMORY)
+    running = produce(3 * _IN_MEMORY, 6 * _IN_MEMORY)
     assert running.dropped == 0
     proxy.resume()
     eventually(lambda: execute(database_url, _QUEUED) >= [(6 * _IN_MEMORY,)], what="the events")
@@ -121,11 +140,11 @@ def test_events_beyond_memory_are_sent_once_after_a_kill_and_the_return_of_the_d
 
 @pytest.mark.parametrize("events", [20_000, pytest.param(200_000, marks=pytest.mark.soak)])
 def test_a_kill_while_a_long_outage_is_made_up_for_loses_nothing(
-    database: Database, database_url: str, proxy: TcpProxy, tmp_path: Path, events: int
+    database: Database, database_url: str, proxy: TcpProxy, produce: Callable[[int, int], Producer], events: int
 ) -> None:
     """At most the batch in flight, and what was in memory, is sent twice, and counts once."""
     cut_off(proxy)
-    killed = Producer(proxy.url, tmp_path, 0, events)
+    killed = produce(0, events)
     assert (killed.waiting, killed.on_disk, killed.dropped) == (_IN_MEMORY, events - _IN_MEMORY, 0)
     log.info("%d events on disk: memory has grown by %d kB", killed.on_disk, killed.grown_kilobytes)
     assert killed.grown_kilobytes < 10_000, "events on disk are not in memory"
@@ -134,7 +153,7 @@ def test_a_kill_while_a_long_outage_is_made_up_for_loses_nothing(
     killed.kill()
     cut_off(proxy)
     assert execute(database_url, _QUEUED) < [(events,)], "the kill came too late"
-    again = Producer(proxy.url, tmp_path, events, events + 2 * _IN_MEMORY)
+    again = produce(events, events + 2 * _IN_MEMORY)
     proxy.resume()
     every = range(events + 2 * _IN_MEMORY)
     eventually(lambda: sent(database_url).keys() == set(every), what="the events", within_seconds=30 + events / 2000)
