@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import time
 import zlib
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ class OwnFile:
 
     def __init__(self, folder: Path, *, synced: bool = True) -> None:
         """Create it; `synced`: its name outlasts a crash of the machine."""
-        self.path = folder / f"{os.getpid()}-{os.urandom(6).hex()}{SUFFIX}"
+        self.path = folder / f"{os.getpid()}-{time.time_ns():020}-{os.urandom(4).hex()}{SUFFIX}"
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW
         self.descriptor = os.open(self.path, flags, 0o600)
         self.last_number = 0

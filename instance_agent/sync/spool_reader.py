@@ -224,8 +224,9 @@ class SpoolReader:
 
 
 def _oldest_first(paths: Iterable[Path]) -> list[Path]:
-    modified: dict[Path, int] = {}
+    modified: dict[Path, tuple[int, str]] = {}
     for path in paths:
         with contextlib.suppress(FileNotFoundError):  # its process has sent the events meanwhile
-            modified[path] = path.lstat().st_mtime_ns
+            # The clock of a file system may stand still for milliseconds; the names of one process have their order.
+            modified[path] = (path.lstat().st_mtime_ns, path.name)
     return sorted(modified, key=modified.__getitem__)
