@@ -18,14 +18,15 @@ _USUAL_BYTES: Final = 1000
 _MARK_LENGTH: Final = 9
 #: Most bytes that a mark can skip.
 _LONGEST_SKIP: Final = 0xFFF_FFFF
-_COUNTED_AT_ONCE: Final = 1_000_000
+#: So many bytes of a file are counted, and its other records estimated from them: to read all would delay a start.
+_COUNTED_BYTES: Final = 1_000_000
 
 
 class LeftFile:
     """A file that an ended process has left, or one of this process that is complete. For one thread.
 
     Attributes:
-        records: about how many have not been sent; exact, unless records are damaged.
+        records: how many have not been sent; about, in a large file that an ended process has left.
         first: the oldest event that was not sent, when it is known; for any thread.
         own: this process has written it.
         skipped: damaged records so far.
@@ -166,8 +167,9 @@ class LeftFile:
             line = self._next_line()
         self._stream.seek(self._end)
         self.first = None if line is None else decode_record(line)
-        while chunk := self._stream.read(_COUNTED_AT_ONCE):
-            self.records += chunk.count(b"\n")
+        if counted := self._stream.read(_COUNTED_BYTES):
+            left = os.fstat(self.descriptor).st_size - self._end
+            self.records = round(counted.count(b"\n") * left / len(counted))
         self._stream.seek(self._end)
 
 
