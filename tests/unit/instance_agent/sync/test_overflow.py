@@ -72,7 +72,7 @@ def test_events_beyond_memory_come_back_in_order_and_leave_nothing(
 
 @pytest.mark.parametrize("sent", [0, 1, 2], ids=lambda batches: f"{batches} batches sent")
 def test_a_process_that_is_killed_leaves_what_it_has_not_sent(tmp_path: Path, sent: int) -> None:
-    """What it has sent is not sent again, also when a second process is killed meanwhile."""
+    """Events that it has sent are not sent again, also when a second process is killed meanwhile."""
     texts, folder = numbered(0, 250), tmp_path / "spool"
     spool = Spool(folder, _BYTES)
     queue = a_full_queue(spool)
