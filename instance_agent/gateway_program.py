@@ -50,6 +50,7 @@ from instance_agent.sync.configuration_metrics import show_configuration
 from instance_agent.sync.configuration_updater import ConfigurationUpdater
 from instance_agent.sync.health_exchange import HealthExchange
 from instance_agent.sync.instance_claim import InstanceClaim
+from instance_agent.sync.publisher_metrics import publisher_state, show_publisher
 from instance_agent.sync.score_updater import ScoreUpdater
 
 if TYPE_CHECKING:
@@ -212,15 +213,7 @@ class GatewayProgram:
                 "current": builder.problem is None,
             },
             "scores": {"version": self.scores.learned.version},
-            "events": None
-            if publisher is None
-            else {
-                "waiting": publisher.waiting,
-                "sent": publisher.sent,
-                "dropped": publisher.dropped,
-                "spoolWritable": publisher.spool_problem is None,
-                "notSpooled": publisher.not_spooled,
-            },
+            "events": None if publisher is None else publisher_state(publisher),
             "degraded": self.supervisor.degraded_tasks(),
         }
 
@@ -427,11 +420,7 @@ class GatewayProgram:
         )
         metrics.gauge("applied_version", "Newest score version applied", lambda: self.scores.learned.version)
         if publisher := self.publisher:
-            metrics.counter("events_sent", "Routing events sent since the start", lambda: publisher.sent)
-            metrics.gauge("events_waiting", "Routing events in memory", lambda: publisher.waiting)
-            metrics.counter("events_dropped", "Routing events lost since the start", lambda: publisher.dropped)
-            metrics.gauge("spool_bytes", "Size of the spool", lambda: publisher.spool_bytes)
-            metrics.counter("spool_not_written", "Events not written to the spool", lambda: publisher.not_spooled)
+            show_publisher(metrics, publisher)
 
         def parts() -> GatewayParts | None:
             return self.server.parts if self.server is not None else None
