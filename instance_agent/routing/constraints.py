@@ -70,12 +70,14 @@ class Usable(NamedTuple):
         tail: those that follow them: they lack a score for the complexity, too, and have one for simple tasks.
         struck: the other targets.
         relaxed: the constraints that were given up, in the order of `RELAXATIONS`.
+        waived: why each of the targets breaks each of those: they are used all the same.
     """
 
     targets: tuple[Target, ...]
     tail: tuple[Target, ...]
     struck: tuple[Struck, ...]
     relaxed: tuple[str, ...]
+    waived: tuple[Struck, ...] = ()
 
 
 def capabilities_of(target: Target) -> frozenset[str]:
@@ -161,12 +163,26 @@ def usable_targets(
         for target, mask in broken
         if mask not in (least, least | _BIT["no_score"])
     ]
-    return Usable(kept, tail, tuple(struck), tuple(code for code, bit in _BIT.items() if least & bit))
+    relaxed = tuple(code for code, bit in _BIT.items() if least & bit)
+    waived = tuple(_broken(target, code, shape, health) for target in (*kept, *tail) for code in relaxed)
+    return Usable(kept, tail, tuple(struck), relaxed, waived)
+
+
+def strike_of_health(target: Target, health: HealthView) -> Struck | None:
+    """Return why a target should not be called now; None: it is healthy."""
+    if target.key in health.breaker_open:
+        return Struck(target.key, "breaker_open", "its circuit breaker is open")
+    words = health.unhealthy.get(target.key) or health.unhealthy.get(target.model.name)
+    return None if words is None else Struck(target.key, "unhealthy", words)
 
 
 def _relaxable(target: Target, mask: int, shape: Shape, health: HealthView) -> Struck:
     """Return the weightiest reason among those that could have been relaxed."""
-    code = _CODES[mask.bit_length() - 1]
+    return _broken(target, _CODES[mask.bit_length() - 1], shape, health)
+
+
+def _broken(target: Target, code: str, shape: Shape, health: HealthView) -> Struck:
+    """Return why a target breaks one constraint of those that can be relaxed."""
     own = capabilities_of(target)
     if code == "unhealthy":
         words = health.unhealthy.get(target.key) or health.unhealthy[target.model.name]
