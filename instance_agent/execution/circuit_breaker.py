@@ -303,6 +303,11 @@ class Permit:
         self.probe = probe
         self.reported = False
 
+    @property
+    def rechecks(self) -> bool:
+        """Whether the call finds out if a misconfigured target still is."""
+        return self.probe and self._breaker.state == "misconfigured"
+
     def proved(self, now: float) -> None:
         """Report the first token: a probe closes the breaker with it. The outcome is still to come."""
         if not self.reported:

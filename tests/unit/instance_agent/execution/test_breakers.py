@@ -144,6 +144,19 @@ def test_one_403_or_404_that_may_be_the_requests_fault_takes_no_model_from_the_o
     assert breakers.states(0.0) == {"one": "misconfigured"}
 
 
+def test_a_caller_alone_takes_no_model_from_the_others_by_wrong_requests() -> None:
+    breakers = Breakers(SETTINGS)
+    doubtful = error(Retry.SETUP, 404, kind="caller")
+    for _ in range(50):
+        admitted(breakers, ONE, 0.0).failed(doubtful, 0.0, "a")
+    assert breakers.states(0.0) == {}
+    admitted(breakers, ONE, 0.0).failed(doubtful, 0.0, "b")
+    assert breakers.states(0.0) == {"one": "misconfigured"}, "another caller has the same"
+    later = 600.0
+    admitted(breakers, ONE, later).failed(doubtful, later, "b")
+    assert breakers.admit(ONE, later + 599.0) is None, "a probe with the same error keeps it so"
+
+
 def test_a_probe_with_the_same_doubtful_error_keeps_the_target_marked() -> None:
     breakers = Breakers(SETTINGS)
     doubtful = error(Retry.SETUP, 403, kind="caller")
