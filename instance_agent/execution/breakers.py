@@ -280,19 +280,13 @@ class Breakers:
         """Return how many breakers have a hint that counts."""
         return sum(each.suspected_at(now) for each in self._breakers.values()) if self.has_suspects(now) else 0
 
-    def end_wait(self, key: str, now: float) -> None:
-        """Let a probe pass now, see `CircuitBreaker.end_wait`."""
-        breaker = self._breakers.get(key)
-        if breaker is not None:
-            breaker.end_wait(now)
-            self.changes += 1
-
-    def clear(self, key: str, now: float) -> None:
-        """Close a breaker: an operator, or a check that costs nothing, says that the target works."""
+    def clear(self, key: str, now: float, since: float) -> None:
+        """Take that a check has found a target or service back, `since` when; see `CircuitBreaker.clear`."""
         breaker = self._breakers.get(key)
         if breaker is not None:
             with self.watching(key, key, now):
-                breaker.clear(now)
+                breaker.clear(now, since)
+            self.changes += 1
 
     def keep(self, keys: Iterable[str]) -> None:
         """Drop the breakers of other targets than the catalog's: they have gone, or have another key.
