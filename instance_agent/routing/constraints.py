@@ -25,6 +25,7 @@ RELAXATIONS: Final[Mapping[str, str]] = {
 }
 #: Inputs that a model either accepts or refuses: never relaxed.
 INPUTS: Final = frozenset({"vision", "audio", "video", "documents"})
+_BREAKER_OPEN: Final = "its circuit breaker is open"
 #: Two names of one capability.
 _TOOLS: Final = frozenset({"tools", "function_calling"})
 _BIT: Final = {code: 1 << position for position, code in enumerate(RELAXATIONS)}
@@ -170,10 +171,10 @@ def usable_targets(
 
 def strike_of_health(target: Target, health: HealthView) -> Struck | None:
     """Return why a target should not be called now; None: it is healthy."""
-    if target.key in health.breaker_open:
-        return Struck(target.key, "breaker_open", "its circuit breaker is open")
-    words = health.unhealthy.get(target.key) or health.unhealthy.get(target.model.name)
-    return None if words is None else Struck(target.key, "unhealthy", words)
+    is_open = target.key in health.breaker_open
+    posted = health.unhealthy.get(target.key) or health.unhealthy.get(target.model.name)
+    code, words = ("breaker_open", _BREAKER_OPEN) if is_open else ("unhealthy", posted)
+    return None if words is None else Struck(target.key, code, words)
 
 
 def _relaxable(target: Target, mask: int, shape: Shape, health: HealthView) -> Struck:
@@ -187,7 +188,7 @@ def _broken(target: Target, code: str, shape: Shape, health: HealthView) -> Stru
     if code == "unhealthy":
         words = health.unhealthy.get(target.key) or health.unhealthy[target.model.name]
     elif code == "breaker_open":
-        words = "its circuit breaker is open"
+        words = _BREAKER_OPEN
     elif code == "no_score":
         words = f"it has no score for {shape.scored_as} tasks"
     elif code == "context_window":

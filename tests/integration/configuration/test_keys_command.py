@@ -225,3 +225,17 @@ def test_keys_that_are_not_valid_any_more_can_be_removed_but_not_the_last_one(ke
     assert list(keys.stored()) == [made[1]]
     history = "SELECT count(*) FROM configuration_history WHERE id = %s"
     assert execute(database_url, history, (made[0],)) == [(3,)], "made, revoked, removed"
+    assert keys("rotate", keys.json("create", "--role", "user", "--label", "third")["id"]).returncode == 0
+    logged = execute(database_url, "SELECT action, subject FROM operator_actions ORDER BY id")
+    third = logged[-1][1]
+    assert logged == [
+        *(("create_key", f"key/{key_id}") for key_id in made),
+        *(("revoke_key", f"key/{key_id}") for key_id in made),
+        ("remove_key", f"key/{made[0]}"),
+        ("create_key", third),
+        ("rotate_key", third),
+    ]
+    shown = run_command(
+        "centralcloud", "history", "--action", "revoke_key", "--json", env={"DATABASE_URL": database_url}
+    )
+    assert [row["subject"] for row in json.loads(shown.stdout)] == [f"key/{key_id}" for key_id in reversed(made)]
