@@ -25,7 +25,7 @@ from centralcloud.contracts import Estimate
 from instance_agent.catalog.catalog_file import built_in_entries, read_entries
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
-from instance_agent.cli import app as instance_agent
+from instance_agent.cli.app import app as instance_agent
 
 CATALOG = """
 models:
