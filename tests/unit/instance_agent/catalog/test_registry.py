@@ -97,6 +97,13 @@ def test_the_price_of_cached_tokens_reaches_the_cost() -> None:
         ("https://a.example.evil.example/v1", {}, "found the host a.example.evil.example"),
         ("https://evil.example/v1?a.example", {}, "found the host evil.example"),
         ("HTTP://a.example/v1", {}, "found http at the host a.example"),
+        ("https://b.example:8443/v1", {"key_hosts": ["B.example:8443"]}, None),
+        ("https://b.example/v1", {"key_hosts": ["b.example:443"]}, None),
+        ("https://b.example:8443/v1", {"key_hosts": ["b.example"]}, None),
+        ("https://b.example:8444/v1", {"key_hosts": ["b.example:8443"]}, "found the host b.example:8444"),
+        ("http://b.example/v1", {"key_hosts": ["b.example:443"]}, "found the host b.example:80"),
+        ("https://[2001:4860::8]:8443/v1", {"key_hosts": ["[2001:4860::8]:8443"]}, None),
+        ("https://[2001:4860::8]/v1", {"key_hosts": ["[2001:4860::8]:8443"]}, "found the host [2001:4860::8]:443"),
         ("https://evil.example/v1", {"api_key": None}, None),
         ("https://evil.example/v1", {"api_key": None, "headers": {"x-token": "env:K"}}, "found the host evil.example"),
     ],
@@ -122,8 +129,23 @@ def test_a_registered_host_gets_the_key_of_its_provider_only_where_the_catalog_s
         assert "listed.example" not in str(target.reason)
 
 
-@pytest.mark.parametrize("host", ["http://a.example", "a.example/v1", "a.example:443", "", "*", "169.254.169.254"])
-def test_a_host_of_keys_is_a_name_or_an_address_alone(host: str) -> None:
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://a.example",
+        "a.example/v1",
+        "a.example:0",
+        "a.example:65536",
+        "a.example:",
+        ":443",
+        "::1:x",
+        "",
+        "*",
+        "169.254.169.254",
+        "169.254.169.254:80",
+    ],
+)
+def test_a_host_of_keys_is_a_name_or_an_address_and_may_have_a_port(host: str) -> None:
     with pytest.raises(ValidationError):
         Provider(provider="p", base_url="https://a.example", key_hosts=(host,))
 
