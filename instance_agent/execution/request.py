@@ -46,8 +46,9 @@ _FIXED: Final = frozenset({"model", "messages", "system", "input", "stream", "st
 _PLAIN_FIELDS: Final = frozenset(
     {
         "dimensions", "encoding_format", "frequency_penalty", "input", "max_completion_tokens", "max_output_tokens",
-        "max_tokens", "messages", "metadata", "model", "n", "parallel_tool_calls", "presence_penalty",
-        "reasoning_effort", "response_format", "seed", "stop", "stop_sequences", "stream", "stream_options", "system",
+        "max_tokens", "messages", "metadata", "model", "n", "output_config", "output_format",
+        "parallel_tool_calls", "presence_penalty", "reasoning_effort", "response_format", "seed", "stop",
+        "stop_sequences", "stream", "stream_options", "system",
         "temperature", "thinking", "tool_choice", "tools", "top_k", "top_p", "user",
     }
 )  # fmt: skip
