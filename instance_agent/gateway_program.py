@@ -239,7 +239,7 @@ class GatewayProgram:
             if not waits and time.monotonic() - began >= _CONTACT_SECONDS:
                 waits = True
                 unread = self.configuration.unread
-                reason = f"after {_CONTACT_SECONDS:g} s, {unread}, and there is no copy from an earlier run"
+                reason = f"after {_CONTACT_SECONDS:g} s, {unread}, and no copy of an earlier run exists"
                 log.warning("gateway_waits_for_keys", address=address, reason=reason)
             service_manager.waiting("the keys of the fleet's configuration", 30.0)
         # The copy in the file may be old: keys may have been made since.
