@@ -76,14 +76,15 @@ def test_two_versions_of_a_model_at_one_provider_are_both_served() -> None:
     assert [target.sent_as for target in CallTargets(configuration).made()] == [sent_as for _, sent_as, _ in sent]
 
 
-def test_the_price_of_cached_tokens_reaches_the_cost() -> None:
-    priced = {**MODEL, "pricing": {"input": 2, "output": 8, "cachedInput": 0.5}}
+@pytest.mark.parametrize(("cache_write", "nano"), [({}, 2500), ({"cacheWrite": 4}, 4000), ({"cacheWrite": 0}, 0)])
+def test_the_prices_of_cached_tokens_reach_the_cost(cache_write: dict[str, float], nano: int) -> None:
+    priced = {**MODEL, "pricing": {"input": 2, "output": 8, "cachedInput": 0.5, **cache_write}}
     layer = registry_layer(a_fleet(priced), private=False)
     provider = Provider(provider="openai", base_url="https://a.example/v1")
     (target,) = CallTargets(build_configuration(layer.models, [provider], keys=KeyReader({}))).made()
 
-    cost = cost_of(Usage(input_tokens=1000, output_tokens=10, cached_tokens=800), target.prices)
-    assert cost.nano_usd == 200 * 2000 + 800 * 500 + 10 * 8000
+    usage = Usage(input_tokens=1000, output_tokens=10, cached_tokens=800, cache_write_tokens=50)
+    assert cost_of(usage, target.prices).nano_usd == 150 * 2000 + 800 * 500 + 50 * nano + 10 * 8000
 
 
 @pytest.mark.parametrize(
