@@ -20,11 +20,12 @@ log = get_logger(__name__)
 
 #: Asked before anything is put into words.
 _LOGGER: Final = logging.getLogger(__name__)
-#: Characters of a path without a route that are logged, and that are searched for keys before.
+#: Characters of a path without a route that are logged, and that are read for it.
 _PATH_CHARACTERS: Final = 200
 _READ_CHARACTERS: Final = 1000
-#: Keys of the gateway, and what is too long to be a word: a key, or an id that says nothing without its route.
-_OPAQUE: Final = re.compile(r"cck_[\w.~+=-]*|[\w.~+=-]{32,}")
+#: A part of a path that is a word of an API, such as chat, v1beta or gpt-4o. Anything else may be a key, an address of mail
+#: or a text of a user.
+_API_WORD: Final = re.compile(r"(?!(?:[^/]*[0-9]){4})[a-z][a-z0-9_-]{0,31}")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
@@ -75,8 +76,9 @@ class RequestLog:
 
 
 def shown_path(path: str) -> str:
-    """Return the begin of a client's path for the log: without control characters, keys, and parts that may be keys."""
-    return _OPAQUE.sub("***", scrub(path[:_READ_CHARACTERS], ()))[:_PATH_CHARACTERS]
+    """Return the begin of a client's path for the log: the words of an API in it, and `***` for each other part."""
+    parts = scrub(path[:_READ_CHARACTERS], ()).split("/")
+    return "/".join(part if not part or _API_WORD.fullmatch(part) else "***" for part in parts)[:_PATH_CHARACTERS]
 
 
 def log_plan(context: RequestContext) -> None:
