@@ -26,7 +26,8 @@ class Prices(Struct, frozen=True, kw_only=True):
 
     Attributes:
         input, output: of the prompt and of the answer (thoughts included).
-        cache_read, cache_write: of tokens of the prompt that a provider's cache gave or took; None: as `input`.
+        cache_read, cache_write: of tokens of the prompt that a provider's cache gave or took; None: as `input`. Prices of
+            the catalog always have `cache_write`.
         source: where they come from.
         above: other prices for the whole call, from so many input tokens on; in rising order.
     """

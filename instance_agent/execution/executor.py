@@ -95,7 +95,9 @@ class Executor:
         """
         key = None
         if self._cache is not None and request.operation == "chat":
-            key = self._cache.key(request.tenant, request.protocol.name, request.body)
+            of = (request.tenant, request.protocol.name, request.body)
+            large = len(request.body) > LARGE_BODY_BYTES
+            key = await asyncio.to_thread(self._cache.key, *of) if large else self._cache.key(*of)
             found = None if key is None else self._cache.get(key, self._clock())
             if found is not None and any(call.target.key == found.target for call in plan):
                 return Answer(body=found.body, target=found.target, request_id=found.request_id)

@@ -94,7 +94,10 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
                     parts.metrics.request(context, time.perf_counter() - context.began)
                 resource = request.match_info.route.resource
                 path = resource.canonical if resource else ANYWHERE
-                request_log.write(context, request.method, "(none)" if path == ANYWHERE else path)
+                if path == ANYWHERE:
+                    request_log.write(context, request.method, "(unknown)", request.path)
+                else:
+                    request_log.write(context, request.method, path)
 
     return exchange
 

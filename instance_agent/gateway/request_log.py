@@ -2,10 +2,11 @@
 
 import asyncio
 import logging
+import re
 import time
 import traceback
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -13,11 +14,18 @@ from centralcloud.runtime.logs import get_logger, line_writer
 from centralcloud.runtime.wording import printable_json
 from instance_agent.execution.attempts import Attempt
 from instance_agent.gateway.context import RequestContext
+from instance_agent.providers.scrub import scrub
 
 log = get_logger(__name__)
 
 #: Asked before anything is put into words.
 _LOGGER: Final = logging.getLogger(__name__)
+#: Characters of a path without a route that are logged, and that are read for it.
+_PATH_CHARACTERS: Final = 200
+_READ_CHARACTERS: Final = 1000
+#: A part of a path that is a word of an API, such as chat, v1beta or gpt-4o. Anything else may be a key, an address of mail
+#: or a text of a user.
+_API_WORD: Final = re.compile(r"(?!(?:[^/]*[0-9]){4})[a-z][a-z0-9_-]{0,31}")
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
@@ -32,10 +40,15 @@ class RequestLog:
         self._encode = msgspec.json.Encoder().encode
         self._lines: list[str] = []
 
-    def write(self, context: RequestContext, method: str, path: str) -> None:
-        """Log the end of a request. `path` is that of the route, never the client's."""
+    def write(self, context: RequestContext, method: str, path: str, requested: str | None = None) -> None:
+        """Log the end of a request.
+
+        Args:
+            path: that of the route, with names in braces.
+            requested: the client's, where there is no route; its begin is logged, see `shown_path`.
+        """
         latency = round((time.perf_counter() - context.began) * 1000, 1)
-        fields = {
+        fields: dict[str, Any] = {
             "requestId": context.request_id,
             "modelId": context.model,
             "latency": latency,
@@ -45,6 +58,8 @@ class RequestLog:
             "key": context.principal.key_id,
             "provider": context.provider,
         }
+        if requested is not None:
+            fields["requestedPath"] = shown_path(requested)
         if self._write_lines is None:
             log.info("request", **fields)
             return
@@ -58,6 +73,12 @@ class RequestLog:
         lines, self._lines = self._lines, []
         if self._write_lines is not None:
             self._write_lines("".join(lines))
+
+
+def shown_path(path: str) -> str:
+    """Return the begin of a client's path for the log: the words of an API in it, and `***` for each other part."""
+    parts = scrub(path[:_READ_CHARACTERS], ()).split("/")
+    return "/".join(part if not part or _API_WORD.fullmatch(part) else "***" for part in parts)[:_PATH_CHARACTERS]
 
 
 def log_plan(context: RequestContext) -> None:

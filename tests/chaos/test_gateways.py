@@ -121,7 +121,7 @@ def test_gateways_serve_without_the_database_and_are_current_soon_after_its_retu
     assert wrong.status == 401
     assert (refused.status, waiting.status) == (503, 503)
     assert waiting.json()["reasons"] == [
-        "the keys are not known: the database was not reached yet, and there is no copy from an earlier run"
+        "the keys are not known: the database was not reached yet, and no copy of an earlier run exists"
     ]
     assert dict(clients.seen.errors) == {}
     assert replicas.worker.process.poll() is None

@@ -21,6 +21,26 @@ MODELS = ["gpt", "opus", "flash", "auto"]
 #: The providers of the gateway's catalog: openai, anthropic, gemini.
 PROVIDERS = ["alpha", "beta", "gamma"]
 
+#: A provider of each protocol, and whether the answer is a stream.
+FAILING = [("alpha", False), ("beta", True), ("gamma", False)]
+#: Failures of a provider, each with the class of the error that the clients of both vendors raise.
+FAILURES = [
+    ("status=500", "InternalServerError"),
+    ("status=429+retry-after=7", "RateLimitError"),
+    ("bad-request", "BadRequestError"),
+    ("context-length", "BadRequestError"),
+    ("policy", "BadRequestError"),
+]
+
+
+def check_failure(error: Any, behaviour: str, name: str) -> None:
+    """Check the error of a vendor's client after a failure of `FAILURES`."""
+    assert type(error).__name__ == name
+    assert "sk-upstream" not in str(error)
+    assert error.request_id == error.response.headers["x-centralcloud-request-id"]
+    if "retry-after" in behaviour:
+        assert 0 < int(error.response.headers["retry-after"]) <= 7
+
 
 def words(text: str = "hello there") -> Any:
     """Return the messages of a request."""

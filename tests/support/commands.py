@@ -76,3 +76,10 @@ def start_command(
         cwd=cwd,
         start_new_session=True,  # a process group of its own, as on a terminal
     )
+
+
+def summarize_error(result: "subprocess.CompletedProcess[str]") -> str:
+    """Return the only line on standard error, which is not a traceback."""
+    (line,) = result.stderr.strip().splitlines()
+    assert "Traceback" not in line
+    return line

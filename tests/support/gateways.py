@@ -163,3 +163,21 @@ def start_gateway(
     gateway = Gateway(start("instance-agent", "serve", "--port", "0", *arguments, fault=fault, **variables), key)
     gateway.ready()
     return gateway
+
+
+#: An endpoint, as the documentation of the model router has it.
+ENDPOINT = {
+    "url": "https://api.openai.com/v1/chat/completions",
+    "type": "primary",
+    "weight": 1.0,
+    "healthCheckUrl": "https://api.openai.com/v1/models",
+}
+
+
+def registered(gateway: Gateway, model_id: str, **fields: Any) -> Reply:
+    """Register a model of the provider alpha, better than any of the catalog file."""
+    scores = {"complexityScores": {"simple": 5, "medium": 5, "complex": 5}}
+    body = {"name": model_id, "version": model_id, "provider": "alpha", **scores, **fields}
+    reply = gateway.call("POST", "/api/models", body)
+    assert reply.status == 201, reply.body
+    return reply

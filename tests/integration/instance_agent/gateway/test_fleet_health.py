@@ -163,6 +163,11 @@ def test_one_gateway_checks_for_all_and_calls_nothing_that_is_billed(
     assert 'centralcloud_gateway_health_checks{provider="alpha",result="unhealthy"} 1.0' in metrics
     assert "centralcloud_gateway_health_exchange_up 1.0" in metrics
 
+    assert ask(second, "checks", "checks-best").status == 502
+    assert target(second, "checks-best")["breaker"]["state"] == "open"
+
     fake_upstream.reset()
     eventually(lambda: target(second, "checks-best")["check"]["status"] == "healthy")
+    eventually(lambda: target(second, "checks-best")["breaker"]["state"] == "closed")
+    assert set(fake_upstream.state()["counts"]) == {"/up/checks-best"}, "the check closed it, and no call"
     eventually(lambda: answered(ask(second, "checks")) == "checks-best")
