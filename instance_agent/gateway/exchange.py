@@ -5,7 +5,6 @@ A request without a valid key is refused before its body is read.
 
 import asyncio
 import re
-import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,7 +19,7 @@ from instance_agent.gateway.bodies import body_limit, check_elements
 from instance_agent.gateway.context import KEY, RequestContext
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, of_routing
 from instance_agent.gateway.parts import GatewayParts
-from instance_agent.gateway.request_log import RequestLog, log_crash
+from instance_agent.gateway.request_log import EndedRequests, log_crash
 from instance_agent.gateway.unknown_paths import unknown_path
 from instance_agent.routing.errors import RoutingError
 
@@ -50,7 +49,7 @@ DRAINING: Final = "the gateway is stopping, and takes no new requests; expected 
 
 def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
     """Create the only middleware of the gateway."""
-    request_log = RequestLog()
+    ended = EndedRequests(parts.metrics)
 
     @web.middleware
     async def exchange(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -90,11 +89,9 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
         finally:
             if not is_open:
                 parts.leave(task)
-                if context.operation:
-                    parts.metrics.request(context, time.perf_counter() - context.began)
                 resource = request.match_info.route.resource
                 path = resource.canonical if resource else ANYWHERE
-                request_log.write(context, request.method, "(none)" if path == ANYWHERE else path)
+                ended.add(context, request.method, "(none)" if path == ANYWHERE else path)
 
     return exchange
 
