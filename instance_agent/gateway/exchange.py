@@ -70,6 +70,7 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
                 response = await _answer(parts, context, request, handler, connection.answering, is_open=is_open)
             context.status = response.status
             if not response.prepared:
+                await parts.records.handed_over()
                 headers = response.headers
                 headers["Server"] = "instance-agent"
                 headers["x-centralcloud-request-id"] = headers[vendor_header(request.path)] = context.request_id
