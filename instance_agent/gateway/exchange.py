@@ -182,14 +182,13 @@ def authenticated(parts: GatewayParts, request: web.Request) -> Principal:
     if (reason := parts.keys_unknown(state)) is not None:
         raise GatewayError(reason, status=503, code="keys_unknown", retry_after_seconds=_KEYS_SECONDS)
     keys = state.fleet.keys
-    # Without keys, the address of the client decides; uvloop asks the system for it each time.
-    peer = request.transport.get_extra_info("peername") if request.transport and not keys else None
+    now = datetime.now(UTC)
+    if keys:
+        return parts.senders.principal_of(request.headers, keys, now)
+    # The address of the client decides; uvloop asks the system for it each time.
+    peer = request.transport.get_extra_info("peername") if request.transport else None
     return principal_of(
-        request.headers,
-        keys,
-        datetime.now(UTC),
-        peer=peer[0] if isinstance(peer, tuple) else None,
-        origins=parts.origins,
+        request.headers, keys, now, peer=peer[0] if isinstance(peer, tuple) else None, origins=parts.origins
     )
 
 

@@ -11,6 +11,7 @@ from instance_agent.execution.same_request import SameRequests
 from instance_agent.execution.settings import ExecutionSettings
 from instance_agent.execution.target_health import TargetHealth
 from instance_agent.execution.walk import WalkSettings
+from instance_agent.gateway.auth import KnownSenders
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.fleet_health import FleetHealth
 from instance_agent.gateway.metrics import GatewayMetrics
@@ -38,7 +39,7 @@ class GatewayParts:
         cache: of whole answers; None: it is off.
         records: of attempts; an answer leaves once they are handed over.
         fleet_health: what gateways say to each other about targets.
-        health, breakers, planner, executor, calls, metrics, settings: as their names say.
+        health, breakers, planner, executor, calls, metrics, senders, settings: as their names say.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class GatewayParts:
         self.metrics = metrics
         self.origins = frozenset(each.strip() for each in settings.gateway_cors_origins.split(",") if each.strip())
         self.clock: Callable[[], float] = asyncio.get_running_loop().time
+        self.senders = KnownSenders()
         self.resolver = GuardedResolver(private=settings.gateway_private_endpoints)
         self.transport = Transport(ca_file=settings.gateway_ca_file, resolver=self.resolver)
         self.calls = ProviderCalls(self.transport)
