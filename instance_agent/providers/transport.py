@@ -236,6 +236,8 @@ class OpenCall:
         try:
             if (failure := content.exception()) is not None:
                 piece = _read_before(content, failure)
+            elif content.is_eof():  # all of it is here: there is nothing to wait for
+                piece = content.read_nowait()
             else:
                 self._wait_until(self._loop.time() + self._limits.idle if self._begun else self._first_byte_at)
                 try:
