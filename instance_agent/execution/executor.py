@@ -309,6 +309,11 @@ class StreamedAnswer:
         """The record of the attempt that answers, with its cost, once the last bytes were read."""
         return self._opened.running.record if self._opened else None
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing follows what was read last, and nothing is left to read of the upstream's answer."""
+        return self._opened is not None and self._opened.finished
+
     async def read(self) -> bytes:
         """Return the next bytes for the client, empty at the end."""
         if self._ended:

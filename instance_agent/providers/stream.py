@@ -36,7 +36,7 @@ _USUAL_NO_USAGE: Final = (b',"usage":null', b', "usage": null')
 _DONE: Final = b"[DONE]"
 #: The gateway's own comments begin so, with the cost of the request: clients may trust them.
 _OWN_COMMENT: Final = re.compile(rb"(?:\A|(?<=[\r\n])):[ \t]*centralcloud[^\r\n]*(?:\r\n|[\r\n])?")
-#: What an event has beside its data when it is one line of it; a comment in it is longer.
+#: Bytes of an event beside its data, where the data is all of it, in one line; a comment of the gateway is longer.
 _ONE_LINE: Final = len(b"data: " + b"\n\n")
 #: Bytes of comments and other events without data, between two events. OpenRouter sends comments of 25 bytes while a model
 #: thinks: at one a second, 1 MiB is half a day of them.
