@@ -210,9 +210,8 @@ class Executor:
     ) -> StreamAttempt | None:
         """Open one stream; return None after a failure before its first token, which the walk has noted."""
         try:
-            attempt = StreamAttempt(self._calls, step.call, http, request, running)
-            async with asyncio.timeout_at(walk.deadline):
-                await attempt.open()
+            attempt = StreamAttempt(self._calls, step.call, http, request, running, walk.deadline)
+            await attempt.open()
         except (ProviderError, TimeoutError) as error:
             self._failed(walk, step, request, running, error)
             return None

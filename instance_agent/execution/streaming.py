@@ -38,7 +38,9 @@ class StreamAttempt:
         http: HttpCall,
         request: ExecutionRequest,
         running: RunningAttempt,
+        deadline: float,
     ) -> None:
+        """Prepare an attempt; `deadline` of its first token, a time of the event loop."""
         self.call = call
         self.losses = http.losses
         self.running = running
@@ -46,13 +48,13 @@ class StreamAttempt:
         self._pipe, self._error_event = pipe_for(request, call.target)
         self._collector = collector_for(request)
         self._estimate = OutputEstimate()
-        self._context: AbstractAsyncContextManager[OpenCall] = calls.open_stream(call.target.upstream, http)
+        self._context: AbstractAsyncContextManager[OpenCall] = calls.open_stream(call.target.upstream, http, deadline)
         self._answer: OpenCall | None = None
         self._held: list[bytes] = []
         self._ended = False
 
     async def open(self) -> None:
-        """Read until the first token; raise ProviderError when there is none, with everything released.
+        """Read until the first token; raise ProviderError or TimeoutError when there is none, with everything released.
 
         The bytes before the first token are held back, so that another target can still be tried.
         """
@@ -64,6 +66,7 @@ class StreamAttempt:
                     raise error if isinstance(error, ProviderError) else unread(self.call.target, error)
                 if self._ended and not self._pipe.begun:
                     raise unreadable(self.call.target.upstream, "a stream without an answer")
+            answer.lift_deadline()
             self.running.first_token()
         except BaseException:
             await self.release()

@@ -29,9 +29,12 @@ class ProviderCalls:
         self._transport = transport
         self._now = now
 
-    def open_stream(self, upstream: Upstream, call: HttpCall) -> "OpenStream":
-        """Return the context of a call that asks for a stream; leaving it early frees the upstream at once."""
-        return OpenStream(self, upstream, self._transport.open(upstream, call), call)
+    def open_stream(self, upstream: Upstream, call: HttpCall, deadline: float | None = None) -> "OpenStream":
+        """Return the context of a call that asks for a stream; leaving it early frees the upstream at once.
+
+        At `deadline`, a time of the event loop, it ends with TimeoutError, unless `OpenCall.lift_deadline` comes before.
+        """
+        return OpenStream(self, upstream, self._transport.open(upstream, call, deadline), call)
 
     async def body(self, upstream: Upstream, call: HttpCall, deadline: float | None = None) -> bytes:
         """Send a call and return the body of its answer; raise TimeoutError at `deadline`, a time of the event loop."""
