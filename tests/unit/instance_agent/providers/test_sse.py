@@ -87,7 +87,7 @@ def test_an_event_without_an_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
 def test_a_long_event_in_many_pieces_is_read_once(end: bytes) -> None:
-    """Copied at each piece, it takes over a minute."""
+    """Copied at each piece, half as many pieces took 7 s."""
     reader = SseReader()
     began = time.process_time()
 
