@@ -126,7 +126,8 @@ class OutputEstimate:
         more = characters - self._characters
         if more:
             self._characters = characters
-            plain = data.isascii() and b"\\u" not in data
+            # A single byte is found in a sixth of the time of two.
+            plain = data.isascii() and (b"\\" not in data or b"\\u" not in data)
             self._tokens += (more + 1) // 2 if plain else 2 * more
 
     def tokens(self) -> int:

@@ -212,9 +212,8 @@ class Executor:
     ) -> StreamAttempt | None:
         """Open one stream; return None after a failure before its first token, which the walk has noted."""
         try:
-            attempt = StreamAttempt(self._calls, step.call, http, request, running)
-            async with asyncio.timeout_at(walk.deadline):
-                await attempt.open()
+            attempt = StreamAttempt(self._calls, step.call, http, request, running, walk.deadline)
+            await attempt.open()
         except (ProviderError, TimeoutError) as error:
             self._failed(walk, step, request, running, error)
             return None
@@ -310,6 +309,11 @@ class StreamedAnswer:
     def attempt(self) -> Attempt | None:
         """The record of the attempt that answers, with its cost, once the last bytes were read."""
         return self._opened.running.record if self._opened else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing follows what was read last, and nothing is left to read of the upstream's answer."""
+        return self._opened is not None and self._opened.finished
 
     async def read(self) -> bytes:
         """Return the next bytes for the client, empty at the end."""
