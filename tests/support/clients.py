@@ -5,6 +5,8 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
+
 from support.upstream.process import FakeUpstream
 from support.waiting import eventually
 
@@ -20,6 +22,19 @@ IMAGE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXE
 MODELS = ["gpt", "opus", "flash", "auto"]
 #: The providers of the gateway's catalog: openai, anthropic, gemini.
 PROVIDERS = ["alpha", "beta", "gamma"]
+
+
+class ImportedWhenUsed:
+    """A package with a vendor's client, imported by the first test that uses it: importing one takes a second.
+
+    The test is skipped where the package is not installed.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(pytest.importorskip(self._name, reason="the vendors' clients are in the extra `clients`"), name)
 
 
 def words(text: str = "hello there") -> Any:

@@ -13,6 +13,7 @@ from support.clients import (
     MODELS,
     PROVIDERS,
     SCHEMA,
+    ImportedWhenUsed,
     cancel_once_upstream_has_it,
     wait_until_upstream_is_free,
     words,
@@ -20,7 +21,7 @@ from support.clients import (
 from support.gateways import Gateway, a_key
 from support.upstream.process import FakeUpstream
 
-openai = pytest.importorskip("openai", reason="the vendors' clients are in the extra `clients`")
+openai = ImportedWhenUsed("openai")
 
 TOOLS: Any = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
 
