@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 # Tests mostly wait, so more workers than cores are worth it. 0: one test after the other, for a debugger.
-TEST_WORKERS ?= 3
+TEST_WORKERS ?= 4
 PYTEST_OPTIONS := --quiet --rooms --numprocesses $(TEST_WORKERS)
 COVERAGE_FOLDER := $(CURDIR)/$(VENV)/coverage
 COVERAGE := COVERAGE_FOLDER=$(COVERAGE_FOLDER) $(BIN)/coverage
@@ -14,7 +14,7 @@ DEMO_ARGS ?=
 SOAK_SECONDS ?= 600
 SOAK_WORKERS ?= 0
 
-# Half of a start is compiling, where a shell forbids to keep the result; the tests start programs hundreds of times.
+# Where a shell forbids to keep bytecode, each process of the tests compiles all of them anew, and each program its modules.
 unexport PYTHONDONTWRITEBYTECODE
 
 CHECKS := check-types check-lint check-imports check-security check-words
