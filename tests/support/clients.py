@@ -5,6 +5,8 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
+
 from support.upstream.process import FakeUpstream
 from support.waiting import eventually
 
@@ -40,6 +42,19 @@ def check_failure(error: Any, behaviour: str, name: str) -> None:
     assert error.request_id == error.response.headers["x-centralcloud-request-id"]
     if "retry-after" in behaviour:
         assert 0 < int(error.response.headers["retry-after"]) <= 7
+
+
+class ImportedWhenUsed:
+    """A package with a vendor's client, imported by the first test that uses it: importing one takes a second.
+
+    The test is skipped where the package is not installed.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(pytest.importorskip(self._name, reason="the vendors' clients are in the extra `clients`"), name)
 
 
 def words(text: str = "hello there") -> Any:

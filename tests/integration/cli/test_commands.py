@@ -1,7 +1,10 @@
 """The command line: exit codes, one line for a mistake, JSON that others rely on."""
 
 import json
+import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,23 +107,33 @@ def test_output_that_cannot_be_written_is_one_line(catalog: dict[str, str]) -> N
     assert "No space left on device" in summarize_error(result)
 
 
+@contextmanager
+def _output_that_takes_nothing(kind: str) -> Iterator[int]:
+    """A standard output: a full disk, or a pipe whose reader has ended."""
+    if kind == "> /dev/full":
+        output = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, output = os.pipe()
+        os.close(reader)
+    try:
+        yield output
+    finally:
+        os.close(output)
+
+
 @pytest.mark.parametrize("output", ["> /dev/full", "| true"])
 @pytest.mark.parametrize(
-    ("option", "result"), [("", "sent 3 events to model_routing_decisions"), (" --json", '"sent": 3')]
+    ("options", "result"), [((), "sent 3 events to model_routing_decisions"), (("--json",), '"sent": 3')]
 )
 def test_a_result_that_cannot_be_printed_is_said_on_standard_error(
-    option: str, result: str, output: str, database_url: str, tmp_path: Path
+    options: tuple[str, ...], result: str, output: str, database_url: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "events.jsonl"
     file.write_text("\n".join(json.dumps(an_event()) for _ in range(3)))
-    script = f"set -o pipefail; {BIN}/centralcloud publish {file}{option} {output}"
-    ended = subprocess.run(
-        ["bash", "-c", script],
-        env=environment(DATABASE_URL=database_url),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with _output_that_takes_nothing(output) as stdout:
+        ended = run_command(
+            "centralcloud", "publish", str(file), *options, env={"DATABASE_URL": database_url}, stdout=stdout
+        )
     assert ended.returncode == 1
     line = summarize_error(ended)
     assert line.startswith("centralcloud: standard output cannot take the result: ")
@@ -129,10 +142,10 @@ def test_a_result_that_cannot_be_printed_is_said_on_standard_error(
 
 
 def test_the_result_of_any_change_is_said_when_it_cannot_be_printed(database_url: str) -> None:
-    script = f"{BIN}/centralcloud freeze --reason 'an audit' > /dev/full"
-    ended = subprocess.run(
-        ["bash", "-c", script], env=environment(DATABASE_URL=database_url), capture_output=True, text=True, check=False
-    )
+    with _output_that_takes_nothing("> /dev/full") as stdout:
+        ended = run_command(
+            "centralcloud", "freeze", "--reason", "an audit", env={"DATABASE_URL": database_url}, stdout=stdout
+        )
     assert ended.returncode == 1
     assert "; the result: frozen: no learned score is published" in summarize_error(ended)
 

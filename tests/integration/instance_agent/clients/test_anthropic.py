@@ -12,6 +12,7 @@ from support.clients import (
     PIXEL,
     PROVIDERS,
     SCHEMA,
+    ImportedWhenUsed,
     cancel_once_upstream_has_it,
     check_failure,
     wait_until_upstream_is_free,
@@ -20,7 +21,7 @@ from support.clients import (
 from support.gateways import Gateway
 from support.upstream.process import FakeUpstream
 
-anthropic = pytest.importorskip("anthropic", reason="the vendors' clients are in the extra `clients`")
+anthropic = ImportedWhenUsed("anthropic")
 
 #: The last is an alias for `auto`: clients of Anthropic send fixed names.
 MODELS = ["gpt", "opus", "flash", "claude-something-new"]

@@ -15,6 +15,7 @@ from support.clients import (
     MODELS,
     PROVIDERS,
     SCHEMA,
+    ImportedWhenUsed,
     cancel_once_upstream_has_it,
     check_failure,
     wait_until_upstream_is_free,
@@ -23,7 +24,7 @@ from support.clients import (
 from support.gateways import Gateway, a_key
 from support.upstream.process import FakeUpstream
 
-openai = pytest.importorskip("openai", reason="the vendors' clients are in the extra `clients`")
+openai = ImportedWhenUsed("openai")
 
 TOOLS: Any = [{"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}]
 
