@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 # Tests mostly wait, so more workers than cores are worth it. 0: one test after the other, for a debugger.
-TEST_WORKERS ?= 3
+TEST_WORKERS ?= 4
 PYTEST_OPTIONS := --quiet --rooms --numprocesses $(TEST_WORKERS)
 COVERAGE_FOLDER := $(CURDIR)/$(VENV)/coverage
 COVERAGE := COVERAGE_FOLDER=$(COVERAGE_FOLDER) $(BIN)/coverage
@@ -14,7 +14,12 @@ DEMO_ARGS ?=
 SOAK_SECONDS ?= 600
 SOAK_WORKERS ?= 0
 
-.PHONY: help setup demo recording test test-frameworks coverage coverage-tests soak check format reference test-postgresql build hashes clean
+# Where a shell forbids to keep bytecode, each process of the tests compiles all of them anew, and each program its modules.
+unexport PYTHONDONTWRITEBYTECODE
+
+CHECKS := check-types check-lint check-imports check-security check-words
+
+.PHONY: help setup demo recording test test-frameworks coverage coverage-tests soak check $(CHECKS) compile-tests format reference test-postgresql build hashes clean
 
 help:  ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,7 +42,7 @@ recording: setup  ## Record the demo as docs/images/demo.svg, which heads the RE
 	@$(BIN)/python tools/record_demo.py
 
 test: setup  ## Run the checks and every test; PYTEST_ARGS='-k word' for some.
-	@started=$$(date +%s); $(MAKE) --no-print-directory check \
+	@started=$$(date +%s); $(MAKE) --no-print-directory check CHECKS='$(CHECKS) compile-tests' \
 	  && echo "tests:" && $(PYTEST) $(PYTEST_ARGS) \
 	  && seconds=$$(($$(date +%s) - started)) && printf 'test: all passed, %d:%02d in all\n' $$((seconds / 60)) $$((seconds % 60))
 
@@ -56,13 +61,28 @@ test-frameworks: $(VENV)/frameworks/.installed  ## Test langchain-openai and lit
 
 check: setup  ## Check lint, format, types, import rules, security and words.
 	@echo "check: lint, format, types, import rules, security checks and words (15 seconds, the first time)"
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target $(CHECKS)
+	@echo "check: all clean"
+
+check-types:
+	@$(BIN)/mypy --no-error-summary
+
+check-lint:
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
-	@$(BIN)/mypy --no-error-summary
+
+check-imports:
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+
+check-security:
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive centralcloud instance_agent migrations
+
+check-words:
 	@$(BIN)/python tools/check_words.py
-	@echo "check: all clean"
+
+# Beside the checks, once after a checkout: each process of the tests would otherwise compile all of them, at the same time.
+compile-tests:
+	@test -d tests/__pycache__ || $(BIN)/pytest --collect-only --quiet > /dev/null || true
 
 # KEEP=yes adds to what was measured before.
 coverage: setup  ## Run every test, and print how much of the two packages they execute.

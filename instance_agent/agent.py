@@ -355,6 +355,7 @@ class InstanceAgent:
         from prometheus_client import CollectorRegistry
 
         from centralcloud.runtime.http.metrics import show_listener, show_program
+        from instance_agent.sync.publisher_metrics import show_publisher
 
         registry = CollectorRegistry()
         tasks = self._current()
@@ -371,13 +372,9 @@ class InstanceAgent:
         )
         metrics.counter("updates_refused", "Score updates refused since the start", lambda: self.updater.refused)
         if publisher := self.publisher:
-            metrics.counter("events_sent", "Routing events sent since the start", lambda: publisher.sent)
-            metrics.gauge("events_waiting", "Routing events in memory", lambda: publisher.waiting)
-            metrics.counter("events_dropped", "Routing events lost since the start", lambda: publisher.dropped)
+            show_publisher(metrics, publisher)
             metrics.counter("events_resent", "Routing events sent again", lambda: publisher.resent)
             metrics.gauge("events_publisher_up", "Whether a thread sends the events", lambda: publisher.sending)
-            metrics.gauge("spool_bytes", "Size of the spool", lambda: publisher.spool_bytes)
-            metrics.counter("spool_not_written", "Events not written to the spool", lambda: publisher.not_spooled)
             metrics.counter("spool_records_skipped", "Damaged records of the spool", lambda: publisher.skipped_records)
         return registry
 

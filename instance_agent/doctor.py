@@ -38,7 +38,7 @@ from instance_agent.settings import AgentSettings, GatewaySettings
 from instance_agent.sync.damaged_files import damaged_files
 from instance_agent.sync.instance_claim import FIRST, INSTANCE_CLAIMS, SECOND
 from instance_agent.sync.other_spools import other_spools
-from instance_agent.sync.spool import size_of_spool
+from instance_agent.sync.spool_files import size_of_spool
 
 #: The only functions that an instance calls.
 _PUBLISH: Final = "centralcloud.publish_decisions(jsonb[], boolean)"

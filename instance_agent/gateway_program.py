@@ -2,8 +2,6 @@
 
 import asyncio
 import gc
-import time
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 from centralcloud.contracts import UPDATES_CHANNEL, CentralCloudError
@@ -11,9 +9,8 @@ from centralcloud.contracts.fleet_configuration import CONFIGURATION_CHANNEL, Fl
 from centralcloud.contracts.target_health import TARGET_HEALTH_CHANNEL
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import is_database_error, refused_login, summarize_error
+from centralcloud.runtime.postgres.errors import refused_login
 from centralcloud.runtime.postgres.notifications import NotificationListener
-from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.process.supervisor import Supervisor
@@ -23,9 +20,7 @@ from instance_agent.catalog.catalog_file import CatalogEntries
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.catalog.source import CatalogSource
 from instance_agent.catalog.state_lock import StateLock
-from instance_agent.execution.response_cache import ResponseCache
 from instance_agent.gateway.app import model_routes
-from instance_agent.gateway.auth import is_loopback
 from instance_agent.gateway.certificate import check_ca_file, make_reloader
 from instance_agent.gateway.database_work import DatabaseWork
 from instance_agent.gateway.decision_memory import DecisionMemory
@@ -34,7 +29,7 @@ from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.health import HealthPages
 from instance_agent.gateway.known_keys import KnownKeys
 from instance_agent.gateway.memory_trim import give_memory_back
-from instance_agent.gateway.metrics import GatewayMetrics, TargetMetrics
+from instance_agent.gateway.metrics import GatewayMetrics
 from instance_agent.gateway.openapi import openapi_routes
 from instance_agent.gateway.openapi_page import page_routes
 from instance_agent.gateway.parts import GatewayParts
@@ -42,11 +37,12 @@ from instance_agent.gateway.registry_api import RegistryApi
 from instance_agent.gateway.routing_api import RoutingApi
 from instance_agent.gateway.server import GatewayServer, event_loop
 from instance_agent.gateway.state import GatewayState, StateBuilder
+from instance_agent.gateway_report import describe_parts, make_registry
+from instance_agent.gateway_start import FirstContact, leave_register
 from instance_agent.publisher_assembly import make_publisher
 from instance_agent.routing.planner import Planner
 from instance_agent.settings import GatewaySettings
 from instance_agent.sync.configuration_file import ConfigurationFile
-from instance_agent.sync.configuration_metrics import show_configuration
 from instance_agent.sync.configuration_updater import ConfigurationUpdater
 from instance_agent.sync.health_exchange import HealthExchange
 from instance_agent.sync.instance_claim import InstanceClaim
@@ -58,15 +54,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-_LEAVE: Final = Query("instance_agent.sync", "leave")
-
 #: Longest wait before a poll of the configuration: notifications bring a change at once, polls find what they miss.
 _POLL_SECONDS: Final = 5.0
-#: How long a start waits for newer keys than those of the copy, where the copy has none; and without a copy, before it logs
-#: that it waits.
-_CONTACT_SECONDS: Final = 10.0
-#: How long a start waits for the keys before it logs that it serves no request yet.
-_FIRST_CONTACT_SECONDS: Final = 2.0
 #: Objects that a collection of the youngest generation waits for; a request makes some hundred, few of them in cycles.
 _COLLECT_AFTER: Final = 10_000
 #: Connections for the pages that write to the database.
@@ -133,6 +122,7 @@ class GatewayProgram:
         tasks += [each for each in (self.publisher, self.certificate) if each is not None]
         self.supervisor = Supervisor(tasks, shutdown)
         self.supervisor.reserve_connections(self.database)
+        self._first_contact = FirstContact(settings, self.configuration, self.keys, self.builder, shutdown)
         self.memory = DecisionMemory()
         self.server: GatewayServer | None = None
         self._discovery: asyncio.Task[None] | None = None
@@ -161,7 +151,7 @@ class GatewayProgram:
             registry = self._registry()
             self.supervisor.serve(self.settings, registry=registry, not_ready=self.not_ready, details=self.problems)
             self.supervisor.start()
-            self._wait_for_keys(service_manager)
+            self._first_contact.wait_for_keys(service_manager)
             if not self.supervisor.shutdown.requested:
                 self._serve(registry)
             self.supervisor.wait(service_manager)
@@ -190,71 +180,6 @@ class GatewayProgram:
         """Return a line for each problem with which the gateway still does its work."""
         other = self.claim.other
         return [] if other is None else [f"another program uses the same INSTANCE_ID: {other}"]
-
-    def details(self) -> dict[str, Any]:
-        """Return the state of each part, for people: no names of models, hosts or keys."""
-        updater, publisher, builder = self.configuration, self.publisher, self.builder
-        state = builder.current
-        configuration = state.catalog.configuration if state else None
-        targets = [each for group in configuration.targets.values() for each in group] if configuration else []
-        contact = updater.seconds_since_contact()
-        return {
-            "db": "down" if self.database.unavailable else "up",
-            "configuration": {
-                "version": updater.configuration.version,
-                "current": updater.problem is None,
-                "secondsSinceContact": None if contact is None else round(contact, 1),
-            },
-            "catalog": {
-                "models": len(configuration.targets) if configuration else 0,
-                "targets": len(targets),
-                "usableTargets": sum(each.problem is None for each in targets),
-                "current": builder.problem is None,
-            },
-            "scores": {"version": self.scores.learned.version},
-            "events": None
-            if publisher is None
-            else {
-                "waiting": publisher.waiting,
-                "sent": publisher.sent,
-                "dropped": publisher.dropped,
-                "spoolWritable": publisher.spool_problem is None,
-                "notSpooled": publisher.not_spooled,
-            },
-            "degraded": self.supervisor.degraded_tasks(),
-        }
-
-    def _wait_for_keys(self, service_manager: ServiceManager) -> None:
-        """Before the gateway listens elsewhere than on this machine, wait until it is known that there are keys.
-
-        Raises:
-            CentralCloudError: there are none.
-        """
-        address = self.settings.gateway_address
-        if is_loopback(address):
-            return
-        began, waits = time.monotonic(), False
-        while not self.configuration.loaded and not self.supervisor.shutdown.wait(0.1):
-            # A database that starts at the same time needs some seconds, and nothing has to be done.
-            if not waits and time.monotonic() - began >= _CONTACT_SECONDS:
-                waits = True
-                unread = self.configuration.unread
-                reason = f"after {_CONTACT_SECONDS:g} s, {unread}, and there is no copy from an earlier run"
-                log.warning("gateway_waits_for_keys", address=address, reason=reason)
-            service_manager.waiting("the keys of the fleet's configuration", 30.0)
-        # The copy in the file may be old: keys may have been made since.
-        until = time.monotonic() + _CONTACT_SECONDS
-        while not self.configuration.reached and not self.configuration.configuration.keys and time.monotonic() < until:
-            if self.supervisor.shutdown.wait(0.05):
-                return
-        if not self.configuration.loaded:
-            return
-        if not self.configuration.configuration.keys:
-            raise CentralCloudError(
-                f"found no key, and the address {address}: without keys the gateway listens on this machine only; make one "
-                "with `instance-agent keys create --role admin --label NAME`, or set INSTANCE_AGENT_GATEWAY_ADDRESS to "
-                "127.0.0.1"
-            )
 
     def _serve(self, registry: "CollectorRegistry") -> None:
         settings, certificate = self.settings, self.certificate
@@ -287,29 +212,16 @@ class GatewayProgram:
             port=server.port,
             tls=certificate is not None,
             event_loop="asyncio" if new_loop is None else "uvloop",
-            keys=self._keys_in_words(),
+            keys=self._first_contact.keys_in_words(),
         )
         if not self.settings.gateway_discovery_seconds:
             self._warn_without_providers()
-
-    def _keys_in_words(self) -> str:
-        """Return whether keys are required, for the log. Waits a little for the first contact with the database."""
-        until = time.monotonic() + _FIRST_CONTACT_SECONDS
-        while True:
-            state = self.builder.current
-            assert state is not None
-            unknown = self.keys.unknown(state)
-            if unknown is None or time.monotonic() > until or self.supervisor.shutdown.wait(0.02):
-                break
-        if unknown is not None:
-            return f"no request is served yet: {unknown}"
-        return "required" if state.fleet.keys else "none: only clients of this machine are served"
 
     def routes(self, registry: "CollectorRegistry") -> "list[web.RouteDef]":
         """Return every route of the gateway; `registry`: of the metrics that one of them shows."""
         work = DatabaseWork(self.database)
         return [
-            *HealthPages(self.not_ready, self.details, registry).routes(),
+            *HealthPages(self.not_ready, self._details, registry).routes(),
             *model_routes(),
             *RegistryApi(work, private=self.settings.gateway_private_endpoints).routes(),
             *RoutingApi().routes(),
@@ -377,30 +289,12 @@ class GatewayProgram:
         if publisher is not None and publisher.sending:
             publisher.flush(_FLUSH_SECONDS)
         self.supervisor.stop(_FLUSH_SECONDS)
-        self._leave()
+        if not self.database.unavailable and self.configuration.reached:
+            leave_register(self.database, self.claim, self.settings.instance_id)
         if publisher is not None:
             publisher.give_up(f"the database did not accept them in {_FLUSH_SECONDS:g} s")
         self.database.close()
         self._state_lock.release()
-
-    def _leave(self) -> None:
-        """Leave the register of instances: a replica that was stopped on purpose is not missing.
-
-        Where another program uses the same id, the row of the register is that program's, too.
-        """
-        if self.database.unavailable or not self.configuration.reached:
-            return
-        try:
-            with closing(self.database.connect(timeout_seconds=2.0)) as connection, connection.transaction():
-                if (other := self.claim.claimed_elsewhere(connection)) is not None:
-                    reason = f"another program uses the same INSTANCE_ID: {other}"
-                    log.warning("instance_not_removed", reason=reason, effect="it stays in the list for that program")
-                    return
-                _LEAVE.run(connection, {"instance_id": self.settings.instance_id})
-        except Exception as error:
-            if not is_database_error(error):
-                raise
-            log.warning("instance_not_removed", reason=summarize_error(error), effect="it is listed until it is old")
 
     def _on_configuration(self, fleet: FleetConfiguration) -> None:
         self.builder.use_fleet(fleet)
@@ -413,48 +307,21 @@ class GatewayProgram:
     def _catalog_models(self) -> set[str]:
         return {model.name for model in self.catalog.models}
 
+    def _details(self) -> dict[str, Any]:
+        return {
+            **describe_parts(self.database, self.configuration, self.builder, self.scores, self.publisher),
+            "degraded": self.supervisor.degraded_tasks(),
+        }
+
     def _registry(self) -> "CollectorRegistry":
-        from prometheus_client import CollectorRegistry
-
-        from centralcloud.runtime.http.metrics import show_program
-
-        registry = CollectorRegistry()
-        self._metrics = GatewayMetrics(registry)
-        metrics = show_program(registry, "centralcloud_gateway", self.database)
-        show_configuration(metrics, self.configuration)
-        metrics.gauge(
-            "catalog_invalid", "Whether the newest edit is not used", lambda: self.builder.problem is not None
-        )
-        metrics.gauge("applied_version", "Newest score version applied", lambda: self.scores.learned.version)
-        if publisher := self.publisher:
-            metrics.counter("events_sent", "Routing events sent since the start", lambda: publisher.sent)
-            metrics.gauge("events_waiting", "Routing events in memory", lambda: publisher.waiting)
-            metrics.counter("events_dropped", "Routing events lost since the start", lambda: publisher.dropped)
-            metrics.gauge("spool_bytes", "Size of the spool", lambda: publisher.spool_bytes)
-            metrics.counter("spool_not_written", "Events not written to the spool", lambda: publisher.not_spooled)
-
-        def parts() -> GatewayParts | None:
-            return self.server.parts if self.server is not None else None
-
-        def cache() -> ResponseCache | None:
-            return each.cache if (each := parts()) is not None else None
-
-        metrics.counter("cache_hits", "Answers from the cache", lambda: each.hits if (each := cache()) else 0)
-        metrics.counter(
-            "cache_misses",
-            "Requests that the cache may answer, and did not",
-            lambda: each.misses if (each := cache()) else 0,
-        )
-        metrics.gauge("cache_bytes", "Size of the cache of answers", lambda: each.size if (each := cache()) else 0)
-        metrics.counter(
-            "plan_sets_computed", "Probabilities computed while a request waited", lambda: self.planner.sets_computed
-        )
-        metrics.gauge("health_exchange_up", "Whether hints reach other gateways", lambda: self.exchange.up)
-        metrics.counter("health_reports_sent", "Hints and results of checks sent", lambda: self.exchange.sent)
-        TargetMetrics(
-            registry,
-            lambda: each.fleet_health if (each := parts()) else None,
-            lambda: each.state if (each := parts()) else None,
-            lambda: each.clock() if (each := parts()) else 0.0,
+        registry, self._metrics = make_registry(
+            self.database,
+            self.configuration,
+            self.builder,
+            self.scores,
+            self.publisher,
+            self.planner,
+            self.exchange,
+            lambda: self.server.parts if self.server is not None else None,
         )
         return registry

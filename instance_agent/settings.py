@@ -37,6 +37,8 @@ InstanceId = Annotated[str, AfterValidator(_plain_id)]
 #: Kubernetes gives each pod such a variable for each service; a service of the gateway's own name would set its port.
 _OF_A_SERVICE: Final = re.compile(r"(?:tcp|udp|sctp)://")
 DEFAULT_GATEWAY_PORT: Final = 3003
+#: Most bytes of a gateway's spool: about 2,500,000 events, which are 200 a second for more than 3 hours.
+DEFAULT_GATEWAY_SPOOL_BYTES: Final = 2_000_000_000
 
 
 #: Levels of other programs.
@@ -175,6 +177,7 @@ class GatewaySettings(AgentSettings):
         gateway_cache_seconds: INSTANCE_AGENT_GATEWAY_CACHE_SECONDS, how long the cache keeps an answer.
         gateway_cache_any_temperature: INSTANCE_AGENT_GATEWAY_CACHE_ANY_TEMPERATURE, whether it keeps more than answers of
             requests with the temperature 0.
+        spool_bytes: INSTANCE_AGENT_SPOOL_BYTES, most bytes on disk; more than for an instance.
         store_objective: INSTANCE_AGENT_STORE_OBJECTIVE, whether events have the begin of a request's text.
         gateway_event_loop: INSTANCE_AGENT_GATEWAY_EVENT_LOOP, ``uvloop``, or ``asyncio``, which is slower.
         redis_url, node_env: REDIS_URL and NODE_ENV, which other gateways need: accepted, and not needed.
@@ -203,6 +206,7 @@ class GatewaySettings(AgentSettings):
     gateway_cache_bytes: int = Field(default=0, ge=0, le=100_000_000_000)
     gateway_cache_seconds: float = Field(default=300.0, gt=0, le=604_800)
     gateway_cache_any_temperature: bool = False
+    spool_bytes: int = Field(default=DEFAULT_GATEWAY_SPOOL_BYTES, ge=1_000_000, le=1_000_000_000_000)
     store_objective: bool = False
     gateway_event_loop: Annotated[Literal["uvloop", "asyncio"], BeforeValidator(_lowered)] = "uvloop"
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = Field(

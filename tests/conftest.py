@@ -1,5 +1,6 @@
 """Where the tests find PostgreSQL: the embedded one by default, any server by URL, or a container."""
 
+import gc
 import logging
 import os
 import signal
@@ -50,6 +51,17 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LongestFirst | None:
     return LongestFirst(config, log) if config.option.rooms else None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep the garbage collector away from what lives until the end: it would traverse modules and tests again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

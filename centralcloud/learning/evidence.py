@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
+from centralcloud.learning.arrays import Floats, Integers, np
 
 #: (model, complexity)
 Pair = tuple[str, str]
-Floats = NDArray[np.float64]
 
 #: Boundaries at which a rule may look for a change are at least this many fleet outcomes apart: if they are closer together,
 #: false alarms rise from 0 to 13-20 per million outcomes (measured, docs/explanation/learning.md).
@@ -161,7 +159,7 @@ class Evidence:
         earlier._boundaries = [position for position in self._boundaries if position <= size]
         return earlier
 
-    def total(self, name: str, position: int | NDArray[np.int64] | None = None) -> Floats:
+    def total(self, name: str, position: int | Integers | None = None) -> Floats:
         """Return the sum of one of `FIELDS` over the slices before `position` (default: all), for each pair.
 
         Shape (pairs,), or (positions, pairs) for an array of positions.
@@ -169,7 +167,7 @@ class Evidence:
         where = self.size if position is None else position
         return self._running[_FIELD[name], where, : len(self._pairs)]
 
-    def since(self, name: str, positions: NDArray[np.int64]) -> Floats:
+    def since(self, name: str, positions: Integers) -> Floats:
         """Return the sum of one of `FIELDS` from each pair's own position to the end; shape (pairs,)."""
         columns = np.arange(len(self._pairs))
         return self.total(name) - self._running[_FIELD[name], positions, columns]  # type: ignore[no-any-return]
@@ -178,7 +176,7 @@ class Evidence:
         """Return the position after slice `slice_no`: the number of slices that are not newer."""
         return bisect_right(self.slices, slice_no)
 
-    def boundaries(self, finest: int) -> NDArray[np.int64]:
+    def boundaries(self, finest: int) -> Integers:
         """Return the positions at which a rule may look for a change, ascending.
 
         They are at least `BOUNDARY_OUTCOMES` apart, and coarser with age: a boundary that lies k boundaries back has its
@@ -188,7 +186,7 @@ class Evidence:
         number = np.arange(1, len(boundaries) + 1)
         age = len(boundaries) + 1 - number
         step = 2 ** np.floor(np.log2(np.maximum(age / finest, 1))).astype(np.int64)
-        coarser: NDArray[np.int64] = boundaries[number % step == 0]
+        coarser: Integers = boundaries[number % step == 0]
         return coarser
 
     def _make_room(self) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from centralcloud.learning.evidence import Floats
+from centralcloud.learning.arrays import Floats
 from centralcloud.simulate.ground_truth import PhaseTruth
 from centralcloud.simulate.reports import Reports, Tasks
 from centralcloud.simulate.scenario import Adversary

@@ -7,7 +7,8 @@ from decimal import Decimal
 import numpy as np
 
 from centralcloud.contracts.estimate import Estimate
-from centralcloud.learning.evidence import Evidence, Floats, Pair, RecentOutcomes
+from centralcloud.learning.arrays import Floats
+from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
 from centralcloud.learning.rule import (
     HIGHEST_SCORE,
     Quarantine,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from centralcloud.learning.evidence import Floats
+from centralcloud.learning.arrays import Floats
 from centralcloud.learning.rule import Rule, States
 from centralcloud.simulate.adversary import report
 from centralcloud.simulate.candidates import Candidate

@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from centralcloud.learning.evidence import Floats, Pair
+from centralcloud.learning.arrays import Floats
+from centralcloud.learning.evidence import Pair
 from centralcloud.learning.rule import wilson_interval
 from centralcloud.simulate.outcomes import Outcomes, OutcomeTable
 from centralcloud.simulate.scenario import Phase, Scenario, Weights

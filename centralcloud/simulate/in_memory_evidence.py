@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from centralcloud.learning.evidence import RECENT_SLICES, Evidence, Floats, Pair, RecentOutcomes, Sums
+from centralcloud.learning.arrays import Floats
+from centralcloud.learning.evidence import RECENT_SLICES, Evidence, Pair, RecentOutcomes, Sums
 from centralcloud.simulate.ground_truth import Integers, share_of
 from centralcloud.simulate.reports import Reports
 from centralcloud.simulate.scenario import Weights

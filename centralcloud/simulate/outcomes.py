@@ -13,7 +13,7 @@ import numpy as np
 
 from centralcloud.contracts import COMPLEXITIES, SettingsError
 from centralcloud.contracts.errors import quote
-from centralcloud.learning.evidence import Floats
+from centralcloud.learning.arrays import Floats
 
 _REQUIRED: Final = ("model", "item_id", "complexity", "success")
 _GZIP_MAGIC: Final = b"\x1f\x8b"

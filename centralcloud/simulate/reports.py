@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from centralcloud.learning.evidence import Floats
+from centralcloud.learning.arrays import Floats
 from centralcloud.simulate.ground_truth import Integers, PhaseTruth
 
 

@@ -44,6 +44,10 @@ class Action(StrEnum):
     GRANT_LOGIN = "grant_login"
     REVOKE_LOGIN = "revoke_login"
     CHANGE_CONFIGURATION = "change_configuration"
+    CREATE_KEY = "create_key"
+    ROTATE_KEY = "rotate_key"
+    REVOKE_KEY = "revoke_key"
+    REMOVE_KEY = "remove_key"
 
 
 @dataclass(frozen=True, slots=True)

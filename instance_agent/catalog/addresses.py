@@ -51,3 +51,14 @@ def base_of(url: str) -> str:
 def host_of(url: str) -> str:
     """Return the host of a URL that was checked, in lower case."""
     return (urlsplit(url).hostname or "").rstrip(".")
+
+
+def port_of(url: str) -> int:
+    """Return the port of a URL that was checked, which its scheme gives where it has none."""
+    parts = urlsplit(url)
+    return parts.port or (80 if parts.scheme == "http" else 443)
+
+
+def with_port(host: str, port: int | str) -> str:
+    """Return ``host:port``; an IPv6 address is put in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-from instance_agent.catalog.addresses import host_of
+from instance_agent.catalog.addresses import host_of, port_of, with_port
 from instance_agent.catalog.aliases import AUTO_NAMES, Aliases
 from instance_agent.catalog.key_reader import KeyReader
 from instance_agent.catalog.model import ENDPOINT_TYPES, Complexity, Endpoint, Model, Pricing, TimeLimits
@@ -28,7 +28,8 @@ class ReadyProvider:
         name, dialect, base_url, local, time_limits: as in `Provider`.
         api_key: None: it needs none, or there is a problem.
         headers: with the values of references.
-        key_hosts: hosts that registered endpoints may be at; None: any, since it has no key and no headers.
+        key_hosts: hosts, or hosts with a port, that registered endpoints may be at; None: any, since it has no key and no
+            headers.
         problem: why it cannot be used; None: it can.
         reason: the problem for clients: without names of settings and files and without addresses.
     """
@@ -50,9 +51,11 @@ class ReadyProvider:
             return None
         host, own = host_of(url), host_of(self.base_url)
         unsafe = urlsplit(url).scheme == "http" and urlsplit(self.base_url).scheme == "https"
-        if host in self.key_hosts or (host == own and not unsafe):
+        placed = with_port(host, port_of(url))
+        if host in self.key_hosts or placed in self.key_hosts or (host == own and not unsafe):
             return None
-        found = f"http at the host {host}" if host == own else f"the host {host}"
+        other_port = any(each.startswith(with_port(host, "")) for each in self.key_hosts)
+        found = f"http at the host {host}" if host == own else f"the host {placed if other_port else host}"
         expected = f"https at {own}" if host == own else ", ".join(sorted({own, *self.key_hosts}))
         return (
             f"found {found}, which gets no key of the provider {self.name}, expected {expected}; `key_hosts` of the "

@@ -41,6 +41,8 @@ class Pricing(BaseModel):
         input: of the tokens of the prompt, 0 or more.
         output: of the tokens of the answer, 0 or more.
         cached_input: of the tokens of the prompt that the provider's cache gave, 0 or more; None: as `input`.
+        cache_write: of the tokens of the prompt that the provider's cache took, 0 or more; None: 1.25 times `input`, which
+            Anthropic charges for five minutes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +50,7 @@ class Pricing(BaseModel):
     input: Price
     output: Price
     cached_input: Price | None = None
+    cache_write: Price | None = None
 
     @property
     def average(self) -> float:

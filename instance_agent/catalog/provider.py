@@ -6,10 +6,13 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from centralcloud.contracts.fleet_configuration import PRIVATE_ALLOWED, refusal_of_host
+from instance_agent.catalog.addresses import with_port
 from instance_agent.catalog.model import Name, TimeLimits, Url
 
 _REFERENCE: Final = re.compile(r"(?:env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\x00-\x1f]+)")
 _HOST: Final = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")
+#: An IPv6 address has brackets where a port follows.
+_WITH_PORT: Final = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\]):([0-9]{1,5})")
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 #: Set by the transport, or by the dialect from the key.
 _RESERVED_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection"})
@@ -40,15 +43,20 @@ def _headers(headers: dict[str, str]) -> dict[str, str]:
 
 
 def _key_host(text: str) -> str:
-    host = text.lower().strip("[]").rstrip(".")
-    if not _HOST.fullmatch(host):
-        raise ValueError("expected the name or address of a host, without http://, port and path")
+    lowered = text.lower()
+    match = _WITH_PORT.fullmatch(lowered)
+    host, port = (match[1], int(match[2])) if match else (lowered, None)
+    host = host.strip("[]").rstrip(".")
+    if not _HOST.fullmatch(host) or not (port is None or 1 <= port <= 65_535):
+        raise ValueError(
+            "expected the name or address of a host, also with a port (a.example:8443), without http:// and path"
+        )
     if (refusal := refusal_of_host(host, PRIVATE_ALLOWED)) is not None:
         raise ValueError(f"expected another host: this one is {refusal.removeprefix('which is ')}")
-    return host
+    return host if port is None else with_port(host, port)
 
 
-#: A host without scheme, port and path.
+#: A host without scheme and path, in lower case; without a port it stands for all ports.
 KeyHost = Annotated[str, AfterValidator(_key_host)]
 #: A place where a key is kept: ``env:NAME`` or ``file:/PATH``.
 KeyReference = Annotated[str, AfterValidator(_reference)]
@@ -63,7 +71,8 @@ class Provider(BaseModel):
         base_url: http or https; operations such as /chat/completions are added by the dialect.
         api_key: a reference to its key; None: it needs none.
         headers: additional headers; a value may be a reference as well.
-        key_hosts: hosts beside that of `base_url` where registered endpoints may be: they are sent the key and the headers.
+        key_hosts: hosts, or hosts with a port, beside that of `base_url` where registered endpoints may be: they are sent
+            the key and the headers.
         local: whether it is available only while it has been found to answer (LM Studio, Ollama).
         time_limits: of calls to its models, unless the model has its own.
     """

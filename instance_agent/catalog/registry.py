@@ -139,7 +139,9 @@ def _endpoint(endpoint: RegisteredEndpoint, model: RegisteredModel, version: str
 
 
 def _pricing(prices: RegisteredPricing) -> Pricing:
-    return Pricing(input=prices.input, output=prices.output, cached_input=prices.cached_input)
+    return Pricing(
+        input=prices.input, output=prices.output, cached_input=prices.cached_input, cache_write=prices.cache_write
+    )
 
 
 def _field(name: str) -> Any:

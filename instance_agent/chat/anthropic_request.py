@@ -70,6 +70,7 @@ class _Head(Struct):
     stream: bool | None = None
     tools: list[msgspec.Raw] | None = None
     output_config: _HeadOutput | None = None
+    output_format: _Type | None = None
     metadata: dict[str, Any] | None = None
 
 
@@ -143,6 +144,7 @@ class _OutputAlone(Struct):
 
 class _BodyOfOutput(Struct):
     output_config: _OutputAlone | None = None
+    output_format: _SchemaAlone | None = None
 
 
 class _OutputConfig(Struct):
@@ -194,6 +196,8 @@ def read_head(body: bytes) -> RequestHead:
         characters += len(content)
         if message.role == "user" and content:
             text = content
+    # `output_format` is the older spelling, which Anthropic still takes.
+    asked = (head.output_config.format if head.output_config else None) or head.output_format
     metadata = {key: value for key, value in (head.metadata or {}).items() if isinstance(value, str)}
     return RequestHead(
         model=head.model,
@@ -206,7 +210,7 @@ def read_head(body: bytes) -> RequestHead:
         stream=bool(head.stream),
         include_usage=True,
         max_output_tokens=head.max_tokens,
-        response_format="json_schema" if head.output_config and head.output_config.format else None,
+        response_format="json_schema" if asked else None,
         user=metadata.get("user_id"),
         metadata=metadata,
     )
@@ -221,10 +225,11 @@ def _result_length(content: str | list[_HeadResult] | None) -> int:
 def read_schema(body: bytes) -> JsonObject | None:
     """Return the schema of the answer, whatever the rest of the body is like; None where none can be read."""
     try:
-        asked = decode(body, _OUTPUT).output_config
+        asked = decode(body, _OUTPUT)
     except InvalidRequestError:
         return None
-    return asked.format.schema if asked and asked.format else None
+    form = (asked.output_config.format if asked.output_config else None) or asked.output_format
+    return form.schema if form else None
 
 
 def read_request(body: bytes) -> ChatRequest:

@@ -66,7 +66,7 @@ class CallPermit:
     """The permits of one call, of its target and of its service. Exactly one outcome counts.
 
     Attributes:
-        rechecks: the call finds out whether a misconfigured target still is.
+        rechecks: the call finds out whether a misconfigured target, or its service, still is.
     """
 
     __slots__ = ("_breakers", "_service", "_service_key", "_target", "_target_key", "rechecks")
@@ -109,11 +109,13 @@ class CallPermit:
         self._target.said_nothing()
         self._service.said_nothing()
 
-    def failed(self, error: ProviderError, now: float) -> None:
-        """Report a failed call; errors of the caller and of a content filter are neutral."""
-        # A setup that may be wrong by the request's fault needs another such error, of another request.
-        wrong_setup = error.retry is Retry.SETUP and self._breakers.doubt(self._target_key)
-        if error.error_kind in ("caller", "policy") and not wrong_setup:
+    def failed(self, error: ProviderError, now: float, caller: str | None = None) -> None:
+        """Report a failed call; errors of the caller and of a content filter are neutral.
+
+        Args:
+            caller: whose request may be at fault where the setup seems wrong; None: no request like this one can be.
+        """
+        if error.error_kind in ("caller", "policy") and not self._is_wrong_setup(error, caller):
             self.said_nothing()
             return
         with self._breakers.watching(self._target_key, self._service_key, now):
@@ -138,6 +140,12 @@ class CallPermit:
                     self._service.failed(now, error.summary)
                 else:
                     self._service.said_nothing()
+
+    def _is_wrong_setup(self, error: ProviderError, caller: str | None) -> bool:
+        """Whether an error that may be the request's fault is the target's: a single caller cannot make it so."""
+        if error.retry is not Retry.SETUP:
+            return False
+        return self._target.rechecks or self._breakers.doubt(self._target_key, caller)
 
 
 class Breakers:
@@ -172,7 +180,7 @@ class Breakers:
         self._breakers: OrderedDict[str, CircuitBreaker] = OrderedDict()
         self._suspects_until = float("-inf")
         self._of_catalog: frozenset[str] | None = None
-        self._doubts: set[str] = set()
+        self._doubts: dict[str, str | None] = {}
         self.changes = 0
 
     @property
@@ -272,19 +280,13 @@ class Breakers:
         """Return how many breakers have a hint that counts."""
         return sum(each.suspected_at(now) for each in self._breakers.values()) if self.has_suspects(now) else 0
 
-    def end_wait(self, key: str, now: float) -> None:
-        """Let a probe pass now, see `CircuitBreaker.end_wait`."""
-        breaker = self._breakers.get(key)
-        if breaker is not None:
-            breaker.end_wait(now)
-            self.changes += 1
-
-    def clear(self, key: str, now: float) -> None:
-        """Close a breaker: an operator, or a check that costs nothing, says that the target works."""
+    def clear(self, key: str, now: float, since: float) -> None:
+        """Take that a check has found a target or service back, `since` when; see `CircuitBreaker.clear`."""
         breaker = self._breakers.get(key)
         if breaker is not None:
             with self.watching(key, key, now):
-                breaker.clear(now)
+                breaker.clear(now, since)
+            self.changes += 1
 
     def keep(self, keys: Iterable[str]) -> None:
         """Drop the breakers of other targets than the catalog's: they have gone, or have another key.
@@ -294,25 +296,30 @@ class Breakers:
         kept = self._of_catalog = frozenset(keys)
         for key in [each for each in self._breakers if each not in kept]:
             del self._breakers[key]
-        self._doubts &= kept
+        self._doubts = {key: caller for key, caller in self._doubts.items() if key in kept}
         self.changes += 1
 
     def is_of_catalog(self, key: str) -> bool:
         """Whether a target is of the catalog; True before the first call of `keep`."""
         return self._of_catalog is None or key in self._of_catalog
 
-    def doubt(self, key: str) -> bool:
-        """Note an error of a target's setup; return whether it is not the first one since a call worked."""
-        again = key in self._doubts
+    def doubt(self, key: str, caller: str | None) -> bool:
+        """Note an error of a target's setup; return whether it is the second one since a call worked.
+
+        Those of one caller are one: it may send the same wrong request again and again. `caller` is None where the request
+        cannot be at fault.
+        """
+        if key in self._doubts:
+            return caller is None or caller != self._doubts[key]
         if len(self._doubts) >= self._most:
             self._doubts.clear()
-        self._doubts.add(key)
-        return again
+        self._doubts[key] = caller
+        return False
 
     def trust(self, key: str) -> None:
         """Note that a call of a target works."""
         if self._doubts:
-            self._doubts.discard(key)
+            self._doubts.pop(key, None)
 
     def states(self, now: float) -> dict[str, State]:
         """Return the states that are not closed, for reports."""

@@ -70,6 +70,7 @@ class CircuitBreaker:
         "_consecutive",
         "_failures",
         "_level",
+        "_opened_at",
         "_probes",
         "_random",
         "_rate_limits",
@@ -95,6 +96,7 @@ class CircuitBreaker:
         self._consecutive = 0
         self._rate_limits = 0
         self._level = 0
+        self._opened_at = -_NEVER
         self._closed_since = 0.0
         self._succeeded_at = -_NEVER
         self._suspected_until = 0.0
@@ -171,15 +173,16 @@ class CircuitBreaker:
         """Whether another replica's report counts, and this one has seen no success since."""
         return now < self._suspected_until and self.state == "closed"
 
-    def end_wait(self, now: float) -> None:
-        """Let a probe pass now: a check that costs nothing has found that the service is back. A wait it asked for stays."""
-        if self.state in ("open", "misconfigured"):
-            self.reopens_at = min(self.reopens_at, now)
+    def clear(self, now: float, since: float) -> None:
+        """Take that a check that costs nothing has found the service back, `since` when.
 
-    def clear(self, now: float) -> None:
-        """Close it: an operator, or a free check, says that the target works."""
-        if self.state != "closed":
+        An open breaker closes, unless it has opened later. A misconfigured one lets a probe pass: the check says nothing of
+        the key and the model. A wait that the provider asked for stays.
+        """
+        if self.state == "open" and self._opened_at <= since:
             self._close(now)
+        elif self.state == "misconfigured":
+            self.reopens_at = min(self.reopens_at, now)
 
     # Called by permits. An outcome of a call from before the last change says nothing about the time after it.
 
@@ -259,6 +262,7 @@ class CircuitBreaker:
         seconds *= 1 + settings.jitter * (2 * self._random.random() - 1)
         if settings.open_seconds * 2**self._level < settings.max_open_seconds:
             self._level += 1
+        self._opened_at = now
         self._change("open", reason, now + seconds)
 
     def _recover(self, now: float) -> None:
@@ -302,6 +306,11 @@ class Permit:
         self.generation = generation
         self.probe = probe
         self.reported = False
+
+    @property
+    def rechecks(self) -> bool:
+        """Whether the call finds out if a misconfigured target still is."""
+        return self.probe and self._breaker.state == "misconfigured"
 
     def proved(self, now: float) -> None:
         """Report the first token: a probe closes the breaker with it. The outcome is still to come."""

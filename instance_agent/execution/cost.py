@@ -26,7 +26,8 @@ class Prices(Struct, frozen=True, kw_only=True):
 
     Attributes:
         input, output: of the prompt and of the answer (thoughts included).
-        cache_read, cache_write: of tokens of the prompt that a provider's cache gave or took; None: as `input`.
+        cache_read, cache_write: of tokens of the prompt that a provider's cache gave or took; None: as `input`. Prices of
+            the catalog always have `cache_write`.
         source: where they come from.
         above: other prices for the whole call, from so many input tokens on; in rising order.
     """
@@ -125,7 +126,8 @@ class OutputEstimate:
         more = characters - self._characters
         if more:
             self._characters = characters
-            plain = data.isascii() and b"\\u" not in data
+            # A single byte is found in a sixth of the time of two.
+            plain = data.isascii() and (b"\\" not in data or b"\\u" not in data)
             self._tokens += (more + 1) // 2 if plain else 2 * more
 
     def tokens(self) -> int:

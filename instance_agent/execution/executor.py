@@ -95,7 +95,9 @@ class Executor:
         """
         key = None
         if self._cache is not None and request.operation == "chat":
-            key = self._cache.key(request.tenant, request.protocol.name, request.body)
+            of = (request.tenant, request.protocol.name, request.body)
+            large = len(request.body) > LARGE_BODY_BYTES
+            key = await asyncio.to_thread(self._cache.key, *of) if large else self._cache.key(*of)
             found = None if key is None else self._cache.get(key, self._clock())
             if found is not None and any(call.target.key == found.target for call in plan):
                 return Answer(body=found.body, target=found.target, request_id=found.request_id)
@@ -210,9 +212,8 @@ class Executor:
     ) -> StreamAttempt | None:
         """Open one stream; return None after a failure before its first token, which the walk has noted."""
         try:
-            attempt = StreamAttempt(self._calls, step.call, http, request, running)
-            async with asyncio.timeout_at(walk.deadline):
-                await attempt.open()
+            attempt = StreamAttempt(self._calls, step.call, http, request, running, walk.deadline)
+            await attempt.open()
         except (ProviderError, TimeoutError) as error:
             self._failed(walk, step, request, running, error)
             return None
@@ -308,6 +309,11 @@ class StreamedAnswer:
     def attempt(self) -> Attempt | None:
         """The record of the attempt that answers, with its cost, once the last bytes were read."""
         return self._opened.running.record if self._opened else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing follows what was read last, and nothing is left to read of the upstream's answer."""
+        return self._opened is not None and self._opened.finished
 
     async def read(self) -> bytes:
         """Return the next bytes for the client, empty at the end."""

@@ -1,7 +1,8 @@
 """The way of one stream from the bytes of the upstream to the bytes of the client."""
 
 import time
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final, Protocol, TypeAlias
 
 from instance_agent.chat.answers import (
     Completed,
@@ -24,30 +25,25 @@ from instance_agent.execution.operations import forwards
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.targets import CallTarget
 from instance_agent.providers.collector import AnswerCollector
-from instance_agent.providers.dialect import StreamForwarder, StreamReader
+from instance_agent.providers.dialect import StreamReader
 from instance_agent.providers.openai.responses import ResponsesStreamReader
 from instance_agent.providers.stream import EventStreamForwarder
-from instance_agent.providers.upstream import Upstream
 
 _TOKENS: Final = (TextDelta, ThinkingDelta, RefusalDelta, ToolArgumentsDelta)
 
 
-class Pipe(Protocol):
-    """One stream.
+ErrorEvent: TypeAlias = Callable[[ChatError], bytes]
 
-    Attributes:
-        characters: of the answer so far.
-        error: set by a failure; its event is not among the bytes.
-        completed: the proper end was seen.
-        events: of the last `feed` or `close`.
-    """
+
+class Pipe(Protocol):
+    """One stream: a `StreamForwarder` of a dialect, or a `TranslatePipe`."""
 
     @property
     def begun(self) -> bool:
         """Whether a token, a call or the finish has been seen."""
 
     @property
-    def characters(self) -> int:
+    def output_characters(self) -> int:
         """Characters of the answer so far."""
 
     @property
@@ -60,7 +56,7 @@ class Pipe(Protocol):
 
     @property
     def error(self) -> ChatError | None:
-        """The failure, if there was one."""
+        """The failure, if there was one. Its event is not among the bytes."""
 
     @property
     def completed(self) -> bool:
@@ -76,46 +72,24 @@ class Pipe(Protocol):
     def close(self) -> bytes:
         """Return the last bytes, at the end of the upstream's."""
 
-    def error_event(self, error: ChatError) -> bytes:
-        """Return the event that ends the client's stream with an error."""
 
-
-def pipe_for(request: ExecutionRequest, target: CallTarget) -> Pipe:
-    """Return the pipe for a stream of `target` to the client of `request`."""
+def pipe_for(request: ExecutionRequest, target: CallTarget) -> tuple[Pipe, ErrorEvent]:
+    """Return the pipe for a stream of `target` to the client of `request`, and the event that ends it with an error."""
+    upstream = target.upstream
     if request.operation == "responses":
-        return ResponsesPipe(request, target.upstream)
-    include_usage = request.head.include_usage
+        reader = ResponsesStreamReader(upstream)
+        return EventStreamForwarder(reader, strip_usage=False), lambda error: request.stream_error(
+            error, reader.sequence_number + 1
+        )
     if forwards(request, target):
-        return ForwardPipe(request, target.dialect.stream_forwarder(target.upstream, include_usage=include_usage))
-    return TranslatePipe(request, target.dialect.stream_reader(target.upstream))
+        forwarder = target.dialect.stream_forwarder(upstream, include_usage=request.head.include_usage)
+        return forwarder, request.stream_error
+    pipe = TranslatePipe(request, target.dialect.stream_reader(upstream))
+    return pipe, pipe.error_event
 
 
 def _writer(request: ExecutionRequest) -> StreamWriter:
     return request.protocol.stream_writer(include_usage=request.head.include_usage, created=int(time.time()))
-
-
-class ForwardPipe:
-    """Bytes go through; a reader reads along."""
-
-    __slots__ = ("_forwarder", "_request", "close", "feed")
-
-    def __init__(self, request: ExecutionRequest, forwarder: StreamForwarder) -> None:
-        self._request = request
-        self._forwarder = forwarder
-        self.feed = forwarder.feed
-        self.close = forwarder.close
-
-    begun = property(lambda self: self._forwarder.begun)
-    characters = property(lambda self: self._forwarder.output_characters)
-    usage = property(lambda self: self._forwarder.usage)
-    finish = property(lambda self: self._forwarder.finish)
-    error = property(lambda self: self._forwarder.error)
-    completed = property(lambda self: self._forwarder.completed)
-    events = property(lambda self: self._forwarder.events)
-
-    def error_event(self, error: ChatError) -> bytes:
-        """Return the event that ends the client's stream with an error."""
-        return self._request.stream_error(error)
 
 
 class TranslatePipe:
@@ -125,7 +99,7 @@ class TranslatePipe:
         self._reader = reader
         self._writer = _writer(request)
         self.begun = False
-        self.characters = 0
+        self.output_characters = 0
         self.usage: Usage | None = None
         self.finish: FinishReason | None = None
         self.error: ChatError | None = None
@@ -162,7 +136,7 @@ class TranslatePipe:
         kind = type(event)
         if kind in _TOKENS:
             self.begun = True
-            self.characters += len(event.text)
+            self.output_characters += len(event.text)
         elif kind is Finished:
             self.begun = True
             self.finish = event.reason
@@ -175,20 +149,6 @@ class TranslatePipe:
             self.completed = True
         elif kind is StreamFailed:
             self.error = event.error
-
-
-class ResponsesPipe(ForwardPipe):
-    """The stream of a response: its bytes go through; errors are events of its own protocol."""
-
-    __slots__ = ("_reader",)
-
-    def __init__(self, request: ExecutionRequest, upstream: Upstream) -> None:
-        self._reader = ResponsesStreamReader(upstream)
-        super().__init__(request, EventStreamForwarder(self._reader, strip_usage=False))
-
-    def error_event(self, error: ChatError) -> bytes:
-        """Return the event that ends the client's stream with an error."""
-        return self._request.stream_error(error, self._reader.sequence_number + 1)
 
 
 def collector_for(request: ExecutionRequest) -> AnswerCollector:

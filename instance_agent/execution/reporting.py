@@ -94,7 +94,7 @@ class RunningAttempt:
         An error that is not the provider's is one of the client's protocol, which has no place for the answer.
         """
         if isinstance(error, ProviderError):
-            self._permit.failed(error, self._clock())
+            self._permit.failed(error, self._clock(), self._request.blamed_for(error))
         else:
             self._permit.said_nothing()
         billed = not isinstance(error, ProviderError) or error.retry in (Retry.UNCERTAIN, Retry.BEGUN)

@@ -15,6 +15,7 @@ from instance_agent.execution.cost import estimated_input_tokens
 from instance_agent.execution.validators import Wanted
 from instance_agent.providers.body_edit import replace_fields
 from instance_agent.providers.dialect import EmbeddingRequest
+from instance_agent.providers.errors import ProviderError, Retry
 from instance_agent.providers.openai.responses import write_stream_error
 
 _NO_HEADERS: Final[Mapping[str, str]] = {}
@@ -39,6 +40,37 @@ _RESPONSES_FORM: Final = msgspec.json.Decoder(_ResponsesForm)
 _TWINS: Final = {"max_completion_tokens": "max_tokens"}
 #: Parameters that are the client's or the plan's alone.
 _FIXED: Final = frozenset({"model", "messages", "system", "input", "stream", "stream_options", "n"})
+
+
+#: Fields, and parts of contents, by which a request names nothing that a provider may lack or forbid: text and numbers.
+_PLAIN_FIELDS: Final = frozenset(
+    {
+        "dimensions", "encoding_format", "frequency_penalty", "input", "max_completion_tokens", "max_output_tokens",
+        "max_tokens", "messages", "metadata", "model", "n", "output_config", "output_format",
+        "parallel_tool_calls", "presence_penalty", "reasoning_effort", "response_format", "seed", "stop",
+        "stop_sequences", "stream", "stream_options", "system",
+        "temperature", "thinking", "tool_choice", "tools", "top_k", "top_p", "user",
+    }
+)  # fmt: skip
+_PLAIN_PARTS: Final = frozenset({"text", "tool_use", "tool_result"})
+_PLAIN_TOOLS: Final = frozenset({None, "function", "custom"})
+
+
+class _Typed(Struct):
+    type: str | None = None
+
+
+class _Message(Struct):
+    content: str | list[_Typed] | None = None
+
+
+class _PlainForm(Struct):
+    messages: list[_Message] = []
+    tools: list[_Typed] = []
+    input: str | list[str] = ""
+
+
+_PLAIN_FORM: Final = msgspec.json.Decoder(_PlainForm)
 
 
 class ExecutionRequest:
@@ -129,6 +161,30 @@ class ExecutionRequest:
             return Wanted(form, schema if isinstance(schema, dict) else None)
         # Not by `chat`, which refuses requests that a provider has taken, and has answered.
         return Wanted(form, self.protocol.read_schema(self.body))
+
+    def blamed_for(self, error: ProviderError) -> str | None:
+        """Return the tenant whose request may be at fault for an error of class setup; None where it cannot be.
+
+        A text that is refused with 404 or 405 has the wrong address or model; a 403 may be a filter's, about the text.
+        """
+        if error.retry is not Retry.SETUP or error.error_kind != "caller":
+            return None
+        return None if error.upstream_status in (404, 405) and self._is_plain() else self.tenant
+
+    def _is_plain(self) -> bool:
+        """Whether the request is text alone, and names no file, earlier answer or tool of a provider."""
+        if self.head.images or self.head.inputs:
+            return False
+        try:
+            if not decode(self.body, _FIELDS).keys() <= _PLAIN_FIELDS:
+                return False
+            form = decode(self.body, _PLAIN_FORM)
+        except ChatError:
+            return False
+        parts = (part for each in form.messages if isinstance(each.content, list) for part in each.content)
+        return all(tool.type in _PLAIN_TOOLS for tool in form.tools) and all(
+            each.type in _PLAIN_PARTS for each in parts
+        )
 
     def stream_error(self, error: ChatError, sequence_number: int = 0) -> bytes:
         """Return the event that ends the client's stream with an error; `sequence_number`: for Responses."""

@@ -7,7 +7,7 @@ from typing import Final
 from instance_agent.chat.errors import ChatError
 from instance_agent.execution.cost import OutputEstimate
 from instance_agent.execution.operations import judged, pass_through, translate_chat, unread
-from instance_agent.execution.pipes import Pipe, collector_for, pipe_for
+from instance_agent.execution.pipes import collector_for, pipe_for
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.reporting import RunningAttempt
 from instance_agent.execution.request import ExecutionRequest
@@ -38,33 +38,35 @@ class StreamAttempt:
         http: HttpCall,
         request: ExecutionRequest,
         running: RunningAttempt,
+        deadline: float,
     ) -> None:
+        """Prepare an attempt; `deadline` of its first token, a time of the event loop."""
         self.call = call
         self.losses = http.losses
         self.running = running
         self._request = request
-        self._pipe: Pipe = pipe_for(request, call.target)
+        self._pipe, self._error_event = pipe_for(request, call.target)
         self._collector = collector_for(request)
         self._estimate = OutputEstimate()
-        self._context: AbstractAsyncContextManager[OpenCall] = calls.open_stream(call.target.upstream, http)
+        self._context: AbstractAsyncContextManager[OpenCall] = calls.open_stream(call.target.upstream, http, deadline)
         self._answer: OpenCall | None = None
         self._held: list[bytes] = []
         self._ended = False
 
     async def open(self) -> None:
-        """Read until the first token; raise ProviderError when there is none, with everything released.
+        """Read until the first token; raise ProviderError or TimeoutError when there is none, with everything released.
 
         The bytes before the first token are held back, so that another target can still be tried.
         """
         try:
-            self._answer = await self._context.__aenter__()
+            answer = self._answer = await self._context.__aenter__()
             while not self._pipe.begun:
-                out = await self._next(self._answer)
-                self._held.append(out)
+                self._held.append(self._take(await answer.next_piece()))
                 if (error := self._pipe.error) is not None and not self._pipe.begun:
                     raise error if isinstance(error, ProviderError) else unread(self.call.target, error)
                 if self._ended and not self._pipe.begun:
                     raise unreadable(self.call.target.upstream, "a stream without an answer")
+            answer.lift_deadline()
             self.running.first_token()
         except BaseException:
             await self.release()
@@ -84,7 +86,7 @@ class StreamAttempt:
                     return out
             answer = self._answer
             while answer is not None and not self._ended:
-                out = await self._next(answer)
+                out = self._take(await (_rest(answer) if self._pipe.completed else answer.next_piece()))
                 if self._pipe.error is not None:
                     return out + await self._failure()
                 if self._pipe.completed or self._ended:
@@ -107,6 +109,12 @@ class StreamAttempt:
             raise
         return b""
 
+    @property
+    def finished(self) -> bool:
+        """Whether nothing follows what was read: the outcome is known, and the upstream is at its end."""
+        answer = self._answer
+        return answer is None or (self.running.record is not None and answer.at_end)
+
     def abandon(self) -> None:
         """Report that the client has gone, unless there was an outcome before."""
         if self.running.record is None:
@@ -114,28 +122,26 @@ class StreamAttempt:
 
     async def release(self) -> None:
         """Close the connection to the upstream, or give it back when the answer was read to its end."""
-        context, self._answer = self._answer, None
+        answer, self._answer = self._answer, None
         self._ended = True
-        if context is not None:
+        if answer is not None:
             await self._context.__aexit__(None, None, None)
 
-    async def _next(self, answer: OpenCall) -> bytes:
-        if self._pipe.completed:
-            piece = await _rest(answer)
-        else:
-            piece = await answer.next_piece()
+    def _take(self, piece: bytes) -> bytes:
+        """Return the bytes for the client of a piece of the upstream's, which is empty at its end."""
+        pipe = self._pipe
         try:
             if piece:
-                out = self._pipe.feed(piece)
+                out = pipe.feed(piece)
             else:
                 self._ended = True
-                out = self._pipe.close()
+                out = pipe.close()
         except ProviderError:
             raise
         except Exception as error:
             raise unread(self.call.target, error) from error
-        self._estimate.add(piece, self._pipe.characters)
-        self._collector.add_all(self._pipe.events)
+        self._estimate.add(piece, pipe.output_characters)
+        self._collector.add_all(pipe.events)
         return out
 
     async def _failure(self, error: ChatError | None = None) -> bytes:
@@ -145,7 +151,7 @@ class StreamAttempt:
             found = found.after_first_byte()
         self.running.failed(found, self._pipe.usage, self._estimate.tokens())
         await self.release()
-        return self._pipe.error_event(found)
+        return self._error_event(found)
 
     def _complete(self, checks: AnswerChecks) -> None:
         pipe = self._pipe

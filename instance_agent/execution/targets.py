@@ -190,13 +190,20 @@ def _fingerprint(upstream: Upstream) -> str:
     return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
+def _write_price(read: int) -> int:
+    """Return 1.25 times the price of input, rounded up: what Anthropic charges for tokens that it keeps for five minutes."""
+    return (read * 5 + 3) // 4
+
+
 def _prices(model: Model, upstream: Upstream) -> Prices | None:
     pricing = model.pricing
     if pricing is not None:
+        read, written = nano_per_million(pricing.input), pricing.cache_write
         return Prices(
-            input=nano_per_million(pricing.input),
+            input=read,
             output=nano_per_million(pricing.output),
             cache_read=None if pricing.cached_input is None else nano_per_million(pricing.cached_input),
+            cache_write=_write_price(read) if written is None else nano_per_million(written),
             source="catalog",
         )
     return list_prices(upstream.provider, upstream.base_url, model.sent_as)

@@ -95,11 +95,11 @@ class Walk:
         too_late = now >= self.deadline - _ROUNDING_SECONDS
         if self._ended or too_late or self.attempts >= self._settings.max_attempts:
             return self._give_up(now)
-        for index in range(len(self._calls)) if not self._breakers.has_suspects(now) else self._suspects_last(now):
+        for index, call in self._suspects_last(now) if self._breakers.has_suspects(now) else enumerate(self._calls):
             if index not in self._tried:
-                permit = self._breakers.admit(self._calls[index].target, now)
+                permit = self._breakers.admit(call.target, now)
                 if permit is not None:
-                    return self._go(index, permit)
+                    return self._go(index, call, permit)
         if self._uncertain:
             return self._give_up(now)
         if self._refused:
@@ -130,18 +130,17 @@ class Walk:
         """Note that the current target has answered that it does not have the operation: an attempt, and not its failure."""
         self._unsupported = error
 
-    def _suspects_last(self, now: float) -> list[int]:
-        """Return the positions of the calls, those last whose targets other replicas have seen fail."""
-        suspected = [self._breakers.suspected(call.target, now) for call in self._calls]
-        return sorted(range(len(self._calls)), key=suspected.__getitem__)
+    def _suspects_last(self, now: float) -> list[tuple[int, PlannedCall]]:
+        """Return the calls with their positions, those last whose targets other replicas have seen fail."""
+        return sorted(enumerate(self._calls), key=lambda each: self._breakers.suspected(each[1].target, now))
 
-    def _go(self, index: int, permit: CallPermit) -> Go:
+    def _go(self, index: int, call: PlannedCall, permit: CallPermit) -> Go:
         self.attempts += 1
         self._tried.add(index)
         self._current = index
         self._rechecks = permit.rechecks
         self._paused = False
-        return Go(self._calls[index], permit, self.attempts)
+        return Go(call, permit, self.attempts)
 
     def _again(self, now: float) -> Step:
         """Call a refused target again, after a pause: the first one that is not cooling, or comes back soon."""
@@ -158,8 +157,9 @@ class Walk:
         if wait > 0:
             return self._pause(wait, now)
         # There is no other target: the call needs no leave of other replicas.
-        permit = self._breakers.admit(self._calls[index].target, now, last_resort=True)
-        return self._give_up(now) if permit is None else self._go(index, permit)
+        call = self._calls[index]
+        permit = self._breakers.admit(call.target, now, last_resort=True)
+        return self._give_up(now) if permit is None else self._go(index, call, permit)
 
     def _last_resort(self, now: float) -> Step:
         """Call a target although its breaker is open: there is no other, and the request has had no attempt yet.
@@ -178,7 +178,7 @@ class Walk:
             call = self._calls[index]
             permit = self._breakers.admit(call.target, now, last_resort=True, forced=call.reason == "forced")
             if permit is not None:
-                return self._go(index, permit)
+                return self._go(index, call, permit)
         return self._give_up(now) if self._paused else self._pause(wait, now)
 
     def _pause(self, seconds: float, now: float) -> Step:

@@ -26,6 +26,10 @@ _OF_A_PROXY_BEGIN: Final = (
 )  # fmt: skip
 
 
+#: Pairs of headers that are remembered: a client may add any text to a valid key.
+_MOST_SENDERS: Final = 1000
+
+
 class Principal(Struct, frozen=True, kw_only=True):
     """The sender of a request.
 
@@ -93,6 +97,31 @@ def principal_of(
         status=401,
         code="invalid_api_key",
     )
+
+
+class KnownSenders:
+    """Remembers which headers had a valid key, by the fleet's keys as they stand: hashing a key again costs 8 microseconds.
+
+    It holds the keys of clients in memory, as the connections of these clients do. A wrong key is never remembered.
+    """
+
+    def __init__(self) -> None:
+        self._keys: Mapping[str, ApiKey] = {}
+        self._found: dict[tuple[str | None, str | None], Principal] = {}
+
+    def principal_of(self, headers: Mapping[str, str], keys: Mapping[str, ApiKey], now: datetime) -> Principal:
+        """Return the principal of a request while there are keys; raise as `principal_of`."""
+        if keys is not self._keys:
+            self._keys, self._found = keys, {}
+        sent = headers.get("authorization"), headers.get("x-api-key")
+        known = self._found.get(sent)
+        if known is not None and known.key_id is not None and keys[known.key_id].is_valid(now):
+            return known
+        found = principal_of(headers, keys, now, peer=None)
+        if len(self._found) >= _MOST_SENDERS:
+            self._found.clear()
+        self._found[sent] = found
+        return found
 
 
 def is_loopback(host: str | None) -> bool:

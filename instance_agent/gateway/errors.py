@@ -13,6 +13,7 @@ from instance_agent.chat.protocols import ANTHROPIC, OPENAI
 from instance_agent.execution.errors import ExecutionError
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.plan import PlanError
+from instance_agent.routing.plan_json import struck_as_json
 
 #: Writes the body of an error: the error and the request's id.
 ErrorForm: TypeAlias = Callable[[ChatError, str], bytes]
@@ -31,6 +32,7 @@ class GatewayError(ChatError):
     Attributes:
         closes: end the connection after the answer.
         retry_after_seconds: when the same request may succeed; None: unknown.
+        details: more fields for the body of an answer of /api.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class GatewayError(ChatError):
         code: str | None = None,
         closes: bool = False,
         retry_after_seconds: float | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message, error_kind="caller", status=status, code=code)
+        self.details = details or {}
         self.closes = closes
         self.retry_after_seconds = retry_after_seconds
 
@@ -79,7 +83,7 @@ def api_form(error: ChatError, request_id: str) -> bytes:
         "field": error.param if isinstance(error, InvalidRequestError) else None,
         "requestId": request_id,
     }
-    details = error.details if isinstance(error, InvalidFieldError) else {}
+    details = error.details if isinstance(error, InvalidFieldError | GatewayError) else {}
     return _ENCODER.encode({"error": {name: value for name, value in body.items() if value is not None}, **details})
 
 
@@ -123,7 +127,13 @@ def of_routing(error: RoutingError, problems: Callable[[str], str | None] = lamb
     shown = shown or found[:1]
     more = f"; and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
     message = f"{error} ({'; '.join(shown)}{more})" if shown else str(error)
-    return GatewayError(message, status=400 if at_fault else 503, code=error.code)
+    left_out = struck_as_json(error.struck[:_MOST_TARGETS])
+    for each in left_out:
+        if each["code"] == "provider_unavailable":
+            each["reason"] = problems(each["target"]) or each["reason"]
+    return GatewayError(
+        message, status=400 if at_fault else 503, code=error.code, details={"leftOut": left_out} if left_out else None
+    )
 
 
 def not_implemented(error: ChatError, operation: str) -> ChatError:

@@ -9,6 +9,7 @@ import msgspec
 from centralcloud.contracts import RequestEvent, RoutingEvent
 from centralcloud.contracts.limits import NAMED_BY_CLIENT, NAMED_BY_KEY, NEUTRAL_SCORE
 from centralcloud.contracts.task_classifier import CLASSIFIER_VERSION
+from centralcloud.runtime.logs import get_logger
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import NANO
 from instance_agent.gateway.context import RequestContext
@@ -16,6 +17,8 @@ from instance_agent.gateway.decision_memory import DecisionMemory
 from instance_agent.gateway.expectations import Expectations, Expected
 from instance_agent.gateway.request_log import log_attempt
 from instance_agent.routing.affinity import SessionMemory
+
+log = get_logger(__name__)
 
 _DEFAULT_LEVEL: Final = "medium"
 _MAX_INT4: Final = 2_147_483_647
@@ -56,11 +59,27 @@ class EventSink:
         self._memory = memory
         self._expectations = Expectations()
 
-    def record(self, attempt: Attempt, context: RequestContext) -> None:
-        """Take a record, once for each attempt. Publishes first: an error in the rest loses no event."""
-        events = events_of(attempt, context, self._instance_id, self._expectations.of(attempt.call.target, context))
+    def record_all(self, records: Sequence[tuple[Attempt, RequestContext]]) -> None:
+        """Take records, each once. Publishes first: an error in the rest loses no event.
+
+        An error is logged: the request has its answer.
+        """
+        made = []
+        for attempt, context in records:
+            try:
+                expected = self._expectations.of(attempt.call.target, context)
+                made.append((events_of(attempt, context, self._instance_id, expected), attempt, context))
+            except Exception as error:  # noqa: BLE001 - of one record alone
+                _log_lost(attempt, error)
         if self._publisher is not None:
-            self._publisher.publish_together(events)
+            self._publisher.publish_together([event for events, _, _ in made for event in events])
+        for events, attempt, context in made:
+            try:
+                self._note(events, attempt, context)
+            except Exception as error:  # noqa: BLE001 - of one record alone
+                _log_lost(attempt, error)
+
+    def _note(self, events: Sequence[RequestEvent], attempt: Attempt, context: RequestContext) -> None:
         if self._memory is not None:
             self._memory.add(events)
         self._expectations.learn(attempt)
@@ -71,6 +90,10 @@ class EventSink:
             usage = attempt.usage
             tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0) if usage else 0
             self._sessions.record(session, attempt.call.target.model.name, tokens)
+
+
+def _log_lost(attempt: Attempt, error: Exception) -> None:
+    log.error("attempt_not_recorded", decision_id=attempt.decision_id, error=repr(error))
 
 
 def events_of(

@@ -5,7 +5,6 @@ A request without a valid key is refused before its body is read.
 
 import asyncio
 import re
-import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,7 +19,7 @@ from instance_agent.gateway.bodies import body_limit, check_elements
 from instance_agent.gateway.context import KEY, RequestContext
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, of_routing
 from instance_agent.gateway.parts import GatewayParts
-from instance_agent.gateway.request_log import RequestLog, log_crash
+from instance_agent.gateway.request_log import EndedRequests, log_crash
 from instance_agent.gateway.unknown_paths import unknown_path
 from instance_agent.routing.errors import RoutingError
 
@@ -50,7 +49,7 @@ DRAINING: Final = "the gateway is stopping, and takes no new requests; expected 
 
 def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
     """Create the only middleware of the gateway."""
-    request_log = RequestLog()
+    ended = EndedRequests(parts.metrics)
 
     @web.middleware
     async def exchange(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -71,6 +70,7 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
                 response = await _answer(parts, context, request, handler, connection.answering, is_open=is_open)
             context.status = response.status
             if not response.prepared:
+                await parts.records.handed_over()
                 headers = response.headers
                 headers["Server"] = "instance-agent"
                 headers["x-centralcloud-request-id"] = headers[vendor_header(request.path)] = context.request_id
@@ -90,11 +90,12 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
         finally:
             if not is_open:
                 parts.leave(task)
-                if context.operation:
-                    parts.metrics.request(context, time.perf_counter() - context.began)
                 resource = request.match_info.route.resource
                 path = resource.canonical if resource else ANYWHERE
-                request_log.write(context, request.method, "(none)" if path == ANYWHERE else path)
+                if path == ANYWHERE:
+                    ended.add(context, request.method, "(unknown)", request.path)
+                else:
+                    ended.add(context, request.method, path)
 
     return exchange
 
@@ -184,14 +185,13 @@ def authenticated(parts: GatewayParts, request: web.Request) -> Principal:
     if (reason := parts.keys_unknown(state)) is not None:
         raise GatewayError(reason, status=503, code="keys_unknown", retry_after_seconds=_KEYS_SECONDS)
     keys = state.fleet.keys
-    # Without keys, the address of the client decides; uvloop asks the system for it each time.
-    peer = request.transport.get_extra_info("peername") if request.transport and not keys else None
+    now = datetime.now(UTC)
+    if keys:
+        return parts.senders.principal_of(request.headers, keys, now)
+    # The address of the client decides; uvloop asks the system for it each time.
+    peer = request.transport.get_extra_info("peername") if request.transport else None
     return principal_of(
-        request.headers,
-        keys,
-        datetime.now(UTC),
-        peer=peer[0] if isinstance(peer, tuple) else None,
-        origins=parts.origins,
+        request.headers, keys, now, peer=peer[0] if isinstance(peer, tuple) else None, origins=parts.origins
     )
 
 

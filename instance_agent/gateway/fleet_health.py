@@ -220,7 +220,7 @@ class FleetHealth:
             self._use_check(check, CheckResult(state, report.reason, report.reporter, at, since, until), now)
 
     def _use_check(self, check: Check, result: CheckResult, now: float) -> None:
-        """Demote the targets of a check that failed. One that passes after a failure ends the wait of their breakers."""
+        """Demote the targets of a check that failed. One that passes after a failure closes their breakers."""
         known = self.checked.get(check.key)
         self.checked[check.key] = result
         restored = result.state == "healthy" and known is not None and known.state == "unhealthy"
@@ -229,9 +229,9 @@ class FleetHealth:
                 self.breakers.hint(key, now, result.until - now, now - result.since)
             elif restored:
                 self.breakers.unhint(key)
-                self.breakers.end_wait(key, now)
+                self.breakers.clear(key, now, result.since)
         if restored:
-            self.breakers.end_wait(check.service_key, now)
+            self.breakers.clear(check.service_key, now, result.since)
 
     def _ask_for_probe(self, key: str, seconds: float) -> None:
         if self._exchange is None:

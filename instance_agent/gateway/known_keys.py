@@ -24,7 +24,7 @@ class KnownKeys:
         """Return why keys cannot be checked by a state, in one line without names of hosts and roles; None: they can."""
         updater = self._updater
         if not state.loaded:
-            return f"the keys are not known: {updater.unread or _READ}, and there is no copy from an earlier run"
+            return f"the keys are not known: {updater.unread or _READ}, and no copy of an earlier run exists"
         if not state.fleet.keys:
             if updater.configuration.keys:  # the state has not followed yet
                 return f"the keys are not known: {_READ}"

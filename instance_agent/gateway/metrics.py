@@ -1,9 +1,9 @@
 """Metrics of the gateway. Labels are names of the catalog or fixed words, never what a client sent."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -11,13 +11,13 @@ from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import NANO
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.fleet_health import FleetHealth
+from instance_agent.gateway.series import CounterTable, HistogramTable, steady
 from instance_agent.gateway.state import GatewayState
 
 OTHER: Final = "other"
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0)
 _CHECK_STATES: Final = ("healthy", "unhealthy", "unknown")
 _STATES: Final = ("open", "half_open", "cooling", "misconfigured")
-_T = TypeVar("_T")
 _PREFIX: Final = "centralcloud_gateway"
 
 
@@ -26,35 +26,32 @@ class GatewayMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Register everything with `registry`."""
-        self._children: dict[tuple[Any, tuple[str, ...]], Any] = {}
         labels = ("model", "provider", "status")
-        self._requests = Counter("model_router_requests", "Requests of clients", labels, registry=registry)
-        self._duration = Histogram(
+        self._requests = CounterTable("model_router_requests", "Requests of clients", labels, registry)
+        self._duration = HistogramTable(
             "model_router_request_duration_seconds",
             "Time from a request to the end of its answer",
             ("operation",),
-            buckets=_SECONDS,
-            registry=registry,
+            _SECONDS,
+            registry,
         )
-        self._attempts = Counter(
-            f"{_PREFIX}_attempts", "Calls of providers", ("model", "provider", "end"), registry=registry
+        self._attempts = CounterTable(
+            f"{_PREFIX}_attempts", "Calls of providers", ("model", "provider", "end"), registry
         )
-        self._first_token = Histogram(
+        self._first_token = HistogramTable(
             f"{_PREFIX}_first_token_seconds",
             "Time from the begin of a call to the first token of its stream",
             ("provider",),
-            buckets=_SECONDS,
-            registry=registry,
+            _SECONDS,
+            registry,
         )
         target = ("model", "provider")
-        self._cost = Counter(
-            f"{_PREFIX}_cost_usd", "Cost of calls in USD, estimates included", target, registry=registry
-        )
+        self._cost = CounterTable(f"{_PREFIX}_cost_usd", "Cost of calls in USD, estimates included", target, registry)
         self._cost_unknown = Counter(
             f"{_PREFIX}_cost_unknown", "Calls with tokens whose cost is not known", target, registry=registry
         )
-        self._tokens = Counter(
-            f"{_PREFIX}_tokens", "Tokens of calls, estimates included", (*target, "kind"), registry=registry
+        self._tokens = CounterTable(
+            f"{_PREFIX}_tokens", "Tokens of calls, estimates included", (*target, "kind"), registry
         )
         self._errors = Counter(
             f"{_PREFIX}_upstream_errors",
@@ -74,16 +71,16 @@ class GatewayMetrics:
     def request(self, context: RequestContext, seconds: float) -> None:
         """Count a request at its end."""
         model, provider = _names(context, context.model, context.provider)
-        self._child(self._requests, model, provider, str(context.status)).inc()
-        self._child(self._duration, context.operation).observe(seconds)
+        self._requests.add((model, provider, str(context.status)))
+        self._duration.observe((context.operation,), seconds)
 
     def attempt(self, attempt: Attempt, context: RequestContext) -> None:
         """Count an attempt."""
         target = attempt.call.target.model
         model, provider = _names(context, target.name, target.provider)
-        self._child(self._attempts, model, provider, attempt.error_kind or "success").inc()
+        self._attempts.add((model, provider, attempt.error_kind or "success"))
         if attempt.first_token_ms is not None:
-            self._child(self._first_token, provider).observe(attempt.first_token_ms / 1000)
+            self._first_token.observe((provider,), attempt.first_token_ms / 1000)
         self._spend(attempt, model, provider)
         if attempt.retry is not None:
             status = str(attempt.http_status or "none")
@@ -92,25 +89,18 @@ class GatewayMetrics:
     def _spend(self, attempt: Attempt, model: str, provider: str) -> None:
         usage, cost = attempt.usage, attempt.cost.nano_usd
         if cost is not None:
-            self._child(self._cost, model, provider).inc(cost / NANO)
+            self._cost.add((model, provider), cost / NANO)
         elif usage is not None:
-            self._child(self._cost_unknown, model, provider).inc()
-        if usage is not None:
-            for kind, tokens in (
-                ("input", usage.input_tokens),
-                ("cached_input", usage.cached_tokens),
-                ("output", usage.output_tokens),
-            ):
-                if tokens:
-                    self._child(self._tokens, model, provider, kind).inc(max(0, tokens))
-
-    def _child(self, metric: Any, *labels: str) -> Any:
-        """Return the series of a metric for these labels; finding one again costs a tenth of `labels`."""
-        key = (metric, labels)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = metric.labels(*labels)
-        return child
+            self._cost_unknown.labels(model, provider).inc()
+        if usage is None:
+            return
+        tokens = self._tokens
+        if usage.input_tokens:
+            tokens.add((model, provider, "input"), max(0, usage.input_tokens))
+        if usage.cached_tokens:
+            tokens.add((model, provider, "cached_input"), max(0, usage.cached_tokens))
+        if usage.output_tokens:
+            tokens.add((model, provider, "output"), max(0, usage.output_tokens))
 
 
 class TargetMetrics(Collector):
@@ -140,7 +130,7 @@ class TargetMetrics(Collector):
         )
         found: dict[str, list[bool]] = {}
         if state is not None and breakers is not None:
-            for target in _steady(state.targets.made):
+            for target in steady(state.targets.made):
                 if target.model.name in state.names:
                     found.setdefault(target.model.name, []).append(breakers.unavailable(target, now) is None)
         for name, usable in sorted(found.items()):
@@ -149,12 +139,12 @@ class TargetMetrics(Collector):
         states = GaugeMetricFamily(f"{_PREFIX}_breakers", "Breakers that are not closed, by state", labels=["state"])
         counts = dict.fromkeys(_STATES, 0)
         if breakers is not None:
-            for word in _steady(lambda: breakers.states(now)).values():
+            for word in steady(lambda: breakers.states(now)).values():
                 counts[word] += 1
         for name, count in counts.items():
             states.add_metric([name], count)
         yield states
-        suspected = 0 if breakers is None else _steady(lambda: breakers.suspected_count(now))
+        suspected = 0 if breakers is None else steady(lambda: breakers.suspected_count(now))
         yield GaugeMetricFamily(
             f"{_PREFIX}_suspected_targets", "Breakers about which a hint of another gateway counts", value=suspected
         )
@@ -171,7 +161,7 @@ def _checks(fleet: FleetHealth | None, now: float) -> Iterator[Metric]:
         checks = fleet.targets.checks
         for provider in {each.upstream.provider for each in checks.values()}:
             counts |= {(provider, state): 0 for state in _CHECK_STATES}
-        for key, result in _steady(lambda: list(fleet.checked.items())):
+        for key, result in steady(lambda: list(fleet.checked.items())):
             if key in checks and now < result.until:
                 counts[checks[key].upstream.provider, result.state] += 1
     for labels, count in sorted(counts.items()):
@@ -186,15 +176,6 @@ def _probes(fleet: FleetHealth | None) -> Iterator[Metric]:
     for answer in ("held", "refused", "unanswered"):
         found.add_metric([answer], getattr(fleet.leases, answer) if fleet is not None else 0)
     yield found
-
-
-def _steady(read: Callable[[], _T]) -> _T:
-    """Read a table that another thread changes: a change during the read is an error, and it is repeated."""
-    while True:
-        try:
-            return read()
-        except RuntimeError:
-            continue
 
 
 def _names(context: RequestContext, model: str | None, provider: str | None) -> tuple[str, str]:

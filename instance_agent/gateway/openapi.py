@@ -25,7 +25,7 @@ _COMMON_ERRORS: Final = {
 }
 _ERRORS: Final = {
     "400": "The request is invalid.",
-    "404": "There is nothing under this id or name.",
+    "404": "Nothing has this id or name.",
     "409": "It is there already.",
     "422": "A field is invalid; `field` is its path.",
     "429": "Too much waits already; `retry-after` says when to send it again.",

@@ -53,12 +53,15 @@ _TARGET: Final = _object(
     reason=_TEXT,
     score=_nullable(_NUMBER),
     scoreVersion=_nullable(_WHOLE),
+    although=_list(_object(code=_TEXT, reason=_TEXT)),
 )
+_STRUCK: Final = _object(target=_TEXT, code=_TEXT, reason=_TEXT)
 
 SCHEMAS: Final[dict[str, Any]] = {
     "Error": _object(
         "error",
         error=_object("code message requestId", code=_TEXT, message=_TEXT, field=_TEXT, requestId=_TEXT),
+        leftOut=_list(_STRUCK),
     ),
     "OpenAIError": _object("error", error=_object("message type", message=_TEXT, type=_TEXT, request_id=_TEXT)),
     "AnthropicError": _object(
@@ -137,7 +140,7 @@ SCHEMAS: Final[dict[str, Any]] = {
         method=_nullable(_TEXT),
         task=_OBJECT,
         targets=_list(_TARGET),
-        leftOut=_list(_object(target=_TEXT, code=_TEXT, reason=_TEXT)),
+        leftOut=_list(_STRUCK),
         relaxed=_list(_object(code=_TEXT, reason=_TEXT)),
         alias=_nullable(_TEXT),
         configVersion=_WHOLE,

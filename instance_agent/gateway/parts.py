@@ -11,12 +11,14 @@ from instance_agent.execution.same_request import SameRequests
 from instance_agent.execution.settings import ExecutionSettings
 from instance_agent.execution.target_health import TargetHealth
 from instance_agent.execution.walk import WalkSettings
+from instance_agent.gateway.auth import KnownSenders
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.fleet_health import FleetHealth
 from instance_agent.gateway.metrics import GatewayMetrics
 from instance_agent.gateway.resolver import GuardedResolver
 from instance_agent.gateway.shared_answer import SharedAnswer
 from instance_agent.gateway.state import GatewayState
+from instance_agent.gateway.turn_records import TurnRecords
 from instance_agent.providers.calls import ProviderCalls
 from instance_agent.providers.transport import Transport
 from instance_agent.routing.planner import Planner
@@ -35,8 +37,9 @@ class GatewayParts:
         draining: no new requests. cutting: running ones are ended.
         keys_unknown: returns why the keys of clients cannot be checked, None when they can.
         cache: of whole answers; None: it is off.
+        records: of attempts; an answer leaves once they are handed over.
         fleet_health: what gateways say to each other about targets.
-        health, breakers, planner, executor, calls, metrics, settings: as their names say.
+        health, breakers, planner, executor, calls, metrics, senders, settings: as their names say.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class GatewayParts:
         self.metrics = metrics
         self.origins = frozenset(each.strip() for each in settings.gateway_cors_origins.split(",") if each.strip())
         self.clock: Callable[[], float] = asyncio.get_running_loop().time
+        self.senders = KnownSenders()
         self.resolver = GuardedResolver(private=settings.gateway_private_endpoints)
         self.transport = Transport(ca_file=settings.gateway_ca_file, resolver=self.resolver)
         self.calls = ProviderCalls(self.transport)
@@ -60,10 +64,12 @@ class GatewayParts:
         self.breakers = self.fleet_health.breakers
         self.health = TargetHealth(self.breakers)
         self.cache = _cache_of(settings)
+        self.in_flight: set[asyncio.Task[object]] = set()
+        self.records = TurnRecords(sink, is_busy=lambda: len(self.in_flight) > 1)
         self.executor = Executor(
             self.calls,
             self.breakers,
-            sink,
+            self.records,
             ExecutionSettings(
                 walk=WalkSettings(
                     max_attempts=settings.gateway_max_attempts, deadline_seconds=settings.gateway_deadline_seconds
@@ -73,7 +79,6 @@ class GatewayParts:
             cache=self.cache,
         )
         self.same: SameRequests[SharedAnswer] = SameRequests(clock=self.clock, size_of=lambda each: len(each.body))
-        self.in_flight: set[asyncio.Task[object]] = set()
         metrics.in_flight.set_function(lambda: len(self.in_flight))
         self.idle = asyncio.Event()
         self.idle.set()
@@ -117,6 +122,7 @@ class GatewayParts:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.records.hand_over()
         await self.transport.close()
 
     def _post_health(self, state: GatewayState) -> None:

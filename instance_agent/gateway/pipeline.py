@@ -126,6 +126,12 @@ def execution_fields(
     }
 
 
+class _EventStream(web.StreamResponse):
+    """A stream whose headers are sent with its first bytes, which are there: one call of the system, and one packet."""
+
+    _send_headers_immediately = False  # as aiohttp does it for a whole answer
+
+
 async def streamed_response(
     parts: GatewayParts, calls: Sequence[PlannedCall], execution: ExecutionRequest, request: web.Request
 ) -> web.StreamResponse:
@@ -136,7 +142,6 @@ async def streamed_response(
         try:
             await response.prepare(request)
             await _write(stream, response, context)
-            await response.write_eof()
         except ConnectionError:
             return response  # the client has gone; leaving the stream reports it
         except asyncio.CancelledError:
@@ -157,7 +162,7 @@ def _event_stream(
     parts: GatewayParts, stream: StreamedAnswer, context: RequestContext, request: web.Request
 ) -> web.StreamResponse:
     """Return the response of a stream, with its headers."""
-    response = web.StreamResponse(
+    response = _EventStream(
         headers={
             "content-type": "text/event-stream; charset=utf-8",
             "cache-control": "no-cache",
@@ -200,6 +205,7 @@ def usd(nano: int) -> str:
 
 
 async def _write(stream: StreamedAnswer, response: web.StreamResponse, context: RequestContext) -> None:
+    """Write the bytes of a stream, with its comment before the end; the last ones and the end of the body together."""
     commented = False
     while piece := await stream.read():
         attempt = stream.attempt
@@ -208,7 +214,11 @@ async def _write(stream: StreamedAnswer, response: web.StreamResponse, context: 
             comment = _comment(context, attempt)
             # A client reads no further than to the end of its protocol.
             piece = piece[: -len(_DONE)] + comment + _DONE if piece.endswith(_DONE) else piece + comment
+        if commented and stream.finished:
+            await response.write_eof(piece)
+            return
         await response.write(piece)
+    await response.write_eof()
 
 
 def _comment(context: RequestContext, attempt: Attempt) -> bytes:

@@ -32,7 +32,7 @@ class GatewayState(Struct, frozen=True, kw_only=True):
         targets: the same, ready to be called.
         fleet_targets: the same, as gateways report them to each other.
         fleet: the fleet's configuration: keys, registry and posted health.
-        loaded: whether it is known; False: it was not received yet, and there is no copy of an earlier run.
+        loaded: whether it is known; False: it was not received yet, and no copy of an earlier run exists.
         registered_hosts: hosts that only the registry names.
         names: of the models of the catalog: what may be a label of a metric.
         number: of the state: a newer one has a greater one.

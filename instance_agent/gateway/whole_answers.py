@@ -1,8 +1,9 @@
 """Whole answers: executed, or shared with an earlier request of the same id, with the headers that explain them."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -13,6 +14,9 @@ from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.pipeline import call_headers, header_text, shown_losses, usd
 from instance_agent.gateway.shared_answer import SharedAnswer
+
+#: More needs milliseconds: it is hashed in a thread, where the event loop goes on meanwhile.
+_LARGE_BYTES: Final = 1024 * 1024
 
 
 async def whole_response(
@@ -53,11 +57,21 @@ async def once(
         answer = await run()
     else:
         owner = f"{interface} key {context.principal.key_id or ''}"
-        digest = hashlib.sha256(b"\n".join(fingerprint)).digest()
+        large = sum(map(len, fingerprint)) > _LARGE_BYTES
+        digest = await asyncio.to_thread(_digest, fingerprint) if large else _digest(fingerprint)
         field = "idempotency-key" if interface == "v1" else "id"
         answer, _ = await parts.same.run(owner, same_id, digest, run, field=field)
     context.model, context.provider, context.request_id = answer.model, answer.provider, answer.request_id
     return web.Response(body=answer.body, headers=answer.headers)
+
+
+def _digest(parts: Sequence[bytes]) -> bytes:
+    """Return the hash of parts with line ends between them, without a copy of them."""
+    digest = hashlib.sha256(parts[0])
+    for part in parts[1:]:
+        digest.update(b"\n")
+        digest.update(part)
+    return digest.digest()
 
 
 def shared(context: RequestContext, answer: Answer, body: bytes) -> SharedAnswer:

@@ -1,8 +1,8 @@
 """Calls of providers: what the transport sends, with the errors of the upstream's dialect; operations that cost nothing."""
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from types import TracebackType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -29,32 +29,18 @@ class ProviderCalls:
         self._transport = transport
         self._now = now
 
-    @asynccontextmanager
-    async def open(self, upstream: Upstream, call: HttpCall) -> AsyncIterator[OpenCall]:
-        """Send a call, and yield its answer once its status is 2xx; leaving the context early frees the upstream at once."""
-        async with self._transport.open(upstream, call) as answer:
-            if not 200 <= answer.status < 300:
-                await self._raise_error(upstream, call, answer)
-            yield answer
+    def open_stream(self, upstream: Upstream, call: HttpCall, deadline: float | None = None) -> "OpenStream":
+        """Return the context of a call that asks for a stream; leaving it early frees the upstream at once.
 
-    @asynccontextmanager
-    async def open_stream(self, upstream: Upstream, call: HttpCall) -> AsyncIterator[OpenCall]:
-        """As `open`, for a call that asks for a stream: an answer that is not one raises ProviderError."""
-        async with self.open(upstream, call) as answer:
-            kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-            if kind == "application/json":
-                # An error object, if the service is honest.
-                _dialect(upstream).read_answer(upstream, await answer.read())
-                raise unreadable(upstream, "a whole answer where a stream was asked for")
-            if kind == "text/html":
-                raise unreadable(upstream, "a web page")
-            yield answer
+        At `deadline`, a time of the event loop, it ends with TimeoutError, unless `OpenCall.lift_deadline` comes before.
+        """
+        return OpenStream(self, upstream, self._transport.open(upstream, call, deadline), call)
 
     async def body(self, upstream: Upstream, call: HttpCall, deadline: float | None = None) -> bytes:
         """Send a call and return the body of its answer; raise TimeoutError at `deadline`, a time of the event loop."""
-        async with self._transport.open(upstream, call, deadline) as answer:  # not `open`: each context costs time
+        async with self._transport.open(upstream, call, deadline) as answer:
             if not 200 <= answer.status < 300:
-                await self._raise_error(upstream, call, answer)
+                await self.raise_error(upstream, call, answer)
             return await answer.read()
 
     async def list_models(self, upstream: Upstream) -> tuple[ModelEntry, ...]:
@@ -84,7 +70,8 @@ class ProviderCalls:
             upstream, await self.body(upstream, spoken.count_tokens(upstream, request, model))
         )
 
-    async def _raise_error(self, upstream: Upstream, call: HttpCall, answer: OpenCall) -> None:
+    async def raise_error(self, upstream: Upstream, call: HttpCall, answer: OpenCall) -> None:
+        """Raise the error of an answer whose status is not 2xx."""
         if answer.status == 404:
             # A wrong base_url looks like an unknown model: only the address tells them apart.
             log.warning(
@@ -100,6 +87,43 @@ class ProviderCalls:
         body = await answer.read(_MAX_ERROR_BYTES)
         headers = {name.lower(): value for name, value in answer.headers.items()}
         raise _dialect(upstream).read_error(upstream, answer.status, headers, body, self._now())
+
+
+class OpenStream:
+    """A call that asks for a stream. It begins once the status is 2xx; an answer that is not one raises ProviderError.
+
+    Two generators as contexts, one in the other, cost 20 us more.
+    """
+
+    __slots__ = ("_answer", "_call", "_calls", "_upstream")
+
+    def __init__(self, calls: ProviderCalls, upstream: Upstream, answer: OpenCall, call: HttpCall) -> None:
+        self._calls = calls
+        self._upstream = upstream
+        self._answer = answer
+        self._call = call
+
+    async def __aenter__(self) -> OpenCall:
+        upstream, answer = self._upstream, await self._answer.__aenter__()
+        try:
+            if not 200 <= answer.status < 300:
+                await self._calls.raise_error(upstream, self._call, answer)
+            kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+            if kind == "application/json":
+                # An error object, if the service is honest.
+                _dialect(upstream).read_answer(upstream, await answer.read())
+                raise unreadable(upstream, "a whole answer where a stream was asked for")
+            if kind == "text/html":
+                raise unreadable(upstream, "a web page")
+        except BaseException:
+            await answer.__aexit__(None, None, None)
+            raise
+        return answer
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._answer.__aexit__(kind, error, trace)
 
 
 def _dialect(upstream: Upstream) -> Dialect:

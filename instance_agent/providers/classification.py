@@ -84,9 +84,10 @@ _CREDIT_WORDS: Final = re.compile(r"\bfewer max_tokens\b|\bcan only afford\b")
 _TOO_LARGE_FOR_CREDIT: Final = Classed("caller", Retry.CALLER, 402)
 #: Anthropic gives its content filter no code.
 _POLICY_WORDS: Final = ("blocked by content filtering policy",)
-#: Anthropic and Google give 400 to what an operator must fix; no code tells them apart.
+#: Anthropic and Google give 400 to what an operator must fix; no code tells them apart. Only the begin of a message is the
+#: provider's own: the rest may quote the request.
 _SETUP_WORDS: Final = (
-    "credit balance is too low",
+    "your credit balance is too low",
     "user location is not supported",
     "api key not valid",
     "api key expired",
@@ -129,7 +130,7 @@ def classify(status: int, codes: tuple[str, ...], message: str) -> Classed:
     lowered = message.lower()
     if status == 402 and _CREDIT_WORDS.search(lowered):
         return _TOO_LARGE_FOR_CREDIT
-    if status < 500 and any(words in lowered for words in _SETUP_WORDS):
+    if status < 500 and lowered.lstrip().startswith(_SETUP_WORDS):
         return SETUP
     if status < 500 and any(words in lowered for words in _POLICY_WORDS):
         return POLICY

@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, quote_plus
 
@@ -10,6 +11,7 @@ MAX_MESSAGE_LENGTH: Final = 500
 _MASK: Final = "***"
 #: Shorter pieces of a key are words of the language by chance.
 _PIECE_LENGTH: Final = 8
+_BASE64_LENGTH: Final = 12
 _WORDS: Final = re.compile(r"[^\s\"'<>,;()\[\]{}]+")
 _ASSIGNED: Final = r"""(["']?\s*[:=]\s*["']?)"""
 _PATTERNS: Final = tuple(
@@ -32,16 +34,15 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 def scrub(text: str, secrets: Iterable[str]) -> str:
     """Return `text` in one line of at most 500 characters, without `secrets` in any usual form, and without other keys.
 
-    The forms: as it is, percent-encoded, in base64 of any alignment, and each word that holds eight characters of it in a
-    row.
+    The forms: as it is, reversed, percent-encoded, in base64 of any alignment, in hexadecimal digits, and each word that
+    holds eight characters of it in a row.
     """
     text = _CONTROL.sub(" ", text[: 20 * MAX_MESSAGE_LENGTH])
     for secret in secrets:
         for form in _forms(secret):
             text = text.replace(form, _MASK)
-        pieces = {secret[i : i + _PIECE_LENGTH] for i in range(len(secret) - _PIECE_LENGTH + 1)}
-        pieces |= {piece for form in _encoded(secret) for piece in _windows(form)}
-        if pieces and any(piece in text for piece in pieces):
+        pieces = _pieces(secret)
+        if any(piece in text for piece in pieces):
             text = _WORDS.sub(lambda word, hidden=pieces: _MASK if any(p in word[0] for p in hidden) else word[0], text)  # type: ignore[misc]
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
@@ -53,9 +54,24 @@ def _forms(secret: str) -> list[str]:
     return [form for form in (secret, quote(secret, safe=""), quote_plus(secret)) if len(form) >= 4]
 
 
+@lru_cache(256)
+def _pieces(secret: str) -> frozenset[str]:
+    """Return the pieces by which a word is one of the secret; computed once, since an outage makes many errors."""
+    digits = secret.encode(errors="replace").hex()
+    return frozenset(
+        (
+            *_windows(secret, _PIECE_LENGTH),
+            *_windows(secret[::-1], _PIECE_LENGTH),
+            *_windows(digits, 2 * _PIECE_LENGTH),
+            *_windows(digits.upper(), 2 * _PIECE_LENGTH),
+            *(piece for form in _encoded(secret) for piece in _windows(form, _BASE64_LENGTH)),
+        )
+    )
+
+
 def _encoded(secret: str) -> list[str]:
     """Return the secret in base64, at each of the three alignments that a text before it may cause."""
-    raw = secret.encode()
+    raw = secret.encode(errors="replace")
     encoded = []
     for skipped in range(3):
         whole = raw[skipped:]
@@ -64,5 +80,5 @@ def _encoded(secret: str) -> list[str]:
     return encoded
 
 
-def _windows(text: str) -> set[str]:
-    return {text[i : i + 12] for i in range(len(text) - 11)}
+def _windows(text: str, length: int) -> set[str]:
+    return {text[i : i + length] for i in range(len(text) - length + 1)}

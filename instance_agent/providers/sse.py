@@ -10,7 +10,8 @@ _END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 _LINES: Final = re.compile(rb"\r\n|\n|\r")
 #: Comments that stand alone. A stream may have very many: together they cost a hundredth of the time.
 _COMMENTS: Final = re.compile(rb"(?::[^\r\n]*+(?:\n\n|\r\n\r\n))++")
-_SHORT_LINE: Final = 1024
+#: So many bytes at the end of an unfinished event may be the beginning of its end.
+_SEAM: Final = 3
 _BOM: Final = b"\xef\xbb\xbf"
 #: Longer than any event: an answer of a whole image in base64 stays below it.
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
@@ -35,64 +36,85 @@ class SseReader:
     """
 
     def __init__(self) -> None:
-        self._buffer = b""
-        self._searched = 0
+        #: The beginning of an event. It grows in place: an event of 32 MiB arrives in many pieces.
+        self._buffer = bytearray()
         self._first = True
 
     def feed(self, data: bytes) -> list[SseEvent]:
         """Return the events that these bytes complete."""
-        buffer = self._buffer + data if self._buffer else data
+        search = 0
+        if self._buffer:
+            seam = self._buffer[-_SEAM:] + data
+            search = max(0, len(self._buffer) - _SEAM)
+            self._buffer += data
+            if not self._first and not _has_end(seam):
+                self._check_length()
+                return []
+            data = bytes(self._buffer)
+            self._buffer.clear()
         if self._first:
-            if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
-                self._buffer = buffer
+            if len(data) < len(_BOM) and _BOM.startswith(data):
+                self._buffer += data
                 return []
             self._first = False
-            buffer = buffer.removeprefix(_BOM)
-        # A long line that has not ended yet is not read again and again.
-        may_be = buffer.startswith(b":") and self._searched < _SHORT_LINE
-        if may_be and (comments := _COMMENTS.match(buffer)) is not None:
-            self._buffer, self._searched = b"", 0
-            return [SseEvent(b"", b"", comments[0]), *self.feed(buffer[comments.end() :])]
-        if b"\r" not in buffer:
-            return self._split_at_line_feeds(buffer)
+            data, search = data.removeprefix(_BOM), 0
+        if data.startswith(b":") and (comments := _COMMENTS.match(data)) is not None:
+            return [SseEvent(b"", b"", comments[0]), *self._split(data[comments.end() :], 0)]
+        return self._split(data, search)
+
+    def _split(self, data: bytes, search: int) -> list[SseEvent]:
+        """Split bytes into events; the first end does not begin before `search`."""
+        if b"\r" not in data:
+            return self._split_at_line_feeds(data, search)
         events = []
-        start, search = 0, self._searched
-        while (match := _END.search(buffer, search)) is not None:
+        start = 0
+        while (match := _END.search(data, search)) is not None:
             end = match.end()
-            if end == len(buffer) and buffer.endswith(b"\r"):
+            if end == len(data) and data.endswith(b"\r"):
                 break  # a line feed may still belong to it
-            events.append(_parse(buffer[start:end]))
+            events.append(_parse(data[start:end]))
             start = search = end
-        self._keep(buffer[start:])
+        self._keep(data[start:])
         return events
 
-    def _split_at_line_feeds(self, buffer: bytes) -> list[SseEvent]:
-        """Split bytes without carriage returns, as nearly all are, in half of the time."""
+    def _split_at_line_feeds(self, data: bytes, search: int) -> list[SseEvent]:
+        """Split bytes without carriage returns, as nearly all are, in a quarter of the time."""
         events = []
-        start, search = 0, self._searched
-        while (found := buffer.find(b"\n\n", search)) >= 0:
+        start = 0
+        # Two bytes are not searched for: that takes three times as long as one.
+        while (found := data.find(b"\n", search)) >= 0:
             end = found + 2
-            raw = buffer[start:end]
-            if raw.startswith(b"data: ") and raw.find(b"\n") == end - start - 2:  # one line of data
+            if data[found + 1 : end] != b"\n":
+                search = found + 1
+                continue
+            raw = data[start:end]
+            if search == start and raw.startswith(b"data: "):  # one line of data
                 events.append(SseEvent(b"", raw[6:-2], raw))
             else:
                 events.append(_parse(raw))
             start = search = end
-        self._keep(buffer[start:])
+        if start < len(data):
+            self._keep(data[start:])
         return events
 
     def _keep(self, rest: bytes) -> None:
         """Keep the beginning of an event."""
-        self._buffer = rest
-        # The last three bytes may be the beginning of an end.
-        self._searched = max(0, len(rest) - 3)
-        if len(rest) > MAX_EVENT_BYTES:
+        self._buffer += rest
+        self._check_length()
+
+    def _check_length(self) -> None:
+        if len(self._buffer) > MAX_EVENT_BYTES:
             raise EventTooLongError
 
     def close(self) -> list[SseEvent]:
         """Return what stands after the last empty line as an event: some services leave the last one out."""
-        rest, self._buffer, self._searched = self._buffer, b"", 0
+        rest = bytes(self._buffer)
+        self._buffer.clear()
         return [_parse(rest)] if rest.strip(b"\r\n") else []
+
+
+def _has_end(data: bytearray) -> bool:
+    return b"\n\n" in data or (b"\r" in data and _END.search(data) is not None)
 
 
 def _parse(raw: bytes) -> SseEvent:

@@ -149,7 +149,7 @@ class OpenCall:
 
     __slots__ = (
         "_begun", "_bytes_read", "_call", "_deadline", "_end", "_first_byte_at", "_limits", "_loop", "_opening", "_response",
-        "_sent", "_timer", "_transport", "_upstream", "_waits_until", "headers", "status",
+        "_sent", "_timer", "_total_end", "_transport", "_upstream", "_waits_until", "headers", "status",
     )  # fmt: skip
 
     def __init__(self, transport: Transport, upstream: Upstream, call: HttpCall, deadline: float | None = None) -> None:
@@ -159,7 +159,7 @@ class OpenCall:
         self._loop = asyncio.get_running_loop()
         self._limits = upstream.limits
         total = self._limits.total
-        self._end = None if total is None else self._loop.time() + total
+        self._end = self._total_end = None if total is None else self._loop.time() + total
         self._deadline: float | None = None
         if deadline is not None and (self._end is None or deadline < self._end):
             self._deadline = self._end = deadline
@@ -222,6 +222,10 @@ class OpenCall:
             # After the end of the answer the connection has gone back to the pool already; before it, this closes it.
             self._response.close()
 
+    def lift_deadline(self) -> None:
+        """Let the call go on after its deadline: only the limits of the provider are left."""
+        self._end, self._deadline = self._total_end, None
+
     @property
     def at_end(self) -> bool:
         """Whether all of the body was read, so that the connection can be used again."""
@@ -236,6 +240,8 @@ class OpenCall:
         try:
             if (failure := content.exception()) is not None:
                 piece = _read_before(content, failure)
+            elif content.is_eof():  # all of it is here: there is nothing to wait for
+                piece = content.read_nowait()
             else:
                 self._wait_until(self._loop.time() + self._limits.idle if self._begun else self._first_byte_at)
                 try:

@@ -25,6 +25,7 @@ RELAXATIONS: Final[Mapping[str, str]] = {
 }
 #: Inputs that a model either accepts or refuses: never relaxed.
 INPUTS: Final = frozenset({"vision", "audio", "video", "documents"})
+_BREAKER_OPEN: Final = "its circuit breaker is open"
 #: Two names of one capability.
 _TOOLS: Final = frozenset({"tools", "function_calling"})
 _BIT: Final = {code: 1 << position for position, code in enumerate(RELAXATIONS)}
@@ -70,12 +71,14 @@ class Usable(NamedTuple):
         tail: those that follow them: they lack a score for the complexity, too, and have one for simple tasks.
         struck: the other targets.
         relaxed: the constraints that were given up, in the order of `RELAXATIONS`.
+        waived: why each of the targets breaks each of those: they are used all the same.
     """
 
     targets: tuple[Target, ...]
     tail: tuple[Target, ...]
     struck: tuple[Struck, ...]
     relaxed: tuple[str, ...]
+    waived: tuple[Struck, ...] = ()
 
 
 def capabilities_of(target: Target) -> frozenset[str]:
@@ -161,17 +164,31 @@ def usable_targets(
         for target, mask in broken
         if mask not in (least, least | _BIT["no_score"])
     ]
-    return Usable(kept, tail, tuple(struck), tuple(code for code, bit in _BIT.items() if least & bit))
+    relaxed = tuple(code for code, bit in _BIT.items() if least & bit)
+    waived = tuple(_broken(target, code, shape, health) for target in (*kept, *tail) for code in relaxed)
+    return Usable(kept, tail, tuple(struck), relaxed, waived)
+
+
+def strike_of_health(target: Target, health: HealthView) -> Struck | None:
+    """Return why a target should not be called now; None: it is healthy."""
+    is_open = target.key in health.breaker_open
+    posted = health.unhealthy.get(target.key) or health.unhealthy.get(target.model.name)
+    code, words = ("breaker_open", _BREAKER_OPEN) if is_open else ("unhealthy", posted)
+    return None if words is None else Struck(target.key, code, words)
 
 
 def _relaxable(target: Target, mask: int, shape: Shape, health: HealthView) -> Struck:
     """Return the weightiest reason among those that could have been relaxed."""
-    code = _CODES[mask.bit_length() - 1]
+    return _broken(target, _CODES[mask.bit_length() - 1], shape, health)
+
+
+def _broken(target: Target, code: str, shape: Shape, health: HealthView) -> Struck:
+    """Return why a target breaks one constraint of those that can be relaxed."""
     own = capabilities_of(target)
     if code == "unhealthy":
         words = health.unhealthy.get(target.key) or health.unhealthy[target.model.name]
     elif code == "breaker_open":
-        words = "its circuit breaker is open"
+        words = _BREAKER_OPEN
     elif code == "no_score":
         words = f"it has no score for {shape.scored_as} tasks"
     elif code == "context_window":

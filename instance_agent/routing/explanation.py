@@ -5,7 +5,7 @@ encoded once: most plans share theirs.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
@@ -33,35 +33,61 @@ class _Struck(Struct):
     reason: str
 
 
+class _Task(Struct, rename={"source": "from"}):
+    type: str | None
+    level: str
+    complexity: int | None
+    source: tuple[str, str]
+    confidence: float | None
+
+
+class _Summary(Struct, omit_defaults=True):
+    """A plan without its lists; fields that say nothing are left out."""
+
+    task: _Task
+    kind: str
+    propensity: float | None = None
+    method: str | None = None
+    score_version: int | None = None
+    relaxed: tuple[str, ...] = ()
+    session: str | None = None
+    alias: str | None = None
+    config_version: int | None = None
+
+
 class TargetOrder(tuple["PlannedTarget", ...]):
-    """Targets in an order that plans share, with their JSON once it was asked for."""
+    """Targets in an order that plans share, with their JSON once it was asked for: each, and those that fit as a list."""
 
     encoded: list[bytes] | None = None
+    whole: bytes | None = None
 
 
 def explain_plan(plan: "Plan") -> bytes:
     """Return a plan as JSON of at most 2 kB. Lists that are cut end with the number of entries that are left out."""
     task = plan.task
-    found: dict[str, Any] = {
-        "task": {
-            "type": _short(task.task_type),
-            "level": task.level,
-            "complexity": task.complexity,
-            "from": [task.type_source, task.level_source],
-            "confidence": task.classification.confidence if task.classification else None,
-        },
-        "kind": plan.kind,
-        "propensity": None if plan.propensity is None else round(plan.propensity, 6),
-        "method": plan.method,
-        "score_version": plan.first.score_version,
-        "relaxed": plan.relaxed,
-        "session": plan.affinity,
-        "alias": _short(plan.alias),
-        "config_version": plan.config_version,
-    }
-    text = _encode({name: value for name, value in found.items() if value})
+    text = _encode(
+        _Summary(
+            _Task(
+                _short(task.task_type),
+                task.level,
+                task.complexity,
+                (task.type_source, task.level_source),
+                task.classification.confidence if task.classification else None,
+            ),
+            plan.kind,
+            None if plan.propensity is None else round(plan.propensity, 6) or None,
+            plan.method,
+            plan.first.score_version or None,
+            plan.relaxed,
+            plan.affinity,
+            _short(plan.alias) or None,
+            plan.config_version or None,
+        )
+    )
     room = MAX_EXPLANATION_BYTES - _LIST_BYTES - len(text)
     targets = _encoded_targets(plan.targets, room)
+    if not plan.struck and (whole := _whole(plan.targets, targets, room)) is not None:
+        return text[:-1] + whole
     # Half of the room for each, and what one does not need for the other.
     struck = _fitting(_encoded_struck(plan.struck, room), max(room // 2, room - _size(targets)))
     targets = _fitting(targets, room - _size(struck)) or targets[:1]
@@ -81,6 +107,15 @@ def _encoded_targets(targets: "tuple[PlannedTarget, ...]", room: int) -> list[by
     if targets.encoded is None:
         targets.encoded = _encoded(map(_shown, targets), MAX_EXPLANATION_BYTES)
     return targets.encoded
+
+
+def _whole(targets: "tuple[PlannedTarget, ...]", encoded: list[bytes], room: int) -> bytes | None:
+    """Return the end of an explanation with every target of an order and nothing else; None where they do not fit."""
+    if not isinstance(targets, TargetOrder) or len(encoded) < len(targets):
+        return None
+    if targets.whole is None:
+        targets.whole = b',"targets":[' + b",".join(encoded) + b"]}"
+    return targets.whole if len(targets.whole) <= room else None
 
 
 def _encoded_struck(struck: "Sequence[Struck]", room: int) -> list[bytes]:

@@ -88,6 +88,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         method: how the best was found; None without a draw.
         struck: the targets that were left out.
         relaxed: the constraints that were given up.
+        waived: why targets of the plan should not be called, and are: no other one can be.
         affinity: of the request's session; None without a known session.
         alias: the name that the client sent, when it stands for another.
         config_version: of the catalog.
@@ -100,6 +101,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     method: SelectionMethod | None = None
     struck: tuple[Struck, ...] = ()
     relaxed: tuple[str, ...] = ()
+    waived: tuple[Struck, ...] = ()
     affinity: Affinity | None = None
     alias: str | None = None
     config_version: int = 0
@@ -128,6 +130,7 @@ class Plan(Struct, frozen=True, kw_only=True):
             lines.append(f"session: {self.affinity.replace('_', ' ')}")
         for position, planned in enumerate(self.targets, start=1):
             lines.append(f"{position}. {planned.target.key}: {planned.words}")
+            lines += [f"   although {struck.words}" for struck in self.waived if struck.key == planned.target.key]
         lines += [f"left out: {struck.key}: {struck.words}" for struck in self.struck]
         if self.propensity is not None:
             lines.append(f"propensity of the first model: {self.propensity:.3f} ({self.method})")

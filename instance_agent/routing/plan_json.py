@@ -1,9 +1,15 @@
 """A plan as JSON: the same for `POST /api/routing/test` and `instance-agent route --explain --json`. Pure."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from instance_agent.routing.constraints import RELAXATIONS
+from instance_agent.routing.constraints import RELAXATIONS, Struck
 from instance_agent.routing.plan import Plan
+
+
+def struck_as_json(struck: Iterable[Struck]) -> list[dict[str, str]]:
+    """Return targets that were left out, each with its reason."""
+    return [{"target": each.key, "code": each.code, "reason": each.words} for each in struck]
 
 
 def plan_as_json(plan: Plan, request_id: str | None) -> dict[str, Any]:
@@ -36,10 +42,13 @@ def plan_as_json(plan: Plan, request_id: str | None) -> dict[str, Any]:
                 "reason": planned.words,
                 "score": planned.ranked.score if planned.ranked else None,
                 "scoreVersion": planned.score_version,
+                "although": [
+                    {"code": each.code, "reason": each.words} for each in plan.waived if each.key == planned.target.key
+                ],
             }
             for planned in plan.targets
         ],
-        "leftOut": [{"target": each.key, "code": each.code, "reason": each.words} for each in plan.struck],
+        "leftOut": struck_as_json(plan.struck),
         "relaxed": [{"code": code, "reason": RELAXATIONS[code]} for code in plan.relaxed],
         "alias": plan.alias,
         "configVersion": plan.config_version,

@@ -20,7 +20,7 @@ from instance_agent.catalog.aliases import AUTO_NAMES
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import CatalogConfiguration, Target, build_configuration
 from instance_agent.routing.affinity import SessionMemory, cache_loss
-from instance_agent.routing.constraints import Shape, Struck, Usable, firm_strike, usable_targets
+from instance_agent.routing.constraints import Shape, Struck, Usable, firm_strike, strike_of_health, usable_targets
 from instance_agent.routing.decision import Preference, RankedModel
 from instance_agent.routing.plan import Affinity, Plan, PlanError, PlanKind, PlannedTarget
 from instance_agent.routing.prepared import ModelTargets, PreparedSet
@@ -140,6 +140,7 @@ class Planner:
             method=None if kind == "session" else prepared.selection.method,
             struck=eligible.usable.struck,
             relaxed=eligible.usable.relaxed,
+            waived=eligible.usable.waived,
             affinity=affinity,
             alias=alias,
             config_version=state.configuration.version,
@@ -270,6 +271,7 @@ class Planner:
             kind="forced",
             targets=tuple(planned),
             struck=struck,
+            waived=tuple(found for target in usable if (found := strike_of_health(target, health)) is not None),
             alias=alias,
             config_version=state.configuration.version,
         )

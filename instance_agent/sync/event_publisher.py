@@ -18,7 +18,8 @@ from centralcloud.runtime.postgres.session import begin_pooled
 from centralcloud.runtime.process.background import BackgroundTask
 from instance_agent.sync.confirmed_events import ConfirmedEvents
 from instance_agent.sync.event_queue import DEFAULT_QUEUE_SIZE, EventQueue
-from instance_agent.sync.spool import Spool, size_of_spool
+from instance_agent.sync.spool import Spool
+from instance_agent.sync.spool_files import size_of_spool
 
 log = get_logger(__name__)
 
@@ -31,16 +32,20 @@ _BATCH_BYTES: Final = 8_000_000
 #: Time between two batches: events of this time are sent together. It also limits the rate of NOTIFY, for which PostgreSQL
 #: makes committing transactions wait for each other.
 _LINGER_SECONDS: Final = 0.1
+_MISSING: Final = "their file in the spool was damaged, or changed by another program"
 
 
 class EventPublisher(BackgroundTask):
     """A bounded queue in memory, and a thread that sends its events to `model_routing_decisions`.
 
-    Events are lost in two cases: they arrive while the queue is full (after a long outage of the database), or the process
-    is killed while they are in memory and not in a spool. `stop()` sends the remaining events if the database is available,
-    until `give_up`. Losses are logged and counted in `dropped`. A batch whose commit was not confirmed is sent again, and so
-    are the events of the last seconds when the database comes back with another history, as a standby that was promoted
-    does; the decision ids make that harmless.
+    Without a spool, events are lost in two cases: they arrive while the queue is full (after a long outage of the database),
+    or the process is killed while they are in memory. With a spool, those for which memory has no room wait on disk, up to
+    its bound. When the database is back, they are sent oldest first, beside the new ones, which do not wait for them:
+    learning needs what is new, and outcomes find their decisions by id, in any order.
+
+    `stop()` sends the remaining events if the database is available, until `give_up`. Losses are logged and counted in
+    `dropped`. A batch whose commit was not confirmed is sent again, and so are the events of the last seconds when the
+    database comes back with another history, as a standby that was promoted does; the decision ids make that harmless.
 
     Attributes:
         sent: events that the database has accepted since the start, those of a spool included.
@@ -71,6 +76,9 @@ class EventPublisher(BackgroundTask):
         self._confirmed = ConfirmedEvents() if confirmed is None else confirmed
         self._spool = spool
         self._writer = None if spool is None else _SpoolWriter(database, spool, self._queue)
+        if spool is not None:
+            self._queue.overflow = spool.keep
+            spool.on_missing(lambda count: self._queue.remove_on_disk(count, _MISSING))
         self._epoch: str | None = None
         self._epoch_is_new = False
         self._left_sent = 0
@@ -98,7 +106,7 @@ class EventPublisher(BackgroundTask):
         self._publish_texts((text,))
 
     def _publish_texts(self, texts: Sequence[str]) -> None:
-        added = [text for text in texts if self._queue.append(text)]  # the queue has logged the others
+        added = [text for text in texts if self._queue.append(text)]  # the others are on disk, or logged as lost
         if not added:
             return
         if self._spool is not None:
@@ -133,9 +141,11 @@ class EventPublisher(BackgroundTask):
     def run_once(self) -> bool:
         """Send one batch, and what the database may have lost or an ended process has left; return whether there is more."""
         self._epoch_is_new = False
+        if self._spool is not None and not self.stopping:
+            self._spool.look_for_left()
         more = self._send_batch(self._send)
         self._send_lost()
-        return self._send_left() or more
+        return self._send_from_disk() or more
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until every event was sent; False when time is up before. Safe in a signal handler."""
@@ -158,6 +168,8 @@ class EventPublisher(BackgroundTask):
 
             while self.waiting:
                 self._send_batch(send)
+            while self._send_disk_batch(send, own_only=True):
+                pass
 
     def is_outage(self, error: BaseException) -> bool:
         """Return True for every database error: routing continues, and the events wait in memory."""
@@ -168,6 +180,8 @@ class EventPublisher(BackgroundTask):
         try:
             while self.waiting:
                 self._send_batch(self._send)
+            while self._send_disk_batch(self._send, own_only=True):
+                pass
         except Exception as error:
             if not is_database_error(error):
                 raise
@@ -211,6 +225,17 @@ class EventPublisher(BackgroundTask):
         return len(self._queue)
 
     @property
+    def waiting_on_disk(self) -> int:
+        """Number of events that are only on disk, those that ended processes have left included."""
+        return 0 if self._spool is None else self._spool.waiting
+
+    @property
+    def oldest(self) -> list[str]:
+        """The oldest event in memory, and the oldest one that is only on disk, as far as there are such events."""
+        on_disk = None if self._spool is None else self._spool.oldest
+        return [event.text for event in self._queue.oldest(1)] + ([] if on_disk is None else [on_disk])
+
+    @property
     def dropped(self) -> int:
         """Number of events lost since the start."""
         return self._queue.dropped
@@ -221,6 +246,11 @@ class EventPublisher(BackgroundTask):
         return 0 if self._spool is None else size_of_spool(self._spool.folder)[1]
 
     @property
+    def spool_share(self) -> float:
+        """Used share of the bound of the spool, 0 to 1; 0 without one."""
+        return 0.0 if self._spool is None else self.spool_bytes / self._spool.max_bytes
+
+    @property
     def not_spooled(self) -> int:
         """Number of events that could not be written to the spool since the start."""
         return 0 if self._spool is None else self._spool.not_written
@@ -228,7 +258,9 @@ class EventPublisher(BackgroundTask):
     @property
     def spool_problem(self) -> str | None:
         """Why the newest events are not in the spool; None: they are, or there is no spool."""
-        return None if self._spool is None else self._spool.problem
+        if self._spool is None:
+            return None
+        return self._spool.problem or (self._spool.overflow_problem if self._queue.dropping else None)
 
     @property
     def skipped_records(self) -> int:
@@ -293,16 +325,34 @@ class EventPublisher(BackgroundTask):
                 log.warning("events_resent", count=self.resent - before, before=sorted(known), now=epoch, effect=effect)
         self._confirmed.forget_old(epoch, now)
 
-    def _send_left(self) -> bool:
-        """Send a batch of the events that an ended process has left in the spool; return whether there is more."""
-        if self._spool is None or self.stopping:
+    def _send_from_disk(self) -> bool:
+        """Send events that are only on disk, until new ones have waited long enough; return whether there is more."""
+        if self._spool is None:
             return False
-        texts = self._spool.next_left(_BATCH_SIZE, _BATCH_BYTES)
+        until = time.monotonic() + _LINGER_SECONDS
+        while not self.stopping and self._send_disk_batch(self._send):
+            if self.waiting >= _BATCH_SIZE or time.monotonic() >= until:
+                return True
+        return False
+
+    def _send_disk_batch(self, send: Callable[[Sequence[str]], object], *, own_only: bool = False) -> bool:
+        """Send a batch of the events that are only on disk; return whether there was one.
+
+        Args:
+            send: sends a batch.
+            own_only: only events of this process, not those that an ended one has left.
+        """
+        if self._spool is None:
+            return False
+        texts = self._spool.next_left(_BATCH_SIZE, _BATCH_BYTES, own_only=own_only)
         if texts:
-            rejected = send_isolating_rejects(texts, self._send)
-            self._spool.confirm_left()
+            rejected = send_isolating_rejects(texts, send)
+            confirmed, own = self._spool.confirm_left()
             self._count(len(texts), rejected)
-            self._left_sent += len(texts) - len(rejected)
+            if own:
+                self._queue.remove_on_disk(confirmed)
+            else:
+                self._left_sent += len(texts) - len(rejected)
         elif self._left_sent:
             log.info("spool_sent", count=self._left_sent)
             self._left_sent = 0

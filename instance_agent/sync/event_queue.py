@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from centralcloud.runtime.logs import get_logger
@@ -39,6 +40,9 @@ class EventQueue:
         max_bytes: most bytes of text that it holds.
         dropped: messages that were lost, for any reason.
         kept: messages that waited at `close`, and are in a spool on disk.
+        overflow: keeps a message on disk for which memory has no room, and returns why it could not, None when it did. It
+            returns at once, and never raises. None: there is no disk, and such a message is lost.
+        on_disk: messages that `overflow` keeps, and that were not sent.
     """
 
     def __init__(self, size: int = DEFAULT_QUEUE_SIZE, max_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
@@ -46,6 +50,9 @@ class EventQueue:
         self.max_bytes = max_bytes
         self.dropped = 0
         self.kept = 0
+        self.overflow: Callable[[str], str | None] | None = None
+        self.on_disk = 0
+        self._was_on_disk = 0
         self._events: deque[QueuedEvent] = deque()
         self._bytes = 0
         self._appended = 0
@@ -60,7 +67,7 @@ class EventQueue:
         self._disabled = False
 
     def append(self, text: str) -> bool:
-        """Add a message; False when it is lost, because the queue is full or closed."""
+        """Add a message; False when it is not in memory: the queue is full, and it is on disk, or lost, or it is closed."""
         size = len(text) if text.isascii() else len(text.encode(errors="replace"))
         with self._lock:  # by itself: the condition would double the time
             if self._disabled:
@@ -71,6 +78,12 @@ class EventQueue:
                 self._bytes += size
                 self._events.append(QueuedEvent(self._appended, text))
                 return True
+            if full is not None and self._closed_because is None and self.overflow is not None:
+                not_kept = self.overflow(text)
+                if not_kept is None:
+                    self._add_on_disk()
+                    return False
+                full = f"{full}, and on disk {not_kept}"
             self.dropped += 1
             if self._closed_because is not None:
                 self._drop_late()
@@ -115,6 +128,20 @@ class EventQueue:
         newer.reverse()
         return newer
 
+    def remove_on_disk(self, count: int, lost_because: str | None = None) -> None:
+        """Remove messages that are only on disk, which were sent or rejected, or are lost for a reason."""
+        with self._changed:
+            if self.closed:
+                return
+            self.on_disk -= count
+            sent, self._was_on_disk = self._was_on_disk, 0 if not self.on_disk else self._was_on_disk
+            if not self.on_disk:
+                self._notify_if_empty()
+        if lost_because is not None:
+            self.drop(count, lost_because)
+        if not self.on_disk and sent:
+            log.info("events_on_disk_sent", count=sent)
+
     def remove(self, count: int) -> bool:
         """Remove the oldest messages, which were sent or rejected; False when `close` has counted them as lost before."""
         with self._changed:
@@ -123,10 +150,8 @@ class EventQueue:
             for _ in range(count):
                 text = self._events.popleft().text
                 self._bytes -= len(text) if text.isascii() else len(text.encode(errors="replace"))
-            resumed, self._dropping = self._dropping, False
-            not_logged, self._not_logged = self._not_logged, 0
-            if not self._events:
-                self._changed.notify_all()
+            resumed, not_logged = self._end_series()
+            self._notify_if_empty()
         self._log_series(not_logged)
         if resumed:
             log.info("event_intake_resumed", dropped_so_far=self.dropped)
@@ -148,13 +173,13 @@ class EventQueue:
                 self._log_late()
                 return 0
             self._closed_because = later or reason
-            self.kept = sum(event.number <= kept_through for event in self._events)
-            lost = self._lost_at_close = len(self._events) - self.kept
+            kept = sum(event.number <= kept_through for event in self._events)
+            lost = self._lost_at_close = len(self._events) - kept
+            self.kept = kept + self.on_disk
             self.dropped += lost
             self._events.clear()
-            self._bytes = 0
-            self._dropping = False
-            not_logged, self._not_logged = self._not_logged, 0
+            self._bytes = self.on_disk = 0
+            _, not_logged = self._end_series()
             self._changed.notify_all()
         self._log_series(not_logged)
         if self.kept:
@@ -179,11 +204,38 @@ class EventQueue:
     def wait_until_empty(self, timeout_seconds: float) -> bool:
         """Wait until every message was sent or rejected; False when time is up before, or when `close` dropped some."""
         with self._changed:
-            emptied = self._changed.wait_for(lambda: not self._events, timeout_seconds)
+            emptied = self._changed.wait_for(lambda: not self._events and not self.on_disk, timeout_seconds)
             return emptied and not self._lost_at_close and not self.kept
 
     def __len__(self) -> int:
         return len(self._events)
+
+    @property
+    def dropping(self) -> bool:
+        """Whether the newest message was lost because neither memory nor the disk had room."""
+        return self._dropping
+
+    def _add_on_disk(self) -> None:
+        """Count a message that is only on disk. The caller holds the lock."""
+        self.on_disk += 1
+        self._was_on_disk += 1
+        resumed, not_logged = self._end_series()
+        self._log_series(not_logged)
+        if resumed:
+            log.info("event_intake_resumed", dropped_so_far=self.dropped)
+        if self.on_disk == 1:
+            effect = "further events wait on disk only, and are sent when the database accepts them"
+            log.warning("events_on_disk_only", waiting=len(self._events), effect=effect)
+
+    def _end_series(self) -> tuple[bool, int]:
+        """End a series of losses; return whether there was one, and how many were not logged. The caller holds the lock."""
+        resumed, self._dropping = self._dropping, False
+        not_logged, self._not_logged = self._not_logged, 0
+        return resumed, not_logged
+
+    def _notify_if_empty(self) -> None:
+        if not self._events and not self.on_disk:
+            self._changed.notify_all()
 
     def _why_full(self, size: int) -> str | None:
         if len(self._events) >= self.size:

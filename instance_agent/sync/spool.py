@@ -4,26 +4,25 @@ Each process appends to files of its own, which it holds with a lock. A file tha
 ended: another process sends its events, at its start or within a minute. A record is one line, a checksum and the event,
 so that a damaged one costs only itself. An event is given to the operating system at once, so that a process that is killed
 loses none; see `recent_events`. Events are then written in batches, each synced; of a batch that does not fit, the oldest
-events are written that do. A file is removed when all of its events were sent. After a crash some are sent twice, which the
-decision ids make harmless. A file that another program has removed or emptied is noticed, and its events, which are still in
-memory, are written again. A file with damaged records is kept under another name.
+events are written that do. Events for which memory has no room are only on disk; see `overflow`. A file is removed when all
+of its events were sent. After a crash some are sent twice, which the decision ids make harmless. A file that another program
+has removed or emptied is noticed, and its events, which are still in memory, are written again. A file with damaged records
+is kept under another name.
 """
 
-import contextlib
 import os
 import threading
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
 from centralcloud.runtime.logs import get_logger
-from instance_agent.sync.damaged_files import keep_damaged
 from instance_agent.sync.event_queue import EventQueue, QueuedEvent
-from instance_agent.sync.other_spools import other_spools
+from instance_agent.sync.overflow import Overflow
 from instance_agent.sync.recent_events import RecentEvents
-from instance_agent.sync.spool_files import SUFFIX, LeftFile, OwnFile, record_size
+from instance_agent.sync.spool_files import OwnFile, record_size, size_of_spool
+from instance_agent.sync.spool_reader import SpoolReader
 
 log = get_logger(__name__)
 
@@ -41,7 +40,6 @@ class Spool:
     Attributes:
         folder: mode 0700; its files have mode 0600.
         written_through: the number of the newest event on disk.
-        skipped: about how many records of other processes were damaged, and not sent.
         problem: why the newest events are not on disk; None: they are, or will be within a tenth of a second.
         not_written: events that did not get to the disk at the first attempt, because the folder is full or cannot be
             written.
@@ -66,15 +64,8 @@ class Spool:
         self.folder = folder
         self.max_bytes = max_bytes
         self.written_through = 0
-        self.skipped = 0
         self.not_written = 0
         self._files: list[OwnFile] = []
-        self._left: list[LeftFile] = []
-        self._shared = shared
-        self._named: set[Path] = set()
-        self._look_again_seconds = look_again_seconds
-        self._looked_at: float | None = None
-        self._unreadable: set[Path] = set()
         self._confirmed_through = 0
         self._seen_through = 0
         self._closed = False
@@ -82,7 +73,43 @@ class Spool:
         self.problem: str | None = None
         self._needs_new_file = False
         self._recent = RecentEvents(folder, _make_private, max_bytes // 10)
-        self._sent_files: set[Path] = set()  # of ended processes: those that were sent and cannot be removed
+        self._overflow = Overflow(folder, _make_private, max_bytes)
+        self._reader = SpoolReader(
+            folder,
+            self._overflow,
+            make_folder=_make_private,
+            held=self._held,
+            shared=shared,
+            look_again_seconds=look_again_seconds,
+        )
+
+    @property
+    def skipped(self) -> int:
+        """About how many records of files that were read were damaged, and not sent."""
+        return self._reader.skipped
+
+    @property
+    def waiting(self) -> int:
+        """Number of events that are only on disk: for memory they were too many, or an ended process has left them."""
+        return self._reader.records
+
+    @property
+    def oldest(self) -> str | None:
+        """The oldest of these events, as far as it is known."""
+        return self._reader.oldest
+
+    @property
+    def overflow_problem(self) -> str | None:
+        """Why the newest event for which memory had no room was not kept; None: it was, or there was none."""
+        return self._overflow.problem
+
+    def on_missing(self, call: Callable[[int], None]) -> None:
+        """Let `call` know how many events that `keep` has written cannot be read any more."""
+        self._reader.on_missing = call
+
+    def keep(self, text: str) -> str | None:
+        """Keep an event for which memory has no room; return why it was not kept, None when it was. Never raises."""
+        return self._overflow.add(text)
 
     def add(self, texts: Sequence[str]) -> None:
         """Keep events at once that were just added to the queue, in case that the process is killed. Never raises."""
@@ -93,6 +120,7 @@ class Spool:
 
         Those whose file another program has removed meanwhile are not on disk either.
         """
+        self._overflow.sync()
         with self._lock:
             if self._closed:
                 return
@@ -130,41 +158,33 @@ class Spool:
             done = [file for file in self._files if file.last_number <= number]
             self._files = [file for file in self._files if file.last_number > number]
             for file in done:
-                self._remove(file)
+                self._reader.remove(file)
 
-    def next_left(self, count: int, max_bytes: int) -> list[str]:
-        """Return the next events that an ended process has left, at most `count`; none when there are no more.
+    def look_for_left(self) -> None:
+        """Find the files that ended processes have left, unless it was done a short time ago. Needs no database."""
+        self._reader.look()
+
+    def next_left(self, count: int, max_bytes: int, *, own_only: bool = False) -> list[str]:
+        """Return the next events that are only on disk, at most `count`; none when there are no more.
 
         They are returned again until `confirm_left`.
-        """
-        now = time.monotonic()
-        if not self._left and (self._looked_at is None or now >= self._looked_at + self._look_again_seconds):
-            self._looked_at = now
-            with self._lock:
-                self._left = [] if self._closed else self._find_left()
-            self._log_others()
-        while self._left:
-            file = self._left[0]
-            try:
-                batch = file.peek(count, max_bytes)
-            except OSError as error:
-                self._log_unreadable(file.path, error)
-                file.close()
-                del self._left[0]
-                continue
-            if batch:
-                return batch
-            if file.skipped:
-                self._keep_damaged(file)
-            else:
-                self._remove(file)
-            del self._left[0]
-        return []
 
-    def confirm_left(self) -> None:
-        """Go on to the events after those that `next_left` has returned: they were sent or rejected."""
-        if self._left:
-            self._left[0].advance()
+        Args:
+            count: most events.
+            max_bytes: about the most characters of text.
+            own_only: only events of this process, not those that an ended one has left.
+        """
+        if not own_only:
+            self._reader.look()
+        return self._reader.next(count, max_bytes, own_only=own_only)
+
+    def confirm_left(self) -> tuple[int, bool]:
+        """Go on to the events after those that `next_left` has returned: they were sent or rejected.
+
+        Returns:
+            Their number, and whether this process has written them.
+        """
+        return self._reader.confirm()
 
     def close(self) -> None:
         """Release the files. The next start sends the events in them."""
@@ -173,18 +193,21 @@ class Spool:
             for file in self._files:
                 os.close(file.descriptor)
             self._files = []
-            for left in self._left:
-                left.close()
-            self._left = []
             self._recent.close(keep=self.problem is not None)
+        self._reader.close()
+        self._overflow.close()
 
     def abandon(self) -> None:
         """Release the files in the child of a fork. The parent's locks stay; no lock of this object is used."""
         nothing = os.open(os.devnull, os.O_RDWR)
         own = [file.descriptor for file in self._files] + self._recent.descriptors
-        for descriptor in own + [left.descriptor for left in self._left]:
+        for descriptor in own + self._overflow.descriptors + self._reader.descriptors:
             os.dup2(nothing, descriptor, inheritable=False)  # not closed: the number stays taken until its object goes
         os.close(nothing)
+
+    def _held(self) -> set[Path]:
+        with self._lock:
+            return {file.path for file in self._files} | self._recent.paths
 
     def _write(self, events: Sequence[QueuedEvent]) -> str | None:
         """Write the events that fit, oldest first; return why there is no room for the others, None when all fitted.
@@ -237,98 +260,6 @@ class Spool:
         if numbers:
             self.written_through = min(self.written_through, numbers[0] - 1)
         self._needs_new_file = True
-
-    def _remove(self, file: OwnFile | LeftFile) -> None:
-        """Remove a file whose events were sent. If it stays, this process does not send it again."""
-        try:
-            file.remove()
-        except OSError as error:
-            self._log_not_removed(file.path, error)
-
-    def _log_not_removed(self, path: Path, error: OSError) -> None:
-        self._sent_files.add(path)
-        effect = "the next start sends its events again, which the decision ids make harmless"
-        log.warning("spool_file_not_removed", path=str(path), reason=error.strerror or str(error), effect=effect)
-
-    def _keep_damaged(self, file: LeftFile) -> None:
-        """Keep a file whose good records were sent and that has damaged ones, and log them."""
-        about = file.damaged_records()
-        self.skipped += about
-        found = {"count": file.skipped, "bytes": file.skipped_bytes, "about": about}
-        try:
-            kept = keep_damaged(file.path)
-        except OSError as error:
-            log.warning("spool_records_skipped", path=str(file.path), kept_as=str(file.path), **found)
-            self._log_not_removed(file.path, error)
-        else:
-            kept_as = None if kept is None else str(kept)
-            log.warning("spool_records_skipped", path=str(file.path), kept_as=kept_as, **found)
-        file.close()
-
-    def _find_left(self) -> list[LeftFile]:
-        try:
-            _make_private(self.folder)
-            paths = _oldest_first(self.folder.glob(f"*{SUFFIX}"))
-        except OSError as error:
-            self._log_unreadable(self.folder, error)
-            return []
-        self._unreadable &= {*paths}
-        own = {file.path for file in self._files} | self._sent_files | self._recent.paths
-        left = []
-        for path in paths:
-            if path in own:
-                continue
-            try:
-                file = LeftFile.open(path)
-            except FileNotFoundError:
-                continue  # its process has sent the events meanwhile
-            except OSError as error:
-                self._log_unreadable(path, error)
-                continue
-            if file is not None:
-                left.append(file)
-        if left:
-            log.info("spool_found", path=str(self.folder), files=len(left))
-        return left
-
-    def _log_others(self) -> None:
-        """Log events of other instances that no process sends, once for each folder."""
-        for folder, files, size in [] if self._shared is None else other_spools(self._shared, self.folder):
-            if folder not in self._named:
-                self._named.add(folder)
-                log.warning(
-                    "spool_of_another_instance",
-                    path=str(folder),
-                    files=files,
-                    bytes=size,
-                    effect="they wait: an instance sends its own events only",
-                    expected=f"start a router once with INSTANCE_ID={folder.name}, or remove the folder",
-                )
-
-    def _log_unreadable(self, path: Path, error: OSError) -> None:
-        if path not in self._unreadable:  # once, not in every search
-            self._unreadable.add(path)
-            log.error("spool_not_read", path=str(path), reason=error.strerror or str(error))
-
-
-def _oldest_first(paths: Iterable[Path]) -> list[Path]:
-    modified: dict[Path, int] = {}
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):  # its process has sent the events meanwhile
-            modified[path] = path.lstat().st_mtime_ns
-    return sorted(modified, key=modified.__getitem__)
-
-
-def size_of_spool(folder: Path) -> tuple[int, int]:
-    """Return how many files a spool folder has, and their bytes; zeros when it does not exist or cannot be read."""
-    files = size = 0
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.endswith(SUFFIX):
-                with contextlib.suppress(FileNotFoundError):
-                    size += entry.stat(follow_symlinks=False).st_size
-                    files += 1
-    return files, size
 
 
 def _make_private(folder: Path) -> None:

@@ -1,16 +1,16 @@
-"""The files of a spool: those that this process appends to, and those that ended processes have left."""
+"""The files of a spool that this process appends to, and the form of a record in them."""
 
 import contextlib
 import errno
 import fcntl
 import os
-import stat
+import time
 import zlib
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from centralcloud.contracts.limits import MAX_MESSAGE_BYTES
 from instance_agent.sync.event_queue import QueuedEvent
@@ -18,11 +18,8 @@ from instance_agent.sync.event_queue import QueuedEvent
 #: The end of the name of each file.
 SUFFIX: Final = ".events"
 _CHECKSUM_LENGTH: Final = 8
-_LONGEST_LINE: Final = MAX_MESSAGE_BYTES + _CHECKSUM_LENGTH + 2
-
-
-#: The usual size of a record: a decision or an outcome.
-_USUAL_BYTES: Final = 1000
+#: Longest record, in bytes.
+LONGEST_RECORD: Final = MAX_MESSAGE_BYTES + _CHECKSUM_LENGTH + 2
 
 
 class _NotSyncedError(Exception):
@@ -38,8 +35,8 @@ class OwnFile:
 
     def __init__(self, folder: Path, *, synced: bool = True) -> None:
         """Create it; `synced`: its name outlasts a crash of the machine."""
-        self.path = folder / f"{os.getpid()}-{os.urandom(6).hex()}{SUFFIX}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW
+        self.path = folder / f"{os.getpid()}-{time.time_ns():020}-{os.urandom(4).hex()}{SUFFIX}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW
         self.descriptor = os.open(self.path, flags, 0o600)
         self.last_number = 0
         self.size = 0
@@ -47,7 +44,7 @@ class OwnFile:
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if synced:
-                _sync_folder(folder)
+                sync_folder(folder)
         except BaseException:
             self.remove()
             raise
@@ -146,100 +143,24 @@ class OwnFile:
                 self._ranges.append(range(number, number + 1))
 
 
-class LeftFile:
-    """A file that an ended process has left, read batch by batch."""
-
-    def __init__(self, path: Path, stream: BinaryIO) -> None:
-        self.path = path
-        self.descriptor = stream.fileno()
-        self.skipped = 0
-        self.skipped_bytes = 0
-        self._good_records = self._good_bytes = 0
-        self._stream = stream
-        self._batch: list[str] = []
-        self._pending: bytes | None = None
-
-    @classmethod
-    def open(cls, path: Path) -> "LeftFile | None":
-        """Open and lock a file; None when a process still holds it.
-
-        Raises:
-            OSError: it is not a regular file, or cannot be opened.
-        """
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        stream = os.fdopen(descriptor, "rb")
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError("found another kind of file, expected a regular file")
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                stream.close()
-                return None
-            if not os.fstat(descriptor).st_nlink:  # its process has sent the events meanwhile
-                stream.close()
-                return None
-        except BaseException:
-            stream.close()
-            raise
-        return cls(path, stream)
-
-    def peek(self, count: int, max_bytes: int) -> list[str]:
-        """Return the next events, at most `count` with about `max_bytes` characters; the same ones until `advance`."""
-        length = 0
-        while not self._batch and (line := self._next_line()) is not None:
-            while line is not None:
-                text = _decode(line)
-                if text is None:
-                    self.skipped += 1
-                    self.skipped_bytes += len(line)
-                elif self._batch and (len(self._batch) >= count or length + len(text) > max_bytes):
-                    self._pending = line
-                    break
-                else:
-                    self._batch.append(text)
-                    length += len(text)
-                    self._good_records += 1
-                    self._good_bytes += len(line)
-                line = self._next_line()
-        return self._batch
-
-    def advance(self) -> None:
-        """Go on to the events after those of `peek`."""
-        self._batch = []
-
-    def damaged_records(self) -> int:
-        """Return about how many records were damaged: damage may have removed the ends of lines between them.
-
-        Estimated from the size of the good records in the file, or else of usual ones.
-        """
-        usual = self._good_bytes / self._good_records if self._good_records else _USUAL_BYTES
-        return max(self.skipped, round(self.skipped_bytes / usual))
-
-    def remove(self) -> None:
-        """Remove the file, and release it.
-
-        Raises:
-            OSError: it cannot be removed; it is released.
-        """
-        try:
-            self.path.unlink(missing_ok=True)
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Release the file. Another process may then send what is in it."""
-        self._stream.close()
-
-    def _next_line(self) -> bytes | None:
-        if self._pending is not None:
-            line, self._pending = self._pending, None
-            return line
-        line = self._stream.readline(_LONGEST_LINE)
-        return line or None
+def size_of_spool(folder: Path) -> tuple[int, int]:
+    """Return how many files a spool folder has, and their bytes; zeros when it does not exist or cannot be read."""
+    files = size = 0
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(SUFFIX):
+                with contextlib.suppress(FileNotFoundError):
+                    size += entry.stat(follow_symlinks=False).st_size
+                    files += 1
+    return files, size
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Let the names in a folder outlast a crash of the machine.
+
+    Raises:
+        OSError: the folder is gone, or the disk has failed.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -265,7 +186,7 @@ def encode_record(text: str) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(data), data)
 
 
-def _decode(line: bytes) -> str | None:
+def decode_record(line: bytes) -> str | None:
     """Return the event of a record; None when the record is damaged or cut off."""
     checksum, space, rest = line.partition(b" ")
     if len(checksum) != _CHECKSUM_LENGTH or not space or not rest.endswith(b"\n"):

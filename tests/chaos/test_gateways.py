@@ -86,19 +86,23 @@ def test_replicas_stopped_one_after_the_other_end_each_request_that_they_have_be
 def test_gateways_serve_without_the_database_and_are_current_soon_after_its_return(
     replicas: Replicas, seconds: int
 ) -> None:
-    """Also one that starts meanwhile, with the copies of its last run; one without copies waits, and says so."""
+    """Also one that starts meanwhile, with the copies of its last run; one without copies waits, and says so.
+
+    The one that starts has little room in memory: most of its events are on disk only.
+    """
     with GatewayClients(replicas.urls, replicas.key) as clients:
         wait_for_answers(clients)
         replicas.server.crash()
         gone = time.monotonic()
         replicas.gateways[1].program.kill()
-        replicas.start_again(1)
+        replicas.gateways[1] = replicas.start(1, INSTANCE_AGENT_PUBLISH_QUEUE_SIZE="20")
         replicas.gateways[1].call("GET", "/v1/models").json()
         new = replicas.start_new()
         eventually(lambda: is_down(new), what="the outage in the details")
         while time.monotonic() < gone + seconds:
             wait_for_answers(clients)
             assert [each.call("GET", "/health/ready", key=None).status for each in replicas.gateways] == [200] * 3
+        eventually(lambda: events_of(replicas.gateways[1])["onDisk"] > 20, what="events on disk only")
         refused, waiting = new.chat(), new.call("GET", "/health/ready", key=None)
         wrong = replicas.gateways[1].call("GET", "/v1/models", key="cck-wrong")
         replicas.server.start()
@@ -117,13 +121,18 @@ def test_gateways_serve_without_the_database_and_are_current_soon_after_its_retu
     assert wrong.status == 401
     assert (refused.status, waiting.status) == (503, 503)
     assert waiting.json()["reasons"] == [
-        "the keys are not known: the database was not reached yet, and there is no copy from an earlier run"
+        "the keys are not known: the database was not reached yet, and no copy of an earlier run exists"
     ]
     assert dict(clients.seen.errors) == {}
     assert replicas.worker.process.poll() is None
     new.program.process.send_signal(signal.SIGTERM)
     assert new.program.process.wait(timeout=30) == 0
     assert_recorded_once(replicas.url, list(clients.seen.decisions))
+
+
+def events_of(gateway: Gateway) -> dict[str, float]:
+    events: dict[str, float] = gateway.call("GET", "/health/detailed", key=None).json()["events"]
+    return events
 
 
 def under_way(upstream: FakeUpstream, model: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.commands import BIN, environment
+from support.commands import BIN, run_command
 from support.gateways import start_gateway
 from support.repository import REPOSITORY
 from support.upstream.fixtures import *  # noqa: F403
@@ -25,11 +25,8 @@ def _container(file: str) -> dict[str, Any]:
 
 def _run(command: list[str], database_url: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     program, *arguments = command
-    return subprocess.run(
-        [str(BIN / program), *arguments],
-        env=environment(DATABASE_URL=database_url, INSTANCE_AGENT_STATE_DIR=str(folder), **variables),
-        capture_output=True, text=True, cwd=folder,
-    )  # fmt: skip
+    env = {"DATABASE_URL": database_url, "INSTANCE_AGENT_STATE_DIR": str(folder), **variables}
+    return run_command(program, *arguments, env=env, cwd=folder)
 
 
 def _secret(folder: Path) -> Path:

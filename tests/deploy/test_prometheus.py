@@ -1,5 +1,6 @@
 """Check the alert rules and the scrape configuration with the tool of Prometheus, if it is installed."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -20,7 +21,9 @@ def _rules(deploy: Path) -> list[dict]:
 
 
 def _promtool(*arguments: str, folder: Path) -> None:
-    result = subprocess.run(["promtool", *arguments], cwd=folder, capture_output=True, text=True)
+    # Its garbage collector takes a fifth of its time, at little memory.
+    env = {**os.environ, "GOGC": "400"}
+    result = subprocess.run(["promtool", *arguments], cwd=folder, env=env, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
 
 

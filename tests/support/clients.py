@@ -5,6 +5,8 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
+
 from support.upstream.process import FakeUpstream
 from support.waiting import eventually
 
@@ -20,6 +22,39 @@ IMAGE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXE
 MODELS = ["gpt", "opus", "flash", "auto"]
 #: The providers of the gateway's catalog: openai, anthropic, gemini.
 PROVIDERS = ["alpha", "beta", "gamma"]
+
+#: A provider of each protocol, and whether the answer is a stream.
+FAILING = [("alpha", False), ("beta", True), ("gamma", False)]
+#: Failures of a provider, each with the class of the error that the clients of both vendors raise.
+FAILURES = [
+    ("status=500", "InternalServerError"),
+    ("status=429+retry-after=7", "RateLimitError"),
+    ("bad-request", "BadRequestError"),
+    ("context-length", "BadRequestError"),
+    ("policy", "BadRequestError"),
+]
+
+
+def check_failure(error: Any, behaviour: str, name: str) -> None:
+    """Check the error of a vendor's client after a failure of `FAILURES`."""
+    assert type(error).__name__ == name
+    assert "sk-upstream" not in str(error)
+    assert error.request_id == error.response.headers["x-centralcloud-request-id"]
+    if "retry-after" in behaviour:
+        assert 0 < int(error.response.headers["retry-after"]) <= 7
+
+
+class ImportedWhenUsed:
+    """A package with a vendor's client, imported by the first test that uses it: importing one takes a second.
+
+    The test is skipped where the package is not installed.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(pytest.importorskip(self._name, reason="the vendors' clients are in the extra `clients`"), name)
 
 
 def words(text: str = "hello there") -> Any:

@@ -29,14 +29,15 @@ def run_command(
     input_text: str | None = None,
     cwd: Path | None = None,
     cold: bool = False,
+    stdout: IO[str] | int = subprocess.PIPE,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command to its end. `stdout`: where its result goes, when the test does not read it."""
     command = [BIN / program, *arguments]
     variables = environment(**env)
     options: dict[str, Any] = {
         "env": variables,
         "stdin": subprocess.DEVNULL if input_text is None else subprocess.PIPE,
-        "stdout": subprocess.PIPE,
+        "stdout": stdout,
         "stderr": subprocess.PIPE,
         "text": True,
         "cwd": cwd,
@@ -44,11 +45,11 @@ def run_command(
     start = Launched if not cold and can_start(program, variables) else subprocess.Popen
     with start(command, **options) as process:
         try:
-            stdout, stderr = process.communicate(input_text, timeout=120)
+            printed, errors = process.communicate(input_text, timeout=120)
         except BaseException:
             process.kill()
             raise
-    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+    return subprocess.CompletedProcess(command, process.returncode, printed, errors)
 
 
 def start_command(
@@ -76,3 +77,10 @@ def start_command(
         cwd=cwd,
         start_new_session=True,  # a process group of its own, as on a terminal
     )
+
+
+def summarize_error(result: "subprocess.CompletedProcess[str]") -> str:
+    """Return the only line on standard error, which is not a traceback."""
+    (line,) = result.stderr.strip().splitlines()
+    assert "Traceback" not in line
+    return line

@@ -8,8 +8,13 @@ from typing import Any
 
 import psycopg
 
+from centralcloud.contracts import RoutingEvent, parse_routing_event
+
 #: The time of the events: some weeks ago, whenever the tests run. An instance that is a year behind gets a finding.
 SENT_AT = (datetime.now(UTC) - timedelta(days=28)).replace(hour=12, minute=0, second=0, microsecond=0)
+#: The time at which tests read them.
+NOW = SENT_AT + timedelta(days=19)
+REQUEST_ID = "019a7a3e-1f2b-7c3d-8e4f-0123456789ab"
 
 EVENT: dict[str, Any] = {
     "timestamp": f"{SENT_AT:%Y-%m-%dT%H:%M:%SZ}",
@@ -34,6 +39,11 @@ def an_event(instance_id: str = "singularity-1", **decision: Any) -> dict[str, A
     event["instance_id"] = instance_id
     event["routing_decision"].update(decision)
     return event
+
+
+def parse(event: dict[str, Any]) -> RoutingEvent:
+    """Return an event as the contract reads it, at `NOW`."""
+    return parse_routing_event(json.dumps(event), NOW)
 
 
 def outcomes(successes: int, failures: int, *, time_ms: int | None = 500, **decision: Any) -> list[dict[str, Any]]:

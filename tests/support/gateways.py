@@ -113,12 +113,25 @@ class Gateway:
         eventually(lambda: self.call("GET", "/health/ready", key=None).status == 200, what="readiness")
 
 
+class _Headers(dict[str, str]):
+    """Headers of an answer. A test that expects one of another answer fails with the answer that came."""
+
+    def __init__(self, reply: "Reply", headers: dict[str, str]) -> None:
+        super().__init__((name.lower(), value) for name, value in headers.items())
+        self._reply = reply
+
+    def __missing__(self, name: str) -> str:
+        raise AssertionError(
+            f"no header {name} in an answer with status {self._reply.status}: {self._reply.body[:500]!r}"
+        )
+
+
 class Reply:
     """An answer of the gateway; names of `headers` are in lower case."""
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.status = status
-        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.headers = _Headers(self, headers)
         self.body = body
 
     def json(self) -> Any:
@@ -163,3 +176,21 @@ def start_gateway(
     gateway = Gateway(start("instance-agent", "serve", "--port", "0", *arguments, fault=fault, **variables), key)
     gateway.ready()
     return gateway
+
+
+#: An endpoint, as the documentation of the model router has it.
+ENDPOINT = {
+    "url": "https://api.openai.com/v1/chat/completions",
+    "type": "primary",
+    "weight": 1.0,
+    "healthCheckUrl": "https://api.openai.com/v1/models",
+}
+
+
+def registered(gateway: Gateway, model_id: str, **fields: Any) -> Reply:
+    """Register a model of the provider alpha, better than any of the catalog file."""
+    scores = {"complexityScores": {"simple": 5, "medium": 5, "complex": 5}}
+    body = {"name": model_id, "version": model_id, "provider": "alpha", **scores, **fields}
+    reply = gateway.call("POST", "/api/models", body)
+    assert reply.status == 201, reply.body
+    return reply

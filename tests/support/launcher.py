@@ -8,6 +8,7 @@ exit, about 20 times cheaper. The entry points are those of the installed packag
 
 import atexit
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -15,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +28,7 @@ _READ_LATE = (
     *("NOTIFY_SOCKET", "WATCHDOG_", "SUDO_USER", "XDG_STATE_HOME"),
 )
 _READ_LATE_BY_PYTEST = ("PYTEST_",)
+_NAMES_READ_LATE = frozenset({"PORT", "LOG_LEVEL", "REDIS_URL", "NODE_ENV", "TERM", "COLUMNS", "LINES"})
 _PROGRAMS = ("centralcloud", "instance-agent")
 _LONGEST_REQUEST = 200_000
 
@@ -107,7 +110,8 @@ class _Launcher:
     def can_start(self, program: str, env: dict[str, str]) -> bool:
         """Whether a fork is the same as a start: nothing that imports or the interpreter read differs."""
         changed = {name for name, _value in self._started_with.items() ^ env.items()}
-        return program in _PROGRAMS and all(name.startswith(_READ_LATE + _READ_LATE_BY_PYTEST) for name in changed)
+        late = all(name in _NAMES_READ_LATE or name.startswith(_READ_LATE + _READ_LATE_BY_PYTEST) for name in changed)
+        return program in _PROGRAMS and late
 
     def send(self, request: dict[str, Any], descriptors: Sequence[int]) -> None:
         message = json.dumps(request).encode()
@@ -199,6 +203,8 @@ def _serve(control: socket.socket) -> dict[str, Any] | None:
         for number, descriptor in enumerate(descriptors[:3]):
             os.dup2(descriptor, number)
             os.close(descriptor)
+        if request["new_session"] and os.isatty(0):
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # Ctrl-C reaches a program only on the terminal that controls it
         with connection:
             connection.sendall(b"%d\n" % os.getpid())
         return request

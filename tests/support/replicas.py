@@ -26,10 +26,6 @@ _OF_DECISIONS = (
 )
 
 
-#: For a minute without the database at some hundred requests a second: the default is 10,000 events.
-_ROOM = {"INSTANCE_AGENT_PUBLISH_QUEUE_SIZE": "200000", "INSTANCE_AGENT_PUBLISH_QUEUE_BYTES": "400000000"}
-
-
 class Replicas:
     """The gateways, their database and its worker.
 
@@ -69,7 +65,7 @@ class Replicas:
         return start_gateway(
             self.start_program, self.folder, self.upstream, self.url, "--port", str(self._ports[number]), key=self.key,
             INSTANCE_ID=f"gateway-{number}", INSTANCE_AGENT_STATE_DIR=str(self.folder / f"state-{number}"),
-            INSTANCE_AGENT_CATALOG=str(self._catalog), **(_ROOM | env),
+            INSTANCE_AGENT_CATALOG=str(self._catalog), **env,
         )  # fmt: skip
 
     def start_again(self, number: int) -> None:

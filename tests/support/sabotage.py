@@ -140,13 +140,13 @@ def leaking_memory() -> None:
     from instance_agent.gateway import request_log
 
     metered_memory()
-    write, lost = request_log.RequestLog.write, []
+    add, lost = request_log.EndedRequests.add, []
 
-    def write_and_lose(*arguments: Any) -> None:
+    def add_and_lose(*arguments: Any) -> None:
         lost.append(bytes(300))
-        write(*arguments)
+        add(*arguments)
 
-    request_log.RequestLog.write = write_and_lose  # type: ignore[method-assign]
+    request_log.EndedRequests.add = add_and_lose  # type: ignore[method-assign]
 
 
 FAULTS: dict[str, Callable[[], None]] = {

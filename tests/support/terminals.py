@@ -4,13 +4,13 @@ import fcntl
 import os
 import pty
 import struct
-import subprocess
 import termios
 import unicodedata
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from support.commands import BIN, environment
+from support.launcher import Launched, can_start
 
 
 class OnTerminal(NamedTuple):
@@ -27,15 +27,16 @@ class TerminalProgram:
         self._keyboard, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         variables = {name: value for name, value in environment(**env).items() if name not in ("COLUMNS", "LINES")}
-        self._process = subprocess.Popen(
+        variables["TERM"] = "xterm"
+        assert can_start(program, variables)
+        # The launcher makes the terminal the one that controls the program.
+        self._process = Launched(
             [BIN / program, *arguments],
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
-            env=variables | {"TERM": "xterm"},
+            env=variables,
             start_new_session=True,
-            # Ctrl-C reaches a program only on the terminal that controls it.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(terminal)
         self._shown = b""

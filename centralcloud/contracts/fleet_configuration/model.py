@@ -47,11 +47,13 @@ class Pricing(Entry, frozen=True):
         input: of the tokens of the prompt.
         output: of the tokens of the answer.
         cached_input: of prompt tokens that the provider has cached; None: as `input`.
+        cache_write: of prompt tokens that the provider has put into its cache; None: 1.25 times `input`.
     """
 
     input: Price
     output: Price
     cached_input: Price | None = None
+    cache_write: Price | None = None
 
 
 class ComplexityScores(Entry, frozen=True):

@@ -17,7 +17,7 @@ Level = Literal["simple", "medium", "complex"]
 
 TASK_TYPES: Final = tuple(weights.TASK_TYPES)
 #: Names the table of weights; it changes with it.
-CLASSIFIER_VERSION: Final = "words-1"
+CLASSIFIER_VERSION: Final = "words-2"
 
 _HEAD, _TAIL = 1_600, 800
 #: The words of an instruction at the start, which count double.
@@ -95,6 +95,8 @@ def _task_type(lowered: bytes, words: list[bytes], present: frozenset[bytes], co
         points[task_type] += weight
     if count <= 12:
         points["simple_query"] += 1.0 + (b"?" in lowered)
+        if 2 * sum(map(bytes.isdigit, words)) >= max(4, count):
+            points["simple_query"] += weights.ARITHMETIC_POINTS
     elif count > 80:
         points["simple_query"] -= 3.0
     if _has_code(lowered):

@@ -161,6 +161,8 @@ COMPLEXITY_PHRASES: Final[dict[float, tuple[str, ...]]] = {
     -1.0: ("hello world", "one sentence", "in one word", "yes or no", "what is the capital", "how do you say"),
 }
 
+#: Points of a short text for a simple query where half of its words or more are numbers, and two at least: arithmetic.
+ARITHMETIC_POINTS: Final = 1.5
 #: Points by the number of words: the first bound that is not exceeded counts.
 LENGTH_POINTS: Final = ((6, -1.5), (15, -0.7), (60, 0.0), (200, 0.6), (800, 1.2), (3000, 2.0), (1 << 62, 2.8))
 

@@ -13,12 +13,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from centralcloud.contracts.estimate import Estimate
-from centralcloud.learning.evidence import Evidence, Floats, Pair, RecentOutcomes
+from centralcloud.learning.arrays import Floats, Integers, np
+from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
 from centralcloud.learning.rule import (
     HIGHEST_SCORE,
     Quarantine,
@@ -130,7 +129,7 @@ class AdaptiveRule:
         """Begin the window after `after_slice`, and forget the level that the pair had fallen from."""
         return RuleState(evidence_from=after_slice)
 
-    def _estimates(self, evidence: Evidence, starts: NDArray[np.int64], dispersion: float | Floats) -> _Estimates:
+    def _estimates(self, evidence: Evidence, starts: Integers, dispersion: float | Floats) -> _Estimates:
         """Compute mean = (s + 1) / (n + 2), n_eff = n / phi + 2, utility = mean - weighted latency and cost (step 2)."""
         outcomes, reward = evidence.since("outcomes", starts), evidence.since("reward", starts)
         mean = (reward + 1) / (outcomes + 2)
@@ -142,9 +141,7 @@ class AdaptiveRule:
 class _Window:
     """The evidence of every pair since its last change, and the scores that follow from it (step 4)."""
 
-    def __init__(
-        self, evidence: Evidence, starts: NDArray[np.int64], estimates: _Estimates, probe_shares: Floats
-    ) -> None:
+    def __init__(self, evidence: Evidence, starts: Integers, estimates: _Estimates, probe_shares: Floats) -> None:
         self._evidence = evidence
         self._starts = starts
         self._estimates = estimates
@@ -193,7 +190,7 @@ def _as_score(utility: float) -> Decimal:
     return as_score(float(HIGHEST_SCORE) * min(max(utility, 0.0), 1.0))
 
 
-def _dispersion(evidence: Evidence, starts: NDArray[np.int64]) -> Floats:
+def _dispersion(evidence: Evidence, starts: Integers) -> Floats:
     """Return phi of each pair: 1 for outcomes of 0 or 1, less for graded ones.
 
     phi = sum(ss - s^2/n) / sum(s (1 - s/n)) over all pairs with graded outcomes. The others keep 1: graded outcomes of

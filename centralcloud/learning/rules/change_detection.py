@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from centralcloud.learning.evidence import Evidence, Floats
+from centralcloud.learning.arrays import Booleans, Floats, Integers, np
+from centralcloud.learning.evidence import Evidence
 from centralcloud.learning.rules.likelihood import log_likelihood
 
 # docs/explanation/learning.md, step 1.
@@ -32,17 +30,17 @@ class Split:
         whole_model: whether only all complexities of the model together show the change.
     """
 
-    position: NDArray[np.int64]
+    position: Integers
     statistic: Floats
     before: Floats
     after: Floats
     threshold: Floats
     upward: Floats
-    changed: NDArray[np.bool_]
-    whole_model: NDArray[np.bool_]
+    changed: Booleans
+    whole_model: Booleans
 
 
-def find_changes(evidence: Evidence, starts: NDArray[np.int64], dispersion: float | Floats) -> Split:
+def find_changes(evidence: Evidence, starts: Integers, dispersion: float | Floats) -> Split:
     """Find the best split of every pair's window, which begins at its position in `starts`; shape (pairs,).
 
     `dispersion` (phi) is the variance of the rewards over that of 0/1 outcomes of the same mean, for each pair or for all.
@@ -110,14 +108,14 @@ def _change_of_model(statistic: Floats, outcomes: Floats) -> int | None:
     return row if excess[row] > 0 else None
 
 
-def _columns_of_models(evidence: Evidence) -> list[NDArray[np.int64]]:
+def _columns_of_models(evidence: Evidence) -> list[Integers]:
     columns: dict[str, list[int]] = {}
     for column, (model, _) in enumerate(evidence.pairs):
         columns.setdefault(model, []).append(column)
     return [np.array(model_columns) for model_columns in columns.values() if len(model_columns) > 1]
 
 
-def _nothing(evidence: Evidence, starts: NDArray[np.int64]) -> Split:
+def _nothing(evidence: Evidence, starts: Integers) -> Split:
     none = np.zeros(len(starts))
     never = np.zeros(len(starts), dtype=bool)
     threshold = change_threshold(evidence.since("outcomes", starts))

@@ -1,8 +1,6 @@
 """Log-likelihoods of Bernoulli outcomes."""
 
-import numpy as np
-
-from centralcloud.learning.evidence import Floats
+from centralcloud.learning.arrays import Floats, np
 
 
 def log_likelihood(successes: Floats, outcomes: Floats) -> Floats:

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-import numpy as np
-
+from centralcloud.learning.arrays import np
 from centralcloud.learning.evidence import RecentOutcomes
 from centralcloud.learning.rule import Quarantine
 from centralcloud.learning.rules.likelihood import log_likelihood

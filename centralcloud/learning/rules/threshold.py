@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from centralcloud.contracts.limits import NEUTRAL_SCORE
-from centralcloud.learning.evidence import Evidence, Floats, Pair, RecentOutcomes
+from centralcloud.learning.arrays import Floats, Integers, np
+from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
 from centralcloud.learning.rule import Quarantine, RuleResult, RuleState, Score, States, as_score, wilson_interval
 from centralcloud.runtime.wording import apart, decimals
 
@@ -172,7 +171,7 @@ class ThresholdRule:
         return step, f"average response time {found} ms ({verdict.format(*expected)}): {_signed(step)}"
 
 
-def _sums_since(evidence: Evidence, starts: NDArray[np.int64]) -> dict[str, Floats]:
+def _sums_since(evidence: Evidence, starts: Integers) -> dict[str, Floats]:
     return {name: evidence.since(name, starts) for name in ("outcomes", "successes", "timed", "response_time_ms")}
 
 

@@ -10,6 +10,7 @@ from support.servers import execute
 
 from centralcloud.ingest.batch_ingest import BatchResult
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.store.schema import downgrade, migrate
 
 
 def test_a_gateway_reports_feedback_and_reads_nothing(shared_fleet: Fleet) -> None:
@@ -29,9 +30,19 @@ def test_a_gateway_reports_feedback_and_reads_nothing(shared_fleet: Fleet) -> No
         (fleet.dashboard, f"SELECT centralcloud.report_feedback('{request_id}', true)"),
         (fleet.dashboard, "SELECT comment FROM feedback"),
         (fleet.dashboard, "SELECT objective FROM routing_decisions"),
+        (fleet.dashboard, "SELECT key_id FROM routing_decisions"),
         (fleet.dashboard, "SELECT user_id FROM routing_records"),
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             execute(url, statement)
     assert execute(fleet.dashboard, "SELECT success, workspace FROM feedback") == [(True, None)]
-    assert execute(fleet.dashboard, "SELECT selected_model, success FROM routing_decisions") == [("gpt-4o", True)]
+    decisions = "SELECT selected_model, success FROM routing_decisions"
+    assert execute(fleet.dashboard, decisions) == [("gpt-4o", True)]
+    with Database(fleet.owner, application_name="tests") as owner:
+        downgrade(owner, "0019")
+        assert execute(fleet.dashboard, decisions) == [("gpt-4o", True)], "a view that was made again has its rights"
+        assert execute(fleet.worker, decisions) == [("gpt-4o", True)]
+        with pytest.raises(psycopg.errors.UndefinedColumn):
+            execute(fleet.worker, "SELECT key_id FROM routing_decisions")
+        migrate(owner)
+    assert execute(fleet.worker, "SELECT key_id FROM routing_decisions") == [(None,)]

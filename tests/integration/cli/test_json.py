@@ -11,7 +11,7 @@ from support.events import an_event, outcomes, send
 from typer.testing import CliRunner
 
 from centralcloud.cli.app import app as centralcloud
-from instance_agent.cli import app as instance_agent
+from instance_agent.cli.app import app as instance_agent
 
 #: They run until they are stopped, or print a script.
 WITHOUT_JSON = {"run", "serve", "demo", "completion"}

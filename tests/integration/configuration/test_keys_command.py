@@ -11,9 +11,16 @@ from support.fleet import Fleet, a_fleet
 from support.servers import execute
 
 from centralcloud.contracts.fleet_configuration import ApiKey, find_key, hash_key, key_prefix
-from centralcloud.runtime.configuration.keys import UnusableKeyError, remove_keys, revoke_key
+from centralcloud.runtime.configuration.keys import (
+    UnusableKeyError,
+    create_key,
+    remove_keys,
+    revoke_key,
+    rotate_key,
+)
 from centralcloud.runtime.configuration.writing import Author, read_whole
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.store.operator_actions import Action, list_actions
 
 
 class Keys:
@@ -225,3 +232,16 @@ def test_keys_that_are_not_valid_any_more_can_be_removed_but_not_the_last_one(ke
     assert list(keys.stored()) == [made[1]]
     history = "SELECT count(*) FROM configuration_history WHERE id = %s"
     assert execute(database_url, history, (made[0],)) == [(3,)], "made, revoked, removed"
+    third = create_key(keys.database, author, role="user", label="third").key.id
+    rotate_key(keys.database, author, third)
+    logged = execute(database_url, "SELECT action, subject FROM operator_actions ORDER BY id")
+    assert logged == [
+        *(("create_key", f"key/{key_id}") for key_id in made),
+        *(("revoke_key", f"key/{key_id}") for key_id in made),
+        ("remove_key", f"key/{made[0]}"),
+        ("create_key", f"key/{third}"),
+        ("rotate_key", f"key/{third}"),
+    ]
+    with keys.database.transaction() as connection:
+        shown = list_actions(connection, action=Action("revoke_key"), limit=10)
+    assert [row["subject"] for row in shown] == [f"key/{key_id}" for key_id in reversed(made)]

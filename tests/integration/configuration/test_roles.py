@@ -50,7 +50,7 @@ def test_a_gateway_reads_the_configuration_and_scores_and_sends_events_and_healt
     with Database(fleet.gateway, application_name="tests") as gateway:
         updater = ConfigurationUpdater(gateway, file=ConfigurationFile(tmp_path))
         updater.run_once()
-        assert list(updater.configuration.models) == ["gpt-4"]
+        assert "gpt-4" in updater.configuration.models
         report_health(gateway, "gpt-4", HealthReport(status="unhealthy"), 60)
         updater.run_once()
         assert updater.configuration.health["gpt-4"].report.status == "unhealthy"

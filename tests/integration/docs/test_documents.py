@@ -22,7 +22,7 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.settings import variables_of
 from centralcloud.settings import Settings
 from instance_agent import AgentSettings
-from instance_agent.cli import app as instance_agent
+from instance_agent.cli.app import app as instance_agent
 from instance_agent.settings import GatewaySettings
 
 _PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]

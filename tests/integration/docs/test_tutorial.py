@@ -17,6 +17,7 @@ _PAGE = REPOSITORY / "docs/tutorial/first-ten-minutes.md"
 def test_the_page_from_top_to_bottom(checkout: Path, tmp_path: Path) -> None:
     terminal = Terminal(checkout, {})
     running: list[subprocess.Popen[str]] = []
+    agent_log = tmp_path / "agent.log"
     held = EmbeddedServer.start(f"embedded:{checkout}/.centralcloud")  # keeps the server running between commands
 
     def matches(number: int) -> bool:
@@ -35,8 +36,13 @@ def test_the_page_from_top_to_bottom(checkout: Path, tmp_path: Path) -> None:
                 assert [program.wait(timeout=30) for program in running] == [0] * len(running)
                 held.stop()
             if block.own_terminal:
-                running.append(terminal.start(block, tmp_path / f"{number}.log"))
+                log = agent_log if "instance-agent run" in block.commands else tmp_path / f"{number}.log"
+                running.append(terminal.start(block, log))
+                if log == agent_log:  # the page: it logs `scores_applied`, go back
+                    eventually(lambda: agent_log.read_text().count("scores_applied") >= 1, within_seconds=60)
             elif running and "publish" not in block.commands and block.shown:  # the page waits a few seconds
+                if "dead-letters" in block.commands:
+                    eventually(lambda: agent_log.read_text().count("scores_applied") >= 2, within_seconds=60)
                 eventually(lambda number=number: matches(number), within_seconds=30)
             else:
                 matches(number)

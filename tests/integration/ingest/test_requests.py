@@ -173,7 +173,9 @@ def test_a_request_with_a_fallback_is_one_row_with_the_sums_of_its_attempts(
     second = first | {"estimated_cost_usd": 0.3, "estimated_ms": 700}
     spent = {"response_time_ms": 100, "cost_nano_usd": 15_000, "input_tokens": 5}
     events = [
-        an_attempt(request_id, 1, "routed", "small", policy="code", plan={"reason": "cheapest"}, **first),
+        an_attempt(
+            request_id, 1, "routed", "small", policy="code", key_id="cck_1", plan={"reason": "cheapest"}, **first
+        ),
         an_attempt(request_id, 1, "failure", "small", error_kind="timeout", **first, **spent),
         an_attempt(request_id, 2, "routed", "large", **second),
         an_attempt(request_id, 2, "success", "large", **(spent | {"output_tokens": 7, "cost_nano_usd": 1})),
@@ -186,6 +188,7 @@ def test_a_request_with_a_fallback_is_one_row_with_the_sums_of_its_attempts(
     ingest_all(database)
     row = ("code", 9, "large", "cheapest", 0.3, 0.000015001, 0.2, 0.7, True, 17, 2)
     assert execute(database_url, VIEW + "WHERE request_id = %s", (request_id,)) == [row]
+    assert execute(database_url, "SELECT key_id FROM routing_decisions") == [("cck_1",)]
     usage = "SELECT model_name, usage_count FROM model_routing_metrics ORDER BY 1"
     assert execute(database_url, usage) == [("large", 1), ("small", 1)], "each attempt is a decision"
     assert verify(database).ok

@@ -14,6 +14,8 @@ from centralcloud.contracts import RoutingEvent
 from centralcloud.runtime.postgres.database import Database
 from instance_agent import AgentSettings, InstanceAgent
 from instance_agent.sync.event_publisher import EventPublisher
+from instance_agent.sync.publisher_metrics import oldest_seconds
+from instance_agent.sync.spool import Spool
 
 
 def an_event(model: str = "m") -> RoutingEvent:
@@ -163,3 +165,35 @@ def test_an_agent_whose_stop_takes_too_long_loses_its_events_once(
     assert publisher.join(5)
     assert publisher.database._pool is None, "the thread has not opened it again"
     assert caplog.text.count("events_dropped") == 1
+
+
+def test_a_stop_and_a_flush_include_the_events_on_disk(database: Database, database_url: str, tmp_path: Path) -> None:
+    """One of them is rejected by PostgreSQL; the age is that of the oldest."""
+    publisher = EventPublisher(database, queue_size=10, spool=Spool(tmp_path))
+    for number in range(600):
+        publisher.publish(an_event(f"m{number}" if number != 300 else "nul\0"))
+    assert (publisher.waiting, publisher.waiting_on_disk, publisher.dropped) == (10, 590, 0)
+    assert 0 < publisher.spool_share < 1
+    assert oldest_seconds(publisher) == pytest.approx((datetime.now(UTC) - an_event().timestamp).total_seconds(), 0.1)
+    publisher.start()
+    assert publisher.flush(20)
+    for number in range(600, 700):
+        publisher.publish(an_event(f"m{number}"))
+    publisher.stop()
+    assert publisher.join(5)
+    assert (publisher.sent, publisher.dropped, publisher.waiting_on_disk) == (699, 1, 0)
+    assert queued(database_url) == 699
+    assert list(tmp_path.iterdir()) == []
+    assert oldest_seconds(publisher) == 0
+
+
+def test_a_publisher_without_threads_sends_the_events_on_disk_at_the_end(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    publisher = EventPublisher(database, queue_size=10, spool=Spool(tmp_path))
+    for number in range(25):
+        publisher.publish(an_event(f"m{number}"))
+    publisher.send_remaining(connect_seconds=10)
+    assert publisher.give_up("the interpreter ends") == 0
+    assert queued(database_url) == 25
+    assert list(tmp_path.iterdir()) == []

@@ -321,15 +321,20 @@ def test_ctrl_c_ends_the_demonstration_cleanly_at_any_time(after: str, whom: str
         assert processes_in(folder) == []
 
 
+def handles(number: signal.Signals, pid: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    (caught,) = re.findall(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
 @pytest.mark.timing
 def test_ctrl_c_before_the_demonstration_has_begun_ends_it_cleanly() -> None:
     with embedded_folder() as folder:
-        # Before the program has come as far as this, the interpreter itself ends at Ctrl-C.
-        began = time.monotonic()
-        assert start_command("centralcloud", "--version", env={}, cwd=folder, cold=True).wait(timeout=30) == 0
-        least = time.monotonic() - began
-        for delay in (least, least + 0.1, least + 0.2, least + 0.3, least + 0.4):
+        for delay in (0.02, 0.1, 0.2, 0.3, 0.4):
             process = start_command("centralcloud", "demo", env={}, cwd=folder, log=subprocess.PIPE, cold=True)
+            # Before the program has come as far as this, the interpreter itself ends at Ctrl-C. It has no handler for
+            # SIGTERM; the program's first act is one for both signals.
+            eventually(partial(handles, signal.SIGTERM, process.pid))
             started = time.monotonic()
             eventually(lambda: time.monotonic() - started >= delay)  # noqa: B023 - the moment is the point
             process.send_signal(signal.SIGINT)

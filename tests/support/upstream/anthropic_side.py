@@ -35,7 +35,7 @@ def read(body: dict[str, Any]) -> Asked:
             asked.text = " ".join(texts)
     if (body.get("tool_choice") or {}).get("type") != "none":
         asked.tools = [(tool["name"], tool["input_schema"]) for tool in body.get("tools") or ()]
-    form = (body.get("output_config") or {}).get("format")
+    form = (body.get("output_config") or {}).get("format") or body.get("output_format")
     asked.schema = form["schema"] if form else None
     return asked
 

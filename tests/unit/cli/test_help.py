@@ -13,12 +13,12 @@ from support.repository import REPOSITORY
 from typer.testing import CliRunner
 
 import centralcloud.cli.app
-import instance_agent.cli
+import instance_agent.cli.app
 from centralcloud import __version__
 from centralcloud.runtime.commands.completion import Shell
 from centralcloud.runtime.commands.group import Command
 
-PROGRAMS = {"centralcloud": centralcloud.cli.app, "instance-agent": instance_agent.cli}
+PROGRAMS = {"centralcloud": centralcloud.cli.app, "instance-agent": instance_agent.cli.app}
 WHOLE = 1000
 
 
@@ -84,12 +84,33 @@ def test_no_line_of_a_group_of_commands_is_cut(program: str) -> None:
 def test_a_help_imports_only_what_it_shows(argv: list[str], absent: set[str]) -> None:
     script = (
         f"import sys; sys.argv = {argv!r}\n"
-        f"from {'centralcloud.cli.app' if argv[0] == 'centralcloud' else 'instance_agent.cli'} import main\n"
+        f"from {'centralcloud.cli.app' if argv[0] == 'centralcloud' else 'instance_agent.cli.app'} import main\n"
         "try: main()\n"
         f"finally: print(sorted({absent!r} & set(sys.modules)), file=sys.stderr)\n"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stderr == "[]\n"
+
+
+@pytest.mark.parametrize(("program", "reloads"), [("centralcloud", False), ("instance_agent", True)])
+def test_a_program_has_its_signals_before_it_imports_what_takes_long(program: str, reloads: bool) -> None:
+    """A signal in the first tenth of a second would end it by the default action, also one that asks for a reload."""
+    script = (
+        f"import signal, sys; sys.argv = [{program!r}, 'run']\n"
+        f"import {program}.cli\n"
+        "before = set(sys.modules)\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == '{program}.cli.app':\n"
+        "            handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]\n"
+        "            print([each is signal.SIG_IGN or callable(each) for each in handlers])\n"
+        "            print(sorted({'typer', 'click', 'pydantic', 'psycopg', 'asyncio'} & before))\n"
+        "            sys.exit()\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        f"{program}.cli.main()\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout == f"{[True, True, reloads]}\n[]\n"
 
 
 @pytest.mark.parametrize("package", ["centralcloud", "instance_agent"])

@@ -36,6 +36,11 @@ def test_ten_complexities_are_three_levels(complexity: int, level: str) -> None:
         ("Fix this bug: the loop is off by one", "fix_bug", {"medium"}),
         ("Find the root cause of the 503 errors in production since yesterday", "investigate_error", {"medium", "complex"}),
         ("Look through these logs and list the anomalies", "analyze_logs", {"simple", "medium"}),
+        ("Add 17 + 25.", "simple_query", {"simple"}),
+        ("Add 17 and 25", "simple_query", {"simple"}),
+        ("Sum 4, 5 and 6", "simple_query", {"simple"}),
+        ("Add 5 tests", "code_generation", {"simple"}),
+        ("Add 2 + 2 in Python", "code_generation", {"medium"}),
         ("Deploy the new version to production with a canary rollout", "deploy_code", {"medium"}),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from support.repository import REPOSITORY
 
 import centralcloud.cli.app
-import instance_agent.cli
+import instance_agent.cli.app
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.extras import EXTRAS, require_extra
 from centralcloud.runtime.postgres.database import Database
@@ -63,7 +63,7 @@ def test_centralcloud_without_the_daemon_is_one_line(
 
 def test_the_version_needs_no_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     hide(monkeypatch, "daemon")
-    for program, main in (("centralcloud", centralcloud.cli.app.main), ("instance-agent", instance_agent.cli.main)):
+    for program, main in (("centralcloud", centralcloud.cli.app.main), ("instance-agent", instance_agent.cli.app.main)):
         monkeypatch.setattr("sys.argv", [program, "--version"])
         with pytest.raises(SystemExit) as exited:
             main()
@@ -91,7 +91,7 @@ def test_an_embedded_server_without_its_extra_is_one_line(
     monkeypatch.setenv("CENTRALCLOUD_MISTYPED", "1")
     monkeypatch.setattr("sys.argv", [program, *arguments])
     with pytest.raises(SystemExit) as exited:
-        (centralcloud.cli.app.main if program == "centralcloud" else instance_agent.cli.main)()
+        (centralcloud.cli.app.main if program == "centralcloud" else instance_agent.cli.app.main)()
     assert exited.value.code == 2
     assert capfd.readouterr() == (
         "",
@@ -106,7 +106,7 @@ def test_commands_without_a_database_need_no_extra(
     monkeypatch.setenv("DATABASE_URL", "embedded:")
     monkeypatch.setattr("sys.argv", ["instance-agent", "catalog", "--json"])
     with pytest.raises(SystemExit) as exited:
-        instance_agent.cli.main()
+        instance_agent.cli.app.main()
     assert exited.value.code == 0
     assert '"models": [' in capsys.readouterr().out
 

@@ -7,17 +7,21 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from support.clients import (
+    FAILING,
+    FAILURES,
     PIXEL,
     PROVIDERS,
     SCHEMA,
+    ImportedWhenUsed,
     cancel_once_upstream_has_it,
+    check_failure,
     wait_until_upstream_is_free,
     words,
 )
 from support.gateways import Gateway
 from support.upstream.process import FakeUpstream
 
-anthropic = pytest.importorskip("anthropic", reason="the vendors' clients are in the extra `clients`")
+anthropic = ImportedWhenUsed("anthropic")
 
 #: The last is an alias for `auto`: clients of Anthropic send fixed names.
 MODELS = ["gpt", "opus", "flash", "claude-something-new"]
@@ -92,27 +96,14 @@ def test_schemas_are_parsed(client: Any, model: str) -> None:
     assert parsed.parsed_output == Place(city="Paris")
 
 
-@pytest.mark.parametrize(("provider", "stream"), [("alpha", False), ("beta", True), ("gamma", False)])
-@pytest.mark.parametrize(
-    ("behaviour", "name"),
-    [
-        ("status=500", "InternalServerError"),
-        ("status=429+retry-after=7", "RateLimitError"),
-        ("bad-request", "BadRequestError"),
-        ("context-length", "BadRequestError"),
-    ],
-)
+@pytest.mark.parametrize(("provider", "stream"), FAILING)
+@pytest.mark.parametrize(("behaviour", "name"), FAILURES)
 def test_errors_are_those_of_the_client(client: Any, provider: str, stream: bool, behaviour: str, name: str) -> None:
     model = f"{provider}/anthropic-{stream}!{behaviour}"
     with pytest.raises(getattr(anthropic, name)) as failed:
         client.messages.create(model=model, max_tokens=50, messages=words(), stream=stream)
 
-    error = failed.value
-    assert type(error).__name__ == name
-    assert "sk-upstream" not in str(error)
-    assert error.request_id == error.response.headers["x-centralcloud-request-id"]
-    if "retry-after" in behaviour:
-        assert 0 < int(error.response.headers["retry-after"]) <= 7
+    check_failure(failed.value, behaviour, name)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

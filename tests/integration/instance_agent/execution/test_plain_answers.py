@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from typing import Any
 
 import pytest
 from support.executions import KEY, Bench, a_bench, a_request, chosen_text, run
@@ -231,6 +232,30 @@ def test_a_wrong_key_marks_its_target_and_later_requests_go_elsewhere(fake_upstr
                 answer = await bench.executor.execute(bench.plan("openai:a!status=401", "anthropic:b"), a_request())
                 assert answer.target == "b@anthropic"
             assert bench.calls_of("a!status=401") == 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "fields", "marked"),
+    [
+        ("status=404", {}, True),
+        ("status=405", {}, True),
+        ("status=403", {}, False),
+        ("status=404", {"service_tier": "flex"}, False),
+        ("status=404", {"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}, False),
+    ],
+)
+def test_wrong_requests_of_one_caller_mark_no_target_unless_no_such_request_can_be_at_fault(
+    fake_upstream: FakeUpstream, behaviour: str, fields: dict[str, Any], marked: bool
+) -> None:
+    async def scenario() -> None:
+        async with a_bench(fake_upstream) as bench:
+            plan = bench.plan(f"openai:a!{behaviour}")
+            for _ in range(4):
+                with pytest.raises(ExecutionError):
+                    await bench.executor.execute(plan, a_request(**fields))
+            assert (bench.breakers.states(bench.executor._clock()) != {}) == marked
 
     run(scenario())
 

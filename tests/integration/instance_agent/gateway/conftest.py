@@ -15,3 +15,11 @@ def gateway(start: Callable[..., Program], tmp_path: Path, fake_upstream: FakeUp
     """A running gateway, and a key of the role user for it."""
     key = a_key(database_url, "user", workspace="acme")
     return start_gateway(start, tmp_path, fake_upstream, database_url, key=key)
+
+
+@pytest.fixture
+def admin(start: Callable[..., Program], tmp_path: Path, fake_upstream: FakeUpstream, database_url: str) -> Gateway:
+    """A gateway, called with a key of the role admin; registered endpoints may be on this machine."""
+    key = a_key(database_url, "admin")
+    private = {"INSTANCE_AGENT_GATEWAY_PRIVATE_ENDPOINTS": "true"}
+    return start_gateway(start, tmp_path, fake_upstream, database_url, key=key, **private)

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.gateways import Gateway, a_catalog, a_key, start_gateway
@@ -104,6 +105,11 @@ def test_a_body_of_32_mib_is_accepted(gateway: Gateway) -> None:
     assert (reply.status, reply.text) == (200, "You said: look (1 images)")
 
 
+def request_line(gateway: Gateway, request_id: str) -> dict[str, Any] | None:
+    lines = (line for line in gateway.program.log() if line["event"] == "request")
+    return next((line for line in lines if line["requestId"] == request_id), None)
+
+
 def test_another_path_is_a_404_that_names_those_that_are_there(gateway: Gateway) -> None:
     reply = gateway.call("POST", "/v1/completions", {})
     wrong_method = gateway.call("GET", "/v1/chat/completions")
@@ -112,6 +118,15 @@ def test_another_path_is_a_404_that_names_those_that_are_there(gateway: Gateway)
     assert "/v1/chat/completions" in reply.error["message"]
     assert "/v1/models" in reply.error["message"]
     assert (wrong_method.status, wrong_method.headers["allow"]) == (405, "POST")
+    logged = [
+        eventually(lambda reply=reply: request_line(gateway, reply.headers["x-centralcloud-request-id"]))
+        for reply in (reply, wrong_method, gateway.chat())
+    ]
+    assert [(line["path"], line.get("requestedPath")) for line in logged] == [
+        ("(unknown)", "/v1/completions"),
+        ("(unknown)", "/v1/chat/completions"),
+        ("/v1/chat/completions", None),
+    ]
 
 
 def test_without_any_key_clients_of_this_machine_are_served_and_no_web_page(

@@ -147,7 +147,8 @@ def test_one_gateway_checks_for_all_and_calls_nothing_that_is_billed(
     assert between >= 0.15, "two gateways check no more often than one"
     for gateway in gateways:  # a page without a key asks no provider
         assert gateway.call("GET", "/health", key=None).status == 200
-        assert gateway.call("GET", "/health/detailed", key=None).json()["health"]["checks"] == {"healthy": 1}
+        # The gateway that does not check learns the result from the other one.
+        eventually(lambda gateway=gateway: gateway.details()["health"]["checks"] == {"healthy": 1})
     assert set(fake_upstream.state()["counts"]) == {"/up/checks-best"}
     assert UPSTREAM_KEY in fake_upstream.requests("checks-best")[0]["headers"]["authorization"]
     checkers = {target(gateway, "checks-best")["check"]["checkedBy"] for gateway in gateways}
@@ -163,6 +164,11 @@ def test_one_gateway_checks_for_all_and_calls_nothing_that_is_billed(
     assert 'centralcloud_gateway_health_checks{provider="alpha",result="unhealthy"} 1.0' in metrics
     assert "centralcloud_gateway_health_exchange_up 1.0" in metrics
 
+    assert ask(second, "checks", "checks-best").status == 502
+    assert target(second, "checks-best")["breaker"]["state"] == "open"
+
     fake_upstream.reset()
     eventually(lambda: target(second, "checks-best")["check"]["status"] == "healthy")
+    eventually(lambda: target(second, "checks-best")["breaker"]["state"] == "closed")
+    assert set(fake_upstream.state()["counts"]) == {"/up/checks-best"}, "the check closed it, and no call"
     eventually(lambda: answered(ask(second, "checks")) == "checks-best")

@@ -1,25 +1,22 @@
 """The fleet's registry over HTTP: the requests of the model router's documentation, and what is refused."""
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import psycopg
 import pytest
 from support.fleet import Fleet, a_fleet
-from support.gateways import Gateway, Reply, a_key, start_gateway
+from support.gateways import ENDPOINT, Gateway, a_key, registered, start_gateway
 from support.programs import Program
 from support.registry import a_model, write
 from support.servers import execute
 from support.tcp_proxy import TcpProxy
-from support.upstream.process import FakeUpstream, a_fake_upstream
+from support.upstream.process import FakeUpstream
 from support.waiting import eventually
 
-from centralcloud.contracts.fleet_configuration import PRIVATE_ALLOWED, parse_endpoint, put
 from centralcloud.runtime.postgres.database import Database
 
 StartProgram = Callable[..., Program]
@@ -36,31 +33,8 @@ GPT_4_TURBO = {
     "tags": ["gpt-4", "high-quality", "reasoning"],
 }
 HEALTH = {"status": "healthy", "responseTime": 500, "errorRate": 0.01, "availability": 99.9}
-ENDPOINT = {
-    "url": "https://api.openai.com/v1/chat/completions",
-    "type": "primary",
-    "weight": 1.0,
-    "healthCheckUrl": "https://api.openai.com/v1/models",
-}
 QWEN = "qwen/qwen3-30b-a3b-2507"
 QWEN_PATH = "/api/models/qwen%2Fqwen3-30b-a3b-2507"
-
-
-@pytest.fixture
-def admin(start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str) -> Gateway:
-    """A gateway, called with a key of the role admin; registered endpoints may be on this machine."""
-    key = a_key(database_url, "admin")
-    private = {"INSTANCE_AGENT_GATEWAY_PRIVATE_ENDPOINTS": "true"}
-    return start_gateway(start, tmp_path, fake_upstream, database_url, key=key, **private)
-
-
-def registered(gateway: Gateway, model_id: str, **fields: Any) -> Reply:
-    """Register a model of the provider alpha, better than any of the catalog file."""
-    scores = {"complexityScores": {"simple": 5, "medium": 5, "complex": 5}}
-    body = {"name": model_id, "version": model_id, "provider": "alpha", **scores, **fields}
-    reply = gateway.call("POST", "/api/models", body)
-    assert reply.status == 201, reply.body
-    return reply
 
 
 def test_the_model_of_the_documentation_is_registered_and_found(admin: Gateway) -> None:
@@ -237,97 +211,6 @@ def test_health_is_shown_as_it_was_posted(admin: Gateway) -> None:
     assert "OPENAI_API_KEY" in found["targets"][0]["reason"]
     assert admin.call("POST", path, {"status": "fine"}).error["field"] == "status"
     assert admin.call("POST", path, {**HEALTH, "ttlSeconds": 0}).error["field"] == "ttlSeconds"
-
-
-async def statuses(gateway: Gateway, model: str, requests: int) -> set[int]:
-    """Send requests to a model over connections that are kept, eight at a time; return the statuses of the answers."""
-    url, headers = f"{gateway.openai_url}/chat/completions", {"authorization": f"Bearer {gateway.key}"}
-    body = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
-    left = iter(range(requests))
-    seen = set()
-
-    async def client(session: aiohttp.ClientSession) -> None:
-        for _ in left:
-            async with session.post(url, json=body, headers=headers) as answer:
-                seen.add(answer.status)
-
-    async with aiohttp.ClientSession() as session:
-        await asyncio.gather(*(client(session) for _ in range(8)))
-    return seen
-
-
-def test_weights_of_endpoints_are_the_shares_of_requests(admin: Gateway, fake_upstream: FakeUpstream) -> None:
-    with a_fake_upstream() as second:
-        registered(admin, "weighted")
-        for upstream, weight in ((fake_upstream, 3), (second, 1)):
-            body = {"url": f"{upstream.openai_url}/chat/completions", "weight": weight}
-            assert admin.call("POST", "/api/models/weighted/endpoints", body).status == 201
-        assert asyncio.run(statuses(admin, "weighted", 2000)) == {200}
-        assert 0.72 <= fake_upstream.state()["total"] / 2000 <= 0.78
-
-
-REFUSED_URLS = [
-    "http://169.254.169.254/latest/meta-data",
-    "http://[fe80::1]/v1",
-    "http://metadata.google.internal/v1",
-    "http://0xa9fea9fe/v1",
-    "http://[::ffff:169.254.169.254]/v1",
-    "file:///etc/passwd",
-]
-
-
-def test_endpoints_at_metadata_services_and_link_local_addresses_are_refused(admin: Gateway) -> None:
-    registered(admin, "best")
-    for url in REFUSED_URLS:
-        for field, body in (("url", {"url": url}), ("healthCheckUrl", {**ENDPOINT, "healthCheckUrl": url})):
-            refused = admin.call("POST", "/api/models/best/endpoints", body)
-            assert (refused.status, refused.error["field"]) == (422, field), url
-    assert admin.call("GET", "/api/models/best/endpoints").json()["endpoints"] == []
-
-
-def test_an_endpoint_at_a_host_that_gets_no_key_of_the_provider_is_refused(admin: Gateway, database_url: str) -> None:
-    registered(admin, "best")
-    refused = admin.call("POST", "/api/models/best/endpoints", {"url": "https://evil.example/v1"})
-
-    assert (refused.status, refused.error["field"]) == (422, "url")
-    assert "expected 127.0.0.1, a.example, api.openai.com" in refused.error["message"]
-    # Another replica, whose catalog lists the host, may have registered it.
-    with Database(database_url, application_name="tests") as database:
-        write(database, put(parse_endpoint({"url": "http://localhost:9/v1"}, model_id="best", policy=PRIVATE_ALLOWED)))
-    viewer = a_key(database_url, "viewer")
-
-    def reason(key: str | None) -> str:
-        (target,) = admin.call("GET", "/api/models/best/health", key=key).json()["targets"]
-        return str(target.get("reason"))
-
-    eventually(lambda: "found the host localhost" in reason(admin.key), what="the endpoint")
-    eventually(lambda: admin.call("GET", "/v1/models", key=viewer).status == 200, what="the new key")
-    assert reason(viewer) == "its endpoint is at a host that gets no key of its provider"
-    assert admin.chat("best").status == 503
-    assert admin.chat().headers["x-centralcloud-model"] == "gpt"
-
-
-def test_endpoints_are_added_once_and_removed(admin: Gateway) -> None:
-    registered(admin, "best")
-    path = "/api/models/best/endpoints"
-    added = admin.call("POST", path, ENDPOINT)
-
-    assert (added.status, added.json()) == (201, {**added.json(), **ENDPOINT, "modelId": "best"})
-    assert admin.call("POST", path, ENDPOINT).error["code"] == "endpoint_exists"
-    assert admin.call("POST", path, {**ENDPOINT, "modelId": "other"}).error["field"] == "modelId"
-    assert admin.call("DELETE", f"{path}/{added.json()['id']}").status == 200
-    assert admin.call("GET", path).json() == {"modelId": "best", "endpoints": []}
-    assert admin.call("DELETE", "/api/models/best").status == 200
-    assert admin.call("GET", "/api/models/best").status == 404
-
-
-def test_private_endpoints_are_refused_unless_allowed(
-    start: StartProgram, tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
-) -> None:
-    gateway = start_gateway(start, tmp_path, fake_upstream, database_url, key=a_key(database_url, "admin"))
-    registered(gateway, "best")
-    refused = gateway.call("POST", "/api/models/best/endpoints", {"url": "http://127.0.0.1:9/v1"})
-    assert (refused.status, refused.error["field"]) == (422, "url")
 
 
 def test_an_inactive_model_gets_no_request_on_any_replica(

@@ -76,14 +76,15 @@ def test_two_versions_of_a_model_at_one_provider_are_both_served() -> None:
     assert [target.sent_as for target in CallTargets(configuration).made()] == [sent_as for _, sent_as, _ in sent]
 
 
-def test_the_price_of_cached_tokens_reaches_the_cost() -> None:
-    priced = {**MODEL, "pricing": {"input": 2, "output": 8, "cachedInput": 0.5}}
+@pytest.mark.parametrize(("cache_write", "nano"), [({}, 2500), ({"cacheWrite": 4}, 4000), ({"cacheWrite": 0}, 0)])
+def test_the_prices_of_cached_tokens_reach_the_cost(cache_write: dict[str, float], nano: int) -> None:
+    priced = {**MODEL, "pricing": {"input": 2, "output": 8, "cachedInput": 0.5, **cache_write}}
     layer = registry_layer(a_fleet(priced), private=False)
     provider = Provider(provider="openai", base_url="https://a.example/v1")
     (target,) = CallTargets(build_configuration(layer.models, [provider], keys=KeyReader({}))).made()
 
-    cost = cost_of(Usage(input_tokens=1000, output_tokens=10, cached_tokens=800), target.prices)
-    assert cost.nano_usd == 200 * 2000 + 800 * 500 + 10 * 8000
+    usage = Usage(input_tokens=1000, output_tokens=10, cached_tokens=800, cache_write_tokens=50)
+    assert cost_of(usage, target.prices).nano_usd == 150 * 2000 + 800 * 500 + 50 * nano + 10 * 8000
 
 
 @pytest.mark.parametrize(
@@ -97,6 +98,13 @@ def test_the_price_of_cached_tokens_reaches_the_cost() -> None:
         ("https://a.example.evil.example/v1", {}, "found the host a.example.evil.example"),
         ("https://evil.example/v1?a.example", {}, "found the host evil.example"),
         ("HTTP://a.example/v1", {}, "found http at the host a.example"),
+        ("https://b.example:8443/v1", {"key_hosts": ["B.example:8443"]}, None),
+        ("https://b.example/v1", {"key_hosts": ["b.example:443"]}, None),
+        ("https://b.example:8443/v1", {"key_hosts": ["b.example"]}, None),
+        ("https://b.example:8444/v1", {"key_hosts": ["b.example:8443"]}, "found the host b.example:8444"),
+        ("http://b.example/v1", {"key_hosts": ["b.example:443"]}, "found the host b.example:80"),
+        ("https://[2001:4860::8]:8443/v1", {"key_hosts": ["[2001:4860::8]:8443"]}, None),
+        ("https://[2001:4860::8]/v1", {"key_hosts": ["[2001:4860::8]:8443"]}, "found the host [2001:4860::8]:443"),
         ("https://evil.example/v1", {"api_key": None}, None),
         ("https://evil.example/v1", {"api_key": None, "headers": {"x-token": "env:K"}}, "found the host evil.example"),
     ],
@@ -122,8 +130,23 @@ def test_a_registered_host_gets_the_key_of_its_provider_only_where_the_catalog_s
         assert "listed.example" not in str(target.reason)
 
 
-@pytest.mark.parametrize("host", ["http://a.example", "a.example/v1", "a.example:443", "", "*", "169.254.169.254"])
-def test_a_host_of_keys_is_a_name_or_an_address_alone(host: str) -> None:
+@pytest.mark.parametrize(
+    "host",
+    [
+        "http://a.example",
+        "a.example/v1",
+        "a.example:0",
+        "a.example:65536",
+        "a.example:",
+        ":443",
+        "::1:x",
+        "",
+        "*",
+        "169.254.169.254",
+        "169.254.169.254:80",
+    ],
+)
+def test_a_host_of_keys_is_a_name_or_an_address_and_may_have_a_port(host: str) -> None:
     with pytest.raises(ValidationError):
         Provider(provider="p", base_url="https://a.example", key_hosts=(host,))
 

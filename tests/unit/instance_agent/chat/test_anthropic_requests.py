@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from instance_agent.chat.anthropic_request import read_head, read_request
+from instance_agent.chat.anthropic_request import read_head, read_request, read_schema
 from instance_agent.chat.errors import InvalidRequestError, UnsupportedFeatureError
 from instance_agent.chat.messages import (
     ImagePart,
@@ -118,6 +118,17 @@ def test_every_setting_is_read() -> None:
     assert (request.tool_choice, request.parallel_tool_calls) == (ToolChoice("required"), False)
     assert request.response_format == ResponseFormat("json_schema", {"type": "object"}, strict=True)
     assert (request.reasoning, request.user, request.stream) == (Reasoning("high"), "u", True)
+
+
+def test_the_older_spelling_of_a_schema_is_read_wherever_the_newer_one_is() -> None:
+    form, other = ({"type": "json_schema", "schema": {"type": kind}} for kind in ("object", "array"))
+    older, newer = _body(output_format=form), _body(output_config={"format": form}, output_format=other)
+    for body in (older, newer):
+        assert read_head(body).response_format == "json_schema"
+        assert read_schema(body) == {"type": "object"}
+        assert read_request(body).response_format == ResponseFormat("json_schema", {"type": "object"}, strict=True)
+    for body in (_body(output_format=None), _body(output_config={"effort": "low"}), _body()):
+        assert (read_head(body).response_format, read_schema(body)) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,19 @@ def test_one_403_or_404_that_may_be_the_requests_fault_takes_no_model_from_the_o
     assert breakers.states(0.0) == {"one": "misconfigured"}
 
 
+def test_a_caller_alone_takes_no_model_from_the_others_by_wrong_requests() -> None:
+    breakers = Breakers(SETTINGS)
+    doubtful = error(Retry.SETUP, 404, kind="caller")
+    for _ in range(50):
+        admitted(breakers, ONE, 0.0).failed(doubtful, 0.0, "a")
+    assert breakers.states(0.0) == {}
+    admitted(breakers, ONE, 0.0).failed(doubtful, 0.0, "b")
+    assert breakers.states(0.0) == {"one": "misconfigured"}, "another caller has the same"
+    later = 600.0
+    admitted(breakers, ONE, later).failed(doubtful, later, "b")
+    assert breakers.admit(ONE, later + 599.0) is None, "a probe with the same error keeps it so"
+
+
 def test_a_probe_with_the_same_doubtful_error_keeps_the_target_marked() -> None:
     breakers = Breakers(SETTINGS)
     doubtful = error(Retry.SETUP, 403, kind="caller")
@@ -212,12 +225,13 @@ def test_breakers_of_targets_that_have_gone_are_dropped() -> None:
     assert breakers.count == 1
 
 
-def test_a_check_that_costs_nothing_can_clear_a_target() -> None:
+def test_a_check_that_passes_again_lets_a_misconfigured_target_be_probed() -> None:
     breakers = Breakers(SETTINGS)
     fail(breakers, ONE, error(Retry.SETUP, 401))
-    breakers.clear("one", 1.0)
-    breakers.clear("service", 1.0)
-    assert breakers.admit(ONE, 1.0) is not None
+    breakers.clear("one", 1.0, 1.0)
+    breakers.clear("service", 1.0, 1.0)
+    assert admitted(breakers, ONE, 1.0).rechecks
+    assert breakers.admit(ONE, 1.0) is None, "one probe: the check says nothing of the key"
 
 
 def test_own_evidence_weighs_more_than_a_hint() -> None:
@@ -236,14 +250,15 @@ def test_own_evidence_weighs_more_than_a_hint() -> None:
     assert not breakers.suspected(ONE, 300.0)
 
 
-def test_a_check_that_passes_again_ends_the_wait_and_keeps_one_that_the_provider_asked_for() -> None:
-    breakers = Breakers(SETTINGS)
-    fail(breakers, ONE, error(), times=3)
-    assert breakers.unavailable(ONE, 1.0) is not None
-    breakers.end_wait("one", 1.0)
-    assert breakers.unavailable(ONE, 1.0) is None
-    probe = admitted(breakers, ONE, 1.0)
-    assert breakers.admit(ONE, 1.0) is None, "one probe"
-    probe.failed(error(status=429, retry_after=60.0), 1.0)
-    breakers.end_wait("one", 2.0)
+def test_a_check_that_passes_again_closes_the_breaker_and_keeps_a_wait_that_the_provider_asked_for() -> None:
+    changes: list[BreakerChange] = []
+    breakers = Breakers(SETTINGS, on_change=changes.append)
+    fail(breakers, ONE, error(), now=1.0, times=3)
+    breakers.clear("one", 1.1, since=0.9)
+    assert breakers.unavailable(ONE, 1.1) is not None, "the check was made before the breaker opened"
+    breakers.clear("one", 2.0, since=1.0)
+    assert breakers.states(2.0) == {}
+    assert [change.state for change in changes] == ["open", "closed"], "other replicas learn it"
+    fail(breakers, ONE, error(status=429, retry_after=60.0), now=2.0)
+    breakers.clear("one", 2.0, since=2.0)
     assert breakers.unavailable(ONE, 2.0) is not None

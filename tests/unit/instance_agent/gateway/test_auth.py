@@ -4,9 +4,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from centralcloud.contracts.fleet_configuration import ApiKey, hash_key, key_prefix, new_key_text
-from instance_agent.gateway.auth import ANONYMOUS, LOCAL, Principal, is_local, is_loopback, principal_of
+from instance_agent.gateway.auth import (
+    ANONYMOUS,
+    LOCAL,
+    KnownSenders,
+    Principal,
+    is_local,
+    is_loopback,
+    principal_of,
+)
 from instance_agent.gateway.errors import GatewayError
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
@@ -50,6 +59,33 @@ def test_a_key_that_is_no_longer_valid_gets_the_words_of_an_unknown_one(options:
         assert refused.value.status == 401
         words.add(refused.value.message)
     assert len(words) == 1
+
+
+def test_a_remembered_key_ends_when_it_expires_and_when_it_is_revoked() -> None:
+    text, keys = a_key(expires_at=NOW + timedelta(hours=1), workspace="acme")
+    headers, senders = {"authorization": f"Bearer {text}"}, KnownSenders()
+    first = senders.principal_of(headers, keys, NOW)
+    assert (first.key_id, first.workspace) == (text[:16], "acme")
+    assert senders.principal_of(headers, keys, NOW) is first
+
+    with pytest.raises(GatewayError):
+        senders.principal_of(headers, keys, NOW + timedelta(hours=1))
+    revoked = {text[:16]: replace(keys[text[:16]], revoked_at=NOW)}
+    with pytest.raises(GatewayError):
+        senders.principal_of(headers, revoked, NOW)
+    assert senders.principal_of(headers, keys, NOW).role == "user"
+
+
+def test_no_header_is_taken_for_that_of_a_remembered_key() -> None:
+    text, keys = a_key()
+    senders = KnownSenders()
+    for known in ({"x-api-key": text}, {"authorization": f"Bearer {text}"}):
+        assert senders.principal_of(known, keys, NOW).key_id == text[:16]
+    wrong = text[:-1] + ("A" if text[-1] != "A" else "B")
+    for headers in ({"x-api-key": wrong}, {"authorization": f"Bearer {wrong}"}, {"authorization": text}, {}):
+        for _ in range(2):
+            with pytest.raises(GatewayError):
+                senders.principal_of(headers, keys, NOW)
 
 
 def test_a_key_that_was_revoked_still_means_that_keys_are_needed() -> None:

@@ -106,12 +106,13 @@ def test_only_the_attempt_at_the_probed_target_is_a_probe() -> None:
     assert (probe.extra, other.extra) == ({"probe": True}, {})
 
 
-def test_an_error_in_metrics_loses_no_event() -> None:
+def test_an_error_in_metrics_loses_no_event(caplog: pytest.LogCaptureFixture) -> None:
     published = Published()
     sink = EventSink(published, Broken(), SessionMemory(), "g")
-    with pytest.raises(ZeroDivisionError):
-        sink.record(an_attempt(), a_context())
-    assert [each.outcome for each in published] == ["routed", "success"]
+    with caplog.at_level("ERROR"):
+        sink.record_all(((an_attempt(), a_context()), (an_attempt(), a_context())))
+    assert [each.outcome for each in published] == ["routed", "success"] * 2
+    assert caplog.text.count("attempt_not_recorded") == 2
 
 
 def test_both_events_of_a_name_that_is_not_of_the_catalog_say_so() -> None:
@@ -124,7 +125,7 @@ def test_a_decision_has_the_time_and_the_cost_that_were_expected() -> None:
     published = Published()
     sink = EventSink(published, Quiet(), SessionMemory(), "g")
     for _ in range(2):
-        sink.record(an_attempt(), a_context())
+        sink.record_all(((an_attempt(), a_context()),))
     first, second = (each for each in published if each.outcome == "routed")
 
     assert (first.estimated_ms, first.estimated_cost_usd) == (None, None), "it has not answered yet"
@@ -164,5 +165,5 @@ def test_the_objective_is_kept_only_where_it_is_asked_for() -> None:
 def test_the_estimate_of_a_first_call_needs_no_answer_where_output_costs_nothing() -> None:
     context = a_context(routing=RoutingRequest(input_tokens=1_000, model_type="embedding"))
     published = Published()
-    EventSink(published, Quiet(), Planner().sessions, "g").record(an_attempt(), context)
+    EventSink(published, Quiet(), Planner().sessions, "g").record_all(((an_attempt(), context),))
     assert published[0].estimated_cost_usd == 0.001

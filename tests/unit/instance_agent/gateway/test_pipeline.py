@@ -61,7 +61,11 @@ def test_the_setup_of_the_gateway_is_shown_to_operators_alone() -> None:
     struck = (Struck("a@p", "provider_unavailable", "its provider has no key"), Struck("b@p", "no_score", "w"))
     error = PlanError("no_target", "a@p: its provider has no key", struck)
     assert of_routing(error).message == "a@p: its provider has no key"
-    assert of_routing(error, {"a@p": "KEY is not set"}.get).message == "a@p: its provider has no key (KEY is not set)"
+    known = of_routing(error, {"a@p": "KEY is not set"}.get)
+    assert known.message == "a@p: its provider has no key (KEY is not set)"
+    left_out = {"target": "a@p", "code": "provider_unavailable", "reason": "KEY is not set"}
+    assert json.loads(form_of("/api/route")(known, "r"))["leftOut"][0] == left_out
+    assert "leftOut" not in json.loads(form_of("/v1/models")(known, "r"))
 
 
 def test_header_values_cannot_break_a_header() -> None:

@@ -1,9 +1,13 @@
 """Whole answers that several requests share: whose they are, and which records they name."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
+from instance_agent.chat.errors import InvalidRequestError
 from instance_agent.execution.executor import Answer
 from instance_agent.execution.same_request import SameRequests
 from instance_agent.gateway.auth import Principal
@@ -43,6 +47,44 @@ def test_an_id_belongs_to_a_key_and_not_to_its_workspace() -> None:
         assert runs == [first.request_id, other.request_id, routed.request_id]
         assert again.request_id == first.request_id != own, "that of the run, which has the records"
         assert (again.model, again.provider) == ("m", "p")
+
+    asyncio.run(scenario())
+
+
+class Threads(ThreadPoolExecutor):
+    """The threads of a loop; `used` counts what they were given."""
+
+    used = 0
+
+    def submit(self, *arguments: Any, **options: Any) -> Any:
+        self.used += 1
+        return super().submit(*arguments, **options)
+
+
+def test_the_loop_hashes_no_large_body_and_uses_no_thread_for_a_small_one() -> None:
+    async def scenario() -> None:
+        parts = cast("GatewayParts", SimpleNamespace(same=SameRequests[SharedAnswer](clock=lambda: 0.0)))
+        runs: list[bytes] = []
+
+        async def ask(body: bytes, same_id: str) -> None:
+            context = of_key("a")
+
+            async def run() -> SharedAnswer:
+                runs.append(body)
+                return shared(context, Answer(body=b"{}", target="m@p", request_id="r"), b"{}")
+
+            await once(parts, context, "v1", same_id, (b"openai", body), run)
+
+        with Threads(2) as threads:
+            asyncio.get_running_loop().set_default_executor(threads)
+            small, large = b"{}", b"x" * (1024 * 1024)
+            await ask(small, "one")
+            assert threads.used == 0
+            await asyncio.gather(*(ask(large, "two") for _ in range(3)))
+            assert threads.used == 3
+            with pytest.raises(InvalidRequestError, match="another request had"):
+                await ask(large + b" ", "two")
+        assert runs == [small, large]
 
     asyncio.run(scenario())
 

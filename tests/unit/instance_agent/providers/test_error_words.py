@@ -222,6 +222,16 @@ def test_another_403_404_or_405_may_be_the_requests_fault(
             "fake: HTTP 400: User location is not supported",
             id="gemini: country",
         ),
+        pytest.param(
+            "openai",
+            400,
+            {"error": {"message": "Invalid value: 'credit balance is too low'", "code": "invalid_value"}},
+            "caller",
+            "caller",
+            "invalid_value",
+            "fake: HTTP 400: Invalid value: 'credit balance is too low'",
+            id="a request that has the words of an account",
+        ),
     ],
 )
 def test_the_words_of_a_service_are_understood(

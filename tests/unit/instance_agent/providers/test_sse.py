@@ -1,5 +1,6 @@
 """Server-sent events: the same events, however the bytes are split."""
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -82,3 +83,17 @@ def test_an_event_without_an_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> 
 
     with pytest.raises(EventTooLongError):
         reader.feed(b"data: " + b"x" * 100)
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n"])
+def test_a_long_event_in_many_pieces_is_read_once(end: bytes) -> None:
+    """Copied at each piece, half as many pieces took 7 s."""
+    reader = SseReader()
+    began = time.process_time()
+
+    for _ in range(8_000):
+        assert reader.feed(b"x" * 2_000) == []
+    (event,) = reader.feed(end)
+
+    assert len(event.raw) == 16_000_000 + len(end)
+    assert time.process_time() - began < 3

@@ -274,6 +274,27 @@ def test_an_unfinished_line_at_the_end_of_a_stream_is_not_forwarded(rest: bytes)
     assert forwarder.error is not None
 
 
+@pytest.mark.parametrize(
+    ("sent", "forwarded"),
+    [
+        (b': centralcloud {"cost_usd":"0"}\n\n%b', b"%b"),
+        (b":centralcloud\r\n: kept\r\n\r\n%b", b": kept\r\n\r\n%b"),
+        (b": centralcloud x\r%b", b"%b"),
+        (b": kept\n\n: centralcloud x\n\n: kept too\n\n%b", b": kept\n\n\n: kept too\n\n%b"),
+        (b"id: 1\n: centralcloud x\n%b", b"id: 1\n%b"),
+    ],
+)
+def test_a_comment_of_the_gateways_own_does_not_pass_when_a_provider_writes_it(sent: bytes, forwarded: bytes) -> None:
+    event = b'data: {"choices":[{"delta":{"content":"\\n: centralcloud is named"},"finish_reason":"stop"}]}\n\n'
+    stream = sent % event + b"data: [DONE]\n\n"
+    whole, by_bytes = (BUILT_IN["openai"].stream_forwarder(an_upstream("openai"), include_usage=True) for _ in range(2))
+
+    assert whole.feed(stream) == forwarded % event + b"data: [DONE]\n\n"
+    written = b"".join(by_bytes.feed(bytes([byte])) for byte in stream)
+    assert b"centralcloud" not in written.replace(event, b"")
+    assert event.rstrip() in written
+
+
 def test_comments_without_an_event_end_a_stream() -> None:
     reader = OpenAIStreamReader(an_upstream("openai"))
     piece = b": c\n\n" * 13_000

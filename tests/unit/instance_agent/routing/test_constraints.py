@@ -6,6 +6,7 @@ from support.planning import a_planner, keys, model, names, request, snapshot, s
 from instance_agent.catalog.model import Endpoint, Model
 from instance_agent.routing.constraints import RELAXATIONS
 from instance_agent.routing.plan import PlanError
+from instance_agent.routing.plan_json import plan_as_json
 from instance_agent.routing.request import HealthView, RoutingRequest
 from instance_agent.routing.task import hints_from_headers
 
@@ -92,6 +93,31 @@ def test_a_constraint_that_every_target_breaks_is_relaxed_and_reported(
     assert names(plan) == ["a"]
     assert plan.relaxed == (code,)
     assert RELAXATIONS[code] in plan.text()
+    shown = plan_as_json(plan, None)["targets"]
+    assert [each["code"] for each in shown[0]["although"]] == [code]
+    assert f"although {shown[0]['although'][0]['reason']}" in plan.text()
+
+
+def test_a_plan_says_of_each_target_why_it_should_not_be_called_when_none_should() -> None:
+    known = snapshot(model("a"), model("b", 3.5), model("c", complexity_scores={"simple": 3.0}))
+    health = HealthView(unhealthy={"a": "slow", "b@p": "its check fails", "c": "no answer"})
+    shown = plan_as_json(a_planner().plan(request(), known, health), None)
+    assert shown["leftOut"] == []
+    reasons = {each["modelId"]: [why["reason"] for why in each["although"]] for each in shown["targets"]}
+    assert reasons == {"a": ["slow"], "b": ["its check fails"], "c": ["no answer"]}
+    healthy = plan_as_json(a_planner().plan(request(), known), None)
+    assert [each["although"] for each in healthy["targets"]] == [[], [], []]
+
+
+def test_a_plan_for_a_model_that_the_client_named_says_why_its_targets_should_not_be_called() -> None:
+    endpoints = [Endpoint(url="http://10.0.0.8/v1"), Endpoint(url="http://10.0.0.9/v1")]
+    known = snapshot(model("m", endpoints=endpoints))
+    plan = a_planner().plan(request(model="m"), known, HealthView(breaker_open=frozenset({"m@p"})))
+    shown = plan_as_json(plan, None)["targets"]
+    assert [(each["target"], [why["code"] for why in each["although"]]) for each in shown] == [
+        ("m@p#2", []),
+        ("m@p", ["breaker_open"]),
+    ]
 
 
 def test_a_capability_that_the_caller_asked_for_is_relaxed_like_the_router_does() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from instance_agent.sync.event_queue import EventQueue
-from instance_agent.sync.spool import Spool, size_of_spool
+from instance_agent.sync.spool import Spool
+from instance_agent.sync.spool_files import size_of_spool
 
 
 def added(spool: Spool, queue: EventQueue, *texts: str) -> None:

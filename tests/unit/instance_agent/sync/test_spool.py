@@ -16,7 +16,8 @@ import pytest
 from instance_agent.sync.damaged_files import damaged_files
 from instance_agent.sync.event_queue import EventQueue
 from instance_agent.sync.other_spools import other_spools
-from instance_agent.sync.spool import Spool, size_of_spool
+from instance_agent.sync.spool import Spool
+from instance_agent.sync.spool_files import size_of_spool
 
 
 def a_queue(*texts: str) -> EventQueue:

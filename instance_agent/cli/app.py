@@ -1,7 +1,5 @@
 """The command line: `instance-agent <command>`, assembled from `commands`, which is imported when one of them is used."""
 
-import signal
-import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -9,8 +7,6 @@ from centralcloud.runtime.commands.cli import new_app, run_app
 from centralcloud.runtime.commands.group import Command
 
 _COMMANDS: Final = "instance_agent.commands"
-#: Commands that read their files again on SIGHUP.
-_RELOADING: Final = (["run"], ["serve"])
 
 #: The help: under each heading the commands in the order in which a user needs them.
 COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
@@ -55,7 +51,4 @@ app = new_app(
 
 def main() -> None:
     """Entry point of `instance-agent`."""
-    if sys.argv[1:2] in _RELOADING:
-        # The imports take a second; until the program has its handler, a reload has nothing to read again.
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     run_app(app, "instance-agent")
