@@ -29,6 +29,11 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
     ),
     "Change": (
         Command("models", "Show, rename, merge, retire and forget models.", f"{_COMMANDS}.models"),
+        Command(
+            "configuration",
+            "Show, compare, roll back, export and import the fleet's configuration.",
+            f"{_COMMANDS}.configuration",
+        ),
         Command("settings", "Show and change the settings of the whole fleet.", f"{_COMMANDS}.settings"),
         Command(
             "dead-letters",

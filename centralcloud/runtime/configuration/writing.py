@@ -22,6 +22,7 @@ from centralcloud.contracts.fleet_configuration import (
     HealthReport,
     ParsedEntries,
     apply_changes,
+    check_models,
     read_configuration,
     to_body,
 )
@@ -102,12 +103,16 @@ def change_configuration(
     decide: Callable[[Current], Sequence[Change]],
     *,
     expected_version: int | None = None,
+    is_known: Callable[[str], bool] | None = None,
 ) -> Written:
     """Change the configuration in one transaction and one version.
 
     Args:
         decide: from the configuration now, the changes to make; none: nothing is written. May raise to refuse.
         expected_version: the version that the caller has seen; None: any.
+        is_known: whether the writer's catalog has a model under a name, registered or not: an alias, or a name of its file.
+            A new reference to another name is refused. None: the writer has no catalog, so it cannot say; then only a
+            reference to a model that the change removes is refused.
 
     Raises:
         ConfigurationConflictError: the configuration is at another version than the expected one.
@@ -117,7 +122,7 @@ def change_configuration(
         UnreadableConfigurationError: the answer of the database cannot be read.
         psycopg.Error: for example, the database is unavailable.
     """
-    with _rights("change the configuration", "centralcloud_configurator"), database.transaction() as connection:
+    with rights("change the configuration", "centralcloud_configurator"), database.transaction() as connection:
         version = _LOCK_CONFIGURATION.one(connection)
         if expected_version is not None and version != expected_version:
             raise ConfigurationConflictError(
@@ -132,6 +137,7 @@ def change_configuration(
         valid = read_configuration(version, after, parsed)
         if not changes:
             return Written(current.configuration, changed=False)
+        check_models(current.configuration, valid, is_known or _any_but_removed(current.configuration, valid))
         new_version = _write(connection, author, version, changes)
         return Written(replace(valid, version=new_version), changed=new_version != version)
 
@@ -147,7 +153,7 @@ def report_health(database: Database, model_id: str, report: HealthReport, ttl_s
     """
     values = {"model_id": model_id, "health": Jsonb(to_body(report)), "ttl_seconds": ttl_seconds}
     try:
-        with _rights("post health", "centralcloud_gateway"), database.transaction() as connection:
+        with rights("post health", "centralcloud_gateway"), database.transaction() as connection:
             return _REPORT_MODEL_HEALTH.one(connection, values)
     except psycopg.Error as error:
         if error.sqlstate != _UNKNOWN_MODEL:
@@ -164,10 +170,15 @@ def read_whole(database: Database) -> Current:
         ContractError: this version cannot read it; names the path.
         psycopg.Error: for example, the database is unavailable.
     """
-    with _rights("read the configuration", "centralcloud_gateway"), database.connection() as connection:
+    with rights("read the configuration", "centralcloud_gateway"), database.connection() as connection:
         page = read_since(connection)
     bodies: Bodies = {row.key: row.body for row in page.entries if row.body is not None}
     return Current(read_configuration(page.version, bodies), bodies)
+
+
+def _any_but_removed(before: FleetConfiguration, after: FleetConfiguration) -> Callable[[str], bool]:
+    removed = before.models.keys() - after.models.keys()
+    return lambda name: name not in removed
 
 
 def _write(connection: psycopg.Connection[Any], author: Author, version: int, changes: Sequence[Change]) -> int:
@@ -186,8 +197,12 @@ def _write(connection: psycopg.Connection[Any], author: Author, version: int, ch
 
 
 @contextmanager
-def _rights(action: str, role: str) -> Iterator[None]:
-    """Turn a missing right, function or table into one line that says what to do."""
+def rights(action: str, role: str) -> Iterator[None]:
+    """Turn a missing right, function or table into one line that says what to do.
+
+    Raises:
+        ConfigurationRightError, ConfigurationMissingError: in place of the errors of the database.
+    """
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:

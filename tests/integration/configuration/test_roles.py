@@ -29,6 +29,7 @@ _ALLOWED = {
     | {"report_target_health", "current_target_health", "claim_target_leases"},
     "configurator": {
         "configuration_since", "lock_configuration", "write_configuration", "report_model_health", "epoch",
+        "configuration_at", "configuration_changes",
     },
 }  # fmt: skip
 _ROLES = [*_ALLOWED]
