@@ -150,9 +150,9 @@ def rollback(
         def decide(current: Current) -> Sequence[Change]:
             changes = changes_back(current, then)
             made[:] = difference_of(current.bodies, changes)
-            return () if dry_run else changes
+            return changes
 
-        written = change_configuration(database, author, decide, is_known=_may_be_known)
+        written = change_configuration(database, author, decide, is_known=_may_be_known, dry_run=dry_run)
     _show_written(written, made, dry_run=dry_run, json_output=json_output, extra={"to_version": to})
 
 
@@ -214,11 +214,16 @@ def import_command(
         changes = changes_to(current.bodies, wanted, replace=replace)
         made[:] = difference_of(current.bodies, changes)
         unknown[:] = unknown_names(current.configuration, ())
-        return () if dry_run else changes
+        return changes
 
     with open_database(read_settings(), "configuration", checked=False) as database:
         written = change_configuration(
-            database, author, decide, expected_version=expected_version, is_known=_may_be_known
+            database,
+            author,
+            decide,
+            expected_version=expected_version,
+            is_known=_may_be_known,
+            dry_run=dry_run,
         )
     new = unknown_names(written.configuration, unknown)
     if new:

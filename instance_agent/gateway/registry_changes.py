@@ -1,23 +1,23 @@
 """Changes of the fleet's models and endpoints: each decides from the configuration now. Pure."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from centralcloud.contracts import ContractError
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import Change, RegisteredEndpoint, RegisteredModel, put, remove
 from centralcloud.contracts.fleet_configuration.model import ModelStatus
-from centralcloud.runtime.configuration.writing import Current
+from centralcloud.runtime.configuration.writing import Current, Decide
 from instance_agent.catalog.catalog_file import built_in_entries
 from instance_agent.catalog.configuration import ReadyProvider
 from instance_agent.gateway.errors import GatewayError, InvalidFieldError
 from instance_agent.providers.presets import PRESETS
 
 _MOST_NAMED: Final = 12
-Decide = Callable[[Current], Sequence[Change]]
 
 
 class StatusUpdate(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -184,6 +184,11 @@ def known_model(current: Current, model_id: str) -> RegisteredModel:
     if model is None:
         raise model_not_found(model_id)
     return model
+
+
+def still_named(error: ContractError) -> GatewayError:
+    """Return 409 for the removal of an entry that another one names."""
+    return GatewayError(f"{error}; nothing was changed", status=409, code="in_use")
 
 
 def model_not_found(model_id: str, *, in_catalog: bool = False) -> GatewayError:

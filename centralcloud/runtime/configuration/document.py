@@ -15,9 +15,12 @@ from centralcloud.contracts.fleet_configuration import (
     KINDS,
     Bodies,
     Change,
+    ConfigurationEntry,
     EntryKey,
     FleetConfiguration,
+    TaskPolicy,
     model_references,
+    put,
     to_body,
 )
 from centralcloud.contracts.fleet_configuration.configuration import entry_path
@@ -51,6 +54,23 @@ def to_document(bodies: Bodies) -> dict[str, Any]:
         else:
             section.append(shown)
     return {ROOT: sections}
+
+
+def bodies_of(configuration: FleetConfiguration) -> dict[EntryKey, Mapping[str, Any]]:
+    """Return the entries of a configuration in their JSON form, but keys."""
+    of_workspaces = {each.id for workspace in configuration.workspaces.values() for each in workspace.budgets()}
+    entries: list[ConfigurationEntry] = [
+        *configuration.models.values(),
+        *(endpoint for endpoints in configuration.endpoints.values() for endpoint in endpoints),
+        *configuration.policies.values(),
+        *(TaskPolicy(task_type, policy) for task_type, policy in configuration.task_policies.items()),
+        *configuration.rules,
+        *configuration.agents.values(),
+        *configuration.workspaces.values(),
+        *(budget for budget in configuration.budgets.values() if budget.id not in of_workspaces),
+    ]
+    changes = map(put, entries)
+    return {(change.kind, change.id): change.body for change in changes if change.body is not None}
 
 
 def to_text(document: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -89,7 +89,7 @@ class Written:
     """The result of a change.
 
     Attributes:
-        configuration: after the change.
+        configuration: after the change; of a dry run as it would be, with the version of now.
         changed: whether there was a difference, and so a new version.
     """
 
@@ -97,22 +97,28 @@ class Written:
     changed: bool
 
 
+#: From the configuration now, the changes to make; none: nothing is written. May raise to refuse.
+Decide: TypeAlias = Callable[[Current], Sequence[Change]]
+
+
 def change_configuration(
     database: Database,
     author: Author,
-    decide: Callable[[Current], Sequence[Change]],
+    decide: Decide,
     *,
     expected_version: int | None = None,
     is_known: Callable[[str], bool] | None = None,
+    dry_run: bool = False,
 ) -> Written:
     """Change the configuration in one transaction and one version.
 
     Args:
-        decide: from the configuration now, the changes to make; none: nothing is written. May raise to refuse.
+        decide: called with the configuration now, while no other writer changes it.
         expected_version: the version that the caller has seen; None: any.
         is_known: whether the writer's catalog has a model under a name, registered or not: an alias, or a name of its file.
             A new reference to another name is refused. None: the writer has no catalog, so it cannot say; then only a
             reference to a model that the change removes is refused.
+        dry_run: validate the change, and write nothing.
 
     Raises:
         ConfigurationConflictError: the configuration is at another version than the expected one.
@@ -138,6 +144,8 @@ def change_configuration(
         if not changes:
             return Written(current.configuration, changed=False)
         check_models(current.configuration, valid, is_known or _any_but_removed(current.configuration, valid))
+        if dry_run:
+            return Written(valid, changed=False)
         new_version = _write(connection, author, version, changes)
         return Written(replace(valid, version=new_version), changed=new_version != version)
 
