@@ -9,6 +9,11 @@ from centralcloud.runtime.extras import require_extra
 
 _COMMANDS: Final = "centralcloud.cli"
 
+#: Commands of the other program.
+_OF_INSTANCES: Final = (
+    "keys", "serve", "route", "catalog", "rules", "policies", "tasks", "agents", "workspaces", "budgets",
+)  # fmt: skip
+
 #: The help: under each heading the commands in the order in which a user needs them.
 COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
     "Run and watch": (
@@ -71,7 +76,7 @@ app = new_app(
     "DATABASE_URL names the database: postgresql://user@host/database, or embedded: for an embedded server in "
     ".centralcloud/ of the working folder.",
     COMMANDS,
-    {name: f"instance-agent {name}" for name in ("keys", "serve", "route", "catalog")},
+    {name: f"instance-agent {name}" for name in _OF_INSTANCES},
 )
 
 

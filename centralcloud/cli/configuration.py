@@ -1,6 +1,5 @@
 """`centralcloud configuration`: the fleet's configuration as a whole, its history, and the way back."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -11,18 +10,17 @@ from msgspec import to_builtins
 
 from centralcloud.cli.arguments import Reason
 from centralcloud.cli.context import open_database, read_settings, this_operator
-from centralcloud.contracts import ContractError, SettingsError
+from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import KINDS, Change
-from centralcloud.contracts.fleet_configuration.configuration import MAX_CONFIGURATION_BYTES
 from centralcloud.runtime.commands.arguments import utf8
+from centralcloud.runtime.commands.json_input import read_json_input
 from centralcloud.runtime.configuration.difference import EntryDifference, difference, difference_of
 from centralcloud.runtime.configuration.document import (
     KEY_KIND,
     changes_to,
     entry_body,
     read_document,
-    read_text,
     to_document,
     to_text,
     unknown_names,
@@ -41,7 +39,6 @@ from centralcloud.runtime.wording import counted, listed, printable_json
 app = typer.Typer(help="Show, compare, roll back, export and import the fleet's configuration.", no_args_is_help=True)
 
 _MOST_NAMED: Final = 10
-_MOST_BYTES: Final = 2 * MAX_CONFIGURATION_BYTES
 _ENTRY_HELP: Final = f"KIND/ID, or a KIND: {', '.join(KINDS)}."
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")]
 Expected = Annotated[
@@ -206,7 +203,7 @@ def import_command(
     that are not registered are accepted, and a warning lists those that no entry had before.
     """
     author = _author(reason)
-    wanted = read_document(_read(file))
+    wanted = read_document(read_json_input(file))
     unknown: list[str] = []
     made: list[EntryDifference] = []
 
@@ -297,21 +294,6 @@ def _entry(text: str | None, option: str) -> tuple[str | None, str | None]:
     if kind not in KINDS:
         raise SettingsError(f"{option}: found {quote(text)}, expected KIND or KIND/ID with one of {', '.join(KINDS)}")
     return kind, entry_id or None
-
-
-def _read(file: str) -> Any:
-    try:
-        if file == "-":
-            text = sys.stdin.buffer.read(_MOST_BYTES)
-        else:
-            with Path(file).open("rb") as opened:
-                text = opened.read(_MOST_BYTES)
-    except OSError as error:
-        raise SettingsError(f"FILE: cannot read {file}: {error.strerror}") from None
-    try:
-        return read_text(text)
-    except ContractError as error:
-        raise SettingsError(f"FILE {file}: {error}") from None
 
 
 def _author(reason: str | None) -> Author:

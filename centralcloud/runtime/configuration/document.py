@@ -83,18 +83,6 @@ def entry_body(kind: str, entry_id: str, body: Mapping[str, Any]) -> dict[str, A
     return to_body(KINDS[kind].parse(body, entry_path(kind, entry_id)))
 
 
-def read_text(text: bytes) -> Any:
-    """Return the JSON value of a text.
-
-    Raises:
-        ContractError: it is not JSON.
-    """
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ContractError("document", f"a text that is not JSON ({error})", "a JSON document") from None
-
-
 def read_document(value: Any) -> dict[EntryKey, msgspec.Struct]:
     """Return the entries of a document; sections that are left out have none.
 
