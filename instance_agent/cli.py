@@ -35,6 +35,8 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         Command("route", "Show which model would be chosen for a task, and why.", "instance_agent.route_command"),
     ),
     "Configure the fleet": (
+        Command("models", "List, show, set and remove models of the fleet's registry.", _ENTRIES),
+        Command("endpoints", "List, show, set and remove endpoints of registered models.", _ENTRIES),
         Command("rules", "List, show, set and remove rules of routing.", _ENTRIES),
         Command("policies", "List, show, set and remove policies of routing.", _ENTRIES),
         Command("tasks", "List, show, set and remove the policies of task types.", _ENTRIES),

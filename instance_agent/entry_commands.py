@@ -1,4 +1,7 @@
-"""`instance-agent rules`, `policies`, `tasks`, `agents`, `workspaces`, `budgets`: entries of the fleet's configuration."""
+"""`instance-agent models`, `endpoints`, `rules`, `policies`, `tasks`, `agents`, `workspaces`, `budgets`.
+
+Entries of the fleet's configuration: one implementation for all kinds but keys, whose text is never in a file.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final
@@ -9,7 +12,7 @@ from msgspec import Struct
 
 from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.contracts.errors import quote
-from centralcloud.contracts.fleet_configuration import KINDS, Change, EntryKey
+from centralcloud.contracts.fleet_configuration import KINDS, PRIVATE_ALLOWED, PUBLIC_ONLY, Change, EntryKey
 from centralcloud.runtime.commands.json_input import read_json_input
 from centralcloud.runtime.configuration.difference import EntryDifference, difference_of
 from centralcloud.runtime.configuration.document import changes_to, entry_body
@@ -27,6 +30,10 @@ Columns = Mapping[str, Callable[[dict[str, Any]], Any]]
 
 class UnknownEntryError(CentralCloudError):
     """The configuration has no such entry."""
+
+
+class RefusedEntryError(CentralCloudError):
+    """A model or an endpoint has a provider or an address that is refused."""
 
 
 class EntryCommands(Struct, frozen=True, kw_only=True):
@@ -76,6 +83,18 @@ def _limits(entry: dict[str, Any]) -> str | None:
 
 
 GROUPS: Final = (
+    EntryCommands(
+        name="models",
+        kind="model",
+        word="model",
+        columns=_fields("id", "name", "provider", "version", "modelType", "status"),
+    ),
+    EntryCommands(
+        name="endpoints",
+        kind="endpoint",
+        word="endpoint",
+        columns=_fields("id", "modelId", "url", "type", "weight", "provider"),
+    ),
     EntryCommands(
         name="rules",
         kind="rule",
@@ -159,18 +178,29 @@ def _app(group: EntryCommands) -> typer.Typer:
         reason: Why = None,
         json_output: AsJson = False,
     ) -> None:
+        from instance_agent.gateway.errors import InvalidFieldError  # what they stand on takes long to import
+        from instance_agent.gateway.registry_changes import check_registry
+
         wanted = _parse(group, read_json_input(file), name)
-        is_known = _any if any_model else gateway_configuration(load_settings(GatewaySettings)).knows
+        settings = load_settings(GatewaySettings)
+        catalog = gateway_configuration(settings)
+        addresses = PRIVATE_ALLOWED if settings.gateway_private_endpoints else PUBLIC_ONLY
         made: list[EntryDifference] = []
 
         def decide(current: Current) -> Sequence[Change]:
             changes = changes_to(current.bodies, wanted, replace=False)
+            try:
+                check_registry(changes, current, catalog.providers, addresses)
+            except InvalidFieldError as error:
+                raise RefusedEntryError(error.message) from None
             made[:] = difference_of(current.bodies, changes)
             return changes
 
         who = author(reason)
         with open_configuration(group.name) as database:
-            written = change_configuration(database, who, decide, is_known=is_known, dry_run=dry_run)
+            written = change_configuration(
+                database, who, decide, is_known=_any if any_model else catalog.knows, dry_run=dry_run
+            )
         changed = {each.id: each.change for each in made}
         ids = [entry_id for _, entry_id in wanted]
         if json_output:
@@ -250,6 +280,8 @@ def _any(_name: str) -> bool:
 
 
 _PLURAL: Final[Mapping[str, str]] = {
+    "models": "models of the fleet's registry",
+    "endpoints": "endpoints of registered models",
     "rules": "rules of routing",
     "policies": "policies of routing",
     "tasks": "the policies of task types",

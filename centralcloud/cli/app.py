@@ -11,7 +11,7 @@ _COMMANDS: Final = "centralcloud.cli"
 
 #: Commands of the other program.
 _OF_INSTANCES: Final = (
-    "keys", "serve", "route", "catalog", "rules", "policies", "tasks", "agents", "workspaces", "budgets",
+    "keys", "serve", "route", "catalog", "endpoints", "rules", "policies", "tasks", "agents", "workspaces", "budgets",
 )  # fmt: skip
 
 #: The help: under each heading the commands in the order in which a user needs them.

@@ -13,11 +13,7 @@ from centralcloud.contracts.fleet_configuration import (
     PUBLIC_ONLY,
     Change,
     EntryKey,
-    RegisteredEndpoint,
-    RegisteredModel,
-    check_url,
 )
-from centralcloud.contracts.fleet_configuration.configuration import entry_path
 from centralcloud.runtime.configuration.difference import EntryDifference, difference_of
 from centralcloud.runtime.configuration.document import (
     ROOT,
@@ -28,12 +24,11 @@ from centralcloud.runtime.configuration.document import (
     to_text,
 )
 from centralcloud.runtime.configuration.writing import Current, Decide
-from instance_agent.catalog.configuration import ReadyProvider
 from instance_agent.gateway.api_requests import api_handler, json_object, only_fields
 from instance_agent.gateway.configuration_api.entry_api import fleet_admin, readable
 from instance_agent.gateway.configuration_writer import ConfigurationWriter, parts_of, versioned
 from instance_agent.gateway.errors import InvalidFieldError
-from instance_agent.gateway.registry_changes import refuse_unknown_provider
+from instance_agent.gateway.registry_changes import check_registry
 
 
 class TransferApi:
@@ -85,35 +80,11 @@ class TransferApi:
 
         def decide(current: Current) -> Sequence[Change]:
             changes = changes_to(current.bodies, wanted, replace=replace)
-            for change in changes:
-                self._check(change, wanted, providers)
+            check_registry(changes, current, providers, self._policy)
             made[:] = difference_of(current.bodies, changes)
             return changes
 
         return decide
-
-    def _check(
-        self, change: Change, wanted: Mapping[EntryKey, msgspec.Struct], providers: Mapping[str, ReadyProvider]
-    ) -> None:
-        """Check a model or an endpoint as their own requests do: a provider that is known, an address that is allowed."""
-        entry = change.entry
-        path = entry_path(change.kind, change.id)
-        if isinstance(entry, RegisteredModel):
-            try:
-                refuse_unknown_provider(entry, providers)
-            except InvalidFieldError as error:
-                raise InvalidFieldError(f"{path}.provider", f"{path}.{error.message}") from None
-        if not isinstance(entry, RegisteredEndpoint):
-            return
-        check_url(entry.url, f"{path}.url", self._policy)
-        if entry.health_check_url is not None:
-            check_url(entry.health_check_url, f"{path}.healthCheckUrl", self._policy)
-        model = wanted.get(("model", entry.model_id))
-        name = entry.provider or (model.provider if isinstance(model, RegisteredModel) else None)
-        provider = providers.get(name or "")
-        refusal = None if provider is None else provider.refusal_of(entry.url)
-        if refusal is not None:
-            raise InvalidFieldError(f"{path}.url", f"{path}.url: {refusal}")
 
 
 def _yes_no(value: Mapping[str, object], name: str) -> bool:

@@ -1,4 +1,4 @@
-"""`instance-agent rules`, `policies`, `tasks`, `agents`, `workspaces`, `budgets`: list, show, set and remove."""
+"""`instance-agent models`, `endpoints`, `rules`, `policies` and so on: list, show, set and remove."""
 
 import json
 from collections.abc import Callable
@@ -20,6 +20,12 @@ Run = Callable[..., Result]
 POLICY = {"name": "code", "models": [{"model": "gpt-4o", "priority": 2}, {"model": "claude-3-5-sonnet"}]}
 #: The JSON of an entry, its id, and words that the table shows.
 ENTRIES: dict[str, tuple[dict[str, Any], str, list[str]]] = {
+    "models": ({"id": "m-1", "name": "M", "version": "v-1", "provider": "openai"}, "m-1", ["openai", "v-1", "active"]),
+    "endpoints": (
+        {"id": "e-1", "modelId": "m-1", "url": "https://api.openai.com/v1/chat/completions"},
+        "e-1",
+        ["m-1", "primary"],
+    ),
     "rules": ({"id": "r-1", "name": "Night", "policy": "code", "priority": 9}, "r-1", ["Night", "policy:code", "9"]),
     "policies": ({**POLICY, "name": "other"}, "other", ["claude-3-5-sonnet, gpt-4o", "priority"]),
     "tasks": ({"id": "fix_bug", "policy": "code"}, "fix_bug", ["code"]),
@@ -42,8 +48,8 @@ def run(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     return invoke
 
 
-def test_there_is_a_group_for_every_kind_but_those_of_the_registry_and_keys() -> None:
-    assert {group.kind for group in GROUPS} == KINDS.keys() - {"model", "endpoint", "key"}
+def test_there_is_a_group_for_every_kind_but_keys() -> None:
+    assert {group.kind for group in GROUPS} == KINDS.keys() - {"key"}
     assert {group.name for group in GROUPS} == ENTRIES.keys()
 
 
@@ -99,6 +105,21 @@ def test_a_model_that_no_catalog_has_is_refused_unless_it_is_registered_or_accep
     write(database, a_model("own-model"))
     run("agents", "set", "-", "--id", "creative", value=agent)
     assert list(read_whole(database).configuration.agents) == ["creative"]
+
+
+def test_a_provider_and_an_address_are_checked_as_in_a_request(run: Run) -> None:
+    model = {"name": "m", "version": "m", "provider": "openai"}
+    typo = run("models", "set", "-", value={**model, "provider": "opnai"}, code=1)
+    assert 'models["m"].provider: found "opnai" (did you mean openai?)' in str(typo.exception)
+    run("models", "set", "-", value=model)
+    for url, words in (("http://10.0.0.1/v1", "a private network"), ("https://evil.example/v1", "which gets no key")):
+        refused = run("endpoints", "set", "-", value={"id": "e", "modelId": "m", "url": url}, code=1)
+        assert 'endpoints["e"].url: found' in str(refused.exception)
+        assert words in str(refused.exception)
+    used = {"id": "r", "name": "r", "targetModels": [{"modelId": "m"}]}
+    run("rules", "set", "-", value=used)
+    kept = run("models", "remove", "m", code=1)
+    assert 'routingRules["r"].targetModels[0].modelId: found "m", which is removed' in str(kept.exception)
 
 
 @pytest.mark.parametrize(
