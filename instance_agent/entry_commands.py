@@ -106,7 +106,7 @@ GROUPS: Final = (
         name="policies",
         kind="policy",
         word="policy",
-        columns={**_fields("name", "order"), "models": _models, "is_active": _field("is_active")},
+        columns={**_fields("name", "order"), "models": _models, **_fields("max_cost_per_task", "is_active")},
         id_field="name",
     ),
     EntryCommands(name="tasks", kind="task", word="task type", columns=_fields("id", "policy")),

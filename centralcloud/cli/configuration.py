@@ -224,9 +224,9 @@ def import_command(
         )
     new = unknown_names(written.configuration, unknown)
     if new:
+        names = listed(new, _MOST_NAMED)
         print_line(
-            f"warning: {counted(len(new), 'model')} named that are not registered: {listed(new, _MOST_NAMED)}; each gateway "
-            "uses those that its catalog has",
+            f"warning: names of models that are not registered: {names}; each gateway uses those that its catalog has",
             err=True,
         )
     _show_written(written, made, dry_run=dry_run, json_output=json_output, extra={"unknown_models": new})
