@@ -143,7 +143,7 @@ def change_configuration(
         valid = read_configuration(version, after, parsed)
         if not changes:
             return Written(current.configuration, changed=False)
-        check_models(current.configuration, valid, is_known or _any_but_removed(current.configuration, valid))
+        check_models(current.configuration, valid, _knowledge(current.configuration, valid, is_known))
         if dry_run:
             return Written(valid, changed=False)
         new_version = _write(connection, author, version, changes)
@@ -184,9 +184,27 @@ def read_whole(database: Database) -> Current:
     return Current(read_configuration(page.version, bodies), bodies)
 
 
-def _any_but_removed(before: FleetConfiguration, after: FleetConfiguration) -> Callable[[str], bool]:
+def _knowledge(
+    before: FleetConfiguration, after: FleetConfiguration, is_known: Callable[[str], bool] | None
+) -> Callable[[str], bool]:
+    """Return whether a name is one of a model, beyond the ids of registered ones."""
     removed = before.models.keys() - after.models.keys()
-    return lambda name: name not in removed
+
+    def knows(name: str) -> bool:
+        provider, separator, model = name.partition("/")
+        if separator and provider in _providers_of(after, model):
+            return True
+        return name not in removed if is_known is None else is_known(name)
+
+    return knows
+
+
+def _providers_of(configuration: FleetConfiguration, model_id: str) -> set[str | None]:
+    """Return the providers of a registered model; none for another one."""
+    model = configuration.models.get(model_id)
+    return (
+        set() if model is None else {model.provider, *(e.provider for e in configuration.endpoints.get(model_id, ()))}
+    )
 
 
 def _write(connection: psycopg.Connection[Any], author: Author, version: int, changes: Sequence[Change]) -> int:
