@@ -11,7 +11,9 @@ from support.programs import programs_in
 from support.servers import execute, new_database
 from support.upstream.process import FakeUpstream
 from support.waiting import eventually
+from typer.testing import CliRunner
 
+from centralcloud.cli.app import app as centralcloud
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.partitions import ensure_partitions
 from centralcloud.store.schema import migrate
@@ -218,10 +220,14 @@ def test_budgets_are_entries_and_limits_of_workspaces(admin: Gateway) -> None:
     assert admin.call("DELETE", "/api/workspaces/team/config").status == 200
 
 
-def test_an_export_is_imported_again_and_has_no_secret(admin: Gateway) -> None:
+def test_an_export_is_imported_again_and_has_no_secret(
+    admin: Gateway, migrated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     admin.call("POST", "/api/routing/rules", RULE)
     exported = admin.call("GET", "/api/config/export")
     assert b"cck_" not in exported.body
+    monkeypatch.setenv("DATABASE_URL", migrated)
+    assert CliRunner().invoke(centralcloud, ["configuration", "export"]).stdout_bytes == exported.body
     same = admin.call("POST", "/api/config/import", {**exported.json(), "replace": True}).json()
     assert (same["changes"], same["dryRun"]) == ([], False)
     empty = admin.call("POST", "/api/config/import", {"config": {}, "replace": True, "dryRun": True}).json()
