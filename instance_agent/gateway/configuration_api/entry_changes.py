@@ -1,21 +1,12 @@
 """Changes of single entries: each decides from the configuration now. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import Change, ConfigurationEntry, put, remove
 from centralcloud.runtime.configuration.writing import Current, Decide
 from instance_agent.gateway.errors import GatewayError, InvalidFieldError
-
-#: Kinds in messages and, with an underscore, in the codes of errors.
-WORDS: Final[Mapping[str, str]] = {
-    "rule": "rule",
-    "policy": "policy",
-    "agent": "agent",
-    "workspace": "workspace",
-    "budget": "budget",
-}
 
 
 def create(entry: ConfigurationEntry) -> Decide:
@@ -24,11 +15,10 @@ def create(entry: ConfigurationEntry) -> Decide:
 
     def decide(current: Current) -> Sequence[Change]:
         if (change.kind, change.id) in current.bodies:
-            word = WORDS[change.kind]
             raise GatewayError(
-                f"the {word} {quote(change.id)} exists already, expected another name or id",
+                f"the {change.kind} {quote(change.id)} exists already, expected another name or id",
                 status=409,
-                code=f"{word}_exists",
+                code=f"{change.kind}_exists",
             )
         return [change]
 
@@ -97,9 +87,8 @@ def merge_patch(value: Any, wanted: Any) -> Any:
 
 def not_found(kind: str, entry_id: str) -> GatewayError:
     """Return 404 for an entry."""
-    word = WORDS[kind]
     return GatewayError(
-        f"found no {word} {quote(entry_id)}, expected one that is configured, with / as %2F in a path",
+        f"found no {kind} {quote(entry_id)}, expected one that is configured, with / as %2F in a path",
         status=404,
-        code=f"{word}_not_found",
+        code=f"{kind}_not_found",
     )

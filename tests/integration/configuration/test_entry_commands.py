@@ -13,7 +13,7 @@ from centralcloud.contracts.fleet_configuration import KINDS
 from centralcloud.runtime.configuration.writing import read_whole
 from centralcloud.runtime.postgres.database import Database
 from instance_agent.cli import app
-from instance_agent.entry_commands import GROUPS
+from instance_agent.entry_kinds import GROUPS
 
 Run = Callable[..., Result]
 
