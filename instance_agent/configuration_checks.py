@@ -54,7 +54,8 @@ class ConfigurationChecks:
         endpoints = sum(map(len, found.endpoints.values()))
         return ok(
             f"version {found.version}: {counted(len(found.models), 'model')}, {counted(endpoints, 'endpoint')}, "
-            f"{counted(len(found.keys), 'key')}, {counted(len(page.health), 'health report')}"
+            f"{counted(len(found.keys), 'key')}, {counted(len(found.policies), 'policy', 'policies')}, "
+            f"{counted(len(found.rules), 'rule')}, {counted(len(page.health), 'health report')}"
         )
 
     def file(self) -> CheckResult:

@@ -22,6 +22,7 @@ from instance_agent.catalog.source import CatalogSource
 from instance_agent.catalog.state_lock import StateLock
 from instance_agent.gateway.app import model_routes
 from instance_agent.gateway.certificate import check_ca_file, make_reloader
+from instance_agent.gateway.configuration_api import configuration_routes
 from instance_agent.gateway.database_work import DatabaseWork
 from instance_agent.gateway.decision_memory import DecisionMemory
 from instance_agent.gateway.decisions_api import DecisionsApi
@@ -224,6 +225,7 @@ class GatewayProgram:
             *HealthPages(self.not_ready, self._details, registry).routes(),
             *model_routes(),
             *RegistryApi(work, private=self.settings.gateway_private_endpoints).routes(),
+            *configuration_routes(work, private=self.settings.gateway_private_endpoints),
             *RoutingApi().routes(),
             *DecisionsApi(work, self.memory).routes(),
             *openapi_routes(),

@@ -1,6 +1,5 @@
 """`instance-agent keys`: the keys of the gateway's programming interface."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,7 @@ import typer
 
 from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.contracts.fleet_configuration import ROLES, ApiKey, Role
-from centralcloud.runtime.commands.arguments import logged_text, parse_age, this_user
+from centralcloud.runtime.commands.arguments import parse_age
 from centralcloud.runtime.configuration.keys import (
     CreatedKey,
     create_key,
@@ -21,19 +20,15 @@ from centralcloud.runtime.configuration.keys import (
     rotate_key,
     state_of,
 )
-from centralcloud.runtime.configuration.writing import Author, read_whole
-from centralcloud.runtime.logs import configure_logs
-from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.settings import load_settings
+from centralcloud.runtime.configuration.writing import read_whole
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows
+from instance_agent.configuration_session import Why, open_configuration
+from instance_agent.configuration_session import author as author_of
 from instance_agent.key_file import KeyFile
-from instance_agent.settings import AgentSettings
 
 _ONCE: Final = "the key is shown this once: store it now"
 _KEY_ID: Final = "Id of the key: cck_ and 12 hexadecimal digits, as `keys list` shows it."
 
-#: A comment for the log of operators' actions.
-Why = Annotated[str | None, typer.Option("--reason", help="Why, for the log that `centralcloud history` shows.")]
 Output = Annotated[
     Path | None,
     typer.Option(help="Write the key to this new file, which only its owner can read, and do not print it."),
@@ -67,8 +62,8 @@ def create(
     if role not in ROLES:
         raise SettingsError(f"--role is {role!r}: expected one of {', '.join(ROLES)}")
     valid_for = None if expires_in is None else _positive_age(expires_in, "--expires-in")
-    author = _author(reason)
-    with _database() as database, _output(output, may_exist=if_none) as file:
+    author = author_of(reason)
+    with open_configuration("keys") as database, _output(output, may_exist=if_none) as file:
         created = create_key(
             database,
             author,
@@ -93,7 +88,7 @@ def create(
 @app.command("list")
 def list_keys(json_output: AsJson = False) -> None:
     """Show every key with its state, without the key itself."""
-    with _database() as database:
+    with open_configuration("keys") as database:
         keys = read_whole(database).configuration.keys
     rows = [_as_json(key) for key in sorted(keys.values(), key=lambda key: (key.created_at, key.id))]
     if json_output:
@@ -110,8 +105,8 @@ def revoke(
     json_output: AsJson = False,
 ) -> None:
     """Revoke a key: every gateway refuses it within seconds."""
-    author = _author(reason)
-    with _database() as database:
+    author = author_of(reason)
+    with open_configuration("keys") as database:
         key = revoke_key(database, author, key_id)
         left = [each for each in read_whole(database).configuration.keys.values() if each.is_valid(datetime.now(UTC))]
     if json_output:
@@ -132,8 +127,8 @@ def remove(
 
     The configuration has room for 20,000 entries. The last key stays: without any, a gateway needs none.
     """
-    author = _author(reason)
-    with _database() as database:
+    author = author_of(reason)
+    with open_configuration("keys") as database:
         removed = remove_keys(database, author, key_ids)
     if json_output:
         print_json([_as_json(key) for key in removed])
@@ -152,8 +147,8 @@ def rotate(
 ) -> None:
     """Create a key in the place of another one; both are valid for some time, so that no request fails."""
     age = parse_age(overlap, "--overlap")
-    author = _author(reason)
-    with _database() as database, _output(output, may_exist=False) as file:
+    author = author_of(reason)
+    with open_configuration("keys") as database, _output(output, may_exist=False) as file:
         created = rotate_key(database, author, key_id, overlap=age, text=None if file is None else file.text)
         _finish(file, created)
     _show(created, output, json_output=json_output)
@@ -189,16 +184,6 @@ def _as_json(key: ApiKey) -> dict[str, Any]:
 
 
 @contextmanager
-def _database() -> Iterator[Database]:
-    settings = load_settings(AgentSettings)
-    settings.require_database()
-    configure_logs("warning", settings.log_format)
-    with Database(settings.database, application_name="instance-agent/keys", max_connections=1) as database:
-        database.connect().close()  # a database that is unavailable is reported at once
-        yield database
-
-
-@contextmanager
 def _output(path: Path | None, *, may_exist: bool) -> Iterator[KeyFile | None]:
     """Open the file of a key. It stays for the next run where it is not known whether the database has committed."""
     if path is None:
@@ -226,12 +211,6 @@ def _finish(file: KeyFile | None, created: CreatedKey) -> None:
             f"--output: {file.path} has a key that is not registered, while {created.key.id} is valid: remove the file, or "
             "revoke that key"
         )
-
-
-def _author(reason: str | None) -> Author:
-    if reason is not None and not reason.strip():
-        raise SettingsError("--reason is empty: expected why, or no --reason")
-    return Author(who=this_user(), via="cli", source=socket.gethostname(), reason=logged_text(reason, "--reason"))
 
 
 def _positive_age(text: str, option: str) -> timedelta:

@@ -15,7 +15,7 @@ from support.launcher import stop_launcher
 from support.programs import Program, programs_in
 from support.progress import Progress
 from support.schedule import LongestFirst, sort_longest_first
-from support.servers import a_server, new_database, with_database
+from support.servers import a_server, new_database, remove_default_policies, with_database
 from support.tcp_proxy import TcpProxy
 from support.waiting import passes
 from xdist.remote import Producer
@@ -131,13 +131,14 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def template(server: str) -> Iterator[str]:
-    """Name of a database with the newest schema, to be copied."""
+    """Name of a database with the newest schema and an empty configuration, to be copied."""
     name = f"cc_template_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
         with Database(with_database(server, name), application_name="tests") as database:
             migrate(database)
             ensure_partitions(database)
+        remove_default_policies(with_database(server, name))
         yield name
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -151,7 +152,7 @@ def empty_url(server: str) -> Iterator[str]:
 
 @pytest.fixture
 def database_url(server: str, template: str) -> Iterator[str]:
-    """URL of a database of the test's own, with the newest schema and nothing in it."""
+    """URL of a database of the test's own, with the newest schema and nothing in it, not even the default policies."""
     with new_database(server, template) as url:
         yield url
 

@@ -9,6 +9,11 @@ from centralcloud.runtime.extras import require_extra
 
 _COMMANDS: Final = "centralcloud.cli"
 
+#: Commands of the other program.
+_OF_INSTANCES: Final = (
+    "keys", "serve", "route", "catalog", "endpoints", "rules", "policies", "tasks", "agents", "workspaces", "budgets",
+)  # fmt: skip
+
 #: The help: under each heading the commands in the order in which a user needs them.
 COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
     "Run and watch": (
@@ -29,6 +34,11 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
     ),
     "Change": (
         Command("models", "Show, rename, merge, retire and forget models.", f"{_COMMANDS}.models"),
+        Command(
+            "configuration",
+            "Show, compare, roll back, export and import the fleet's configuration.",
+            f"{_COMMANDS}.configuration",
+        ),
         Command("settings", "Show and change the settings of the whole fleet.", f"{_COMMANDS}.settings"),
         Command(
             "dead-letters",
@@ -66,7 +76,7 @@ app = new_app(
     "DATABASE_URL names the database: postgresql://user@host/database, or embedded: for an embedded server in "
     ".centralcloud/ of the working folder.",
     COMMANDS,
-    {name: f"instance-agent {name}" for name in ("keys", "serve", "route", "catalog")},
+    {name: f"instance-agent {name}" for name in _OF_INSTANCES},
 )
 
 

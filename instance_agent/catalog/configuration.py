@@ -102,6 +102,7 @@ class CatalogConfiguration:
         targets: of each model, by name, in the order of type and then of the catalog.
         aliases: of model names.
         version: of the fleet's configuration; 0 for a file or the built-in catalog.
+        own_names: of the models that it has without the fleet's registry.
     """
 
     models: tuple[Model, ...]
@@ -109,6 +110,7 @@ class CatalogConfiguration:
     targets: Mapping[str, tuple[Target, ...]]
     aliases: Aliases
     version: int = 0
+    own_names: frozenset[str] = frozenset()
 
     def resolve(self, name: str) -> tuple[str, str | None]:
         """Return the model, or kind of choice, that a client's name stands for, and the alias that was used, if any."""
@@ -135,6 +137,15 @@ class CatalogConfiguration:
         key, base_url = f"{name}@{provider_name}", provider.base_url
         return (Target(model, provider, _NO_ENDPOINT, base_url, key, provider.problem, provider.reason),)
 
+    def knows(self, name: str) -> bool:
+        """Whether a name is one of a model beyond the ids of registered ones: of the file, an alias, PROVIDER/MODEL."""
+        final, alias = self.resolve(name)
+        if final in AUTO_NAMES:
+            return False
+        if final in self.targets:
+            return alias is not None or final in self.own_names
+        return bool(self.targets_of(final))
+
     def no_provider(self) -> str | None:
         """Return why no provider at all can be used, in one line that names the settings; None when one can be."""
         if any(each.problem is None for each in self.providers.values()):
@@ -157,6 +168,7 @@ def build_configuration(
     found: Mapping[str, frozenset[str]] | None = None,
     version: int = 0,
     registered: Collection[tuple[str, str]] = (),
+    own_names: Collection[str] | None = None,
 ) -> CatalogConfiguration:
     """Return the configuration of these entries, with the current values of the keys.
 
@@ -167,6 +179,7 @@ def build_configuration(
         version: of the fleet's configuration.
         registered: name and provider of the entries of the fleet's registry. Their endpoints may be at the hosts of their
             provider's key alone: an operator of the registry need not have the right to read that key.
+        own_names: of the models that are there without the registry; None: of all `models`.
 
     Raises:
         AliasError: an alias has an unknown target, or is part of a cycle.
@@ -174,7 +187,8 @@ def build_configuration(
     keys = keys or KeyReader()
     found = found or {}
     ready = {each.provider: _ready(each, keys, found) for each in providers}
-    entries = [*models, *_found_models(models, ready, found)]
+    found_models = _found_models(models, ready, found)
+    entries = [*models, *found_models]
     names = {model.name for model in models}
     targets: dict[str, list[Target]] = {}
     for model in entries:
@@ -187,6 +201,7 @@ def build_configuration(
         targets={name: tuple(sorted(each, key=lambda target: target.rank)) for name, each in targets.items()},
         aliases=Aliases(aliases or {}, names, ready.keys()),  # not the models that were found: they come and go
         version=version,
+        own_names=frozenset({*(names if own_names is None else own_names), *(each.name for each in found_models)}),
     )
 
 

@@ -82,6 +82,7 @@ class CatalogSource:
             keys=self._keys,
             found=self._found,
             version=self._version,
+            own_names={each.name for each in models},
             registered={(each.name, each.provider) for each in self._registry.models} if self._registry else (),
         )
 

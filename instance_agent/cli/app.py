@@ -7,6 +7,7 @@ from centralcloud.runtime.commands.cli import new_app, run_app
 from centralcloud.runtime.commands.group import Command
 
 _COMMANDS: Final = "instance_agent.commands"
+_ENTRIES: Final = "instance_agent.entry_commands"
 
 #: The help: under each heading the commands in the order in which a user needs them.
 COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
@@ -28,6 +29,16 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         ),
         Command("catalog", "Show the effective catalog: the models of the YAML with their learned scores.", _COMMANDS),
         Command("route", "Show which model would be chosen for a task, and why.", "instance_agent.route_command"),
+    ),
+    "Configure the fleet": (
+        Command("models", "List, show, set and remove models of the fleet's registry.", _ENTRIES),
+        Command("endpoints", "List, show, set and remove endpoints of registered models.", _ENTRIES),
+        Command("rules", "List, show, set and remove rules of routing.", _ENTRIES),
+        Command("policies", "List, show, set and remove policies of routing.", _ENTRIES),
+        Command("tasks", "List, show, set and remove the policies of task types.", _ENTRIES),
+        Command("agents", "List, show, set and remove preferences of agent types.", _ENTRIES),
+        Command("workspaces", "List, show, set and remove configurations of workspaces.", _ENTRIES),
+        Command("budgets", "List, show, set and remove budgets.", _ENTRIES),
     ),
     "Set up": (
         Command(

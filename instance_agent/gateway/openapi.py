@@ -7,13 +7,24 @@ import msgspec
 from aiohttp import web
 
 from centralcloud import __version__
-from centralcloud.contracts.fleet_configuration import HealthReport, RegisteredEndpoint, RegisteredModel
+from centralcloud.contracts.fleet_configuration import (
+    AgentPreferences,
+    Budget,
+    HealthReport,
+    RegisteredEndpoint,
+    RegisteredModel,
+    RoutingPolicy,
+    RoutingRule,
+    Workspace,
+)
 from instance_agent.gateway.api_requests import json_answer
 from instance_agent.gateway.context import context_of
+from instance_agent.gateway.openapi_configuration import CONFIGURATION_SCHEMAS
 from instance_agent.gateway.openapi_operations import OPERATIONS, Operation
 from instance_agent.gateway.openapi_schemas import SCHEMAS
 from instance_agent.gateway.registry_changes import StatusBatch
 
+_ENTRIES: Final = (RoutingRule, RoutingPolicy, AgentPreferences, Workspace, Budget)
 _REFERENCES: Final = "#/components/schemas/{name}"
 _OPEN: Final = ("/health", "/health/ready", "/health/detailed", "/docs")
 _FORMS: Final = {"/v1/messages": "AnthropicError", "/v1": "OpenAIError"}
@@ -125,7 +136,10 @@ def _errors(path: str, operation: Operation) -> dict[str, Any]:
 
 def _path_parameter(name: str) -> dict[str, Any]:
     texts = {
-        "id": "The id of the model; a / in it is written as %2F.",
+        "id": "The id of the model, the rule or the budget; a / in it is written as %2F.",
+        "name": "The name of the policy.",
+        "agentType": "The agent type.",
+        "workspaceId": "The workspace.",
         "endpoint": "The id of the endpoint.",
         "request_id": "The UUID in the header x-centralcloud-request-id, or the id of an answer of /api/route.",
     }
@@ -134,13 +148,17 @@ def _path_parameter(name: str) -> dict[str, Any]:
 
 def _schemas() -> Mapping[str, Any]:
     """Return the schemas: those of the registry from its types, the others as they are written."""
-    types = (RegisteredModel, RegisteredEndpoint, HealthReport, StatusBatch)
+    types = (RegisteredModel, RegisteredEndpoint, HealthReport, StatusBatch, *_ENTRIES)
     _, made = msgspec.json.schema_components(types, ref_template=_REFERENCES)
-    schemas: dict[str, Any] = {**made, **SCHEMAS}
+    schemas: dict[str, Any] = {**made, **SCHEMAS, **CONFIGURATION_SCHEMAS}
     # The path, the version or the URL give what a client leaves out.
     for name, optional in (("RegisteredModel", {"id"}), ("RegisteredEndpoint", {"id", "modelId"})):
         required = [field for field in schemas[name]["required"] if field not in optional]
         schemas[f"New{name.removeprefix('Registered')}"] = {**schemas[name], "title": "New", "required": required}
+    for entry in (RoutingRule, AgentPreferences, Workspace, Budget):
+        name = entry.__name__
+        required = [field for field in schemas[name]["required"] if field != "id"]
+        schemas[f"New{name}"] = {**schemas[name], "title": f"New{name}", "required": required}
     report = schemas["HealthReport"]
     ttl = {"type": "number", "minimum": 1, "maximum": 86_400, "default": 300, "description": "How long it counts."}
     schemas["HealthReport"] = {**report, "properties": {**report["properties"], "ttlSeconds": ttl}}

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from msgspec import Struct
+from instance_agent.gateway.openapi_configuration import CONFIGURATION_OPERATIONS
+from instance_agent.gateway.openapi_operation import Operation as Operation
 
-_NOTHING: Final[Mapping[str, str]] = {}
 _CHAT_HEADERS: Final = {
     "x-centralcloud-complexity": "simple, medium, complex, or 1 to 10.",
     "x-centralcloud-task-type": "The type of the task.",
@@ -18,34 +18,6 @@ _CHAT_HEADERS: Final = {
     "x-centralcloud-feedback": "Wait so long for feedback, at most 7 days, such as 10m: it becomes the outcome.",
     "idempotency-key": "The same key within 10 minutes is one upstream call.",
 }
-
-
-class Operation(Struct, frozen=True, kw_only=True):
-    """One operation.
-
-    Attributes:
-        tag: its group.
-        summary, text: what it does.
-        role: that a key needs at least; None: no key is needed.
-        body, answer: names of schemas; None: none, or text.
-        errors: statuses of its own errors.
-        streams: the answer may be a stream of events.
-    """
-
-    tag: str
-    summary: str
-    role: str | None
-    text: str = ""
-    body: str | None = None
-    example: Any = None
-    answer: str | None = None
-    answer_text: str = "The answer."
-    status: str = "200"
-    media_type: str = "application/json"
-    errors: tuple[str, ...] = ()
-    query: Mapping[str, str] = _NOTHING
-    headers: Mapping[str, str] = _NOTHING
-    streams: bool = False
 
 
 def _chat(summary: str, body: str, **fields: Any) -> Operation:
@@ -216,6 +188,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("DELETE", "/api/models/{id}/endpoints/{endpoint}"): _registry(
         "Remove an endpoint", "admin", answer="Deleted", errors=("404",)
     ),
+    **CONFIGURATION_OPERATIONS,
     ("GET", "/health"): _health("Whether the process runs", "200 as long as it does."),
     ("GET", "/health/ready"): _health("Whether it takes requests", "503 with the reasons while it does not."),
     ("GET", "/health/detailed"): _health("The state of each part", "503 with the reasons while it takes no requests."),

@@ -4,7 +4,6 @@ Reads are answered from the configuration that this replica uses, also while the
 answered once this replica uses it, so that the next read and the next request see it; other replicas follow within a second.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from urllib.parse import quote as percent_encoded
 
 from aiohttp import web
 
+from centralcloud.contracts import ContractError
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import (
     PRIVATE_ALLOWED,
@@ -27,18 +27,18 @@ from centralcloud.contracts.fleet_configuration import (
 from centralcloud.contracts.fleet_configuration.values import convert
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.contracts.text import read_name
-from centralcloud.runtime.configuration.writing import Author, change_configuration, report_health
+from centralcloud.runtime.configuration.writing import Decide, report_health
 from centralcloud.runtime.postgres.database import Database
 from instance_agent.catalog.configuration import ReadyProvider, Target
 from instance_agent.chat.errors import ChatError
-from instance_agent.gateway.api_requests import BODY, api_handler, filters, json_answer, json_object
+from instance_agent.gateway.api_requests import BODY, api_handler, filters, json_object
+from instance_agent.gateway.configuration_writer import ConfigurationWriter, parts_of, until, versioned
 from instance_agent.gateway.context import context_of
 from instance_agent.gateway.database_work import DatabaseWork
 from instance_agent.gateway.errors import GatewayError, InvalidFieldError
-from instance_agent.gateway.parts import KEY, GatewayParts
+from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.registry_changes import (
     BatchItem,
-    Decide,
     StatusBatch,
     StatusUpdate,
     add_endpoint,
@@ -49,14 +49,13 @@ from instance_agent.gateway.registry_changes import (
     refuse_unknown_provider,
     set_status,
     set_statuses,
+    still_named,
 )
+from instance_agent.gateway.target_problem import problem_of
 
 _FILTERS: Final = {"provider": "provider", "status": "status", "modelType": "model_type"}
 _STATUSES: Final = ("active", "inactive")
 _MOST_UPDATES: Final = 1000
-#: How long the answer to a change waits until this replica uses it.
-_APPLIED_SECONDS: Final = 2.0
-_CHECK_SECONDS: Final = 0.01
 
 _T = TypeVar("_T")
 
@@ -66,7 +65,7 @@ class RegistryApi:
 
     def __init__(self, work: DatabaseWork, *, private: bool) -> None:
         """Create them; `private`: whether endpoints may be in private networks."""
-        self._work = work
+        self._writer = ConfigurationWriter(work)
         self._policy = PRIVATE_ALLOWED if private else PUBLIC_ONLY
 
     def routes(self) -> list[web.RouteDef]:
@@ -97,11 +96,11 @@ class RegistryApi:
             for _, model in sorted(fleet.models.items())
             if all(getattr(model, _FILTERS[name]) in values for name, values in wanted.items())
         ]
-        return _answer(fleet.version, {"models": found, "count": len(found)})
+        return versioned(fleet.version, {"models": found, "count": len(found)})
 
     async def _get(self, request: web.Request) -> web.Response:
         fleet = _readable(request)
-        return _answer(fleet.version, to_body(_model(request, fleet)))
+        return versioned(fleet.version, to_body(_model(request, fleet)))
 
     async def _create(self, request: web.Request) -> web.Response:
         _require(request, "admin")
@@ -109,12 +108,15 @@ class RegistryApi:
         refuse_unknown_provider(model, _providers(request))
         version = await self._write(request, create_model(model))
         location = f"/api/models/{percent_encoded(model.id, safe='')}"
-        return _answer(version, to_body(model), 201, location=location)
+        return versioned(version, to_body(model), 201, location=location)
 
     async def _delete(self, request: web.Request) -> web.Response:
         _require(request, "admin")
-        version = await self._write(request, delete_model(_id(request)))
-        return _answer(version, {"modelId": _id(request), "deleted": True})
+        try:
+            version = await self._write(request, delete_model(_id(request)))
+        except ContractError as error:
+            raise still_named(error) from None
+        return versioned(version, {"modelId": _id(request), "deleted": True})
 
     async def _status(self, request: web.Request) -> web.Response:
         _require(request, "operator")
@@ -124,9 +126,9 @@ class RegistryApi:
             raise InvalidFieldError("modelId", "modelId: found a value, expected the id in the path alone")
         update = convert({**value, "modelId": model_id}, StatusUpdate, BODY)
         version = await self._write(request, set_status(model_id, update.status))
-        model = _parts(request).state.fleet.models.get(model_id)
+        model = parts_of(request).state.fleet.models.get(model_id)
         body = to_body(model) if model is not None else {"id": model_id}
-        return _answer(version, {**body, "status": update.status})
+        return versioned(version, {**body, "status": update.status})
 
     async def _batch_status(self, request: web.Request) -> web.Response:
         _require(request, "operator")
@@ -138,27 +140,27 @@ class RegistryApi:
             )
         report: list[BatchItem] = []
         version = await self._write(request, set_statuses(updates, report))
-        return _answer(version, {"results": report, "configVersion": version})
+        return versioned(version, {"results": report, "configVersion": version})
 
     async def _get_health(self, request: web.Request) -> web.Response:
         fleet = _readable(request)
-        return _answer(fleet.version, _health_of(request))
+        return versioned(fleet.version, _health_of(request))
 
     async def _post_health(self, request: web.Request) -> web.Response:
         _require(request, "operator")
         model_id = _id(request)
         report, ttl_seconds = parse_health(await json_object(request), BODY)
-        parts = _parts(request)
+        parts = parts_of(request)
         before = parts.state.fleet.health.get(model_id)
         await self._run(request, lambda database: report_health(database, model_id, report, ttl_seconds))
-        await _until(lambda: parts.state.fleet.health.get(model_id) is not before)
-        return _answer(parts.state.fleet.version, _health_of(request))
+        await until(lambda: parts.state.fleet.health.get(model_id) is not before)
+        return versioned(parts.state.fleet.version, _health_of(request))
 
     async def _list_endpoints(self, request: web.Request) -> web.Response:
         fleet = _readable(request)
         model = _model(request, fleet)
         found = [to_body(endpoint) for endpoint in fleet.endpoints.get(model.id, ())]
-        return _answer(fleet.version, {"modelId": model.id, "endpoints": found})
+        return versioned(fleet.version, {"modelId": model.id, "endpoints": found})
 
     async def _add_endpoint(self, request: web.Request) -> web.Response:
         _require(request, "admin")
@@ -168,43 +170,33 @@ class RegistryApi:
             found = f"modelId: found {quote(endpoint.model_id)}, expected {quote(model_id)}, as in the path"
             raise InvalidFieldError("modelId", found)
         version = await self._write(request, add_endpoint(endpoint, _providers(request)))
-        return _answer(version, to_body(endpoint), 201)
+        return versioned(version, to_body(endpoint), 201)
 
     async def _delete_endpoint(self, request: web.Request) -> web.Response:
         _require(request, "admin")
         endpoint_id = request.match_info["endpoint"]
         version = await self._write(request, delete_endpoint(_id(request), endpoint_id))
-        return _answer(version, {"modelId": _id(request), "endpointId": endpoint_id, "deleted": True})
+        return versioned(version, {"modelId": _id(request), "endpointId": endpoint_id, "deleted": True})
 
     async def _write(self, request: web.Request, decide: Decide) -> int:
         """Make a change; return the version of the configuration after it, once this replica uses it."""
-        author = _author(request)
-        written = await self._run(request, lambda database: change_configuration(database, author, decide))
-        parts, version = _parts(request), written.configuration.version
-        if written.changed:
-            await _until(lambda: parts.state.fleet.version >= version)
-        return version
+        try:
+            return (await self._writer.write(request, decide)).version
+        except GatewayError as error:
+            raise _of_this_catalog(request, error) from None
 
     async def _run(self, request: web.Request, work: Callable[[Database], _T]) -> _T:
         try:
-            return await self._work.run(work)
+            return await self._writer.run(work)
         except GatewayError as error:
-            if error.code != "model_not_found" or "id" not in request.match_info:
-                raise
-            raise model_not_found(_id(request), in_catalog=_in_catalog(request)) from None
+            raise _of_this_catalog(request, error) from None
 
 
-async def _until(applied: Callable[[], bool]) -> None:
-    """Wait until this replica uses a change, for a bounded time: it will, whatever the answer says."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _APPLIED_SECONDS
-    while not applied() and loop.time() < deadline:
-        await asyncio.sleep(_CHECK_SECONDS)
-
-
-def _parts(request: web.Request) -> GatewayParts:
-    parts: GatewayParts = request.app[KEY]
-    return parts
+def _of_this_catalog(request: web.Request, error: GatewayError) -> GatewayError:
+    """Return the error; of a model that only this gateway's catalog has, one that says so."""
+    if error.code != "model_not_found" or "id" not in request.match_info:
+        return error
+    return model_not_found(_id(request), in_catalog=_in_catalog(request))
 
 
 def _id(request: web.Request) -> str:
@@ -216,7 +208,7 @@ def _id(request: web.Request) -> str:
 
 def _readable(request: web.Request) -> FleetConfiguration:
     context_of(request).principal.require("viewer")
-    return _parts(request).state.fleet
+    return parts_of(request).state.fleet
 
 
 def _require(request: web.Request, role: Role) -> None:
@@ -231,24 +223,18 @@ def _model(request: web.Request, fleet: FleetConfiguration) -> Any:
 
 
 def _providers(request: web.Request) -> Mapping[str, ReadyProvider]:
-    configuration = _parts(request).state.catalog.configuration
+    configuration = parts_of(request).state.catalog.configuration
     return configuration.providers if configuration is not None else {}
 
 
 def _in_catalog(request: web.Request) -> bool:
-    configuration = _parts(request).state.catalog.configuration
+    configuration = parts_of(request).state.catalog.configuration
     return configuration is not None and _id(request) in configuration.targets
-
-
-def _author(request: web.Request) -> Author:
-    context = context_of(request)
-    key = context.state.fleet.keys.get(context.principal.key_id or "")
-    return Author(who=key.label if key else "a client of this machine", via="api", source=request.remote or "unknown")
 
 
 def _health_of(request: web.Request) -> dict[str, Any]:
     """Return the posted health of a model while it counts, and what this replica knows of its targets."""
-    parts = _parts(request)
+    parts = parts_of(request)
     state, model_id = parts.state, _id(request)
     configuration = state.catalog.configuration
     targets = configuration.targets.get(model_id, ()) if configuration else ()
@@ -268,13 +254,7 @@ def _health_of(request: web.Request) -> dict[str, Any]:
     in_full = context_of(request).principal.may("operator")
     shown = []
     for target in targets:
-        problem = target.problem if in_full else target.reason or target.problem
-        if problem is None and target.model.status == "inactive":
-            problem = "the model is inactive"
-        if problem is None and target.key in view.breaker_open:
-            problem = "its circuit breaker is open"
-        if problem is None and posted is not None and posted.report.status == "unhealthy":
-            problem = "the model was reported as unhealthy"
+        problem = problem_of(target, view, posted, in_full=in_full)
         entry = {"target": target.key, "provider": target.model.provider, "type": target.endpoint.type}
         shown.append(
             {
@@ -295,7 +275,3 @@ def _known_of(parts: GatewayParts, target: Target) -> dict[str, Any]:
     except ChatError:
         return known
     return {**parts.fleet_health.of_target(ready.breaker_key, ready.service_key), **known}
-
-
-def _answer(version: int, body: Any, status: int = 200, **headers: str) -> web.Response:
-    return json_answer(body, status, **{"x-centralcloud-config-version": str(version)}, **headers)

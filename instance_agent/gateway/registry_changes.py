@@ -1,23 +1,32 @@
 """Changes of the fleet's models and endpoints: each decides from the configuration now. Pure."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from centralcloud.contracts import ContractError
 from centralcloud.contracts.errors import quote
-from centralcloud.contracts.fleet_configuration import Change, RegisteredEndpoint, RegisteredModel, put, remove
+from centralcloud.contracts.fleet_configuration import (
+    AddressPolicy,
+    Change,
+    RegisteredEndpoint,
+    RegisteredModel,
+    check_url,
+    put,
+    remove,
+)
+from centralcloud.contracts.fleet_configuration.configuration import entry_path
 from centralcloud.contracts.fleet_configuration.model import ModelStatus
-from centralcloud.runtime.configuration.writing import Current
+from centralcloud.runtime.configuration.writing import Current, Decide
 from instance_agent.catalog.catalog_file import built_in_entries
 from instance_agent.catalog.configuration import ReadyProvider
 from instance_agent.gateway.errors import GatewayError, InvalidFieldError
 from instance_agent.providers.presets import PRESETS
 
 _MOST_NAMED: Final = 12
-Decide = Callable[[Current], Sequence[Change]]
 
 
 class StatusUpdate(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -72,6 +81,39 @@ def refuse_unknown_provider(model: RegisteredModel, providers: Collection[str]) 
         listed = ", ".join(known[:_MOST_NAMED]) + (f" and {len(known) - _MOST_NAMED} more" * (len(known) > _MOST_NAMED))
         found = f"provider: found {quote(model.provider)}{hint}, expected a provider of the catalog: {listed}"
         raise InvalidFieldError("provider", found)
+
+
+def check_registry(
+    changes: Sequence[Change], current: Current, providers: Mapping[str, ReadyProvider], policy: AddressPolicy
+) -> None:
+    """Check the models and endpoints that are to be written as their own requests do: provider, address, host of the key.
+
+    Args:
+        providers: of this catalog, by name.
+        policy: the addresses that endpoints may have.
+
+    Raises:
+        InvalidFieldError, ContractError: name the path, such as ``endpoints["ep-1"].url``.
+    """
+    wanted = {change.id: change.entry for change in changes if isinstance(change.entry, RegisteredModel)}
+    models: dict[str, RegisteredModel] = {**current.configuration.models, **wanted}
+    for change in changes:
+        path, entry = entry_path(change.kind, change.id), change.entry
+        if isinstance(entry, RegisteredModel):
+            try:
+                refuse_unknown_provider(entry, providers)
+            except InvalidFieldError as error:
+                raise InvalidFieldError(f"{path}.provider", f"{path}.{error.message}") from None
+        if not isinstance(entry, RegisteredEndpoint):
+            continue
+        check_url(entry.url, f"{path}.url", policy)
+        if entry.health_check_url is not None:
+            check_url(entry.health_check_url, f"{path}.healthCheckUrl", policy)
+        model = models.get(entry.model_id)
+        provider = providers.get(entry.provider or (model.provider if model is not None else ""))
+        refusal = None if provider is None else provider.refusal_of(entry.url)
+        if refusal is not None:
+            raise InvalidFieldError(f"{path}.url", f"{path}.url: {refusal}")
 
 
 def delete_model(model_id: str) -> Decide:
@@ -184,6 +226,11 @@ def known_model(current: Current, model_id: str) -> RegisteredModel:
     if model is None:
         raise model_not_found(model_id)
     return model
+
+
+def still_named(error: ContractError) -> GatewayError:
+    """Return 409 for the removal of an entry that another one names."""
+    return GatewayError(f"{error}; nothing was changed", status=409, code="in_use")
 
 
 def model_not_found(model_id: str, *, in_catalog: bool = False) -> GatewayError:

@@ -70,6 +70,18 @@ def embedded_folder(*, on_disk: bool = False) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_default_policies(url: str) -> None:
+    """Empty the configuration of a new database, and the log of operators' actions, which has one row of the migrations."""
+    with psycopg.connect(url) as connection:
+        connection.execute("ALTER TABLE operator_actions DISABLE TRIGGER USER")
+        connection.execute(
+            "TRUNCATE configuration_entries, configuration_history, configuration_versions, operator_actions "
+            "RESTART IDENTITY"
+        )
+        connection.execute("UPDATE configuration_state SET config_version = 0")
+        connection.execute("ALTER TABLE operator_actions ENABLE TRIGGER USER")
+
+
 class OwnServer:
     """A server of the test's own, to be crashed and started again."""
 

@@ -3,5 +3,5 @@
 GRANT USAGE ON SCHEMA centralcloud TO {role};
 GRANT EXECUTE ON FUNCTION
     centralcloud.configuration_since, centralcloud.lock_configuration, centralcloud.write_configuration,
-    centralcloud.report_model_health, centralcloud.epoch
+    centralcloud.report_model_health, centralcloud.epoch, centralcloud.configuration_at, centralcloud.configuration_changes
 TO {role};

@@ -6,7 +6,7 @@ GRANT USAGE ON SCHEMA public, centralcloud TO {role};
 GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO {role};
 GRANT SELECT ON
     dashboard_models_per_instance, dashboard_success_rates, dashboard_response_times, dashboard_hourly_performance,
-    dashboard_late_and_lost_outcomes,
+    dashboard_late_and_lost_outcomes, routing_policies,
     model_routing_metrics, model_performance, model_scores, model_score_history, rule_scores, score_pins, score_holds,
     retired_models, learning_control, learning_runs, evidence, evidence_slices, dropped_metrics, dropped_evidence,
     accounting, message_ids, findings, ingest_workers, instances, new_model_names, leases, server_clock, fleet_settings,

@@ -6,7 +6,8 @@ GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility 
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA centralcloud TO {role};
 -- The configuration, keys included, is changed by a role of its own, and only gateways and that role read its entries.
 REVOKE EXECUTE ON FUNCTION
-    centralcloud.configuration_since, centralcloud.lock_configuration, centralcloud.write_configuration, centralcloud.report_model_health
+    centralcloud.configuration_since, centralcloud.lock_configuration, centralcloud.write_configuration, centralcloud.report_model_health,
+    centralcloud.configuration_at, centralcloud.configuration_changes
 FROM {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON
     {tables}
@@ -21,7 +22,7 @@ GRANT SELECT, INSERT ON
 TO {role};
 GRANT SELECT ON
     database_generation, evidence_of_records, dashboard_models_per_instance, dashboard_success_rates, dashboard_response_times,
-    dashboard_hourly_performance, dashboard_late_and_lost_outcomes, routing_decisions
+    dashboard_hourly_performance, dashboard_late_and_lost_outcomes, routing_decisions, routing_policies
 TO {role};
 GRANT USAGE ON SEQUENCE model_score_version TO {role};
 GRANT SELECT ON SEQUENCE routing_records_id_seq, pgmq.q_model_routing_decisions_msg_id_seq TO {role};

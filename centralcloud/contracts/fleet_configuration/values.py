@@ -78,8 +78,10 @@ def to_body(entry: msgspec.Struct) -> dict[str, Any]:
 def _to_json(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         return to_body(value)
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [_to_json(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _to_json(each) for name, each in value.items()}
     return msgspec.to_builtins(value)
 
 

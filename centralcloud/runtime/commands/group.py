@@ -22,7 +22,8 @@ class Command(NamedTuple):
     Attributes:
         name: as it is typed.
         help: the first sentence of its docstring.
-        module: has either a function of that name, or a Typer application `app` with commands of its own.
+        module: has either a function of that name, or a Typer application with commands of its own: `app`, or that of the
+            name in `apps`.
     """
 
     name: str
@@ -115,7 +116,8 @@ def load_command(command: Command) -> Any:
     module = import_module(command.module)
     parent = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     parent.callback()(lambda: None)  # makes it a group, also with a single command
-    if (app := getattr(module, "app", None)) is not None:
+    apps = getattr(module, "apps", {})
+    if (app := apps.get(command.name, getattr(module, "app", None))) is not None:
         parent.add_typer(app, name=command.name, cls=CommandGroup)
     else:
         parent.command(command.name)(getattr(module, command.name.replace("-", "_")))

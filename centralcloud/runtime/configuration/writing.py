@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -22,6 +22,7 @@ from centralcloud.contracts.fleet_configuration import (
     HealthReport,
     ParsedEntries,
     apply_changes,
+    check_models,
     read_configuration,
     to_body,
 )
@@ -88,7 +89,7 @@ class Written:
     """The result of a change.
 
     Attributes:
-        configuration: after the change.
+        configuration: after the change; of a dry run as it would be, with the version of now.
         changed: whether there was a difference, and so a new version.
     """
 
@@ -96,18 +97,28 @@ class Written:
     changed: bool
 
 
+#: From the configuration now, the changes to make; none: nothing is written. May raise to refuse.
+Decide: TypeAlias = Callable[[Current], Sequence[Change]]
+
+
 def change_configuration(
     database: Database,
     author: Author,
-    decide: Callable[[Current], Sequence[Change]],
+    decide: Decide,
     *,
     expected_version: int | None = None,
+    is_known: Callable[[str], bool] | None = None,
+    dry_run: bool = False,
 ) -> Written:
     """Change the configuration in one transaction and one version.
 
     Args:
-        decide: from the configuration now, the changes to make; none: nothing is written. May raise to refuse.
+        decide: called with the configuration now, while no other writer changes it.
         expected_version: the version that the caller has seen; None: any.
+        is_known: whether the writer's catalog has a model under a name, registered or not: an alias, or a name of its file.
+            A new reference to another name is refused. None: the writer has no catalog, so it cannot say; then only a
+            reference to a model that the change removes is refused.
+        dry_run: validate the change, and write nothing.
 
     Raises:
         ConfigurationConflictError: the configuration is at another version than the expected one.
@@ -117,7 +128,7 @@ def change_configuration(
         UnreadableConfigurationError: the answer of the database cannot be read.
         psycopg.Error: for example, the database is unavailable.
     """
-    with _rights("change the configuration", "centralcloud_configurator"), database.transaction() as connection:
+    with rights("change the configuration", "centralcloud_configurator"), database.transaction() as connection:
         version = _LOCK_CONFIGURATION.one(connection)
         if expected_version is not None and version != expected_version:
             raise ConfigurationConflictError(
@@ -132,6 +143,9 @@ def change_configuration(
         valid = read_configuration(version, after, parsed)
         if not changes:
             return Written(current.configuration, changed=False)
+        check_models(current.configuration, valid, _knowledge(current.configuration, valid, is_known))
+        if dry_run:
+            return Written(valid, changed=False)
         new_version = _write(connection, author, version, changes)
         return Written(replace(valid, version=new_version), changed=new_version != version)
 
@@ -147,7 +161,7 @@ def report_health(database: Database, model_id: str, report: HealthReport, ttl_s
     """
     values = {"model_id": model_id, "health": Jsonb(to_body(report)), "ttl_seconds": ttl_seconds}
     try:
-        with _rights("post health", "centralcloud_gateway"), database.transaction() as connection:
+        with rights("post health", "centralcloud_gateway"), database.transaction() as connection:
             return _REPORT_MODEL_HEALTH.one(connection, values)
     except psycopg.Error as error:
         if error.sqlstate != _UNKNOWN_MODEL:
@@ -164,10 +178,33 @@ def read_whole(database: Database) -> Current:
         ContractError: this version cannot read it; names the path.
         psycopg.Error: for example, the database is unavailable.
     """
-    with _rights("read the configuration", "centralcloud_gateway"), database.connection() as connection:
+    with rights("read the configuration", "centralcloud_gateway"), database.connection() as connection:
         page = read_since(connection)
     bodies: Bodies = {row.key: row.body for row in page.entries if row.body is not None}
     return Current(read_configuration(page.version, bodies), bodies)
+
+
+def _knowledge(
+    before: FleetConfiguration, after: FleetConfiguration, is_known: Callable[[str], bool] | None
+) -> Callable[[str], bool]:
+    """Return whether a name is one of a model, beyond the ids of registered ones."""
+    removed = before.models.keys() - after.models.keys()
+
+    def knows(name: str) -> bool:
+        provider, separator, model = name.partition("/")
+        if separator and provider in _providers_of(after, model):
+            return True
+        return name not in removed if is_known is None else is_known(name)
+
+    return knows
+
+
+def _providers_of(configuration: FleetConfiguration, model_id: str) -> set[str | None]:
+    """Return the providers of a registered model; none for another one."""
+    model = configuration.models.get(model_id)
+    return (
+        set() if model is None else {model.provider, *(e.provider for e in configuration.endpoints.get(model_id, ()))}
+    )
 
 
 def _write(connection: psycopg.Connection[Any], author: Author, version: int, changes: Sequence[Change]) -> int:
@@ -186,8 +223,12 @@ def _write(connection: psycopg.Connection[Any], author: Author, version: int, ch
 
 
 @contextmanager
-def _rights(action: str, role: str) -> Iterator[None]:
-    """Turn a missing right, function or table into one line that says what to do."""
+def rights(action: str, role: str) -> Iterator[None]:
+    """Turn a missing right, function or table into one line that says what to do.
+
+    Raises:
+        ConfigurationRightError, ConfigurationMissingError: in place of the errors of the database.
+    """
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:

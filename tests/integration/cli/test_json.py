@@ -23,6 +23,8 @@ COMMANDS = (
     "freeze --reason x", "unfreeze", "models", "models list", "models rename gpt-4o gpt-5", "models retire gpt-5",
     "models retire gpt-5 --undo", "models forget gpt-5 --yes",
     "instances", "instances list", "settings", "settings show", "settings set rule adaptive",
+    "configuration show", "configuration show policy", "configuration history", "configuration diff 0",
+    "configuration export", "configuration import DOCUMENT --dry-run", "configuration rollback --to 0",
     "dead-letters", "dead-letters list", "dead-letters show 1", "dead-letters replay 1", "dead-letters discard --all",
     "queue purge --older-than 0s --yes", "verify", "verify --scores", "repair --yes", "repair sequences --yes",
     "history", "grants",
@@ -51,10 +53,13 @@ def test_every_command_prints_one_document(database_url: str, tmp_path: Path, mo
     file = tmp_path / "events.jsonl"
     events = [*outcomes(150, 3, complexity_score=4.0), an_event(complexity="simple"), {"no": "event"}]
     file.write_text("\n".join([*map(json.dumps, events), "not json"]))
+    document = tmp_path / "document.json"
+    document.write_text('{"config": {}}')
+    files = {"FILE": str(file), "DOCUMENT": str(document)}
     send(database_url, outcomes(1, 1, complexity_score=4.2))
     tried = set()
     for line in COMMANDS:
-        arguments = [str(file) if word == "FILE" else word for word in line.split()]
+        arguments = [files.get(word, word) for word in line.split()]
         result = CliRunner().invoke(centralcloud, [*arguments, "--json"])
         assert not isinstance(result.exception, Exception), (line, result.exception)
         assert len(result.stdout.splitlines()) == 1, (line, result.stdout, result.stderr)

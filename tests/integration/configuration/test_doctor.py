@@ -27,7 +27,9 @@ def test_a_configuration_with_keys_and_a_file_is_ok(database: Database, tmp_path
     create_key(database, AUTHOR, role="admin", label="me")
     ConfigurationUpdater(database, file=ConfigurationFile(tmp_path)).run_once()
     found = results(database, tmp_path)
-    assert found["configuration"].found == "version 2: 1 model, 1 endpoint, 1 key, 0 health reports"
+    assert (
+        found["configuration"].found == "version 2: 1 model, 1 endpoint, 1 key, 0 policies, 0 rules, 0 health reports"
+    )
     assert found["configuration file"].found.startswith("version 2 of ")
     assert found["keys"].found == "1 valid key of 1"
     assert {found[name].verdict for name in ("configuration", "configuration file", "keys")} == {Verdict.OK}
@@ -35,7 +37,10 @@ def test_a_configuration_with_keys_and_a_file_is_ok(database: Database, tmp_path
 
 def test_an_instance_that_is_not_a_gateway_needs_none_of_it(database: Database, tmp_path: Path) -> None:
     found = results(database, tmp_path)
-    assert found["configuration"].found == "version 0: 0 models, 0 endpoints, 0 keys, 0 health reports"
+    assert (
+        found["configuration"].found
+        == "version 0: 0 models, 0 endpoints, 0 keys, 0 policies, 0 rules, 0 health reports"
+    )
     assert found["configuration file"].verdict == found["keys"].verdict == Verdict.OK
 
 
@@ -47,7 +52,7 @@ def test_a_login_without_the_right_is_ok_for_a_sidecar(server: str, tmp_path: Pa
         assert "may not read it, and a sidecar does not need it" in found["configuration"].found
         with Database(fleet.gateway, application_name="tests") as gateway:
             found = results(gateway, tmp_path)
-        assert found["configuration"].found.startswith("version 0: 0 models")
+        assert found["configuration"].found.startswith("version 1: 0 models, 0 endpoints, 0 keys, 4 policies")
         assert not [each for each in found.values() if each.verdict == Verdict.FAIL]
 
 

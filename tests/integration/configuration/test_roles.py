@@ -15,6 +15,7 @@ from support.servers import execute
 from centralcloud.contracts.fleet_configuration import HealthReport
 from centralcloud.runtime.configuration.writing import ConfigurationRightError, read_whole, report_health
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.store.schema import downgrade, migrate
 from centralcloud.store.tables import metadata
 from instance_agent.sync.configuration_file import ConfigurationFile
 from instance_agent.sync.configuration_updater import ConfigurationUpdater
@@ -29,6 +30,7 @@ _ALLOWED = {
     | {"report_target_health", "current_target_health", "claim_target_leases"},
     "configurator": {
         "configuration_since", "lock_configuration", "write_configuration", "report_model_health", "epoch",
+        "configuration_at", "configuration_changes",
     },
 }  # fmt: skip
 _ROLES = [*_ALLOWED]
@@ -134,3 +136,14 @@ def test_the_name_of_the_database_role_in_the_log_cannot_be_made_up(fleet: Fleet
         )
     found = execute(fleet.admin, "SELECT who, via, reason FROM operator_actions ORDER BY id DESC LIMIT 1")
     assert found == [(f"root as postgres as {fleet.roles.configurator}", "api", "why")]
+
+
+def test_an_upgrade_gives_the_roles_the_history_and_the_view(fleet: Fleet) -> None:
+    with Database(fleet.owner, application_name="tests") as owner:
+        downgrade(owner, "0019")
+        migrate(owner)
+    assert execute(fleet.configurator, "SELECT count(*) > 0 FROM centralcloud.configuration_changes(5)") == [(True,)]
+    assert execute(fleet.dashboard, "SELECT count(*) FROM routing_policies") == [(4,)]
+    for role in ("gateway", "worker", "dashboard", "instance"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            execute(url_of(fleet, role), "SELECT centralcloud.configuration_at(1)")

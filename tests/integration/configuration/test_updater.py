@@ -19,6 +19,9 @@ from centralcloud.contracts.fleet_configuration import (
     FleetConfiguration,
     HealthReport,
     find_key,
+    parse_policy,
+    parse_rule,
+    put,
     remove,
 )
 from centralcloud.runtime.configuration.keys import create_key, revoke_key
@@ -116,6 +119,32 @@ def test_a_notified_change_is_at_the_callback_within_a_second(
         p50, worst = 1000 * statistics.median(delays), 1000 * max(delays)
         print(f"\nnotified change at the callback: p50 {p50:.1f} ms, worst of {len(delays)} {worst:.1f} ms")  # noqa: T201
     assert statistics.median(delays) < 1
+
+
+@pytest.mark.timing
+def test_a_notified_rule_is_at_every_replica_within_a_second_and_in_its_file(
+    new_updater: NewUpdater, database: Database, tmp_path: Path
+) -> None:
+    arrived: dict[int, float] = {}
+    updaters = [
+        new_updater(
+            folder=tmp_path / str(number),
+            poll_interval_seconds=3600,
+            on_change=lambda new, number=number: arrived.setdefault(number, time.monotonic()) if new.rules else None,
+        )
+        for number in range(2)
+    ]
+    listeners = [NotificationListener(database, CONFIGURATION_CHANNEL, updater.wake) for updater in updaters]
+    with running(updaters[0], *listeners), running(updaters[1]):
+        eventually(lambda: all(each.working for each in listeners) and all(each.loaded for each in updaters))
+        policy = put(parse_policy({"name": "code", "models": [{"model": "gpt-4"}]}))
+        write(database, policy, put(parse_rule({"id": "r", "name": "r", "policy": "code"})))
+        written_at = time.monotonic()
+        eventually(lambda: len(arrived) == 2, what="the rule")
+        assert max(arrived.values()) - written_at < 1
+    for number in range(2):
+        copy = new_updater(folder=tmp_path / str(number)).configuration
+        assert ([rule.id for rule in copy.rules], list(copy.policies)) == (["r"], ["code"]), "without the database"
 
 
 def test_without_notifications_one_poll_brings_the_change(new_updater: NewUpdater, database: Database) -> None:

@@ -12,7 +12,15 @@ from support.registry import AUTHOR, a_model, an_endpoint, write
 from support.servers import execute
 
 from centralcloud.contracts import ContractError
-from centralcloud.contracts.fleet_configuration import KINDS, Change, HealthReport, canonical_json, remove
+from centralcloud.contracts.fleet_configuration import (
+    KINDS,
+    Change,
+    HealthReport,
+    canonical_json,
+    parse_agent,
+    put,
+    remove,
+)
 from centralcloud.runtime.configuration.reading import read_since
 from centralcloud.runtime.configuration.writing import (
     ConfigurationConflictError,
@@ -168,5 +176,27 @@ def test_the_entries_of_one_database_are_byte_equal_in_another(
         entries = [(kind, KINDS[kind].parse(msgspec.json.decode(body), kind)) for (kind, _), body in exported.items()]
         write(empty, *[Change(kind, entry.id, entry) for kind, entry in entries])  # type: ignore[attr-defined]
         again = {key: canonical_json(body) for key, body in read_whole(empty).bodies.items()}
-    assert again == exported
-    assert len(again) == 4
+    assert {key: again[key] for key in exported} == exported
+    assert len(exported) == 4
+
+
+def test_a_new_reference_names_a_model_that_is_registered_or_known_to_the_writer(database: Database) -> None:
+    def agent(*names: str) -> Change:
+        return put(parse_agent({"preferredModels": names}, agent_type="creative"))
+
+    def change(*changes: Change, known: tuple[str, ...] | None = ()) -> None:
+        is_known = None if known is None else known.__contains__
+        change_configuration(database, AUTHOR, lambda _: changes, is_known=is_known)
+
+    change(
+        a_model(),
+        an_endpoint(provider="azure"),
+        agent("gpt-4", "openai/gpt-4", "azure/gpt-4", "alias"),
+        known=("alias",),
+    )
+    with pytest.raises(ContractError, match=r'preferredModels\[0\]: found "other/gpt-4", expected a model that is reg'):
+        change(agent("other/gpt-4"))
+    change(agent("alias", "gpt-4"))  # it was there before, and another gateway may know it
+    with pytest.raises(ContractError, match=r'preferredModels\[1\]: found "gpt-4", which is removed'):
+        change(remove("endpoint", an_endpoint().id), remove("model", "gpt-4"), known=None)
+    change(agent("no catalog, no opinion"), known=None)

@@ -112,7 +112,8 @@ def test_every_command_and_option_on_a_page_exists() -> None:
         for page in _PAGES
         for program, words, rest in re.findall(
             r"\b(centralcloud|instance-agent) "
-            r"((?:dead-letters |instances |keys |models |settings |queue (?=purge)"
+            r"((?:dead-letters |instances |keys |models |settings |configuration |endpoints |rules |policies |tasks |agents "
+            r"|workspaces |budgets |queue (?=purge)"
             r"|scores (?=explain|history|rollback|pin|unpin))?"
             r"[a-z][a-z-]*)\b"
             r"([^\n|`#]*)",
