@@ -11,11 +11,14 @@ import msgspec
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from instance_agent.routing.constraints import Struck
     from instance_agent.routing.plan import Plan, PlannedTarget
+    from instance_agent.routing.struck import Struck
 
 MAX_EXPLANATION_BYTES: Final = 2048
 _LONGEST_NAME: Final = 60
+_LONGEST_TEXT: Final = 160
+_MOST_PASSED_OVER: Final = 2
+_MOST_DEMOTED: Final = 3
 #: Bytes of the names of the lists and of the numbers of entries that are left out.
 _LIST_BYTES: Final = 100
 _encode: Final = msgspec.json.Encoder().encode
@@ -51,6 +54,14 @@ def explain_plan(plan: "Plan") -> bytes:
             "confidence": task.classification.confidence if task.classification else None,
         },
         "kind": plan.kind,
+        "rule": _short(plan.rule),
+        "policy": _short(plan.policy),
+        "policy_from": plan.policy_from,
+        "agent": _short(plan.agent),
+        "passed_over": [each[:_LONGEST_TEXT] for each in plan.passed_over[:_MOST_PASSED_OVER]],
+        "demoted": [
+            {"model": _short(each.model), "reason": each.words[:_LONGEST_TEXT]} for each in plan.demoted[:_MOST_DEMOTED]
+        ],
         "propensity": None if plan.propensity is None else round(plan.propensity, 6),
         "method": plan.method,
         "score_version": plan.first.score_version,

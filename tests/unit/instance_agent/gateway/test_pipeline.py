@@ -15,11 +15,11 @@ from instance_agent.gateway.api_requests import request_id_of
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, not_implemented, of_routing
 from instance_agent.gateway.models_api import _usable
 from instance_agent.gateway.pipeline import _feedback_seconds, header_text, needs_of, shown_losses, usd
-from instance_agent.routing.constraints import Struck
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.plan import PlanError
 from instance_agent.routing.planner import Planner
 from instance_agent.routing.request import RoutingRequest
+from instance_agent.routing.struck import Struck
 
 _NEEDED = Struck("a", "capability_needed", "w")
 
