@@ -2,8 +2,8 @@
 
 The first that applies says which models are candidates, and in which order: the policy that the client names, a rule, the
 preferences of the agent type, the policy of the task type, the policy of the workspace. Without any of them the learned
-selection chooses among all models. What applies depends on few values of a request, so it is decided once for each
-combination that the configuration distinguishes.
+selection chooses among all models. The decision depends on few values of a request, so it is made once for each combination
+that the configuration distinguishes.
 """
 
 from collections.abc import Iterator
