@@ -84,9 +84,10 @@ def _with_rules(models: int) -> dict[str, float]:
         )
         planner.plan(request, known, rules=compiled)
 
+    pairs = itertools.combinations(range(_RULES - 1), 2)
+
     def match() -> None:
-        compiled._decided.clear()
-        plan(workspace="acme", tags=("canary",))
+        plan(workspace="acme", tags=("canary", *(f"tag-{number}" for number in next(pairs))))
 
     return {
         "rule_us": microseconds(lambda: plan(workspace="acme", tags=("canary",))),
