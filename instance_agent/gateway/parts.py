@@ -36,6 +36,7 @@ class GatewayParts:
         keys_unknown: returns why the keys of clients cannot be checked, None when they can.
         cache: of whole answers; None: it is off.
         fleet_health: what gateways say to each other about targets.
+        local_failures: of local models in a row, for policies that try them first.
         health, breakers, planner, executor, calls, metrics, settings: as their names say.
     """
 
@@ -59,6 +60,8 @@ class GatewayParts:
         self.fleet_health = FleetHealth(exchange, settings.instance_id, self.clock)
         self.breakers = self.fleet_health.breakers
         self.health = TargetHealth(self.breakers)
+        self.local_failures = sink.local_failures
+        sink.on_latencies = self.health.measure
         self.cache = _cache_of(settings)
         self.executor = Executor(
             self.calls,

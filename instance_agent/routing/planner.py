@@ -99,7 +99,7 @@ class Planner:
         name, alias, level = request.model, None, None
         routed: Routed | None = None
         if name.startswith(POLICY_PREFIX):
-            routed = rules.named(name[len(POLICY_PREFIX) :])
+            routed = Routed(rules.named(name[len(POLICY_PREFIX) :]), source="client")
         else:
             name, alias = state.configuration.resolve(name)
             if name not in AUTO_NAMES:

@@ -103,7 +103,7 @@ class RoutingRules:
         """The names of the policies that a client may name."""
         return sorted(name for name, route in self._policies.items() if route.settings and route.settings.is_active)
 
-    def named(self, name: str) -> Routed:
+    def named(self, name: str) -> Route:
         """Return the route of a policy that a client names.
 
         Raises:
@@ -111,7 +111,7 @@ class RoutingRules:
         """
         route = self._policies.get(name)
         if route is not None and route.settings is not None and route.settings.is_active:
-            return Routed(route, source="client")
+            return route
         known = self.policies
         more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
         listed = f"one of {', '.join(known[:_MOST_NAMES])}{more}" if known else "another model: there are no policies"

@@ -25,6 +25,7 @@ from instance_agent.gateway.request_labels import label_request
 from instance_agent.routing.affinity import SessionMemory
 from instance_agent.routing.planner import Planner
 from instance_agent.routing.request import RoutingRequest
+from instance_agent.routing.rules import NO_RULES
 
 CONFIGURATION = build_configuration(
     [
@@ -44,7 +45,8 @@ TARGETS = CallTargets(CONFIGURATION)
 
 def a_context(**fields: Any) -> RequestContext:
     context = RequestContext(
-        Principal(role="user", key_id="key-1", workspace="acme"), SimpleNamespace(names=frozenset({"gpt", "opus"}))
+        Principal(role="user", key_id="key-1", workspace="acme"),
+        SimpleNamespace(names=frozenset({"gpt", "opus"}), rules=NO_RULES),
     )
     context.routing = RoutingRequest(input_tokens=1_000)
     context.head = RequestHead(model="auto", text="hi", characters=2, messages=1)
