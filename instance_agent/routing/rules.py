@@ -114,9 +114,10 @@ class RoutingRules:
             return route
         known = self.policies
         more = f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
-        listed = f"one of {', '.join(known[:_MOST_NAMES])}{more}" if known else "another model: there are no policies"
+        one_of = f"{POLICY_PREFIX}NAME with one of {', '.join(known[:_MOST_NAMES])}{more}"
+        expected = one_of if known else "another name: the fleet has no active policy"
         found = quote(f"{POLICY_PREFIX}{name}") + (", which is not active" if route is not None else "")
-        raise PlanError("policy_not_found", f"model: found {found}, expected {POLICY_PREFIX}NAME with {listed}")
+        raise PlanError("policy_not_found", f"model: found {found}, expected {expected}")
 
     def policy_of_task(self, task_type: str | None) -> str:
         """Return the policy of a task type where one must be chosen: of the mapping, of ``*``, else ``normal``."""

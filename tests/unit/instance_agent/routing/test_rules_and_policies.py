@@ -406,7 +406,9 @@ def test_an_unknown_policy_is_an_error_that_names_the_known_ones() -> None:
     assert error.code == "policy_not_found"
     assert str(error) == 'model: found "policy:kode", expected policy:NAME with one of code, ops'
     assert '"policy:off", which is not active, expected' in str(refused(rules, RoutingRequest(model="policy:off")))
-    assert "there are no policies" in str(refused(compiled(KNOWN), RoutingRequest(model="policy:x")))
+    assert "expected another name: the fleet has no active policy" in str(
+        refused(compiled(KNOWN), RoutingRequest(model="policy:x"))
+    )
 
 
 SEED_POLICIES = {
