@@ -20,7 +20,7 @@ _FORMS: Final = {"/v1/messages": "AnthropicError", "/v1": "OpenAIError"}
 #: Errors that any operation with a key can answer with.
 _COMMON_ERRORS: Final = {
     "401": "The request has no valid key.",
-    "403": "The role of the key does not suffice, the key belongs to another workspace, or its workspace may use no suitable model.",
+    "403": "The role of the key does not suffice, or its workspace is another one, or may use no suitable model.",
     "503": "The gateway is stopping, or cannot know keys; or the database, or every model, is unavailable.",
 }
 _ERRORS: Final = {
