@@ -215,7 +215,9 @@ class Planner:
             following = routed.following
             if following is None:
                 free = state.eligible(shape, scope) if dear else eligible
-                raise refusal(route, eligible.usable.struck + struck, struck if free.usable.targets else ())
+                if not free.usable.targets:  # not even without limits of money
+                    raise refusal(route, free.usable.struck, ())
+                raise refusal(route, eligible.usable.struck + struck, struck)
             words = f"agent {agent}: {reasons(eligible.usable.struck + struck)}"
             routed = following._replace(passed_over=(*following.passed_over, words))
 

@@ -22,7 +22,7 @@ def refusal(route: Route | None, struck: tuple[Struck, ...], dear: tuple[Struck,
     Args:
         route: of the request.
         struck: every target, with the reason.
-        dear: those that only limits of money leave out; empty where there would be no target without the limits either.
+        dear: those that limits of money leave out; empty where there would be no target without them either.
     """
     name = ""
     if route is not None:

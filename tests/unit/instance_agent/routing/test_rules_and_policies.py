@@ -322,6 +322,13 @@ def test_models_that_would_cost_more_than_the_policy_allows_are_left_out() -> No
     only = compiled(PRICED, policies=[policy("p", "dear", max_cost_per_task=0.05, order="learned")])
     error = refused(only, RoutingRequest(model="policy:p", input_tokens=5_000), PRICED)
     assert (error.code, [each.code for each in error.struck]) == ("policy_cost", ["policy_cost"])
+    denied = compiled(
+        PRICED,
+        policies=[policy("p", "dear", max_cost_per_task=0.05)],
+        workspaces=[{"id": "w", "deniedModels": ["dear"]}],
+    )
+    asked = RoutingRequest(model="policy:p", input_tokens=5_000, workspace="w")
+    assert refused(denied, asked, PRICED).code == "workspace_restriction", "a greater limit would not help"
 
 
 def test_the_limit_of_a_policy_holds_for_those_that_follow_it() -> None:
