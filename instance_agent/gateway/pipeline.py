@@ -25,6 +25,7 @@ from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.exchange import DRAINING, allow_origin, vendor_header
 from instance_agent.gateway.parts import GatewayParts
+from instance_agent.gateway.policy_limits import limited
 from instance_agent.gateway.request_labels import label_request
 from instance_agent.gateway.request_log import log_crash, log_plan
 from instance_agent.routing.affinity import session_key
@@ -121,7 +122,8 @@ def needs_of(head: RequestHead) -> tuple[str, ...]:
 def execution_of(
     context: RequestContext, protocol: ClientProtocol, body: bytes, headers: Mapping[str, str], **options: Any
 ) -> ExecutionRequest:
-    """Return what the executor needs of a request; `route` comes before."""
+    """Return what the executor needs of a request; `route` comes before. The policy's limits are in its body."""
+    body = limited(context, body, protocol, options.get("operation", "chat"))
     return ExecutionRequest(**execution_fields(context, protocol, body, headers), **options)
 
 

@@ -59,7 +59,11 @@ def test_rules_policies_and_restrictions_hold_on_two_gateways_within_a_second(
     # Policies, by name and by task type; a workspace with restrictions.
     write(
         database,
-        put(parse_policy(policy("code", "opus", "gpt", "gpt-9", max_cost_per_task=0.5, max_tokens=4000))),
+        put(
+            parse_policy(
+                policy("code", "opus", "gpt", "gpt-9", max_cost_per_task=0.5, max_tokens=4000, temperature=0.7)
+            )
+        ),
         put(parse_policy(policy("cheap", "gpt", max_cost_per_task=0.000001))),
         put(parse_task_policy({"id": "fix_bug", "policy": "code"})),
         put(parse_workspace({"id": "acme", "modelRestrictions": ["opus"]})),
@@ -67,6 +71,9 @@ def test_rules_policies_and_restrictions_hold_on_two_gateways_within_a_second(
     eventually(lambda: one.chat("policy:code").status == 200)
     answer = one.chat("policy:code")
     assert (answer.headers["x-centralcloud-model"], answer.headers["x-centralcloud-reason"]) == ("opus", "policy")
+    assert (fake_upstream.last_body()["max_tokens"], fake_upstream.last_body()["temperature"]) == (4000, 0.7)
+    assert one.chat("policy:code", max_tokens=5000, temperature=0).status == 200
+    assert (fake_upstream.last_body()["max_tokens"], fake_upstream.last_body()["temperature"]) == (4000, 0)
     unknown, dear = one.chat("policy:kode"), one.chat("policy:cheap")
     assert (unknown.status, "policy:NAME with one of cheap, code" in unknown.error["message"]) == (404, True)
     assert (dear.status, dear.error["code"]) == (402, "policy_cost")
