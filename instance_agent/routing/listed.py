@@ -110,6 +110,8 @@ class ListedStage:
         demoted = demotions(scores)
         self.demoted: tuple[Demotion, ...] = tuple(demoted.values())
         self._models: dict[Candidate, ModelTargets] = {}
+        if stage.order == "learned":  # after another stage, where nothing is drawn
+            found = dict(sorted(found.items(), key=lambda each: -(snapshot.score(each[1][0].model, level) or 0.0)))
         # Demoted models last; the order among them and among the others stays.
         for candidate, targets in sorted(found.items(), key=lambda each: each[1][0].model.name in demoted):
             demotion = demoted.get(targets[0].model.name)

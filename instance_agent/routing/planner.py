@@ -41,6 +41,7 @@ from instance_agent.routing.task import Task, resolve_task
 _MAX_SETS: Final = 128
 #: Most sets for which the probabilities are computed before a change is used.
 _MAX_PREPARED: Final = 64
+_NO_ROUTE: Final = Route(kind="policy", stages=(), targets=(), scored=frozenset(), missing=())
 
 
 class Planner:
@@ -110,7 +111,6 @@ class Planner:
             routed = rules.routed(request, task)
         routed, eligible, dear = self._eligible(request, task, state, rules, routed)
         route, usable = routed.route, eligible.usable
-        prepared = None
         affinity: Affinity | None = None
         kind: PlanKind
         if eligible.listed is not None:
@@ -126,20 +126,7 @@ class Planner:
                 targets = self._followed(targets, eligible, task, failures)
             propensity = None if kind == "session" else prepared.models[first].ranked.chance.propensity
             method = None if kind == "session" else prepared.selection.method
-        if route is None:
-            return Plan(
-                task=task,
-                kind=kind,
-                targets=targets,
-                propensity=propensity,
-                method=method,
-                struck=usable.struck + dear if dear else usable.struck,
-                relaxed=usable.relaxed,
-                affinity=affinity,
-                alias=alias,
-                config_version=state.configuration.version,
-                passed_over=routed.passed_over,
-            )
+        followed = route or _NO_ROUTE
         return Plan(
             task=task,
             kind=kind,
@@ -151,11 +138,11 @@ class Planner:
             affinity=affinity,
             alias=alias,
             config_version=state.configuration.version,
-            policy=route.policy,
-            rule=route.rule,
-            agent=route.agent,
+            policy=followed.policy,
+            rule=followed.rule,
+            agent=followed.agent,
             policy_from=routed.source,
-            settings=route.settings,
+            settings=followed.settings,
             passed_over=routed.passed_over,
             demoted=eligible.demoted,
         )

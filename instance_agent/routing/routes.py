@@ -87,6 +87,11 @@ class Route:
     agent: str | None = None
     settings: RoutingPolicy | None = None
 
+    def serves(self, model_type: str) -> bool:
+        """Whether it has a model for this type of requests, or none at all: then that is the error."""
+        embedding = model_type == "embedding"
+        return not self.targets or any((each.model.model_type == "embedding") == embedding for each in self.targets)
+
 
 def policy_route(
     policy: RoutingPolicy,

@@ -139,6 +139,7 @@ class RoutingRules:
             task_type is not None and task.type_source in _CALLER,
             task.level,
             task.complexity,
+            request.model_type,
             words.length_bucket(request.characters),
             words.tags.intersection(tags) if tags else None,
             times,
@@ -158,32 +159,36 @@ class RoutingRules:
                 frozenset(tags),
                 times,
             )
-            found = self._decided[key] = self._decide(facts, named=bool(key[4]))
+            found = self._decided[key] = self._decide(facts, request.model_type, named=bool(key[4]))
         return found
 
-    def _decide(self, facts: Facts, *, named: bool) -> Routed:
+    def _decide(self, facts: Facts, model_type: str, *, named: bool) -> Routed:
         passed: list[str] = []
         for test, route, rule in self._rules:
             if test(facts):
-                if route is not None:
+                if route is not None and route.serves(model_type):
                     return Routed(route, tuple(passed), source=None if route.policy is None else "rule")
-                passed.append(f"rule {rule.id}: its policy {rule.policy} is not active")
+                reason = _no_type(model_type) if route is not None else f"its policy {rule.policy} is not active"
+                passed.append(f"rule {rule.id}: {reason}")
         agent = self._agent_routes.get(facts.agent_type) if facts.agent_type is not None else None
         if agent is not None:
-            if agent.stages:
-                return Routed(agent, tuple(passed), self._after_agent(facts, named, [*passed]))
-            passed.append(f"agent {agent.agent}: {_not_here(agent)}")
-        return self._after_agent(facts, named, passed)
+            if agent.stages and agent.serves(model_type):
+                return Routed(agent, tuple(passed), self._after_agent(facts, model_type, named, [*passed]))
+            passed.append(f"agent {agent.agent}: {_no_type(model_type) if agent.stages else _not_here(agent)}")
+        return self._after_agent(facts, model_type, named, passed)
 
-    def _after_agent(self, facts: Facts, named: bool, passed: list[str]) -> Routed:
+    def _after_agent(self, facts: Facts, model_type: str, named: bool, passed: list[str]) -> Routed:
         for name, source in self._policies_for(facts, named):
             route = self._policies.get(name)
             if route is None or route.settings is None or not route.settings.is_active:
-                passed.append(f"policy {name} of the {source}: it is not active")
+                reason = "it is not active"
             elif source == "task type" and not route.stages:
-                passed.append(f"policy {name} of the {source}: {_not_here(route)}")
+                reason = _not_here(route)
+            elif not route.serves(model_type):
+                reason = _no_type(model_type)
             else:
                 return Routed(route, tuple(passed), source=source)
+            passed.append(f"policy {name} of the {source}: {reason}")
         return Routed(None, tuple(passed)) if passed else _LEARNED
 
     def _policies_for(self, facts: Facts, named: bool) -> Iterator[tuple[str, str]]:
@@ -205,6 +210,10 @@ class RoutingRules:
         if policy.settings is None or not policy.settings.is_active:
             return None
         return rule_route(rule, policy, configuration)
+
+
+def _no_type(model_type: str) -> str:
+    return f"none of its models is for {model_type}"
 
 
 def _not_here(route: Route) -> str:

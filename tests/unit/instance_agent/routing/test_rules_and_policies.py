@@ -125,6 +125,23 @@ def test_a_rule_may_name_a_policy_and_one_that_is_not_active_is_passed_over() ->
     assert 'the rule "2" names the policy: priority 1' in found.first.words
 
 
+def test_an_entry_without_a_model_for_the_type_of_a_request_is_passed_over() -> None:
+    known = snapshot(model("a"), model("vectors", model_type="embedding"))
+    rules = compiled(
+        known,
+        rules=[rule("all", "a"), rule("second", "vectors", condition={"tags": ["v"]}, priority=200)],
+        workspaces=[{"id": "acme", "policy": "chats"}], policies=[policy("chats", "a")],
+    )  # fmt: skip
+    found = plan(rules, request(model_type="embedding", workspace="acme"), known)
+    assert (names(found), found.rule) == (["vectors"], None)
+    assert found.passed_over == (
+        "rule all: none of its models is for embedding",
+        "policy chats of the workspace: none of its models is for embedding",
+    )
+    assert plan(rules, request(tags=("v",)), known).rule == "all"
+    assert plan(rules, request(tags=("v",), model_type="embedding"), known).rule == "second"
+
+
 def shares(rules: RoutingRules, sessions: int = 2000, **fields: Any) -> Counter[str]:
     planner, seen = a_planner(), Counter[str]()
     for number in range(sessions):
