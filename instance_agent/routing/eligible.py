@@ -91,8 +91,13 @@ class Eligible:
         stages = [stage for stage in route.stages if usable.intersection(keys_of(stage))]
         first, *later = stages
         if first.order == "learned":
-            own = keys_of(first)
-            self.chosen = tuple(each for each in self.usable.targets if each.key in own)
+            own, scored_as = keys_of(first), "simple" if "no_score" in self.usable.relaxed else level
+            # One that another stage lists, too, may have no score: it is usable there.
+            self.chosen = tuple(
+                each
+                for each in self.usable.targets
+                if each.key in own and snapshot.score(each.model, scored_as) is not None
+            )
             self.tail = tuple(each for each in self.usable.tail if each.key in own)
             if not self.chosen:  # only the tail: the stages after it have better targets
                 first, *later = [*later, first] if later else [first]
