@@ -31,6 +31,7 @@ from instance_agent.routing.request import RoutingRequest
 from instance_agent.routing.router import ModelRouter
 from instance_agent.routing.rules import RoutingRules
 from instance_agent.routing.selection import SelectionMode
+from instance_agent.routing.spend import catalog_prices
 from instance_agent.routing.task import (
     HEADER_PREFIX,
     NO_HINTS,
@@ -166,7 +167,8 @@ def _explain(
         characters=len(text or ""),
         at=time.time(),
     )
-    rules = RoutingRules(fleet, planned, prices_by(planned, CallTargets(planned)))
+    # Only policies have limits of cost; list prices take a moment to load.
+    rules = RoutingRules(fleet, planned, prices_by(planned, CallTargets(planned)) if fleet.policies else catalog_prices)
     plan = planner.plan(request, catalog.snapshot, rules=rules)
     ranking = [_ranked(each) for each in _by_value(plan)]
     if json_output:

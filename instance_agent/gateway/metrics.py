@@ -36,6 +36,9 @@ class GatewayMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._rule_matches = Counter(
+            "model_router_routing_rule_matches", "Requests that a rule of routing decided", ("rule",), registry=registry
+        )
         self._attempts = Counter(
             f"{_PREFIX}_attempts", "Calls of providers", ("model", "provider", "end"), registry=registry
         )
@@ -82,6 +85,9 @@ class GatewayMetrics:
         target = attempt.call.target.model
         model, provider = _names(context, target.name, target.provider)
         self._child(self._attempts, model, provider, attempt.error_kind or "success").inc()
+        rule = context.plan.rule if attempt.number == 1 and context.plan is not None else None
+        if rule is not None:
+            self._child(self._rule_matches, rule).inc()
         if attempt.first_token_ms is not None:
             self._child(self._first_token, provider).observe(attempt.first_token_ms / 1000)
         self._spend(attempt, model, provider)

@@ -56,6 +56,9 @@ def test_rules_policies_and_restrictions_hold_on_two_gateways_within_a_second(
     answer = one.chat(headers={"x-centralcloud-tags": "eu"})
     assert (answer.headers["x-centralcloud-model"], answer.headers["x-centralcloud-reason"]) == ("flash", "rule")
 
+    metrics = one.call("GET", "/metrics").body.decode()
+    assert 'model_router_routing_rule_matches_total{rule="flash-first"} 1.0' in metrics
+
     # Policies, by name and by task type; a workspace with restrictions.
     write(
         database,
