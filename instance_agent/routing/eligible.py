@@ -119,6 +119,8 @@ class CatalogState:
         self._health: HealthView = ALL_HEALTHY
         self._rules: RoutingRules | None = None
         self._eligible: dict[tuple[Shape, Scope], Eligible] = {}
+        #: Those of the whole catalog that have targets: most fleets have no rule for most requests.
+        self.whole: dict[Shape, Eligible] = {}
 
     def is_for(self, snapshot: CatalogSnapshot) -> bool:
         """Whether a plan by `snapshot` is one by this state: another cursor of the same scores changes nothing."""
@@ -133,7 +135,7 @@ class CatalogState:
         """Forget the targets of other health views and rules."""
         if self._health is not health or self._rules is not rules:
             self._health, self._rules = health, rules
-            self._eligible = {}
+            self._eligible, self.whole = {}, {}
 
     def score(self, target: Target, scored_as: str) -> float | None:
         """Return the score of a target for a complexity."""
@@ -156,7 +158,10 @@ class CatalogState:
                 usable = usable._replace(struck=usable.struck + route.missing)
             if len(self._eligible) >= _MAX_SHAPES:
                 self._eligible.clear()
+                self.whole.clear()
             found = self._eligible[key] = Eligible(usable, shape.scored_as, route, self.snapshot)
+            if scope == WHOLE_CATALOG and usable.targets:
+                self.whole[shape] = found
         return found
 
     def _checks(self, shape: Shape, scope: Scope) -> Checks:

@@ -191,6 +191,10 @@ class Planner:
             asked = tuple(sorted({*asked, *required}))
         shape = Shape(task.level, request.needs, asked, request.model_type, bisect_left(state.windows, needed))
         workspace = rules.workspaces.get(request.workspace) if request.workspace is not None else None
+        if routed.route is None and workspace is None and agent is None and request.spend is NO_SPEND:
+            known = state.whole.get(shape)
+            if known is not None:
+                return routed, known, ()
         while True:
             route = routed.route
             scope = Scope(route, workspace, agent)
