@@ -448,9 +448,13 @@ def test_the_policies_of_the_seed_lead_to_models_of_the_built_in_catalog(name: s
     listed, most, expected = SEED_POLICIES[name]
     configuration = CatalogSource(environ={"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}).build()
     known = snapshot()._replace(models=configuration.models, configuration=configuration)
-    rules = compiled(known, policies=[policy(name, *listed, max_cost_per_task=most, max_tokens=4000)])
+    models = [
+        {"provider": provider, "model": each, "priority": number}
+        for number, (provider, each) in enumerate(zip(("openai", "anthropic"), listed, strict=True), start=1)
+    ]
+    rules = compiled(known, policies=[{"name": name, "models": models, "max_cost_per_task": most, "max_tokens": 4000}])
     found = plan(rules, RoutingRequest(model=f"policy:{name}", input_tokens=500), known)
-    assert list(dict.fromkeys(names(found))) == expected
+    assert keys(found) == [f"{expected[0]}@openai", f"{expected[1]}@anthropic"]
     assert "policy_cost" not in struck(found).values()
 
 
