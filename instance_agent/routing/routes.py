@@ -158,7 +158,7 @@ def rule_route(rule: RoutingRule, policy: Route | None, configuration: CatalogCo
         if not targets:
             missing.append(_missing(target.model_id))
         words = "the canary of" if target is canary else "a target of"
-        note = f"{words} the rule {quote(rule.id)} with {100 * share:.3g}% of its requests"
+        note = f"{words} the rule {quote(rule.name)} with {100 * share:.3g}% of its requests"
         local = _is_local(targets)
         candidates.append(Candidate(target.model_id, targets, note, share, target is canary, local))
         shares.append(share)

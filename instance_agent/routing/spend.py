@@ -130,7 +130,7 @@ def cost_strikes(
     found = {}
     for target in targets:
         limit = by_key.get(target.key)
-        if limit is None:
+        if limit is None or target.problem is not None:  # that is the weightier reason
             continue
         cost = estimated_nano_usd(target, price_of(target), input_tokens, output_tokens)
         if cost is not None and cost > limit:
@@ -151,6 +151,8 @@ def budget_strikes(
         views.append(of_policy)
     found = {}
     for target in targets:
+        if target.problem is not None:
+            continue
         prices = price_of(target)
         for view in views:
             if (words := view.reason_against(target, prices)) is not None:
