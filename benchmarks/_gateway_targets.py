@@ -31,6 +31,8 @@ def _targets(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield _target("first chunk p50 after the upstream's, ms", gateway["first_chunk_added_ms"].get("p50_ms"), "<=", 2.0)
     yield _target("requests a second and core", gateway["plain"]["per_core"], ">=", 1500)
     yield _target("plan with a set that was seen, us", plans["plan_us"], "<=", 20.0)
+    with_rules = max(plans[name] for name in ("rule_us", "policy_us", "learned_with_rules_us"))
+    yield _target("plan with 100 rules and 10 policies, us", with_rules, "<=", 20.0)
     yield _target("plan with a new set, us", plans["new_set_us"], "<=", 500.0)
     yield _target("classifier, 20 kB, us", plans["classifier_us"], "<=", 200.0)
     yield _target("database transactions a request", gateway["database"]["transactions_per_request"], "<=", 0.1)

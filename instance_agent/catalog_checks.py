@@ -54,7 +54,8 @@ class CatalogChecks:
     @cached_property
     def _configuration(self) -> CatalogConfiguration:
         assert self._of_gateway is not None
-        return gateway_configuration(self._of_gateway, ask_local=bool(self._of_gateway.gateway_discovery_seconds))
+        ask_local = bool(self._of_gateway.gateway_discovery_seconds)
+        return gateway_configuration(self._of_gateway, ask_local=ask_local)[0]
 
     def _catalog(self) -> CheckResult:
         path = self._settings.catalog

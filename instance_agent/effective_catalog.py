@@ -3,7 +3,7 @@
 import asyncio
 
 from centralcloud.contracts import ContractError, SettingsError
-from centralcloud.contracts.fleet_configuration import read_configuration
+from centralcloud.contracts.fleet_configuration import FleetConfiguration, read_configuration
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.catalog_file import built_in_entries
 from instance_agent.catalog.configuration import CatalogConfiguration
@@ -22,8 +22,10 @@ BUILT_IN_NOTE = (
 
 def gateway_configuration(
     settings: GatewaySettings, *, ask_local: bool = False, any_provider: bool = False
-) -> CatalogConfiguration:
-    """Return the configuration that a gateway has at its start: the file or the built-in catalog, and the last registry.
+) -> tuple[CatalogConfiguration, FleetConfiguration]:
+    """Return the catalog that a gateway has at its start, and the fleet's configuration that it has received last.
+
+    The catalog is the file or the built-in one, with the registry.
 
     Args:
         ask_local: ask local providers for their models, as a gateway does; takes up to some seconds.
@@ -43,7 +45,7 @@ def gateway_configuration(
     if ask_local and any(each.local for each in configuration.providers.values()):
         source.use_found(asyncio.run(_answering(configuration)))
         configuration = source.build()
-    return configuration
+    return configuration, fleet
 
 
 def router_catalog(settings: AgentSettings) -> ModelCatalog:

@@ -116,7 +116,7 @@ def _set(
     from instance_agent.gateway.registry_changes import check_registry
 
     settings = load_settings(GatewaySettings)
-    catalog = gateway_configuration(settings)
+    catalog, _ = gateway_configuration(settings)
     addresses = PRIVATE_ALLOWED if settings.gateway_private_endpoints else PUBLIC_ONLY
     made: list[EntryDifference] = []
 

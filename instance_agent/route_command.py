@@ -2,10 +2,11 @@
 
 import random
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -19,6 +20,8 @@ from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.configuration import CatalogConfiguration
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.effective_catalog import BUILT_IN_NOTE, gateway_configuration, router_catalog
+from instance_agent.execution.targets import CallTargets
+from instance_agent.gateway.routing_rules import prices_by
 from instance_agent.routing.decision import Choice, RankedModel
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.plan import Plan
@@ -26,7 +29,9 @@ from instance_agent.routing.plan_json import plan_as_json
 from instance_agent.routing.planner import Planner
 from instance_agent.routing.request import RoutingRequest
 from instance_agent.routing.router import ModelRouter
+from instance_agent.routing.rules import RoutingRules
 from instance_agent.routing.selection import SelectionMode
+from instance_agent.routing.spend import catalog_prices
 from instance_agent.routing.task import (
     HEADER_PREFIX,
     NO_HINTS,
@@ -38,9 +43,18 @@ from instance_agent.routing.task import (
 from instance_agent.settings import GatewaySettings
 
 _STDIN: Final = "-"
+_CHAT: Final = "chat"
 _MOST_PROVIDERS: Final = 5
 _LONGEST_PROMPT: Final = 32 * 1024 * 1024
 _Columns = dict[str, Callable[[Any], Any] | None]
+
+
+class _Caller(NamedTuple):
+    """The caller, as conditions of rules see it."""
+
+    workspace: str | None
+    request_type: str
+    tags: tuple[str, ...]
 
 
 def _percent(share: float) -> str:
@@ -67,6 +81,9 @@ def route(
     agent_type: Annotated[str | None, typer.Option(help="Type of the agent, a label.")] = None,
     capability: Annotated[list[str] | None, typer.Option(help="Required capability of the model; repeatable.")] = None,
     prefer: Annotated[str | None, typer.Option(help="speed or cost.")] = None,
+    workspace: Annotated[str | None, typer.Option(help="With --explain: the workspace of the caller.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="With --explain: tag of the request; repeatable.")] = None,
+    request_type: Annotated[str, typer.Option(help="With --explain: such as chat or completion.")] = _CHAT,
     model: Annotated[
         str | None,
         typer.Option(help="Choose exactly this model; with --explain any name that a client may send."),
@@ -112,10 +129,13 @@ def route(
     )
     rng = random.Random(seed)
     if explain:
-        _explain(settings, model or AUTO, hints, text, rng, available=available, json_output=json_output)
+        caller = _Caller(workspace, request_type, tuple(sorted(set(tag or ()))))
+        _explain(settings, model or AUTO, hints, text, rng, caller, available=available, json_output=json_output)
         return
     if available:
         raise SettingsError("--available: found without --explain, expected both: only a plan knows providers")
+    if workspace or tag or request_type != _CHAT:
+        raise SettingsError("--workspace, --tag and --request-type: expected with --explain: only a plan follows rules")
     _show_choice(settings, model, hints, text, rng, json_output=json_output)
 
 
@@ -125,17 +145,31 @@ def _explain(
     hints: TaskHints,
     text: str | None,
     rng: random.Random,
+    caller: _Caller,
     *,
     available: bool,
     json_output: bool,
 ) -> None:
     """Print the plan that a gateway with this catalog, these scores and this state folder would make."""
-    configuration = gateway_configuration(settings, ask_local=available, any_provider=True)
+    configuration, fleet = gateway_configuration(settings, ask_local=available, any_provider=True)
     catalog = ModelCatalog((), file=LearnedScoresFile(settings.state_folder), ignore_learned=settings.ignore_learned)
-    catalog.use_configuration(_with_problems(configuration) if available else _as_if_answering(configuration))
+    planned = _with_problems(configuration) if available else _as_if_answering(configuration)
+    catalog.use_configuration(planned)
     planner = Planner(selection=settings.selection, exploration=settings.exploration, rng=rng)
-    request = RoutingRequest(model=model, headers=hints, text=text, input_tokens=estimate_tokens(len(text or "")))
-    plan = planner.plan(request, catalog.snapshot)
+    request = RoutingRequest(
+        model=model,
+        headers=hints,
+        text=text,
+        input_tokens=estimate_tokens(len(text or "")),
+        workspace=caller.workspace,
+        request_type=caller.request_type,
+        tags=caller.tags,
+        characters=len(text or ""),
+        at=time.time(),
+    )
+    # Only policies have limits of cost; list prices take a moment to load.
+    rules = RoutingRules(fleet, planned, prices_by(planned, CallTargets(planned)) if fleet.policies else catalog_prices)
+    plan = planner.plan(request, catalog.snapshot, rules=rules)
     ranking = [_ranked(each) for each in _by_value(plan)]
     if json_output:
         print_json({**plan_as_json(plan, None), "ranking": ranking})

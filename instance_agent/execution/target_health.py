@@ -1,5 +1,7 @@
 """The health of targets for plans: a view that is built again only when a breaker has changed, or a report was posted."""
 
+from collections.abc import Mapping
+
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.targets import CallTargets
 from instance_agent.routing.request import HealthView
@@ -15,6 +17,7 @@ class TargetHealth:
         self._valid_until = float("-inf")
         self._changes = -1
         self._targets: CallTargets | None = None
+        self._latency_ms: Mapping[str, float] = {}
 
     def post(self, name: str, reason: str | None, until: float = 0.0) -> None:
         """Report a model (by its name) or a target (by its key) as unhealthy until a time; `reason` None: as healthy."""
@@ -23,6 +26,12 @@ class TargetHealth:
         else:
             self._posted[name] = (reason, until)
         self._valid_until = float("-inf")
+
+    def measure(self, latency_ms: Mapping[str, float]) -> None:
+        """Use these times of whole answers, by the key of the target, from now on."""
+        if latency_ms != self._latency_ms:
+            self._latency_ms = latency_ms
+            self._valid_until = float("-inf")
 
     def view(self, targets: CallTargets, now: float) -> HealthView:
         """Return the view of `targets`, those of the current configuration: the same one until something changes."""
@@ -40,5 +49,5 @@ class TargetHealth:
         self._changes = self._breakers.changes
         self._targets = targets
         unhealthy = {name: reason for name, (reason, _) in self._posted.items()}
-        self._view = HealthView(breaker_open=frozenset(open_keys), unhealthy=unhealthy)
+        self._view = HealthView(breaker_open=frozenset(open_keys), unhealthy=unhealthy, latency_ms=self._latency_ms)
         return self._view

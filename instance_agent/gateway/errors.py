@@ -14,13 +14,21 @@ from instance_agent.execution.errors import ExecutionError
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.plan import PlanError
 from instance_agent.routing.plan_json import struck_as_json
+from instance_agent.routing.refusals import OF_THE_REQUEST
 
 #: Writes the body of an error: the error and the request's id.
 ErrorForm: TypeAlias = Callable[[ChatError, str], bytes]
 
 _ENCODER: Final = msgspec.json.Encoder()
-#: Reasons against a target that lie in the request: another request could use it.
-_OF_THE_REQUEST: Final = frozenset({"model_type", "input", "capability_needed", "capability_asked", "context_window"})
+#: Statuses of plans that cannot be made, by their code; others are 400 or 503.
+_STATUSES: Final[Mapping[str, int]] = {
+    "model_not_found": 404,
+    "policy_not_found": 404,
+    "workspace_restriction": 403,
+    "compliance": 403,
+    "policy_cost": 402,
+    "budget": 402,
+}
 _MOST_TARGETS: Final = 100
 #: The longest list of problems in one message.
 _MOST_CHARACTERS: Final = 160
@@ -110,17 +118,20 @@ def error_response(error: ChatError, form: ErrorForm, request_id: str) -> web.Re
 
 
 def of_routing(error: RoutingError, problems: Callable[[str], str | None] = lambda _key: None) -> ChatError:
-    """Return the error of a request without a plan: 404, 400 where the request is at fault, else 503.
+    """Return the error of a request without a plan.
+
+    Its status is 404 for a model or policy that is not known, 403 where the workspace may use none, 402 where each is too
+    dear, 400 where the request is at fault, else 503.
 
     Args:
         problems: returns the problem of a target by its key in the words for operators; None: there is none to show.
     """
     if not isinstance(error, PlanError):
         return InvalidRequestError(str(error))
-    if error.code == "model_not_found":
-        return GatewayError(str(error), status=404, code=error.code)
+    if (status := _STATUSES.get(error.code)) is not None:
+        return GatewayError(str(error), status=status, code=error.code)
     codes = {struck.code for struck in error.struck}
-    at_fault = bool(codes) and codes <= _OF_THE_REQUEST
+    at_fault = bool(codes) and codes <= OF_THE_REQUEST
     setup = [each.key for each in error.struck if each.code == "provider_unavailable"]
     found = list(dict.fromkeys(text for key in setup[:_MOST_TARGETS] if (text := problems(key)) is not None))
     shown = [each for each, end in zip(found, accumulate(map(len, found)), strict=True) if end <= _MOST_CHARACTERS]

@@ -1,13 +1,14 @@
 """Events of attempts: each attempt is a decision with exactly one outcome. The one place that maps attempts to events."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from centralcloud.contracts import RequestEvent, RoutingEvent
-from centralcloud.contracts.limits import NAMED_BY_CLIENT, NAMED_BY_KEY, NEUTRAL_SCORE
+from centralcloud.contracts.limits import BLAMELESS_ERROR_KINDS, NAMED_BY_CLIENT, NAMED_BY_KEY, NEUTRAL_SCORE
 from centralcloud.contracts.task_classifier import CLASSIFIER_VERSION
 from centralcloud.runtime.logs import get_logger
 from instance_agent.execution.attempts import Attempt
@@ -17,12 +18,15 @@ from instance_agent.gateway.decision_memory import DecisionMemory
 from instance_agent.gateway.expectations import Expectations, Expected
 from instance_agent.gateway.request_log import log_attempt
 from instance_agent.routing.affinity import SessionMemory
+from instance_agent.routing.local_failures import LocalFailures
 
 log = get_logger(__name__)
 
 _DEFAULT_LEVEL: Final = "medium"
 _MAX_INT4: Final = 2_147_483_647
 _LONGEST_LABEL: Final = 200
+#: Between two measurements of latency that plans see: each makes them compare the requirements again.
+_MEASURED_SECONDS: Final = 10.0
 _NOT_EXPECTED: Final = Expected()
 
 
@@ -41,7 +45,12 @@ class Observer(Protocol):
 
 
 class EventSink:
-    """Takes the records of attempts: publishes them, counts them, and remembers the models of sessions."""
+    """Takes the records of attempts: publishes them, counts them, and remembers the models of sessions.
+
+    Attributes:
+        local_failures: of local models in a row, for policies that try them first.
+        on_latencies: gets the usual time of an answer by the key of its target, now and then, where a requirement needs it.
+    """
 
     def __init__(
         self,
@@ -58,6 +67,9 @@ class EventSink:
         self._instance_id = instance_id
         self._memory = memory
         self._expectations = Expectations()
+        self.local_failures = LocalFailures(time.monotonic)
+        self.on_latencies: Callable[[Mapping[str, float]], None] | None = None
+        self._measured_at = 0.0
 
     def record_all(self, records: Sequence[tuple[Attempt, RequestContext]]) -> None:
         """Take records, each once. Publishes first: an error in the rest loses no event.
@@ -85,11 +97,31 @@ class EventSink:
         self._expectations.learn(attempt)
         self._observer.attempt(attempt, context)
         log_attempt(attempt, context)
+        self._count_local_failure(attempt, context)
+        if context.state.rules.has_latency and self.on_latencies is not None:
+            now = time.monotonic()
+            if now - self._measured_at >= _MEASURED_SECONDS:
+                self._measured_at = now
+                self.on_latencies(self._expectations.latencies())
         session = context.routing.session if context.routing else None
         if session is not None and attempt.outcome == "success":
             usage = attempt.usage
             tokens = (usage.input_tokens or 0) + (usage.output_tokens or 0) if usage else 0
             self._sessions.record(session, attempt.call.target.model.name, tokens)
+
+    def _count_local_failure(self, attempt: Attempt, context: RequestContext) -> None:
+        """Count an attempt at a local model under a policy that tries those first."""
+        policy = context.plan.settings if context.plan is not None else None
+        if policy is None or policy.order != "local_first":
+            return
+        configuration = context.state.catalog.configuration
+        provider = configuration.providers.get(attempt.call.target.model.provider) if configuration else None
+        if provider is None or not provider.local:
+            return
+        if attempt.outcome == "success":
+            self.local_failures.succeeded(policy.name)
+        elif attempt.error_kind not in BLAMELESS_ERROR_KINDS:
+            self.local_failures.failed(policy.name)
 
 
 def _log_lost(attempt: Attempt, error: Exception) -> None:
@@ -145,6 +177,8 @@ def events_of(
         worker=context.worker,
         task_id=context.task_id,
         agent_type=task.agent_type if task else None,
+        policy=plan.policy if plan else None,
+        rule=plan.rule if plan else None,
         complexity_level_10=task.complexity if task else None,
         classifier=CLASSIFIER_VERSION if task and task.level_source == "classifier" else None,
         model_version=model.sent_as if len(model.sent_as) <= _LONGEST_LABEL else None,

@@ -70,6 +70,12 @@ class Expectations:
         if attempt.usage is not None and not attempt.usage_estimated:
             average.output_tokens = _moved(average.output_tokens, attempt.usage.output_tokens)
 
+    def latencies(self) -> dict[str, float]:
+        """Return the usual time of a whole answer in milliseconds, by the key of the target."""
+        return {
+            key: average.milliseconds for key, average in self._averages.items() if average.milliseconds is not None
+        }
+
     @staticmethod
     def _output_tokens(average: _Average | None, context: RequestContext) -> int | None:
         routing = context.routing

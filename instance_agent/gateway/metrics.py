@@ -35,6 +35,9 @@ class GatewayMetrics:
             _SECONDS,
             registry,
         )
+        self._rule_matches = CounterTable(
+            "model_router_routing_rule_matches", "Requests that a rule of routing decided", ("rule",), registry
+        )
         self._attempts = CounterTable(
             f"{_PREFIX}_attempts", "Calls of providers", ("model", "provider", "end"), registry
         )
@@ -79,6 +82,9 @@ class GatewayMetrics:
         target = attempt.call.target.model
         model, provider = _names(context, target.name, target.provider)
         self._attempts.add((model, provider, attempt.error_kind or "success"))
+        rule = context.plan.rule if attempt.number == 1 and context.plan is not None else None
+        if rule is not None:
+            self._rule_matches.add((rule,))
         if attempt.first_token_ms is not None:
             self._first_token.observe((provider,), attempt.first_token_ms / 1000)
         self._spend(attempt, model, provider)

@@ -10,6 +10,7 @@ from instance_agent.catalog.configuration import Target
 from instance_agent.gateway.context import context_of
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.state import GatewayState
+from instance_agent.routing.rules import POLICY_PREFIX
 
 _ENCODER: Final = msgspec.json.Encoder()
 #: The catalog does not know when a model was made.
@@ -21,7 +22,7 @@ _OWNER: Final = "centralcloud"
 async def list_models(request: web.Request) -> web.Response:
     """List the models."""
     of_anthropic = "anthropic-version" in request.headers
-    entries = [_entry(name, owner, shown, of_anthropic=of_anthropic) for name, owner, shown in _usable(_state(request))]
+    entries = [_entry(name, owner, shown, of_anthropic=of_anthropic) for name, owner, shown in _own(request)]
     if of_anthropic:
         ids = [entry["id"] for entry in entries]
         body = {
@@ -38,7 +39,7 @@ async def list_models(request: web.Request) -> web.Response:
 async def get_model(request: web.Request) -> web.Response:
     """Show one model."""
     wanted = request.match_info["id"]
-    for name, owner, shown in _usable(_state(request)):
+    for name, owner, shown in _own(request):
         if name == wanted:
             return _json(_entry(name, owner, shown, of_anthropic="anthropic-version" in request.headers))
     raise GatewayError(
@@ -46,27 +47,41 @@ async def get_model(request: web.Request) -> web.Response:
     )
 
 
-def _state(request: web.Request) -> GatewayState:
+def _own(request: web.Request) -> list[tuple[str, str, str]]:
     context = context_of(request)
     context.principal.require("viewer")
-    return context.state
+    return _usable(context.state, context.principal.workspace)
 
 
-def _usable(state: GatewayState) -> list[tuple[str, str, str]]:
-    """Return name, provider and text of what a request may name and can be answered: choices, models and plain aliases."""
+def _usable(state: GatewayState, workspace: str | None = None) -> list[tuple[str, str, str]]:
+    """Return name, provider and text of what a request of a workspace may name and can be answered.
+
+    Choices, policies, models and plain aliases.
+    """
     configuration = state.catalog.configuration
     if configuration is None:
         return []
+    restrictions = state.rules.workspaces.get(workspace) if workspace is not None else None
+
+    def can_answer(target: Target) -> bool:
+        return _can_answer(target) and (restrictions is None or restrictions.strike(target) is None)
+
     models, choice = [], False
     for name, targets in sorted(configuration.targets.items()):
-        first = next((each for each in targets if _can_answer(each)), None)
+        first = next((each for each in targets if can_answer(each)), None)
         if first is not None:
             models.append((name, first.model.provider, first.model.display_name or name))
             choice = choice or (first.model.model_type != "embedding" and first.model.status == "active")
-    found = [(name, _OWNER, "The best model for the task") for name in AUTO_NAMES if choice] + models
+    found = [(name, _OWNER, "The best model for the task") for name in AUTO_NAMES if choice]
+    found += [
+        (f"{POLICY_PREFIX}{name}", _OWNER, f"A model of the policy {name}")
+        for name in state.rules.policies
+        if any(map(can_answer, state.rules.named(name).targets))
+    ]
+    found += models
     for name, target in sorted(configuration.aliases.plain().items()):
         final = configuration.resolve(name)[0]
-        if choice if final in AUTO_NAMES else any(map(_can_answer, configuration.targets_of(final))):
+        if choice if final in AUTO_NAMES else any(map(can_answer, configuration.targets_of(final))):
             found.append((name, _OWNER, f"An alias of {target}"))
     return found
 

@@ -31,11 +31,12 @@ _FORMS: Final = {"/v1/messages": "AnthropicError", "/v1": "OpenAIError"}
 #: Errors that any operation with a key can answer with.
 _COMMON_ERRORS: Final = {
     "401": "The request has no valid key.",
-    "403": "The role of the key does not suffice, or the key belongs to another workspace.",
+    "403": "The role of the key does not suffice, or its workspace is another one, or may use no suitable model.",
     "503": "The gateway is stopping, or cannot know keys; or the database, or every model, is unavailable.",
 }
 _ERRORS: Final = {
     "400": "The request is invalid.",
+    "402": "Each model that could be used is too dear for the policy or a budget.",
     "404": "Nothing has this id or name.",
     "409": "It is there already.",
     "422": "A field is invalid; `field` is its path.",

@@ -12,6 +12,7 @@ _CHAT_HEADERS: Final = {
     "x-centralcloud-agent-type": "The type of the agent.",
     "x-centralcloud-prefer": "speed or cost.",
     "x-centralcloud-capabilities": "Capabilities that the model must have, separated by commas.",
+    "x-centralcloud-tags": "Labels for the rules of routing, separated by commas.",
     "x-centralcloud-session": "Requests of one conversation stay with their model.",
     "x-centralcloud-worker": "The caller's worker, for records; at most 200 characters.",
     "x-centralcloud-task-id": "The caller's task, for records; at most 200 characters.",
@@ -21,7 +22,7 @@ _CHAT_HEADERS: Final = {
 
 
 def _chat(summary: str, body: str, **fields: Any) -> Operation:
-    fields = {"errors": ("400", "404", "502"), "headers": _CHAT_HEADERS, "streams": True, **fields}
+    fields = {"errors": ("400", "402", "404", "502"), "headers": _CHAT_HEADERS, "streams": True, **fields}
     return Operation(tag="models", summary=summary, role="user", body=body, answer="ProviderAnswer", **fields)
 
 
@@ -59,7 +60,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("POST", "/v1/messages/count_tokens"): _chat("Count the tokens of a request", "AnthropicRequest", streams=False),
     ("POST", "/v1/embeddings"): _chat("Embeddings of OpenAI", "OpenAIRequest", streams=False),
     ("POST", "/v1/responses"): _chat(
-        "Responses of OpenAI", "OpenAIRequest", errors=("400", "404", "501", "502"), text="Passed through."
+        "Responses of OpenAI", "OpenAIRequest", errors=("400", "402", "404", "501", "502"), text="Passed through."
     ),
     ("GET", "/v1/models"): Operation(
         tag="models", summary="The names that a request may have", role="viewer", answer="ProviderAnswer"
@@ -86,7 +87,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         body="RouteRequest",
         example=_ROUTE_EXAMPLE,
         answer="RouteAnswer",
-        errors=("400", "404", "422", "502"),
+        errors=("400", "402", "404", "422", "502"),
         headers={name: text for name, text in _CHAT_HEADERS.items() if name.startswith("x-")},
     ),
     ("POST", "/api/routing/test"): Operation(
@@ -97,7 +98,17 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         body="RoutingTest",
         example={"agentType": "creative", "requestType": "completion", "prompt": "Test prompt"},
         answer="RoutingPlan",
-        errors=("400", "404", "422"),
+        errors=("400", "402", "404", "422"),
+    ),
+    ("POST", "/api/routing/select"): Operation(
+        tag="routing",
+        summary="Select a model for a task by its policy",
+        text="The policy of the task type, else that of `*`, else `normal`. Calls no provider and stores nothing.",
+        role="viewer",
+        body="SelectRequest",
+        example={"task_type": "fix_bug", "complexity": 6, "estimated_tokens": 2000, "worker": "worker-7"},
+        answer="Selection",
+        errors=("400", "402", "404", "422"),
     ),
     ("GET", "/api/decisions/{request_id}"): Operation(
         tag="routing",

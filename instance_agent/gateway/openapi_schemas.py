@@ -27,7 +27,7 @@ def _reference(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_METADATA: Final = _object(requestType={"enum": ["completion", "chat"]}, priority=_TEXT)
+_METADATA: Final = _object(requestType={"enum": ["completion", "chat"]}, priority=_TEXT, tags=_list(_TEXT))
 _ROUTE: Final[dict[str, Any]] = {
     "agentType": _TEXT,
     "workspaceId": _TEXT,
@@ -35,7 +35,7 @@ _ROUTE: Final[dict[str, Any]] = {
     "prompt": _TEXT,
     "parameters": {**_OBJECT, "description": "Parameters of a chat in camelCase, such as temperature and maxTokens."},
     "metadata": _METADATA,
-    "model": {**_TEXT, "description": "A model, an alias, auto (the default) or auto:complex."},
+    "model": {**_TEXT, "description": "A model, an alias, auto (the default), auto:complex or policy:NAME."},
 }
 _USAGE: Final = _object(
     "promptTokens completionTokens totalTokens cost",
@@ -134,6 +134,9 @@ SCHEMAS: Final[dict[str, Any]] = {
         modelId=_TEXT,
         provider=_TEXT,
         rule=_nullable(_TEXT),
+        policy=_nullable(_TEXT),
+        policyFrom={"enum": ["client", "rule", "task type", "workspace", None]},
+        agent=_nullable(_TEXT),
         kind=_TEXT,
         reason=_TEXT,
         propensity=_nullable(_NUMBER),
@@ -142,8 +145,40 @@ SCHEMAS: Final[dict[str, Any]] = {
         targets=_list(_TARGET),
         leftOut=_list(_STRUCK),
         relaxed=_list(_object(code=_TEXT, reason=_TEXT)),
+        passedOver=_list(_TEXT),
+        demoted=_list(_object(modelId=_TEXT, code={"enum": ["failing", "fallen"]}, reason=_TEXT)),
         alias=_nullable(_TEXT),
         configVersion=_WHOLE,
+    ),
+    "SelectRequest": _object(
+        task_type=_TEXT,
+        complexity={"description": "simple, medium, complex, or 1 to 10."},
+        agent_type=_TEXT,
+        prompt=_TEXT,
+        estimated_tokens={**_WHOLE, "description": "Tokens of the prompt; without it they are estimated."},
+        max_tokens={**_WHOLE, "description": "Most tokens of the answer."},
+        worker=_TEXT,
+        task_id=_TEXT,
+    ),
+    "Selection": _object(
+        "policy model provider reason estimated_cost skipped",
+        policy=_TEXT,
+        model=_TEXT,
+        provider=_TEXT,
+        reason=_TEXT,
+        estimated_cost={**_nullable(_NUMBER), "description": "In USD; null when the price is not known."},
+        estimated_tokens=_object(input=_WHOLE, output=_WHOLE),
+        task_type=_nullable(_TEXT),
+        complexity=_nullable(_WHOLE),
+        level=_TEXT,
+        alternatives=_list(_object(model=_TEXT, provider=_TEXT, reason=_TEXT, estimated_cost=_nullable(_NUMBER))),
+        skipped=_list(_object(model=_TEXT, provider=_nullable(_TEXT), code=_TEXT, reason=_TEXT)),
+        demoted=_list(_object(model=_TEXT, code=_TEXT, reason=_TEXT)),
+        limits=_object(
+            max_cost_per_task=_nullable(_NUMBER), max_tokens=_nullable(_WHOLE), temperature=_nullable(_NUMBER)
+        ),
+        worker=_nullable(_TEXT),
+        task_id=_nullable(_TEXT),
     ),
     "Explanation": _object(
         "requestId status attempts source",

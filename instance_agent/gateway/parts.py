@@ -39,6 +39,7 @@ class GatewayParts:
         cache: of whole answers; None: it is off.
         records: of attempts; an answer leaves once they are handed over.
         fleet_health: what gateways say to each other about targets.
+        local_failures: of local models in a row, for policies that try them first.
         health, breakers, planner, executor, calls, metrics, senders, settings: as their names say.
     """
 
@@ -63,6 +64,8 @@ class GatewayParts:
         self.fleet_health = FleetHealth(exchange, settings.instance_id, self.clock)
         self.breakers = self.fleet_health.breakers
         self.health = TargetHealth(self.breakers)
+        self.local_failures = sink.local_failures
+        sink.on_latencies = self.health.measure
         self.cache = _cache_of(settings)
         self.in_flight: set[asyncio.Task[object]] = set()
         self.records = TurnRecords(sink, is_busy=lambda: len(self.in_flight) > 1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
@@ -24,12 +25,19 @@ from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.exchange import DRAINING, allow_origin, vendor_header
 from instance_agent.gateway.parts import GatewayParts
+from instance_agent.gateway.policy_limits import limited
 from instance_agent.gateway.request_labels import label_request
 from instance_agent.gateway.request_log import log_crash, log_plan
 from instance_agent.routing.affinity import session_key
 from instance_agent.routing.plan import PlanError
 from instance_agent.routing.request import RoutingRequest
-from instance_agent.routing.task import estimate_tokens, hints_from_headers, hints_from_metadata
+from instance_agent.routing.task import (
+    estimate_tokens,
+    hints_from_headers,
+    hints_from_metadata,
+    request_type_from_metadata,
+    tags_from,
+)
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DONE: Final = b"data: [DONE]\n\n"
@@ -51,12 +59,14 @@ def route(
     *,
     metadata: Mapping[str, Any] | None = None,
     model_type: ModelType = "chat",
+    request_type: str | None = None,
 ) -> Sequence[PlannedCall]:
     """Plan a request; return the calls of its plan in their order.
 
     Args:
         headers: of the client; finds lower-case names.
         metadata: hints of the body, which have to be valid; None: those of `head`, whose metadata may mean something else.
+        request_type: as the client says; None: that of its metadata, else `model_type`.
 
     Raises:
         RoutingError: a hint is not valid, the model is not known, or no target can be used.
@@ -80,11 +90,17 @@ def route(
         output_tokens=head.max_output_tokens or 0,
         model_type=model_type,
         session=_session(context, headers.get("x-centralcloud-session")),
+        id=context.request_id,
+        workspace=context.principal.workspace,
+        request_type=request_type or request_type_from_metadata(own) or model_type,
+        tags=tags_from(headers, own, strict=metadata is not None),
+        characters=head.characters,
+        at=time.time(),
     )
     context.feedback_seconds = _feedback_seconds(headers.get("x-centralcloud-feedback"))
     state = context.state
     health = parts.health.view(state.targets, parts.clock())
-    plan = context.plan = parts.planner.plan(routing, state.catalog, health)
+    plan = context.plan = parts.planner.plan(routing, state.catalog, health, state.rules, parts.local_failures)
     first = plan.first.target.model
     context.model, context.provider = first.name, first.provider
     log_plan(context)
@@ -106,7 +122,8 @@ def needs_of(head: RequestHead) -> tuple[str, ...]:
 def execution_of(
     context: RequestContext, protocol: ClientProtocol, body: bytes, headers: Mapping[str, str], **options: Any
 ) -> ExecutionRequest:
-    """Return what the executor needs of a request; `route` comes before."""
+    """Return what the executor needs of a request; `route` comes before. The policy's limits are in its body."""
+    body = limited(context, body, protocol, options.get("operation", "chat"))
     return ExecutionRequest(**execution_fields(context, protocol, body, headers), **options)
 
 

@@ -1,4 +1,4 @@
-"""POST /api/route executes a prompt at the best model; POST /api/routing/test shows the plan alone."""
+"""POST /api/route executes a prompt at the best model; /api/routing/test and /api/routing/select only plan."""
 
 import time
 from collections.abc import Mapping
@@ -22,6 +22,7 @@ from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.parts import KEY, GatewayParts
 from instance_agent.gateway.pipeline import execution_of, route
 from instance_agent.gateway.route_requests import RouteRequest, read_route_request
+from instance_agent.gateway.select_api import select
 from instance_agent.gateway.shared_answer import SharedAnswer
 from instance_agent.gateway.whole_answers import once, shared
 from instance_agent.providers.numbers import token_count
@@ -60,6 +61,7 @@ class RoutingApi:
         return [
             web.post("/api/route", api_handler(self._route)),
             web.post("/api/routing/test", api_handler(self._test)),
+            web.post("/api/routing/select", api_handler(select)),
         ]
 
     async def _route(self, request: web.Request) -> web.Response:
@@ -81,7 +83,8 @@ class RoutingApi:
         asked = await _asked(request, testing=True)
         _enter_workspace(context, asked)
         parts: GatewayParts = request.app[KEY]
-        route(parts, context, asked.head, request.headers, metadata=asked.hints)
+        kind = asked.labels.get("request_type")
+        route(parts, context, asked.head, request.headers, metadata=asked.hints, request_type=kind)
         plan = context.plan
         assert plan is not None
         return json_answer(_with_setup(plan_as_json(plan, asked.id or context.request_id), context))
@@ -97,7 +100,8 @@ async def _execute(
 ) -> SharedAnswer:
     context.user_id = asked.user_id
     context.labels = asked.labels
-    calls = route(parts, context, asked.head, headers, metadata=asked.hints)
+    kind = asked.labels.get("request_type")
+    calls = route(parts, context, asked.head, headers, metadata=asked.hints, request_type=kind)
     answer = await parts.executor.execute(calls, execution_of(context, OPENAI, asked.body, headers))
     routed = shared(context, answer, b"")
     body = {

@@ -17,7 +17,9 @@ from instance_agent.catalog.registry import registry_layer
 from instance_agent.catalog.source import CatalogSource
 from instance_agent.execution.targets import CallTargets
 from instance_agent.gateway.fleet_targets import FleetTargets
+from instance_agent.gateway.routing_rules import RulesOfStates
 from instance_agent.routing.planner import Planner
+from instance_agent.routing.rules import NO_RULES, RoutingRules
 
 log = get_logger(__name__)
 
@@ -35,6 +37,7 @@ class GatewayState(Struct, frozen=True, kw_only=True):
         loaded: whether it is known; False: it was not received yet, and no copy of an earlier run exists.
         registered_hosts: hosts that only the registry names.
         names: of the models of the catalog: what may be a label of a metric.
+        rules: of the fleet, compiled for the catalog.
         number: of the state: a newer one has a greater one.
     """
 
@@ -45,6 +48,7 @@ class GatewayState(Struct, frozen=True, kw_only=True):
     loaded: bool
     registered_hosts: frozenset[str]
     names: frozenset[str]
+    rules: RoutingRules = NO_RULES
     number: int = 0
 
 
@@ -86,6 +90,7 @@ class StateBuilder(BackgroundTask):
         self._used: LearnedScores | None = None
         self._targets: CallTargets | None = None
         self._fleet_targets = FleetTargets()
+        self._rules = RulesOfStates()
         self._problems: dict[str, str] = {}
         self._forced = False
         self._built = 0
@@ -174,6 +179,8 @@ class StateBuilder(BackgroundTask):
     def _assemble(self, fleet: FleetConfiguration) -> GatewayState:
         assert self._targets is not None
         snapshot = self._catalog.snapshot
+        configuration = snapshot.configuration
+        rules = NO_RULES if configuration is None else self._rules.of(fleet, configuration, self._targets)
         self._built += 1
         return GatewayState(
             catalog=snapshot,
@@ -181,6 +188,7 @@ class StateBuilder(BackgroundTask):
             fleet_targets=self._fleet_targets,
             fleet=fleet,
             loaded=fleet is not _NO_FLEET,
+            rules=rules,
             number=self._built,
             registered_hosts=self._hosts - self._source.file_hosts(),
             names=frozenset(model.name for model in snapshot.models),

@@ -9,14 +9,15 @@ stay in the plan, after all others: they are tried before the request fails.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from msgspec import Struct
-
 from instance_agent.catalog.configuration import Target
 from instance_agent.routing.request import HealthView
+from instance_agent.routing.struck import Struck
 
 #: Constraints that can be relaxed, the first one first, each with the words that report it.
 RELAXATIONS: Final[Mapping[str, str]] = {
     "no_score": "no suitable model has a score for the complexity; the scores for simple tasks are used",
+    "quality": "no suitable model is known to meet the workspace's requirements for quality",
+    "agent_requirements": "no suitable model is known to meet the requirements of the agent type",
     "unhealthy": "every suitable model is reported unhealthy",
     "breaker_open": "the circuit breaker of every suitable target is open",
     "context_window": "the prompt may be too long for every suitable model",
@@ -28,23 +29,9 @@ INPUTS: Final = frozenset({"vision", "audio", "video", "documents"})
 _BREAKER_OPEN: Final = "its circuit breaker is open"
 #: Two names of one capability.
 _TOOLS: Final = frozenset({"tools", "function_calling"})
+_TEXT: Final = frozenset({"text-generation"})
 _BIT: Final = {code: 1 << position for position, code in enumerate(RELAXATIONS)}
 _CODES: Final = tuple(RELAXATIONS)
-
-
-class Struck(Struct, frozen=True):
-    """A target that a plan leaves out.
-
-    Attributes:
-        key: of the target.
-        code: the reason: ``inactive``, ``deprecated``, ``model_type``, ``provider_unavailable``, ``input``, ``no_score``, or
-            one of `RELAXATIONS`.
-        words: the reason in words.
-    """
-
-    key: str
-    code: str
-    words: str
 
 
 class Shape(NamedTuple):
@@ -61,6 +48,26 @@ class Shape(NamedTuple):
     asked: tuple[str, ...]
     model_type: str
     bucket: int
+
+
+class Checks(NamedTuple):
+    """Constraints that do not depend on the shape of a request alone.
+
+    Attributes:
+        restriction: returns why a workspace may not use a target; None: it may.
+        left_out: keys of targets that limits of money leave out; the caller has the reasons.
+        scored: keys of the targets that need a score for the complexity; None: all of them.
+        quality, agent: return why a target does not fulfil the requirements of the workspace, and of the agent type.
+    """
+
+    restriction: Callable[[Target], Struck | None] | None = None
+    left_out: frozenset[str] = frozenset()
+    scored: frozenset[str] | None = None
+    quality: Callable[[Target], str | None] | None = None
+    agent: Callable[[Target], str | None] | None = None
+
+
+NO_CHECKS: Final = Checks()
 
 
 class Usable(NamedTuple):
@@ -82,8 +89,13 @@ class Usable(NamedTuple):
 
 
 def capabilities_of(target: Target) -> frozenset[str]:
-    """Return the capabilities of a target's model; ``tools`` and ``function_calling`` are the same."""
+    """Return the capabilities of a target's model; ``tools`` and ``function_calling`` are the same.
+
+    Every model but an embedding one has ``text-generation``, as the model router's documentation calls it.
+    """
     own = target.model.capabilities
+    if target.model.model_type != "embedding":
+        own = own | _TEXT
     return own | _TOOLS if own & _TOOLS else own
 
 
@@ -113,6 +125,7 @@ def usable_targets(
     windows: Sequence[int],
     health: HealthView,
     score: Callable[[Target, str], float | None],
+    checks: Checks = NO_CHECKS,
 ) -> Usable:
     """Return the targets that a request of a shape can use.
 
@@ -122,6 +135,7 @@ def usable_targets(
         windows: the context windows of the catalog, ascending, each once.
         health: of the targets.
         score: returns the score of a target for a complexity.
+        checks: further constraints.
     """
     needs, asked = frozenset(shape.needs), frozenset(shape.asked)
     inputs = needs & INPUTS
@@ -129,12 +143,16 @@ def usable_targets(
     struck: list[Struck] = []
     broken: list[tuple[Target, int]] = []
     for target in targets:
-        found = firm_strike(target, shape.model_type)
+        if target.key in checks.left_out:
+            continue
+        found = checks.restriction(target) if checks.restriction is not None else None
+        found = found or firm_strike(target, shape.model_type)
         own = capabilities_of(target)
         if found is None and not own >= inputs:
             found = Struck(target.key, "input", f"it does not accept {', '.join(sorted(inputs - own))}")
         mask = 0
-        if found is None and score(target, shape.scored_as) is None:
+        scored = checks.scored is None or target.key in checks.scored
+        if found is None and scored and score(target, shape.scored_as) is None:
             mask = _BIT["no_score"]
             if score(target, "simple") is None:
                 found = Struck(
@@ -143,6 +161,10 @@ def usable_targets(
         if found is not None:
             struck.append(found)
             continue
+        if checks.quality is not None and checks.quality(target) is not None:
+            mask |= _BIT["quality"]
+        if checks.agent is not None and checks.agent(target) is not None:
+            mask |= _BIT["agent_requirements"]
         window = target.model.context_window
         if target.key in health.unhealthy or target.model.name in health.unhealthy:
             mask |= _BIT["unhealthy"]
@@ -160,12 +182,12 @@ def usable_targets(
     kept = tuple(target for target, mask in broken if mask == least)
     tail = tuple(target for target, mask in broken if mask == least | _BIT["no_score"] != least)
     struck += [
-        _relaxable(target, mask, shape, health)
+        _relaxable(target, mask, shape, health, checks)
         for target, mask in broken
         if mask not in (least, least | _BIT["no_score"])
     ]
     relaxed = tuple(code for code, bit in _BIT.items() if least & bit)
-    waived = tuple(_broken(target, code, shape, health) for target in (*kept, *tail) for code in relaxed)
+    waived = tuple(_broken(target, code, shape, health, checks) for target in (*kept, *tail) for code in relaxed)
     return Usable(kept, tail, tuple(struck), relaxed, waived)
 
 
@@ -177,15 +199,18 @@ def strike_of_health(target: Target, health: HealthView) -> Struck | None:
     return None if words is None else Struck(target.key, code, words)
 
 
-def _relaxable(target: Target, mask: int, shape: Shape, health: HealthView) -> Struck:
+def _relaxable(target: Target, mask: int, shape: Shape, health: HealthView, checks: Checks) -> Struck:
     """Return the weightiest reason among those that could have been relaxed."""
-    return _broken(target, _CODES[mask.bit_length() - 1], shape, health)
+    return _broken(target, _CODES[mask.bit_length() - 1], shape, health, checks)
 
 
-def _broken(target: Target, code: str, shape: Shape, health: HealthView) -> Struck:
+def _broken(target: Target, code: str, shape: Shape, health: HealthView, checks: Checks) -> Struck:
     """Return why a target breaks one constraint of those that can be relaxed."""
     own = capabilities_of(target)
-    if code == "unhealthy":
+    requirement = {"quality": checks.quality, "agent_requirements": checks.agent}.get(code)
+    if requirement is not None:
+        words = requirement(target) or ""
+    elif code == "unhealthy":
         words = health.unhealthy.get(target.key) or health.unhealthy[target.model.name]
     elif code == "breaker_open":
         words = _BREAKER_OPEN

@@ -11,11 +11,14 @@ import msgspec
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from instance_agent.routing.constraints import Struck
     from instance_agent.routing.plan import Plan, PlannedTarget
+    from instance_agent.routing.struck import Struck
 
 MAX_EXPLANATION_BYTES: Final = 2048
 _LONGEST_NAME: Final = 60
+_LONGEST_TEXT: Final = 160
+_MOST_PASSED_OVER: Final = 2
+_MOST_DEMOTED: Final = 3
 #: Bytes of the names of the lists and of the numbers of entries that are left out.
 _LIST_BYTES: Final = 100
 _encode: Final = msgspec.json.Encoder().encode
@@ -41,11 +44,22 @@ class _Task(Struct, rename={"source": "from"}):
     confidence: float | None
 
 
+class _Demoted(Struct):
+    model: str | None
+    reason: str
+
+
 class _Summary(Struct, omit_defaults=True):
     """A plan without its lists; fields that say nothing are left out."""
 
     task: _Task
     kind: str
+    rule: str | None = None
+    policy: str | None = None
+    policy_from: str | None = None
+    agent: str | None = None
+    passed_over: tuple[str, ...] = ()
+    demoted: tuple[_Demoted, ...] = ()
     propensity: float | None = None
     method: str | None = None
     score_version: int | None = None
@@ -75,6 +89,12 @@ def explain_plan(plan: "Plan") -> bytes:
                 task.classification.confidence if task.classification else None,
             ),
             plan.kind,
+            _short(plan.rule),
+            _short(plan.policy),
+            plan.policy_from,
+            _short(plan.agent),
+            tuple([each[:_LONGEST_TEXT] for each in plan.passed_over[:_MOST_PASSED_OVER]]),
+            tuple([_Demoted(_short(each.model), each.words[:_LONGEST_TEXT]) for each in plan.demoted[:_MOST_DEMOTED]]),
             None if plan.propensity is None else round(plan.propensity, 6) or None,
             plan.method,
             plan.first.score_version or None,

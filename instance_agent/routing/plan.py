@@ -4,16 +4,20 @@ from typing import Literal
 
 from msgspec import Struct
 
+from centralcloud.contracts.fleet_configuration import RoutingPolicy
 from instance_agent.catalog.configuration import Target
-from instance_agent.routing.constraints import RELAXATIONS, Struck
+from instance_agent.routing.constraints import RELAXATIONS
 from instance_agent.routing.decision import RankedModel
+from instance_agent.routing.demotion import Demotion
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.explanation import explain_plan
 from instance_agent.routing.selection import SelectionMethod
+from instance_agent.routing.struck import Struck
 from instance_agent.routing.task import Task
 
-#: Why the first target is the first: as the best, as a probe, at random, by its session, or because the client named it.
-PlanKind = Literal["best", "probe", "exploration", "session", "forced"]
+#: Why the first target is the first: as the best, as a probe, at random, by its session, because the client named it, or by
+#: the order of a policy, of a rule (as its canary), or of an agent's preferences.
+PlanKind = Literal["best", "probe", "exploration", "session", "forced", "policy", "rule", "canary", "agent"]
 #: A session's model: kept; left for a better one; or left because it cannot be used.
 Affinity = Literal["kept", "left_for_better", "left_struck"]
 
@@ -22,7 +26,9 @@ class PlanError(RoutingError):
     """A request without a plan.
 
     Attributes:
-        code: ``model_not_found``, ``model_unusable`` (the client named it) or ``no_target`` (none fulfils the request).
+        code: ``model_not_found``, ``policy_not_found``, ``model_unusable`` (the client named it), ``no_target`` (none
+            fulfils the request); ``workspace_restriction``, ``compliance``, ``policy_cost`` or ``budget`` where that alone
+            is the reason.
         struck: the targets that were considered.
     """
 
@@ -39,12 +45,14 @@ class PlannedTarget(Struct, frozen=True):
         target: the model at its endpoint.
         code: why it stands here: a `PlanKind` for the first target, ``endpoint`` for another endpoint of its model,
             ``fallback``, or ``unscored`` for a fallback without a score for the complexity.
-        ranked: the model's score, value and chance; None for a forced model without a score.
+        ranked: the model's score, value and chance; None for a model without a score.
+        note: its place in a policy, a rule or an agent's preferences, in words; None: it was selected by its score.
     """
 
     target: Target
     code: str
     ranked: RankedModel | None
+    note: str | None = None
 
     @property
     def score_version(self) -> int | None:
@@ -57,6 +65,8 @@ class PlannedTarget(Struct, frozen=True):
         """The reason in words."""
         ranked = self.ranked
         score = f"score {ranked.score:.2f}" if ranked else "no score"
+        if self.note is not None:
+            return f"{self.note} ({score})"
         if self.code == "forced":
             return f"the client named it ({score})"
         if self.code == "session":
@@ -92,6 +102,11 @@ class Plan(Struct, frozen=True, kw_only=True):
         affinity: of the request's session; None without a known session.
         alias: the name that the client sent, when it stands for another.
         config_version: of the catalog.
+        policy, rule, agent: the names of those that the plan follows; the policy also where a rule has named it.
+        policy_from: why this policy: ``client``, ``rule``, ``task type`` or ``workspace``.
+        settings: the policy itself, with its limits.
+        passed_over: rules, agents and policies that were for the request, and were passed over, with the reason.
+        demoted: models of the policy that are tried last, because their learned scores have fallen.
     """
 
     task: Task
@@ -105,6 +120,13 @@ class Plan(Struct, frozen=True, kw_only=True):
     affinity: Affinity | None = None
     alias: str | None = None
     config_version: int = 0
+    policy: str | None = None
+    rule: str | None = None
+    agent: str | None = None
+    policy_from: str | None = None
+    settings: RoutingPolicy | None = None
+    passed_over: tuple[str, ...] = ()
+    demoted: tuple[Demotion, ...] = ()
 
     @property
     def first(self) -> PlannedTarget:
@@ -125,6 +147,14 @@ class Plan(Struct, frozen=True, kw_only=True):
             lines += [f"  {reason}" for reason in task.classification.reasons]
         if self.alias is not None:
             lines.append(f"alias: {self.alias} stands for another name")
+        if self.rule is not None:
+            lines.append(f"rule: {self.rule}")
+        if self.policy is not None:
+            lines.append(f"policy: {self.policy} (from the {self.policy_from})")
+        if self.agent is not None:
+            lines.append(f"agent: the preferences of {self.agent}")
+        lines += [f"passed over: {text}" for text in self.passed_over]
+        lines += [f"demoted: {each.model}: {each.words}" for each in self.demoted]
         lines += [f"relaxed: {RELAXATIONS[code]}" for code in self.relaxed]
         if self.affinity is not None:
             lines.append(f"session: {self.affinity.replace('_', ' ')}")

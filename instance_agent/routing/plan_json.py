@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from instance_agent.routing.constraints import RELAXATIONS, Struck
+from instance_agent.routing.constraints import RELAXATIONS
 from instance_agent.routing.plan import Plan
+from instance_agent.routing.struck import Struck
 
 
 def struck_as_json(struck: Iterable[Struck]) -> list[dict[str, str]]:
@@ -19,7 +20,10 @@ def plan_as_json(plan: Plan, request_id: str | None) -> dict[str, Any]:
         "requestId": request_id,
         "modelId": first.target.model.name,
         "provider": first.target.model.provider,
-        "rule": None,
+        "rule": plan.rule,
+        "policy": plan.policy,
+        "policyFrom": plan.policy_from,
+        "agent": plan.agent,
         "kind": plan.kind,
         "reason": first.words,
         "propensity": plan.propensity,
@@ -50,6 +54,8 @@ def plan_as_json(plan: Plan, request_id: str | None) -> dict[str, Any]:
         ],
         "leftOut": struck_as_json(plan.struck),
         "relaxed": [{"code": code, "reason": RELAXATIONS[code]} for code in plan.relaxed],
+        "passedOver": list(plan.passed_over),
+        "demoted": [{"modelId": each.model, "code": each.code, "reason": each.words} for each in plan.demoted],
         "alias": plan.alias,
         "configVersion": plan.config_version,
     }

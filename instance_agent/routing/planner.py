@@ -1,84 +1,47 @@
-"""The planner: a request, a snapshot of the catalog and the health of its targets -> a plan. Pure and synchronous.
+"""The planner: a request, a snapshot of the catalog, rules and the health of targets -> a plan. Pure and synchronous.
 
-The order in which the first model is decided: a model that the client named; then the session's model; then learned
-selection. Rules, policies and experiments stand between the first and the second: they narrow the targets that
-`usable_targets` returns, or order them.
+The order in which the first model is decided: a model that the client named; a policy that the client named; a rule; the
+preferences of the agent type; the policy of the task type, then that of the workspace; the session's model; learned
+selection. Restrictions of a workspace and limits of money hold everywhere.
 
 A plan costs microseconds when its set of targets was seen since the scores last changed. Three caches make it so: for each
-shape of requests the set of targets, until the health view is another one; for each set the probabilities, until scores or
-catalog change; and for each first model the whole order. `prepare` computes the probabilities before a change is used.
+shape of requests and each part of the configuration the set of targets, until health or rules are others; for each set the
+probabilities, until scores or catalog change; and for each first model the whole order. No cache has a value of a single
+request in its key. `prepare` computes the probabilities before a change is used.
 """
 
 import random
 from bisect import bisect_left
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final
 
 from centralcloud.contracts.errors import quote
 from instance_agent.catalog.aliases import AUTO_NAMES
 from instance_agent.catalog.catalog import CatalogSnapshot
-from instance_agent.catalog.configuration import CatalogConfiguration, Target, build_configuration
+from instance_agent.catalog.configuration import Target
 from instance_agent.routing.affinity import SessionMemory, cache_loss
-from instance_agent.routing.constraints import Shape, Struck, Usable, firm_strike, strike_of_health, usable_targets
-from instance_agent.routing.decision import Preference, RankedModel
+from instance_agent.routing.constraints import Shape, firm_strike, strike_of_health
+from instance_agent.routing.decision import Preference
+from instance_agent.routing.eligible import CatalogState, Eligible, Scope, SetKey
+from instance_agent.routing.explanation import TargetOrder
+from instance_agent.routing.listed import ListedStage, after, case_of, ranked_target
+from instance_agent.routing.local_failures import NO_FAILURES, FailureView
 from instance_agent.routing.plan import Affinity, Plan, PlanError, PlanKind, PlannedTarget
 from instance_agent.routing.prepared import ModelTargets, PreparedSet
+from instance_agent.routing.refusals import forced_refusal, not_found, reasons, refusal
 from instance_agent.routing.request import ALL_HEALTHY, HealthView, RoutingRequest
-from instance_agent.routing.selection import Chance, SelectionMode
+from instance_agent.routing.routes import Route, point_of
+from instance_agent.routing.rules import NO_RULES, POLICY_PREFIX, Routed, RoutingRules
+from instance_agent.routing.selection import SelectionMode
+from instance_agent.routing.spend import NO_SPEND, are_within, budget_strikes, cost_strikes, expected_output
+from instance_agent.routing.struck import Struck
 from instance_agent.routing.task import Task, resolve_task
 
 #: Sets of targets whose probabilities are kept; the one that was used longest ago is dropped first.
 _MAX_SETS: Final = 128
 #: Most sets for which the probabilities are computed before a change is used.
 _MAX_PREPARED: Final = 64
-#: Shapes of requests whose sets are kept: callers make up capabilities.
-_MAX_SHAPES: Final = 1000
-_MAX_NAMES: Final = 20
-#: The longest list of reasons against targets in one message.
-_MAX_CHARACTERS: Final = 160
-_CERTAIN: Final = Chance(1.0, 0.0, 1.0)
-
-#: A set of targets: the complexity of the scores, the preference, whether it is probed, the keys of the targets, and those
-#: of the targets that follow them.
-_SetKey = tuple[str, Preference | None, bool, tuple[str, ...], tuple[str, ...]]
-
-
-class _Eligible:
-    """The targets of one shape of requests, and the probabilities of their models for each preference."""
-
-    __slots__ = ("key", "prepared", "usable")
-
-    def __init__(self, usable: Usable, key: tuple[str, bool, tuple[str, ...], tuple[str, ...]]) -> None:
-        self.usable = usable
-        self.key = key
-        self.prepared: dict[Preference | None, PreparedSet] = {}
-
-
-class _State:
-    """One state of the catalog with everything that was computed for it."""
-
-    def __init__(self, snapshot: CatalogSnapshot) -> None:
-        self.snapshot = snapshot
-        self.configuration = snapshot.configuration or build_configuration(snapshot.models)
-        self.targets = {target.key: target for group in self.configuration.targets.values() for target in group}
-        self.windows = sorted({model.context_window for model in snapshot.models if model.context_window is not None})
-        self.sets: OrderedDict[_SetKey, PreparedSet] = OrderedDict()
-        self.health: HealthView = ALL_HEALTHY
-        self.eligible: dict[Shape, _Eligible] = {}
-
-    def is_for(self, snapshot: CatalogSnapshot) -> bool:
-        """Whether a plan by `snapshot` is one by this state: another cursor of the same scores changes nothing."""
-        own = self.snapshot
-        return (
-            own.configuration is snapshot.configuration
-            and own.models is snapshot.models
-            and own.learned.scores is snapshot.learned.scores
-        )
-
-    def score(self, target: Target, scored_as: str) -> float | None:
-        """Return the score of a target for a complexity."""
-        return self.snapshot.score(target.model, scored_as)
+_NO_ROUTE: Final = Route(kind="policy", stages=(), targets=(), scored=frozenset(), missing=())
 
 
 class Planner:
@@ -108,42 +71,81 @@ class Planner:
         self._rng = rng or random.Random()
         self.sessions = sessions or SessionMemory()
         self.sets_computed = 0
-        self._state: _State | None = None
-        self._prepared: _State | None = None
+        self._state: CatalogState | None = None
+        self._prepared: CatalogState | None = None
 
-    def plan(self, request: RoutingRequest, snapshot: CatalogSnapshot, health: HealthView = ALL_HEALTHY) -> Plan:
+    def plan(
+        self,
+        request: RoutingRequest,
+        snapshot: CatalogSnapshot,
+        health: HealthView = ALL_HEALTHY,
+        rules: RoutingRules = NO_RULES,
+        failures: FailureView = NO_FAILURES,
+    ) -> Plan:
         """Return the plan for a request.
 
         Args:
             request: of a client.
             snapshot: of the catalog; use the same one until it changes.
             health: of the targets; use the same one until it changes.
+            rules: compiled for the configuration of `snapshot`; use the same ones until they change.
+            failures: of local models, for policies whose order is ``local_first``.
 
         Raises:
-            PlanError: the model is not known, or no target can be used; names the reasons.
+            PlanError: the model or the policy is not known, or no target can be used; names the reasons.
             RoutingError: a hint is not valid.
         """
         state = self._state_of(snapshot)
-        name, alias = state.configuration.resolve(request.model)
-        if name not in AUTO_NAMES:
-            return self._forced(request, name, alias, state, health)
-        level = name[5:] or None
+        state.use(health, rules)
+        name, alias, level = request.model, None, None
+        routed: Routed | None = None
+        if name.startswith(POLICY_PREFIX):
+            routed = Routed(rules.named(name[len(POLICY_PREFIX) :]), source="client")
+        else:
+            name, alias = state.configuration.resolve(name)
+            if name not in AUTO_NAMES:
+                return self._forced(request, name, alias, state, health, rules)
+            level = name[5:] or None
         task = resolve_task(request.headers, request.metadata, level, request.text)
-        eligible = self._eligible(request, task, state, health)
-        prepared = eligible.prepared.get(task.prefer) or self._prepare_set(eligible, task.prefer, state)
-        first, kind, affinity = self._first(request, prepared)
+        if routed is None:
+            routed = rules.routed(request, task)
+        routed, eligible, dear = self._eligible(request, task, state, rules, routed)
+        route, usable = routed.route, eligible.usable
+        affinity: Affinity | None = None
+        kind: PlanKind
+        if eligible.listed is not None:
+            assert route is not None
+            targets = self._listed(request, task, eligible, eligible.listed, route, failures)
+            kind = targets[0].code  # type: ignore[assignment]
+            propensity = method = None
+        else:
+            prepared = eligible.prepared.get(task.prefer) or self._prepare_set(eligible, task.prefer, state)
+            first, kind, affinity = self._first(request, prepared)
+            targets = prepared.order(first, kind, self._rng)
+            if eligible.later:
+                targets = self._followed(targets, eligible, task, failures)
+            propensity = None if kind == "session" else prepared.models[first].ranked.chance.propensity
+            method = None if kind == "session" else prepared.selection.method
+        followed = route or _NO_ROUTE
         return Plan(
             task=task,
             kind=kind,
-            targets=prepared.order(first, kind, self._rng),
-            propensity=None if kind == "session" else prepared.models[first].ranked.chance.propensity,
-            method=None if kind == "session" else prepared.selection.method,
-            struck=eligible.usable.struck,
-            relaxed=eligible.usable.relaxed,
-            waived=eligible.usable.waived,
+            targets=targets,
+            propensity=propensity,
+            method=method,
+            struck=usable.struck + dear if dear else usable.struck,
+            relaxed=usable.relaxed,
+            waived=usable.waived,
             affinity=affinity,
             alias=alias,
             config_version=state.configuration.version,
+            policy=followed.policy,
+            rule=followed.rule,
+            agent=followed.agent,
+            policy_from=routed.source,
+            settings=followed.settings,
+            passed_over=routed.passed_over,
+            demoted=eligible.demoted,
         )
 
     def prepare(self, snapshot: CatalogSnapshot) -> None:
@@ -157,7 +159,7 @@ class Planner:
         current = self._state
         if current is None or current.is_for(snapshot):
             return
-        state = _State(snapshot)
+        state = CatalogState(snapshot)
         for key in list(current.sets)[-_MAX_PREPARED:]:
             scored_as, _, _, keys, tail_keys = key
             targets = [state.targets[each] for each in keys if each in state.targets]
@@ -170,55 +172,103 @@ class Planner:
                 state.sets[key] = self._new_set(key, targets, tail, state)
         self._prepared = state
 
-    def _state_of(self, snapshot: CatalogSnapshot) -> _State:
+    def _state_of(self, snapshot: CatalogSnapshot) -> CatalogState:
         state = self._state
         if state is None or not state.is_for(snapshot):
             prepared = self._prepared
-            state = prepared if prepared is not None and prepared.is_for(snapshot) else _State(snapshot)
+            state = prepared if prepared is not None and prepared.is_for(snapshot) else CatalogState(snapshot)
             self._state = state
             self._prepared = None
         return state
 
-    def _eligible(self, request: RoutingRequest, task: Task, state: _State, health: HealthView) -> _Eligible:
-        if state.health is not health:
-            state.health = health
-            state.eligible = {}
+    def _eligible(
+        self, request: RoutingRequest, task: Task, state: CatalogState, rules: RoutingRules, routed: Routed
+    ) -> tuple[Routed, Eligible, tuple[Struck, ...]]:
+        """Return the route that applies, its targets, and those that limits of money leave out."""
         needed = request.input_tokens + request.output_tokens
-        shape = Shape(
-            task.level, request.needs, task.capabilities, request.model_type, bisect_left(state.windows, needed)
-        )
-        found = state.eligible.get(shape)
-        if found is None:
-            usable = usable_targets(list(state.targets.values()), shape, state.windows, health, state.score)
-            if not usable.targets:
-                raise PlanError("no_target", _no_target(usable.struck), usable.struck)
-            relaxed_score = "no_score" in usable.relaxed
-            # Scores for simple tasks that stand in for missing ones need no probes: the task is not a simple one.
-            key = (
-                "simple" if relaxed_score else task.level,
-                not relaxed_score,
-                tuple(each.key for each in usable.targets),
-                tuple(each.key for each in usable.tail),
-            )
-            if len(state.eligible) >= _MAX_SHAPES:
-                state.eligible.clear()
-            found = state.eligible[shape] = _Eligible(usable, key)
-        return found
+        asked = task.capabilities
+        agent = task.agent_type if task.agent_type in rules.agents else None
+        if agent is not None and (required := rules.agents[agent].required_capabilities):
+            asked = tuple(sorted({*asked, *required}))
+        shape = Shape(task.level, request.needs, asked, request.model_type, bisect_left(state.windows, needed))
+        workspace = rules.workspaces.get(request.workspace) if request.workspace is not None else None
+        if routed.route is None and workspace is None and agent is None and request.spend is NO_SPEND:
+            known = state.whole.get(shape)
+            if known is not None:
+                return routed, known, ()
+        while True:
+            route = routed.route
+            scope = Scope(route, workspace, agent)
+            dear = _left_out(request, route, state, rules)
+            eligible = state.eligible(shape, scope._replace(left_out=frozenset(dear)) if dear else scope)
+            struck = tuple(dear.values())
+            if eligible.usable.targets:
+                return routed, eligible, struck
+            following = routed.following
+            if following is None:
+                free = state.eligible(shape, scope) if dear else eligible
+                if not free.usable.targets:  # not even without limits of money
+                    raise refusal(route, free.usable.struck, ())
+                raise refusal(route, eligible.usable.struck + struck, struck)
+            words = f"agent {agent}: {reasons(eligible.usable.struck + struck)}"
+            routed = following._replace(passed_over=(*following.passed_over, words))
 
-    def _prepare_set(self, eligible: _Eligible, prefer: Preference | None, state: _State) -> PreparedSet:
+    def _listed(
+        self,
+        request: RoutingRequest,
+        task: Task,
+        eligible: Eligible,
+        first: ListedStage,
+        route: Route,
+        failures: FailureView,
+    ) -> tuple[PlannedTarget, ...]:
+        """Return the targets of a route that lists its candidates."""
+        case = self._case(request, task, first, route, failures)
+        prefix = f"the rule {quote(route.rule)} names the policy: " if route.rule is not None and route.policy else ""
+        later = [(stage, _case_of(task, stage, failures)) for stage in eligible.later]
+        return first.order(case, route.kind, prefix, self._rng, later)
+
+    def _case(
+        self, request: RoutingRequest, task: Task, first: ListedStage, route: Route, failures: FailureView
+    ) -> Hashable:
+        stage = first.stage
+        if stage.order == "weighted":
+            assert route.rule is not None
+            identity = request.session or request.id
+            return stage.drawn(point_of(route.rule, identity) if identity is not None else self._rng.random())
+        return _case_of(task, first, failures)
+
+    @staticmethod
+    def _followed(
+        targets: tuple[PlannedTarget, ...], eligible: Eligible, task: Task, failures: FailureView
+    ) -> tuple[PlannedTarget, ...]:
+        """Return the targets of a learned selection with those of the stages that follow it."""
+        later = [(stage, _case_of(task, stage, failures)) for stage in eligible.later]
+        key = id(targets), *(case for _, case in later)  # an order that is kept lives as long as this entry
+        found = eligible.orders.get(key)
+        if found is None:
+            followed = TargetOrder(targets + after(targets, later))
+            if isinstance(targets, TargetOrder):
+                eligible.orders[key] = (targets, followed)
+            return followed
+        return found[1]
+
+    def _prepare_set(self, eligible: Eligible, prefer: Preference | None, state: CatalogState) -> PreparedSet:
         scored_as, probing, keys, tail = eligible.key
         key = scored_as, prefer, probing, keys, tail
         found = state.sets.get(key)
         if found is None:
             self.sets_computed += 1
-            found = state.sets[key] = self._new_set(key, eligible.usable.targets, eligible.usable.tail, state)
+            found = state.sets[key] = self._new_set(key, eligible.chosen, eligible.tail, state)
             if len(state.sets) > _MAX_SETS:
                 state.sets.popitem(last=False)
         state.sets.move_to_end(key)
         eligible.prepared[prefer] = found
         return found
 
-    def _new_set(self, key: _SetKey, targets: Sequence[Target], tail: Sequence[Target], state: _State) -> PreparedSet:
+    def _new_set(
+        self, key: SetKey, targets: Sequence[Target], tail: Sequence[Target], state: CatalogState
+    ) -> PreparedSet:
         scored_as, prefer, probing, _, _ = key
         return PreparedSet(
             targets,
@@ -246,25 +296,43 @@ class Planner:
         first, kind = prepared.selection.sample(self._rng)
         return first, kind, affinity
 
-    def _forced(self, request: RoutingRequest, name: str, alias: str | None, state: _State, health: HealthView) -> Plan:
+    def _forced(
+        self,
+        request: RoutingRequest,
+        name: str,
+        alias: str | None,
+        state: CatalogState,
+        health: HealthView,
+        rules: RoutingRules,
+    ) -> Plan:
         """Return the plan for a model that the client named: its targets alone, unhealthy ones last."""
         targets = state.configuration.targets_of(name)
         if not targets:
-            raise PlanError("model_not_found", _not_found(request.model, state.configuration))
+            raise PlanError("model_not_found", not_found(request.model, state.configuration))
+        workspace = rules.workspaces.get(request.workspace) if request.workspace is not None else None
+        spend = request.spend
+        budget = budget_strikes(targets, spend, rules.price_of, None) if spend is not NO_SPEND else {}
         struck = tuple(
-            found for target in targets if (found := firm_strike(target, request.model_type, forced=True)) is not None
+            found
+            for target in targets
+            if (
+                found := (workspace.strike(target) if workspace is not None else None)
+                or firm_strike(target, request.model_type, forced=True)
+                or budget.get(target.key)
+            )
+            is not None
         )
         left_out = {each.key for each in struck}
         usable = [target for target in targets if target.key not in left_out]
         if not usable:
-            raise PlanError("model_unusable", f"model {request.model} cannot be used: {_words(struck)}", struck)
+            raise forced_refusal(request.model, struck)
         task = resolve_task(request.headers, request.metadata, None, request.text)
         healthy = [each for each in usable if each.key not in health.breaker_open and each.key not in health.unhealthy]
         others = [each for each in usable if each not in healthy]
         planned: list[PlannedTarget] = []
         for group in (healthy, others):
             if group:
-                ranked = _ranked(group[0], task.level, state.snapshot)
+                ranked = ranked_target(group[0], task.level, state.snapshot)
                 planned += ModelTargets(ranked, group).first("endpoint" if planned else "forced", self._rng)
         return Plan(
             task=task,
@@ -277,39 +345,26 @@ class Planner:
         )
 
 
-def _ranked(target: Target, level: str, snapshot: CatalogSnapshot) -> RankedModel | None:
-    score = snapshot.score(target.model, level)
-    if score is None:
+def _left_out(
+    request: RoutingRequest, route: Route | None, state: CatalogState, rules: RoutingRules
+) -> dict[str, Struck]:
+    """Return the targets that limits of money leave out, by key: usually none, which costs some comparisons."""
+    found: dict[str, Struck] = {}
+    if route is not None and route.limits:
+        most = route.settings.max_tokens if route.settings is not None else None
+        output = expected_output(request.output_tokens, most, request.model_type)
+        if not are_within(route.limits, request.input_tokens, output):
+            found = cost_strikes(
+                route.targets, route.limits, rules.price_of, request.input_tokens, output, route.policy
+            )
+    if request.spend is not NO_SPEND:
+        policy = route.policy if route is not None else None
+        found |= budget_strikes(state.targets_of(route), request.spend, rules.price_of, policy)
+    return found
+
+
+def _case_of(task: Task, stage: ListedStage, failures: FailureView) -> Hashable:
+    policy = stage.stage.policy
+    if stage.stage.order != "local_first" or policy is None:
         return None
-    return RankedModel(target.model, score, score, snapshot.learned.of(target.model.name, level), None, _CERTAIN)
-
-
-def _not_found(name: str, configuration: CatalogConfiguration) -> str:
-    names = sorted(configuration.targets)
-    known = ", ".join(names[:_MAX_NAMES]) + (f" and {len(names) - _MAX_NAMES} more" * (len(names) > _MAX_NAMES))
-    providers = ", ".join(sorted(configuration.providers)) or "none"
-    expected = f"expected auto, one of the catalog ({known}), or PROVIDER/MODEL with one of {providers}"
-    return f"model: found {quote(name)}, {expected}"
-
-
-def _no_target(struck: tuple[Struck, ...]) -> str:
-    if not struck:
-        return "the catalog is empty: name a YAML file with models in INSTANCE_AGENT_CATALOG"
-    return f"no model can be used for this request: {_words(struck)}"
-
-
-def _words(struck: tuple[Struck, ...]) -> str:
-    """Return why targets are left out: each reason once, with the target, or with the number of targets that share it."""
-    groups: dict[str, list[str]] = {}
-    for each in struck:
-        groups.setdefault(each.words, []).append(each.key)
-    named: list[str] = []
-    left = _MAX_CHARACTERS
-    for words, keys in sorted(groups.items(), key=lambda group: -len(group[1])):
-        text = f"{keys[0] if len(keys) == 1 else f'{len(keys)} targets'}: {words}"
-        left -= len(text)
-        if named and left < 0:
-            break
-        named.append(text)
-    more = len(groups) - len(named)
-    return "; ".join(named) + (f"; and {more} more {'reason' if more == 1 else 'reasons'}" if more else "")
+    return case_of(policy, task, failures.of(policy.name))

@@ -23,26 +23,31 @@ class ModelTargets:
 
     Attributes:
         ranked: the model's score, value and chance, by its best entry; None when it has none.
+        name: of the model.
         fixed: whether every plan has them in the same order.
     """
 
-    def __init__(self, ranked: RankedModel | None, targets: Sequence[Target]) -> None:
+    def __init__(self, ranked: RankedModel | None, targets: Sequence[Target], note: str | None = None) -> None:
+        """Create it; `note`: its place in words, for plans that begin with another model."""
         self.ranked = ranked
+        self.name = targets[0].model.name
+        self._note = note
         if len(targets) == 1:
             self._groups = [tuple(targets)]
-            self._in_order: tuple[PlannedTarget, ...] = (PlannedTarget(targets[0], "fallback", ranked),)
+            self._in_order: tuple[PlannedTarget, ...] = (PlannedTarget(targets[0], "fallback", ranked, note),)
             self.fixed = True
             return
         by_rank = sorted(targets, key=lambda target: (target.rank, -target.endpoint.weight))
         self._groups = [tuple(group) for _, group in groupby(by_rank, key=lambda target: target.rank)]
-        self._in_order = tuple([PlannedTarget(target, "fallback", ranked) for target in by_rank])
+        self._in_order = tuple([PlannedTarget(target, "fallback", ranked, note) for target in by_rank])
         self.fixed = len(self._groups) == len(self._in_order)
 
-    def first(self, code: str, rng: random.Random) -> list[PlannedTarget]:
-        """Return the targets for a plan that begins with this model, for the reason `code`."""
+    def first(self, code: str, rng: random.Random, note: str | None = None) -> list[PlannedTarget]:
+        """Return the targets for a plan that begins with this model, for the reason `code`, in words `note`."""
         order = [target for number in range(len(self._groups)) for target in self._drawn(number, rng)]
         return [
-            PlannedTarget(target, "endpoint" if number else code, self.ranked) for number, target in enumerate(order)
+            PlannedTarget(target, "endpoint", self.ranked) if number else PlannedTarget(target, code, self.ranked, note)
+            for number, target in enumerate(order)
         ]
 
     def fallbacks(self, rng: random.Random | None) -> Sequence[PlannedTarget]:
@@ -50,7 +55,7 @@ class ModelTargets:
         if self.fixed or rng is None:
             return self._in_order
         order = [target for number in range(len(self._groups)) for target in self._drawn(number, rng)]
-        return [PlannedTarget(target, "fallback", self.ranked) for target in order]
+        return [PlannedTarget(target, "fallback", self.ranked, self._note) for target in order]
 
     def _drawn(self, number: int, rng: random.Random) -> Sequence[Target]:
         """Return the targets of one type: each place is drawn by the weights of those that remain."""

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from instance_agent.catalog.aliases import AUTO
 from instance_agent.catalog.model import ModelType
+from instance_agent.routing.spend import NO_SPEND, SpendView
 from instance_agent.routing.task import NO_HINTS, TaskHints
 
 
@@ -14,7 +15,8 @@ class RoutingRequest(Struct, frozen=True, kw_only=True):
     """A request, as far as its plan depends on it.
 
     Attributes:
-        model: the name that the client sent: a model, an alias, ``auto``, ``auto:COMPLEXITY`` or ``PROVIDER/MODEL``.
+        model: the name that the client sent: a model, an alias, ``auto``, ``auto:COMPLEXITY``,
+            ``policy:NAME`` or ``PROVIDER/MODEL``.
         headers, metadata: the hints of the caller.
         text: for the classifier, usually the last messages of the user; None: it is not asked.
         needs: capabilities that the content of the request needs: ``vision`` with an image, ``function_calling`` with tools,
@@ -23,6 +25,13 @@ class RoutingRequest(Struct, frozen=True, kw_only=True):
         output_tokens: that the client asks for at most; 0: unknown.
         model_type: ``chat``, ``completion`` or ``embedding``.
         session: of the caller's conversation, from `session_key`; None: none.
+        id: of the request; with the session it decides what is drawn for a share of a rule.
+        workspace: the tenant; None: none.
+        request_type: as the caller says, else `model_type`; for conditions of rules.
+        tags: of the caller, for conditions of rules.
+        characters: length of the texts, for conditions of rules.
+        at: when it arrived, in seconds since 1970, for conditions of rules.
+        spend: the targets that budgets leave out.
     """
 
     model: str = AUTO
@@ -34,6 +43,13 @@ class RoutingRequest(Struct, frozen=True, kw_only=True):
     output_tokens: int = 0
     model_type: ModelType = "chat"
     session: str | None = None
+    id: str | None = None
+    workspace: str | None = None
+    request_type: str | None = None
+    tags: tuple[str, ...] = ()
+    characters: int = 0
+    at: float = 0.0
+    spend: SpendView = NO_SPEND
 
     def __repr__(self) -> str:
         """Leave the text out: no log line shows a prompt."""
@@ -52,10 +68,12 @@ class HealthView(Struct, frozen=True, kw_only=True):
     Attributes:
         breaker_open: the keys of the targets whose circuit breaker is open; a half-open one is not in it.
         unhealthy: why a model (by its name) or a target (by its key) is unhealthy, as it was posted or checked.
+        latency_ms: the usual time of a whole answer by the key of the target, where this replica has measured it.
     """
 
     breaker_open: frozenset[str] = frozenset()
     unhealthy: Mapping[str, str] = {}
+    latency_ms: Mapping[str, float] = {}
 
 
 ALL_HEALTHY: Final = HealthView()

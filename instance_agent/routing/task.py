@@ -29,6 +29,8 @@ _METADATA_FIELDS: Final = {
     "prefer": ("prefer",),
     "capabilities": ("capabilities", "requiredCapabilities"),
 }
+_TAGS_HEADER: Final = f"{HEADER_PREFIX}tags"
+_MAX_TAGS: Final = 32
 _MAX_NAME_LENGTH: Final = 200
 _MAX_CAPABILITIES: Final = 32
 _DEFAULT_LEVEL: Final = "medium"
@@ -118,6 +120,35 @@ def hints_from_metadata(metadata: Mapping[str, Any] | None, *, strict: bool = Tr
     return _hints(
         {field: value if _is_valid(field, value) else None for field, value in found.items()}, _metadata_place
     )
+
+
+def tags_from(headers: Mapping[str, str], metadata: Mapping[str, Any], *, strict: bool = True) -> tuple[str, ...]:
+    """Return the tags of a request: of the header x-centralcloud-tags (with commas) and of the metadata (a list, or a text).
+
+    Args:
+        strict: as for `hints_from_metadata`.
+
+    Raises:
+        RoutingError: a value is not valid; names the header or the key.
+    """
+    header, own = headers.get(_TAGS_HEADER), metadata.get("tags")
+    if not header and not own:
+        return ()
+    found = {*_labels(header, f"header {_TAGS_HEADER}")}
+    try:
+        found |= {*_labels(own, "metadata.tags")}
+    except RoutingError:
+        if strict:
+            raise
+    return tuple(sorted(found))
+
+
+def request_type_from_metadata(metadata: Mapping[str, Any]) -> str | None:
+    """Return the type of a request as its metadata says; None where it says none, or something else."""
+    for name in ("request_type", "requestType") if metadata else ():
+        if isinstance(value := metadata.get(name), str) and (label := read_name(value, _MAX_NAME_LENGTH)):
+            return label
+    return None
 
 
 def parse_complexity(value: Any, place: str) -> tuple[str, int | None]:
@@ -220,6 +251,15 @@ def _label(value: Any, place: str) -> str | None:
     if not label:
         raise RoutingError(f"{place}: found {quote(value)}, expected a text of at most {_MAX_NAME_LENGTH} characters")
     return label
+
+
+def _labels(value: Any, place: str) -> list[str]:
+    if value is None or value == "":
+        return []
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or len(names) > _MAX_TAGS:
+        raise RoutingError(f"{place}: found {quote(value)}, expected at most {_MAX_TAGS} labels")
+    return [label for name in names if (label := _label(name.strip() if isinstance(name, str) else name, place))]
 
 
 def _capabilities(value: Any, place: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from centralcloud.contracts.fleet_configuration import KINDS
 from centralcloud.runtime.configuration.writing import read_whole
 from centralcloud.runtime.postgres.database import Database
-from instance_agent.cli import app
+from instance_agent.cli.app import app
 from instance_agent.entry_kinds import GROUPS
 
 Run = Callable[..., Result]

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from support.repository import REPOSITORY
@@ -12,8 +13,11 @@ from instance_agent.catalog.model import Endpoint, Model, TimeLimits
 from instance_agent.catalog.provider import Provider
 from instance_agent.catalog.source import CatalogSource
 from instance_agent.routing.constraints import RELAXATIONS
+from instance_agent.routing.plan import PlanKind
+from instance_agent.routing.struck import Struck
 
 CATALOG = (REPOSITORY / "docs/reference/catalog.md").read_text()
+GATEWAY = (REPOSITORY / "docs/reference/gateway.md").read_text()
 ROUTING = (REPOSITORY / "docs/explanation/routing.md").read_text()
 
 
@@ -47,7 +51,12 @@ def test_every_reason_has_its_row_and_relaxations_stand_in_their_order() -> None
         re.findall(r'Struck\(\s*target\.key,\s*"(\w+)"', source)
     )
     assert {"inactive", "deprecated", "model_type", "provider_unavailable", "input", "no_score"} == firm
-    assert firm <= set(re.findall(r"^\| `(\w+)` \|", ROUTING, re.MULTILINE))
+    of_configuration = {"workspace_restriction", "compliance", "policy_cost", "budget", "not_in_catalog"}
+    found = re.findall(r"``(\w+)``", Struck.__doc__ or "")
+    assert set(found) == firm | of_configuration
+    assert set(found) <= set(re.findall(r"^\| `(\w+)` \|", ROUTING, re.MULTILINE))
+    codes = {"policy", "rule", "canary", "agent", "forced", "best", "probe", "exploration", "session"}
+    assert codes == set(get_args(PlanKind)) <= set(re.findall(r"`(\w+)`", GATEWAY))
 
 
 def test_every_task_type_is_named() -> None:

@@ -6,10 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from support.routing_rules import configured, policy, rule
 
 from centralcloud.contracts import RequestEvent, RoutingEvent
+from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import build_configuration
 from instance_agent.catalog.key_reader import KeyReader
+from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.model import Model, Pricing
 from instance_agent.catalog.provider import Provider
 from instance_agent.chat.answers import Usage
@@ -25,6 +29,7 @@ from instance_agent.gateway.request_labels import label_request
 from instance_agent.routing.affinity import SessionMemory
 from instance_agent.routing.planner import Planner
 from instance_agent.routing.request import RoutingRequest
+from instance_agent.routing.rules import NO_RULES, RoutingRules
 
 CONFIGURATION = build_configuration(
     [
@@ -44,7 +49,8 @@ TARGETS = CallTargets(CONFIGURATION)
 
 def a_context(**fields: Any) -> RequestContext:
     context = RequestContext(
-        Principal(role="user", key_id="key-1", workspace="acme"), SimpleNamespace(names=frozenset({"gpt", "opus"}))
+        Principal(role="user", key_id="key-1", workspace="acme"),
+        SimpleNamespace(names=frozenset({"gpt", "opus"}), rules=NO_RULES),
     )
     context.routing = RoutingRequest(input_tokens=1_000)
     context.head = RequestHead(model="auto", text="hi", characters=2, messages=1)
@@ -167,3 +173,66 @@ def test_the_estimate_of_a_first_call_needs_no_answer_where_output_costs_nothing
     published = Published()
     EventSink(published, Quiet(), Planner().sessions, "g").record_all(((an_attempt(), context),))
     assert published[0].estimated_cost_usd == 0.001
+
+
+LOCAL = build_configuration(
+    [
+        Model(name=name, provider=provider, complexity_scores={"medium": 3})
+        for name, provider in (("mlx", "lm_studio"), ("gpt", "p"))
+    ],
+    [
+        Provider(provider="lm_studio", base_url="http://127.0.0.1:1/v1", local=True),
+        Provider(provider="p", base_url="http://127.0.0.1:2/v1"),
+    ],
+    found={"lm_studio": frozenset({"mlx"})},
+)
+
+
+def followed(**entries: Any) -> RequestContext:
+    """The context of a request that follows the policy ``seed``."""
+    known = CatalogSnapshot(LOCAL.models, LearnedScores(), LOCAL)
+    rules = RoutingRules(configured(**entries), LOCAL)
+    context = a_context()
+    context.state = SimpleNamespace(names=frozenset({"gpt", "mlx"}), rules=rules, catalog=known)  # type: ignore[assignment]
+    context.plan = Planner().plan(RoutingRequest(), known, rules=rules)
+    return context
+
+
+def test_failures_of_local_models_count_under_a_policy_that_tries_them_first() -> None:
+    sink = EventSink(None, Quiet(), SessionMemory(), "g")
+    seed = policy("seed", "mlx", "gpt", order="local_first")
+    context = followed(policies=[seed], rules=[rule("r", policy="seed")])
+    local, other = (PlannedCall(target=CallTargets(LOCAL).ready(LOCAL.targets_of(name)[0])) for name in ("mlx", "gpt"))
+
+    def record(call: PlannedCall, outcome: str, kind: str | None = None) -> int:
+        attempt = replace(an_attempt(outcome=outcome), call=call, error_kind=kind)
+        sink.record_all([(attempt, context)])
+        return sink.local_failures.of("seed")
+
+    assert record(local, "failure", "provider") == 1
+    assert record(other, "failure", "provider") == 1, "not a local model"
+    assert record(other, "success") == 1, "nor this one"
+    assert record(local, "failure", "caller") == 1, "the caller is at fault"
+    assert record(local, "failure", "timeout") == 2
+    assert record(local, "success") == 0
+    context.plan = followed(policies=[policy("seed", "mlx", "gpt")], rules=[rule("r", policy="seed")]).plan
+    assert record(local, "failure", "provider") == 0, "the policy has another order"
+
+
+def test_events_name_the_rule_and_the_policy() -> None:
+    context = followed(policies=[policy("seed", "mlx", "gpt")], rules=[rule("r", policy="seed")])
+    routed, outcome = events_of(an_attempt(), context, "g")
+    assert (routed.rule, routed.policy) == ("r", "seed")
+    assert (outcome.rule, outcome.policy) == (None, None), "fields of the request are in the decision alone"
+
+
+def test_plans_see_the_measured_latency_only_where_a_requirement_needs_it() -> None:
+    seen: list[Any] = []
+    sink = EventSink(None, Quiet(), SessionMemory(), "g")
+    sink.on_latencies = seen.append
+    sink.record_all([(an_attempt(), followed())])
+    assert seen == []
+    agent = {"id": "coder", "performanceRequirements": {"maxLatency": 100}}
+    for _ in range(3):
+        sink.record_all([(an_attempt(), followed(agents=[agent]))])
+    assert seen == [{"gpt@p": 400.0}], "once in 10 seconds"

@@ -14,6 +14,7 @@ from centralcloud.runtime.process.shutdown import Shutdown
 from instance_agent.gateway.openapi import document
 from instance_agent.gateway.openapi_operations import OPERATIONS
 from instance_agent.gateway.route_requests import ROUTE_FIELDS, TEST_FIELDS, read_route_request
+from instance_agent.gateway.select_api import SELECT_FIELDS
 from instance_agent.gateway_program import GatewayProgram
 from instance_agent.settings import GatewaySettings
 
@@ -67,4 +68,5 @@ def test_schemas_of_requests_have_the_fields_that_are_accepted() -> None:
     schemas: dict[str, Any] = document()["components"]["schemas"]
     assert set(schemas["RouteRequest"]["properties"]) == set(ROUTE_FIELDS)
     assert set(schemas["RoutingTest"]["properties"]) == set(TEST_FIELDS)
+    assert set(schemas["SelectRequest"]["properties"]) == set(SELECT_FIELDS)
     assert "id" not in schemas["NewModel"]["required"]

@@ -15,11 +15,12 @@ from instance_agent.gateway.api_requests import request_id_of
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, not_implemented, of_routing
 from instance_agent.gateway.models_api import _usable
 from instance_agent.gateway.pipeline import _feedback_seconds, header_text, needs_of, shown_losses, usd
-from instance_agent.routing.constraints import Struck
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.plan import PlanError
 from instance_agent.routing.planner import Planner
 from instance_agent.routing.request import RoutingRequest
+from instance_agent.routing.rules import NO_RULES
+from instance_agent.routing.struck import Struck
 
 _NEEDED = Struck("a", "capability_needed", "w")
 
@@ -83,6 +84,11 @@ def test_header_values_cannot_break_a_header() -> None:
         (PlanError("no_target", "none", (_NEEDED, Struck("b", "breaker_open", "w"))), 503, "no_target"),
         (PlanError("model_unusable", "no key", (Struck("a", "provider_unavailable", "w"),)), 503, "model_unusable"),
         (PlanError("no_target", "the catalog is empty"), 503, "no_target"),
+        (PlanError("policy_not_found", "model: found policy:x"), 404, "policy_not_found"),
+        (PlanError("workspace_restriction", "w"), 403, "workspace_restriction"),
+        (PlanError("compliance", "w"), 403, "compliance"),
+        (PlanError("policy_cost", "w"), 402, "policy_cost"),
+        (PlanError("budget", "w"), 402, "budget"),
     ],
 )  # fmt: skip
 def test_a_request_without_a_plan_is_at_fault_only_where_another_one_could_have_one(
@@ -135,9 +141,9 @@ def test_without_any_key_the_error_is_short_and_nothing_is_listed() -> None:
     assert "its provider has no key that can be used" in error.message
     assert "ANTHROPIC_API_KEY is not set" in error.message
 
-    state = SimpleNamespace(catalog=catalog.snapshot)
+    state = SimpleNamespace(catalog=catalog.snapshot, rules=NO_RULES)
     assert _usable(state) == []  # type: ignore[arg-type]
     catalog.use_configuration(CatalogSource(environ={"OPENAI_API_KEY": "key"}).build())
-    listed = {name for name, _, _ in _usable(SimpleNamespace(catalog=catalog.snapshot))}  # type: ignore[arg-type]
+    listed = {name for name, _, _ in _usable(SimpleNamespace(catalog=catalog.snapshot, rules=NO_RULES))}  # type: ignore[arg-type]
     assert {"auto", "auto:complex", "gpt-4o", "gpt-4"} <= listed
     assert not any("claude" in name for name in listed)

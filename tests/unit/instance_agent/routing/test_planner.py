@@ -172,7 +172,7 @@ def test_capabilities_that_callers_invent_do_not_fill_the_memory() -> None:
     for number in range(3000):
         planner.plan(RoutingRequest(headers=TaskHints(level="simple", capabilities=(f"c{number}",))), known)
     assert planner.sets_computed == 1
-    assert len(planner._state.eligible) <= 1000  # type: ignore[union-attr]
+    assert len(planner._state._eligible) <= 1000  # type: ignore[union-attr]
 
 
 def test_models_alone_make_a_plan_that_says_that_no_provider_is_described() -> None:

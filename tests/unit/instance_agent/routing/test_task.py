@@ -10,7 +10,13 @@ from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.catalog.source import CatalogSource
 from instance_agent.routing.request import RoutingRequest
 from instance_agent.routing.router import RoutingError
-from instance_agent.routing.task import TaskHints, hints_from_headers, hints_from_metadata
+from instance_agent.routing.task import (
+    TaskHints,
+    hints_from_headers,
+    hints_from_metadata,
+    request_type_from_metadata,
+    tags_from,
+)
 
 LOCAL = {"lm_studio": frozenset({"qwen/qwen3-30b-a3b-2507"})}
 
@@ -142,3 +148,32 @@ def test_metadata_with_another_meaning_is_left_out_where_an_application_may_have
     assert hints_from_metadata(metadata, strict=False) == expected
     with pytest.raises(RoutingError):
         hints_from_metadata(metadata)
+
+
+def test_tags_of_the_header_and_of_the_metadata_count_together() -> None:
+    header = {"x-centralcloud-tags": "eu, batch,,"}
+    assert tags_from({}, {}) == ()
+    assert tags_from(header, {}) == ("batch", "eu")
+    assert tags_from(header, {"tags": ["eu", "x"]}) == ("batch", "eu", "x")
+    assert tags_from({}, {"tags": "a,b"}) == ("a", "b")
+    assert tags_from(header, {"tags": {"of": "an application"}}, strict=False) == ("batch", "eu")
+
+
+@pytest.mark.parametrize(
+    ("headers", "metadata", "words"),
+    [
+        ({"x-centralcloud-tags": "a\u202eb"}, {}, "header x-centralcloud-tags: found"),
+        ({}, {"tags": 7}, "metadata.tags: found 7, expected at most 32 labels"),
+        ({}, {"tags": [7]}, "metadata.tags: found 7"),
+        ({}, {"tags": [str(number) for number in range(33)]}, "expected at most 32 labels"),
+    ],
+)
+def test_an_invalid_tag_is_one_line_that_names_its_place(headers: dict, metadata: dict, words: str) -> None:
+    with pytest.raises(RoutingError, match=words):
+        tags_from(headers, metadata)
+
+
+def test_the_type_of_a_request_is_that_of_its_metadata_where_that_is_a_label() -> None:
+    assert request_type_from_metadata({"requestType": "completion"}) == "completion"
+    assert request_type_from_metadata({"request_type": 7}) is None
+    assert request_type_from_metadata({}) is None

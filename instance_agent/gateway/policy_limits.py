@@ -1,0 +1,49 @@
+"""The limits of a policy in the request that is sent: tokens of an answer, and a temperature where none is given."""
+
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from instance_agent.chat.json_body import decode
+from instance_agent.chat.protocol import ClientProtocol
+from instance_agent.chat.protocols import OPENAI
+from instance_agent.gateway.context import RequestContext
+from instance_agent.providers.body_edit import replace_fields
+from instance_agent.providers.errors import ProviderError
+
+_FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_OF_CHAT: Final = ("max_completion_tokens", "max_tokens")
+_OF_RESPONSES: Final = ("max_output_tokens",)
+
+
+def limited(context: RequestContext, body: bytes, protocol: ClientProtocol, operation: str) -> bytes:
+    """Return the client's body within the limits of the policy that the plan follows; the same bytes where it is.
+
+    The head of the context gets the limit, too.
+    """
+    settings, head = context.plan.settings if context.plan is not None else None, context.head
+    if settings is None or head is None or (settings.max_tokens is None and settings.temperature is None):
+        return body
+    if context.operation == "count_tokens":  # it has no answer, and providers refuse the fields there
+        return body
+    given = decode(body, _FIELDS)
+    changed: dict[str, Any] = {}
+    if settings.temperature is not None and "temperature" not in given:
+        changed["temperature"] = settings.temperature
+    most, asked = settings.max_tokens, head.max_output_tokens
+    if most is not None and (asked is None or asked > most):
+        names = _OF_RESPONSES if operation == "responses" else _OF_CHAT if protocol is OPENAI else ("max_tokens",)
+        known = [name for name in names if name in given]
+        changed |= dict.fromkeys(known or [_field(context) if names is _OF_CHAT else names[0]], most)
+        context.head = replace(head, max_output_tokens=most)
+    return replace_fields(body, changed) if changed else body
+
+
+def _field(context: RequestContext) -> str:
+    """Return the field for the most tokens that the first target of the plan knows."""
+    assert context.plan is not None
+    try:
+        return context.state.targets.ready(context.plan.first.target).upstream.max_tokens_field
+    except ProviderError:
+        return "max_tokens"

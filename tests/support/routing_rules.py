@@ -1,0 +1,51 @@
+"""Configurations of the fleet with rules, policies, agents and workspaces, compiled for a catalog, for tests of plans."""
+
+from typing import Any
+
+from centralcloud.contracts.fleet_configuration import (
+    FleetConfiguration,
+    parse_agent,
+    parse_policy,
+    parse_rule,
+    parse_task_policy,
+    parse_workspace,
+    put,
+    read_configuration,
+)
+from instance_agent.catalog.catalog import CatalogSnapshot
+from instance_agent.routing.rules import RoutingRules
+
+_PARSERS = {
+    "rules": parse_rule,
+    "policies": parse_policy,
+    "tasks": parse_task_policy,
+    "agents": parse_agent,
+    "workspaces": parse_workspace,
+}
+
+
+def configured(**entries: list[dict[str, Any]]) -> FleetConfiguration:
+    """Return a configuration of entries in their JSON form: rules, policies, tasks, agents, workspaces."""
+    changes = [put(_PARSERS[kind](value)) for kind, values in entries.items() for value in values]
+    return read_configuration(1, {(each.kind, each.id): each.body for each in changes if each.body is not None})
+
+
+def compiled(known: CatalogSnapshot, **entries: list[dict[str, Any]]) -> RoutingRules:
+    """Return such a configuration, compiled for a catalog."""
+    assert known.configuration is not None
+    return RoutingRules(configured(**entries), known.configuration)
+
+
+def policy(name: str, *models: str, **fields: Any) -> dict[str, Any]:
+    """Return a policy of these models, by priority in this order."""
+    listed = [{"model": each, "priority": number} for number, each in enumerate(models, start=1)]
+    return {"name": name, "models": listed, **fields}
+
+
+def rule(rule_id: str, *targets: str | dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Return a rule with these targets; names alone have the weight 1 and follow each other after a failure."""
+    models = [
+        {"modelId": each, "fallbackOrder": number} if isinstance(each, str) else each
+        for number, each in enumerate(targets, start=1)
+    ]
+    return {"id": rule_id, "name": rule_id, **({"targetModels": models} if models else {}), **fields}
