@@ -213,7 +213,7 @@ BEGIN
             'meter', wanted[i], 'period_start', period.period_start,
             'seconds_left', extract(epoch FROM period.period_end - clock_timestamp()),
             'granted', granted[i], 'lease', lease.amount, 'limit', period.limit_amount,
-            'spent', period.spent + period.written_off, 'leased', period.leased,
+            'spent', period.spent + period.written_off, 'leased', period.leased, 'sharers', sharers[i],
             'scarce', denied[i] OR granted[i] < coalesce(
                 (exchange_spend.report -> 'wants' ->> wanted[i])::bigint, 0
             )

@@ -1,0 +1,159 @@
+"""The limits of the fleet's configuration, by what they are for: which of them count for a request. Pure."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from centralcloud.contracts.fleet_configuration import ApiKey, Budget, FleetConfiguration
+from instance_agent.spend.account import Account
+
+#: Combinations of workspace, key, policy and worker that are kept; a caller can make up workers.
+_MOST_KEPT: Final = 20_000
+_KINDS: Final = ("requests", "tokens")
+
+
+class Charge(NamedTuple):
+    """The limits of one request.
+
+    Attributes:
+        accounts: of its budgets, in the order of their ids.
+        overdrafts: of each of `accounts`, for cheap models; None: the budget has none.
+        task: the budget that limits the cost of each request the most; None: none.
+    """
+
+    accounts: tuple[Account, ...] = ()
+    overdrafts: tuple[Account | None, ...] = ()
+    task: Budget | None = None
+
+    @property
+    def task_limit_nano(self) -> int | None:
+        """The most that one request may cost, in nano-USD; None: no limit. A constraint of planning (`policy_cost`)."""
+        return None if self.task is None else self.task.limit_nano_usd
+
+
+class RateCharge(NamedTuple):
+    """The rate limits of a key; `tokens` is None where it has none for them."""
+
+    requests: Account
+    tokens: Account | None = None
+
+
+class Book:
+    """Every limit of one configuration. Accounts live as long as their meter: another configuration keeps their leases.
+
+    Attributes:
+        accounts: by meter.
+        exploration: the budgets of the extra cost of the fleet's probes.
+    """
+
+    def __init__(self) -> None:
+        self.accounts: dict[str, Account] = {}
+        self.exploration = Charge()
+        self._budgets: dict[tuple[str, str | None], list[Budget]] = {}
+        self._rates: dict[str, RateCharge] = {}
+        self._charges: dict[tuple[str | None, ...], Charge] = {}
+
+    def use(self, configuration: FleetConfiguration) -> tuple[list[Account], list[Account]]:
+        """Use the limits of another configuration.
+
+        Returns:
+            The accounts whose limits have become lower, whose leases are to be returned; and those that are gone.
+        """
+        before, self.accounts = self.accounts, {}
+        lowered: list[Account] = []
+        self._budgets, self._rates, self._charges = {}, {}, {}
+        for budget in configuration.budgets.values():
+            if not budget.enabled:
+                continue
+            self._budgets.setdefault((budget.scope, budget.of), []).append(budget)
+            if budget.period != "task":
+                lowered += self._keep(before, f"budget/{budget.id}", budget)
+                if budget.on_limit == "cheap":
+                    lowered += self._keep(before, f"overdraft/{budget.id}", budget)
+        for key in configuration.keys.values():
+            if key.rate_limit is None:
+                continue
+            found = {}
+            for kind in _KINDS:
+                if getattr(key.rate_limit, kind) is not None:
+                    meter = f"{kind}/{key.id}"
+                    lowered += self._keep(before, meter, key)
+                    found[kind] = self.accounts[meter]
+            self._rates[key.id] = RateCharge(**found)
+        self.exploration = self._charge_of(self._budgets.get(("exploration", None), []))
+        return lowered, [before[meter] for meter in before.keys() - self.accounts.keys()]
+
+    def _keep(self, before: dict[str, Account], meter: str, owner: Budget | ApiKey) -> Iterable[Account]:
+        account = before.get(meter)
+        if account is None:
+            self.accounts[meter] = Account(meter, owner)
+            return
+        self.accounts[meter] = account
+        earlier, account.owner = account.owner, owner
+        if earlier != owner:
+            account.forget()
+            if _limit_of(meter, owner) < _limit_of(meter, earlier):
+                yield account
+
+    def charge(
+        self,
+        *,
+        workspace: str | None = None,
+        key_id: str | None = None,
+        policy: str | None = None,
+        worker: str | None = None,
+    ) -> Charge:
+        """Return the budgets of a request: those of the fleet, and of what it belongs to."""
+        of = (workspace, key_id, policy, worker)
+        if (found := self._charges.get(of)) is not None:
+            return found
+        scopes = (("workspace", workspace), ("key", key_id), ("policy", policy), ("worker", worker))
+        named = [each for scope, name in scopes if name is not None for each in self._budgets.get((scope, name), ())]
+        charge = self._charge_of([*self._budgets.get(("fleet", None), ()), *named])
+        if len(self._charges) >= _MOST_KEPT:
+            self._charges.clear()
+        self._charges[of] = charge
+        return charge
+
+    def _charge_of(self, budgets: Iterable[Budget]) -> Charge:
+        budgets = sorted(budgets, key=lambda each: each.id)
+        tasks = [each for each in budgets if each.period == "task"]
+        ids = [each.id for each in budgets if each.period != "task"]
+        return Charge(
+            tuple(self.accounts[f"budget/{each}"] for each in ids),
+            tuple(self.accounts.get(f"overdraft/{each}") for each in ids),
+            min(tasks, key=lambda each: (each.limit_nano_usd, each.id)) if tasks else None,
+        )
+
+    def rates(self, key_id: str | None) -> RateCharge | None:
+        """Return the rate limits of a key; None: none."""
+        return None if key_id is None else self._rates.get(key_id)
+
+    def unenforced(self, configuration: FleetConfiguration) -> list[str]:
+        """Return each limit of the configuration that no request would meet, for a check at the start: expected none."""
+        names = {"workspace": "workspace", "key": "key_id", "policy": "policy", "worker": "worker"}
+        missing = []
+        for budget in configuration.budgets.values():
+            if not budget.enabled:
+                continue
+            of = {names[budget.scope]: budget.of} if budget.scope in names else {}
+            charge = self.exploration if budget.scope == "exploration" else self.charge(**of)
+            if budget.period == "task":
+                held = charge.task is not None and charge.task.limit_nano_usd <= budget.limit_nano_usd
+            else:
+                held = self.accounts.get(f"budget/{budget.id}") in charge.accounts
+            if not held:
+                missing.append(f"budget {budget.id}")
+        missing += [
+            f"rate limit of the key {key.id}"
+            for key in configuration.keys.values()
+            if key.rate_limit is not None and self.rates(key.id) is None
+        ]
+        return missing
+
+
+def _limit_of(meter: str, owner: Budget | ApiKey) -> int:
+    """Return the limit of a meter, as this gateway's copy of the configuration has it."""
+    if isinstance(owner, Budget):
+        return owner.overdraft_nano_usd if meter.startswith("overdraft/") else owner.limit_nano_usd
+    rate = owner.rate_limit
+    return 0 if rate is None else (getattr(rate, meter.partition("/")[0]) or 0)
