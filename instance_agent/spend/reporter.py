@@ -1,7 +1,7 @@
 """When a gateway exchanges spend with the database, and with what: reports, needs, renewals, returns."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -51,8 +51,9 @@ class Reporter:
         self._loop = asyncio.get_running_loop()
         #: Accounts to ask for, with the need of the request that found too little.
         self._due: dict[Account, int] = {}
-        #: Slices that may have something to report; those of periods that have ended stay until all is settled.
-        self._dirty: set[Slice] = set()
+        #: Accounts that may have something to report.
+        self._dirty: set[Account] = set()
+        #: Slices of periods that have ended, until all of them is settled and reported.
         self._ended: set[Slice] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._at = float("inf")
@@ -85,14 +86,17 @@ class Reporter:
         if now - account.known_at >= _ASK_AGAIN_SECONDS:
             self.renew(account)
 
-    def report(self, account: Account) -> None:
+    def report(self, accounts: Sequence[Account]) -> None:
         """Report soon what was settled."""
-        self._dirty.add(account.slice)
-        self._pump_in(_SCARCE_SECONDS if account.scarce else _REPORT_SECONDS)
+        dirty = self._dirty
+        for account in accounts:
+            if account not in dirty:
+                dirty.add(account)
+                self._pump_in(_SCARCE_SECONDS if account.scarce else _REPORT_SECONDS)
 
     def give_back(self, account: Account) -> None:
         """Report now what was returned."""
-        self._dirty.add(account.slice)
+        self._dirty.add(account)
         self._pump_in(0.0)
 
     def drop(self, account: Account) -> None:
@@ -141,9 +145,9 @@ class Reporter:
                 self._ended.add(ended)
         asks = self._asks() if now >= self._retry_at else []
         wants = self._wants(now, asks)
-        reported = list(self._dirty | self._ended)[:_MOST_METERS]
-        self._dirty.difference_update(reported)
-        accounts = [each._asdict() for held in reported if (each := held.report()) is not None]
+        dirty = [self._dirty.pop() for _ in range(min(len(self._dirty), _MOST_METERS))]
+        slices = [*(account.slice for account in dirty), *list(self._ended)[:_MOST_METERS]]
+        accounts = [each._asdict() for held in slices if (each := held.report()) is not None]
         if self._waiting and not asks:
             self._pump_in(max(0.001, self._retry_at - now))
         if not (asks or wants or accounts or self._has_to_renew(now)):
@@ -165,7 +169,7 @@ class Reporter:
             asks.append({account.meter: amount for account, amount in parts})
             for account, _ in parts:
                 account.slice.give_back()
-                self._dirty.add(account.slice)
+                self._dirty.add(account)
         return asks
 
     def _wants(self, now: float, asks: list[dict[str, int]]) -> dict[str, int]:
@@ -212,8 +216,8 @@ class Reporter:
             self._pump_in(_SCARCE_SECONDS if account.scarce else 0.0)
         if any(held.spent or held.returned for held in self._ended):
             self._pump_in(0.0 if self._is_closed else _SCARCE_SECONDS)
-        for held in self._dirty:
-            self._pump_in(_SCARCE_SECONDS if held.returned else _REPORT_SECONDS)
+        for account in self._dirty:
+            self._pump_in(_SCARCE_SECONDS if account.scarce or account.slice.returned else _REPORT_SECONDS)
         if self._drained is not None and not self._drained.done() and self._timer is None:
             self._drained.set_result(None)
 
@@ -231,5 +235,5 @@ class Reporter:
             if held.available > 0 and held.period_start is not None and now - account.used_at > _IDLE_SECONDS:
                 held.give_back()
                 account.low = account.target = 0
-                self._dirty.add(held)
+                self._dirty.add(account)
         self._pump()

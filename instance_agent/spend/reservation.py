@@ -1,6 +1,6 @@
 """A reservation: the worst case of a call, held until it is known what the call cost. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TypeAlias
 
@@ -9,31 +9,32 @@ from instance_agent.spend.refusal import Refusal
 
 #: An account and an amount of it.
 Part: TypeAlias = tuple[Account, int]
+OnSettled: TypeAlias = Callable[[Sequence[Account]], object]
 
 
 class Reservation:
-    """The worst case of one call, or one request of a rate limit. Settle it once; in a `with` block it cannot be forgotten.
+    """The worst case of one call. Settle it once; in a `with` block it cannot be forgotten.
 
     Attributes:
         amount: reserved of each account.
         is_open: whether it is not settled yet.
     """
 
-    __slots__ = ("_on_settled", "_parts", "_slices", "amount", "is_open")
+    __slots__ = ("_accounts", "_on_settled", "_slices", "amount", "is_open")
 
-    def __init__(self, parts: list[Part], amount: int, on_settled: Callable[[list[Part]], object]) -> None:
-        """Take the amounts; the caller has seen that each account has them."""
+    def __init__(
+        self, accounts: Sequence[Account], slices: Sequence[Slice], amount: int, on_settled: OnSettled
+    ) -> None:
+        """Create it; the caller has taken the amount of each slice.
+
+        Args:
+            slices: of `accounts`, at this moment: what is settled after the end of a period counts in it.
+        """
         self.amount = amount
         self.is_open = True
-        self._parts = parts
-        self._on_settled = on_settled
-        slices: list[Slice] = []
-        for account, needed in parts:
-            held = account.slice
-            held.available -= needed
-            held.reserved += needed
-            slices.append(held)
+        self._accounts = accounts
         self._slices = slices
+        self._on_settled = on_settled
 
     def settle(self, spent: int, *, estimated: bool = False) -> None:
         """Report what the call cost, in the unit of the reservation; a second time it does nothing.
@@ -45,9 +46,9 @@ class Reservation:
         if not self.is_open:
             return
         self.is_open = False
-        for held, (_, needed) in zip(self._slices, self._parts, strict=True):
-            held.settle(needed, spent, estimated=estimated)
-        self._on_settled(self._parts)
+        for held in self._slices:
+            held.settle(self.amount, spent, estimated=estimated)
+        self._on_settled(self._accounts)
 
     def cancel(self) -> None:
         """Return all of it: the call was not sent, or was refused at no cost."""
@@ -60,11 +61,12 @@ class Reservation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Settle what the block has not settled at its worst case, estimated: the bound holds whatever went wrong."""
-        self.settle(self.amount, estimated=True)
+        if self.is_open:
+            self.settle(self.amount, estimated=True)
 
 
 class RateReservation(Reservation):
-    """One request of a rate limit, with its tokens: the first part is the request, the second one the tokens."""
+    """One request of a rate limit, with its tokens: the first slice has the request, the second one the tokens."""
 
     __slots__ = ()
 
@@ -80,9 +82,12 @@ class RateReservation(Reservation):
         if not self.is_open:
             return
         self.is_open = False
-        for number, (held, (_, needed)) in enumerate(zip(self._slices, self._parts, strict=True)):
-            held.settle(needed, tokens if number else requests, estimated=estimated and bool(number))
-        self._on_settled(self._parts)
+        for number, held in enumerate(self._slices):
+            if number:
+                held.settle(self.amount, tokens, estimated=estimated)
+            else:
+                held.settle(1, requests, estimated=False)
+        self._on_settled(self._accounts)
 
 
 #: A reservation, or why there is none.

@@ -46,7 +46,8 @@ class Spender:
 
     Attributes:
         book: the limits.
-        counts: since the start: ``reserved``, ``waited``, ``alerts``, and refusals by their code.
+        reserved: reservations since the start.
+        counts: since the start: ``waited``, ``alerts``, and refusals by their code.
         on_alert: called with the id of a budget when a report of this gateway has reached its alert threshold: once in the
             fleet for a budget and period.
     """
@@ -57,6 +58,7 @@ class Spender:
         self._loop = loop
         self._clock = clock or loop.time
         self.book = Book()
+        self.reserved = 0
         self.counts: Counter[str] = Counter()
         self.on_alert: Callable[[str], object] | None = None
         self._waiting = Waiting(self._clock)
@@ -102,13 +104,22 @@ class Spender:
         now = self._clock()
         if not nano:
             return self._reserve_nothing(charge, now)
-        parts: list[Part] = []
-        for account in charge.accounts:
+        accounts = charge.accounts
+        slices = []
+        for account in accounts:
             held = account.slice
             if held.available < nano or now >= held.until or account.waiting:
                 return self._find(charge, nano, now, cheap=cheap)
-            parts.append((account, nano))
-        return self._take(parts, nano, now)
+            slices.append(held)
+        for account in accounts:
+            held = account.slice
+            held.available = left = held.available - nano
+            held.reserved += nano
+            account.used_at = now
+            if left < account.low:
+                self._reporter.renew(account)
+        self.reserved += 1
+        return Reservation(accounts, slices, nano, self._settled)
 
     async def reserve(self, charge: Charge, nano: int, *, cheap: bool = False) -> Outcome:
         """Reserve the worst case of a call; waits up to 250 ms where no lease is left. Arguments as of `reserve_now`."""
@@ -117,6 +128,19 @@ class Spender:
             return found
         parts = self._parts(charge, nano, self._clock(), cheap=cheap)
         return await self._wait(parts, lambda: self._take(parts, nano, self._clock()))
+
+    def has(self, charge: Charge, nano: int) -> bool:
+        """Whether `reserve_now` would reserve so much; where it would wait, a lease is asked for."""
+        now = self._clock()
+        found = all(account.has(nano, now) for account in charge.accounts)
+        if not found and self._refusal([(account, nano) for account in charge.accounts], now) is None:
+            self.prepare(charge, nano)
+        return found
+
+    def prepare(self, charge: Charge, nano: int) -> None:
+        """Ask for a lease that no request waits for."""
+        for account in charge.accounts:
+            self._reporter.need(account, nano)
 
     def admit_now(self, key_id: str | None, tokens: int = 0) -> Outcome | None:
         """Count a request of a key by its rate limits; None: it has to wait, see `admit`.
@@ -158,26 +182,27 @@ class Spender:
     # The way without a wait
 
     def _take(self, parts: list[Part], nano: int, now: float) -> Reservation:
-        reservation = Reservation(parts, nano, self._settled)
-        self._use(parts, now)
-        return reservation
+        return Reservation(*self._taken(parts, now), nano, self._settled)
 
     def _take_rate(self, parts: list[Part], tokens: int, now: float) -> Reservation:
-        reservation = RateReservation(parts, tokens, self._settled)
-        self._use(parts, now)
-        return reservation
+        return RateReservation(*self._taken(parts, now), tokens, self._settled)
 
-    def _use(self, parts: list[Part], now: float) -> None:
-        self.counts["reserved"] += 1
-        for account, _ in parts:
+    def _taken(self, parts: list[Part], now: float) -> tuple[list[Account], list[Slice]]:
+        """Take the parts, which the caller has seen to be there."""
+        for account, amount in parts:
+            held = account.slice
+            held.available -= amount
+            held.reserved += amount
             account.used_at = now
-            if account.slice.available < account.low:
+            if held.available < account.low:
                 self._reporter.renew(account)
+        self.reserved += 1
+        return [account for account, _ in parts], [account.slice for account, _ in parts]
 
-    def _settled(self, parts: list[Part]) -> None:
-        for account, _ in parts:
-            self._reporter.report(account)
-        self._waiting.wake()
+    def _settled(self, accounts: Sequence[Account]) -> None:
+        self._reporter.report(accounts)
+        if self._waiting:
+            self._waiting.wake()
 
     def _reserve_nothing(self, charge: Charge, now: float) -> Outcome:
         for account in charge.accounts:
@@ -185,7 +210,7 @@ class Spender:
             if budget.on_limit == "stop" and account.is_exhausted(0, now):
                 self._reporter.ask_again(account, now)
                 return self._refuse([account], 0, "budget_exhausted", now)
-        return Reservation([], 0, self._settled)
+        return Reservation((), (), 0, self._settled)
 
     def _find(self, charge: Charge, nano: int, now: float, *, cheap: bool) -> Outcome | None:
         parts = self._parts(charge, nano, now, cheap=cheap)

@@ -20,7 +20,7 @@ import msgspec
 import psycopg
 import psycopg_pool
 
-from centralcloud.contracts.fleet_configuration import FleetConfiguration, parse_budget, parse_key
+from centralcloud.contracts.fleet_configuration import ApiKey, FleetConfiguration, parse_budget, parse_key
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.notifications import NotificationListener
 from instance_agent.spend.exchange import SPEND_CHANNEL, SpendExchange
@@ -95,6 +95,13 @@ class _Bench:
         self.report.refused.append(time.time())
 
 
+def a_key(key_id: str = "cck_0123456789ab", *, requests: int = 1000, window_ms: int = 900_000, **more: int) -> ApiKey:
+    """Return a key with a rate limit."""
+    rate = {"requests": requests, "windowMs": window_ms, **more}
+    body = {"id": key_id, "hash": "0" * 64, "role": "user", "label": "test", "createdAt": "2026-01-01T00:00:00Z"}
+    return parse_key({**body, "rateLimit": rate})
+
+
 @contextmanager
 def a_spender(
     database: Database, configuration: FleetConfiguration, instance: str
@@ -127,35 +134,38 @@ def configuration_of(budgets: list[dict[str, Any]], keys: list[dict[str, Any]] =
 
 async def _with_leases(work: Work, start: Callable[[], Any]) -> Report:
     bench = _Bench(work)
-    with Database(work.url, application_name=f"spend-{work.instance}") as database:
-        with a_spender(database, configuration_of(work.budgets, work.keys), work.instance) as (spender, exchange):
-            charge = spender.charge(**work.charge)
+    configuration = configuration_of(work.budgets, work.keys)
+    with (
+        Database(work.url, application_name=f"spend-{work.instance}") as database,
+        a_spender(database, configuration, work.instance) as (spender, exchange),
+    ):
+        charge = spender.charge(**work.charge)
 
-            async def one() -> None:
-                began = time.perf_counter()
-                if work.key_id is not None:
-                    found = await spender.admit(work.key_id)
-                else:
-                    found = spender.reserve_now(charge, work.worst) or await spender.reserve(charge, work.worst)
-                if isinstance(found, Refusal):
-                    bench.refuse(found.code, began)
-                    return
-                bench.admitted(began)
-                with found:
-                    cost = await bench.upstream()
-                    found.settle(cost)
-                    bench.paid(cost)
+        async def one() -> None:
+            began = time.perf_counter()
+            if work.key_id is not None:
+                found = await spender.admit(work.key_id)
+            else:
+                found = spender.reserve_now(charge, work.worst) or await spender.reserve(charge, work.worst)
+            if isinstance(found, Refusal):
+                bench.refuse(found.code, began)
+                return
+            bench.admitted(began)
+            with found:
+                cost = await bench.upstream()
+                found.settle(cost)
+                bench.paid(cost)
 
-            async def one_after_the_other() -> None:
-                for _ in range(work.requests):
-                    await one()
-                    await asyncio.sleep(0.001)
+        async def one_after_the_other() -> None:
+            for _ in range(work.requests):
+                await one()
+                await asyncio.sleep(0.001)
 
-            await asyncio.to_thread(start)
-            await asyncio.gather(*(one_after_the_other() for _ in range(work.parallel)))
-            await spender.close()
-            bench.report.alerts = spender.counts["alerts"]
-            bench.report.exchanges = exchange.sent
+        await asyncio.to_thread(start)
+        await asyncio.gather(*(one_after_the_other() for _ in range(work.parallel)))
+        await spender.close()
+        bench.report.alerts = spender.counts["alerts"]
+        bench.report.exchanges = exchange.sent
     bench.report.codes = dict(bench.codes)
     return bench.report
 
@@ -206,11 +216,12 @@ def _main() -> None:
     work = msgspec.json.decode(sys.stdin.readline(), type=Work)
 
     def start() -> None:
-        print("ready", flush=True)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
         sys.stdin.readline()
 
     run = _with_leases if work.method == "leases" else _with_statements
-    print(msgspec.json.encode(asyncio.run(run(work, start))).decode(), flush=True)
+    sys.stdout.write(msgspec.json.encode(asyncio.run(run(work, start))).decode() + "\n")
 
 
 class Process:
