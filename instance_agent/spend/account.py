@@ -113,14 +113,15 @@ class Account:
         known_at: when the database was heard last about it, by the clock of the event loop.
         limit: of the period, as of `known_at`.
         scarce: whether less was granted than was wanted: spend is then reported sooner.
+        recalled: whether another gateway needs what comes back: it is returned at once.
         used_at: when a request last reserved of it.
         sharers: gateways that use the meter, as of `known_at`.
         owner: the budget or the rate limit that it is for.
     """
 
     __slots__ = (
-        "granted_at", "known_at", "limit", "low", "meter", "owner", "possible", "scarce", "sharers", "slice", "target",
-        "used_at", "waiting",
+        "granted_at", "known_at", "limit", "low", "meter", "owner", "possible", "recalled", "scarce", "sharers", "slice",
+        "target", "used_at", "waiting",
     )  # fmt: skip
 
     def __init__(self, meter: str, owner: Any) -> None:
@@ -135,6 +136,7 @@ class Account:
         self.granted_at = float("-inf")
         self.limit: int | None = None
         self.scarce = False
+        self.recalled = False
         self.used_at = float("-inf")
         self.sharers = 1
 
@@ -176,14 +178,13 @@ class Account:
         return max(0, self.target - max(0, self.slice.available))
 
     def recall(self) -> bool:
-        """Return what is not reserved to other gateways, which need it; False: there is nothing to return."""
-        held = self.slice
-        if self.waiting or held.available <= 0 or held.period_start is None:
+        """Return what is not reserved to other gateways, which need it; False: there is nothing to return yet."""
+        if self.waiting or self.slice.period_start is None:
             return False
-        self.scarce = True
+        self.scarce = self.recalled = True
         self.low = self.target = 0
-        held.give_back()
-        return True
+        self.slice.give_back()
+        return bool(self.slice.returned)
 
     def forget(self) -> None:
         """Ask the database again before a request is refused: the limit may have changed."""
@@ -215,6 +216,7 @@ class Account:
         self.sharers = grant["sharers"]
         self.scarce = grant["scarce"]
         if grant["granted"]:
+            self.recalled = False
             self.granted_at = now
             self.low = max(0, held.available) // 2
         elif self.scarce:

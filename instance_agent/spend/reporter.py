@@ -14,8 +14,9 @@ from instance_agent.spend.waiting import Waiting
 #: Between two attempts to get a lease that was refused: calls of other requests end at any moment.
 _FIRST_RETRY: Final = 0.04
 _LONGEST_RETRY: Final = 0.12
-#: How soon spend is reported: where it is scarce, and else.
+#: How soon spend is reported: where it is scarce, where another gateway waits for it, and else.
 _SCARCE_SECONDS: Final = 0.1
+_RECALLED_SECONDS: Final = 0.02
 _REPORT_SECONDS: Final = 1.0
 _TICK_SECONDS: Final = 1.0
 #: A lease that nothing used for so long is returned.
@@ -92,7 +93,7 @@ class Reporter:
         for account in accounts:
             if account not in dirty:
                 dirty.add(account)
-                self._pump_in(_SCARCE_SECONDS if account.scarce else _REPORT_SECONDS)
+                self._pump_in(_pause(account))
 
     def give_back(self, account: Account) -> None:
         """Report now what was returned."""
@@ -146,6 +147,9 @@ class Reporter:
         asks = self._asks() if now >= self._retry_at else []
         wants = self._wants(now, asks)
         dirty = [self._dirty.pop() for _ in range(min(len(self._dirty), _MOST_METERS))]
+        for account in dirty:
+            if account.recalled and not account.waiting:
+                account.slice.give_back()
         slices = [*(account.slice for account in dirty), *list(self._ended)[:_MOST_METERS]]
         accounts = [each._asdict() for held in slices if (each := held.report()) is not None]
         if self._waiting and not asks:
@@ -170,6 +174,10 @@ class Reporter:
             for account, _ in parts:
                 account.slice.give_back()
                 self._dirty.add(account)
+        for account, amount in self._due.items():
+            short = amount - max(0, account.slice.available)
+            if short > 0 and not account.waiting and len(asks) < 2 * _MOST_ASKS:
+                asks.append({account.meter: short})  # nothing waits for it, and it is needed soon
         return asks
 
     def _wants(self, now: float, asks: list[dict[str, int]]) -> dict[str, int]:
@@ -217,7 +225,7 @@ class Reporter:
         if any(held.spent or held.returned for held in self._ended):
             self._pump_in(0.0 if self._is_closed else _SCARCE_SECONDS)
         for account in self._dirty:
-            self._pump_in(_SCARCE_SECONDS if account.scarce or account.slice.returned else _REPORT_SECONDS)
+            self._pump_in(_SCARCE_SECONDS if account.slice.returned else _pause(account))
         if self._drained is not None and not self._drained.done() and self._timer is None:
             self._drained.set_result(None)
 
@@ -237,3 +245,10 @@ class Reporter:
                 account.low = account.target = 0
                 self._dirty.add(account)
         self._pump()
+
+
+def _pause(account: Account) -> float:
+    """Return how soon a settlement is reported."""
+    if account.recalled:
+        return _RECALLED_SECONDS
+    return _SCARCE_SECONDS if account.scarce else _REPORT_SECONDS

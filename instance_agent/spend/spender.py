@@ -66,6 +66,11 @@ class Spender:
         self._is_closed = False
         exchange.on_down = lambda: loop.is_closed() or loop.call_soon_threadsafe(self._waiting.end)
 
+    @property
+    def up(self) -> bool:
+        """Whether the database has answered the newest exchange, as far as it has ended."""
+        return self._reporter.up
+
     def use(self, configuration: FleetConfiguration) -> None:
         """Use the limits of another configuration. Leases on lower limits, and on those that are gone, are returned."""
         lowered, gone = self.book.use(configuration)

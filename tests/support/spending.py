@@ -21,6 +21,7 @@ import psycopg
 import psycopg_pool
 
 from centralcloud.contracts.fleet_configuration import ApiKey, FleetConfiguration, parse_budget, parse_key
+from centralcloud.contracts.fleet_configuration.values import to_body
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.notifications import NotificationListener
 from instance_agent.spend.exchange import SPEND_CHANNEL, SpendExchange
@@ -278,7 +279,7 @@ def processes(works: list[Work]) -> Iterator[list[Process]]:
 
 def put_budgets(url: str, *budgets: dict[str, Any]) -> None:
     """Store budgets in the configuration, in their JSON form, over those of the same id."""
-    bodies = [msgspec.to_builtins(parse_budget(each)) for each in budgets]
+    bodies = [to_body(parse_budget(each)) for each in budgets]
     put_entries(url, *({"kind": "budget", "id": body["id"], "body": body} for body in bodies))
 
 
@@ -291,16 +292,28 @@ def put_entries(url: str, *entries: dict[str, Any]) -> None:
         )
 
 
+def put_key(url: str, key: ApiKey) -> None:
+    """Store a key in the configuration."""
+    put_entries(url, {"kind": "key", "id": key.id, "body": to_body(key)})
+
+
+def exchange(url: str, process: str, number: int, **report: Any) -> dict[str, Any]:
+    """Make one exchange in the database; returns its answer."""
+    body = {"lease_seconds": 60, "accounts": [], "asks": [], "wants": {}, **report}
+    with psycopg.connect(url) as connection:
+        statement = "SELECT centralcloud.exchange_spend('gw', %s, %s, %s)"
+        row = connection.execute(statement, (process, number, json.dumps(body))).fetchone()
+    assert row is not None
+    answer: dict[str, Any] = row[0]
+    return answer
+
+
 def spend_before(url: str, meter: str, amount: int) -> None:
     """Let another gateway spend so much of a limit in its current period."""
-    report: dict[str, Any] = {"lease_seconds": 60, "accounts": [], "asks": [{meter: amount}], "wants": {}}
-    with psycopg.connect(url) as connection:
-        statement = "SELECT centralcloud.exchange_spend('before', 'p', %s, %s)"
-        (answer,) = connection.execute(statement, (1, json.dumps(report))).fetchone() or ({},)
-        (grant,) = answer["grants"]
-        assert grant["granted"] == amount, grant
-        spent = {"meter": meter, "period_start": grant["period_start"], "spent": amount, "estimated": 0, "returned": 0}
-        connection.execute(statement, (2, json.dumps({**report, "asks": [], "accounts": [spent]})))
+    (grant,) = exchange(url, "before", 1, asks=[{meter: amount}])["grants"]
+    assert grant["granted"] == amount, grant
+    spent = {"meter": meter, "period_start": grant["period_start"], "spent": amount, "estimated": 0, "returned": 0}
+    exchange(url, "before", 2, accounts=[spent])
 
 
 if __name__ == "__main__":
