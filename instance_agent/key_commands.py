@@ -1,5 +1,6 @@
 """`instance-agent keys`: the keys of the gateway's programming interface."""
 
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +10,16 @@ from typing import Annotated, Any, Final
 
 import psycopg
 import typer
+from msgspec.structs import asdict
 
 from centralcloud.contracts import CentralCloudError, SettingsError
-from centralcloud.contracts.fleet_configuration import ROLES, ApiKey, Role
+from centralcloud.contracts.fleet_configuration import (
+    ROLES,
+    ApiKey,
+    RateLimit,
+    Role,
+)
+from centralcloud.contracts.limits import MAX_RATE_REQUESTS, MAX_RATE_WINDOW_MS, MIN_RATE_WINDOW_MS
 from centralcloud.runtime.commands.arguments import logged_text, parse_age, this_user
 from centralcloud.runtime.configuration.keys import (
     CreatedKey,
@@ -27,7 +35,7 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.settings import load_settings
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows
 from instance_agent.key_file import KeyFile
-from instance_agent.settings import AgentSettings
+from instance_agent.settings import AgentSettings, KeySettings
 
 _ONCE: Final = "the key is shown this once: store it now"
 _KEY_ID: Final = "Id of the key: cck_ and 12 hexadecimal digits, as `keys list` shows it."
@@ -52,6 +60,16 @@ def create(
     expires_in: Annotated[
         str | None, typer.Option(help="How long it is valid: 90d, 12h; without it, until it is revoked.")
     ] = None,
+    rate_limit: Annotated[
+        str | None,
+        typer.Option(
+            help="Most requests in a window, over all gateways together: 1000/15m; none: no limit. Without it, as "
+            "RATE_LIMIT_MAX and RATE_LIMIT_WINDOW_MS say."
+        ),
+    ] = None,
+    token_limit: Annotated[
+        int | None, typer.Option(min=1, max=10**12, help="Most tokens of prompts and answers in the same window.")
+    ] = None,
     if_none: Annotated[
         bool, typer.Option("--if-none", help="Create none where a valid key has this role; safe to repeat.")
     ] = False,
@@ -67,6 +85,7 @@ def create(
     if role not in ROLES:
         raise SettingsError(f"--role is {role!r}: expected one of {', '.join(ROLES)}")
     valid_for = None if expires_in is None else _positive_age(expires_in, "--expires-in")
+    limit = _rate_limit(rate_limit, token_limit)
     author = _author(reason)
     with _database() as database, _output(output, may_exist=if_none) as file:
         created = create_key(
@@ -76,6 +95,7 @@ def create(
             label=label,
             workspace=workspace,
             valid_for=valid_for,
+            rate_limit=limit,
             text=None if file is None else file.text,
             only_if_none=if_none,
         )
@@ -185,6 +205,7 @@ def _as_json(key: ApiKey) -> dict[str, Any]:
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
         "replaced_by": key.replaced_by,
+        "rate_limit": None if key.rate_limit is None else asdict(key.rate_limit),
     }
 
 
@@ -232,6 +253,30 @@ def _author(reason: str | None) -> Author:
     if reason is not None and not reason.strip():
         raise SettingsError("--reason is empty: expected why, or no --reason")
     return Author(who=this_user(), via="cli", source=socket.gethostname(), reason=logged_text(reason, "--reason"))
+
+
+def _rate_limit(text: str | None, tokens: int | None) -> RateLimit | None:
+    """Return the rate limit of a new key: 1000/15m, none, or that of the settings."""
+    if text is None:
+        settings = load_settings(KeySettings)
+        requests, window_ms = settings.rate_limit_max, settings.rate_limit_window_ms
+    elif text == "none":
+        requests, window_ms = 0, 0
+    else:
+        number, slash, window = text.partition("/")
+        if not slash or not re.fullmatch(r"[0-9]{1,10}", number) or not 1 <= int(number) <= MAX_RATE_REQUESTS:
+            raise SettingsError(
+                f"--rate-limit: found {text!r}, expected requests and a window such as 1000/15m, or none"
+            )
+        requests = int(number)
+        window_ms = int(_positive_age(window, "--rate-limit").total_seconds() * 1000)
+        if not MIN_RATE_WINDOW_MS <= window_ms <= MAX_RATE_WINDOW_MS:
+            raise SettingsError(f"--rate-limit: found a window of {window}, expected 1s to 31d")
+    if requests:
+        return RateLimit(requests=requests, window_ms=window_ms, tokens=tokens)
+    if tokens is not None:
+        raise SettingsError("--token-limit: found no limit of requests beside it, expected --rate-limit with a window")
+    return None
 
 
 def _positive_age(text: str, option: str) -> timedelta:

@@ -23,7 +23,7 @@ _LARGEST_TARGET: Final = 10**17
 
 
 class Settled(NamedTuple):
-    """What an exchange reports of one slice."""
+    """The report of one slice in an exchange."""
 
     meter: str
     period_start: str
@@ -59,7 +59,7 @@ class Slice:
 
     @property
     def held(self) -> int:
-        """What the database has leased of it, as far as it is known here."""
+        """The lease that the database knows of, as far as it is known here."""
         return self.available + self.reserved + self.spent + self.returned
 
     def settle(self, reserved: int, spent: int, *, estimated: bool) -> None:
@@ -155,7 +155,7 @@ class Account:
 
     @property
     def remaining(self) -> int | None:
-        """What all gateways together can still spend in the period; None: not known."""
+        """The amount that all gateways together can still spend in the period; None: not known."""
         return None if self.possible is None else max(0, self.possible - self.slice.spent)
 
     def seconds_left(self, now: float) -> float | None:

@@ -23,7 +23,7 @@ _EXCHANGE: Final = Query(__package__, "exchange_spend", row=dict)
 
 
 class MeterSpend(NamedTuple):
-    """What is used of a limit in its current period, by the whole fleet. Amounts in nano-USD, requests or tokens.
+    """A limit in its current period, as the whole fleet has used it. In nano-USD, requests or tokens.
 
     Attributes:
         estimated: part of `spent`.
@@ -44,7 +44,7 @@ class MeterSpend(NamedTuple):
 
     @property
     def remaining(self) -> int:
-        """What can still be spent; 0 where it was passed. `get_daily_budget_remaining` returns it in USD."""
+        """The amount that can still be spent; 0 where the limit was passed. `get_daily_budget_remaining` returns it in USD."""
         return max(0, self.limit_amount - self.spent - self.written_off)
 
 
@@ -83,7 +83,7 @@ class SpendExchange(BackgroundTask):
         self.seconds = 0.0
         self.on_down: Callable[[], object] | None = None
         self._instance_id = instance_id
-        #: Of this process: after a restart the leases of the last one are not this one's.
+        #: A restart makes a new one: the leases of the last process are not those of this one.
         self._process = uuid.uuid4().hex
         self._number = 0
         self._report: _Report | None = None

@@ -3,7 +3,8 @@
 from typing import Final
 
 from centralcloud.runtime.logs import get_logger
-from instance_agent.spend.refusal import Refusal, usd
+from centralcloud.runtime.wording import usd
+from instance_agent.spend.refusal import Refusal
 from instance_agent.spend.reservation import Reservation
 from instance_agent.spend.spender import Spender
 
@@ -19,15 +20,15 @@ class Exploration:
     The extra cost of a probe is its cost less that of the cheapest model that could have answered; the worst case of it is
     reserved before the probe, and what it was is settled after it, at least 0::
 
-        probe = exploration.begin(worst_extra_nano)     # None: no probe, the request goes where it would go without one
+        probe = exploration.begin(worst_extra_nano)     # None: the request goes where it would go without one
         ...
         probe.settle(max(0, cost_nano - cheapest_nano))
 
-    Without such a budget every probe may be. A request never waits for one: without a lease in hand it is no probe.
+    Without such a budget every probe may be. A request never waits for one: without a lease it is not a probe.
 
     Attributes:
         probes: that have begun since the start.
-        stopped: requests that were no probe because of the budget.
+        stopped: requests that were not a probe because of the budget.
         is_stopped: whether the newest one was stopped.
     """
 
@@ -38,12 +39,12 @@ class Exploration:
         self.is_stopped = False
 
     def may_probe(self, worst_extra_nano: int) -> bool:
-        """Whether a probe could begin now. Asks for a lease where none is in hand, so that a later one can."""
+        """Whether a probe could begin now. Asks for a lease where there is none, so that a later one can."""
         charge = self._spender.book.exploration
         return not worst_extra_nano or self._spender.has(charge, worst_extra_nano)
 
     def begin(self, worst_extra_nano: int) -> Reservation | None:
-        """Reserve the extra cost of a probe; None: the request is no probe, and the plan says `NO_PROBE`."""
+        """Reserve the extra cost of a probe; None: the request is not a probe, and the plan says `NO_PROBE`."""
         charge = self._spender.book.exploration
         found = self._spender.reserve_now(charge, worst_extra_nano)
         if isinstance(found, Reservation):

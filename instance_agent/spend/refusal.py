@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from centralcloud.contracts.fleet_configuration import ApiKey, Budget
-from centralcloud.contracts.limits import NANO_USD_PER_USD
+from centralcloud.runtime.wording import usd
 from instance_agent.spend.account import Account
 
 #: ``budget_exhausted``: no gateway can still spend so much in the period. ``budget_busy``: other requests hold what is left
@@ -120,9 +120,3 @@ def _behaviour(budgets: Sequence[Budget], *, database_lost: bool) -> tuple[Remai
     first, *others = (each.cheap_models for each in budgets)
     common = tuple(name for name in first if all(name in each for each in others))
     return ("cheap", common) if common else ("stop", ())
-
-
-def usd(nano: int) -> str:
-    """Return nano-USD in USD for people, exactly: 15,000 is 0.000015 USD."""
-    whole, fraction = divmod(nano, NANO_USD_PER_USD)
-    return f"{whole:,}.{f'{fraction:09d}'.rstrip('0').ljust(2, '0')} USD"

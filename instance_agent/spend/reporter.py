@@ -77,7 +77,7 @@ class Reporter:
         self._pump_in(max(0.0, self._retry_at - self._clock()))
 
     def renew(self, account: Account) -> None:
-        """Ask for a lease before the one in hand is used up."""
+        """Ask for a lease before the last one is used up."""
         if account not in self._due:
             self._due[account] = 0
             self._pump_in(_SCARCE_SECONDS if account.scarce else 0.0)
@@ -164,7 +164,7 @@ class Reporter:
         )
 
     def _asks(self) -> list[dict[str, int]]:
-        """Return the needs of the requests that wait. What is available of them is returned, and asked for with the rest.
+        """Return the needs of the requests that wait. The available parts of them are returned, and asked for with the rest.
 
         So parts of a limit that are too small for a request do not stay in many gateways.
         """

@@ -18,7 +18,7 @@ Refused before the call was sent: `found.cancel()`. A stream that its client lef
 ``estimated=True``. A time-out before the first byte, which may have been paid: the worst case, ``estimated=True``. Models of
 price 0 reserve 0. A target whose price is not known has no worst case: under a budget the plan leaves it out.
 
-Where a lease is in hand nothing waits, and `reserve_now` and `admit_now` are the same without a coroutine; None: the request
+Where there is a lease nothing waits, and `reserve_now` and `admit_now` are the same without a coroutine; None: the request
 has to wait. The limits come by `use`, from the event loop, at each change of the configuration. `recalled` is for
 notifications on `SPEND_CHANNEL`. `Book.unenforced` is the check at the start. At the end: `close`, while the exchange runs.
 """
@@ -30,10 +30,11 @@ from typing import Any
 
 from centralcloud.contracts.fleet_configuration import ApiKey, Budget, FleetConfiguration
 from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.wording import usd
 from instance_agent.spend.account import Account, Slice
 from instance_agent.spend.book import Book, Charge
 from instance_agent.spend.exchange import SpendExchange
-from instance_agent.spend.refusal import Refusal, RefusalCode, refuse_budgets, refuse_rate, refuse_task, usd
+from instance_agent.spend.refusal import Refusal, RefusalCode, refuse_budgets, refuse_rate, refuse_task
 from instance_agent.spend.reporter import Reporter
 from instance_agent.spend.reservation import Outcome, Part, RateReservation, Reservation
 from instance_agent.spend.waiting import Waiting, Wishes
@@ -174,7 +175,7 @@ class Spender:
             self._loop.call_soon_threadsafe(self._recalled, meter)
 
     async def close(self, timeout_seconds: float = 1.0) -> None:
-        """Return every lease; requests that wait are refused. What is settled later is reported while the loop runs."""
+        """Return every lease; requests that wait are refused. Later settlements are reported while the loop runs."""
         self._is_closed = True
         self._waiting.end()
         await self._reporter.close(timeout_seconds)

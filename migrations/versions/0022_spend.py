@@ -27,6 +27,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove the tables and their functions. What was spent stays in the records; a budget begins at 0 again."""
+    """Remove the tables and their functions. The cost of each call stays in the records; a budget begins at 0 again."""
     op.execute(f"DROP FUNCTION {', '.join(f'centralcloud.{name}' for name in reversed(_FUNCTIONS))}")
     op.execute(f"DROP TABLE {', '.join(reversed(_TABLES))}")

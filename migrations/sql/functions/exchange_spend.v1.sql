@@ -24,7 +24,7 @@ DECLARE
     share double precision;
     name text;
     wanted text[];
-    -- Of each wanted meter, at the same i. A start of null: no limit.
+    -- For each wanted meter, at the same position. A start of null: no limit.
     starts timestamptz[] := '{}';
     free bigint[] := '{}';
     granted bigint[] := '{}';
@@ -103,7 +103,7 @@ BEGIN
     ORDER BY p.meter COLLATE "C", p.period_start
     FOR UPDATE OF p;
 
-    -- 1. What was spent and what is returned. Spend counts in the period in which it was reserved, however late it comes, and
+    -- 1. Spend and returns. Spend counts in the period in which it was reserved, however late it comes, and
     -- as it was, even beyond the lease: calls may cost more than their worst case.
     FOR item IN
         SELECT a.meter, a.period_start, sum(a.spent)::bigint AS spent, sum(a.estimated)::bigint AS estimated,
@@ -126,7 +126,7 @@ BEGIN
         WHERE l.meter = item.meter AND l.period_start = item.period_start AND l.holder = me;
     END LOOP;
 
-    -- 2. What is free of each wanted meter. Leases of processes that have not answered in time are written off.
+    -- 2. The free part of each wanted meter. Leases of processes that have not answered in time are written off.
     FOR i IN 1 .. cardinality(wanted) LOOP
         granted := granted || 0::bigint;
         denied := denied || false;
@@ -203,7 +203,7 @@ BEGIN
         WHERE p.meter = wanted[i] AND p.period_start = starts[i]
         RETURNING p.* INTO period;
         IF denied[i] AND period.leased > lease.amount
-            AND (period.recalled_at IS NULL OR period.recalled_at < clock_timestamp() - interval '40 milliseconds')
+            AND (period.recalled_at IS NULL OR period.recalled_at < clock_timestamp() - interval '100 milliseconds')
         THEN
             UPDATE public.spend_periods AS p SET recalled_at = clock_timestamp()
             WHERE p.meter = wanted[i] AND p.period_start = starts[i];

@@ -202,7 +202,7 @@ def test_a_rate_limit_holds_over_two_gateways_together_to_the_last_request(datab
     ]  # fmt: skip
 
 
-def test_without_the_database_the_lease_in_hand_is_used_and_then_the_budget_decides(proxy: TcpProxy) -> None:
+def test_without_the_database_the_lease_is_used_up_and_then_the_budget_decides(proxy: TcpProxy) -> None:
     budgets = [{**DAILY, "onDatabaseLoss": "allow_local"}]
     put_budgets(proxy.url, *budgets)
     key = a_key(requests=10)
@@ -252,7 +252,7 @@ def test_the_fleet_probes_until_the_extra_cost_is_used_up(database_url: str) -> 
         assert exploration.is_stopped
         free = exploration.begin(0)
         assert free is not None, "a probe that costs no more than the cheapest model is always possible"
-        assert isinstance(await spender.reserve(spender.charge(), WORST), Reservation), "requests are no probes"
+        assert isinstance(await spender.reserve(spender.charge(), WORST), Reservation), "requests do not count"
 
     in_gateways(database_url, configuration_of([budget]), work)
     assert [(meter, spent) for meter, spent, *_ in rows(database_url)] == [("budget/exploration:daily", 5 * WORST)]

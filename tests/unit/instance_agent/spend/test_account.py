@@ -8,9 +8,10 @@ import pytest
 from support.spending import a_key
 
 from centralcloud.contracts.fleet_configuration import FleetConfiguration, parse_budget
+from centralcloud.runtime.wording import usd
 from instance_agent.spend.account import Account, Slice
 from instance_agent.spend.book import Book
-from instance_agent.spend.refusal import refuse_budgets, refuse_rate, usd
+from instance_agent.spend.refusal import refuse_budgets, refuse_rate
 from instance_agent.spend.reservation import RateReservation, Reservation
 
 CALLS = 1_000_000
