@@ -44,7 +44,7 @@ class MeterSpend(NamedTuple):
 
     @property
     def remaining(self) -> int:
-        """The amount that can still be spent; 0 where the limit was passed. `get_daily_budget_remaining` returns it in USD."""
+        """The amount that can still be spent; 0 where the limit was passed."""
         return max(0, self.limit_amount - self.spent - self.written_off)
 
 
