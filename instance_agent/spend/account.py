@@ -112,6 +112,7 @@ class Account:
         possible: the most that could be spent in the period from now on, by all gateways, as of `known_at`; None: not known.
         known_at: when the database was heard last about it, by the clock of the event loop.
         limit: of the period, as of `known_at`.
+        lag: how long the newest exchange took: the period may end so much later than `slice.until`.
         scarce: whether less was granted than was wanted: spend is then reported sooner.
         recalled: whether another gateway needs what comes back: it is returned at once.
         used_at: when a request last reserved of it.
@@ -120,8 +121,8 @@ class Account:
     """
 
     __slots__ = (
-        "granted_at", "known_at", "limit", "low", "meter", "owner", "possible", "recalled", "scarce", "sharers", "slice",
-        "target", "used_at", "waiting",
+        "granted_at", "known_at", "lag", "limit", "low", "meter", "owner", "possible", "recalled", "scarce", "sharers",
+        "slice", "target", "used_at", "waiting",
     )  # fmt: skip
 
     def __init__(self, meter: str, owner: Any) -> None:
@@ -134,6 +135,7 @@ class Account:
         self.possible: int | None = None
         self.known_at = float("-inf")
         self.granted_at = float("-inf")
+        self.lag = 0.0
         self.limit: int | None = None
         self.scarce = False
         self.recalled = False
@@ -159,8 +161,8 @@ class Account:
         return None if self.possible is None else max(0, self.possible - self.slice.spent)
 
     def seconds_left(self, now: float) -> float | None:
-        """Return the time until the period ends; None: not known."""
-        seconds = self.slice.until - now
+        """Return the time until the period has ended for certain; None: not known."""
+        seconds = self.slice.until + self.lag - now
         return seconds if 0 < seconds < float("inf") else None
 
     def want(self, now: float, needed: int) -> int:
@@ -199,6 +201,7 @@ class Account:
         """
         before, ended = self.slice, None
         self.known_at = now
+        self.lag = now - sent_at
         if grant.get("unlimited"):
             ended = self._replace(Slice(self.meter, None, now + 60.0, UNLIMITED))
             self.possible, self.limit, self.scarce, self.low = None, None, False, 0

@@ -64,7 +64,8 @@ class Book:
         for budget in configuration.budgets.values():
             if not budget.enabled:
                 continue
-            self._budgets.setdefault((budget.scope, budget.of), []).append(budget)
+            for of in _successors(configuration, budget):
+                self._budgets.setdefault((budget.scope, of), []).append(budget)
             if budget.period != "task":
                 lowered += self._keep(before, f"budget/{budget.id}", budget)
                 if budget.on_limit == "cheap":
@@ -149,6 +150,19 @@ class Book:
             if key.rate_limit is not None and self.rates(key.id) is None
         ]
         return missing
+
+
+def _successors(configuration: FleetConfiguration, budget: Budget) -> Iterable[str | None]:
+    """Yield the name that a budget is for; of a key also those that rotations made in its place, so that none lifts it."""
+    of = budget.of
+    yield of
+    seen = {of}
+    while budget.scope == "key" and of is not None and (key := configuration.keys.get(of)) is not None:
+        of = key.replaced_by
+        if of is None or of in seen:
+            return
+        seen.add(of)
+        yield of
 
 
 def _limit_of(meter: str, owner: Budget | ApiKey) -> int:

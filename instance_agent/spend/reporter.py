@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -198,7 +199,7 @@ class Reporter:
         )
 
     def _in_loop(self, answer: dict[str, Any], sent_at: float, *, asked: bool) -> None:
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the loop has ended: nothing is reserved any more
             self._loop.call_soon_threadsafe(self._answered, answer, sent_at, asked)
 
     def _answered(self, answer: dict[str, Any], sent_at: float, asked: bool) -> None:

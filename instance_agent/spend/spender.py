@@ -26,6 +26,7 @@ notifications on `SPEND_CHANNEL`. `Book.unenforced` is the check at the start. A
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from centralcloud.contracts.fleet_configuration import ApiKey, Budget, FleetConfiguration
@@ -37,7 +38,7 @@ from instance_agent.spend.exchange import SpendExchange
 from instance_agent.spend.refusal import Refusal, RefusalCode, refuse_budgets, refuse_rate, refuse_task
 from instance_agent.spend.reporter import Reporter
 from instance_agent.spend.reservation import Outcome, Part, RateReservation, Reservation
-from instance_agent.spend.waiting import Waiting, Wishes
+from instance_agent.spend.waiting import MOST_WAITING, Waiting, Wishes
 
 log = get_logger(__name__)
 
@@ -65,7 +66,7 @@ class Spender:
         self._waiting = Waiting(self._clock)
         self._reporter = Reporter(exchange, self.book, self._waiting, self._clock, self._alert)
         self._is_closed = False
-        exchange.on_down = lambda: loop.is_closed() or loop.call_soon_threadsafe(self._waiting.end)
+        exchange.on_down = lambda: self._in_loop(self._waiting.end)
 
     @property
     def up(self) -> bool:
@@ -77,6 +78,7 @@ class Spender:
         lowered, gone = self.book.use(configuration)
         for account in lowered:
             account.slice.give_back()
+            account.low = account.target = 0
             self._reporter.give_back(account)
         for account in gone:
             self._reporter.drop(account)
@@ -171,14 +173,17 @@ class Spender:
 
     def recalled(self, meter: str) -> None:
         """Return what is not reserved of a meter, because another gateway needs it. From any thread."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._recalled, meter)
+        self._in_loop(self._recalled, meter)
 
     async def close(self, timeout_seconds: float = 1.0) -> None:
         """Return every lease; requests that wait are refused. Later settlements are reported while the loop runs."""
         self._is_closed = True
         self._waiting.end()
         await self._reporter.close(timeout_seconds)
+
+    def _in_loop(self, work: Callable[..., object], *arguments: str) -> None:
+        with suppress(RuntimeError):  # the loop has ended: nothing is reserved any more
+            self._loop.call_soon_threadsafe(work, *arguments)
 
     def _recalled(self, meter: str) -> None:
         account = self.book.accounts.get(meter)
@@ -247,7 +252,7 @@ class Spender:
 
     async def _wait(self, parts: list[Part], take: Callable[[], Reservation]) -> Outcome:
         now = self._clock()
-        if self._is_closed:
+        if self._is_closed or len(self._waiting) >= MOST_WAITING:
             return self._late_refusal(parts, now)
         self.counts["waited"] += 1
 

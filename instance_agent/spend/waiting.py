@@ -10,6 +10,10 @@ from instance_agent.spend.reservation import Outcome, Part, Reservation
 
 #: How long a request waits.
 WAIT_SECONDS: Final = 0.25
+#: Most requests that wait; others are refused at once.
+MOST_WAITING: Final = 1000
+#: Requests that one settlement may pass over, because they need more than there is.
+_MOST_PASSED: Final = 64
 
 
 class Wishes(NamedTuple):
@@ -75,7 +79,7 @@ class Waiting:
         now = self._clock()
         queue, self._queue = self._queue, deque()
         before = len(queue)
-        while queue:
+        while queue and len(self._queue) < _MOST_PASSED:
             waiter = queue.popleft()
             wishes = waiter.wishes
             if waiter.future.done():
@@ -89,6 +93,7 @@ class Waiting:
                 waiter.future.set_result(answer)
             else:
                 self._queue.append(waiter)
+        self._queue.extend(queue)
         return len(self._queue) < before
 
     def end(self) -> None:

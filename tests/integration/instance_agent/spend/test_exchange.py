@@ -75,24 +75,22 @@ def test_periods_follow_each_other_and_begin_at_local_midnights_whatever_the_clo
             assert local.day == 1, (at, zone, local)
 
 
-@pytest.mark.parametrize(
-    ("period", "zone", "at", "start", "hours"),
-    [
-        ("daily", "Europe/Berlin", "2026-03-29T12:00+00", "2026-03-28T23:00+00", 23),
-        ("daily", "Europe/Berlin", "2026-10-25T12:00+00", "2026-10-24T22:00+00", 25),
-        ("weekly", "Europe/Berlin", "2026-03-29T21:59+00", "2026-03-22T23:00+00", 7 * 24 - 1),
-        ("monthly", "Europe/Berlin", "2026-03-31T21:59+00", "2026-02-28T23:00+00", 31 * 24 - 1),
-        ("daily", "Pacific/Apia", "2011-12-30T09:59+00", "2011-12-29T10:00+00", 24),
-        ("daily", "Pacific/Apia", "2011-12-30T10:00+00", "2011-12-30T10:00+00", 24),
-        ("daily", "Not/A_Zone", "2026-01-01T05:00+00", "2026-01-01T00:00+00", 24),
-    ],
-)
-def test_a_period_is_as_long_as_the_calendar_says(
-    database_url: str, period: str, zone: str, at: str, start: str, hours: int
-) -> None:
-    found = execute(database_url, "SELECT * FROM centralcloud.calendar_period(%s, %s, %s)", (period, zone, at))
-    begin = datetime.fromisoformat(f"{start}:00")
-    assert found == [(begin, begin + timedelta(hours=hours))]
+DAYS = [
+    ("daily", "Europe/Berlin", "2026-03-29T12:00+00", "2026-03-28T23:00+00", 23),
+    ("daily", "Europe/Berlin", "2026-10-25T12:00+00", "2026-10-24T22:00+00", 25),
+    ("weekly", "Europe/Berlin", "2026-03-29T21:59+00", "2026-03-22T23:00+00", 7 * 24 - 1),
+    ("monthly", "Europe/Berlin", "2026-03-31T21:59+00", "2026-02-28T23:00+00", 31 * 24 - 1),
+    ("daily", "Pacific/Apia", "2011-12-30T09:59+00", "2011-12-29T10:00+00", 24),
+    ("daily", "Pacific/Apia", "2011-12-30T10:00+00", "2011-12-30T10:00+00", 24),
+    ("daily", "Not/A_Zone", "2026-01-01T05:00+00", "2026-01-01T00:00+00", 24),
+]
+
+
+def test_a_period_is_as_long_as_the_calendar_says(database_url: str) -> None:
+    for period, zone, at, start, hours in DAYS:
+        found = execute(database_url, "SELECT * FROM centralcloud.calendar_period(%s, %s, %s)", (period, zone, at))
+        begin = datetime.fromisoformat(f"{start}:00")
+        assert found == [(begin, begin + timedelta(hours=hours))], (period, zone, at)
 
 
 def test_one_sum_of_a_million_small_calls_is_exact(database_url: str) -> None:
@@ -286,26 +284,17 @@ def test_a_gateway_that_finds_too_little_asks_the_others_to_return_what_they_hol
     assert heard[:1] == [METER]
 
 
-@pytest.mark.parametrize(
-    "report",
-    [
+def test_a_report_that_cannot_be_right_is_refused(database_url: str) -> None:
+    put_budgets(database_url, DAILY)
+    account = {"meter": METER, "period_start": "2026-01-01T00:00:00Z", "spent": 5, "estimated": 0, "returned": 0}
+    reports: list[dict[str, Any]] = [
         {"asks": [{METER: -1}]},
         {"wants": {METER: 10**19}},
-        {
-            "accounts": [
-                {"meter": METER, "period_start": "2026-01-01T00:00:00Z", "spent": -5, "estimated": 0, "returned": 0}
-            ]
-        },
-        {
-            "accounts": [
-                {"meter": METER, "period_start": "2026-01-01T00:00:00Z", "spent": 5, "estimated": 6, "returned": 0}
-            ]
-        },
+        {"accounts": [{**account, "spent": -5}]},
+        {"accounts": [{**account, "estimated": 6}]},
         {"accounts": None},
         {"lease_seconds": 0},
-    ],
-)
-def test_a_report_that_cannot_be_right_is_refused(database_url: str, report: dict[str, Any]) -> None:
-    put_budgets(database_url, DAILY)
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="expected"):
-        exchange(database_url, "p", 1, **report)
+    ]
+    for report in reports:
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="expected"):
+            exchange(database_url, "p", 1, **report)

@@ -202,6 +202,58 @@ def test_a_rate_limit_holds_over_two_gateways_together_to_the_last_request(datab
     ]  # fmt: skip
 
 
+def test_a_window_that_has_ended_gives_way_to_the_next_one(database_url: str) -> None:
+    key = a_key(requests=5, window_ms=1000)
+    put_key(database_url, key)
+
+    async def work(spender: Spender) -> None:
+        async def admitted() -> Any:
+            found = await spender.admit(key.id)
+            return None if isinstance(found, Refusal) else found
+
+        held = await admitted()
+        start = spender.book.accounts[f"requests/{key.id}"].slice.period_start
+        found: Any = held
+        while found is not None:  # until the window is used up
+            found = await admitted()
+            if found is not None:
+                found.settle(0)
+        refusal = await spender.admit(key.id)
+        if isinstance(refusal, Refusal):
+            assert refusal.retry_after_seconds is not None
+            assert refusal.retry_after_seconds <= 1
+            await asyncio.sleep(refusal.retry_after_seconds)
+        found = await admitted()
+        assert found is not None, "the next window resumes"
+        found.settle(0)
+        assert spender.book.accounts[f"requests/{key.id}"].slice.period_start != start
+        held.settle(0)  # it counts in its own window
+
+    in_gateways(database_url, configuration_of([], [to_body(key)]), work)
+    rows = execute(database_url, "SELECT spent, leased, limit_amount FROM spend_periods ORDER BY period_start")
+    assert len(rows) >= 2
+    assert all(1 <= spent <= limit and leased == 0 for spent, leased, limit in rows)
+
+
+def test_a_lower_limit_returns_the_leases_that_are_not_reserved(database_url: str) -> None:
+    put_budgets(database_url, DAILY)
+
+    async def work(spender: Spender) -> None:
+        held = await reserved(spender)
+        assert execute(database_url, "SELECT leased > %s FROM spend_periods", (WORST,)) == [(True,)]
+        lower = {**DAILY, "limit": 0.002}
+        put_budgets(database_url, lower)
+        spender.use(configuration_of([lower]))
+        await until(lambda: execute(database_url, "SELECT leased FROM spend_periods") == [(WORST,)])
+        (await reserved(spender)).settle(WORST)
+        refusal = await spender.reserve(spender.charge(), WORST)
+        assert isinstance(refusal, Refusal)
+        held.settle(WORST)
+
+    in_gateways(database_url, configuration_of([DAILY]), work)
+    assert execute(database_url, "SELECT spent, limit_amount FROM spend_periods") == [(2 * WORST, 2 * WORST)]
+
+
 def test_without_the_database_the_lease_is_used_up_and_then_the_budget_decides(proxy: TcpProxy) -> None:
     budgets = [{**DAILY, "onDatabaseLoss": "allow_local"}]
     put_budgets(proxy.url, *budgets)

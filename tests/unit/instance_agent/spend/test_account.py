@@ -4,6 +4,7 @@ import random
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from support.spending import a_key
 
@@ -203,6 +204,21 @@ def test_a_configuration_with_each_kind_of_limit_has_an_enforcer_for_each() -> N
     assert book.unenforced(used) == []
     more = configuration(*budgets, *fleet, {"scope": "fleet", "period": "monthly", "limit": 1})
     assert book.unenforced(more) == ["budget fleet:monthly"]
+
+
+def test_the_budget_of_a_key_stays_with_the_keys_that_rotations_made_of_it() -> None:
+    old, middle, new = "cck_000000000000", "cck_111111111111", "cck_222222222222"
+    keys = [
+        msgspec.structs.replace(a_key(old), replaced_by=middle),
+        msgspec.structs.replace(a_key(middle), replaced_by=new),
+        a_key(new),
+    ]
+    budget = parse_budget({"scope": "key", "of": old, "period": "daily", "limit": 1})
+    book = Book()
+    book.use(FleetConfiguration(budgets={budget.id: budget}, keys={each.id: each for each in keys}))
+    for key_id in (old, middle, new):
+        assert [each.meter for each in book.charge(key_id=key_id).accounts] == [f"budget/{budget.id}"]
+    assert book.charge(key_id="cck_333333333333").accounts == ()
 
 
 def test_another_configuration_keeps_leases_and_names_those_that_are_lower_or_gone() -> None:
