@@ -19,7 +19,7 @@ from centralcloud.learning.metrics import LearningMetrics
 from centralcloud.maintenance.clock import ServerClock
 from centralcloud.maintenance.clock_monitor import ClockMonitor
 from centralcloud.maintenance.maintenance import Maintenance, MaintenanceSettings
-from centralcloud.monitoring.alert_sender import AlertMetrics, AlertSender
+from centralcloud.monitoring.alert_sender import AlertSender
 from centralcloud.monitoring.doctor import preflight
 from centralcloud.monitoring.finding_detector import FindingDetector, FindingMetrics
 from centralcloud.monitoring.history_monitor import HistoryMonitor
@@ -164,7 +164,7 @@ class Daemon:
 
     def _alert_sender(self) -> list[BackgroundTask]:
         url, secret = self._settings.webhook_url, self._settings.webhook_secret
-        return [AlertSender(self._database, url, secret, metrics=AlertMetrics(self.registry))] if url else []
+        return [AlertSender(self._database, url, secret)] if url else []
 
     def _consumers(self) -> list[BackgroundTask]:
         metrics = IngestMetrics(self.registry)

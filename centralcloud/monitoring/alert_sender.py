@@ -3,8 +3,6 @@
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter
-
 from centralcloud.monitoring.webhook import deliver
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
@@ -56,40 +54,17 @@ _CLAIM: Final = Query(__package__, "claim_budget_alerts", row=_Alert)
 _RECORD: Final = Query(__package__, "record_alert_delivery")
 
 
-class AlertMetrics:
-    """Attempts to deliver alerts, as a Prometheus metric."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.attempts = Counter(
-            "centralcloud_webhook_attempts",
-            "Attempts to deliver an alert to the webhook, by result",
-            ["result"],
-            registry=registry,
-        )
-        for result in ("delivered", "failed"):
-            self.attempts.labels(result=result)
-
-
 class AlertSender(BackgroundTask):
     """Delivers each alert at least once, by whichever replica claims it. Not in the transaction that claims it.
 
     A process that is killed in between leaves the alert to the next attempt, which has the same id.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        url: str,
-        secret: str | None,
-        *,
-        metrics: AlertMetrics | None = None,
-        interval_seconds: float = 5.0,
-    ) -> None:
+    def __init__(self, database: Database, url: str, secret: str | None, *, interval_seconds: float = 5.0) -> None:
         super().__init__("alerts", database, interval_seconds=interval_seconds)
         self.longest_run_seconds = 20 * 25.0  # each of 20 alerts may wait for a connection and for an answer
         self._url = url
         self._secret = secret
-        self._metrics = metrics
 
     def run_once(self) -> bool:
         """Deliver the alerts that are due."""
@@ -106,8 +81,6 @@ class AlertSender(BackgroundTask):
             problem = deliver(self._url, self._secret, alert.message_id, alert.content)
             with self.database.transaction() as connection:
                 _RECORD.run(connection, {"meter": alert.meter, "period_start": alert.period_start, "problem": problem})
-            if self._metrics is not None:
-                self._metrics.attempts.labels(result="failed" if problem else "delivered").inc()
             if problem is not None:
                 log.warning("webhook_failed", budget=alert.budget, attempt=alert.attempts, reason=problem)
             else:

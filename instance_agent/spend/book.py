@@ -1,6 +1,6 @@
 """The limits of the fleet's configuration, by what they are for: which of them count for a request. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from centralcloud.contracts.fleet_configuration import ApiKey, Budget, FleetConfiguration
@@ -50,6 +50,7 @@ class Book:
         self.exploration = Charge()
         self._budgets: dict[tuple[str, str | None], list[Budget]] = {}
         self._rates: dict[str, RateCharge] = {}
+        self._keys: Mapping[str, ApiKey] = {}
         self._charges: dict[tuple[str | None, ...], Charge] = {}
 
     def use(self, configuration: FleetConfiguration) -> tuple[list[Account], list[Account]]:
@@ -70,16 +71,12 @@ class Book:
                 lowered += self._keep(before, f"budget/{budget.id}", budget)
                 if budget.on_limit == "cheap":
                     lowered += self._keep(before, f"overdraft/{budget.id}", budget)
-        for key in configuration.keys.values():
-            if key.rate_limit is None:
-                continue
-            found = {}
-            for kind in _KINDS:
-                if getattr(key.rate_limit, kind) is not None:
-                    meter = f"{kind}/{key.id}"
-                    lowered += self._keep(before, meter, key)
-                    found[kind] = self.accounts[meter]
-            self._rates[key.id] = RateCharge(**found)
+        self._keys = configuration.keys
+        for meter, account in before.items():
+            # Accounts of keys are made when they are used: there may be thousands of keys, and this runs in the event loop.
+            kind, _, key_id = meter.partition("/")
+            if kind in _KINDS and (key := self._keys.get(key_id)) is not None and _rate_of(key, kind) is not None:
+                lowered += self._keep({meter: account}, meter, key)
         self.exploration = self._charge_of(self._budgets.get(("exploration", None), []))
         return lowered, [before[meter] for meter in before.keys() - self.accounts.keys()]
 
@@ -127,7 +124,20 @@ class Book:
 
     def rates(self, key_id: str | None) -> RateCharge | None:
         """Return the rate limits of a key; None: none."""
-        return None if key_id is None else self._rates.get(key_id)
+        if key_id is None:
+            return None
+        if (found := self._rates.get(key_id)) is not None:
+            return found
+        key = self._keys.get(key_id)
+        if key is None or key.rate_limit is None:
+            return None
+        accounts = [
+            self.accounts.setdefault(f"{kind}/{key_id}", Account(f"{kind}/{key_id}", key))
+            for kind in _KINDS
+            if _rate_of(key, kind) is not None
+        ]
+        self._rates[key_id] = charge = RateCharge(*accounts)
+        return charge
 
     def unenforced(self, configuration: FleetConfiguration) -> list[str]:
         """Return each limit of the configuration that no request would meet, for a check at the start: expected none."""
@@ -169,5 +179,8 @@ def _limit_of(meter: str, owner: Budget | ApiKey) -> int:
     """Return the limit of a meter, as this gateway's copy of the configuration has it."""
     if isinstance(owner, Budget):
         return owner.overdraft_nano_usd if meter.startswith("overdraft/") else owner.limit_nano_usd
-    rate = owner.rate_limit
-    return 0 if rate is None else (getattr(rate, meter.partition("/")[0]) or 0)
+    return _rate_of(owner, meter.partition("/")[0]) or 0
+
+
+def _rate_of(key: ApiKey, kind: str) -> int | None:
+    return None if key.rate_limit is None else getattr(key.rate_limit, kind)

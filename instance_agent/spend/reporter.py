@@ -24,9 +24,9 @@ _TICK_SECONDS: Final = 1.0
 _IDLE_SECONDS: Final = 10.0
 #: How often the database is asked again about a limit that is used up, while requests come.
 _ASK_AGAIN_SECONDS: Final = 1.0
-#: Most requests that ask in one exchange, and most meters that it reports or asks for.
+#: Most requests that ask in one exchange; most meters that it asks for, and that it reports.
 _MOST_ASKS: Final = 64
-_MOST_METERS: Final = 2000
+_MOST_METERS: Final = 1000
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -57,6 +57,8 @@ class Reporter:
         self._dirty: set[Account] = set()
         #: Slices of periods that have ended, until all of them is settled and reported.
         self._ended: set[Slice] = set()
+        #: Accounts that may have a lease: there may be thousands of others.
+        self._active: set[Account] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._at = float("inf")
         self._retry_seconds = _FIRST_RETRY
@@ -104,6 +106,7 @@ class Reporter:
     def drop(self, account: Account) -> None:
         """Return the lease of a limit that is gone."""
         self._due.pop(account, None)
+        self._active.discard(account)
         self.end(account.slice)
         self._pump_in(0.0)
 
@@ -118,7 +121,7 @@ class Reporter:
         self._is_closed = True
         self._tick_timer.cancel()
         self._due.clear()
-        for account in self._book.accounts.values():
+        for account in self._active:
             self.end(account.slice)
         self._drained = self._loop.create_future()
         self._pump()
@@ -142,16 +145,16 @@ class Reporter:
         if self._in_flight:
             return
         now = self._clock()
-        for account in self._book.accounts.values():
-            if (ended := account.roll(now)) is not None:
-                self._ended.add(ended)
+        for account in self._due:
+            self._roll(account, now)
         asks = self._asks() if now >= self._retry_at else []
         wants = self._wants(now, asks)
         dirty = [self._dirty.pop() for _ in range(min(len(self._dirty), _MOST_METERS))]
         for account in dirty:
             if account.recalled and not account.waiting:
                 account.slice.give_back()
-        slices = [*(account.slice for account in dirty), *list(self._ended)[:_MOST_METERS]]
+        ended = [held for held in self._ended if held.spent or held.returned]
+        slices = [*(account.slice for account in dirty), *ended[:_MOST_METERS]]
         accounts = [each._asdict() for held in slices if (each := held.report()) is not None]
         if self._waiting and not asks:
             self._pump_in(max(0.001, self._retry_at - now))
@@ -163,6 +166,10 @@ class Reporter:
         self._exchange.send(
             _ENCODER.encode(report).decode(), lambda answer: self._in_loop(answer, now, asked=bool(asks))
         )
+
+    def _roll(self, account: Account, now: float) -> None:
+        if (ended := account.roll(now)) is not None:
+            self._ended.add(ended)
 
     def _asks(self) -> list[dict[str, int]]:
         """Return the needs of the requests that wait. The available parts of them are returned, and asked for with the rest.
@@ -195,7 +202,7 @@ class Reporter:
     def _has_to_renew(self, now: float) -> bool:
         """Whether leases would expire soon without a word."""
         return now - self._sent_at >= LEASE_SECONDS / 3 and any(
-            each.slice.period_start is not None and each.slice.held for each in self._book.accounts.values()
+            each.slice.period_start is not None and each.slice.held for each in self._active
         )
 
     def _in_loop(self, answer: dict[str, Any], sent_at: float, *, asked: bool) -> None:
@@ -209,8 +216,10 @@ class Reporter:
             account = self._book.accounts.get(grant["meter"])
             if account is None or self._is_closed:
                 self._return(grant, sent_at)
-            elif (ended := account.granted(grant, now, sent_at)) is not None:
-                self._ended.add(ended)
+            else:
+                self._active.add(account)
+                if (ended := account.granted(grant, now, sent_at)) is not None:
+                    self._ended.add(ended)
         self._ended = {each for each in self._ended if not each.is_over}
         for alert in answer["alerts"]:
             self.on_alert(alert)
@@ -239,9 +248,12 @@ class Reporter:
         """Once a second: close periods, return what nothing uses, and keep the leases."""
         self._tick_timer = self._loop.call_later(_TICK_SECONDS, self._tick)
         now = self._clock()
-        for account in self._book.accounts.values():
+        for account in list(self._active):
+            self._roll(account, now)
             held = account.slice
-            if held.available > 0 and held.period_start is not None and now - account.used_at > _IDLE_SECONDS:
+            if not (held.held or account.waiting) and now - account.used_at > _IDLE_SECONDS:
+                self._active.discard(account)
+            elif held.available > 0 and held.period_start is not None and now - account.used_at > _IDLE_SECONDS:
                 held.give_back()
                 account.low = account.target = 0
                 self._dirty.add(account)
