@@ -1,5 +1,6 @@
 """Leases in the database: periods, several limits at once, lost processes, changed limits, one alert."""
 
+import random
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -201,6 +202,65 @@ def test_leases_of_a_window_that_has_ended_change_no_other_window(database_url: 
     assert all(spent + leased <= limit for spent, leased, limit in rows)
     starts = execute(database_url, "SELECT period_start, period_end FROM spend_periods")
     assert all(start.microsecond == 0 and end - start == timedelta(seconds=1) for start, end in starts)
+
+
+def test_a_day_that_ends_with_open_leases_neither_loses_them_nor_passes_its_limit(database_url: str) -> None:
+    put_budgets(database_url, DAILY)
+    (old,) = exchange(database_url, "p", 1, asks=[{METER: 900}])["grants"]
+    with psycopg.connect(database_url) as connection:  # a day later
+        connection.execute("ALTER TABLE spend_leases DROP CONSTRAINT spend_leases_meter_period_start_fkey")
+        for statement in (
+            "UPDATE spend_periods SET period_end = period_start, period_start = period_start - interval '1 day'",
+            "UPDATE spend_leases SET period_start = period_start - interval '1 day'",
+        ):
+            connection.execute(statement)
+    old["period_start"] = (datetime.fromisoformat(old["period_start"]) - timedelta(days=1)).isoformat()
+    assert ask(database_url, "q", 1, fleet_daily=1000) == [1000], "the whole limit of the new day"
+    answer = exchange(database_url, "p", 2, accounts=[settled(old, 850, returned=50)], asks=[{METER: 1}])
+    assert answer["alerts"] == [], "a period that has ended gives none"
+    assert [each["granted"] for each in answer["grants"]] == [0]
+    rows = execute(database_url, "SELECT spent, leased FROM spend_periods ORDER BY period_start")
+    assert rows == [(850, 0), (0, 1000)]
+
+
+def test_no_order_of_exchanges_and_deaths_passes_a_limit(database_url: str) -> None:
+    put_budgets(database_url, {**DAILY, "limit": 5e-5})
+    limit, rng = 50_000, random.Random(5)
+    numbers, held, spent = dict.fromkeys("abcd", 0), dict.fromkeys("abcd", 0), 0
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        row: Any = exchange(database_url, "first", 1, wants={METER: 0})["grants"][0]
+        for _ in range(120):
+            process = rng.choice("abcd")
+            if rng.random() < 0.15:
+                connection.execute(
+                    "UPDATE spend_holders SET expires_at = now() - interval '1 s' WHERE holder = %s", (f"gw/{process}",)
+                )
+                continue
+            numbers[process] += 1
+            used = rng.randint(0, held[process])
+            back = rng.randint(0, held[process] - used) if rng.random() < 0.3 else 0
+            answer = exchange(
+                database_url, process, numbers[process],
+                accounts=[settled(row, used, returned=back)] if used or back else [],
+                asks=[{METER: rng.randint(0, 9000)} for _ in range(rng.randrange(3))],
+                wants={METER: rng.randint(0, 20_000)},
+            )  # fmt: skip
+            (grant,) = answer["grants"]
+            spent += used
+            held[process] += grant["granted"] - used - back
+            assert grant["lease"] == held[process]
+            ((in_sum, leased, written_off),) = connection.execute(
+                "SELECT spent, leased, written_off FROM spend_periods"
+            ).fetchall()
+            assert in_sum == spent
+            assert leased + written_off == sum(held.values())
+            assert in_sum + leased + written_off <= limit
+            ((open_leases, lost_leases),) = connection.execute(
+                "SELECT coalesce(sum(amount) FILTER (WHERE NOT is_written_off), 0), "
+                "coalesce(sum(amount) FILTER (WHERE is_written_off), 0) FROM spend_leases"
+            ).fetchall()
+            assert (open_leases, lost_leases) == (leased, written_off)
+    assert spent > limit * 0.9
 
 
 def test_the_limit_is_that_of_the_configuration_now(database_url: str) -> None:
