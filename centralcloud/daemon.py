@@ -19,6 +19,7 @@ from centralcloud.learning.metrics import LearningMetrics
 from centralcloud.maintenance.clock import ServerClock
 from centralcloud.maintenance.clock_monitor import ClockMonitor
 from centralcloud.maintenance.maintenance import Maintenance, MaintenanceSettings
+from centralcloud.monitoring.alert_sender import AlertSender
 from centralcloud.monitoring.doctor import preflight
 from centralcloud.monitoring.finding_detector import FindingDetector, FindingMetrics
 from centralcloud.monitoring.history_monitor import HistoryMonitor
@@ -70,7 +71,7 @@ class Daemon:
         clock = ServerClock(database)
         monitors = [self._history_monitor(), ClockMonitor(database, clock)]
         upkeep = [self._maintenance(clock), self._table_metrics()]
-        learning = [self._learner(), self._finding_detector()] if learn else []
+        learning = [self._learner(), self._finding_detector(), *self._alert_sender()] if learn else []
         self._let_degrade([*monitors, *upkeep, *learning])
         consumers = self._consumers() if ingest else []
         tasks: list[BackgroundTask] = [SchemaMonitor(database), *monitors, *upkeep, *consumers, *learning]
@@ -160,6 +161,10 @@ class Daemon:
             interval_seconds=self._settings.learn_interval_seconds,
             read_thresholds=lambda connection: self._fleet.read_usable(connection).finding,
         )
+
+    def _alert_sender(self) -> list[BackgroundTask]:
+        url, secret = self._settings.webhook_url, self._settings.webhook_secret
+        return [AlertSender(self._database, url, secret)] if url else []
 
     def _consumers(self) -> list[BackgroundTask]:
         metrics = IngestMetrics(self.registry)

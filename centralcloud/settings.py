@@ -23,6 +23,7 @@ from centralcloud.learning.safety import SafetyLimits
 from centralcloud.learning.settings import LearningMinimum
 from centralcloud.maintenance.retention import Retention
 from centralcloud.monitoring.finding_rules import FindingThresholds
+from centralcloud.monitoring.webhook import check_address
 from centralcloud.runtime.process.schedule import parse_crontab
 from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings, invalid_field
 from centralcloud.store.partitions import DEFAULT_WEEKS_AHEAD
@@ -192,6 +193,8 @@ class Settings(ProgramSettings, FleetSettings):
     maintenance_interval_seconds: float = Field(default=3600.0, ge=1, le=86_400)
     maintenance_schedule: str | None = None
     partitions_ahead_weeks: int = Field(default=DEFAULT_WEEKS_AHEAD, ge=1, le=520)
+    webhook_url: str | None = None
+    webhook_secret: str | None = Field(default=None, min_length=16, repr=False)
 
     @field_validator("learn_schedule", "maintenance_schedule")
     @classmethod
@@ -201,6 +204,13 @@ class Settings(ProgramSettings, FleetSettings):
                 parse_crontab(value)
         except ValueError as error:
             raise SettingsError(f"CENTRALCLOUD_{str(info.field_name).upper()} is {value!r}: {error}") from None
+        return value
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_webhook(cls, value: str | None) -> str | None:
+        if value is not None and (problem := check_address(value)) is not None:
+            raise SettingsError(f"CENTRALCLOUD_WEBHOOK_URL cannot be used: {problem}")
         return value
 
     @property

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import psycopg
 import typer
+from msgspec.structs import asdict
 
 from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.contracts.fleet_configuration import ROLES, ApiKey, Role
@@ -47,6 +48,16 @@ def create(
     expires_in: Annotated[
         str | None, typer.Option(help="How long it is valid: 90d, 12h; without it, until it is revoked.")
     ] = None,
+    rate_limit: Annotated[
+        str | None,
+        typer.Option(
+            help="Most requests in a window, over all gateways together: 1000/15m; none: no limit. Without it, as "
+            "RATE_LIMIT_MAX and RATE_LIMIT_WINDOW_MS say."
+        ),
+    ] = None,
+    token_limit: Annotated[
+        int | None, typer.Option(min=1, max=10**12, help="Most tokens of prompts and answers in the same window.")
+    ] = None,
     if_none: Annotated[
         bool, typer.Option("--if-none", help="Create none where a valid key has this role; safe to repeat.")
     ] = False,
@@ -62,6 +73,7 @@ def create(
     if role not in ROLES:
         raise SettingsError(f"--role is {role!r}: expected one of {', '.join(ROLES)}")
     valid_for = None if expires_in is None else _positive_age(expires_in, "--expires-in")
+    limit = _rate_limit(rate_limit, token_limit)
     author = author_of(reason)
     with open_configuration("keys") as database, _output(output, may_exist=if_none) as file:
         created = create_key(
@@ -71,6 +83,7 @@ def create(
             label=label,
             workspace=workspace,
             valid_for=valid_for,
+            rate_limit=limit,
             text=None if file is None else file.text,
             only_if_none=if_none,
         )
@@ -180,6 +193,7 @@ def _as_json(key: ApiKey) -> dict[str, Any]:
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
         "replaced_by": key.replaced_by,
+        "rate_limit": None if key.rate_limit is None else asdict(key.rate_limit),
     }
 
 

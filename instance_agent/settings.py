@@ -12,7 +12,7 @@ from pydantic_settings import SettingsConfigDict
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
-from centralcloud.contracts.limits import MAX_ID_LENGTH
+from centralcloud.contracts.limits import MAX_ID_LENGTH, MAX_RATE_REQUESTS, MAX_RATE_WINDOW_MS, MIN_RATE_WINDOW_MS
 from centralcloud.contracts.text import read_name
 from centralcloud.runtime.settings import DatabaseUrl, ProgramSettings
 from instance_agent.routing.selection import SelectionMode
@@ -151,7 +151,29 @@ def _origins(text: str) -> str:
     return ",".join(names)
 
 
-class GatewaySettings(AgentSettings):
+class KeySettings(AgentSettings):
+    """The settings of `instance-agent keys`: those of an instance, and the rate limit of new keys.
+
+    Attributes:
+        rate_limit_max: RATE_LIMIT_MAX, requests in a window, of a key that is made without a limit of its own; 0: none.
+        rate_limit_window_ms: RATE_LIMIT_WINDOW_MS, length of that window in milliseconds.
+    """
+
+    rate_limit_max: int = Field(
+        default=1000,
+        ge=0,
+        le=MAX_RATE_REQUESTS,
+        validation_alias=AliasChoices("INSTANCE_AGENT_RATE_LIMIT_MAX", "RATE_LIMIT_MAX"),
+    )
+    rate_limit_window_ms: int = Field(
+        default=900_000,
+        ge=MIN_RATE_WINDOW_MS,
+        le=MAX_RATE_WINDOW_MS,
+        validation_alias=AliasChoices("INSTANCE_AGENT_RATE_LIMIT_WINDOW_MS", "RATE_LIMIT_WINDOW_MS"),
+    )
+
+
+class GatewaySettings(KeySettings):
     """The settings of `instance-agent serve`: those of an instance, and those of the gateway.
 
     Attributes:

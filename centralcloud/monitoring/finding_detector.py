@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from centralcloud.ingest.clock_behind import SERVER_CLOCK_BEHIND
 from centralcloud.ingest.instance_clocks import INSTANCE_CLOCK_BEHIND
 from centralcloud.ingest.name_limits import as_parameters, read_name_limits
+from centralcloud.monitoring.budget_alerts import BUDGET_ALERT, detect_budget_alerts
 from centralcloud.monitoring.finding_rules import (
     FINDING_KINDS,
     FindingThresholds,
@@ -32,7 +33,7 @@ from centralcloud.store.sequences import require_sequences
 log = get_logger(__name__)
 
 _LEASE: Final = "findings"
-_KINDS: Final = (*FINDING_KINDS, *INPUT_FINDING_KINDS, NEW_NAMES_REFUSED, UNACCOUNTED_FINDING)
+_KINDS: Final = (*FINDING_KINDS, *INPUT_FINDING_KINDS, NEW_NAMES_REFUSED, UNACCOUNTED_FINDING, BUDGET_ALERT)
 #: Findings that hold only while a process confirms them, and for how long after the last time.
 _CONFIRMED_WITHIN_SECONDS: Final = {TASK_DEGRADED: 600.0, SERVER_CLOCK_BEHIND: 3600.0, INSTANCE_CLOCK_BEHIND: 3600.0}
 
@@ -138,6 +139,7 @@ class FindingDetector(BackgroundTask):
             *detect_findings(recent, lifetime, thresholds),
             *detect_input_findings(recent, ignored, thresholds),
             *_refused_names(connection),
+            *detect_budget_alerts(connection),
             *(unaccounted or []),
         ]
         known = [kind for kind in _KINDS if kind != UNACCOUNTED_FINDING or unaccounted is not None]

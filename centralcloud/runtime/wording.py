@@ -49,6 +49,12 @@ def percent(share: float | Decimal, digits: int = 1) -> str:
     return f"{share:.{digits}%}"
 
 
+def usd(nano: int) -> str:
+    """Return nano-USD (1e-9 USD, not negative) in USD, exactly: 15,000 is "0.000015 USD", 2,000,000,000 is "2.00 USD"."""
+    whole, fraction = divmod(nano, 1_000_000_000)
+    return f"{whole:,}.{f'{fraction:09d}'.rstrip('0').ljust(2, '0')} USD"
+
+
 def decimals(number: float | Decimal, digits: int = 0) -> str:
     """Return a number, rounded to `digits` decimals, with commas between thousands: "5,000.4"."""
     return f"{number:,.{digits}f}"

@@ -1,9 +1,10 @@
 -- {role}: a gateway. It does what an instance does, reads the configuration, posts the health of models and feedback, explains
--- requests, and exchanges the health of targets with other gateways; no table and no queue.
+-- requests, exchanges the health of targets with other gateways, and takes leases on spend; no table and no queue.
 {create_role};
 {rights}
 GRANT EXECUTE ON FUNCTION
     centralcloud.configuration_since, centralcloud.report_model_health, centralcloud.report_feedback,
     centralcloud.submit_feedback, centralcloud.explain_request, centralcloud.report_target_health,
-    centralcloud.current_target_health, centralcloud.claim_target_leases
+    centralcloud.current_target_health, centralcloud.claim_target_leases, centralcloud.exchange_spend,
+    centralcloud.current_spend
 TO {role};

@@ -20,6 +20,7 @@ from centralcloud.contracts.fleet_configuration.values import (
     convert,
     plain,
 )
+from centralcloud.contracts.limits import MAX_RATE_REQUESTS, MAX_RATE_WINDOW_MS, MIN_RATE_WINDOW_MS
 
 Role = Literal["admin", "operator", "user", "viewer"]
 ROLES: Final[tuple[Role, ...]] = ("admin", "operator", "user", "viewer")
@@ -46,8 +47,8 @@ class RateLimit(Entry, frozen=True):
         tokens: of prompts and answers in a window; None: no limit.
     """
 
-    requests: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
-    window_ms: Annotated[int, msgspec.Meta(ge=1_000, le=31 * 86_400_000)]
+    requests: Annotated[int, msgspec.Meta(ge=1, le=MAX_RATE_REQUESTS)]
+    window_ms: Annotated[int, msgspec.Meta(ge=MIN_RATE_WINDOW_MS, le=MAX_RATE_WINDOW_MS)]
     tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000_000)] | None = None
 
 

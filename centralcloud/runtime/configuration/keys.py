@@ -12,6 +12,7 @@ from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import (
     ApiKey,
     Change,
+    RateLimit,
     Role,
     find_key,
     hash_key,
@@ -52,6 +53,7 @@ def create_key(
     label: str,
     workspace: str | None = None,
     valid_for: timedelta | None = None,
+    rate_limit: RateLimit | None = None,
     text: str | None = None,
     only_if_none: bool = False,
 ) -> CreatedKey:
@@ -59,6 +61,7 @@ def create_key(
 
     Args:
         valid_for: how long it is valid; None: until it is revoked.
+        rate_limit: of its requests; None: none.
         text: of the key, from `new_key_text`; None: a new one. One that is registered already is not created again.
         only_if_none: create none where a valid key has this role.
 
@@ -77,6 +80,7 @@ def create_key(
         created_at=now,
         workspace=workspace,
         expires_at=None if valid_for is None else now + valid_for,
+        rate_limit=rate_limit,
     )
     found: list[ApiKey] = []
 
@@ -131,6 +135,7 @@ def rotate_key(
             created_at=now,
             workspace=old.workspace,
             expires_at=None if lifetime is None else now + lifetime,
+            rate_limit=old.rate_limit,
         )
         made.append(new)
         ends = now + overlap

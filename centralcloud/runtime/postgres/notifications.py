@@ -41,6 +41,7 @@ class NotificationListener(BackgroundTask):
     Attributes:
         working: whether notifications arrive; None: not known yet.
         on_working: called with the connection each time that notifications have arrived over it.
+        on_payload: called with the payload of each notification, before `on_notify`.
     """
 
     def __init__(self, database: Database, channel: str, on_notify: Callable[[], None]) -> None:
@@ -55,6 +56,7 @@ class NotificationListener(BackgroundTask):
         self._pause_seconds = 0.0
         self.working: bool | None = None
         self.on_working: Callable[[DeadlineConnection], None] | None = None
+        self.on_payload: Callable[[str], None] | None = None
 
     def run_once(self) -> bool:
         try:
@@ -103,7 +105,10 @@ class NotificationListener(BackgroundTask):
             self.working = True
             self._awaits_probe = False
             self._silent_waits = 0
-            if any(not payload.startswith(_PROBE) for payload in payloads):
+            if received := [payload for payload in payloads if not payload.startswith(_PROBE)]:
+                if self.on_payload is not None:
+                    for payload in received:
+                        self.on_payload(payload)
                 self._on_notify()
             if self.on_working is not None:
                 self.on_working(connection)

@@ -245,3 +245,22 @@ def test_keys_that_are_not_valid_any_more_can_be_removed_but_not_the_last_one(ke
     with keys.database.transaction() as connection:
         shown = list_actions(connection, action=Action("revoke_key"), limit=10)
     assert [row["subject"] for row in shown] == [f"key/{key_id}" for key_id in reversed(made)]
+
+
+def test_a_key_has_the_rate_limit_that_its_maker_the_environment_or_the_default_says(keys: Keys) -> None:
+    made = keys.json("create", "--role", "user", "--label", "default")
+    assert made["rate_limit"] == {"requests": 1000, "window_ms": 900_000, "tokens": None}
+    made = keys.json("create", "--role", "user", "--label", "own", "--rate-limit", "20/1m", "--token-limit", "5000")
+    assert made["rate_limit"] == {"requests": 20, "window_ms": 60_000, "tokens": 5000}
+    rotated = keys.json("rotate", made["id"])
+    assert keys.stored()[rotated["id"]].rate_limit == keys.stored()[made["id"]].rate_limit, "a rotation lifts no limit"
+    environment = {"DATABASE_URL": keys.url, "RATE_LIMIT_MAX": "0"}
+    result = run_command(
+        "instance-agent", "keys", "create", "--role", "user", "--label", "none", "--json", env=environment
+    )
+    assert json.loads(result.stdout)["rate_limit"] is None
+    refused = keys("create", "--role", "user", "--label", "bad", "--rate-limit", "20 a minute")
+    assert refused.returncode != 0
+    assert (
+        "--rate-limit: found '20 a minute', expected requests and a window such as 1000/15m, or none" in refused.stderr
+    )

@@ -47,6 +47,7 @@ _NEVER_PERSONAL: Final = frozenset(
         "target_health.kind",
         "target_health.state",
         "target_health.reason",
+        "spend_periods.unit",
     }
 )
 

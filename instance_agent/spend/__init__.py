@@ -1,0 +1,1 @@
+"""Budgets and rate limits: leases, reservations and refusals; the arithmetic apart from the database."""
