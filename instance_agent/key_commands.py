@@ -1,5 +1,6 @@
 """`instance-agent keys`: the keys of the gateway's programming interface."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,8 @@ import typer
 from msgspec.structs import asdict
 
 from centralcloud.contracts import CentralCloudError, SettingsError
-from centralcloud.contracts.fleet_configuration import ROLES, ApiKey, Role
+from centralcloud.contracts.fleet_configuration import ROLES, ApiKey, RateLimit, Role
+from centralcloud.contracts.limits import MAX_RATE_REQUESTS, MAX_RATE_WINDOW_MS, MIN_RATE_WINDOW_MS
 from centralcloud.runtime.commands.arguments import parse_age
 from centralcloud.runtime.configuration.keys import (
     CreatedKey,
@@ -22,10 +24,12 @@ from centralcloud.runtime.configuration.keys import (
     state_of,
 )
 from centralcloud.runtime.configuration.writing import read_whole
+from centralcloud.runtime.settings import load_settings
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_rows
 from instance_agent.configuration_session import Why, open_configuration
 from instance_agent.configuration_session import author as author_of
 from instance_agent.key_file import KeyFile
+from instance_agent.settings import KeySettings
 
 _ONCE: Final = "the key is shown this once: store it now"
 _KEY_ID: Final = "Id of the key: cck_ and 12 hexadecimal digits, as `keys list` shows it."
@@ -225,6 +229,30 @@ def _finish(file: KeyFile | None, created: CreatedKey) -> None:
             f"--output: {file.path} has a key that is not registered, while {created.key.id} is valid: remove the file, or "
             "revoke that key"
         )
+
+
+def _rate_limit(text: str | None, tokens: int | None) -> RateLimit | None:
+    """Return the rate limit of a new key: 1000/15m, none, or that of the settings."""
+    if text is None:
+        settings = load_settings(KeySettings)
+        requests, window_ms = settings.rate_limit_max, settings.rate_limit_window_ms
+    elif text == "none":
+        requests, window_ms = 0, 0
+    else:
+        number, slash, window = text.partition("/")
+        if not slash or not re.fullmatch(r"[0-9]{1,10}", number) or not 1 <= int(number) <= MAX_RATE_REQUESTS:
+            raise SettingsError(
+                f"--rate-limit: found {text!r}, expected requests and a window such as 1000/15m, or none"
+            )
+        requests = int(number)
+        window_ms = int(_positive_age(window, "--rate-limit").total_seconds() * 1000)
+        if not MIN_RATE_WINDOW_MS <= window_ms <= MAX_RATE_WINDOW_MS:
+            raise SettingsError(f"--rate-limit: found a window of {window}, expected 1s to 31d")
+    if requests:
+        return RateLimit(requests=requests, window_ms=window_ms, tokens=tokens)
+    if tokens is not None:
+        raise SettingsError("--token-limit: found no limit of requests beside it, expected --rate-limit with a window")
+    return None
 
 
 def _positive_age(text: str, option: str) -> timedelta:

@@ -1,5 +1,5 @@
--- A role that may write the configuration may read its history. A role that may read the leases shows the state of the fleet: it
--- may read the policies, which have no secrets.
+-- A role that may write the configuration may read its history. A role that may read the leases, and take none, shows the
+-- state of the fleet: it may read the policies, which have no secrets.
 REVOKE ALL ON FUNCTION centralcloud.configuration_at, centralcloud.configuration_changes FROM PUBLIC;
 DO $$
 DECLARE configurator text; reader text;
@@ -18,6 +18,7 @@ BEGIN
         SELECT DISTINCT a.grantee::regrole::text
         FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) AS a
         WHERE c.oid = 'leases'::regclass AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner AND a.grantee <> 0
+            AND NOT has_table_privilege(a.grantee, c.oid, 'INSERT')
     LOOP
         EXECUTE format('GRANT SELECT ON routing_policies TO %s', reader);
     END LOOP;
