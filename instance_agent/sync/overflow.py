@@ -161,7 +161,7 @@ class Overflow:
     def _leave_missing_file(self) -> None:
         """Let further events go to a new file when another program has removed, replaced or cut the newest one.
 
-        What is still in it is sent from its descriptor, as long as this process lives.
+        The events in it are sent from its descriptor, as long as this process lives.
         """
         if self._file is None or not self._file.is_missing():
             return
