@@ -17,6 +17,8 @@ from instance_agent.providers.errors import ProviderError, Retry
 
 #: Breakers in memory (about 700 bytes each); a client may name any model of a provider.
 MOST_BREAKERS: Final = 4096
+#: Wrong requests that are further apart say nothing about a model that few clients use.
+_DOUBT_SECONDS: Final = 600.0
 
 
 class Guarded(Protocol):
@@ -115,7 +117,7 @@ class CallPermit:
         Args:
             caller: whose request may be at fault where the setup seems wrong; None: no request like this one can be.
         """
-        if error.error_kind in ("caller", "policy") and not self._is_wrong_setup(error, caller):
+        if error.error_kind in ("caller", "policy") and not self._is_wrong_setup(error, caller, now):
             self.said_nothing()
             return
         with self._breakers.watching(self._target_key, self._service_key, now):
@@ -141,11 +143,11 @@ class CallPermit:
                 else:
                     self._service.said_nothing()
 
-    def _is_wrong_setup(self, error: ProviderError, caller: str | None) -> bool:
+    def _is_wrong_setup(self, error: ProviderError, caller: str | None, now: float) -> bool:
         """Whether an error that may be the request's fault is the target's: a single caller cannot make it so."""
         if error.retry is not Retry.SETUP:
             return False
-        return self._target.rechecks or self._breakers.doubt(self._target_key, caller)
+        return self._target.rechecks or self._breakers.doubt(self._target_key, caller, now)
 
 
 class Breakers:
@@ -180,7 +182,7 @@ class Breakers:
         self._breakers: OrderedDict[str, CircuitBreaker] = OrderedDict()
         self._suspects_until = float("-inf")
         self._of_catalog: frozenset[str] | None = None
-        self._doubts: dict[str, str | None] = {}
+        self._doubts: dict[str, tuple[str | None, float]] = {}
         self.changes = 0
 
     @property
@@ -296,24 +298,25 @@ class Breakers:
         kept = self._of_catalog = frozenset(keys)
         for key in [each for each in self._breakers if each not in kept]:
             del self._breakers[key]
-        self._doubts = {key: caller for key, caller in self._doubts.items() if key in kept}
+        self._doubts = {key: doubt for key, doubt in self._doubts.items() if key in kept}
         self.changes += 1
 
     def is_of_catalog(self, key: str) -> bool:
         """Whether a target is of the catalog; True before the first call of `keep`."""
         return self._of_catalog is None or key in self._of_catalog
 
-    def doubt(self, key: str, caller: str | None) -> bool:
-        """Note an error of a target's setup; return whether it is the second one since a call worked.
+    def doubt(self, key: str, caller: str | None, now: float) -> bool:
+        """Note an error of a target's setup; return whether it is the second one since a call worked, within 10 minutes.
 
         Those of one caller are one: it may send the same wrong request again and again. `caller` is None where the request
         cannot be at fault.
         """
-        if key in self._doubts:
-            return caller is None or caller != self._doubts[key]
+        first, until = self._doubts.get(key, (None, now))
+        if now < until:
+            return caller is None or caller != first
         if len(self._doubts) >= self._most:
             self._doubts.clear()
-        self._doubts[key] = caller
+        self._doubts[key] = caller, now + _DOUBT_SECONDS
         return False
 
     def trust(self, key: str) -> None:

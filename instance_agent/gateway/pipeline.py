@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.contracts.text import read_name
@@ -194,7 +194,9 @@ def _event_stream(
     if stream.losses:
         response.headers["x-centralcloud-losses"] = shown_losses(stream.losses)
     allow_origin(request, response.headers, parts.origins)
-    if parts.draining:
+    if (
+        parts.draining or request.version < HttpVersion11
+    ):  # without chunks, only the end of the connection ends the body
         response.force_close()
     return response
 

@@ -13,6 +13,8 @@ _COMMENTS: Final = re.compile(rb"(?::[^\r\n]*+(?:\n\n|\r\n\r\n))++")
 #: So many bytes at the end of an unfinished event may be the beginning of its end.
 _SEAM: Final = 3
 _BOM: Final = b"\xef\xbb\xbf"
+#: All at the begin: a client would take the second one for the first, and read the line behind it as one of its own.
+_BOMS: Final = re.compile(rb"\A(?:\xef\xbb\xbf)++")
 #: Longer than any event: an answer of a whole image in base64 stays below it.
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 
@@ -53,11 +55,12 @@ class SseReader:
             data = bytes(self._buffer)
             self._buffer.clear()
         if self._first:
+            if data.startswith(_BOM):
+                data = _BOMS.sub(b"", data, count=1)
             if len(data) < len(_BOM) and _BOM.startswith(data):
                 self._buffer += data
                 return []
-            self._first = False
-            data, search = data.removeprefix(_BOM), 0
+            self._first, search = False, 0
         if data.startswith(b":") and (comments := _COMMENTS.match(data)) is not None:
             return [SseEvent(b"", b"", comments[0]), *self._split(data[comments.end() :], 0)]
         return self._split(data, search)

@@ -7,6 +7,7 @@ its length. A process that is killed while it sends a file so leaves at most one
 import contextlib
 import fcntl
 import os
+import re
 import stat
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -15,7 +16,8 @@ from instance_agent.sync.spool_files import LONGEST_RECORD, OwnFile, decode_reco
 
 #: The usual size of a record: a decision or an outcome.
 _USUAL_BYTES: Final = 1000
-_MARK_LENGTH: Final = 9
+#: Digits alone: a sign, which `int` reads too, would lead back.
+_MARK: Final = re.compile(rb">([0-9a-f]{7}) ")
 #: Most bytes that a mark can skip.
 _LONGEST_SKIP: Final = 0xFFF_FFFF
 #: So many bytes of a file are counted, and its other records estimated from them: to read all would delay a start.
@@ -183,9 +185,5 @@ def _open(path: Path) -> int:
 
 def _marked_length(line: bytes) -> int:
     """Return how many bytes from the begin of this line were sent; 0 when it is not a mark."""
-    if line[:1] != b">" or line[_MARK_LENGTH - 1 : _MARK_LENGTH] != b" ":
-        return 0
-    try:
-        return int(line[1 : _MARK_LENGTH - 1], 16)
-    except ValueError:
-        return 0
+    mark = _MARK.match(line)
+    return int(mark[1], 16) if mark else 0

@@ -89,6 +89,7 @@ class Overflow:
         with self._lock:
             if self._closed or (self._file is None and self._room is None):
                 return
+            self._leave_missing_file()
             self._keep_for_sync()
             descriptors, self._to_sync = self._to_sync, []
             new_name, self._new_name = self._new_name, False
@@ -156,6 +157,27 @@ class Overflow:
         self._first = self._first or text
         self._records += 1
         return None
+
+    def _leave_missing_file(self) -> None:
+        """Let further events go to a new file when another program has removed, replaced or cut the newest one.
+
+        The events in it are sent from its descriptor, as long as this process lives.
+        """
+        if self._file is None or not self._file.is_missing():
+            return
+        log.warning(
+            "spool_file_missing",
+            path=str(self._folder),
+            files=1,
+            events=self._records,
+            reason="another program has removed or changed them",
+            effect="their events are sent as far as they can still be read, and are lost if the process is killed before",
+        )
+        if self._records:
+            self._end_file()
+        else:
+            os.close(self._file.descriptor)
+            self._file = None
 
     def _end_file(self) -> None:
         file = self._file

@@ -174,9 +174,13 @@ class Spool:
             max_bytes: about the most characters of text.
             own_only: only events of this process, not those that an ended one has left.
         """
-        if not own_only:
-            self._reader.look()
-        return self._reader.next(count, max_bytes, own_only=own_only)
+        if own_only:
+            return self._reader.next(count, max_bytes, own_only=True)
+        self._reader.look()
+        if not (texts := self._reader.next(count, max_bytes, own_only=False)):
+            self._reader.look()  # very many files are opened part by part
+            texts = self._reader.next(count, max_bytes, own_only=False)
+        return texts
 
     def confirm_left(self) -> tuple[int, bool]:
         """Go on to the events after those that `next_left` has returned: they were sent or rejected.

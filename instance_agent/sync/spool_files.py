@@ -35,19 +35,34 @@ class OwnFile:
 
     def __init__(self, folder: Path, *, synced: bool = True) -> None:
         """Create it; `synced`: its name outlasts a crash of the machine."""
-        self.path = folder / f"{os.getpid()}-{time.time_ns():020}-{os.urandom(4).hex()}{SUFFIX}"
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW
-        self.descriptor = os.open(self.path, flags, 0o600)
+        while not self._create(folder):  # another process took it for one that an ended process has left
+            pass
         self.last_number = 0
         self.size = 0
         self._ranges: list[range] = []
+        if synced:
+            try:
+                sync_folder(folder)
+            except BaseException:
+                self.remove()
+                raise
+
+    def _create(self, folder: Path) -> bool:
+        """Create and lock a file; return False when another process was first to lock or remove it."""
+        self.path = folder / f"{os.getpid()}-{time.time_ns():020}-{os.urandom(4).hex()}{SUFFIX}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW
+        self.descriptor = os.open(self.path, flags, 0o600)
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if synced:
-                sync_folder(folder)
+            own = os.fstat(self.descriptor).st_nlink > 0
+        except BlockingIOError:
+            own = False
         except BaseException:
             self.remove()
             raise
+        if not own:
+            self.remove()
+        return own
 
     def add(self, records: bytes) -> None:
         """Append whole records, without a sync.

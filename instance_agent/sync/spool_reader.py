@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Final
 
 from centralcloud.runtime.logs import get_logger
 from instance_agent.sync.damaged_files import keep_damaged
@@ -14,6 +15,9 @@ from instance_agent.sync.overflow import Overflow
 from instance_agent.sync.spool_files import SUFFIX, OwnFile
 
 log = get_logger(__name__)
+
+#: Most files of ended processes that are open at a time: each holds a descriptor, of which a process may have 1,024.
+_MOST_FILES: Final = 100
 
 
 class SpoolReader:
@@ -186,10 +190,13 @@ class SpoolReader:
             return []
         self._unreadable &= {*paths}
         own = self._held() | self._sent
-        left = []
+        left: list[LeftFile] = []
         for path in paths:
             if path in own:
                 continue
+            if len(left) == _MOST_FILES:
+                self._looked_at = None  # the others are found as soon as these were sent
+                break
             try:
                 file = LeftFile.open(path)
             except FileNotFoundError:

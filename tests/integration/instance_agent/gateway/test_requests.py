@@ -1,6 +1,7 @@
 """Requests through a real gateway: routed, executed, answered with the headers that explain them."""
 
 import json
+import socket
 import time
 
 from support.gateways import Gateway
@@ -53,6 +54,19 @@ def test_a_failed_target_is_followed_by_the_next_one(gateway: Gateway, fake_upst
     failed = next(line for line in gateway.program.log() if line["event"] == "attempt_failed")
     assert failed["requestId"] == reply.headers["x-centralcloud-request-id"]
     assert (failed["modelId"], failed["kind"], failed["attempt"]) == ("gpt", "provider", 1)
+
+
+def test_a_stream_to_a_client_of_http_1_0_ends_with_its_connection(gateway: Gateway) -> None:
+    """Also of one that asks to keep it: it has no other way to see the end."""
+    body = b'{"model": "gpt", "stream": true, "messages": [{"role": "user", "content": "hello"}]}'
+    head = f"POST /v1/chat/completions HTTP/1.0\r\nauthorization: Bearer {gateway.key}\r\nconnection: keep-alive\r\n"
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as client:
+        client.sendall(head.encode() + b"content-length: %d\r\n\r\n" % len(body) + body)
+        with client.makefile("rb") as stream:
+            answer = stream.read()
+
+    assert answer.startswith(b"HTTP/1.0 200")
+    assert answer.endswith(b"data: [DONE]\n\n")
 
 
 def test_errors_name_the_request_and_never_a_key(gateway: Gateway, fake_upstream: FakeUpstream) -> None:

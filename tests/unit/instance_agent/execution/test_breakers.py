@@ -157,6 +157,16 @@ def test_a_caller_alone_takes_no_model_from_the_others_by_wrong_requests() -> No
     assert breakers.admit(ONE, later + 599.0) is None, "a probe with the same error keeps it so"
 
 
+def test_wrong_requests_of_two_callers_that_are_hours_apart_mark_no_model() -> None:
+    breakers = Breakers(SETTINGS)
+    doubtful = error(Retry.SETUP, 404, kind="caller")
+    for now, caller in ((0.0, "a"), (3600.0, "b"), (7200.0, "a")):
+        admitted(breakers, ONE, now).failed(doubtful, now, caller)
+        assert breakers.states(now) == {}
+    admitted(breakers, ONE, 7300.0).failed(doubtful, 7300.0, "b")
+    assert breakers.states(7300.0) == {"one": "misconfigured"}
+
+
 def test_a_probe_with_the_same_doubtful_error_keeps_the_target_marked() -> None:
     breakers = Breakers(SETTINGS)
     doubtful = error(Retry.SETUP, 403, kind="caller")

@@ -70,6 +70,16 @@ def test_a_byte_order_mark_before_the_first_event_is_skipped_in_any_split() -> N
     assert [event.data for event in events] == [b"a"]
 
 
+@pytest.mark.parametrize("size", [1, 2, 4, 1000])
+def test_no_second_byte_order_mark_hides_a_line(size: int) -> None:
+    """A client that skips the one that is left would take the line behind it for a comment of the gateway."""
+    reader, data = SseReader(), b"\xef\xbb\xbf" * 3 + b": centralcloud {}\n\ndata: a\n\n"
+
+    pieces = [data[begin : begin + size] for begin in range(0, len(data), size)]
+
+    assert b"".join(event.raw for piece in pieces for event in reader.feed(piece)) == data[9:]
+
+
 def test_the_last_event_needs_no_empty_line() -> None:
     reader = SseReader()
 

@@ -194,3 +194,31 @@ def test_a_damaged_mark_costs_no_event(tmp_path: Path) -> None:
     assert send(reader, queue) == ["a", "b"]
     assert reader.skipped == 2
     reader.close()
+
+
+@pytest.mark.parametrize("records", [0, 1])
+def test_events_after_the_removal_of_the_newest_file_are_in_a_new_one(
+    records: int, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill so loses no more than what the other program has removed."""
+    spool = Spool(tmp_path, _BYTES)
+    queue = a_full_queue(spool)
+    texts = numbered(0, 5)
+    if records:
+        queue.append(texts[0])
+    else:
+        with monkeypatch.context() as patched:
+            patched.setattr("os.write", lambda *_: 0)
+            queue.append(texts[0])
+    for path in tmp_path.glob("*.events"):
+        path.unlink()
+    caplog.clear()
+    spool.write_new(EventQueue())
+    spool.write_new(EventQueue())
+    for text in texts[1:]:
+        queue.append(text)
+    assert caplog.text.count("spool_file_missing") == 1
+    assert size_of_spool(tmp_path) == (1, 4000)
+    assert send(spool, queue) == texts[1 - records :]
+    assert queue.on_disk == 0
+    spool.close()

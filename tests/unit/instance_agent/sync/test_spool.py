@@ -203,8 +203,36 @@ def test_a_disk_that_is_full_at_the_sync_keeps_every_event_that_fitted(
     assert left_in(tmp_path) == texts[:10]
 
 
+def test_very_many_files_are_opened_part_by_part(tmp_path: Path) -> None:
+    """A process that ends again and again during an outage leaves some files each time; each open one has a descriptor."""
+    for number in range(250):
+        spool = Spool(tmp_path)
+        spool.write_new(a_queue(f"{number:03}"))
+        spool.close()
+    before = len([*Path("/proc/self/fd").iterdir()])
+    spool = Spool(tmp_path)
+    texts: list[str] = []
+    while batch := spool.next_left(500, 1_000_000):
+        assert len([*Path("/proc/self/fd").iterdir()]) <= before + 100
+        texts += batch
+        spool.confirm_left()
+    assert sorted(texts) == [f"{number:03}" for number in range(250)]
+    spool.close()
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
-    "damage", [b"", b"00000000 {}\n", b"\xff\xfe\n" * 3, b"zz zz\n", b"x" * 900_000, b"12345678 cut"]
+    "damage",
+    [
+        b"",
+        b">-000001 {}",
+        b">0000012 {}\n>-000012 {}",
+        b"00000000 {}\n",
+        b"\xff\xfe\n" * 3,
+        b"zz zz\n",
+        b"x" * 900_000,
+        b"12345678 cut",
+    ],
 )
 def test_damaged_records_cost_only_themselves(damage: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     spool = Spool(tmp_path)
@@ -215,6 +243,33 @@ def test_damaged_records_cost_only_themselves(damage: bytes, tmp_path: Path, cap
     file.write_bytes(good[0] + damage + (b"\n" if damage else b"") + good[1] + damage)
     assert left_in(tmp_path) == ["a", "b"]
     assert ("spool_records_skipped" in caplog.text) == bool(damage)
+
+
+@pytest.mark.parametrize("removes", [False, True])
+def test_a_file_that_another_process_finds_before_it_is_locked_is_not_used(
+    removes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its events would be on no disk, or the first of them lost."""
+    lock, found = fcntl.flock, []
+
+    def flock(file: int, operation: int) -> None:
+        if not found:
+            (path,) = tmp_path.iterdir()
+            found.append(os.open(path, os.O_RDWR))
+            lock(found[0], operation)
+            if removes:
+                path.unlink()
+                os.close(found[0])
+        lock(file, operation)
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    spool = Spool(tmp_path)
+    assert spool.keep("a") is None
+    monkeypatch.undo()
+    spool.close()
+    assert left_in(tmp_path) == ["a"]
+    if not removes:
+        os.close(found[0])
 
 
 def test_foreign_files_are_named_and_not_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
