@@ -1,5 +1,7 @@
 """The instance agent: model catalog, router, decision publisher and score updater, as a sidecar or a library.
 
+`UnifiedModelClient` calls models itself, by the decisions of `IntelligentModelRouter`.
+
 The public names are imported when they are used: `import instance_agent` loads neither psycopg nor pydantic.
 """
 
@@ -9,20 +11,48 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from instance_agent.agent import InstanceAgent
     from instance_agent.catalog.catalog import ModelCatalog
+    from instance_agent.client.analytics import RouterAnalytics
+    from instance_agent.client.routed_agent import RoutedAgent, create_routed_coder_agent
+    from instance_agent.client.router import IntelligentModelRouter
+    from instance_agent.client.task_type import TaskType
+    from instance_agent.client.unified_client import UnifiedModelClient
+    from instance_agent.client.usage_records import UsageRecords
     from instance_agent.routing.decision import Choice, Decision
     from instance_agent.routing.router import ModelRouter, RoutingError
     from instance_agent.settings import AgentSettings
 
-__all__ = ["AgentSettings", "Choice", "Decision", "InstanceAgent", "ModelCatalog", "ModelRouter", "RoutingError"]
+__all__ = [
+    "AgentSettings",
+    "Choice",
+    "Decision",
+    "InstanceAgent",
+    "IntelligentModelRouter",
+    "ModelCatalog",
+    "ModelRouter",
+    "RoutedAgent",
+    "RouterAnalytics",
+    "RoutingError",
+    "TaskType",
+    "UnifiedModelClient",
+    "UsageRecords",
+    "create_routed_coder_agent",
+]
 
 _MODULES: Final = {
     "AgentSettings": "instance_agent.settings",
     "Choice": "instance_agent.routing.decision",
     "Decision": "instance_agent.routing.decision",
     "InstanceAgent": "instance_agent.agent",
+    "IntelligentModelRouter": "instance_agent.client.router",
     "ModelCatalog": "instance_agent.catalog.catalog",
     "ModelRouter": "instance_agent.routing.router",
+    "RoutedAgent": "instance_agent.client.routed_agent",
+    "RouterAnalytics": "instance_agent.client.analytics",
     "RoutingError": "instance_agent.routing.router",
+    "TaskType": "instance_agent.client.task_type",
+    "UnifiedModelClient": "instance_agent.client.unified_client",
+    "UsageRecords": "instance_agent.client.usage_records",
+    "create_routed_coder_agent": "instance_agent.client.routed_agent",
 }
 
 

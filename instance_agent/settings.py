@@ -241,3 +241,13 @@ class GatewaySettings(KeySettings):
     def spool_folder(self) -> Path:
         """Folder that keeps events on disk: as for an instance, else a folder inside the state folder. Always one."""
         return super().spool_folder or self.state_folder / "spool"
+
+
+class ClientSettings(AgentSettings):
+    """The settings of `UnifiedModelClient`: those of an instance, and those of a process that calls models itself.
+
+    Attributes:
+        daily_budget_usd: INSTANCE_AGENT_DAILY_BUDGET_USD, for `RouterAnalytics.get_daily_budget_remaining`; None: none.
+    """
+
+    daily_budget_usd: float | None = Field(default=None, ge=0, le=1_000_000_000)
