@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from instance_agent.client.router import IntelligentModelRouter
     from instance_agent.client.task_type import TaskType
     from instance_agent.client.unified_client import UnifiedModelClient
-    from instance_agent.client.usage_records import UsageRecords
     from instance_agent.routing.decision import Choice, Decision
     from instance_agent.routing.router import ModelRouter, RoutingError
     from instance_agent.settings import AgentSettings
@@ -34,7 +33,6 @@ __all__ = [
     "RoutingError",
     "TaskType",
     "UnifiedModelClient",
-    "UsageRecords",
     "create_routed_coder_agent",
 ]
 
@@ -51,7 +49,6 @@ _MODULES: Final = {
     "RoutingError": "instance_agent.routing.router",
     "TaskType": "instance_agent.client.task_type",
     "UnifiedModelClient": "instance_agent.client.unified_client",
-    "UsageRecords": "instance_agent.client.usage_records",
     "create_routed_coder_agent": "instance_agent.client.routed_agent",
 }
 

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 from centralcloud.contracts.errors import quote
 from centralcloud.runtime.settings import load_settings
 from instance_agent.client.recommendations import Recommendation, recommend
-from instance_agent.client.usage_records import PROCESS_RECORDS, UsageKey, UsageRecords, UsageSource, UsageSum
+from instance_agent.client.usage_records import PROCESS_RECORDS, UsageKey, UsageSource, UsageSum
 from instance_agent.execution.cost import NANO
 from instance_agent.settings import ClientSettings
 
@@ -81,18 +81,18 @@ class CostAnalysis(TypedDict):
 class RouterAnalytics:
     """Reports about the calls of `UnifiedModelClient` and its agents, in memory, since the start of this process.
 
-    Every report is computed when it is asked for. Of days longer ago than 62 nothing is known. Thread-safe.
+    Every report is computed when it is asked for. Days longer ago than 62 are forgotten. Thread-safe.
 
     Example:
         analytics = RouterAnalytics(daily_budget_usd=5.0)
         print(f"Total cost: ${analytics.get_cost_analysis()['total_cost']:.6f}")
     """
 
-    def __init__(self, records: UsageRecords | None = None, *, daily_budget_usd: float | None = None) -> None:
+    def __init__(self, records: UsageSource | None = None, *, daily_budget_usd: float | None = None) -> None:
         """Create the reports.
 
         Args:
-            records: those that a client was given; None: those of the process.
+            records: sums of calls, such as those that a client was given; None: those of the process.
             daily_budget_usd: for `get_daily_budget_remaining`; None: INSTANCE_AGENT_DAILY_BUDGET_USD, else no limit.
 
         Raises:
@@ -101,7 +101,7 @@ class RouterAnalytics:
         """
         if daily_budget_usd is not None and not daily_budget_usd >= 0:
             raise ValueError(f"daily_budget_usd: found {quote(daily_budget_usd)}, expected a number from 0 on")
-        self._source: UsageSource = PROCESS_RECORDS if records is None else records
+        self._source = PROCESS_RECORDS if records is None else records
         limit = load_settings(ClientSettings).daily_budget_usd if daily_budget_usd is None else daily_budget_usd
         self._limit = None if limit is None else round(limit * NANO)
 

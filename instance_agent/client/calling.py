@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from centralcloud.contracts.limits import BLAMELESS_ERROR_KINDS
 from centralcloud.runtime.logs import get_logger
 from instance_agent.chat.errors import ChatError
+from instance_agent.client.decisions import Decisions
 from instance_agent.client.deferred_events import DeferredEvents
 from instance_agent.client.local_first import LOCAL_FAILURES, POLICY, escalating, local_providers
 from instance_agent.client.request import LIBRARY, GenerationRequest
 from instance_agent.client.result import GenerationResult, add_attempts, failure
-from instance_agent.client.router import IntelligentModelRouter
 from instance_agent.client.usage_records import UsageRecords
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.breakers import Breakers
@@ -97,20 +97,20 @@ class Calling:
 
     def __init__(
         self,
-        router: IntelligentModelRouter,
+        decisions: Decisions,
         records: UsageRecords,
         events: DeferredEvents | None,
         max_attempts: int,
     ) -> None:
-        self._router = router
+        self._decisions = decisions
         self._usage = records
         self._clock = asyncio.get_running_loop().time
         self._transport = Transport()
         self._calls = ProviderCalls(self._transport)
         self._breakers = Breakers()
         self._health = TargetHealth(self._breakers)
-        sink = EventSink(events, _Uncounted(), SessionMemory(), router.settings.instance_id)
-        sink.local_failures = router.failures
+        sink = EventSink(events, _Uncounted(), SessionMemory(), decisions.settings.instance_id)
+        sink.local_failures = decisions.failures
         records_ = _Records(records, sink)
         # One for each number of attempts that a request may have left.
         self._executors = [
@@ -133,11 +133,11 @@ class Calling:
         context: CallContext | None = None
         try:
             await self._known_locals()
-            state = self._router.current()
+            state = self._decisions.current()
             context = CallContext(state, request_id)
             answer = await self._answered(request, context)
         except PlanError as error:
-            return self._failed(context, self._router.explained(error, state), error.code, began)
+            return self._failed(context, self._decisions.explained(error, state), error.code, began)
         except RoutingError as error:
             return self._failed(context, str(error), "invalid_request", began)
         except ChatError as error:
@@ -156,12 +156,12 @@ class Calling:
     async def look(self) -> None:
         """Ask the local providers for their models now."""
         self._looked_at = self._clock()
-        await self._router.look(self._calls)
+        await self._decisions.look(self._calls)
 
     async def unavailable(self) -> dict[str, str]:
         """Return why models cannot be called for a while, by name."""
         now, found = self._clock(), {}
-        for target in self._router.current().targets.made():
+        for target in self._decisions.current().targets.made():
             if (reason := self._breakers.unavailable(target, now)) is not None:
                 found[target.key] = reason.reason
         return found
@@ -213,10 +213,10 @@ class Calling:
                     raise
 
     def _planned(self, request: GenerationRequest, context: CallContext) -> list[PlannedCall]:
-        state, failures = context.state, self._router.failures.of(POLICY)
-        context.routing = self._router.routing_of(request, state, context.request_id)
+        state, failures = context.state, self._decisions.failures.of(POLICY)
+        context.routing = self._decisions.routing_of(request, state, context.request_id)
         health = self._health.view(state.targets, self._clock())
-        plan = context.plan = self._router.plan(context.routing, state, health)
+        plan = context.plan = self._decisions.plan(context.routing, state, health)
         log_plan(context)
         calls = list(plan_calls(plan, state.targets))
         if plan.kind == "forced":
@@ -258,8 +258,10 @@ class Calling:
             key = attempts[-1].call.target.key if attempts else plan.first.target.key
             result["reasoning"] = next((each.words for each in plan.targets if each.target.key == key), "")
         if attempts and not context.is_local(attempts[-1]):
-            failed = any(context.is_local(each) and each.outcome == "failure" for each in attempts[:-1])
-            result["escalated"] = failed or context.escalated
+            failed = sum(context.is_local(each) and each.outcome == "failure" for each in attempts[:-1])
+            result["escalated"] = failed > 0 or context.escalated
+            if failed:
+                result["reasoning"] = f"local models failed in this request ({failed}); then {result['reasoning']}"
         return result
 
     def _count(self, context: CallContext, result: GenerationResult) -> None:

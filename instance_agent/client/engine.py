@@ -15,10 +15,10 @@ from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.process.lifecycle import at_exit, leave_behind
 from instance_agent.client.calling import Calling
+from instance_agent.client.decisions import Decisions
 from instance_agent.client.deferred_events import DeferredEvents
 from instance_agent.client.request import GenerationRequest
 from instance_agent.client.result import GenerationResult
-from instance_agent.client.router import IntelligentModelRouter
 from instance_agent.client.usage_records import UsageRecords
 
 log = get_logger(__name__)
@@ -36,8 +36,8 @@ class ClosedError(CentralCloudError):
 class Engine:
     """Runs the requests of one client. The thread starts with the first one. Thread-safe; not for the child of a fork."""
 
-    def __init__(self, router: IntelligentModelRouter, records: UsageRecords, max_attempts: int) -> None:
-        self._router = router
+    def __init__(self, decisions: Decisions, records: UsageRecords, max_attempts: int) -> None:
+        self._decisions = decisions
         self._records = records
         self._max_attempts = max_attempts
         self._lock = threading.RLock()  # a finalizer may run in a thread that holds it
@@ -121,7 +121,7 @@ class Engine:
                 raise ClosedError(_CLOSED)
             if self._thread is not None:
                 return
-            self._events = DeferredEvents.of_settings(self._router.settings)
+            self._events = DeferredEvents.of_settings(self._decisions.settings)
             ready = threading.Event()
             thread = threading.Thread(target=self._run, args=(ready,), name="model-client", daemon=True)
             try:
@@ -146,7 +146,7 @@ class Engine:
     async def _serve(self, ready: threading.Event) -> None:
         """Keep the loop until `close`; then end what runs in it."""
         stop = asyncio.Event()
-        calling = Calling(self._router, self._records, self._events, self._max_attempts)
+        calling = Calling(self._decisions, self._records, self._events, self._max_attempts)
         self._loop, self._stop, self._calling = asyncio.get_running_loop(), stop, calling
         ready.set()
         try:

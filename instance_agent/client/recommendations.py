@@ -11,7 +11,7 @@ from instance_agent.execution.cost import NANO
 
 #: Attempts below which nothing is said about a model.
 _FEWEST: Final = 20
-#: Of the normal distribution, for intervals of 95%.
+#: Quantile of the normal distribution for intervals of 95%.
 _Z: Final = 1.96
 #: A model is called cheaper when a success with it costs at most this share.
 _CHEAPER: Final = 0.7

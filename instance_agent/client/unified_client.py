@@ -181,7 +181,7 @@ class UnifiedModelClient:
 
     def _health(self, unavailable: Mapping[str, str]) -> dict[str, ModelStatus]:
         found = self.router.get_available_models()
-        state = self.router.current()
+        state = self.router.decisions.current()
         configuration = state.catalog.configuration
         for name, status in found.items():
             targets = configuration.targets_of(name) if configuration is not None else ()
@@ -192,7 +192,7 @@ class UnifiedModelClient:
         return found
 
     def _use_new_engine(self) -> None:
-        engine = self._engine = Engine(self.router, self._records, self._max_attempts)
+        engine = self._engine = Engine(self.router.decisions, self._records, self._max_attempts)
         self._finalizer = weakref.finalize(self, engine.close, wait=False)
         self._finalizer.atexit = False  # the engine has its own hook, which waits
 
