@@ -12,7 +12,7 @@ from centralcloud.runtime.logs import get_logger
 from instance_agent.chat.errors import ChatError
 from instance_agent.client.decisions import Decisions
 from instance_agent.client.deferred_events import DeferredEvents
-from instance_agent.client.local_first import LOCAL_FAILURES, POLICY, escalating, local_providers
+from instance_agent.client.local_first import LOCAL_FAILURES, POLICY, local_providers, spread
 from instance_agent.client.request import LIBRARY, GenerationRequest
 from instance_agent.client.result import GenerationResult, add_attempts, failure
 from instance_agent.client.usage_records import UsageRecords
@@ -118,7 +118,8 @@ class Calling:
                 self._calls,
                 self._breakers,
                 records_,
-                ExecutionSettings(walk=WalkSettings(max_attempts=number)),
+                # An answer that is empty, or has not the form asked for, is a failure: another model is tried.
+                ExecutionSettings(walk=WalkSettings(max_attempts=number), next_on_defect=True),
             )
             for number in range(1, max_attempts + 1)
         ]
@@ -223,12 +224,14 @@ class Calling:
             return calls
         has_local = any(call.target.model.provider in context.local for call in calls)
         context.escalated = has_local and failures >= LOCAL_FAILURES
-        return escalating(calls, context.local)
+        return spread(calls)
 
     def _succeeded(self, context: CallContext, answer: Answer, began: float) -> GenerationResult:
         attempt = answer.attempt
         result = self._result(context, began)
         result["content"] = answer.answer.text if answer.answer is not None else ""
+        if attempt is not None:  # not the last one, where that failed after an answer with a defect
+            result["model"], result["provider"] = attempt.call.target.model.name, attempt.call.target.model.provider
         if attempt is not None and attempt.outcome != "success":
             result["error"] = attempt.error or "the answer has a defect"
             result["error_code"] = attempt.defect or attempt.error_kind

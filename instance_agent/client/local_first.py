@@ -14,7 +14,7 @@ from instance_agent.client.task_type import TaskType
 from instance_agent.execution.planned import PlannedCall
 
 POLICY: Final = "local_first"
-#: After so many failures of local models in a row, others come first; within one request, too.
+#: After so many failures of local models in a row, others come first.
 LOCAL_FAILURES: Final = 2
 LOCAL: Final = "local_mlx"
 #: The providers of each name that `force_model` takes beside models. The local ones are those that the catalog calls local.
@@ -70,28 +70,15 @@ def local_first(snapshot: CatalogSnapshot) -> RoutingPolicy | None:
     )
 
 
-def escalating(calls: Iterable[PlannedCall], local: frozenset[str]) -> list[PlannedCall]:
-    """Return the calls of a plan with at most `LOCAL_FAILURES` local ones before the first other one.
+def spread(calls: Iterable[PlannedCall]) -> list[PlannedCall]:
+    """Return the calls of a plan with the first one of each provider before the others.
 
-    Args:
-        calls: in the order of the plan.
-        local: the names of the local providers.
+    A provider that is down so costs one attempt of a request, and not one for each of its models: with three attempts a
+    request has an answer while two providers are down.
     """
-    own: list[PlannedCall] = []
-    later: list[PlannedCall] = []
-    others: list[PlannedCall] = []
-    leading = True
-    for call in calls:
-        if call.target.model.provider not in local:
-            leading = False
-            others.append(call)
-        elif leading and len(own) < LOCAL_FAILURES:
-            own.append(call)
-        elif leading:
-            later.append(call)
-        else:
-            others.append(call)
-    return [*own, *others[:1], *later, *others[1:]] if others else [*own, *later]
+    first: dict[str, PlannedCall] = {}
+    others = [call for call in calls if first.setdefault(call.target.model.provider, call) is not call]
+    return [*first.values(), *others]
 
 
 def local_providers(snapshot: CatalogSnapshot) -> frozenset[str]:

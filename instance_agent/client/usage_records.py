@@ -114,6 +114,7 @@ class UsageRecords:
         self._lock = threading.Lock()
         self._sums: OrderedDict[UsageKey, UsageSum] = OrderedDict()
         self._times: OrderedDict[str, deque[int]] = OrderedDict()
+        self._days: set[date] = set()
         self._requests = RequestSum()
         watch_forks(self, before=lambda _: None, in_child=UsageRecords._after_fork)
 
@@ -177,7 +178,7 @@ class UsageRecords:
     def _after_fork(self) -> None:
         """Begin with empty sums in the child of a fork: its parent reports those before it."""
         self._lock = threading.Lock()
-        self._sums, self._times, self._requests = OrderedDict(), OrderedDict(), RequestSum()
+        self._sums, self._times, self._days, self._requests = OrderedDict(), OrderedDict(), set(), RequestSum()
 
     def _add(self, key: UsageKey, sum_: UsageSum) -> None:
         """Add to a group. With too many groups, those of one day become one, so that no cost is lost."""
@@ -186,13 +187,18 @@ class UsageRecords:
         known = self._sums.get(key)
         if known is None:
             self._sums[key] = sum_
-            days = {each.day for each in self._sums}
-            if len(days) > _MOST_DAYS:
-                oldest = min(days)
-                for old in [each for each in self._sums if each.day == oldest]:
-                    del self._sums[old]
+            if key.day not in self._days:
+                self._days.add(key.day)
+                self._forget_old_days()
         else:
             known.add(sum_)
+
+    def _forget_old_days(self) -> None:
+        while len(self._days) > _MOST_DAYS:
+            oldest = min(self._days)
+            self._days.remove(oldest)
+            for key in [each for each in self._sums if each.day == oldest]:
+                del self._sums[key]
 
 
 #: The sums of every client of this process that has none of its own.
