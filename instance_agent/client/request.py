@@ -27,6 +27,7 @@ CONTEXT_KEYS: Final = (
 )  # fmt: skip
 _LONGEST_SESSION: Final = 512
 _MOST_WARNED: Final = 100
+_LONGEST_KEY: Final = 100
 _warned: set[str] = set()
 _lock: Final = threading.Lock()
 
@@ -154,16 +155,15 @@ def _context(context: Any) -> Mapping[str, Any]:
 
 
 def _warn_once(key: str) -> None:
-    """Log a key without a meaning here, once: a misspelled one would change the routing without a word."""
-    near = get_close_matches(key, CONTEXT_KEYS, n=1, cutoff=0.75)
+    """Log a key that looks like a misspelled one, once: it would change the routing without a word."""
+    near = get_close_matches(key[:_LONGEST_KEY], CONTEXT_KEYS, n=1, cutoff=0.75)
+    if not near:  # an agent's own
+        return
     with _lock:
         if key in _warned or len(_warned) >= _MOST_WARNED:
             return
         _warned.add(key)
-    if near:
-        log.warning("context_key_unknown", key=key[:_LONGEST_SESSION], meant=near[0], effect="none")
-    else:
-        log.debug("context_key_unknown", key=key[:_LONGEST_SESSION], effect="none")
+    log.warning("context_key_unknown", key=key, meant=near[0], effect="none")
 
 
 def _text(given: Mapping[str, Any], name: str, longest: int | None) -> str | None:
