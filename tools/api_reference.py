@@ -38,6 +38,13 @@ _USED_TYPES: Final = (
     "instance_agent.routing.selection:SelectionMethod",
     "instance_agent.routing.selection:SelectionMode",
     "instance_agent.routing.selection:SelectionKind",
+    "instance_agent.client.result:GenerationResult",
+    "instance_agent.client.result:AttemptResult",
+    "instance_agent.client.router:RouteDecision",
+    "instance_agent.client.router:ModelStatus",
+    "instance_agent.client.analytics:ModelPerformance",
+    "instance_agent.client.analytics:CostAnalysis",
+    "instance_agent.client.recommendations:Recommendation",
 )
 
 _INTRODUCTION: Final = """\
@@ -45,6 +52,7 @@ _INTRODUCTION: Final = """\
 
 `tools/api_reference.py` writes this page from the docstrings, and a test compares it with them: change the docstring, then
 run `make reference`. [Connect an instance](../how-to/connect-an-instance.md) shows the library in use,
+[use the router from Python](../how-to/use-the-router-from-python.md) the client that calls models,
 [settings](settings.md#instance-instance-agent-and-the-library) has the environment variables, and the
 [glossary](glossary.md) explains the words.
 
@@ -56,7 +64,8 @@ _WIDTH: Final = 120
 _SECTION: Final = re.compile(r"^(Args|Attributes|Returns|Raises|Example):$", re.MULTILINE)
 _ITEM: Final = re.compile(r"^    (\S[^:\n]*): ((?:.|\n {5,})*)", re.MULTILINE)
 
-_Definition = ast.ClassDef | ast.FunctionDef
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_Definition = ast.ClassDef | _Function
 _Default = TypeVar("_Default", ast.expr, ast.expr | None)
 
 
@@ -94,7 +103,7 @@ def _document(module: str, name: str) -> Iterator[str]:
     """Yield the parts of the page about one name of a module."""
     tree = _tree(module)
     for node in tree.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+        if isinstance(node, _Definition) and node.name == name:
             yield f"### {name}\n"
             yield from _document_class(node) if isinstance(node, ast.ClassDef) else _document_function(node, name)
             return
@@ -110,12 +119,12 @@ def _document(module: str, name: str) -> Iterator[str]:
     raise SystemExit(f"{module}: found no class, function or type {name}")
 
 
-def _method(owner: type, name: str) -> ast.FunctionDef:
+def _method(owner: type, name: str) -> _Function:
     """Return the definition of a method in the source of its class."""
     for node in ast.walk(_tree(owner.__module__)):
         if isinstance(node, ast.ClassDef) and node.name == owner.__name__:
             for each in node.body:
-                if isinstance(each, ast.FunctionDef) and each.name == name:
+                if isinstance(each, _Function) and each.name == name:
                     return each
     raise SystemExit(f"{owner.__name__}: found no method {name} in its source")
 
@@ -131,7 +140,7 @@ def _tree(module: str) -> ast.Module:
         return ast.Constant(value) if isinstance(value, int | float | str) else default
 
     for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, _Function):
             node.args.defaults = [value_of(each) for each in node.args.defaults]
             node.args.kw_defaults = [value_of(each) for each in node.args.kw_defaults]
         elif isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call):
@@ -141,7 +150,7 @@ def _tree(module: str) -> ast.Module:
 
 
 def _document_class(node: ast.ClassDef) -> Iterator[str]:
-    methods = [each for each in node.body if isinstance(each, ast.FunctionDef)]
+    methods = [each for each in node.body if isinstance(each, _Function)]
     constructor = next((each for each in methods if each.name == "__init__"), None)
     bases = ", ".join(_source(base) for base in node.bases if not isinstance(base, ast.Subscript))
     if constructor:
@@ -156,7 +165,7 @@ def _document_class(node: ast.ClassDef) -> Iterator[str]:
             yield from _document_method(node.name, method)
 
 
-def _document_method(owner: str, node: ast.FunctionDef) -> Iterator[str]:
+def _document_method(owner: str, node: _Function) -> Iterator[str]:
     decorators = [_source(each) for each in node.decorator_list]
     yield f"#### {owner}.{node.name}\n"
     if "property" in decorators:
@@ -166,7 +175,7 @@ def _document_method(owner: str, node: ast.FunctionDef) -> Iterator[str]:
     yield from _docstring(node, where=f"{owner}.{node.name}")
 
 
-def _document_function(node: ast.FunctionDef, name: str, *, of_object: bool = False) -> Iterator[str]:
+def _document_function(node: _Function, name: str, *, of_object: bool = False) -> Iterator[str]:
     yield _code(_signature(node, name=name, leave_out_self=of_object))
     yield from _docstring(node, where=name)
 
@@ -194,9 +203,7 @@ def _plain_default(value: ast.expr | None) -> str | None:
     return _source(value) if isinstance(value, ast.Constant | ast.Tuple) else None
 
 
-def _signature(
-    node: ast.FunctionDef, *, name: str, leave_out_self: bool = False, decorators: list[str] | None = None
-) -> str:
+def _signature(node: _Function, *, name: str, leave_out_self: bool = False, decorators: list[str] | None = None) -> str:
     arguments = node.args
     named = [*arguments.posonlyargs, *arguments.args]
     shown = _with_defaults(named, arguments.defaults)
@@ -209,6 +216,7 @@ def _signature(
     shown += _with_defaults(arguments.kwonlyargs, arguments.kw_defaults)
     returned = f" -> {_annotation(node.returns)}" if node.returns and node.name != "__init__" else ""
     lead = "".join(f"@{each}\n" for each in decorators or [])
+    lead += "async " if isinstance(node, ast.AsyncFunctionDef) else ""
     line = f"{name}({', '.join(shown)}){returned}"
     if len(line) <= _WIDTH:
         return lead + line
@@ -239,7 +247,7 @@ def _docstring(node: _Definition, fields: dict[str, str] | None = None, where: s
     prose, *sections = _SECTION.split(text)
     yield _markdown(prose)
     described = dict(zip(sections[::2], sections[1::2], strict=True))
-    if isinstance(node, ast.FunctionDef):
+    if isinstance(node, _Function):
         _check_arguments(node, described.get("Args", ""), where)
     if fields:
         items = dict(_items(described.pop("Attributes", "")))
@@ -255,7 +263,7 @@ def _docstring(node: _Definition, fields: dict[str, str] | None = None, where: s
             yield f"{title}:\n\n" + "\n".join(_item(f"`{name}`", text) for name, text in _items(body)) + "\n"
 
 
-def _check_arguments(node: ast.FunctionDef, section: str, where: str) -> None:
+def _check_arguments(node: _Function, section: str, where: str) -> None:
     """Check that the section Args describes exactly the arguments of a function, in their order."""
     arguments = [*node.args.posonlyargs, *node.args.args, node.args.vararg, *node.args.kwonlyargs, node.args.kwarg]
     expected = [each.arg for each in arguments if each is not None and each.arg not in {"self", "cls"}]

@@ -100,7 +100,7 @@ class Calling:
         decisions: Decisions,
         records: UsageRecords,
         events: DeferredEvents | None,
-        max_attempts: int,
+        walk: WalkSettings,
     ) -> None:
         self._decisions = decisions
         self._usage = records
@@ -119,9 +119,9 @@ class Calling:
                 self._breakers,
                 records_,
                 # An answer that is empty, or has not the form asked for, is a failure: another model is tried.
-                ExecutionSettings(walk=WalkSettings(max_attempts=number), next_on_defect=True),
+                ExecutionSettings(walk=replace(walk, max_attempts=number), next_on_defect=True),
             )
-            for number in range(1, max_attempts + 1)
+            for number in range(1, walk.max_attempts + 1)
         ]
         self._look: asyncio.Task[None] | None = None
         self._looked_at = float("-inf")

@@ -38,6 +38,33 @@ _LOOK_SECONDS: Final = 1.0
 _MOST_NAMES: Final = 20
 
 
+class _SharedFailures(LocalFailures):
+    """The count of failures for several threads: one plans while another one reports an outcome."""
+
+    def __init__(self) -> None:
+        super().__init__(time.monotonic)
+        self._lock = threading.RLock()
+
+    def of(self, policy: str) -> int:
+        """Return the failures in a row under a policy."""
+        with self._lock:
+            return super().of(policy)
+
+    def failed(self, policy: str) -> None:
+        """Count a failure of a local model that says something about it."""
+        with self._lock:
+            super().failed(policy)
+
+    def succeeded(self, policy: str) -> None:
+        """End the row: a local model has answered."""
+        with self._lock:
+            super().succeeded(policy)
+
+    def after_fork(self) -> None:
+        """Replace the lock in the child of a fork."""
+        self._lock = threading.RLock()
+
+
 class Decisions:
     """The catalog of a process, and the plans for its requests. Thread-safe.
 
@@ -53,7 +80,7 @@ class Decisions:
         self._catalog = ModelCatalog(())
         self._planner = Planner(selection=settings.selection, exploration=settings.exploration)
         self._rules = RulesOfStates()
-        self.failures = LocalFailures(time.monotonic)
+        self.failures = _SharedFailures()
         self._lock = threading.RLock()
         self._checked_at = time.monotonic()
         self._built = 0
@@ -158,6 +185,7 @@ class Decisions:
     def _after_fork(self) -> None:
         self._lock = threading.RLock()
         self._catalog.after_fork()
+        self.failures.after_fork()
 
 
 def _unknown(name: str, snapshot: CatalogSnapshot) -> str:

@@ -20,6 +20,7 @@ from instance_agent.client.deferred_events import DeferredEvents
 from instance_agent.client.request import GenerationRequest
 from instance_agent.client.result import GenerationResult
 from instance_agent.client.usage_records import UsageRecords
+from instance_agent.execution.walk import WalkSettings
 
 log = get_logger(__name__)
 
@@ -36,10 +37,10 @@ class ClosedError(CentralCloudError):
 class Engine:
     """Runs the requests of one client. The thread starts with the first one. Thread-safe; not for the child of a fork."""
 
-    def __init__(self, decisions: Decisions, records: UsageRecords, max_attempts: int) -> None:
+    def __init__(self, decisions: Decisions, records: UsageRecords, walk: WalkSettings) -> None:
         self._decisions = decisions
         self._records = records
-        self._max_attempts = max_attempts
+        self._walk = walk
         self._lock = threading.RLock()  # a finalizer may run in a thread that holds it
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -146,7 +147,7 @@ class Engine:
     async def _serve(self, ready: threading.Event) -> None:
         """Keep the loop until `close`; then end what runs in it."""
         stop = asyncio.Event()
-        calling = Calling(self._decisions, self._records, self._events, self._max_attempts)
+        calling = Calling(self._decisions, self._records, self._events, self._walk)
         self._loop, self._stop, self._calling = asyncio.get_running_loop(), stop, calling
         ready.set()
         try:

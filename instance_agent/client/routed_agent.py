@@ -19,6 +19,10 @@ class RoutedAgent:
     """An agent with a role: instructions, and the types of its tasks. It has no memory of its own.
 
     Close it, or use it as a context manager, ``with`` or ``async with``; the end of the process closes it, too.
+
+    Attributes:
+        name: the agent type in events and rules.
+        client: calls the models.
     """
 
     def __init__(

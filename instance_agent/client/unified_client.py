@@ -18,10 +18,12 @@ from instance_agent.client.result import GenerationResult, failure
 from instance_agent.client.router import IntelligentModelRouter, ModelStatus
 from instance_agent.client.task_type import TaskType
 from instance_agent.client.usage_records import PROCESS_RECORDS, UsageRecords
+from instance_agent.execution.walk import WalkSettings
 from instance_agent.gateway.context import new_request_id
 
 #: As the gateway's.
 DEFAULT_ATTEMPTS: Final = 3
+DEFAULT_DEADLINE_SECONDS: Final = 900.0
 _MOST_ATTEMPTS: Final = 20
 _Value = TypeVar("_Value")
 
@@ -39,6 +41,9 @@ class UnifiedModelClient:
         async with UnifiedModelClient() as client:
             result = await client.generate("Compare two designs", TaskType.REASONING, complexity=7)
             print(result["content"] if result["success"] else result["error"])
+
+    Attributes:
+        router: chooses the models.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class UnifiedModelClient:
         *,
         records: UsageRecords | None = None,
         max_attempts: int = DEFAULT_ATTEMPTS,
+        deadline_seconds: float = DEFAULT_DEADLINE_SECONDS,
     ) -> None:
         """Create a client; calls nothing.
 
@@ -54,16 +60,19 @@ class UnifiedModelClient:
             router: chooses the models; None: a new one.
             records: take the sums of this client, for a `RouterAnalytics` of them; None: those of the process.
             max_attempts: most calls of models for one request, 1 to 20.
+            deadline_seconds: longest time of one request, all of its calls together, above 0.
 
         Raises:
             SettingsError: the catalog or a setting is wrong.
-            ValueError: `max_attempts` is out of range.
+            ValueError: `max_attempts` or `deadline_seconds` is out of range.
         """
+        if not deadline_seconds > 0:
+            raise ValueError(f"deadline_seconds: found {quote(deadline_seconds)}, expected a number above 0")
         if not 1 <= max_attempts <= _MOST_ATTEMPTS:
             raise ValueError(f"max_attempts: found {quote(max_attempts)}, expected 1 to {_MOST_ATTEMPTS}")
         self.router = router or IntelligentModelRouter()
         self._records = PROCESS_RECORDS if records is None else records
-        self._max_attempts = max_attempts
+        self._walk = WalkSettings(max_attempts=max_attempts, deadline_seconds=deadline_seconds)
         self._use_new_engine()
         watch_forks(self, before=UnifiedModelClient._before_fork, in_child=UnifiedModelClient._after_fork)
 
@@ -192,7 +201,7 @@ class UnifiedModelClient:
         return found
 
     def _use_new_engine(self) -> None:
-        engine = self._engine = Engine(self.router.decisions, self._records, self._max_attempts)
+        engine = self._engine = Engine(self.router.decisions, self._records, self._walk)
         self._finalizer = weakref.finalize(self, engine.close, wait=False)
         self._finalizer.atexit = False  # the engine has its own hook, which waits
 

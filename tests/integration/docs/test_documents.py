@@ -23,7 +23,7 @@ from centralcloud.runtime.settings import variables_of
 from centralcloud.settings import Settings
 from instance_agent import AgentSettings
 from instance_agent.cli.app import app as instance_agent
-from instance_agent.settings import GatewaySettings
+from instance_agent.settings import ClientSettings, GatewaySettings
 
 _PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
@@ -165,13 +165,14 @@ def test_the_tables_of_settings_match_the_code(title: str, settings_class: type)
     assert {name: value.lower() for name, value in documented.items()} == in_code
 
 
-def test_the_table_of_the_gateways_settings_matches_the_code() -> None:
-    section = (REPOSITORY / "docs/reference/settings.md").read_text().split("\n## Gateway")[1].split("\n## ")[0]
+@pytest.mark.parametrize(("title", "settings_class"), [("Client", ClientSettings), ("Gateway", GatewaySettings)])
+def test_the_tables_of_further_settings_match_the_code(title: str, settings_class: type) -> None:
+    section = (REPOSITORY / "docs/reference/settings.md").read_text().split(f"\n## {title}")[1].split("\n## ")[0]
     documented = dict(re.findall(r"^\| `(\w+)` \| (.*?) ?\|", section, re.MULTILINE))
     shared = variables_of(AgentSettings)
     in_code = {
         variable: "" if default is None else str(default)
-        for variable, default in variables_of(GatewaySettings).items()
+        for variable, default in variables_of(settings_class).items()
         if variable not in shared
     }
     assert documented == {name: value.lower() for name, value in in_code.items()}

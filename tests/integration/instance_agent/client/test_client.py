@@ -229,6 +229,14 @@ def test_a_caller_that_is_cancelled_frees_the_upstream(client: UnifiedModelClien
     eventually(lambda: [each["ended"] for each in fake_upstream.requests("claude-opus-5-5")] == ["client gone"])
 
 
+def test_a_request_ends_at_its_deadline(fake_upstream: FakeUpstream) -> None:
+    fake_upstream.behave("hang", model="claude-opus-5-5")
+    with UnifiedModelClient(deadline_seconds=0.3) as client:
+        result = client.generate_sync("Think", TaskType.REASONING, 9)
+    assert (result["success"], len(result["attempts"])) == (False, 1)
+    assert "no answer within the 0.3 s" in str(result["error"])
+
+
 def test_the_end_of_a_client_ends_its_requests_with_a_result(fake_upstream: FakeUpstream) -> None:
     fake_upstream.behave("hang", model="claude-opus-5-5")
     client = UnifiedModelClient()
@@ -280,6 +288,7 @@ def test_the_child_of_a_fork_uses_the_client_of_its_parent() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
     assert (done.returncode, sorted(done.stdout.splitlines())) == (0, ["True 1", "True 2"]), done.stderr
+    assert done.stderr == ""
 
 
 def test_debug_logs_have_the_decision_and_neither_prompts_nor_keys(

@@ -1,4 +1,4 @@
-"""Seed 002's tree over the built-in catalog: which provider gets a task, and which one follows when it is away."""
+"""Seed 002's tree over the built-in catalog: which provider gets a task, and which one follows when it is unavailable."""
 
 from pathlib import Path
 
