@@ -1,0 +1,41 @@
+"""Events of a client whose process has a database: each attempt is a decision with its outcome."""
+
+import pytest
+from support.servers import execute
+from support.upstream.process import FakeUpstream
+
+from centralcloud.ingest.drain import drain
+from centralcloud.runtime.postgres.database import Database
+from instance_agent import UnifiedModelClient, create_routed_coder_agent
+
+RECORDS = """
+    SELECT instance_id, model, provider, complexity, outcome, attempt, policy, agent_type, task_type, cost_nano_usd,
+        request_id
+    FROM routing_records WHERE outcome = 'routed' OR attempt = 2 ORDER BY attempt, outcome
+"""
+
+
+def test_attempts_become_records_from_which_the_fleet_learns(
+    database: Database, database_url: str, fake_upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("INSTANCE_ID", "my-program")
+    for model in ("fake-large", "fake-small"):
+        fake_upstream.behave("status=503", model=model)
+    with UnifiedModelClient() as client, create_routed_coder_agent(client) as agent:
+        response = agent.generate_response_sync("Write confidential code", {"complexity": 2})
+        assert response["success"]
+        assert client.flush(20)
+    result = drain(database, batch_size=10).result
+    assert (result.records, result.dead_letters) == (4, 0)
+    rows = execute(database_url, RECORDS)
+    common = ("local_first", "coder", "code_generation")
+    same_id = response["request_id"]
+    local = ("my-program", "fake-large", "lm_studio", "simple", "routed", 1, *common, None, same_id)
+    assert rows[0] == local
+    assert [row[1:6] for row in rows[1:]] == [
+        ("gpt-6.1-sol", "openai", "simple", "routed", 2),
+        ("gpt-6.1-sol", "openai", "simple", "success", 2),
+    ]
+    assert rows[2][9] == response["cost_nano_usd"]
+    assert "confidential" not in str(execute(database_url, "SELECT * FROM routing_records"))
