@@ -59,7 +59,9 @@ def test_every_public_function_has_its_signature_and_its_arguments_in_the_page(t
             return  # it is made by the library, or its arguments are its fields, which the page lists as attributes
         public = functools.partial(public.__init__, None)
     expected = [each for each in inspect.signature(public).parameters if each != "self"]
-    match = re.match(r"\n```python\n(?:@classmethod\n)?(?:class )?\w+\((.*?)\)(?: -> .+?)?\n```\n", section, re.DOTALL)
+    match = re.match(
+        r"\n```python\n(?:@classmethod\n)?(?:class |async )?\w+\((.*?)\)(?: -> .+?)?\n```\n", section, re.DOTALL
+    )
     assert match, f"{title} has no signature"
     shown = re.findall(r"(?:^|[ (])(\w+): ", match[1])
     assert shown == expected
@@ -79,7 +81,7 @@ def test_every_signature_in_the_page_describes_its_arguments() -> None:
 def test_every_name_in_the_page_is_a_class_a_function_or_a_type() -> None:
     for title, section in _sections().items():
         code = section.split("```")[1].removeprefix("python\n")
-        assert re.match(r"(@classmethod\n)?(class )?\w+(\(|\n)|\w+: .+  # property|\w+ = Literal\[", code), title
+        assert re.match(r"(@classmethod\n)?(class |async )?\w+(\(|\n)|\w+: .+  # property|\w+ = Literal\[", code), title
 
 
 def test_a_default_is_a_value_and_not_the_name_of_a_constant() -> None:

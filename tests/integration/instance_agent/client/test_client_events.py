@@ -10,7 +10,7 @@ from instance_agent import UnifiedModelClient, create_routed_coder_agent
 
 RECORDS = """
     SELECT instance_id, model, provider, complexity, outcome, attempt, policy, agent_type, task_type, cost_nano_usd,
-        request_id
+        request_id::text
     FROM routing_records WHERE outcome = 'routed' OR attempt = 2 ORDER BY attempt, outcome
 """
 
