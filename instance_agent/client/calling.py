@@ -12,7 +12,7 @@ from centralcloud.runtime.logs import get_logger
 from instance_agent.chat.errors import ChatError
 from instance_agent.client.decisions import Decisions
 from instance_agent.client.deferred_events import DeferredEvents
-from instance_agent.client.local_first import LOCAL_FAILURES, POLICY, local_providers, spread
+from instance_agent.client.local_first import LOCAL_FAILURES, POLICY, local_providers
 from instance_agent.client.request import LIBRARY, GenerationRequest
 from instance_agent.client.result import GenerationResult, add_attempts, failure
 from instance_agent.client.usage_records import UsageRecords
@@ -138,20 +138,20 @@ class Calling:
             context = CallContext(state, request_id)
             answer = await self._answered(request, context)
         except PlanError as error:
-            return self._failed(context, self._decisions.explained(error, state), error.code, began)
+            return self._failed(request_id, context, self._decisions.explained(error, state), error.code, began)
         except RoutingError as error:
-            return self._failed(context, str(error), "invalid_request", began)
+            return self._failed(request_id, context, str(error), "invalid_request", began)
         except ChatError as error:
-            return self._failed(context, error.message, error.code or error.error_kind, began)
+            return self._failed(request_id, context, error.message, error.code or error.error_kind, began)
         except asyncio.CancelledError:
             if not self._stopped:
                 raise
-            return self._failed(context, STOPPED, "closed", began)
+            return self._failed(request_id, context, STOPPED, "closed", began)
         except Exception as error:  # noqa: BLE001 - the contract: a result, and never an exception
             # Without its text, which may have a part of the request.
             where = traceback.format_tb(error.__traceback__)
             log.error("client_request_failed", requestId=request_id, error=type(error).__name__, traceback=where)
-            return self._failed(context, f"internal error: {type(error).__name__}", "internal_error", began)
+            return self._failed(request_id, context, f"internal error: {type(error).__name__}", "internal_error", began)
         return self._succeeded(context, answer, began)
 
     async def look(self) -> None:
@@ -224,7 +224,7 @@ class Calling:
             return calls
         has_local = any(call.target.model.provider in context.local for call in calls)
         context.escalated = has_local and failures >= LOCAL_FAILURES
-        return spread(calls)
+        return calls
 
     def _succeeded(self, context: CallContext, answer: Answer, began: float) -> GenerationResult:
         attempt = answer.attempt
@@ -242,9 +242,11 @@ class Calling:
         self._count(context, result)
         return result
 
-    def _failed(self, context: CallContext | None, error: str, code: str | None, began: float) -> GenerationResult:
+    def _failed(
+        self, request_id: str, context: CallContext | None, error: str, code: str | None, began: float
+    ) -> GenerationResult:
         if context is None:
-            return failure("", error, code, time.perf_counter() - began)
+            return failure(request_id, error, code, time.perf_counter() - began)
         result = self._result(context, began)
         result["error"], result["error_code"] = error, code
         self._count(context, result)

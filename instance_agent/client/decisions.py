@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import FleetConfiguration
@@ -16,7 +18,7 @@ from centralcloud.runtime.process.lifecycle import watch_forks
 from instance_agent.catalog.aliases import AUTO_NAMES
 from instance_agent.catalog.catalog import CatalogSnapshot, ModelCatalog
 from instance_agent.catalog.source import CatalogSource
-from instance_agent.client.local_first import ALIASES, LOCAL, POLICY, best_model, local_first, local_providers
+from instance_agent.client.local_first import ALIASES, LOCAL, POLICY, best_model, local_first, local_providers, spread
 from instance_agent.client.request import GenerationRequest
 from instance_agent.execution.local_providers import look
 from instance_agent.execution.targets import CallTargets
@@ -142,17 +144,22 @@ class Decisions:
         return request.routing(best, request_id, time.time())
 
     def plan(self, routing: RoutingRequest, state: GatewayState, health: HealthView = ALL_HEALTHY) -> Plan:
-        """Return the plan for a request.
+        """Return the plan for a request; unless its model is forced, another provider follows before a second model of one.
 
         Raises:
             RoutingError: no model can be used, or the one that is named is not known.
         """
         with self._lock:
-            return self._planner.plan(routing, state.catalog, health, state.rules, self.failures)
+            plan = self._planner.plan(routing, state.catalog, health, state.rules, self.failures)
+        return plan if plan.kind == "forced" else replace(plan, targets=spread(plan.targets))
 
     def explained(self, error: PlanError, state: GatewayState) -> str:
         """Return the error of a plan with the problem of each provider: names of variables, and never a key."""
-        problems = [problem for each in error.struck if (problem := self.problem(each.key, state)) is not None]
+        problems = [
+            f"{each.key.rpartition('@')[2].partition('#')[0]}: {problem}"
+            for each in error.struck
+            if (problem := self.problem(each.key, state)) is not None
+        ]
         known = list(dict.fromkeys(problems))
         return f"{error} ({'; '.join(known)})" if known else str(error)
 

@@ -11,7 +11,7 @@ from centralcloud.contracts.fleet_configuration import PolicyModel, RoutingPolic
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import Target
 from instance_agent.client.task_type import TaskType
-from instance_agent.execution.planned import PlannedCall
+from instance_agent.routing.plan import PlannedTarget
 
 POLICY: Final = "local_first"
 #: After so many failures of local models in a row, others come first.
@@ -70,15 +70,15 @@ def local_first(snapshot: CatalogSnapshot) -> RoutingPolicy | None:
     )
 
 
-def spread(calls: Iterable[PlannedCall]) -> list[PlannedCall]:
-    """Return the calls of a plan with the first one of each provider before the others.
+def spread(targets: Iterable[PlannedTarget]) -> tuple[PlannedTarget, ...]:
+    """Return the targets of a plan with the first one of each provider before the others.
 
     A provider that is down so costs one attempt of a request, and not one for each of its models: with three attempts a
     request has an answer while two providers are down.
     """
-    first: dict[str, PlannedCall] = {}
-    others = [call for call in calls if first.setdefault(call.target.model.provider, call) is not call]
-    return [*first.values(), *others]
+    first: dict[str, PlannedTarget] = {}
+    others = [each for each in targets if first.setdefault(each.target.model.provider, each) is not each]
+    return (*first.values(), *others)
 
 
 def local_providers(snapshot: CatalogSnapshot) -> frozenset[str]:
