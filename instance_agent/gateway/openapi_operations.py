@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from instance_agent.gateway.openapi_configuration import CONFIGURATION_OPERATIONS
+from instance_agent.gateway.openapi_operation import OF_FLEET
 from instance_agent.gateway.openapi_operation import Operation as Operation
 
 _CHAT_HEADERS: Final = {
@@ -27,7 +28,10 @@ def _chat(summary: str, body: str, **fields: Any) -> Operation:
 
 
 def _registry(summary: str, role: str, **fields: Any) -> Operation:
-    return Operation(tag="registry", summary=summary, role=role, **fields)
+    text = fields.pop("text", "")
+    if role != "viewer":
+        text = f"{text} {OF_FLEET}".strip()
+    return Operation(tag="registry", summary=summary, text=text, role=role, **fields)
 
 
 def _health(summary: str, text: str) -> Operation:
