@@ -90,8 +90,10 @@ def fleet_admin(request: web.Request, role: Role = "admin") -> None:
 def author_of(request: web.Request) -> Author:
     """Return the sender of a request as the author of a change."""
     context = context_of(request)
-    key = context.state.fleet.keys.get(context.principal.key_id or "")
-    return Author(who=key.label if key else "a client of this machine", via="api", source=request.remote or "unknown")
+    principal = context.principal
+    key = context.state.fleet.keys.get(principal.key_id or "")
+    who = key.label if key else principal.user_id or principal.key_id or "a client of this machine"
+    return Author(who=who, via="api", source=request.remote or "unknown")
 
 
 def without_prefix(error: ContractError, prefix: str, instead: str) -> ContractError:

@@ -98,7 +98,7 @@ async def _asked(request: web.Request, *, testing: bool = False) -> RouteRequest
 async def _execute(
     parts: GatewayParts, context: RequestContext, asked: RouteRequest, headers: Mapping[str, str]
 ) -> SharedAnswer:
-    context.user_id = asked.user_id
+    context.user_id = context.principal.user_id or asked.user_id
     context.labels = asked.labels
     kind = asked.labels.get("request_type")
     calls = route(parts, context, asked.head, headers, metadata=asked.hints, request_type=kind)
