@@ -1,6 +1,7 @@
 """Certificates of clients (mTLS) as principals: a file maps their names to roles and workspaces."""
 
 import ssl
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -80,8 +81,11 @@ class ClientCertificates:
         return fingerprint_of(self._authority), fingerprint_of(self._file)
 
     def principal_of(self, certificate: PeerCertificate | None) -> Principal | None:
-        """Return the principal of a certificate that the authority has signed; None for a name that the file has not."""
-        if not certificate:
+        """Return the principal of a certificate that the authority has signed; None for a name that the file does not have,
+        and once the certificate has expired."""
+        if (
+            not certificate or ssl.cert_time_to_seconds(certificate["notAfter"]) < time.time()
+        ):  # an open connection stays
             return None
         names = _names_of(certificate)
         principals = self.principals
