@@ -28,6 +28,7 @@ from instance_agent.gateway.decision_memory import DecisionMemory
 from instance_agent.gateway.decisions_api import DecisionsApi
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.health import HealthPages
+from instance_agent.gateway.hooks import load_hooks
 from instance_agent.gateway.known_keys import KnownKeys
 from instance_agent.gateway.memory_trim import give_memory_back
 from instance_agent.gateway.metrics import GatewayMetrics
@@ -84,6 +85,9 @@ class GatewayProgram:
         )
         self.token_keys = make_token_keys(settings, self.database)
         self._certificates = certificates
+        self._hooks = load_hooks(
+            settings.gateway_hooks, seconds=settings.gateway_hook_seconds, fail_mode=settings.gateway_hook_fail_mode
+        )
         check_ca_file(settings.gateway_ca_file)
         self._state_lock = StateLock(settings.state_folder)
         self.source = CatalogSource(settings.catalog, entries=entries)
@@ -259,6 +263,9 @@ class GatewayProgram:
         outside = make_outside(settings, self.token_keys, self._certificates)
         parts = GatewayParts(settings, self.planner, sink, metrics, state, self.exchange, outside)
         parts.keys_unknown = self.keys.unknown
+        if self._hooks is not None:
+            self._hooks.on_failure = lambda hook: metrics.hook_failures.labels(hook).inc()
+            parts.hooks = self._hooks
         parts.background(give_memory_back())
         if settings.gateway_discovery_seconds:
             parts.background(self._discover(parts))

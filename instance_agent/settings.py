@@ -58,7 +58,7 @@ _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9_.-]+|\[[0-9a-f:]+\]
 _DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}
 
 
-#: Of the signatures of tokens, as `gateway.principals.token_keys` has them.
+#: Algorithms of the signatures of tokens, as `gateway.principals.token_keys` has them.
 _ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
 
 
@@ -207,6 +207,9 @@ class GatewaySettings(KeySettings):
         gateway_client_ca_file: INSTANCE_AGENT_GATEWAY_CLIENT_CA_FILE, authority of clients' certificates, PEM; None: none.
         gateway_client_principals: INSTANCE_AGENT_GATEWAY_CLIENT_PRINCIPALS, the file with their roles and workspaces.
         gateway_client_certificates: INSTANCE_AGENT_GATEWAY_CLIENT_CERTIFICATES, whether each connection needs one.
+        gateway_hooks: INSTANCE_AGENT_GATEWAY_HOOKS, names of hooks in their order, separated by commas; ``all``; ``none``.
+        gateway_hook_seconds: INSTANCE_AGENT_GATEWAY_HOOK_SECONDS, limit of each call of a hook.
+        gateway_hook_fail_mode: INSTANCE_AGENT_GATEWAY_HOOK_FAIL_MODE, whether requests go on without a hook that fails.
         gateway_keep_alive_seconds: INSTANCE_AGENT_GATEWAY_KEEP_ALIVE_SECONDS, comments before the first token; 0: none.
         gateway_max_attempts: INSTANCE_AGENT_GATEWAY_MAX_ATTEMPTS, of one request.
         gateway_deadline_seconds: INSTANCE_AGENT_GATEWAY_DEADLINE_SECONDS, of one request, see `WalkSettings`.
@@ -248,6 +251,9 @@ class GatewaySettings(KeySettings):
     gateway_client_ca_file: Path | None = None
     gateway_client_principals: Path | None = None
     gateway_client_certificates: Literal["optional", "required"] = "optional"
+    gateway_hooks: str = Field(default="all", min_length=1)
+    gateway_hook_seconds: float = Field(default=1.0, gt=0, le=60)
+    gateway_hook_fail_mode: Literal["closed", "open"] = "closed"
     gateway_keep_alive_seconds: float = Field(default=0.0, ge=0, le=3600)
     gateway_max_attempts: int = Field(default=3, ge=1, le=20)
     gateway_deadline_seconds: float = Field(default=900.0, ge=1, le=86_400)

@@ -144,6 +144,8 @@ async def _answer(
             context.user_id = principal.user_id
             await _read(request)
         arrived()
+        if parts.hooks is not None and parts.hooks.concern(request, context):
+            return await parts.hooks.run(request, context, handler)
         return await handler(request)
     except ChatError as error:
         found = error

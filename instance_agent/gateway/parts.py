@@ -14,6 +14,7 @@ from instance_agent.execution.walk import WalkSettings
 from instance_agent.gateway.auth import KnownSenders
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.fleet_health import FleetHealth
+from instance_agent.gateway.hooks import Hooks
 from instance_agent.gateway.metrics import GatewayMetrics
 from instance_agent.gateway.principals.outside import OutsidePrincipals
 from instance_agent.gateway.resolver import GuardedResolver
@@ -41,6 +42,7 @@ class GatewayParts:
         records: of attempts; an answer leaves once they are handed over.
         fleet_health: what gateways say to each other about targets.
         local_failures: of local models in a row, for policies that try them first.
+        hooks: around requests of models; None: none is installed.
         outside: finds principals that have no key; None: there are none.
         health, breakers, planner, executor, calls, metrics, senders, settings: as their names say.
     """
@@ -62,6 +64,7 @@ class GatewayParts:
         self.clock: Callable[[], float] = asyncio.get_running_loop().time
         self.senders = KnownSenders()
         self.outside = outside
+        self.hooks: Hooks | None = None
         self.resolver = GuardedResolver(private=settings.gateway_private_endpoints)
         self.transport = Transport(ca_file=settings.gateway_ca_file, resolver=self.resolver)
         self.calls = ProviderCalls(self.transport)

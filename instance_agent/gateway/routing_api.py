@@ -99,7 +99,7 @@ async def _execute(
     parts: GatewayParts, context: RequestContext, asked: RouteRequest, headers: Mapping[str, str]
 ) -> SharedAnswer:
     context.user_id = context.principal.user_id or asked.user_id
-    context.labels = asked.labels
+    context.labels = {**context.labels, **asked.labels} if context.labels else asked.labels
     kind = asked.labels.get("request_type")
     calls = route(parts, context, asked.head, headers, metadata=asked.hints, request_type=kind)
     answer = await parts.executor.execute(calls, execution_of(context, OPENAI, asked.body, headers))

@@ -32,7 +32,7 @@ _URL_SECONDS: Final = 300.0
 _RETRY_SECONDS: Final = 10.0
 #: Shortest time between two reads because of an unknown key: clients choose the ids of keys in their tokens.
 _REFRESH_SECONDS: Final = 10.0
-#: Of one read of an address, its connection included.
+#: Limit of one read of an address, its connection included.
 _TIMEOUT_SECONDS: Final = 5.0
 _MAX_BYTES: Final = 1_000_000
 _MAX_KEYS: Final = 200

@@ -174,7 +174,9 @@ def test_the_table_of_the_gateways_settings_matches_the_code() -> None:
         for variable, default in variables_of(GatewaySettings).items()
         if variable not in shared
     }
-    assert documented == {name: value.lower() for name, value in in_code.items()}
+    assert {name: value.lower() for name, value in documented.items()} == {
+        name: value.lower() for name, value in in_code.items()
+    }
 
 
 def test_every_log_event_is_documented_with_its_level() -> None:
