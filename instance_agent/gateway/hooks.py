@@ -29,6 +29,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _PATHS: Final = frozenset(
     {
         "/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", "/v1/embeddings", "/v1/responses", "/api/route",
+        "/api/route/batch",
     }
 )  # fmt: skip
 _METHODS: Final = ("before", "after")

@@ -94,6 +94,17 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         errors=("400", "402", "404", "422", "502"),
         headers={name: text for name, text in _CHAT_HEADERS.items() if name.startswith("x-")},
     ),
+    ("POST", "/api/route/batch"): Operation(
+        tag="routing",
+        summary="Route many prompts, with an outcome for each",
+        text="Similar tasks stay with one model. The answer is 200 also where requests of the batch fail.",
+        role="user",
+        body="RouteBatch",
+        example={"requests": [{"prompt": "Summarize: ..."}, {"prompt": "Translate: ..."}], "concurrency": 4},
+        answer="RouteBatchAnswer",
+        errors=("400", "422"),
+        headers={name: text for name, text in _CHAT_HEADERS.items() if name.startswith("x-")},
+    ),
     ("POST", "/api/routing/test"): Operation(
         tag="routing",
         summary="Show how a request would be routed",

@@ -1,4 +1,4 @@
-"""The limits of a policy for a request: tokens of an answer, a temperature where none is given, and the time in the cache."""
+"""The limits of a policy for a request: tokens of its answer, a temperature where none is given, its time in the cache."""
 
 from typing import Any, Final
 

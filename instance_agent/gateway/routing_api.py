@@ -1,4 +1,4 @@
-"""POST /api/route executes a prompt at the best model; /api/routing/test and /api/routing/select only plan."""
+"""POST /api/route and /api/route/batch execute prompts at the best models; /api/routing/test and /select only plan."""
 
 import time
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ from instance_agent.gateway.context import RequestContext, context_of
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.parts import KEY, GatewayParts
 from instance_agent.gateway.pipeline import execution_of, route
+from instance_agent.gateway.route_batches import read_batch, run_batch
 from instance_agent.gateway.route_requests import RouteRequest, read_route_request
 from instance_agent.gateway.select_api import select
 from instance_agent.gateway.shared_answer import SharedAnswer
@@ -60,6 +61,7 @@ class RoutingApi:
         """Return the routes."""
         return [
             web.post("/api/route", api_handler(self._route)),
+            web.post("/api/route/batch", api_handler(self._batch)),
             web.post("/api/routing/test", api_handler(self._test)),
             web.post("/api/routing/select", api_handler(select)),
         ]
@@ -69,13 +71,28 @@ class RoutingApi:
         context.operation = "route"
         context.principal.require("user")
         asked = await _asked(request)
-        _enter_workspace(context, asked, acting=True)
+        return await _routed(request.app[KEY], context, asked, request.headers, await request.read())
+
+    async def _batch(self, request: web.Request) -> web.Response:
+        context = context_of(request)
+        context.operation = "batch"
+        context.principal.require("user")
+        requests, most = read_batch(await json_object(request))
         parts: GatewayParts = request.app[KEY]
-        # The same id is the same request for the key, whatever workspace it names.
-        fingerprint = (_ENCODER.encode(asked.workspace), await request.read())
-        return await once(
-            parts, context, "route", asked.id, fingerprint, lambda: _execute(parts, context, asked, request.headers)
-        )
+
+        def new_context() -> RequestContext:
+            own = RequestContext(context.principal, context.state)
+            own.operation, own.user_id, own.labels = "route", context.user_id, context.labels
+            return own
+
+        async def execute(own: RequestContext, asked: RouteRequest, headers: Mapping[str, str]) -> bytes:
+            answer = await _routed(parts, own, asked, headers, asked.body)
+            return bytes(answer.body)  # type: ignore[arg-type]
+
+        outcomes = await run_batch(requests, most, request.headers, new_context, execute, parts.records.handed_over)
+        failed = sum(each["status"] == "error" for each in outcomes)
+        counts = {"total": len(outcomes), "succeeded": len(outcomes) - failed, "failed": failed}
+        return json_answer({"batchId": context.request_id, "results": outcomes, **counts})
 
     async def _test(self, request: web.Request) -> web.Response:
         context = context_of(request)
@@ -93,6 +110,16 @@ class RoutingApi:
 async def _asked(request: web.Request, *, testing: bool = False) -> RouteRequest:
     value = await json_object(request)
     return await read_apart(lambda _: read_route_request(value, testing=testing), await request.read())
+
+
+async def _routed(
+    parts: GatewayParts, context: RequestContext, asked: RouteRequest, headers: Mapping[str, str], body: bytes
+) -> web.Response:
+    """Return the answer to a request; `body`: that another request of the same id has to have."""
+    _enter_workspace(context, asked, acting=True)
+    # The same id is the same request for the key, whatever workspace it names.
+    fingerprint = (_ENCODER.encode(asked.workspace), body)
+    return await once(parts, context, "route", asked.id, fingerprint, lambda: _execute(parts, context, asked, headers))
 
 
 async def _execute(
