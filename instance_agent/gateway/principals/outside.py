@@ -27,7 +27,7 @@ class OutsidePrincipals:
 
     async def prepare(self, request: web.Request) -> None:
         """Wait for newer keys of tokens, where the request's token needs them."""
-        if self._tokens is not None and (token := _token_of(request)):
+        if self._tokens is not None and (token := _token_of(request)) and not self._tokens.knows(token):
             await self._tokens.prepare(token)
 
     def principal_of(self, request: web.Request) -> Principal | None:

@@ -27,7 +27,7 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re
 _MAX_CHARACTERS: Final = 8000
 #: Between the clocks of the issuer and of this machine.
 _LEEWAY_SECONDS: Final = 30
-#: How long a verified token is not verified again: 60 to 200 microseconds each time.
+#: How long a verified token is not verified again: 200 to 350 microseconds each time.
 _KNOWN_SECONDS: Final = 60.0
 _MOST_KNOWN: Final = 1000
 #: How long requests wait for a read of the keys.
@@ -93,9 +93,13 @@ class Tokens:
         self._known[token] = principal, min(until, self._clock() + _KNOWN_SECONDS)
         return principal
 
+    def knows(self, token: str) -> bool:
+        """Whether a token was verified a moment ago."""
+        return self._remembered(token) is not None
+
     async def prepare(self, token: str) -> None:
         """Read the keys once more for a token of a key that is not known; many requests wait for the same read."""
-        if self._remembered(token) is not None or not is_token(token):
+        if not is_token(token):
             return
         try:
             header = _header_of(token)
