@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from multidict import CIMultiDict
 
 from instance_agent.chat.errors import ChatError, InvalidRequestError
@@ -15,7 +16,7 @@ from instance_agent.gateway.errors import GatewayError, InvalidFieldError, api_f
 from instance_agent.gateway.request_log import log_crash
 from instance_agent.gateway.route_requests import RouteRequest, read_route_request
 from instance_agent.routing.errors import RoutingError
-from instance_agent.routing.plan import PlanError
+from instance_agent.routing.plan import Plan, PlanError
 from instance_agent.routing.task import hints_from_headers, hints_from_metadata, resolve_task
 
 MOST_REQUESTS: Final = 100
@@ -24,8 +25,10 @@ _AT_A_TIME: Final = 4
 _FIELDS: Final = ("requests", "concurrency")
 _SESSION: Final = "x-centralcloud-session"
 
-#: Executes one request; returns the JSON of its answer.
-Execute = Callable[[RequestContext, RouteRequest, Mapping[str, str]], Awaitable[bytes]]
+#: Executes one request, at this model where its plan has it; returns the JSON of its answer.
+Execute = Callable[[RequestContext, RouteRequest, Mapping[str, str], str | None], Awaitable[bytes]]
+#: Plans whose first model was selected by scores, and not named by the client, a policy, a rule or an agent.
+_SELECTED: Final = ("best", "probe", "exploration", "session")
 
 
 class BatchItem(Struct):
@@ -83,17 +86,15 @@ async def run_batch(
     headers: Mapping[str, str],
     new_context: Callable[[], RequestContext],
     execute: Execute,
-    settled: Callable[[], Awaitable[object]],
 ) -> Sequence[Mapping[str, Any]]:
     """Execute the requests of a batch; return their outcomes in their order.
 
     The first request of a group of similar tasks chooses the model, by its policy or rule or by learned scores; the others
-    follow when it is done, as further turns of one session: they keep its model while it works and may fall back.
+    follow when it is done, as further turns of one session: they begin with the model that answered, and may fall back.
 
     Args:
         most: that run at a time.
         headers: of the batch, for each of its requests.
-        settled: waits until the records of ended requests, and so the models of sessions, are known.
     """
     items = [BatchItem(index, new_context()) for index in range(len(requests))]
     groups: dict[Any, list[BatchItem]] = {}
@@ -111,11 +112,11 @@ async def run_batch(
             members.append(item)
     room = asyncio.Semaphore(most)
 
-    async def one(item: BatchItem, own: Mapping[str, str]) -> None:
+    async def one(item: BatchItem, own: Mapping[str, str], model: str | None = None) -> None:
         assert item.asked is not None
         async with room:
             try:
-                item.succeeded(await execute(item.context, item.asked, own))
+                item.succeeded(await execute(item.context, item.asked, own, model))
             except (ChatError, RoutingError) as error:
                 item.failed(_error_of(error))
             except Exception as error:  # noqa: BLE001 - logged; the others of the batch go on
@@ -126,15 +127,32 @@ async def run_batch(
         first, *others = members
         own = _with_session(headers, f"batch {first.context.request_id}") if others else headers
         await one(first, own)
-        await settled()
+        model = first.context.model if first.outcome and first.outcome["status"] == "success" else None
         async with asyncio.TaskGroup() as tasks:
             for item in others:
-                tasks.create_task(one(item, own))
+                tasks.create_task(one(item, own, model))
 
     async with asyncio.TaskGroup() as tasks:
         for members in groups.values():
             tasks.create_task(group(members))
     return [item.outcome or {} for item in items]
+
+
+def beginning_with(plan: Plan, model: str) -> Plan:
+    """Return a plan that begins with a model, as for a further turn of a session: it was not drawn.
+
+    A plan without the model stays as it is; so does one whose order comes from the client, a policy, a rule or an agent.
+    """
+    if plan.kind not in _SELECTED:
+        return plan
+    kept = [each for each in plan.targets if each.target.model.name == model]
+    if not kept:
+        return plan
+    others = [each for each in plan.targets if each.target.model.name != model]
+    if others and others[0] is plan.targets[0]:
+        others[0] = replace(others[0], code="fallback")
+    targets = (replace(kept[0], code="session"), *kept[1:], *others)
+    return replace(plan, kind="session", targets=targets, propensity=None, method=None, affinity="kept")
 
 
 def _similar(asked: RouteRequest, headers: Mapping[str, str]) -> Any:

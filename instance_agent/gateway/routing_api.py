@@ -15,13 +15,14 @@ from instance_agent.chat.answers import Usage
 from instance_agent.chat.protocols import OPENAI
 from instance_agent.execution.cost import NANO
 from instance_agent.execution.executor import Answer
+from instance_agent.execution.plan_calls import plan_calls
 from instance_agent.gateway.api_requests import ANSWER_PREFIX, api_handler, json_answer, json_object
 from instance_agent.gateway.bodies import read_apart
 from instance_agent.gateway.context import RequestContext, context_of
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.parts import KEY, GatewayParts
 from instance_agent.gateway.pipeline import execution_of, route
-from instance_agent.gateway.route_batches import read_batch, run_batch
+from instance_agent.gateway.route_batches import beginning_with, read_batch, run_batch
 from instance_agent.gateway.route_requests import RouteRequest, read_route_request
 from instance_agent.gateway.select_api import select
 from instance_agent.gateway.shared_answer import SharedAnswer
@@ -85,11 +86,13 @@ class RoutingApi:
             own.operation, own.user_id, own.labels = "route", context.user_id, context.labels
             return own
 
-        async def execute(own: RequestContext, asked: RouteRequest, headers: Mapping[str, str]) -> bytes:
-            answer = await _routed(parts, own, asked, headers, asked.body)
+        async def execute(
+            own: RequestContext, asked: RouteRequest, headers: Mapping[str, str], model: str | None
+        ) -> bytes:
+            answer = await _routed(parts, own, asked, headers, asked.body, model)
             return bytes(answer.body)  # type: ignore[arg-type]
 
-        outcomes = await run_batch(requests, most, request.headers, new_context, execute, parts.records.handed_over)
+        outcomes = await run_batch(requests, most, request.headers, new_context, execute)
         failed = sum(each["status"] == "error" for each in outcomes)
         counts = {"total": len(outcomes), "succeeded": len(outcomes) - failed, "failed": failed}
         return json_answer({"batchId": context.request_id, "results": outcomes, **counts})
@@ -113,22 +116,41 @@ async def _asked(request: web.Request, *, testing: bool = False) -> RouteRequest
 
 
 async def _routed(
-    parts: GatewayParts, context: RequestContext, asked: RouteRequest, headers: Mapping[str, str], body: bytes
+    parts: GatewayParts,
+    context: RequestContext,
+    asked: RouteRequest,
+    headers: Mapping[str, str],
+    body: bytes,
+    model: str | None = None,
 ) -> web.Response:
-    """Return the answer to a request; `body`: that another request of the same id has to have."""
+    """Return the answer to a request.
+
+    Args:
+        body: that another request of the same id has to have.
+        model: to begin with, where the plan has it.
+    """
     _enter_workspace(context, asked, acting=True)
     # The same id is the same request for the key, whatever workspace it names.
     fingerprint = (_ENCODER.encode(asked.workspace), body)
-    return await once(parts, context, "route", asked.id, fingerprint, lambda: _execute(parts, context, asked, headers))
+    return await once(
+        parts, context, "route", asked.id, fingerprint, lambda: _execute(parts, context, asked, headers, model)
+    )
 
 
 async def _execute(
-    parts: GatewayParts, context: RequestContext, asked: RouteRequest, headers: Mapping[str, str]
+    parts: GatewayParts,
+    context: RequestContext,
+    asked: RouteRequest,
+    headers: Mapping[str, str],
+    model: str | None = None,
 ) -> SharedAnswer:
     context.user_id = context.principal.user_id or asked.user_id
     context.labels = {**context.labels, **asked.labels} if context.labels else asked.labels
     kind = asked.labels.get("request_type")
     calls = route(parts, context, asked.head, headers, metadata=asked.hints, request_type=kind)
+    if model is not None and context.plan is not None:
+        context.plan = beginning_with(context.plan, model)
+        calls = plan_calls(context.plan, context.state.targets)
     answer = await parts.executor.execute(calls, execution_of(context, OPENAI, asked.body, headers))
     routed = shared(context, answer, b"")
     body = {

@@ -207,9 +207,12 @@ def test_certificates_of_clients_are_principals_of_a_gateway(
 
     assert call(acme, "POST", "/api/route", {"prompt": "hi", "workspaceId": "other"})[0] == 403
     assert call(acme, "POST", "/api/route", {"prompt": "hi"})[0] == 200
-    find = "SELECT message ->> 'workspace', message ->> 'key_id' FROM pgmq.q_model_routing_decisions WHERE message ? 'plan'"
-    eventually(lambda: "acme" in {row[0] for row in execute(database_url, find)}, what="the event")
-    assert all(re.fullmatch("mtls:[0-9a-f]{16}", row[1]) for row in execute(database_url, find))
+    eventually(lambda: execute(database_url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(8,)])
+    assert run_command("centralcloud", "drain", env={"DATABASE_URL": database_url}).returncode == 0
+    rows = execute(database_url, "SELECT workspace, key_id FROM routing_records WHERE outcome = 'routed' ORDER BY id")
+    assert [workspace for workspace, _ in rows] == [None, None, None, "acme"]
+    assert all(re.fullmatch("mtls:[0-9a-f]{16}", key_id) for _, key_id in rows)
+    assert len({key_id for _, key_id in rows}) == 4
 
     # A principal that is removed is refused once the file is read, also on a connection that is open.
     connection = http.client.HTTPSConnection("127.0.0.1", gateway.port, timeout=10, context=contexts["viewer"])

@@ -1,5 +1,6 @@
 """Batches at a running gateway: similar tasks on one model, an outcome for each, and records for each."""
 
+from support.commands import run_command
 from support.gateways import Gateway
 from support.servers import execute
 from support.upstream.process import FakeUpstream
@@ -31,8 +32,11 @@ def test_a_batch_stays_with_the_model_that_answered_its_first_request(
         (403, "forbidden"),
         (404, "model_not_found"),
     ]
-    count = "SELECT count(DISTINCT message ->> 'request_id') FROM pgmq.q_model_routing_decisions"
-    eventually(lambda: execute(database_url, count) == [(5,)], what="records of five requests")
+    count = "SELECT count(*) FROM pgmq.q_model_routing_decisions"
+    eventually(lambda: execute(database_url, count) == [(12,)], what="decisions and outcomes of six attempts")
+    assert run_command("centralcloud", "drain", env={"DATABASE_URL": database_url}).returncode == 0
+    drawn = "SELECT count(DISTINCT request_id), count(propensity) FROM routing_records WHERE outcome = 'routed'"
+    assert execute(database_url, drawn) == [(5, 1)], "only the first of the group was drawn"
     again = gateway.call("POST", "/api/route/batch", {"requests": [forced]}).json()
     assert again["results"][0]["answer"] == results[4]["answer"], "the same id is the same call"
     assert gateway.call("POST", "/api/route/batch", {"requests": []}).error["field"] == "requests"

@@ -17,12 +17,8 @@ from instance_agent.gateway.route_requests import RouteRequest
 
 def run(requests: list[Any], execute: Execute, *, most: int = 4, headers: Mapping[str, str] | None = None) -> list[Any]:
     """Run a batch, and return the JSON of its outcomes."""
-
-    async def settled() -> None:
-        await asyncio.sleep(0)
-
     outcomes = asyncio.run(
-        run_batch(requests, most, headers or {}, lambda: RequestContext(LOCAL, cast("Any", None)), execute, settled)
+        run_batch(requests, most, headers or {}, lambda: RequestContext(LOCAL, cast("Any", None)), execute)
     )
     found: list[Any] = json.loads(msgspec.json.encode(outcomes))
     return found
@@ -33,7 +29,7 @@ def prompts(*texts: str, **fields: Any) -> list[dict[str, Any]]:
 
 
 def test_each_request_has_its_outcome_at_its_place() -> None:
-    async def execute(_context: RequestContext, asked: RouteRequest, _headers: Mapping[str, str]) -> bytes:
+    async def execute(_context: RequestContext, asked: RouteRequest, *_: Any) -> bytes:
         if b"refused" in asked.body:
             raise GatewayError("too dear", status=402, code="budget")
         if b"broken" in asked.body:
@@ -65,9 +61,14 @@ def test_each_request_has_its_outcome_at_its_place() -> None:
 def test_similar_tasks_follow_the_first_one_in_its_session() -> None:
     order: list[tuple[str, str | None]] = []
 
-    async def execute(context: RequestContext, asked: RouteRequest, headers: Mapping[str, str]) -> bytes:
+    async def execute(
+        context: RequestContext, asked: RouteRequest, headers: Mapping[str, str], model: str | None
+    ) -> bytes:
+        text = json.loads(asked.body)["messages"][0]["content"]
         await asyncio.sleep(0.01)
-        order.append((json.loads(asked.body)["messages"][0]["content"], headers.get("x-centralcloud-session")))
+        context.model = "opus"
+        assert model == ("opus" if text in ("a2", "a3") else None)
+        order.append((text, headers.get("x-centralcloud-session")))
         return b"{}"
 
     kind = {"metadata": {"taskType": "summary", "complexity": 5}}
