@@ -183,7 +183,7 @@ class GatewayProgram:
         if self.certificate is not None:
             self.certificate.read_again()
         if self.token_keys is not None:
-            self.token_keys.refresh()
+            self.token_keys.read_again()
 
     def not_ready(self) -> list[str]:
         """Return why the gateway cannot serve, one line each. Ready without the database, by the last good copies."""

@@ -93,6 +93,11 @@ class TokenKeys(BackgroundTask):
             return _NO_KEYS
         return self._keys
 
+    def read_again(self) -> None:
+        """Read the keys now, changed or not."""
+        self._seen = None
+        self.wake()
+
     def refresh(self) -> bool:
         """Read the keys at once, because of a key that is not known; False: that was done a moment ago."""
         if self._reading:
@@ -100,8 +105,7 @@ class TokenKeys(BackgroundTask):
         if time.monotonic() - self._tried_at < _REFRESH_SECONDS:
             return False
         self._tried_at = time.monotonic()
-        self._seen = None
-        self.wake()
+        self.read_again()
         return True
 
     def run_once(self) -> bool:

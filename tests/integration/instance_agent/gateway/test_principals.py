@@ -4,6 +4,7 @@ import http.client
 import ipaddress
 import json
 import re
+import signal
 import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -134,6 +135,7 @@ def test_tokens_are_principals_of_a_gateway_and_hooks_see_their_requests(
     assert gateway.call("GET", "/v1/models").status == 200
     new = SigningKey("new", "EdDSA")
     issuer.keys = [new.jwk()]
+    gateway.program.process.send_signal(signal.SIGHUP)
     after = new.token(tenant="acme")
     eventually(lambda: gateway.call("GET", "/v1/models", key=after).status == 200, within_seconds=15)
     assert gateway.call("GET", "/v1/models").status == 401, "its key is gone"
@@ -216,7 +218,6 @@ def test_certificates_of_clients_are_principals_of_a_gateway(
 
     # A principal that is removed is refused once the file is read, also on a connection that is open.
     connection = http.client.HTTPSConnection("127.0.0.1", gateway.port, timeout=10, context=contexts["viewer"])
-    principals.write_text(json.dumps({"principals": entries[1:]}))
 
     def status() -> int:
         connection.request("GET", "/v1/models")
@@ -225,6 +226,8 @@ def test_certificates_of_clients_are_principals_of_a_gateway(
             return answer.status
 
     assert status() == 200
+    principals.write_text(json.dumps({"principals": entries[1:]}))
+    program.process.send_signal(signal.SIGHUP)
     eventually(lambda: status() == 401, within_seconds=20, what="the new file of principals")
     assert call(contexts["user"])[0] == 200
     connection.close()
