@@ -140,7 +140,8 @@ class TokenKeys(BackgroundTask):
             self.interval_seconds = _URL_SECONDS
 
     def _failed(self, problem: str) -> None:
-        if problem != self.problem:
+        is_start = self._path is not None and not self.reads  # the error of the start says it
+        if problem != self.problem and not is_start:
             effect = (
                 f"the last keys are used for at most {self._grace_seconds:g} s"
                 if self._keys

@@ -275,11 +275,12 @@ def test_a_file_is_read_again_when_it_has_changed(tmp_path: Path) -> None:
         ("/nowhere/jwks.json", "No such file or directory"),
     ],
 )
-def test_a_source_that_cannot_be_used_is_one_line(source: str, words: str) -> None:
+def test_a_source_that_cannot_be_used_is_one_line(source: str, words: str, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(SettingsError, match="INSTANCE_AGENT_GATEWAY_JWT_JWKS: ") as refused:
         TokenKeys(DATABASE, source, grace_seconds=60)
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
+    assert caplog.text == ""
 
 
 def test_keys_that_no_allowed_algorithm_can_use_are_left_out() -> None:
