@@ -31,7 +31,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	  || { echo "setup: $(PYTHON) is older than Python 3.11; name a newer one: make setup PYTHON=python3.12" >&2; exit 1; }
 	@echo "setup: creating $(VENV) and installing CentralCloud into it (about 700 MB, a minute or two on the first run)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[daemon,embedded,prices,deploy,release,clients,dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[daemon,embedded,jwt,prices,deploy,release,clients,dev]'
 	@touch $@
 	@echo "setup: done; $(BIN)/centralcloud and $(BIN)/instance-agent are ready"
 

@@ -28,12 +28,14 @@ from instance_agent.gateway.decision_memory import DecisionMemory
 from instance_agent.gateway.decisions_api import DecisionsApi
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.health import HealthPages
+from instance_agent.gateway.hooks import load_hooks
 from instance_agent.gateway.known_keys import KnownKeys
 from instance_agent.gateway.memory_trim import give_memory_back
 from instance_agent.gateway.metrics import GatewayMetrics
 from instance_agent.gateway.openapi import openapi_routes
 from instance_agent.gateway.openapi_page import page_routes
 from instance_agent.gateway.parts import GatewayParts
+from instance_agent.gateway.principals.from_settings import make_certificates, make_outside, make_token_keys
 from instance_agent.gateway.registry_api import RegistryApi
 from instance_agent.gateway.routing_api import RoutingApi
 from instance_agent.gateway.server import GatewayServer, event_loop
@@ -77,7 +79,15 @@ class GatewayProgram:
         self.settings = settings
         name = f"instance-agent/{settings.instance_id}"
         self.database = Database(settings.database, application_name=name, own_connections=_PAGE_CONNECTIONS)
-        self.certificate = make_reloader(self.database, settings.gateway_tls_certificate, settings.gateway_tls_key)
+        certificates = make_certificates(settings)
+        self.certificate = make_reloader(
+            self.database, settings.gateway_tls_certificate, settings.gateway_tls_key, certificates
+        )
+        self.token_keys = make_token_keys(settings, self.database)
+        self._certificates = certificates
+        self._hooks = load_hooks(
+            settings.gateway_hooks, seconds=settings.gateway_hook_seconds, fail_mode=settings.gateway_hook_fail_mode
+        )
         check_ca_file(settings.gateway_ca_file)
         self._state_lock = StateLock(settings.state_folder)
         self.source = CatalogSource(settings.catalog, entries=entries)
@@ -120,10 +130,17 @@ class GatewayProgram:
         ]
         listeners[0].on_working = self.claim.check
         tasks: list[BackgroundTask] = [self.configuration, self.scores, self.builder, self.exchange, *listeners]
-        tasks += [each for each in (self.publisher, self.certificate) if each is not None]
+        tasks += [each for each in (self.publisher, self.certificate, self.token_keys) if each is not None]
         self.supervisor = Supervisor(tasks, shutdown)
         self.supervisor.reserve_connections(self.database)
-        self._first_contact = FirstContact(settings, self.configuration, self.keys, self.builder, shutdown)
+        self._first_contact = FirstContact(
+            settings,
+            self.configuration,
+            self.keys,
+            self.builder,
+            shutdown,
+            keys_only=certificates is None and self.token_keys is None,
+        )
         self.memory = DecisionMemory()
         self.server: GatewayServer | None = None
         self._discovery: asyncio.Task[None] | None = None
@@ -165,6 +182,8 @@ class GatewayProgram:
         self.builder.read_again()
         if self.certificate is not None:
             self.certificate.read_again()
+        if self.token_keys is not None:
+            self.token_keys.read_again()
 
     def not_ready(self) -> list[str]:
         """Return why the gateway cannot serve, one line each. Ready without the database, by the last good copies."""
@@ -180,7 +199,10 @@ class GatewayProgram:
     def problems(self) -> list[str]:
         """Return a line for each problem with which the gateway still does its work."""
         other = self.claim.other
-        return [] if other is None else [f"another program uses the same INSTANCE_ID: {other}"]
+        found = [] if other is None else [f"another program uses the same INSTANCE_ID: {other}"]
+        if self.token_keys is not None and self.token_keys.problem is not None:
+            found.append(self.token_keys.problem)
+        return found
 
     def _serve(self, registry: "CollectorRegistry") -> None:
         settings, certificate = self.settings, self.certificate
@@ -238,8 +260,12 @@ class GatewayProgram:
         assert metrics is not None
         assert state is not None
         sink = EventSink(self.publisher, metrics, self.planner.sessions, settings.instance_id, self.memory)
-        parts = GatewayParts(settings, self.planner, sink, metrics, state, self.exchange)
+        outside = make_outside(settings, self.token_keys, self._certificates)
+        parts = GatewayParts(settings, self.planner, sink, metrics, state, self.exchange, outside)
         parts.keys_unknown = self.keys.unknown
+        if self._hooks is not None:
+            self._hooks.on_failure = lambda hook: metrics.hook_failures.labels(hook).inc()
+            parts.hooks = self._hooks
         parts.background(give_memory_back())
         if settings.gateway_discovery_seconds:
             parts.background(self._discover(parts))

@@ -39,12 +39,16 @@ class FirstContact:
         keys: KnownKeys,
         builder: StateBuilder,
         shutdown: Shutdown,
+        *,
+        keys_only: bool = True,
     ) -> None:
+        """Create it; `keys_only`: whether no request has a token or a certificate in place of a key."""
         self._address = settings.gateway_address
         self._configuration = configuration
         self._keys = keys
         self._builder = builder
         self._shutdown = shutdown
+        self._keys_only = keys_only
 
     def wait_for_keys(self, service_manager: ServiceManager) -> None:
         """Before the gateway listens elsewhere than on this machine, wait until it is known that there are keys.
@@ -71,7 +75,7 @@ class FirstContact:
         ):
             if self._shutdown.wait(0.05):
                 return
-        if not self._configuration.loaded:
+        if not self._configuration.loaded or not self._keys_only:
             return
         if not self._configuration.configuration.keys:
             raise CentralCloudError(
@@ -91,7 +95,9 @@ class FirstContact:
                 break
         if unknown is not None:
             return f"no request is served yet: {unknown}"
-        return "required" if state.fleet.keys else "none: only clients of this machine are served"
+        return (
+            "required" if state.fleet.keys or not self._keys_only else "none: only clients of this machine are served"
+        )
 
 
 def leave_register(database: Database, claim: InstanceClaim, instance_id: str) -> None:

@@ -58,6 +58,10 @@ _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9_.-]+|\[[0-9a-f:]+\]
 _DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}
 
 
+#: Algorithms of the signatures of tokens, as `gateway.principals.token_keys` has them.
+_ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
+
+
 class AgentSettings(ProgramSettings):
     """The settings of an instance, from environment variables: docs/reference/settings.md lists them with their ranges.
 
@@ -151,6 +155,14 @@ def _origins(text: str) -> str:
     return ",".join(names)
 
 
+def _algorithms(text: str) -> str:
+    """Check a list of algorithms of signatures: never one that a public key, or no key, could sign with."""
+    names = [each.strip() for each in text.split(",") if each.strip()]
+    if not names or any(name not in _ALGORITHMS for name in names):
+        raise ValueError(f"expected one or more of {', '.join(_ALGORITHMS)}, separated by commas")
+    return ",".join(names)
+
+
 class KeySettings(AgentSettings):
     """The settings of `instance-agent keys`: those of an instance, and the rate limit of new keys.
 
@@ -187,6 +199,17 @@ class GatewaySettings(KeySettings):
         gateway_ca_file: INSTANCE_AGENT_GATEWAY_CA_FILE, more certificates of upstreams, PEM.
         gateway_private_endpoints: INSTANCE_AGENT_GATEWAY_PRIVATE_ENDPOINTS, whether registered endpoints may be in private
             networks or on this machine.
+        gateway_jwt_jwks: INSTANCE_AGENT_GATEWAY_JWT_JWKS, the keys of tokens: a file, or an https address; empty: no tokens.
+        gateway_jwt_issuer, gateway_jwt_audience: INSTANCE_AGENT_GATEWAY_JWT_ISSUER and _AUDIENCE, claims of each token.
+        gateway_jwt_algorithms: INSTANCE_AGENT_GATEWAY_JWT_ALGORITHMS, of their signatures, separated by commas.
+        gateway_jwt_role_claim: INSTANCE_AGENT_GATEWAY_JWT_ROLE_CLAIM, the claim with the role, or with a list of roles.
+        gateway_jwt_workspace_claim: INSTANCE_AGENT_GATEWAY_JWT_WORKSPACE_CLAIM, the claim with the workspace; empty: none.
+        gateway_client_ca_file: INSTANCE_AGENT_GATEWAY_CLIENT_CA_FILE, authority of clients' certificates, PEM; None: none.
+        gateway_client_principals: INSTANCE_AGENT_GATEWAY_CLIENT_PRINCIPALS, the file with their roles and workspaces.
+        gateway_client_certificates: INSTANCE_AGENT_GATEWAY_CLIENT_CERTIFICATES, whether each connection needs one.
+        gateway_hooks: INSTANCE_AGENT_GATEWAY_HOOKS, names of hooks in their order, separated by commas; ``all``; ``none``.
+        gateway_hook_seconds: INSTANCE_AGENT_GATEWAY_HOOK_SECONDS, limit of each call of a hook.
+        gateway_hook_fail_mode: INSTANCE_AGENT_GATEWAY_HOOK_FAIL_MODE, whether requests go on without a hook that fails.
         gateway_keep_alive_seconds: INSTANCE_AGENT_GATEWAY_KEEP_ALIVE_SECONDS, comments before the first token; 0: none.
         gateway_max_attempts: INSTANCE_AGENT_GATEWAY_MAX_ATTEMPTS, of one request.
         gateway_deadline_seconds: INSTANCE_AGENT_GATEWAY_DEADLINE_SECONDS, of one request, see `WalkSettings`.
@@ -219,6 +242,18 @@ class GatewaySettings(KeySettings):
     gateway_key_grace_seconds: float = Field(default=86_400.0, ge=0, le=31_536_000)
     gateway_ca_file: Path | None = None
     gateway_private_endpoints: bool = False
+    gateway_jwt_jwks: str = ""
+    gateway_jwt_issuer: str = ""
+    gateway_jwt_audience: str = ""
+    gateway_jwt_algorithms: Annotated[str, AfterValidator(_algorithms)] = "RS256,ES256,EdDSA"
+    gateway_jwt_role_claim: str = Field(default="role", min_length=1)
+    gateway_jwt_workspace_claim: str = ""
+    gateway_client_ca_file: Path | None = None
+    gateway_client_principals: Path | None = None
+    gateway_client_certificates: Literal["optional", "required"] = "optional"
+    gateway_hooks: str = Field(default="all", min_length=1)
+    gateway_hook_seconds: float = Field(default=1.0, gt=0, le=60)
+    gateway_hook_fail_mode: Literal["closed", "open"] = "closed"
     gateway_keep_alive_seconds: float = Field(default=0.0, ge=0, le=3600)
     gateway_max_attempts: int = Field(default=3, ge=1, le=20)
     gateway_deadline_seconds: float = Field(default=900.0, ge=1, le=86_400)

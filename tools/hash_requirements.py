@@ -30,6 +30,7 @@ FILES: Final[dict[str, tuple[str | None, str]]] = {
     "agent": (None, "For an instance: the package without extras."),
     "daemon": ("agent", "For the daemon: the package with the extra `daemon`."),
     "embedded": ("agent", "For the embedded PostgreSQL: the package with the extra `embedded`."),
+    "jwt": ("agent", "For tokens of an identity provider: the package with the extra `jwt`."),
     "build": (None, "For the build of the image: its wheel, and the list of its components."),
 }
 #: Packages of the extra `release` that the image builds with; `twine` of that extra uploads.
@@ -55,6 +56,7 @@ def requirements_of(pyproject: Mapping[str, dict]) -> dict[str, list[str]]:
         "agent": project["dependencies"],
         "daemon": [*project["dependencies"], *extras["daemon"]],
         "embedded": [*project["dependencies"], *extras["embedded"]],
+        "jwt": [*project["dependencies"], *extras["jwt"]],
         "build": build,
     }
 

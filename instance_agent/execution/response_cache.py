@@ -53,7 +53,7 @@ class ResponseCache:
 
     def __init__(self, settings: CacheSettings | None = None) -> None:
         self._settings = settings or CacheSettings()
-        self._entries: OrderedDict[bytes, tuple[CachedAnswer, float]] = OrderedDict()
+        self._entries: OrderedDict[bytes, tuple[CachedAnswer, float, float]] = OrderedDict()
         self._bytes = 0
         self.hits = 0
         self.misses = 0
@@ -75,26 +75,27 @@ class ResponseCache:
             digest.update(part)
         return digest.digest()
 
-    def get(self, key: bytes, now: float) -> CachedAnswer | None:
-        """Return the answer that is kept for `key`."""
+    def get(self, key: bytes, now: float, seconds: float | None = None) -> CachedAnswer | None:
+        """Return the answer that is kept for `key`; `seconds`: the greatest age; None: any that it was kept for."""
         found = self._entries.get(key)
-        if found is None or found[1] <= now:
-            if found is not None:
-                self._drop(key)
+        if found is not None and found[2] <= now:
+            self._drop(key)
+            found = None
+        if found is None or (seconds is not None and found[1] + seconds <= now):
             self.misses += 1
             return None
         self._entries.move_to_end(key)
         self.hits += 1
         return found[0]
 
-    def put(self, key: bytes, answer: CachedAnswer, now: float) -> None:
-        """Keep an answer, unless it is too long."""
+    def put(self, key: bytes, answer: CachedAnswer, now: float, seconds: float | None = None) -> None:
+        """Keep an answer, unless it is too long; `seconds`: None: as the settings say."""
         size = len(answer.body) + _ENTRY_BYTES
         if len(answer.body) > self._settings.max_answer_bytes or size > self._settings.max_bytes:
             return
         if key in self._entries:
             self._drop(key)
-        self._entries[key] = (answer, now + self._settings.seconds)
+        self._entries[key] = (answer, now, now + (self._settings.seconds if seconds is None else seconds))
         self._bytes += size
         while self._bytes > self._settings.max_bytes:
             self._drop(next(iter(self._entries)))
@@ -105,5 +106,5 @@ class ResponseCache:
         return self._bytes
 
     def _drop(self, key: bytes) -> None:
-        answer, _ = self._entries.pop(key)
+        answer, _, _ = self._entries.pop(key)
         self._bytes -= len(answer.body) + _ENTRY_BYTES

@@ -34,14 +34,17 @@ class Principal(Struct, frozen=True, kw_only=True):
     """The sender of a request.
 
     Attributes:
-        key_id: public prefix of the key; None for a client of this machine while no key was ever created.
+        key_id: public prefix of the key, or an id of a token's subject or of a certificate's name; None for a client of this
+            machine while no key was ever created.
         role: its rights; None: none at all.
         workspace: the tenant; None: none.
+        user_id: the user of a verified token; None: the request says for itself which user it is for.
     """
 
     key_id: str | None
     role: Role | None
     workspace: str | None = None
+    user_id: str | None = None
 
     @property
     def tenant(self) -> str:
@@ -92,7 +95,12 @@ def principal_of(
     for text in (bearer.strip() if scheme.lower() == "bearer" else "", headers.get("x-api-key", "").strip()):
         if text and (key := find_key(keys, text, now)) is not None:
             return Principal(key_id=key.id, role=key.role, workspace=key.workspace)
-    raise GatewayError(
+    raise no_valid_key()
+
+
+def no_valid_key() -> GatewayError:
+    """Return the error for every key, token and certificate that is not valid, and for none: always with the same words."""
+    return GatewayError(
         "found no valid key, expected one in the header Authorization (Bearer KEY) or x-api-key",
         status=401,
         code="invalid_api_key",

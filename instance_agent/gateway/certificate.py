@@ -10,6 +10,7 @@ from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.process.background import BackgroundTask
 from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of
+from instance_agent.gateway.principals.certificates import ClientCertificates
 
 log = get_logger(__name__)
 
@@ -17,7 +18,7 @@ log = get_logger(__name__)
 #: replaces the certificate and the key one after the other.
 _INTERVAL_SECONDS: Final = 5.0
 
-_State = tuple[Fingerprint | None, Fingerprint | None]
+_State = tuple[Fingerprint | None, ...]
 
 
 class CertificateReloader(BackgroundTask):
@@ -25,19 +26,23 @@ class CertificateReloader(BackgroundTask):
 
     Attributes:
         context: for new connections.
+        clients: certificates of clients, read again with that of the gateway; None: they need none.
         problem: why the newest files are not used; None: they are.
         on_loaded: called with each new context, in the thread of this task.
     """
 
-    def __init__(self, database: Database, certificate: Path, key: Path) -> None:
-        """Load the certificate; raise CentralCloudError when it cannot be used."""
+    def __init__(
+        self, database: Database, certificate: Path, key: Path, clients: ClientCertificates | None = None
+    ) -> None:
+        """Load the certificate; raise CentralCloudError when it cannot be used. `clients`: None: they need none."""
         super().__init__("certificate", database, interval_seconds=_INTERVAL_SECONDS, connections=0)
         self.uses_database = False
         self._certificate = certificate
         self._key = key
+        self.clients = clients
         self._used = self._seen = self._state()
         self._forced = False
-        self.context = _load(certificate, key)
+        self.context = self._load()
         self.problem: str | None = None
         self.on_loaded: Callable[[ssl.SSLContext], object] | None = None
 
@@ -57,22 +62,34 @@ class CertificateReloader(BackgroundTask):
 
     def _reload(self) -> None:
         try:
-            context = _load(self._certificate, self._key)
+            principals = self.clients.read() if self.clients is not None else {}
+            context = self._load()
         except CentralCloudError as error:
             self.problem = str(error)
             log.error("certificate_refused", reason=self.problem, effect="the last valid one stays in use")
             return
         self.problem = None
         self.context = context
+        if self.clients is not None:
+            self.clients.principals = principals
         if self.on_loaded is not None:
             self.on_loaded(context)
         log.info("certificate_loaded", path=str(self._certificate))
 
     def _state(self) -> _State:
-        return fingerprint_of(self._certificate), fingerprint_of(self._key)
+        clients = self.clients.state() if self.clients is not None else ()
+        return fingerprint_of(self._certificate), fingerprint_of(self._key), *clients
+
+    def _load(self) -> ssl.SSLContext:
+        context = _load(self._certificate, self._key)
+        if self.clients is not None:
+            self.clients.add_to(context)
+        return context
 
 
-def make_reloader(database: Database, certificate: Path | None, key: Path | None) -> CertificateReloader | None:
+def make_reloader(
+    database: Database, certificate: Path | None, key: Path | None, clients: ClientCertificates | None = None
+) -> CertificateReloader | None:
     """Return the certificate of the settings, None without one.
 
     Raises:
@@ -80,12 +97,17 @@ def make_reloader(database: Database, certificate: Path | None, key: Path | None
         CentralCloudError: they cannot be used.
     """
     if certificate is None and key is None:
+        if clients is not None:
+            raise SettingsError(
+                "INSTANCE_AGENT_GATEWAY_CLIENT_CA_FILE: found no certificate of the gateway, expected "
+                "INSTANCE_AGENT_GATEWAY_TLS_CERTIFICATE and INSTANCE_AGENT_GATEWAY_TLS_KEY, too"
+            )
         return None
     if certificate is None or key is None:
         raise SettingsError(
             "INSTANCE_AGENT_GATEWAY_TLS_CERTIFICATE and INSTANCE_AGENT_GATEWAY_TLS_KEY: found one, expected both or none"
         )
-    return CertificateReloader(database, certificate, key)
+    return CertificateReloader(database, certificate, key, clients)
 
 
 def check_ca_file(path: Path | None) -> None:

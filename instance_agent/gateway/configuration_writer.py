@@ -7,12 +7,14 @@ from typing import Any, Final, TypeVar
 from aiohttp import web
 
 from centralcloud.contracts import ContractError
-from centralcloud.contracts.fleet_configuration import FleetConfiguration
+from centralcloud.contracts.errors import quote
+from centralcloud.contracts.fleet_configuration import FleetConfiguration, Role
 from centralcloud.runtime.configuration.writing import Author, Decide, change_configuration
 from centralcloud.runtime.postgres.database import Database
 from instance_agent.gateway.api_requests import json_answer
 from instance_agent.gateway.context import context_of
 from instance_agent.gateway.database_work import DatabaseWork
+from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.parts import KEY, GatewayParts
 
 #: How long the answer to a change waits until this replica uses it.
@@ -72,11 +74,26 @@ def parts_of(request: web.Request) -> GatewayParts:
     return parts
 
 
+def fleet_admin(request: web.Request, role: Role = "admin") -> None:
+    """Raise 403 unless the key has the role, and is not that of one workspace."""
+    principal = context_of(request).principal
+    principal.require(role)
+    if principal.workspace is not None:
+        raise GatewayError(
+            f"found a key of the workspace {quote(principal.workspace)}, expected one without a workspace: this is the "
+            "configuration of the fleet",
+            status=403,
+            code="forbidden",
+        )
+
+
 def author_of(request: web.Request) -> Author:
     """Return the sender of a request as the author of a change."""
     context = context_of(request)
-    key = context.state.fleet.keys.get(context.principal.key_id or "")
-    return Author(who=key.label if key else "a client of this machine", via="api", source=request.remote or "unknown")
+    principal = context.principal
+    key = context.state.fleet.keys.get(principal.key_id or "")
+    who = key.label if key else principal.user_id or principal.key_id or "a client of this machine"
+    return Author(who=who, via="api", source=request.remote or "unknown")
 
 
 def without_prefix(error: ContractError, prefix: str, instead: str) -> ContractError:

@@ -78,7 +78,8 @@ class DecisionsApi:
         events = self._memory.find(request_id)
         if events and not _is_own(workspace, events[0].workspace):
             raise _unknown(request_id)
-        sent = {**values, "workspace": workspace, "key_id": principal.key_id}
+        user_id = principal.user_id or values["user_id"]
+        sent = {**values, "workspace": workspace, "key_id": principal.key_id, "user_id": user_id}
         row = await self._work.run(lambda database: _submit(database, sent))
         if row["status"] == "unknown":
             raise _unknown(request_id)

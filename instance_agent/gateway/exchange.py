@@ -14,7 +14,7 @@ from aiohttp import HttpVersion11, web
 from centralcloud.runtime.http.connections import Connections
 from instance_agent.chat.errors import ChatError
 from instance_agent.chat.json_body import LARGE_BODY_BYTES
-from instance_agent.gateway.auth import ANONYMOUS, Principal, principal_of
+from instance_agent.gateway.auth import ANONYMOUS, Principal, no_valid_key, principal_of
 from instance_agent.gateway.bodies import body_limit, check_elements
 from instance_agent.gateway.context import KEY, RequestContext
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, of_routing
@@ -138,9 +138,14 @@ async def _answer(
         if not is_open:
             if parts.draining:
                 raise GatewayError(DRAINING, status=503, code="stopping", closes=True)
-            context.principal = authenticated(parts, request)
+            if parts.outside is not None:
+                await parts.outside.prepare(request)
+            context.principal = principal = authenticated(parts, request)
+            context.user_id = principal.user_id
             await _read(request)
         arrived()
+        if parts.hooks is not None and parts.hooks.concern(request, context):
+            return await parts.hooks.run(request, context, handler)
         return await handler(request)
     except ChatError as error:
         found = error
@@ -186,6 +191,12 @@ def authenticated(parts: GatewayParts, request: web.Request) -> Principal:
         raise GatewayError(reason, status=503, code="keys_unknown", retry_after_seconds=_KEYS_SECONDS)
     keys = state.fleet.keys
     now = datetime.now(UTC)
+    if parts.outside is not None:
+        found = parts.outside.principal_of(request)
+        if found is not None:
+            return found
+        if not keys:  # clients of this machine have other ways in, too
+            raise no_valid_key()
     if keys:
         return parts.senders.principal_of(request.headers, keys, now)
     # The address of the client decides; uvloop asks the system for it each time.

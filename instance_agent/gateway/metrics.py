@@ -65,6 +65,9 @@ class GatewayMetrics:
         self._refused = Counter(
             f"{_PREFIX}_refused", "Requests that were refused before they were planned", ("status",), registry=registry
         )
+        self.hook_failures = Counter(
+            f"{_PREFIX}_hook_failures", "Calls of hooks that failed or took too long", ("hook",), registry=registry
+        )
         self.in_flight = Gauge(f"{_PREFIX}_in_flight", "Requests under way", registry=registry)
 
     def refused(self, status: int) -> None:

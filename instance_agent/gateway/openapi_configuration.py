@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from instance_agent.gateway.openapi_operation import Operation
+from instance_agent.gateway.openapi_operation import OF_FLEET, Operation
 
 _RULE_EXAMPLE: Final = {
     "name": "Creative Agent Claude Preference",
@@ -44,7 +44,6 @@ _WORKSPACE_EXAMPLE: Final = {
     "complianceRequirements": ["gdpr", "ccpa", "hipaa"],
 }
 _OWN: Final = "A key of a workspace sees its own alone."
-_OF_FLEET: Final = "A key of a workspace may not."
 
 
 def _read(summary: str, answer: str, *, one: bool = False, **fields: Any) -> Operation:
@@ -53,7 +52,7 @@ def _read(summary: str, answer: str, *, one: bool = False, **fields: Any) -> Ope
 
 
 def _change(summary: str, body: str | None, answer: str, errors: tuple[str, ...], **fields: Any) -> Operation:
-    text = " ".join(filter(None, [fields.pop("text", ""), _OF_FLEET]))
+    text = " ".join(filter(None, [fields.pop("text", ""), OF_FLEET]))
     return Operation(
         tag="configuration", summary=summary, text=text, role="admin", body=body, answer=answer, errors=errors, **fields
     )
@@ -160,7 +159,7 @@ CONFIGURATION_OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/budgets/{id}"): _read("Show a budget", "Budget", one=True),
     ("DELETE", "/api/budgets/{id}"): _remove("Remove a budget"),
     ("GET", "/api/config/export"): _read(
-        "Export the whole configuration", "Document", role="operator", text=f"Without keys. {_OF_FLEET}"
+        "Export the whole configuration", "Document", role="operator", text=f"Without keys. {OF_FLEET}"
     ),
     ("POST", "/api/config/import"): _change(
         "Import a configuration",

@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+#: In the description of each operation that changes or exports what counts for the whole fleet.
+OF_FLEET: Final = "A key of a workspace may not."
 _NOTHING: Final[Mapping[str, str]] = {}
 
 

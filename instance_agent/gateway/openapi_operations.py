@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from instance_agent.gateway.openapi_configuration import CONFIGURATION_OPERATIONS
+from instance_agent.gateway.openapi_operation import OF_FLEET
 from instance_agent.gateway.openapi_operation import Operation as Operation
 
 _CHAT_HEADERS: Final = {
@@ -27,7 +28,10 @@ def _chat(summary: str, body: str, **fields: Any) -> Operation:
 
 
 def _registry(summary: str, role: str, **fields: Any) -> Operation:
-    return Operation(tag="registry", summary=summary, role=role, **fields)
+    text = fields.pop("text", "")
+    if role != "viewer":
+        text = f"{text} {OF_FLEET}".strip()
+    return Operation(tag="registry", summary=summary, text=text, role=role, **fields)
 
 
 def _health(summary: str, text: str) -> Operation:
@@ -88,6 +92,17 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         example=_ROUTE_EXAMPLE,
         answer="RouteAnswer",
         errors=("400", "402", "404", "422", "502"),
+        headers={name: text for name, text in _CHAT_HEADERS.items() if name.startswith("x-")},
+    ),
+    ("POST", "/api/route/batch"): Operation(
+        tag="routing",
+        summary="Route many prompts, with an outcome for each",
+        text="Similar tasks stay with one model. The answer is 200 also where requests of the batch fail.",
+        role="user",
+        body="RouteBatch",
+        example={"requests": [{"prompt": "Summarize: ..."}, {"prompt": "Translate: ..."}], "concurrency": 4},
+        answer="RouteBatchAnswer",
+        errors=("400", "422"),
         headers={name: text for name, text in _CHAT_HEADERS.items() if name.startswith("x-")},
     ),
     ("POST", "/api/routing/test"): Operation(

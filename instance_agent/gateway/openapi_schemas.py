@@ -127,6 +127,30 @@ SCHEMAS: Final[dict[str, Any]] = {
         status={"const": "success"},
         timestamp=_TIME,
     ),
+    "RouteBatch": _object(
+        "requests",
+        requests={**_list(_reference("RouteRequest")), "minItems": 1, "maxItems": 100},
+        concurrency={**_WHOLE, "minimum": 1, "maximum": 16, "default": 4},
+    ),
+    "RouteBatchAnswer": _object(
+        "batchId results total succeeded failed",
+        batchId=_TEXT,
+        results=_list(
+            _object(
+                "index status",
+                index=_WHOLE,
+                requestId=_TEXT,
+                group={**_WHOLE, "description": "Similar tasks have the same number, and one model."},
+                status={"enum": ["success", "error"]},
+                answer=_reference("RouteAnswer"),
+                httpStatus=_WHOLE,
+                error=_object("code message", code=_TEXT, message=_TEXT, field=_TEXT, requestId=_TEXT),
+            )
+        ),
+        total=_WHOLE,
+        succeeded=_WHOLE,
+        failed=_WHOLE,
+    ),
     "RoutingTest": _object(id=_TEXT, requestType=_TEXT, **_ROUTE),
     "RoutingPlan": _object(
         "requestId modelId provider kind reason targets leftOut",

@@ -14,7 +14,9 @@ from instance_agent.execution.walk import WalkSettings
 from instance_agent.gateway.auth import KnownSenders
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.fleet_health import FleetHealth
+from instance_agent.gateway.hooks import Hooks
 from instance_agent.gateway.metrics import GatewayMetrics
+from instance_agent.gateway.principals.outside import OutsidePrincipals
 from instance_agent.gateway.resolver import GuardedResolver
 from instance_agent.gateway.shared_answer import SharedAnswer
 from instance_agent.gateway.state import GatewayState
@@ -40,6 +42,8 @@ class GatewayParts:
         records: of attempts; an answer leaves once they are handed over.
         fleet_health: what gateways say to each other about targets.
         local_failures: of local models in a row, for policies that try them first.
+        hooks: around requests of models; None: none is installed.
+        outside: finds principals that have no key; None: there are none.
         health, breakers, planner, executor, calls, metrics, senders, settings: as their names say.
     """
 
@@ -51,6 +55,7 @@ class GatewayParts:
         metrics: GatewayMetrics,
         state: GatewayState,
         exchange: HealthExchange | None = None,
+        outside: OutsidePrincipals | None = None,
     ) -> None:
         self.settings = settings
         self.planner = planner
@@ -58,6 +63,8 @@ class GatewayParts:
         self.origins = frozenset(each.strip() for each in settings.gateway_cors_origins.split(",") if each.strip())
         self.clock: Callable[[], float] = asyncio.get_running_loop().time
         self.senders = KnownSenders()
+        self.outside = outside
+        self.hooks: Hooks | None = None
         self.resolver = GuardedResolver(private=settings.gateway_private_endpoints)
         self.transport = Transport(ca_file=settings.gateway_ca_file, resolver=self.resolver)
         self.calls = ProviderCalls(self.transport)

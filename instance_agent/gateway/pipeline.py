@@ -25,7 +25,7 @@ from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.exchange import DRAINING, allow_origin, vendor_header
 from instance_agent.gateway.parts import GatewayParts
-from instance_agent.gateway.policy_limits import limited
+from instance_agent.gateway.policy_limits import cache_seconds, limited
 from instance_agent.gateway.request_labels import label_request
 from instance_agent.gateway.request_log import log_crash, log_plan
 from instance_agent.routing.affinity import session_key
@@ -140,6 +140,7 @@ def execution_fields(
         "headers": headers,
         "tenant": context.principal.tenant,
         "context": context,
+        "cache_seconds": cache_seconds(context),
     }
 
 

@@ -1,4 +1,4 @@
-"""The limits of a policy in the request that is sent: tokens of an answer, and a temperature where none is given."""
+"""The limits of a policy for a request: tokens of its answer, a temperature where none is given, its time in the cache."""
 
 from typing import Any, Final
 
@@ -38,6 +38,15 @@ def limited(context: RequestContext, body: bytes, protocol: ClientProtocol, oper
         changed |= dict.fromkeys(known or [_field(context) if names is _OF_CHAT else names[0]], most)
         context.head = replace(head, max_output_tokens=most)
     return replace_fields(body, changed) if changed else body
+
+
+def cache_seconds(context: RequestContext) -> float | None:
+    """Return how long the answer to a request is kept, by its policy, else its workspace; None: as the gateway is set."""
+    settings = context.plan.settings if context.plan is not None else None
+    if settings is not None and settings.cache_seconds is not None:
+        return settings.cache_seconds
+    workspace = context.state.fleet.workspaces.get(context.principal.workspace or "")
+    return None if workspace is None else workspace.cache_seconds
 
 
 def _field(context: RequestContext) -> str:

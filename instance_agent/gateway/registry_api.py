@@ -18,7 +18,6 @@ from centralcloud.contracts.fleet_configuration import (
     PRIVATE_ALLOWED,
     PUBLIC_ONLY,
     FleetConfiguration,
-    Role,
     parse_endpoint,
     parse_health,
     parse_model,
@@ -32,7 +31,7 @@ from centralcloud.runtime.postgres.database import Database
 from instance_agent.catalog.configuration import ReadyProvider, Target
 from instance_agent.chat.errors import ChatError
 from instance_agent.gateway.api_requests import BODY, api_handler, filters, json_object
-from instance_agent.gateway.configuration_writer import ConfigurationWriter, parts_of, until, versioned
+from instance_agent.gateway.configuration_writer import ConfigurationWriter, fleet_admin, parts_of, until, versioned
 from instance_agent.gateway.context import context_of
 from instance_agent.gateway.database_work import DatabaseWork
 from instance_agent.gateway.errors import GatewayError, InvalidFieldError
@@ -103,7 +102,7 @@ class RegistryApi:
         return versioned(fleet.version, to_body(_model(request, fleet)))
 
     async def _create(self, request: web.Request) -> web.Response:
-        _require(request, "admin")
+        fleet_admin(request)
         model = parse_model(await json_object(request), BODY)
         refuse_unknown_provider(model, _providers(request))
         version = await self._write(request, create_model(model))
@@ -111,7 +110,7 @@ class RegistryApi:
         return versioned(version, to_body(model), 201, location=location)
 
     async def _delete(self, request: web.Request) -> web.Response:
-        _require(request, "admin")
+        fleet_admin(request)
         try:
             version = await self._write(request, delete_model(_id(request)))
         except ContractError as error:
@@ -119,7 +118,7 @@ class RegistryApi:
         return versioned(version, {"modelId": _id(request), "deleted": True})
 
     async def _status(self, request: web.Request) -> web.Response:
-        _require(request, "operator")
+        fleet_admin(request, "operator")
         model_id = _id(request)
         value = await json_object(request)
         if "modelId" in value:
@@ -131,7 +130,7 @@ class RegistryApi:
         return versioned(version, {**body, "status": update.status})
 
     async def _batch_status(self, request: web.Request) -> web.Response:
-        _require(request, "operator")
+        fleet_admin(request, "operator")
         value = await json_object(request)
         updates = convert(value, StatusBatch, BODY).updates
         if not 1 <= len(updates) <= _MOST_UPDATES:
@@ -147,7 +146,7 @@ class RegistryApi:
         return versioned(fleet.version, _health_of(request))
 
     async def _post_health(self, request: web.Request) -> web.Response:
-        _require(request, "operator")
+        fleet_admin(request, "operator")
         model_id = _id(request)
         report, ttl_seconds = parse_health(await json_object(request), BODY)
         parts = parts_of(request)
@@ -163,7 +162,7 @@ class RegistryApi:
         return versioned(fleet.version, {"modelId": model.id, "endpoints": found})
 
     async def _add_endpoint(self, request: web.Request) -> web.Response:
-        _require(request, "admin")
+        fleet_admin(request)
         model_id = _id(request)
         endpoint = parse_endpoint(await json_object(request), BODY, model_id=model_id, policy=self._policy)
         if endpoint.model_id != model_id:
@@ -173,7 +172,7 @@ class RegistryApi:
         return versioned(version, to_body(endpoint), 201)
 
     async def _delete_endpoint(self, request: web.Request) -> web.Response:
-        _require(request, "admin")
+        fleet_admin(request)
         endpoint_id = request.match_info["endpoint"]
         version = await self._write(request, delete_endpoint(_id(request), endpoint_id))
         return versioned(version, {"modelId": _id(request), "endpointId": endpoint_id, "deleted": True})
@@ -209,10 +208,6 @@ def _id(request: web.Request) -> str:
 def _readable(request: web.Request) -> FleetConfiguration:
     context_of(request).principal.require("viewer")
     return parts_of(request).state.fleet
-
-
-def _require(request: web.Request, role: Role) -> None:
-    context_of(request).principal.require(role)
 
 
 def _model(request: web.Request, fleet: FleetConfiguration) -> Any:

@@ -1,4 +1,4 @@
-"""POST /api/route executes a prompt at the best model; /api/routing/test and /api/routing/select only plan."""
+"""POST /api/route and /api/route/batch execute prompts at the best models; /api/routing/test and /select only plan."""
 
 import time
 from collections.abc import Mapping
@@ -15,12 +15,14 @@ from instance_agent.chat.answers import Usage
 from instance_agent.chat.protocols import OPENAI
 from instance_agent.execution.cost import NANO
 from instance_agent.execution.executor import Answer
+from instance_agent.execution.plan_calls import plan_calls
 from instance_agent.gateway.api_requests import ANSWER_PREFIX, api_handler, json_answer, json_object
 from instance_agent.gateway.bodies import read_apart
 from instance_agent.gateway.context import RequestContext, context_of
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.parts import KEY, GatewayParts
 from instance_agent.gateway.pipeline import execution_of, route
+from instance_agent.gateway.route_batches import beginning_with, read_batch, run_batch
 from instance_agent.gateway.route_requests import RouteRequest, read_route_request
 from instance_agent.gateway.select_api import select
 from instance_agent.gateway.shared_answer import SharedAnswer
@@ -60,6 +62,7 @@ class RoutingApi:
         """Return the routes."""
         return [
             web.post("/api/route", api_handler(self._route)),
+            web.post("/api/route/batch", api_handler(self._batch)),
             web.post("/api/routing/test", api_handler(self._test)),
             web.post("/api/routing/select", api_handler(select)),
         ]
@@ -69,13 +72,30 @@ class RoutingApi:
         context.operation = "route"
         context.principal.require("user")
         asked = await _asked(request)
-        _enter_workspace(context, asked, acting=True)
+        return await _routed(request.app[KEY], context, asked, request.headers, await request.read())
+
+    async def _batch(self, request: web.Request) -> web.Response:
+        context = context_of(request)
+        context.operation = "batch"
+        context.principal.require("user")
+        requests, most = read_batch(await json_object(request))
         parts: GatewayParts = request.app[KEY]
-        # The same id is the same request for the key, whatever workspace it names.
-        fingerprint = (_ENCODER.encode(asked.workspace), await request.read())
-        return await once(
-            parts, context, "route", asked.id, fingerprint, lambda: _execute(parts, context, asked, request.headers)
-        )
+
+        def new_context() -> RequestContext:
+            own = RequestContext(context.principal, context.state)
+            own.operation, own.user_id, own.labels = "route", context.user_id, context.labels
+            return own
+
+        async def execute(
+            own: RequestContext, asked: RouteRequest, headers: Mapping[str, str], model: str | None
+        ) -> bytes:
+            answer = await _routed(parts, own, asked, headers, asked.body, model)
+            return bytes(answer.body)  # type: ignore[arg-type]
+
+        outcomes = await run_batch(requests, most, request.headers, new_context, execute)
+        failed = sum(each["status"] == "error" for each in outcomes)
+        counts = {"total": len(outcomes), "succeeded": len(outcomes) - failed, "failed": failed}
+        return json_answer({"batchId": context.request_id, "results": outcomes, **counts})
 
     async def _test(self, request: web.Request) -> web.Response:
         context = context_of(request)
@@ -95,13 +115,42 @@ async def _asked(request: web.Request, *, testing: bool = False) -> RouteRequest
     return await read_apart(lambda _: read_route_request(value, testing=testing), await request.read())
 
 
+async def _routed(
+    parts: GatewayParts,
+    context: RequestContext,
+    asked: RouteRequest,
+    headers: Mapping[str, str],
+    body: bytes,
+    model: str | None = None,
+) -> web.Response:
+    """Return the answer to a request.
+
+    Args:
+        body: that another request of the same id has to have.
+        model: to begin with, where the plan has it.
+    """
+    _enter_workspace(context, asked, acting=True)
+    # The same id is the same request for the key, whatever workspace it names.
+    fingerprint = (_ENCODER.encode(asked.workspace), body)
+    return await once(
+        parts, context, "route", asked.id, fingerprint, lambda: _execute(parts, context, asked, headers, model)
+    )
+
+
 async def _execute(
-    parts: GatewayParts, context: RequestContext, asked: RouteRequest, headers: Mapping[str, str]
+    parts: GatewayParts,
+    context: RequestContext,
+    asked: RouteRequest,
+    headers: Mapping[str, str],
+    model: str | None = None,
 ) -> SharedAnswer:
-    context.user_id = asked.user_id
-    context.labels = asked.labels
+    context.user_id = context.principal.user_id or asked.user_id
+    context.labels = {**context.labels, **asked.labels} if context.labels else asked.labels
     kind = asked.labels.get("request_type")
     calls = route(parts, context, asked.head, headers, metadata=asked.hints, request_type=kind)
+    if model is not None and context.plan is not None:
+        context.plan = beginning_with(context.plan, model)
+        calls = plan_calls(context.plan, context.state.targets)
     answer = await parts.executor.execute(calls, execution_of(context, OPENAI, asked.body, headers))
     routed = shared(context, answer, b"")
     body = {

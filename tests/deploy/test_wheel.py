@@ -116,6 +116,7 @@ def test_the_metadata_of_both_distributions_is_complete(distributions: Path) -> 
         "dev",
         "embedded",
         "frameworks",
+        "jwt",
         "prices",
         "release",
     ]

@@ -1,24 +1,26 @@
 """The handlers that every kind of entries has: the rights that they need, and single changes."""
 
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
 from centralcloud.contracts import ContractError
-from centralcloud.contracts.errors import quote
-from centralcloud.contracts.fleet_configuration import ConfigurationEntry, FleetConfiguration, Role, to_body
+from centralcloud.contracts.fleet_configuration import ConfigurationEntry, FleetConfiguration, to_body
 from centralcloud.contracts.fleet_configuration.configuration import entry_path
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.contracts.text import read_name
 from centralcloud.runtime.configuration.writing import Decide
 from instance_agent.gateway.api_requests import BODY
 from instance_agent.gateway.configuration_api.entry_changes import delete, not_found, set_entry
-from instance_agent.gateway.configuration_writer import ConfigurationWriter, parts_of, versioned, without_prefix
+from instance_agent.gateway.configuration_writer import (
+    ConfigurationWriter,
+    fleet_admin,
+    parts_of,
+    versioned,
+    without_prefix,
+)
 from instance_agent.gateway.context import context_of
-from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.registry_changes import still_named
-
-_FLEET: Final = "the configuration of the fleet"
 
 
 class EntryApi:
@@ -75,18 +77,6 @@ def readable(request: web.Request) -> FleetConfiguration:
 def own_workspace(request: web.Request) -> str | None:
     """Return the workspace of the key; None: it sees all of them."""
     return context_of(request).principal.workspace
-
-
-def fleet_admin(request: web.Request, role: Role = "admin") -> None:
-    """Raise 403 unless the key has the role, and is not that of one workspace."""
-    principal = context_of(request).principal
-    principal.require(role)
-    if principal.workspace is not None:
-        raise GatewayError(
-            f"found a key of the workspace {quote(principal.workspace)}, expected one without a workspace: this is {_FLEET}",
-            status=403,
-            code="forbidden",
-        )
 
 
 def entry_answer(fleet: FleetConfiguration, entry: Any) -> web.Response:

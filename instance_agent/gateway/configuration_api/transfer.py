@@ -25,8 +25,8 @@ from centralcloud.runtime.configuration.document import (
 )
 from centralcloud.runtime.configuration.writing import Current, Decide
 from instance_agent.gateway.api_requests import api_handler, json_object, only_fields
-from instance_agent.gateway.configuration_api.entry_api import fleet_admin, readable
-from instance_agent.gateway.configuration_writer import ConfigurationWriter, parts_of, versioned
+from instance_agent.gateway.configuration_api.entry_api import readable
+from instance_agent.gateway.configuration_writer import ConfigurationWriter, fleet_admin, parts_of, versioned
 from instance_agent.gateway.errors import InvalidFieldError
 from instance_agent.gateway.registry_changes import check_registry
 

@@ -8,12 +8,11 @@ from instance_agent.gateway.api_requests import BODY, api_handler, json_object
 from instance_agent.gateway.configuration_api.entry_api import (
     EntryApi,
     entry_answer,
-    fleet_admin,
     own_workspace,
     readable,
 )
 from instance_agent.gateway.configuration_api.entry_changes import not_found
-from instance_agent.gateway.configuration_writer import versioned
+from instance_agent.gateway.configuration_writer import fleet_admin, versioned
 from instance_agent.gateway.errors import InvalidFieldError
 
 

@@ -175,7 +175,9 @@ def test_the_tables_of_further_settings_match_the_code(title: str, settings_clas
         for variable, default in variables_of(settings_class).items()
         if variable not in shared
     }
-    assert documented == {name: value.lower() for name, value in in_code.items()}
+    assert {name: value.lower() for name, value in documented.items()} == {
+        name: value.lower() for name, value in in_code.items()
+    }
 
 
 def test_every_log_event_is_documented_with_its_level() -> None:

@@ -8,6 +8,7 @@ from support.waiting import eventually
 
 from centralcloud.contracts.fleet_configuration import ROLES
 from instance_agent.gateway.openapi import document
+from instance_agent.gateway.openapi_operation import OF_FLEET
 
 RANK = ("viewer", "user", "operator", "admin")
 #: A client behind a proxy is not one of this machine, whose metrics need no key.
@@ -17,7 +18,8 @@ PROXIED = {"x-forwarded-for": "203.0.113.7"}
 def test_each_route_is_for_the_roles_of_its_description(gateway: Gateway, database_url: str) -> None:
     assert set(RANK) == set(ROLES)
     keys = {role: a_key(database_url, role) for role in RANK}
-    eventually(lambda: gateway.call("GET", "/v1/models", key=keys["admin"]).status == 200, what="the new keys")
+    of_workspace = a_key(database_url, "admin", workspace="acme")
+    eventually(lambda: gateway.call("GET", "/v1/models", key=of_workspace).status == 200, what="the new keys")
     for path, operations in document()["paths"].items():
         url = re.sub(r"\{\w+\}", "none", path)
         for method, operation in operations.items():
@@ -30,6 +32,9 @@ def test_each_route_is_for_the_roles_of_its_description(gateway: Gateway, databa
                 assert (reply.status != 403) == allowed, (method, path, role, reply.status)
                 assert reply.status not in (401, 405), (method, path, role)
                 assert reply.status < 500, (method, path, role, reply.body)
+            if operation["tags"][0] in ("registry", "configuration"):
+                bound = gateway.call(method.upper(), url, body, key=of_workspace, headers=PROXIED)
+                assert (bound.status == 403) == (OF_FLEET in operation["description"]), (method, path, bound.status)
             reply = gateway.call(method.upper(), url, body, key=None, headers=PROXIED)
             assert (reply.status != 401) == (needs is None), (method, path)
 
@@ -52,6 +57,8 @@ def test_admin_alone_may_change_the_configuration() -> None:
         ("PATCH", "/api/models/{id}/status"), ("PATCH", "/api/models/batch/status"), ("POST", "/api/models/{id}/health"),
     }  # fmt: skip
     assert needs["admin"] == changes - runs
+    of_fleet = {(method, path) for method, path, each in operations if OF_FLEET in each["description"]}
+    assert of_fleet == {*changes, ("GET", "/api/config/export")}
     assert needs["operator"] == {*runs, ("GET", "/metrics"), ("GET", "/api/config/export")}
 
 

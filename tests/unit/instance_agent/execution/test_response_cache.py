@@ -53,6 +53,17 @@ def test_an_answer_expires() -> None:
     assert cache.size == 0
 
 
+def test_an_answer_may_be_kept_for_another_time_and_a_shorter_one_counts_at_once() -> None:
+    cache = ResponseCache(CacheSettings(seconds=300))
+    cache.put(b"k", CachedAnswer(b"answer", "m@p", "r"), 0.0, seconds=1000)
+
+    assert cache.get(b"k", 999.0) is not None
+    assert cache.get(b"k", 10.0, seconds=20) is not None
+    assert cache.get(b"k", 20.0, seconds=20) is None
+    assert cache.get(b"k", 20.0, seconds=1000) is not None, "it is there for those that accept older ones"
+    assert cache.get(b"k", 1000.0, seconds=2000) is None
+
+
 def test_an_answer_that_is_too_long_is_not_kept() -> None:
     cache, key = filled(CacheSettings(max_answer_bytes=3))
     assert cache.get(key, 1.0) is None

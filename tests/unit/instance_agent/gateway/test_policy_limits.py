@@ -11,7 +11,7 @@ from support.routing_rules import configured, policy
 from instance_agent.catalog.model import Model
 from instance_agent.chat.protocols import ANTHROPIC, OPENAI
 from instance_agent.execution.targets import CallTargets
-from instance_agent.gateway.policy_limits import limited
+from instance_agent.gateway.policy_limits import cache_seconds, limited
 
 KNOWN = snapshot(Model(name="m", provider="p", complexity_scores={"medium": 3}))
 assert KNOWN.configuration is not None
@@ -52,6 +52,22 @@ def test_each_protocol_has_its_own_field() -> None:
     assert json.loads(limited(context, json.dumps(body).encode(), ANTHROPIC, "chat"))["max_tokens"] == 100
     context, body = a_context({}, **LIMITS)
     assert json.loads(limited(context, json.dumps(body).encode(), OPENAI, "responses"))["max_output_tokens"] == 100
+
+
+@pytest.mark.parametrize(
+    ("of_policy", "of_workspace", "expected"),
+    [(60, 10, 60), (0, 10, 0), (None, 10, 10), (None, 0, 0), (None, None, None)],
+)
+def test_the_time_in_the_cache_is_that_of_the_policy_then_of_the_workspace(
+    of_policy: float | None, of_workspace: float | None, expected: float | None
+) -> None:
+    context, _ = a_context({}, cache_seconds=of_policy)
+    context.principal = SimpleNamespace(workspace="acme")
+    workspaces = {"acme": SimpleNamespace(cache_seconds=of_workspace), "other": SimpleNamespace(cache_seconds=1)}
+    context.state = SimpleNamespace(fleet=SimpleNamespace(workspaces=workspaces))
+    assert cache_seconds(context) == expected
+    context.principal = SimpleNamespace(workspace=None)
+    assert cache_seconds(context) == of_policy
 
 
 def test_without_limits_the_bytes_stay() -> None:
