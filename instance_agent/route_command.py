@@ -18,7 +18,12 @@ from instance_agent.catalog.aliases import AUTO
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.configuration import CatalogConfiguration
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
-from instance_agent.effective_catalog import BUILT_IN_NOTE, gateway_configuration, router_catalog
+from instance_agent.effective_catalog import (
+    BUILT_IN_NOTE,
+    gateway_configuration,
+    print_gateway_refusal,
+    router_catalog,
+)
 from instance_agent.routing.decision import Choice, RankedModel
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.plan import Plan
@@ -202,6 +207,7 @@ def _show_choice(
 ) -> None:
     """Print the choice of a router that calls the models itself: it knows the catalog, and no provider."""
     catalog = router_catalog(settings)
+    print_gateway_refusal(settings)
     # A running router explores; a command shows the best one.
     router = ModelRouter(catalog, instance_id=settings.instance_id, selection=settings.selection, rng=rng)
     level = resolve_task(hints, NO_HINTS, None, text).level
