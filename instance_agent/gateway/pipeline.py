@@ -22,7 +22,7 @@ from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
-from instance_agent.gateway.exchange import DRAINING, allow_origin, vendor_header
+from instance_agent.gateway.exchange import allow_origin, ended_by_stop, vendor_header
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.request_labels import label_request
 from instance_agent.gateway.request_log import log_crash, log_plan
@@ -147,7 +147,7 @@ async def streamed_response(
         except asyncio.CancelledError:
             if not parts.cutting or request.transport is None or request.transport.is_closing():
                 raise
-            await _cut(response, execution)
+            await _cut(response, execution, ended_by_stop(parts, context))
         except Exception as error:
             if not response.prepared:
                 raise
@@ -245,12 +245,11 @@ def _comment(context: RequestContext, attempt: Attempt) -> bytes:
     )
 
 
-async def _cut(response: web.StreamResponse, execution: ExecutionRequest) -> None:
+async def _cut(response: web.StreamResponse, execution: ExecutionRequest, error: GatewayError) -> None:
     """End a stream because the gateway stops: with an error event, and without the proper end."""
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
-    error = GatewayError(DRAINING, status=503, code="stopping")
     try:
         async with asyncio.timeout(_CUT_SECONDS):
             await response.write(execution.stream_error(error))
