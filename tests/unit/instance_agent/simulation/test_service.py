@@ -180,5 +180,8 @@ def test_a_model_of_another_provider_is_not_served(simulated: SimulatedProviders
 
 def test_a_port_that_is_taken_is_one_clear_error(simulated: SimulatedProviders) -> None:
     taken = int(simulated.url.rpartition(":")[2])
-    with pytest.raises(CentralCloudError, match=f"cannot listen on http://127.0.0.1:{taken}"):
+    with pytest.raises(
+        CentralCloudError,
+        match=f"cannot listen on http://127.0.0.1:{taken}: Address already in use; expected a free port",
+    ):
         SimulatedProviders(port=taken).start()
