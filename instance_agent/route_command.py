@@ -67,7 +67,9 @@ def route(
     prompt: Annotated[
         str | None, typer.Argument(help="Text of the request, for the classifier; - reads it from standard input.")
     ] = None,
-    complexity: Annotated[str | None, typer.Option(help="simple, medium or complex, or 1 to 10.")] = None,
+    complexity: Annotated[
+        str | None, typer.Option(help="simple, medium, complex, 1 to 10, or a word such as hard.")
+    ] = None,
     task_type: Annotated[str | None, typer.Option(help="Type of the task, a label.")] = None,
     agent_type: Annotated[str | None, typer.Option(help="Type of the agent, a label.")] = None,
     capability: Annotated[list[str] | None, typer.Option(help="Required capability of the model; repeatable.")] = None,
