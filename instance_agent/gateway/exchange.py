@@ -200,7 +200,13 @@ def authenticated(parts: GatewayParts, request: web.Request) -> Principal:
     keys = state.fleet.keys
     now = datetime.now(UTC)
     if keys:
-        return parts.senders.principal_of(request.headers, keys, now)
+        try:
+            return parts.senders.principal_of(request.headers, keys, now)
+        except GatewayError as error:
+            if request.path != "/":  # a person with a browser, most likely
+                raise
+            message = f"{error.message}; GET /docs needs none, and describes every path"
+            raise GatewayError(message, status=error.status, code=error.code) from None
     # The address of the client decides; uvloop asks the system for it each time.
     peer = request.transport.get_extra_info("peername") if request.transport else None
     return principal_of(

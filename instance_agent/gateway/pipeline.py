@@ -9,6 +9,7 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import HttpVersion11, web
 
+from centralcloud.contracts.errors import quote as quoted
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.contracts.text import read_name
 from instance_agent.catalog.model import ModelType
@@ -272,7 +273,7 @@ def _session(context: RequestContext, text: str | None) -> str | None:
     if not text:
         return None
     if len(text) > _LONGEST_SESSION:
-        raise _invalid("x-centralcloud-session", f"at most {_LONGEST_SESSION} characters")
+        raise _invalid("x-centralcloud-session", text, f"at most {_LONGEST_SESSION} characters")
     return session_key(context.principal.workspace or "", text)
 
 
@@ -283,11 +284,11 @@ def _feedback_seconds(text: str | None) -> float | None:
     match = _AGE.fullmatch(text.strip().lower())
     seconds = int(match[1]) * _UNITS[match[2]] if match else 0
     if not 0 < seconds <= _LONGEST_FEEDBACK:
-        raise _invalid("x-centralcloud-feedback", "a time of at most 7 days, such as 90s, 10m or 12h")
+        raise _invalid("x-centralcloud-feedback", text, "a time of at most 7 days, such as 90s, 10m or 12h")
     return float(seconds)
 
 
-def _invalid(header: str, expected: str) -> ChatError:
+def _invalid(header: str, text: str, expected: str) -> ChatError:
     return GatewayError(
-        f"header {header}: found another value, expected {expected}", status=400, code="invalid_request"
+        f"header {header}: found {quoted(text)}, expected {expected}", status=400, code="invalid_request"
     )
