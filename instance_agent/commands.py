@@ -15,9 +15,9 @@ from centralcloud.runtime.terminal.checkup_output import print_checkup, progress
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_table
 from instance_agent.agent import InstanceAgent
 from instance_agent.catalog.catalog_file import built_in_text
-from instance_agent.catalog_checks import settings_to_check
+from instance_agent.catalog_checks import print_gateway_refusal, settings_to_check
 from instance_agent.doctor import examine
-from instance_agent.effective_catalog import BUILT_IN_NOTE, print_gateway_refusal, router_catalog
+from instance_agent.effective_catalog import BUILT_IN_NOTE, router_catalog
 from instance_agent.settings import AgentSettings, GatewaySettings
 
 

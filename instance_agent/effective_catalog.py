@@ -4,7 +4,6 @@ import asyncio
 
 from centralcloud.contracts import ContractError, SettingsError
 from centralcloud.contracts.fleet_configuration import read_configuration
-from centralcloud.runtime.terminal.output import print_line
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.catalog_file import built_in_entries
 from instance_agent.catalog.configuration import CatalogConfiguration
@@ -59,14 +58,6 @@ def router_catalog(settings: AgentSettings) -> ModelCatalog:
     catalog = ModelCatalog.load(settings.catalog, settings.state_folder, ignore_learned=settings.ignore_learned)
     CatalogSource(settings.catalog, any_provider=True).build()
     return catalog
-
-
-def print_gateway_refusal(settings: AgentSettings) -> None:
-    """Print on standard error why `serve` refuses a catalog that a router may use: a provider that is not known."""
-    try:
-        CatalogSource(settings.catalog).build()
-    except SettingsError as error:
-        print_line(f"(a gateway refuses this catalog; a router of your own may use it: {error})", err=True)
 
 
 async def _answering(configuration: CatalogConfiguration) -> dict[str, frozenset[str]]:

@@ -18,10 +18,10 @@ from instance_agent.catalog.aliases import AUTO
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.configuration import CatalogConfiguration
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.catalog_checks import print_gateway_refusal
 from instance_agent.effective_catalog import (
     BUILT_IN_NOTE,
     gateway_configuration,
-    print_gateway_refusal,
     router_catalog,
 )
 from instance_agent.routing.decision import Choice, RankedModel
