@@ -161,7 +161,7 @@ def test_catalog_and_route_find_the_mistakes_that_a_gateway_refuses(tmp_path: Pa
         assert "(a gateway refuses this catalog; a router of your own may use it: " in noted.stderr
         assert 'models[0].provider: found "opanai" (did you mean openai?)' in noted.stderr
 
-        path.write_text(model.replace("PROVIDER", "house"))
-        assert run_command("instance-agent", *command, env=env).stderr == ""
-        gateway = env | {"INSTANCE_AGENT_GATEWAY_PORT": "3003"}
-        assert 'provider: found "house", expected' in run_command("instance-agent", *command, env=gateway).stderr
+    path.write_text(model.replace("PROVIDER", "house"))
+    assert run_command("instance-agent", "catalog", env=env).stderr == ""
+    gateway = env | {"INSTANCE_AGENT_GATEWAY_PORT": "3003"}
+    assert 'provider: found "house", expected' in run_command("instance-agent", "catalog", env=gateway).stderr
