@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import psycopg
 import typer
 
-from centralcloud.contracts import CentralCloudError, SettingsError
+from centralcloud.contracts import CentralCloudError, ContractError, SettingsError
 from centralcloud.contracts.fleet_configuration import ROLES, ApiKey, Role
 from centralcloud.runtime.commands.arguments import logged_text, parse_age, this_user
 from centralcloud.runtime.configuration.keys import (
@@ -68,7 +68,7 @@ def create(
         raise SettingsError(f"--role is {role!r}: expected one of {', '.join(ROLES)}")
     valid_for = None if expires_in is None else _positive_age(expires_in, "--expires-in")
     author = _author(reason)
-    with _database() as database, _output(output, may_exist=if_none) as file:
+    with _database() as database, _output(output, may_exist=if_none) as file, _by_option():
         created = create_key(
             database,
             author,
@@ -118,7 +118,7 @@ def revoke(
         print_json({**_as_json(key), "state": "revoked"})
         return
     print_line(f"revoked {key.id} ({key.role}, {key.label})")
-    if not any(each.role == "admin" for each in left):
+    if key.role == "admin" and not any(each.role == "admin" for each in left):
         print_line("warning: no valid key has the role admin now", err=True)
 
 
@@ -212,6 +212,18 @@ def _output(path: Path | None, *, may_exist: bool) -> Iterator[KeyFile | None]:
     except CentralCloudError:
         file.discard()
         raise
+
+
+@contextmanager
+def _by_option() -> Iterator[None]:
+    """Name the option in the error of a field that it sets."""
+    try:
+        yield
+    except ContractError as error:
+        name = error.field.rpartition(".")[2]
+        if name not in ("label", "workspace"):
+            raise
+        raise SettingsError(str(error).replace(error.field, f"--{name}", 1)) from None
 
 
 def _finish(file: KeyFile | None, created: CreatedKey) -> None:
