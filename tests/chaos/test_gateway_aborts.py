@@ -72,7 +72,7 @@ def test_requests_whose_clients_go_away_leave_nothing_behind(
         clients = AbortingClients(gateway.port, key)
         warm_up = clients.run(_WARM_UP, _SECONDS)
         released(gateway, upstream)
-        # A buffer that grew for one large batch of events is no leak: that would grow in each round.
+        # A buffer that grew for one large batch of events is not a leak, which grows in each round.
         for _ in range(_ROUNDS):
             before = in_use_at_rest(gateway, meter, files)
             sent = clients.run(_REQUESTS, _SECONDS)
