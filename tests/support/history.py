@@ -12,7 +12,7 @@ _WEEKS = 12
 def fill_history(
     url: str, *, records: int, pairs: int = 60, instances: int = 10, records_per_slice: int = 1000
 ) -> None:
-    """Fill an empty database as if `records` events had come evenly over twelve weeks and this one, and every score was learned.
+    """Fill an empty database as if `records` events had come evenly over twelve weeks and this one, and been learned from.
 
     Twelve whole weeks: the partition of a part of a week has few pages on some days, and is read without an index.
 
