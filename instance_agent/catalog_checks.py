@@ -3,13 +3,17 @@
 import os
 from difflib import get_close_matches
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
+from centralcloud.contracts import SettingsError
 from centralcloud.runtime.diagnostics import Check, CheckResult, ok, warn
 from centralcloud.runtime.settings import load_settings
+from centralcloud.runtime.terminal.output import print_line
 from centralcloud.runtime.wording import counted, listed
 from instance_agent.catalog.catalog_file import built_in_entries, read_catalog_file, read_entries
 from instance_agent.catalog.configuration import CatalogConfiguration
+from instance_agent.catalog.source import CatalogSource
 from instance_agent.effective_catalog import gateway_configuration
 from instance_agent.settings import AgentSettings, GatewaySettings
 from instance_agent.sync.configuration_file import ConfigurationFile
@@ -25,10 +29,33 @@ def settings_to_check() -> AgentSettings:
         SettingsError: a setting is not valid.
     """
     settings = load_settings(AgentSettings)
-    is_gateway = any(name.startswith(_GATEWAY_VARIABLES) for name in os.environ)
-    if is_gateway or ConfigurationFile(settings.state_folder).touched_at() is not None:
-        return load_settings(GatewaySettings)
-    return settings
+    return load_settings(GatewaySettings) if _is_gateway(settings) else settings
+
+
+def print_gateway_refusal(settings: AgentSettings) -> None:
+    """Print on standard error that `serve` refuses a catalog that a router may use, for a provider that it does not know.
+
+    Only where a gateway is set up or has run here, or where the provider seems to be misspelt: routers may name any.
+    """
+    try:
+        CatalogSource(settings.catalog).build()
+    except SettingsError as error:
+        if settings.catalog is not None and (_is_gateway(settings) or _misspelled(settings.catalog)):
+            print_line(f"(a gateway refuses this catalog; a router of your own may use it: {error})", err=True)
+
+
+def _is_gateway(settings: AgentSettings) -> bool:
+    is_set_up = any(name.startswith(_GATEWAY_VARIABLES) for name in os.environ)
+    return is_set_up or ConfigurationFile(settings.state_folder).touched_at() is not None
+
+
+def _misspelled(path: Path) -> list[tuple[str, str]]:
+    """Return the providers of models that are nearly those that are known; a router may use any other name."""
+    entries = read_entries(path)
+    known = [each.provider for each in (*entries.providers, *built_in_entries().providers)]
+    names = dict.fromkeys(model.provider for model in entries.models if model.provider not in known)
+    near = {name: get_close_matches(name, known, n=1, cutoff=0.75) for name in names}
+    return [(name, found[0]) for name, found in near.items() if found]
 
 
 class CatalogChecks:
@@ -72,21 +99,12 @@ class CatalogChecks:
         models = read_catalog_file(path)
         if not models:
             return warn(f"{path} has no models", "add models")
-        if near := self._misspelled():
+        if near := _misspelled(path):
             return warn(
                 f"{path}: " + listed([f"found the provider {a} (did you mean {b}?)" for a, b in near], _MOST_NAMED),
                 "write the name of the provider as in `providers`",
             )
         return ok(f"{counted(len(models), 'model')} in {path}")
-
-    def _misspelled(self) -> list[tuple[str, str]]:
-        """Return the providers of models that are nearly those that are known; a router may use any other name."""
-        assert self._settings.catalog is not None
-        entries = read_entries(self._settings.catalog)
-        known = [each.provider for each in (*entries.providers, *built_in_entries().providers)]
-        names = dict.fromkeys(model.provider for model in entries.models if model.provider not in known)
-        near = {name: get_close_matches(name, known, n=1, cutoff=0.75) for name in names}
-        return [(name, found[0]) for name, found in near.items() if found]
 
     def _providers(self) -> CheckResult:
         configuration = self._configuration

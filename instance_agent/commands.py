@@ -15,7 +15,7 @@ from centralcloud.runtime.terminal.checkup_output import print_checkup, progress
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_line, print_table
 from instance_agent.agent import InstanceAgent
 from instance_agent.catalog.catalog_file import built_in_text
-from instance_agent.catalog_checks import settings_to_check
+from instance_agent.catalog_checks import print_gateway_refusal, settings_to_check
 from instance_agent.doctor import examine
 from instance_agent.effective_catalog import BUILT_IN_NOTE, router_catalog
 from instance_agent.settings import AgentSettings, GatewaySettings
@@ -47,7 +47,8 @@ def catalog(
 ) -> None:
     """Show the effective catalog: the models of the YAML with their learned scores. Needs no database.
 
-    Without INSTANCE_AGENT_CATALOG it is the built-in catalog.
+    INSTANCE_AGENT_CATALOG names the YAML; without it, the built-in catalog is shown. A catalog that `serve` refuses is an
+    error, or, where a router of your own may use it, a note.
     """
     if built_in and json_output:
         raise SettingsError("--built-in: found together with --json, expected one of them")
@@ -58,6 +59,7 @@ def catalog(
     settings = load_settings(AgentSettings)
     configure_logs("warning", settings.log_format)
     effective = router_catalog(settings).as_json()
+    print_gateway_refusal(settings)
     if json_output:
         print_json(effective)
         return

@@ -211,8 +211,14 @@ class DeferredPublisher:
         name = f"instance-agent/{self._instance_id}"
         database = Database(url, application_name=name, own_connections=1)
         # Again, because an embedded server has registered its stop meanwhile, and the newest function is called first.
-        self._cancel_exit()
-        self._cancel_exit = at_exit(self.close)
+        # Beside the first one and not in its place: the interpreter may be at its end now, and would then call neither.
+        first, again = self._cancel_exit, at_exit(self.close)
+
+        def cancel() -> None:
+            first()
+            again()
+
+        self._cancel_exit = cancel
         publisher = make_publisher(settings, database, self._queue)
         publisher.on_crash = self._log_crash
         publisher.stopped_because = STOPPED

@@ -52,12 +52,14 @@ def router_catalog(settings: AgentSettings) -> ModelCatalog:
     """Return the catalog with the learned scores of the state folder; without a file, the models of the built-in one.
 
     Raises:
-        SettingsError: the YAML cannot be read or is not valid.
+        SettingsError: the YAML cannot be read or is not valid, for a gateway as well: an alias of no model is an error.
     """
     if settings.catalog is None:
         models, scores = built_in_entries().models, LearnedScoresFile(settings.state_folder)
         return ModelCatalog(models, file=scores, ignore_learned=settings.ignore_learned)
-    return ModelCatalog.load(settings.catalog, settings.state_folder, ignore_learned=settings.ignore_learned)
+    catalog = ModelCatalog.load(settings.catalog, settings.state_folder, ignore_learned=settings.ignore_learned)
+    CatalogSource(settings.catalog, any_provider=True).build()
+    return catalog
 
 
 async def _answering(configuration: CatalogConfiguration) -> dict[str, frozenset[str]]:

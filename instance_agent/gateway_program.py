@@ -229,13 +229,12 @@ class GatewayProgram:
         self.builder.on_built = server.use
         if (state := self.builder.current) is not None:
             server.use(state)
-        log.info(
-            "gateway_started",
+        self._first_contact.announce(
+            self.not_ready,
             address=self.settings.gateway_address,
             port=server.port,
             tls=certificate is not None,
             event_loop="asyncio" if new_loop is None else "uvloop",
-            keys=self._first_contact.keys_in_words(),
         )
         if not self.settings.gateway_discovery_seconds:
             self._warn_without_providers()

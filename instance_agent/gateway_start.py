@@ -1,8 +1,10 @@
 """The first contact of a gateway with its fleet, before it serves, and the last one: it leaves the register."""
 
+import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
-from typing import Final
+from typing import Any, Final
 
 from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.logs import get_logger
@@ -27,6 +29,8 @@ _LEAVE: Final = Query("instance_agent.sync", "leave")
 _CONTACT_SECONDS: Final = 10.0
 #: How long a start waits for the keys before it logs that it serves no request yet.
 _FIRST_CONTACT_SECONDS: Final = 2.0
+#: How often a gateway that serves no request yet looks whether it does.
+_LOOK_SECONDS: Final = 0.1
 
 
 class FirstContact:
@@ -84,20 +88,41 @@ class FirstContact:
                 "127.0.0.1"
             )
 
-    def keys_in_words(self) -> str:
-        """Return whether keys are required, for the log. Waits a little for the first contact with the database."""
+    def announce(self, not_ready: Callable[[], list[str]], **fields: Any) -> None:
+        """Log that the gateway listens; while no request is served, a warning, and another line once requests are served.
+
+        Args:
+            not_ready: returns why no request is served.
+            fields: more fields of the line.
+        """
+        unknown = self._wait_a_little()
+        if unknown is None:
+            log.info("gateway_started", **fields, keys=self._keys_in_words())
+            return
+        log.warning("gateway_started", **fields, keys=f"no request is served yet: {unknown}")
+        threading.Thread(target=self._announce_ready, args=(not_ready,), name="gateway ready", daemon=True).start()
+
+    def _announce_ready(self, not_ready: Callable[[], list[str]]) -> None:
+        began = time.monotonic()
+        while not_ready():
+            if self._shutdown.wait(_LOOK_SECONDS):
+                return
+        log.info("gateway_ready", seconds=round(time.monotonic() - began, 1), keys=self._keys_in_words())
+
+    def _wait_a_little(self) -> str | None:
+        """Wait a little for the first contact with the database; return why the keys are unknown after it."""
         until = time.monotonic() + _FIRST_CONTACT_SECONDS
         while True:
             state = self._builder.current
             assert state is not None
             unknown = self._keys.unknown(state)
             if unknown is None or time.monotonic() > until or self._shutdown.wait(0.02):
-                break
-        if unknown is not None:
-            return f"no request is served yet: {unknown}"
-        return (
-            "required" if state.fleet.keys or not self._keys_only else "none: only clients of this machine are served"
-        )
+                return unknown
+
+    def _keys_in_words(self) -> str:
+        state = self._builder.current
+        keys = state.fleet.keys if state is not None else None
+        return "required" if keys or not self._keys_only else "none: only clients of this machine are served"
 
 
 def leave_register(database: Database, claim: InstanceClaim, instance_id: str) -> None:

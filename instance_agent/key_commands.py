@@ -11,7 +11,7 @@ import psycopg
 import typer
 from msgspec.structs import asdict
 
-from centralcloud.contracts import CentralCloudError, SettingsError
+from centralcloud.contracts import CentralCloudError, ContractError, SettingsError
 from centralcloud.contracts.fleet_configuration import ROLES, ApiKey, RateLimit, Role
 from centralcloud.contracts.limits import MAX_RATE_REQUESTS, MAX_RATE_WINDOW_MS, MIN_RATE_WINDOW_MS
 from centralcloud.runtime.commands.arguments import parse_age
@@ -79,7 +79,7 @@ def create(
     valid_for = None if expires_in is None else _positive_age(expires_in, "--expires-in")
     limit = _rate_limit(rate_limit, token_limit)
     author = author_of(reason)
-    with open_configuration("keys") as database, _output(output, may_exist=if_none) as file:
+    with open_configuration("keys") as database, _output(output, may_exist=if_none) as file, _by_option():
         created = create_key(
             database,
             author,
@@ -130,7 +130,7 @@ def revoke(
         print_json({**_as_json(key), "state": "revoked"})
         return
     print_line(f"revoked {key.id} ({key.role}, {key.label})")
-    if not any(each.role == "admin" for each in left):
+    if key.role == "admin" and not any(each.role == "admin" for each in left):
         print_line("warning: no valid key has the role admin now", err=True)
 
 
@@ -215,6 +215,18 @@ def _output(path: Path | None, *, may_exist: bool) -> Iterator[KeyFile | None]:
     except CentralCloudError:
         file.discard()
         raise
+
+
+@contextmanager
+def _by_option() -> Iterator[None]:
+    """Name the option in the error of a field that it sets."""
+    try:
+        yield
+    except ContractError as error:
+        name = error.field.rpartition(".")[2]
+        if name not in ("label", "workspace"):
+            raise
+        raise SettingsError(str(error).replace(error.field, f"--{name}", 1)) from None
 
 
 def _finish(file: KeyFile | None, created: CreatedKey) -> None:

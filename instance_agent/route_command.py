@@ -19,6 +19,7 @@ from instance_agent.catalog.aliases import AUTO
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.configuration import CatalogConfiguration
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
+from instance_agent.catalog_checks import print_gateway_refusal
 from instance_agent.effective_catalog import BUILT_IN_NOTE, gateway_configuration, router_catalog
 from instance_agent.execution.targets import CallTargets
 from instance_agent.gateway.routing_rules import prices_by
@@ -76,7 +77,9 @@ def route(
     prompt: Annotated[
         str | None, typer.Argument(help="Text of the request, for the classifier; - reads it from standard input.")
     ] = None,
-    complexity: Annotated[str | None, typer.Option(help="simple, medium or complex, or 1 to 10.")] = None,
+    complexity: Annotated[
+        str | None, typer.Option(help="simple, medium, complex, 1 to 10, or a word such as hard.")
+    ] = None,
     task_type: Annotated[str | None, typer.Option(help="Type of the task, a label.")] = None,
     agent_type: Annotated[str | None, typer.Option(help="Type of the agent, a label.")] = None,
     capability: Annotated[list[str] | None, typer.Option(help="Required capability of the model; repeatable.")] = None,
@@ -236,6 +239,7 @@ def _show_choice(
 ) -> None:
     """Print the choice of a router that calls the models itself: it knows the catalog, and no provider."""
     catalog = router_catalog(settings)
+    print_gateway_refusal(settings)
     # A running router explores; a command shows the best one.
     router = ModelRouter(catalog, instance_id=settings.instance_id, selection=settings.selection, rng=rng)
     level = resolve_task(hints, NO_HINTS, None, text).level

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.runtime.http.listening import listen
+from centralcloud.runtime.http.listening import ListenAddressError, listen
 from centralcloud.runtime.logs import configure_logs, get_logger
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.settings import load_settings, warn_of_unknown_variables
@@ -38,6 +38,7 @@ def serve(
 ) -> None:
     """Run the gateway: serve the fleet's models over HTTP, in the protocols of OpenAI and Anthropic.
 
+    INSTANCE_AGENT_CATALOG names the catalog, a YAML file; without it the built-in one is used.
     INSTANCE_AGENT_GATEWAY_PORT, else PORT, is the port, and INSTANCE_AGENT_GATEWAY_ADDRESS the address. SIGTERM or SIGINT
     (Ctrl-C) stops it: it takes no new requests, and waits for those that run. SIGHUP reads the catalog, the keys of
     providers and the certificate again.
@@ -70,6 +71,9 @@ def _require_free_port(settings: GatewaySettings) -> None:
     """Raise when the port cannot be opened, before anything is created for it."""
     try:
         listen(settings.gateway_address, settings.gateway_port).close()
+    except ListenAddressError as error:
+        expected = "expected an address of this machine in INSTANCE_AGENT_GATEWAY_ADDRESS, such as 127.0.0.1 or 0.0.0.0"
+        raise CentralCloudError(f"{error}; {expected}") from None
     except CentralCloudError as error:
         expected = (
             "expected a free port: set --port or INSTANCE_AGENT_GATEWAY_PORT (address: INSTANCE_AGENT_GATEWAY_ADDRESS)"

@@ -47,8 +47,8 @@ def _instances(database: Database) -> CheckResult:
         instances = read_instance_lags(connection)
     if not instances:
         return warn(
-            "no instance has acknowledged scores within a day",
-            "start `instance-agent run`, or a router that uses the library",
+            "no instance that acknowledged scores within a day is registered; a gateway that stops leaves the register",
+            "start `instance-agent serve`, `instance-agent run`, or a router that uses the library",
         )
     late = [each for each in instances if each.version_lag and each.seconds_since_seen > _SILENT_INSTANCE_SECONDS]
     if late:

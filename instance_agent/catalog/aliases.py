@@ -72,6 +72,10 @@ class Aliases:
         """Return the aliases that are names, without patterns, with their targets."""
         return dict(self._exact)
 
+    def patterns(self) -> list[str]:
+        """Return the aliases in their order: names, and then patterns."""
+        return [*self._exact, *(pattern for _expression, pattern, _target in self._globs)]
+
     def _match(self, name: str) -> tuple[str, str] | None:
         if (target := self._exact.get(name)) is not None:
             return name, target

@@ -4,7 +4,7 @@ Every client protocol is read into these types, and every dialect of a provider 
 least two protocols share; a field of a client without a place here is named in `ChatRequest.losses`, or refused.
 """
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -83,6 +83,10 @@ class ToolChoice(Struct, frozen=True):
 
     mode: Literal["auto", "none", "required", "named"] = "auto"
     name: str | None = None
+
+
+#: Asks in the system prompt for any JSON object, where a protocol has no field for that.
+JSON_ONLY: Final = "Answer with one JSON object and nothing else: no words before or after it, no code fence."
 
 
 class ResponseFormat(Struct, frozen=True):

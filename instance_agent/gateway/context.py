@@ -32,11 +32,12 @@ class RequestContext:
         labels: more fields for the events, with values of JSON.
         feedback_seconds: how long the outcome waits for feedback; None: it does not.
         status: of the answer.
+        cut: whether the stop of the gateway has ended it.
     """
 
     __slots__ = (
-        "began", "feedback_seconds", "head", "labels", "model", "objective", "operation", "plan", "principal", "provider",
-        "request_id", "routing", "state", "status", "task_id", "user_id", "worker",
+        "began", "cut", "feedback_seconds", "head", "labels", "model", "objective", "operation", "plan", "principal",
+        "provider", "request_id", "routing", "state", "status", "task_id", "user_id", "worker",
     )  # fmt: skip
 
     def __init__(self, principal: Principal, state: GatewayState, request_id: str | None = None) -> None:
@@ -57,6 +58,7 @@ class RequestContext:
         self.model: str | None = None
         self.provider: str | None = None
         self.status = 0
+        self.cut = False
 
 
 def new_request_id() -> str:

@@ -152,7 +152,8 @@ def not_implemented(error: ChatError, operation: str) -> ChatError:
     cause = error.cause if isinstance(error, ExecutionError) else error
     if isinstance(cause, UnsupportedFeatureError):
         return GatewayError(
-            f"{operation}: {cause.message}; expected a model of a provider that speaks this operation",
+            f"{operation}: {cause.message}; expected /v1/chat/completions, or a model of a provider that speaks this "
+            "operation",
             status=501,
             code="not_implemented",
         )

@@ -168,7 +168,7 @@ async def _answer(
         task = asyncio.current_task()
         if task is not None:
             task.uncancel()
-        found = GatewayError(DRAINING, status=503, code="stopping", closes=True)
+        found = ended_by_stop(parts, context)
     except Exception as error:  # noqa: BLE001 - logged, and answered with 500
         log_crash(context.request_id, request.method, error)
         found = GatewayError("internal error; the log has the details", status=500, code="internal_error")
@@ -178,6 +178,19 @@ async def _answer(
     if isinstance(found, GatewayError) and found.status == 405:
         response.headers["Allow"] = found.message.rpartition("expected ")[2]
     return response
+
+
+def ended_by_stop(parts: GatewayParts, context: RequestContext) -> GatewayError:
+    """Return the error of a request that was accepted, and that the stop of the gateway has ended; mark it for the log."""
+    context.cut = True
+    seconds = parts.settings.gateway_drain_seconds
+    return GatewayError(
+        f"this request was ended by the stop of the gateway, {seconds:g} s after it began to stop; it may be sent again, "
+        "to another replica",
+        status=503,
+        code="stopping",
+        closes=True,
+    )
 
 
 def authenticated(parts: GatewayParts, request: web.Request) -> Principal:
@@ -198,7 +211,13 @@ def authenticated(parts: GatewayParts, request: web.Request) -> Principal:
         if not keys:  # clients of this machine have other ways in, too
             raise no_valid_key()
     if keys:
-        return parts.senders.principal_of(request.headers, keys, now)
+        try:
+            return parts.senders.principal_of(request.headers, keys, now)
+        except GatewayError as error:
+            if request.path != "/":  # a person with a browser, most likely
+                raise
+            message = f"{error.message}; GET /docs needs none, and describes every path"
+            raise GatewayError(message, status=error.status, code=error.code) from None
     # The address of the client decides; uvloop asks the system for it each time.
     peer = request.transport.get_extra_info("peername") if request.transport else None
     return principal_of(

@@ -8,7 +8,7 @@ from instance_agent.gateway.openapi_operation import OF_FLEET
 from instance_agent.gateway.openapi_operation import Operation as Operation
 
 _CHAT_HEADERS: Final = {
-    "x-centralcloud-complexity": "simple, medium, complex, or 1 to 10.",
+    "x-centralcloud-complexity": "simple, medium, complex, 1 to 10, or a word such as easy or hard.",
     "x-centralcloud-task-type": "The type of the task.",
     "x-centralcloud-agent-type": "The type of the agent.",
     "x-centralcloud-prefer": "speed or cost.",

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import HttpVersion11, web
 
+from centralcloud.contracts.errors import quote as quoted
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.contracts.text import read_name
 from instance_agent.catalog.model import ModelType
@@ -23,7 +24,7 @@ from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
-from instance_agent.gateway.exchange import DRAINING, allow_origin, vendor_header
+from instance_agent.gateway.exchange import allow_origin, ended_by_stop, vendor_header
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.policy_limits import cache_seconds, limited
 from instance_agent.gateway.request_labels import label_request
@@ -165,7 +166,7 @@ async def streamed_response(
         except asyncio.CancelledError:
             if not parts.cutting or request.transport is None or request.transport.is_closing():
                 raise
-            await _cut(response, execution)
+            await _cut(response, execution, ended_by_stop(parts, context))
         except Exception as error:
             if not response.prepared:
                 raise
@@ -263,12 +264,11 @@ def _comment(context: RequestContext, attempt: Attempt) -> bytes:
     )
 
 
-async def _cut(response: web.StreamResponse, execution: ExecutionRequest) -> None:
+async def _cut(response: web.StreamResponse, execution: ExecutionRequest, error: GatewayError) -> None:
     """End a stream because the gateway stops: with an error event, and without the proper end."""
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
-    error = GatewayError(DRAINING, status=503, code="stopping")
     try:
         async with asyncio.timeout(_CUT_SECONDS):
             await response.write(execution.stream_error(error))
@@ -291,7 +291,7 @@ def _session(context: RequestContext, text: str | None) -> str | None:
     if not text:
         return None
     if len(text) > _LONGEST_SESSION:
-        raise _invalid("x-centralcloud-session", f"at most {_LONGEST_SESSION} characters")
+        raise _invalid("x-centralcloud-session", text, f"at most {_LONGEST_SESSION} characters")
     return session_key(context.principal.workspace or "", text)
 
 
@@ -302,11 +302,11 @@ def _feedback_seconds(text: str | None) -> float | None:
     match = _AGE.fullmatch(text.strip().lower())
     seconds = int(match[1]) * _UNITS[match[2]] if match else 0
     if not 0 < seconds <= _LONGEST_FEEDBACK:
-        raise _invalid("x-centralcloud-feedback", "a time of at most 7 days, such as 90s, 10m or 12h")
+        raise _invalid("x-centralcloud-feedback", text, "a time of at most 7 days, such as 90s, 10m or 12h")
     return float(seconds)
 
 
-def _invalid(header: str, expected: str) -> ChatError:
+def _invalid(header: str, text: str, expected: str) -> ChatError:
     return GatewayError(
-        f"header {header}: found another value, expected {expected}", status=400, code="invalid_request"
+        f"header {header}: found {quoted(text)}, expected {expected}", status=400, code="invalid_request"
     )

@@ -71,6 +71,8 @@ class EndedRequests:
                 "key": context.principal.key_id,
                 "provider": context.provider,
             }
+            if context.cut:
+                fields["cutByStop"] = True
             if requested is not None:
                 fields["requestedPath"] = shown_path(requested)
             if self._write_lines is None:

@@ -1,8 +1,11 @@
 """Errors of requests without a plan, with the reasons against each target. Pure."""
 
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Final
 
 from centralcloud.contracts.errors import quote
+from instance_agent.catalog.aliases import AUTO_NAMES
 from instance_agent.catalog.configuration import CatalogConfiguration
 from instance_agent.routing.plan import PlanError
 from instance_agent.routing.restrictions import RESTRICTIONS
@@ -12,6 +15,10 @@ from instance_agent.routing.struck import Struck
 #: Reasons against a target that lie in the request: another request could use it.
 OF_THE_REQUEST: Final = frozenset({"model_type", "input", "capability_needed", "capability_asked", "context_window"})
 _MAX_NAMES: Final = 20
+#: Names, and characters of the client's, that are compared for one that it may have meant; and how near they have to be.
+_MAX_COMPARED: Final = 500
+_MAX_COMPARED_CHARACTERS: Final = 100
+_NEAR: Final = 0.75
 #: The longest list of reasons against targets in one message.
 _MAX_CHARACTERS: Final = 160
 
@@ -52,11 +59,23 @@ def forced_refusal(model: str, struck: tuple[Struck, ...]) -> PlanError:
 
 
 def not_found(name: str, configuration: CatalogConfiguration) -> str:
-    names = sorted(configuration.targets)
-    known = ", ".join(names[:_MAX_NAMES]) + (f" and {len(names) - _MAX_NAMES} more" * (len(names) > _MAX_NAMES))
+    names, aliases = sorted(configuration.targets), configuration.aliases
+    # The words of a client: comparing them costs time by their length and by the number of names.
+    possible = [*AUTO_NAMES, *names[:_MAX_COMPARED], *list(aliases.plain())[:_MAX_COMPARED]]
+    near = get_close_matches(name[:_MAX_COMPARED_CHARACTERS], possible, n=1, cutoff=_NEAR)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    patterns = aliases.patterns()
+    some = f", an alias ({_some(patterns)})" if patterns else ""
     providers = ", ".join(sorted(configuration.providers)) or "none"
-    expected = f"expected auto, one of the catalog ({known}), or PROVIDER/MODEL with one of {providers}"
-    return f"model: found {quote(name)}, {expected}"
+    expected = (
+        f"expected {', '.join(AUTO_NAMES)}, one of the catalog ({_some(names)}){some}, or PROVIDER/MODEL with one of "
+    )
+    return f"model: found {quote(name)}{hint}, {expected}{providers}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _MAX_NAMES
+    return ", ".join(names[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _no_target(struck: tuple[Struck, ...], name: str) -> str:

@@ -167,7 +167,9 @@ def parse_complexity(value: Any, place: str) -> tuple[str, int | None]:
         return word, None
     if word is not None and not word.isdigit() and (meaning := BUILT_IN.complexity.get(word)):
         return meaning.value, None
-    raise RoutingError(f"{place}: found {quote(value)}, expected simple, medium, complex or a number from 1 to 10")
+    raise RoutingError(
+        f"{place}: found {quote(value)}, expected simple, medium, complex, 1 to 10, or a word such as easy or hard"
+    )
 
 
 def resolve_task(headers: TaskHints, metadata: TaskHints, level: str | None, text: str | None) -> Task:

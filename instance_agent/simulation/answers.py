@@ -17,10 +17,19 @@ from typing import Any, Final
 import msgspec
 
 from instance_agent.chat.answers import AnswerPart, ChatAnswer, FinishReason, Usage
-from instance_agent.chat.messages import ChatRequest, ImagePart, TextPart, ToolCallPart, ToolResultPart
+from instance_agent.chat.messages import (
+    JSON_ONLY,
+    ChatRequest,
+    ImagePart,
+    ResponseFormat,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 from instance_agent.chat.protocol import RequestHead
 
 _SUM: Final = re.compile(r"(\d{1,9})\s*\+\s*(\d{1,9})")
+_ANY_JSON: Final = ResponseFormat("json_object")
 _ENCODER: Final = msgspec.json.Encoder()
 _CHARACTERS_PER_TOKEN: Final = 4
 _TOKENS_PER_IMAGE: Final = 1000
@@ -112,6 +121,8 @@ def _named(request: ChatRequest) -> str | None:
 def _words(head: RequestHead, request: ChatRequest, model: str, *, right: bool, tokens: int) -> list[str]:
     """Return a text in tokens of a word each."""
     form = request.response_format
+    if form is None and any(JSON_ONLY in text for text in request.system):
+        form = _ANY_JSON  # Anthropic's protocol has no field for it
     if form is not None:
         if not right:
             return [f"{word} " for word in ["I", "would", "rather", "answer", "in", "prose."]]

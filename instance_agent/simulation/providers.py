@@ -6,6 +6,7 @@ this process; measurements of the gateway use an upstream of their own.
 """
 
 import asyncio
+import os
 import threading
 from types import TracebackType
 from typing import Final, Self
@@ -66,8 +67,13 @@ class SimulatedProviders:
         self._ready.wait()
         if self._error is not None:
             self._thread.join()
-            reason = getattr(self._error, "strerror", None) or self._error
-            raise CentralCloudError(f"the simulated providers cannot listen on {self.url}: {reason}")
+            number = self._error.errno if isinstance(self._error, OSError) else None
+            # The text of asyncio repeats the address.
+            reason = os.strerror(number) if number else self._error
+            raise CentralCloudError(
+                f"the simulated providers cannot listen on {self.url}: {reason}; expected a free port: set "
+                "--simulate-port, or 0 for any"
+            )
         log.info("simulated_providers_started", url=self.url, control=f"{self.url}/simulation")
 
     def stop(self) -> None:

@@ -11,6 +11,7 @@ is kept under another name.
 """
 
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from itertools import accumulate
@@ -32,6 +33,8 @@ DEFAULT_SPOOL_BYTES: Final = 100_000_000
 _FILE_BYTES: Final = 1_000_000
 #: How often to look for files of ended processes: one that ends after this process has started leaves its files later.
 _LOOK_AGAIN_SECONDS: Final = 60.0
+#: How many bytes there must be room for before a full folder counts as writable again: a few events.
+_TRIED_BYTES: Final = 4096
 
 
 class Spool:
@@ -40,7 +43,8 @@ class Spool:
     Attributes:
         folder: mode 0700; its files have mode 0600.
         written_through: the number of the newest event on disk.
-        problem: why the newest events are not on disk; None: they are, or will be within a tenth of a second.
+        problem: why the newest events are not on disk, or the next one would not be; None: they are, or will be within a
+            tenth of a second.
         not_written: events that did not get to the disk at the first attempt, because the folder is full or cannot be
             written.
     """
@@ -128,28 +132,18 @@ class Spool:
             self._forget_missing_files(queue)
             waiting = [event for event in queue.after(self.written_through) if event.number > self._confirmed_through]
             events = self._not_on_disk(waiting)
-            if not events:
-                if waiting:
-                    self.written_through = waiting[-1].number
-                self._recent.end_write()
-                return
             try:
-                problem = self._write(events)
+                problem = self._write(events) if events else self._try_again()
             except OSError as error:
-                problem = f"{error.strerror or error}"
-            new = sum(event.number > max(self._seen_through, self.written_through) for event in events)
-            self._seen_through = max(self._seen_through, events[-1].number)
-            if problem is None:
-                self.written_through = waiting[-1].number
+                problem = error.strerror or str(error)
+            if events:
+                new = sum(event.number > max(self._seen_through, self.written_through) for event in events)
+                self._seen_through = max(self._seen_through, events[-1].number)
+                self.not_written += 0 if problem is None else new
+            if problem is None or not events:
+                self.written_through = waiting[-1].number if waiting else self.written_through
                 self._recent.end_write()
-            if problem is not None:
-                self.not_written += new
-                if self.problem is None:
-                    effect = "the events wait in memory only, and are lost if the process is killed"
-                    log.error("spool_not_written", path=str(self.folder), reason=problem, effect=effect)
-            elif self.problem is not None:
-                log.info("spool_written_again", path=str(self.folder), not_written=self.not_written)
-            self.problem = problem
+            self._note(problem)
 
     def confirm(self, number: int) -> None:
         """Remove the files whose events were all sent or rejected: those up to this number were."""
@@ -233,9 +227,32 @@ class Spool:
             finally:
                 self.written_through = max(self.written_through, file.last_number)
         if len(fitting) < len(events):
-            used = size_of_spool(self.folder)[1]
-            return f"{used} bytes of {self.max_bytes} (INSTANCE_AGENT_SPOOL_BYTES) are used"
+            return _no_room(size_of_spool(self.folder)[1], self.max_bytes)
         return None
+
+    def _try_again(self) -> str | None:
+        """After a problem, find out whether it is still there: without an event to write, its end would go unnoticed.
+
+        Raises:
+            OSError: the disk still has no room, or cannot be written.
+        """
+        if self.problem is None:
+            return None
+        _make_private(self.folder)
+        if (used := size_of_spool(self.folder)[1]) + _TRIED_BYTES > self.max_bytes:
+            return _no_room(used, self.max_bytes)
+        with tempfile.TemporaryFile(dir=self.folder) as file:
+            os.posix_fallocate(file.fileno(), 0, _TRIED_BYTES)
+            os.fsync(file)
+        return None
+
+    def _note(self, problem: str | None) -> None:
+        if problem is not None and self.problem is None:
+            effect = "the events wait in memory only, and are lost if the process is killed"
+            log.error("spool_not_written", path=str(self.folder), reason=problem, effect=effect)
+        elif problem is None and self.problem is not None:
+            log.info("spool_written_again", path=str(self.folder), not_written=self.not_written)
+        self.problem = problem
 
     def _not_on_disk(self, events: Sequence[QueuedEvent]) -> Sequence[QueuedEvent]:
         newest = max((file.last_number for file in self._files), default=0)
@@ -264,6 +281,10 @@ class Spool:
         if numbers:
             self.written_through = min(self.written_through, numbers[0] - 1)
         self._needs_new_file = True
+
+
+def _no_room(used: int, max_bytes: int) -> str:
+    return f"{used} bytes of {max_bytes} (INSTANCE_AGENT_SPOOL_BYTES) are used"
 
 
 def _make_private(folder: Path) -> None:

@@ -19,6 +19,7 @@ _BYTES_PER_REQUEST = 150
 _STILL_GROWING_BYTES = 60_000
 _WARM_UP = 600
 _REQUESTS = 800
+_ROUNDS = 3
 _SECONDS = 5.0
 _RELEASED_SECONDS = 1.0
 #: Resident memory takes its final size in about 40,000 requests. With 200,000, the bound is 10 MiB. A leak of 300 bytes
@@ -71,16 +72,20 @@ def test_requests_whose_clients_go_away_leave_nothing_behind(
         clients = AbortingClients(gateway.port, key)
         warm_up = clients.run(_WARM_UP, _SECONDS)
         released(gateway, upstream)
-        before = in_use_at_rest(gateway, meter, files)
+        # A buffer that grew for one large batch of events is not a leak, which grows in each round.
+        for _ in range(_ROUNDS):
+            before = in_use_at_rest(gateway, meter, files)
+            sent = clients.run(_REQUESTS, _SECONDS)
+            waited = released(gateway, upstream)
+            growth = in_use_at_rest(gateway, meter, files) - before
+            print(f"{warm_up.total} + {sent.total} requests: {growth:+,} bytes, {growth / sent.total:.0f} a request")  # noqa: T201
+            assert sent.problems() == {}
+            assert waited < _RELEASED_SECONDS
+            found = growth > _STILL_GROWING_BYTES + _BYTES_PER_REQUEST * sent.total
+            if not found:
+                break
 
-        sent = clients.run(_REQUESTS, _SECONDS)
-        waited = released(gateway, upstream)
-        growth = in_use_at_rest(gateway, meter, files) - before
-
-    print(f"{warm_up.total} + {sent.total} requests: {growth:+,} bytes, {growth / sent.total:.0f} a request")  # noqa: T201
-    assert sent.problems() == {}
-    assert waited < _RELEASED_SECONDS
-    assert (growth > _STILL_GROWING_BYTES + _BYTES_PER_REQUEST * sent.total) == leaks
+    assert found == leaks
 
 
 @pytest.mark.soak

@@ -12,7 +12,9 @@ _WEEKS = 12
 def fill_history(
     url: str, *, records: int, pairs: int = 60, instances: int = 10, records_per_slice: int = 1000
 ) -> None:
-    """Fill an empty database as if `records` events had been ingested evenly over twelve weeks, and every score learned.
+    """Fill an empty database as if `records` events had come evenly over twelve weeks and this one, and been learned from.
+
+    Twelve whole weeks: the partition of a part of a week has few pages on some days, and is read without an index.
 
     Everything adds up: records in weekly partitions, counters, evidence in slices, decision ids of the last week, scores,
     ledger, and the queue's sequence.
@@ -77,7 +79,8 @@ _STATEMENTS = (
         '{}', 1 + n / %(per_slice)s, n + 1, true
     FROM generate_series(0, %(records)s::bigint - 1) AS n
     CROSS JOIN LATERAL (
-        SELECT now() - (1 - n::float8 / %(records)s) * interval '84 days' - interval '1 minute' AS at
+        SELECT now() - interval '1 minute' - (1 - n::float8 / %(records)s)
+            * (now() - date_trunc('week', now(), 'UTC') + interval '84 days' - interval '1 minute') AS at
     ) AS moment
     """,
     "DELETE FROM evidence_slices",

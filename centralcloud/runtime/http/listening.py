@@ -1,5 +1,6 @@
 """Sockets to listen on. Without aiohttp, which takes a while to import, so that every command may use it."""
 
+import errno
 import socket
 from typing import Final
 
@@ -7,6 +8,10 @@ from centralcloud.contracts import CentralCloudError
 
 #: Connections that wait in the kernel. A handful lets the kernel drop simultaneous clients, who then retry after a second.
 _BACKLOG: Final = 128
+
+
+class ListenAddressError(CentralCloudError):
+    """A program cannot listen on an address, whatever the port: it is not one of this machine."""
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -22,6 +27,7 @@ def listen(address: str, port: int) -> socket.socket:
     """Open a port, without blocking calls; on ``::`` for both protocols, whatever the system's default is.
 
     Raises:
+        ListenAddressError: the address is not one of this machine, or its name is not known.
         CentralCloudError: the port cannot be opened.
     """
     try:
@@ -37,5 +43,7 @@ def listen(address: str, port: int) -> socket.socket:
             listener.close()
             raise
     except OSError as error:
-        raise CentralCloudError(f"cannot serve HTTP on {address}:{port}: {error.strerror}") from None
+        message = f"cannot serve HTTP on {address}:{port}: {error.strerror}"
+        wrong = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        raise (ListenAddressError if wrong else CentralCloudError)(message) from None
     return listener

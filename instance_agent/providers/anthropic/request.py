@@ -7,6 +7,7 @@ import msgspec
 
 from instance_agent.chat.errors import InvalidRequestError
 from instance_agent.chat.messages import (
+    JSON_ONLY,
     ChatRequest,
     ImagePart,
     Message,
@@ -28,7 +29,6 @@ _BUDGET_MODELS: Final = re.compile(
 )
 _BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_000, "max": 32_000}
 _EFFORTS: Final = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
-_JSON_ONLY: Final = "Answer with one JSON object and nothing else: no words before or after it, no code fence."
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -171,7 +171,7 @@ def _add_format(request: ChatRequest, body: dict[str, Any], system: list[str], l
     if wanted.kind == "json_schema" and wanted.schema is not None:
         body["output_config"] = {"format": {"type": "json_schema", "schema": wanted.schema}}
         return
-    system.append(_JSON_ONLY)
+    system.append(JSON_ONLY)
     losses.add("response_format json_object (asked for in the system prompt)")
 
 

@@ -143,3 +143,25 @@ def test_a_wrong_catalog_is_one_line(tmp_path: Path) -> None:
         result = run_command("instance-agent", *command, env=env)
         assert result.returncode == 2
         assert "models[0].complexity_scores.simple: found 9" in summarize_error(result)
+
+
+def test_catalog_and_route_find_the_mistakes_that_a_gateway_refuses(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.yaml"
+    env = {"INSTANCE_AGENT_STATE_DIR": str(tmp_path), "INSTANCE_AGENT_CATALOG": str(path)}
+    model = "models:\n  - {name: m, provider: PROVIDER, complexity_scores: {simple: 4}}\n"
+    for command in (["catalog", "--json"], ["route", "--complexity", "simple", "--json"]):
+        path.write_text(model.replace("PROVIDER", "openai") + 'aliases: {"gpt-*": atuo}\n')
+        refused = run_command("instance-agent", *command, env=env)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert 'aliases.gpt-*: found "atuo"' in summarize_error(refused)
+
+        path.write_text(model.replace("PROVIDER", "opanai"))
+        noted = run_command("instance-agent", *command, env=env)
+        assert (noted.returncode, bool(json.loads(noted.stdout))) == (0, True)
+        assert "(a gateway refuses this catalog; a router of your own may use it: " in noted.stderr
+        assert 'models[0].provider: found "opanai" (did you mean openai?)' in noted.stderr
+
+    path.write_text(model.replace("PROVIDER", "house"))
+    assert run_command("instance-agent", "catalog", env=env).stderr == ""
+    gateway = env | {"INSTANCE_AGENT_GATEWAY_PORT": "3003"}
+    assert 'provider: found "house", expected' in run_command("instance-agent", "catalog", env=gateway).stderr

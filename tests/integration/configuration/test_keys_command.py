@@ -70,6 +70,8 @@ def test_a_key_is_printed_once_and_only_its_hash_is_stored(keys: Keys, database_
 def test_a_revoked_key_is_not_valid_and_the_last_admin_gives_a_warning(keys: Keys) -> None:
     text = keys("create", "--role", "admin", "--label", "me").stdout.strip()
     revoked = keys("revoke", key_prefix(text) or "")
+    user = keys("create", "--role", "user", "--label", "app").stdout.strip()
+    assert keys("revoke", user).stderr == "", "the keys of admins are as they were"
     assert revoked.returncode == 0
     assert revoked.stdout == f"revoked {key_prefix(text)} (admin, me)\n"
     assert revoked.stderr == "warning: no valid key has the role admin now\n"
@@ -153,8 +155,8 @@ def test_a_job_while_the_database_is_unavailable_leaves_no_file_with_the_name(tm
     ("arguments", "code", "line"),
     [
         (("create", "--role", "root", "--label", "x"), 2, "--role is 'root': expected one of admin, operator, user, viewer"),
-        (("create", "--role", "user", "--label", ""), 1, '.label: found "", expected a string of at least 1 character'),
-        (("create", "--role", "user", "--label", "a\nb"), 1, '.label: found "a\\nb", expected 1 to 200 characters'),
+        (("create", "--role", "user", "--label", ""), 2, '--label: found "", expected a string of at least 1 character'),
+        (("create", "--role", "user", "--label", "a\nb"), 2, '--label: found "a\\nb", expected 1 to 200 characters'),
         (("create", "--role", "user", "--label", "x", "--expires-in", "soon"), 2, "--expires-in: found 'soon', expected"),
         (("create", "--role", "user", "--label", "x", "--expires-in", "0s"), 2, "--expires-in: found '0s', expected more"),
         (

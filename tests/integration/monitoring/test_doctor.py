@@ -67,7 +67,7 @@ def test_a_working_fleet_passes_every_check(look: Examine, database: Database, d
             "WARN",
             "server's default autovacuum settings",
         ),
-        ("instances", "SELECT 1", "WARN", "no instance has acknowledged"),
+        ("instances", "SELECT 1", "WARN", "a gateway that stops leaves the register"),
         (
             "instances",
             """

@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
@@ -238,3 +238,28 @@ def test_a_publisher_that_fails_later_refuses_events(
     (event,) = log_events(caplog, "background_task_failed")
     assert (event["task"], event["error"], event["lost"]) == ("publisher", "ValueError: a bug", 3)
     assert lost(caplog) == publisher._queue.dropped == 3
+
+
+def test_the_end_of_the_process_finds_a_function_to_call_at_every_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under load a process ends while the thread registers again: its events would be lost without a word."""
+    registered: list[int] = []
+    changes: list[int] = []
+
+    def at_exit(_: object) -> Callable[[], None]:
+        number = len(changes)
+        registered.append(number)
+        changes.append(len(registered))
+
+        def cancel() -> None:
+            if number in registered:
+                registered.remove(number)
+                changes.append(len(registered))
+
+        return cancel
+
+    monkeypatch.setattr(deferred_publisher, "at_exit", at_exit)
+    publisher = deferred_publisher.DeferredPublisher(database_url="postgresql://127.0.0.1:1/none", instance_id="i")
+    publisher.wait_until_ready()
+    assert changes == [1, 2], "the second one beside the first one"
+    publisher.close(0.1)
+    assert registered == []

@@ -148,3 +148,14 @@ def test_a_port_that_is_taken_is_one_line_that_names_its_settings() -> None:
         )
         with pytest.raises(CentralCloudError, match="in use; expected a free port: set --port or INSTANCE_AGENT_"):
             _require_free_port(settings)
+
+
+@pytest.mark.parametrize("address", ["no.such.host.invalid", "192.0.2.1"])
+def test_an_address_of_another_machine_is_not_taken_for_a_port_that_is_in_use(address: str) -> None:
+    settings = GatewaySettings(
+        database_url="postgresql://nowhere.invalid/none", gateway_address=address, gateway_port=0
+    )
+    with pytest.raises(
+        CentralCloudError, match="; expected an address of this machine in INSTANCE_AGENT_GATEWAY_ADDRESS"
+    ):
+        _require_free_port(settings)

@@ -31,6 +31,8 @@ def test_a_request_without_a_valid_key_is_refused_with_the_same_words(gateway: G
 
     assert {reply.status for reply in replies} == {401}
     assert len({reply.error["message"] for reply in replies}) == 1
+    root = gateway.call("GET", "/", key=None)
+    assert (root.status, "; GET /docs needs none" in root.error["message"]) == (401, True)
     assert all(reply.error["request_id"] for reply in replies)
 
 

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from support.gateways import Gateway, a_catalog, a_key, start_gateway
+from support.gateways import Gateway, Reply, a_catalog, a_key, start_gateway
 from support.ports import free_port
 from support.programs import Program
 from support.servers import execute
@@ -71,8 +71,8 @@ def test_a_stream_that_runs_longer_than_the_grace_ends_with_an_error_event(
     )
     fake_upstream.behave("hang-in-stream=4", model="gpt")
     fake_upstream.behave("hang", model="opus")
-    plain: list[int] = []
-    asks = threading.Thread(target=lambda: plain.append(gateway.chat("opus").status))
+    plain: list[Reply] = []
+    asks = threading.Thread(target=lambda: plain.append(gateway.chat("opus")))
     with open_stream(gateway, "one two three") as answer:
         answer.read(10)
         asks.start()
@@ -83,8 +83,13 @@ def test_a_stream_that_runs_longer_than_the_grace_ends_with_an_error_event(
 
     assert b'"error"' in rest
     assert b"[DONE]" not in rest
-    assert plain == [503]
+    ended = "this request was ended by the stop of the gateway, 0.5 s after it began to stop; it may be sent again"
+    assert ended.encode() in rest
+    assert [(each.status, each.error["code"]) for each in plain] == [(503, "stopping")]
+    assert ended in plain[0].error["message"]
     assert gateway.program.process.wait(timeout=20) == 0
+    logged = [line for line in gateway.program.log() if line["event"] == "request"]
+    assert sorted((line["status"], line.get("cutByStop")) for line in logged) == [(200, True), (503, True)]
     eventually(lambda: all(each["ended"] == "client gone" for each in fake_upstream.requests()))
     outcomes = execute(
         database_url,
@@ -257,13 +262,16 @@ def test_a_start_in_front_of_a_database_of_another_version_says_so_and_survives_
     remedy = "the database is not that of this version: run `centralcloud migrate` on it"
     assert started["keys"].startswith("no request is served yet: the keys are not known")
     assert remedy in started["keys"]
+    assert (started["level"], "gateway_ready" in program.events()) == ("warning", False)
     ready = gateway.call("GET", "/health/ready", key=None)
     assert (ready.status, remedy in ready.json()["reasons"][0]) == (503, True)
     refused = gateway.chat()
     assert (refused.status, refused.error["code"], remedy in refused.error["message"]) == (503, "keys_unknown", True)
     execute(database_url, "ALTER TABLE gone RENAME TO configuration_state")
-    gateway.ready()
+    program.wait_for("gateway_ready")
     assert gateway.chat().status == 200
+    ready = [line for line in program.log() if line["event"] == "gateway_ready"]
+    assert [line["keys"] for line in ready] == ["none: only clients of this machine are served"]
 
 
 def test_a_slow_client_does_not_hold_others_up(gateway: Gateway) -> None:

@@ -1,5 +1,6 @@
 """The certificate of the gateway: loaded again when a renewal is complete, refused when it cannot be used."""
 
+import re
 import ssl
 import subprocess
 from pathlib import Path
@@ -19,6 +20,11 @@ def write(folder: Path, *options: str) -> None:
     )  # fmt: skip
 
 
+def load(folder: Path) -> CertificateReloader:
+    database = Database("postgresql://nowhere.invalid/none", application_name="tests")
+    return CertificateReloader(database, folder / "crt", folder / "key")
+
+
 @pytest.fixture
 def loaded() -> list[ssl.SSLContext]:
     return []
@@ -27,8 +33,7 @@ def loaded() -> list[ssl.SSLContext]:
 @pytest.fixture
 def reloader(tmp_path: Path, loaded: list[ssl.SSLContext]) -> CertificateReloader:
     write(tmp_path, "-nodes")
-    database = Database("postgresql://nowhere.invalid/none", application_name="tests")
-    made = CertificateReloader(database, tmp_path / "crt", tmp_path / "key")
+    made = load(tmp_path)
     made.on_loaded = loaded.append
     return made
 
@@ -69,7 +74,26 @@ def test_a_broken_certificate_is_refused_once_and_the_last_valid_one_stays(
 
 def test_an_encrypted_key_is_an_error_and_no_question_on_the_terminal(tmp_path: Path) -> None:
     write(tmp_path, "-passout", "pass:secret")
-    with pytest.raises(CentralCloudError, match="cannot use the certificate"):
-        CertificateReloader(
-            Database("postgresql://nowhere.invalid/none", application_name="tests"), tmp_path / "crt", tmp_path / "key"
-        )
+    with pytest.raises(CentralCloudError, match=r"cannot use the key .*/key of the certificate: it is encrypted"):
+        load(tmp_path)
+
+
+def test_an_error_names_the_file_that_is_wrong(tmp_path: Path) -> None:
+    write(tmp_path, "-nodes")
+    certificate, key = (tmp_path / "crt").read_text(), (tmp_path / "key").read_text()
+    write(tmp_path, "-nodes")
+    for name, text, words in (
+        ("crt", None, f"cannot use the certificate {tmp_path}/crt: No such file or directory"),
+        ("key", None, f"cannot use the key {tmp_path}/key: No such file or directory"),
+        ("crt", "nothing", f"cannot use the certificate {tmp_path}/crt: found no certificate in it"),
+        ("key", certificate, f"cannot use the key {tmp_path}/key of the certificate: found no private key in it"),
+        ("key", key, f"{tmp_path}/key: the key is not that of the certificate"),
+    ):
+        before = (tmp_path / name).read_text()
+        (tmp_path / name).unlink()
+        if text is not None:
+            (tmp_path / name).write_text(text)
+        with pytest.raises(CentralCloudError, match=re.escape(words)):
+            load(tmp_path)
+        (tmp_path / name).write_text(before)
+    load(tmp_path)

@@ -1,6 +1,7 @@
 """Small parts of the way of a request: costs, times, capabilities, errors and their forms."""
 
 import json
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,7 +39,7 @@ def test_times_of_feedback() -> None:
         None, None, 90.0, 600.0, 43_200.0, 604_800.0,
     ]  # fmt: skip
     for wrong in ("10", "m", "0s", "8d", "1w", "-1s", "1.5h", "99999999s"):
-        with pytest.raises(GatewayError):
+        with pytest.raises(GatewayError, match=f'x-centralcloud-feedback: found "{re.escape(wrong)}", expected a time'):
             _feedback_seconds(wrong)
 
 
@@ -124,6 +125,7 @@ def test_an_operation_that_no_target_has_is_501_with_the_reason() -> None:
 
     assert found.status == 501
     assert "the dialect anthropic" in found.message
+    assert "expected /v1/chat/completions, or " in found.message
     other = ExecutionError("x", status=502, attempts=1, retry_after_seconds=None, retry_is_safe=False)
     assert not_implemented(other, "/v1/responses") is other
 

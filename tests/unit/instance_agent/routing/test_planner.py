@@ -22,10 +22,16 @@ from instance_agent.routing.task import TaskHints, hints_from_metadata
 
 def test_a_forced_model_that_is_not_known_is_an_error_that_names_it() -> None:
     with pytest.raises(
-        PlanError, match=r'model: found "gpt-9", expected auto, one of the catalog \(a\), or'
+        PlanError,
+        match=r'model: found "gpt-9", expected auto, auto:simple, auto:medium, auto:complex, one of the catalog \(a\), or',
     ) as refused:
         a_planner().plan(request(model="gpt-9"), snapshot(model("a")))
     assert refused.value.code == "model_not_found"
+    for near, meant in (("autoo", "auto"), ("gpt4o", "gpt-4o"), ("auto:simpel", "auto:simple")):
+        with pytest.raises(PlanError, match=rf'found "{near}" \(did you mean {meant}\?\), expected '):
+            a_planner().plan(request(model=near), snapshot(model("gpt-4o")))
+    with pytest.raises(PlanError, match=r"\(a\), an alias \(fast, claude-\*\), or PROVIDER/MODEL"):
+        a_planner().plan(request(model="gpt-9"), snapshot(model("a"), aliases={"claude-*": "auto", "fast": "a"}))
 
 
 def test_a_forced_model_is_used_even_when_unhealthy_and_has_no_propensity() -> None:

@@ -95,7 +95,7 @@ def test_the_first_source_that_says_something_counts_for_each_field() -> None:
     [
         (
             {"complexity": "11"},
-            'header x-centralcloud-complexity: found "11", expected simple, medium, complex or a number',
+            'header x-centralcloud-complexity: found "11", expected simple, medium, complex, 1 to 10, or a word',
         ),
         ({"complexity": "0"}, "x-centralcloud-complexity"),
         ({"complexity": "very"}, "x-centralcloud-complexity"),

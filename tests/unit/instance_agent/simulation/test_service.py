@@ -80,6 +80,23 @@ def test_both_protocols_are_answered_whole_and_as_streams(
     run(scenario())
 
 
+def test_json_is_answered_where_the_gateway_asks_for_it_in_the_system_prompt(simulated: SimulatedProviders) -> None:
+    """fjord-cloud speaks the dialect anthropic, which has no field for JSON without a schema."""
+
+    async def scenario() -> None:
+        async with Transport() as transport:
+            caller = Caller(simulated, transport)
+            for rate in (1.0, 0.0):
+                simulated.behaviour.change_model("fjord-legacy", success_rate=rate)
+                await caller.plain("fjord-legacy", text="a city", response_format={"type": "json_object"})
+            assert [(each.outcome, each.defect) for each in caller.records] == [
+                ("success", None),
+                ("failure", "not_json"),
+            ]
+
+    run(scenario())
+
+
 def test_wrong_answers_become_failures_of_the_model_where_a_check_can_see_them(simulated: SimulatedProviders) -> None:
     simulated.behaviour.change_model("dune-code", success_rate=0.0)
     form = {"type": "json_object"}
@@ -180,5 +197,8 @@ def test_a_model_of_another_provider_is_not_served(simulated: SimulatedProviders
 
 def test_a_port_that_is_taken_is_one_clear_error(simulated: SimulatedProviders) -> None:
     taken = int(simulated.url.rpartition(":")[2])
-    with pytest.raises(CentralCloudError, match=f"cannot listen on http://127.0.0.1:{taken}"):
+    with pytest.raises(
+        CentralCloudError,
+        match=f"cannot listen on http://127.0.0.1:{taken}: Address already in use; expected a free port",
+    ):
         SimulatedProviders(port=taken).start()

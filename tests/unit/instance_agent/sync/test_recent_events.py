@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.spools import left_in
 
 from instance_agent.sync.event_queue import EventQueue
 from instance_agent.sync.spool import Spool
@@ -23,15 +24,6 @@ def killed(spool: Spool) -> None:
     """Release the locks, and nothing else: as the kernel does for a process that was killed."""
     for descriptor in [each.descriptor for each in spool._files] + spool._recent.descriptors:
         os.close(descriptor)
-
-
-def left_in(folder: Path) -> list[str]:
-    spool, texts = Spool(folder), []
-    while batch := spool.next_left(500, 1_000_000):
-        texts += batch
-        spool.confirm_left()
-    spool.close()
-    return texts
 
 
 @pytest.fixture
