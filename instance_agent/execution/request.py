@@ -84,6 +84,7 @@ class ExecutionRequest:
         headers: the client's, names in lower case; dialects forward a few of them.
         tenant: key or workspace, for the cache.
         context: given to the sink of attempts with each record.
+        payer: reserves for its attempts, see `Payer`; None: nothing limits what they cost.
         operation: ``responses`` and ``embeddings`` are forwarded to targets that speak them.
     """
 
@@ -95,6 +96,7 @@ class ExecutionRequest:
         "head",
         "headers",
         "operation",
+        "payer",
         "protocol",
         "request_id",
         "tenant",
@@ -121,6 +123,7 @@ class ExecutionRequest:
         self.tenant = tenant
         self.context = context
         self.operation = operation
+        self.payer: Any = None
         self._chat = chat
         self._input_tokens: int | None = None
 
@@ -137,7 +140,7 @@ class ExecutionRequest:
         missing = {name: value for name, value in parameters.items() if _TWINS.get(name, name) not in given}
         if not missing:
             return self
-        return ExecutionRequest(
+        other = ExecutionRequest(
             request_id=self.request_id,
             protocol=self.protocol,
             head=self.head,
@@ -147,6 +150,13 @@ class ExecutionRequest:
             context=self.context,
             operation=self.operation,
         )
+        other.payer = self.payer
+        return other
+
+    def use_body(self, body: bytes, head: RequestHead) -> None:
+        """Use another body, and the head that was read of it."""
+        self.body, self.head = body, head
+        self._chat = None
 
     def wanted(self) -> Wanted:
         """Return the form that the answer must have."""

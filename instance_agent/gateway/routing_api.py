@@ -20,7 +20,7 @@ from instance_agent.gateway.bodies import read_apart
 from instance_agent.gateway.context import RequestContext, context_of
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.parts import KEY, GatewayParts
-from instance_agent.gateway.pipeline import execution_of, route
+from instance_agent.gateway.pipeline import answered, execution_of, route
 from instance_agent.gateway.route_requests import RouteRequest, read_route_request
 from instance_agent.gateway.select_api import select
 from instance_agent.gateway.shared_answer import SharedAnswer
@@ -71,6 +71,7 @@ class RoutingApi:
         asked = await _asked(request)
         _enter_workspace(context, asked, acting=True)
         parts: GatewayParts = request.app[KEY]
+        await parts.admission.admit(context, asked.head)
         # The same id is the same request for the key, whatever workspace it names.
         fingerprint = (_ENCODER.encode(asked.workspace), await request.read())
         return await once(
@@ -102,7 +103,7 @@ async def _execute(
     context.labels = asked.labels
     kind = asked.labels.get("request_type")
     calls = route(parts, context, asked.head, headers, metadata=asked.hints, request_type=kind)
-    answer = await parts.executor.execute(calls, execution_of(context, OPENAI, asked.body, headers))
+    answer = await answered(parts, calls, execution_of(context, OPENAI, asked.body, headers))
     routed = shared(context, answer, b"")
     body = {
         "id": f"{ANSWER_PREFIX}{routed.request_id}",

@@ -137,6 +137,20 @@ class Spender:
         parts = self._parts(charge, nano, self._clock(), cheap=cheap)
         return await self._wait(parts, lambda: self._take(parts, nano, self._clock()))
 
+    def exhausted(self, charge: Charge) -> Refusal | None:
+        """Return the refusal of every model that costs, where nothing at all is left of a budget; None: each has some."""
+        now = self._clock()
+        found = [
+            overdraft if overdraft is not None and overdraft.is_exhausted(0, now) else account
+            for account, overdraft in zip(charge.accounts, charge.overdrafts, strict=True)
+            if account.is_exhausted(0, now)
+        ]
+        if not found:
+            return None
+        for account in found:
+            self._reporter.ask_again(account, now)
+        return self._refuse(found, 0, "budget_exhausted", now)
+
     def has(self, charge: Charge, nano: int) -> bool:
         """Whether `reserve_now` would reserve so much; where it would wait, a lease is asked for."""
         now = self._clock()
