@@ -129,6 +129,8 @@ class RequestPayer:
 
     def _is_cheap(self, call: PlannedCall) -> bool:
         """Whether each budget that has cheap models names the model of a call."""
+        if not any(self._charge.overdrafts):
+            return False
         pairs = zip(self._charge.accounts, self._charge.overdrafts, strict=True)
         owners = [account.owner for account, overdraft in pairs if overdraft is not None]
         state = self._context.state

@@ -140,13 +140,16 @@ class Spender:
     def exhausted(self, charge: Charge) -> Refusal | None:
         """Return the refusal of every model that costs, where nothing at all is left of a budget; None: each has some."""
         now = self._clock()
+        for account in charge.accounts:
+            if account.is_exhausted(0, now):
+                break
+        else:
+            return None
         found = [
             overdraft if overdraft is not None and overdraft.is_exhausted(0, now) else account
             for account, overdraft in zip(charge.accounts, charge.overdrafts, strict=True)
             if account.is_exhausted(0, now)
         ]
-        if not found:
-            return None
         for account in found:
             self._reporter.ask_again(account, now)
         return self._refuse(found, 0, "budget_exhausted", now)
