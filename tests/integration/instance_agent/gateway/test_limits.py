@@ -16,7 +16,7 @@ from support.waiting import eventually
 
 from centralcloud.contracts.fleet_configuration.key import RateLimit
 
-#: Of 22 tokens of prompt at the most, 11 words of answer: at gpt at most 22 x 1.25 + 10 x 2 millionths of a USD.
+#: At most 22 tokens of prompt and 10 of answer: 22 x 1.25 + 10 x 2 millionths of a USD at gpt, `WORST`.
 _CATALOG = """
 providers:
   - {{provider: alpha, dialect: openai, base_url: "{openai}", api_key: "file:{key}"}}
