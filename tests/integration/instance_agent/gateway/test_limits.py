@@ -78,7 +78,7 @@ def nano_of(reply: Reply) -> int:
 
 def spent(url: str, meter: str) -> tuple[int, int]:
     """Return what was reported of a meter, and the part of it that is estimated."""
-    rows = execute(url, f"SELECT spent, estimated FROM centralcloud.spend_periods WHERE meter = '{meter}'")
+    rows = execute(url, f"SELECT spent, estimated FROM spend_periods WHERE meter = '{meter}'")
     return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
 
 

@@ -113,7 +113,7 @@ def test_probes_stop_when_the_budget_of_exploration_is_used_up(database_url: str
             assert kinds == {"best"}
             assert 0 < requests.extra <= LIMIT * 1e9
             await found.close()
-            rows = execute(database_url, "SELECT spent FROM centralcloud.spend_periods WHERE meter LIKE 'budget/expl%'")
+            rows = execute(database_url, "SELECT spent FROM spend_periods WHERE meter LIKE 'budget/expl%'")
             assert [int(row[0]) for row in rows] == [requests.extra]
 
     asyncio.run(work())
