@@ -19,7 +19,7 @@ from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.policy_limits import limited
 from instance_agent.gateway.request_payer import RequestPayer
-from instance_agent.gateway.spend_views import NO_PROBES, view_of
+from instance_agent.gateway.spend_views import NO_PROBES, CheapModels, view_of
 from instance_agent.gateway.state import GatewayState
 from instance_agent.routing.plan import PlanError
 from instance_agent.routing.spend import DEFAULT_OUTPUT_TOKENS, NO_SPEND, SpendView
@@ -47,6 +47,7 @@ class Admission:
     def __init__(self, spender: Spender, state: GatewayState) -> None:
         self.spender = spender
         self.exploration = Exploration(spender)
+        self._cheap = CheapModels()
         self._fleet = state.fleet
         spender.use(state.fleet)
         self.unenforced = spender.book.unenforced(state.fleet)
@@ -109,7 +110,7 @@ class Admission:
         )
         if not charge.accounts and charge.task is None and context.rate is None and plan.kind != "probe":
             return None
-        return RequestPayer(self.spender, self.exploration, charge, context)
+        return RequestPayer(self.spender, self.exploration, self._cheap, charge, context)
 
     @staticmethod
     def end(context: RequestContext) -> None:

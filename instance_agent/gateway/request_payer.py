@@ -9,7 +9,7 @@ from instance_agent.execution.errors import PaymentRefusedError
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.gateway.context import RequestContext
-from instance_agent.gateway.spend_views import NO_PROBES, keys_of, prices_of, ready_prices, view_of, worst_case
+from instance_agent.gateway.spend_views import NO_PROBES, CheapModels, prices_of, ready_prices, view_of, worst_case
 from instance_agent.providers.errors import Retry
 from instance_agent.routing.spend import SpendView
 from instance_agent.spend.book import Charge
@@ -71,11 +71,19 @@ class AttemptPayment:
 class RequestPayer:
     """Reserves for the attempts of one plan of a request."""
 
-    __slots__ = ("_charge", "_context", "_exploration", "_has_probed", "_refusal", "_spender")
+    __slots__ = ("_charge", "_cheap", "_context", "_exploration", "_has_probed", "_refusal", "_spender")
 
-    def __init__(self, spender: Spender, exploration: Exploration, charge: Charge, context: RequestContext) -> None:
+    def __init__(
+        self,
+        spender: Spender,
+        exploration: Exploration,
+        cheap: CheapModels,
+        charge: Charge,
+        context: RequestContext,
+    ) -> None:
         self._spender = spender
         self._exploration = exploration
+        self._cheap = cheap
         self._charge = charge
         self._context = context
         self._has_probed = False
@@ -134,7 +142,7 @@ class RequestPayer:
         pairs = zip(self._charge.accounts, self._charge.overdrafts, strict=True)
         owners = [account.owner for account, overdraft in pairs if overdraft is not None]
         state = self._context.state
-        return bool(owners) and all(call.target.key in keys_of(each.cheap_models, state) for each in owners)
+        return bool(owners) and all(call.target.key in self._cheap.of(each.cheap_models, state) for each in owners)
 
     def _refuse(self, refusal: Refusal, request: ExecutionRequest) -> NoReturn:
         state = self._context.state

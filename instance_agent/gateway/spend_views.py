@@ -16,6 +16,8 @@ from instance_agent.spend.refusal import Refusal
 UNKNOWN_OUTPUT_TOKENS: Final = 4096
 #: Stands for the same plan without a probe.
 NO_PROBES: Final = object()
+#: Lists of cheap models that are kept; each state has others.
+_MOST_LISTS: Final = 100
 _FREE: Final = Prices(input=0, output=0, source="catalog")
 
 
@@ -54,6 +56,23 @@ def keys_of(names: Sequence[str], state: GatewayState) -> frozenset[str]:
     return frozenset(
         target.key for name in names for target in configuration.targets_of(configuration.resolve(name)[0])
     )
+
+
+class CheapModels:
+    """The keys of the targets of lists of cheap models, kept for a state of the gateway."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, tuple[str, ...]], frozenset[str]] = {}
+
+    def of(self, names: tuple[str, ...], state: GatewayState) -> frozenset[str]:
+        """Return the keys; see `keys_of`."""
+        key = state.number, names
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _MOST_LISTS:
+                self._known.clear()
+            found = self._known[key] = keys_of(names, state)
+        return found
 
 
 def prices_of(target: CallTarget, state: GatewayState) -> Prices | None:
