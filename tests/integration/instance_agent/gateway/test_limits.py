@@ -12,6 +12,7 @@ from support.servers import execute
 from support.spending import put_budgets
 from support.tcp_proxy import TcpProxy
 from support.upstream.process import FakeUpstream
+from support.upstream.server import MODELS
 from support.waiting import eventually
 
 from centralcloud.contracts.fleet_configuration.key import RateLimit
@@ -36,7 +37,7 @@ models:
     pricing: {{input: 0, output: 0}}
     complexity_scores: {{simple: 0.1, medium: 0.1, complex: 0.1}}
   - {{name: unpriced, provider: alpha}}
-  - {{name: house, provider: near, complexity_scores: {{simple: 0.1, medium: 0.1, complex: 0.1}}}}
+  - {{name: house, provider: near, version: {small}, complexity_scores: {{simple: 0.1, medium: 0.1, complex: 0.1}}}}
 """
 WORST = 47_500
 LIMIT = 0.0005
@@ -50,15 +51,16 @@ def a_gateway(
     url: str,
     name: str = "gateway-1",
     key: str | None = None,
+    **env: str,
 ) -> Gateway:
     folder.mkdir(exist_ok=True)
     secret, catalog = folder / "key", folder / "limits.yaml"
     secret.write_text(UPSTREAM_KEY)
     secret.chmod(0o600)
-    catalog.write_text(_CATALOG.format(openai=upstream.openai_url, key=secret))
+    catalog.write_text(_CATALOG.format(openai=upstream.openai_url, key=secret, small=MODELS[0]))
     return start_gateway(
         start, folder, upstream, url, key=key, INSTANCE_ID=name, INSTANCE_AGENT_CATALOG=str(catalog),
-        INSTANCE_AGENT_SELECTION="greedy",
+        INSTANCE_AGENT_SELECTION="greedy", **env,
     )  # fmt: skip
 
 
@@ -134,7 +136,7 @@ def test_budgets_stop_at_their_limit_with_exact_sums_and_let_the_models_answer_t
     total, first = spend_all(gateway, keys["cheap"], "auto")
     assert (first.status, first.headers["x-centralcloud-model"]) == (200, "mini"), first.body
     over = nano_of(first)
-    for _ in range(20):
+    for _ in range(60):
         reply = chat(gateway, keys["cheap"], "auto")
         if reply.status != 200:
             break
@@ -225,9 +227,10 @@ def test_without_the_database_leases_are_used_up_and_then_the_budget_decides(
         database_url, budget("stops", "stop", limit=0.002), budget("local", limit=0.002, onDatabaseLoss="allow_local")
     )
     with TcpProxy(database_url) as proxy:
-        gateway = a_gateway(start, tmp_path, fake_upstream, proxy.url)
+        gateway = a_gateway(start, tmp_path, fake_upstream, proxy.url, INSTANCE_AGENT_GATEWAY_DISCOVERY_SECONDS="1")
         assert [chat(gateway, key).status for key in keys.values()] == [200, 200]
         proxy.pause()
+        proxy.cut()
 
         def last() -> Reply:
             return chat(gateway, keys["stops"])
@@ -235,7 +238,7 @@ def test_without_the_database_leases_are_used_up_and_then_the_budget_decides(
         eventually(lambda: last().status == 503, what="the lease is used up")
         refused = last()
         assert (refused.status, refused.error["code"]) == (503, "database_unavailable"), refused.body
-        eventually(lambda: chat(gateway, keys["local"], "auto").headers["x-centralcloud-model"] == "house")
+        eventually(lambda: chat(gateway, keys["local"], "auto").headers["x-centralcloud-provider"] == "near")
         assert chat(gateway, keys["local"]).status == 503, "the model that the client names is not local"
         proxy.resume()
         eventually(lambda: chat(gateway, keys["stops"]).status == 200, what="another lease")
