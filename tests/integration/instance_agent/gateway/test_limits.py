@@ -218,6 +218,13 @@ def test_a_rate_limit_counts_over_two_gateways(
     assert [chat(gateways[0], tokens).status for _ in range(8)][-1] == 429
     assert chat(gateways[0], tokens, max_tokens=1000).status == 429
 
+    # Gateways that stop return their leases.
+    for each in gateways:
+        each.program.process.terminate()
+        assert each.program.process.wait(timeout=30) == 0
+    held = execute(database_url, "SELECT sum(leased) FROM spend_periods")
+    assert [int(row[0]) for row in held] == [0]
+
 
 def test_without_the_database_leases_are_used_up_and_then_the_budget_decides(
     start: Callable[..., Program], tmp_path: Path, fake_upstream: FakeUpstream, database_url: str
