@@ -45,6 +45,7 @@ from instance_agent.gateway_start import FirstContact, leave_register
 from instance_agent.publisher_assembly import make_publisher
 from instance_agent.routing.planner import Planner
 from instance_agent.settings import GatewaySettings
+from instance_agent.spend.exchange import SPEND_CHANNEL, SpendExchange
 from instance_agent.sync.configuration_file import ConfigurationFile
 from instance_agent.sync.configuration_updater import ConfigurationUpdater
 from instance_agent.sync.health_exchange import HealthExchange
@@ -121,15 +122,25 @@ class GatewayProgram:
         self.scores.on_change = self.builder.use_learned
         self.publisher = make_publisher(settings, self.database) if settings.pgmq_enabled else None
         self.exchange = HealthExchange(self.database, instance_id=settings.instance_id)
+        self.spend = SpendExchange(self.database, instance_id=settings.instance_id)
+        self._spend_listener = NotificationListener(self.database, SPEND_CHANNEL, lambda: None)
         self.claim = InstanceClaim(settings.instance_id, settings.state_folder)
         self.claim.holds_folder = lambda: self._state_lock.held
         listeners = [
             NotificationListener(self.database, UPDATES_CHANNEL, self.scores.wake),
             NotificationListener(self.database, CONFIGURATION_CHANNEL, self.configuration.wake),
             NotificationListener(self.database, TARGET_HEALTH_CHANNEL, self.exchange.notified),
+            self._spend_listener,
         ]
         listeners[0].on_working = self.claim.check
-        tasks: list[BackgroundTask] = [self.configuration, self.scores, self.builder, self.exchange, *listeners]
+        tasks: list[BackgroundTask] = [
+            self.configuration,
+            self.scores,
+            self.builder,
+            self.exchange,
+            self.spend,
+            *listeners,
+        ]
         tasks += [each for each in (self.publisher, self.certificate, self.token_keys) if each is not None]
         self.supervisor = Supervisor(tasks, shutdown)
         self.supervisor.reserve_connections(self.database)
@@ -202,6 +213,8 @@ class GatewayProgram:
         found = [] if other is None else [f"another program uses the same INSTANCE_ID: {other}"]
         if self.token_keys is not None and self.token_keys.problem is not None:
             found.append(self.token_keys.problem)
+        if (parts := self.server.parts if self.server is not None else None) is not None:
+            found += [f"not enforced: {limit}" for limit in parts.admission.unenforced]
         return found
 
     def _serve(self, registry: "CollectorRegistry") -> None:
@@ -260,7 +273,8 @@ class GatewayProgram:
         assert state is not None
         sink = EventSink(self.publisher, metrics, self.planner.sessions, settings.instance_id, self.memory)
         outside = make_outside(settings, self.token_keys, self._certificates)
-        parts = GatewayParts(settings, self.planner, sink, metrics, state, self.exchange, outside)
+        parts = GatewayParts(settings, self.planner, sink, metrics, state, self.spend, self.exchange, outside)
+        self._spend_listener.on_payload = parts.admission.spender.recalled
         parts.keys_unknown = self.keys.unknown
         if self._hooks is not None:
             self._hooks.on_failure = lambda hook: metrics.hook_failures.labels(hook).inc()
@@ -349,6 +363,7 @@ class GatewayProgram:
             self.publisher,
             self.planner,
             self.exchange,
+            self.spend,
             lambda: self.server.parts if self.server is not None else None,
         )
         return registry

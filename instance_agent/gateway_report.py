@@ -7,8 +7,10 @@ from centralcloud.runtime.postgres.database import Database
 from instance_agent.execution.response_cache import ResponseCache
 from instance_agent.gateway.metrics import GatewayMetrics, TargetMetrics
 from instance_agent.gateway.parts import GatewayParts
+from instance_agent.gateway.spend_metrics import SpendMetrics
 from instance_agent.gateway.state import StateBuilder
 from instance_agent.routing.planner import Planner
+from instance_agent.spend.exchange import SpendExchange
 from instance_agent.sync.configuration_metrics import show_configuration
 from instance_agent.sync.configuration_updater import ConfigurationUpdater
 from instance_agent.sync.event_publisher import EventPublisher
@@ -58,6 +60,7 @@ def make_registry(
     publisher: EventPublisher | None,
     planner: Planner,
     exchange: HealthExchange,
+    spend: SpendExchange,
     parts: Callable[[], GatewayParts | None],
 ) -> "tuple[CollectorRegistry, GatewayMetrics]":
     """Return the metrics of a gateway, and those that its requests count.
@@ -93,6 +96,9 @@ def make_registry(
     )
     metrics.gauge("health_exchange_up", "Whether hints reach other gateways", lambda: exchange.up)
     metrics.counter("health_reports_sent", "Hints and results of checks sent", lambda: exchange.sent)
+    metrics.gauge("spend_exchange_up", "Whether spend reaches the database", lambda: spend.up)
+    metrics.counter("spend_exchanges", "Exchanges of spend with the database", lambda: spend.sent)
+    SpendMetrics(registry, lambda: each.admission if (each := parts()) else None)
     TargetMetrics(
         registry,
         lambda: each.fleet_health if (each := parts()) else None,

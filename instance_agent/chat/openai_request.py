@@ -70,6 +70,7 @@ class _Head(Struct):
     max_completion_tokens: int | None = None
     tools: list[msgspec.Raw] | None = None
     response_format: _Type | None = None
+    n: Any = None
     user: str | None = None
     metadata: dict[str, Any] | None = None
 
@@ -192,6 +193,8 @@ _FORMAT: Final = msgspec.json.Decoder(_BodyOfFormat)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _MODES: Final[tuple[Literal["auto", "none", "required"], ...]] = ("auto", "none", "required")
 _OFF: Final = (b"null", b"false")
+#: OpenAI's own limit.
+_MOST_CHOICES: Final = 128
 
 
 def read_head(body: bytes) -> RequestHead:
@@ -222,6 +225,7 @@ def read_head(body: bytes) -> RequestHead:
         stream=bool(head.stream),
         include_usage=bool(head.stream_options and head.stream_options.include_usage),
         max_output_tokens=head.max_tokens if head.max_completion_tokens is None else head.max_completion_tokens,
+        choices=head.n if isinstance(head.n, int) and 1 < head.n <= _MOST_CHOICES else 1,
         response_format="json_object" if kind == "json_object" else "json_schema" if kind == "json_schema" else None,
         user=head.user,
         metadata={key: value for key, value in (head.metadata or {}).items() if isinstance(value, str)},

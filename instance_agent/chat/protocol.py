@@ -17,7 +17,8 @@ class RequestHead(Struct, frozen=True, kw_only=True):
         text: the text of the last message of the user, for the classifier.
         inputs: kinds of input beside texts and images, sorted: ``audio``, ``documents``, ``video``.
         characters: length of the texts of all messages, for an estimate of tokens.
-        max_output_tokens: None without a limit.
+        max_output_tokens: of each answer; None without a limit.
+        choices: answers that the client asks for.
         response_format: ``json_object``, ``json_schema`` or None.
         metadata: the client's own, texts only.
     """
@@ -32,6 +33,7 @@ class RequestHead(Struct, frozen=True, kw_only=True):
     stream: bool = False
     include_usage: bool = False
     max_output_tokens: int | None = None
+    choices: int = 1
     response_format: Literal["json_object", "json_schema"] | None = None
     user: str | None = None
     metadata: dict[str, str] = {}

@@ -87,6 +87,19 @@ def cost_of(usage: Usage | None, prices: Prices | None, *, estimated: bool = Fal
     return Cost(nano_usd=min((total + _MILLION // 2) // _MILLION, MAX_INT8), source=prices.source, estimated=estimated)
 
 
+def worst_cost(prices: Prices, input_tokens: int, output_tokens: int) -> int:
+    """Return the most in nano-USD that a call with at most so many tokens costs, rounded up.
+
+    Each token of the prompt at the dearer of its price and that of a write to the provider's cache; where the call may be
+    long enough for other prices, the dearest ones count.
+    """
+    total = 0
+    for each in (prices, *(others for start, others in prices.above if input_tokens > start)):
+        read = each.input if each.cache_write is None else max(each.input, each.cache_write)
+        total = max(total, read * input_tokens + each.output * output_tokens)
+    return -(-total // _MILLION)
+
+
 def _input_cost(usage: Usage, prices: Prices) -> int | None:
     if usage.input_tokens is None:
         return None if prices.input else 0

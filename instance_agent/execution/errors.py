@@ -1,6 +1,7 @@
 """Errors of a whole request, after its last attempt."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from instance_agent.chat.errors import ChatError
 from instance_agent.execution.breakers import Unavailable
@@ -34,6 +35,22 @@ class ExecutionError(ChatError):
         self.retry_after_seconds = retry_after_seconds
         self.retry_is_safe = retry_is_safe
         self.cause = cause
+
+
+class PaymentRefusedError(ChatError):
+    """A call that was not made: a limit of its caller does not allow what it may cost.
+
+    Attributes:
+        retry_after_seconds: when the limit may allow it; None when not known.
+        remedy: of the payer, for another plan; None: no plan helps.
+    """
+
+    def __init__(
+        self, message: str, *, status: int, code: str, retry_after_seconds: float | None = None, remedy: Any = None
+    ) -> None:
+        super().__init__(message, error_kind="caller", status=status, code=code)
+        self.retry_after_seconds = retry_after_seconds
+        self.remedy = remedy
 
 
 def with_attempts(error: ChatError, attempts: int, soonest: float | None) -> ExecutionError:

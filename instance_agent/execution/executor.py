@@ -2,25 +2,27 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
-from types import TracebackType
-from typing import Final, Self
 
 from msgspec import Struct
 
 from instance_agent.chat.answers import ChatAnswer
-from instance_agent.chat.errors import ChatError, UnsupportedFeatureError
+from instance_agent.chat.errors import UnsupportedFeatureError
 from instance_agent.chat.json_body import LARGE_BODY_BYTES
 from instance_agent.execution.attempts import Attempt, AttemptSink
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.cost import OutputEstimate
+from instance_agent.execution.errors import PaymentRefusedError
 from instance_agent.execution.missing_operations import MissingOperations
 from instance_agent.execution.operations import Operation, ReadAnswer, operation_of, read_paid
+from instance_agent.execution.payment import Payer, Payment
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.reporting import STOPPED, Reports, RunningAttempt
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.response_cache import CachedAnswer, ResponseCache
 from instance_agent.execution.settings import ExecutionSettings
+from instance_agent.execution.streamed_answer import StreamedAnswer, cancel_opening
 from instance_agent.execution.streaming import StreamAttempt, translate_stream
 from instance_agent.execution.targets import CallTarget
 from instance_agent.execution.token_count import count_tokens
@@ -28,8 +30,6 @@ from instance_agent.execution.walk import GiveUp, Go, Wait, Walk
 from instance_agent.providers.calls import ProviderCalls
 from instance_agent.providers.dialect import HttpCall
 from instance_agent.providers.errors import ProviderError, Retry
-
-KEEP_ALIVE: Final = b": keep-alive\n\n"
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -108,7 +108,7 @@ class Executor:
             self._cache.put(key, kept, self._clock(), kept_seconds)
         return answer
 
-    async def stream(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> "StreamedAnswer":
+    async def stream(self, plan: Sequence[PlannedCall], request: ExecutionRequest) -> StreamedAnswer:
         """Return a stream once its first token is there, or, with keep-alive comments, once the first one is due.
 
         Leave the result's context when the client has gone or has got everything: that releases the upstream.
@@ -122,7 +122,7 @@ class Executor:
         try:
             await asyncio.wait({task}, timeout=seconds)
         except asyncio.CancelledError:
-            await _cancel(task)
+            await cancel_opening(task)
             raise
         opened = task.result() if task.done() else None
         return StreamedAnswer(opened, None if opened else task, request, self._settings)
@@ -151,8 +151,11 @@ class Executor:
                     return kept
                 raise step.error
             else:
-                http = await self._translated(walk, step, request, operation.translate)
-                answer = None if http is None else await self._attempt(walk, step, http, operation, request)
+                payment = None
+                if request.payer is not None and (payment := await self._paid(walk, step, request)) is None:
+                    continue
+                http = await self._translated(walk, step, request, payment, operation.translate)
+                answer = None if http is None else await self._attempt(walk, step, http, operation, request, payment)
                 if answer is None:
                     continue
                 defective = answer.attempt is not None and answer.attempt.defect is not None
@@ -162,11 +165,17 @@ class Executor:
                 walk.leave()
 
     async def _attempt(
-        self, walk: Walk, step: Go, http: HttpCall, operation: Operation, request: ExecutionRequest
+        self,
+        walk: Walk,
+        step: Go,
+        http: HttpCall,
+        operation: Operation,
+        request: ExecutionRequest,
+        payment: Payment | None,
     ) -> Answer | None:
         """Make one attempt; return None after a failure, which the walk has noted."""
         target = step.call.target
-        running = self._reports.begin(step, request, streamed=False)
+        running = self._reports.begin(step, request, payment, streamed=False)
         try:
             body = await self._calls.body(target.whole_upstream, http, walk.deadline)
             if len(body) > LARGE_BODY_BYTES:
@@ -201,10 +210,14 @@ class Executor:
             elif isinstance(step, GiveUp):
                 raise step.error
             else:
-                http = await self._translated(walk, step, request, lambda target: translate_stream(request, target))
+                payment = None
+                if request.payer is not None and (payment := await self._paid(walk, step, request)) is None:
+                    continue
+                translate = partial(translate_stream, request)
+                http = await self._translated(walk, step, request, payment, translate)
                 if http is None:
                     continue
-                running = self._reports.begin(step, request, streamed=True)
+                running = self._reports.begin(step, request, payment, streamed=True)
                 opened = await self._opened(walk, step, http, request, running)
                 if opened is not None:
                     return opened
@@ -242,8 +255,27 @@ class Executor:
         else:
             walk.failed(other or found)
 
+    @staticmethod
+    async def _paid(walk: Walk, step: Go, request: ExecutionRequest) -> Payment | None:
+        """Reserve what an attempt may cost; None when its caller's limits do not allow it, which is not an attempt."""
+        payer: Payer = request.payer
+        try:
+            return payer.pay_now(step.call, request) or await payer.pay(step.call, request)
+        except PaymentRefusedError as error:
+            step.permit.said_nothing()
+            walk.unpaid(error)
+            return None
+        except BaseException:
+            step.permit.said_nothing()
+            raise
+
     async def _translated(
-        self, walk: Walk, step: Go, request: ExecutionRequest, translate: Callable[[CallTarget], HttpCall]
+        self,
+        walk: Walk,
+        step: Go,
+        request: ExecutionRequest,
+        payment: Payment | None,
+        translate: Callable[[CallTarget], HttpCall],
     ) -> HttpCall | None:
         """Return the call of a target; None when the request has no equivalent there, which is not an attempt."""
         try:
@@ -251,12 +283,13 @@ class Executor:
             if len(request.body) > LARGE_BODY_BYTES:
                 return await asyncio.to_thread(translate, step.call.target)
             return translate(step.call.target)
-        except UnsupportedFeatureError as error:
+        except BaseException as error:
             step.permit.said_nothing()
-            walk.unsupported(error)
-            return None
-        except BaseException:
-            step.permit.said_nothing()
+            if payment is not None:
+                payment.cancel()
+            if isinstance(error, UnsupportedFeatureError):
+                walk.unsupported(error)
+                return None
             raise
 
     def _deadline_error(self, step: Go) -> ProviderError:
@@ -275,98 +308,6 @@ class Executor:
         )
 
 
-class StreamedAnswer:
-    """A stream for the client. Use it as a context: leaving it early means that the client has gone."""
-
-    def __init__(
-        self,
-        opened: StreamAttempt | None,
-        opening: "asyncio.Task[StreamAttempt] | None",
-        request: ExecutionRequest,
-        settings: ExecutionSettings,
-    ) -> None:
-        self._opened = opened
-        self._opening = opening
-        self._request = request
-        self._settings = settings
-        self._ended = False
-        self._due = opening is not None
-
-    @property
-    def call(self) -> PlannedCall | None:
-        """The target that answers; None while there is no first token yet (keep-alive comments)."""
-        return self._opened.call if self._opened else None
-
-    @property
-    def decision_id(self) -> str | None:
-        """The id of the attempt that answers, likewise."""
-        return self._opened.running.recorder.decision_id if self._opened else None
-
-    @property
-    def losses(self) -> tuple[str, ...]:
-        """Fields of the request that the target has no place for."""
-        return self._opened.losses if self._opened else ()
-
-    @property
-    def attempt(self) -> Attempt | None:
-        """The record of the attempt that answers, with its cost, once the last bytes were read."""
-        return self._opened.running.record if self._opened else None
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing follows what was read last, and nothing is left to read of the upstream's answer."""
-        return self._opened is not None and self._opened.finished
-
-    async def read(self) -> bytes:
-        """Return the next bytes for the client, empty at the end."""
-        if self._ended:
-            return b""
-        if self._opening is not None:
-            out = await self._await_opening(self._opening)
-            if out is not None:
-                return out
-        if self._opened is None:
-            return b""
-        out = await self._opened.read(self._settings.checks)
-        self._ended = not out
-        return out
-
-    async def close(self) -> None:
-        """Release everything. Before the end, the attempt counts as abandoned by the client."""
-        self._ended = True
-        opening, self._opening = self._opening, None
-        if opening is not None:
-            await _cancel(opening)
-        if self._opened is not None:
-            self._opened.abandon()
-            await self._opened.release()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def _await_opening(self, opening: "asyncio.Task[StreamAttempt]") -> bytes | None:
-        """Return a comment when one is due, the error's event after a failure, None once the stream is open."""
-        if self._due:
-            self._due = False
-            return KEEP_ALIVE
-        await asyncio.wait({opening}, timeout=self._settings.keep_alive_seconds)
-        if not opening.done():
-            return KEEP_ALIVE
-        self._opening = None
-        try:
-            self._opened = opening.result()
-        except ChatError as error:
-            # The status 200 is sent: the error is an event.
-            self._ended = True
-            return self._request.stream_error(error)
-        return None
-
-
 def _output_tokens(read: ReadAnswer) -> int:
     """Return an upper estimate of the tokens of an answer without usage."""
     if read.usage is not None and read.usage.output_tokens is not None:
@@ -374,13 +315,3 @@ def _output_tokens(read: ReadAnswer) -> int:
     estimate = OutputEstimate()
     estimate.add(read.body, len(read.body))
     return estimate.tokens()
-
-
-async def _cancel(opening: "asyncio.Task[StreamAttempt]") -> None:
-    """Cancel the opening of a stream, and release its upstream even where the stream has just been opened."""
-    opening.cancel()
-    await asyncio.wait({opening})
-    if not opening.cancelled() and opening.exception() is None:
-        opened = opening.result()
-        opened.abandon()
-        await opened.release()

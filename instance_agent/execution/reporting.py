@@ -8,6 +8,7 @@ from centralcloud.runtime.logs import get_logger
 from instance_agent.chat.answers import FinishReason, Usage
 from instance_agent.chat.errors import ChatError
 from instance_agent.execution.attempts import Attempt, AttemptRecorder, AttemptSink
+from instance_agent.execution.payment import Payment
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.validators import Verdict
 from instance_agent.execution.walk import Go
@@ -32,13 +33,17 @@ class Reports:
         self.clock = clock
         self.gone = GONE
 
-    def begin(self, step: Go, request: ExecutionRequest, *, streamed: bool) -> "RunningAttempt":
-        """Begin an attempt. Exactly one of the outcomes of the result must follow."""
-        return RunningAttempt(self, step, request, streamed=streamed)
+    def begin(
+        self, step: Go, request: ExecutionRequest, payment: Payment | None = None, *, streamed: bool
+    ) -> "RunningAttempt":
+        """Begin an attempt. Exactly one of the outcomes of the result must follow: it settles the payment."""
+        return RunningAttempt(self, step, request, payment, streamed=streamed)
 
-    def record(self, attempt: Attempt, context: Any) -> None:
-        """Hand a record over. An error of the sink is logged: it must not fail the client's request."""
+    def record(self, attempt: Attempt, context: Any, payment: Payment | None) -> None:
+        """Settle a payment, and hand a record over. An error is logged: it must not fail the client's request."""
         try:
+            if payment is not None:
+                payment.settle(attempt)
             self._sink.record(attempt, context)
         except Exception as error:  # noqa: BLE001 - foreign code
             log.error("attempt_not_recorded", decision_id=attempt.decision_id, error=repr(error))
@@ -49,7 +54,9 @@ class RunningAttempt:
 
     __slots__ = ("_clock", "_permit", "_reports", "_request", "_started", "recorder")
 
-    def __init__(self, reports: Reports, step: Go, request: ExecutionRequest, *, streamed: bool) -> None:
+    def __init__(
+        self, reports: Reports, step: Go, request: ExecutionRequest, payment: Payment | None, *, streamed: bool
+    ) -> None:
         self._reports = reports
         self._clock = reports.clock
         self._permit = step.permit
@@ -62,7 +69,7 @@ class RunningAttempt:
             step.number,
             streamed=streamed,
             clock=reports.clock,
-            on_record=lambda attempt: reports.record(attempt, context),
+            on_record=lambda attempt: reports.record(attempt, context, payment),
         )
 
     @property

@@ -85,6 +85,7 @@ class ExecutionRequest:
         tenant: key or workspace, for the cache.
         context: given to the sink of attempts with each record.
         cache_seconds: how long its answer is kept; 0: not at all; None: as the cache is set.
+        payer: reserves for its attempts, see `Payer`; None: nothing limits what they cost.
         operation: ``responses`` and ``embeddings`` are forwarded to targets that speak them.
     """
 
@@ -97,6 +98,7 @@ class ExecutionRequest:
         "head",
         "headers",
         "operation",
+        "payer",
         "protocol",
         "request_id",
         "tenant",
@@ -125,6 +127,7 @@ class ExecutionRequest:
         self.context = context
         self.operation = operation
         self.cache_seconds = cache_seconds
+        self.payer: Any = None
         self._chat = chat
         self._input_tokens: int | None = None
 
@@ -141,7 +144,7 @@ class ExecutionRequest:
         missing = {name: value for name, value in parameters.items() if _TWINS.get(name, name) not in given}
         if not missing:
             return self
-        return ExecutionRequest(
+        other = ExecutionRequest(
             request_id=self.request_id,
             protocol=self.protocol,
             head=self.head,
@@ -152,6 +155,13 @@ class ExecutionRequest:
             operation=self.operation,
             cache_seconds=self.cache_seconds,
         )
+        other.payer = self.payer
+        return other
+
+    def use_body(self, body: bytes, head: RequestHead) -> None:
+        """Use another body, and the head that was read of it."""
+        self.body, self.head = body, head
+        self._chat = None
 
     def wanted(self) -> Wanted:
         """Return the form that the answer must have."""

@@ -88,6 +88,7 @@ class Walk:
         self._rechecks = False
         self._error: ChatError | None = None
         self._unsupported: UnsupportedFeatureError | None = None
+        self._unpaid: ChatError | None = None
         self._paused = False
 
     def next(self, now: float) -> Step:
@@ -125,6 +126,15 @@ class Walk:
         """Note that the request cannot be translated for the current target: no attempt was made."""
         self._unsupported = self._unsupported or error
         self.attempts -= 1
+
+    def unpaid(self, error: ChatError) -> None:
+        """Note that the current target may not be called for what it may cost: no attempt was made.
+
+        Before the first attempt that ends the walk: another plan knows what may be paid.
+        """
+        self._unpaid = self._unpaid or error
+        self.attempts -= 1
+        self._ended = not self.attempts or self._current in self._refused
 
     def passed_over(self, error: UnsupportedFeatureError) -> None:
         """Note that the current target has answered that it does not have the operation: an attempt, and not its failure."""
@@ -191,6 +201,8 @@ class Walk:
         if self._error is not None:
             soonest = self._breakers.soonest([call.target for call in self._calls], now)
             return GiveUp(with_attempts(self._error, self.attempts, soonest))
+        if self._unpaid is not None:
+            return GiveUp(self._unpaid)
         left = [call.target for index, call in enumerate(self._calls) if index not in self._tried]
         if self._unsupported is not None and (not left or self.attempts):
             return GiveUp(self._unsupported)

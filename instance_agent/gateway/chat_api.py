@@ -34,6 +34,7 @@ async def _chat(request: web.Request, protocol: ClientProtocol, operation: str) 
     body = await request.read()
     own_id = same_id(request)
     head = await read_apart(protocol.read_head, body)
+    await parts.admission.admit(context, head)
     calls = route(parts, context, head, request.headers)
     execution = execution_of(context, protocol, body, request.headers)
     if head.stream:

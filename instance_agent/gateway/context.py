@@ -12,6 +12,7 @@ from instance_agent.gateway.auth import Principal
 from instance_agent.gateway.state import GatewayState
 from instance_agent.routing.plan import Plan
 from instance_agent.routing.request import RoutingRequest
+from instance_agent.spend.reservation import Reservation
 
 #: Where a request of aiohttp keeps its context.
 KEY: Final = "gateway_context"
@@ -33,11 +34,16 @@ class RequestContext:
         feedback_seconds: how long the outcome waits for feedback; None: it does not.
         status: of the answer.
         cut: whether the stop of the gateway has ended it.
+        probing: whether the request may be a probe.
+        rate: its reservation of the rate limits of its key; None: there are none.
+        open_attempts, was_sent, used_tokens: of the attempts that limits count: how many are under way, whether one was
+            made, and the tokens of all.
     """
 
     __slots__ = (
-        "began", "cut", "feedback_seconds", "head", "labels", "model", "objective", "operation", "plan", "principal",
-        "provider", "request_id", "routing", "state", "status", "task_id", "user_id", "worker",
+        "began", "cut", "feedback_seconds", "head", "labels", "model", "objective", "open_attempts", "operation", "plan",
+        "principal", "probing", "provider", "rate", "request_id", "routing", "state", "status", "task_id", "used_tokens",
+        "user_id", "was_sent", "worker",
     )  # fmt: skip
 
     def __init__(self, principal: Principal, state: GatewayState, request_id: str | None = None) -> None:
@@ -59,6 +65,11 @@ class RequestContext:
         self.provider: str | None = None
         self.status = 0
         self.cut = False
+        self.probing = True
+        self.rate: Reservation | None = None
+        self.open_attempts = 0
+        self.was_sent = False
+        self.used_tokens = 0
 
 
 def new_request_id() -> str:

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from instance_agent.chat.errors import ChatError, InvalidRequestError, UnsupportedFeatureError
 from instance_agent.chat.protocols import ANTHROPIC, OPENAI
-from instance_agent.execution.errors import ExecutionError
+from instance_agent.execution.errors import ExecutionError, PaymentRefusedError
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.plan import PlanError
 from instance_agent.routing.plan_json import struck_as_json
@@ -107,7 +107,11 @@ def error_response(error: ChatError, form: ErrorForm, request_id: str) -> web.Re
     headers = {"content-type": "application/json"}
     if isinstance(error, ExecutionError):
         headers["x-should-retry"] = "true" if error.retry_is_safe else "false"
-    retry_after = error.retry_after_seconds if isinstance(error, ExecutionError | GatewayError) else None
+    elif error.status == 402:  # nothing changes until the period ends, or an operator raises the limit
+        headers["x-should-retry"] = "false"
+    retry_after = None
+    if isinstance(error, ExecutionError | GatewayError | PaymentRefusedError):
+        retry_after = error.retry_after_seconds
     if retry_after is not None:
         headers["retry-after"] = str(math.ceil(retry_after))
         headers["retry-after-ms"] = str(math.ceil(retry_after * 1000))

@@ -88,6 +88,8 @@ def exchange_of(parts: GatewayParts, connections: Connections) -> Any:
             context.status = 499  # as proxies log a client that has gone
             raise
         finally:
+            if context.rate is not None:
+                parts.admission.end(context)
             if not is_open:
                 parts.leave(task)
                 resource = request.match_info.route.resource

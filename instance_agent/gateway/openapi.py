@@ -40,7 +40,7 @@ _ERRORS: Final = {
     "404": "Nothing has this id or name.",
     "409": "It is there already.",
     "422": "A field is invalid; `field` is its path.",
-    "429": "Too much waits already; `retry-after` says when to send it again.",
+    "429": "Too much waits already, or the rate limit of the key is reached; `retry-after` says when to send it again.",
     "501": "The provider does not speak this operation.",
     "502": "Every attempt failed.",
 }

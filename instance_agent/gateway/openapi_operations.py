@@ -23,7 +23,7 @@ _CHAT_HEADERS: Final = {
 
 
 def _chat(summary: str, body: str, **fields: Any) -> Operation:
-    fields = {"errors": ("400", "402", "404", "502"), "headers": _CHAT_HEADERS, "streams": True, **fields}
+    fields = {"errors": ("400", "402", "404", "429", "502"), "headers": _CHAT_HEADERS, "streams": True, **fields}
     return Operation(tag="models", summary=summary, role="user", body=body, answer="ProviderAnswer", **fields)
 
 
@@ -64,7 +64,10 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("POST", "/v1/messages/count_tokens"): _chat("Count the tokens of a request", "AnthropicRequest", streams=False),
     ("POST", "/v1/embeddings"): _chat("Embeddings of OpenAI", "OpenAIRequest", streams=False),
     ("POST", "/v1/responses"): _chat(
-        "Responses of OpenAI", "OpenAIRequest", errors=("400", "402", "404", "501", "502"), text="Passed through."
+        "Responses of OpenAI",
+        "OpenAIRequest",
+        errors=("400", "402", "404", "429", "501", "502"),
+        text="Passed through.",
     ),
     ("GET", "/v1/models"): Operation(
         tag="models", summary="The names that a request may have", role="viewer", answer="ProviderAnswer"
@@ -91,7 +94,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         body="RouteRequest",
         example=_ROUTE_EXAMPLE,
         answer="RouteAnswer",
-        errors=("400", "402", "404", "422", "502"),
+        errors=("400", "402", "404", "422", "429", "502"),
         headers={name: text for name, text in _CHAT_HEADERS.items() if name.startswith("x-")},
     ),
     ("POST", "/api/route/batch"): Operation(

@@ -88,6 +88,7 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     tokens = sum(len(each) if isinstance(each, list) else 1 for each in inputs if not isinstance(each, str))
     characters = sum(map(len, texts)) + 4 * tokens
     head = RequestHead(model=asked.model, text="", characters=characters, messages=number, user=asked.user)
+    await parts.admission.admit(context, head, output=False)
     calls = route(parts, context, head, request.headers, model_type="embedding")
     embedding = EmbeddingRequest(inputs=texts, dimensions=asked.dimensions, user=asked.user)
     execution = EmbeddingsRequest(
@@ -102,6 +103,7 @@ async def responses(request: web.Request) -> web.StreamResponse:
     """Pass a request of OpenAI's Responses through to a target that speaks it; 501 with the reason elsewhere."""
     context, parts, body = await _begin(request, "responses")
     head = await read_apart(lambda body: _head_of_responses(decode(body, _RESPONSES)), body)
+    await parts.admission.admit(context, head)
     calls = route(parts, context, head, request.headers)
     execution = execution_of(context, OPENAI, body, request.headers, operation="responses")
     try:

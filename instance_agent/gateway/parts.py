@@ -11,6 +11,7 @@ from instance_agent.execution.same_request import SameRequests
 from instance_agent.execution.settings import ExecutionSettings
 from instance_agent.execution.target_health import TargetHealth
 from instance_agent.execution.walk import WalkSettings
+from instance_agent.gateway.admission import Admission
 from instance_agent.gateway.auth import KnownSenders
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.fleet_health import FleetHealth
@@ -25,6 +26,8 @@ from instance_agent.providers.calls import ProviderCalls
 from instance_agent.providers.transport import Transport
 from instance_agent.routing.planner import Planner
 from instance_agent.settings import GatewaySettings
+from instance_agent.spend.exchange import SpendExchange
+from instance_agent.spend.spender import Spender
 from instance_agent.sync.health_exchange import HealthExchange
 
 #: Where the application keeps the parts.
@@ -42,6 +45,7 @@ class GatewayParts:
         records: of attempts; an answer leaves once they are handed over.
         fleet_health: what gateways say to each other about targets.
         local_failures: of local models in a row, for policies that try them first.
+        admission: budgets and rate limits.
         hooks: around requests of models; None: none is installed.
         outside: finds principals that have no key; None: there are none.
         health, breakers, planner, executor, calls, metrics, senders, settings: as their names say.
@@ -54,6 +58,7 @@ class GatewayParts:
         sink: EventSink,
         metrics: GatewayMetrics,
         state: GatewayState,
+        spend: SpendExchange,
         exchange: HealthExchange | None = None,
         outside: OutsidePrincipals | None = None,
     ) -> None:
@@ -98,6 +103,7 @@ class GatewayParts:
         self.keys_unknown: Callable[[GatewayState], str | None] = lambda _state: None
         self._posted: frozenset[str] = frozenset()
         self.state = state
+        self.admission = Admission(Spender(spend), state)
         self.resolver.registered = state.registered_hosts
         self.fleet_health.use(state)
         self._post_health(state)
@@ -108,6 +114,7 @@ class GatewayParts:
             return
         if state.targets is not self.state.targets:
             self.fleet_health.use(state)
+        self.admission.use(state)
         self.state = state
         self.resolver.registered = state.registered_hosts
         self._post_health(state)

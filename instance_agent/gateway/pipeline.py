@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 from aiohttp import HttpVersion11, web
+from msgspec.structs import replace
 
 from centralcloud.contracts.errors import quote as quoted
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
@@ -18,10 +19,12 @@ from instance_agent.chat.errors import ChatError
 from instance_agent.chat.protocol import ClientProtocol, RequestHead
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import NANO
-from instance_agent.execution.executor import StreamedAnswer
+from instance_agent.execution.executor import Answer
 from instance_agent.execution.plan_calls import plan_calls
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.request import ExecutionRequest
+from instance_agent.execution.streamed_answer import StreamedAnswer
+from instance_agent.gateway.admission import executed
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.exchange import allow_origin, ended_by_stop, vendor_header
@@ -32,6 +35,7 @@ from instance_agent.gateway.request_log import log_crash, log_plan
 from instance_agent.routing.affinity import session_key
 from instance_agent.routing.plan import PlanError
 from instance_agent.routing.request import RoutingRequest
+from instance_agent.routing.spend import NO_SPEND
 from instance_agent.routing.task import (
     estimate_tokens,
     hints_from_headers,
@@ -72,6 +76,7 @@ def route(
     Raises:
         RoutingError: a hint is not valid, the model is not known, or no target can be used.
         ExecutionError: no target can be called.
+        PaymentRefusedError: a budget is used up, and no model may answer.
     """
     context.head = head
     own = head.metadata if metadata is None else metadata
@@ -98,10 +103,23 @@ def route(
         characters=head.characters,
         at=time.time(),
     )
+    if context.operation != "count_tokens":  # which costs nothing
+        spend = parts.admission.view(context)
+        if spend is not NO_SPEND:
+            context.routing = replace(routing, spend=spend)
     context.feedback_seconds = _feedback_seconds(headers.get("x-centralcloud-feedback"))
-    state = context.state
+    context.probing = parts.admission.exploration.allowed
+    return planned(parts, context)
+
+
+def planned(parts: GatewayParts, context: RequestContext) -> Sequence[PlannedCall]:
+    """Plan the request of a context, which has its routing. Raises as `route`."""
+    state, routing = context.state, context.routing
+    assert routing is not None
     health = parts.health.view(state.targets, parts.clock())
-    plan = context.plan = parts.planner.plan(routing, state.catalog, health, state.rules, parts.local_failures)
+    plan = context.plan = parts.planner.plan(
+        routing, state.catalog, health, state.rules, parts.local_failures, probing=context.probing
+    )
     first = plan.first.target.model
     context.model, context.provider = first.name, first.provider
     log_plan(context)
@@ -151,12 +169,22 @@ class _EventStream(web.StreamResponse):
     _send_headers_immediately = False  # as aiohttp does it for a whole answer
 
 
+async def answered(parts: GatewayParts, calls: Sequence[PlannedCall], execution: ExecutionRequest) -> Answer:
+    """Execute a request within its limits, and return its whole answer. Raises as the executor."""
+    context: RequestContext = execution.context
+    return await executed(
+        parts.admission, context, calls, execution, parts.executor.execute, lambda: planned(parts, context)
+    )
+
+
 async def streamed_response(
     parts: GatewayParts, calls: Sequence[PlannedCall], execution: ExecutionRequest, request: web.Request
 ) -> web.StreamResponse:
     """Execute a request, and stream the answer to its client. Its last comment has the cost."""
     context: RequestContext = execution.context
-    async with await parts.executor.stream(calls, execution) as stream:
+    async with await executed(
+        parts.admission, context, calls, execution, parts.executor.stream, lambda: planned(parts, context)
+    ) as stream:
         response = _event_stream(parts, stream, context, request)
         try:
             await response.prepare(request)

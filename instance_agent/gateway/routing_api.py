@@ -21,7 +21,7 @@ from instance_agent.gateway.bodies import read_apart
 from instance_agent.gateway.context import RequestContext, context_of
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.parts import KEY, GatewayParts
-from instance_agent.gateway.pipeline import execution_of, route
+from instance_agent.gateway.pipeline import answered, execution_of, route
 from instance_agent.gateway.route_batches import beginning_with, read_batch, run_batch
 from instance_agent.gateway.route_requests import RouteRequest, read_route_request
 from instance_agent.gateway.select_api import select
@@ -89,7 +89,12 @@ class RoutingApi:
         async def execute(
             own: RequestContext, asked: RouteRequest, headers: Mapping[str, str], model: str | None
         ) -> bytes:
-            answer = await _routed(parts, own, asked, headers, asked.body, model)
+            own.status = 500  # until it is answered
+            try:
+                answer = await _routed(parts, own, asked, headers, asked.body, model)
+                own.status = answer.status
+            finally:
+                parts.admission.end(own)
             return bytes(answer.body)  # type: ignore[arg-type]
 
         outcomes = await run_batch(requests, most, request.headers, new_context, execute)
@@ -130,6 +135,7 @@ async def _routed(
         model: to begin with, where the plan has it.
     """
     _enter_workspace(context, asked, acting=True)
+    await parts.admission.admit(context, asked.head)
     # The same id is the same request for the key, whatever workspace it names.
     fingerprint = (_ENCODER.encode(asked.workspace), body)
     return await once(
@@ -151,7 +157,7 @@ async def _execute(
     if model is not None and context.plan is not None:
         context.plan = beginning_with(context.plan, model)
         calls = plan_calls(context.plan, context.state.targets)
-    answer = await parts.executor.execute(calls, execution_of(context, OPENAI, asked.body, headers))
+    answer = await answered(parts, calls, execution_of(context, OPENAI, asked.body, headers))
     routed = shared(context, answer, b"")
     body = {
         "id": f"{ANSWER_PREFIX}{routed.request_id}",

@@ -25,6 +25,8 @@ _MOST_DESCRIPTORS: Final = 65_536
 #: A client with a slow line may need so long for 32 MiB.
 _REQUEST_SECONDS: Final = 60.0
 _UNREAD_SECONDS: Final = 60.0
+#: How long the database has to take the leases back.
+_LEASES_SECONDS: Final = 1.0
 #: How long ended requests may still write.
 _AFTER_CUT_SECONDS: Final = 2.0
 
@@ -100,7 +102,7 @@ class GatewayServer(HttpServer):
             return
         work = asyncio.run_coroutine_threadsafe(_drain(parts, seconds), loop)
         try:
-            work.result(seconds + 2 * _AFTER_CUT_SECONDS + 1.0)
+            work.result(seconds + 2 * _AFTER_CUT_SECONDS + 2 * _LEASES_SECONDS)
         except concurrent.futures.TimeoutError:
             log.warning("gateway_drain_stalled", seconds=seconds, effect="running requests are cut")
 
@@ -133,6 +135,7 @@ async def _drain(parts: GatewayParts, seconds: float) -> None:
         for task in cut:
             task.cancel()
         await asyncio.wait(cut, timeout=_AFTER_CUT_SECONDS)
+    await parts.admission.spender.close(_LEASES_SECONDS)
 
 
 def _connections() -> int:

@@ -12,7 +12,7 @@ from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.parts import GatewayParts
-from instance_agent.gateway.pipeline import call_headers, header_text, shown_losses, usd
+from instance_agent.gateway.pipeline import answered, call_headers, header_text, shown_losses, usd
 from instance_agent.gateway.shared_answer import SharedAnswer
 
 #: More needs milliseconds: it is hashed in a thread, where the event loop goes on meanwhile.
@@ -33,7 +33,7 @@ async def whole_response(
     context: RequestContext = execution.context
 
     async def run() -> SharedAnswer:
-        answer = await parts.executor.execute(calls, execution)
+        answer = await answered(parts, calls, execution)
         return shared(context, answer, answer.body)
 
     fingerprint = (execution.protocol.name.encode(), execution.body)

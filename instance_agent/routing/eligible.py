@@ -55,17 +55,18 @@ class Eligible:
         key: of the set of the learned selection among them, or of the first stage.
         chosen: the targets of that set.
         tail: those that follow them, without a score for the complexity.
-        prepared: that set with its probabilities, for each preference.
+        prepared, unprobed: that set with its probabilities, for each preference, with probes and without.
         listed: the first stage where it lists its candidates; None: the learned selection is first.
         later: the stages that follow the first one.
         orders: where a learned selection is followed by more stages: its order, and the whole one.
     """
 
-    __slots__ = ("chosen", "key", "later", "listed", "orders", "prepared", "tail", "usable")
+    __slots__ = ("chosen", "key", "later", "listed", "orders", "prepared", "tail", "unprobed", "usable")
 
     def __init__(self, usable: Usable, level: str, route: Route | None, snapshot: CatalogSnapshot) -> None:
         self.usable = usable
         self.prepared: dict[Preference | None, PreparedSet] = {}
+        self.unprobed: dict[Preference | None, PreparedSet] = {}
         self.listed: ListedStage | None = None
         self.later: tuple[ListedStage, ...] = ()
         self.orders: dict[Hashable, tuple[tuple[PlannedTarget, ...], TargetOrder]] = {}

@@ -81,6 +81,8 @@ class Planner:
         health: HealthView = ALL_HEALTHY,
         rules: RoutingRules = NO_RULES,
         failures: FailureView = NO_FAILURES,
+        *,
+        probing: bool = True,
     ) -> Plan:
         """Return the plan for a request.
 
@@ -90,6 +92,7 @@ class Planner:
             health: of the targets; use the same one until it changes.
             rules: compiled for the configuration of `snapshot`; use the same ones until they change.
             failures: of local models, for policies whose order is ``local_first``.
+            probing: whether the request may be a probe, as the scores ask for; not when the budget for probes is used up.
 
         Raises:
             PlanError: the model or the policy is not known, or no target can be used; names the reasons.
@@ -119,7 +122,10 @@ class Planner:
             kind = targets[0].code  # type: ignore[assignment]
             propensity = method = None
         else:
-            prepared = eligible.prepared.get(task.prefer) or self._prepare_set(eligible, task.prefer, state)
+            known = eligible.prepared if probing else eligible.unprobed
+            prepared = known.get(task.prefer)
+            if prepared is None:
+                prepared = known[task.prefer] = self._prepare_set(eligible, task.prefer, state, probing=probing)
             first, kind, affinity = self._first(request, prepared)
             targets = prepared.order(first, kind, self._rng)
             if eligible.later:
@@ -253,9 +259,11 @@ class Planner:
             return followed
         return found[1]
 
-    def _prepare_set(self, eligible: Eligible, prefer: Preference | None, state: CatalogState) -> PreparedSet:
-        scored_as, probing, keys, tail = eligible.key
-        key = scored_as, prefer, probing, keys, tail
+    def _prepare_set(
+        self, eligible: Eligible, prefer: Preference | None, state: CatalogState, *, probing: bool
+    ) -> PreparedSet:
+        scored_as, probed, keys, tail = eligible.key
+        key = scored_as, prefer, probed and probing, keys, tail
         found = state.sets.get(key)
         if found is None:
             self.sets_computed += 1
@@ -263,7 +271,6 @@ class Planner:
             if len(state.sets) > _MAX_SETS:
                 state.sets.popitem(last=False)
         state.sets.move_to_end(key)
-        eligible.prepared[prefer] = found
         return found
 
     def _new_set(

@@ -23,12 +23,14 @@ class SpendView(Struct, frozen=True, kw_only=True):
     Attributes:
         targets: the reason in words, by the key of the target.
         paid: the reason against every target whose price is not 0, or is not known; None: none.
+        unpriced: the reason against every target whose price is not known; None: none.
         spared: keys of targets that `paid` does not concern, such as those of the cheap models of a budget.
         policies: the same for requests that follow a policy, by its name; both count.
     """
 
     targets: Mapping[str, str] = {}
     paid: str | None = None
+    unpriced: str | None = None
     spared: frozenset[str] = frozenset()
     policies: "Mapping[str, SpendView]" = {}
 
@@ -37,7 +39,20 @@ class SpendView(Struct, frozen=True, kw_only=True):
         found = self.targets.get(target.key)
         if found is None and self.paid is not None and prices != _FREE and target.key not in self.spared:
             return self.paid
+        if found is None and self.unpriced is not None and prices is None:
+            return self.unpriced
         return found
+
+    def also(self, other: "SpendView") -> "SpendView":
+        """Return the view that leaves out what either of them does."""
+        spared = self.spared & other.spared if self.paid and other.paid else self.spared | other.spared
+        return SpendView(
+            targets={**self.targets, **other.targets},
+            paid=other.paid or self.paid,
+            unpriced=other.unpriced or self.unpriced,
+            spared=spared,
+            policies={**self.policies, **other.policies},
+        )
 
 
 NO_SPEND: Final = SpendView()

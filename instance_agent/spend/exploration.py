@@ -37,6 +37,17 @@ class Exploration:
         self.probes = 0
         self.stopped = 0
         self.is_stopped = False
+        self._needed = 0
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a budget of exploration."""
+        return bool(self._spender.book.exploration.accounts)
+
+    @property
+    def allowed(self) -> bool:
+        """Whether requests may be planned as probes: not from a refusal on until its extra cost could be reserved."""
+        return not self.is_stopped or self.may_probe(self._needed)
 
     def may_probe(self, worst_extra_nano: int) -> bool:
         """Whether a probe could begin now. Asks for a lease where there is none, so that a later one can."""
@@ -61,7 +72,7 @@ class Exploration:
         return None
 
     def _log_stop(self, refusal: Refusal, worst_extra_nano: int) -> None:
-        self.is_stopped = True
+        self.is_stopped, self._needed = True, worst_extra_nano
         seconds = refusal.retry_after_seconds
         log.warning(
             "exploration_stopped",

@@ -76,7 +76,10 @@ def refuse_budgets(accounts: Sequence[Account], nano: int, code: RefusalCode, no
         left = "an unknown amount" if remaining is None else usd(remaining)
         of = "" if account.limit is None else f" of {usd(account.limit)}"
         held = ", part of it held by other requests" if code == "budget_busy" else ""
-        message = f"budget {budget}: found {left}{of} left{held}, expected {usd(nano)}, which the request may cost"
+        if nano:
+            message = f"budget {budget}: found {left}{of} left{held}, expected {usd(nano)}, which the request may cost"
+        else:
+            message = f"budget {budget}: found nothing{of} left, expected some for the request"
     return Refusal(
         code=code,
         meter=account.meter,

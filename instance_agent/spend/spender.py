@@ -137,6 +137,23 @@ class Spender:
         parts = self._parts(charge, nano, self._clock(), cheap=cheap)
         return await self._wait(parts, lambda: self._take(parts, nano, self._clock()))
 
+    def exhausted(self, charge: Charge) -> Refusal | None:
+        """Return the refusal of every model that costs, where nothing at all is left of a budget; None: each has some."""
+        now = self._clock()
+        for account in charge.accounts:
+            if account.is_exhausted(0, now):
+                break
+        else:
+            return None
+        found = [
+            overdraft if overdraft is not None and overdraft.is_exhausted(0, now) else account
+            for account, overdraft in zip(charge.accounts, charge.overdrafts, strict=True)
+            if account.is_exhausted(0, now)
+        ]
+        for account in found:
+            self._reporter.ask_again(account, now)
+        return self._refuse(found, 0, "budget_exhausted", now)
+
     def has(self, charge: Charge, nano: int) -> bool:
         """Whether `reserve_now` would reserve so much; where it would wait, a lease is asked for."""
         now = self._clock()
@@ -253,12 +270,12 @@ class Spender:
     async def _wait(self, parts: list[Part], take: Callable[[], Reservation]) -> Outcome:
         now = self._clock()
         if self._is_closed or len(self._waiting) >= MOST_WAITING:
-            return self._late_refusal(parts, now)
+            return self._late(parts, now)
         self.counts["waited"] += 1
 
         def answer(is_late: bool) -> Outcome | None:
             now = self._clock()
-            return self._refusal(parts, now) or (self._late_refusal(parts, now) if is_late else None)
+            return self._refusal(parts, now) or (self._late(parts, now) if is_late else None)
 
         for account, amount in parts:
             self._reporter.need(account, amount)
@@ -280,6 +297,13 @@ class Spender:
             return self._admit_alone(list(parts), now)
         short = [(account, amount) for account, amount in parts if not account.has(amount, now)] or list(parts)
         return self._refuse([account for account, _ in short], short[0][1], "database_unavailable", now)
+
+    def _late(self, parts: list[Part], now: float) -> Outcome:
+        """Return the end of a wait that has brought nothing."""
+        accounts = [account for account, _ in parts]
+        if isinstance(accounts[0].owner, ApiKey) and any(account.possible is None for account in accounts):
+            return self._admit_alone(parts, now)  # the first answer of the database is slow: that stops no gateway
+        return self._late_refusal(parts, now)
 
     def _late_refusal(self, parts: Sequence[Part], now: float) -> Refusal:
         short = [(account, amount) for account, amount in parts if account.slice.available < amount] or list(parts)

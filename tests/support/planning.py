@@ -1,6 +1,7 @@
 """Catalogs and requests for tests of the planner."""
 
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from centralcloud.contracts import Estimate
@@ -27,9 +28,12 @@ def model(name: str, score: float | None = 3.0, *, provider: str = "p", **fields
 
 
 def snapshot(
-    *models: Model, learned: LearnedScores | None = None, aliases: dict[str, str] | None = None
+    *models: Model,
+    learned: LearnedScores | None = None,
+    aliases: dict[str, str] | None = None,
+    providers: Sequence[Provider] = (),
 ) -> CatalogSnapshot:
-    configuration = build_configuration(models, [*PROVIDERS, MISSING], aliases)
+    configuration = build_configuration(models, [*PROVIDERS, MISSING, *providers], aliases)
     return CatalogSnapshot(configuration.models, learned or LearnedScores(), configuration)
 
 

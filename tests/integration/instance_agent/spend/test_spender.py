@@ -307,6 +307,22 @@ def test_without_the_database_the_lease_is_used_up_and_then_the_budget_decides(p
     assert 3 * WORST <= spent <= 10 * WORST
 
 
+def test_a_rate_limit_refuses_no_request_because_the_first_answer_of_the_database_is_slow(proxy: TcpProxy) -> None:
+    key = a_key(requests=2)
+    put_key(proxy.url, key)
+
+    async def work(spender: Spender) -> None:
+        proxy.pause()
+        found = [await spender.admit(key.id) for _ in range(3)]
+        assert [isinstance(each, Reservation) for each in found] == [True, True, False]
+        assert (found[2].code, found[2].status) == ("rate_limited", 429)
+        proxy.cut()
+        proxy.resume()
+        await until(lambda: spender.book.accounts[f"requests/{key.id}"].possible is not None, 20)
+
+    in_gateways(proxy.url, configuration_of([], [to_body(key)]), work)
+
+
 def test_the_fleet_probes_until_the_extra_cost_is_used_up(database_url: str) -> None:
     budget = {"scope": "exploration", "period": "daily", "limit": 0.005}
     put_budgets(database_url, budget)

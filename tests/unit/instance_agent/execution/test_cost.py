@@ -17,6 +17,7 @@ from instance_agent.execution.cost import (
     estimated_input_tokens,
     nano_per_million,
     with_estimates,
+    worst_cost,
 )
 from instance_agent.execution.price_list import list_prices
 
@@ -147,3 +148,31 @@ def test_a_provider_is_found_by_its_address() -> None:
 def test_an_unknown_model_has_no_list_price() -> None:
     assert list_prices("openai", "https://api.openai.com/v1", "no-such-model") is None
     assert list_prices("nowhere", "http://127.0.0.1:1234/v1", "gpt-4o-mini") is None
+
+
+@given(st.integers(0, 300_000), st.integers(0, 100_000), st.integers(0, 300_000), st.integers(0, 300_000))
+def test_the_worst_case_is_at_least_the_cost_of_every_call_within_it(
+    most: int, output_tokens: int, cached: int, written: int
+) -> None:
+    dearer = Prices(input=3_000_000_000, output=9_000_000_000, cache_write=3_750_000_000, source="catalog")
+    prices = Prices(
+        input=1_000_000_000,
+        output=8_000_000_000,
+        cache_read=100_000_000,
+        cache_write=1_250_000_000,
+        source="catalog",
+        above=((200_000, dearer),),
+    )
+    worst = worst_cost(prices, most, output_tokens)
+    for tokens in (most, most // 2):
+        usage = Usage(
+            input_tokens=tokens, output_tokens=output_tokens, cached_tokens=cached, cache_write_tokens=written
+        )
+        cost = cost_of(usage, prices).nano_usd
+        assert cost is not None
+        assert cost <= worst
+
+
+def test_the_worst_case_of_a_call_is_exact_and_rounded_up() -> None:
+    assert worst_cost(Prices(input=1_000_000_000, output=2_000_000_000, source="catalog"), 22, 10) == 42_000
+    assert worst_cost(Prices(input=1, output=0, source="catalog"), 1, 0) == 1

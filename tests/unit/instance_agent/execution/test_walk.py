@@ -11,7 +11,7 @@ from instance_agent.catalog.model import Model
 from instance_agent.chat.errors import UnsupportedFeatureError
 from instance_agent.execution.breakers import Breakers
 from instance_agent.execution.circuit_breaker import BreakerSettings
-from instance_agent.execution.errors import ExecutionError
+from instance_agent.execution.errors import ExecutionError, PaymentRefusedError
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.targets import CallTarget
 from instance_agent.execution.walk import GiveUp, Go, Wait, Walk, WalkSettings
@@ -284,3 +284,38 @@ def test_a_request_that_has_waited_for_its_only_target_calls_it_although_another
     wait = walk.next(0.0)
     assert isinstance(wait, Wait)
     assert isinstance(walk.next(wait.seconds), Go)
+
+
+def test_a_first_target_that_may_not_be_paid_ends_the_walk_without_an_attempt() -> None:
+    walk = Walk([target("a"), target("b")], Breakers(BreakerSettings(jitter=0.0)), WalkSettings(), 0.0, Random(1))
+    step = walk.next(0.0)
+    assert isinstance(step, Go)
+    refused = PaymentRefusedError("too dear", status=402, code="budget_exhausted")
+    step.permit.said_nothing()
+    walk.unpaid(refused)
+    given_up = walk.next(0.0)
+    assert isinstance(given_up, GiveUp)
+    assert (given_up.error, walk.attempts) == (refused, 0)
+
+
+def test_after_a_failure_targets_that_may_not_be_paid_are_passed_over_and_the_failure_is_the_error() -> None:
+    walk = Walk([target(name) for name in "abc"], Breakers(BreakerSettings(jitter=0.0)), WalkSettings(), 0.0, Random(1))
+    now, called = 0.0, []
+    for _ in range(20):
+        step = walk.next(now)
+        if isinstance(step, Wait):
+            now += step.seconds
+            continue
+        if isinstance(step, GiveUp):
+            break
+        called.append(step.call.target.key)
+        if len(called) == 1:
+            step.permit.failed(failure(Retry.REFUSED), now)
+            walk.failed(failure(Retry.REFUSED))
+        else:
+            step.permit.said_nothing()
+            walk.unpaid(PaymentRefusedError("too dear", status=402, code="budget_busy"))
+    assert called == ["a", "b", "c", "a"], "each once, and the first one again"
+    assert isinstance(step, GiveUp)
+    assert isinstance(step.error, ExecutionError)
+    assert (step.error.status, step.error.attempts) == (502, 1)

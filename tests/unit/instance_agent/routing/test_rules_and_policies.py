@@ -375,6 +375,20 @@ def test_budgets_leave_out_targets_for_every_way_of_choosing() -> None:
     assert names(plan(rules, RoutingRequest(model="policy:p", spend=of_policy), PRICED)) == ["unpriced"]
     assert names(plan(rules, request(spend=of_policy), PRICED))[0] == "dear"
 
+    unpriced = SpendView(unpriced="a budget counts, and it has no price")
+    assert struck(plan(rules, request(spend=unpriced), PRICED)) == {"unpriced@p": "budget"}
+
+
+def test_two_views_of_budgets_leave_out_what_either_of_them_does() -> None:
+    cheap = SpendView(paid="one is used up", spared=frozenset({"a", "b"}))
+    free_only, other = SpendView(paid="the other, too"), SpendView(paid="another", spared=frozenset({"b", "c"}))
+    assert cheap.also(free_only).spared == frozenset()
+    assert cheap.also(other).spared == {"b"}
+    dear = SpendView(targets={"x": "too dear for one request"}, unpriced="no price")
+    both = cheap.also(dear)
+    assert (both.paid, both.unpriced, both.spared) == ("one is used up", "no price", {"a", "b"})
+    assert both.also(dear) == both, "nothing more: another plan would be the same"
+
 
 def learned(**scores: tuple[float, float] | float) -> LearnedScores:
     """Scores of models for medium tasks: a score, or mean and n_eff."""
