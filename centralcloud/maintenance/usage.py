@@ -16,8 +16,8 @@ from centralcloud.runtime.postgres.query import Query
 
 #: Rows of a workspace in a quarter-hour; the worker and the task type of those with fewer requests are `(other)`.
 _ROWS_OF_WORKSPACE: Final = 200
-#: Rows of a quarter-hour; beyond it, the workspace, the key and the policy are `(other)`, too: keys are configured, but an instance
-#: may send any workspace.
+#: Rows of a quarter-hour; beyond it, the workspace, the key and the policy are `(other)`, too: keys are configured, but an
+#: instance may send any workspace.
 _ROWS_OF_ALL: Final = 5000
 #: Time that one transaction sums.
 _STEP: Final = timedelta(days=1)

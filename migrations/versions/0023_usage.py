@@ -1,7 +1,5 @@
 """Use and cost by workspace, key, policy, worker and task: roll-ups, the functions that sum them, and the seeds' tables."""
 
-from alembic import op
-
 from centralcloud.store.schema import run_sql_file
 
 revision = "0023"
