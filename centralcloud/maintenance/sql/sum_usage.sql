@@ -133,5 +133,5 @@ FROM (
         CASE WHEN nth_of_all > %(of_all)s AND worker <> '' THEN %(other)s::text ELSE worker END AS worker,
         CASE WHEN nth_of_all > %(of_all)s AND task_type <> '' THEN %(other)s::text ELSE task_type END AS task_type
     FROM bounded
-) AS row
+) AS kept
 GROUP BY window_start, workspace, key_id, policy, worker, task_type, model_name, provider;

@@ -46,7 +46,7 @@ COMMENT ON VIEW model_selections IS
 -- Budgets and the limits of workspaces, each in the period of now.
 CREATE VIEW cost_budgets AS
 SELECT
-    centralcloud.usage_key('cost_budgets', budget.id, period.period_start::text) AS id,
+    centralcloud.usage_key('cost_budgets', budget.id, extract(epoch FROM period.period_start)::text) AS id,
     budget.scope AS budget_type,
     budget.period AS budget_period,
     budget.amount AS budget_amount,
