@@ -137,7 +137,8 @@ def test_sums_by_day_agree_with_the_records_in_every_time_zone(database: Databas
 def test_days_on_which_clocks_change_have_their_own_length(database: Database, database_url: str) -> None:
     """One nano-dollar in each quarter-hour of weeks with changes: a day costs as many as it has quarter-hours."""
     weeks = [
-        datetime(2026, month, day, tzinfo=UTC) for month, day in ((3, 5), (3, 26), (4, 2), (4, 22), (10, 22), (10, 29))
+        datetime(2026, month, day, tzinfo=UTC)
+        for month, day in ((3, 5), (3, 26), (4, 2), (4, 22), (10, 2), (10, 22), (10, 29))
     ]
     quarter = timedelta(minutes=15)
     windows = [begin + number * quarter for begin in weeks for number in range(5 * 96)]
