@@ -1,5 +1,6 @@
 """Analytics over HTTP, of a gateway whose login may read no table."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,12 @@ from support.servers import execute
 from support.upstream.fixtures import *  # noqa: F403
 from support.upstream.process import FakeUpstream
 from support.waiting import eventually
+from typer.testing import CliRunner
 
+from centralcloud.contracts import SettingsError
 from centralcloud.ingest.drain import drain
 from centralcloud.runtime.postgres.database import Database
+from instance_agent.cli.app import app
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +137,25 @@ def test_the_overview_counts_models_by_their_health(gateway: Gateway) -> None:
     assert (overview["models"]["total"], overview["models"]["inactive"]) == (4, 0)
     assert overview["models"]["healthy"] + overview["models"]["degraded"] + overview["models"]["unhealthy"] == 4
     assert {each["provider"] for each in overview["providers"]} == {"alpha", "beta", "gamma"}
+
+
+def test_the_command_line_shows_the_same_costs(gateway: Gateway, keys: dict[str, str], fleet: Fleet) -> None:
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(app, arguments, env={"DATABASE_URL": fleet.gateway})
+        assert result.exit_code == 0, (result.output, result.exception)
+        return result.stdout
+
+    whole = read(gateway, "/api/routing/costs?by=workspace,model", keys["fleet"])
+    found = json.loads(run("costs", "--by", "workspace,model", "--json"))
+    assert (found["costs"], found["total"]) == (whole["costs"], whole["total"])
+    table = run("costs", "--by", "workspace", "--workspace", "other", "--period", "month")
+    assert "other" in table
+    assert "acme" not in table
+    assert run("recommendations", "--workspace", "acme") == "nothing to recommend\n"
+    for arguments in (["--by", "user"], ["--period", "year"], ["--timezone", "Mars/Olympus"], ["--time-range", "1y"]):
+        refused = CliRunner().invoke(app, ["costs", *arguments], env={"DATABASE_URL": fleet.gateway})
+        assert isinstance(refused.exception, SettingsError), arguments
+        assert str(refused.exception).startswith(arguments[0])
 
 
 def test_dashboards_read_the_sums_and_the_views_and_no_keys(fleet: Fleet, gateway: Gateway) -> None:
