@@ -23,7 +23,7 @@ WITH slices AS (
 ), decision AS MATERIALIZED (
     SELECT
         instance_id, decision_id, max(workspace) AS workspace, max(key_id) AS key_id, max(policy) AS policy,
-        max(worker) AS worker, max(task_type) AS task_type
+        max(worker) AS worker, max(task_type) AS task_type, bool_or(nano_usd IS NOT NULL) AS priced
     FROM near
     WHERE outcome = 'routed' AND decision_id IS NOT NULL
     GROUP BY instance_id, decision_id
@@ -35,11 +35,15 @@ WITH slices AS (
         coalesce(r.key_id, d.key_id, e.key_id, '') AS key_id,
         coalesce(r.policy, d.policy, e.policy, '') AS policy,
         coalesce(r.worker, d.worker, e.worker, '') AS worker,
-        coalesce(r.task_type, d.task_type, e.task_type, '') AS task_type
+        coalesce(r.task_type, d.task_type, e.task_type, '') AS task_type,
+        -- The decision of a request that waits for feedback has its cost.
+        coalesce(r.nano_usd IS NOT NULL OR d.priced OR e.priced, false) AS priced
     FROM near r
     LEFT JOIN decision d ON r.outcome <> 'routed' AND d.instance_id = r.instance_id AND d.decision_id = r.decision_id
     LEFT JOIN LATERAL (
-        SELECT workspace, key_id, policy, worker, task_type
+        SELECT
+            workspace, key_id, policy, worker, task_type,
+            cost_nano_usd IS NOT NULL OR cost_usd IS NOT NULL AS priced
         FROM public.routing_records earlier
         WHERE r.outcome <> 'routed' AND d.decision_id IS NULL AND earlier.request_id = r.request_id
           AND earlier.instance_id = r.instance_id AND earlier.decision_id = r.decision_id AND earlier.outcome = 'routed'
@@ -61,7 +65,7 @@ WITH slices AS (
         count(*) FILTER (WHERE outcome = 'success') AS successes,
         count(*) FILTER (WHERE outcome = 'failure' AND NOT blameless) AS failures,
         count(*) FILTER (WHERE blameless) AS blameless,
-        count(*) FILTER (WHERE outcome = 'success' AND nano_usd IS NULL AND request_id IS NOT NULL) AS without_cost,
+        count(*) FILTER (WHERE outcome = 'success' AND NOT priced AND request_id IS NOT NULL) AS without_cost,
         count(response_time_ms) FILTER (WHERE outcome <> 'routed' AND NOT blameless) AS response_time_count,
         coalesce(sum(response_time_ms) FILTER (WHERE outcome <> 'routed' AND NOT blameless), 0) AS response_time_sum_ms,
         coalesce(sum(input_tokens), 0) AS input_tokens,

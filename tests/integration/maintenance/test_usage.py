@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 from support.maintenance import ingest, maintain
-from support.requests import a_request_id, an_attempt, report_feedback
+from support.requests import a_request_id, an_attempt, report_feedback, waiting
 from support.servers import execute
 from support.spending import put_budgets, put_entries, spend_before
 
@@ -194,6 +194,10 @@ def test_escalations_are_counted_by_reason_and_feedback_by_model(database: Datab
     )  # fmt: skip
     report_feedback(database_url, one, True, 0.9)
     report_feedback(database_url, two, False)
+    awaited = a_request_id()
+    ingest(database, database_url, [waiting(awaited, model="cheap", workspace="third", key_id="k3", cost_nano_usd=9)])
+    report_feedback(database_url, awaited, True)
+    ingest(database, database_url, [])  # the outcome that the feedback has become
     maintain(database)
     maintain(database)
 
@@ -215,6 +219,14 @@ def test_escalations_are_counted_by_reason_and_feedback_by_model(database: Datab
     assert (cheap["modelId"], cheap["failures"], cheap["successes"], cheap["requests"]) == ("cheap", 3, 0, 3)
     (other,) = summed(database, workspace="other")
     assert (other.without_cost, other.requests) == (1, 1), "an unknown cost is not 0"
+    (third,) = summed(database, "key", workspace="third")
+    assert (third.key_id, third.cost_nano_usd, third.successes, third.without_cost, third.requests) == (
+        "k3",
+        9,
+        1,
+        0,
+        1,
+    )
 
 
 def test_rare_workers_of_a_workspace_are_summed_as_other_and_no_cost_is_lost(
