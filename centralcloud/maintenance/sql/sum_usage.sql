@@ -72,7 +72,7 @@ WITH slices AS (
         coalesce(sum(output_tokens), 0) AS output_tokens,
         coalesce(sum(output_tokens) FILTER (WHERE outcome = 'success' AND response_time_ms IS NOT NULL), 0) AS timed_tokens,
         coalesce(sum(greatest(response_time_ms - coalesce(first_token_ms, 0), 1)) FILTER (
-            WHERE outcome = 'success' AND output_tokens IS NOT NULL
+            WHERE outcome = 'success' AND output_tokens IS NOT NULL AND response_time_ms IS NOT NULL
         ), 0) AS generation_ms,
         0::bigint AS feedback_count, 0::bigint AS feedback_successes, 0::double precision AS feedback_reward,
         coalesce(sum(nano_usd), 0) AS cost_nano_usd
