@@ -9,7 +9,7 @@ WITH gone AS (
     FROM gone
 )
 INSERT INTO public.escalation_roll_ups AS e (window_start, id, workspace, from_model, to_model, reason, requests)
-SELECT window_start, centralcloud.usage_key(workspace, from_model, to_model, reason), workspace, from_model, to_model, reason, sum(requests)
+SELECT window_start, centralcloud.usage_key(ARRAY[workspace, from_model, to_model, reason]), workspace, from_model, to_model, reason, sum(requests)
 FROM renamed
 GROUP BY window_start, workspace, from_model, to_model, reason
 ON CONFLICT (window_start, id) DO UPDATE SET requests = e.requests + excluded.requests;

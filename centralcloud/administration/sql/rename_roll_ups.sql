@@ -16,7 +16,7 @@ SELECT
     max(p50_response_time_ms), max(p95_response_time_ms), max(p99_response_time_ms), sum(total_cost), sum(total_tokens),
     sum(total_tokens) FILTER (WHERE avg_tokens_used > 0) / nullif(sum(total_tokens / nullif(avg_tokens_used, 0)), 0),
     sum(coalesce(cost_nano_usd, round(total_cost::numeric * 1000000000))),
-    centralcloud.usage_key(extract(epoch FROM window_start)::text, %(new)s::text, complexity_level, provider, instance_id)
+    centralcloud.usage_key(ARRAY[extract(epoch FROM window_start)::text, %(new)s::text, complexity_level, provider, instance_id])
 FROM gone
 GROUP BY window_start, complexity_level, provider, instance_id
 ON CONFLICT (window_start, model_name, complexity_level, provider, instance_id) DO UPDATE SET

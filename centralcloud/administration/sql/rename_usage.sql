@@ -8,7 +8,7 @@ INSERT INTO public.usage_roll_ups AS u (
     generation_ms, feedback_count, feedback_successes, feedback_reward, cost_nano_usd
 )
 SELECT
-    window_start, centralcloud.usage_key(workspace, key_id, policy, worker, task_type, %(new)s::text, provider), workspace, key_id, policy,
+    window_start, centralcloud.usage_key(ARRAY[workspace, key_id, policy, worker, task_type, %(new)s::text, provider]), workspace, key_id, policy,
     worker, task_type, %(new)s::text, provider, sum(requests), sum(attempts), sum(successes), sum(failures), sum(blameless),
     sum(without_cost), sum(response_time_count), sum(response_time_sum_ms), sum(input_tokens), sum(output_tokens),
     sum(timed_tokens), sum(generation_ms), sum(feedback_count), sum(feedback_successes), sum(feedback_reward),

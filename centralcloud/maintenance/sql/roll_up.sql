@@ -50,5 +50,5 @@ SELECT
     window_start, window_start + interval '1 hour', model, complexity, provider, instance_id,
     linked + greatest(unlinked_routed, unlinked_resolved), successes, failures, blameless, avg_ms,
     percentiles[1], percentiles[2], percentiles[3], cost, tokens, avg_tokens, cost_nano_usd,
-    centralcloud.usage_key(extract(epoch FROM window_start)::text, model, complexity, provider, instance_id)
+    centralcloud.usage_key(ARRAY[extract(epoch FROM window_start)::text, model, complexity, provider, instance_id])
 FROM hour;

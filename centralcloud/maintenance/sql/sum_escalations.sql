@@ -37,6 +37,6 @@ WITH slices AS (
     FROM counted
 )
 INSERT INTO public.escalation_roll_ups (window_start, id, workspace, from_model, to_model, reason, requests)
-SELECT window_start, centralcloud.usage_key(workspace, from_model, to_model, reason), workspace, from_model, to_model, reason, sum(requests)
+SELECT window_start, centralcloud.usage_key(ARRAY[workspace, from_model, to_model, reason]), workspace, from_model, to_model, reason, sum(requests)
 FROM bounded
 GROUP BY window_start, workspace, from_model, to_model, reason;

@@ -2,7 +2,7 @@
 -- idx_routing_records_request_id, so that a condition on created_at reads only the records of that time.
 CREATE VIEW model_selections AS
 SELECT
-    centralcloud.usage_key('model_selections', r.id::text) AS id,
+    centralcloud.usage_key(ARRAY['model_selections', r.id::text]) AS id,
     r.task_id,
     r.policy AS policy_name,
     r.model AS selected_model,
@@ -30,7 +30,7 @@ LEFT JOIN LATERAL (
 ) AS o ON true
 UNION ALL
 SELECT
-    centralcloud.usage_key('model_selections', min(id)::text), max(task_id), max(policy), min(model), min(provider),
+    centralcloud.usage_key(ARRAY['model_selections', min(id)::text]), max(task_id), max(policy), min(model), min(provider),
     max(estimated_cost_usd),
     coalesce(max(cost_nano_usd)::numeric / 1000000000, max(cost_usd)::numeric),
     max(nullif(coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0), 0)),
@@ -46,7 +46,7 @@ COMMENT ON VIEW model_selections IS
 -- Budgets and the limits of workspaces, each in the period of now.
 CREATE VIEW cost_budgets AS
 SELECT
-    centralcloud.usage_key('cost_budgets', budget.id, extract(epoch FROM period.period_start)::text) AS id,
+    centralcloud.usage_key(ARRAY['cost_budgets', budget.id, extract(epoch FROM period.period_start)::text]) AS id,
     budget.scope AS budget_type,
     budget.period AS budget_period,
     budget.amount AS budget_amount,

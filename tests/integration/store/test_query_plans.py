@@ -137,7 +137,7 @@ def _database_with_history(server: str, template: str, records: int) -> Iterator
             """
             INSERT INTO usage_roll_ups (window_start, id, workspace, key_id, policy, worker, task_type, model_name, provider)
             SELECT date_bin('15 minutes', now(), '2000-01-01') - n / 10 * interval '15 minutes', gen_random_uuid(), 'acme',
-                '', '', '', '', 'model-' || n % 10, 'p'
+                '', '', '', '', 'model-' || n %% 10, 'p'
             FROM generate_series(0, %s) AS n
             """,
             (records // 5,),

@@ -146,7 +146,7 @@ def test_the_command_line_shows_the_same_costs(gateway: Gateway, keys: dict[str,
         return result.stdout
 
     whole = read(gateway, "/api/routing/costs?by=workspace,model", keys["fleet"])
-    found = json.loads(run("costs", "--by", "workspace,model", "--json"))
+    found = json.loads(run("costs", "--by", "workspace,model", "--json").replace("+00:00", "Z"))
     assert (found["costs"], found["total"]) == (whole["costs"], whole["total"])
     table = run("costs", "--by", "workspace", "--workspace", "other", "--period", "month")
     assert "other" in table
