@@ -20,6 +20,7 @@ from instance_agent.catalog.catalog_file import CatalogEntries
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.catalog.source import CatalogSource
 from instance_agent.catalog.state_lock import StateLock
+from instance_agent.gateway.analytics_api import AnalyticsApi
 from instance_agent.gateway.app import model_routes
 from instance_agent.gateway.certificate import check_ca_file, make_reloader
 from instance_agent.gateway.configuration_api import configuration_routes
@@ -28,6 +29,7 @@ from instance_agent.gateway.decision_memory import DecisionMemory
 from instance_agent.gateway.decisions_api import DecisionsApi
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.health import HealthPages
+from instance_agent.gateway.health_overview import overview_routes
 from instance_agent.gateway.hooks import load_hooks
 from instance_agent.gateway.known_keys import KnownKeys
 from instance_agent.gateway.memory_trim import give_memory_back
@@ -262,6 +264,8 @@ class GatewayProgram:
             *configuration_routes(work, private=self.settings.gateway_private_endpoints),
             *RoutingApi().routes(),
             *DecisionsApi(work, self.memory).routes(),
+            *AnalyticsApi(work).routes(),
+            *overview_routes(),
             *openapi_routes(),
             *page_routes(),
         ]

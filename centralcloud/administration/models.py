@@ -52,10 +52,9 @@ REPAIR_RESPONSE_TIMES = Query(__package__, "repair_response_times")
 _RENAME_RECORDS = Query(__package__, "rename_records")
 RENAME_EVIDENCE = Query(__package__, "rename_evidence")
 _RENAME_METRICS = Query(__package__, "rename_metrics")
+_STORED: Final = ("roll_ups", "usage", "escalations", "dropped_metrics", "dropped_evidence", "feedback")
 #: Written by maintenance alone, as are evidence and records that are merged or dropped.
-RENAME_STORED = [
-    Query(__package__, f"rename_{name}") for name in ("roll_ups", "dropped_metrics", "dropped_evidence", "feedback")
-]
+RENAME_STORED = [Query(__package__, f"rename_{name}") for name in _STORED]
 _RENAME_LEARNED = [Query(__package__, f"rename_{name}") for name in ("rule_scores", "pins", "holds")]
 #: Ingest queues up behind a waiting lock on the slice: wait this long for it, then let ingest pass for a moment.
 _SLICE_WAIT: Final = "SET LOCAL lock_timeout = '2s'"

@@ -11,6 +11,7 @@ import psycopg
 
 from centralcloud.maintenance.clock import ServerClock
 from centralcloud.maintenance.retention import Retention
+from centralcloud.maintenance.usage import TRIM_ESCALATIONS, TRIM_USAGE, UsageSums
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
@@ -96,7 +97,7 @@ class Maintenance(BackgroundTask):
     """One round at the start and then at every interval, or when woken. One replica at a time does the work.
 
     Between two rounds it rolls up soon after the first records of an hour have arrived: those of a database that was empty
-    at the start, for example, do not wait for the next round.
+    at the start, for example, do not wait for the next round. The sums of use are made about every minute.
 
     A round deletes little: at most 5 partitions and 1,000 instances, and of the other rows those that a day expires. It
     deletes nothing after a jump of the server's clock, and no record or decision id that the newest record does not expire.
@@ -126,6 +127,7 @@ class Maintenance(BackgroundTask):
         self._missing_weeks: list[str] = []
         self._clock = clock or ServerClock(database)
         self._settings = MaintenanceSettings(retention or Retention(), references or References())
+        self._usage = UsageSums(self._exclusive, lambda: self.stopping)
         fixed = self._settings
         self._read_settings = read_settings or (lambda _: fixed)
 
@@ -146,6 +148,8 @@ class Maintenance(BackgroundTask):
             if self._missing_weeks:
                 self._create_partitions()
             self._roll_up_missing_hours()
+            with suppress(AnotherReplicaError):  # the next check looks again
+                self._usage.sum_if_due()
         self._settle_feedback()
         self._require_partitions()
         return False
@@ -171,6 +175,7 @@ class Maintenance(BackgroundTask):
             close_slice(self.database, self._settings.references)
             # Not logged: the newest hours are rolled up every time.
             self._roll_up()
+            self._usage.sum()
             with self._exclusive() as connection:
                 retention_round = self._clock.retention_round(connection, clock)
             if retention_round is not None:
@@ -234,6 +239,8 @@ class Maintenance(BackgroundTask):
         expired = {
             "score_updates_trimmed": (_TRIM_SCORE_UPDATES, keep.score_updates_days),
             "roll_ups_trimmed": (_TRIM_ROLL_UPS, keep.roll_ups_days),
+            "usage_trimmed": (TRIM_USAGE, keep.roll_ups_days),
+            "escalations_trimmed": (TRIM_ESCALATIONS, keep.roll_ups_days),
             "dead_letters_trimmed": (_TRIM_DEAD_LETTERS, keep.dead_letters_days),
             "findings_trimmed": (_TRIM_FINDINGS, keep.findings_days),
             "feedback_trimmed": (_TRIM_FEEDBACK, keep.feedback_days),

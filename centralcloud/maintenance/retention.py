@@ -10,7 +10,7 @@ class Retention(BaseModel):
         records_days: routing records; whole weekly partitions are dropped. 0 keeps them forever.
         decision_ids_days: ids of decisions. A resend after that is counted again.
         score_updates_days: messages in `model_score_updates`.
-        roll_ups_days: hourly roll-ups in `model_performance`.
+        roll_ups_days: hourly roll-ups in `model_performance`, and the sums of use.
         dead_letters_days: dead letters, from the time they were replayed or discarded; open ones are kept.
         findings_days: findings, from the time they were closed; open ones are kept.
         score_history_days: replaced scores, and runs of the learner that published something.

@@ -8,6 +8,7 @@ from centralcloud.runtime.commands.group import Command
 
 _COMMANDS: Final = "instance_agent.commands"
 _ENTRIES: Final = "instance_agent.entry_commands"
+_USE: Final = "instance_agent.use_commands"
 
 #: The help: under each heading the commands in the order in which a user needs them.
 COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
@@ -29,6 +30,12 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         ),
         Command("catalog", "Show the effective catalog: the models of the YAML with their learned scores.", _COMMANDS),
         Command("route", "Show which model would be chosen for a task, and why.", "instance_agent.route_command"),
+        Command("costs", "Show costs by day, week or month, the newest one first.", _USE),
+        Command(
+            "recommendations",
+            "Recommend models, and warn of budgets that end early, each with the numbers that it is computed from.",
+            _USE,
+        ),
     ),
     "Configure the fleet": (
         Command("models", "List, show, set and remove models of the fleet's registry.", _ENTRIES),

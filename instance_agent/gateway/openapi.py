@@ -19,6 +19,7 @@ from centralcloud.contracts.fleet_configuration import (
 )
 from instance_agent.gateway.api_requests import json_answer
 from instance_agent.gateway.context import context_of
+from instance_agent.gateway.openapi_analytics import ANALYTICS_SCHEMAS
 from instance_agent.gateway.openapi_configuration import CONFIGURATION_SCHEMAS
 from instance_agent.gateway.openapi_operations import OPERATIONS, Operation
 from instance_agent.gateway.openapi_schemas import SCHEMAS
@@ -151,7 +152,7 @@ def _schemas() -> Mapping[str, Any]:
     """Return the schemas: those of the registry from its types, the others as they are written."""
     types = (RegisteredModel, RegisteredEndpoint, HealthReport, StatusBatch, *_ENTRIES)
     _, made = msgspec.json.schema_components(types, ref_template=_REFERENCES)
-    schemas: dict[str, Any] = {**made, **SCHEMAS, **CONFIGURATION_SCHEMAS}
+    schemas: dict[str, Any] = {**made, **SCHEMAS, **CONFIGURATION_SCHEMAS, **ANALYTICS_SCHEMAS}
     # The path, the version or the URL give what a client leaves out.
     for name, optional in (("RegisteredModel", {"id"}), ("RegisteredEndpoint", {"id", "modelId"})):
         required = [field for field in schemas[name]["required"] if field not in optional]

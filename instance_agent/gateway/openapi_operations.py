@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from instance_agent.gateway.openapi_analytics import ANALYTICS_OPERATIONS
 from instance_agent.gateway.openapi_configuration import CONFIGURATION_OPERATIONS
 from instance_agent.gateway.openapi_operation import OF_FLEET
 from instance_agent.gateway.openapi_operation import Operation as Operation
@@ -218,6 +219,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "Remove an endpoint", "admin", answer="Deleted", errors=("404",)
     ),
     **CONFIGURATION_OPERATIONS,
+    **ANALYTICS_OPERATIONS,
     ("GET", "/health"): _health("Whether the process runs", "200 as long as it does."),
     ("GET", "/health/ready"): _health("Whether it takes requests", "503 with the reasons while it does not."),
     ("GET", "/health/detailed"): _health("The state of each part", "503 with the reasons while it takes no requests."),

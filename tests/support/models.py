@@ -22,7 +22,7 @@ def models_in(url: str) -> dict[str, list[str]]:
         **dict.fromkeys(
             (
                 "model_routing_metrics", "evidence", "dropped_metrics", "dropped_evidence", "model_performance",
-                "rule_scores", "model_scores", "score_pins", "score_holds", "retired_models",
+                "usage_roll_ups", "rule_scores", "model_scores", "score_pins", "score_holds", "retired_models",
             ),
             "model_name",
         ),

@@ -6,7 +6,7 @@ GRANT USAGE ON SCHEMA public, centralcloud TO {role};
 GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO {role};
 GRANT SELECT ON
     dashboard_models_per_instance, dashboard_success_rates, dashboard_response_times, dashboard_hourly_performance,
-    dashboard_late_and_lost_outcomes, routing_policies,
+    dashboard_late_and_lost_outcomes, routing_policies, model_selections, cost_budgets, escalation_roll_ups, roll_up_progress,
     model_routing_metrics, model_performance, model_scores, model_score_history, rule_scores, score_pins, score_holds,
     retired_models, learning_control, learning_runs, evidence, evidence_slices, dropped_metrics, dropped_evidence,
     accounting, message_ids, findings, ingest_workers, instances, new_model_names, leases, server_clock, fleet_settings,
@@ -20,6 +20,13 @@ GRANT SELECT (
     attempt, estimated_ms, first_token_ms, complexity_level_10, request_id, workspace, worker, task_id, agent_type, policy,
     rule, finish_reason, classifier, model_version, experiment, arm
 ) ON routing_records TO {role};
+GRANT SELECT (
+    window_start, id, workspace, policy, worker, task_type, model_name, provider, requests, attempts, successes, failures, blameless,
+    without_cost, response_time_count, response_time_sum_ms, input_tokens, output_tokens, timed_tokens, generation_ms,
+    feedback_count, feedback_successes, feedback_reward, cost_nano_usd
+) ON usage_roll_ups TO {role};
+-- A view calls functions with the rights of its reader.
+GRANT EXECUTE ON FUNCTION centralcloud.usage_key, centralcloud.calendar_period TO {role};
 GRANT SELECT (
     request_id, created_at, success, learned, reward, instance_id, decision_id, model_name, complexity_level, workspace
 ) ON feedback TO {role};

@@ -10,8 +10,16 @@ WITH slices AS (
     SELECT
         date_trunc('hour', created_at, 'UTC') AS window_start,
         nullif(coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0), 0) AS tokens,
-        r.*
-    FROM public.evidence_of_records r
+        model, complexity, provider, instance_id, decision_id, first_of_decision, cost_usd, blameless,
+        coalesce(cost_nano_usd, round(cost_usd::numeric * 1000000000)) AS nano_usd,
+        outcome = 'routed' AS routed,
+        outcome = 'success' AS success,
+        outcome = 'failure' AND NOT blameless AS failure,
+        CASE WHEN outcome <> 'routed' AND NOT blameless THEN response_time_ms END AS timed_ms
+    FROM (
+        SELECT *, outcome = 'failure' AND coalesce(error_kind IN ('caller', 'policy'), false) AS blameless
+        FROM public.routing_records
+    ) AS r
     WHERE id > (SELECT after_record_id FROM slices)
       AND id <= (SELECT coalesce(last_record_id, 9223372036854775807) FROM slices)
       AND created_at >= %(since)s AND created_at < %(until)s
@@ -27,6 +35,7 @@ WITH slices AS (
         avg(timed_ms) AS avg_ms,
         percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY timed_ms) AS percentiles,
         coalesce(sum(cost_usd), 0) AS cost,
+        coalesce(sum(nano_usd), 0) AS cost_nano_usd,
         coalesce(sum(tokens), 0) AS tokens,
         avg(tokens) AS avg_tokens
     FROM record
@@ -35,10 +44,11 @@ WITH slices AS (
 INSERT INTO public.model_performance (
     window_start, window_end, model_name, complexity_level, provider, instance_id, total_requests, successful_requests,
     failed_requests, blameless_requests, avg_response_time_ms, p50_response_time_ms, p95_response_time_ms,
-    p99_response_time_ms, total_cost, total_tokens, avg_tokens_used
+    p99_response_time_ms, total_cost, total_tokens, avg_tokens_used, cost_nano_usd, id
 )
 SELECT
     window_start, window_start + interval '1 hour', model, complexity, provider, instance_id,
     linked + greatest(unlinked_routed, unlinked_resolved), successes, failures, blameless, avg_ms,
-    percentiles[1], percentiles[2], percentiles[3], cost, tokens, avg_tokens
+    percentiles[1], percentiles[2], percentiles[3], cost, tokens, avg_tokens, cost_nano_usd,
+    centralcloud.usage_key(ARRAY[extract(epoch FROM window_start)::text, model, complexity, provider, instance_id])
 FROM hour;

@@ -3,7 +3,7 @@
 from typing import Final
 
 # Each module adds its tables to the one metadata.
-from centralcloud.store.tables import configuration, ingest, learning, operation, spend  # noqa: F401
+from centralcloud.store.tables import configuration, ingest, learning, operation, spend, usage  # noqa: F401
 from centralcloud.store.tables.base import metadata as metadata
 
 #: Tables that workers do not write: they must not change which login may send for which instance.

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    Numeric,
     PrimaryKeyConstraint,
     SmallInteger,
     String,
@@ -86,6 +87,12 @@ Index(
     "idx_routing_records_request_id",
     routing_records.c.request_id,
     postgresql_where=text("request_id IS NOT NULL"),
+)
+Index(
+    "idx_routing_records_workspace",
+    routing_records.c.workspace,
+    routing_records.c.id,
+    postgresql_where=text("workspace IS NOT NULL AND attempt = 1"),
 )
 
 model_routing_metrics = Table(
@@ -250,6 +257,9 @@ model_performance = Table(
     Column("total_cost", Double, nullable=False),
     Column("total_tokens", BigInteger, nullable=False),
     Column("avg_tokens_used", Double),
+    Column("id", Uuid, nullable=False, server_default=text("gen_random_uuid()")),
+    Column("created_at", TIMESTAMP, nullable=False, server_default=text("now()")),
+    Column("cost_nano_usd", Numeric),
     PrimaryKeyConstraint("window_start", "model_name", "complexity_level", "provider", "instance_id"),
 )
 

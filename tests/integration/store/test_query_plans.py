@@ -20,7 +20,7 @@ SMALL, LARGE = 20_000, 200_000
 #: Tables that grow with time. The others have one row, or one row a pair or instance; evidence_slices has few.
 GROWING = (
     "routing_records", "evidence", "decision_ids", "dead_letters", "model_score_history",
-    "model_performance", "q_model_routing_decisions", "q_model_score_updates",
+    "model_performance", "usage_roll_ups", "escalation_roll_ups", "q_model_routing_decisions", "q_model_score_updates",
 )  # fmt: skip
 
 REQUEST_ID = "019a7a3e-1f2b-7c3d-8e4f-0123456789ab"
@@ -83,6 +83,16 @@ HOT: dict[str, dict[str, Any]] = {
     },
     "centralcloud.maintenance/pending_roll_up": {},
     "centralcloud.maintenance/delete_roll_up": {"since": datetime.now(UTC), "until": datetime.now(UTC)},
+    "centralcloud.maintenance/pending_usage": {},
+    "centralcloud.maintenance/delete_usage": {"since": datetime.now(UTC), "until": datetime.now(UTC)},
+    "centralcloud.maintenance/sum_usage": {
+        "since": datetime.now(UTC) - timedelta(hours=1), "until": datetime.now(UTC) + timedelta(hours=1),
+        "of_workspace": 200, "of_all": 5000, "other": "(other)",
+    },
+    "centralcloud.maintenance/sum_escalations": {
+        "since": datetime.now(UTC) - timedelta(hours=1), "until": datetime.now(UTC) + timedelta(hours=1),
+        "of_all": 5000, "other": "(other)",
+    },
 }  # fmt: skip
 #: Functions that instances call. EXPLAIN does not show what happens inside them, so only their cost is compared.
 CALLS = {
@@ -93,11 +103,15 @@ CALLS = {
     "report_feedback of an unknown request": f"SELECT * FROM centralcloud.report_feedback('{REQUEST_ID}', true)",
     "explain_request": "SELECT centralcloud.explain_request(md5('10')::uuid)",
     "routing_decisions": "SELECT * FROM routing_decisions WHERE request_id = md5('10')::uuid",
+    "usage_totals": "SELECT * FROM centralcloud.usage_totals(now() - interval '1 hour', now(), '{model}')",
+    "recent_requests of a workspace": "SELECT * FROM centralcloud.recent_requests(10, 'acme')",
     "publish_decision": """SELECT centralcloud.publish_decision('{"a": 1}')""",
 }
 #: Statements over an hour or a day, which has the same share of the records in both databases: their cost may grow with it.
 PROPORTIONAL = {
     "centralcloud.maintenance/roll_up",
+    "centralcloud.maintenance/sum_usage",
+    "centralcloud.maintenance/sum_escalations",
     "centralcloud.monitoring/recent_pair_outcomes",
     "centralcloud.administration/list_instances",
 }
@@ -118,6 +132,16 @@ def _database_with_history(server: str, template: str, records: int) -> Iterator
             (records // 10,),
         )
         execute(url, "UPDATE routing_records SET request_id = md5(id::text)::uuid WHERE id % 10 = 0")
+        execute(
+            url,
+            """
+            INSERT INTO usage_roll_ups (window_start, id, workspace, key_id, policy, worker, task_type, model_name, provider)
+            SELECT date_bin('15 minutes', now(), '2000-01-01') - n / 10 * interval '15 minutes', gen_random_uuid(), 'acme',
+                '', '', '', '', 'model-' || n %% 10, 'p'
+            FROM generate_series(0, %s) AS n
+            """,
+            (records // 5,),
+        )
         send_texts(url, [json.dumps(an_event())] * (records // 20))
         execute(
             url, "DELETE FROM evidence WHERE slice_no = 3"

@@ -1,0 +1,121 @@
+"""`instance-agent costs` and `instance-agent recommendations`: use and cost from the sums in the database."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+import typer
+
+from centralcloud.contracts import SettingsError
+from centralcloud.contracts.errors import ContractError
+from centralcloud.contracts.fleet_configuration.condition import check_timezone
+from centralcloud.runtime.configuration.writing import read_whole
+from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
+from centralcloud.runtime.wording import percent
+from instance_agent.analytics import reports
+from instance_agent.analytics.time_range import parse_time_range
+from instance_agent.analytics.usage import GROUPS, Group, Scope
+from instance_agent.configuration_session import open_configuration
+
+_COLUMNS: Final[dict[Group, str]] = {
+    "workspace": "workspaceId", "key": "keyId", "policy": "policy", "worker": "worker", "task": "taskType",
+    "model": "modelId",
+}  # fmt: skip
+_TimeRange = Annotated[str, typer.Option(help="The last minutes, hours, days or weeks: 90m, 24h, 30d, 4w.")]
+_Workspace = Annotated[str | None, typer.Option(help="Only of this workspace.")]
+
+
+def costs(
+    period: Annotated[str, typer.Option(help="day, week (from Monday on) or month.")] = "day",
+    by: Annotated[str, typer.Option(help=f"Groups with commas: {', '.join(GROUPS)}.")] = "model",
+    timezone: Annotated[str, typer.Option(help="An IANA name; its midnight begins a period.")] = "UTC",
+    time_range: _TimeRange = "30d",
+    workspace: _Workspace = None,
+    json_output: AsJson = False,
+) -> None:
+    """Show costs by day, week or month, the newest one first.
+
+    From sums that the daemon makes about every minute.
+    """
+    if period not in reports.PERIODS:
+        raise SettingsError(f"--period: found {period!r}, expected one of {', '.join(reports.PERIODS)}")
+    groups = _groups(by)
+    scope = _scope(time_range, workspace)
+    try:
+        zone = check_timezone(timezone, "--timezone")
+    except ContractError as error:
+        raise SettingsError(str(error)) from None
+    with open_configuration("costs") as database, database.transaction() as connection:
+        found = reports.cost_report(connection, scope, groups, period=period, timezone=timezone)
+    if json_output:
+        print_json(found)
+        return
+    columns: dict[str, Callable[[Any], Any] | None] = {
+        period: None,
+        **dict.fromkeys([_COLUMNS[group] for group in groups]),
+        "requests": None,
+        "success": percent,
+        "tokens": None,
+        "usd": None,
+        "without_cost": None,
+    }
+    rows = [
+        {
+            **each,
+            period: f"{each['periodStart'].astimezone(zone):%Y-%m-%d}",
+            "success": each["successRate"],
+            "tokens": each["totalTokens"],
+            "usd": _usd(each["costNanoUsd"]),
+            "without_cost": each["withoutCost"],
+        }
+        for each in found["costs"]
+    ]
+    print_rows(rows, columns, empty="no use in this time")
+    if found["truncated"]:
+        print_text(f"There are more than {len(rows):,} rows: a shorter --time-range or fewer groups show all of them.")
+    if rows:
+        print_text(f"in all {_usd(found['total']['costNanoUsd'])} USD")
+
+
+def recommendations(
+    time_range: _TimeRange = "30d",
+    workspace: _Workspace = None,
+    json_output: AsJson = False,
+) -> None:
+    """Recommend models, and warn of budgets that end early, each with the numbers that it is computed from."""
+    scope = _scope(time_range, workspace)
+    with open_configuration("recommendations") as database:
+        budgets = read_whole(database).configuration.budgets.values()
+        meters = sorted(
+            f"budget/{each.id}"
+            for each in budgets
+            if workspace is None or (each.scope == "workspace" and each.of == workspace)
+        )
+        with database.transaction() as connection:
+            found = reports.recommendation_report(connection, scope, meters, datetime.now(UTC))
+    if json_output:
+        print_json(found)
+        return
+    print_rows(found["recommendations"], dict.fromkeys(("kind", "text")), empty="nothing to recommend", texts=("text",))
+
+
+def _scope(time_range: str, workspace: str | None) -> Scope:
+    try:
+        length = parse_time_range(time_range, "--time-range")
+    except ContractError as error:
+        raise SettingsError(str(error)) from None
+    return reports.scope_of(length, datetime.now(UTC), workspace=workspace)
+
+
+def _groups(text: str) -> list[Group]:
+    found: list[Group] = []
+    for name in dict.fromkeys(each.strip() for each in text.split(",")):
+        group = next((each for each in GROUPS if each == name), None)
+        if group is None:
+            raise SettingsError(f"--by: found {name!r}, expected some of {', '.join(GROUPS)}, with commas")
+        found.append(group)
+    return found
+
+
+def _usd(nano: int) -> str:
+    return f"{nano // 10**9}.{nano % 10**9:09d}"
