@@ -112,13 +112,16 @@ class GatewayProgram:
         self.exchange = HealthExchange(self.database, instance_id=settings.instance_id)
         self.claim = InstanceClaim(settings.instance_id, settings.state_folder)
         self.claim.holds_folder = lambda: self._state_lock.held
-        listeners = [
-            NotificationListener(self.database, UPDATES_CHANNEL, self.scores.wake),
-            NotificationListener(self.database, CONFIGURATION_CHANNEL, self.configuration.wake),
-            NotificationListener(self.database, TARGET_HEALTH_CHANNEL, self.exchange.notified),
-        ]
-        listeners[0].on_working = self.claim.check
-        tasks: list[BackgroundTask] = [self.configuration, self.scores, self.builder, self.exchange, *listeners]
+        listener = NotificationListener(
+            self.database,
+            {
+                UPDATES_CHANNEL: self.scores.wake,
+                CONFIGURATION_CHANNEL: self.configuration.wake,
+                TARGET_HEALTH_CHANNEL: self.exchange.notified,
+            },
+        )
+        listener.on_working = self.claim.check
+        tasks: list[BackgroundTask] = [self.configuration, self.scores, self.builder, self.exchange, listener]
         tasks += [each for each in (self.publisher, self.certificate) if each is not None]
         self.supervisor = Supervisor(tasks, shutdown)
         self.supervisor.reserve_connections(self.database)

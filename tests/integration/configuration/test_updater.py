@@ -102,7 +102,7 @@ def test_a_notified_change_is_at_the_callback_within_a_second(
     updater = new_updater(
         poll_interval_seconds=3600, on_change=lambda new: arrived.setdefault(new.version, time.monotonic())
     )
-    listener = NotificationListener(database, CONFIGURATION_CHANNEL, updater.wake)
+    listener = NotificationListener(database, {CONFIGURATION_CHANNEL: updater.wake})
     delays = []
     with running(updater, listener):
         eventually(lambda: listener.working and updater.loaded)
@@ -155,7 +155,7 @@ def test_the_last_good_configuration_is_used_without_the_database_and_followed_a
                 assert updater.configuration == before
                 assert updater.loaded
                 assert updater.seconds_since_contact() is not None
-                listener = NotificationListener(database, CONFIGURATION_CHANNEL, updater.wake)
+                listener = NotificationListener(database, {CONFIGURATION_CHANNEL: updater.wake})
                 with running(updater, listener):
                     eventually(lambda: database.unavailable)
                     assert updater.configuration == before
