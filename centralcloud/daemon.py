@@ -189,7 +189,7 @@ class Daemon:
             for consumer in consumers:
                 consumer.wake()
 
-        listener = NotificationListener(self._database, DECISIONS_CHANNEL, wake)
+        listener = NotificationListener(self._database, {DECISIONS_CHANNEL: wake})
         show_listener(self._callback_metrics, listener)
         return [*consumers, listener]
 

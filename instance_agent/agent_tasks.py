@@ -69,7 +69,7 @@ class AgentTasks:
         self.publisher = make_publisher(settings, database) if publishes else None
         if self.publisher:
             self.publisher.stopped_because = "the agent was stopped before they were published"
-        self.listener = NotificationListener(database, UPDATES_CHANNEL, self.updater.wake)
+        self.listener = NotificationListener(database, {UPDATES_CHANNEL: self.updater.wake})
         self.claim = InstanceClaim(settings.instance_id, settings.state_folder)
         self.listener.on_working = self.claim.check
         self.reloader: CatalogReloader | None = None

@@ -125,23 +125,25 @@ class GatewayProgram:
         self.publisher = make_publisher(settings, self.database) if settings.pgmq_enabled else None
         self.exchange = HealthExchange(self.database, instance_id=settings.instance_id)
         self.spend = SpendExchange(self.database, instance_id=settings.instance_id)
-        self._spend_listener = NotificationListener(self.database, SPEND_CHANNEL, lambda: None)
         self.claim = InstanceClaim(settings.instance_id, settings.state_folder)
         self.claim.holds_folder = lambda: self._state_lock.held
-        listeners = [
-            NotificationListener(self.database, UPDATES_CHANNEL, self.scores.wake),
-            NotificationListener(self.database, CONFIGURATION_CHANNEL, self.configuration.wake),
-            NotificationListener(self.database, TARGET_HEALTH_CHANNEL, self.exchange.notified),
-            self._spend_listener,
-        ]
-        listeners[0].on_working = self.claim.check
+        self.listener = NotificationListener(
+            self.database,
+            {
+                UPDATES_CHANNEL: self.scores.wake,
+                CONFIGURATION_CHANNEL: self.configuration.wake,
+                TARGET_HEALTH_CHANNEL: self.exchange.notified,
+                SPEND_CHANNEL: lambda: None,
+            },
+        )
+        self.listener.on_working = self.claim.check
         tasks: list[BackgroundTask] = [
             self.configuration,
             self.scores,
             self.builder,
             self.exchange,
             self.spend,
-            *listeners,
+            self.listener,
         ]
         tasks += [each for each in (self.publisher, self.certificate, self.token_keys) if each is not None]
         self.supervisor = Supervisor(tasks, shutdown)
@@ -278,7 +280,7 @@ class GatewayProgram:
         sink = EventSink(self.publisher, metrics, self.planner.sessions, settings.instance_id, self.memory)
         outside = make_outside(settings, self.token_keys, self._certificates)
         parts = GatewayParts(settings, self.planner, sink, metrics, state, self.spend, self.exchange, outside)
-        self._spend_listener.on_payload = parts.admission.spender.recalled
+        self.listener.on_payload[SPEND_CHANNEL] = parts.admission.spender.recalled
         parts.keys_unknown = self.keys.unknown
         if self._hooks is not None:
             self._hooks.on_failure = lambda hook: metrics.hook_failures.labels(hook).inc()

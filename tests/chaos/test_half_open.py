@@ -223,7 +223,7 @@ def test_a_listener_that_falls_silent_listens_again(
     monkeypatch.setattr(notifications, "_PROBE_EVERY_WAITS", 1)
     heard = threading.Semaphore(0)
     with Database(proxy.url, application_name="tests") as proxied:
-        listener = NotificationListener(proxied, "chaos", heard.release)
+        listener = NotificationListener(proxied, {"chaos": heard.release})
         listener.start()
         try:
             assert heard.acquire(timeout=10), "connected"

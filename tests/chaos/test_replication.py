@@ -136,7 +136,7 @@ def test_an_asynchronous_failover_by_a_url_with_two_hosts(
 
 @contextmanager
 def listening(database: Database) -> Iterator[NotificationListener]:
-    listener = NotificationListener(database, "chaos", lambda: None)
+    listener = NotificationListener(database, {"chaos": lambda: None})
     listener.start()
     try:
         yield listener

@@ -6,15 +6,17 @@ import psycopg
 
 from support.servers import execute
 
+#: Whole weeks before this one.
 _WEEKS = 12
 
 
 def fill_history(
     url: str, *, records: int, pairs: int = 60, instances: int = 10, records_per_slice: int = 1000
 ) -> None:
-    """Fill an empty database as if `records` events had come evenly over twelve weeks and this one, and been learned from.
+    """Fill an empty database as if `records` events had come over twelve weeks and this one, and been learned from.
 
-    Twelve whole weeks: the partition of a part of a week has few pages on some days, and is read without an index.
+    Each week has the same number of them, also the part of this week that is over: a partition with few pages would be
+    read without an index.
 
     Everything adds up: records in weekly partitions, counters, evidence in slices, decision ids of the last week, scores,
     ledger, and the queue's sequence.
@@ -24,6 +26,7 @@ def fill_history(
         "models": max(1, pairs // 3),
         "instances": instances,
         "per_slice": records_per_slice,
+        "weeks": _WEEKS + 1,
     }
     with psycopg.connect(url, autocommit=True) as connection:
         for week in range(_WEEKS, 0, -1):
@@ -78,9 +81,13 @@ _STATEMENTS = (
         CASE WHEN n %% 10 < 8 THEN 'success' ELSE 'failure' END, 200 + n %% 3000, lpad(to_hex(n), 32, '0'),
         '{}', 1 + n / %(per_slice)s, n + 1, true
     FROM generate_series(0, %(records)s::bigint - 1) AS n
+    CROSS JOIN LATERAL (SELECT n * %(weeks)s::float8 / %(records)s AS week) AS past
     CROSS JOIN LATERAL (
-        SELECT now() - interval '1 minute' - (1 - n::float8 / %(records)s)
-            * (now() - date_trunc('week', now(), 'UTC') + interval '84 days' - interval '1 minute') AS at
+        SELECT this_week + CASE
+            WHEN week < %(weeks)s - 1 THEN (week - %(weeks)s + 1) * interval '7 days'
+            ELSE (week - %(weeks)s + 1) * greatest(now() - interval '1 minute' - this_week, interval '0')
+        END AS at
+        FROM date_trunc('week', now(), 'UTC') AS this_week
     ) AS moment
     """,
     "DELETE FROM evidence_slices",

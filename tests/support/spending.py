@@ -110,8 +110,8 @@ def a_spender(
     """A spender with its threads, inside a running event loop. Close it before the end of the block."""
     exchange = SpendExchange(database, instance_id=instance)
     spender = Spender(exchange)
-    listener = NotificationListener(database, SPEND_CHANNEL, lambda: None)
-    listener.on_payload = spender.recalled
+    listener = NotificationListener(database, {SPEND_CHANNEL: lambda: None})
+    listener.on_payload[SPEND_CHANNEL] = spender.recalled
     spender.use(configuration)
     exchange.start()
     listener.start()

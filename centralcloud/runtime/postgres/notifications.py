@@ -1,11 +1,11 @@
 """NOTIFY as a hint: a listener that wakes a task early. The task must also poll: it has to work without notifications."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import psycopg
-from psycopg import sql
+from psycopg import Notify, sql
 
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
@@ -32,22 +32,24 @@ _LONGEST_PAUSE_SECONDS: Final = 60.0
 
 
 class NotificationListener(BackgroundTask):
-    """Listens on one channel over a connection of its own and calls `on_notify` at each notification.
+    """Listens on channels over one connection of its own, and makes the call of a channel at each notification on it.
 
-    Also calls it once after every (re)connection, for whatever was sent in the meantime. Through a transaction pooler
+    One connection for all: the server wakes each session that listens, in a transaction, for the notifications of every
+    channel. Also makes every call once after each (re)connection, for what was sent meanwhile. Through a transaction pooler
     nothing ever arrives, and only speed is lost. Now and then it notifies itself, which shows whether the connection works.
     Where the server ends each connection after a short time, it reconnects ever more seldom; meanwhile there is polling.
 
     Attributes:
         working: whether notifications arrive; None: not known yet.
         on_working: called with the connection each time that notifications have arrived over it.
-        on_payload: called with the payload of each notification, before `on_notify`.
+        on_payload: for some channels, what to call with the payload of each notification, before the call without it.
     """
 
-    def __init__(self, database: Database, channel: str, on_notify: Callable[[], None]) -> None:
-        super().__init__(f"listener:{channel}", database, interval_seconds=0, connections=0)
-        self._channel = channel
-        self._on_notify = on_notify
+    def __init__(self, database: Database, calls: Mapping[str, Callable[[], None]]) -> None:
+        """Do not connect yet; `calls`: for each channel what to call, at least one."""
+        super().__init__("listener", database, interval_seconds=0, connections=0)
+        self._calls = dict(calls)
+        self._channels = ", ".join(self._calls)
         self._connection: DeadlineConnection | None = None
         self._silent_waits = 0
         self._awaits_probe = False
@@ -56,7 +58,7 @@ class NotificationListener(BackgroundTask):
         self._pause_seconds = 0.0
         self.working: bool | None = None
         self.on_working: Callable[[DeadlineConnection], None] | None = None
-        self.on_payload: Callable[[str], None] | None = None
+        self.on_payload: dict[str, Callable[[str], None]] = {}
 
     def run_once(self) -> bool:
         try:
@@ -64,11 +66,12 @@ class NotificationListener(BackgroundTask):
                 self._connection = self.database.connect(autocommit=True)
                 self._opened_at = time.monotonic()
                 with self._connection.limited(ANSWER_SECONDS):
-                    self._connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
-                self._on_notify()
+                    listens = [sql.SQL("LISTEN {}").format(sql.Identifier(each)) for each in self._calls]
+                    self._connection.execute(sql.SQL("; ").join(listens))
+                for call in self._calls.values():
+                    call()
                 self._send_probe(self._connection)
-            payloads = [notice.payload for notice in self._connection.notifies(timeout=_WAIT_SECONDS, stop_after=1)]
-            self._handle(payloads, self._connection)
+            self._handle([*self._connection.notifies(timeout=_WAIT_SECONDS, stop_after=1)], self._connection)
         except psycopg.Error as error:
             lost = self._connection is not None
             self._disconnect()
@@ -87,7 +90,7 @@ class NotificationListener(BackgroundTask):
         if self._pause_seconds == 1.0:
             log.warning(
                 "notifications_interrupted",
-                channel=self._channel,
+                channels=self._channels,
                 reason=summarize_error(error),
                 effect="polling, and fewer attempts to listen",
             )
@@ -100,23 +103,24 @@ class NotificationListener(BackgroundTask):
     def on_stop(self) -> None:
         self._disconnect()
 
-    def _handle(self, payloads: list[str], connection: DeadlineConnection) -> None:
-        if payloads:
+    def _handle(self, notifications: list[Notify], connection: DeadlineConnection) -> None:
+        if notifications:
             self.working = True
             self._awaits_probe = False
             self._silent_waits = 0
-            if received := [payload for payload in payloads if not payload.startswith(_PROBE)]:
-                if self.on_payload is not None:
-                    for payload in received:
-                        self.on_payload(payload)
-                self._on_notify()
+            received = [each for each in notifications if not each.payload.startswith(_PROBE)]
+            for each in received:
+                if (call := self.on_payload.get(each.channel)) is not None:
+                    call(each.payload)
+            for channel in dict.fromkeys(each.channel for each in received):
+                self._calls[channel]()
             if self.on_working is not None:
                 self.on_working(connection)
             return
         self._silent_waits += 1
         if self._awaits_probe and self._silent_waits - self._probed_at >= _PROBE_PATIENCE_WAITS:
             if self.working is not False:
-                log.warning("notifications_do_not_arrive", channel=self._channel, effect="polling only")
+                log.warning("notifications_do_not_arrive", channels=self._channels, effect="polling only")
             self.working = False
             self._awaits_probe = False
         if self._silent_waits % _PROBE_EVERY_WAITS == 0:
@@ -127,11 +131,11 @@ class NotificationListener(BackgroundTask):
             with connection.limited(ANSWER_SECONDS):
                 connection.execute(
                     "SELECT set_config('lock_timeout', %s, true), pg_notify(%s, %s)",
-                    (f"{_PROBE_LOCK_MILLISECONDS}ms", self._channel, _PROBE),
+                    (f"{_PROBE_LOCK_MILLISECONDS}ms", next(iter(self._calls)), _PROBE),
                 )
         except psycopg.errors.LockNotAvailable as error:
             # Commits with a NOTIFY wait for each other, and one of them waits for a synchronous standby.
-            log.info("notification_probe_deferred", channel=self._channel, reason=summarize_error(error))
+            log.info("notification_probe_deferred", channels=self._channels, reason=summarize_error(error))
             return
         self._awaits_probe = True
         self._probed_at = self._silent_waits

@@ -105,7 +105,7 @@ def test_a_notified_change_is_at_the_callback_within_a_second(
     updater = new_updater(
         poll_interval_seconds=3600, on_change=lambda new: arrived.setdefault(new.version, time.monotonic())
     )
-    listener = NotificationListener(database, CONFIGURATION_CHANNEL, updater.wake)
+    listener = NotificationListener(database, {CONFIGURATION_CHANNEL: updater.wake})
     delays = []
     with running(updater, listener):
         eventually(lambda: listener.working and updater.loaded)
@@ -134,7 +134,7 @@ def test_a_notified_rule_is_at_every_replica_within_a_second_and_in_its_file(
         )
         for number in range(2)
     ]
-    listeners = [NotificationListener(database, CONFIGURATION_CHANNEL, updater.wake) for updater in updaters]
+    listeners = [NotificationListener(database, {CONFIGURATION_CHANNEL: updater.wake}) for updater in updaters]
     with running(updaters[0], *listeners), running(updaters[1]):
         eventually(lambda: all(each.working for each in listeners) and all(each.loaded for each in updaters))
         policy = put(parse_policy({"name": "code", "models": [{"model": "gpt-4"}]}))
@@ -184,7 +184,7 @@ def test_the_last_good_configuration_is_used_without_the_database_and_followed_a
                 assert updater.configuration == before
                 assert updater.loaded
                 assert updater.seconds_since_contact() is not None
-                listener = NotificationListener(database, CONFIGURATION_CHANNEL, updater.wake)
+                listener = NotificationListener(database, {CONFIGURATION_CHANNEL: updater.wake})
                 with running(updater, listener):
                     eventually(lambda: database.unavailable)
                     assert updater.configuration == before

@@ -244,7 +244,7 @@ def test_a_notification_brings_a_score_long_before_the_poll(
     new_updater: NewUpdater, database: Database, database_url: str
 ) -> None:
     updater = new_updater("i-1", poll_interval_seconds=3600)
-    listener = NotificationListener(database, UPDATES_CHANNEL, updater.wake)
+    listener = NotificationListener(database, {UPDATES_CHANNEL: updater.wake})
     updater.start()
     listener.start()
     try:
