@@ -269,7 +269,7 @@ def test_a_notification_wakes_a_consumer_long_before_its_poll(database: Database
     from centralcloud.runtime.postgres.notifications import NotificationListener
 
     consumer = Consumer(database, batch_size=10, poll_interval_seconds=3600)
-    listener = NotificationListener(database, DECISIONS_CHANNEL, consumer.wake)
+    listener = NotificationListener(database, {DECISIONS_CHANNEL: consumer.wake})
     consumer.start()
     listener.start()
     try:

@@ -214,7 +214,7 @@ def test_a_pause_in_a_run_ends_when_the_task_is_woken_again(nowhere: Database) -
 def test_a_pool_has_the_connections_that_tasks_reserve(nowhere: Database) -> None:
     own = nowhere.max_connections
     assert own == 8, "nothing is reserved"
-    tasks = [Counting(nowhere), Counting(nowhere), NotificationListener(nowhere, "channel", lambda: None)]
+    tasks = [Counting(nowhere), Counting(nowhere), NotificationListener(nowhere, {"channel": lambda: None})]
     tasks[0].connections = 3
     supervisor = Supervisor(tasks)
     assert supervisor.connections == 4, "a listener has a connection of its own"
