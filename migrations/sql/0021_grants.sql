@@ -1,8 +1,8 @@
 -- A role that may write the configuration may read its history. A role that may read the leases, and take none, shows the
--- state of the fleet: it may read the policies, which have no secrets.
+-- state of the fleet: it may read the policies, which have no secrets. So may a worker, with whose role operators work.
 REVOKE ALL ON FUNCTION centralcloud.configuration_at, centralcloud.configuration_changes FROM PUBLIC;
 DO $$
-DECLARE configurator text; reader text;
+DECLARE configurator text; reader text; worker text;
 BEGIN
     FOR configurator IN
         SELECT DISTINCT a.grantee::regrole::text
@@ -21,6 +21,14 @@ BEGIN
             AND NOT has_table_privilege(a.grantee, c.oid, 'INSERT')
     LOOP
         EXECUTE format('GRANT SELECT ON routing_policies TO %s', reader);
+    END LOOP;
+    FOR worker IN
+        SELECT a.grantee::regrole::text
+        FROM pg_proc p CROSS JOIN LATERAL aclexplode(p.proacl) AS a
+        WHERE p.oid = 'centralcloud.drop_expired_partition(interval)'::regprocedure
+            AND a.grantee <> p.proowner AND a.grantee <> 0
+    LOOP
+        EXECUTE format('GRANT SELECT ON routing_policies TO %s', worker);
     END LOOP;
 END
 $$;

@@ -42,7 +42,10 @@ BEGIN
             AND a.grantee <> p.proowner AND a.grantee <> 0
     LOOP
         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON usage_roll_ups, escalation_roll_ups, roll_up_progress TO %s', worker);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION centralcloud.usage_key, centralcloud.calendar_periods TO %s', worker);
+        EXECUTE format('GRANT SELECT ON model_selections, cost_budgets TO %s', worker);
+        EXECUTE format(
+            'GRANT EXECUTE ON FUNCTION centralcloud.usage_key, centralcloud.calendar_period, centralcloud.calendar_periods TO %s', worker
+        );
     END LOOP;
 END
 $$;
