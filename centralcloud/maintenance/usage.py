@@ -19,8 +19,8 @@ _ROWS_OF_WORKSPACE: Final = 200
 #: Rows of a quarter-hour; beyond it, the workspace, the key and the policy are `(other)`, too: keys are configured, but an
 #: instance may send any workspace.
 _ROWS_OF_ALL: Final = 5000
-#: Time that one transaction sums.
-_STEP: Final = timedelta(days=1)
+#: Time that one transaction sums: a migration waits for its end.
+_STEP: Final = timedelta(hours=1)
 #: The wait after a run, at least so many times as long as it took: sums cost at most 3% of a processor.
 _WAIT_FACTOR: Final = 30.0
 _WAIT_SECONDS: Final = 60.0
@@ -57,7 +57,7 @@ class UsageSums:
             self.sum()
 
     def sum(self) -> None:
-        """Sum the quarter-hours that are new or may have changed, a day in each transaction."""
+        """Sum the quarter-hours that are new or may have changed, an hour in each transaction."""
         began = time.monotonic()
         with self._exclusive() as connection:
             pending = _PENDING_USAGE.one(connection)

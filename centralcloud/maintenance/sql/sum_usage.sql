@@ -9,43 +9,50 @@ WITH slices AS (
     FROM public.evidence_slices s
     WHERE coalesce(closed_at, 'infinity') >= %(since)s - interval '15 minutes'
       AND (opened_at <= %(until)s + interval '1 hour' OR opened_at > now())
-), near AS MATERIALIZED (
+), near AS (
     SELECT
         r.created_at, r.instance_id, r.decision_id, r.request_id, r.attempt, r.outcome, r.model, r.provider, r.error_kind,
         r.first_of_decision, r.response_time_ms, r.first_token_ms, r.input_tokens, r.output_tokens, r.workspace, r.key_id,
         r.policy, r.worker, r.task_type,
         coalesce(r.cost_nano_usd, round(r.cost_usd::numeric * 1000000000)) AS nano_usd,
-        r.outcome = 'failure' AND coalesce(r.error_kind IN ('caller', 'policy'), false) AS blameless
+        r.outcome = 'failure' AND coalesce(r.error_kind IN ('caller', 'policy'), false) AS blameless,
+        r.outcome = 'routed' AND r.decision_id IS NOT NULL AS decides
     FROM public.routing_records r
     WHERE id > (SELECT after_record_id FROM slices)
       AND id <= (SELECT coalesce(last_record_id, 9223372036854775807) FROM slices)
       AND created_at >= %(since)s - interval '15 minutes' AND created_at < %(until)s
-), decision AS MATERIALIZED (
+), decided AS (
+    -- A window, not a join: the planner does not know how many records a range of time has, and a nested loop over a day of
+    -- them takes hours.
     SELECT
-        instance_id, decision_id, max(workspace) AS workspace, max(key_id) AS key_id, max(policy) AS policy,
-        max(worker) AS worker, max(task_type) AS task_type, bool_or(nano_usd IS NOT NULL) AS priced
+        near.*,
+        bool_or(decides) OVER decision AS is_decided,
+        max(workspace) FILTER (WHERE decides) OVER decision AS decision_workspace,
+        max(key_id) FILTER (WHERE decides) OVER decision AS decision_key_id,
+        max(policy) FILTER (WHERE decides) OVER decision AS decision_policy,
+        max(worker) FILTER (WHERE decides) OVER decision AS decision_worker,
+        max(task_type) FILTER (WHERE decides) OVER decision AS decision_task_type,
+        bool_or(nano_usd IS NOT NULL) FILTER (WHERE decides) OVER decision AS decision_priced
     FROM near
-    WHERE outcome = 'routed' AND decision_id IS NOT NULL
-    GROUP BY instance_id, decision_id
+    WINDOW decision AS (PARTITION BY instance_id, decision_id)
 ), labelled AS (
     SELECT
         r.created_at, r.decision_id, r.request_id, r.attempt, r.outcome, r.model, r.provider, r.first_of_decision, r.blameless,
         r.response_time_ms, r.first_token_ms, r.input_tokens, r.output_tokens, r.nano_usd,
-        coalesce(r.workspace, d.workspace, e.workspace, '') AS workspace,
-        coalesce(r.key_id, d.key_id, e.key_id, '') AS key_id,
-        coalesce(r.policy, d.policy, e.policy, '') AS policy,
-        coalesce(r.worker, d.worker, e.worker, '') AS worker,
-        coalesce(r.task_type, d.task_type, e.task_type, '') AS task_type,
+        coalesce(r.workspace, r.decision_workspace, e.workspace, '') AS workspace,
+        coalesce(r.key_id, r.decision_key_id, e.key_id, '') AS key_id,
+        coalesce(r.policy, r.decision_policy, e.policy, '') AS policy,
+        coalesce(r.worker, r.decision_worker, e.worker, '') AS worker,
+        coalesce(r.task_type, r.decision_task_type, e.task_type, '') AS task_type,
         -- The decision of a request that waits for feedback has its cost.
-        coalesce(r.nano_usd IS NOT NULL OR d.priced OR e.priced, false) AS priced
-    FROM near r
-    LEFT JOIN decision d ON r.outcome <> 'routed' AND d.instance_id = r.instance_id AND d.decision_id = r.decision_id
+        coalesce(r.nano_usd IS NOT NULL OR r.decision_priced OR e.priced, false) AS priced
+    FROM decided r
     LEFT JOIN LATERAL (
         SELECT
             workspace, key_id, policy, worker, task_type,
             cost_nano_usd IS NOT NULL OR cost_usd IS NOT NULL AS priced
         FROM public.routing_records earlier
-        WHERE r.outcome <> 'routed' AND d.decision_id IS NULL AND earlier.request_id = r.request_id
+        WHERE r.outcome <> 'routed' AND NOT r.is_decided AND earlier.request_id = r.request_id
           AND earlier.instance_id = r.instance_id AND earlier.decision_id = r.decision_id AND earlier.outcome = 'routed'
         ORDER BY id LIMIT 1
     ) AS e ON true

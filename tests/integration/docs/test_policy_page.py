@@ -10,12 +10,12 @@ from support.repository import REPOSITORY
 from typer.testing import CliRunner
 
 import centralcloud.cli.app
-import instance_agent.cli
+import instance_agent.cli.app
 from centralcloud.runtime.configuration.writing import read_whole
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.schema import migrate
 
-_PROGRAMS = {"centralcloud": centralcloud.cli.app.app, "instance-agent": instance_agent.cli.app}
+_PROGRAMS = {"centralcloud": centralcloud.cli.app.app, "instance-agent": instance_agent.cli.app.app}
 _FILE = re.compile(r"^cat > (\S+) <<'END'\n(.*?)^END\n", re.DOTALL | re.MULTILINE)
 
 

@@ -1,9 +1,7 @@
 """Requests of a gateway: their fields in the records, their plans, and one row of routing_decisions for each."""
 
 import random
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,6 +9,7 @@ from support.events import an_event, outcomes, random_events, send
 from support.ingest import ingest_all
 from support.maintenance import maintain
 from support.operators import OPERATOR
+from support.plans import explain, nodes, pages
 from support.requests import a_request_id, an_attempt, in_minutes
 from support.servers import execute
 
@@ -214,25 +213,11 @@ def test_one_request_is_found_by_the_index_of_each_partition(database: Database,
     send(database_url, [*events, an_attempt(request_id, 1, "success")])
     ingest_all(database)
     execute(database_url, "ANALYZE routing_records")
-    ((document,),) = execute(
-        database_url,
-        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT * FROM routing_decisions WHERE request_id = '{request_id}'",
-    )
-    whole = document[0]["Plan"]
+    whole = explain(database_url, f"SELECT * FROM routing_decisions WHERE request_id = '{request_id}'")
     read = [node for node in nodes(whole) if node["Node Type"] == "Seq Scan" and pages(node)]
     assert read == [], "only empty partitions are read as a whole"
     assert whole["Actual Rows"] == 1
     assert pages(whole) < 60
-
-
-def pages(node: dict[str, Any]) -> int:
-    return int(node["Shared Hit Blocks"] + node["Shared Read Blocks"])
-
-
-def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for child in node.get("Plans", []):
-        yield from nodes(child)
 
 
 def test_records_without_request_fields_have_the_size_that_they_had(database: Database, database_url: str) -> None:

@@ -1,5 +1,6 @@
 """Sums of use agree with the records to the nano-dollar: by every group, across periods, time zones and repeated runs."""
 
+import json
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -9,11 +10,13 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 from support.maintenance import ingest, maintain
+from support.plans import explain, nodes
 from support.requests import a_request_id, an_attempt, report_feedback, waiting
 from support.servers import execute
 from support.spending import put_budgets, put_entries, spend_before
 
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.query import Query
 from instance_agent.analytics import reports
 from instance_agent.analytics.usage import GROUPS, Group, Scope, Use, read_escalations, read_usage
 
@@ -271,6 +274,27 @@ def test_reports_read_no_record(database: Database, database_url: str) -> None:
         assert connection.execute(touched).fetchone() == (0,)
         assert reports.request_report(connection, 10)["count"] == 10
         assert connection.execute(touched).fetchone() != (0,), "the test would see a read"
+
+
+def test_summing_looks_at_each_record_a_few_times_also_where_the_planner_knows_nothing(
+    database: Database, database_url: str
+) -> None:
+    """The server has no statistics of a new partition, and expects one record in any range of time."""
+    calls = known_calls(500)
+    ingest(database, database_url, [event for labels, nano in calls for event in a_call(labels, nano)])
+    now = datetime.now(UTC)
+    window = {"since": now - timedelta(hours=1), "until": now + timedelta(hours=1)}
+    for name in ("sum_usage", "sum_escalations"):
+        plan = explain(
+            database_url,
+            Query("centralcloud.maintenance", name).text.decode(),
+            {**window, "of_workspace": 200, "of_all": 5000, "other": "(other)"},
+        )
+        looked = [
+            node["Actual Loops"] * (node["Actual Rows"] + node.get("Rows Removed by Join Filter", 0))
+            for node in nodes(plan)
+        ]
+        assert max(looked) <= 3 * 2 * len(calls), json.dumps(plan, indent=1)
 
 
 def test_the_newest_requests_are_those_of_the_workspace(database: Database, database_url: str) -> None:

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from support.events import an_event, send_texts
 from support.history import fill_history
+from support.plans import explain, nodes, pages
 from support.servers import execute, with_database
 
 from centralcloud.administration.verification import verify
@@ -164,29 +165,6 @@ def large(server: str, template: str) -> Iterator[str]:
 def statement_of(name: str) -> str:
     package, _, query = name.partition("/")
     return Query(package, query).text.decode()
-
-
-def explain(url: str, statement: str, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Run the statement and roll it back; return its plan with the pages that it touched."""
-    with psycopg.connect(url) as connection, psycopg.ClientCursor(connection) as cursor:
-        cursor.execute(statement, parameters)  # warm up: reading catalogs is not counted
-        connection.rollback()
-        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement}", parameters)
-        row = cursor.fetchone()
-        connection.rollback()
-    assert row is not None
-    plan: dict[str, Any] = row[0][0]["Plan"]
-    return plan
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for below in plan.get("Plans", []):
-        yield from nodes(below)
-
-
-def pages(plan: dict[str, Any]) -> int:
-    return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
 def test_the_made_up_history_is_consistent(database: Database, database_url: str) -> None:
