@@ -9,7 +9,8 @@ AS $$
 -- notification (ingest/consumer.py), so its commit may take another 100 ms; after that it waits for the next notification or poll.
 --
 -- setval is not transactional. The notification of a transaction that rolls back, or that commits late, keeps others from theirs for
--- these 100 ms, and no longer: whatever then becomes of the transaction, the sequence only holds a time. A time in the future does
+-- these 100 ms, and no longer: whatever then becomes of the transaction, the sequence only holds a time. After a rollback the
+-- events of others in these 100 ms wait for the next notification or poll, as after any that is lost. A time in the future does
 -- not count (the clock was set back, or is that of another server after a failover or a restore), nor does an old one (after a
 -- restore, or a crash that lost it) or 0 (in a copy without the values of sequences).
 DECLARE
