@@ -3,7 +3,9 @@
 Ingest: the time from the call that sends one event until a query of `model_routing_metrics`, over another connection, finds
 it counted. A `centralcloud run` process ingests it. The queries have short pauses between them, because polling without a
 pause would take a core from the measured processes. `between_queries` reports the time between two queries: a measured time
-may be too long by that much. Events are sent one at a time, at random moments.
+may be too long by that much. Events are sent one at a time, at random moments: `with_notification` so seldom that each has a
+notification of its own, `soon_after_another` so soon after the one before that most have none, because the server notifies
+once in 100 ms; then the consumer finds them when it looks again.
 
 Distribution: the time from the learner's COMMIT of its publication until an instance has passed the new scores to its
 catalog. `converged` is the time until the last instance has done so, `acknowledged` the time until the database has every
@@ -47,6 +49,8 @@ _POLLING_INSTANCES: Final = 10
 
 _MAX_P50_MS: Final = 20.0
 _MAX_P99_MS: Final = 100.0
+#: For an event without a notification of its own.
+_MAX_SOON_AFTER_MS: Final = 300.0
 _MAX_CONVERGED_MS: Final = 250.0
 #: Longest delay of polling beyond its interval: as long as that of a notification.
 _MAX_AFTER_POLL_MS: Final = _MAX_P99_MS
@@ -59,6 +63,9 @@ _SLOWEST_ACKNOWLEDGED: Final = "SELECT count(*), min(applied_version) FROM insta
 _QUERY_PAUSE_SECONDS: Final = 0.0005
 #: Longest random wait before each event and each round, so that they are not in step with the polls.
 _LONGEST_PAUSE_SECONDS: Final = 0.05
+#: Wait before an event that is to have a notification of its own, beside the random one: the server notifies once in 0.1 s,
+#: and the consumer looks again until 0.2 s have passed.
+_OWN_NOTIFICATION_SECONDS: Final = 0.25
 #: Shortest pause between two publications. An instance polls twice a second in the long run, however often it is notified.
 _LEARNER_PAUSE_SECONDS: Final = 0.5
 _WARM_UP_EVENTS: Final = 5
@@ -97,13 +104,16 @@ def main() -> None:
 def _measure_ingest(server: str, arguments: argparse.Namespace) -> dict[str, Any]:
     with a_database(server) as url:
         with _daemon(url, _DAEMON_POLL_SECONDS):
-            with_notification = _ingest_times(url, _SEND_AND_NOTIFY, arguments.samples, _LONGEST_PAUSE_SECONDS)
+            pauses = (_OWN_NOTIFICATION_SECONDS, _OWN_NOTIFICATION_SECONDS + _LONGEST_PAUSE_SECONDS)
+            with_notification = _ingest_times(url, _SEND_AND_NOTIFY, arguments.samples, pauses)
+            soon_after = _ingest_times(url, _SEND_AND_NOTIFY, arguments.samples, (0.0, _LONGEST_PAUSE_SECONDS))
         with _daemon(url, _SHORT_POLL_SECONDS):
             without_notification = _ingest_times(
-                url, _SEND, arguments.samples_without_notification, _SHORT_POLL_SECONDS
+                url, _SEND, arguments.samples_without_notification, (0.0, _SHORT_POLL_SECONDS)
             )
     return {
         "with_notification": {"poll_interval_seconds": _DAEMON_POLL_SECONDS, **with_notification},
+        "soon_after_another": {"poll_interval_seconds": _DAEMON_POLL_SECONDS, **soon_after},
         "without_notification": {"poll_interval_seconds": _SHORT_POLL_SECONDS, **without_notification},
     }
 
@@ -124,14 +134,14 @@ def _daemon(url: str, poll_interval_seconds: float) -> Iterator[None]:
         process.wait()
 
 
-def _ingest_times(url: str, send: str, samples: int, longest_pause_seconds: float) -> dict[str, Any]:
-    """Send events one by one, each after a random pause, and wait until each is counted."""
+def _ingest_times(url: str, send: str, samples: int, pauses: tuple[float, float]) -> dict[str, Any]:
+    """Send events one by one, each after a random pause between two, and wait until each is counted."""
     times_ms: list[float] = []
     between_ms: list[float] = []
     with psycopg.connect(url, autocommit=True) as sender, psycopg.connect(url, autocommit=True) as reader:
         counted = _count(reader)
         for sample in range(_WARM_UP_EVENTS + samples):
-            time.sleep(random.uniform(0, longest_pause_seconds))
+            time.sleep(random.uniform(*pauses))
             event = _an_event("latency", "success", 500)
             sent_at = time.perf_counter()
             sender.execute(send, (event,))
@@ -271,6 +281,7 @@ def _goals(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield each goal with the measured time, and whether it is met."""
     ingest = result["ingest"]
     yield from _quick_goals("ingest with notification", ingest["with_notification"])
+    yield _goal("ingest soon after a notification, p99", ingest["soon_after_another"]["p99_ms"], _MAX_SOON_AFTER_MS)
     yield _poll_goal("ingest without notification", ingest["without_notification"], ingest["without_notification"])
     for times in result["distribution"]:
         instances = f"{times['instances']} instances"

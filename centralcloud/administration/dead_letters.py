@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from centralcloud.administration.message_edits import Edit, compute
-from centralcloud.contracts import DECISIONS_CHANNEL, CentralCloudError, ContractError
+from centralcloud.contracts import CentralCloudError, ContractError
 from centralcloud.contracts.json_text import decode_value, encode_array
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.errors import is_refusal, summarize_error
@@ -31,7 +31,7 @@ _REPLAY = Query(__package__, "replay_dead_letter", row=int)
 _COUNT_REPLAYED = Query(__package__, "count_replayed")
 _DISCARD = Query(__package__, "discard_dead_letters")
 _REASON_NOT_REPLAYED = Query(__package__, "reason_not_replayed", row=str)
-_NOTIFY: Final = "SELECT pg_notify(%s, '')"
+_NOTIFY: Final = "SELECT centralcloud.notify_decisions()"
 #: Dead letters in one transaction, and in one row of the log.
 _PAGE_SIZE: Final = 100
 #: Dead letters, and bytes of their messages, that one read of the list returns.
@@ -159,7 +159,7 @@ def _replay_page(database: Database, ids: Sequence[int], edits: list[Edit], oper
                 raise LedgerMissingError
             after = {"sent": len(sent), "ids": sent, "edits": [edit.to_json() for edit in edits]}
             record_action(connection, operator, Action.REPLAY_DEAD_LETTERS, _SUBJECT, after=after)
-            connection.execute(_NOTIFY, (DECISIONS_CHANNEL,))
+            connection.execute(_NOTIFY)
     return Replayed(len(sent), refused)
 
 

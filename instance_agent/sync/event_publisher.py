@@ -29,8 +29,7 @@ _READ_EPOCH = Query(__package__, "read_epoch", row=str)
 _BATCH_SIZE: Final = 500
 #: Most text of a batch: 500 events of the usual size have half a megabyte.
 _BATCH_BYTES: Final = 8_000_000
-#: Time between two batches: events of this time are sent together. It also limits the rate of NOTIFY, for which PostgreSQL
-#: makes committing transactions wait for each other.
+#: Time between two batches: events of this time are sent together.
 _LINGER_SECONDS: Final = 0.1
 _MISSING: Final = "their file in the spool was damaged, or changed by another program"
 

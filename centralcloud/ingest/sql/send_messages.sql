@@ -1,4 +1,4 @@
 -- Sends messages and notifies the workers.
 SELECT
     (SELECT count(*) FROM pgmq.send_batch('model_routing_decisions', %(messages)s::jsonb[])),
-    pg_notify('centralcloud_decisions', '');
+    centralcloud.notify_decisions();

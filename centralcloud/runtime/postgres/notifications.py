@@ -1,5 +1,6 @@
 """NOTIFY as a hint: a listener that wakes a task early. The task must also poll: it has to work without notifications."""
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -16,6 +17,9 @@ from centralcloud.runtime.process.background import BackgroundTask
 log = get_logger(__name__)
 
 _WAIT_SECONDS: Final = 0.5
+#: Part by which a wait is longer or shorter. The probe of one listener spares the others theirs, because they receive it;
+#: with equal waits all of them would send one at the same moment after it, and each would wake all.
+_WAIT_JITTER: Final = 0.25
 #: Payload that a listener sends to itself. Listeners of other processes receive it, too, and ignore it.
 _PROBE: Final = "probe"
 #: How long a probe waits for the commits of other notifications, in the server: shorter than this client waits for it. A
@@ -71,7 +75,8 @@ class NotificationListener(BackgroundTask):
                 for call in self._calls.values():
                     call()
                 self._send_probe(self._connection)
-            self._handle([*self._connection.notifies(timeout=_WAIT_SECONDS, stop_after=1)], self._connection)
+            wait_seconds = _WAIT_SECONDS * random.uniform(1 - _WAIT_JITTER, 1 + _WAIT_JITTER)
+            self._handle([*self._connection.notifies(timeout=wait_seconds, stop_after=1)], self._connection)
         except psycopg.Error as error:
             lost = self._connection is not None
             self._disconnect()

@@ -137,6 +137,7 @@ _CALLED = [
     "sequence_positions",
     "repair_sequences",
     "settle_feedback",
+    "notify_decisions",
 ]
 #: Functions of pgmq that workers call, and that these call.
 _CALLED_IN_PGMQ = [

@@ -2,9 +2,12 @@
 
 from collections import Counter
 
+import psycopg
+import pytest
 from support.servers import execute
 from support.waiting import eventually
 
+from centralcloud.runtime.postgres import notifications
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.notifications import NotificationListener
 
@@ -31,3 +34,25 @@ def test_one_connection_listens_on_every_channel(database: Database, database_ur
     finally:
         listener.stop()
         assert listener.join(10)
+
+
+def test_the_listeners_of_a_fleet_do_not_all_test_their_connections_at_once(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each probe wakes every listener: one of them in each time of silence is enough for all."""
+    monkeypatch.setattr(notifications, "_PROBE_EVERY_WAITS", 5)
+    monkeypatch.setattr(notifications, "_WAIT_SECONDS", 0.2)
+    listeners = [NotificationListener(database, {"fleet": lambda: None}) for _ in range(10)]
+    with psycopg.connect(database_url, autocommit=True) as observer:
+        observer.execute("LISTEN fleet")
+        for listener in listeners:
+            listener.start()
+        try:
+            eventually(lambda: all(listener.working for listener in listeners), what="their first notifications")
+            list(observer.notifies(timeout=0.3))
+            probes = len(list(observer.notifies(timeout=3)))
+        finally:
+            for listener in listeners:
+                listener.stop()
+            assert all(listener.join(10) for listener in listeners)
+    assert 1 <= probes <= 10, "3 times of silence, each with far less than a probe of each of 10 listeners"
