@@ -1,7 +1,7 @@
 -- The privileges of a worker that the given role lacks, or without one this role, first those without which no event can be
 -- ingested. Tables, sequences and functions that are missing are left out. Reads catalogs only. The privileges are those of
--- ``grant_worker.sql``, except for the views of dashboards, which no worker reads, and for functions that are called only by
--- others, which run as their owner.
+-- ``grant_worker.sql``, except for the views of dashboards and operators, which no worker reads, and for functions that are
+-- called only by others, which run as their owner.
 WITH checked (role) AS (
     SELECT coalesce(%(role)s::text, current_user)::name
 ), table_privilege (privilege, name) AS (

@@ -152,9 +152,13 @@ _CALLED_IN_PGMQ = [
 ]
 
 
+#: Tables of the specification that are views: workers do not read them, operators do.
+_OF_OPERATORS = ["routing_policies", "model_selections", "cost_budgets"]
+
+
 def is_used_by_workers(kind: str, name: str) -> bool:
     if kind != "FUNCTION":
-        return not name.startswith("dashboard_")
+        return not name.startswith("dashboard_") and name not in _OF_OPERATORS
     schema, function = name.split("(")[0].split(".")
     return function in (_CALLED_IN_PGMQ if schema == "pgmq" else _CALLED)
 
