@@ -17,7 +17,7 @@ from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
-from instance_agent.gateway.policy_limits import cache_seconds, limited
+from instance_agent.gateway.policy_limits import cache_seconds, cut_off_is_failure, limited
 from instance_agent.gateway.request_payer import RequestPayer
 from instance_agent.gateway.spend_views import NO_PROBES, CheapModels, view_of
 from instance_agent.gateway.state import GatewayState
@@ -181,6 +181,7 @@ def _planned_again(
     if context.plan.settings is not before.settings:
         execution.use_body(*_limited(context, execution))
         execution.cache_seconds = cache_seconds(context)
+        execution.cut_off_is_failure = cut_off_is_failure(context)
     return calls
 
 

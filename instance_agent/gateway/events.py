@@ -16,6 +16,7 @@ from instance_agent.execution.cost import NANO
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.decision_memory import DecisionMemory
 from instance_agent.gateway.expectations import Expectations, Expected
+from instance_agent.gateway.policy_limits import feedback_seconds
 from instance_agent.gateway.request_log import log_attempt
 from instance_agent.routing.affinity import SessionMemory
 from instance_agent.routing.local_failures import LocalFailures
@@ -110,18 +111,19 @@ class EventSink:
             self._sessions.record(session, attempt.call.target.model.name, tokens)
 
     def _count_local_failure(self, attempt: Attempt, context: RequestContext) -> None:
-        """Count an attempt at a local model under a policy that tries those first."""
-        policy = context.plan.settings if context.plan is not None else None
-        if policy is None or policy.order != "local_first":
+        """Count an attempt at a local model under each policy of the plan that tries those first."""
+        policy = context.plan.policy if context.plan is not None else None
+        if policy is None or not (names := context.state.rules.local_first(policy, attempt.call.target.key)):
             return
         configuration = context.state.catalog.configuration
         provider = configuration.providers.get(attempt.call.target.model.provider) if configuration else None
         if provider is None or not provider.local:
             return
-        if attempt.outcome == "success":
-            self.local_failures.succeeded(policy.name)
-        elif attempt.error_kind not in BLAMELESS_ERROR_KINDS:
-            self.local_failures.failed(policy.name)
+        for name in names:
+            if attempt.outcome == "success":
+                self.local_failures.succeeded(name)
+            elif attempt.error_kind not in BLAMELESS_ERROR_KINDS:
+                self.local_failures.failed(name)
 
 
 def _log_lost(attempt: Attempt, error: Exception) -> None:
@@ -146,7 +148,7 @@ def events_of(
     elapsed = attempt.response_time_ms
     ended = datetime.now(UTC) if elapsed is None else attempt.started_at + timedelta(milliseconds=elapsed)
     numbers = _numbers(attempt)
-    awaited = context.feedback_seconds
+    awaited = feedback_seconds(context)
     waits = awaited is not None and attempt.outcome == "success"
     extra = _extra(attempt, context)
     if waits:

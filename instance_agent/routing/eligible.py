@@ -19,6 +19,7 @@ from instance_agent.routing.requirements import is_empty, shortfall
 from instance_agent.routing.restrictions import WorkspaceRules
 from instance_agent.routing.routes import Route, Stage
 from instance_agent.routing.rules import RoutingRules
+from instance_agent.routing.spend import PriceOf, catalog_prices
 
 #: A set of targets: the complexity of the scores, the preference, whether it is probed, the keys of the targets, and those
 #: of the targets that follow them.
@@ -63,7 +64,9 @@ class Eligible:
 
     __slots__ = ("chosen", "key", "later", "listed", "orders", "prepared", "tail", "unprobed", "usable")
 
-    def __init__(self, usable: Usable, level: str, route: Route | None, snapshot: CatalogSnapshot) -> None:
+    def __init__(
+        self, usable: Usable, level: str, route: Route | None, snapshot: CatalogSnapshot, price_of: PriceOf
+    ) -> None:
         self.usable = usable
         self.prepared: dict[Preference | None, PreparedSet] = {}
         self.unprobed: dict[Preference | None, PreparedSet] = {}
@@ -72,7 +75,7 @@ class Eligible:
         self.orders: dict[Hashable, tuple[tuple[PlannedTarget, ...], TargetOrder]] = {}
         self.chosen, self.tail = usable.targets, usable.tail
         if route is not None and usable.targets:
-            self._use_stages(route, level, snapshot)
+            self._use_stages(route, level, snapshot, price_of)
         relaxed_score = "no_score" in usable.relaxed
         # Scores for simple tasks that stand in for missing ones need no probes: the task is not a simple one.
         self.key: SetKeyBase = (
@@ -87,7 +90,7 @@ class Eligible:
         """The models of the first stage that are tried last."""
         return self.listed.demoted if self.listed is not None else ()
 
-    def _use_stages(self, route: Route, level: str, snapshot: CatalogSnapshot) -> None:
+    def _use_stages(self, route: Route, level: str, snapshot: CatalogSnapshot, price_of: PriceOf) -> None:
         usable = frozenset(each.key for each in (*self.usable.targets, *self.usable.tail))
         stages = [stage for stage in route.stages if usable.intersection(keys_of(stage))]
         first, *later = stages
@@ -103,8 +106,8 @@ class Eligible:
             if not self.chosen:  # only the tail: the stages after it have better targets
                 first, *later = [*later, first] if later else [first]
         if first.order != "learned" or not self.chosen:
-            self.listed = ListedStage(first, usable, level, snapshot)
-        self.later = tuple(ListedStage(stage, usable, level, snapshot) for stage in later)
+            self.listed = ListedStage(first, usable, level, snapshot, price_of)
+        self.later = tuple(ListedStage(stage, usable, level, snapshot, price_of) for stage in later)
 
 
 class CatalogState:
@@ -160,7 +163,13 @@ class CatalogState:
             if len(self._eligible) >= _MAX_SHAPES:
                 self._eligible.clear()
                 self.whole.clear()
-            found = self._eligible[key] = Eligible(usable, shape.scored_as, route, self.snapshot)
+            found = self._eligible[key] = Eligible(
+                usable,
+                shape.scored_as,
+                route,
+                self.snapshot,
+                catalog_prices if self._rules is None else self._rules.price_of,
+            )
             if scope == WHOLE_CATALOG and usable.targets:
                 self.whole[shape] = found
         return found

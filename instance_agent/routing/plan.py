@@ -44,7 +44,8 @@ class PlannedTarget(Struct, frozen=True):
     Attributes:
         target: the model at its endpoint.
         code: why it stands here: a `PlanKind` for the first target, ``endpoint`` for another endpoint of its model,
-            ``fallback``, or ``unscored`` for a fallback without a score for the complexity.
+            ``fallback``, ``downgrade`` for a fallback that is cheaper than the first one, or ``unscored`` for one without a
+            score for the complexity.
         ranked: the model's score, value and chance; None for a model without a score.
         note: its place in a policy, a rule or an agent's preferences, in words; None: it was selected by its score.
     """

@@ -78,6 +78,14 @@ class RoutingRules:
             name: policy_route(policy, fleet.policies, configuration, price_of)
             for name, policy in fleet.policies.items()
         }
+        self._local_first = {
+            name: tuple(
+                (stage.policy.name, frozenset(each.key for one in stage.candidates for each in one.targets))
+                for stage in route.stages
+                if stage.order == "local_first" and stage.policy is not None
+            )
+            for name, route in self._policies.items()
+        }
         self._task_policies = dict(fleet.task_policies)
         self._agent_routes = {name: agent_route(agent, configuration) for name, agent in fleet.agents.items()}
         enabled = [rule for rule in fleet.rules if rule.enabled]
@@ -123,6 +131,14 @@ class RoutingRules:
         """Return the policy of a task type where one must be chosen: of the mapping, of ``*``, else ``normal``."""
         found = None if task_type is None else self._task_policies.get(task_type)
         return found or self._task_policies.get(OTHER_TASKS) or NORMAL
+
+    def local_first(self, policy: str, target: str) -> list[str]:
+        """Return the policies whose order is ``local_first`` and that have a target: of a policy and those that follow it.
+
+        Args:
+            target: its key.
+        """
+        return [name for name, keys in self._local_first.get(policy, ()) if target in keys]
 
     def routed(self, request: RoutingRequest, task: Task) -> Routed:
         """Return the route of a request that names neither a model nor a policy."""

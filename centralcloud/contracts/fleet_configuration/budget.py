@@ -111,6 +111,9 @@ def parse_budget(value: Any, field: str = "budget") -> Budget:
         check_name(budget.of, f"{field}.of", MAX_LABEL_LENGTH)
     if budget.scope == "exploration" and budget.period == "task":
         raise ContractError(f"{field}.period", quote(budget.period), "daily, weekly or monthly for exploration")
+    if budget.scope == "exploration" and budget.on_limit == "cheap":
+        expected = '"free_only" or "stop" for exploration: probes stop, and every model may still answer'
+        raise ContractError(f"{field}.onLimit", quote(budget.on_limit), expected)
     check_limit_behaviour(budget, field)
     check_size(budget, field)
     return budget

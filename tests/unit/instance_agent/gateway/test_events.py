@@ -1,7 +1,7 @@
 """The events of attempts: the fields that say who asked, what was expected, and which names a client made up."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -215,8 +215,25 @@ def test_failures_of_local_models_count_under_a_policy_that_tries_them_first() -
     assert record(local, "failure", "caller") == 1, "the caller is at fault"
     assert record(local, "failure", "timeout") == 2
     assert record(local, "success") == 0
-    context.plan = followed(policies=[policy("seed", "mlx", "gpt")], rules=[rule("r", policy="seed")]).plan
+    context = followed(policies=[policy("seed", "mlx", "gpt")], rules=[rule("r", policy="seed")])
     assert record(local, "failure", "provider") == 0, "the policy has another order"
+    main = policy("main", "gpt", fallback="seed")
+    context = followed(policies=[main, seed], rules=[rule("r", policy="main")])
+    assert record(local, "failure", "provider") == 1, "the policy that follows counts, too"
+
+
+def test_the_outcome_waits_where_the_policy_learns_from_feedback_and_the_time_of_the_client_counts_first() -> None:
+    waiting = policy("seed", "mlx", "gpt", learn_from="feedback")
+    context = followed(policies=[waiting], rules=[rule("r", policy="seed")])
+    took = timedelta(milliseconds=400)
+    (routed,) = events_of(an_attempt(), context, "g")
+    assert routed.feedback_until == routed.timestamp + took + timedelta(days=1)
+    assert "output_tokens" in routed.extra["feedback_outcome"]
+    context.feedback_seconds = 60.0
+    (routed,) = events_of(an_attempt(), context, "g")
+    assert routed.feedback_until == routed.timestamp + took + timedelta(minutes=1)
+    failed = an_attempt(outcome="failure")
+    assert [each.outcome for each in events_of(failed, context, "g")] == ["routed", "failure"]
 
 
 def test_events_name_the_rule_and_the_policy() -> None:

@@ -486,3 +486,17 @@ def test_rules_of_a_configuration_without_any_change_nothing() -> None:
     rules = RoutingRules(configured(), KNOWN.configuration)  # type: ignore[arg-type]
     assert rules.is_empty
     assert plan(rules) == a_planner().plan(request(), KNOWN)
+
+
+def test_a_fallback_that_is_cheaper_than_the_first_model_is_a_downgrade() -> None:
+    prices = {"dear": (2.0, 8.0), "cheap": (0.5, 8.0), "mixed": (1.0, 9.0), "same": (2.0, 8.0)}
+    priced = [model(name, pricing=Pricing(input=each[0], output=each[1])) for name, each in prices.items()]
+    known = snapshot(*priced, model("unpriced"))
+    policies = [policy("p", "dear", "mixed", "same", "unpriced", fallback="q"), policy("q", "cheap")]
+    found = plan(compiled(known, policies=policies), RoutingRequest(model="policy:p"), known)
+    assert [(each.target.model.name, each.code) for each in found.targets] == [
+        ("dear", "policy"), ("mixed", "fallback"), ("same", "fallback"), ("unpriced", "fallback"), ("cheap", "downgrade"),
+    ]  # fmt: skip
+    assert found.targets[-1].words == 'priority 1 of the policy "q", cheaper than dear (score 3.00)'
+    climbing = plan(compiled(known, policies=[policy("p", "cheap", "dear")]), RoutingRequest(model="policy:p"), known)
+    assert [each.code for each in climbing.targets] == ["policy", "fallback"]
