@@ -42,11 +42,14 @@ class Admission:
     Attributes:
         exploration: the budget of the fleet's probes.
         unenforced: limits that no request would meet; expected none.
+        output_tokens: of an answer, in 95% of those of late; None: too few are known. For rate limits: soft ones, which
+            count what was used at the end.
     """
 
     def __init__(self, spender: Spender, state: GatewayState) -> None:
         self.spender = spender
         self.exploration = Exploration(spender)
+        self.output_tokens: int | None = None
         self._cheap = CheapModels()
         self._fleet = state.fleet
         spender.use(state.fleet)
@@ -76,7 +79,7 @@ class Admission:
             return
         tokens = estimated_input_tokens(head)
         if output:
-            tokens += (head.max_output_tokens or DEFAULT_OUTPUT_TOKENS) * head.choices
+            tokens += held_output_tokens(head, self.output_tokens) * head.choices
         found = self.spender.admit_now(key_id, tokens) or await self.spender.admit(key_id, tokens)
         if isinstance(found, Refusal):
             raise GatewayError(
@@ -124,6 +127,14 @@ class Admission:
             rate.settle(context.used_tokens)
         else:
             rate.cancel()
+
+
+def held_output_tokens(head: RequestHead, usual: int | None) -> int:
+    """Return the tokens of an answer that a rate limit holds while the request runs; `usual`: None: not known."""
+    asked = head.max_output_tokens
+    if usual is None:
+        return asked or DEFAULT_OUTPUT_TOKENS
+    return min(asked, usual) if asked else usual
 
 
 async def executed(

@@ -145,6 +145,11 @@ class CatalogState:
         """Return the score of a target for a complexity."""
         return self.snapshot.score(target.model, scored_as)
 
+    @property
+    def health(self) -> HealthView:
+        """The health of the targets, as `use` took it."""
+        return self._health
+
     def targets_of(self, route: Route | None) -> tuple[Target, ...]:
         """Return the candidates of a route."""
         return self._all if route is None else route.targets

@@ -12,7 +12,7 @@ request in its key. `prepare` computes the probabilities before a change is used
 
 import random
 from bisect import bisect_left
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Final
 
 from centralcloud.contracts.errors import quote
@@ -33,7 +33,14 @@ from instance_agent.routing.request import ALL_HEALTHY, HealthView, RoutingReque
 from instance_agent.routing.routes import Route, point_of
 from instance_agent.routing.rules import NO_RULES, POLICY_PREFIX, Routed, RoutingRules
 from instance_agent.routing.selection import SelectionMode
-from instance_agent.routing.spend import NO_SPEND, are_within, budget_strikes, cost_strikes, expected_output
+from instance_agent.routing.spend import (
+    NO_SPEND,
+    are_within,
+    budget_strikes,
+    cost_strikes,
+    expected_output,
+    is_open,
+)
 from instance_agent.routing.struck import Struck
 from instance_agent.routing.task import Task, resolve_task
 
@@ -41,6 +48,7 @@ from instance_agent.routing.task import Task, resolve_task
 _MAX_SETS: Final = 128
 #: Most sets for which the probabilities are computed before a change is used.
 _MAX_PREPARED: Final = 64
+_NONE: Final[Mapping[str, int]] = {}
 _NO_ROUTE: Final = Route(kind="policy", stages=(), targets=(), scored=frozenset(), missing=())
 
 
@@ -360,9 +368,11 @@ def _left_out(
     if route is not None and route.limits:
         most = route.settings.max_tokens if route.settings is not None else None
         output = expected_output(request.output_tokens, most, request.model_type)
-        if not are_within(route.limits, request.input_tokens, output):
+        measured = state.health.output_tokens if is_open(request.output_tokens, most, request.model_type) else _NONE
+        longest = max(output, *measured.values()) if measured else output
+        if not are_within(route.limits, request.input_tokens, longest):
             found = cost_strikes(
-                route.targets, route.limits, rules.price_of, request.input_tokens, output, route.policy
+                route.targets, route.limits, rules.price_of, request.input_tokens, output, route.policy, measured
             )
     if request.spend is not NO_SPEND:
         policy = route.policy if route is not None else None

@@ -68,12 +68,15 @@ class HealthView(Struct, frozen=True, kw_only=True):
     Attributes:
         breaker_open: the keys of the targets whose circuit breaker is open; a half-open one is not in it.
         unhealthy: why a model (by its name) or a target (by its key) is unhealthy, as it was posted or checked.
-        latency_ms: the usual time of a whole answer by the key of the target, where this replica has measured it.
+        latency_ms: the time of a whole answer by the key of the target, where this replica has measured it: 95% of the last
+            ones took at most so long.
+        output_tokens: the tokens of an answer, likewise.
     """
 
     breaker_open: frozenset[str] = frozenset()
     unhealthy: Mapping[str, str] = {}
     latency_ms: Mapping[str, float] = {}
+    output_tokens: Mapping[str, int] = {}
 
 
 ALL_HEALTHY: Final = HealthView()

@@ -62,6 +62,7 @@ class RoutingRules:
         price_of: the prices of a target.
         is_empty: whether nothing of it could be for a request that names neither a model nor a policy.
         has_latency: whether a requirement needs the latency of targets.
+        has_cost_limits: whether a policy limits the cost of a request.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class RoutingRules:
         self.is_empty = not (self._rules or self._task_policies or fleet.agents or fleet.workspaces)
         requirements = [each.performance_requirements for each in fleet.agents.values()]
         quality = [each.quality_requirements for each in fleet.workspaces.values()]
+        self.has_cost_limits = any(route.limits for route in self._policies.values())
         self.has_latency = any(each.max_latency is not None for each in (*requirements, *quality))
 
     @property

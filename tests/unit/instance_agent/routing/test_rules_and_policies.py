@@ -347,6 +347,24 @@ def test_models_that_would_cost_more_than_the_policy_allows_are_left_out() -> No
     assert refused(denied, asked, PRICED).code == "workspace_restriction", "a greater limit would not help"
 
 
+def test_where_nothing_limits_an_answer_its_cost_is_that_of_the_answers_of_late() -> None:
+    rules = compiled(PRICED, policies=[policy("p", "dear", "cheap", max_cost_per_task=0.02)])
+    asked = RoutingRequest(model="policy:p", input_tokens=100)
+
+    def left_out(asked: RoutingRequest, measured: dict[str, int]) -> dict[str, str]:
+        return struck(plan(rules, asked, PRICED, health=HealthView(output_tokens=measured)))
+
+    assert left_out(asked, {}) == {"dear@p": "policy_cost"}, "1,000 tokens are expected"
+    assert left_out(asked, {"dear@p": 600}) == {}
+    assert left_out(asked, {"cheap@p": 600}) == {"dear@p": "policy_cost"}, "nothing is known of this one"
+    assert left_out(RoutingRequest(model="policy:p", input_tokens=100, output_tokens=900), {"dear@p": 600}) == {
+        "dear@p": "policy_cost"
+    }, "what the client asks for is the most that it can cost"
+    roomy = compiled(PRICED, policies=[policy("p", "dear", "cheap", max_cost_per_task=0.05)])
+    long = plan(roomy, asked, PRICED, health=HealthView(output_tokens={"dear@p": 3000}))
+    assert (names(long), "100 tokens of prompt, 3,000 of answer" in long.text()) == (["cheap"], True)
+
+
 def test_the_limit_of_a_policy_holds_for_those_that_follow_it() -> None:
     rules = compiled(PRICED, policies=[policy("p", "cheap", max_cost_per_task=0.01, fallback="q"), policy("q", "dear")])
     found = plan(rules, RoutingRequest(model="policy:p", input_tokens=1_000), PRICED)
