@@ -96,6 +96,7 @@ def _answer(plan: Plan, context: RequestContext, input_tokens: int, health: Heal
         ],
         "skipped": [_skipped(each.key, each.code, each.words) for each in plan.struck],
         "demoted": [{"model": each.model, "code": each.code, "reason": each.words} for each in plan.demoted],
+        "promoted": [{"model": each.model, "reason": each.words} for each in plan.promoted],
         "limits": {
             "max_cost_per_task": settings.max_cost_per_task,
             "max_tokens": settings.max_tokens,

@@ -9,7 +9,7 @@ from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import Target, build_configuration
 from instance_agent.routing.constraints import Checks, Shape, Usable, usable_targets
 from instance_agent.routing.decision import Preference
-from instance_agent.routing.demotion import Demotion
+from instance_agent.routing.demotion import Demotion, Promotion
 from instance_agent.routing.explanation import TargetOrder
 from instance_agent.routing.listed import ListedStage
 from instance_agent.routing.plan import PlannedTarget
@@ -89,6 +89,11 @@ class Eligible:
     def demoted(self) -> tuple[Demotion, ...]:
         """The models of the first stage that are tried last."""
         return self.listed.demoted if self.listed is not None else ()
+
+    @property
+    def promoted(self) -> tuple[Promotion, ...]:
+        """The models of the first stage that are tried earlier for that."""
+        return self.listed.promoted if self.listed is not None else ()
 
     def _use_stages(self, route: Route, level: str, snapshot: CatalogSnapshot, price_of: PriceOf) -> None:
         usable = frozenset(each.key for each in (*self.usable.targets, *self.usable.tail))

@@ -9,7 +9,7 @@ from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import Target
 from instance_agent.routing.conditions import MIDDLE
 from instance_agent.routing.decision import RankedModel
-from instance_agent.routing.demotion import Demotion, demotions
+from instance_agent.routing.demotion import Demotion, Promotion, demotions, promotions
 from instance_agent.routing.explanation import TargetOrder
 from instance_agent.routing.plan import PlannedTarget
 from instance_agent.routing.prepared import ModelTargets
@@ -94,6 +94,7 @@ class ListedStage:
 
     Attributes:
         demoted: models that are tried last.
+        promoted: models that are tried earlier for that.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class ListedStage:
         scores = [(name, snapshot.learned.of(name, level)) for name in names] if stage.order == "priority" else []
         demoted = demotions(scores)
         self.demoted: tuple[Demotion, ...] = tuple(demoted.values())
+        self.promoted: tuple[Promotion, ...] = promotions(list(names), demoted) if demoted else ()
         self._models: dict[Candidate, ModelTargets] = {}
         if stage.order == "learned":  # after another stage, where nothing is drawn
             found = dict(sorted(found.items(), key=lambda each: -(snapshot.score(each[1][0].model, level) or 0.0)))

@@ -160,6 +160,7 @@ class Planner:
             settings=followed.settings,
             passed_over=routed.passed_over,
             demoted=eligible.demoted,
+            promoted=eligible.promoted,
         )
 
     def prepare(self, snapshot: CatalogSnapshot) -> None:

@@ -18,12 +18,14 @@ from centralcloud.contracts.fleet_configuration import (
     RoutingRule,
 )
 from instance_agent.catalog.configuration import CatalogConfiguration, build_configuration
+from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.routing.conditions import MIDDLE, Clock, Facts, Test, Vocabulary, compiled
 from instance_agent.routing.plan import PlanError
 from instance_agent.routing.request import RoutingRequest
 from instance_agent.routing.restrictions import WorkspaceRules
 from instance_agent.routing.routes import Route, agent_route, policy_route, rule_route
 from instance_agent.routing.spend import PriceOf, catalog_prices
+from instance_agent.routing.standing import Standing, standings
 from instance_agent.routing.task import Task
 
 POLICY_PREFIX: Final = "policy:"
@@ -133,6 +135,11 @@ class RoutingRules:
         """Return the policy of a task type where one must be chosen: of the mapping, of ``*``, else ``normal``."""
         found = None if task_type is None else self._task_policies.get(task_type)
         return found or self._task_policies.get(OTHER_TASKS) or NORMAL
+
+    def standings(self, learned: LearnedScores) -> list[Standing]:
+        """Return the standing of the models of active policies where learned scores have demoted one, by policy."""
+        active = (self._policies[name] for name in self.policies)
+        return standings(active, learned)
 
     def local_first(self, policy: str, target: str) -> list[str]:
         """Return the policies whose order is ``local_first`` and that have a target: of a policy and those that follow it.

@@ -451,7 +451,14 @@ def test_a_demotion_is_shown_with_its_numbers_and_ends_with_the_next_scores() ->
     assert "demoted: a: it succeeds in 60% of these tasks (at most 66%), b in 90% (at least 87%)" in found.text()
     assert plan_as_json(found, None)["demoted"][0]["code"] == "fallen"
     assert b'"demoted":[{"model":"a","reason":"it succeeds in 60%' in found.explanation()
+    promoted = "tried before a, which is demoted"
+    assert f'"promoted":[{{"model":"b","reason":"{promoted}"}}]'.encode() in found.explanation()
+    assert plan_as_json(found, None)["promoted"] == [{"modelId": "b", "reason": promoted}]
+    (standing,) = rules.standings(known.learned)
+    assert (standing.policy, standing.level, standing.order) == ("p", "medium", ("b", "a"))
+    assert (standing.demoted, standing.promoted) == (found.demoted, found.promoted)
     risen = known._replace(learned=learned(a=(0.85, 400), b=(0.9, 200)))
+    assert rules.standings(risen.learned) == []
     assert names(planner.plan(asked, risen, rules=rules)) == ["a", "b"]
 
 
