@@ -49,6 +49,12 @@ class Exploration:
         """Whether requests may be planned as probes: not from a refusal on until its extra cost could be reserved."""
         return not self.is_stopped or self.may_probe(self._needed)
 
+    @property
+    def state(self) -> dict[str, object]:
+        """The state for people: ``unlimited``, ``allowed`` or ``stopped``, and the counts since the start."""
+        status = "stopped" if self.is_stopped else "allowed" if self.is_limited else "unlimited"
+        return {"status": status, "probes": self.probes, "stoppedProbes": self.stopped}
+
     def may_probe(self, worst_extra_nano: int) -> bool:
         """Whether a probe could begin now. Asks for a lease where there is none, so that a later one can."""
         charge = self._spender.book.exploration
