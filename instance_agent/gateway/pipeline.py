@@ -94,6 +94,7 @@ def route(
         needs=needs_of(head),
         input_tokens=estimate_tokens(head.characters, head.images),
         output_tokens=head.max_output_tokens or 0,
+        choices=head.choices,
         model_type=model_type,
         session=_session(context, headers.get("x-centralcloud-session")),
         id=context.request_id,

@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.planning import NOW, a_planner, estimated, keys, model, names, request, snapshot, struck
 from support.routing_rules import compiled, configured, policy, rule
 
@@ -360,6 +361,9 @@ def test_where_nothing_limits_an_answer_its_cost_is_that_of_the_answers_of_late(
     assert left_out(RoutingRequest(model="policy:p", input_tokens=100, output_tokens=900), {"dear@p": 600}) == {
         "dear@p": "policy_cost"
     }, "what the client asks for is the most that it can cost"
+    short = RoutingRequest(model="policy:p", input_tokens=100, output_tokens=300)
+    assert left_out(short, {}) == {}
+    assert left_out(replace(short, choices=4), {}) == {"dear@p": "policy_cost"}, "four answers cost four times as much"
     roomy = compiled(PRICED, policies=[policy("p", "dear", "cheap", max_cost_per_task=0.05)])
     long = plan(roomy, asked, PRICED, health=HealthView(output_tokens={"dear@p": 3000}))
     assert (names(long), "100 tokens of prompt, 3,000 of answer" in long.text()) == (["cheap"], True)
