@@ -18,7 +18,7 @@ from instance_agent.execution.request import ExecutionRequest
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.policy_limits import cache_seconds, cut_off_is_failure, limited
-from instance_agent.gateway.request_payer import RequestPayer
+from instance_agent.gateway.request_payer import EXPLORING, RequestPayer
 from instance_agent.gateway.spend_views import NO_PROBES, CheapModels, view_of
 from instance_agent.gateway.state import GatewayState
 from instance_agent.routing.plan import PlanError
@@ -40,7 +40,7 @@ class Admission:
     """The limits of the requests of one gateway. For its event loop.
 
     Attributes:
-        exploration: the budget of the fleet's probes.
+        exploration: the budget of the fleet's probes and choices at random.
         unenforced: limits that no request would meet; expected none.
         output_tokens: of an answer, in 95% of those of late; None: too few are known. For rate limits: soft ones, which
             count what was used at the end.
@@ -111,7 +111,7 @@ class Admission:
         charge = self.spender.charge(
             workspace=principal.workspace, key_id=principal.key_id, policy=plan.policy, worker=context.worker
         )
-        if not charge.accounts and charge.task is None and context.rate is None and plan.kind != "probe":
+        if not charge.accounts and charge.task is None and context.rate is None and plan.kind not in EXPLORING:
             return None
         return RequestPayer(self.spender, self.exploration, self._cheap, charge, context)
 

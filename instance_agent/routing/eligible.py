@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from centralcloud.contracts.fleet_configuration import QualityRequirements
 from instance_agent.catalog.catalog import CatalogSnapshot
@@ -21,10 +21,12 @@ from instance_agent.routing.routes import Route, Stage
 from instance_agent.routing.rules import RoutingRules
 from instance_agent.routing.spend import PriceOf, catalog_prices
 
-#: A set of targets: the complexity of the scores, the preference, whether it is probed, the keys of the targets, and those
+#: Models other than the best are tried: as probes and at random; only at random; not at all.
+Trials = Literal["all", "random", "none"]
+#: A set of targets: the complexity of the scores, the preference, which trials there are, the keys of the targets, and those
 #: of the targets that follow them.
-SetKey = tuple[str, Preference | None, bool, tuple[str, ...], tuple[str, ...]]
-#: A set without its preference.
+SetKey = tuple[str, Preference | None, Trials, tuple[str, ...], tuple[str, ...]]
+#: A set without its preference; whether it is probed.
 SetKeyBase = tuple[str, bool, tuple[str, ...], tuple[str, ...]]
 #: Shapes of requests whose sets are kept: callers make up capabilities.
 _MAX_SHAPES: Final = 1000

@@ -22,7 +22,7 @@ from instance_agent.catalog.configuration import Target
 from instance_agent.routing.affinity import SessionMemory, cache_loss
 from instance_agent.routing.constraints import Shape, firm_strike, strike_of_health
 from instance_agent.routing.decision import Preference
-from instance_agent.routing.eligible import CatalogState, Eligible, Scope, SetKey
+from instance_agent.routing.eligible import CatalogState, Eligible, Scope, SetKey, Trials
 from instance_agent.routing.explanation import TargetOrder
 from instance_agent.routing.listed import ListedStage, after, case_of, ranked_target
 from instance_agent.routing.local_failures import NO_FAILURES, FailureView
@@ -100,7 +100,8 @@ class Planner:
             health: of the targets; use the same one until it changes.
             rules: compiled for the configuration of `snapshot`; use the same ones until they change.
             failures: of local models, for policies whose order is ``local_first``.
-            probing: whether the request may be a probe, as the scores ask for; not when the budget for probes is used up.
+            probing: whether the request may be a probe, as the scores ask for, or a choice at random; not when the budget of
+                exploration is used up.
 
         Raises:
             PlanError: the model or the policy is not known, or no target can be used; names the reasons.
@@ -272,7 +273,8 @@ class Planner:
         self, eligible: Eligible, prefer: Preference | None, state: CatalogState, *, probing: bool
     ) -> PreparedSet:
         scored_as, probed, keys, tail = eligible.key
-        key = scored_as, prefer, probed and probing, keys, tail
+        trials: Trials = "none" if not probing else "all" if probed else "random"
+        key = scored_as, prefer, trials, keys, tail
         found = state.sets.get(key)
         if found is None:
             self.sets_computed += 1
@@ -285,15 +287,15 @@ class Planner:
     def _new_set(
         self, key: SetKey, targets: Sequence[Target], tail: Sequence[Target], state: CatalogState
     ) -> PreparedSet:
-        scored_as, prefer, probing, _, _ = key
+        scored_as, prefer, trials, _, _ = key
         return PreparedSet(
             targets,
             scored_as,
             prefer,
             state.snapshot,
             mode=self._selection,
-            exploration=self._exploration,
-            probing=probing,
+            exploration=0.0 if trials == "none" else self._exploration,
+            probing=trials == "all",
             tail=tail,
         )
 

@@ -1,4 +1,7 @@
-"""The budget of exploration: whether the fleet may still probe in this period, and the extra cost of each probe."""
+"""The budget of exploration: whether the fleet may still probe in this period, and the extra cost of each probe.
+
+A choice at random (`INSTANCE_AGENT_EXPLORATION`) counts as a probe.
+"""
 
 from typing import Final
 

@@ -20,7 +20,7 @@ from centralcloud.contracts.fleet_configuration.values import (
     plain,
 )
 
-#: ``exploration`` is the extra cost of the fleet's probes, over the cheapest model that they could have used.
+#: ``exploration`` is the extra cost of the fleet's probes and choices at random, over the cheapest model that could be used.
 BudgetScope = Literal["fleet", "workspace", "key", "policy", "worker", "exploration"]
 #: Scopes of which there is one.
 SINGLE_SCOPES: Final[frozenset[BudgetScope]] = frozenset({"fleet", "exploration"})
