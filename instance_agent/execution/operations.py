@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from centralcloud.runtime.logs import get_logger
 from instance_agent.chat.answers import ChatAnswer, FinishReason, Usage
@@ -79,6 +80,8 @@ def unread(target: CallTarget, error: Exception) -> ProviderError:
 def judged(answer: ChatAnswer, request: ExecutionRequest, checks: AnswerChecks) -> Verdict:
     """Return the verdict on an answer. An error of a check is logged, and finds nothing: the answer is paid for."""
     try:
+        if request.cut_off_is_failure:
+            checks = replace(checks, cut_off=True)
         return judge(answer, request.wanted(), checks)
     except Exception as error:  # noqa: BLE001 - no check is worth an answer
         log.error("answer_not_checked", error=type(error).__name__, traceback=traceback.format_tb(error.__traceback__))

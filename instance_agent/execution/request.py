@@ -85,6 +85,7 @@ class ExecutionRequest:
         tenant: key or workspace, for the cache.
         context: given to the sink of attempts with each record.
         cache_seconds: how long its answer is kept; 0: not at all; None: as the cache is set.
+        cut_off_is_failure: whether an answer that ended at a limit of tokens is a failure of the model.
         payer: reserves for its attempts, see `Payer`; None: nothing limits what they cost.
         operation: ``responses`` and ``embeddings`` are forwarded to targets that speak them.
     """
@@ -95,6 +96,7 @@ class ExecutionRequest:
         "body",
         "cache_seconds",
         "context",
+        "cut_off_is_failure",
         "head",
         "headers",
         "operation",
@@ -117,6 +119,7 @@ class ExecutionRequest:
         operation: Literal["chat", "embeddings", "responses"] = "chat",
         chat: ChatRequest | None = None,
         cache_seconds: float | None = None,
+        cut_off_is_failure: bool = False,
     ) -> None:
         self.request_id = request_id
         self.protocol = protocol
@@ -127,6 +130,7 @@ class ExecutionRequest:
         self.context = context
         self.operation = operation
         self.cache_seconds = cache_seconds
+        self.cut_off_is_failure = cut_off_is_failure
         self.payer: Any = None
         self._chat = chat
         self._input_tokens: int | None = None
@@ -154,6 +158,7 @@ class ExecutionRequest:
             context=self.context,
             operation=self.operation,
             cache_seconds=self.cache_seconds,
+            cut_off_is_failure=self.cut_off_is_failure,
         )
         other.payer = self.payer
         return other

@@ -18,6 +18,7 @@ class TargetHealth:
         self._changes = -1
         self._targets: CallTargets | None = None
         self._latency_ms: Mapping[str, float] = {}
+        self._output_tokens: Mapping[str, int] = {}
 
     def post(self, name: str, reason: str | None, until: float = 0.0) -> None:
         """Report a model (by its name) or a target (by its key) as unhealthy until a time; `reason` None: as healthy."""
@@ -27,10 +28,10 @@ class TargetHealth:
             self._posted[name] = (reason, until)
         self._valid_until = float("-inf")
 
-    def measure(self, latency_ms: Mapping[str, float]) -> None:
-        """Use these times of whole answers, by the key of the target, from now on."""
-        if latency_ms != self._latency_ms:
-            self._latency_ms = latency_ms
+    def measure(self, latency_ms: Mapping[str, float], output_tokens: Mapping[str, int]) -> None:
+        """Use these times and tokens of whole answers, by the key of the target, from now on."""
+        if latency_ms != self._latency_ms or output_tokens != self._output_tokens:
+            self._latency_ms, self._output_tokens = latency_ms, output_tokens
             self._valid_until = float("-inf")
 
     def view(self, targets: CallTargets, now: float) -> HealthView:
@@ -49,5 +50,10 @@ class TargetHealth:
         self._changes = self._breakers.changes
         self._targets = targets
         unhealthy = {name: reason for name, (reason, _) in self._posted.items()}
-        self._view = HealthView(breaker_open=frozenset(open_keys), unhealthy=unhealthy, latency_ms=self._latency_ms)
+        self._view = HealthView(
+            breaker_open=frozenset(open_keys),
+            unhealthy=unhealthy,
+            latency_ms=self._latency_ms,
+            output_tokens=self._output_tokens,
+        )
         return self._view

@@ -24,7 +24,8 @@ class AnswerChecks(Struct, frozen=True, kw_only=True):
         empty: an answer without text, calls or refusal.
         form: JSON or a schema that the request asked for.
         arguments: arguments of tools that are not a JSON object.
-        cut_off: an answer that ended at a limit of tokens. Off by default: callers set the limit themselves.
+        cut_off: an answer that ended at a limit of tokens. Off by default, as callers set the limit themselves; a policy may
+            ask for it.
     """
 
     empty: bool = True

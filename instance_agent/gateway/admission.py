@@ -17,8 +17,8 @@ from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
-from instance_agent.gateway.policy_limits import cache_seconds, limited
-from instance_agent.gateway.request_payer import RequestPayer
+from instance_agent.gateway.policy_limits import cache_seconds, cut_off_is_failure, limited
+from instance_agent.gateway.request_payer import EXPLORING, RequestPayer
 from instance_agent.gateway.spend_views import NO_PROBES, CheapModels, view_of
 from instance_agent.gateway.state import GatewayState
 from instance_agent.routing.plan import PlanError
@@ -40,13 +40,16 @@ class Admission:
     """The limits of the requests of one gateway. For its event loop.
 
     Attributes:
-        exploration: the budget of the fleet's probes.
+        exploration: the budget of the fleet's probes and choices at random.
         unenforced: limits that no request would meet; expected none.
+        output_tokens: of an answer, in 95% of those of late; None: too few are known. For rate limits: soft ones, which
+            count what was used at the end.
     """
 
     def __init__(self, spender: Spender, state: GatewayState) -> None:
         self.spender = spender
         self.exploration = Exploration(spender)
+        self.output_tokens: int | None = None
         self._cheap = CheapModels()
         self._fleet = state.fleet
         spender.use(state.fleet)
@@ -76,7 +79,7 @@ class Admission:
             return
         tokens = estimated_input_tokens(head)
         if output:
-            tokens += (head.max_output_tokens or DEFAULT_OUTPUT_TOKENS) * head.choices
+            tokens += held_output_tokens(head, self.output_tokens) * head.choices
         found = self.spender.admit_now(key_id, tokens) or await self.spender.admit(key_id, tokens)
         if isinstance(found, Refusal):
             raise GatewayError(
@@ -108,7 +111,7 @@ class Admission:
         charge = self.spender.charge(
             workspace=principal.workspace, key_id=principal.key_id, policy=plan.policy, worker=context.worker
         )
-        if not charge.accounts and charge.task is None and context.rate is None and plan.kind != "probe":
+        if not charge.accounts and charge.task is None and context.rate is None and plan.kind not in EXPLORING:
             return None
         return RequestPayer(self.spender, self.exploration, self._cheap, charge, context)
 
@@ -124,6 +127,14 @@ class Admission:
             rate.settle(context.used_tokens)
         else:
             rate.cancel()
+
+
+def held_output_tokens(head: RequestHead, usual: int | None) -> int:
+    """Return the tokens of an answer that a rate limit holds while the request runs; `usual`: None: not known."""
+    asked = head.max_output_tokens
+    if usual is None:
+        return asked or DEFAULT_OUTPUT_TOKENS
+    return min(asked, usual) if asked else usual
 
 
 async def executed(
@@ -181,6 +192,7 @@ def _planned_again(
     if context.plan.settings is not before.settings:
         execution.use_body(*_limited(context, execution))
         execution.cache_seconds = cache_seconds(context)
+        execution.cut_off_is_failure = cut_off_is_failure(context)
     return calls
 
 

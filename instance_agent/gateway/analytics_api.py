@@ -21,6 +21,7 @@ from instance_agent.analytics.usage import GROUPS, Group, Scope
 from instance_agent.gateway.api_requests import api_handler, filters, json_answer
 from instance_agent.gateway.configuration_api.entry_api import own_workspace, readable
 from instance_agent.gateway.configuration_api.entry_changes import not_found
+from instance_agent.gateway.configuration_writer import parts_of
 from instance_agent.gateway.database_work import LIMIT_SECONDS, DatabaseWork
 from instance_agent.gateway.errors import InvalidFieldError
 
@@ -104,7 +105,10 @@ class AnalyticsApi:
         readable(request)
         asked = _only(request, "timeRange", "modelId", "by")
         scope, groups = _scope(request, asked, "24h"), _groups(asked.get("by", "model"))
-        return await self._report(lambda connection: reports.performance_report(connection, scope, groups))
+        policies = _standings(request, scope.model)
+        return await self._report(
+            lambda connection: {**reports.performance_report(connection, scope, groups), "policies": policies}
+        )
 
     async def _report(self, report: _Report) -> web.Response:
         def work(database: Database) -> dict[str, Any]:
@@ -112,6 +116,23 @@ class AnalyticsApi:
                 return report(connection)
 
         return json_answer(await self._work.run(work))
+
+
+def _standings(request: web.Request, model: str | None) -> list[dict[str, Any]]:
+    """Return the policies in which learned scores have moved models, as this replica routes now."""
+    state = parts_of(request).state
+    return [
+        {
+            "policy": each.policy,
+            "complexity": each.level,
+            "order": list(each.order),
+            "demoted": [{"modelId": one.model, "code": one.code, "reason": one.words} for one in each.demoted],
+            "promoted": [{"modelId": one.model, "reason": one.words} for one in each.promoted],
+            "scoredAt": each.scored_at.astimezone(UTC),
+        }
+        for each in state.rules.standings(state.catalog.learned)
+        if model is None or model in each.order
+    ]
 
 
 def _only(request: web.Request, *known: str) -> dict[str, str]:

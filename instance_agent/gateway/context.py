@@ -31,7 +31,7 @@ class RequestContext:
         user_id, worker, task_id: of the caller's own user, worker and task; None: not said.
         objective: the begin of the request's text; None unless it is stored.
         labels: more fields for the events, with values of JSON.
-        feedback_seconds: how long the outcome waits for feedback; None: it does not.
+        feedback_seconds: how long the outcome waits for feedback, as the client says; None: as the policy says.
         status: of the answer.
         cut: whether the stop of the gateway has ended it.
         probing: whether the request may be a probe.

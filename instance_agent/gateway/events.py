@@ -1,7 +1,7 @@
 """Events of attempts: each attempt is a decision with exactly one outcome. The one place that maps attempts to events."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -15,8 +15,10 @@ from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import NANO
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.decision_memory import DecisionMemory
-from instance_agent.gateway.expectations import Expectations, Expected
+from instance_agent.gateway.expectations import Expectations, Expected, Measured
+from instance_agent.gateway.policy_limits import feedback_seconds
 from instance_agent.gateway.request_log import log_attempt
+from instance_agent.gateway.state import GatewayState
 from instance_agent.routing.affinity import SessionMemory
 from instance_agent.routing.local_failures import LocalFailures
 
@@ -25,7 +27,7 @@ log = get_logger(__name__)
 _DEFAULT_LEVEL: Final = "medium"
 _MAX_INT4: Final = 2_147_483_647
 _LONGEST_LABEL: Final = 200
-#: Between two measurements of latency that plans see: each makes them compare the requirements again.
+#: Between two measurements that plans and limits see: each may make them compare the requirements again.
 _MEASURED_SECONDS: Final = 10.0
 _NOT_EXPECTED: Final = Expected()
 
@@ -49,7 +51,7 @@ class EventSink:
 
     Attributes:
         local_failures: of local models in a row, for policies that try them first.
-        on_latencies: gets the usual time of an answer by the key of its target, now and then, where a requirement needs it.
+        on_measured: gets what the answers of late say about the next ones, every ten seconds.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class EventSink:
         self._memory = memory
         self._expectations = Expectations()
         self.local_failures = LocalFailures(time.monotonic)
-        self.on_latencies: Callable[[Mapping[str, float]], None] | None = None
+        self.on_measured: Callable[[Measured, GatewayState], None] | None = None
         self._measured_at = 0.0
 
     def record_all(self, records: Sequence[tuple[Attempt, RequestContext]]) -> None:
@@ -98,11 +100,10 @@ class EventSink:
         self._observer.attempt(attempt, context)
         log_attempt(attempt, context)
         self._count_local_failure(attempt, context)
-        if context.state.rules.has_latency and self.on_latencies is not None:
-            now = time.monotonic()
-            if now - self._measured_at >= _MEASURED_SECONDS:
-                self._measured_at = now
-                self.on_latencies(self._expectations.latencies())
+        now = time.monotonic()
+        if now - self._measured_at >= _MEASURED_SECONDS and self.on_measured is not None:
+            self._measured_at = now
+            self.on_measured(self._expectations.measured(), context.state)
         session = context.routing.session if context.routing else None
         if session is not None and attempt.outcome == "success":
             usage = attempt.usage
@@ -110,18 +111,19 @@ class EventSink:
             self._sessions.record(session, attempt.call.target.model.name, tokens)
 
     def _count_local_failure(self, attempt: Attempt, context: RequestContext) -> None:
-        """Count an attempt at a local model under a policy that tries those first."""
-        policy = context.plan.settings if context.plan is not None else None
-        if policy is None or policy.order != "local_first":
+        """Count an attempt at a local model under each policy of the plan that tries those first."""
+        policy = context.plan.policy if context.plan is not None else None
+        if policy is None or not (names := context.state.rules.local_first(policy, attempt.call.target.key)):
             return
         configuration = context.state.catalog.configuration
         provider = configuration.providers.get(attempt.call.target.model.provider) if configuration else None
         if provider is None or not provider.local:
             return
-        if attempt.outcome == "success":
-            self.local_failures.succeeded(policy.name)
-        elif attempt.error_kind not in BLAMELESS_ERROR_KINDS:
-            self.local_failures.failed(policy.name)
+        for name in names:
+            if attempt.outcome == "success":
+                self.local_failures.succeeded(name)
+            elif attempt.error_kind not in BLAMELESS_ERROR_KINDS:
+                self.local_failures.failed(name)
 
 
 def _log_lost(attempt: Attempt, error: Exception) -> None:
@@ -146,7 +148,7 @@ def events_of(
     elapsed = attempt.response_time_ms
     ended = datetime.now(UTC) if elapsed is None else attempt.started_at + timedelta(milliseconds=elapsed)
     numbers = _numbers(attempt)
-    awaited = context.feedback_seconds
+    awaited = feedback_seconds(context)
     waits = awaited is not None and attempt.outcome == "success"
     extra = _extra(attempt, context)
     if waits:

@@ -56,6 +56,7 @@ class HealthPages:
             "uptimeSeconds": round(time.monotonic() - self._began, 1),
             "inFlight": len(parts.in_flight),
             "health": parts.fleet_health.summary(),
+            "exploration": parts.admission.exploration.state,
             **self._details(),
         }
         return _page("not_ready" if reasons else "healthy", 503 if reasons else 200, reasons=reasons, **details)

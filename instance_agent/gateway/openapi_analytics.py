@@ -180,12 +180,25 @@ ANALYTICS_SCHEMAS: Final[Mapping[str, Any]] = {
         **_BOUNDED,
     ),
     "PerformanceStatistics": _object(
-        "by total performance escalationsByReason",
+        "by total performance escalationsByReason policies",
         **_HEAD,
         by=_list(_TEXT),
         total=_USAGE,
         performance=_list(_USAGE),
         escalationsByReason={"type": "object", "additionalProperties": _WHOLE},
+        policies=_list(
+            _object(
+                "policy complexity order demoted promoted scoredAt",
+                policy=_TEXT,
+                complexity={"enum": ["simple", "medium", "complex"]},
+                order=_list(_TEXT),
+                demoted=_list(
+                    _object("modelId code reason", modelId=_TEXT, code={"enum": ["failing", "fallen"]}, reason=_TEXT)
+                ),
+                promoted=_list(_object("modelId reason", modelId=_TEXT, reason=_TEXT)),
+                scoredAt=_TIME,
+            )
+        ),
         **_ESCALATIONS,
         **_BOUNDED,
     ),

@@ -171,6 +171,7 @@ SCHEMAS: Final[dict[str, Any]] = {
         relaxed=_list(_object(code=_TEXT, reason=_TEXT)),
         passedOver=_list(_TEXT),
         demoted=_list(_object(modelId=_TEXT, code={"enum": ["failing", "fallen"]}, reason=_TEXT)),
+        promoted=_list(_object(modelId=_TEXT, reason=_TEXT)),
         alias=_nullable(_TEXT),
         configVersion=_WHOLE,
     ),
@@ -198,6 +199,7 @@ SCHEMAS: Final[dict[str, Any]] = {
         alternatives=_list(_object(model=_TEXT, provider=_TEXT, reason=_TEXT, estimated_cost=_nullable(_NUMBER))),
         skipped=_list(_object(model=_TEXT, provider=_nullable(_TEXT), code=_TEXT, reason=_TEXT)),
         demoted=_list(_object(model=_TEXT, code=_TEXT, reason=_TEXT)),
+        promoted=_list(_object(model=_TEXT, reason=_TEXT)),
         limits=_object(
             max_cost_per_task=_nullable(_NUMBER), max_tokens=_nullable(_WHOLE), temperature=_nullable(_NUMBER)
         ),

@@ -14,6 +14,7 @@ from instance_agent.execution.walk import WalkSettings
 from instance_agent.gateway.admission import Admission
 from instance_agent.gateway.auth import KnownSenders
 from instance_agent.gateway.events import EventSink
+from instance_agent.gateway.expectations import Measured
 from instance_agent.gateway.fleet_health import FleetHealth
 from instance_agent.gateway.hooks import Hooks
 from instance_agent.gateway.metrics import GatewayMetrics
@@ -77,7 +78,7 @@ class GatewayParts:
         self.breakers = self.fleet_health.breakers
         self.health = TargetHealth(self.breakers)
         self.local_failures = sink.local_failures
-        sink.on_latencies = self.health.measure
+        sink.on_measured = self._measured
         self.cache = _cache_of(settings)
         self.in_flight: set[asyncio.Task[object]] = set()
         self.records = TurnRecords(sink, is_busy=lambda: len(self.in_flight) > 1)
@@ -141,6 +142,14 @@ class GatewayParts:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.records.hand_over()
         await self.transport.close()
+
+    def _measured(self, measured: Measured, state: GatewayState) -> None:
+        """Use what the answers of late say: plans see it only where a requirement or a limit needs it."""
+        rules = state.rules
+        self.health.measure(
+            measured.latency_ms if rules.has_latency else {}, measured.output_tokens if rules.has_cost_limits else {}
+        )
+        self.admission.output_tokens = measured.all_output_tokens
 
     def _post_health(self, state: GatewayState) -> None:
         """Take over the health that was posted for models; a report counts until it expires."""

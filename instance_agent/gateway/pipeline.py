@@ -29,7 +29,7 @@ from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.exchange import allow_origin, ended_by_stop, vendor_header
 from instance_agent.gateway.parts import GatewayParts
-from instance_agent.gateway.policy_limits import cache_seconds, limited
+from instance_agent.gateway.policy_limits import cache_seconds, cut_off_is_failure, limited
 from instance_agent.gateway.request_labels import label_request
 from instance_agent.gateway.request_log import log_crash, log_plan
 from instance_agent.routing.affinity import session_key
@@ -94,6 +94,7 @@ def route(
         needs=needs_of(head),
         input_tokens=estimate_tokens(head.characters, head.images),
         output_tokens=head.max_output_tokens or 0,
+        choices=head.choices,
         model_type=model_type,
         session=_session(context, headers.get("x-centralcloud-session")),
         id=context.request_id,
@@ -160,6 +161,7 @@ def execution_fields(
         "tenant": context.principal.tenant,
         "context": context,
         "cache_seconds": cache_seconds(context),
+        "cut_off_is_failure": cut_off_is_failure(context),
     }
 
 

@@ -1,4 +1,4 @@
-"""The limits of a policy for a request: tokens of its answer, a temperature where none is given, its time in the cache."""
+"""The policy of a request in its execution: tokens of the answer, a temperature, the time in the cache, the outcome."""
 
 from typing import Any, Final
 
@@ -12,6 +12,8 @@ from instance_agent.gateway.context import RequestContext
 from instance_agent.providers.body_edit import replace_fields
 from instance_agent.providers.errors import ProviderError
 
+#: How long the outcome of a request waits for feedback where its policy learns from it, and the client says no time.
+FEEDBACK_SECONDS: Final = 86_400.0
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OF_CHAT: Final = ("max_completion_tokens", "max_tokens")
 _OF_RESPONSES: Final = ("max_output_tokens",)
@@ -47,6 +49,20 @@ def cache_seconds(context: RequestContext) -> float | None:
         return settings.cache_seconds
     workspace = context.state.fleet.workspaces.get(context.principal.workspace or "")
     return None if workspace is None else workspace.cache_seconds
+
+
+def cut_off_is_failure(context: RequestContext) -> bool:
+    """Whether an answer that is cut off by its length is a failure of the model, as the policy of a request says."""
+    settings = context.plan.settings if context.plan is not None else None
+    return settings is not None and settings.cut_off_is_failure
+
+
+def feedback_seconds(context: RequestContext) -> float | None:
+    """Return how long the outcome waits for feedback: as the client says, else by its policy; None: it does not."""
+    if context.feedback_seconds is not None:
+        return context.feedback_seconds
+    settings = context.plan.settings if context.plan is not None else None
+    return FEEDBACK_SECONDS if settings is not None and settings.learn_from == "feedback" else None
 
 
 def _field(context: RequestContext) -> str:

@@ -18,6 +18,8 @@ from instance_agent.spend.refusal import Refusal
 from instance_agent.spend.reservation import Outcome, Reservation
 from instance_agent.spend.spender import Spender
 
+#: Reasons of calls whose extra cost is that of exploration: a probe, and a choice at random.
+EXPLORING: Final = frozenset({"probe", "exploration"})
 #: The provider did not run the request, and bills nothing.
 _UNPAID: Final = frozenset({Retry.REFUSED, Retry.CALLER, Retry.POLICY, Retry.SETUP})
 
@@ -110,7 +112,7 @@ class RequestPayer:
         if isinstance(found, Refusal):
             self._refusal = found
             self._refuse(found, request)
-        if call.reason != "probe" or self._has_probed:
+        if call.reason not in EXPLORING or self._has_probed:
             return AttemptPayment(self._context, found, None, None)
         self._has_probed = True
         cheapest, extra = self._extra(call, request)

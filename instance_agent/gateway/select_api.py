@@ -17,8 +17,9 @@ from instance_agent.gateway.errors import InvalidFieldError
 from instance_agent.gateway.parts import KEY, GatewayParts
 from instance_agent.gateway.pipeline import route
 from instance_agent.routing.plan import Plan
+from instance_agent.routing.request import HealthView
 from instance_agent.routing.rules import POLICY_PREFIX
-from instance_agent.routing.spend import estimated_nano_usd, expected_output
+from instance_agent.routing.spend import estimated_nano_usd, expected_output, is_open
 from instance_agent.routing.task import estimate_tokens, hints_from_headers, hints_from_metadata, resolve_task
 
 SELECT_FIELDS: Final = (
@@ -56,17 +57,21 @@ async def select(request: web.Request) -> web.Response:
     route(parts, context, head, request.headers, metadata={**hints, **labels})
     plan = context.plan
     assert plan is not None
-    return json_answer(_answer(plan, context, estimate_tokens(len(text)) if tokens is None else tokens))
+    health = parts.health.view(context.state.targets, parts.clock())
+    return json_answer(_answer(plan, context, estimate_tokens(len(text)) if tokens is None else tokens, health))
 
 
-def _answer(plan: Plan, context: RequestContext, input_tokens: int) -> dict[str, Any]:
+def _answer(plan: Plan, context: RequestContext, input_tokens: int, health: HealthView) -> dict[str, Any]:
     settings, head = plan.settings, context.head
     assert settings is not None
     asked = head.max_output_tokens or 0 if head is not None else 0
     output_tokens = expected_output(asked, settings.max_tokens)
 
+    measured = health.output_tokens if is_open(asked, settings.max_tokens) else {}
+
     def cost(target: Target) -> float | None:
-        nano = estimated_nano_usd(target, context.state.rules.price_of(target), input_tokens, output_tokens)
+        tokens = measured.get(target.key, output_tokens)
+        nano = estimated_nano_usd(target, context.state.rules.price_of(target), input_tokens, tokens)
         return None if nano is None else nano / NANO_USD_PER_USD
 
     first, task = plan.first.target, plan.task
@@ -76,7 +81,7 @@ def _answer(plan: Plan, context: RequestContext, input_tokens: int) -> dict[str,
         "provider": first.model.provider,
         "reason": plan.first.words,
         "estimated_cost": cost(first),
-        "estimated_tokens": {"input": input_tokens, "output": output_tokens},
+        "estimated_tokens": {"input": input_tokens, "output": measured.get(first.key, output_tokens)},
         "task_type": task.task_type,
         "complexity": task.complexity,
         "level": task.level,
@@ -91,6 +96,7 @@ def _answer(plan: Plan, context: RequestContext, input_tokens: int) -> dict[str,
         ],
         "skipped": [_skipped(each.key, each.code, each.words) for each in plan.struck],
         "demoted": [{"model": each.model, "code": each.code, "reason": each.words} for each in plan.demoted],
+        "promoted": [{"model": each.model, "reason": each.words} for each in plan.promoted],
         "limits": {
             "max_cost_per_task": settings.max_cost_per_task,
             "max_tokens": settings.max_tokens,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, get_args
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from instance_agent.gateway.admission import Admission
@@ -41,4 +41,9 @@ class SpendMetrics(Collector):
             f"{_PREFIX}_probes_stopped",
             "Requests that were not a probe because the budget of exploration is used up",
             value=0 if found is None else found.exploration.stopped,
+        )
+        yield GaugeMetricFamily(
+            f"{_PREFIX}_exploration_stopped",
+            "Whether the budget of exploration is used up: no request is a probe",
+            value=0 if found is None else found.exploration.is_stopped,
         )

@@ -11,7 +11,7 @@ without calls.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -22,6 +22,7 @@ LEAST_DIFFERENCE: Final = 0.1
 LEAST_SCORE_DIFFERENCE: Final = 1.0
 #: Standard deviations of the 5% to 95% interval.
 _Z: Final = 1.645
+_MOST_NAMES: Final = 3
 
 
 class Demotion(Struct, frozen=True):
@@ -36,6 +37,37 @@ class Demotion(Struct, frozen=True):
     model: str
     code: Literal["failing", "fallen"]
     words: str
+
+
+class Promotion(Struct, frozen=True):
+    """A model that is tried earlier than it is listed, because others are demoted.
+
+    Attributes:
+        model: its name.
+        words: the reason.
+    """
+
+    model: str
+    words: str
+
+
+def promotions(listed: Sequence[str], demoted: Collection[str]) -> tuple[Promotion, ...]:
+    """Return the models that are tried before one that is listed before them.
+
+    Args:
+        listed: names of models in the order of the policy.
+        demoted: names of those that are tried last.
+    """
+    passed: list[str] = []
+    found = []
+    for name in listed:
+        if name in demoted:
+            passed.append(name)
+        elif passed:
+            which = "which is demoted" if len(passed) == 1 else "which are demoted"
+            more = f" and {len(passed) - _MOST_NAMES} more" if len(passed) > _MOST_NAMES else ""
+            found.append(Promotion(name, f"tried before {', '.join(passed[:_MOST_NAMES])}{more}, {which}"))
+    return tuple(found)
 
 
 def demotions(learned: Sequence[tuple[str, LearnedScore | None]]) -> dict[str, Demotion]:

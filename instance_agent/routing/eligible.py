@@ -2,14 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from centralcloud.contracts.fleet_configuration import QualityRequirements
 from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import Target, build_configuration
 from instance_agent.routing.constraints import Checks, Shape, Usable, usable_targets
 from instance_agent.routing.decision import Preference
-from instance_agent.routing.demotion import Demotion
+from instance_agent.routing.demotion import Demotion, Promotion
 from instance_agent.routing.explanation import TargetOrder
 from instance_agent.routing.listed import ListedStage
 from instance_agent.routing.plan import PlannedTarget
@@ -19,11 +19,14 @@ from instance_agent.routing.requirements import is_empty, shortfall
 from instance_agent.routing.restrictions import WorkspaceRules
 from instance_agent.routing.routes import Route, Stage
 from instance_agent.routing.rules import RoutingRules
+from instance_agent.routing.spend import PriceOf, catalog_prices
 
-#: A set of targets: the complexity of the scores, the preference, whether it is probed, the keys of the targets, and those
+#: Models other than the best are tried: as probes and at random; only at random; not at all.
+Trials = Literal["all", "random", "none"]
+#: A set of targets: the complexity of the scores, the preference, which trials there are, the keys of the targets, and those
 #: of the targets that follow them.
-SetKey = tuple[str, Preference | None, bool, tuple[str, ...], tuple[str, ...]]
-#: A set without its preference.
+SetKey = tuple[str, Preference | None, Trials, tuple[str, ...], tuple[str, ...]]
+#: A set without its preference; whether it is probed.
 SetKeyBase = tuple[str, bool, tuple[str, ...], tuple[str, ...]]
 #: Shapes of requests whose sets are kept: callers make up capabilities.
 _MAX_SHAPES: Final = 1000
@@ -63,7 +66,9 @@ class Eligible:
 
     __slots__ = ("chosen", "key", "later", "listed", "orders", "prepared", "tail", "unprobed", "usable")
 
-    def __init__(self, usable: Usable, level: str, route: Route | None, snapshot: CatalogSnapshot) -> None:
+    def __init__(
+        self, usable: Usable, level: str, route: Route | None, snapshot: CatalogSnapshot, price_of: PriceOf
+    ) -> None:
         self.usable = usable
         self.prepared: dict[Preference | None, PreparedSet] = {}
         self.unprobed: dict[Preference | None, PreparedSet] = {}
@@ -72,7 +77,7 @@ class Eligible:
         self.orders: dict[Hashable, tuple[tuple[PlannedTarget, ...], TargetOrder]] = {}
         self.chosen, self.tail = usable.targets, usable.tail
         if route is not None and usable.targets:
-            self._use_stages(route, level, snapshot)
+            self._use_stages(route, level, snapshot, price_of)
         relaxed_score = "no_score" in usable.relaxed
         # Scores for simple tasks that stand in for missing ones need no probes: the task is not a simple one.
         self.key: SetKeyBase = (
@@ -87,7 +92,12 @@ class Eligible:
         """The models of the first stage that are tried last."""
         return self.listed.demoted if self.listed is not None else ()
 
-    def _use_stages(self, route: Route, level: str, snapshot: CatalogSnapshot) -> None:
+    @property
+    def promoted(self) -> tuple[Promotion, ...]:
+        """The models of the first stage that are tried earlier for that."""
+        return self.listed.promoted if self.listed is not None else ()
+
+    def _use_stages(self, route: Route, level: str, snapshot: CatalogSnapshot, price_of: PriceOf) -> None:
         usable = frozenset(each.key for each in (*self.usable.targets, *self.usable.tail))
         stages = [stage for stage in route.stages if usable.intersection(keys_of(stage))]
         first, *later = stages
@@ -103,8 +113,8 @@ class Eligible:
             if not self.chosen:  # only the tail: the stages after it have better targets
                 first, *later = [*later, first] if later else [first]
         if first.order != "learned" or not self.chosen:
-            self.listed = ListedStage(first, usable, level, snapshot)
-        self.later = tuple(ListedStage(stage, usable, level, snapshot) for stage in later)
+            self.listed = ListedStage(first, usable, level, snapshot, price_of)
+        self.later = tuple(ListedStage(stage, usable, level, snapshot, price_of) for stage in later)
 
 
 class CatalogState:
@@ -142,6 +152,11 @@ class CatalogState:
         """Return the score of a target for a complexity."""
         return self.snapshot.score(target.model, scored_as)
 
+    @property
+    def health(self) -> HealthView:
+        """The health of the targets, as `use` took it."""
+        return self._health
+
     def targets_of(self, route: Route | None) -> tuple[Target, ...]:
         """Return the candidates of a route."""
         return self._all if route is None else route.targets
@@ -160,7 +175,13 @@ class CatalogState:
             if len(self._eligible) >= _MAX_SHAPES:
                 self._eligible.clear()
                 self.whole.clear()
-            found = self._eligible[key] = Eligible(usable, shape.scored_as, route, self.snapshot)
+            found = self._eligible[key] = Eligible(
+                usable,
+                shape.scored_as,
+                route,
+                self.snapshot,
+                catalog_prices if self._rules is None else self._rules.price_of,
+            )
             if scope == WHOLE_CATALOG and usable.targets:
                 self.whole[shape] = found
         return found

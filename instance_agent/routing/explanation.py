@@ -18,7 +18,9 @@ MAX_EXPLANATION_BYTES: Final = 2048
 _LONGEST_NAME: Final = 60
 _LONGEST_TEXT: Final = 160
 _MOST_PASSED_OVER: Final = 2
-_MOST_DEMOTED: Final = 3
+_MOST_MOVED: Final = 3
+_MOST_PROMOTED: Final = 2
+_SHORTER_TEXT: Final = 100
 #: Bytes of the names of the lists and of the numbers of entries that are left out.
 _LIST_BYTES: Final = 100
 _encode: Final = msgspec.json.Encoder().encode
@@ -44,7 +46,7 @@ class _Task(Struct, rename={"source": "from"}):
     confidence: float | None
 
 
-class _Demoted(Struct):
+class _Moved(Struct):
     model: str | None
     reason: str
 
@@ -59,7 +61,8 @@ class _Summary(Struct, omit_defaults=True):
     policy_from: str | None = None
     agent: str | None = None
     passed_over: tuple[str, ...] = ()
-    demoted: tuple[_Demoted, ...] = ()
+    demoted: tuple[_Moved, ...] = ()
+    promoted: tuple[_Moved, ...] = ()
     propensity: float | None = None
     method: str | None = None
     score_version: int | None = None
@@ -94,7 +97,8 @@ def explain_plan(plan: "Plan") -> bytes:
             plan.policy_from,
             _short(plan.agent),
             tuple([each[:_LONGEST_TEXT] for each in plan.passed_over[:_MOST_PASSED_OVER]]),
-            tuple([_Demoted(_short(each.model), each.words[:_LONGEST_TEXT]) for each in plan.demoted[:_MOST_DEMOTED]]),
+            tuple([_Moved(_short(each.model), each.words[:_LONGEST_TEXT]) for each in plan.demoted[:_MOST_MOVED]]),
+            tuple([_Moved(_short(each.model), each.words[:_SHORTER_TEXT]) for each in plan.promoted[:_MOST_PROMOTED]]),
             None if plan.propensity is None else round(plan.propensity, 6) or None,
             plan.method,
             plan.first.score_version or None,

@@ -9,18 +9,20 @@ from instance_agent.catalog.catalog import CatalogSnapshot
 from instance_agent.catalog.configuration import Target
 from instance_agent.routing.conditions import MIDDLE
 from instance_agent.routing.decision import RankedModel
-from instance_agent.routing.demotion import Demotion, demotions
+from instance_agent.routing.demotion import Demotion, Promotion, demotions, promotions
 from instance_agent.routing.explanation import TargetOrder
 from instance_agent.routing.plan import PlannedTarget
 from instance_agent.routing.prepared import ModelTargets
 from instance_agent.routing.routes import Candidate, Stage
 from instance_agent.routing.selection import Chance
+from instance_agent.routing.spend import PriceOf
 from instance_agent.routing.task import Task
 
 #: Complexities of 1 to 10 for which local models are first, and from which reasoning models are.
 LOCAL_UP_TO: Final = 3
 REASONING_FROM: Final = 7
 _CERTAIN: Final = Chance(1.0, 0.0, 1.0)
+_FREE: Final = (0, 0)
 
 
 class Case(NamedTuple):
@@ -92,11 +94,15 @@ class ListedStage:
 
     Attributes:
         demoted: models that are tried last.
+        promoted: models that are tried earlier for that.
     """
 
-    def __init__(self, stage: Stage, usable: frozenset[str], level: str, snapshot: CatalogSnapshot) -> None:
+    def __init__(
+        self, stage: Stage, usable: frozenset[str], level: str, snapshot: CatalogSnapshot, price_of: PriceOf
+    ) -> None:
         """Create it; `usable`: keys of targets, at least one of the stage's."""
         self.stage = stage
+        self._price_of = price_of
         self._notes: dict[Candidate, str] = {}
         found: dict[Candidate, list[Target]] = {}
         taken: set[str] = set()
@@ -109,6 +115,7 @@ class ListedStage:
         scores = [(name, snapshot.learned.of(name, level)) for name in names] if stage.order == "priority" else []
         demoted = demotions(scores)
         self.demoted: tuple[Demotion, ...] = tuple(demoted.values())
+        self.promoted: tuple[Promotion, ...] = promotions(list(names), demoted) if demoted else ()
         self._models: dict[Candidate, ModelTargets] = {}
         if stage.order == "learned":  # after another stage, where nothing is drawn
             found = dict(sorted(found.items(), key=lambda each: -(snapshot.score(each[1][0].model, level) or 0.0)))
@@ -143,7 +150,7 @@ class ListedStage:
         found = self._orders.get(key)
         if found is None:
             own = self._order(case, code, prefix, rng)
-            found = TargetOrder(own + after(own, later) if later else own)
+            found = TargetOrder(with_downgrades(own + after(own, later) if later else own, self._price_of))
             if self.fixed:
                 self._orders[key] = found
         return found
@@ -181,6 +188,24 @@ def ranked_target(target: Target, level: str, snapshot: CatalogSnapshot) -> Rank
     if score is None:
         return None
     return RankedModel(target.model, score, score, snapshot.learned.of(target.model.name, level), None, _CERTAIN)
+
+
+def with_downgrades(targets: Sequence[PlannedTarget], price_of: PriceOf) -> list[PlannedTarget]:
+    """Return targets with the code ``downgrade`` for the fallbacks that are cheaper than the first one.
+
+    Cheaper: no price of its tokens is higher, and one is lower. Where a price is not known, the code stays.
+    """
+    first = targets[0].target
+    dear = price_of(first)
+    if dear is None or dear == _FREE:
+        return list(targets)
+    found = []
+    for each in targets:
+        prices = price_of(each.target) if each.code == "fallback" else None
+        if prices is not None and prices != dear and prices[0] <= dear[0] and prices[1] <= dear[1]:
+            each = PlannedTarget(each.target, "downgrade", each.ranked, f"{each.note}, cheaper than {first.model.name}")
+        found.append(each)
+    return found
 
 
 def after(targets: Sequence[PlannedTarget], later: Sequence[tuple[ListedStage, Hashable]]) -> tuple[PlannedTarget, ...]:

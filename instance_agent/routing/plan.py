@@ -8,7 +8,7 @@ from centralcloud.contracts.fleet_configuration import RoutingPolicy
 from instance_agent.catalog.configuration import Target
 from instance_agent.routing.constraints import RELAXATIONS
 from instance_agent.routing.decision import RankedModel
-from instance_agent.routing.demotion import Demotion
+from instance_agent.routing.demotion import Demotion, Promotion
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.explanation import explain_plan
 from instance_agent.routing.selection import SelectionMethod
@@ -44,7 +44,8 @@ class PlannedTarget(Struct, frozen=True):
     Attributes:
         target: the model at its endpoint.
         code: why it stands here: a `PlanKind` for the first target, ``endpoint`` for another endpoint of its model,
-            ``fallback``, or ``unscored`` for a fallback without a score for the complexity.
+            ``fallback``, ``downgrade`` for a fallback that is cheaper than the first one, or ``unscored`` for one without a
+            score for the complexity.
         ranked: the model's score, value and chance; None for a model without a score.
         note: its place in a policy, a rule or an agent's preferences, in words; None: it was selected by its score.
     """
@@ -107,6 +108,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         settings: the policy itself, with its limits.
         passed_over: rules, agents and policies that were for the request, and were passed over, with the reason.
         demoted: models of the policy that are tried last, because their learned scores have fallen.
+        promoted: models of the policy that are tried earlier for that.
     """
 
     task: Task
@@ -127,6 +129,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     settings: RoutingPolicy | None = None
     passed_over: tuple[str, ...] = ()
     demoted: tuple[Demotion, ...] = ()
+    promoted: tuple[Promotion, ...] = ()
 
     @property
     def first(self) -> PlannedTarget:
@@ -155,6 +158,7 @@ class Plan(Struct, frozen=True, kw_only=True):
             lines.append(f"agent: the preferences of {self.agent}")
         lines += [f"passed over: {text}" for text in self.passed_over]
         lines += [f"demoted: {each.model}: {each.words}" for each in self.demoted]
+        lines += [f"promoted: {each.model}: {each.words}" for each in self.promoted]
         lines += [f"relaxed: {RELAXATIONS[code]}" for code in self.relaxed]
         if self.affinity is not None:
             lines.append(f"session: {self.affinity.replace('_', ' ')}")

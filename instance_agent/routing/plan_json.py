@@ -56,6 +56,7 @@ def plan_as_json(plan: Plan, request_id: str | None) -> dict[str, Any]:
         "relaxed": [{"code": code, "reason": RELAXATIONS[code]} for code in plan.relaxed],
         "passedOver": list(plan.passed_over),
         "demoted": [{"modelId": each.model, "code": each.code, "reason": each.words} for each in plan.demoted],
+        "promoted": [{"modelId": each.model, "reason": each.words} for each in plan.promoted],
         "alias": plan.alias,
         "configVersion": plan.config_version,
     }

@@ -12,7 +12,7 @@ request in its key. `prepare` computes the probabilities before a change is used
 
 import random
 from bisect import bisect_left
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Final
 
 from centralcloud.contracts.errors import quote
@@ -22,7 +22,7 @@ from instance_agent.catalog.configuration import Target
 from instance_agent.routing.affinity import SessionMemory, cache_loss
 from instance_agent.routing.constraints import Shape, firm_strike, strike_of_health
 from instance_agent.routing.decision import Preference
-from instance_agent.routing.eligible import CatalogState, Eligible, Scope, SetKey
+from instance_agent.routing.eligible import CatalogState, Eligible, Scope, SetKey, Trials
 from instance_agent.routing.explanation import TargetOrder
 from instance_agent.routing.listed import ListedStage, after, case_of, ranked_target
 from instance_agent.routing.local_failures import NO_FAILURES, FailureView
@@ -33,7 +33,14 @@ from instance_agent.routing.request import ALL_HEALTHY, HealthView, RoutingReque
 from instance_agent.routing.routes import Route, point_of
 from instance_agent.routing.rules import NO_RULES, POLICY_PREFIX, Routed, RoutingRules
 from instance_agent.routing.selection import SelectionMode
-from instance_agent.routing.spend import NO_SPEND, are_within, budget_strikes, cost_strikes, expected_output
+from instance_agent.routing.spend import (
+    NO_SPEND,
+    are_within,
+    budget_strikes,
+    cost_strikes,
+    expected_output,
+    is_open,
+)
 from instance_agent.routing.struck import Struck
 from instance_agent.routing.task import Task, resolve_task
 
@@ -41,6 +48,7 @@ from instance_agent.routing.task import Task, resolve_task
 _MAX_SETS: Final = 128
 #: Most sets for which the probabilities are computed before a change is used.
 _MAX_PREPARED: Final = 64
+_NONE: Final[Mapping[str, int]] = {}
 _NO_ROUTE: Final = Route(kind="policy", stages=(), targets=(), scored=frozenset(), missing=())
 
 
@@ -92,7 +100,8 @@ class Planner:
             health: of the targets; use the same one until it changes.
             rules: compiled for the configuration of `snapshot`; use the same ones until they change.
             failures: of local models, for policies whose order is ``local_first``.
-            probing: whether the request may be a probe, as the scores ask for; not when the budget for probes is used up.
+            probing: whether the request may be a probe, as the scores ask for, or a choice at random; not when the budget of
+                exploration is used up.
 
         Raises:
             PlanError: the model or the policy is not known, or no target can be used; names the reasons.
@@ -152,6 +161,7 @@ class Planner:
             settings=followed.settings,
             passed_over=routed.passed_over,
             demoted=eligible.demoted,
+            promoted=eligible.promoted,
         )
 
     def prepare(self, snapshot: CatalogSnapshot) -> None:
@@ -263,7 +273,8 @@ class Planner:
         self, eligible: Eligible, prefer: Preference | None, state: CatalogState, *, probing: bool
     ) -> PreparedSet:
         scored_as, probed, keys, tail = eligible.key
-        key = scored_as, prefer, probed and probing, keys, tail
+        trials: Trials = "none" if not probing else "all" if probed else "random"
+        key = scored_as, prefer, trials, keys, tail
         found = state.sets.get(key)
         if found is None:
             self.sets_computed += 1
@@ -276,15 +287,15 @@ class Planner:
     def _new_set(
         self, key: SetKey, targets: Sequence[Target], tail: Sequence[Target], state: CatalogState
     ) -> PreparedSet:
-        scored_as, prefer, probing, _, _ = key
+        scored_as, prefer, trials, _, _ = key
         return PreparedSet(
             targets,
             scored_as,
             prefer,
             state.snapshot,
             mode=self._selection,
-            exploration=self._exploration,
-            probing=probing,
+            exploration=0.0 if trials == "none" else self._exploration,
+            probing=trials == "all",
             tail=tail,
         )
 
@@ -360,9 +371,14 @@ def _left_out(
     if route is not None and route.limits:
         most = route.settings.max_tokens if route.settings is not None else None
         output = expected_output(request.output_tokens, most, request.model_type)
-        if not are_within(route.limits, request.input_tokens, output):
+        measured = state.health.output_tokens if is_open(request.output_tokens, most, request.model_type) else _NONE
+        if request.choices > 1:
+            output *= request.choices
+            measured = {key: tokens * request.choices for key, tokens in measured.items()}
+        longest = max(output, *measured.values()) if measured else output
+        if not are_within(route.limits, request.input_tokens, longest):
             found = cost_strikes(
-                route.targets, route.limits, rules.price_of, request.input_tokens, output, route.policy
+                route.targets, route.limits, rules.price_of, request.input_tokens, output, route.policy, measured
             )
     if request.spend is not NO_SPEND:
         policy = route.policy if route is not None else None

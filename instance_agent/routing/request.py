@@ -23,6 +23,7 @@ class RoutingRequest(Struct, frozen=True, kw_only=True):
             ``json_schema`` with a schema for the answer. Sorted.
         input_tokens: of the prompt, estimated; 0: unknown.
         output_tokens: that the client asks for at most; 0: unknown.
+        choices: answers that the client asks for; each has so many tokens.
         model_type: ``chat``, ``completion`` or ``embedding``.
         session: of the caller's conversation, from `session_key`; None: none.
         id: of the request; with the session it decides what is drawn for a share of a rule.
@@ -41,6 +42,7 @@ class RoutingRequest(Struct, frozen=True, kw_only=True):
     needs: tuple[str, ...] = ()
     input_tokens: int = 0
     output_tokens: int = 0
+    choices: int = 1
     model_type: ModelType = "chat"
     session: str | None = None
     id: str | None = None
@@ -68,12 +70,15 @@ class HealthView(Struct, frozen=True, kw_only=True):
     Attributes:
         breaker_open: the keys of the targets whose circuit breaker is open; a half-open one is not in it.
         unhealthy: why a model (by its name) or a target (by its key) is unhealthy, as it was posted or checked.
-        latency_ms: the usual time of a whole answer by the key of the target, where this replica has measured it.
+        latency_ms: the time of a whole answer by the key of the target, where this replica has measured it: 95% of the last
+            ones took at most so long.
+        output_tokens: the tokens of an answer, likewise.
     """
 
     breaker_open: frozenset[str] = frozenset()
     unhealthy: Mapping[str, str] = {}
     latency_ms: Mapping[str, float] = {}
+    output_tokens: Mapping[str, int] = {}
 
 
 ALL_HEALTHY: Final = HealthView()

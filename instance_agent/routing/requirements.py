@@ -1,7 +1,7 @@
 """Requirements of agents and workspaces, compared with what is known of a target; what is not known is fulfilled. Pure.
 
 Success rates are the fleet's: the mean of the estimate behind the learned score for the task's complexity. Latency is not a
-part of the scores: it is what this replica has measured. Prices are the catalog's.
+part of the scores: it is what 95% of the answers took that this replica has measured. Prices are the catalog's.
 """
 
 from typing import Final

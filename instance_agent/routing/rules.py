@@ -18,12 +18,14 @@ from centralcloud.contracts.fleet_configuration import (
     RoutingRule,
 )
 from instance_agent.catalog.configuration import CatalogConfiguration, build_configuration
+from instance_agent.catalog.learned_scores import LearnedScores
 from instance_agent.routing.conditions import MIDDLE, Clock, Facts, Test, Vocabulary, compiled
 from instance_agent.routing.plan import PlanError
 from instance_agent.routing.request import RoutingRequest
 from instance_agent.routing.restrictions import WorkspaceRules
 from instance_agent.routing.routes import Route, agent_route, policy_route, rule_route
 from instance_agent.routing.spend import PriceOf, catalog_prices
+from instance_agent.routing.standing import Standing, standings
 from instance_agent.routing.task import Task
 
 POLICY_PREFIX: Final = "policy:"
@@ -62,6 +64,7 @@ class RoutingRules:
         price_of: the prices of a target.
         is_empty: whether nothing of it could be for a request that names neither a model nor a policy.
         has_latency: whether a requirement needs the latency of targets.
+        has_cost_limits: whether a policy limits the cost of a request.
     """
 
     def __init__(
@@ -77,6 +80,14 @@ class RoutingRules:
         self._policies = {
             name: policy_route(policy, fleet.policies, configuration, price_of)
             for name, policy in fleet.policies.items()
+        }
+        self._local_first = {
+            name: tuple(
+                (stage.policy.name, frozenset(each.key for one in stage.candidates for each in one.targets))
+                for stage in route.stages
+                if stage.order == "local_first" and stage.policy is not None
+            )
+            for name, route in self._policies.items()
         }
         self._task_policies = dict(fleet.task_policies)
         self._agent_routes = {name: agent_route(agent, configuration) for name, agent in fleet.agents.items()}
@@ -96,6 +107,7 @@ class RoutingRules:
         self.is_empty = not (self._rules or self._task_policies or fleet.agents or fleet.workspaces)
         requirements = [each.performance_requirements for each in fleet.agents.values()]
         quality = [each.quality_requirements for each in fleet.workspaces.values()]
+        self.has_cost_limits = any(route.limits for route in self._policies.values())
         self.has_latency = any(each.max_latency is not None for each in (*requirements, *quality))
 
     @property
@@ -123,6 +135,19 @@ class RoutingRules:
         """Return the policy of a task type where one must be chosen: of the mapping, of ``*``, else ``normal``."""
         found = None if task_type is None else self._task_policies.get(task_type)
         return found or self._task_policies.get(OTHER_TASKS) or NORMAL
+
+    def standings(self, learned: LearnedScores) -> list[Standing]:
+        """Return the standing of the models of active policies where learned scores have demoted one, by policy."""
+        active = (self._policies[name] for name in self.policies)
+        return standings(active, learned)
+
+    def local_first(self, policy: str, target: str) -> list[str]:
+        """Return the policies whose order is ``local_first`` and that have a target: of a policy and those that follow it.
+
+        Args:
+            target: its key.
+        """
+        return [name for name, keys in self._local_first.get(policy, ()) if target in keys]
 
     def routed(self, request: RoutingRequest, task: Task) -> Routed:
         """Return the route of a request that names neither a model nor a policy."""

@@ -15,6 +15,7 @@ PriceOf: TypeAlias = Callable[[Target], tuple[int, int] | None]
 DEFAULT_OUTPUT_TOKENS: Final = 1000
 _MILLION: Final = 1_000_000
 _FREE: Final = (0, 0)
+_NOTHING_MEASURED: Final[Mapping[str, int]] = {}
 
 
 class SpendView(Struct, frozen=True, kw_only=True):
@@ -95,6 +96,15 @@ def expected_output(asked: int, most: int | None, model_type: str = "chat") -> i
     return asked or most or DEFAULT_OUTPUT_TOKENS
 
 
+def is_open(asked: int, most: int | None, model_type: str = "chat") -> bool:
+    """Whether nothing limits the tokens of an answer: then as many are expected as the target has written of late.
+
+    Args:
+        asked, most: as for `expected_output`.
+    """
+    return not asked and most is None and model_type != "embedding"
+
+
 def estimated_nano_usd(
     target: Target, prices: tuple[int, int] | None, input_tokens: int, output_tokens: int
 ) -> int | None:
@@ -139,19 +149,25 @@ def cost_strikes(
     input_tokens: int,
     output_tokens: int,
     policy: str | None,
+    measured: Mapping[str, int] = _NOTHING_MEASURED,
 ) -> dict[str, Struck]:
-    """Return the targets whose expected cost is above their limit, by key."""
+    """Return the targets whose expected cost is above their limit, by key.
+
+    Args:
+        measured: the tokens of answers of targets, by key, in the place of `output_tokens`.
+    """
     by_key = {key: limit.nano_usd for limit in limits for key in limit.keys}
     found = {}
     for target in targets:
         limit = by_key.get(target.key)
         if limit is None or target.problem is not None:  # that is the weightier reason
             continue
-        cost = estimated_nano_usd(target, price_of(target), input_tokens, output_tokens)
+        tokens = measured.get(target.key, output_tokens)
+        cost = estimated_nano_usd(target, price_of(target), input_tokens, tokens)
         if cost is not None and cost > limit:
             words = (
                 f"it would cost about {usd(cost)} USD, and the policy {policy} allows {usd(limit)} USD for a request "
-                f"({input_tokens:,} tokens of prompt, {output_tokens:,} of answer)"
+                f"({input_tokens:,} tokens of prompt, {tokens:,} of answer)"
             )
             found[target.key] = Struck(target.key, "policy_cost", words)
     return found

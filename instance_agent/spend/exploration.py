@@ -1,4 +1,7 @@
-"""The budget of exploration: whether the fleet may still probe in this period, and the extra cost of each probe."""
+"""The budget of exploration: whether the fleet may still probe in this period, and the extra cost of each probe.
+
+A choice at random (`INSTANCE_AGENT_EXPLORATION`) counts as a probe.
+"""
 
 from typing import Final
 
@@ -48,6 +51,12 @@ class Exploration:
     def allowed(self) -> bool:
         """Whether requests may be planned as probes: not from a refusal on until its extra cost could be reserved."""
         return not self.is_stopped or self.may_probe(self._needed)
+
+    @property
+    def state(self) -> dict[str, object]:
+        """The state for people: ``unlimited``, ``allowed`` or ``stopped``, and the counts since the start."""
+        status = "stopped" if self.is_stopped else "allowed" if self.is_limited else "unlimited"
+        return {"status": status, "probes": self.probes, "stoppedProbes": self.stopped}
 
     def may_probe(self, worst_extra_nano: int) -> bool:
         """Whether a probe could begin now. Asks for a lease where there is none, so that a later one can."""

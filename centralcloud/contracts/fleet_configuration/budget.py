@@ -20,7 +20,7 @@ from centralcloud.contracts.fleet_configuration.values import (
     plain,
 )
 
-#: ``exploration`` is the extra cost of the fleet's probes, over the cheapest model that they could have used.
+#: ``exploration`` is the extra cost of the fleet's probes and choices at random, over the cheapest model that could be used.
 BudgetScope = Literal["fleet", "workspace", "key", "policy", "worker", "exploration"]
 #: Scopes of which there is one.
 SINGLE_SCOPES: Final[frozenset[BudgetScope]] = frozenset({"fleet", "exploration"})
@@ -111,6 +111,9 @@ def parse_budget(value: Any, field: str = "budget") -> Budget:
         check_name(budget.of, f"{field}.of", MAX_LABEL_LENGTH)
     if budget.scope == "exploration" and budget.period == "task":
         raise ContractError(f"{field}.period", quote(budget.period), "daily, weekly or monthly for exploration")
+    if budget.scope == "exploration" and budget.on_limit == "cheap":
+        expected = '"free_only" or "stop" for exploration: probes stop, and every model may still answer'
+        raise ContractError(f"{field}.onLimit", quote(budget.on_limit), expected)
     check_limit_behaviour(budget, field)
     check_size(budget, field)
     return budget

@@ -23,6 +23,7 @@ from centralcloud.contracts.fleet_configuration.values import (
 #: The policy of tasks that no other is for, where a policy must be chosen.
 NORMAL: Final = "normal"
 MAX_POLICY_NAME: Final = 50
+DEFAULT_LOCAL_FAILURES: Final = 2
 _MAX_MODELS: Final = 100
 _MAX_TASK_TYPES: Final = 100
 
@@ -67,8 +68,8 @@ class RoutingPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         task_preferences: for ``local_first``: names of `models` by task type, the first one first.
         local_failures: for ``local_first``: after so many failures of local models in a row, others are first.
         cache_seconds: how long the answer to the same request is kept; 0: not at all; None: as the workspace says.
-        learn_from: ``outcome``, or ``feedback``: the outcome waits for it.
-        cut_off_is_failure: whether an answer that is cut off by its length is a failure.
+        learn_from: ``outcome``, or ``feedback``: the outcome waits for it, a day where the client says no time.
+        cut_off_is_failure: whether an answer that is cut off by its length is a failure of the model, of kind ``provider``.
         is_active: one that is not active is passed over.
     """
 
@@ -82,7 +83,7 @@ class RoutingPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     fallback: PolicyName | None = None
     reasoning_models: tuple[Name, ...] = ()
     task_preferences: dict[str, tuple[Name, ...]] = msgspec.field(default_factory=dict)
-    local_failures: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 2
+    local_failures: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = DEFAULT_LOCAL_FAILURES
     cache_seconds: Seconds | None = None
     learn_from: Literal["outcome", "feedback"] = "outcome"
     cut_off_is_failure: bool = False
@@ -114,7 +115,8 @@ def parse_policy(value: Any, field: str = "policy") -> RoutingPolicy:
     """Parse the JSON form of a policy.
 
     Raises:
-        ContractError: a field is invalid, unknown or missing, or a list names a model that `models` does not have.
+        ContractError: a field is invalid, unknown or missing, a list names a model that `models` does not have, or the order
+            of the policy does not use it.
     """
     if isinstance(value, dict):
         value = plain(value, "name", "fallback")
@@ -130,6 +132,8 @@ def parse_policy(value: Any, field: str = "policy") -> RoutingPolicy:
         if each.reference in {before.reference for before in policy.models[:position]}:
             raise ContractError(f"{path}.model", f"{quote(each.reference)} a second time", "each model once")
     _check_preferences(policy, field)
+    if policy.order != "local_first":
+        _check_unused(policy, field)
     check_size(policy, field)
     return policy
 
@@ -149,6 +153,18 @@ def _check_preferences(policy: RoutingPolicy, field: str) -> None:
         for position, name in enumerate(names):
             if name not in known:
                 raise ContractError(f"{path}[{position}]", quote(name), f"a model of {field}.models")
+
+
+def _check_unused(policy: RoutingPolicy, field: str) -> None:
+    """Refuse the fields that only ``local_first`` uses: they would have no effect."""
+    for name, value, default in (
+        ("reasoning_models", policy.reasoning_models, ()),
+        ("task_preferences", policy.task_preferences, {}),
+        ("local_failures", policy.local_failures, DEFAULT_LOCAL_FAILURES),
+    ):
+        if value != default:
+            found = f"a value, and order {quote(policy.order)}"
+            raise ContractError(f"{field}.{name}", found, 'none without order "local_first", which alone uses it')
 
 
 def parse_task_policy(value: Any, field: str = "taskMapping") -> TaskPolicy:

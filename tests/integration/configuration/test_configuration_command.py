@@ -55,7 +55,16 @@ def fill(database: Database) -> None:
         a_model("gpt-4", parameters={"z": 1.0, "a": [1, 2.5, None], "temperature": 0.1 + 0.2}, tags=["ü"]),
         an_endpoint(),
         put(parse_rule(RULE)),
-        put(parse_policy({"name": "code", "models": [{"model": "gpt-4"}], "task_preferences": {"fix": ["gpt-4"]}})),
+        put(
+            parse_policy(
+                {
+                    "name": "code",
+                    "models": [{"model": "gpt-4"}],
+                    "order": "local_first",
+                    "task_preferences": {"fix": ["gpt-4"]},
+                }
+            )
+        ),
         put(parse_task({"id": "fix", "policy": "code"})),
         put(parse_agent({"preferredModels": ["gpt-4"]}, agent_type="creative")),
         put(parse_workspace({"budgetLimits": {"daily": 0.1}}, workspace="acme")),

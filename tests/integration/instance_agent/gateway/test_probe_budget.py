@@ -23,6 +23,7 @@ from instance_agent.gateway.admission import Admission, executed
 from instance_agent.gateway.auth import LOCAL
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.fleet_targets import FleetTargets
+from instance_agent.gateway.request_payer import EXPLORING
 from instance_agent.gateway.state import GatewayState
 
 LIMIT = 0.0005
@@ -54,8 +55,9 @@ class Requests:
 
     def __init__(self, admission: Admission, state: GatewayState) -> None:
         self.admission, self.state = admission, state
-        self.planner = a_planner()
+        self.planner = a_planner(exploration=0.05)
         self.extra = 0
+        self.reasons: set[str] = set()
 
     async def one(self) -> RequestContext:
         context = RequestContext(LOCAL, self.state)
@@ -72,7 +74,8 @@ class Requests:
             if payer is not None:
                 payment = payer.pay_now(call, execution) or await payer.pay(call, execution)
                 payment.settle(a_record(call))
-                if call.reason == "probe":
+                self.reasons.add(call.reason)
+                if call.reason in EXPLORING:
                     cheapest = cost_of(USED, self.state.targets.made()[0].prices).nano_usd
                     self.extra += (a_record(call).cost.nano_usd or 0) - (cheapest or 0)
 
@@ -104,6 +107,7 @@ def test_probes_stop_when_the_budget_of_exploration_is_used_up(database_url: str
                         stopped.append(context)
                     await asyncio.sleep(0.0005)
             assert exploration.probes > 5
+            assert requests.reasons == {"probe", "exploration"}, "others are not paid for by this budget"
             assert stopped, "the one that met the limit was planned again"
             plan = stopped[-1].plan
             assert plan is not None

@@ -125,6 +125,12 @@ def test_the_seeds_examples_keep_every_field_and_read_back_as_they_are(parse: An
         (parse_policy, POLICY, {"models": []}, "policy.models: found 0 items, expected 1 to 100"),
         (parse_policy, POLICY, {"reasoning_models": ["o9"]},
          'policy.reasoning_models[0]: found "o9", expected a model of policy.models'),
+        (parse_policy, {"name": "p", "models": [{"model": "m"}]}, {"reasoning_models": ["m"]},
+         'policy.reasoning_models: found a value, and order "priority", '
+         'expected none without order "local_first", which alone uses it'),
+        (parse_policy, {"name": "p", "models": [{"model": "m"}]}, {"order": "learned", "local_failures": 3},
+         'policy.local_failures: found a value, and order "learned", '
+         'expected none without order "local_first", which alone uses it'),
         (parse_policy, POLICY, {"temperature": 3}, "policy.temperature: found 3, expected a number <= 2.0"),
         (parse_agent, AGENT, {"id": "a", "fallbackModels": ["gpt-4"]},
          'agent.fallbackModels[0]: found "gpt-4", which preferredModels has too, expected each model once'),
@@ -133,6 +139,9 @@ def test_the_seeds_examples_keep_every_field_and_read_back_as_they_are(parse: An
         (parse_budget, BUDGET, {"of": None}, "budget.of: found nothing, expected the key that it is for"),
         (parse_budget, BUDGET, {"scope": "fleet"},
          'budget.of: found "cck_0123456789ab", expected no `of` for the scope fleet'),
+        (parse_budget, BUDGET, {"scope": "exploration", "of": None, "onLimit": "cheap", "cheapModels": ["m"]},
+         'budget.onLimit: found "cheap", '
+         'expected "free_only" or "stop" for exploration: probes stop, and every model may still answer'),
         (parse_budget, BUDGET, {"limit": -1}, "budget.limit: found -1, expected a number >= 0.0"),
     ],
 )  # fmt: skip

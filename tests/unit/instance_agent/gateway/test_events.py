@@ -1,7 +1,7 @@
 """The events of attempts: the fields that say who asked, what was expected, and which names a client made up."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +25,7 @@ from instance_agent.gateway.auth import Principal
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.events import EventSink, events_of
+from instance_agent.gateway.expectations import Expectations, Measured
 from instance_agent.gateway.request_labels import label_request
 from instance_agent.routing.affinity import SessionMemory
 from instance_agent.routing.planner import Planner
@@ -215,8 +216,25 @@ def test_failures_of_local_models_count_under_a_policy_that_tries_them_first() -
     assert record(local, "failure", "caller") == 1, "the caller is at fault"
     assert record(local, "failure", "timeout") == 2
     assert record(local, "success") == 0
-    context.plan = followed(policies=[policy("seed", "mlx", "gpt")], rules=[rule("r", policy="seed")]).plan
+    context = followed(policies=[policy("seed", "mlx", "gpt")], rules=[rule("r", policy="seed")])
     assert record(local, "failure", "provider") == 0, "the policy has another order"
+    main = policy("main", "gpt", fallback="seed")
+    context = followed(policies=[main, seed], rules=[rule("r", policy="main")])
+    assert record(local, "failure", "provider") == 1, "the policy that follows counts, too"
+
+
+def test_the_outcome_waits_where_the_policy_learns_from_feedback_and_the_time_of_the_client_counts_first() -> None:
+    waiting = policy("seed", "mlx", "gpt", learn_from="feedback")
+    context = followed(policies=[waiting], rules=[rule("r", policy="seed")])
+    took = timedelta(milliseconds=400)
+    (routed,) = events_of(an_attempt(), context, "g")
+    assert routed.feedback_until == routed.timestamp + took + timedelta(days=1)
+    assert "output_tokens" in routed.extra["feedback_outcome"]
+    context.feedback_seconds = 60.0
+    (routed,) = events_of(an_attempt(), context, "g")
+    assert routed.feedback_until == routed.timestamp + took + timedelta(minutes=1)
+    failed = an_attempt(outcome="failure")
+    assert [each.outcome for each in events_of(failed, context, "g")] == ["routed", "failure"]
 
 
 def test_events_name_the_rule_and_the_policy() -> None:
@@ -226,13 +244,34 @@ def test_events_name_the_rule_and_the_policy() -> None:
     assert (outcome.rule, outcome.policy) == (None, None), "fields of the request are in the decision alone"
 
 
-def test_plans_see_the_measured_latency_only_where_a_requirement_needs_it() -> None:
-    seen: list[Any] = []
+def test_plans_and_limits_see_what_was_measured_once_in_ten_seconds() -> None:
+    seen: list[Measured] = []
     sink = EventSink(None, Quiet(), SessionMemory(), "g")
-    sink.on_latencies = seen.append
-    sink.record_all([(an_attempt(), followed())])
-    assert seen == []
-    agent = {"id": "coder", "performanceRequirements": {"maxLatency": 100}}
+    sink.on_measured = lambda measured, _state: seen.append(measured)
     for _ in range(3):
-        sink.record_all([(an_attempt(), followed(agents=[agent]))])
-    assert seen == [{"gpt@p": 400.0}], "once in 10 seconds"
+        sink.record_all([(an_attempt(), followed())])
+    assert seen == [Measured({"gpt@p": 400.0}, {})]
+
+
+def test_ninety_five_of_a_hundred_answers_say_what_to_expect_until_ten_minutes_without_one() -> None:
+    now = 1000.0
+    known = Expectations(lambda: now)
+
+    def answered(milliseconds: int, tokens: int, times: int) -> None:
+        usage = Usage(input_tokens=900, output_tokens=tokens)
+        for _ in range(times):
+            known.learn(replace(an_attempt(), response_time_ms=milliseconds, usage=usage))
+
+    answered(100, 50, 19)
+    assert known.measured() == Measured({"gpt@p": 100.0}, {}), "too few for more than a mean"
+    answered(9000, 3001, 4)
+    answered(100, 50, 57)
+    assert known.measured() == Measured({"gpt@p": 100.0}, {"gpt@p": 50}, 50), "4 of 80 are beyond"
+    answered(9000, 3001, 3)
+    assert known.measured() == Measured({"gpt@p": 9000.0}, {"gpt@p": 3100}, 3100), "7 of 83 are"
+    answered(100, 50, 100)
+    assert known.measured().latency_ms == {"gpt@p": 100.0}, "the last 100 count"
+    now += 601
+    assert known.measured().latency_ms == {}
+    answered(700, 50, 1)
+    assert known.measured().latency_ms == {"gpt@p": 700.0}

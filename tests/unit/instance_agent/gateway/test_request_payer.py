@@ -15,7 +15,7 @@ from instance_agent.chat.protocol import RequestHead
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import UNKNOWN, Cost
 from instance_agent.execution.targets import CallTargets
-from instance_agent.gateway.admission import Admission
+from instance_agent.gateway.admission import Admission, held_output_tokens
 from instance_agent.gateway.request_payer import AttemptPayment
 from instance_agent.gateway.spend_views import most_output_tokens, view_of
 from instance_agent.providers.errors import Retry
@@ -75,6 +75,14 @@ def test_a_call_that_was_not_made_costs_nothing() -> None:
     context = a_context()
     AttemptPayment(context, reservation, None, None).cancel()
     assert (held.spent, held.available, context.open_attempts, context.was_sent) == (0, WORST, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "usual", "held"), [(None, None, 1000), (64, None, 64), (4096, 300, 300), (64, 300, 64), (None, 300, 300)]
+)
+def test_a_rate_limit_holds_what_answers_usually_have(asked: int | None, usual: int | None, held: int) -> None:
+    head = RequestHead(model="m", text="", characters=0, messages=1, max_output_tokens=asked)
+    assert held_output_tokens(head, usual) == held
 
 
 @pytest.mark.parametrize(

@@ -104,9 +104,9 @@ def test_the_first_model_is_drawn_as_the_router_draws_it_with_the_same_propensit
 
 def test_without_a_budget_for_probes_no_request_is_one_and_the_propensities_say_so() -> None:
     known = snapshot(*[model(name) for name in "abc"], learned=estimated(a=0.8, b=0.78, c=0.6))
-    planner = a_planner()
+    planner = a_planner(exploration=0.1)
     plans = [planner.plan(request(), known, probing=number % 2 == 0) for number in range(2000)]
-    assert {plan.kind for plan in plans[::2]} == {"best", "probe"}
+    assert {plan.kind for plan in plans[::2]} == {"best", "probe", "exploration"}
     assert {plan.kind for plan in plans[1::2]} == {"best"}
     drawn = {plan.first.target.model.name: plan.propensity for plan in plans[1::2]}
     assert 0 < sum(each or 0.0 for each in drawn.values()) <= 1.0 + 1e-9

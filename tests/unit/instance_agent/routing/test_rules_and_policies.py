@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.planning import NOW, a_planner, estimated, keys, model, names, request, snapshot, struck
 from support.routing_rules import compiled, configured, policy, rule
 
@@ -347,6 +348,27 @@ def test_models_that_would_cost_more_than_the_policy_allows_are_left_out() -> No
     assert refused(denied, asked, PRICED).code == "workspace_restriction", "a greater limit would not help"
 
 
+def test_where_nothing_limits_an_answer_its_cost_is_that_of_the_answers_of_late() -> None:
+    rules = compiled(PRICED, policies=[policy("p", "dear", "cheap", max_cost_per_task=0.02)])
+    asked = RoutingRequest(model="policy:p", input_tokens=100)
+
+    def left_out(asked: RoutingRequest, measured: dict[str, int]) -> dict[str, str]:
+        return struck(plan(rules, asked, PRICED, health=HealthView(output_tokens=measured)))
+
+    assert left_out(asked, {}) == {"dear@p": "policy_cost"}, "1,000 tokens are expected"
+    assert left_out(asked, {"dear@p": 600}) == {}
+    assert left_out(asked, {"cheap@p": 600}) == {"dear@p": "policy_cost"}, "nothing is known of this one"
+    assert left_out(RoutingRequest(model="policy:p", input_tokens=100, output_tokens=900), {"dear@p": 600}) == {
+        "dear@p": "policy_cost"
+    }, "what the client asks for is the most that it can cost"
+    short = RoutingRequest(model="policy:p", input_tokens=100, output_tokens=300)
+    assert left_out(short, {}) == {}
+    assert left_out(replace(short, choices=4), {}) == {"dear@p": "policy_cost"}, "four answers cost four times as much"
+    roomy = compiled(PRICED, policies=[policy("p", "dear", "cheap", max_cost_per_task=0.05)])
+    long = plan(roomy, asked, PRICED, health=HealthView(output_tokens={"dear@p": 3000}))
+    assert (names(long), "100 tokens of prompt, 3,000 of answer" in long.text()) == (["cheap"], True)
+
+
 def test_the_limit_of_a_policy_holds_for_those_that_follow_it() -> None:
     rules = compiled(PRICED, policies=[policy("p", "cheap", max_cost_per_task=0.01, fallback="q"), policy("q", "dear")])
     found = plan(rules, RoutingRequest(model="policy:p", input_tokens=1_000), PRICED)
@@ -433,7 +455,14 @@ def test_a_demotion_is_shown_with_its_numbers_and_ends_with_the_next_scores() ->
     assert "demoted: a: it succeeds in 60% of these tasks (at most 66%), b in 90% (at least 87%)" in found.text()
     assert plan_as_json(found, None)["demoted"][0]["code"] == "fallen"
     assert b'"demoted":[{"model":"a","reason":"it succeeds in 60%' in found.explanation()
+    promoted = "tried before a, which is demoted"
+    assert f'"promoted":[{{"model":"b","reason":"{promoted}"}}]'.encode() in found.explanation()
+    assert plan_as_json(found, None)["promoted"] == [{"modelId": "b", "reason": promoted}]
+    (standing,) = rules.standings(known.learned)
+    assert (standing.policy, standing.level, standing.order) == ("p", "medium", ("b", "a"))
+    assert (standing.demoted, standing.promoted) == (found.demoted, found.promoted)
     risen = known._replace(learned=learned(a=(0.85, 400), b=(0.9, 200)))
+    assert rules.standings(risen.learned) == []
     assert names(planner.plan(asked, risen, rules=rules)) == ["a", "b"]
 
 
@@ -486,3 +515,17 @@ def test_rules_of_a_configuration_without_any_change_nothing() -> None:
     rules = RoutingRules(configured(), KNOWN.configuration)  # type: ignore[arg-type]
     assert rules.is_empty
     assert plan(rules) == a_planner().plan(request(), KNOWN)
+
+
+def test_a_fallback_that_is_cheaper_than_the_first_model_is_a_downgrade() -> None:
+    prices = {"dear": (2.0, 8.0), "cheap": (0.5, 8.0), "mixed": (1.0, 9.0), "same": (2.0, 8.0)}
+    priced = [model(name, pricing=Pricing(input=each[0], output=each[1])) for name, each in prices.items()]
+    known = snapshot(*priced, model("unpriced"))
+    policies = [policy("p", "dear", "mixed", "same", "unpriced", fallback="q"), policy("q", "cheap")]
+    found = plan(compiled(known, policies=policies), RoutingRequest(model="policy:p"), known)
+    assert [(each.target.model.name, each.code) for each in found.targets] == [
+        ("dear", "policy"), ("mixed", "fallback"), ("same", "fallback"), ("unpriced", "fallback"), ("cheap", "downgrade"),
+    ]  # fmt: skip
+    assert found.targets[-1].words == 'priority 1 of the policy "q", cheaper than dear (score 3.00)'
+    climbing = plan(compiled(known, policies=[policy("p", "cheap", "dear")]), RoutingRequest(model="policy:p"), known)
+    assert [each.code for each in climbing.targets] == ["policy", "fallback"]
