@@ -55,6 +55,11 @@ def _limits(entry: dict[str, Any]) -> str | None:
     return ", ".join(f"{amount:g} USD {period}" for period, amount in entry["budgetLimits"].items()) or None
 
 
+def _set_with(entry: dict[str, Any]) -> str:
+    """Return the name of the commands that change a budget: limits of a workspace are changed with it."""
+    return "workspaces" if entry.get("ofWorkspaceConfig") else "budgets"
+
+
 GROUPS: Final = (
     EntryCommands(
         name="models",
@@ -117,6 +122,6 @@ GROUPS: Final = (
         plural="budgets",
         kind="budget",
         word="budget",
-        columns=_fields("id", "scope", "of", "period", "limit", "onLimit", "enabled"),
+        columns={**_fields("id", "scope", "of", "period", "limit", "onLimit", "enabled"), "set_with": _set_with},
     ),
 )

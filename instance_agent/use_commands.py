@@ -62,6 +62,7 @@ def costs(
     rows = [
         {
             **each,
+            **{_COLUMNS[group]: each[_COLUMNS[group]] or None for group in groups},
             period: f"{each['periodStart'].astimezone(zone):%Y-%m-%d}",
             "success": each["successRate"],
             "tokens": each["totalTokens"],
@@ -70,7 +71,7 @@ def costs(
         }
         for each in found["costs"]
     ]
-    print_rows(rows, columns, empty="no use in this time")
+    print_rows(rows, columns, empty=f"no use in this time{_unsummed(found)}")
     if found["truncated"]:
         print_text(f"There are more than {len(rows):,} rows: a shorter --time-range or fewer groups show all of them.")
     if rows:
@@ -96,7 +97,8 @@ def recommendations(
     if json_output:
         print_json(found)
         return
-    print_rows(found["recommendations"], dict.fromkeys(("kind", "text")), empty="nothing to recommend", texts=("text",))
+    empty = f"nothing to recommend{_unsummed(found)}"
+    print_rows(found["recommendations"], dict.fromkeys(("kind", "text")), empty=empty, texts=("text",))
 
 
 def _scope(time_range: str, workspace: str | None) -> Scope:
@@ -105,6 +107,11 @@ def _scope(time_range: str, workspace: str | None) -> Scope:
     except ContractError as error:
         raise SettingsError(str(error)) from None
     return reports.scope_of(length, datetime.now(UTC), workspace=workspace)
+
+
+def _unsummed(found: dict[str, Any]) -> str:
+    """Return why there is nothing where no daemon has made a sum yet."""
+    return "" if found["summedUntil"] else ": there are no sums yet, which the daemon (`centralcloud run`) makes"
 
 
 def _groups(text: str) -> list[Group]:

@@ -91,7 +91,31 @@ def test_a_list_is_set_whole_or_not_at_all(run: Run, database: Database) -> None
     assert not read_whole(database).configuration.task_policies
     run("tasks", "set", "-", value=tasks)
     in_use = run("policies", "remove", "code", code=1)
-    assert 'taskMapping["type-0"].policy: found "code"' in str(in_use.exception)
+    line = 'taskMapping["type-0"].policy: found "code", expected no entry that names it; nothing was changed'
+    assert str(in_use.exception) == line
+
+
+def test_an_empty_list_names_the_command_that_adds_entries(run: Run) -> None:
+    for group in GROUPS:
+        assert (
+            run(group.name, "list").stdout == f"no {group.plural}: `instance-agent {group.name} set FILE` adds them\n"
+        )
+    for use in ("costs", "recommendations"):
+        assert "no sums yet, which the daemon (`centralcloud run`) makes" in run(use).stdout
+
+
+def test_limits_of_a_workspace_are_listed_with_the_budgets_and_changed_with_the_workspace(run: Run) -> None:
+    run("workspaces", "set", "-", value={"id": "acme", "budgetLimits": {"daily": 20}})
+    run("budgets", "set", "-", value={"scope": "fleet", "period": "monthly", "limit": 900})
+    listed = json.loads(run("budgets", "list", "--json").stdout)
+    shown = [(each["id"], each["limit"], each.get("ofWorkspaceConfig")) for each in listed]
+    assert shown == [("fleet:monthly", 900, None), ("workspace:acme:daily", 20, True)]
+    assert [line.split()[-1] for line in run("budgets", "list").stdout.splitlines()] == [
+        "set_with", "budgets", "workspaces",
+    ]  # fmt: skip
+    assert json.loads(run("budgets", "show", "workspace:acme:daily").stdout) == listed[1]
+    kept = run("budgets", "remove", "workspace:acme:daily", code=1)
+    assert 'is a limit of the workspace "acme", expected a change of its budgetLimits' in str(kept.exception)
 
 
 def test_a_model_that_no_catalog_has_is_refused_unless_it_is_registered_or_accepted(
