@@ -58,9 +58,11 @@ def _app(group: EntryCommands) -> typer.Typer:
     def show(name: Annotated[str, typer.Argument(metavar="ID", help=entry_id)], json_output: AsJson = False) -> None:
         _show(group, name, json_output=json_output)
 
-    @app.command("set", help=f"Add or replace {group.plural}: {_JSON}, all of them or none.")
+    @app.command(
+        "set", help=f"Add or replace {group.plural}: {_JSON}, all of them or none.\n\nFor example: {group.example}"
+    )
     def set_entries(
-        file: Annotated[str, typer.Argument(help="A file with JSON; - reads standard input.")],
+        file: Annotated[str, typer.Argument(metavar="FILE", help="A file with JSON; - reads standard input.")],
         name: Annotated[str | None, typer.Option("--id", help=f"{entry_id} For JSON that does not have it.")] = None,
         any_model: Annotated[
             bool,

@@ -53,6 +53,13 @@ def test_there_is_a_group_for_every_kind_but_keys() -> None:
     assert {group.name for group in GROUPS} == ENTRIES.keys()
 
 
+def test_the_example_in_the_help_of_each_group_is_an_entry() -> None:
+    for group in GROUPS:
+        KINDS[group.kind].parse(json.loads(group.example), group.name)
+        shown = CliRunner().invoke(app, [group.name, "set", "--help"]).stdout
+        assert group.example in " ".join(shown.split())
+
+
 def test_an_entry_is_set_listed_shown_and_removed(run: Run, database: Database, database_url: str) -> None:
     run("policies", "set", "-", value=POLICY)
     for name, (entry, entry_id, words) in ENTRIES.items():
