@@ -10,9 +10,18 @@ import msgspec
 import typer
 from msgspec import Struct
 
-from centralcloud.contracts import CentralCloudError, SettingsError
+from centralcloud.contracts import CentralCloudError, ContractError, SettingsError
 from centralcloud.contracts.errors import quote
-from centralcloud.contracts.fleet_configuration import KINDS, PRIVATE_ALLOWED, PUBLIC_ONLY, Change, EntryKey
+from centralcloud.contracts.fleet_configuration import (
+    KINDS,
+    PRIVATE_ALLOWED,
+    PUBLIC_ONLY,
+    Change,
+    EntryKey,
+    FleetConfiguration,
+    to_body,
+)
+from centralcloud.contracts.fleet_configuration.references import still_named
 from centralcloud.runtime.commands.json_input import read_json_input
 from centralcloud.runtime.configuration.difference import EntryDifference, difference_of
 from centralcloud.runtime.configuration.document import changes_to, entry_body
@@ -33,7 +42,7 @@ class UnknownEntryError(CentralCloudError):
 
 
 class RefusedEntryError(CentralCloudError):
-    """A model or an endpoint has a provider or an address that is refused."""
+    """A model or an endpoint has a provider or an address that is refused, or an entry cannot be removed."""
 
 
 def _app(group: EntryCommands) -> typer.Typer:
@@ -49,9 +58,11 @@ def _app(group: EntryCommands) -> typer.Typer:
     def show(name: Annotated[str, typer.Argument(metavar="ID", help=entry_id)], json_output: AsJson = False) -> None:
         _show(group, name, json_output=json_output)
 
-    @app.command("set", help=f"Add or replace {group.plural}: {_JSON}, all of them or none.")
+    @app.command(
+        "set", help=f"Add or replace {group.plural}: {_JSON}, all of them or none.\n\nFor example: {group.example}"
+    )
     def set_entries(
-        file: Annotated[str, typer.Argument(help="A file with JSON; - reads standard input.")],
+        file: Annotated[str, typer.Argument(metavar="FILE", help="A file with JSON; - reads standard input.")],
         name: Annotated[str | None, typer.Option("--id", help=f"{entry_id} For JSON that does not have it.")] = None,
         any_model: Annotated[
             bool,
@@ -95,7 +106,8 @@ def _list(group: EntryCommands, *, json_output: bool) -> None:
         print_json(entries)
         return
     rows = [{name: value(entry) for name, value in group.columns.items()} for entry in entries]
-    print_rows(rows, dict.fromkeys(group.columns), empty=f"no {group.plural}")
+    empty = f"no {group.plural}: `instance-agent {group.name} set FILE` adds them"
+    print_rows(rows, dict.fromkeys(group.columns), empty=empty)
 
 
 def _show(group: EntryCommands, name: str, *, json_output: bool) -> None:
@@ -138,19 +150,28 @@ def _remove(group: EntryCommands, names: Sequence[str], who: Author) -> Written:
     def decide(current: Current) -> Sequence[Change]:
         for each in names:
             if (group.kind, each) not in current.bodies:
-                raise _unknown(group, each)
+                raise _not_removable(group, each, current.configuration)
         return [Change(group.kind, each, None) for each in names]
 
     with open_configuration(group.name) as database:
-        return change_configuration(database, who, decide)
+        try:
+            return change_configuration(database, who, decide)
+        except ContractError as error:
+            raise RefusedEntryError(still_named(error)) from None
 
 
 def _entries(group: EntryCommands) -> list[dict[str, Any]]:
     with open_configuration(group.name) as database:
-        bodies = read_whole(database).bodies
+        whole = read_whole(database)
     found = [
-        entry_body(kind, entry_id, body) for (kind, entry_id), body in sorted(bodies.items()) if kind == group.kind
+        entry_body(kind, entry_id, body)
+        for (kind, entry_id), body in sorted(whole.bodies.items())
+        if kind == group.kind
     ]
+    if group.kind == "budget":
+        limits = [each for workspace in whole.configuration.workspaces.values() for each in workspace.budgets()]
+        found += [{**to_body(each), "ofWorkspaceConfig": True} for each in limits]
+        found.sort(key=lambda entry: entry["id"])
     return found if group.order is None else sorted(found, key=group.order)
 
 
@@ -181,6 +202,17 @@ def _parse(group: EntryCommands, value: Any, name: str | None) -> dict[EntryKey,
 def _unknown(group: EntryCommands, name: str) -> UnknownEntryError:
     shown = f"`instance-agent {group.name} list` shows them"
     return UnknownEntryError(f"found no {group.word} {quote(name)}, expected one that is configured; {shown}")
+
+
+def _not_removable(group: EntryCommands, name: str, fleet: FleetConfiguration) -> CentralCloudError:
+    """Return the error of an entry that is not there, or that is a part of a workspace."""
+    if group.kind == "budget" and name in fleet.budgets:
+        workspace = fleet.budgets[name].of or ""
+        return RefusedEntryError(
+            f"the budget {quote(name)} is a limit of the workspace {quote(workspace)}, expected a change of its "
+            f"budgetLimits: `instance-agent workspaces show {workspace}`"
+        )
+    return _unknown(group, name)
 
 
 def _any(_name: str) -> bool:

@@ -16,6 +16,7 @@ class EntryCommands(Struct, frozen=True, kw_only=True):
         kind: of the entries.
         word, plural: for one entry and for all of them in messages and help.
         columns: of the table that `list` prints, from the JSON form of an entry.
+        example: of the JSON of an entry, for the help.
         order: of the entries in it; None: by id.
         id_field: that names an entry.
     """
@@ -25,6 +26,7 @@ class EntryCommands(Struct, frozen=True, kw_only=True):
     word: str
     plural: str
     columns: Columns
+    example: str
     order: Callable[[dict[str, Any]], Any] | None = None
     id_field: str = "id"
 
@@ -55,12 +57,18 @@ def _limits(entry: dict[str, Any]) -> str | None:
     return ", ".join(f"{amount:g} USD {period}" for period, amount in entry["budgetLimits"].items()) or None
 
 
+def _set_with(entry: dict[str, Any]) -> str:
+    """Return the name of the commands that change a budget: limits of a workspace are changed with it."""
+    return "workspaces" if entry.get("ofWorkspaceConfig") else "budgets"
+
+
 GROUPS: Final = (
     EntryCommands(
         name="models",
         plural="models of the fleet's registry",
         kind="model",
         word="model",
+        example='{"name": "My model", "version": "my-model-1", "provider": "lm_studio"}',
         columns=_fields("id", "name", "provider", "version", "modelType", "status"),
     ),
     EntryCommands(
@@ -68,6 +76,7 @@ GROUPS: Final = (
         plural="endpoints of registered models",
         kind="endpoint",
         word="endpoint",
+        example='{"modelId": "my-model-1", "url": "https://api.openai.com/v1/chat/completions"}',
         columns=_fields("id", "modelId", "url", "type", "weight", "provider"),
     ),
     EntryCommands(
@@ -75,6 +84,7 @@ GROUPS: Final = (
         plural="rules of routing",
         kind="rule",
         word="rule",
+        example='{"name": "Reviewers", "condition": {"agentType": ["reviewer"]}, "policy": "code"}',
         columns={**_fields("id", "name", "priority", "enabled"), "to": _target},
         order=lambda entry: (-entry["priority"], entry["id"]),
     ),
@@ -83,6 +93,7 @@ GROUPS: Final = (
         plural="policies of routing",
         kind="policy",
         word="policy",
+        example='{"name": "review", "models": [{"model": "gpt-4o"}], "max_cost_per_task": 0.25}',
         columns={**_fields("name", "order"), "models": _models, **_fields("max_cost_per_task", "is_active")},
         id_field="name",
     ),
@@ -91,6 +102,7 @@ GROUPS: Final = (
         plural="the policies of task types",
         kind="task",
         word="task type",
+        example='{"id": "review_code", "policy": "code"}',
         columns=_fields("id", "policy"),
     ),
     EntryCommands(
@@ -98,6 +110,7 @@ GROUPS: Final = (
         plural="preferences of agent types",
         kind="agent",
         word="agent type",
+        example='{"id": "writer", "preferredModels": ["gpt-4o"], "fallbackModels": ["gpt-4o-mini"]}',
         columns={"id": _field("id"), "preferred": _listed("preferredModels"), "fallback": _listed("fallbackModels")},
     ),
     EntryCommands(
@@ -105,6 +118,7 @@ GROUPS: Final = (
         plural="configurations of workspaces",
         kind="workspace",
         word="workspace",
+        example='{"id": "search", "budgetLimits": {"daily": 20, "monthly": 400}}',
         columns={
             **_fields("id", "policy", "onLimit"),
             "limits": _limits,
@@ -117,6 +131,7 @@ GROUPS: Final = (
         plural="budgets",
         kind="budget",
         word="budget",
-        columns=_fields("id", "scope", "of", "period", "limit", "onLimit", "enabled"),
+        example='{"scope": "fleet", "period": "monthly", "limit": 500}',
+        columns={**_fields("id", "scope", "of", "period", "limit", "onLimit", "enabled"), "set_with": _set_with},
     ),
 )

@@ -1,7 +1,7 @@
 """`instance-agent keys`: the keys of the gateway's programming interface."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -111,7 +111,8 @@ def list_keys(json_output: AsJson = False) -> None:
     if json_output:
         print_json(rows)
         return
-    columns = dict.fromkeys(("id", "state", "role", "label", "workspace", "created_at", "expires_at", "replaced_by"))
+    shown = ("id", "state", "role", "label", "workspace", "created_at", "expires_at", "replaced_by")
+    columns: dict[str, Callable[[Any], Any] | None] = {**dict.fromkeys(shown), "rate_limit": _limit_text}
     print_rows(rows, columns, empty="no keys: `instance-agent keys create` makes one", texts=("label",))
 
 
@@ -265,6 +266,15 @@ def _rate_limit(text: str | None, tokens: int | None) -> RateLimit | None:
     if tokens is not None:
         raise SettingsError("--token-limit: found no limit of requests beside it, expected --rate-limit with a window")
     return None
+
+
+def _limit_text(limit: dict[str, int]) -> str:
+    """Return a rate limit as `--rate-limit` takes it: 1000/15m."""
+    seconds = limit["window_ms"] / 1000
+    units = ((86_400, "d"), (3600, "h"), (60, "m"))
+    window = next((f"{seconds // length:g}{unit}" for length, unit in units if seconds % length == 0), f"{seconds:g}s")
+    tokens = "" if limit["tokens"] is None else f", {limit['tokens']} tokens"
+    return f"{limit['requests']}/{window}{tokens}"
 
 
 def _positive_age(text: str, option: str) -> timedelta:

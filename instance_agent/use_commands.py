@@ -1,6 +1,7 @@
 """`instance-agent costs` and `instance-agent recommendations`: use and cost from the sums in the database."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -9,7 +10,7 @@ import typer
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import ContractError
 from centralcloud.contracts.fleet_configuration.condition import check_timezone
-from centralcloud.runtime.configuration.writing import read_whole
+from centralcloud.runtime.configuration.writing import read_whole, rights
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.wording import percent
 from instance_agent.analytics import reports
@@ -45,7 +46,7 @@ def costs(
         zone = check_timezone(timezone, "--timezone")
     except ContractError as error:
         raise SettingsError(str(error)) from None
-    with open_configuration("costs") as database, database.transaction() as connection:
+    with open_configuration("costs") as database, _right(), database.transaction() as connection:
         found = reports.cost_report(connection, scope, groups, period=period, timezone=timezone)
     if json_output:
         print_json(found)
@@ -62,6 +63,7 @@ def costs(
     rows = [
         {
             **each,
+            **{_COLUMNS[group]: each[_COLUMNS[group]] or None for group in groups},
             period: f"{each['periodStart'].astimezone(zone):%Y-%m-%d}",
             "success": each["successRate"],
             "tokens": each["totalTokens"],
@@ -70,7 +72,7 @@ def costs(
         }
         for each in found["costs"]
     ]
-    print_rows(rows, columns, empty="no use in this time")
+    print_rows(rows, columns, empty=f"no use in this time{_unsummed(found)}")
     if found["truncated"]:
         print_text(f"There are more than {len(rows):,} rows: a shorter --time-range or fewer groups show all of them.")
     if rows:
@@ -91,12 +93,17 @@ def recommendations(
             for each in budgets
             if workspace is None or (each.scope == "workspace" and each.of == workspace)
         )
-        with database.transaction() as connection:
+        with _right(), database.transaction() as connection:
             found = reports.recommendation_report(connection, scope, meters, datetime.now(UTC))
     if json_output:
         print_json(found)
         return
-    print_rows(found["recommendations"], dict.fromkeys(("kind", "text")), empty="nothing to recommend", texts=("text",))
+    empty = f"nothing to recommend{_unsummed(found)}"
+    print_rows(found["recommendations"], dict.fromkeys(("kind", "text")), empty=empty, texts=("text",))
+
+
+def _right() -> AbstractContextManager[None]:
+    return rights("read use and costs", "centralcloud_gateway")
 
 
 def _scope(time_range: str, workspace: str | None) -> Scope:
@@ -105,6 +112,11 @@ def _scope(time_range: str, workspace: str | None) -> Scope:
     except ContractError as error:
         raise SettingsError(str(error)) from None
     return reports.scope_of(length, datetime.now(UTC), workspace=workspace)
+
+
+def _unsummed(found: dict[str, Any]) -> str:
+    """Return why there is nothing where no daemon has made a sum yet."""
+    return "" if found["summedUntil"] else ": there are no sums yet, which the daemon (`centralcloud run`) makes"
 
 
 def _groups(text: str) -> list[Group]:

@@ -39,7 +39,7 @@ _ERRORS: Final = {
     "400": "The request is invalid.",
     "402": "Each model that could be used is too dear for the policy or a budget.",
     "404": "Nothing has this id or name.",
-    "409": "It is there already.",
+    "409": "It is there already, or, where it is to be removed, another entry names it.",
     "422": "A field is invalid; `field` is its path.",
     "429": "Too much waits already, or the rate limit of the key is reached; `retry-after` says when to send it again.",
     "501": "The provider does not speak this operation.",
@@ -86,7 +86,7 @@ def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
         "tags": [operation.tag],
         "summary": operation.summary,
         "description": " ".join(filter(None, [operation.text, _role_text(operation)])),
-        "responses": {operation.status: _answer(operation), **_errors(path, operation)},
+        "responses": {**_answers(operation), **_errors(path, operation)},
     }
     parameters = [_path_parameter(word[1:-1]) for word in path.split("/") if word.startswith("{")]
     parameters += [
@@ -114,6 +114,13 @@ def _role_text(operation: Operation) -> str:
         return ""
     above = "" if operation.role == "admin" else ", or one above it"
     return f"Needs the role {operation.role}{above}."
+
+
+def _answers(operation: Operation) -> dict[str, Any]:
+    answers = {operation.status: _answer(operation)}
+    if operation.created:
+        answers["201"] = {**answers[operation.status], "description": "The entry is new."}
+    return answers
 
 
 def _answer(operation: Operation) -> dict[str, Any]:

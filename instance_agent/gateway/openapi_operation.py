@@ -18,6 +18,7 @@ class Operation(Struct, frozen=True, kw_only=True):
         summary, text: what it does.
         role: that a key needs at least; None: no key is needed.
         body, answer: names of schemas; None: none, or text.
+        created: whether it answers 201 in place of `status` for an entry that is new.
         errors: statuses of its own errors.
         streams: the answer may be a stream of events.
     """
@@ -31,6 +32,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     answer: str | None = None
     answer_text: str = "The answer."
     status: str = "200"
+    created: bool = False
     media_type: str = "application/json"
     errors: tuple[str, ...] = ()
     query: Mapping[str, str] = _NOTHING

@@ -168,7 +168,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ),
     ("GET", "/api/models/{id}"): _registry("Show a model", "viewer", answer="RegisteredModel", errors=("404",)),
     ("DELETE", "/api/models/{id}"): _registry(
-        "Remove a model with its endpoints", "admin", answer="Deleted", errors=("404",)
+        "Remove a model with its endpoints", "admin", answer="Deleted", errors=("404", "409")
     ),
     ("PATCH", "/api/models/{id}/status"): _registry(
         "Set the status of a model",

@@ -16,6 +16,7 @@ from centralcloud.contracts.fleet_configuration import (
     RegisteredModel,
     check_url,
     put,
+    references,
     remove,
 )
 from centralcloud.contracts.fleet_configuration.configuration import entry_path
@@ -230,7 +231,7 @@ def known_model(current: Current, model_id: str) -> RegisteredModel:
 
 def still_named(error: ContractError) -> GatewayError:
     """Return 409 for the removal of an entry that another one names."""
-    return GatewayError(f"{error}; nothing was changed", status=409, code="in_use")
+    return GatewayError(references.still_named(error), status=409, code="in_use")
 
 
 def model_not_found(model_id: str, *, in_catalog: bool = False) -> GatewayError:

@@ -99,3 +99,8 @@ def model_references(configuration: "FleetConfiguration") -> Iterator[tuple[str,
 def _listed(path: str, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for position, name in enumerate(names):
         yield f"{path}[{position}]", name
+
+
+def still_named(error: ContractError) -> str:
+    """Return the message for the removal of an entry that another one names: the path of that one is in `error`."""
+    return f"{str(error).removesuffix(error.expected)}no entry that names it; nothing was changed"

@@ -53,6 +53,13 @@ def test_there_is_a_group_for_every_kind_but_keys() -> None:
     assert {group.name for group in GROUPS} == ENTRIES.keys()
 
 
+def test_the_example_in_the_help_of_each_group_is_an_entry() -> None:
+    for group in GROUPS:
+        KINDS[group.kind].parse(json.loads(group.example), group.name)
+        shown = CliRunner().invoke(app, [group.name, "set", "--help"]).stdout
+        assert group.example in " ".join(shown.split())
+
+
 def test_an_entry_is_set_listed_shown_and_removed(run: Run, database: Database, database_url: str) -> None:
     run("policies", "set", "-", value=POLICY)
     for name, (entry, entry_id, words) in ENTRIES.items():
@@ -91,7 +98,31 @@ def test_a_list_is_set_whole_or_not_at_all(run: Run, database: Database) -> None
     assert not read_whole(database).configuration.task_policies
     run("tasks", "set", "-", value=tasks)
     in_use = run("policies", "remove", "code", code=1)
-    assert 'taskMapping["type-0"].policy: found "code"' in str(in_use.exception)
+    line = 'taskMapping["type-0"].policy: found "code", expected no entry that names it; nothing was changed'
+    assert str(in_use.exception) == line
+
+
+def test_an_empty_list_names_the_command_that_adds_entries(run: Run) -> None:
+    for group in GROUPS:
+        assert (
+            run(group.name, "list").stdout == f"no {group.plural}: `instance-agent {group.name} set FILE` adds them\n"
+        )
+    for use in ("costs", "recommendations"):
+        assert "no sums yet, which the daemon (`centralcloud run`) makes" in run(use).stdout
+
+
+def test_limits_of_a_workspace_are_listed_with_the_budgets_and_changed_with_the_workspace(run: Run) -> None:
+    run("workspaces", "set", "-", value={"id": "acme", "budgetLimits": {"daily": 20}})
+    run("budgets", "set", "-", value={"scope": "fleet", "period": "monthly", "limit": 900})
+    listed = json.loads(run("budgets", "list", "--json").stdout)
+    shown = [(each["id"], each["limit"], each.get("ofWorkspaceConfig")) for each in listed]
+    assert shown == [("fleet:monthly", 900, None), ("workspace:acme:daily", 20, True)]
+    assert [line.split()[-1] for line in run("budgets", "list").stdout.splitlines()] == [
+        "set_with", "budgets", "workspaces",
+    ]  # fmt: skip
+    assert json.loads(run("budgets", "show", "workspace:acme:daily").stdout) == listed[1]
+    kept = run("budgets", "remove", "workspace:acme:daily", code=1)
+    assert 'is a limit of the workspace "acme", expected a change of its budgetLimits' in str(kept.exception)
 
 
 def test_a_model_that_no_catalog_has_is_refused_unless_it_is_registered_or_accepted(

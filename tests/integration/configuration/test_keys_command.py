@@ -183,6 +183,18 @@ def test_a_mistake_is_one_line(keys: Keys, arguments: tuple[str, ...], code: int
     assert keys.stored() == {}
 
 
+def test_the_list_shows_rate_limits_as_the_option_takes_them(keys: Keys) -> None:
+    for limit in (
+        ("--rate-limit", "90/1m"),
+        ("--rate-limit", "5/36h", "--token-limit", "700"),
+        ("--rate-limit", "none"),
+        (),
+    ):
+        keys("create", "--role", "user", "--label", "a", *limit)
+    shown = [line.split("  ")[-1] for line in keys("list").stdout.splitlines()]
+    assert shown == ["rate_limit", "90/1m", "5/36h, 700 tokens", "-", "1000/15m"]
+
+
 def test_without_keys_the_list_says_how_to_make_one(keys: Keys) -> None:
     assert keys("list").stdout == "no keys: `instance-agent keys create` makes one\n"
 

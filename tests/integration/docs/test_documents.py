@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import psycopg
 import pytest
@@ -24,6 +25,7 @@ from centralcloud.settings import Settings
 from instance_agent import AgentSettings
 from instance_agent.cli.app import app as instance_agent
 from instance_agent.settings import ClientSettings, GatewaySettings
+from instance_agent.spend.refusal import RefusalCode
 
 _PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 
@@ -190,6 +192,15 @@ def test_every_log_event_is_documented_with_its_level() -> None:
         for level, event in re.findall(r"\blog\.(debug|info|warning|error)\(\s*\"(\w+)\"", path.read_text())
     }
     assert documented == logged - {("event_name", "info")}, "event_name is the example of a docstring"
+
+
+def test_every_code_of_an_error_and_of_a_target_is_documented() -> None:
+    code = re.compile(r"\bcode(?:: \w+)? ?= ?\"(\w+)\"")
+    sources = [path.read_text() for path in (REPOSITORY / "instance_agent").rglob("*.py")]
+    used = {name for text in sources for name in code.findall(text)} | set(get_args(RefusalCode))
+    assert len(used) > 40
+    pages = "".join(page.read_text() for page in _PAGES)
+    assert {name for name in used if f"`{name}`" not in pages} == set()
 
 
 def test_links_lead_to_existing_pages_and_headings() -> None:

@@ -55,6 +55,16 @@ def test_operations_have_ids_of_their_own_and_the_parameters_of_their_paths() ->
     assert len(ids) == len(set(ids))
 
 
+def test_operations_that_add_or_replace_an_entry_have_both_statuses() -> None:
+    paths = document()["paths"]
+    for path in ("/api/routing/policies", "/api/budgets"):
+        assert {"200", "201"} <= paths[path]["post"]["responses"].keys()
+    removals = [operations["delete"] for path, operations in paths.items() if "delete" in operations]
+    named = [each for each in removals if "endpoint" not in each["operationId"]]
+    assert len(named) == 6
+    assert all("409" in each["responses"] for each in named)
+
+
 def test_examples_are_accepted_by_the_parsers() -> None:
     examples = {path: operation.example for (_, path), operation in OPERATIONS.items() if operation.example}
     parse_model(examples["/api/models"])
