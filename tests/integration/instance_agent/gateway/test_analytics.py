@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from support.upstream.process import FakeUpstream
 from support.waiting import eventually
 from typer.testing import CliRunner
 
-from centralcloud.contracts import SettingsError
+from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.ingest.drain import drain
 from centralcloud.runtime.postgres.database import Database
+from instance_agent import RouterAnalytics
 from instance_agent.cli.app import app
 
 
@@ -156,6 +158,54 @@ def test_the_command_line_shows_the_same_costs(gateway: Gateway, keys: dict[str,
         refused = CliRunner().invoke(app, ["costs", *arguments], env={"DATABASE_URL": fleet.gateway})
         assert isinstance(refused.exception, SettingsError), arguments
         assert str(refused.exception).startswith(arguments[0])
+
+
+def test_the_reports_of_python_are_those_of_the_gateway(
+    gateway: Gateway, keys: dict[str, str], fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", fleet.gateway)
+    analytics = RouterAnalytics()
+
+    costs, whole = analytics.get_cost_analysis(), read(gateway, "/api/routing/costs", keys["fleet"])
+    assert costs["total_cost_nano_usd"] == whole["total"]["costNanoUsd"] > 0
+    assert costs["by_model"] == {each["modelId"]: each["cost"] for each in whole["costs"]}
+    assert costs["by_day"] == {each["periodStart"][:10]: each["cost"] for each in whole["periods"]}
+    assert costs["summed_until"] == datetime.fromisoformat(whole["summedUntil"])
+    report = analytics.get_model_performance_report()
+    for each in read(gateway, "/api/routing/performance", keys["fleet"])["performance"]:
+        own = report.pop(each["modelId"])
+        assert (own["requests"], own["cost_nano_usd"], own["success_rate"]) == (
+            each["attempts"],
+            each["costNanoUsd"],
+            each["successRate"],
+        )
+        assert (own["input_tokens"], own["output_tokens"]) == (each["promptTokens"], each["completionTokens"])
+        assert own["average_response_time"] == pytest.approx(each["averageLatency"] / 1000, abs=1e-4)
+        assert own["tokens_per_second"] == pytest.approx(each["tokensPerSecond"] or None, abs=0.01)
+    assert not report
+    assert (analytics.get_daily_budget_remaining(), analytics.get_optimization_recommendations()) == (None, [])
+
+
+def test_the_reports_of_python_say_which_right_a_login_lacks(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", fleet.instance)
+    analytics = RouterAnalytics(daily_budget_usd=1)
+    for report in (
+        analytics.get_cost_analysis,
+        analytics.get_model_performance_report,
+        analytics.get_optimization_recommendations,
+        analytics.get_daily_budget_remaining,
+    ):
+        with pytest.raises(
+            CentralCloudError, match=r"may not read the sums of use .*with the rights of centralcloud_gat"
+        ):
+            report()
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:9/nothing")
+    with pytest.raises(
+        CentralCloudError, match=r"the sums of use cannot be read from the database: .*refused"
+    ) as refused:
+        RouterAnalytics().get_cost_analysis()
+    assert "\n" not in str(refused.value)
+    assert RouterAnalytics.of_process().get_daily_budget_remaining() is None
 
 
 def test_dashboards_read_the_sums_and_the_views_and_no_keys(fleet: Fleet, gateway: Gateway) -> None:
