@@ -7,7 +7,7 @@ SELECT
     r.policy AS policy_name,
     r.model AS selected_model,
     r.provider AS selected_provider,
-    r.estimated_cost_usd AS estimated_cost,
+    r.estimated_cost_usd::numeric AS estimated_cost,
     coalesce(
         coalesce(o.cost_nano_usd, r.cost_nano_usd)::numeric / 1000000000, coalesce(o.cost_usd, r.cost_usd)::numeric
     ) AS actual_cost,
@@ -31,7 +31,7 @@ LEFT JOIN LATERAL (
 UNION ALL
 SELECT
     centralcloud.usage_key(ARRAY['model_selections', min(id)::text]), max(task_id), max(policy), min(model), min(provider),
-    max(estimated_cost_usd),
+    max(estimated_cost_usd)::numeric,
     coalesce(max(cost_nano_usd)::numeric / 1000000000, max(cost_usd)::numeric),
     max(nullif(coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0), 0)),
     max(response_time_ms),
