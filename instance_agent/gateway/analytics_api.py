@@ -21,7 +21,9 @@ from instance_agent.analytics.usage import GROUPS, Group, Scope
 from instance_agent.gateway.api_requests import api_handler, filters, json_answer
 from instance_agent.gateway.configuration_api.entry_api import own_workspace, readable
 from instance_agent.gateway.configuration_api.entry_changes import not_found
+from instance_agent.gateway.configuration_writer import parts_of
 from instance_agent.gateway.database_work import LIMIT_SECONDS, DatabaseWork
+from instance_agent.gateway.demotion_report import demotions_of
 from instance_agent.gateway.errors import InvalidFieldError
 
 _MOST_REQUESTS: Final = 1000
@@ -104,7 +106,11 @@ class AnalyticsApi:
         readable(request)
         asked = _only(request, "timeRange", "modelId", "by")
         scope, groups = _scope(request, asked, "24h"), _groups(asked.get("by", "model"))
-        return await self._report(lambda connection: reports.performance_report(connection, scope, groups))
+        state = parts_of(request).state
+        demotions = demotions_of(state.rules, state.catalog)
+        return await self._report(
+            lambda connection: reports.performance_report(connection, scope, groups) | {"demotions": demotions}
+        )
 
     async def _report(self, report: _Report) -> web.Response:
         def work(database: Database) -> dict[str, Any]:

@@ -59,7 +59,7 @@ ANALYTICS_OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/routing/performance"): _report(
         "Show success, latency, tokens, errors and satisfaction",
         "PerformanceStatistics",
-        _SUMS,
+        f"{_SUMS} `demotions` has the policies in which models are tried last now, as their learned scores have fallen.",
         query={"timeRange": f"{_RANGE}24h.", "by": _BY, "modelId": _MODEL},
     ),
     ("GET", "/api/health/overview"): Operation(
@@ -186,6 +186,17 @@ ANALYTICS_SCHEMAS: Final[Mapping[str, Any]] = {
         total=_USAGE,
         performance=_list(_USAGE),
         escalationsByReason={"type": "object", "additionalProperties": _WHOLE},
+        demotions=_list(
+            _object(
+                "policy complexity order demoted",
+                policy=_TEXT,
+                complexity={"enum": ["simple", "medium", "complex"]},
+                order=_list(_TEXT),
+                demoted=_list(
+                    _object("modelId code reason", modelId=_TEXT, code={"enum": ["failing", "fallen"]}, reason=_TEXT)
+                ),
+            )
+        ),
         **_ESCALATIONS,
         **_BOUNDED,
     ),

@@ -104,6 +104,7 @@ def test_reports_have_the_performance_of_each_model_and_the_reasons_of_escalatio
     assert (models["opus"]["successes"], models["opus"]["requests"], models["opus"]["worker"]) == (4, 2, "worker-7")
     assert models["opus"]["tokensPerSecond"] > 0
     assert performance["total"]["requests"] == 4
+    assert performance["demotions"] == []
     report = read(gateway, "/api/analytics/models?timeRange=1h&modelId=opus")
     assert [each["modelId"] for each in report["models"]] == ["opus"]
     assert report["escalations"] == [{"reason": "provider", "fromModelId": "gpt", "toModelId": "opus", "requests": 2}]

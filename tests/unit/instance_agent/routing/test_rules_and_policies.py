@@ -11,6 +11,7 @@ from centralcloud.contracts import Estimate
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
 from instance_agent.catalog.model import Pricing
 from instance_agent.catalog.source import CatalogSource
+from instance_agent.gateway.demotion_report import demotions_of
 from instance_agent.routing.explanation import MAX_EXPLANATION_BYTES
 from instance_agent.routing.plan import Plan, PlanError
 from instance_agent.routing.plan_json import plan_as_json
@@ -433,8 +434,15 @@ def test_a_demotion_is_shown_with_its_numbers_and_ends_with_the_next_scores() ->
     assert "demoted: a: it succeeds in 60% of these tasks (at most 66%), b in 90% (at least 87%)" in found.text()
     assert plan_as_json(found, None)["demoted"][0]["code"] == "fallen"
     assert b'"demoted":[{"model":"a","reason":"it succeeds in 60%' in found.explanation()
+    (reported,) = demotions_of(rules, known)
+    (demoted,) = reported.pop("demoted")
+    assert reported == {"policy": "p", "complexity": "medium", "order": ["b", "a"]}
+    assert (demoted["modelId"], demoted["code"], demoted["reason"][:22]) == ("a", "fallen", "it succeeds in 60% of ")
     risen = known._replace(learned=learned(a=(0.85, 400), b=(0.9, 200)))
     assert names(planner.plan(asked, risen, rules=rules)) == ["a", "b"]
+    assert demotions_of(rules, risen) == []
+    learned_order = compiled(known, policies=[policy("p", "a", "b", order="learned")])
+    assert demotions_of(learned_order, known) == [], "its order is that of the scores"
 
 
 def test_an_unknown_policy_is_an_error_that_names_the_known_ones() -> None:
@@ -469,6 +477,28 @@ def test_the_policies_of_the_seed_lead_to_models_of_the_built_in_catalog(name: s
     found = plan(rules, RoutingRequest(model=f"policy:{name}", input_tokens=500), known)
     assert keys(found) == [f"{expected[0]}@openai", f"{expected[1]}@anthropic"]
     assert "policy_cost" not in struck(found).values()
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        ({"provider": "anthropic", "model": "claude-3-5-sonnet"}, "claude-sonnet-5-5@anthropic"),
+        ({"model": "anthropic/claude-3-5-sonnet"}, "claude-sonnet-5-5@anthropic"),
+        ({"provider": "openrouter", "model": "claude-3-5-sonnet"}, "claude-sonnet-5-5@openrouter"),
+        ({"provider": "openrouter", "model": "anthropic/claude-3.5-sonnet"}, "claude-sonnet-5-5@openrouter"),
+        ({"model": "openrouter/anthropic/claude-3.5-sonnet"}, "claude-sonnet-5-5@openrouter"),
+        ({"provider": "anthropic", "model": "anthropic/claude-3-5-sonnet"}, "claude-sonnet-5-5@anthropic"),
+        ({"provider": "openrouter", "model": "meta/gpt-4"}, "openrouter/meta/gpt-4@openrouter"),
+        ({"provider": "openai", "model": "gpt-99"}, "openai/gpt-99@openai"),
+        ({"model": "openai/gpt-99"}, "openai/gpt-99@openai"),
+    ],
+)
+def test_a_model_that_was_shut_down_has_its_successor_behind_a_provider_too(listed: dict, expected: str) -> None:
+    environ = dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"), "k")
+    configuration = CatalogSource(environ=environ).build()
+    known = snapshot()._replace(models=configuration.models, configuration=configuration)
+    found = plan(compiled(known, policies=[{"name": "p", "models": [listed]}]), RoutingRequest(model="policy:p"), known)
+    assert keys(found) == [expected]
 
 
 def test_a_plan_with_everything_in_it_is_explained_in_2_kb() -> None:
