@@ -17,7 +17,7 @@ from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.runtime.postgres.database import Database
 from instance_agent.analytics import reports
 from instance_agent.analytics.time_range import parse_time_range
-from instance_agent.analytics.usage import GROUPS, Group, Scope
+from instance_agent.analytics.usage import GROUPS, Group, Scope, read_usage
 from instance_agent.gateway.api_requests import api_handler, filters, json_answer
 from instance_agent.gateway.configuration_api.entry_api import own_workspace, readable
 from instance_agent.gateway.configuration_api.entry_changes import not_found
@@ -60,7 +60,8 @@ class AnalyticsApi:
         readable(request)
         asked = _only(request, "timeRange", "modelId")
         scope = _scope(request, asked, "24h")
-        return await self._report(lambda connection: reports.model_report(connection, scope))
+        known = _names(request, scope)
+        return await self._report(lambda connection: reports.model_report(connection, known(connection)))
 
     async def _workspace(self, request: web.Request) -> web.Response:
         fleet, workspace = readable(request), request.match_info["workspaceId"]
@@ -98,8 +99,11 @@ class AnalyticsApi:
         check_timezone(timezone, "timezone")
         groups = _groups(asked.get("by", "model"))
         scope = _scope(request, asked, "30d")
+        known = _names(request, scope)
         return await self._report(
-            lambda connection: reports.cost_report(connection, scope, groups, period=period, timezone=timezone)
+            lambda connection: reports.cost_report(
+                connection, known(connection), groups, period=period, timezone=timezone
+            )
         )
 
     async def _performance(self, request: web.Request) -> web.Response:
@@ -107,9 +111,11 @@ class AnalyticsApi:
         asked = _only(request, "timeRange", "modelId", "by")
         scope, groups = _scope(request, asked, "24h"), _groups(asked.get("by", "model"))
         state = parts_of(request).state
-        demotions = demotions_of(state.rules, state.catalog)
+        demotions, known = demotions_of(state.rules, state.catalog), _names(request, scope)
         return await self._report(
-            lambda connection: reports.performance_report(connection, scope, groups) | {"demotions": demotions}
+            lambda connection: (
+                reports.performance_report(connection, known(connection), groups) | {"demotions": demotions}
+            )
         )
 
     async def _report(self, report: _Report) -> web.Response:
@@ -137,6 +143,14 @@ def _scope(request: web.Request, asked: dict[str, str], default: str) -> Scope:
         raise _invalid("modelId", model, f"a text of 1 to {MAX_NAME_LENGTH} characters")
     length = parse_time_range(asked.get("timeRange", default))
     return reports.scope_of(length, datetime.now(UTC), workspace=own_workspace(request), model=model)
+
+
+def _names(request: web.Request, scope: Scope) -> Callable[[psycopg.Connection[Any]], Scope]:
+    """Return what to read the sums of: those of the model, or, where it has none, of the one that its alias stands for."""
+    configuration = parts_of(request).state.catalog.configuration
+    if scope.model is None or configuration is None or (final := configuration.resolve(scope.model)[0]) == scope.model:
+        return lambda _: scope
+    return lambda connection: scope if read_usage(connection, scope, most=1) else scope._replace(model=final)
 
 
 def _groups(text: str) -> Sequence[Group]:

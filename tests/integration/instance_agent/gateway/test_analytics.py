@@ -1,13 +1,14 @@
 """Analytics over HTTP, of a gateway whose login may read no table."""
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 from support.fleet import Fleet, a_fleet
-from support.gateways import Gateway, a_key, start_gateway
+from support.gateways import Gateway, a_catalog, a_key, start_gateway
 from support.maintenance import maintain
 from support.programs import programs_in
 from support.servers import execute
@@ -45,7 +46,10 @@ def gateway(
     """A gateway that has answered four requests of acme, two of which needed a second model, and one of other."""
     folder: Path = tmp_path_factory.mktemp("analytics")
     with programs_in(folder) as start:
-        gateway = start_gateway(start, folder, running_upstream, fleet.gateway, key=keys["acme"])
+        catalog = a_catalog(folder, running_upstream)
+        catalog.write_text(catalog.read_text().replace('{"claude-*": auto}', '{"old-flash": flash}'))
+        variables = {"INSTANCE_AGENT_CATALOG": os.fspath(catalog)}
+        gateway = start_gateway(start, folder, running_upstream, fleet.gateway, key=keys["acme"], **variables)
         task = {"x-centralcloud-task-type": "summary", "x-centralcloud-worker": "worker-7"}
         for _ in range(2):
             assert gateway.chat("opus", headers=task).status == 200
@@ -94,6 +98,48 @@ def test_a_workspace_sees_its_own_and_a_key_without_one_sees_all(
     assert [each["modelId"] for each in models["models"]] == ["flash"]
     assert models["escalations"] == []
     assert read(gateway, "/api/routing/performance", keys["other"])["escalationsByReason"] == {}
+
+
+def test_the_numbers_are_those_of_the_rows(gateway: Gateway, keys: dict[str, str], fleet: Fleet) -> None:
+    rows = execute(
+        fleet.admin,
+        """
+        SELECT model, count(*), count(*) FILTER (WHERE outcome = 'success'), coalesce(sum(input_tokens), 0),
+            coalesce(sum(output_tokens), 0), coalesce(sum(cost_nano_usd), 0)
+        FROM routing_records WHERE outcome <> 'routed' GROUP BY model
+        """,
+    )
+    found = read(gateway, "/api/analytics/models", keys["fleet"])["models"]
+    columns = ("modelId", "attempts", "successes", "promptTokens", "completionTokens", "costNanoUsd")
+    assert sorted(tuple(each[name] for name in columns) for each in found) == sorted(rows)
+    decisions = execute(
+        fleet.admin,
+        "SELECT request_id::text, selected_model, attempts, tokens_used, round(actual_cost * 1000000000) "
+        "FROM routing_decisions",
+    )
+    listed = read(gateway, "/api/metrics/requests", keys["fleet"])["requests"]
+    assert sorted(
+        (
+            each["requestId"],
+            each["modelId"],
+            each["attempts"],
+            each["promptTokens"] + each["completionTokens"],
+            each["costNanoUsd"],
+        )
+        for each in listed
+    ) == sorted(decisions)
+
+
+def test_an_alias_is_the_model_that_it_stands_for_unless_it_has_calls_of_its_own(
+    gateway: Gateway, keys: dict[str, str]
+) -> None:
+    flash = read(gateway, "/api/analytics/models?timeRange=24h&modelId=flash", keys["fleet"])["models"]
+    assert flash
+    assert read(gateway, "/api/analytics/models?timeRange=24h&modelId=old-flash", keys["fleet"])["models"] == flash
+    assert read(gateway, "/api/routing/costs?modelId=old-flash", keys["fleet"])["total"]["costNanoUsd"] > 0
+    performance = read(gateway, "/api/routing/performance?modelId=old-flash", keys["fleet"])
+    assert [each["modelId"] for each in performance["performance"]] == ["flash"]
+    assert read(gateway, "/api/analytics/models?modelId=unheard-of", keys["fleet"])["models"] == []
 
 
 def test_reports_have_the_performance_of_each_model_and_the_reasons_of_escalations(gateway: Gateway) -> None:
