@@ -167,6 +167,13 @@ def test_budgets_have_what_is_spent_of_them_in_the_period_of_now(database: Datab
     alerted = "SELECT budget_type FROM cost_budgets WHERE spent_amount >= alert_threshold * budget_amount"
     assert execute(database_url, alerted) == [("fleet",)]
     assert execute(database_url, "SELECT count(DISTINCT id) FROM cost_budgets") == [(4,)]
+    put_budgets(database_url, {"scope": "policy", "of": "ops", "period": "task", "limit": 0.01})
+    of_task = f"SELECT {columns} FROM cost_budgets WHERE budget_period = 'task'"
+    assert [row[:-1] for row in execute(database_url, of_task)] == [
+        ("policy", "task", Decimal("0.01"), Decimal(0), None, None, Decimal("0.8"))
+    ]
+    put_entries(database_url, {"kind": "workspace", "id": "acme", "body": {"budgetLimits": {"task": 0.5}}})
+    assert execute(database_url, f"{of_task} AND budget_type = 'workspace'")[0][2] == Decimal("0.5")
 
 
 def test_a_policy_is_read_as_it_was_written(database_url: str) -> None:

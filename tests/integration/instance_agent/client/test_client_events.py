@@ -7,7 +7,7 @@ from support.upstream.process import FakeUpstream
 
 from centralcloud.ingest.drain import drain
 from centralcloud.runtime.postgres.database import Database
-from instance_agent import RouterAnalytics, UnifiedModelClient, create_routed_coder_agent
+from instance_agent import RouterAnalytics, TaskType, UnifiedModelClient, create_routed_coder_agent
 from instance_agent.client.usage_records import UsageRecords
 
 RECORDS = """
@@ -55,3 +55,14 @@ def test_attempts_become_records_from_which_the_fleet_learns(
     assert {name: (each["requests"], each["success_rate"], each["tokens"]) for name, each in performance.items()} == {
         name: (each["requests"], each["success_rate"], each["tokens"]) for name, each in of_fleet.items()
     }
+
+    with UnifiedModelClient() as client:
+        for complexity in (3, 4, 6, 7, 10):
+            assert client.generate_sync("Do it", TaskType.ANALYSIS, complexity)["success"]
+        assert client.flush(20)
+    drain(database, batch_size=100)
+    levels = (
+        "SELECT DISTINCT complexity_level_10, complexity FROM routing_records WHERE task_type = 'analysis' ORDER BY 1"
+    )
+    words = [(3, "simple"), (4, "medium"), (6, "medium"), (7, "complex"), (10, "complex")]
+    assert [row for row in execute(database_url, levels) if row[0] is not None] == words
