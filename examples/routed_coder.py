@@ -32,7 +32,7 @@ async def main() -> None:
                 print(f"\n{task}\n  no answer: {response['error']}")  # noqa: T201
         result = await client.generate("Compare threads with coroutines", TaskType.REASONING, complexity=7)
         print(f"\ncomparison: {result['model'] if result['success'] else result['error']}")  # noqa: T201
-    analytics = RouterAnalytics()
+    analytics = RouterAnalytics.of_process()
     for name, performance in analytics.get_model_performance_report().items():
         print(f"{name}: {performance['requests']} calls, success rate {performance['success_rate']}")  # noqa: T201
     print(f"Total cost: ${analytics.get_cost_analysis()['total_cost']:.6f}")  # noqa: T201

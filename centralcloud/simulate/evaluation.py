@@ -61,7 +61,7 @@ def evaluate_run(run: Run, ground_truth: GroundTruth) -> RunEvaluation:
 
 
 def _yields(phases: Sequence[PhaseTotals]) -> Metrics:
-    """Compute reward and regret, with and without penalties, and mean latency and cost."""
+    """Compute reward and regret, with and without penalties, mean latency and cost, and the share of the busiest model."""
     events, timed, priced = (_total(phases, name) for name in ("events", "timed", "priced"))
     reward, oracle = _total(phases, "reward") / events, _total(phases, "oracle_reward") / events
     success, oracle_success = _total(phases, "success") / events, _total(phases, "oracle_success") / events
@@ -74,6 +74,7 @@ def _yields(phases: Sequence[PhaseTotals]) -> Metrics:
         "success_regret_percent": 100 * (1 - success / oracle_success) if oracle_success > 0 else None,
         "mean_latency_ms": _total(phases, "latency_ms") / timed if timed else None,
         "mean_cost_usd": _total(phases, "cost_usd") / priced if priced else None,
+        "busiest_share": float(np.sum([each.traffic for each in phases], axis=0).max()) / events,
     }
 
 

@@ -17,7 +17,7 @@ from instance_agent.spend.exchange import MeterSpend
 
 #: Outcomes of a model at a task, below which it is not compared.
 LEAST_OUTCOMES: Final = 30
-#: A model is cheaper from this share of the cost on, so that rounding and the mix of prompts recommend nothing.
+#: A model is cheaper up to this share of the cost, so that rounding and the mix of prompts recommend nothing.
 _CHEAPER: Final = 0.9
 #: Share of a period that must be over before its rate says something.
 _LEAST_ELAPSED: Final = 0.05
@@ -94,7 +94,7 @@ def _on_model(model: _Model, others: Sequence[_Model], task: str | None) -> list
         and each.rate >= model.low
         and model.per_token is not None
         and each.per_token is not None
-        and each.per_token < _CHEAPER * model.per_token
+        and each.per_token <= _CHEAPER * model.per_token
     ]
     if cheaper:
         return [_recommended("cheaper_model", model, min(cheaper, key=lambda each: (each.per_token, each.name)), task)]

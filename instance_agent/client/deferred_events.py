@@ -11,7 +11,8 @@ from instance_agent.settings import AgentSettings
 
 log = get_logger(__name__)
 
-_VARIABLES: Final = (
+#: One of these names a database.
+DATABASE_VARIABLES: Final = (
     "DATABASE_URL", "DATABASE_URL_FILE", "INSTANCE_AGENT_DATABASE_URL", "INSTANCE_AGENT_DATABASE_URL_FILE",
 )  # fmt: skip
 
@@ -26,7 +27,7 @@ class DeferredEvents:
     @classmethod
     def of_settings(cls, settings: AgentSettings) -> "DeferredEvents | None":
         """Return the sender for these settings; None without a database, or where publishing is off."""
-        if not settings.pgmq_enabled or not any(os.environ.get(name) for name in _VARIABLES):
+        if not settings.pgmq_enabled or not any(os.environ.get(name) for name in DATABASE_VARIABLES):
             return None
         return cls(DeferredPublisher(database_url=None, instance_id=settings.instance_id))
 

@@ -25,7 +25,8 @@ class Recommendation(TypedDict):
     """One recommendation.
 
     Attributes:
-        kind: ``cheaper_model``, ``poor_model``, ``budget``, ``local_models`` or ``simple_tasks``.
+        kind: ``cheaper_model``, ``poor_model``, ``budget``, ``local_models`` or ``simple_tasks``; from a database
+            ``cheaper_model``, ``avoid_model``, ``budget_ends``, ``budget`` or ``local_models``.
         message: in words, with the numbers.
         numbers: that it stands on.
     """
@@ -35,43 +36,14 @@ class Recommendation(TypedDict):
     numbers: dict[str, Any]
 
 
-def recommend(
-    sums: Mapping[UsageKey, UsageSum],
-    requests: RequestSum,
-    *,
-    limit_nano_usd: int | None = None,
-    used_nano_usd: int | None = None,
-) -> list[Recommendation]:
+def recommend(sums: Mapping[UsageKey, UsageSum], requests: RequestSum) -> list[Recommendation]:
     """Return what the sums support, the most urgent first.
 
     Args:
         sums: of attempts.
         requests: their sums.
-        limit_nano_usd: of the day's budget; None: none.
-        used_nano_usd: of it.
     """
-    found: list[Recommendation] = []
-    if limit_nano_usd and used_nano_usd is not None and used_nano_usd >= _ALERT * limit_nano_usd:
-        share = used_nano_usd / limit_nano_usd
-        found.append(
-            {
-                "kind": "budget",
-                "message": f"{share:.0%} of the day's budget of {limit_nano_usd / NANO:g} USD is used:"
-                f" send simple tasks to local models, or raise the budget",
-                "numbers": {"used_usd": used_nano_usd / NANO, "limit_usd": limit_nano_usd / NANO},
-            }
-        )
-    found += _poor(sums)
-    found += _cheaper(sums)
-    if requests.requests >= _FEWEST and requests.escalated / requests.requests >= _MANY_ESCALATED:
-        found.append(
-            {
-                "kind": "local_models",
-                "message": f"{requests.escalated} of {requests.requests} requests went to a paid provider because local"
-                " models had failed: look at the local service and its log",
-                "numbers": {"escalated": requests.escalated, "requests": requests.requests},
-            }
-        )
+    found = [*_poor(sums), *_cheaper(sums), *escalated_often(requests.escalated, requests.requests)]
     if requests.simple_paid - requests.escalated >= _FEWEST:
         found.append(
             {
@@ -82,6 +54,35 @@ def recommend(
             }
         )
     return found
+
+
+def budget_nearly_used(limit_nano_usd: int, used_nano_usd: int) -> list[Recommendation]:
+    """Return the recommendation on the day's budget; none before 80% of it are used."""
+    if not limit_nano_usd or used_nano_usd < _ALERT * limit_nano_usd:
+        return []
+    share = used_nano_usd / limit_nano_usd
+    return [
+        {
+            "kind": "budget",
+            "message": f"{share:.0%} of the day's budget of {limit_nano_usd / NANO:g} USD is used:"
+            f" send simple tasks to local models, or raise the budget",
+            "numbers": {"used_usd": used_nano_usd / NANO, "limit_usd": limit_nano_usd / NANO},
+        }
+    ]
+
+
+def escalated_often(escalated: int, requests: int) -> list[Recommendation]:
+    """Return the recommendation on local models that fail; none below 20 requests, or a fifth of them."""
+    if requests < _FEWEST or escalated / requests < _MANY_ESCALATED:
+        return []
+    return [
+        {
+            "kind": "local_models",
+            "message": f"{escalated} of {requests} requests went to a paid provider because local"
+            " models had failed: look at the local service and its log",
+            "numbers": {"escalated": escalated, "requests": requests},
+        }
+    ]
 
 
 def interval(successes: int, attempts: int) -> tuple[float, float]:
@@ -100,7 +101,7 @@ def _poor(sums: Mapping[UsageKey, UsageSum]) -> list[Recommendation]:
         models[key.model].add(each)
     found: list[Recommendation] = []
     for name, each in models.items():
-        judged = each.attempts - each.blameless
+        judged = each.judged
         low, high = interval(each.successes, judged)
         if judged >= _FEWEST and high < _POOR:
             found.append(
@@ -129,23 +130,23 @@ def _cheaper(sums: Mapping[UsageKey, UsageSum]) -> list[Recommendation]:
         known = {
             name: each
             for name, each in models.items()
-            if each.attempts - each.blameless >= _FEWEST and each.successes and not each.unpriced
+            if each.judged >= _FEWEST and each.successes and not each.unpriced
         }
         if len(known) < 2:
             continue
         dear = max(known, key=lambda name: known[name].cost_nano_usd)
         price = _price(known[dear])
-        rate = known[dear].successes / (known[dear].attempts - known[dear].blameless)
+        rate = known[dear].successes / known[dear].judged
         others = [
             name
             for name, each in known.items()
-            if _price(each) <= _CHEAPER * price and interval(each.successes, each.attempts - each.blameless)[1] >= rate
+            if _price(each) <= _CHEAPER * price and interval(each.successes, each.judged)[1] >= rate
         ]
         if not price or not others:
             continue
         best = min(others, key=lambda name: _price(known[name]))
         other = known[best]
-        judged = other.attempts - other.blameless
+        judged = other.judged
         found.append(
             {
                 "kind": "cheaper_model",

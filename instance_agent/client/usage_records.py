@@ -1,4 +1,4 @@
-"""Sums of the attempts and requests of this process: what `RouterAnalytics` reports without a database.
+"""Sums of attempts and requests, and those of this process: what `RouterAnalytics` reports without a database.
 
 Memory is bounded: sums by day, model and task type, of `_MOST_DAYS` days, and the newest response times of each model.
 """
@@ -8,7 +8,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from centralcloud.contracts.limits import BLAMELESS_ERROR_KINDS
 from centralcloud.runtime.process.lifecycle import watch_forks
@@ -20,8 +20,8 @@ _MOST_KEYS: Final = 4096
 _NEWEST_TIMES: Final = 500
 _OTHER: Final = "(other)"
 _NUMBERS: Final = (
-    "attempts", "successes", "blameless", "input_tokens", "output_tokens", "cost_nano_usd", "estimated", "unpriced",
-    "milliseconds", "success_tokens",
+    "attempts", "successes", "blameless", "pending", "input_tokens", "output_tokens", "cost_nano_usd", "estimated",
+    "unpriced", "timed", "milliseconds", "success_tokens", "generation_ms",
 )  # fmt: skip
 
 
@@ -42,12 +42,15 @@ class UsageSum:
         attempts: all of them.
         successes: those with a good answer.
         blameless: failures that say nothing about the model: of the caller, or of a content filter.
+        pending: those whose outcome has not arrived.
         input_tokens, output_tokens: those that are known, or estimated.
         cost_nano_usd: exact sum, in 1e-9 USD, of the attempts whose cost is known.
         estimated: attempts whose tokens were estimated.
         unpriced: attempts that reached the provider and whose cost is not known.
-        milliseconds: of the successes.
-        success_tokens: of the output of the successes.
+        timed: attempts that `milliseconds` are the sum of.
+        milliseconds: of the successes; from a database also of the failures that say something about the model.
+        success_tokens: of the output of the successes, generated in `generation_ms`.
+        generation_ms: of the successes.
         local: whether the provider is local.
         errors: failures by kind.
     """
@@ -55,15 +58,23 @@ class UsageSum:
     attempts: int = 0
     successes: int = 0
     blameless: int = 0
+    pending: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cost_nano_usd: int = 0
     estimated: int = 0
     unpriced: int = 0
+    timed: int = 0
     milliseconds: int = 0
     success_tokens: int = 0
+    generation_ms: int = 0
     local: bool = False
     errors: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def judged(self) -> int:
+        """Attempts that say something about the model."""
+        return self.attempts - self.blameless - self.pending
 
     def add(self, other: "UsageSum") -> None:
         """Add another sum."""
@@ -90,22 +101,6 @@ class RequestSum:
     simple_paid: int = 0
 
 
-class UsageSource(Protocol):
-    """The sums that reports are made of; those of a database have the same form."""
-
-    def sums(self) -> dict[UsageKey, UsageSum]:
-        """Return the sums of all groups."""
-
-    def requests(self) -> RequestSum:
-        """Return the sums of requests."""
-
-    def times(self, model: str) -> list[int]:
-        """Return the newest response times of a model, in milliseconds."""
-
-    def today(self) -> date:
-        """Return the current day in UTC."""
-
-
 class UsageRecords:
     """The sums of one process. Thread-safe."""
 
@@ -123,7 +118,8 @@ class UsageRecords:
         model = attempt.call.target.model
         sum_ = UsageSum(attempts=1, local=local)
         if attempt.outcome == "success":
-            sum_.successes, sum_.milliseconds = 1, attempt.response_time_ms or 0
+            sum_.successes = sum_.timed = 1
+            sum_.milliseconds = sum_.generation_ms = attempt.response_time_ms or 0
         else:
             sum_.errors[attempt.error_kind or "provider"] = 1
             sum_.blameless = int(attempt.error_kind in BLAMELESS_ERROR_KINDS)

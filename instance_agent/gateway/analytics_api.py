@@ -17,7 +17,7 @@ from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.runtime.postgres.database import Database
 from instance_agent.analytics import reports
 from instance_agent.analytics.time_range import parse_time_range
-from instance_agent.analytics.usage import GROUPS, Group, Scope
+from instance_agent.analytics.usage import GROUPS, Group, Scope, read_usage
 from instance_agent.gateway.api_requests import api_handler, filters, json_answer
 from instance_agent.gateway.configuration_api.entry_api import own_workspace, readable
 from instance_agent.gateway.configuration_api.entry_changes import not_found
@@ -59,7 +59,8 @@ class AnalyticsApi:
         readable(request)
         asked = _only(request, "timeRange", "modelId")
         scope = _scope(request, asked, "24h")
-        return await self._report(lambda connection: reports.model_report(connection, scope))
+        known = _names(request, scope)
+        return await self._report(lambda connection: reports.model_report(connection, known(connection)))
 
     async def _workspace(self, request: web.Request) -> web.Response:
         fleet, workspace = readable(request), request.match_info["workspaceId"]
@@ -97,18 +98,25 @@ class AnalyticsApi:
         check_timezone(timezone, "timezone")
         groups = _groups(asked.get("by", "model"))
         scope = _scope(request, asked, "30d")
+        known = _names(request, scope)
         return await self._report(
-            lambda connection: reports.cost_report(connection, scope, groups, period=period, timezone=timezone)
+            lambda connection: reports.cost_report(
+                connection, known(connection), groups, period=period, timezone=timezone
+            )
         )
 
     async def _performance(self, request: web.Request) -> web.Response:
         readable(request)
         asked = _only(request, "timeRange", "modelId", "by")
         scope, groups = _scope(request, asked, "24h"), _groups(asked.get("by", "model"))
-        policies = _standings(request, scope.model)
-        return await self._report(
-            lambda connection: {**reports.performance_report(connection, scope, groups), "policies": policies}
-        )
+        policies, known = _standings(request), _names(request, scope)
+
+        def report(connection: psycopg.Connection[Any]) -> dict[str, Any]:
+            scope = known(connection)
+            shown = [each for each in policies if scope.model is None or scope.model in each["order"]]
+            return {**reports.performance_report(connection, scope, groups), "policies": shown}
+
+        return await self._report(report)
 
     async def _report(self, report: _Report) -> web.Response:
         def work(database: Database) -> dict[str, Any]:
@@ -118,7 +126,7 @@ class AnalyticsApi:
         return json_answer(await self._work.run(work))
 
 
-def _standings(request: web.Request, model: str | None) -> list[dict[str, Any]]:
+def _standings(request: web.Request) -> list[dict[str, Any]]:
     """Return the policies in which learned scores have moved models, as this replica routes now."""
     state = parts_of(request).state
     return [
@@ -131,7 +139,6 @@ def _standings(request: web.Request, model: str | None) -> list[dict[str, Any]]:
             "scoredAt": each.scored_at.astimezone(UTC),
         }
         for each in state.rules.standings(state.catalog.learned)
-        if model is None or model in each.order
     ]
 
 
@@ -152,6 +159,14 @@ def _scope(request: web.Request, asked: dict[str, str], default: str) -> Scope:
         raise _invalid("modelId", model, f"a text of 1 to {MAX_NAME_LENGTH} characters")
     length = parse_time_range(asked.get("timeRange", default))
     return reports.scope_of(length, datetime.now(UTC), workspace=own_workspace(request), model=model)
+
+
+def _names(request: web.Request, scope: Scope) -> Callable[[psycopg.Connection[Any]], Scope]:
+    """Return what to read the sums of: those of the model, or, where it has none, of the one that its alias stands for."""
+    configuration = parts_of(request).state.catalog.configuration
+    if scope.model is None or configuration is None or (final := configuration.resolve(scope.model)[0]) == scope.model:
+        return lambda _: scope
+    return lambda connection: scope if read_usage(connection, scope, most=1) else scope._replace(model=final)
 
 
 def _groups(text: str) -> Sequence[Group]:

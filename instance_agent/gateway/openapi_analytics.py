@@ -59,7 +59,7 @@ ANALYTICS_OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/routing/performance"): _report(
         "Show success, latency, tokens, errors and satisfaction",
         "PerformanceStatistics",
-        _SUMS,
+        f"{_SUMS} `policies` has the policies in which learned scores have moved models, with the reasons.",
         query={"timeRange": f"{_RANGE}24h.", "by": _BY, "modelId": _MODEL},
     ),
     ("GET", "/api/health/overview"): Operation(

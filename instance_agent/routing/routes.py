@@ -11,7 +11,13 @@ from itertools import accumulate
 from typing import Final, Literal
 
 from centralcloud.contracts.errors import quote
-from centralcloud.contracts.fleet_configuration import AgentPreferences, RoutingPolicy, RoutingRule, to_nano_usd
+from centralcloud.contracts.fleet_configuration import (
+    AgentPreferences,
+    PolicyModel,
+    RoutingPolicy,
+    RoutingRule,
+    to_nano_usd,
+)
 from instance_agent.catalog.configuration import CatalogConfiguration, Target
 from instance_agent.routing.spend import CostLimit, PriceOf, limits_of
 from instance_agent.routing.struck import Struck
@@ -107,11 +113,7 @@ def policy_route(
     for each in _chain(policy, policies):
         candidates = []
         for listed in each.in_order():
-            targets = _targets(listed.model, configuration)
-            if listed.provider is not None:
-                targets = tuple(target for target in targets if target.model.provider == listed.provider)
-                if not targets:
-                    targets = _targets(listed.reference, configuration)
+            targets = _listed_targets(listed, configuration)
             if not targets:
                 missing.append(_missing(listed.reference))
                 continue
@@ -226,6 +228,34 @@ def _chain(policy: RoutingPolicy, policies: Mapping[str, RoutingPolicy]) -> Iter
 
 def _targets(name: str, configuration: CatalogConfiguration) -> tuple[Target, ...]:
     return configuration.targets_of(configuration.resolve(name)[0])
+
+
+def _listed_targets(listed: PolicyModel, configuration: CatalogConfiguration) -> tuple[Target, ...]:
+    """Return the targets of a model of a policy.
+
+    An alias counts behind a provider, too (``anthropic/claude-3-5-sonnet``, and ``anthropic/claude-3.5-sonnet`` of a
+    provider that serves models of others): policies are written once, and their models are shut down meanwhile.
+    """
+    provider, name = listed.provider, listed.model
+    if provider is None:
+        if _known(name, configuration):
+            return _known(name, configuration)
+        provider, separator, name = name.partition("/")
+        if not separator or provider not in configuration.providers:
+            return _targets(listed.model, configuration)
+    vendor, separator, plain = name.partition("/")
+    found = _known(name, configuration)
+    if not found and separator:
+        found = _known(plain, configuration)
+        found = found if any(target.model.provider == vendor for target in found) else ()
+    found = tuple(target for target in found if target.model.provider == provider)
+    return found or _targets(f"{provider}/{name}", configuration)
+
+
+def _known(name: str, configuration: CatalogConfiguration) -> tuple[Target, ...]:
+    """Return the targets of a model of the catalog or of an alias; none for another model of a known provider."""
+    final, alias = configuration.resolve(name)
+    return configuration.targets.get(final, ()) if alias is None else configuration.targets_of(final)
 
 
 def _missing(name: str) -> Struck:

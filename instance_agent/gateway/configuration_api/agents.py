@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
@@ -17,9 +17,6 @@ from instance_agent.gateway.context import context_of
 from instance_agent.gateway.errors import InvalidFieldError
 from instance_agent.gateway.target_problem import problem_of
 from instance_agent.routing.constraints import capabilities_of
-
-#: The ability of every model that answers with text; a catalog need not list it.
-_TEXT_GENERATION: Final = frozenset({"text-generation"})
 
 
 class AgentsApi(EntryApi):
@@ -102,6 +99,4 @@ def _shown(
 def _missing(target: Target, agent: AgentPreferences | None) -> list[str]:
     wanted = () if agent is None else agent.required_capabilities
     has = capabilities_of(target)
-    if target.model.model_type != "embedding":
-        has |= _TEXT_GENERATION
     return [each for each in wanted if each not in has]

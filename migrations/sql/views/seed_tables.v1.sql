@@ -7,7 +7,7 @@ SELECT
     r.policy AS policy_name,
     r.model AS selected_model,
     r.provider AS selected_provider,
-    r.estimated_cost_usd AS estimated_cost,
+    r.estimated_cost_usd::numeric AS estimated_cost,
     coalesce(
         coalesce(o.cost_nano_usd, r.cost_nano_usd)::numeric / 1000000000, coalesce(o.cost_usd, r.cost_usd)::numeric
     ) AS actual_cost,
@@ -31,7 +31,7 @@ LEFT JOIN LATERAL (
 UNION ALL
 SELECT
     centralcloud.usage_key(ARRAY['model_selections', min(id)::text]), max(task_id), max(policy), min(model), min(provider),
-    max(estimated_cost_usd),
+    max(estimated_cost_usd)::numeric,
     coalesce(max(cost_nano_usd)::numeric / 1000000000, max(cost_usd)::numeric),
     max(nullif(coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0), 0)),
     max(response_time_ms),
@@ -46,13 +46,15 @@ COMMENT ON VIEW model_selections IS
 -- Budgets and the limits of workspaces, each in the period of now.
 CREATE VIEW cost_budgets AS
 SELECT
-    centralcloud.usage_key(ARRAY['cost_budgets', budget.id, extract(epoch FROM period.period_start)::text]) AS id,
+    centralcloud.usage_key(
+        ARRAY['cost_budgets', budget.id, CASE WHEN budget.period <> 'task' THEN extract(epoch FROM period.period_start)::text END]
+    ) AS id,
     budget.scope AS budget_type,
     budget.period AS budget_period,
     budget.amount AS budget_amount,
     coalesce(spend.spent, 0)::numeric / 1000000000 AS spent_amount,
-    period.period_start,
-    period.period_end,
+    CASE WHEN budget.period <> 'task' THEN period.period_start END AS period_start,
+    CASE WHEN budget.period <> 'task' THEN period.period_end END AS period_end,
     budget.threshold AS alert_threshold,
     (SELECT version.at FROM configuration_versions AS version WHERE version.config_version = budget.config_version) AS created_at,
     budget.id AS budget_id
@@ -70,7 +72,7 @@ FROM (
     FROM configuration_entries AS e
     CROSS JOIN LATERAL jsonb_each_text(e.body -> 'budgetLimits') AS own
     WHERE e.kind = 'workspace' AND e.body IS NOT NULL AND jsonb_typeof(e.body -> 'budgetLimits') = 'object'
-        AND own.key IN ('daily', 'weekly', 'monthly') AND own.value IS NOT NULL
+        AND own.key IN ('daily', 'weekly', 'monthly', 'task') AND own.value IS NOT NULL
         AND NOT EXISTS (
             SELECT FROM configuration_entries AS b
             WHERE b.kind = 'budget' AND b.id = 'workspace:' || e.id || ':' || own.key AND b.body IS NOT NULL
@@ -80,5 +82,5 @@ CROSS JOIN LATERAL centralcloud.calendar_period(
     CASE WHEN budget.period IN ('daily', 'weekly', 'monthly') THEN budget.period ELSE 'daily' END, budget.zone, now()
 ) AS period
 LEFT JOIN spend_periods AS spend ON spend.meter = 'budget/' || budget.id AND spend.period_start = period.period_start
-WHERE budget.period IN ('daily', 'weekly', 'monthly');
-COMMENT ON VIEW cost_budgets IS 'budgets of the configuration, limits of workspaces included, with what is spent in the period of now; in USD. Limits of each task have no row';
+WHERE budget.period IN ('daily', 'weekly', 'monthly', 'task');
+COMMENT ON VIEW cost_budgets IS 'budgets of the configuration, limits of workspaces included, with what is spent in the period of now; in USD. A limit of each task has neither a period nor a sum';

@@ -18,7 +18,15 @@ MEASURES = (
         "tied_share",
         "probe_share",
     ),
-    *("mean_cost_usd", "mean_latency_ms", "events_to_detect", "events_to_recover", "false_alarms"),
+    *(
+        "success_rate",
+        "mean_cost_usd",
+        "mean_latency_ms",
+        "busiest_share",
+        "events_to_detect",
+        "events_to_recover",
+        "false_alarms",
+    ),
     *("ticks_to_quarantine", "honest_exclusions", "wall_seconds"),
 )
 
@@ -40,6 +48,10 @@ def test_json_has_every_measure_with_its_interval(files: list[str]) -> None:
     assert result["regret_percent"]["low"] <= result["regret_percent"]["mean"] <= result["regret_percent"]["high"]
     assert [phase["events"] for phase in result["phases"]] == [600, 400]
     assert all(phase["regret_percent"]["runs"] == 3 for phase in result["phases"])
+    assert 0 < result["success_rate"]["mean"] <= 1
+    for phase in result["phases"]:
+        busiest = max(each["mean"] if isinstance(each, dict) else each for each in phase["traffic"].values())
+        assert 0 < busiest <= phase["busiest_share"]["mean"] <= 1
 
 
 def test_the_default_output_is_a_table(files: list[str]) -> None:
@@ -47,7 +59,8 @@ def test_the_default_output_is_a_table(files: list[str]) -> None:
         "centralcloud", "simulate", *files, "--rule", "threshold", "--seeds", "1,4", "--jobs", "1", env={}
     )
     assert finished.returncode == 0, finished.stderr
-    assert "regret_percent" in finished.stdout
+    for name in ("regret_percent", "success_rate", "mean_cost_usd", "mean_latency_ms", "busiest_share"):
+        assert f"\n{name} " in finished.stdout, finished.stdout
     assert "threshold: 2 runs of 1,000 tasks" in finished.stdout
 
 

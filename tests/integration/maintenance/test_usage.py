@@ -13,7 +13,6 @@ from support.maintenance import ingest, maintain
 from support.plans import explain, nodes
 from support.requests import a_request_id, an_attempt, report_feedback, waiting
 from support.servers import execute
-from support.spending import put_budgets, put_entries, spend_before
 
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
@@ -321,44 +320,3 @@ def test_the_newest_requests_are_those_of_the_workspace(database: Database, data
     }  # fmt: skip
     assert [each["requestId"] for each in everything] == [other, failed]
     assert [(each["requestId"], each["status"]) for each in newest] == [(other, "no_outcome")]
-
-
-def test_the_tables_of_the_specification_answer_its_queries(database: Database, database_url: str) -> None:
-    labels = {"workspace": "acme", "policy": "code", "task_type": "chat", "model": "gpt-4o", "task_id": "t-1"}
-    ingest(
-        database,
-        database_url,
-        [*a_call(labels, 250_000_000, response_time_ms=900), *a_call(labels, None, outcome="failure")],
-    )
-    maintain(database)
-    columns = (
-        "task_id, policy_name, selected_model, selected_provider, actual_cost, tokens_used, response_time_ms, success"
-    )
-    rows = execute(
-        database_url,
-        f"SELECT {columns} FROM model_selections WHERE created_at > now() - interval '1 hour' ORDER BY success",
-    )
-    assert rows == [
-        ("t-1", "code", "gpt-4o", "github_models", None, 15, 600, False),
-        ("t-1", "code", "gpt-4o", "github_models", Decimal("0.25"), 15, 900, True),
-    ]
-    put_budgets(database_url, {"scope": "fleet", "period": "monthly", "limit": 2})
-    put_entries(database_url, {"kind": "workspace", "id": "acme", "body": {"budgetLimits": {"daily": 1.5}}})
-    spend_before(database_url, "budget/fleet:monthly", 125_000_000)
-    budgets = """
-        SELECT budget_type, budget_period, budget_amount::float8, spent_amount::float8, alert_threshold::float8,
-            period_start <= now() AND now() < period_end, created_at IS NOT NULL, id IS NOT NULL
-        FROM cost_budgets ORDER BY budget_type
-    """
-    assert execute(database_url, budgets) == [
-        ("fleet", "monthly", 2.0, 0.125, 0.8, True, True, True),
-        ("workspace", "daily", 1.5, 0.0, 0.8, True, True, True),
-    ]
-    performance = """
-        SELECT model_name, provider, total_requests, successful_requests, failed_requests, avg_response_time_ms, total_cost,
-            avg_tokens_used, id IS NOT NULL, window_start < window_end, created_at <= now()
-        FROM model_performance
-    """
-    assert execute(database_url, performance) == [
-        ("gpt-4o", "github_models", 2, 1, 1, 750.0, 0.25, 15.0, True, True, True)
-    ]

@@ -15,11 +15,9 @@ from support.upstream.process import FakeUpstream
 from support.waiting import eventually
 
 from instance_agent import (
-    IntelligentModelRouter,
     RouterAnalytics,
     TaskType,
     UnifiedModelClient,
-    create_routed_coder_agent,
 )
 from instance_agent.client.usage_records import UsageRecords
 
@@ -41,55 +39,6 @@ def client(records: UsageRecords) -> Iterator[UnifiedModelClient]:
 def all_fail(upstream: FakeUpstream, *models: str, behaviour: str = "status=503") -> None:
     for model in models:
         upstream.behave(behaviour, model=model)
-
-
-def test_the_snippets_of_the_seed_run_as_they_are_printed() -> None:
-    async def snippets() -> None:
-        # Create a routed agent
-        agent = create_routed_coder_agent()
-
-        # Generate response (automatically routes to best model)
-        response = await agent.generate_response("Write a Python function to sort a list", context={"complexity": 3})
-        assert response["success"]
-        assert response["content"] == "You said: Write a Python function to sort a list"
-        assert response["provider"] == "lm_studio"
-
-        # Create router and client
-        router = IntelligentModelRouter()
-        client = UnifiedModelClient(router)
-
-        # Generate with automatic routing
-        result = await client.generate("Analyze the pros and cons of microservices", TaskType.REASONING, complexity=7)
-        assert (result["success"], result["model"]) == (True, "claude-opus-5-5")
-        # 17 tokens at 4 USD a million, 3 of them cached at 0.2, and 9 at 20.
-        assert result["cost_nano_usd"] == 14 * 4_000 + 3 * 200 + 9 * 20_000
-        assert (result["tokens"], result["cost"]) == (26, 0.0002366)
-        assert 0 < result["time"] < 30
-
-        # Force specific model for testing
-        result = await client.generate(
-            "Write hello world", TaskType.CODE_GENERATION, complexity=2, context={"force_model": "local_mlx"}
-        )
-        assert (result["success"], result["provider"], result["forced"]) == (True, "lm_studio", True)
-        await client.aclose()
-        await agent.aclose()
-
-    before = RouterAnalytics().get_cost_analysis()["total_cost_nano_usd"]
-    asyncio.run(snippets())
-
-    analytics = RouterAnalytics()
-
-    # Get performance metrics
-    performance = analytics.get_model_performance_report()
-    assert f"Models tracked: {len(performance)}" != "Models tracked: 0"
-
-    # Get cost analysis
-    costs = analytics.get_cost_analysis()
-    assert f"Total cost: ${costs['total_cost']:.6f}".startswith("Total cost: $0.0")
-    assert costs["total_cost_nano_usd"] == before + 236_600
-
-    # Get optimization recommendations
-    assert analytics.get_optimization_recommendations() == []
 
 
 @pytest.mark.parametrize("alias", ["local_mlx", "claude", "openai", "gemini"])

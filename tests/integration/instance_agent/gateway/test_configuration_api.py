@@ -54,9 +54,11 @@ def admin(migrated: str, running_upstream: FakeUpstream, tmp_path_factory: pytes
     catalog.write_text(catalog.read_text().replace('{"claude-*": auto}', aliases))
     key = a_key(migrated, "admin")
     with programs_in(folder) as start:
-        yield start_gateway(
-            start, folder, running_upstream, migrated, key=key, INSTANCE_AGENT_CATALOG=os.fspath(catalog)
-        )
+        variables = {
+            "INSTANCE_AGENT_CATALOG": os.fspath(catalog),
+            "INSTANCE_AGENT_GATEWAY_CACHE_BYTES": "1000000",
+        }
+        yield start_gateway(start, folder, running_upstream, migrated, key=key, **variables)
 
 
 def has(found: Any, wanted: Any) -> bool:
@@ -274,3 +276,41 @@ def test_a_registered_model_that_a_rule_names_cannot_be_removed(admin: Gateway) 
     assert 'found "special", which is removed' in kept.error["message"]
     assert json.loads(admin.call("DELETE", created.headers["location"]).body)["deleted"] is True
     assert admin.call("DELETE", "/api/models/special").status == 200
+
+
+def test_what_a_policy_and_a_workspace_say_holds_for_requests(
+    admin: Gateway, migrated: str, running_upstream: FakeUpstream
+) -> None:
+    """Images go to models with vision; compliance tags are needed; an answer is kept for its workspace alone."""
+    blind = {"version": "blind-1", "name": "blind", "provider": "alpha", "modelType": "chat"}
+    assert admin.call("POST", "/api/models", blind).status == 201
+    models = [{"model": "blind-1", "priority": 1}, {"model": "opus", "priority": 2}]
+    assert admin.call("POST", "/api/routing/policies", {"name": "see", "models": models}).status == 201
+    kept = {"name": "kept", "models": [{"model": "gpt"}], "cache_seconds": 60}
+    assert admin.call("POST", "/api/routing/policies", kept).status == 201
+    strict = {"complianceRequirements": ["hipaa"]}
+    assert admin.call("POST", "/api/workspaces/strict/config", strict).status == 200
+    keys = {name: a_key(migrated, "user", workspace=name) for name in ("strict", "one", "two")}
+
+    def chat(key: str, model: str, content: Any = "hello there") -> Reply:
+        body = {"model": model, "messages": [{"role": "user", "content": content}], "temperature": 0}
+        return admin.call("POST", "/v1/chat/completions", body, key=keys[key])
+
+    eventually(lambda: chat("one", "policy:see").status == 200, what="the keys and the policies")
+    pixel = "data:image/png;base64,AAAA"
+    image = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": pixel}}]
+    assert chat("one", "policy:see").headers["x-centralcloud-model"] == "blind-1"
+    assert chat("one", "policy:see", image).headers["x-centralcloud-model"] == "opus"
+
+    for model in ("auto", "gpt", "policy:see"):
+        refusal = chat("strict", model)
+        assert (refusal.status, refusal.error["code"]) == (403, "compliance"), model
+
+    eventually(lambda: chat("one", "policy:kept").status == 200)
+    before = len(running_upstream.requests("gpt"))
+    replies = [chat(name, "policy:kept", "the same") for name in ("one", "one", "two", "one")]
+    assert {reply.text for reply in replies} == {"You said: the same"}
+    assert len(running_upstream.requests("gpt")) - before == 2, "one call for each workspace"
+
+    for path in ("routing/policies/see", "routing/policies/kept", "workspaces/strict/config", "models/blind-1"):
+        assert admin.call("DELETE", f"/api/{path}").status == 200, path

@@ -72,6 +72,48 @@ def test_a_model_that_is_surely_worse_and_not_cheaper_is_to_be_avoided() -> None
     assert recommend_models([good, a_use("bad", 60, 40, 1_000_000, response_time_sum_ms=1)]) == [], "it is faster"
 
 
+def kinds(*uses: Use) -> list[str]:
+    return [each["kind"] for each in recommend_models(uses)]
+
+
+def test_a_cheaper_model_at_the_border_of_the_interval_of_the_outcomes_and_of_the_cost() -> None:
+    """The interval of 95 of 100 begins at 88.82%; the dear model has a cost of 5 USD."""
+    dear = a_use("dear", 95, 5, 5_000_000_000)
+    assert kinds(dear, a_use("cheap", 89, 11, 1)) == ["cheaper_model"]
+    assert kinds(dear, a_use("cheap", 88, 12, 1)) == []
+    low, _ = success_interval(95, 100)
+    assert kinds(dear, a_use("cheap", 8883, 1117, 1)) == ["cheaper_model"]
+    assert 0.8881 < low < 0.8883
+    assert kinds(dear, a_use("cheap", 8881, 1119, 1)) == []
+    assert kinds(dear, a_use("cheap", 29, 1, 1)) == ["cheaper_model"]
+    assert kinds(dear, a_use("cheap", 29, 0, 1)) == []
+    assert kinds(dear, a_use("cheap", 95, 5, 4_500_000_000)) == ["cheaper_model"]
+    assert kinds(dear, a_use("cheap", 95, 5, 4_500_000_001)) == []
+
+
+def test_a_model_to_avoid_at_the_border_of_the_intervals() -> None:
+    bad, cost = (60, 40), 1_000_000
+    _, high = success_interval(60, 100)
+    clear = next(good for good in range(60, 101) if success_interval(good, 100)[0] > high)
+    assert success_interval(clear - 1, 100)[0] <= high < success_interval(clear, 100)[0]
+    assert kinds(a_use("bad", *bad, cost), a_use("good", clear, 100 - clear, cost)) == ["avoid_model"]
+    assert kinds(a_use("bad", *bad, cost), a_use("good", clear - 1, 101 - clear, cost)) == [], "the intervals overlap"
+    assert kinds(a_use("bad", *bad, cost), a_use("good", clear, 100 - clear, cost + 1)) == [], "it is dearer"
+    assert kinds(a_use("bad", 17, 12, cost), a_use("good", 100, 0, cost)) == [], "29 outcomes"
+
+
+def test_a_budget_at_the_border_of_its_period() -> None:
+    now = BEGIN + timedelta(days=10)
+    assert recommend_budgets([a_spend(10_000_000_000)], now) == [], "it ends with the period"
+    (barely,) = recommend_budgets([a_spend(10_000_000_001)], now)
+    assert BEGIN + MONTH - timedelta(milliseconds=1) < barely["endsAt"] < BEGIN + MONTH
+    # 5% of a month of 30 days are a day and a half.
+    early = BEGIN + timedelta(days=1.5)
+    assert [each["kind"] for each in recommend_budgets([a_spend(15_000_000_000)], early)] == ["budget_ends"]
+    assert recommend_budgets([a_spend(15_000_000_000)], early - timedelta(microseconds=1)) == []
+    assert recommend_budgets([a_spend(30_000_000_000)], BEGIN + MONTH) == [], "its period is over"
+
+
 def test_the_interval_is_that_of_wilson() -> None:
     low, high = success_interval(5, 10)
     assert (round(low, 4), round(high, 4)) == (0.2366, 0.7634)

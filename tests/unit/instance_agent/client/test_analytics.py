@@ -110,6 +110,8 @@ def test_the_budget_may_be_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     assert RouterAnalytics(UsageRecords()).get_daily_budget_remaining() is None
     monkeypatch.setenv("INSTANCE_AGENT_DAILY_BUDGET_USD", "2.5")
     assert RouterAnalytics(UsageRecords()).get_daily_budget_remaining() == 2.5
+    with pytest.raises(ValueError, match="days: found 0, expected 1 or more"):
+        RouterAnalytics(UsageRecords()).get_cost_analysis(days=0)
     with pytest.raises(ValueError, match="daily_budget_usd: found -1, expected a number from 0 on"):
         RouterAnalytics(daily_budget_usd=-1)
 

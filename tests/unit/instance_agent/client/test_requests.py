@@ -15,10 +15,7 @@ from instance_agent.client.request import read_request
     [
         (("",), "prompt: found an empty text, expected a text"),
         ((7,), "prompt: found int, expected a text"),
-        (
-            ("x", None, 11),
-            "complexity: found 11, expected simple, medium, complex, 1 to 10, or a word such as easy or hard",
-        ),
+        (("x", None, 11), "complexity: found 11, expected simple, medium, complex, 1 to 10, or a word"),
         (("x", ["list"]), "task_type: found "),
         (("x", None, None, "context"), "context: found str, expected a dictionary"),
         (("x", None, None, {"max_tokens": 0}), "context.max_tokens: found 0, expected a whole number from 1 on"),

@@ -464,6 +464,8 @@ def test_a_demotion_is_shown_with_its_numbers_and_ends_with_the_next_scores() ->
     risen = known._replace(learned=learned(a=(0.85, 400), b=(0.9, 200)))
     assert rules.standings(risen.learned) == []
     assert names(planner.plan(asked, risen, rules=rules)) == ["a", "b"]
+    learned_order = compiled(known, policies=[policy("p", "a", "b", order="learned")])
+    assert learned_order.standings(known.learned) == [], "its order is that of the scores"
 
 
 def test_an_unknown_policy_is_an_error_that_names_the_known_ones() -> None:
@@ -498,6 +500,28 @@ def test_the_policies_of_the_seed_lead_to_models_of_the_built_in_catalog(name: s
     found = plan(rules, RoutingRequest(model=f"policy:{name}", input_tokens=500), known)
     assert keys(found) == [f"{expected[0]}@openai", f"{expected[1]}@anthropic"]
     assert "policy_cost" not in struck(found).values()
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        ({"provider": "anthropic", "model": "claude-3-5-sonnet"}, "claude-sonnet-5-5@anthropic"),
+        ({"model": "anthropic/claude-3-5-sonnet"}, "claude-sonnet-5-5@anthropic"),
+        ({"provider": "openrouter", "model": "claude-3-5-sonnet"}, "claude-sonnet-5-5@openrouter"),
+        ({"provider": "openrouter", "model": "anthropic/claude-3.5-sonnet"}, "claude-sonnet-5-5@openrouter"),
+        ({"model": "openrouter/anthropic/claude-3.5-sonnet"}, "claude-sonnet-5-5@openrouter"),
+        ({"provider": "anthropic", "model": "anthropic/claude-3-5-sonnet"}, "claude-sonnet-5-5@anthropic"),
+        ({"provider": "openrouter", "model": "meta/gpt-4"}, "openrouter/meta/gpt-4@openrouter"),
+        ({"provider": "openai", "model": "gpt-99"}, "openai/gpt-99@openai"),
+        ({"model": "openai/gpt-99"}, "openai/gpt-99@openai"),
+    ],
+)
+def test_a_model_that_was_shut_down_has_its_successor_behind_a_provider_too(listed: dict, expected: str) -> None:
+    environ = dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"), "k")
+    configuration = CatalogSource(environ=environ).build()
+    known = snapshot()._replace(models=configuration.models, configuration=configuration)
+    found = plan(compiled(known, policies=[{"name": "p", "models": [listed]}]), RoutingRequest(model="policy:p"), known)
+    assert keys(found) == [expected]
 
 
 def test_a_plan_with_everything_in_it_is_explained_in_2_kb() -> None:
