@@ -24,7 +24,7 @@ _DRAIN_SECONDS: Final = 30.0
 _STEADY_SECONDS: Final = 2.0
 #: Longer than a session waits before it reports a count, and than a gateway waits before it reports spend.
 _REPORTED_SECONDS: Final = 15.0
-#: Of a request: the usage of `_fast_upstream.py` at the prices of `_gateways.py`, in nano-USD.
+#: For a request: the usage of `_fast_upstream.py` at the prices of `_gateways.py`, in nano-USD.
 _COST_NANO: Final = 300 * 1_000 + 400 * 2_000
 
 

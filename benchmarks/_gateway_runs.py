@@ -30,20 +30,29 @@ _BOUNDED_METER: Final = f"budget/workspace:{BOUNDED}:daily"
 
 
 class Sizes(argparse.Namespace):
-    """The sizes of a run."""
+    """The sizes of a run. `seconds`: of the open loop of the gateways; 2 less are counted, which have to be at least 20."""
 
     requests: int
     litellm_requests: int
     seconds: float
+    yardstick_seconds: float
     streams: int
     memory_requests: int
 
 
-SHORT: Final = {"requests": 2_500, "litellm_requests": 100, "seconds": 22.0, "streams": 800, "memory_requests": 4_000}
+SHORT: Final = {
+    "requests": 2_500,
+    "litellm_requests": 100,
+    "seconds": 22.0,
+    "yardstick_seconds": 4.0,
+    "streams": 800,
+    "memory_requests": 4_000,
+}
 FULL: Final = {
     "requests": 20_000,
     "litellm_requests": 2_000,
-    "seconds": 30.0,
+    "seconds": 32.0,
+    "yardstick_seconds": 30.0,
     "streams": 10_000,
     "memory_requests": 200_000,
 }
@@ -76,10 +85,11 @@ def measure_saturated(
 
 def measure_latency(
     programs: Sequence[Running],
-    slow: Sequence[Running],
     upstream: Running,
-    sizes: Sizes,
-    databases: Mapping[str, Database],
+    seconds: float,
+    *,
+    slow: Sequence[Running] = (),
+    databases: Mapping[str, Database] = {},
 ) -> dict[str, dict[str, Any]]:
     """Measure the latency of programs, and the transactions of those that have a database; all at the same time.
 
@@ -87,11 +97,11 @@ def measure_latency(
         slow: get 50 requests a second, the others 300.
     """
     every = [*((each, _RATE) for each in programs), *((each, _LOW_RATE) for each in slow)]
-    progress(f"{', '.join(f'{each.name} at {rate:g}/s' for each, rate in every)}: open loop")
+    progress(f"{', '.join(f'{each.name} at {rate:g}/s' for each, rate in every)}: open loop, {seconds:g} s")
     set_pace(upstream, _WAIT_MS, 0)
     loads = [(each, rate, databases.get(each.name)) for each, rate in every]
     found: dict[str, dict[str, Any]] = {}
-    for (program, _), (times, transactions) in zip(every, open_loops(loads, sizes.seconds), strict=True):
+    for (program, _), (times, transactions) in zip(every, open_loops(loads, seconds), strict=True):
         found[program.name] = {"open_loop": times}
         if transactions is not None:
             found[program.name]["transactions_per_request"] = transactions
@@ -147,20 +157,20 @@ def measure_gateways(
     yardstick = stack.enter_context(a_pass_through(upstream))
     gateways = [each.start(stack) for each in fleets]
     databases = {each.name: each.database for each in fleets}
-    time.sleep(2.0)  # at rest: the first contact with the database is over
-    at_rest = {each.name: each.memory_mib() for each in gateways}
-    results |= measure_saturated((yardstick, *gateways), upstream, sizes, databases)
     with ExitStack() as slow_ones:
-        slow = []
-        for fleet in fleets:
-            name = f"{fleet.name}_{_LOW_RATE:g}"
-            other = Fleet(slow_ones, server, upstream, name, full=fleet is fleets[1])
-            databases[name] = other.database
+        slow = []  # started now, so that the transactions of their start are counted before the open loop
+        for each in fleets:
+            other = Fleet(slow_ones, server, upstream, f"{each.name}_{_LOW_RATE:g}", full=each.name == "configured")
+            databases[other.name] = other.database
             slow.append(other.start(slow_ones))
-        latencies = measure_latency((direct, yardstick, *gateways), slow, upstream, sizes, databases)
+        time.sleep(2.0)  # at rest: the first contact with the database is over
+        at_rest = {each.name: each.memory_mib() for each in gateways}
+        results |= measure_saturated((yardstick, *gateways), upstream, sizes, databases)
+        latencies = measure_latency((direct, yardstick), upstream, sizes.yardstick_seconds)
+        latencies |= measure_latency(gateways, upstream, sizes.seconds, slow=slow, databases=databases)
     for name, found in latencies.items():
         results.setdefault(name, {}).update(found)
-    for each in gateways:
+    for each in fleets:
         low = results.pop(f"{each.name}_{_LOW_RATE:g}")
         results[each.name]["open_loop_50"] = low["open_loop"]
         results[each.name]["database"] = {
