@@ -20,6 +20,8 @@ _QUEUED: Final = "SELECT count(*) FROM pgmq.q_model_routing_decisions"
 _TRANSACTIONS: Final = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
 _SPENT: Final = "SELECT meter, spent, limit_amount FROM spend_periods WHERE unit = 'nano_usd' ORDER BY meter"
 _DRAIN_SECONDS: Final = 30.0
+#: Share of the requests that a gateway may answer 429 because its database is slow: they are shown, and fail a target.
+_MOST_REFUSED: Final = 0.1
 #: From the begin of a load until transactions are counted: sessions that were idle report their counts late.
 _STEADY_SECONDS: Final = 2.0
 #: Longer than a session waits before it reports a count, and than a gateway waits before it reports spend.
@@ -29,7 +31,7 @@ _COST_NANO: Final = 300 * 1_000 + 400 * 2_000
 
 
 class RateLimitedError(Exception):
-    """A load was answered 429: its times would be those of refusals."""
+    """A large part of a load was answered 429: its times would be those of refusals."""
 
 
 class Database:
@@ -90,7 +92,7 @@ def summary(program: Running, outcome: Outcome, times: list[float]) -> dict[str,
     """Return the times of a load, and what went wrong in it.
 
     Raises:
-        RateLimitedError: a request was answered 429.
+        RateLimitedError: more than some requests were answered 429.
     """
     found: dict[str, Any] = {"p50_ms": _percentile(times, 0.5), "p99_ms": _percentile(times, 0.99)}
     if problems := checked(program, outcome):
@@ -99,9 +101,9 @@ def summary(program: Running, outcome: Outcome, times: list[float]) -> dict[str,
 
 
 def checked(program: Running, outcome: Outcome) -> dict[str, int]:
-    """Return every outcome that is not a 200; raise RateLimitedError where one is a 429."""
-    if refused := outcome.statuses[429]:
-        total = outcome.statuses.total()
+    """Return every outcome that is not a 200; raise RateLimitedError where more than some are 429."""
+    refused, total = outcome.statuses[429], outcome.statuses.total()
+    if refused > _MOST_REFUSED * total:
         raise RateLimitedError(
             f"{program.name}: found {refused:,} of {total:,} requests answered 429, expected none: its key has a rate limit"
         )

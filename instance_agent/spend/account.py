@@ -189,7 +189,7 @@ class Account:
             return 0
         if 4 * held.available > 3 * self.target:
             return 0
-        if now - self.granted_at > _LONG_SECONDS / 2:  # that was for a quarter
+        if 2 * held.available > self.target and now - self.granted_at > _LONG_SECONDS / 2:
             self.target //= 2
         return max(0, self.target - max(0, held.available))
 
