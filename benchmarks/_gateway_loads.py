@@ -148,23 +148,25 @@ def open_loops(
 async def _open_loops(
     loads: Sequence[tuple[Running, float, Database | None]], seconds: float
 ) -> list[tuple[dict[str, Any], float | None]]:
+    outcomes = [Outcome() for _ in loads]
+
     async def one(place: int, program: Running, rate: float) -> dict[str, Any]:
         await asyncio.sleep(place / len(loads) / rate)  # else all are due at the same moments
-        outcome = await load_of(program).open_loop(rate, seconds)
+        outcome = await load_of(program).open_loop(rate, seconds, outcomes[place])
         late = outcome.late / max(1, round(rate * seconds))
         return {"rate": rate, **summary(program, outcome, outcome.times), "late": round(late, 3)}
 
-    async def counted(rate: float, database: Database | None) -> float | None:
+    async def counted(place: int, database: Database | None) -> float | None:
         if database is None:
             return None
         await asyncio.sleep(_STEADY_SECONDS)
-        began, before = time.perf_counter(), await asyncio.to_thread(database.transactions)
+        ended, before = outcomes[place].ended, await asyncio.to_thread(database.transactions)
         await asyncio.sleep(seconds - _STEADY_SECONDS)
-        after = await asyncio.to_thread(database.transactions)
-        return round((after - before - 1) / (rate * (time.perf_counter() - began)), 4)
+        ended, after = outcomes[place].ended - ended, await asyncio.to_thread(database.transactions)
+        return round((after - before - 1) / max(1, ended), 4)  # one of them was this count
 
     times = asyncio.gather(*(one(place, program, rate) for place, (program, rate, _) in enumerate(loads)))
-    counts = asyncio.gather(*(counted(rate, database) for _, rate, database in loads))
+    counts = asyncio.gather(*(counted(place, database) for place, (_, _, database) in enumerate(loads)))
     return list(zip(await times, await counts, strict=True))
 
 

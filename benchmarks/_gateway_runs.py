@@ -84,39 +84,18 @@ def measure_saturated(
 
 
 def measure_latency(
-    programs: Sequence[Running],
-    upstream: Running,
-    seconds: float,
-    *,
-    slow: Sequence[Running] = (),
-    databases: Mapping[str, Database] = {},
-) -> dict[str, dict[str, Any]]:
-    """Measure the latency of programs, and the transactions of those that have a database; all at the same time.
-
-    Args:
-        slow: get 50 requests a second, the others 300.
-    """
-    every = [*((each, _RATE) for each in programs), *((each, _LOW_RATE) for each in slow)]
-    progress(f"{', '.join(f'{each.name} at {rate:g}/s' for each, rate in every)}: open loop, {seconds:g} s")
+    upstream: Running, seconds: float, *loads: tuple[Running, float, Database | None]
+) -> list[tuple[dict[str, Any], float | None]]:
+    """Measure the latency of programs at the same time, each at its rate, and their transactions; as `open_loops`."""
+    progress(f"{', '.join(f'{program.name} at {rate:g}/s' for program, rate, _ in loads)}: open loop, {seconds:g} s")
     set_pace(upstream, _WAIT_MS, 0)
-    loads = [(each, rate, databases.get(each.name)) for each, rate in every]
-    found: dict[str, dict[str, Any]] = {}
-    for (program, _), (times, transactions) in zip(every, open_loops(loads, seconds), strict=True):
-        found[program.name] = {"open_loop": times}
-        if transactions is not None:
-            found[program.name]["transactions_per_request"] = transactions
-    set_pace(upstream, 20, _GAP_MS)
-    for program, times in zip(programs, first_chunks(programs, _FIRST_CHUNKS), strict=True):
-        found[program.name]["first_chunk"] = times
-    return found
+    return open_loops(loads, seconds)
 
 
 def measure_litellm(program: Running, upstream: Running, sizes: Sizes) -> dict[str, Any]:
     """Measure the LiteLLM proxy, at the rate that it can answer."""
     found = measure_saturated((program,), upstream, sizes)[program.name]
-    progress("litellm: open loop")
-    set_pace(upstream, _WAIT_MS, 0)
-    found["open_loop"] = open_loops([(program, _LITELLM_RATE, None)], _LITELLM_SECONDS)[0][0]
+    found["open_loop"] = measure_latency(upstream, _LITELLM_SECONDS, (program, _LITELLM_RATE, None))[0][0]
     set_pace(upstream, 20, _GAP_MS)
     found["first_chunk"] = first_chunks((program,), 60)[0]
     return found
@@ -146,7 +125,6 @@ class Fleet:
 
 def measure_gateways(
     stack: ExitStack,
-    server: str,
     upstream: Running,
     fleets: tuple[Fleet, Fleet],
     sizes: Sizes,
@@ -157,26 +135,26 @@ def measure_gateways(
     yardstick = stack.enter_context(a_pass_through(upstream))
     gateways = [each.start(stack) for each in fleets]
     databases = {each.name: each.database for each in fleets}
-    with ExitStack() as slow_ones:
-        slow = []  # started now, so that the transactions of their start are counted before the open loop
-        for each in fleets:
-            other = Fleet(slow_ones, server, upstream, f"{each.name}_{_LOW_RATE:g}", full=each.name == "configured")
-            databases[other.name] = other.database
-            slow.append(other.start(slow_ones))
-        time.sleep(2.0)  # at rest: the first contact with the database is over
-        at_rest = {each.name: each.memory_mib() for each in gateways}
-        results |= measure_saturated((yardstick, *gateways), upstream, sizes, databases)
-        latencies = measure_latency((direct, yardstick), upstream, sizes.yardstick_seconds)
-        latencies |= measure_latency(gateways, upstream, sizes.seconds, slow=slow, databases=databases)
-    for name, found in latencies.items():
-        results.setdefault(name, {}).update(found)
-    for each in fleets:
-        low = results.pop(f"{each.name}_{_LOW_RATE:g}")
-        results[each.name]["open_loop_50"] = low["open_loop"]
-        results[each.name]["database"] = {
-            "transactions_per_request": results[each.name].pop("transactions_per_request"),
-            "transactions_per_request_50": low["transactions_per_request"],
-        }
+    time.sleep(2.0)  # at rest: the first contact with the database is over
+    at_rest = {each.name: each.memory_mib() for each in gateways}
+    results |= measure_saturated((yardstick, *gateways), upstream, sizes, databases)
+    pair = (direct, yardstick)
+    alone = measure_latency(upstream, sizes.yardstick_seconds, *((each, _RATE, None) for each in pair))
+    for program, (times, _) in zip(pair, alone, strict=True):
+        results.setdefault(program.name, {})["open_loop"] = times
+    # The other one gets few requests meanwhile: both are measured at both rates in two loads.
+    for fast, slow in (gateways, gateways[::-1]):
+        loads = [(fast, _RATE, databases[fast.name]), (slow, _LOW_RATE, databases[slow.name])]
+        for (program, rate, _), (times, count) in zip(
+            loads, measure_latency(upstream, sizes.seconds, *loads), strict=True
+        ):
+            suffix = "" if rate == _RATE else f"_{rate:g}"
+            results[program.name][f"open_loop{suffix}"] = times
+            results[program.name].setdefault("database", {})[f"transactions_per_request{suffix}"] = count
+    set_pace(upstream, 20, _GAP_MS)
+    every = (*pair, *gateways)
+    for program, times in zip(every, first_chunks(every, _FIRST_CHUNKS), strict=True):
+        results[program.name]["first_chunk"] = times
     progress("configured: memory, spend")
     set_pace(upstream, 0, 2)
     configured, found = gateways[1], results["configured"]

@@ -11,9 +11,9 @@ proxy in a venv of its own where there is one, and the upstream alone.
 - `cpu_ms`: processor time of the program's process for a request, saturated, the median of 3 rounds in turns; of a
   gateway until its last event is in the queue. `per_core`: requests a second of one core: 1000 / cpu_ms. `reached`:
   requests a second that were answered here, where the load, the upstream and the program share the cores.
-- `added_ms`: latency in open loop at 300 requests a second less that of the upstream alone, all programs at the same time; a
-  time runs from the moment the request was due. `late`: share of the requests that were sent more than 5 ms late; with more
-  than 0.01, the machine was too busy for these times.
+- `added_ms`: latency in open loop at 300 requests a second less that of the upstream alone; a time runs from the moment the
+  request was due. `late`: share of the requests that were sent more than 5 ms late; with more than 0.01, the machine was too
+  busy for these times.
 - `first_chunk_added_ms`: the same for the first chunk of a stream.
 - `database`: transactions that the server counted, for a request, at 300 and at 50 requests a second, over at least 20 s: a
   session that was idle reports its counts only after 10 s.
@@ -80,7 +80,7 @@ def run(server: str, arguments: Any, sizes: Sizes) -> dict[str, Any]:
         bare = Fleet(stack, server, upstream, "gateway", full=False)
         full = Fleet(stack, server, upstream, "configured", full=True)
         with ExitStack() as running:
-            measure_gateways(running, server, upstream, (bare, full), sizes, results)
+            measure_gateways(running, upstream, (bare, full), sizes, results)
         if arguments.full:
             progress("gateway: two replicas")
             results["gateway"]["two_replicas"] = _two_replicas(upstream, bare.url, bare.keys[WORKSPACE], sizes)
