@@ -332,3 +332,11 @@ def test_a_slice_that_lasts_long_is_halved_by_its_top_up_and_one_whose_exchange_
     account.target = 1000
     account.slice.available = 300
     assert (account.top_up(now=5.0), account.target) == (700, 1000)
+
+
+def test_an_account_that_wants_nothing_is_not_asked_for_at_every_request() -> None:
+    account = an_account(1000)
+    account.target, account.slice.available = 900, 499
+    assert account.slice.available < account.low
+    assert account.want(now=9.0, needed=0) == 0
+    assert account.slice.available >= account.low
