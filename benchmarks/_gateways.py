@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,9 +52,13 @@ class Running:
     headers: dict[str, str] = field(default_factory=dict)
 
     def cpu_seconds(self) -> float:
-        """Return the processor time of the process and of its children that have ended."""
+        """Return the processor time of the process and of its children that have ended; to the nanosecond, where it can."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return sum(int(each) for each in fields[11:15]) / _TICKS
+        user, system, *of_children = (int(each) / _TICKS for each in fields[11:15])
+        threads = list(Path(f"/proc/{self.pid}/task").glob("*/schedstat"))
+        if not threads:
+            return user + system + sum(of_children)
+        return sum(int(each.read_text().split()[0]) for each in threads) / 1e9 + sum(of_children)
 
     def memory_mib(self) -> float:
         """Return the resident memory."""
@@ -79,14 +83,15 @@ def set_pace(upstream: Running, wait_ms: float, gap_ms: float) -> None:
 def a_pass_through(upstream: Running) -> Iterator[Running]:
     """Start the bare pass-through."""
     with _printing_its_port("_pass_through.py", upstream.url) as (process, port):
-        yield Running("pass-through", process.pid, f"http://127.0.0.1:{port}/v1/chat/completions")
+        yield Running("pass_through", process.pid, f"http://127.0.0.1:{port}/v1/chat/completions")
 
 
-def create_key(database_url: str) -> str:
-    """Create a key of the gateway."""
+def create_key(database_url: str, *options: str) -> str:
+    """Create a key of the gateway, without a rate limit unless `options` say one: a new key has 1,000 requests in 15 min."""
+    options = options if "--rate-limit" in options else (*options, "--rate-limit", "none")
     done = run_command(
         "instance-agent",
-        *("keys", "create", "--role", "user", "--label", "benchmark", "--json"),
+        *("keys", "create", "--role", "user", "--label", "benchmark", "--json", *options),
         env={"DATABASE_URL": database_url},
         cold=True,
     )
@@ -96,8 +101,20 @@ def create_key(database_url: str) -> str:
 
 
 @contextmanager
-def the_gateway(upstream: Running, database_url: str, key: str, *, number: int = 1) -> Iterator[Running]:
-    """Start `instance-agent serve` with 20 models of 4 providers; key, events, metrics and the log of requests are on."""
+def the_gateway(
+    upstream: Running,
+    database_url: str,
+    key: str,
+    *,
+    number: int = 1,
+    name: str = "gateway",
+    headers: Mapping[str, str] = {},
+) -> Iterator[Running]:
+    """Start `instance-agent serve` with 20 models of 4 providers; key, events, metrics and the log of requests are on.
+
+    Args:
+        headers: of requests, beside the key.
+    """
     models = [
         {
             "name": f"model-{place}",
@@ -126,7 +143,7 @@ def the_gateway(upstream: Running, database_url: str, key: str, *, number: int =
         command = [Path(sys.executable).parent / "instance-agent", "serve"]
         with _process("the gateway", command, environment(**variables), f"http://127.0.0.1:{port}/health") as process:
             url = f"http://127.0.0.1:{port}/v1/chat/completions"
-            yield Running("gateway", process.pid, url, headers=_bearer(key))
+            yield Running(name, process.pid, url, headers={**headers, **_bearer(key)})
 
 
 @contextmanager

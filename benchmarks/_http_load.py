@@ -28,6 +28,11 @@ class Outcome:
         """Requests with the status 200."""
         return self.statuses[200]
 
+    @property
+    def ended(self) -> int:
+        """Requests that have ended in any way."""
+        return self.statuses.total() + self.errors.total()
+
     def problems(self) -> dict[str, int]:
         """Return every outcome that is not a 200."""
         return {**{str(k): n for k, n in self.statuses.items() if k != 200}, **self.errors}
@@ -136,9 +141,13 @@ class Load:
         outcome.seconds = time.perf_counter() - began
         return self._ended(outcome)
 
-    async def open_loop(self, rate: float, seconds: float) -> Outcome:
-        """Send `rate` requests a second, whatever the answers do; a time runs from the moment the request was due."""
-        outcome = Outcome()
+    async def open_loop(self, rate: float, seconds: float, outcome: Outcome | None = None) -> Outcome:
+        """Send `rate` requests a second, whatever the answers do; a time runs from the moment the request was due.
+
+        Args:
+            outcome: to look at while the load runs; None: a new one.
+        """
+        outcome = outcome or Outcome()
         tasks = []
         began = time.perf_counter()
         for number in range(round(rate * seconds)):

@@ -1,236 +1,49 @@
 """Measure the gateway beside its yardsticks, in one run against one upstream. Prints one JSON object.
 
-    python benchmarks/gateway.py            # under a minute
+    python benchmarks/gateway.py            # some 80 seconds
     python benchmarks/gateway.py --full     # some 15 minutes, with 200,000 requests for the memory
 
-Measured are `instance-agent serve` (key, classifier, 20 models, events, metrics, log of requests; no spend), a bare
-pass-through of aiohttp, the LiteLLM proxy in a venv of its own where there is one, and the upstream alone.
+Measured are `instance-agent serve` (`gateway`: key, classifier, 20 models, events, metrics, log of requests), the same with
+everything configured (`configured`: 20 rules, of which the last one is for the requests, a policy whose order is learned, a
+budget of the workspace and one of the fleet, and a rate limit of the key), a bare pass-through of aiohttp, the LiteLLM
+proxy in a venv of its own where there is one, and the upstream alone.
 
-- `cpu_ms`: processor time of the program's process for a request, saturated, the median of 3 rounds in turns; of the
+- `cpu_ms`: processor time of the program's process for a request, saturated, the median of 3 rounds in turns; of a
   gateway until its last event is in the queue. `per_core`: requests a second of one core: 1000 / cpu_ms. `reached`:
   requests a second that were answered here, where the load, the upstream and the program share the cores.
-- `added_ms`: latency in open loop less that of the upstream alone; a time runs from the moment the request was due. `late`:
-  share of the requests that were sent more than 5 ms late; with more than 0.01, the machine was too busy for these times.
+- `added_ms`: latency in open loop at 300 requests a second less that of the upstream alone; a time runs from the moment the
+  request was due. `late`: share of the requests that were sent more than 5 ms late; with more than 0.01, the machine was too
+  busy for these times.
 - `first_chunk_added_ms`: the same for the first chunk of a stream.
-- `database`: transactions that the server counted, for a request, in the open loop.
+- `database`: transactions that the server counted, for a request, at 300 and at 50 requests a second, over at least 20 s: a
+  session that was idle reports its counts only after 10 s.
 - `memory`: resident memory at rest, and what it grows over requests of which every tenth is a stream that is cut.
+- `bounded`: more requests than a budget allows: what their answers cost, what the budget has counted, and its limit.
+- `configured_to_bare`: the figures of `configured`, times those of `gateway`; of processor time the median of the rounds.
+
+The status is 1 where a request was not answered as it should be.
 """
 
 import argparse
 import asyncio
 import json
 import os
-import time
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import psycopg
+from _full_configuration import WORKSPACE
+from _gateway_loads import PARALLEL, RateLimitedError, load_of, not_answered
+from _gateway_runs import FULL, SHORT, Fleet, Sizes, measure_gateways, measure_litellm, ratios
 from _gateway_targets import targets
-from _gateways import (
-    NotStartedError,
-    Running,
-    a_litellm_proxy,
-    a_pass_through,
-    an_upstream,
-    create_key,
-    litellm_version,
-    set_pace,
-    the_gateway,
-)
-from _http_load import Load, Outcome
+from _gateways import NotStartedError, Running, a_litellm_proxy, an_upstream, litellm_version, set_pace, the_gateway
+from _http_load import Outcome
 from _plans import plan_times
-from _shared import a_database, machine, progress
+from _shared import machine, progress
 from support.servers import a_server
-
-_PARALLEL: Final = 32
-_ROUNDS: Final = 3
-_PARALLEL_STREAMS: Final = 64
-#: Between two chunks, so that they arrive one by one.
-_GAP_MS: Final = 5.0
-_WAIT_MS: Final = 100.0
-_RATE: Final = 300.0
-#: LiteLLM's proxy cannot answer more on one core.
-_LITELLM_RATE: Final = 10.0
-_TEXT: Final = (
-    "Compare the two proposals below and say which one has the lower risk for a small team with a fixed budget. "
-)
-_EVENTS_PER_REQUEST: Final = 2
-_QUEUED: Final = "SELECT count(*) FROM pgmq.q_model_routing_decisions"
-_TRANSACTIONS: Final = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
-_DRAIN_SECONDS: Final = 30.0
-
-
-class Sizes(argparse.Namespace):
-    """The sizes of a run."""
-
-    requests: int
-    litellm_requests: int
-    seconds: float
-    streams: int
-    memory_requests: int
-
-
-SHORT: Final = {"requests": 2_500, "litellm_requests": 100, "seconds": 4.0, "streams": 800, "memory_requests": 4_000}
-FULL: Final = {
-    "requests": 20_000,
-    "litellm_requests": 2_000,
-    "seconds": 30.0,
-    "streams": 10_000,
-    "memory_requests": 200_000,
-}
-
-
-def body(model: str, *, stream: bool) -> bytes:
-    """Return a request of about 2 kB."""
-    messages = [{"role": "system", "content": "You answer in one sentence."}, {"role": "user", "content": _TEXT * 17}]
-    return json.dumps({"model": model, "messages": messages, "max_tokens": 500, "stream": stream}).encode()
-
-
-def load_of(program: Running, *, stream: bool = False) -> Load:
-    """Return a load of one kind for a program."""
-    return Load(program.url, [body(program.model, stream=stream)], program.headers)
-
-
-class Database:
-    """Counts in the gateway's database."""
-
-    def __init__(self, url: str) -> None:
-        self._connection = psycopg.connect(url, autocommit=True)
-        self._connection.execute("SET stats_fetch_consistency = none")
-
-    def queued(self) -> int:
-        """Return the events in the queue."""
-        return self._number(_QUEUED)
-
-    def transactions(self) -> int:
-        """Return the transactions so far, those of this connection included."""
-        return self._number(_TRANSACTIONS)
-
-    def wait_for(self, events: int) -> int:
-        """Wait until so many events are in the queue, or until no more arrive; return their number."""
-        deadline = time.monotonic() + _DRAIN_SECONDS
-        while (found := self.queued()) < events and time.monotonic() < deadline:
-            time.sleep(0.1)
-        return found
-
-    def settled(self) -> int:
-        """Wait until no more events arrive for a second; return their number in the queue."""
-        found = -1
-        while (now := self.queued()) != found:
-            found = now
-            time.sleep(1.0)
-        return found
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
-    def _number(self, query: str) -> int:
-        row = self._connection.execute(query).fetchone()
-        assert row is not None
-        return int(row[0])
-
-
-def percentile(values: list[float], share: float) -> float | None:
-    """Return a percentile in milliseconds."""
-    return round(1000 * sorted(values)[min(len(values) - 1, int(share * len(values)))], 3) if values else None
-
-
-def summary(outcome: Outcome, times: list[float]) -> dict[str, Any]:
-    """Return the times of a load, and what went wrong in it."""
-    found: dict[str, Any] = {"p50_ms": percentile(times, 0.5), "p99_ms": percentile(times, 0.99)}
-    if problems := outcome.problems():
-        found["not_answered"] = problems
-    return found
-
-
-def saturated(program: Running, requests: int, *, stream: bool, database: Database | None = None) -> dict[str, Any]:
-    """Measure processor time and throughput with many requests in parallel."""
-    load = load_of(program, stream=stream)
-    parallel = _PARALLEL_STREAMS if stream else _PARALLEL
-    asyncio.run(load.closed_loop(max(100, requests // 10), parallel))
-    queued = database.settled() if database is not None else 0
-    before = program.cpu_seconds()
-    outcome = asyncio.run(load.closed_loop(requests, parallel))
-    events = None
-    if database is not None:
-        events = database.wait_for(queued + _EVENTS_PER_REQUEST * outcome.answered) - queued
-    cpu_ms = 1000 * (program.cpu_seconds() - before) / requests
-    found = {"cpu_ms": round(cpu_ms, 3), "per_core": round(1000 / cpu_ms) if cpu_ms else None}
-    found["reached"] = round(outcome.answered / outcome.seconds)
-    if events is not None:
-        found["events"] = events
-    return found | summary(outcome, outcome.times)
-
-
-def open_loop(program: Running, rate: float, seconds: float) -> dict[str, Any]:
-    """Measure latency in open loop."""
-    outcome = asyncio.run(load_of(program).open_loop(rate, seconds))
-    late = outcome.late / max(1, round(rate * seconds))
-    return {"rate": rate, **summary(outcome, outcome.times), "late": round(late, 3)}
-
-
-def first_chunk(program: Running, total: int) -> dict[str, Any]:
-    """Measure the time until the first chunk of streams, a few at a time."""
-    outcome = asyncio.run(load_of(program, stream=True).closed_loop(total, 4))
-    return summary(outcome, outcome.first_bytes)
-
-
-def memory(program: Running, at_rest_mib: float, requests: int) -> dict[str, Any]:
-    """Measure the growth of memory over requests of which every tenth is a stream that is cut."""
-    bodies = [body(program.model, stream=True)] + [body(program.model, stream=False)] * 9
-    load = Load(program.url, bodies, program.headers)
-    asyncio.run(load.closed_loop(max(4000, requests // 10), _PARALLEL, abort_every=10))
-    warm = program.memory_mib()
-    outcome = asyncio.run(load.closed_loop(requests, _PARALLEL, abort_every=10))
-    return {
-        "at_rest_mib": round(at_rest_mib, 1),
-        "warm_mib": round(warm, 1),
-        "growth_mib": round(program.memory_mib() - warm, 1),
-        "requests": requests,
-        "aborted": outcome.aborted,
-        **({"not_answered": outcome.problems()} if outcome.problems() else {}),
-    }
-
-
-def measure_saturated(
-    programs: Sequence[Running], upstream: Running, sizes: Sizes, database: Database | None = None
-) -> dict[str, dict[str, Any]]:
-    """Measure programs in turns, so that they share what else the machine does; return each one's median round."""
-    found: dict[str, dict[str, Any]] = {each.name: {} for each in programs}
-    for kind, gap in (("plain", 0.0), ("streams", _GAP_MS)):
-        progress(f"{', '.join(found)}: {kind}, saturated")
-        set_pace(upstream, 0, gap)
-        rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in found}
-        for _ in range(_ROUNDS):
-            for program in programs:
-                usual = sizes.streams if gap else sizes.requests
-                count = (sizes.litellm_requests if program.name == "litellm" else usual) // _ROUNDS
-                own = database if program.name == "gateway" else None
-                rounds[program.name].append(saturated(program, count, stream=gap > 0, database=own))
-        for name, measured in rounds.items():
-            found[name][kind] = sorted(measured, key=lambda each: float(each["cpu_ms"]))[_ROUNDS // 2]
-    return found
-
-
-def measure(program: Running, upstream: Running, sizes: Sizes, database: Database | None = None) -> dict[str, Any]:
-    """Measure latency, and with a database the transactions in it."""
-    slow = program.name == "litellm"
-    found: dict[str, Any] = {}
-    progress(f"{program.name}: open loop")
-    set_pace(upstream, _WAIT_MS, 0)
-    transactions = database.transactions() if database is not None else 0
-    rate = _LITELLM_RATE if slow else _RATE
-    found["open_loop"] = open_loop(program, rate, sizes.seconds)
-    if database is not None:
-        time.sleep(1.5)  # the server writes its counts once a second
-        counted = database.transactions() - transactions
-        found["database"] = {"transactions_per_request": round(counted / (rate * sizes.seconds), 4)}
-    set_pace(upstream, 20, _GAP_MS)
-    found["first_chunk"] = first_chunk(program, 60 if slow else 200)
-    return found
 
 
 def add_differences(results: dict[str, Any]) -> None:
@@ -262,30 +75,21 @@ def _litellm(upstream: Running, arguments: Any) -> Iterator[tuple[Running | None
 def run(server: str, arguments: Any, sizes: Sizes) -> dict[str, Any]:
     """Measure every program."""
     results: dict[str, Any] = {}
-    with a_database(server) as url, an_upstream() as upstream:
-        direct = Running("direct", upstream.pid, f"{upstream.url}/chat/completions")
-        results["direct"] = measure(direct, upstream, sizes)
-        key = create_key(url)
-        database = Database(url)
-        with a_pass_through(upstream) as bare, the_gateway(upstream, url, key) as program:
-            time.sleep(2.0)  # at rest: the first contact with the database is over
-            at_rest = program.memory_mib()
-            found = measure_saturated((bare, program), upstream, sizes, database)
-            results["pass_through"] = found[bare.name] | measure(bare, upstream, sizes)
-            results["gateway"] = found[program.name] | measure(program, upstream, sizes, database)
-            progress("gateway: memory")
-            set_pace(upstream, 0, 2)
-            results["gateway"]["memory"] = memory(program, at_rest, sizes.memory_requests)
+    with ExitStack() as stack:
+        upstream = stack.enter_context(an_upstream())
+        bare = Fleet(stack, server, upstream, "gateway", full=False)
+        full = Fleet(stack, server, upstream, "configured", full=True)
+        with ExitStack() as running:
+            measure_gateways(running, upstream, (bare, full), sizes, results)
         if arguments.full:
             progress("gateway: two replicas")
-            results["gateway"]["two_replicas"] = _two_replicas(upstream, url, key, sizes)
-        database.close()
+            results["gateway"]["two_replicas"] = _two_replicas(upstream, bare.url, bare.keys[WORKSPACE], sizes)
         with _litellm(upstream, arguments) as (program, facts):
             results["litellm"] = facts
             if program is not None:
-                facts |= measure_saturated((program,), upstream, sizes)[program.name]
-                facts |= measure(program, upstream, sizes)
+                facts |= measure_litellm(program, upstream, sizes)
     add_differences(results)
+    results["configured_to_bare"] = ratios(results["configured"], results["gateway"])
     return results
 
 
@@ -296,7 +100,7 @@ def _two_replicas(upstream: Running, url: str, key: str, sizes: Sizes) -> dict[s
         before = [each.cpu_seconds() for each in replicas]
 
         async def both() -> list[Outcome]:
-            loads = [load_of(each).closed_loop(sizes.requests, _PARALLEL) for each in replicas]
+            loads = [load_of(each).closed_loop(sizes.requests, PARALLEL) for each in replicas]
             return list(await asyncio.gather(*loads))
 
         outcomes = asyncio.run(both())
@@ -322,7 +126,11 @@ def main() -> None:
     with a_server(arguments.database_url) as server:
         with psycopg.connect(server) as connection:
             measured_on = machine(connection)
-        results = run(server, arguments, sizes)
+        try:
+            results = run(server, arguments, sizes)
+        except RateLimitedError as error:
+            sys.exit(f"benchmarks/gateway.py: {error}")
+    problems = not_answered(results)
     results["plans"] = plan_times()
     print(
         json.dumps(
@@ -337,6 +145,8 @@ def main() -> None:
             indent=2,
         )
     )
+    if problems:
+        sys.exit(f"benchmarks/gateway.py: found requests that were not answered, by status or error: {problems}")
 
 
 if __name__ == "__main__":

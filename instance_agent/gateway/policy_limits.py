@@ -25,7 +25,11 @@ def limited(context: RequestContext, body: bytes, protocol: ClientProtocol, oper
     The head of the context gets the limit, too.
     """
     settings, head = context.plan.settings if context.plan is not None else None, context.head
-    if settings is None or head is None or (settings.max_tokens is None and settings.temperature is None):
+    if settings is None or head is None:
+        return body
+    most, asked = settings.max_tokens, head.max_output_tokens
+    lowers = most is not None and (asked is None or asked > most)
+    if not lowers and settings.temperature is None:  # most requests: their bodies are not read again
         return body
     if context.operation == "count_tokens":  # it has no answer, and providers refuse the fields there
         return body
@@ -33,8 +37,7 @@ def limited(context: RequestContext, body: bytes, protocol: ClientProtocol, oper
     changed: dict[str, Any] = {}
     if settings.temperature is not None and "temperature" not in given:
         changed["temperature"] = settings.temperature
-    most, asked = settings.max_tokens, head.max_output_tokens
-    if most is not None and (asked is None or asked > most):
+    if lowers:
         names = _OF_RESPONSES if operation == "responses" else _OF_CHAT if protocol is OPENAI else ("max_tokens",)
         known = [name for name in names if name in given]
         changed |= dict.fromkeys(known or [_field(context) if names is _OF_CHAT else names[0]], most)

@@ -177,7 +177,25 @@ class Account:
         elif lasted > _LONG_SECONDS:
             self.target //= 2
         self.target = min(max(self.target, FIRST_REQUESTS * needed), _LARGEST_TARGET)
-        return max(0, self.target - max(0, self.slice.available))
+        available = max(0, self.slice.available)
+        if available >= self.target:  # nothing will be granted: else every request would ask again
+            self.low = min(self.low, available // 2)
+        return max(0, self.target - available)
+
+    def top_up(self, now: float) -> int:
+        """Return how much more to ask for in an exchange that is made anyway, so that the account needs none of its own.
+
+        A slice lasts for at least two reports, so that a quarter of it is used between them where requests keep coming.
+        """
+        held = self.slice
+        if self.scarce or self.recalled or not self.low or not held.is_open or now >= held.until:
+            return 0
+        if 4 * held.available > 3 * self.target:
+            return 0
+        if 2 * held.available > self.target and now - self.granted_at > _LONG_SECONDS / 2:
+            self.target //= 2
+            self.low = min(self.low, self.target // 2)
+        return max(0, self.target - max(0, held.available))
 
     def recall(self) -> bool:
         """Return what is not reserved to other gateways, which need it; False: there is nothing to return yet."""

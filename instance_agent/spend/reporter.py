@@ -160,6 +160,7 @@ class Reporter:
             self._pump_in(max(0.001, self._retry_at - now))
         if not (asks or wants or accounts or self._has_to_renew(now)):
             return
+        self._top_up(wants, dirty, now)
         report = {"lease_seconds": LEASE_SECONDS, "accounts": accounts, "asks": asks, "wants": wants}
         self._sent_at = now
         self._in_flight = True
@@ -198,6 +199,13 @@ class Reporter:
             for meter, amount in ask.items():
                 wants[meter] = wants.get(meter, 0) + amount
         return wants
+
+    @staticmethod
+    def _top_up(wants: dict[str, int], dirty: Sequence[Account], now: float) -> None:
+        """Add what the accounts of settled calls will need soon: one exchange for several limits, not one for each."""
+        for account in dirty:
+            if account.meter not in wants and not account.waiting and (more := account.top_up(now)):
+                wants[account.meter] = more
 
     def _has_to_renew(self, now: float) -> bool:
         """Whether leases would expire soon without a word."""

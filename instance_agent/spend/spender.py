@@ -176,9 +176,11 @@ class Spender:
         """
         parts = self._rate_parts(key_id, tokens)
         now = self._clock()
-        if all(account.has(amount, now) for account, amount in parts):
-            return self._take_rate(parts, tokens, now)
-        return self._refusal(parts, now)
+        for account, amount in parts:
+            held = account.slice
+            if held.available < amount or now >= held.until or account.waiting:
+                return self._refusal(parts, now)
+        return self._take_rate(parts, tokens, now)
 
     async def admit(self, key_id: str | None, tokens: int = 0) -> Outcome:
         """Count a request of a key; waits up to 250 ms where no lease is left. Arguments as of `admit_now`."""
@@ -217,6 +219,7 @@ class Spender:
 
     def _taken(self, parts: list[Part], now: float) -> tuple[list[Account], list[Slice]]:
         """Take the parts, which the caller has seen to be there."""
+        accounts, slices = [], []
         for account, amount in parts:
             held = account.slice
             held.available -= amount
@@ -224,8 +227,10 @@ class Spender:
             account.used_at = now
             if held.available < account.low:
                 self._reporter.renew(account)
+            accounts.append(account)
+            slices.append(held)
         self.reserved += 1
-        return [account for account, _ in parts], [account.slice for account, _ in parts]
+        return accounts, slices
 
     def _settled(self, accounts: Sequence[Account]) -> None:
         self._reporter.report(accounts)

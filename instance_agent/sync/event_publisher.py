@@ -31,6 +31,8 @@ _BATCH_SIZE: Final = 500
 _BATCH_BYTES: Final = 8_000_000
 #: Time between two batches: events of this time are sent together.
 _LINGER_SECONDS: Final = 0.1
+#: So many events, of 25 requests, are sent without waiting for more.
+_ENOUGH: Final = 50
 _MISSING: Final = "their file in the spool was damaged, or changed by another program"
 
 
@@ -60,6 +62,7 @@ class EventPublisher(BackgroundTask):
         queue: EventQueue | None = None,
         confirmed: ConfirmedEvents | None = None,
         spool: Spool | None = None,
+        gather_seconds: float = 0.0,
     ) -> None:
         """Create a publisher; `start` starts its threads.
 
@@ -69,6 +72,7 @@ class EventPublisher(BackgroundTask):
             queue: holds the events.
             confirmed: remembers the events of the last seconds; None: with its default bounds.
             spool: keeps the events on disk until they are sent; None: they are in memory only.
+            gather_seconds: time between two batches of less than 50 events: fewer transactions where few events come.
         """
         super().__init__("publisher", database, interval_seconds=_LINGER_SECONDS)
         self._queue = EventQueue(queue_size) if queue is None else queue
@@ -81,6 +85,9 @@ class EventPublisher(BackgroundTask):
         self._epoch: str | None = None
         self._epoch_is_new = False
         self._left_sent = 0
+        self._gather_seconds = gather_seconds
+        self._sent_at = float("-inf")
+        self._flushing = False
         self._warned = False
         self.sent = 0
         self.resent = 0
@@ -142,13 +149,19 @@ class EventPublisher(BackgroundTask):
         self._epoch_is_new = False
         if self._spool is not None and not self.stopping:
             self._spool.look_for_left()
-        more = self._send_batch(self._send)
-        self._send_lost()
+        more = False
+        if not self._gathers():
+            more = self._send_batch(self._send)
+            self._send_lost()
         return self._send_from_disk() or more
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until every event was sent; False when time is up before. Safe in a signal handler."""
-        return self._queue.wait_until_empty(timeout_seconds)
+        self._flushing = True
+        try:
+            return self._queue.wait_until_empty(timeout_seconds)
+        finally:
+            self._flushing = False
 
     def send_remaining(self, *, connect_seconds: float) -> None:
         """Send every event in the calling thread, over a connection of its own.
@@ -266,11 +279,17 @@ class EventPublisher(BackgroundTask):
         """Number of damaged records of the spool that were skipped since the start."""
         return 0 if self._spool is None else self._spool.skipped
 
+    def _gathers(self) -> bool:
+        """Whether the events that wait are few, and a batch was sent a moment ago."""
+        few = 0 < len(self._queue) < _ENOUGH
+        return few and not self._flushing and time.monotonic() - self._sent_at < self._gather_seconds
+
     def _send_batch(self, send: Callable[[Sequence[str]], object]) -> bool:
         batch = self._queue.oldest(_BATCH_SIZE, _BATCH_BYTES)
         if not batch:
             return False
         rejected = send_isolating_rejects([event.text for event in batch], send)
+        self._sent_at = time.monotonic()
         if self._queue.remove(len(batch)):
             if self._spool is not None:
                 self._spool.confirm(batch[-1].number)

@@ -138,6 +138,8 @@ class AbortingClients:
             if kind.leave == "in mid-stream":
                 await reader.read(100)
                 return "left"
+            if head.startswith(b"HTTP/1.1 429"):  # those that leave would not see it
+                raise AssertionError("the clients' key has too low a rate limit: found the status 429")
             await reader.read(-1)
             return head.split()[1].decode()
         except (ConnectionError, asyncio.IncompleteReadError) as error:

@@ -115,6 +115,8 @@ class GatewayClients:
     def _refused(self, status: int, text: str) -> None:
         if status == 503 and '"stopping"' in text:
             raise _StoppingError(text)
+        if status == 429:  # it ends the test: a rate limit would make the load of it a short one
+            raise AssertionError(f"the clients' key has too low a rate limit: {text[:200]}")
         self.seen.errors[f"{status}: {text[:200]}"] += 1
 
     async def _plain(self, session: aiohttp.ClientSession, url: str) -> None:

@@ -57,7 +57,7 @@ def a_catalog(folder: Path, upstream: FakeUpstream) -> Path:
 
 
 def a_key(database_url: str, role: Role = "user", workspace: str | None = None, **options: Any) -> str:
-    """Create a key, and return its text."""
+    """Create a key, without a rate limit unless `options` have one, and return its text."""
     with Database(database_url, application_name="tests") as database:
         author = Author(who="tests", via="cli", source="tests")
         created = create_key(database, author, role=role, label="test", workspace=workspace, **options)

@@ -49,6 +49,23 @@ def test_events_arrive_in_order(database: Database, database_url: str) -> None:
     assert [name for (name,) in names] == [f"m{number}" for number in range(1200)]
 
 
+def test_few_events_wait_for_more_and_many_or_the_last_ones_do_not(database: Database, database_url: str) -> None:
+    publisher = EventPublisher(database, gather_seconds=3600)
+    arrived = []
+    for count in (1, 49, 1):
+        publisher.publish_together([an_event()] * count)
+        publisher.run_once()
+        arrived.append(queued(database_url))
+    assert arrived == [1, 1, 51]
+    publisher.publish(an_event())
+    publisher.start()
+    assert publisher.flush(5), "a flush waits for nothing more"
+    publisher.publish(an_event())
+    publisher.stop()
+    assert publisher.join(5)
+    assert queued(database_url) == 53
+
+
 def test_a_clean_stop_sends_the_remaining_events(database: Database, database_url: str) -> None:
     publisher = EventPublisher(database)
     publisher.start()

@@ -308,3 +308,35 @@ def test_a_lease_that_is_not_of_the_database_is_neither_reported_nor_returned() 
     assert held.report() is None
     held.close()
     assert held.is_over
+
+
+def test_an_exchange_tops_up_a_slice_of_which_a_quarter_is_used() -> None:
+    account = an_account(1000)
+    account.target = 1000
+    account.slice.available = 800
+    assert account.top_up(now=1.0) == 0, "most of it is left"
+    account.slice.available = 700
+    assert account.top_up(now=1.0) == 300
+    assert account.target == 1000
+    account.scarce = True
+    assert account.top_up(now=1.0) == 0, "others need it more"
+    account.scarce = False
+    assert account.top_up(now=60.0) == 0, "its period has ended"
+
+
+def test_a_slice_that_lasts_long_is_halved_by_its_top_up_and_one_whose_exchange_was_slow_is_not() -> None:
+    account = an_account(1000)
+    account.target = 1000
+    account.slice.available = 700
+    assert (account.top_up(now=5.0), account.target) == (0, 500)
+    account.target = 1000
+    account.slice.available = 300
+    assert (account.top_up(now=5.0), account.target) == (700, 1000)
+
+
+def test_an_account_that_wants_nothing_is_not_asked_for_at_every_request() -> None:
+    account = an_account(1000)
+    account.target, account.slice.available = 900, 499
+    assert account.slice.available < account.low
+    assert account.want(now=9.0, needed=0) == 0
+    assert account.slice.available >= account.low
