@@ -16,8 +16,12 @@ from typing import Any, Final, NamedTuple
 UNLIMITED: Final = 1 << 62
 #: The first slice is for so many requests.
 FIRST_REQUESTS: Final = 16
-#: A slice that lasts shorter than this is doubled, and one that lasts longer than the second is halved; in seconds.
-_SHORT_SECONDS: Final = 1.0
+#: A slice that lasts shorter than this is doubled, and one that lasts longer than the second is halved; in seconds. Half of a
+#: slice has to last for an exchange with a database that is slow.
+_SHORT_SECONDS: Final = 2.0
+#: One that lasts shorter than this is the first one of many requests, and grows at once: else they would wait for exchanges.
+_FAR_TOO_SHORT_SECONDS: Final = 0.2
+_FAST_GROWTH: Final = 8
 _LONG_SECONDS: Final = 8.0
 _LARGEST_TARGET: Final = 10**17
 
@@ -172,8 +176,8 @@ class Account:
             needed: by a request of the moment; 0: by none, so that the account is as it should be if it has half of a slice.
         """
         lasted = now - self.granted_at
-        if lasted < _SHORT_SECONDS:
-            self.target *= 1 if self.scarce else 2
+        if lasted < _SHORT_SECONDS and not self.scarce:
+            self.target *= _FAST_GROWTH if lasted < _FAR_TOO_SHORT_SECONDS else 2
         elif lasted > _LONG_SECONDS:
             self.target //= 2
         self.target = min(max(self.target, FIRST_REQUESTS * needed), _LARGEST_TARGET)
