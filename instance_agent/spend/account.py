@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 UNLIMITED: Final = 1 << 62
 #: The first slice is for so many requests.
 FIRST_REQUESTS: Final = 16
-#: A slice that lasts shorter than this is doubled, and one that lasts longer than the second is halved; in seconds. Half of a
+#: A slice that lasts shorter than this is doubled, and one that lasts longer than the second is halved; in seconds. Half a
 #: slice has to last for an exchange with a database that is slow.
 _SHORT_SECONDS: Final = 2.0
 #: One that lasts shorter than this is the first one of many requests, and grows at once: else they would wait for exchanges.
