@@ -128,7 +128,7 @@ class RequestPayer:
             return 0
         prices = prices_of(call.target, self._context.state)
         if prices is not None:
-            return worst_case(prices, request, call.target.model.max_output_tokens)
+            return worst_case(prices, request, call.target.model)
         words = (
             f"model {call.target.model.name} of {call.target.model.provider}: found no price, expected one, because a "
             "budget limits what the request may cost"
@@ -149,7 +149,7 @@ class RequestPayer:
 
         def worst_of(target: Target) -> int | None:
             prices = ready_prices(target, state)
-            return None if prices is None else worst_case(prices, request, target.model.max_output_tokens)
+            return None if prices is None else worst_case(prices, request, target.model)
 
         raise PaymentRefusedError(
             refusal.message,
@@ -171,12 +171,12 @@ class RequestPayer:
         own = prices_of(call.target, state)
         if own is None:
             return None, None
-        worst = worst_case(own, request, call.target.model.max_output_tokens)
+        worst = worst_case(own, request, call.target.model)
         cheapest, least = own, worst
         for planned in plan.targets:
             prices = ready_prices(planned.target, state)
             if prices is not None:
-                cost = worst_case(prices, request, planned.target.model.max_output_tokens)
+                cost = worst_case(prices, request, planned.target.model)
                 if cost < least:
                     cheapest, least = prices, cost
         return cheapest, worst - least
