@@ -8,7 +8,7 @@ from instance_agent.chat.answers import ChatAnswer, StreamEvent
 from instance_agent.chat.errors import ChatError
 from instance_agent.chat.messages import ChatRequest, JsonObject
 
-#: Bytes around the texts of a body that are no text of a prompt: fields, and the frames of each message and each tool.
+#: Bytes around the texts of a body: its fields, and the frames of each message and each tool.
 _FRAME_BYTES: Final = 512
 _MESSAGE_BYTES: Final = 64
 _TOOL_BYTES: Final = 300

@@ -226,7 +226,7 @@ def test_restrictions_of_a_workspace_are_crossed_neither_by_a_fallback_nor_by_a_
 def test_a_denied_model_is_denied_under_every_name() -> None:
     known = snapshot(model("m", version="m-1"), model("other"))
     rules = compiled(known, workspaces=[{"id": "acme", "deniedModels": ["m", "unknown"]}])
-    for name in ("m", "p/m", "p/m-1", "q/unknown"):
+    for name in ("m", "p/m", "p/m-1", "q/unknown", "p/M-1", "p/m:latest", "q/Unknown:8b"):
         assert refused(rules, RoutingRequest(model=name, workspace="acme"), known).code == "workspace_restriction"
     assert names(plan(rules, request(workspace="acme"), known)) == ["other"]
 
