@@ -123,6 +123,7 @@ async def count_tokens(request: web.Request) -> web.StreamResponse:
     """Count the tokens of a request of Messages at the first target that counts, in 10 seconds; else an upper estimate."""
     context, parts, body = await _begin(request, "count_tokens")
     head = await read_apart(ANTHROPIC.read_head, body)
+    await parts.admission.admit(context, head, output=False)  # it costs nothing, and is a call of the provider
     calls = route(parts, context, head, request.headers)
     execution = execution_of(context, ANTHROPIC, body, request.headers)
     counted = await parts.executor.count_tokens(calls, execution)

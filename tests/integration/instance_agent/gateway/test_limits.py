@@ -240,6 +240,8 @@ def test_a_rate_limit_counts_over_two_gateways(
         assert (refused.status, refused.error["code"]) == (429, "rate_limited"), refused.body
         assert int(refused.headers["retry-after"]) > 0
         assert "x-should-retry" not in refused.headers
+    counted = {"model": "gpt", "messages": [{"role": "user", "content": "hello there"}]}
+    assert gateways[0].call("POST", "/v1/messages/count_tokens", counted, key=key).status == 429
     assert [chat(each, other).status for each in gateways] == [200, 200]
     # 22 of the prompt and 10 of the answer at the most, some 17 in fact.
     assert [chat(gateways[0], tokens).status for _ in range(8)][-1] == 429
