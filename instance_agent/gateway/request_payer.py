@@ -14,7 +14,7 @@ from instance_agent.providers.errors import Retry
 from instance_agent.routing.spend import SpendView
 from instance_agent.spend.book import Charge
 from instance_agent.spend.exploration import NO_PROBE, Exploration
-from instance_agent.spend.refusal import Refusal
+from instance_agent.spend.refusal import Refusal, refuse_task
 from instance_agent.spend.reservation import Outcome, Reservation
 from instance_agent.spend.spender import Spender
 
@@ -55,6 +55,7 @@ class AttemptPayment:
             spent, estimated = 0, False
         else:
             spent, estimated = reservation.amount, True
+        context.spent_nano += max(0, spent)
         reservation.settle(spent, estimated=estimated)
         if self._probe is not None:
             cheapest = cost_of(usage, self._cheapest).nano_usd
@@ -96,6 +97,10 @@ class RequestPayer:
             PaymentRefusedError: the budgets do not allow it, or its price is not known and they cannot.
         """
         nano = self._worst(call, request)
+        task, spent = self._charge.task, self._context.spent_nano
+        if task is not None and spent and spent + nano > task.limit_nano_usd:  # attempts before this one count, too
+            self._refusal = refuse_task(task, spent + nano)
+            self._refuse(self._refusal, request)
         found = self._spender.reserve_now(self._charge, nano, cheap=self._is_cheap(call))
         return None if found is None else self._paid(found, call, request)
 

@@ -17,8 +17,8 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OPTIONS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _ENCODER: Final = msgspec.json.Encoder()
 _TRUE: Final = msgspec.Raw(b"true")
-#: Fields by which OpenRouter, LiteLLM and their like answer with another model than `model`: the plan decides on models, with
-#: what workspaces, policies and budgets allow.
+#: Fields by which OpenRouter, LiteLLM and their like answer with another model than `model`: the plan decides on models,
+#: with what workspaces, policies and budgets allow.
 _OTHER_MODELS: Final = frozenset(
     {"content_policy_fallbacks", "context_window_fallbacks", "fallbacks", "models", "preset", "route"}
 )
