@@ -42,8 +42,8 @@ class RequestContext:
 
     __slots__ = (
         "began", "cut", "feedback_seconds", "head", "labels", "model", "objective", "open_attempts", "operation", "plan",
-        "principal", "probing", "provider", "rate", "request_id", "routing", "spent_nano", "state", "status", "task_id", "used_tokens",
-        "user_id", "was_sent", "worker",
+        "principal", "probing", "provider", "rate", "request_id", "routing", "spent_nano", "state", "status", "task_id",
+        "used_tokens", "user_id", "was_sent", "worker",
     )  # fmt: skip
 
     def __init__(self, principal: Principal, state: GatewayState, request_id: str | None = None) -> None:

@@ -360,9 +360,9 @@ def _left_out(
     if route is not None and route.limits:
         most = route.settings.max_tokens if route.settings is not None else None
         output = expected_output(request.output_tokens, most, request.model_type)
-        if not are_within(route.limits, request.input_tokens, output):
+        if not are_within(route.limits, request.input_tokens, output * request.choices):
             found = cost_strikes(
-                route.targets, route.limits, rules.price_of, request.input_tokens, output, route.policy
+                route.targets, route.limits, rules.price_of, request.input_tokens, output, route.policy, request.choices
             )
     if request.spend is not NO_SPEND:
         policy = route.policy if route is not None else None

@@ -96,7 +96,7 @@ def expected_output(asked: int, most: int | None, model_type: str = "chat") -> i
 
 
 def estimated_nano_usd(
-    target: Target, prices: tuple[int, int] | None, input_tokens: int, output_tokens: int
+    target: Target, prices: tuple[int, int] | None, input_tokens: int, output_tokens: int, choices: int = 1
 ) -> int | None:
     """Return the expected cost of a request in nano-USD, rounded up; None where the prices are not known."""
     if prices is None:
@@ -104,7 +104,7 @@ def estimated_nano_usd(
     most = target.model.max_output_tokens
     if most is not None and most < output_tokens:
         output_tokens = most
-    return -(-(prices[0] * input_tokens + prices[1] * output_tokens) // _MILLION)
+    return -(-(prices[0] * input_tokens + prices[1] * output_tokens * choices) // _MILLION)
 
 
 def limits_of(limits: Mapping[str, int], targets: Iterable[Target], price_of: PriceOf) -> tuple[CostLimit, ...]:
@@ -139,6 +139,7 @@ def cost_strikes(
     input_tokens: int,
     output_tokens: int,
     policy: str | None,
+    choices: int = 1,
 ) -> dict[str, Struck]:
     """Return the targets whose expected cost is above their limit, by key."""
     by_key = {key: limit.nano_usd for limit in limits for key in limit.keys}
@@ -147,11 +148,12 @@ def cost_strikes(
         limit = by_key.get(target.key)
         if limit is None or target.problem is not None:  # that is the weightier reason
             continue
-        cost = estimated_nano_usd(target, price_of(target), input_tokens, output_tokens)
+        cost = estimated_nano_usd(target, price_of(target), input_tokens, output_tokens, choices)
         if cost is not None and cost > limit:
+            times = f" in each of {choices:,} answers" if choices > 1 else " of answer"
             words = (
                 f"it would cost about {usd(cost)} USD, and the policy {policy} allows {usd(limit)} USD for a request "
-                f"({input_tokens:,} tokens of prompt, {output_tokens:,} of answer)"
+                f"({input_tokens:,} tokens of prompt, {output_tokens:,}{times})"
             )
             found[target.key] = Struck(target.key, "policy_cost", words)
     return found
