@@ -28,6 +28,7 @@ class RequestHead(Struct, frozen=True, kw_only=True):
         characters: length of the texts of all messages, for an estimate of tokens.
         unread: bytes of the body beyond these texts, their usual frames and images: tools, calls, schemas, documents, and
             letters that have more than one byte. Each may cost as much as a text.
+        stored: whether it names content that the provider keeps, such as an earlier response: its length is not known.
         max_output_tokens: of each answer, at least 0; None without a limit.
         choices: answers that the client asks for.
         response_format: ``json_object``, ``json_schema`` or None.
@@ -39,6 +40,7 @@ class RequestHead(Struct, frozen=True, kw_only=True):
     characters: int
     messages: int
     unread: int = 0
+    stored: bool = False
     images: int = 0
     inputs: tuple[str, ...] = ()
     tools: int = 0

@@ -19,6 +19,8 @@ _IMAGE_TOKENS: Final = 1_200
 #: Tokens around each message and each tool.
 _FRAME_TOKENS: Final = 8
 _TOOL_TOKENS: Final = 150
+#: Context of a model whose catalog does not say it.
+_UNKNOWN_WINDOW: Final = 128_000
 
 
 class Prices(Struct, frozen=True, kw_only=True):
@@ -128,11 +130,15 @@ def estimated_input_tokens(head: RequestHead) -> int:
 def documents_tokens(head: RequestHead, known: int, window: int | None) -> int:
     """Return the most tokens of the documents and sounds in a request: two bytes a token, up to the model's window.
 
+    Content that the provider keeps may fill the window.
+
     Args:
         known: `estimated_input_tokens`.
         window: tokens of the model's context; None: not known.
     """
     tokens = (head.unread + 1) // 2 if head.inputs else 0
+    if head.stored:
+        tokens = max(tokens, window or _UNKNOWN_WINDOW)
     return tokens if window is None else min(tokens, max(0, window - known))
 
 

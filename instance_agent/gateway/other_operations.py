@@ -59,6 +59,9 @@ class _Responses(Struct):
     instructions: str | None = None
     stream: bool | None = None
     background: bool | None = None
+    previous_response_id: str | None = None
+    conversation: Any = None
+    prompt: Any = None
     tools: list[msgspec.Raw] | None = None
     max_output_tokens: int | None = None
     text: _Text | None = None
@@ -171,6 +174,7 @@ def _head_of_responses(body: bytes) -> RequestHead:
         characters=characters,
         messages=messages,
         unread=unread_bytes(body, characters, messages, tools=tools, media=media),
+        stored=any((asked.previous_response_id, asked.conversation, asked.prompt)),
         images=images,
         inputs=tuple(sorted(inputs)),
         tools=tools,

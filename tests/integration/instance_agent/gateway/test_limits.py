@@ -189,6 +189,9 @@ def test_budgets_stop_at_their_limit_with_exact_sums_and_let_the_models_answer_t
     assert chat(gateway, keys["streams"], n=10**6).status == 402
     described = [{"type": "function", "function": {"name": "f", "description": "word " * 500_000}}]
     assert chat(gateway, keys["streams"], tools=described).status == 402, "2.5 MB of tools: 1.25 USD and more"
+    earlier = {"model": "gpt", "input": "hello", "previous_response_id": "resp_1", "max_output_tokens": 10}
+    found = gateway.call("POST", "/v1/responses", earlier, key=keys["tasks"])
+    assert (found.status, "may cost 0.16002 USD" in found.error["message"]) == (402, True), "the whole window"
     later = {"model": "gpt", "input": "hello", "background": True}
     assert gateway.call("POST", "/v1/responses", later, key=keys["streams"]).error["param"] == "background"
     before, _ = spent(database_url, meter)

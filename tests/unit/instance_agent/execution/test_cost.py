@@ -188,5 +188,10 @@ def test_tools_count_as_text_and_documents_up_to_the_window_of_the_model() -> No
     assert [documents_tokens(documents, 16, window) for window in (None, 10_000, 116, 10)] == [500, 500, 100, 0]
 
 
+def test_content_that_a_provider_keeps_may_fill_the_window_of_the_model() -> None:
+    stored = RequestHead(model="m", text="", characters=0, messages=1, stored=True)
+    assert [documents_tokens(stored, 16, window) for window in (None, 10_000, 10)] == [128_000, 9_984, 0]
+
+
 def test_a_negative_number_of_tokens_costs_nothing() -> None:
     assert cost_of(Usage(input_tokens=0, output_tokens=-(10**8)), MINI).nano_usd == 0
