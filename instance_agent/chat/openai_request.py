@@ -229,7 +229,7 @@ def read_head(body: bytes) -> RequestHead:
         stream=bool(head.stream),
         include_usage=bool(head.stream_options and head.stream_options.include_usage),
         max_output_tokens=output_limit(head.max_tokens, head.max_completion_tokens),
-        choices=choices_of(head.n),
+        choices=1 if head.n is None else choices_of(head.n),
         response_format="json_object" if kind == "json_object" else "json_schema" if kind == "json_schema" else None,
         user=head.user,
         metadata={key: value for key, value in (head.metadata or {}).items() if isinstance(value, str)},

@@ -53,13 +53,15 @@ class RequestHead(Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
 
 
-def output_limit(*given: int | None) -> int | None:
+def output_limit(one: int | None, other: int | None = None) -> int | None:
     """Return the most tokens of an answer by fields that limit it: the greatest, as a service may read either of them.
 
     Servers of one's own read a negative number as no limit.
     """
-    limits = [each for each in given if each is not None]
-    return max(limits) if limits and min(limits) >= 0 else None
+    if one is None or other is None:
+        found = other if one is None else one
+        return None if found is None or found < 0 else found
+    return None if one < 0 or other < 0 else max(one, other)
 
 
 def choices_of(n: Any) -> int:
