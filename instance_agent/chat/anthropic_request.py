@@ -22,7 +22,7 @@ from instance_agent.chat.messages import (
     ToolChoice,
     ToolResultPart,
 )
-from instance_agent.chat.protocol import RequestHead
+from instance_agent.chat.protocol import RequestHead, output_limit, unread_bytes
 
 _TARGET: Final = "a chat that is translated to another protocol"
 #: Tools that Anthropic runs itself, and the folders that they work in.
@@ -32,17 +32,20 @@ Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 #: The arguments of a call that has none.
 _EMPTY: Final = msgspec.Raw(b"{}")
+_NOTHING: Final = msgspec.Raw()
 
 
 class _HeadResult(Struct):
     type: str
     text: str | None = None
+    source: msgspec.Raw = _NOTHING
 
 
 class _HeadBlock(Struct):
     type: str
     text: str | None = None
     content: str | list[_HeadResult] | None = None
+    source: msgspec.Raw = _NOTHING
 
 
 class _HeadMessage(Struct):
@@ -179,17 +182,20 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def read_head(body: bytes) -> RequestHead:
     """Read what routing needs; raise InvalidRequestError for another body than a request of Messages."""
     head = decode(body, _HEAD)
-    text, images, documents = "", 0, False
+    text, images, media, documents = "", 0, 0, False
     system = head.system or ""
     characters = len(system) if isinstance(system, str) else sum(len(block.text or "") for block in system)
     for message in head.messages:
         content = message.content
         if isinstance(content, list):
-            kinds = [block.type for block in content]
+            blocks: list[_HeadBlock | _HeadResult] = list(content)
             for block in content:
                 if isinstance(block.content, list):  # the result of a tool
-                    kinds += [each.type for each in block.content]
-            images += kinds.count("image")
+                    blocks += block.content
+            kinds = [block.type for block in blocks]
+            if pictures := kinds.count("image"):
+                images += pictures
+                media += sum([len(block.source) for block in blocks if block.type == "image"])
             documents = documents or "document" in kinds
             characters += sum(_result_length(block.content) for block in content)
             content = "\n".join([block.text for block in content if block.text])
@@ -199,17 +205,19 @@ def read_head(body: bytes) -> RequestHead:
     # `output_format` is the older spelling, which Anthropic still takes.
     asked = (head.output_config.format if head.output_config else None) or head.output_format
     metadata = {key: value for key, value in (head.metadata or {}).items() if isinstance(value, str)}
+    messages, tools = len(head.messages), len(head.tools or ())
     return RequestHead(
         model=head.model,
         text=text,
         characters=characters,
-        messages=len(head.messages),
+        messages=messages,
+        unread=unread_bytes(body, characters, messages, tools=tools, media=media),
         images=images,
         inputs=("documents",) if documents else (),
-        tools=len(head.tools or ()),
+        tools=tools,
         stream=bool(head.stream),
         include_usage=True,
-        max_output_tokens=head.max_tokens,
+        max_output_tokens=output_limit(head.max_tokens),
         response_format="json_schema" if asked else None,
         user=metadata.get("user_id"),
         metadata=metadata,

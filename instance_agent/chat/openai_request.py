@@ -23,7 +23,7 @@ from instance_agent.chat.messages import (
     ToolChoice,
     ToolResultPart,
 )
-from instance_agent.chat.protocol import RequestHead
+from instance_agent.chat.protocol import RequestHead, choices_of, output_limit, unread_bytes
 
 _TARGET: Final = "a chat that is translated to another protocol"
 _DATA_URL: Final = re.compile(r"data:(?P<type>[^;,]+)(?:;[^,]*)?;base64,(?P<data>.*)", re.DOTALL)
@@ -41,11 +41,13 @@ _REFUSED: Final = (
 
 #: Types of parts whose content a model either accepts or refuses; those of vLLM and OpenRouter among them.
 _INPUTS: Final = {"input_audio": "audio", "audio_url": "audio", "file": "documents", "video_url": "video"}
+_NOTHING: Final = msgspec.Raw()
 
 
 class _HeadPart(Struct):
     type: str = "text"
     text: str | None = None
+    image_url: msgspec.Raw = _NOTHING
 
 
 class _HeadMessage(Struct):
@@ -193,20 +195,20 @@ _FORMAT: Final = msgspec.json.Decoder(_BodyOfFormat)
 _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _MODES: Final[tuple[Literal["auto", "none", "required"], ...]] = ("auto", "none", "required")
 _OFF: Final = (b"null", b"false")
-#: OpenAI's own limit.
-_MOST_CHOICES: Final = 128
 
 
 def read_head(body: bytes) -> RequestHead:
     """Read what routing needs; raise InvalidRequestError for another body than a chat request."""
     head = decode(body, _HEAD)
-    text, characters, images = "", 0, 0
+    text, characters, images, media = "", 0, 0, 0
     kinds: set[str] = set()
     for message in head.messages:
         content = message.content
         if isinstance(content, list):
             found = [part.type for part in content]
-            images += found.count("image_url")
+            if pictures := found.count("image_url"):
+                images += pictures
+                media += sum([len(part.image_url) for part in content])
             kinds.update(found)
             content = "\n".join([part.text for part in content if part.text])
         if content:
@@ -214,18 +216,20 @@ def read_head(body: bytes) -> RequestHead:
             if message.role == "user":
                 text = content
     kind = head.response_format.type if head.response_format else None
+    messages, tools = len(head.messages), len(head.tools or ())
     return RequestHead(
         model=head.model,
         text=text,
         characters=characters,
-        messages=len(head.messages),
+        messages=messages,
+        unread=unread_bytes(body, characters, messages, tools=tools, media=media),
         images=images,
         inputs=tuple(sorted({_INPUTS[kind] for kind in kinds if kind in _INPUTS})),
-        tools=len(head.tools or ()),
+        tools=tools,
         stream=bool(head.stream),
         include_usage=bool(head.stream_options and head.stream_options.include_usage),
-        max_output_tokens=head.max_tokens if head.max_completion_tokens is None else head.max_completion_tokens,
-        choices=head.n if isinstance(head.n, int) and 1 < head.n <= _MOST_CHOICES else 1,
+        max_output_tokens=output_limit(head.max_tokens, head.max_completion_tokens),
+        choices=1 if head.n is None else choices_of(head.n),
         response_format="json_object" if kind == "json_object" else "json_schema" if kind == "json_schema" else None,
         user=head.user,
         metadata={key: value for key, value in (head.metadata or {}).items() if isinstance(value, str)},

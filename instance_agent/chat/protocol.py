@@ -1,12 +1,21 @@
 """A protocol that clients speak, both ways: requests are read, answers and streams are written."""
 
-from typing import Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from msgspec import Struct
 
 from instance_agent.chat.answers import ChatAnswer, StreamEvent
 from instance_agent.chat.errors import ChatError
 from instance_agent.chat.messages import ChatRequest, JsonObject
+
+#: Bytes around the texts of a body: its fields, and the frames of each message and each tool.
+_FRAME_BYTES: Final = 512
+_MESSAGE_BYTES: Final = 64
+_TOOL_BYTES: Final = 300
+#: An escape such as \\u4f60 has 6 bytes, and 3 without it.
+_ESCAPE_BYTES: Final = 3
+#: More than any service answers; beyond it, numbers are as good as the same.
+_MOST_CHOICES: Final = 100_000
 
 
 class RequestHead(Struct, frozen=True, kw_only=True):
@@ -17,7 +26,10 @@ class RequestHead(Struct, frozen=True, kw_only=True):
         text: the text of the last message of the user, for the classifier.
         inputs: kinds of input beside texts and images, sorted: ``audio``, ``documents``, ``video``.
         characters: length of the texts of all messages, for an estimate of tokens.
-        max_output_tokens: of each answer; None without a limit.
+        unread: bytes of the body beyond these texts, their usual frames and images: tools, calls, schemas, documents, and
+            letters that have more than one byte. Each may cost as much as a text.
+        stored: whether it names content that the provider keeps, such as an earlier response: its length is not known.
+        max_output_tokens: of each answer, at least 0; None without a limit.
         choices: answers that the client asks for.
         response_format: ``json_object``, ``json_schema`` or None.
         metadata: the client's own, texts only.
@@ -27,6 +39,8 @@ class RequestHead(Struct, frozen=True, kw_only=True):
     text: str
     characters: int
     messages: int
+    unread: int = 0
+    stored: bool = False
     images: int = 0
     inputs: tuple[str, ...] = ()
     tools: int = 0
@@ -37,6 +51,33 @@ class RequestHead(Struct, frozen=True, kw_only=True):
     response_format: Literal["json_object", "json_schema"] | None = None
     user: str | None = None
     metadata: dict[str, str] = {}
+
+
+def output_limit(one: int | None, other: int | None = None) -> int | None:
+    """Return the most tokens of an answer by fields that limit it: the greatest, as a service may read either of them.
+
+    Servers of one's own read a negative number as no limit.
+    """
+    if one is None or other is None:
+        found = other if one is None else one
+        return None if found is None or found < 0 else found
+    return None if one < 0 or other < 0 else max(one, other)
+
+
+def choices_of(n: Any) -> int:
+    """Return how many answers a field asks for: lenient services read 8.0 and "8" as 8; 1 for anything else."""
+    if isinstance(n, str) and n.isascii() and n.isdecimal():
+        n = int(n[:10])
+    if isinstance(n, bool) or not isinstance(n, int | float) or not n > 1:
+        return 1
+    return int(min(n, _MOST_CHOICES))
+
+
+def unread_bytes(body: bytes, characters: int, messages: int, *, tools: int = 0, media: int = 0) -> int:
+    """Return `RequestHead.unread` of a body; `media`: bytes of its images."""
+    known = characters + media + _FRAME_BYTES + _MESSAGE_BYTES * messages + _TOOL_BYTES * tools
+    unread = len(body) - known
+    return max(0, unread - _ESCAPE_BYTES * body.count(b"\\u")) if unread > 0 else 0
 
 
 class StreamWriter(Protocol):

@@ -19,6 +19,8 @@ _IMAGE_TOKENS: Final = 1_200
 #: Tokens around each message and each tool.
 _FRAME_TOKENS: Final = 8
 _TOOL_TOKENS: Final = 150
+#: Context of a model whose catalog does not say it.
+_UNKNOWN_WINDOW: Final = 128_000
 
 
 class Prices(Struct, frozen=True, kw_only=True):
@@ -83,7 +85,7 @@ def cost_of(usage: Usage | None, prices: Prices | None, *, estimated: bool = Fal
     total = _input_cost(usage, prices)
     if total is None or (usage.output_tokens is None and prices.output):
         return UNKNOWN
-    total += prices.output * (usage.output_tokens or 0)
+    total += prices.output * max(0, usage.output_tokens or 0)
     return Cost(nano_usd=min((total + _MILLION // 2) // _MILLION, MAX_INT8), source=prices.source, estimated=estimated)
 
 
@@ -112,13 +114,32 @@ def _input_cost(usage: Usage, prices: Prices) -> int | None:
 
 
 def estimated_input_tokens(head: RequestHead) -> int:
-    """Return an upper estimate of the tokens of a prompt: two characters a token, where 3 to 4 are usual."""
+    """Return an upper estimate of the tokens of a prompt: two characters a token, where 3 to 4 are usual.
+
+    Two bytes a token for what routing does not read, such as tools; documents and sounds are left out: most of them is not
+    text, see `documents_tokens`.
+    """
     return (
-        (head.characters + 1) // 2
+        (head.characters + (0 if head.inputs else head.unread) + 1) // 2
         + _FRAME_TOKENS * (head.messages + 1)
         + _IMAGE_TOKENS * head.images
         + _TOOL_TOKENS * head.tools
     )
+
+
+def documents_tokens(head: RequestHead, known: int, window: int | None) -> int:
+    """Return the most tokens of the documents and sounds in a request: two bytes a token, up to the model's window.
+
+    Content that the provider keeps may fill the window.
+
+    Args:
+        known: `estimated_input_tokens`.
+        window: tokens of the model's context; None: not known.
+    """
+    tokens = (head.unread + 1) // 2 if head.inputs else 0
+    if head.stored:
+        tokens = max(tokens, window or _UNKNOWN_WINDOW)
+    return tokens if window is None else min(tokens, max(0, window - known))
 
 
 class OutputEstimate:

@@ -36,14 +36,14 @@ class RequestContext:
         cut: whether the stop of the gateway has ended it.
         probing: whether the request may be a probe.
         rate: its reservation of the rate limits of its key; None: there are none.
-        open_attempts, was_sent, used_tokens: of the attempts that limits count: how many are under way, whether one was
-            made, and the tokens of all.
+        open_attempts, was_sent, used_tokens, spent_nano: of the attempts that limits count: how many are under way, whether
+            one was made, and the tokens and the cost of all.
     """
 
     __slots__ = (
         "began", "cut", "feedback_seconds", "head", "labels", "model", "objective", "open_attempts", "operation", "plan",
-        "principal", "probing", "provider", "rate", "request_id", "routing", "state", "status", "task_id", "used_tokens",
-        "user_id", "was_sent", "worker",
+        "principal", "probing", "provider", "rate", "request_id", "routing", "spent_nano", "state", "status", "task_id",
+        "used_tokens", "user_id", "was_sent", "worker",
     )  # fmt: skip
 
     def __init__(self, principal: Principal, state: GatewayState, request_id: str | None = None) -> None:
@@ -70,6 +70,7 @@ class RequestContext:
         self.open_attempts = 0
         self.was_sent = False
         self.used_tokens = 0
+        self.spent_nano = 0
 
 
 def new_request_id() -> str:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from instance_agent.chat.errors import InvalidRequestError, UnsupportedFeatureError
 from instance_agent.chat.json_body import decode
-from instance_agent.chat.protocol import RequestHead
+from instance_agent.chat.protocol import RequestHead, output_limit, unread_bytes
 from instance_agent.chat.protocols import ANTHROPIC, OPENAI
 from instance_agent.execution.cost import estimated_input_tokens
 from instance_agent.execution.errors import ExecutionError
@@ -36,6 +36,7 @@ class _Embeddings(Struct):
 class _ResponsesPart(Struct):
     type: str = "input_text"
     text: str | None = None
+    image_url: msgspec.Raw = msgspec.Raw()
 
 
 class _ResponsesItem(Struct):
@@ -57,6 +58,10 @@ class _Responses(Struct):
     input: str | list[_ResponsesItem] = ""
     instructions: str | None = None
     stream: bool | None = None
+    background: bool | None = None
+    previous_response_id: str | None = None
+    conversation: Any = None
+    prompt: Any = None
     tools: list[msgspec.Raw] | None = None
     max_output_tokens: int | None = None
     text: _Text | None = None
@@ -87,7 +92,10 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     number = 1 if isinstance(inputs[0], int) else len(inputs)
     tokens = sum(len(each) if isinstance(each, list) else 1 for each in inputs if not isinstance(each, str))
     characters = sum(map(len, texts)) + 4 * tokens
-    head = RequestHead(model=asked.model, text="", characters=characters, messages=number, user=asked.user)
+    unread = unread_bytes(body, characters, number)
+    head = RequestHead(
+        model=asked.model, text="", characters=characters, messages=number, unread=unread, user=asked.user
+    )
     await parts.admission.admit(context, head, output=False)
     calls = route(parts, context, head, request.headers, model_type="embedding")
     embedding = EmbeddingRequest(inputs=texts, dimensions=asked.dimensions, user=asked.user)
@@ -102,7 +110,7 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
 async def responses(request: web.Request) -> web.StreamResponse:
     """Pass a request of OpenAI's Responses through to a target that speaks it; 501 with the reason elsewhere."""
     context, parts, body = await _begin(request, "responses")
-    head = await read_apart(lambda body: _head_of_responses(decode(body, _RESPONSES)), body)
+    head = await read_apart(_head_of_responses, body)
     await parts.admission.admit(context, head)
     calls = route(parts, context, head, request.headers)
     execution = execution_of(context, OPENAI, body, request.headers, operation="responses")
@@ -118,6 +126,7 @@ async def count_tokens(request: web.Request) -> web.StreamResponse:
     """Count the tokens of a request of Messages at the first target that counts, in 10 seconds; else an upper estimate."""
     context, parts, body = await _begin(request, "count_tokens")
     head = await read_apart(ANTHROPIC.read_head, body)
+    await parts.admission.admit(context, head, output=False)  # it costs nothing, and is a call of the provider
     calls = route(parts, context, head, request.headers)
     execution = execution_of(context, ANTHROPIC, body, request.headers)
     counted = await parts.executor.count_tokens(calls, execution)
@@ -135,8 +144,13 @@ async def _begin(request: web.Request, operation: str) -> tuple[RequestContext, 
     return context, request.app[KEY], await request.read()
 
 
-def _head_of_responses(asked: _Responses) -> RequestHead:
-    text, characters, images, messages = "", len(asked.instructions or ""), 0, 1
+def _head_of_responses(body: bytes) -> RequestHead:
+    asked = decode(body, _RESPONSES)
+    if asked.background:
+        # Its answer has no usage: limits would miss the cost of what is written later.
+        found = "background: found true, expected false: the gateway cannot be asked for the answer later"
+        raise InvalidRequestError(found, param="background")
+    text, characters, images, messages, media = "", len(asked.instructions or ""), 0, 1, 0
     inputs: set[str] = set()
     if isinstance(asked.input, str):
         text, characters = asked.input, characters + len(asked.input)
@@ -146,22 +160,26 @@ def _head_of_responses(asked: _Responses) -> RequestHead:
             content = item.content
             if isinstance(content, list):
                 images += sum(part.type == "input_image" for part in content)
+                media += sum([len(part.image_url) for part in content])
                 inputs.update([_INPUTS[part.type] for part in content if part.type in _INPUTS])
                 content = "\n".join([part.text for part in content if part.text])
             characters += len(content or "")
             if content and item.role in ("user", None):
                 text = content
     kind = asked.text.format.type if asked.text and asked.text.format else None
+    tools = len(asked.tools or ())
     return RequestHead(
         model=asked.model,
         text=text,
         characters=characters,
         messages=messages,
+        unread=unread_bytes(body, characters, messages, tools=tools, media=media),
+        stored=any((asked.previous_response_id, asked.conversation, asked.prompt)),
         images=images,
         inputs=tuple(sorted(inputs)),
-        tools=len(asked.tools or ()),
+        tools=tools,
         stream=bool(asked.stream),
-        max_output_tokens=asked.max_output_tokens,
+        max_output_tokens=output_limit(asked.max_output_tokens),
         response_format="json_schema" if kind == "json_schema" else "json_object" if kind == "json_object" else None,
         user=asked.user,
         metadata={key: value for key, value in (asked.metadata or {}).items() if isinstance(value, str)},

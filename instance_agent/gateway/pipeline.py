@@ -92,7 +92,8 @@ def route(
         metadata=hints_from_metadata(head.metadata if metadata is None else metadata, strict=metadata is not None),
         text=head.text,
         needs=needs_of(head),
-        input_tokens=estimate_tokens(head.characters, head.images),
+        # Documents have most bytes, and few of them are text.
+        input_tokens=estimate_tokens(head.characters + (0 if head.inputs else head.unread), head.images),
         output_tokens=head.max_output_tokens or 0,
         choices=head.choices,
         model_type=model_type,

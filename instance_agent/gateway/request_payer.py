@@ -14,7 +14,7 @@ from instance_agent.providers.errors import Retry
 from instance_agent.routing.spend import SpendView
 from instance_agent.spend.book import Charge
 from instance_agent.spend.exploration import NO_PROBE, Exploration
-from instance_agent.spend.refusal import Refusal
+from instance_agent.spend.refusal import Refusal, refuse_task
 from instance_agent.spend.reservation import Outcome, Reservation
 from instance_agent.spend.spender import Spender
 
@@ -57,6 +57,7 @@ class AttemptPayment:
             spent, estimated = 0, False
         else:
             spent, estimated = reservation.amount, True
+        context.spent_nano += max(0, spent)
         reservation.settle(spent, estimated=estimated)
         if self._probe is not None:
             cheapest = cost_of(usage, self._cheapest).nano_usd
@@ -98,6 +99,10 @@ class RequestPayer:
             PaymentRefusedError: the budgets do not allow it, or its price is not known and they cannot.
         """
         nano = self._worst(call, request)
+        task, spent = self._charge.task, self._context.spent_nano
+        if task is not None and spent and spent + nano > task.limit_nano_usd:  # attempts before this one count, too
+            self._refusal = refuse_task(task, spent + nano)
+            self._refuse(self._refusal, request)
         found = self._spender.reserve_now(self._charge, nano, cheap=self._is_cheap(call))
         return None if found is None else self._paid(found, call, request)
 
@@ -130,7 +135,7 @@ class RequestPayer:
             return 0
         prices = prices_of(call.target, self._context.state)
         if prices is not None:
-            return worst_case(prices, request, call.target.model.max_output_tokens)
+            return worst_case(prices, request, call.target.model)
         words = (
             f"model {call.target.model.name} of {call.target.model.provider}: found no price, expected one, because a "
             "budget limits what the request may cost"
@@ -151,7 +156,7 @@ class RequestPayer:
 
         def worst_of(target: Target) -> int | None:
             prices = ready_prices(target, state)
-            return None if prices is None else worst_case(prices, request, target.model.max_output_tokens)
+            return None if prices is None else worst_case(prices, request, target.model)
 
         raise PaymentRefusedError(
             refusal.message,
@@ -173,12 +178,12 @@ class RequestPayer:
         own = prices_of(call.target, state)
         if own is None:
             return None, None
-        worst = worst_case(own, request, call.target.model.max_output_tokens)
+        worst = worst_case(own, request, call.target.model)
         cheapest, least = own, worst
         for planned in plan.targets:
             prices = ready_prices(planned.target, state)
             if prices is not None:
-                cost = worst_case(prices, request, planned.target.model.max_output_tokens)
+                cost = worst_case(prices, request, planned.target.model)
                 if cost < least:
                     cheapest, least = prices, cost
         return cheapest, worst - least

@@ -137,7 +137,7 @@ async def _routed(
     _enter_workspace(context, asked, acting=True)
     await parts.admission.admit(context, asked.head)
     # The same id is the same request for the key, whatever workspace it names.
-    fingerprint = (_ENCODER.encode(asked.workspace), body)
+    fingerprint = (_ENCODER.encode((asked.workspace, context.principal.workspace)), body)
     return await once(
         parts, context, "route", asked.id, fingerprint, lambda: _execute(parts, context, asked, headers, model)
     )

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from instance_agent.catalog.configuration import Target
-from instance_agent.execution.cost import Prices, worst_cost
+from instance_agent.catalog.model import Model
+from instance_agent.execution.cost import Prices, documents_tokens, worst_cost
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.targets import CallTarget
 from instance_agent.gateway.state import GatewayState
@@ -102,9 +103,11 @@ def most_output_tokens(request: ExecutionRequest, most: int | None) -> int:
     return (asked if most is None else min(asked, most)) * request.head.choices
 
 
-def worst_case(prices: Prices, request: ExecutionRequest, most: int | None) -> int:
-    """Return the most in nano-USD that one call of a request costs; `most` as for `most_output_tokens`."""
-    return worst_cost(prices, request.input_tokens(), most_output_tokens(request, most))
+def worst_case(prices: Prices, request: ExecutionRequest, model: Model) -> int:
+    """Return the most in nano-USD that one call of a request costs at a model."""
+    tokens = request.input_tokens()
+    tokens += documents_tokens(request.head, tokens, model.context_window)
+    return worst_cost(prices, tokens, most_output_tokens(request, model.max_output_tokens))
 
 
 def _targets(state: GatewayState) -> list[Target]:

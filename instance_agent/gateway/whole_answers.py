@@ -36,7 +36,9 @@ async def whole_response(
         answer = await answered(parts, calls, execution)
         return shared(context, answer, answer.body)
 
-    fingerprint = (execution.protocol.name.encode(), execution.body)
+    # The subject of tokens may act for several workspaces.
+    workspace = (context.principal.workspace or "").encode()
+    fingerprint = (execution.protocol.name.encode(), workspace, execution.body)
     return await once(parts, context, "v1", same_id, fingerprint, run)
 
 

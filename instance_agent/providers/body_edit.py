@@ -17,6 +17,11 @@ _FIELDS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _OPTIONS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _ENCODER: Final = msgspec.json.Encoder()
 _TRUE: Final = msgspec.Raw(b"true")
+#: Fields by which OpenRouter, LiteLLM and their like answer with another model than `model`: the plan decides on models,
+#: with what workspaces, policies and budgets allow.
+_OTHER_MODELS: Final = frozenset(
+    {"content_policy_fallbacks", "context_window_fallbacks", "fallbacks", "models", "preset", "route"}
+)
 
 
 def replace_fields(body: bytes, fields: Mapping[str, Any], *, ask_for_usage: bool = False) -> bytes:
@@ -24,7 +29,21 @@ def replace_fields(body: bytes, fields: Mapping[str, Any], *, ask_for_usage: boo
 
     With `ask_for_usage`, `stream_options.include_usage` becomes true where `stream` is; other stream options stay.
     """
+    return _edited(decode(body, _FIELDS), fields, ask_for_usage=ask_for_usage)
+
+
+def forwarded(body: bytes, model: str, *, ask_for_usage: bool = False) -> tuple[bytes, tuple[str, ...]]:
+    """Return `body` for a provider, with its model, and the fields that were left out because they name other models."""
     found = decode(body, _FIELDS)
+    left_out: tuple[str, ...] = ()
+    if not _OTHER_MODELS.isdisjoint(found):
+        left_out = tuple(sorted(_OTHER_MODELS & found.keys()))
+        for name in left_out:
+            del found[name]
+    return _edited(found, {"model": model}, ask_for_usage=ask_for_usage), left_out
+
+
+def _edited(found: dict[str, msgspec.Raw], fields: Mapping[str, Any], *, ask_for_usage: bool) -> bytes:
     for name, value in fields.items():
         found[name] = msgspec.Raw(_ENCODER.encode(value))
     if ask_for_usage and bytes(found.get("stream", b"false")) == b"true":

@@ -372,13 +372,17 @@ def _left_out(
         most = route.settings.max_tokens if route.settings is not None else None
         output = expected_output(request.output_tokens, most, request.model_type)
         measured = state.health.output_tokens if is_open(request.output_tokens, most, request.model_type) else _NONE
-        if request.choices > 1:
-            output *= request.choices
-            measured = {key: tokens * request.choices for key, tokens in measured.items()}
         longest = max(output, *measured.values()) if measured else output
-        if not are_within(route.limits, request.input_tokens, longest):
+        if not are_within(route.limits, request.input_tokens, longest * request.choices):
             found = cost_strikes(
-                route.targets, route.limits, rules.price_of, request.input_tokens, output, route.policy, measured
+                route.targets,
+                route.limits,
+                rules.price_of,
+                request.input_tokens,
+                output,
+                route.policy,
+                request.choices,
+                measured,
             )
     if request.spend is not NO_SPEND:
         policy = route.policy if route is not None else None

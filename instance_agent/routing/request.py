@@ -22,8 +22,8 @@ class RoutingRequest(Struct, frozen=True, kw_only=True):
         needs: capabilities that the content of the request needs: ``vision`` with an image, ``function_calling`` with tools,
             ``json_schema`` with a schema for the answer. Sorted.
         input_tokens: of the prompt, estimated; 0: unknown.
-        output_tokens: that the client asks for at most; 0: unknown.
-        choices: answers that the client asks for; each has so many tokens.
+        output_tokens: of each answer, that the client asks for at most; 0: unknown.
+        choices: answers that it asks for.
         model_type: ``chat``, ``completion`` or ``embedding``.
         session: of the caller's conversation, from `session_key`; None: none.
         id: of the request; with the session it decides what is drawn for a share of a rule.

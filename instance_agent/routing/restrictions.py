@@ -30,7 +30,7 @@ class WorkspaceRules:
     def strike(self, target: Target) -> Struck | None:
         """Return why the workspace may not use a target; None: it may."""
         name = quote(self.workspace.id)
-        if self._denied is not None and self._denied.has(target):
+        if self._denied is not None and (self._denied.has(target) or self._denied.has_variant(target)):
             return Struck(target.key, "workspace_restriction", f"the workspace {name} denies it")
         if self._allowed is not None and not self._allowed.has(target):
             return Struck(target.key, "workspace_restriction", f"the workspace {name} may use other models only")
@@ -45,13 +45,24 @@ class WorkspaceRules:
 class _Models:
     """Models by the names that a client could send, and by what their providers are sent: both name the same model."""
 
-    __slots__ = ("_keys", "_names", "_sent")
+    __slots__ = ("_folded", "_keys", "_names", "_sent")
 
     def __init__(self, names: Iterable[str], configuration: CatalogConfiguration) -> None:
         targets = [target for name in names for target in configuration.targets_of(configuration.resolve(name)[0])]
         self._names = frozenset(names)
+        self._folded: frozenset[object] = frozenset(name.casefold() for name in self._names) | {
+            (target.model.provider, target.model.sent_as.casefold()) for target in targets
+        }
         self._keys = frozenset(target.key for target in targets)
         self._sent = frozenset((target.model.provider, target.model.sent_as) for target in targets)
+
+    def has_variant(self, target: Target) -> bool:
+        """Whether one of the models is meant by a name with other letter case, or with a variant, such as NAME:latest.
+
+        Some services read such names as the same model.
+        """
+        name, provider = target.model.sent_as.casefold(), target.model.provider
+        return any(each in self._folded or (provider, each) in self._folded for each in (name, name.partition(":")[0]))
 
     def has(self, target: Target) -> bool:
         model = target.model

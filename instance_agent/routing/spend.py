@@ -106,7 +106,7 @@ def is_open(asked: int, most: int | None, model_type: str = "chat") -> bool:
 
 
 def estimated_nano_usd(
-    target: Target, prices: tuple[int, int] | None, input_tokens: int, output_tokens: int
+    target: Target, prices: tuple[int, int] | None, input_tokens: int, output_tokens: int, choices: int = 1
 ) -> int | None:
     """Return the expected cost of a request in nano-USD, rounded up; None where the prices are not known."""
     if prices is None:
@@ -114,7 +114,7 @@ def estimated_nano_usd(
     most = target.model.max_output_tokens
     if most is not None and most < output_tokens:
         output_tokens = most
-    return -(-(prices[0] * input_tokens + prices[1] * output_tokens) // _MILLION)
+    return -(-(prices[0] * input_tokens + prices[1] * output_tokens * choices) // _MILLION)
 
 
 def limits_of(limits: Mapping[str, int], targets: Iterable[Target], price_of: PriceOf) -> tuple[CostLimit, ...]:
@@ -149,6 +149,7 @@ def cost_strikes(
     input_tokens: int,
     output_tokens: int,
     policy: str | None,
+    choices: int = 1,
     measured: Mapping[str, int] = _NOTHING_MEASURED,
 ) -> dict[str, Struck]:
     """Return the targets whose expected cost is above their limit, by key.
@@ -163,11 +164,12 @@ def cost_strikes(
         if limit is None or target.problem is not None:  # that is the weightier reason
             continue
         tokens = measured.get(target.key, output_tokens)
-        cost = estimated_nano_usd(target, price_of(target), input_tokens, tokens)
+        cost = estimated_nano_usd(target, price_of(target), input_tokens, tokens, choices)
         if cost is not None and cost > limit:
+            times = f" in each of {choices:,} answers" if choices > 1 else " of answer"
             words = (
                 f"it would cost about {usd(cost)} USD, and the policy {policy} allows {usd(limit)} USD for a request "
-                f"({input_tokens:,} tokens of prompt, {tokens:,} of answer)"
+                f"({input_tokens:,} tokens of prompt, {tokens:,}{times})"
             )
             found[target.key] = Struck(target.key, "policy_cost", words)
     return found

@@ -14,6 +14,9 @@ from typing import Any, Final, NamedTuple
 
 #: Stands for no limit: more than any sum of reservations.
 UNLIMITED: Final = 1 << 62
+#: Most of one reservation, and of one settlement: a million USD. The database refuses a report with an amount that is out of
+#: its bounds, and with it those of every other limit.
+MOST_AMOUNT: Final = 10**15
 #: The first slice is for so many requests.
 FIRST_REQUESTS: Final = 16
 #: A slice that lasts shorter than this is doubled, and one that lasts longer than the second is halved; in seconds. Half a
@@ -68,6 +71,7 @@ class Slice:
 
     def settle(self, reserved: int, spent: int, *, estimated: bool) -> None:
         """End a reservation. More spent than reserved is taken from what is available, which may become negative."""
+        spent = min(max(0, spent), MOST_AMOUNT)
         self.reserved -= reserved
         self.spent += spent
         if estimated:

@@ -32,7 +32,7 @@ from typing import Any
 from centralcloud.contracts.fleet_configuration import ApiKey, Budget, FleetConfiguration
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.wording import usd
-from instance_agent.spend.account import Account, Slice
+from instance_agent.spend.account import MOST_AMOUNT, Account, Slice
 from instance_agent.spend.book import Book, Charge
 from instance_agent.spend.exchange import SpendExchange
 from instance_agent.spend.refusal import Refusal, RefusalCode, refuse_budgets, refuse_rate, refuse_task
@@ -109,6 +109,8 @@ class Spender:
         if charge.task is not None and nano > charge.task.limit_nano_usd:
             self.counts["task_limit"] += 1
             return refuse_task(charge.task, nano)
+        if not 0 <= nano <= MOST_AMOUNT:
+            nano = _bounded(nano)
         now = self._clock()
         if not nano:
             return self._reserve_nothing(charge, now)
@@ -134,6 +136,7 @@ class Spender:
         found = self.reserve_now(charge, nano, cheap=cheap)
         if found is not None:
             return found
+        nano = _bounded(nano)
         parts = self._parts(charge, nano, self._clock(), cheap=cheap)
         return await self._wait(parts, lambda: self._take(parts, nano, self._clock()))
 
@@ -165,7 +168,7 @@ class Spender:
     def prepare(self, charge: Charge, nano: int) -> None:
         """Ask for a lease that no request waits for."""
         for account in charge.accounts:
-            self._reporter.need(account, nano)
+            self._reporter.need(account, _bounded(nano))
 
     def admit_now(self, key_id: str | None, tokens: int = 0) -> Outcome | None:
         """Count a request of a key by its rate limits; None: it has to wait, see `admit`.
@@ -174,6 +177,7 @@ class Spender:
             key_id: None: there are no keys, and no rate limits.
             tokens: of the prompt, and the most of the answer.
         """
+        tokens = _bounded(tokens)
         parts = self._rate_parts(key_id, tokens)
         now = self._clock()
         for account, amount in parts:
@@ -187,6 +191,7 @@ class Spender:
         found = self.admit_now(key_id, tokens)
         if found is not None:
             return found
+        tokens = _bounded(tokens)
         parts = self._rate_parts(key_id, tokens)
         return await self._wait(parts, lambda: self._take_rate(parts, tokens, self._clock()))
 
@@ -348,3 +353,7 @@ class Spender:
         log.warning("budget_alert", budget=budget, spent=spent, limit=limit, threshold=alert["threshold"])
         if self.on_alert is not None:
             self.on_alert(budget)
+
+
+def _bounded(amount: int) -> int:
+    return min(max(0, amount), MOST_AMOUNT)

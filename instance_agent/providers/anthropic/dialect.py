@@ -11,7 +11,7 @@ from instance_agent.chat.errors import UnsupportedFeatureError
 from instance_agent.chat.messages import ChatRequest
 from instance_agent.providers.anthropic.answer import AnthropicStreamReader, error_in_answer, read_answer, read_error
 from instance_agent.providers.anthropic.request import build_body
-from instance_agent.providers.body_edit import replace_fields
+from instance_agent.providers.body_edit import forwarded
 from instance_agent.providers.classification import unreadable
 from instance_agent.providers.dialect import (
     EmbeddingAnswer,
@@ -88,7 +88,8 @@ class AnthropicDialect:
         if path is None:
             raise UnsupportedFeatureError(operation, self.name)
         kept = {name: headers[name] for name in _CLIENT_HEADERS if name in headers}
-        return _post(upstream, path, replace_fields(body, {"model": model}), kept)
+        content, losses = forwarded(body, model)
+        return _post(upstream, path, content, kept, losses)
 
     def stream_forwarder(self, upstream: Upstream, *, include_usage: bool) -> StreamForwarder:
         """Return a forwarder; usage is part of this protocol, and stays."""

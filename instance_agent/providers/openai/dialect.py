@@ -11,7 +11,7 @@ from msgspec import Struct
 from instance_agent.chat.answers import ChatAnswer, Usage
 from instance_agent.chat.errors import UnsupportedFeatureError
 from instance_agent.chat.messages import ChatRequest
-from instance_agent.providers.body_edit import replace_fields
+from instance_agent.providers.body_edit import forwarded
 from instance_agent.providers.classification import unreadable
 from instance_agent.providers.dialect import (
     EmbeddingAnswer,
@@ -100,7 +100,8 @@ class OpenAIDialect:
         path = _FORWARDED.get(operation)
         if path is None:
             raise UnsupportedFeatureError(operation, self.name)
-        return self._post(upstream, path, replace_fields(body, {"model": model}, ask_for_usage=operation == "chat"))
+        content, losses = forwarded(body, model, ask_for_usage=operation == "chat")
+        return self._post(upstream, path, content, losses)
 
     def stream_forwarder(self, upstream: Upstream, *, include_usage: bool) -> StreamForwarder:
         """Return a forwarder; usage is stripped unless the client asked for it: a chunk of its own, and null in others."""

@@ -179,10 +179,40 @@ def test_budgets_stop_at_their_limit_with_exact_sums_and_let_the_models_answer_t
 
     eventually(left, what="the stream that was left, as estimated")
 
+    # Numbers that no answer has: they give no money back, and no report has an amount that the database refuses.
+    before, _ = spent(database_url, meter)
+    fake_upstream.behave("hang", times=1)
+    leave_before_the_answer(gateway, keys["streams"], fake_upstream, max_tokens=-100_000_000)
+    eventually(lambda: spent(database_url, meter)[0] > before, what="the call that was left")
+    for most in (10**18, 2**63 - 1, 2**64):
+        assert chat(gateway, keys["streams"], max_tokens=most).status == 402, most
+    assert chat(gateway, keys["streams"], n=10**6).status == 402
+    described = [{"type": "function", "function": {"name": "f", "description": "word " * 500_000}}]
+    assert chat(gateway, keys["streams"], tools=described).status == 402, "2.5 MB of tools: 1.25 USD and more"
+    earlier = {"model": "gpt", "input": "hello", "previous_response_id": "resp_1", "max_output_tokens": 10}
+    found = gateway.call("POST", "/v1/responses", earlier, key=keys["tasks"])
+    assert (found.status, "may cost 0.16002 USD" in found.error["message"]) == (402, True), "the whole window"
+    later = {"model": "gpt", "input": "hello", "background": True}
+    assert gateway.call("POST", "/v1/responses", later, key=keys["streams"]).error["param"] == "background"
+    before, _ = spent(database_url, meter)
+    assert chat(gateway, keys["streams"]).status == 200
+    eventually(lambda: spent(database_url, meter)[0] > before, what="reports after it")
+
     metrics = gateway.call("GET", "/metrics").body.decode()
     for name in ('refused_total{code="budget_exhausted"}', "reservations_total", "exchanges_total", "exchange_up"):
         (line,) = [each for each in metrics.splitlines() if each.startswith(f"centralcloud_gateway_spend_{name}")]
         assert float(line.split()[-1]) > 0, line
+
+
+def leave_before_the_answer(gateway: Gateway, key: str, upstream: FakeUpstream, **fields: Any) -> None:
+    """Send a request, and close the connection once the upstream has it."""
+    before = upstream.state()["total"]
+    body = {"model": "gpt", "messages": [{"role": "user", "content": "hello there"}], **fields}
+    sent = json.dumps(body).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n"
+    with socket.create_connection(("127.0.0.1", gateway.port), 10) as connection:
+        connection.sendall(f"{head}content-length: {len(sent)}\r\n\r\n".encode() + sent)
+        eventually(lambda: upstream.state()["total"] > before, what="the request at the upstream")
 
 
 def leave_a_stream(gateway: Gateway, key: str) -> None:
@@ -213,6 +243,8 @@ def test_a_rate_limit_counts_over_two_gateways(
         assert (refused.status, refused.error["code"]) == (429, "rate_limited"), refused.body
         assert int(refused.headers["retry-after"]) > 0
         assert "x-should-retry" not in refused.headers
+    counted = {"model": "gpt", "messages": [{"role": "user", "content": "hello there"}]}
+    assert gateways[0].call("POST", "/v1/messages/count_tokens", counted, key=key).status == 429
     assert [chat(each, other).status for each in gateways] == [200, 200]
     # 22 of the prompt and 10 of the answer at the most, some 17 in fact.
     assert [chat(gateways[0], tokens).status for _ in range(8)][-1] == 429

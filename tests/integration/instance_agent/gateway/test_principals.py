@@ -129,6 +129,12 @@ def test_tokens_are_principals_of_a_gateway_and_hooks_see_their_requests(
     assert (user_id, workspace, redacted) == ("ada@login.example", "acme", "1")
     assert re.fullmatch("jwt:[0-9a-f]{16}", key_id)
 
+    same = {"idempotency-key": "one"}
+    body = {"model": "auto", "messages": [{"role": "user", "content": "hi"}]}
+    for tenant, status in (("acme", 200), ("acme", 200), ("beta", 400)):
+        reply = gateway.call("POST", "/v1/chat/completions", body, key=RSA.token(tenant=tenant), headers=same)
+        assert reply.status == status, "a subject gets no answer of another workspace"
+
     # Keys and tokens side by side, and a rotation of the issuer's keys.
     key = a_key(database_url, "user")
     eventually(lambda: gateway.call("GET", "/v1/models", key=key).status == 200)

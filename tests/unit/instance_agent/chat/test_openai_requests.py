@@ -226,3 +226,31 @@ def test_the_head_says_which_inputs_a_model_must_accept() -> None:
     ]
     body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": parts}]}).encode()
     assert read_head(body).inputs == ("audio", "documents", "video")
+
+
+def test_the_head_bounds_the_answer_as_any_service_may_read_it() -> None:
+    both = read_head(_body(max_tokens=100_000, max_completion_tokens=1))
+    assert both.max_output_tokens == 100_000, "a service may read the older field alone"
+    assert read_head(_body(max_tokens=-1)).max_output_tokens is None
+    assert read_head(_body(max_tokens=5, max_completion_tokens=-1)).max_output_tokens is None
+    asked = [1, 8, 200, "8", 8.0, 0, -3, "x", None]
+    assert [read_head(_body(n=n)).choices for n in asked] == [1, 8, 200, 8, 8, 1, 1, 1, 1]
+
+
+def test_the_head_counts_the_bytes_that_routing_does_not_read() -> None:
+    assert read_head(_body(messages=[HELLO] * 100)).unread == 0
+    text = "x" * 100_000
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": text}}
+    hidden: list[dict[str, Any]] = [
+        {"tools": [{"type": "function", "function": {"name": "f", "description": text}}]},
+        {"messages": [HELLO, {"role": "assistant", "tool_calls": [call]}]},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": text}}},
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": text}}]}]},
+    ]
+    for fields in hidden:
+        assert 99_000 < read_head(_body(**fields)).unread < 101_000, list(fields)
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{text}"}}
+    assert read_head(_body(messages=[{"role": "user", "content": [image]}])).unread == 0
+    letters = _body(messages=[{"role": "user", "content": "你" * 10_000}])
+    assert b"\\u4f60" in letters
+    assert 19_000 < read_head(letters).unread < 21_000

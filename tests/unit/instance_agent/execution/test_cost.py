@@ -14,6 +14,7 @@ from instance_agent.execution.cost import (
     OutputEstimate,
     Prices,
     cost_of,
+    documents_tokens,
     estimated_input_tokens,
     nano_per_million,
     with_estimates,
@@ -176,3 +177,21 @@ def test_the_worst_case_is_at_least_the_cost_of_every_call_within_it(
 def test_the_worst_case_of_a_call_is_exact_and_rounded_up() -> None:
     assert worst_cost(Prices(input=1_000_000_000, output=2_000_000_000, source="catalog"), 22, 10) == 42_000
     assert worst_cost(Prices(input=1, output=0, source="catalog"), 1, 0) == 1
+
+
+def test_tools_count_as_text_and_documents_up_to_the_window_of_the_model() -> None:
+    tools = RequestHead(model="m", text="", characters=0, messages=1, unread=1000)
+    assert estimated_input_tokens(tools) == 516
+    assert documents_tokens(tools, 516, None) == 0
+    documents = RequestHead(model="m", text="", characters=0, messages=1, unread=1000, inputs=("documents",))
+    assert estimated_input_tokens(documents) == 16
+    assert [documents_tokens(documents, 16, window) for window in (None, 10_000, 116, 10)] == [500, 500, 100, 0]
+
+
+def test_content_that_a_provider_keeps_may_fill_the_window_of_the_model() -> None:
+    stored = RequestHead(model="m", text="", characters=0, messages=1, stored=True)
+    assert [documents_tokens(stored, 16, window) for window in (None, 10_000, 10)] == [128_000, 9_984, 0]
+
+
+def test_a_negative_number_of_tokens_costs_nothing() -> None:
+    assert cost_of(Usage(input_tokens=0, output_tokens=-(10**8)), MINI).nano_usd == 0

@@ -14,12 +14,14 @@ from instance_agent.chat.answers import Usage
 from instance_agent.chat.protocol import RequestHead
 from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import UNKNOWN, Cost
+from instance_agent.execution.errors import PaymentRefusedError
 from instance_agent.execution.targets import CallTargets
 from instance_agent.gateway.admission import Admission, held_output_tokens
-from instance_agent.gateway.request_payer import AttemptPayment
-from instance_agent.gateway.spend_views import most_output_tokens, view_of
+from instance_agent.gateway.request_payer import AttemptPayment, RequestPayer
+from instance_agent.gateway.spend_views import CheapModels, most_output_tokens, view_of
 from instance_agent.providers.errors import Retry
 from instance_agent.spend.account import Account, Slice
+from instance_agent.spend.book import Charge
 from instance_agent.spend.refusal import refuse_budgets, refuse_task
 from instance_agent.spend.reservation import RateReservation, Reservation
 
@@ -41,7 +43,7 @@ def reserved() -> tuple[Slice, Reservation]:
 
 
 def a_context() -> Any:
-    return SimpleNamespace(open_attempts=0, was_sent=False, used_tokens=0, status=200, rate=None)
+    return SimpleNamespace(open_attempts=0, was_sent=False, used_tokens=0, spent_nano=0, status=200, rate=None)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +135,25 @@ def a_state() -> Any:
     catalog = snapshot(*models, providers=[near])
     assert catalog.configuration is not None
     return SimpleNamespace(catalog=catalog, targets=CallTargets(catalog.configuration), number=1)
+
+
+def test_attempts_before_count_in_the_limit_of_each_request() -> None:
+    context, (_, reservation) = a_context(), reserved()
+    context.state = state = a_state()
+    task = parse_budget({"scope": "fleet", "period": "task", "limit": 0.00001})
+    spender: Any = SimpleNamespace(reserve_now=lambda *_arguments, **_options: reservation)
+    exploration: Any = None
+    payer = RequestPayer(spender, exploration, CheapModels(), Charge(task=task), context)
+    target = state.targets.ready(state.catalog.configuration.targets["mini"][0])
+    call: Any = SimpleNamespace(target=target, reason="best")
+    head = RequestHead(model="mini", text="", characters=0, messages=1, max_output_tokens=1)
+    asked: Any = SimpleNamespace(head=head, operation="chat", input_tokens=lambda: 4)
+    paid = payer.pay_now(call, asked)
+    assert paid is not None
+    paid.settle(an_attempt(outcome="success", usage=USED, cost=Cost(nano_usd=6000, source="catalog")))
+    with pytest.raises(PaymentRefusedError, match=r"may cost 0\.000012 USD") as refused:
+        payer.pay_now(call, asked)
+    assert (refused.value.status, refused.value.code) == (402, "task_limit")
 
 
 def test_the_targets_that_are_left_after_a_refusal() -> None:

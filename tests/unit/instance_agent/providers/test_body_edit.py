@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instance_agent.chat.errors import InvalidRequestError
-from instance_agent.providers.body_edit import replace_fields
+from instance_agent.providers.body_edit import forwarded, replace_fields
 
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -110,3 +110,11 @@ def test_half_a_character_becomes_the_replacement_character() -> None:
     changed = json.loads(replace_fields(body, {"model": "b"}))
 
     assert changed == {"model": "b", "x": "cut \ufffd", "y": "\\ud83d 😀 \ufffd\ufffd"}
+
+
+def test_fields_that_name_other_models_are_left_out_and_named() -> None:
+    body = b'{"model": "a", "models": ["c"], "route": "fallback", "fallbacks": [{"a": ["c"]}], "x": {"models": [1]}}'
+    content, left_out = forwarded(body, "b")
+    assert json.loads(content) == {"model": "b", "x": {"models": [1]}}
+    assert left_out == ("fallbacks", "models", "route")
+    assert forwarded(b'{"model":"a","x":1}', "b") == (b'{"model":"b","x":1}', ())

@@ -227,7 +227,7 @@ def test_restrictions_of_a_workspace_are_crossed_neither_by_a_fallback_nor_by_a_
 def test_a_denied_model_is_denied_under_every_name() -> None:
     known = snapshot(model("m", version="m-1"), model("other"))
     rules = compiled(known, workspaces=[{"id": "acme", "deniedModels": ["m", "unknown"]}])
-    for name in ("m", "p/m", "p/m-1", "q/unknown"):
+    for name in ("m", "p/m", "p/m-1", "q/unknown", "p/M-1", "p/m:latest", "q/Unknown:8b"):
         assert refused(rules, RoutingRequest(model=name, workspace="acme"), known).code == "workspace_restriction"
     assert names(plan(rules, request(workspace="acme"), known)) == ["other"]
 
@@ -336,6 +336,8 @@ def test_models_that_would_cost_more_than_the_policy_allows_are_left_out() -> No
     large = plan(rules, RoutingRequest(model="policy:p", input_tokens=100), PRICED)
     assert (names(large), struck(large)) == (["cheap", "unpriced"], {"dear@p": "policy_cost"})
     assert "it would cost about 0.121 USD, and the policy p allows 0.05 USD" in large.text()
+    several = plan(rules, RoutingRequest(model="policy:p", input_tokens=100, output_tokens=100, choices=100), PRICED)
+    assert struck(several) == {"dear@p": "policy_cost"}, "each answer is paid"
     only = compiled(PRICED, policies=[policy("p", "dear", max_cost_per_task=0.05, order="learned")])
     error = refused(only, RoutingRequest(model="policy:p", input_tokens=5_000), PRICED)
     assert (error.code, [each.code for each in error.struck]) == ("policy_cost", ["policy_cost"])

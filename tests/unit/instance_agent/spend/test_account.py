@@ -10,7 +10,7 @@ from support.spending import a_key
 
 from centralcloud.contracts.fleet_configuration import FleetConfiguration, parse_budget
 from centralcloud.runtime.wording import usd
-from instance_agent.spend.account import Account, Slice
+from instance_agent.spend.account import MOST_AMOUNT, Account, Slice
 from instance_agent.spend.book import Book
 from instance_agent.spend.refusal import refuse_budgets, refuse_rate
 from instance_agent.spend.reservation import RateReservation, Reservation
@@ -98,6 +98,14 @@ def test_a_call_above_its_worst_case_counts_and_leaves_less_for_the_next_ones() 
     # The database clamps the lease at 0 and grants 70 more.
     account.granted(a_grant(70), now=1.0, sent_at=1.0)
     assert account.slice.available == 70
+
+
+def test_a_settlement_gives_no_money_back_and_is_within_the_bounds_of_the_database() -> None:
+    account = an_account(100)
+    reserve(account, 60).settle(-(10**12))
+    assert (account.slice.spent, account.slice.available) == (0, 100)
+    reserve(account, 60).settle(10**19)
+    assert account.slice.spent == MOST_AMOUNT
 
 
 def test_a_reservation_is_settled_once_and_a_failure_settles_its_worst_case_as_estimated() -> None:

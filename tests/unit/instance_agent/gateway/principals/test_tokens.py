@@ -240,6 +240,15 @@ def test_the_last_keys_count_while_the_address_does_not_answer_and_not_for_ever(
     assert verifier.principal_of(token) is not None
 
 
+def test_the_last_keys_do_not_count_for_ever_while_a_read_of_the_address_does_not_end(keys: TokenKeys) -> None:
+    verifier, read_at = tokens(keys), keys._read_at
+    assert read_at is not None
+    keys._read_at = read_at - 300 - 59
+    assert verifier.principal_of(RSA.token()) is not None, "the next read is due"
+    keys._read_at = read_at - 300 - 76
+    assert (keys.problem, verifier.principal_of(RSA.token())) == (None, None)
+
+
 def test_an_address_that_is_not_there_at_the_start_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     with serving(RSA) as issuer:
         url = issuer.url
