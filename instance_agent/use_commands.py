@@ -1,4 +1,4 @@
-"""`instance-agent costs` and `instance-agent recommendations`: use and cost from the sums in the database."""
+"""`instance-agent costs`, `spend` and `recommendations`: use, cost and budgets as the database has them."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -46,7 +46,7 @@ def costs(
         zone = check_timezone(timezone, "--timezone")
     except ContractError as error:
         raise SettingsError(str(error)) from None
-    with open_configuration("costs") as database, _right(), database.transaction() as connection:
+    with open_configuration("costs") as database, _right("read use and costs"), database.transaction() as connection:
         found = reports.cost_report(connection, scope, groups, period=period, timezone=timezone)
     if json_output:
         print_json(found)
@@ -79,6 +79,42 @@ def costs(
         print_text(f"in all {_usd(found['total']['costNanoUsd'])} USD")
 
 
+def spend(
+    workspace: _Workspace = None,
+    json_output: AsJson = False,
+) -> None:
+    """Show what is spent and left of each budget now, in USD, as gateways report it about once a second."""
+    with open_configuration("spend") as database:
+        budgets = [
+            each
+            for each in read_whole(database).configuration.budgets.values()
+            if workspace is None or (each.scope == "workspace" and each.of == workspace)
+        ]
+        with _right("read spend"), database.transaction() as connection:
+            found = reports.budget_report(connection, budgets)
+    if json_output:
+        print_json(found)
+        return
+    rows = [
+        {
+            "budget": each["budgetId"],
+            "limit": f"{each['limit']:.6f}",
+            "spent": _usd(each["spentNanoUsd"]),
+            "left": _usd(each["leftNanoUsd"]),
+            "used": 1 - each["left"] / each["limit"] if each["limit"] else 1.0,
+            "until": f"{each['periodEnd']:%Y-%m-%d %H:%M}",
+            "alerted": each["alertedAt"] is not None,
+        }
+        for each in found["budgets"]
+    ]
+    columns: dict[str, Callable[[Any], Any] | None] = {
+        **dict.fromkeys(("budget", "limit", "spent", "left")), "used": percent, "until": None, "alerted": None,
+    }  # fmt: skip
+    print_rows(rows, columns, empty="no budgets with a period: `instance-agent budgets set FILE` adds them")
+    if rows:
+        print_text("Times are in UTC.")
+
+
 def recommendations(
     time_range: _TimeRange = "30d",
     workspace: _Workspace = None,
@@ -93,7 +129,7 @@ def recommendations(
             for each in budgets
             if workspace is None or (each.scope == "workspace" and each.of == workspace)
         )
-        with _right(), database.transaction() as connection:
+        with _right("read use and costs"), database.transaction() as connection:
             found = reports.recommendation_report(connection, scope, meters, datetime.now(UTC))
     if json_output:
         print_json(found)
@@ -102,8 +138,8 @@ def recommendations(
     print_rows(found["recommendations"], dict.fromkeys(("kind", "text")), empty=empty, texts=("text",))
 
 
-def _right() -> AbstractContextManager[None]:
-    return rights("read use and costs", "centralcloud_gateway")
+def _right(action: str) -> AbstractContextManager[None]:
+    return rights(action, "centralcloud_gateway")
 
 
 def _scope(time_range: str, workspace: str | None) -> Scope:

@@ -3,12 +3,13 @@
 Each returns objects for JSON, with times as `datetime`. Costs are in USD (`cost`) and exact in nano-USD (`costNanoUsd`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
 
+from centralcloud.contracts.fleet_configuration import Budget
 from instance_agent.analytics.recommendations import recommend_budgets, recommend_models
 from instance_agent.analytics.time_range import window_of
 from instance_agent.analytics.usage import (
@@ -22,7 +23,7 @@ from instance_agent.analytics.usage import (
     read_usage,
     read_usage_until,
 )
-from instance_agent.spend.exchange import read_spend
+from instance_agent.spend.exchange import MeterSpend, read_spend
 
 _Connection = psycopg.Connection[Any]
 _NANO: Final = 1_000_000_000
@@ -126,6 +127,16 @@ def recommendation_report(
     return {**_head(connection, scope), "recommendations": found, "count": len(found)}
 
 
+def budget_report(connection: _Connection, budgets: Iterable[Budget]) -> dict[str, Any]:
+    """Return what is spent and left of budgets in the period of now, as gateways have reported it.
+
+    A limit of each task has no period, and a budget that is not enabled has no limit: they are left out.
+    """
+    by_meter = {f"budget/{each.id}": each for each in budgets}
+    found = read_spend(connection, sorted(by_meter))
+    return {"budgets": [_in_use(by_meter[each.meter], each) for each in found], "count": len(found)}
+
+
 def request_report(connection: _Connection, most: int, workspace: str | None = None) -> dict[str, Any]:
     """Return the newest requests of gateways, the newest one first."""
     requests = read_recent_requests(connection, most, workspace)
@@ -164,6 +175,26 @@ def use_of(use: Use) -> dict[str, Any]:
             "successes": use.feedback_successes,
             "satisfaction": _ratio(use.feedback_reward, use.feedback_count, 4),
         },
+    }
+
+
+def _in_use(budget: Budget, spend: MeterSpend) -> dict[str, Any]:
+    return {
+        "budgetId": budget.id,
+        "scope": budget.scope,
+        **({} if budget.of is None else {"of": budget.of}),
+        "period": budget.period,
+        "limit": spend.limit_amount / _NANO,
+        "spent": spend.spent / _NANO,
+        "spentNanoUsd": spend.spent,
+        "estimated": spend.estimated / _NANO,
+        "lost": spend.written_off / _NANO,
+        "left": spend.remaining / _NANO,
+        "leftNanoUsd": spend.remaining,
+        "held": spend.leased / _NANO,
+        "periodStart": _utc(spend.period_start),
+        "periodEnd": _utc(spend.period_end),
+        "alertedAt": None if spend.alerted_at is None else _utc(spend.alerted_at),
     }
 
 

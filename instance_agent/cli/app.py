@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         Command("catalog", "Show the effective catalog: the models of the YAML with their learned scores.", _COMMANDS),
         Command("route", "Show which model would be chosen for a task, and why.", "instance_agent.route_command"),
         Command("costs", "Show costs by day, week or month, the newest one first.", _USE),
+        Command("spend", "Show what is spent and left of each budget now, in USD.", _USE),
         Command(
             "recommendations",
             "Recommend models, and warn of budgets that end early, each with the numbers that it is computed from.",

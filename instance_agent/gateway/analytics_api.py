@@ -45,6 +45,7 @@ class AnalyticsApi:
             web.get("/api/analytics/models", api_handler(self._models)),
             web.get("/api/analytics/workspaces/{workspaceId}", api_handler(self._workspace)),
             web.get("/api/analytics/recommendations", api_handler(self._recommendations)),
+            web.get("/api/analytics/budgets", api_handler(self._budgets)),
             web.get("/api/routing/costs", api_handler(self._costs)),
             web.get("/api/routing/performance", api_handler(self._performance)),
         ]
@@ -87,6 +88,12 @@ class AnalyticsApi:
         return await self._report(
             lambda connection: reports.recommendation_report(connection, scope, sorted(meters), now)
         )
+
+    async def _budgets(self, request: web.Request) -> web.Response:
+        fleet, own = readable(request), own_workspace(request)
+        _only(request)
+        budgets = [each for each in fleet.budgets.values() if _is_of(fleet, each, own)]
+        return await self._report(lambda connection: reports.budget_report(connection, budgets))
 
     async def _costs(self, request: web.Request) -> web.Response:
         readable(request)

@@ -44,6 +44,11 @@ ANALYTICS_OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "Each with the numbers that it is computed from.",
         query={"timeRange": f"{_RANGE}30d."},
     ),
+    ("GET", "/api/analytics/budgets"): _report(
+        "Show what is spent and left of each budget now",
+        "BudgetsInUse",
+        "As gateways have reported it, about once a second. Limits of each task have no row.",
+    ),
     ("GET", "/api/routing/costs"): _report(
         "Show costs by day, week or month",
         "CostStatistics",
@@ -136,6 +141,30 @@ _PERIOD: Final = _object(
 )
 
 ANALYTICS_SCHEMAS: Final[Mapping[str, Any]] = {
+    "BudgetsInUse": _object(
+        "budgets count",
+        budgets=_list(
+            _object(
+                "budgetId scope period limit spent left periodStart periodEnd",
+                **dict.fromkeys(("budgetId", "scope", "of", "period"), _TEXT),
+                limit={**_NUMBER, "description": "In USD, as the other amounts."},
+                spent=_NUMBER,
+                spentNanoUsd=_WHOLE,
+                estimated={**_NUMBER, "description": "Part of `spent`: answers whose cost no provider has named."},
+                lost={
+                    **_NUMBER,
+                    "description": "Held by gateways that have not answered for a minute: counts as spent.",
+                },
+                left=_NUMBER,
+                leftNanoUsd=_WHOLE,
+                held={**_NUMBER, "description": "Part of `left` that gateways have leased."},
+                periodStart=_TIME,
+                periodEnd=_TIME,
+                alertedAt=_nullable(_TIME, "When the alert of this period was given."),
+            )
+        ),
+        count=_WHOLE,
+    ),
     "Usage": _object("requests attempts cost costNanoUsd feedback", **_USAGE_FIELDS),
     "RequestMetrics": _object(
         "requests count limit",

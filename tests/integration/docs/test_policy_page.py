@@ -71,5 +71,6 @@ def test_the_page_of_budgets_from_top_to_bottom(
     assert after.budgets["workspace:search:daily"].limit == 30
     assert {key.workspace for key in after.keys.values()} == {"search"}
     assert {"fleet:monthly", "worker:nightly-import:weekly", "exploration:monthly"} <= after.budgets.keys()
+    assert any("workspace:search:monthly  400.000000  0.000000000" in text for text in printed), "what is left"
     assert "launch week" in printed[-1]
     assert "the search team has 400 USD a month" in printed[-1]

@@ -1,11 +1,13 @@
 """Budgets and rate limits in running gateways: what is spent, what is refused, and which models answer then."""
 
 import json
+import re
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from support.commands import run_command
 from support.gateways import UPSTREAM_KEY, Gateway, Reply, a_key, start_gateway
 from support.programs import Program
 from support.servers import execute
@@ -119,6 +121,22 @@ def test_budgets_stop_at_their_limit_with_exact_sums_and_let_the_models_answer_t
     assert int(refused.headers["retry-after"]) > 0
     assert chat(gateway, keys["stops"], "auto").status == 402
     eventually(lambda: spent(database_url, "budget/workspace:stops:monthly") == (total, 0), what="the report")
+    shown = gateway.call("GET", "/api/analytics/budgets", key=keys["stops"]).json()
+    (own,) = shown["budgets"]
+    assert (own["budgetId"], own["of"], own["period"]) == ("workspace:stops:monthly", "stops", "monthly")
+    assert (own["spentNanoUsd"], own["leftNanoUsd"], own["limit"]) == (total, LIMIT_NANO - total, LIMIT)
+    assert own["alertedAt"] is not None, "80% were passed"
+    everything = gateway.call("GET", "/api/analytics/budgets").json()
+    assert {each["budgetId"] for each in everything["budgets"]} > {own["budgetId"]}, (
+        "a key without a workspace sees all"
+    )
+    listed = run_command(
+        "instance-agent", "spend", "--workspace", "stops", "--json", env={"DATABASE_URL": database_url}
+    )
+    (row,) = json.loads(listed.stdout)["budgets"]
+    assert (row["budgetId"], row["spentNanoUsd"]) == (own["budgetId"], total)
+    table = run_command("instance-agent", "spend", env={"DATABASE_URL": database_url}).stdout
+    assert re.search(r"^workspace:stops:monthly .* yes$", table, re.MULTILINE), table
     assert chat(gateway, keys["none"]).status == 200, "other workspaces have no budget"
 
     # free_only: models of price 0, also by a plan; a model that the client names is a 402.
