@@ -19,8 +19,13 @@ _ROWS_OF_WORKSPACE: Final = 200
 #: Rows of a quarter-hour; beyond it, the workspace, the key and the policy are `(other)`, too: keys are configured, but an
 #: instance may send any workspace.
 _ROWS_OF_ALL: Final = 5000
-#: Time that one transaction sums: a migration waits for its end.
-_STEP: Final = timedelta(hours=1)
+#: Time that one transaction sums: doubled after a fast one, so that months with few records take seconds, and halved after a
+#: slow one, for whose end a migration waits. Whole quarter-hours.
+_FIRST_STEP: Final = timedelta(hours=1)
+_SHORTEST_STEP: Final = timedelta(minutes=15)
+_LONGEST_STEP: Final = timedelta(days=32)
+_FAST_SECONDS: Final = 0.25
+_SLOW_SECONDS: Final = 1.0
 #: The wait after a run, at least so many times as long as it took: sums cost at most 3% of a processor.
 _WAIT_FACTOR: Final = 30.0
 _WAIT_SECONDS: Final = 60.0
@@ -57,19 +62,30 @@ class UsageSums:
             self.sum()
 
     def sum(self) -> None:
-        """Sum the quarter-hours that are new or may have changed, an hour in each transaction."""
+        """Sum the quarter-hours that are new or may have changed, a part of them in each transaction."""
         began = time.monotonic()
         with self._exclusive() as connection:
             pending = _PENDING_USAGE.one(connection)
-        since = pending.since
+        since, step = pending.since, _FIRST_STEP
         while since < pending.until and not self._is_stopping():
-            window = {"since": since, "until": min(since + _STEP, pending.until)}
+            window = {"since": since, "until": min(since + step, pending.until)}
             bounds = {"of_workspace": _ROWS_OF_WORKSPACE, "of_all": _ROWS_OF_ALL, "other": OTHER}
             with self._exclusive() as connection:
+                started = time.monotonic()
                 _DELETE_USAGE.run(connection, window)
                 _SUM_USAGE.run(connection, window | bounds)
                 _SUM_ESCALATIONS.run(connection, window | {"of_all": _ROWS_OF_ALL, "other": OTHER})
                 _NOTE_USAGE_PROGRESS.run(connection, window)
-            since = window["until"]
+            since, step = window["until"], _next_step(step, time.monotonic() - started)
         now = time.monotonic()
         self._next = now + max(_WAIT_SECONDS, _WAIT_FACTOR * (now - began))
+
+
+def _next_step(step: timedelta, seconds: float) -> timedelta:
+    """Return the time that the next transaction sums, after one of `step` that took so long."""
+    if seconds < _FAST_SECONDS:
+        return min(2 * step, _LONGEST_STEP)
+    if seconds > _SLOW_SECONDS:
+        halves = step / 2 // _SHORTEST_STEP
+        return max(halves, 1) * _SHORTEST_STEP
+    return step

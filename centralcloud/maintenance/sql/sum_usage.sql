@@ -52,7 +52,9 @@ WITH slices AS (
             workspace, key_id, policy, worker, task_type,
             cost_nano_usd IS NOT NULL OR cost_usd IS NOT NULL AS priced
         FROM public.routing_records earlier
-        WHERE r.outcome <> 'routed' AND NOT r.is_decided AND earlier.request_id = r.request_id
+        -- The first line is decided before any partition is looked at: most instances send no request_id.
+        WHERE r.outcome <> 'routed' AND NOT r.is_decided AND r.request_id IS NOT NULL AND r.decision_id IS NOT NULL
+          AND earlier.request_id = r.request_id
           AND earlier.instance_id = r.instance_id AND earlier.decision_id = r.decision_id AND earlier.outcome = 'routed'
         ORDER BY id LIMIT 1
     ) AS e ON true

@@ -7,12 +7,10 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
 from support.maintenance import ingest
 from support.requests import a_request_id, an_attempt
 from support.servers import execute
 
-from centralcloud.maintenance import usage
 from centralcloud.maintenance.usage import UsageSums
 from centralcloud.runtime.postgres.database import Database
 from instance_agent.analytics.usage import Group, Period, Scope, read_usage
@@ -74,9 +72,7 @@ def random_calls(now: datetime) -> list[dict[str, Any]]:
     return calls
 
 
-def test_sums_by_period_are_one_sql_sum_over_the_records(
-    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sums_by_period_are_one_sql_sum_over_the_records(database: Database, database_url: str) -> None:
     now = datetime.now(UTC)
     calls = random_calls(now)
     events, times = [], []
@@ -108,7 +104,6 @@ def test_sums_by_period_are_one_sql_sum_over_the_records(
         """,
         tuple([list(column) for column in zip(*times, strict=True)]),
     )
-    monkeypatch.setattr(usage, "_STEP", 9 * DAY)  # a year in one round
     UsageSums(database.transaction, lambda: False).sum()
 
     scope = Scope(calls[0]["at"] - DAY, now + timedelta(minutes=15))
