@@ -64,6 +64,7 @@ class DeferredPublisher:
         #: The work of the thread now, for a caller that does not wait for its end.
         self._step = "loading the database driver"
         self._imported = threading.Event()
+        self._may_fork = threading.Event()
         self._starter = threading.Thread(target=self._start, name="publisher-start", daemon=True)
         self._cancel_exit = at_exit(self.close)
         try:
@@ -96,9 +97,14 @@ class DeferredPublisher:
         self._raise_failure()
 
     def wait_until_imported(self) -> None:
-        """Wait until the thread has imported the database driver, so that the process may fork."""
+        """Wait until the thread has imported the database driver."""
         if threading.current_thread() is not self._starter:
             self._imported.wait(_IMPORT_SECONDS)
+
+    def wait_until_it_may_fork(self) -> None:
+        """Wait until a fork finds no module half imported: reading the settings imports some, too."""
+        if threading.current_thread() is not self._starter:
+            self._may_fork.wait(_IMPORT_SECONDS)
 
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until every event was sent; False when time is up before, or when events were lost.
@@ -188,6 +194,7 @@ class DeferredPublisher:
             log.error("publisher_not_started", **self._refuse(error))
         finally:
             self._imported.set()
+            self._may_fork.set()
 
     def _load(self) -> None:
         import structlog  # noqa: F401 - the publisher's thread would import it, perhaps during a fork
@@ -200,6 +207,7 @@ class DeferredPublisher:
         self._step = "reading the settings"
         self._imported.set()
         settings = load_settings(AgentSettings, database_url=self._database_url, instance_id=self._instance_id)
+        self._may_fork.set()
         if not settings.pgmq_enabled:
             self._queue.disable()
             return

@@ -257,7 +257,7 @@ class Publisher:
     def _before_fork(self) -> None:
         """Wait until the thread has imported what it needs: a child could not finish these imports."""
         if (deferred := self._deferred) is not None:
-            deferred.wait_until_imported()
+            deferred.wait_until_it_may_fork()
 
     def _after_fork_in_child(self) -> None:
         """Leave the queue, the threads and the connections to the parent."""

@@ -83,7 +83,10 @@ def spend(
     workspace: _Workspace = None,
     json_output: AsJson = False,
 ) -> None:
-    """Show what is spent and left of each budget now, in USD, as gateways report it about once a second."""
+    """Show what is spent and left of each budget now, in USD.
+
+    As gateways report it, about once a second.
+    """
     with open_configuration("spend") as database:
         budgets = [
             each

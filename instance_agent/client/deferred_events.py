@@ -48,9 +48,9 @@ class DeferredEvents:
         except CentralCloudError:
             return False  # logged when it failed
 
-    def wait_until_imported(self) -> None:
+    def wait_until_it_may_fork(self) -> None:
         """Wait until the process may fork."""
-        self._publisher.wait_until_imported()
+        self._publisher.wait_until_it_may_fork()
 
     def abandon(self) -> None:
         """Leave everything to the parent, in the child of a fork."""

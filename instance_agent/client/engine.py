@@ -100,7 +100,7 @@ class Engine:
     def before_fork(self) -> None:
         """Let the sender of events finish its imports: a child cannot finish a module that is half imported."""
         if (events := self._events) is not None:
-            events.wait_until_imported()
+            events.wait_until_it_may_fork()
 
     def abandon(self) -> None:
         """Leave the thread, the connections and the events to the parent, in the child of a fork."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import NamedTuple
 
 import psycopg
@@ -108,11 +109,12 @@ def test_odd_zones_locales_and_encodings(
     eventually(lambda: queued(odd_url) == 0, what="an empty queue")
     counts = "SELECT model_name, complexity_level, success_count, failure_count FROM model_routing_metrics"
     assert execute(odd_url, counts) == [(model, "complex", 60, 60)]
+    day = f"{SENT_AT - timedelta(days=1):%Y-%m-%d}"  # 13:45 ahead of UTC
     times = (
         "SELECT min(timestamp AT TIME ZONE 'UTC')::text, max(timestamp AT TIME ZONE 'UTC')::text FROM routing_records"
     )
     with psycopg.connect(odd_url, options="-c datestyle=ISO") as connection:
-        assert connection.execute(times).fetchall() == [("2026-10-31 10:15:00", "2026-10-31 12:14:00")]
+        assert connection.execute(times).fetchall() == [(f"{day} 10:15:00", f"{day} 12:14:00")]
     assert execute(odd_url, "SELECT field, count(*) FROM dead_letters GROUP BY 1 ORDER BY 1") == [
         ("routing_decision.complexity", 1),
         ("routing_decision.selected_model", 1),

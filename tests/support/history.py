@@ -45,18 +45,33 @@ def fill_history(
         connection.execute("VACUUM ANALYZE")
 
 
+def create_week(database_url: str, ago: timedelta) -> None:
+    """Create the partition of the week that long ago, unless it is this one: an hour ago is in another one on Mondays."""
+    ((start, this_week),) = execute(
+        database_url,
+        """
+        SELECT date_trunc('week', now() AT TIME ZONE 'UTC' - %s::interval) AT TIME ZONE 'UTC',
+            date_trunc('week', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+        """,
+        (ago,),
+    )
+    if start < this_week:
+        execute(
+            database_url,
+            f"""
+            CREATE TABLE IF NOT EXISTS routing_records_{start:%Y%m%d} PARTITION OF routing_records
+                FOR VALUES FROM ('{start.isoformat()}') TO ('{(start + timedelta(days=7)).isoformat()}')
+            """,
+        )
+
+
 def pretend_all_came(database_url: str, days_ago: float) -> None:
     """Move everything ingested so far into the past; the records go to a partition of that week."""
     shift = timedelta(days=days_ago)
-    ((start,),) = execute(
-        database_url, "SELECT date_trunc('week', now() AT TIME ZONE 'UTC' - %s::interval) AT TIME ZONE 'UTC'", (shift,)
-    )
-    name = f"routing_records_{start:%Y%m%d}"
+    create_week(database_url, shift)
     execute(
         database_url,
         f"""
-        CREATE TABLE IF NOT EXISTS {name} PARTITION OF routing_records
-            FOR VALUES FROM ('{start.isoformat()}') TO ('{(start + timedelta(days=7)).isoformat()}');
         UPDATE routing_records SET
             created_at = created_at - interval '{shift.total_seconds()} seconds',
             timestamp = timestamp - interval '{shift.total_seconds()} seconds'

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.commands import run_command
 from support.events import an_event, outcomes, send
+from support.history import create_week
 from support.operators import OPERATOR
 from support.servers import execute
 
@@ -163,6 +164,7 @@ def test_events_ahead_of_the_clock_are_ingested_while_the_sequence_of_the_findin
     copied: Database, database_url: str
 ) -> None:
     execute(database_url, "SELECT setval('routing_records_id_seq', 1000)")
+    create_week(database_url, timedelta(hours=2))
     execute(database_url, "UPDATE routing_records SET created_at = created_at - interval '2 hours'")
     ahead = (datetime.now(UTC) + timedelta(days=2)).isoformat()
     send(database_url, [{**an_event(selected_model="gpt-4o", outcome="success"), "timestamp": ahead}])

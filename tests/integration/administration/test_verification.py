@@ -3,11 +3,12 @@
 import json
 import random
 import threading
+from datetime import timedelta
 
 import pytest
 from support.commands import run_command
 from support.events import an_event, random_events, send
-from support.history import pretend_all_came
+from support.history import create_week, pretend_all_came
 from support.operators import OPERATOR
 from support.servers import execute
 
@@ -232,6 +233,7 @@ def test_decisions_that_were_recorded_twice_are_found_when_their_ids_were_lost(
         "decision_ids", {"instance_id": "edge-1", "first_decision_id": "d0"}, {"records": 6}, {"records": 3}
     )
     assert twice in verify(database).differences
+    create_week(database_url, timedelta(minutes=1))
     execute(database_url, "UPDATE routing_records SET created_at = created_at - interval '1 minute' WHERE id <= 9")
     assert twice in verify(database).differences
     execute(database_url, "DELETE FROM routing_records WHERE id > 9")

@@ -1,10 +1,11 @@
 """Roll-ups: hours are summed exactly, incrementally, and outlive their records."""
 
 import time
+from datetime import timedelta
 
 import pytest
 from support.events import an_event, outcomes
-from support.history import pretend_all_came
+from support.history import create_week, pretend_all_came
 from support.maintenance import arrive_now, counters, ingest, maintain, records
 from support.servers import execute
 from support.waiting import eventually
@@ -90,6 +91,7 @@ def test_between_two_rounds_only_an_hour_that_is_missing_is_rolled_up(database: 
     daemon.run_once()
     assert execute(database_url, rolled_up) == [(3,)], "the rest of the hour follows with the next round"
     execute(database_url, "UPDATE model_performance SET window_start = window_start - interval '1 hour'")
+    create_week(database_url, timedelta(hours=1))
     execute(database_url, "UPDATE routing_records SET created_at = created_at - interval '1 hour'")
     ingest(database, database_url, outcomes(1, 0))
     daemon.run_once()
@@ -148,6 +150,7 @@ def test_a_record_in_the_future_is_rolled_up_in_its_hour_and_not_every_minute(
     database: Database, database_url: str
 ) -> None:
     """The server's clock was ahead, and no event has arrived since."""
+    create_week(database_url, timedelta(hours=1))
     daemon = Maintenance(database, interval_seconds=3600)
     ingest(database, database_url, outcomes(3, 0))
     daemon.run_once()

@@ -12,6 +12,7 @@ import pytest
 from support.waiting import eventually
 
 from centralcloud.contracts import CentralCloudError, SettingsError
+from centralcloud.runtime import settings
 from centralcloud.runtime.postgres.embedded import EmbeddedServer
 from centralcloud.runtime.postgres.embedded_installation import EmbeddedServerError
 from instance_agent import deferred_publisher
@@ -57,6 +58,27 @@ def test_events_before_the_publisher_is_ready_are_counted_when_the_queue_is_full
     assert "the queue is full: 10000 events are waiting" in caplog.text
     assert not slow.close(0.0)
     assert lost(caplog) == slow._queue.dropped == 12_000
+
+
+def test_a_fork_waits_until_the_settings_are_read_as_that_imports_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_go_on = threading.Event()
+    load = settings.load_settings
+
+    def load_slowly(*arguments: Any, **named: Any) -> Any:
+        may_go_on.wait(10)
+        return load(*arguments, **named)
+
+    monkeypatch.setattr(settings, "load_settings", load_slowly)
+    publisher = DeferredPublisher(database_url=NOWHERE, instance_id="i")
+    publisher.wait_until_imported()
+    waiting = threading.Thread(target=publisher.wait_until_it_may_fork)
+    waiting.start()
+    waiting.join(0.1)
+    assert waiting.is_alive()
+    may_go_on.set()
+    waiting.join(5)
+    assert not waiting.is_alive()
+    publisher.close(0.0)
 
 
 def test_a_close_before_the_publisher_is_ready_logs_what_is_lost(
