@@ -124,8 +124,8 @@ def _set(
     group: EntryCommands, wanted: Mapping[EntryKey, Struct], who: Author, *, any_model: bool, dry_run: bool
 ) -> tuple[Written, list[EntryDifference]]:
     """Add or replace entries, checked against the catalog that a gateway would have with the settings of this command."""
+    from instance_agent.gateway.api.registry_changes import check_registry
     from instance_agent.gateway.errors import InvalidFieldError  # what they stand on takes long to import
-    from instance_agent.gateway.registry_changes import check_registry
 
     settings = load_settings(GatewaySettings)
     catalog, _ = gateway_configuration(settings)

@@ -20,26 +20,26 @@ from instance_agent.catalog.catalog_file import CatalogEntries
 from instance_agent.catalog.learned_scores_file import LearnedScoresFile
 from instance_agent.catalog.source import CatalogSource
 from instance_agent.catalog.state_lock import StateLock
-from instance_agent.gateway.analytics_api import AnalyticsApi
+from instance_agent.gateway.api.analytics import AnalyticsApi
+from instance_agent.gateway.api.configuration import configuration_routes
+from instance_agent.gateway.api.database_work import DatabaseWork
+from instance_agent.gateway.api.decisions import DecisionsApi
+from instance_agent.gateway.api.health_overview import overview_routes
+from instance_agent.gateway.api.registry import RegistryApi
+from instance_agent.gateway.api.routing import RoutingApi
 from instance_agent.gateway.app import model_routes
 from instance_agent.gateway.certificate import check_ca_file, make_reloader
-from instance_agent.gateway.configuration_api import configuration_routes
-from instance_agent.gateway.database_work import DatabaseWork
 from instance_agent.gateway.decision_memory import DecisionMemory
-from instance_agent.gateway.decisions_api import DecisionsApi
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.health import HealthPages
-from instance_agent.gateway.health_overview import overview_routes
 from instance_agent.gateway.hooks import load_hooks
 from instance_agent.gateway.known_keys import KnownKeys
 from instance_agent.gateway.memory_trim import give_memory_back
 from instance_agent.gateway.metrics import GatewayMetrics
-from instance_agent.gateway.openapi import openapi_routes
-from instance_agent.gateway.openapi_page import page_routes
+from instance_agent.gateway.openapi.document import openapi_routes
+from instance_agent.gateway.openapi.page import page_routes
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.principals.from_settings import make_certificates, make_outside, make_token_keys
-from instance_agent.gateway.registry_api import RegistryApi
-from instance_agent.gateway.routing_api import RoutingApi
 from instance_agent.gateway.server import GatewayServer, event_loop
 from instance_agent.gateway.state import GatewayState, StateBuilder
 from instance_agent.gateway_report import describe_parts, make_registry

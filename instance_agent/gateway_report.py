@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from centralcloud.runtime.postgres.database import Database
 from instance_agent.execution.response_cache import ResponseCache
+from instance_agent.gateway.limits.spend_metrics import SpendMetrics
 from instance_agent.gateway.metrics import GatewayMetrics, TargetMetrics
 from instance_agent.gateway.parts import GatewayParts
-from instance_agent.gateway.spend_metrics import SpendMetrics
 from instance_agent.gateway.state import StateBuilder
 from instance_agent.routing.planner import Planner
 from instance_agent.spend.exchange import SpendExchange

@@ -16,7 +16,7 @@ from instance_agent.execution.cost import NANO
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.decision_memory import DecisionMemory
 from instance_agent.gateway.expectations import Expectations, Expected, Measured
-from instance_agent.gateway.policy_limits import feedback_seconds
+from instance_agent.gateway.limits.policy_limits import feedback_seconds
 from instance_agent.gateway.request_log import log_attempt
 from instance_agent.gateway.state import GatewayState
 from instance_agent.routing.affinity import SessionMemory

@@ -11,12 +11,12 @@ from instance_agent.execution.same_request import SameRequests
 from instance_agent.execution.settings import ExecutionSettings
 from instance_agent.execution.target_health import TargetHealth
 from instance_agent.execution.walk import WalkSettings
-from instance_agent.gateway.admission import Admission
 from instance_agent.gateway.auth import KnownSenders
 from instance_agent.gateway.events import EventSink
 from instance_agent.gateway.expectations import Measured
 from instance_agent.gateway.fleet_health import FleetHealth
 from instance_agent.gateway.hooks import Hooks
+from instance_agent.gateway.limits.admission import Admission
 from instance_agent.gateway.metrics import GatewayMetrics
 from instance_agent.gateway.principals.outside import OutsidePrincipals
 from instance_agent.gateway.resolver import GuardedResolver

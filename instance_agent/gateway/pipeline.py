@@ -24,12 +24,12 @@ from instance_agent.execution.plan_calls import plan_calls
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.streamed_answer import StreamedAnswer
-from instance_agent.gateway.admission import executed
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.exchange import allow_origin, ended_by_stop, vendor_header
+from instance_agent.gateway.limits.admission import executed
+from instance_agent.gateway.limits.policy_limits import cache_seconds, cut_off_is_failure, limited
 from instance_agent.gateway.parts import GatewayParts
-from instance_agent.gateway.policy_limits import cache_seconds, cut_off_is_failure, limited
 from instance_agent.gateway.request_labels import label_request
 from instance_agent.gateway.request_log import log_crash, log_plan
 from instance_agent.routing.affinity import session_key

@@ -17,7 +17,7 @@ from centralcloud.cli.app import app as centralcloud
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.partitions import ensure_partitions
 from centralcloud.store.schema import migrate
-from instance_agent.gateway.openapi_operations import OPERATIONS
+from instance_agent.gateway.openapi.operations import OPERATIONS
 
 RULE: dict[str, Any] = OPERATIONS["POST", "/api/routing/rules"].example
 AGENT: dict[str, Any] = OPERATIONS["POST", "/api/agents/{agentType}/preferences"].example

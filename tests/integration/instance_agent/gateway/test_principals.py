@@ -23,8 +23,8 @@ from support.upstream.process import FakeUpstream
 from support.waiting import eventually
 
 from centralcloud.contracts.fleet_configuration import ROLES
-from instance_agent.gateway.openapi import document
-from instance_agent.gateway.openapi_operation import OF_FLEET
+from instance_agent.gateway.openapi.document import document
+from instance_agent.gateway.openapi.operation import OF_FLEET
 
 StartProgram = Callable[..., Program]
 

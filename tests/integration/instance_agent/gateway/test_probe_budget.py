@@ -19,11 +19,11 @@ from instance_agent.execution.plan_calls import plan_calls
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.execution.targets import CallTargets
-from instance_agent.gateway.admission import Admission, executed
 from instance_agent.gateway.auth import LOCAL
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.fleet_targets import FleetTargets
-from instance_agent.gateway.request_payer import EXPLORING
+from instance_agent.gateway.limits.admission import Admission, executed
+from instance_agent.gateway.limits.request_payer import EXPLORING
 from instance_agent.gateway.state import GatewayState
 
 LIMIT = 0.0005

@@ -7,8 +7,8 @@ from support.gateways import Gateway, a_key
 from support.waiting import eventually
 
 from centralcloud.contracts.fleet_configuration import ROLES
-from instance_agent.gateway.openapi import document
-from instance_agent.gateway.openapi_operation import OF_FLEET
+from instance_agent.gateway.openapi.document import document
+from instance_agent.gateway.openapi.operation import OF_FLEET
 
 RANK = ("viewer", "user", "operator", "admin")
 #: A client behind a proxy is not one of this machine, whose metrics need no key.

@@ -10,7 +10,7 @@ from support.gateways import Gateway, a_key, start_gateway
 from support.programs import Program
 from support.upstream.process import FakeUpstream
 
-from instance_agent.gateway.openapi_operations import OPERATIONS
+from instance_agent.gateway.openapi.operations import OPERATIONS
 
 STRANGE: list[Any] = [
     None, True, -1, 0, 1e308, 10**400, "", "\0", "\ud800", "a\u202eb", "x" * 70_000, [], {}, [[]] * 5, "NaN", 1.5,

@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from centralcloud.contracts.fleet_configuration import parse_endpoint, parse_health, parse_model
 from centralcloud.runtime.process.shutdown import Shutdown
-from instance_agent.gateway.openapi import document
-from instance_agent.gateway.openapi_operations import OPERATIONS
-from instance_agent.gateway.route_requests import ROUTE_FIELDS, TEST_FIELDS, read_route_request
-from instance_agent.gateway.select_api import SELECT_FIELDS
+from instance_agent.gateway.api.route_requests import ROUTE_FIELDS, TEST_FIELDS, read_route_request
+from instance_agent.gateway.api.select import SELECT_FIELDS
+from instance_agent.gateway.openapi.document import document
+from instance_agent.gateway.openapi.operations import OPERATIONS
 from instance_agent.gateway_program import GatewayProgram
 from instance_agent.settings import GatewaySettings
 

@@ -12,7 +12,7 @@ from instance_agent.catalog.source import CatalogSource
 from instance_agent.chat.errors import InvalidRequestError, UnsupportedFeatureError
 from instance_agent.chat.protocol import RequestHead
 from instance_agent.execution.errors import ExecutionError
-from instance_agent.gateway.api_requests import request_id_of
+from instance_agent.gateway.api.requests import request_id_of
 from instance_agent.gateway.errors import GatewayError, error_response, form_of, not_implemented, of_routing
 from instance_agent.gateway.models_api import _usable
 from instance_agent.gateway.pipeline import _feedback_seconds, header_text, needs_of, shown_losses, usd

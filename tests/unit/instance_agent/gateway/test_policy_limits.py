@@ -11,7 +11,7 @@ from support.routing_rules import configured, policy
 from instance_agent.catalog.model import Model
 from instance_agent.chat.protocols import ANTHROPIC, OPENAI
 from instance_agent.execution.targets import CallTargets
-from instance_agent.gateway.policy_limits import cache_seconds, limited
+from instance_agent.gateway.limits.policy_limits import cache_seconds, limited
 
 KNOWN = snapshot(Model(name="m", provider="p", complexity_scores={"medium": 3}))
 assert KNOWN.configuration is not None

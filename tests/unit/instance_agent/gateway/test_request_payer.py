@@ -16,9 +16,9 @@ from instance_agent.execution.attempts import Attempt
 from instance_agent.execution.cost import UNKNOWN, Cost
 from instance_agent.execution.errors import PaymentRefusedError
 from instance_agent.execution.targets import CallTargets
-from instance_agent.gateway.admission import Admission, held_output_tokens
-from instance_agent.gateway.request_payer import AttemptPayment, RequestPayer
-from instance_agent.gateway.spend_views import CheapModels, most_output_tokens, view_of
+from instance_agent.gateway.limits.admission import Admission, held_output_tokens
+from instance_agent.gateway.limits.request_payer import AttemptPayment, RequestPayer
+from instance_agent.gateway.limits.spend_views import CheapModels, most_output_tokens, view_of
 from instance_agent.providers.errors import Retry
 from instance_agent.spend.account import Account, Slice
 from instance_agent.spend.book import Charge

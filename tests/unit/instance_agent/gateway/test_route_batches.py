@@ -8,11 +8,11 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from instance_agent.gateway.api.route_batches import Execute, read_batch, run_batch
+from instance_agent.gateway.api.route_requests import RouteRequest
 from instance_agent.gateway.auth import LOCAL
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError, InvalidFieldError
-from instance_agent.gateway.route_batches import Execute, read_batch, run_batch
-from instance_agent.gateway.route_requests import RouteRequest
 
 
 def run(requests: list[Any], execute: Execute, *, most: int = 4, headers: Mapping[str, str] | None = None) -> list[Any]:

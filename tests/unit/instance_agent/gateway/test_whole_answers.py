@@ -10,10 +10,10 @@ import pytest
 from instance_agent.chat.errors import InvalidRequestError
 from instance_agent.execution.executor import Answer
 from instance_agent.execution.same_request import SameRequests
+from instance_agent.gateway.api.routing import _text, _usage
 from instance_agent.gateway.auth import Principal
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.parts import GatewayParts
-from instance_agent.gateway.routing_api import _text, _usage
 from instance_agent.gateway.shared_answer import SharedAnswer
 from instance_agent.gateway.whole_answers import once, shared
 

@@ -17,9 +17,9 @@ from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError
-from instance_agent.gateway.policy_limits import cache_seconds, cut_off_is_failure, limited
-from instance_agent.gateway.request_payer import EXPLORING, RequestPayer
-from instance_agent.gateway.spend_views import NO_PROBES, CheapModels, view_of
+from instance_agent.gateway.limits.policy_limits import cache_seconds, cut_off_is_failure, limited
+from instance_agent.gateway.limits.request_payer import EXPLORING, RequestPayer
+from instance_agent.gateway.limits.spend_views import NO_PROBES, CheapModels, view_of
 from instance_agent.gateway.state import GatewayState
 from instance_agent.routing.plan import PlanError
 from instance_agent.routing.spend import DEFAULT_OUTPUT_TOKENS, NO_SPEND, SpendView

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from instance_agent.gateway.api_requests import api_handler, json_answer
-from instance_agent.gateway.configuration_api.entry_api import readable
-from instance_agent.gateway.configuration_writer import parts_of
+from instance_agent.gateway.api.configuration.entry_api import readable
+from instance_agent.gateway.api.configuration_writer import parts_of
+from instance_agent.gateway.api.requests import api_handler, json_answer
 from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.target_problem import problem_of
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from instance_agent.gateway.openapi_analytics import ANALYTICS_OPERATIONS
-from instance_agent.gateway.openapi_configuration import CONFIGURATION_OPERATIONS
-from instance_agent.gateway.openapi_operation import OF_FLEET
-from instance_agent.gateway.openapi_operation import Operation as Operation
+from instance_agent.gateway.openapi.analytics import ANALYTICS_OPERATIONS
+from instance_agent.gateway.openapi.configuration import CONFIGURATION_OPERATIONS
+from instance_agent.gateway.openapi.operation import OF_FLEET
+from instance_agent.gateway.openapi.operation import Operation as Operation
 
 _CHAT_HEADERS: Final = {
     "x-centralcloud-complexity": "simple, medium, complex, 1 to 10, or a word such as easy or hard.",

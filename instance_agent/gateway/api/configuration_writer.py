@@ -11,9 +11,9 @@ from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import FleetConfiguration, Role
 from centralcloud.runtime.configuration.writing import Author, Decide, change_configuration
 from centralcloud.runtime.postgres.database import Database
-from instance_agent.gateway.api_requests import json_answer
+from instance_agent.gateway.api.database_work import DatabaseWork
+from instance_agent.gateway.api.requests import json_answer
 from instance_agent.gateway.context import context_of
-from instance_agent.gateway.database_work import DatabaseWork
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.parts import KEY, GatewayParts
 

@@ -24,11 +24,11 @@ from centralcloud.runtime.configuration.document import (
     to_text,
 )
 from centralcloud.runtime.configuration.writing import Current, Decide
-from instance_agent.gateway.api_requests import api_handler, json_object, only_fields
-from instance_agent.gateway.configuration_api.entry_api import readable
-from instance_agent.gateway.configuration_writer import ConfigurationWriter, fleet_admin, parts_of, versioned
+from instance_agent.gateway.api.configuration.entry_api import readable
+from instance_agent.gateway.api.configuration_writer import ConfigurationWriter, fleet_admin, parts_of, versioned
+from instance_agent.gateway.api.registry_changes import check_registry
+from instance_agent.gateway.api.requests import api_handler, json_object, only_fields
 from instance_agent.gateway.errors import InvalidFieldError
-from instance_agent.gateway.registry_changes import check_registry
 
 
 class TransferApi:

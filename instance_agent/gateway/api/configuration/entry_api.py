@@ -10,17 +10,17 @@ from centralcloud.contracts.fleet_configuration.configuration import entry_path
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.contracts.text import read_name
 from centralcloud.runtime.configuration.writing import Decide
-from instance_agent.gateway.api_requests import BODY
-from instance_agent.gateway.configuration_api.entry_changes import delete, not_found, set_entry
-from instance_agent.gateway.configuration_writer import (
+from instance_agent.gateway.api.configuration.entry_changes import delete, not_found, set_entry
+from instance_agent.gateway.api.configuration_writer import (
     ConfigurationWriter,
     fleet_admin,
     parts_of,
     versioned,
     without_prefix,
 )
+from instance_agent.gateway.api.registry_changes import still_named
+from instance_agent.gateway.api.requests import BODY
 from instance_agent.gateway.context import context_of
-from instance_agent.gateway.registry_changes import still_named
 
 
 class EntryApi:

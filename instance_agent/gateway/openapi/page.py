@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from instance_agent.gateway.openapi import document
+from instance_agent.gateway.openapi.document import document
 
 _HEADERS: Final = {
     "content-type": "text/html; charset=utf-8",

@@ -6,15 +6,15 @@ from urllib.parse import quote as percent_encoded
 from aiohttp import web
 
 from centralcloud.contracts.fleet_configuration import Condition, FleetConfiguration, RoutingRule, parse_rule, to_body
-from instance_agent.gateway.api_requests import BODY, api_handler, json_object
-from instance_agent.gateway.configuration_api.entry_api import (
+from instance_agent.gateway.api.configuration.entry_api import (
     EntryApi,
     entry_answer,
     own_workspace,
     readable,
 )
-from instance_agent.gateway.configuration_api.entry_changes import create, not_found, patch
-from instance_agent.gateway.configuration_writer import fleet_admin, versioned
+from instance_agent.gateway.api.configuration.entry_changes import create, not_found, patch
+from instance_agent.gateway.api.configuration_writer import fleet_admin, versioned
+from instance_agent.gateway.api.requests import BODY, api_handler, json_object
 
 
 class RulesApi(EntryApi):

@@ -14,7 +14,7 @@ from instance_agent.catalog.aliases import AUTO
 from instance_agent.chat.errors import InvalidRequestError, UnsupportedFeatureError
 from instance_agent.chat.protocol import RequestHead
 from instance_agent.chat.protocols import OPENAI
-from instance_agent.gateway.api_requests import object_field, only_fields, text_field
+from instance_agent.gateway.api.requests import object_field, only_fields, text_field
 from instance_agent.gateway.errors import InvalidFieldError
 
 ROUTE_FIELDS: Final = ("id", "agentType", "workspaceId", "userId", "prompt", "parameters", "metadata", "model")

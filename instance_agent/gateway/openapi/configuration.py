@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from instance_agent.gateway.openapi_operation import OF_FLEET, Operation
+from instance_agent.gateway.openapi.operation import OF_FLEET, Operation
 
 _RULE_EXAMPLE: Final = {
     "name": "Creative Agent Claude Preference",

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from multidict import CIMultiDict
 
 from instance_agent.chat.errors import ChatError, InvalidRequestError
-from instance_agent.gateway.api_requests import only_fields
+from instance_agent.gateway.api.requests import only_fields
+from instance_agent.gateway.api.route_requests import RouteRequest, read_route_request
 from instance_agent.gateway.context import RequestContext
 from instance_agent.gateway.errors import GatewayError, InvalidFieldError, api_form, of_routing
 from instance_agent.gateway.request_log import log_crash
-from instance_agent.gateway.route_requests import RouteRequest, read_route_request
 from instance_agent.routing.errors import RoutingError
 from instance_agent.routing.plan import Plan, PlanError
 from instance_agent.routing.task import hints_from_headers, hints_from_metadata, resolve_task

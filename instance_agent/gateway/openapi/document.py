@@ -17,13 +17,13 @@ from centralcloud.contracts.fleet_configuration import (
     RoutingRule,
     Workspace,
 )
-from instance_agent.gateway.api_requests import json_answer
+from instance_agent.gateway.api.registry_changes import StatusBatch
+from instance_agent.gateway.api.requests import json_answer
 from instance_agent.gateway.context import context_of
-from instance_agent.gateway.openapi_analytics import ANALYTICS_SCHEMAS
-from instance_agent.gateway.openapi_configuration import CONFIGURATION_SCHEMAS
-from instance_agent.gateway.openapi_operations import OPERATIONS, Operation
-from instance_agent.gateway.openapi_schemas import SCHEMAS
-from instance_agent.gateway.registry_changes import StatusBatch
+from instance_agent.gateway.openapi.analytics import ANALYTICS_SCHEMAS
+from instance_agent.gateway.openapi.configuration import CONFIGURATION_SCHEMAS
+from instance_agent.gateway.openapi.operations import OPERATIONS, Operation
+from instance_agent.gateway.openapi.schemas import SCHEMAS
 
 _ENTRIES: Final = (RoutingRule, RoutingPolicy, AgentPreferences, Workspace, Budget)
 _REFERENCES: Final = "#/components/schemas/{name}"

@@ -9,7 +9,14 @@ from instance_agent.execution.errors import PaymentRefusedError
 from instance_agent.execution.planned import PlannedCall
 from instance_agent.execution.request import ExecutionRequest
 from instance_agent.gateway.context import RequestContext
-from instance_agent.gateway.spend_views import NO_PROBES, CheapModels, prices_of, ready_prices, view_of, worst_case
+from instance_agent.gateway.limits.spend_views import (
+    NO_PROBES,
+    CheapModels,
+    prices_of,
+    ready_prices,
+    view_of,
+    worst_case,
+)
 from instance_agent.providers.errors import Retry
 from instance_agent.routing.spend import SpendView
 from instance_agent.spend.book import Charge

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from instance_agent.gateway.openapi_operation import Operation
+from instance_agent.gateway.openapi.operation import Operation
 
 _OWN: Final = "A key of a workspace sees its own workspace alone."
 _SUMS: Final = "From sums by quarter-hours, which are made about every minute: `summedUntil` says through when."

@@ -16,10 +16,10 @@ from centralcloud.contracts.fleet_configuration import (
     to_body,
 )
 from centralcloud.runtime.configuration.writing import Current, Decide
-from instance_agent.gateway.api_requests import BODY, api_handler, json_object, only_fields
-from instance_agent.gateway.configuration_api.entry_api import EntryApi, entry_answer, readable
-from instance_agent.gateway.configuration_api.entry_changes import not_found, patch
-from instance_agent.gateway.configuration_writer import fleet_admin, versioned
+from instance_agent.gateway.api.configuration.entry_api import EntryApi, entry_answer, readable
+from instance_agent.gateway.api.configuration.entry_changes import not_found, patch
+from instance_agent.gateway.api.configuration_writer import fleet_admin, versioned
+from instance_agent.gateway.api.requests import BODY, api_handler, json_object, only_fields
 from instance_agent.gateway.errors import InvalidFieldError
 
 

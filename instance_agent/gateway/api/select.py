@@ -11,7 +11,7 @@ from centralcloud.contracts.limits import NANO_USD_PER_USD
 from centralcloud.contracts.text import read_name
 from instance_agent.catalog.configuration import Target
 from instance_agent.chat.protocol import RequestHead
-from instance_agent.gateway.api_requests import json_answer, json_object, only_fields, text_field
+from instance_agent.gateway.api.requests import json_answer, json_object, only_fields, text_field
 from instance_agent.gateway.context import RequestContext, context_of
 from instance_agent.gateway.errors import InvalidFieldError
 from instance_agent.gateway.parts import KEY, GatewayParts

@@ -11,9 +11,9 @@ from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.query import Query
 from instance_agent.chat.errors import InvalidRequestError
 from instance_agent.chat.json_body import decode
-from instance_agent.gateway.api_requests import api_handler, json_answer, request_id_of
+from instance_agent.gateway.api.database_work import LIMIT_SECONDS, DatabaseWork
+from instance_agent.gateway.api.requests import api_handler, json_answer, request_id_of
 from instance_agent.gateway.context import context_of
-from instance_agent.gateway.database_work import LIMIT_SECONDS, DatabaseWork
 from instance_agent.gateway.decision_memory import DecisionMemory
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.explanation import explain, plan_of, rows_of

@@ -30,13 +30,9 @@ from centralcloud.runtime.configuration.writing import Decide, report_health
 from centralcloud.runtime.postgres.database import Database
 from instance_agent.catalog.configuration import ReadyProvider, Target
 from instance_agent.chat.errors import ChatError
-from instance_agent.gateway.api_requests import BODY, api_handler, filters, json_object
-from instance_agent.gateway.configuration_writer import ConfigurationWriter, fleet_admin, parts_of, until, versioned
-from instance_agent.gateway.context import context_of
-from instance_agent.gateway.database_work import DatabaseWork
-from instance_agent.gateway.errors import GatewayError, InvalidFieldError
-from instance_agent.gateway.parts import GatewayParts
-from instance_agent.gateway.registry_changes import (
+from instance_agent.gateway.api.configuration_writer import ConfigurationWriter, fleet_admin, parts_of, until, versioned
+from instance_agent.gateway.api.database_work import DatabaseWork
+from instance_agent.gateway.api.registry_changes import (
     BatchItem,
     StatusBatch,
     StatusUpdate,
@@ -50,6 +46,10 @@ from instance_agent.gateway.registry_changes import (
     set_statuses,
     still_named,
 )
+from instance_agent.gateway.api.requests import BODY, api_handler, filters, json_object
+from instance_agent.gateway.context import context_of
+from instance_agent.gateway.errors import GatewayError, InvalidFieldError
+from instance_agent.gateway.parts import GatewayParts
 from instance_agent.gateway.target_problem import problem_of
 
 _FILTERS: Final = {"provider": "provider", "status": "status", "modelType": "model_type"}

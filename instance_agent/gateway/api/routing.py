@@ -16,15 +16,15 @@ from instance_agent.chat.protocols import OPENAI
 from instance_agent.execution.cost import NANO
 from instance_agent.execution.executor import Answer
 from instance_agent.execution.plan_calls import plan_calls
-from instance_agent.gateway.api_requests import ANSWER_PREFIX, api_handler, json_answer, json_object
+from instance_agent.gateway.api.requests import ANSWER_PREFIX, api_handler, json_answer, json_object
+from instance_agent.gateway.api.route_batches import beginning_with, read_batch, run_batch
+from instance_agent.gateway.api.route_requests import RouteRequest, read_route_request
+from instance_agent.gateway.api.select import select
 from instance_agent.gateway.bodies import read_apart
 from instance_agent.gateway.context import RequestContext, context_of
 from instance_agent.gateway.errors import GatewayError
 from instance_agent.gateway.parts import KEY, GatewayParts
 from instance_agent.gateway.pipeline import answered, execution_of, route
-from instance_agent.gateway.route_batches import beginning_with, read_batch, run_batch
-from instance_agent.gateway.route_requests import RouteRequest, read_route_request
-from instance_agent.gateway.select_api import select
 from instance_agent.gateway.shared_answer import SharedAnswer
 from instance_agent.gateway.whole_answers import once, shared
 from instance_agent.providers.numbers import token_count

@@ -4,15 +4,15 @@ from aiohttp import web
 
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import parse_workspace, to_body
-from instance_agent.gateway.api_requests import BODY, api_handler, json_object
-from instance_agent.gateway.configuration_api.entry_api import (
+from instance_agent.gateway.api.configuration.entry_api import (
     EntryApi,
     entry_answer,
     own_workspace,
     readable,
 )
-from instance_agent.gateway.configuration_api.entry_changes import not_found
-from instance_agent.gateway.configuration_writer import fleet_admin, versioned
+from instance_agent.gateway.api.configuration.entry_changes import not_found
+from instance_agent.gateway.api.configuration_writer import fleet_admin, versioned
+from instance_agent.gateway.api.requests import BODY, api_handler, json_object
 from instance_agent.gateway.errors import InvalidFieldError
 
 

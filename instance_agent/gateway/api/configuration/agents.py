@@ -9,10 +9,10 @@ from aiohttp import web
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import AgentPreferences, parse_agent
 from instance_agent.catalog.configuration import CatalogConfiguration, Target
-from instance_agent.gateway.api_requests import BODY, api_handler, json_object
-from instance_agent.gateway.configuration_api.entry_api import EntryApi, entry_answer, readable
-from instance_agent.gateway.configuration_api.entry_changes import not_found
-from instance_agent.gateway.configuration_writer import fleet_admin, parts_of, versioned
+from instance_agent.gateway.api.configuration.entry_api import EntryApi, entry_answer, readable
+from instance_agent.gateway.api.configuration.entry_changes import not_found
+from instance_agent.gateway.api.configuration_writer import fleet_admin, parts_of, versioned
+from instance_agent.gateway.api.requests import BODY, api_handler, json_object
 from instance_agent.gateway.context import context_of
 from instance_agent.gateway.errors import InvalidFieldError
 from instance_agent.gateway.target_problem import problem_of

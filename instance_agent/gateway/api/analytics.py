@@ -18,11 +18,11 @@ from centralcloud.runtime.postgres.database import Database
 from instance_agent.analytics import reports
 from instance_agent.analytics.time_range import parse_time_range
 from instance_agent.analytics.usage import GROUPS, Group, Scope, read_usage
-from instance_agent.gateway.api_requests import api_handler, filters, json_answer
-from instance_agent.gateway.configuration_api.entry_api import own_workspace, readable
-from instance_agent.gateway.configuration_api.entry_changes import not_found
-from instance_agent.gateway.configuration_writer import parts_of
-from instance_agent.gateway.database_work import LIMIT_SECONDS, DatabaseWork
+from instance_agent.gateway.api.configuration.entry_api import own_workspace, readable
+from instance_agent.gateway.api.configuration.entry_changes import not_found
+from instance_agent.gateway.api.configuration_writer import parts_of
+from instance_agent.gateway.api.database_work import LIMIT_SECONDS, DatabaseWork
+from instance_agent.gateway.api.requests import api_handler, filters, json_answer
 from instance_agent.gateway.errors import InvalidFieldError
 
 _MOST_REQUESTS: Final = 1000

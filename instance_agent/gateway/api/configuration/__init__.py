@@ -6,14 +6,14 @@ answered once this replica uses it; other replicas follow within a second.
 
 from aiohttp import web
 
-from instance_agent.gateway.configuration_api.agents import AgentsApi
-from instance_agent.gateway.configuration_api.budgets import BudgetsApi
-from instance_agent.gateway.configuration_api.policies import PoliciesApi
-from instance_agent.gateway.configuration_api.rules import RulesApi
-from instance_agent.gateway.configuration_api.transfer import TransferApi
-from instance_agent.gateway.configuration_api.workspaces import WorkspacesApi
-from instance_agent.gateway.configuration_writer import ConfigurationWriter
-from instance_agent.gateway.database_work import DatabaseWork
+from instance_agent.gateway.api.configuration.agents import AgentsApi
+from instance_agent.gateway.api.configuration.budgets import BudgetsApi
+from instance_agent.gateway.api.configuration.policies import PoliciesApi
+from instance_agent.gateway.api.configuration.rules import RulesApi
+from instance_agent.gateway.api.configuration.transfer import TransferApi
+from instance_agent.gateway.api.configuration.workspaces import WorkspacesApi
+from instance_agent.gateway.api.configuration_writer import ConfigurationWriter
+from instance_agent.gateway.api.database_work import DatabaseWork
 
 
 def configuration_routes(work: DatabaseWork, *, private: bool) -> list[web.RouteDef]:

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from instance_agent.gateway.admission import Admission
+from instance_agent.gateway.limits.admission import Admission
 from instance_agent.spend.refusal import RefusalCode
 
 _PREFIX: Final = "centralcloud_gateway_spend"

@@ -1,0 +1,1 @@
+"""The JSON API under /api: routing, models, configuration, analytics, decisions."""

@@ -1,0 +1,1 @@
+"""Limits of requests: budgets, rate limits, and the limits of policies."""

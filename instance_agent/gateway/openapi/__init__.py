@@ -1,0 +1,1 @@
+"""The OpenAPI document of the gateway, and the page that shows it."""
