@@ -12,6 +12,7 @@ import typer
 from msgspec.structs import asdict
 
 from centralcloud.contracts import CentralCloudError, ContractError, SettingsError
+from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import ROLES, ApiKey, RateLimit, Role
 from centralcloud.contracts.limits import MAX_RATE_REQUESTS, MAX_RATE_WINDOW_MS, MIN_RATE_WINDOW_MS
 from centralcloud.runtime.commands.arguments import parse_age
@@ -80,6 +81,7 @@ def create(
     limit = _rate_limit(rate_limit, token_limit)
     author = author_of(reason)
     with open_configuration("keys") as database, _output(output, may_exist=if_none) as file, _by_option():
+        known = workspace is None or workspace in read_whole(database).configuration.workspaces
         created = create_key(
             database,
             author,
@@ -92,6 +94,12 @@ def create(
             only_if_none=if_none,
         )
         _finish(file, created)
+    if not known:
+        print_line(
+            f"warning: the workspace {quote(workspace or '')} has no configuration: nothing limits its models and its spend "
+            "(`instance-agent workspaces set FILE`)",
+            err=True,
+        )
     if created.text is None:
         found = f"a valid key with the role {role} exists: {created.key.id} ({created.key.label}); none was created"
         if json_output:

@@ -9,7 +9,7 @@ SELECT
     r.provider AS selected_provider,
     r.estimated_cost_usd::numeric AS estimated_cost,
     coalesce(
-        coalesce(o.cost_nano_usd, r.cost_nano_usd)::numeric / 1000000000, coalesce(o.cost_usd, r.cost_usd)::numeric
+        round(coalesce(o.cost_nano_usd, r.cost_nano_usd)::numeric / 1000000000, 9), coalesce(o.cost_usd, r.cost_usd)::numeric
     ) AS actual_cost,
     coalesce(o.tokens, r.tokens) AS tokens_used,
     coalesce(o.response_time_ms, r.response_time_ms) AS response_time_ms,
@@ -32,7 +32,7 @@ UNION ALL
 SELECT
     centralcloud.usage_key(ARRAY['model_selections', min(id)::text]), max(task_id), max(policy), min(model), min(provider),
     max(estimated_cost_usd)::numeric,
-    coalesce(max(cost_nano_usd)::numeric / 1000000000, max(cost_usd)::numeric),
+    coalesce(round(max(cost_nano_usd)::numeric / 1000000000, 9), max(cost_usd)::numeric),
     max(nullif(coalesce(input_tokens, 0)::bigint + coalesce(output_tokens, 0), 0)),
     max(response_time_ms),
     CASE WHEN bool_or(outcome = 'success') THEN true WHEN bool_or(outcome = 'failure') THEN false END,
@@ -52,7 +52,7 @@ SELECT
     budget.scope AS budget_type,
     budget.period AS budget_period,
     budget.amount AS budget_amount,
-    coalesce(spend.spent, 0)::numeric / 1000000000 AS spent_amount,
+    round(coalesce(spend.spent, 0)::numeric / 1000000000, 9) AS spent_amount,
     CASE WHEN budget.period <> 'task' THEN period.period_start END AS period_start,
     CASE WHEN budget.period <> 'task' THEN period.period_end END AS period_end,
     budget.threshold AS alert_threshold,
