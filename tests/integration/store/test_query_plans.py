@@ -1,6 +1,7 @@
 """Every statement on a hot path is served by an index, and its cost does not grow with the number of stored rows."""
 
 import json
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -119,7 +120,7 @@ PROPORTIONAL = {
 
 
 def _database_with_history(server: str, template: str, records: int) -> Iterator[str]:
-    name = f"cc_plans_{records}"
+    name = f"cc_plans_{records}_{uuid.uuid4().hex[:8]}"  # another process may test on the same server
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         url = with_database(server, name)
