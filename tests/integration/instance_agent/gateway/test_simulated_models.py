@@ -106,8 +106,11 @@ def test_the_fleet_finds_the_best_model_leaves_it_while_it_is_degraded_and_forgi
         _until(lambda: share() > 0.6, "the recovered model to be forgiven")
 
 
-def _until(condition: Callable[[], bool], what: str, seconds: float = 150.0) -> None:
-    """Wait for a condition that makes load itself, so that no pause is needed."""
+def _until(condition: Callable[[], bool], what: str, seconds: float = 300.0) -> None:
+    """Wait for a condition that makes load itself, so that no pause is needed.
+
+    Evidence comes with requests: where five of these tests share two cores, forgiving took 8 to 165 seconds.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
