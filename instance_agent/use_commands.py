@@ -9,8 +9,10 @@ import typer
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import ContractError
+from centralcloud.contracts.fleet_configuration import Budget
 from centralcloud.contracts.fleet_configuration.condition import check_timezone
 from centralcloud.runtime.configuration.writing import read_whole, rights
+from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.terminal.output import AsJson, print_json, print_rows, print_text
 from centralcloud.runtime.wording import percent
 from instance_agent.analytics import reports
@@ -88,11 +90,7 @@ def spend(
     As gateways report it, about once a second.
     """
     with open_configuration("spend") as database:
-        budgets = [
-            each
-            for each in read_whole(database).configuration.budgets.values()
-            if workspace is None or (each.scope == "workspace" and each.of == workspace)
-        ]
+        budgets = _budgets(database, workspace)
         with _right("read spend"), database.transaction() as connection:
             found = reports.budget_report(connection, budgets)
     if json_output:
@@ -126,12 +124,7 @@ def recommendations(
     """Recommend models, and warn of budgets that end early, each with the numbers that it is computed from."""
     scope = _scope(time_range, workspace)
     with open_configuration("recommendations") as database:
-        budgets = read_whole(database).configuration.budgets.values()
-        meters = sorted(
-            f"budget/{each.id}"
-            for each in budgets
-            if workspace is None or (each.scope == "workspace" and each.of == workspace)
-        )
+        meters = sorted(f"budget/{each.id}" for each in _budgets(database, workspace))
         with _right("read use and costs"), database.transaction() as connection:
             found = reports.recommendation_report(connection, scope, meters, datetime.now(UTC))
     if json_output:
@@ -139,6 +132,14 @@ def recommendations(
         return
     empty = f"nothing to recommend{_unsummed(found)}"
     print_rows(found["recommendations"], dict.fromkeys(("kind", "text")), empty=empty, texts=("text",))
+
+
+def _budgets(database: Database, workspace: str | None) -> list[Budget]:
+    return [
+        each
+        for each in read_whole(database).configuration.budgets.values()
+        if workspace is None or (each.scope == "workspace" and each.of == workspace)
+    ]
 
 
 def _right(action: str) -> AbstractContextManager[None]:

@@ -12,6 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
 
+from centralcloud.contracts.limits import NANO_USD_PER_USD
 from instance_agent.analytics.usage import Use
 from instance_agent.spend.exchange import MeterSpend
 
@@ -22,7 +23,6 @@ _CHEAPER: Final = 0.9
 #: Share of a period that must be over before its rate says something.
 _LEAST_ELAPSED: Final = 0.05
 _NINETY_FIVE_PERCENT: Final = 1.96
-_NANO: Final = 1_000_000_000
 
 
 class _Model:
@@ -52,7 +52,9 @@ class _Model:
             "outcomes": self.outcomes,
             "successRate": round(self.rate, 4),
             "interval": [round(self.low, 4), round(self.high, 4)],
-            "costPerMillionTokens": None if self.per_token is None else round(self.per_token * 1e6 / _NANO, 6),
+            "costPerMillionTokens": None
+            if self.per_token is None
+            else round(self.per_token * 1e6 / NANO_USD_PER_USD, 6),
             "averageLatency": None if self.latency is None else round(self.latency, 1),
         }
 
@@ -126,7 +128,7 @@ def _recommended(kind: str, model: _Model, instead: _Model, task: str | None) ->
         "modelId": model.name,
         "insteadModelId": instead.name,
         "savingNanoUsd": saving,
-        "saving": saving / _NANO,
+        "saving": saving / NANO_USD_PER_USD,
         "numbers": {"model": model.numbers(), "instead": instead.numbers(), "tokens": model.tokens},
     }
 
@@ -174,5 +176,5 @@ def _share(model: _Model) -> str:
 
 
 def _usd(nano: int) -> str:
-    amount = Decimal(nano) / _NANO
+    amount = Decimal(nano) / NANO_USD_PER_USD
     return f"{amount:,.2f} USD" if amount >= 1 or not nano else f"{amount.normalize():f} USD"

@@ -10,6 +10,7 @@ from typing import Any, Final
 import psycopg
 
 from centralcloud.contracts.fleet_configuration import Budget
+from centralcloud.contracts.limits import NANO_USD_PER_USD
 from instance_agent.analytics.recommendations import recommend_budgets, recommend_models
 from instance_agent.analytics.time_range import window_of
 from instance_agent.analytics.usage import (
@@ -26,7 +27,6 @@ from instance_agent.analytics.usage import (
 from instance_agent.spend.exchange import MeterSpend, read_spend
 
 _Connection = psycopg.Connection[Any]
-_NANO: Final = 1_000_000_000
 #: The names of groups in JSON, and the columns that they have.
 _NAMES: Final = {
     "workspaceId": "workspace",
@@ -142,7 +142,7 @@ def request_report(connection: _Connection, most: int, workspace: str | None = N
     requests = read_recent_requests(connection, most, workspace)
     for each in requests:
         if (nano := each.get("costNanoUsd")) is not None:
-            each["cost"] = nano / _NANO
+            each["cost"] = nano / NANO_USD_PER_USD
     return {"requests": requests, "count": len(requests), "limit": most}
 
 
@@ -184,14 +184,14 @@ def _in_use(budget: Budget, spend: MeterSpend) -> dict[str, Any]:
         "scope": budget.scope,
         **({} if budget.of is None else {"of": budget.of}),
         "period": budget.period,
-        "limit": spend.limit_amount / _NANO,
-        "spent": spend.spent / _NANO,
+        "limit": spend.limit_amount / NANO_USD_PER_USD,
+        "spent": spend.spent / NANO_USD_PER_USD,
         "spentNanoUsd": spend.spent,
-        "estimated": spend.estimated / _NANO,
-        "lost": spend.written_off / _NANO,
-        "left": spend.remaining / _NANO,
+        "estimated": spend.estimated / NANO_USD_PER_USD,
+        "lost": spend.written_off / NANO_USD_PER_USD,
+        "left": spend.remaining / NANO_USD_PER_USD,
         "leftNanoUsd": spend.remaining,
-        "held": spend.leased / _NANO,
+        "held": spend.leased / NANO_USD_PER_USD,
         "periodStart": _utc(spend.period_start),
         "periodEnd": _utc(spend.period_end),
         "alertedAt": None if spend.alerted_at is None else _utc(spend.alerted_at),
@@ -229,7 +229,7 @@ def _count(rows: Sequence[Any], most: int) -> dict[str, Any]:
 
 
 def _cost(nano: int) -> dict[str, Any]:
-    return {"cost": nano / _NANO, "costNanoUsd": nano}
+    return {"cost": nano / NANO_USD_PER_USD, "costNanoUsd": nano}
 
 
 def _utc(moment: datetime) -> datetime:

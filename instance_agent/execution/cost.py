@@ -6,13 +6,13 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from centralcloud.contracts.limits import MAX_INT8
+from centralcloud.contracts.limits import MAX_INT8, NANO_USD_PER_USD
 from instance_agent.chat.answers import Usage
 from instance_agent.chat.protocol import RequestHead
 
 CostSource: TypeAlias = Literal["provider", "catalog", "price_list"]
 #: Nano-USD in a USD.
-NANO: Final = 1_000_000_000
+NANO: Final = NANO_USD_PER_USD
 _MILLION: Final = 1_000_000
 #: Tokens of an image in an estimate: a large one in high detail (OpenAI: 765 to 1,105 for usual sizes).
 _IMAGE_TOKENS: Final = 1_200

@@ -11,13 +11,13 @@ import psycopg
 from aiohttp import web
 
 from centralcloud.contracts.errors import quote
-from centralcloud.contracts.fleet_configuration import Budget, FleetConfiguration
 from centralcloud.contracts.fleet_configuration.condition import check_timezone
 from centralcloud.contracts.limits import MAX_NAME_LENGTH
 from centralcloud.runtime.postgres.database import Database
 from instance_agent.analytics import reports
 from instance_agent.analytics.time_range import parse_time_range
 from instance_agent.analytics.usage import GROUPS, Group, Scope, read_usage
+from instance_agent.gateway.api.configuration.budgets import is_of_workspace
 from instance_agent.gateway.api.configuration.entry_api import own_workspace, readable
 from instance_agent.gateway.api.configuration.entry_changes import not_found
 from instance_agent.gateway.api.configuration_writer import parts_of
@@ -83,7 +83,7 @@ class AnalyticsApi:
     async def _recommendations(self, request: web.Request) -> web.Response:
         fleet, own = readable(request), own_workspace(request)
         scope = _scope(request, _only(request, "timeRange"), "30d")
-        meters = [f"budget/{each.id}" for each in fleet.budgets.values() if _is_of(fleet, each, own)]
+        meters = [f"budget/{each.id}" for each in fleet.budgets.values() if is_of_workspace(fleet, each, own)]
         now = datetime.now(UTC)
         return await self._report(
             lambda connection: reports.recommendation_report(connection, scope, sorted(meters), now)
@@ -92,7 +92,7 @@ class AnalyticsApi:
     async def _budgets(self, request: web.Request) -> web.Response:
         fleet, own = readable(request), own_workspace(request)
         _only(request)
-        budgets = [each for each in fleet.budgets.values() if _is_of(fleet, each, own)]
+        budgets = [each for each in fleet.budgets.values() if is_of_workspace(fleet, each, own)]
         return await self._report(lambda connection: reports.budget_report(connection, budgets))
 
     async def _costs(self, request: web.Request) -> web.Response:
@@ -190,16 +190,6 @@ def _whole(text: str | None, name: str, default: int, most: int) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and 1 <= int(text) <= most):
         raise _invalid(name, text, f"a whole number from 1 to {most:,}")
     return int(text)
-
-
-def _is_of(fleet: FleetConfiguration, budget: Budget, own: str | None) -> bool:
-    """Whether a key of this workspace sees the spend of a budget; None: it sees all."""
-    if own is None:
-        return True
-    if budget.scope == "key":
-        key = fleet.keys.get(budget.of or "")
-        return key is not None and key.workspace == own
-    return budget.scope == "workspace" and budget.of == own
 
 
 def _invalid(name: str, found: str, expected: str) -> InvalidFieldError:

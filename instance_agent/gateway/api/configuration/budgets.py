@@ -71,8 +71,12 @@ def _shown(fleet: FleetConfiguration, budget: Budget) -> dict[str, Any]:
 
 def _visible(request: web.Request, fleet: FleetConfiguration, budget: Budget) -> bool:
     """Whether a key of a workspace sees the budget: its own, those of its keys, and those that are for every request."""
-    own = own_workspace(request)
-    if own is None or budget.scope in ("fleet", "policy", "exploration"):
+    return budget.scope in ("fleet", "policy", "exploration") or is_of_workspace(fleet, budget, own_workspace(request))
+
+
+def is_of_workspace(fleet: FleetConfiguration, budget: Budget, own: str | None) -> bool:
+    """Whether a budget is for a workspace, or for one of its keys; None: for any."""
+    if own is None:
         return True
     if budget.scope == "key":
         key = fleet.keys.get(budget.of or "")
