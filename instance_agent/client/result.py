@@ -43,7 +43,7 @@ class GenerationResult(TypedDict):
         estimated: whether a provider reported no usage, so that tokens and cost are estimated upwards.
         time: until the result, in seconds.
         reasoning: why this model, in words.
-        error: why there is no good answer, in one line; None after a success.
+        error: why the request failed, in one line; None after a success.
         error_code: the same for programs, such as ``model_not_found``; None where there is none.
         task_type: as the caller said, else as it was classified.
         complexity: 1 to 10 likewise; None when it is not known.

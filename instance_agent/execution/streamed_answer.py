@@ -33,7 +33,7 @@ class StreamedAnswer:
 
     @property
     def call(self) -> PlannedCall | None:
-        """The target that answers; None while there is no first token yet (keep-alive comments)."""
+        """The target that answers; None before the first token (keep-alive comments)."""
         return self._opened.call if self._opened else None
 
     @property

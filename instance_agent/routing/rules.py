@@ -119,7 +119,7 @@ class RoutingRules:
         """Return the route of a policy that a client names.
 
         Raises:
-            PlanError: there is no such policy, or it is not active.
+            PlanError: the policy is not known, or not active.
         """
         route = self._policies.get(name)
         if route is not None and route.settings is not None and route.settings.is_active:

@@ -1,6 +1,6 @@
 """The condition of a rule: which requests it is for. Pure.
 
-There is no expression language: a condition is a value that is checked once and then compared in microseconds. Everything
+Conditions have no expression language: each is a value that is checked once and then compared in microseconds. Everything
 that it sets must hold; of a list, one item is enough.
 """
 
@@ -153,7 +153,7 @@ def check_timezone(name: str, field: str) -> ZoneInfo:
     """Return the time zone of a name.
 
     Raises:
-        ContractError: there is no such zone.
+        ContractError: the zone is not known.
     """
     try:
         return ZoneInfo(name)

@@ -80,7 +80,7 @@ def read_at(database: Database, version: int) -> Bodies:
     """Return the entries as they were at a version; 0: none.
 
     Raises:
-        UnknownVersionError: there is no such version yet.
+        UnknownVersionError: the version does not exist yet.
         ConfigurationRightError, ConfigurationMissingError: as for `change_configuration`.
     """
     with (
