@@ -18,7 +18,11 @@ _TEXT: Final = (
 _EVENTS_PER_REQUEST: Final = 2
 _QUEUED: Final = "SELECT count(*) FROM pgmq.q_model_routing_decisions"
 _TRANSACTIONS: Final = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+#: A session reports its transactions once a second at most: those that waited for events must not be counted later.
+_FLUSH: Final = "SELECT pg_stat_force_next_flush()"
 _SPENT: Final = "SELECT meter, spent, limit_amount FROM spend_periods WHERE unit = 'nano_usd' ORDER BY meter"
+#: Transactions of this program between two counts: the first count itself, and the flush of the second.
+_OF_A_COUNT: Final = 2
 _DRAIN_SECONDS: Final = 30.0
 #: Share of the requests that a gateway may answer 429 because its database is slow: they are shown, and fail a target.
 _MOST_REFUSED: Final = 0.1
@@ -46,7 +50,8 @@ class Database:
         return self._number(_QUEUED)
 
     def transactions(self) -> int:
-        """Return the transactions so far, those of this connection included."""
+        """Return the transactions so far; two counts in a row differ by two, and nothing of this connection is counted late."""
+        self._connection.execute(_FLUSH)
         return self._number(_TRANSACTIONS)
 
     def wait_for(self, events: int) -> int:
@@ -163,7 +168,7 @@ async def _open_loops(
         ended, before = outcomes[place].ended, await asyncio.to_thread(database.transactions)
         await asyncio.sleep(seconds - _STEADY_SECONDS)
         ended, after = outcomes[place].ended - ended, await asyncio.to_thread(database.transactions)
-        return round((after - before - 1) / max(1, ended), 4)  # one of them was this count
+        return round((after - before - _OF_A_COUNT) / max(1, ended), 4)
 
     times = asyncio.gather(*(one(place, program, rate) for place, (program, rate, _) in enumerate(loads)))
     counts = asyncio.gather(*(counted(place, database) for place, (_, _, database) in enumerate(loads)))

@@ -61,6 +61,8 @@ def _of_gateway(gateway: dict[str, Any], bare: dict[str, Any], litellm: float | 
     p99 = _difference(gateway["added_ms"].get("p99_ms"), bare["added_ms"].get("p99_ms"))
     yield _target("added latency p99 beyond the pass-through's, ms", p99, "<=", 10.0)
     yield _target("cpu of a stream of 10 chunks, ms", gateway["streams"]["cpu_ms"], "<=", 0.8)
+    streams = _ratio(gateway["streams"]["cpu_ms"], bare["streams"]["cpu_ms"])
+    yield _target("cpu of a stream: times that of the bare pass-through", streams, "<=", 2.5)
     yield _target("first chunk p50 after the upstream's, ms", gateway["first_chunk_added_ms"].get("p50_ms"), "<=", 2.0)
     yield _target("requests a second and core", gateway["plain"]["per_core"], ">=", 1500)
     yield _target("database transactions a request, at 300/s", database["transactions_per_request"], "<=", 0.1)

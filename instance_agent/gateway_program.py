@@ -68,9 +68,9 @@ _COLLECT_AFTER: Final = 10_000
 _PAGE_CONNECTIONS: Final = 4
 #: How long the end waits for the database to take the last events; the others stay in the spool.
 _FLUSH_SECONDS: Final = 4.0
-#: Between two small batches of events, so that at 50 requests a second they are 0.04 transactions a request. The events of
+#: Between two small batches of events, so that at 50 requests a second one batch a second is sent. The events of
 #: this time are in the spool.
-_GATHER_SECONDS: Final = 0.5
+_GATHER_SECONDS: Final = 1.0
 
 
 class GatewayProgram:

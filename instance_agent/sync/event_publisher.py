@@ -31,8 +31,8 @@ _BATCH_SIZE: Final = 500
 _BATCH_BYTES: Final = 8_000_000
 #: Time between two batches: events of this time are sent together.
 _LINGER_SECONDS: Final = 0.1
-#: So many events, of 25 requests, are sent without waiting for more.
-_ENOUGH: Final = 50
+#: So many events, of 50 requests, are sent without waiting for more.
+_ENOUGH: Final = 100
 _MISSING: Final = "their file in the spool was damaged, or changed by another program"
 
 
@@ -72,7 +72,7 @@ class EventPublisher(BackgroundTask):
             queue: holds the events.
             confirmed: remembers the events of the last seconds; None: with its default bounds.
             spool: keeps the events on disk until they are sent; None: they are in memory only.
-            gather_seconds: time between two batches of less than 50 events: fewer transactions where few events come.
+            gather_seconds: time between two batches of less than 100 events: fewer transactions where few events come.
         """
         super().__init__("publisher", database, interval_seconds=_LINGER_SECONDS)
         self._queue = EventQueue(queue_size) if queue is None else queue

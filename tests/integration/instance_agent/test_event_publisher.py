@@ -52,18 +52,18 @@ def test_events_arrive_in_order(database: Database, database_url: str) -> None:
 def test_few_events_wait_for_more_and_many_or_the_last_ones_do_not(database: Database, database_url: str) -> None:
     publisher = EventPublisher(database, gather_seconds=3600)
     arrived = []
-    for count in (1, 49, 1):
+    for count in (1, 99, 1):
         publisher.publish_together([an_event()] * count)
         publisher.run_once()
         arrived.append(queued(database_url))
-    assert arrived == [1, 1, 51]
+    assert arrived == [1, 1, 101]
     publisher.publish(an_event())
     publisher.start()
     assert publisher.flush(5), "a flush waits for nothing more"
     publisher.publish(an_event())
     publisher.stop()
     assert publisher.join(5)
-    assert queued(database_url) == 53
+    assert queued(database_url) == 103
 
 
 def test_a_clean_stop_sends_the_remaining_events(database: Database, database_url: str) -> None:
