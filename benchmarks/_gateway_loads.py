@@ -50,7 +50,7 @@ class Database:
         return self._number(_QUEUED)
 
     def transactions(self) -> int:
-        """Return the transactions so far; two counts in a row differ by two, and nothing of this connection is counted late."""
+        """Return the transactions so far; two counts in a row differ by two, and none of this connection is counted late."""
         self._connection.execute(_FLUSH)
         return self._number(_TRANSACTIONS)
 
