@@ -1,0 +1,77 @@
+"""Lookups: values for one page alone, read in a few threads, kept for a while, and read once for all who ask meanwhile."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from centralcloud.contracts import CentralCloudError
+from centralcloud.dashboard.reader.source import Lookup
+from centralcloud.runtime.http.threads import BusyError, PageThreads
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import is_outage, summarize_error
+
+_T = TypeVar("_T")
+
+THREADS: Final = 2
+_LIMIT_SECONDS: Final = 5.0
+_MOST_VALUES: Final = 512
+
+
+class LookupFailedError(CentralCloudError):
+    """A lookup could not be made now: the database is unavailable, or does not answer in time."""
+
+
+class Lookups:
+    """The lookups of one event loop."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
+        self._clock = clock
+        self._threads = PageThreads(THREADS, _LIMIT_SECONDS)
+        self._kept: OrderedDict[tuple[Any, ...], tuple[float, Any]] = OrderedDict()
+        self._running: dict[tuple[Any, ...], asyncio.Task[Any]] = {}
+
+    async def get(self, lookup: Lookup[_T], *args: Any) -> _T:
+        """Return the value of a lookup for hashable arguments.
+
+        Raises:
+            LookupFailedError: the database is unavailable, or too slow.
+            Exception: whatever `lookup.read` raises.
+        """
+        key = (lookup.name, *args)
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] > self._clock():
+            self._kept.move_to_end(key)
+            return kept[1]  # type: ignore[no-any-return]
+        task = self._running.get(key)
+        if task is None:
+            task = asyncio.create_task(self._read(key, lookup, args))
+            self._running[key] = task
+            task.add_done_callback(lambda done: self._ended(key, done))
+        return await asyncio.shield(task)  # type: ignore[no-any-return]
+
+    async def _read(self, key: tuple[Any, ...], lookup: Lookup[_T], args: tuple[Any, ...]) -> _T:
+        def read() -> _T:
+            with self._database.transaction(limit_seconds=_LIMIT_SECONDS) as connection:
+                return lookup.read(connection, *args)
+
+        try:
+            value = await self._threads.run(read)
+        except BusyError as error:
+            raise LookupFailedError(f"the database gave {error}") from None
+        except Exception as error:
+            if is_outage(error):
+                raise LookupFailedError(f"the database is unavailable: {summarize_error(error)}") from None
+            raise
+        self._kept[key] = (self._clock() + lookup.keep_seconds, value)
+        self._kept.move_to_end(key)
+        while len(self._kept) > _MOST_VALUES:
+            self._kept.popitem(last=False)
+        return value
+
+    def _ended(self, key: tuple[Any, ...], task: asyncio.Task[Any]) -> None:
+        del self._running[key]
+        if not task.cancelled():
+            task.exception()  # read, though no page may wait for it any more

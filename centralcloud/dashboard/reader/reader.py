@@ -1,0 +1,133 @@
+"""The reader: one thread, one transaction a second, whatever the number of viewers."""
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import psycopg
+
+from centralcloud.dashboard.reader.snapshot import Outage, Snapshot
+from centralcloud.dashboard.reader.source import Source, Tier
+from centralcloud.runtime.logs import get_logger
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.errors import summarize_error
+from centralcloud.runtime.postgres.query import Query
+from centralcloud.runtime.process.background import BackgroundTask
+
+log = get_logger(__name__)
+
+_TICK_SECONDS: Final = 1.0
+#: Without a viewer for a minute it reads this seldom; the next viewer wakes it.
+_IDLE_TICK_SECONDS: Final = 15.0
+_IDLE_AFTER_SECONDS: Final = 60.0
+#: How often a source is tried again that the login may not read.
+_DENIED_SECONDS: Final = 60.0
+_READ_SECONDS: Final = 10.0
+#: A source that takes long is read less often: in 2% of the time at most.
+_REST_FACTOR: Final = 50.0
+
+
+class _Head(NamedTuple):
+    now: datetime
+    version: int
+
+
+_READ_HEAD = Query(__package__, "read_head", row=_Head)
+
+
+class Reader(BackgroundTask):
+    """Reads the sources that are due, and publishes each result as a `Snapshot`.
+
+    Attributes:
+        snapshot: the newest one. Read it from any thread.
+        on_snapshot: called in the reader's thread with each new one.
+    """
+
+    def __init__(
+        self, database: Database, sources: Iterable[Source[Any]], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__("dashboard-reader", database, interval_seconds=_IDLE_TICK_SECONDS)
+        self.snapshot = Snapshot()
+        self.on_snapshot: Callable[[Snapshot], None] | None = None
+        self._sources = {source.name: source for source in sources}
+        self._clock = clock
+        self._due: dict[str, float] = dict.fromkeys(self._sources, 0.0)
+        self._rested: dict[str, float] = dict.fromkeys(self._sources, 0.0)
+        self._version = -1
+        self._viewed = clock()
+
+    def viewed(self) -> None:
+        """Note that a viewer is there: the next minute is read every second."""
+        idle = self._clock() - self._viewed > _IDLE_AFTER_SECONDS
+        self._viewed = self._clock()
+        if idle:
+            self.wake()
+
+    def run_once(self) -> bool:
+        idle = self._clock() - self._viewed > _IDLE_AFTER_SECONDS
+        self.interval_seconds = _IDLE_TICK_SECONDS if idle else _TICK_SECONDS
+        try:
+            while not self._read():
+                pass
+        except Exception as error:
+            if self.is_outage(error):
+                self._publish_outage(error)
+            raise
+        return False
+
+    def _read(self) -> bool:
+        """Read what is due, in one transaction; False after a source that may not be read, which is then not due."""
+        values = dict(self.snapshot.values)
+        denied = dict(self.snapshot.denied)
+        took: dict[str, float] = {}
+        with self.database.transaction(limit_seconds=_READ_SECONDS) as connection:
+            head = _READ_HEAD.one(connection)
+            now = self._clock()
+            read = [source for source in self._sources.values() if self._is_due(source, head.version, now)]
+            for source in read:
+                began = self._clock()
+                try:
+                    value = source.read(connection)
+                except psycopg.errors.InsufficientPrivilege as error:
+                    self._deny(source, error, now)
+                    return False
+                if source.name not in values or values[source.name] != value:
+                    values[source.name] = value
+                denied.pop(source.name, None)
+                took[source.name] = self._clock() - began
+        for source in read:
+            rest = _REST_FACTOR * took[source.name]
+            self._rested[source.name] = now + rest
+            self._due[source.name] = now + max(source.tier.value, rest)
+        self._version = head.version
+        self._publish(Snapshot(self.snapshot.number + 1, head.now, values, denied))
+        return True
+
+    def _is_due(self, source: Source[Any], version: int, now: float) -> bool:
+        # Half a tick early: a tick that comes a little late must not make a source wait for one more.
+        is_due = self._due[source.name] <= now + _TICK_SECONDS / 2
+        if is_due or source.tier is not Tier.SCORES or version == self._version:
+            return is_due
+        return source.name not in self.snapshot.denied and self._rested[source.name] <= now
+
+    def _deny(self, source: Source[Any], error: Exception, now: float) -> None:
+        reason = summarize_error(error)
+        if self.snapshot.denied.get(source.name) != reason:
+            log.warning("dashboard_source_denied", source=source.name, reason=reason)
+        self._due[source.name] = now + _DENIED_SECONDS
+        before = self.snapshot
+        self.snapshot = Snapshot(
+            before.number, before.read_at, before.values, {**before.denied, source.name: reason}, before.outage
+        )
+
+    def _publish_outage(self, error: BaseException) -> None:
+        before = self.snapshot
+        since = before.outage.since if before.outage else datetime.now(UTC) if before.read_at else None
+        outage = Outage(since, summarize_error(error))
+        self._publish(Snapshot(before.number + 1, before.read_at, before.values, before.denied, outage))
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        if self.on_snapshot is not None:
+            self.on_snapshot(snapshot)

@@ -1,0 +1,119 @@
+"use strict";
+// Live updates, colour scheme, fresh ages, copying. Every page works without this file; it only adds these.
+(() => {
+  const root = document.documentElement;
+  try { const chosen = localStorage.getItem("scheme"); if (chosen) root.dataset.scheme = chosen; } catch { /* storage is off */ }
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) document.cookie = `zone=${zone}; path=/; max-age=31536000; samesite=strict`;
+
+  const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const age = (seconds) => {
+    const [noun, length] = units.find(([, each]) => seconds >= 2 * each) || units[3];
+    const count = Math.round(seconds / length);
+    return `${count} ${noun}${count === 1 ? "" : "s"}`;
+  };
+  let ahead = 0; // of the server's clock against this one, in ms
+  const refreshTimes = (within) => {
+    for (const each of within.querySelectorAll("time.since")) {
+      const seconds = (Date.now() + ahead - Date.parse(each.dateTime)) / 1000;
+      const text = Math.abs(seconds) <= 5 ? "just now" : seconds > 0 ? `${age(seconds)} ago` : `in ${age(-seconds)}`;
+      if (each.textContent !== text) each.textContent = text;
+      if (!each.title) each.title = new Date(each.dateTime).toLocaleString();
+    }
+  };
+
+  const selecting = (within) => {
+    const selection = getSelection();
+    return selection && !selection.isCollapsed && within.contains(selection.anchorNode);
+  };
+  const pathTo = (node, within) => {
+    const path = [];
+    for (; node !== within; node = node.parentElement) path.unshift([...node.parentElement.children].indexOf(node));
+    return path;
+  };
+  const follow = (path, within) => path.reduce((node, place) => node && node.children[place], within);
+  const waiting = new Map(); // fragments that came while their text was selected
+  const replace = (id, html) => {
+    const place = document.getElementById(id);
+    if (!place) return;
+    if (selecting(place)) { waiting.set(id, html); return; }
+    waiting.delete(id);
+    const focused = place.contains(document.activeElement) ? document.activeElement : null;
+    if (focused && focused.matches("input, select, textarea")) { waiting.set(id, html); return; }
+    const path = focused && pathTo(focused, place);
+    const open = new Set([...place.querySelectorAll("details[open]")].map((each) => pathTo(each, place).join()));
+    const scrolled = [...place.querySelectorAll("[data-scrolls]")].map((each) => [each.scrollLeft, each.scrollTop]);
+    const before = [...place.querySelectorAll("[data-flash]")].map((each) => each.textContent);
+    place.innerHTML = html;
+    for (const each of place.querySelectorAll("details")) if (open.has(pathTo(each, place).join())) each.open = true;
+    place.querySelectorAll("[data-scrolls]").forEach((each, number) => { if (scrolled[number]) [each.scrollLeft, each.scrollTop] = scrolled[number]; });
+    place.querySelectorAll("[data-flash]").forEach((each, number) => { if (before[number] !== undefined && before[number] !== each.textContent) each.classList.add("flash"); });
+    if (path) { const again = follow(path, place); if (again) again.focus({ preventScroll: true }); }
+    prepare(place);
+  };
+
+  const copyable = (within) => {
+    for (const each of within.querySelectorAll("[data-copy]")) {
+      const button = document.createElement("button");
+      button.type = "button"; button.className = "copy"; button.textContent = "Copy";
+      button.setAttribute("aria-label", `Copy: ${each.textContent}`);
+      button.onclick = async () => {
+        try { await navigator.clipboard.writeText(each.textContent); button.textContent = "Copied"; } catch { getSelection().selectAllChildren(each); }
+      };
+      each.after(button);
+    }
+  };
+  const prepare = (within) => { refreshTimes(within); copyable(within); };
+
+  const words = { live: "live", unavailable: "database unavailable", starting: "starting", reconnecting: "reconnecting", stale: "stale" };
+  const show = (state) => {
+    document.body.dataset.state = state;
+    const place = document.getElementById("state");
+    if (place && place.textContent !== words[state]) place.textContent = words[state];
+  };
+
+  let socket = null, revision = 0, heard = 0, pause = 500, boot = "";
+  const connect = () => {
+    const address = document.body.dataset.liveUrl;
+    if (!address || document.hidden || socket) return;
+    const mine = new WebSocket(`${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}${address}&revision=${revision}&boot=${boot}`);
+    socket = mine;
+    mine.onmessage = (event) => {
+      const message = JSON.parse(event.data);
+      heard = Date.now(); pause = 500;
+      if (message.read_at && message.state === "live") ahead = Date.parse(message.read_at) - Date.now();
+      revision = message.revision;
+      for (const [id, html] of Object.entries(message.fragments)) replace(id, html);
+      show(message.state);
+    };
+    mine.onclose = () => {
+      if (socket === mine) socket = null;
+      if (document.hidden) return;
+      show("reconnecting");
+      setTimeout(connect, pause * (0.5 + Math.random()));
+      pause = Math.min(2 * pause, 10000);
+    };
+  };
+  addEventListener("DOMContentLoaded", () => {
+    const body = document.body;
+    revision = Number(body.dataset.revision || 0); boot = body.dataset.boot || "";
+    const scheme = document.getElementById("scheme");
+    scheme.hidden = false;
+    scheme.onclick = () => {
+      const dark = root.dataset.scheme ? root.dataset.scheme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+      root.dataset.scheme = dark ? "light" : "dark";
+      try { localStorage.setItem("scheme", root.dataset.scheme); } catch { /* for this page only */ }
+    };
+    prepare(document);
+    heard = Date.now();
+    connect();
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) { if (socket) { const old = socket; socket = null; old.close(); } } else { heard = Date.now(); connect(); }
+    });
+    setInterval(() => {
+      refreshTimes(document);
+      for (const [id, html] of waiting) replace(id, html);
+      if (socket && Date.now() - heard > 15000 && !document.hidden) show("stale");
+    }, 1000);
+  });
+})();

@@ -1,0 +1,1 @@
+"""The web part: routes, rendering, live updates, files for browsers."""

@@ -1,0 +1,152 @@
+"""The handlers: pages, their live updates, files."""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+from aiohttp import web
+
+from centralcloud.dashboard.reader.lookups import LookupFailedError
+from centralcloud.dashboard.reader.reader import Reader
+from centralcloud.dashboard.web.assets import Assets
+from centralcloud.dashboard.web.live import Hub, state_of
+from centralcloud.dashboard.web.page import Page, PageError
+from centralcloud.dashboard.web.preferences import zone_of
+from centralcloud.dashboard.web.rendering import Renderer
+from centralcloud.dashboard.web.times import fill_times
+from centralcloud.dashboard.web.views import ViewKey, Views
+
+_YEAR_SECONDS: Final = 31_536_000
+#: A parameter of a page: names of models are shorter.
+_MOST_CHARACTERS: Final = 300
+#: Answers of less are not worth compressing.
+_LEAST_COMPRESSED: Final = 1_000
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Handlers:
+    """Handles the requests of one event loop."""
+
+    def __init__(
+        self, pages: Sequence[Page], reader: Reader, views: Views, hub: Hub, renderer: Renderer, assets: Assets
+    ) -> None:
+        self._pages = {page.path: page for page in pages}
+        self._reader = reader
+        self._views = views
+        self._hub = hub
+        self._renderer = renderer
+        self._assets = assets
+        #: Of this process: revisions of another one mean nothing here.
+        self._boot = f"{assets.tag}-{secrets.token_hex(4)}"
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        return [
+            *(web.get(path, self.show) for path in self._pages),
+            web.get("/live", self.live),
+            web.get("/static/{tag}/{name}", self.asset),
+            web.get("/favicon.ico", self.icon),
+            web.get("/healthz", self.healthz),
+            web.get("/{anything:.*}", self.unknown),
+        ]
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """Show a page."""
+        page = self._pages[request.path]
+        self._reader.viewed()
+        key = view_key(page, request.query, request.cookies)
+        view = self._views.of(key)
+        snapshot = self._reader.snapshot
+        try:
+            await view.update(snapshot)
+        except PageError as error:
+            return self.render_error(request, error)
+        except LookupFailedError as error:
+            if not view.html():
+                return self.render_error(request, PageError(503, "The database cannot be read now", str(error)))
+        html = self._renderer.page(
+            page,
+            view.html(),
+            live=f"/live?page={quote(address_of(key), safe='')}",
+            revision=view.revision,
+            boot=self._boot,
+            state=state_of(snapshot),
+            zone=key.zone,
+            zone_chosen=bool(request.query.get("zone")),
+            query=dict(key.query),
+            viewer=request.get("viewer"),
+        )
+        now = snapshot.read_at if snapshot.read_at and not snapshot.outage else datetime.now(UTC)
+        return html_response(fill_times(html, now, view.zone))
+
+    async def live(self, request: web.Request) -> web.StreamResponse:
+        """Keep a page up to date over a WebSocket."""
+        address = urlsplit(request.query.get("page", ""))
+        page = self._pages.get(address.path)
+        if page is None:
+            raise web.HTTPNotFound
+        key = view_key(page, dict(parse_qsl(address.query)), request.cookies)
+        same = request.query.get("boot") == self._boot
+        revision = request.query.get("revision", "")
+        known = int(revision) if same and revision.isdecimal() and len(revision) < 10 else 0
+        return await self._hub.serve(request, self._views.of(key), known)
+
+    async def asset(self, request: web.Request) -> web.StreamResponse:
+        """Send a file. Its address changes with its content, so that browsers may keep it."""
+        found = self._assets.get(request.match_info["name"])
+        if found is None:
+            raise web.HTTPNotFound
+        current = request.match_info["tag"] == found.tag
+        caching = f"public, max-age={_YEAR_SECONDS}, immutable" if current else "no-cache"
+        response = web.Response(body=found.body, headers={"Content-Type": found.content_type, "Cache-Control": caching})
+        response.enable_compression()
+        return response
+
+    async def icon(self, _request: web.Request) -> web.StreamResponse:
+        """Send browsers that ask for the icon by its old name to it."""
+        raise web.HTTPMovedPermanently(self._assets.url("icon.svg"))
+
+    async def healthz(self, _request: web.Request) -> web.StreamResponse:
+        """Answer a probe: the process serves pages, whatever the state of the database is."""
+        return web.Response(text="ok\n")
+
+    async def unknown(self, request: web.Request) -> web.StreamResponse:
+        """Answer an address that is not here."""
+        known = ", ".join(page.path for page in self._pages.values() if page.in_navigation)
+        return self.render_error(request, PageError(404, "No such page", f"The pages are {known}."))
+
+    def render_error(self, request: web.Request, error: PageError) -> web.StreamResponse:
+        """Return a page with one sentence, and the command that helps."""
+        html = self._renderer.render(
+            "error.html",
+            title=error.title,
+            message=error.message,
+            command=error.command,
+            zone=zone_of(request.query, request.cookies),
+            viewer=request.get("viewer"),
+        )
+        return html_response(html, status=error.status)
+
+
+def view_key(page: Page, query: Mapping[str, str], cookies: Mapping[str, str]) -> ViewKey:
+    """Return the key of the view that a request asks for: its known parameters, in the order of the page."""
+    known = tuple((name, query[name][:_MOST_CHARACTERS]) for name in page.parameters if query.get(name))
+    return ViewKey(page.path, known, zone_of(query, cookies))
+
+
+def address_of(key: ViewKey) -> str:
+    """Return the address of a view."""
+    return f"{key.path}?{urlencode([*key.query, ('zone', key.zone)])}"
+
+
+def html_response(html: str, *, status: int = 200, headers: Mapping[str, Any] = {}) -> web.Response:
+    """Return a page, which no cache keeps."""
+    response = web.Response(
+        text=html, status=status, content_type="text/html", charset="utf-8", headers={"Cache-Control": "no-store", **headers}
+    )
+    if len(html) >= _LEAST_COMPRESSED:
+        response.enable_compression()
+    return response
