@@ -11,7 +11,7 @@ GRANT SELECT ON
     retired_models, learning_control, learning_runs, evidence, evidence_slices, dropped_metrics, dropped_evidence,
     accounting, message_ids, findings, ingest_workers, instances, new_model_names, leases, server_clock, fleet_settings,
     operator_actions, request_plans, configuration_state, configuration_versions, model_health,
-    target_health, spend_periods, spend_holders, spend_leases, spend_alerts
+    target_health, spend_periods, spend_holders, spend_leases, spend_alerts, fleet_minutes
 TO {role};
 GRANT SELECT (
     id, timestamp, instance_id, complexity, model, provider, score, outcome, response_time_ms, capabilities_required,
@@ -27,6 +27,8 @@ GRANT SELECT (
 ) ON usage_roll_ups TO {role};
 -- A view calls functions with the rights of its reader.
 GRANT EXECUTE ON FUNCTION centralcloud.usage_key, centralcloud.calendar_period TO {role};
+-- Numbers of the queue, which the role cannot read.
+GRANT EXECUTE ON FUNCTION centralcloud.queue_summary TO {role};
 GRANT SELECT (
     request_id, created_at, success, learned, reward, instance_id, decision_id, model_name, complexity_level, workspace
 ) ON feedback TO {role};

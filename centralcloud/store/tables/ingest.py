@@ -214,6 +214,11 @@ accounting = Table(
     Column("verified_at", TIMESTAMP),
     counter("verified_ids"),
     counter("verified_unaccounted"),
+    counter("counted_records"),
+    counter("successes"),
+    counter("failures"),
+    counter("blameless"),
+    Column("cost_nano_usd", Numeric, nullable=False, server_default=text("0")),
 )
 
 message_ids = Table(
