@@ -1,0 +1,1 @@
+"""The dashboard: the pages of the fleet in a browser."""
