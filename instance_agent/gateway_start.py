@@ -7,13 +7,13 @@ from contextlib import closing
 from typing import Any, Final
 
 from centralcloud.contracts import CentralCloudError
+from centralcloud.runtime.http.addresses import is_loopback
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_database_error, summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.process.systemd import ServiceManager
-from instance_agent.gateway.auth import is_loopback
 from instance_agent.gateway.known_keys import KnownKeys
 from instance_agent.gateway.state import StateBuilder
 from instance_agent.settings import GatewaySettings

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from centralcloud.contracts import SettingsError
+from centralcloud.dashboard.settings import DashboardSettings
 from centralcloud.fleet_settings import FleetSettingsSource
 from centralcloud.runtime.commands.arguments import logged_text, this_user
 from centralcloud.runtime.logs import configure_logs
@@ -23,7 +24,7 @@ def read_settings(*, background: bool = False) -> Settings:
     quiet = not background and settings.log_level == "info"
     configure_logs("warning" if quiet else settings.log_level, settings.log_format)
     if background:
-        warn_of_unknown_variables(Settings)
+        warn_of_unknown_variables(Settings, DashboardSettings)
     return settings
 
 

@@ -1,6 +1,7 @@
 """`centralcloud doctor`: the checks of an operator."""
 
 from centralcloud.cli.context import read_settings
+from centralcloud.dashboard.settings import DashboardSettings
 from centralcloud.runtime.logs import configure_logs
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.settings import unknown_variables
@@ -25,7 +26,7 @@ def doctor(json_output: AsJson = False) -> None:
         expectations = Expectations(
             settings.http_address,
             settings.http_port,
-            unknown_variables(Settings),
+            unknown_variables(Settings, DashboardSettings),
             lambda connection: [str(each) for each in fleet.differences(connection)],
             LearnerSchedule(settings.learn_interval_seconds, settings.learn_schedule),
         )

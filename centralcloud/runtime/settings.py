@@ -38,16 +38,13 @@ def _lowered(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-class ProgramSettings(BaseSettings):
-    """Settings that both programs have, each under its own prefix."""
+class DatabaseSettings(BaseSettings):
+    """Settings that every program has, each under its own prefix: its database and its logs."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True)
 
     database_url: DatabaseUrl | None = None
     database_url_file: Path | None = None
-    http_address: str = "127.0.0.1"
-    http_port: int = Field(default=0, ge=0, le=65_535)
-    wait_for_login: bool = False
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lowered)] = "info"
     log_format: Annotated[Literal["auto", "json", "console"], BeforeValidator(_lowered)] = "auto"
 
@@ -63,14 +60,9 @@ class ProgramSettings(BaseSettings):
         Raises:
             SettingsError: no URL is set, the file that holds it cannot be used, or it is ``embedded:`` without that extra.
         """
-        if self.database_url is not None:
-            url = self.database_url.get_secret_value()
-        elif self.database_url_file is not None:
-            url = _read_database_url(self.database_url_file)
-        else:
+        url = read_database_url(self.database_url, self.database_url_file)
+        if url is None:
             raise SettingsError(f"DATABASE_URL is not set: {HOW_TO_NAME_A_DATABASE}")
-        if url.startswith(EMBEDDED_PREFIX):
-            require_extra("embedded")
         return url
 
     def require_database(self) -> None:
@@ -82,15 +74,45 @@ class ProgramSettings(BaseSettings):
         _ = self.database
 
 
-def _read_database_url(file: Path) -> str:
+class ProgramSettings(DatabaseSettings):
+    """Settings that both programs have, each under its own prefix."""
+
+    http_address: str = "127.0.0.1"
+    http_port: int = Field(default=0, ge=0, le=65_535)
+    wait_for_login: bool = False
+
+
+def read_database_url(url: SecretStr | None, file: Path | None, variable: str = "DATABASE_URL") -> str | None:
+    """Return the URL as plain text: the one that is set, else the one in the file; None: neither is set.
+
+    Args:
+        url: as set.
+        file: contains only the URL.
+        variable: the environment variable of the URL; that of the file has ``_FILE`` after it.
+
+    Raises:
+        SettingsError: the file cannot be used, or the URL is ``embedded:`` without that extra.
+    """
+    if url is not None:
+        text = url.get_secret_value()
+    elif file is not None:
+        text = _read_file(file, f"{variable}_FILE")
+    else:
+        return None
+    if text.startswith(EMBEDDED_PREFIX):
+        require_extra("embedded")
+    return text
+
+
+def _read_file(file: Path, variable: str) -> str:
     """Read the URL from a file. Unlike an environment variable, a file is visible to no child process and not to `ps`."""
     try:
         return check_url(file.read_text("utf-8"))
     except OSError as error:
-        raise SettingsError(f"DATABASE_URL_FILE is {str(file)!r}: {error.strerror}") from None
+        raise SettingsError(f"{variable} is {str(file)!r}: {error.strerror}") from None
     except ValueError as error:
         raise SettingsError(
-            f"DATABASE_URL_FILE is {str(file)!r}, which does not hold a usable database URL: {_url_problem(error)}"
+            f"{variable} is {str(file)!r}, which does not hold a usable database URL: {_url_problem(error)}"
         ) from None
 
 
@@ -114,14 +136,20 @@ def load_settings(settings_class: type[_Settings], **overrides: Any) -> _Setting
         raise SettingsError(_explain(settings_class, error)) from None
 
 
-def unknown_variables(settings_class: type[BaseSettings]) -> dict[str, str | None]:
+def unknown_variables(settings_class: type[BaseSettings], *others: type[BaseSettings]) -> dict[str, str | None]:
     """Find variables that have the prefix of the settings and are not settings, each with the closest name.
 
-    A mistyped name has no effect, and would otherwise be silent.
+    A mistyped name has no effect, and would otherwise be silent. The variables of `others`, whose prefix begins with that
+    of the settings, are known, too.
     """
     prefix = settings_class.model_config["env_prefix"]
-    fields = settings_class.model_fields
-    known = {variable for name in fields for _, choices in _variables(settings_class, name) for variable in choices}
+    known = {
+        variable
+        for each in (settings_class, *others)
+        for name in each.model_fields
+        for _, choices in _variables(each, name)
+        for variable in choices
+    }
     names = {variable.removeprefix(prefix): variable for variable in sorted(known)}
     unknown: dict[str, str | None] = {}
     for variable in sorted(os.environ):
@@ -132,9 +160,9 @@ def unknown_variables(settings_class: type[BaseSettings]) -> dict[str, str | Non
     return unknown
 
 
-def warn_of_unknown_variables(settings_class: type[BaseSettings]) -> None:
+def warn_of_unknown_variables(settings_class: type[BaseSettings], *others: type[BaseSettings]) -> None:
     """Log each unknown variable, for programs that run in the background."""
-    for variable, meant in unknown_variables(settings_class).items():
+    for variable, meant in unknown_variables(settings_class, *others).items():
         log.warning("setting_unknown", variable=variable, meant=meant, effect="none")
 
 

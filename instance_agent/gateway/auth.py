@@ -1,6 +1,5 @@
 """The principal of a request: which key sent it, with which role, for which workspace."""
 
-import ipaddress
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from centralcloud.contracts.fleet_configuration import ApiKey, Role, find_key
+from centralcloud.runtime.http.addresses import is_loopback
 from instance_agent.gateway.errors import GatewayError
 
 #: The order of the roles; a role may do everything that those before it may.
@@ -130,20 +130,6 @@ class KnownSenders:
             self._found.clear()
         self._found[sent] = found
         return found
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether an address, or the name localhost, is this machine."""
-    if host is None:
-        return False
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
 
 
 def is_local(headers: Mapping[str, str], peer: str | None, origins: frozenset[str] = frozenset()) -> bool:

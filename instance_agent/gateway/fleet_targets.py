@@ -7,9 +7,9 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+from centralcloud.runtime.http.addresses import is_loopback
 from instance_agent.catalog.configuration import CatalogConfiguration
 from instance_agent.execution.targets import CallTarget, CallTargets
-from instance_agent.gateway.auth import is_loopback
 from instance_agent.providers.errors import ProviderError
 from instance_agent.providers.upstream import Upstream
 
