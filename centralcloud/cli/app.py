@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
             "Show the state of the fleet: workers, queue, learning, instances, dead letters, findings.",
             f"{_COMMANDS}.status",
         ),
+        Command("dashboard", "Serve the web pages of the fleet.", f"{_COMMANDS}.dashboard"),
         Command("doctor", "Check the database, the settings and the fleet.", f"{_COMMANDS}.doctor"),
         Command("scores", "Show, explain, compare, pin and roll back scores.", f"{_COMMANDS}.scores"),
         Command("findings", "Show open findings, those that concern the most traffic first.", f"{_COMMANDS}.findings"),

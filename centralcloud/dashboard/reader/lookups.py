@@ -50,7 +50,7 @@ class Lookups:
             task = asyncio.create_task(self._read(key, lookup, args))
             self._running[key] = task
             task.add_done_callback(lambda done: self._ended(key, done))
-        return await asyncio.shield(task)  # type: ignore[no-any-return]
+        return await asyncio.shield(task)
 
     async def _read(self, key: tuple[Any, ...], lookup: Lookup[_T], args: tuple[Any, ...]) -> _T:
         def read() -> _T:

@@ -25,7 +25,7 @@ class Outage:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the dashboard knows.
+    """The knowledge of the dashboard.
 
     Attributes:
         number: rises with each snapshot of one process.

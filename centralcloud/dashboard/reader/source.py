@@ -10,14 +10,14 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 
 class Tier(Enum):
-    """How often a source is read: the more it costs, the less often. The value is the longest time between two reads, in s."""
+    """How often a source is read: the more it costs, the less often. Values: the seconds between two reads."""
 
     #: Counters and small tables, less than a millisecond each.
     SECOND = 1.0
-    #: What follows the scores: also read as soon as a newer version is published.
+    #: Rows that follow the scores: also read as soon as a newer version is published.
     SCORES = 30.0
     QUARTER = 15.0
-    #: What reads many rows.
+    #: Sources that read many rows.
     MINUTE = 60.0
 
 
@@ -26,8 +26,8 @@ class Source(Generic[_T_co]):
 
     Attributes:
         name: unique; pages find the value by the source itself.
-        read: reads the value in the transaction of the reader. Returns an immutable value that `==` compares, such as a tuple
-            of NamedTuples: a fragment of a page is rendered again only when its values have changed.
+        read: reads the value in the transaction of the reader. Returns an immutable value that `==` compares, such as a
+            tuple of NamedTuples: a fragment of a page is rendered again only when its values have changed.
     """
 
     def __init__(self, name: str, tier: Tier, read: Callable[[psycopg.Connection[Any]], _T_co]) -> None:

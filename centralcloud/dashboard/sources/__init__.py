@@ -1,1 +1,1 @@
-"""What the reader reads for the pages, one module a subject. Several pages share a source."""
+"""The sources of the pages, one module a subject. Several pages share a source."""

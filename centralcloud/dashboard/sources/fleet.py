@@ -20,6 +20,7 @@ class FleetState(NamedTuple):
         workers: ingest workers that were seen within three heartbeats.
         worker_seen_at: when a worker was seen last; None: never.
         dead_letters: open ones.
+        new_dead_letters: those of the last hour.
         dead_letter_field: the field that most of them failed on.
         ingested: messages ever ingested.
         last_run_at: when the learner finished its last run.
@@ -33,6 +34,7 @@ class FleetState(NamedTuple):
     workers: int
     worker_seen_at: datetime | None
     dead_letters: int
+    new_dead_letters: int
     dead_letter_field: str | None
     ingested: int
     last_run_at: datetime | None

@@ -47,7 +47,7 @@ class ScoreChange(NamedTuple):
 _LIST_PAIRS = Query(__package__, "list_pairs", row=PairScore)
 _RECENT_CHANGES = Query(__package__, "recent_changes", row=ScoreChange)
 
-#: Of models that are not retired, by model and complexity.
+#: The pairs of models that are not retired, by model and complexity.
 PAIRS: Final = Source("pairs", Tier.SCORES, lambda connection: tuple(_LIST_PAIRS.all(connection)))
-#: Of the last 24 hours, oldest first, at most 5,000: the newest ones.
+#: Changes of the last 24 hours, oldest first, at most 5,000: the newest ones.
 CHANGES: Final = Source("changes", Tier.SCORES, lambda connection: tuple(_RECENT_CHANGES.all(connection)))

@@ -6,7 +6,7 @@ from typing import Final
 
 NANO: Final = 1_000_000_000
 _NONE: Final = "–"
-_LARGE: Final = ((1e9, "G"), (1e6, "M"), (1e4, "k"))
+_LARGE: Final[tuple[tuple[float, str], ...]] = ((1e9, "G"), (1e6, "M"), (1e4, "k"))
 
 
 def number(value: float | Decimal | None, digits: int = 0) -> str:
@@ -14,14 +14,14 @@ def number(value: float | Decimal | None, digits: int = 0) -> str:
     if value is None or not math.isfinite(value):
         return _NONE
     for size, letter in _LARGE:
-        if abs(value) >= size:
+        if abs(float(value)) >= size:
             scaled = float(value) / (1e3 if letter == "k" else size)
             return f"{scaled:.0f}{letter}" if abs(scaled) >= 100 else f"{scaled:.1f}{letter}"
     return f"{value:,.{digits}f}"
 
 
 def percent(share: float | Decimal | None, digits: int = 1) -> str:
-    """Return a share, 0 to 1, in percent. What is not all is never rounded to 100%, and what is not nothing never to 0%."""
+    """Return a share, 0 to 1, in percent. Never rounded to 100% or 0% unless it is all or nothing."""
     if share is None or not math.isfinite(share):
         return _NONE
     least = 10.0 ** -(digits + 2)

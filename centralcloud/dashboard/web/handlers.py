@@ -39,7 +39,7 @@ class Handlers:
         self._hub = hub
         self._renderer = renderer
         self._assets = assets
-        #: Of this process: revisions of another one mean nothing here.
+        #: Names this process: revisions of another one mean nothing here.
         self._boot = f"{assets.tag}-{secrets.token_hex(4)}"
 
     def routes(self) -> list[web.RouteDef]:
@@ -145,7 +145,11 @@ def address_of(key: ViewKey) -> str:
 def html_response(html: str, *, status: int = 200, headers: Mapping[str, Any] = {}) -> web.Response:
     """Return a page, which no cache keeps."""
     response = web.Response(
-        text=html, status=status, content_type="text/html", charset="utf-8", headers={"Cache-Control": "no-store", **headers}
+        text=html,
+        status=status,
+        content_type="text/html",
+        charset="utf-8",
+        headers={"Cache-Control": "no-store", **headers},
     )
     if len(html) >= _LEAST_COMPRESSED:
         response.enable_compression()

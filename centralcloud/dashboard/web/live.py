@@ -53,7 +53,11 @@ class Hub:
 
     def start(self) -> None:
         """Send what the reader publishes, until `close`."""
-        self._reader.on_snapshot = lambda _: self._loop.call_soon_threadsafe(self._changed.set)
+
+        def wake(_snapshot: Snapshot) -> None:
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+        self._reader.on_snapshot = wake
         self._keep(self._loop.create_task(self._run()))
 
     async def close(self) -> None:

@@ -34,13 +34,13 @@ class PageError(CentralCloudError):
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """What a page is made from.
+    """The values that a page is made from.
 
     Attributes:
         query: the parameters of the address, the first value of each.
         zone: of the viewer.
-        now: the time of the newest read by the database's clock, floored to 10 seconds, so that a chart whose end is now does
-            not change every second; the time of this machine before the first read.
+        now: the time of the newest read by the database's clock, floored to 10 seconds, so that a chart which ends now
+            does not change every second; the time of this machine before the first read.
     """
 
     snapshot: Snapshot

@@ -45,7 +45,7 @@ class Renderer:
         }
 
     def fragment(self, page: Page, name: str, model: object, zone: ZoneInfo) -> str:
-        """Return the HTML of a fragment from ``<page>/<name>.html``, in which the model is `m`; the banner is that of all."""
+        """Return the HTML of a fragment from ``<page>/<name>.html``, in which the model is `m`; all share one banner."""
         folder = "shared" if name == "banner" else page.name
         return self.render(f"{folder}/{name}.html", m=model, zone=zone)
 

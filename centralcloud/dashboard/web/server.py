@@ -32,9 +32,7 @@ class DashboardServer(HttpServer):
         hub: of the viewers; None before the start.
     """
 
-    def __init__(
-        self, address: str, port: int, pages: Sequence[Page], reader: Reader, database: Database
-    ) -> None:
+    def __init__(self, address: str, port: int, pages: Sequence[Page], reader: Reader, database: Database) -> None:
         """Open the port; raises CentralCloudError where it cannot be opened."""
         super().__init__(address, port, [], program=PROGRAM, limits=_limits(), name="dashboard-http")
         self._pages = pages

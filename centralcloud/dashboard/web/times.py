@@ -10,7 +10,7 @@ from markupsafe import Markup
 from centralcloud.runtime.wording import ago
 
 _EMPTY_TIME: Final = re.compile(r'<time class="since" datetime="([^"]+)"></time>')
-#: A time ahead of ours by less is now: clocks differ.
+#: A time that lies ahead by less is now: clocks differ.
 _AHEAD_SECONDS: Final = 5
 
 

@@ -24,7 +24,7 @@ _STEP_SECONDS: Final = 10
 
 
 class ViewKey(NamedTuple):
-    """What makes a view: the page's path, its parameters in their order, the zone's name."""
+    """The key of a view: the page's path, its parameters in their order, the zone's name."""
 
     path: str
     query: tuple[tuple[str, str], ...]

@@ -10,7 +10,8 @@ WITH newest AS (
 ), behind AS (
     SELECT live.instance_id, live.applied_version FROM live, settled WHERE live.applied_version < settled.version
 ), letters AS (
-    SELECT field, count(*) AS number FROM public.dead_letters WHERE resolution IS NULL GROUP BY field
+    SELECT field, count(*) AS number, count(*) FILTER (WHERE created_at > now() - interval '1 hour') AS new
+    FROM public.dead_letters WHERE resolution IS NULL GROUP BY field
 )
 SELECT
     newest.version,
@@ -21,6 +22,7 @@ SELECT
     (SELECT count(*) FROM public.ingest_workers WHERE seen_at > now() - %(worker_seconds)s * interval '1 second')::integer AS workers,
     (SELECT max(seen_at) FROM public.ingest_workers) AS worker_seen_at,
     (SELECT coalesce(sum(number), 0) FROM letters)::bigint AS dead_letters,
+    (SELECT coalesce(sum(new), 0) FROM letters)::bigint AS new_dead_letters,
     (SELECT field FROM letters ORDER BY number DESC, field LIMIT 1) AS dead_letter_field,
     (SELECT taken FROM public.accounting) AS ingested,
     (SELECT finished_at FROM public.learning_runs ORDER BY run_id DESC LIMIT 1) AS last_run_at

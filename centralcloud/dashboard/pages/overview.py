@@ -1,0 +1,344 @@
+"""The overview: the verdict, the numbers of the moment, the scores, what needs a look, who gets the tasks."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from markupsafe import Markup
+
+from centralcloud.dashboard.charts.sparkline import sparkline
+from centralcloud.dashboard.charts.traffic_share import traffic_share
+from centralcloud.dashboard.pages.addresses import COMPLEXITIES, finding_url, instance_url, pair_url
+from centralcloud.dashboard.pages.verdict import SMALL_SHARE, Evidence, Signal, Verdict, judge, success_rate
+from centralcloud.dashboard.sources.control import CONTROL
+from centralcloud.dashboard.sources.findings import OPEN_FINDINGS, Finding
+from centralcloud.dashboard.sources.fleet import FLEET, FleetState
+from centralcloud.dashboard.sources.minutes import MINUTES, FleetMinute
+from centralcloud.dashboard.sources.queue import QUEUE, QueueState
+from centralcloud.dashboard.sources.scores import CHANGES, PAIRS, PairScore, ScoreChange
+from centralcloud.dashboard.sources.traffic import TRAFFIC, PairTraffic
+from centralcloud.dashboard.web import formats
+from centralcloud.dashboard.web.page import Models, Page, PageContext
+from centralcloud.runtime.wording import age, counted, percent
+
+#: Models of the matrix, those with the most traffic first; a link shows the others.
+MOST_MODELS: Final = 24
+#: Values of a sparkline.
+_POINTS: Final = 24
+_LETTERS_URL: Final = "/fleet#dead-letters"
+_BANDS: Final = (2.0, 3.0, 3.5, 4.0, 4.5)
+
+
+class Kpi(NamedTuple):
+    """One number at the top. `state`: ``good`` or ``look``, for its mark; empty: none."""
+
+    label: str
+    value: str
+    unit: str
+    note: str
+    url: str
+    chart: Markup
+    state: str = ""
+
+
+class Cell(NamedTuple):
+    """The score of a pair in the matrix. `band`: 0 to 5, its shade."""
+
+    complexity: str
+    score: str
+    band: int
+    note: str
+    leads: bool
+    url: str
+    label: str
+    chart: Markup
+
+
+class Row(NamedTuple):
+    """The scores of a model; None for a complexity without one."""
+
+    model: str
+    cells: tuple[Cell | None, ...]
+
+
+class Matrix(NamedTuple):
+    """The scores of the models. `hidden`: models that are not shown; `filter`: of their names."""
+
+    complexities: tuple[str, ...]
+    rows: tuple[Row, ...]
+    hidden: int
+    filter: str
+    since: datetime | None
+
+
+class Avoided(NamedTuple):
+    """Findings that concern little traffic, because learning avoids what they are about."""
+
+    share: float
+    pairs: tuple[tuple[str, str], ...]
+    more: int
+
+
+class Attention(NamedTuple):
+    """The list of things that need a look."""
+
+    signals: tuple[Signal, ...]
+    more: int
+    avoided: Avoided | None
+    behind: tuple[str, int, int, str] | None
+
+
+class Shares(NamedTuple):
+    """The share of the tasks of a complexity that each model gets."""
+
+    complexity: str
+    complexities: tuple[str, ...]
+    chart: Markup | None
+    decisions: int
+
+
+async def build(context: PageContext) -> Models:
+    """Build the page; without any outcome it is one card with the next command."""
+    fleet = context.of(FLEET)
+    if fleet is None:
+        return {"verdict": None, "kpis": (), "matrix": None, "attention": None, "shares": None}
+    traffic, findings = context.of(TRAFFIC) or (), context.of(OPEN_FINDINGS) or ()
+    queue, minutes = context.of(QUEUE), context.of(MINUTES) or ()
+    verdict = judge(Evidence(fleet, queue, context.of(CONTROL), findings, traffic, context.now))
+    if verdict.state == "empty":
+        return {"verdict": verdict, "kpis": (), "matrix": None, "attention": None, "shares": None}
+    pairs, changes = context.of(PAIRS) or (), context.of(CHANGES) or ()
+    return {
+        "verdict": verdict,
+        "kpis": kpis(fleet, queue, minutes, traffic, context.now),
+        "matrix": matrix(pairs, changes, traffic, context.query, context.now),
+        "attention": attention(verdict, findings, fleet),
+        "shares": shares(traffic, context.query.get("complexity"), context.now),
+    }
+
+
+def kpis(
+    fleet: FleetState,
+    queue: QueueState | None,
+    minutes: Sequence[FleetMinute],
+    traffic: Sequence[PairTraffic],
+    now: datetime,
+) -> tuple[Kpi, ...]:
+    """Return the five numbers of the moment."""
+    return (
+        _success(traffic),
+        _events(queue, minutes),
+        _convergence(fleet),
+        _dead_letters(fleet),
+        _spent(minutes, now),
+    )
+
+
+def _success(traffic: Sequence[PairTraffic]) -> Kpi:
+    by_part: dict[datetime, list[int]] = defaultdict(lambda: [0, 0])
+    for each in traffic:
+        by_part[each.start][0] += each.successes
+        by_part[each.start][1] += each.successes + each.failures
+    rates = [s / n if n else None for _, (s, n) in sorted(by_part.items())]
+    rate = success_rate(traffic)
+    text = formats.percent(rate).removesuffix("%")
+    label = f"Success rate over the last day, now {formats.percent(rates[-1]) if rates else 'unknown'}"
+    outcomes = sum(each.successes + each.failures for each in traffic)
+    chart = sparkline(rates, label=label) if rates else Markup()
+    return Kpi(
+        "Success rate",
+        text,
+        "%" if rate is not None else "",
+        f"of {formats.number(outcomes)} outcomes",
+        "/scores",
+        chart,
+    )
+
+
+def _events(queue: QueueState | None, minutes: Sequence[FleetMinute]) -> Kpi:
+    known = [each for each in minutes if each.ingested is not None and each.counted_seconds > 0]
+    rates = [(each.ingested or 0) / each.counted_seconds for each in known]
+    if queue is None:
+        note = "the queue cannot be read"
+    elif not queue.messages:
+        note = "none waits"
+    else:
+        waiting = (
+            "" if queue.oldest_waiting_seconds is None else f", the oldest for {age(queue.oldest_waiting_seconds)}"
+        )
+        note = f"{'over ' if queue.capped else ''}{queue.messages:,} wait{waiting}"
+    chart = (
+        sparkline(rates, label="Events ingested a second over the last day", low=0.0) if len(rates) > 1 else Markup()
+    )
+    return Kpi(
+        "Events in",
+        formats.number(rates[-1], 1 if rates[-1] < 10 else 0) if rates else "–",
+        "/s",
+        note,
+        "/fleet",
+        chart,
+    )
+
+
+def _convergence(fleet: FleetState) -> Kpi:
+    current = fleet.instances - fleet.behind
+    if not fleet.instances:
+        note = "none was seen within a day"
+    elif fleet.furthest_behind is None:
+        note = f"version {fleet.version:,}"
+    else:
+        note = f"{fleet.furthest_behind} is {counted(fleet.versions_behind or 0, 'version')} behind"
+    state = "look" if fleet.behind else "good" if fleet.instances else ""
+    return Kpi("Fleet on newest scores", f"{current:,}", f"of {fleet.instances:,}", note, "/fleet", Markup(), state)
+
+
+def _dead_letters(fleet: FleetState) -> Kpi:
+    note = f"most: {fleet.dead_letter_field}" if fleet.dead_letter_field else "every message was ingested"
+    if fleet.new_dead_letters:
+        note = f"{fleet.new_dead_letters:,} within the hour; {note}"
+    state = "look" if fleet.new_dead_letters else ""
+    return Kpi(
+        "Could not be ingested", f"{fleet.dead_letters:,}", "dead letters", note, "/fleet#dead-letters", Markup(), state
+    )
+
+
+def _spent(minutes: Sequence[FleetMinute], now: datetime) -> Kpi:
+    day = [each for each in minutes if each.cost_nano_usd is not None and each.minute > now - timedelta(hours=24)]
+    spent = sum(each.cost_nano_usd or 0 for each in day)
+    if not day:
+        return Kpi("Spent, last 24 hours", "–", "", "not known yet", "/money", Markup())
+    seconds = sum(each.counted_seconds for each in day)
+    note = f"{formats.usd_of_nano(round(3600 * spent / seconds))} an hour" if seconds else ""
+    return Kpi("Spent, last 24 hours", formats.usd_of_nano(spent), "", note, "/money", Markup())
+
+
+def matrix(
+    pairs: Sequence[PairScore],
+    changes: Sequence[ScoreChange],
+    traffic: Sequence[PairTraffic],
+    query: Mapping[str, str],
+    now: datetime,
+) -> Matrix:
+    """Return the scores of the models, those with the most traffic first."""
+    wanted = query.get("model", "").strip().lower()
+    by_pair = {(each.model, each.complexity): each for each in pairs if wanted in each.model.lower()}
+    decisions: dict[str, int] = defaultdict(int)
+    for part in traffic:
+        decisions[part.model] += part.decisions
+    models = sorted({model for model, _ in by_pair}, key=lambda model: (-decisions[model], model))
+    shown = models if query.get("models") == "all" else models[:MOST_MODELS]
+    leaders = {leading(traffic, complexity) for complexity in COMPLEXITIES}
+    start = min((each.at for each in changes), default=now)
+    history: dict[tuple[str, str], list[ScoreChange]] = defaultdict(list)
+    for change in changes:
+        history[change.model, change.complexity].append(change)
+    rows = []
+    for model in shown:
+        cells = []
+        for complexity in COMPLEXITIES:
+            pair = by_pair.get((model, complexity))
+            leads = (model, complexity) in leaders
+            cells.append(pair and _cell(pair, history[model, complexity], start, now, leads=leads))
+        rows.append(Row(model, tuple(cells)))
+    return Matrix(
+        COMPLEXITIES, tuple(rows), len(models) - len(shown), query.get("model", ""), start if changes else None
+    )
+
+
+def leading(traffic: Sequence[PairTraffic], complexity: str) -> tuple[str, str] | None:
+    """Return the pair that gets most tasks of a complexity in the newest twelfth of the day; None without any."""
+    starts = sorted({each.start for each in traffic if each.complexity == complexity})
+    newest = set(starts[-max(1, len(starts) // 12) :])
+    counts: dict[str, int] = defaultdict(int)
+    for each in traffic:
+        if each.complexity == complexity and each.start in newest:
+            counts[each.model] += each.decisions
+    best = max(counts, key=lambda model: (counts[model], model), default=None)
+    return (best, complexity) if best is not None and counts[best] else None
+
+
+def _cell(pair: PairScore, history: Sequence[ScoreChange], start: datetime, now: datetime, *, leads: bool) -> Cell:
+    if pair.pinned:
+        note = "pinned"
+    elif pair.held:
+        note = "held"
+    elif leads:
+        note = "leads"
+    else:
+        note = "no outcomes" if not pair.samples else f"{formats.number(pair.samples)} seen"
+    text = formats.score(pair.score)
+    values = score_points(pair.score, history, start, now)
+    label = f"{pair.model} for {pair.complexity} tasks: {text}, {note}"
+    chart = sparkline(values, label=f"The score of the last day, from {values[0]:.2f} to {text}", low=0.0, high=5.0)
+    band = sum(pair.score >= bound for bound in _BANDS)
+    return Cell(pair.complexity, text, band, note, leads, pair_url(pair.model, pair.complexity), label, chart)
+
+
+def score_points(score: float, history: Sequence[ScoreChange], start: datetime, now: datetime) -> list[float]:
+    """Return the score at equal distances from `start` to `now`: it stands until it is changed."""
+    if not history:
+        return [score] * 2
+    first = history[0]
+    value = first.new_score if first.old_score is None else first.old_score
+    length = max((now - start).total_seconds(), 1.0)
+    points, place = [], 0
+    for number in range(_POINTS + 1):
+        at = start + timedelta(seconds=length * number / _POINTS)
+        while place < len(history) and history[place].at <= at:
+            value = history[place].new_score
+            place += 1
+        points.append(value)
+    points[-1] = score
+    return points
+
+
+def attention(verdict: Verdict, findings: Sequence[Finding], fleet: FleetState) -> Attention:
+    """Return what needs a look, and what is known and already avoided."""
+    small = [each for each in findings if each.traffic_share is not None and each.traffic_share < SMALL_SHARE]
+    avoided = None
+    if small:
+        pairs = tuple((each.subject, finding_url(each)) for each in small[:8])
+        avoided = Avoided(sum(each.traffic_share or 0.0 for each in small), pairs, len(small) - len(pairs))
+    behind = None
+    if fleet.behind and fleet.furthest_behind is not None:
+        url = instance_url(fleet.furthest_behind)
+        behind = (fleet.furthest_behind, fleet.versions_behind or 0, fleet.behind, url)
+    most = 6
+    return Attention(verdict.signals[:most], max(0, len(verdict.signals) - most), avoided, behind)
+
+
+def shares(traffic: Sequence[PairTraffic], wanted: str | None, now: datetime) -> Shares:
+    """Return who gets the tasks of a complexity: the wanted one, else the hardest that has tasks."""
+    known = tuple(each for each in COMPLEXITIES if any(part.complexity == each for part in traffic))
+    complexity = wanted if wanted in known else known[-1] if known else COMPLEXITIES[-1]
+    chosen = [each for each in traffic if each.complexity == complexity]
+    moments = sorted({each.start for each in chosen})
+    totals: dict[datetime, int] = defaultdict(int)
+    counts: dict[str, dict[datetime, int]] = defaultdict(lambda: defaultdict(int))
+    for each in chosen:
+        totals[each.start] += each.decisions
+        counts[each.model][each.start] += each.decisions
+    decisions = sum(totals.values())
+    if not decisions:
+        return Shares(complexity, known, None, 0)
+    lines = {
+        model: [by_moment[at] / totals[at] if totals[at] else 0.0 for at in moments]
+        for model, by_moment in counts.items()
+    }
+    leader = max(counts, key=lambda model: sum(counts[model].values()))
+    now_leads = leading(traffic, complexity)
+    newest = now_leads[0] if now_leads else leader
+    label = f"Share of {complexity} tasks by model: now {newest} gets {percent(lines[newest][-1], 0)}"
+    chart = traffic_share(moments, lines, leader=leader, end=now, label=label)
+    return Shares(complexity, known, chart, decisions)
+
+
+PAGE: Final = Page(
+    path="/",
+    name="overview",
+    title="Overview",
+    sources=(FLEET, QUEUE, CONTROL, OPEN_FINDINGS, TRAFFIC, MINUTES, PAIRS, CHANGES),
+    build=build,
+    parameters=("complexity", "models", "model"),
+)

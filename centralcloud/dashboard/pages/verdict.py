@@ -1,0 +1,190 @@
+"""The verdict: one sentence that weighs every signal by what it concerns. Pure."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Final, Literal, NamedTuple
+
+from centralcloud.dashboard.pages.addresses import finding_url
+from centralcloud.dashboard.pages.words import finding_title
+from centralcloud.dashboard.sources.control import Control
+from centralcloud.dashboard.sources.findings import Finding
+from centralcloud.dashboard.sources.fleet import FleetState
+from centralcloud.dashboard.sources.queue import QueueState
+from centralcloud.dashboard.sources.traffic import PairTraffic
+from centralcloud.dashboard.web.formats import percent
+from centralcloud.runtime.wording import age, counted
+
+State = Literal["good", "look", "bad", "note"]
+
+#: A finding that concerns less of the traffic is known, and learning avoids it already.
+SMALL_SHARE: Final = 0.01
+#: From here on a finding is not a thing to look at tomorrow.
+_LARGE_SHARE: Final = 0.25
+_QUEUE_LOOK_SECONDS: Final = 60.0
+_QUEUE_BAD_SECONDS: Final = 600.0
+#: Drop of the fleet's success rate, against the rest of the day.
+_DROP_LOOK: Final = 0.03
+_DROP_BAD: Final = 0.10
+#: Standard deviations: a drop by chance of this size comes once in 30,000 looks.
+_DROP_DEVIATIONS: Final = 4.0
+_SILENCE: Final = timedelta(minutes=15)
+_LEARNER_LATE: Final = timedelta(hours=2)
+
+
+class Signal(NamedTuple):
+    """One thing that the verdict weighs.
+
+    Attributes:
+        title: a few words.
+        text: a sentence.
+        at: since when, where it is known.
+    """
+
+    state: State
+    title: str
+    text: str
+    url: str | None
+    at: datetime | None = None
+
+
+class Verdict(NamedTuple):
+    """The sentence at the top.
+
+    Attributes:
+        state: ``empty``: there are no outcomes yet.
+        signals: the worst first.
+    """
+
+    state: Literal["good", "look", "bad", "empty"]
+    headline: str
+    text: str
+    signals: tuple[Signal, ...]
+
+
+class Evidence(NamedTuple):
+    """The facts that the verdict is made from. Parts that could not be read are None."""
+
+    fleet: FleetState
+    queue: QueueState | None
+    control: Control | None
+    findings: Sequence[Finding]
+    traffic: Sequence[PairTraffic]
+    now: datetime
+
+
+def judge(found: Evidence) -> Verdict:
+    """Return the verdict on a fleet."""
+    if not found.fleet.ingested and not found.traffic:
+        return Verdict("empty", "No outcomes yet", _first_step(found.fleet), ())
+    signals = sorted(_signals(found), key=lambda each: ("bad", "look", "note").index(each.state))
+    bad = [each for each in signals if each.state == "bad"]
+    look = [each for each in signals if each.state == "look"]
+    rate = success_rate(found.traffic)
+    known = "" if rate is None else f"{percent(rate)} of the outcomes of the last day succeed. "
+    if bad:
+        headline = bad[0].title if len(bad) == 1 else f"{counted(len(bad), 'thing')} are broken"
+        return Verdict("bad", headline, f"{known}{bad[0].text}", tuple(signals))
+    if look:
+        needs = "needs" if len(look) == 1 else "need"
+        return Verdict(
+            "look", f"{counted(len(look), 'thing')} {needs} a look", f"{known}{look[0].text}", tuple(signals)
+        )
+    return Verdict("good", "The fleet is healthy", f"{known}{_convergence(found.fleet)}", tuple(signals))
+
+
+def success_rate(traffic: Sequence[PairTraffic]) -> float | None:
+    """Return the share of successes, 0 to 1, of all outcomes that count; None without any."""
+    successes = sum(each.successes for each in traffic)
+    outcomes = successes + sum(each.failures for each in traffic)
+    return successes / outcomes if outcomes else None
+
+
+def _signals(found: Evidence) -> Iterator[Signal]:
+    fleet = found.fleet
+    if not fleet.workers:
+        seen = f" since {age((found.now - fleet.worker_seen_at).total_seconds())}" if fleet.worker_seen_at else ""
+        waiting = f", and {counted(found.queue.messages, 'event')} wait" if found.queue and found.queue.messages else ""
+        yield Signal(
+            "bad", "No daemon is running", f"Nothing has been ingested{seen}{waiting}.", "/fleet", fleet.worker_seen_at
+        )
+    yield from _queue(found.queue)
+    yield from _drop(found.traffic)
+    yield from _findings(found.findings)
+    if fleet.instances and fleet.behind:
+        text = f"{fleet.behind:,} of {counted(fleet.instances, 'instance')} lack newer scores."
+        yield Signal("look", "Instances are behind", text, "/fleet?show=behind")
+    if fleet.new_dead_letters:
+        text = f"{counted(fleet.new_dead_letters, 'message')} of the last hour could not be ingested."
+        yield Signal("look", "New dead letters", text, "/fleet#dead-letters")
+    if found.control and found.control.frozen_at:
+        text = f"No learned score is published: {found.control.frozen_reason or 'no reason given'}."
+        yield Signal("look", "Learning is frozen", text, "/activity", found.control.frozen_at)
+    if fleet.last_run_at and found.now - fleet.last_run_at > _LEARNER_LATE and fleet.workers:
+        text = f"The learner last ran {age((found.now - fleet.last_run_at).total_seconds())} ago."
+        yield Signal("look", "The learner is late", text, "/incidents#runs", fleet.last_run_at)
+    newest = max((each.start for each in found.traffic), default=None)
+    if fleet.workers and (newest is None or found.now - newest > _SILENCE + _part(found.traffic)):
+        text = "The daemon runs, and no instance has sent a decision or an outcome lately."
+        yield Signal("look", "No new outcomes", text, "/fleet", newest)
+
+
+def _queue(queue: QueueState | None) -> Iterator[Signal]:
+    waiting = (queue and queue.oldest_waiting_seconds) or 0.0
+    if queue is None or waiting < _QUEUE_LOOK_SECONDS:
+        return
+    number = f"{'more than ' if queue.capped else ''}{counted(queue.messages, 'event')}"
+    text = f"The oldest of {number} in the queue has waited for {age(waiting)}."
+    yield Signal("bad" if waiting >= _QUEUE_BAD_SECONDS else "look", "The queue is behind", text, "/fleet#queue")
+
+
+def _findings(findings: Sequence[Finding]) -> Iterator[Signal]:
+    for finding in findings:
+        share = finding.traffic_share
+        if finding.kind == "newcomer":
+            continue  # news, and not a problem
+        if share is not None and share < SMALL_SHARE:
+            continue
+        state: State = "bad" if share is not None and share >= _LARGE_SHARE else "look"
+        yield Signal(state, finding_title(finding.kind), finding.message, finding_url(finding), finding.opened_at)
+
+
+def _drop(traffic: Sequence[PairTraffic]) -> Iterator[Signal]:
+    """The newest twelfth of the day against the rest of it."""
+    starts = sorted({each.start for each in traffic})
+    newest = set(starts[-max(1, len(starts) // 12) :])
+    now_s, now_f = _outcomes([each for each in traffic if each.start in newest])
+    then_s, then_f = _outcomes([each for each in traffic if each.start not in newest])
+    now_n, then_n = now_s + now_f, then_s + then_f
+    if not now_n or not then_n:
+        return
+    now, then, pooled = now_s / now_n, then_s / then_n, (now_s + then_s) / (now_n + then_n)
+    deviation = (pooled * (1 - pooled) * (1 / now_n + 1 / then_n)) ** 0.5
+    drop = then - now
+    if drop < _DROP_LOOK or not deviation or drop / deviation < _DROP_DEVIATIONS:
+        return
+    text = f"{percent(now)} of the newest outcomes succeed; {percent(then)} did before."
+    yield Signal("bad" if drop >= _DROP_BAD else "look", "Fewer tasks succeed", text, "/scores", min(newest))
+
+
+def _outcomes(traffic: Sequence[PairTraffic]) -> tuple[int, int]:
+    return sum(each.successes for each in traffic), sum(each.failures for each in traffic)
+
+
+def _part(traffic: Sequence[PairTraffic]) -> timedelta:
+    """The length of a part of the time."""
+    starts = sorted({each.start for each in traffic})
+    return min((b - a for a, b in pairwise(starts)), default=timedelta(0))
+
+
+def _convergence(fleet: FleetState) -> str:
+    if not fleet.instances:
+        return "No instance has applied scores within a day."
+    all_of = "The instance uses" if fleet.instances == 1 else f"All {fleet.instances:,} instances use"
+    return f"{all_of} the newest scores."
+
+
+def _first_step(fleet: FleetState) -> str:
+    if not fleet.workers:
+        return "No daemon is running on this database, and no event was ingested yet."
+    return "The daemon runs. Scores appear here as soon as a router has sent decisions and outcomes."
