@@ -26,6 +26,7 @@ class Dashboard:
 
     Attributes:
         url: the address for a browser on this machine.
+        reader: of the database.
     """
 
     def __init__(
@@ -42,14 +43,19 @@ class Dashboard:
             CentralCloudError: the port cannot be opened, or the settings contradict each other.
         """
         settings.check_start()
-        reader = Reader(database, sources_of(pages))
-        self._server = DashboardServer(settings.address, settings.port, pages, reader, database)
+        self.reader = Reader(database, sources_of(pages))
+        self._server = DashboardServer(settings.address, settings.port, pages, self.reader, database)
         self.url = _url(settings.address, self._server.port)
-        self._supervisor = Supervisor([reader], shutdown)
+        self._supervisor = Supervisor([self.reader], shutdown)
         self._server.on_crash = self._supervisor.on_crash
         self._database = database
         database.reserve(THREADS)
         self._supervisor.reserve_connections(database)
+
+    @property
+    def viewers(self) -> int:
+        """The number of pages that are kept up to date now."""
+        return len(self._server.hub or ())
 
     def start(self) -> None:
         """Serve the pages, and begin to read; while the database is unavailable they say so."""

@@ -87,7 +87,7 @@ class Handlers:
         address = urlsplit(request.query.get("page", ""))
         page = self._pages.get(address.path)
         if page is None:
-            raise web.HTTPNotFound
+            return await self.unknown(request)
         key = view_key(page, dict(parse_qsl(address.query)), request.cookies)
         same = request.query.get("boot") == self._boot
         revision = request.query.get("revision", "")
@@ -98,7 +98,7 @@ class Handlers:
         """Send a file. Its address changes with its content, so that browsers may keep it."""
         found = self._assets.get(request.match_info["name"])
         if found is None:
-            raise web.HTTPNotFound
+            return await self.unknown(request)
         current = request.match_info["tag"] == found.tag
         caching = f"public, max-age={_YEAR_SECONDS}, immutable" if current else "no-cache"
         response = web.Response(body=found.body, headers={"Content-Type": found.content_type, "Cache-Control": caching})

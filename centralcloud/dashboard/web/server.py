@@ -2,14 +2,14 @@
 
 import resource
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
 from centralcloud.dashboard.reader.lookups import Lookups
 from centralcloud.dashboard.reader.reader import Reader
 from centralcloud.dashboard.web.assets import Assets
-from centralcloud.dashboard.web.handlers import Handler, Handlers
+from centralcloud.dashboard.web.handlers import Handlers
 from centralcloud.dashboard.web.headers import SECURITY_HEADERS
 from centralcloud.dashboard.web.live import Hub
 from centralcloud.dashboard.web.page import Page
@@ -54,7 +54,7 @@ class DashboardServer(HttpServer):
         handlers = Handlers(self._pages, self._reader, Views(create_view), hub, renderer, assets)
         app = web.Application(
             client_max_size=self._limits.body_bytes,
-            middlewares=[exchange_within(connections, PROGRAM), _with_headers],
+            middlewares=[exchange_within(connections, PROGRAM)],
         )
         app.add_routes(handlers.routes())
 
@@ -64,21 +64,15 @@ class DashboardServer(HttpServer):
         async def end(_app: web.Application) -> None:
             await hub.close()
 
+        app.on_response_prepare.append(_add_headers)
         app.on_startup.append(begin)
         app.on_shutdown.append(end)
         return app
 
 
-@web.middleware
-async def _with_headers(request: web.Request, handler: Handler) -> Any:
-    try:
-        response = await handler(request)
-    except web.HTTPException as error:
-        error.headers.update(SECURITY_HEADERS)
-        raise
-    if not response.prepared:
-        response.headers.update(SECURITY_HEADERS)
-    return response
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers of every answer, also of errors and of the start of a WebSocket."""
+    response.headers.update(SECURITY_HEADERS)
 
 
 def _limits() -> Limits:
