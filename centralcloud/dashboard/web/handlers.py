@@ -1,7 +1,7 @@
 """The handlers: pages, their live updates, files."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -24,7 +24,6 @@ _MOST_CHARACTERS: Final = 300
 #: Answers of less are not worth compressing.
 _LEAST_COMPRESSED: Final = 1_000
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Handlers:
