@@ -1,0 +1,1 @@
+"""The dashboard: web pages over the state of the fleet."""

@@ -1,0 +1,112 @@
+"""Ticks of the axes: round numbers, ages and days. Pure."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta, tzinfo
+from itertools import pairwise
+from typing import Final
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_AGES: Final = (
+    1, 2, 5, 10, 15, 30,
+    *(minutes * _MINUTE for minutes in (1, 2, 5, 10, 15, 20, 30)),
+    *(hours * _HOUR for hours in (1, 2, 3, 5, 6, 10, 12)),
+    *(days * _DAY for days in (1, 2, 3, 5, 7, 10, 14, 30, 60, 90, 180, 365)),
+)  # fmt: skip
+_UNITS: Final = ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (1, "s"))
+#: More days than the labels of any drawing.
+_MOST_DAYS: Final = 400
+
+
+def number_ticks(low: float, high: float, most: int) -> list[float]:
+    """Return round numbers at equal distances that enclose `low` and `high`: at least two, about `most`.
+
+    The distance is 1, 2, 2.5 or 5 times a power of ten. Equal ends get a tick on either side.
+    """
+    if not low < high:
+        spread = abs(low) / 10 or 1.0
+        low, high = (0.0, high) if low > 0 else (low - spread, high + spread) if low else (0.0, 1.0)
+    step = _round_step((high / most) - (low / most))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [_exact(index, step) for index in range(first, max(last, first + 1) + 1)]
+
+
+def _round_step(rough: float) -> float:
+    magnitude = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= rough * 0.999)
+
+
+def _exact(index: int, step: float) -> float:
+    """Return `index` steps without the dust of binary fractions: 0.3, not 0.30000000000000004."""
+    return float(f"{index * step:.12g}")
+
+
+def rate_ticks(rates: Sequence[float], most: int = 5) -> list[float]:
+    """Return ticks for shares of 0 to 1 that end at 1, and begin at the round number below the smallest rate."""
+    low = min((rate for rate in rates), default=0.0)
+    low = min(max(low, 0.0), 0.98)
+    step = next(
+        step for step in (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25) if (1 - low) / step <= most - 0.999 or step == 0.25
+    )
+    count = min(math.ceil((1 - low) / step - 1e-9), round(1 / step))
+    return [_exact(round(1 / step) - index, step) for index in range(count, -1, -1)]
+
+
+def magnitude_ticks(low: float, high: float, most: int) -> list[float]:
+    """Return powers of ten from `low` to `high`, which are powers of ten: all of them, or each second, third and so on."""
+    first, last = round(math.log10(low)), round(math.log10(high))
+    stride = max(1, math.ceil((last - first + 1) / most))
+    return [float(f"1e{power}") for power in range(first, last + 1, stride)]
+
+
+def age_ticks(seconds: float, most: int) -> list[tuple[float, str]]:
+    """Return ages within a stretch that ends now, the oldest first, with their words: (108000, "30 h ago"), (0, "now").
+
+    Args:
+        seconds: length of the stretch.
+        most: number of ticks at most, 2 or more.
+    """
+    if seconds <= 0:
+        return [(0, "now")]
+    step = next((age for age in _AGES if seconds / age <= most - 1), math.ceil(seconds / (most - 1)))
+    ages = [index * step for index in range(math.floor(seconds / step + 1e-9), -1, -1)]
+    return [(age, f"{_age(age)} ago" if age else "now") for age in ages]
+
+
+def _age(seconds: float) -> str:
+    """Return an age in its largest whole unit: "90 min", "30 h", "2 d"."""
+    for length, unit in _UNITS:
+        if seconds % length == 0 and (length != _DAY or seconds >= 3 * _DAY):
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds / _DAY:.0f} d"
+
+
+def days(start: datetime, end: datetime, zone: tzinfo) -> list[tuple[datetime, datetime]]:
+    """Return the calendar days of `zone` that a stretch touches, each as its two midnights, cut to the stretch.
+
+    A day of 23 or 25 hours is one day: midnights are those of the wall clock.
+    """
+    if not start < end:
+        return []
+    day = start.astimezone(zone).date()
+    midnights = [start]
+    while len(midnights) < _MOST_DAYS:
+        day += timedelta(days=1)
+        midnight = datetime.combine(day, time.min, tzinfo=zone)
+        if midnight.timestamp() >= end.timestamp():
+            break
+        midnights.append(midnight)
+    return list(pairwise([*midnights, end]))
+
+
+def hours(start: datetime, end: datetime, zone: tzinfo, most: int) -> list[datetime]:
+    """Return full hours of the wall clock within a stretch, at most `most`, at hours that 1, 2, 3, 6 or 12 divides."""
+    first = start.astimezone(zone).replace(minute=0, second=0, microsecond=0)
+    span = end.timestamp() - start.timestamp()
+    stride = next((hour for hour in (1, 2, 3, 6, 12) if span / _HOUR / hour <= most), 24)
+    found = []
+    for index in range(math.ceil(span / _HOUR) + 2):
+        hour = datetime.fromtimestamp(first.timestamp() + index * _HOUR, zone)
+        if hour.hour % stride == 0 and start.timestamp() <= hour.timestamp() <= end.timestamp():
+            found.append(hour)
+    return found
