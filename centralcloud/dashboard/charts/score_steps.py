@@ -114,14 +114,14 @@ def _draw(
     bottom = top + _HEIGHT[size]
     up = Linear(0, _BEST_SCORE, bottom, top)
     across = Linear(start.timestamp(), end.timestamp(), left, right)
-    for value in range(_BEST_SCORE + 1):
-        drawing.horizontal("grid", left, right, up(value))
-        drawing.text(left - 8, up(value), str(value), "e tick")
+    for tick in range(_BEST_SCORE + 1):
+        drawing.horizontal("grid", left, right, up(tick))
+        drawing.text(left - 8, up(tick), str(tick), "e tick")
     draw_ages(drawing, start, end, left, right, bottom + size.line * 0.7)
     if not steps:
         drawing.text((left + right) / 2, (top + bottom) / 2, "no score in this time", "m tick halo")
-    ends = [*(across(each.at.timestamp()) for each in steps[1:]), right]
-    places = list(zip(steps, (across(each.at.timestamp()) for each in steps), ends, strict=True))
+    begins = [across(each.at.timestamp()) for each in steps]
+    places = list(zip(steps, begins, [*begins[1:], right], strict=bool(steps)))
     _band(drawing, places, up)
     _marks(drawing, marks, across, radius, bottom)
     line, is_drawn = Path(), False
