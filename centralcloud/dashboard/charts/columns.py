@@ -77,10 +77,11 @@ def _draw(columns: Sequence[Column], unit: Unit, zone: tzinfo, size: Size) -> tu
         return nothing(size, "nothing in this time")
     drawing, word = Drawing(size), numbers.WORDS[unit]
     # Amounts begin at zero: half the height is half the money.
-    marks = ticks.number_ticks(0, max(*known, 0.0), 3)
+    marks = ticks.amount_ticks(max(known)) if max(known) > 0 else [0.0, 1.0]
     texts = numbers.axis(marks, unit)
     left = max(words.width(text, size.text) for text in texts) + 8
-    top, bottom = size.line * 1.2, size.line * 1.2 + _HEIGHT[size]
+    top = size.line * 1.5
+    bottom = top + _HEIGHT[size]
     up = Linear(0, marks[-1], bottom, top)
     for mark, text in zip(marks, texts, strict=True):
         drawing.horizontal("grid", left, size.width, up(mark))
@@ -102,14 +103,8 @@ def _draw(columns: Sequence[Column], unit: Unit, zone: tzinfo, size: Size) -> tu
     # A finger points at nothing this small: the table has the numbers.
     drawing.path("", plain)
     drawing.end_group()
-    value = known[-1]
-    drawing.text(
-        size.width,
-        max(size.line / 2, up(value) - size.line / 2 - 2),
-        word(value) + _so_far(columns[last]),
-        "e lead halo",
-        bold=True,
-    )
+    text = word(columns[last].value) + (_so_far(columns[last]) or " last")
+    drawing.text(size.width, size.line * 0.45, text, "e lead", bold=True)
     _days(drawing, columns, zone, left, bottom)
     return drawing, bottom + size.line + 4
 
