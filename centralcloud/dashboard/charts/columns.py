@@ -17,8 +17,9 @@ from centralcloud.dashboard.charts.scale import Linear, all_finite, finite
 #: Columns that a drawing can show apart; more are merged with their neighbors.
 _MOST: Final = {Size.WIDE: 340, Size.NARROW: 170}
 _HEIGHT: Final = {Size.WIDE: 150, Size.NARROW: 130}
-#: Part of a column's place that it fills.
+#: Part of a column's place that it fills; gaps thinner than half a unit would be a pattern of their own.
 _FILL: Final = 0.86
+_SLIMMEST_WITH_GAP: Final = 4
 _DAY: Final = 86_400
 
 
@@ -87,6 +88,7 @@ def _draw(columns: Sequence[Column], unit: Unit, zone: tzinfo, size: Size) -> tu
         drawing.horizontal("grid", left, size.width, up(mark))
         drawing.text(left - 8, up(mark), text, "e tick")
     step = (size.width - left) / len(columns)
+    filled = step * (_FILL if step >= _SLIMMEST_WITH_GAP else 1)
     last = max(index for index, each in enumerate(columns) if finite(each.value) is not None)
     plain, wide = Path(), size is Size.WIDE
     drawing.group("bars")
@@ -96,14 +98,15 @@ def _draw(columns: Sequence[Column], unit: Unit, zone: tzinfo, size: Size) -> tu
             continue
         x = left + index * step
         bar = plain if not wide and not each.running else Path()
-        bar.move(x, bottom).line(x, up(value)).line(x + step * _FILL, up(value)).line(x + step * _FILL, bottom).close()
+        bar.move(x, bottom).line(x, up(value)).line(x + filled, up(value)).line(x + filled, bottom).close()
         if wide or each.running:
             title = f"{numbers.moment(each.start, zone)} · {word(value)}{_so_far(each)}"
             drawing.path("now" if each.running else "", bar, title)
     # A finger points at nothing this small: the table has the numbers.
     drawing.path("", plain)
     drawing.end_group()
-    text = word(columns[last].value) + (_so_far(columns[last]) or " last")
+    text = word(columns[last].value) + (_so_far(columns[last]) or "")
+    text = text if columns[last].running else f"last {text}"
     drawing.text(size.width, size.line * 0.45, text, "e lead", bold=True)
     _days(drawing, columns, zone, left, bottom)
     return drawing, bottom + size.line + 4

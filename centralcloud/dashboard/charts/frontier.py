@@ -199,7 +199,7 @@ def _name(drawing: Drawing, spot: _Spot, taken: Sequence[Box], dashes: Sequence[
     sides = [(spot.x + gap, spot.y, ""), (spot.x - gap, spot.y, "e")]
     for y in (below, above):
         sides += [(spot.x, y, "m"), (spot.x - spot.radius, y, ""), (spot.x + spot.radius, y, "e")]
-    places = []
+    places: list[tuple[bool, int, float, float, str]] = []
     for x, y, anchor in sides:
         kind = " ".join(filter(None, (anchor, strong, "halo")))
         box = drawing.box(x, y, text, kind, bold=spot.point.leads)

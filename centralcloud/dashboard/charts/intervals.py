@@ -136,7 +136,8 @@ class _Panel:
         mean, low, high = finite(row.mean), finite(row.low), finite(row.high)
         room = place.right - place.left - 4 if self.stacked else self.names - 8
         is_link = drawing.open_link(row.url)
-        drawing.text(place.left, name_y, row.name, kind, room=room, bold=row.leads)
+        halo = " halo" if self.stacked else ""
+        drawing.text(place.left, name_y, row.name, f"{kind}{halo}".strip(), room=room, bold=row.leads)
         if is_link:
             drawing.close_link()
         title = (

@@ -165,7 +165,7 @@ def _name_in_area(
 ) -> None:
     """Write a name where its area is highest over the width of the name; nowhere, if that is lower than a line."""
     size = drawing.size
-    wide = words.width(words.visible(name), size.text, bold=True) + size.text
+    wide = words.width(words.visible(name), size.text, bold=True) + 6
     enough, plenty = size.line * 1.4, size.line * 3
     #: Stretches of neighboring places where the area is as high: (height, place, middle line) of each place.
     stretches: list[list[tuple[float, float, float]]] = []
