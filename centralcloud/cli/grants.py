@@ -47,6 +47,7 @@ def grants(
     configurator_role: Annotated[
         str, typer.Option(help="Role that changes the configuration: models, endpoints, keys.")
     ] = "centralcloud_configurator",
+    operator_role: Annotated[str, typer.Option(help="Role of the actions on the dashboard.")] = "centralcloud_operator",
     worker_password_file: Annotated[
         Path | None, typer.Option(help="With --apply, file with the password of the worker's role; - asks for it.")
     ] = None,
@@ -54,6 +55,9 @@ def grants(
     gateway_password_file: Annotated[Path | None, typer.Option(help="The same for the gateways' role.")] = None,
     configurator_password_file: Annotated[
         Path | None, typer.Option(help="The same for the role that changes the configuration.")
+    ] = None,
+    operator_password_file: Annotated[
+        Path | None, typer.Option(help="The same for the role of the actions on the dashboard.")
     ] = None,
     instance: Annotated[str | None, typer.Option(help="Instead, a login for this instance id alone.")] = None,
     login: Annotated[str | None, typer.Option(help="Name of that login; without it, derived from the id.")] = None,
@@ -67,11 +71,11 @@ def grants(
 ) -> None:
     """Show the SQL for least-privilege roles, or run it.
 
-    A role for workers, one for instances, one for dashboards, one for gateways, one that changes the configuration. With
-    --instance, a login that may act for one instance and for no other. Safe to repeat, and necessary after
-    `centralcloud migrate`. --apply needs the owner of the schema, as a role that may create roles, or a superuser; printing
-    needs no database. Passwords come from a file or from the terminal, and reach the server encrypted. --revoke of a login
-    that does not exist ends with exit code 1.
+    A role for workers, one for instances, one for dashboards, one for gateways, one that changes the configuration, one for
+    the actions of operators on the dashboard. With --instance, a login that may act for one instance and for no other. Safe
+    to repeat, and necessary after `centralcloud migrate`. --apply needs the owner of the schema, as a role that may create
+    roles, or a superuser; printing needs no database. Passwords come from a file or from the terminal, and reach the server
+    encrypted. --revoke of a login that does not exist ends with exit code 1.
     """
     from centralcloud.administration.grants import (
         Login,
@@ -88,12 +92,14 @@ def grants(
         "--dashboard-role": dashboard_role,
         "--gateway-role": gateway_role,
         "--configurator-role": configurator_role,
+        "--operator-role": operator_role,
     }
     password_files = [
         _PasswordFile("--worker-password-file", worker_role, worker_password_file),
         _PasswordFile("--dashboard-password-file", dashboard_role, dashboard_password_file),
         _PasswordFile("--gateway-password-file", gateway_role, gateway_password_file),
         _PasswordFile("--configurator-password-file", configurator_role, configurator_password_file),
+        _PasswordFile("--operator-password-file", operator_role, operator_password_file),
     ]
     for option, name in names.items():
         _check_role(name, option)
@@ -115,6 +121,7 @@ def grants(
             dashboard=dashboard_role,
             gateway=gateway_role,
             configurator=configurator_role,
+            operator=operator_role,
         )
         if apply:
             _apply_roles(roles, this_operator(reason), _passwords(password_files), json_output=json_output)
@@ -145,7 +152,7 @@ def _apply_roles(roles: "Roles", operator: "Operator", passwords: dict[str, str]
         return
     print_line(
         f"workers: {roles.worker}, instances: {roles.instance}, dashboards: {roles.dashboard}, gateways: {roles.gateway}, "
-        f"configuration: {roles.configurator}"
+        f"configuration: {roles.configurator}, operators: {roles.operator}"
     )
     _report(done, [name for name in done.created if name not in passwords])
 

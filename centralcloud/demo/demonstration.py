@@ -53,6 +53,8 @@ _INGEST_SECONDS: Final = 5.0
 _LOCK_SECONDS: Final = 3.0
 #: Hourly roll-ups are repeated this often: a demonstration rarely lasts an hour.
 _MAINTENANCE_SECONDS: Final = 10.0
+#: How often the row of the running minute is renewed in `fleet_minutes`: a demonstration lasts a minute or two.
+_FLEET_MINUTE_SECONDS: Final = 5.0
 #: Share of decisions that try any model: the threshold rule needs it to keep every score up to date. The adaptive rule asks
 #: for the probes that it needs.
 _EXPLORATION: Final = {"threshold": 0.12, "adaptive": 0.0}
@@ -94,7 +96,7 @@ def run_demo(
         if shutdown.requested:
             return 0
         settings = daemon_settings(rule)
-        daemon = Daemon(settings, database)
+        daemon = Daemon(settings, database, fleet_minute_seconds=_FLEET_MINUTE_SECONDS)
         pages = stack.enter_context(_pages(database)) if dashboard else None
         gateway = (
             stack.enter_context(_a_gateway(database, simulated, exploration=exploration, seed=seed))
