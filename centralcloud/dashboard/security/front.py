@@ -76,7 +76,8 @@ def refusal_of_origin(headers: Mapping[str, str], front: Front) -> str | None:
         return "found no header Origin, expected that of a page of this server"
     if origin not in front.origins:
         expected = " or ".join(sorted(front.origins)) or "that of a page of this server"
-        return f"found the Origin {quote(origin)}, expected {expected}; behind a proxy CENTRALCLOUD_DASHBOARD_PUBLIC_URL names it"
+        setting = "; behind a proxy CENTRALCLOUD_DASHBOARD_PUBLIC_URL names it"
+        return f"found the Origin {quote(origin)}, expected {expected}{setting}"
     return None
 
 
@@ -117,7 +118,7 @@ def _problem_of_host(host: str, peer: str | None, settings: DashboardSettings, *
 
 
 def _client(headers: Mapping[str, str], peer: str | None, networks: Sequence[Network]) -> str:
-    """Return the address nearest to the client that a trusted proxy has seen. What stands before it anyone can write."""
+    """Return the address nearest to the client that a trusted proxy has seen. Anyone can write the ones before it."""
     client = peer or ""
     for address in reversed(headers.get("X-Forwarded-For", "").split(",")[-_MOST_PROXIES:]):
         if not is_in(client, networks) or not _is_address(address.strip()):
@@ -127,7 +128,7 @@ def _client(headers: Mapping[str, str], peer: str | None, networks: Sequence[Net
 
 
 def _origin(scheme: str, host: str) -> str | None:
-    """Return the origin of a Host header, as browsers write it; None: it has none."""
+    """Return an origin from a Host header, as browsers write it; None: it has none."""
     name = _name_of(host)
     if name is None:
         return None

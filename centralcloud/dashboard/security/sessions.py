@@ -10,7 +10,7 @@ from typing import Final
 
 _ID_BYTES: Final = 32
 MOST_SESSIONS: Final = 1000
-#: Of one user: browsers of a person.
+#: One user has at most so many, one a browser.
 MOST_OF_A_USER: Final = 20
 
 
