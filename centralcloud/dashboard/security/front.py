@@ -6,6 +6,7 @@ Origin and Sec-Fetch-Site, which pages cannot set.
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,8 @@ from centralcloud.dashboard.settings import DashboardSettings, Network
 from centralcloud.runtime.http.addresses import is_loopback
 
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+#: A Host header in lower case, of a name or an address, with a port or without one.
+_HOST: Final = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 #: Proxies of a chain that are looked at.
 _MOST_PROXIES: Final = 20
 
@@ -139,11 +142,11 @@ def _origin(scheme: str, host: str) -> str | None:
 
 def _name_of(host: str) -> str | None:
     """Return the name, or the address, of a Host header; None: it is none."""
+    if not _HOST.fullmatch(host):
+        return None
     try:
         parts = urlsplit(f"//{host}")
-        if parts.netloc != host or parts.username is not None or parts.port == 0:  # the port raises, too
-            return None
-        return parts.hostname
+        return None if parts.port == 0 else parts.hostname  # the port raises, too
     except ValueError:
         return None
 
