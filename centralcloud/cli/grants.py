@@ -1,7 +1,5 @@
 """`centralcloud grants`: roles with no more rights than they need."""
 
-import getpass
-import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,7 +13,7 @@ from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_document, print_json, print_line
-from centralcloud.runtime.terminal.prompts import InterruptedAtPromptError
+from centralcloud.runtime.terminal.prompts import ask_password
 
 if TYPE_CHECKING:
     from centralcloud.administration.grants import Applied, Login, Roles
@@ -232,7 +230,8 @@ def _passwords(files: Sequence[_PasswordFile]) -> dict[str, str]:
 def _read_password(source: _PasswordFile, file: Path) -> str:
     try:
         if str(file) == "-":
-            password, where = _ask_password(source), "standard input"
+            what, otherwise = f"{source.option}: ", "nothing was granted"
+            password, where = ask_password(source.role, what, otherwise), "standard input"
         else:
             password, where = file.read_text("utf-8"), str(file)
     except (OSError, UnicodeDecodeError) as error:
@@ -241,20 +240,4 @@ def _read_password(source: _PasswordFile, file: Path) -> str:
     password = password.removesuffix("\n").removesuffix("\r")
     if not password or "\n" in password or "\0" in password:
         raise SettingsError(f"{source.option}: expected a password on one line in {where}")
-    return password
-
-
-def _ask_password(source: _PasswordFile) -> str:
-    """Ask for a password twice on the terminal, without showing it; from a pipe, read one line for each password."""
-    if sys.stdin is None or not sys.stdin.isatty():
-        return "" if sys.stdin is None else sys.stdin.readline()
-    try:
-        password, again = (
-            getpass.getpass(f"{text} of {source.role}: ") for text in ("Password", "Once more, password")
-        )
-    except (KeyboardInterrupt, EOFError):
-        print_line("", err=True)
-        raise InterruptedAtPromptError("interrupted: nothing was granted") from None
-    if password != again:
-        raise SettingsError(f"{source.option}: found two different passwords, expected the same one twice")
     return password

@@ -106,7 +106,7 @@ def learner_before_commit() -> None:
 
 def half_written_file() -> None:
     """Exit in the middle of writing the learned scores, once there are some."""
-    from instance_agent.catalog import bounded_file
+    from centralcloud.runtime import bounded_file
 
     class DeadlyStream(io.BufferedWriter):
         def write(self, content: bytes) -> int:  # type: ignore[override]
