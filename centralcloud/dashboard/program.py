@@ -9,6 +9,7 @@ from centralcloud.dashboard.pages.registry import PAGES
 from centralcloud.dashboard.reader.lookups import THREADS
 from centralcloud.dashboard.reader.reader import Reader
 from centralcloud.dashboard.reader.source import Source
+from centralcloud.dashboard.security.user_list import UserList
 from centralcloud.dashboard.settings import DashboardSettings
 from centralcloud.dashboard.web.page import Page
 from centralcloud.dashboard.web.server import DashboardServer
@@ -44,8 +45,8 @@ class Dashboard:
         """
         settings.check_start()
         self.reader = Reader(database, sources_of(pages))
-        self._server = DashboardServer(settings.address, settings.port, pages, self.reader, database)
-        self.url = _url(settings.address, self._server.port)
+        self._server = DashboardServer(settings, UserList(settings.users_file), pages, self.reader, database)
+        self.url = _url(settings, self._server.port)
         self._supervisor = Supervisor([self.reader], shutdown)
         self._server.on_crash = self._supervisor.on_crash
         self._database = database
@@ -108,6 +109,7 @@ def sources_of(pages: Sequence[Page]) -> list[Source[Any]]:
     return list(dict.fromkeys(source for page in pages for source in (*BANNER_SOURCES, *page.sources)))
 
 
-def _url(address: str, port: int) -> str:
+def _url(settings: DashboardSettings, port: int) -> str:
+    address = settings.address
     host = "127.0.0.1" if address in ("0.0.0.0", "::", "") else address  # noqa: S104 - not to listen
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    return f"http{'s' if settings.tls_certificate else ''}://{f'[{host}]' if ':' in host else host}:{port}/"

@@ -17,6 +17,7 @@ from centralcloud.dashboard.security.sessions import Session, Sessions
 from centralcloud.dashboard.security.user_list import UserList
 from centralcloud.dashboard.security.viewer import ANONYMOUS, Role, Viewer, is_outside_name
 from centralcloud.dashboard.settings import DashboardSettings
+from centralcloud.runtime.http.request_keys import request_key
 from centralcloud.runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -24,6 +25,9 @@ log = get_logger(__name__)
 #: The cookie of a session. Browsers keep the first one to HTTPS, to this host and to all its paths (RFC 6265bis, 4.1.3.2).
 SECURE_COOKIE: Final = "__Host-centralcloud-session"
 LOCAL_COOKIE: Final = "centralcloud-session"
+#: The viewer of a request, and the token of its forms.
+VIEWER: Final = request_key("viewer", Viewer)
+FORM_TOKEN: Final = request_key("form_token", str)
 #: Routes without a viewer.
 _OPEN: Final = frozenset({"/login", "/healthz"})
 _STATIC: Final = "/static"
@@ -131,7 +135,7 @@ class Access:
             if front.problem is not None:
                 raise web.HTTPMisdirectedRequest(text=f"{front.problem}\n")
             viewer, token = self._viewer(request, front)
-            request["viewer"], request["form_token"] = viewer or ANONYMOUS, token
+            request[VIEWER], request[FORM_TOKEN] = viewer or ANONYMOUS, token
             if not _is_open(request) and (viewer is None or viewer.name is None):
                 if self.users.exists and _arrives(request):
                     return web.Response(text=_ARRIVAL, content_type="text/html")
@@ -160,8 +164,8 @@ def check_change(request: web.Request, form: Mapping[str, object], role: Role = 
         web.HTTPUnauthorized: the viewer is not logged in.
         web.HTTPForbidden: the form has not the token of the session, or the viewer has not the role.
     """
-    viewer: Viewer = request["viewer"]
-    token: str = request["form_token"]
+    viewer: Viewer = request[VIEWER]
+    token: str = request[FORM_TOKEN]
     if viewer.name is None or not token:
         raise web.HTTPUnauthorized(text="found no login, expected that of an operator: log in, then try again\n")
     found = form.get("token")

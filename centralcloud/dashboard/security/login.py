@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from centralcloud.dashboard.security.access import Access, check_change, cookie_name
+from centralcloud.dashboard.security.access import VIEWER, Access, check_change, cookie_name
 from centralcloud.dashboard.security.attempts import Attempts
 from centralcloud.dashboard.security.front import Front
 from centralcloud.dashboard.security.local_path import local_path
@@ -64,7 +64,7 @@ class LoginPages:
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Show the form, or go on when the viewer is logged in."""
         target = local_path(request.query.get("next", ""))
-        if request["viewer"].name is not None:
+        if request[VIEWER].name is not None:
             raise web.HTTPSeeOther(target)
         problem = self._problem_of(self._access.front(request))
         status = 200 if problem is None else 403
