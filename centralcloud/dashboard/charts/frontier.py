@@ -131,10 +131,10 @@ def _draw(shown: Sequence[CostPanel], size: Size) -> tuple[Drawing, float]:
         for rate, text in zip(rates, numbers.axis(rates, "percent"), strict=True):
             drawing.horizontal("grid", left, place.right, up(rate))
             drawing.text(left - 8, up(rate), text, "e tick")
-        _cost_axis(drawing, across, amounts, lower + size.line * 0.8)
-        drawing.text(place.right, lower + size.line * 1.9, "cost of a success →", "e tick")
+        _cost_axis(drawing, across, amounts, lower + size.line * 0.9)
+        drawing.text(place.right, lower + size.line * 2, "cost of a success →", "e tick")
         _points(drawing, _drawn(panel), across, up, Box(left, upper - margin, place.right, lower + 2))
-    return drawing, rows * (height + size.line) - 2 * size.line
+    return drawing, rows * (height + size.line) - 1.2 * size.line
 
 
 def _cost_axis(drawing: Drawing, across: Scale, amounts: Sequence[float], y: float) -> None:
@@ -146,7 +146,7 @@ def _cost_axis(drawing: Drawing, across: Scale, amounts: Sequence[float], y: flo
     free = float("-inf")
     for mark, text in zip(marks, texts, strict=True):
         box = drawing.box(across(mark), y, text, "m tick")
-        if box.left >= free and box.right <= drawing.size.width and box.left >= 0:
+        if box.left >= free and box.right <= drawing.size.width and box.left >= 0 and drawing.is_free(box):
             drawing.text(across(mark), y, text, "m tick")
             free = box.right + 6
 
@@ -195,7 +195,7 @@ def _name(drawing: Drawing, spot: _Spot, taken: Sequence[Box], dashes: Sequence[
     strong = "lead" if spot.point.leads else ""
     widest = min(_NAME_ROOM, (room.right - room.left) * 0.55)
     text = words.cut(spot.point.name, widest, size.text, bold=spot.point.leads)
-    below, above = spot.y + size.line * 0.55 + spot.radius + 1, spot.y - size.line * 0.55 - spot.radius - 1
+    below, above = spot.y + size.line * 0.62 + spot.radius + 1, spot.y - size.line * 0.62 - spot.radius - 1
     sides = [(spot.x + gap, spot.y, ""), (spot.x - gap, spot.y, "e")]
     for y in (below, above):
         sides += [(spot.x, y, "m"), (spot.x - spot.radius, y, ""), (spot.x + spot.radius, y, "e")]
