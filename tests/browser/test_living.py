@@ -78,31 +78,31 @@ def test_details_stay_open_and_parts_stay_scrolled_when_their_fragment_is_replac
     page.evaluate("document.querySelector('#shares details').dataset.old = 'yes'")
     with living(day.database_url) as life:
         life.tasks(60)
-    page.wait_for_function("!document.querySelector('#shares details').dataset.old", timeout=30_000)
+    page.wait_for_selector("#shares details:not([data-old])", timeout=30_000)
     assert page.locator("#shares details").evaluate("each => each.open")
     assert table.evaluate("each => [each.scrollTop, each.scrollLeft]") == places
 
 
 def test_ten_tabs_at_once_all_become_live(day: Site, visit: Visit) -> None:
     context = visit.context()
-    pages = [context.new_page() for _ in range(10)]
-    for page in pages:
-        page.evaluate("(url) => { location.href = url }", day.url)
-    for page in pages:
-        wait_for_state(page, "live")
+    opener = visit.open(day.url, context=context)
+    opener.evaluate("() => { for (let number = 0; number < 9; number++) open(location.href, '_blank', 'noopener'); }")
+    eventually(lambda: opener.evaluate("1") and len(context.pages) == 10)
+    for page in context.pages:
+        wait_for_state(page, "live", within_seconds=20)
 
 
 def test_a_hidden_tab_closes_its_socket_and_a_shown_one_is_live_again(day: Site, visit: Visit) -> None:
     page = visit.context().new_page()
     sockets: list[Any] = []
-    page.on("websocket", sockets.append)
+    page.on("websocket", lambda socket: sockets.append(socket))
     page.goto(day.url)
     wait_for_state(page, "live")
     _set_hidden(page, True)
     eventually(lambda: page.evaluate("1") and sockets[-1].is_closed())
     _set_hidden(page, False)
     eventually(lambda: page.evaluate("1") and len(sockets) == 2)
-    page.wait_for_function("document.getElementById('state').textContent === 'live'")
+    wait_for_state(page, "live")
 
 
 def test_a_stop_shows_reconnecting_at_once_and_ends_in_time(
@@ -163,7 +163,11 @@ def test_a_viewer_logs_in_reads_and_logs_out(
     users.touch(0o600)
     users.write_text(_line_of("ada", "a password that is long"))
     site = start_dashboard(
-        start, day_url, CENTRALCLOUD_DASHBOARD_USERS_FILE=str(users), CENTRALCLOUD_DASHBOARD_READ_NEEDS_LOGIN="true"
+        start,
+        day_url,
+        wait_for="Log in",
+        CENTRALCLOUD_DASHBOARD_USERS_FILE=str(users),
+        CENTRALCLOUD_DASHBOARD_READ_NEEDS_LOGIN="true",
     )
     context = visit.context()
     page = visit.open(f"{site.url}/?models=all", live=False, context=context)

@@ -27,13 +27,14 @@ class Site:
         database_url: of its database.
     """
 
-    def __init__(self, program: Program, database_url: str) -> None:
+    def __init__(self, program: Program, database_url: str, *, wait_for: str = 'data-state="live"') -> None:
+        """Wait until the Overview contains a text."""
         self.program = program
         self.database_url = database_url
         program.wait_for("dashboard_started")
         started = next(line for line in program.log() if line["event"] == "dashboard_started")
         self.url: str = started["url"].rstrip("/")
-        eventually(lambda: 'data-state="live"' in self.html("/"), what="the first read")
+        eventually(lambda: wait_for in self.html("/"), what=f"{wait_for!r} in the Overview")
 
     def html(self, path: str) -> str:
         """Return a page as it is without a script."""
@@ -56,10 +57,16 @@ class Site:
         return list(found.values())
 
 
-def start_dashboard(start: Callable[..., Program], database_url: str, *arguments: str, **env: str) -> Site:
-    """Start a dashboard on a free port, and wait until it has read its database."""
+def start_dashboard(
+    start: Callable[..., Program],
+    database_url: str,
+    *arguments: str,
+    wait_for: str = 'data-state="live"',
+    **env: str,
+) -> Site:
+    """Start a dashboard on a free port, and wait until its Overview contains a text: else until the database was read."""
     variables = {"DATABASE_URL": database_url, "CENTRALCLOUD_DASHBOARD_LOG_FORMAT": "json", **env}
-    return Site(start("centralcloud", "dashboard", "--port", "0", *arguments, **variables), database_url)
+    return Site(start("centralcloud", "dashboard", "--port", "0", *arguments, **variables), database_url, wait_for=wait_for)
 
 
 class Visit:
@@ -115,5 +122,7 @@ class Visit:
 
 
 def wait_for_state(page: Any, state: str, *, within_seconds: float = 10.0) -> None:
-    """Wait until a page shows a state."""
-    page.wait_for_selector(f'body[data-state="{state}"]', timeout=1000 * within_seconds, state="attached")
+    """Wait until a page says that it is in a state. The word ``live`` comes only from a message of its socket."""
+    words = {"unavailable": "database unavailable"}
+    state_of_page = f'body[data-state="{state}"] #state:text-is("{words.get(state, state)}")'
+    page.wait_for_selector(state_of_page, timeout=1000 * within_seconds, state="attached")

@@ -199,9 +199,9 @@ def fill_with_many(url: str, *, models: int = 100, instances: int = 1000) -> Non
     routers = [*HOSTILE[:3], *(f"router-{number}" for number in range(instances - 3))]
     with living(url) as life:
         for _ in range(2):
-            life.tasks(6000, models=names, instances=routers)
+            life.tasks(2000, models=names, instances=routers)
             life.age(timedelta(hours=3))
-        life.tasks(3000, models=names, instances=routers, fallen=names[0])
+        life.tasks(1000, models=names, instances=routers, fallen=names[0])
         life.roll_up()
         life.report_instances(routers, behind=12)
         life.report_workers()
