@@ -76,7 +76,7 @@ def test_events_between_two_readings_are_counted_once(
     newest = rows(database_url)[-1]
     assert newest["dead_letters"] == 1
     assert sum(row["counted_seconds"] for row in rows(database_url)) < 60
-    assert verify(database).ok, "the ledger's new columns are no difference"
+    assert verify(database).ok, "the recount leaves the new columns alone"
 
 
 def test_instances_that_lack_the_newest_scores_are_behind(
