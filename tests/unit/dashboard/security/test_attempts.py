@@ -72,7 +72,7 @@ def test_many_names_from_many_addresses_stay_within_the_bound_and_give_no_known_
     assert len(attempts) == 2
 
 
-def test_a_name_that_is_no_text_is_counted_as_any_other() -> None:
+def test_a_name_of_half_a_character_is_counted_as_any_other() -> None:
     attempts = Attempts()
     for _ in range(MOST_TRIES):
         assert attempts.begin("\ud800\x00", "", 0.0) == 0
