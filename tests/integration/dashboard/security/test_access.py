@@ -1,4 +1,4 @@
-"""Who sees a page and who changes something: foreign pages, foreign names, proxies, WebSockets."""
+"""Rights to see a page and to change something: foreign pages, foreign names, proxies, WebSockets."""
 
 import asyncio
 import socket

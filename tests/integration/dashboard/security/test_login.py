@@ -31,7 +31,7 @@ def test_a_page_leads_to_the_login_and_the_login_back_to_the_page(browser: Brows
 
 
 @pytest.mark.parametrize(
-    ("name", "password"), [("ada", "wrong"), ("nobody", PASSWORD), ("", ""), ("ADA", PASSWORD), ("ada\x00", PASSWORD)]
+    ("name", "password"), [("ada", "wrong"), ("unknown", PASSWORD), ("", ""), ("ADA", PASSWORD), ("ada\x00", PASSWORD)]
 )
 def test_a_wrong_name_or_password_is_401_and_the_same_page(name: str, password: str, browser: Browser) -> None:
     answer = browser.log_in(name, password, next="/scores")
