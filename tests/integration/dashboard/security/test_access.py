@@ -6,6 +6,11 @@ from collections.abc import Callable
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from centralcloud.dashboard.security import access
+from centralcloud.dashboard.security.viewer import ANONYMOUS
 
 from .conftest import PASSWORD, Browser, Site
 
@@ -248,3 +253,12 @@ def test_reading_without_a_login_shows_no_name_and_a_login_is_still_possible(mak
     assert browser.get("/scores").text.startswith("ada operator token=")
     open_to_all = Browser(make_site(users_file=None, read_needs_login=None))
     assert open_to_all.get("/scores", FROM_A_LINK).text == "None viewer token="
+
+
+def test_a_change_is_refused_without_a_login_even_where_the_middleware_lets_it_through() -> None:
+    request = make_mocked_request("POST", "/act")
+    request[access._KNOWN] = access.Known(ANONYMOUS, "")
+    with pytest.raises(web.HTTPUnauthorized):
+        access.check_change(request, {"token": ""})
+    with pytest.raises(KeyError):
+        access.check_change(make_mocked_request("POST", "/act"), {"token": ""})

@@ -77,3 +77,10 @@ def test_a_name_of_half_a_character_is_counted_as_any_other() -> None:
     for _ in range(MOST_TRIES):
         assert attempts.begin("\ud800\x00", "", 0.0) == 0
     assert attempts.begin("\ud800\x00", "", 0.0) > 0
+
+
+def test_a_user_who_tries_for_hours_is_remembered_by_five_times() -> None:
+    attempts = Attempts()
+    for number in range(1000):
+        attempts.begin("ada", "192.0.2.1", 20.0 * number)
+    assert [len(tries) for limit in attempts._limits for tries in limit._tries.values()] == [MOST_TRIES, MOST_TRIES]
