@@ -1,0 +1,91 @@
+"""Published changes of scores as a list: those that one run or one action published are together. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Final, NamedTuple
+
+from centralcloud.dashboard.pages.addresses import pair_url
+from centralcloud.dashboard.pages.words import change_title
+from centralcloud.dashboard.sources.history import PublishedScore
+from centralcloud.runtime.wording import counted
+
+#: So many changes at one moment are folded into one line.
+_FOLDED: Final = 4
+_STATES: Final = {"pin": "note", "rollback": "look", "alarm": "bad", "quarantine": "look"}
+_BY_OPERATOR: Final = ("pin", "rollback", "renamed", "reinstated", "retired")
+
+
+class ChangeRow(NamedTuple):
+    """A change. `moved`: "up", "down" or "" where it is the same to two decimals; `state`: of its badge; empty: none."""
+
+    version: int
+    at: datetime
+    model: str
+    complexity: str
+    url: str
+    old_score: float | None
+    new_score: float
+    moved: str
+    title: str
+    state: str
+    reason: str
+
+
+class ChangeGroup(NamedTuple):
+    """Changes that were published together; `title` says so where they are folded, else it is empty."""
+
+    at: datetime
+    first_version: int
+    last_version: int
+    title: str
+    state: str
+    largest: ChangeRow
+    rows: tuple[ChangeRow, ...]
+
+
+def row_of(change: PublishedScore) -> ChangeRow:
+    """Return how a change is shown."""
+    kind = change.rule if change.rule in _BY_OPERATOR else change.kind
+    return ChangeRow(
+        change.version,
+        change.at,
+        change.model,
+        change.complexity,
+        pair_url(change.model, change.complexity),
+        change.old_score,
+        change.new_score,
+        _moved(change.old_score, change.new_score),
+        change_title(kind),
+        _STATES.get(kind, ""),
+        change.reason,
+    )
+
+
+def group(changes: Sequence[PublishedScore]) -> tuple[ChangeGroup, ...]:
+    """Return changes, newest first, grouped by the moment at which they were published."""
+    groups = []
+    for (at, _), together in groupby(changes, key=lambda change: (change.at, change.run_id)):
+        published = list(together)
+        rows = tuple(map(row_of, published))
+        largest = max(rows, key=lambda row: abs(row.new_score - (row.old_score or 0.0)))
+        title = _title(published) if len(rows) >= _FOLDED else ""
+        groups.append(
+            ChangeGroup(at, rows[-1].version, rows[0].version, title, largest.state if title else "", largest, rows)
+        )
+    return tuple(groups)
+
+
+def _title(changes: Sequence[PublishedScore]) -> str:
+    number = counted(len(changes), "score")
+    if changes[0].rule == "rollback":
+        return f"A rollback changed {number}"
+    if changes[0].run_id is not None:
+        return f"A run of the learner changed {number}"
+    return f"An operator changed {number}"
+
+
+def _moved(before: float | None, after: float) -> str:
+    if before is None or round(before, 2) == round(after, 2):
+        return ""
+    return "up" if after > before else "down"

@@ -1,0 +1,110 @@
+"""Why a pair has its score: its parts, and what each rule says. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from markupsafe import Markup
+
+from centralcloud.dashboard.charts.parts import Part, parts
+from centralcloud.dashboard.pages.estimates import BEST_SCORE, estimate
+from centralcloud.dashboard.sources.pair import Opinion, PairState
+from centralcloud.dashboard.web import formats
+from centralcloud.runtime.wording import counted, percent
+
+_BY_OPERATOR: Final = {
+    "pin": "An operator has pinned this score: it does not follow from outcomes.",
+    "rollback": "An operator rolled the scores back: this one stood earlier, and its parts are those of then.",
+    "renamed": "The model was renamed, and took this score along.",
+    "reinstated": "The model was reinstated with this score.",
+    "retired": "The model is retired.",
+}
+
+
+class Reasons(NamedTuple):
+    """Why the score is what it is. `chart`: None where the rule does not add it up; `text` says how it came about then."""
+
+    chart: Markup | None
+    text: str
+    checks: str
+
+
+class RuleRow(NamedTuple):
+    """The opinion of a rule, as a row of a table."""
+
+    rule: str
+    role: str
+    score: float
+    difference: float | None
+    rate: float | None
+    low: float | None
+    high: float | None
+    samples: int
+    latency_ms: float | None
+    window_start: datetime | None
+    reason: str
+
+
+def reasons(state: PairState, label: str) -> Reasons | None:
+    """Return the parts of the published score: 5 times the estimated success rate, less latency and cost."""
+    score = state.published
+    if score is None:
+        return None
+    text = _BY_OPERATOR.get(score.rule, "")
+    if score.mean is None:
+        return Reasons(None, text or _steps_text(score), "")
+    latency, cost = score.latency_penalty or 0.0, score.cost_penalty or 0.0
+    shown = [
+        Part("Success", BEST_SCORE * score.mean, _success_text(score)),
+        Part("Latency", -BEST_SCORE * latency, f"{percent(latency)} taken off" if latency else "takes nothing off"),
+        Part("Cost", -BEST_SCORE * cost, f"{percent(cost)} taken off" if cost else "takes nothing off"),
+    ]
+    finding = f"{label}: {formats.score(score.score)} is {formats.score(BEST_SCORE * score.mean)} for success"
+    finding += (
+        f", less {formats.score(BEST_SCORE * latency)} for latency and {formats.score(BEST_SCORE * cost)} for cost"
+    )
+    checks = ""
+    if score.probe_share:
+        checks = f"{percent(score.probe_share, 2)} of the tasks go to it as probes, to notice when it becomes better."
+    return Reasons(parts(shown, total=score.score, label=finding), text, checks)
+
+
+def _success_text(score: Opinion) -> str:
+    interval = f", between {percent(score.low)} and {percent(score.high)}" if score.low and score.high else ""
+    return f"{percent(score.mean or 0.0)} of {counted(score.samples, 'outcome')}{interval}"
+
+
+def _steps_text(score: Opinion) -> str:
+    return (
+        f"The rule {score.rule} does not add a score up from parts: it moves the one before by steps, after each"
+        f" evaluation of the newest outcomes."
+    )
+
+
+def rule_rows(state: PairState, active: str | None) -> tuple[RuleRow, ...]:
+    """Return what each rule says, the active one first."""
+    published = state.published
+    rows = []
+    for each in sorted(state.rules, key=lambda each: (each.rule != active, each.rule)):
+        rate, low, high = estimate(each.mean, each.low, each.high, each.success_rate, each.samples)
+        rows.append(
+            RuleRow(
+                each.rule,
+                "active" if each.rule == active else "shadow",
+                each.score,
+                None if published is None else round(each.score - published.score, 2) + 0.0,
+                rate,
+                low,
+                high,
+                each.samples,
+                each.avg_response_time_ms,
+                each.window_start,
+                each.reason,
+            )
+        )
+    return tuple(rows)
+
+
+def rule_names(rows: Sequence[RuleRow]) -> tuple[str, ...]:
+    """Return the rules whose interval is computed from outcomes: those that estimate none have no window."""
+    return tuple(row.rule for row in rows if row.window_start is None and row.low is not None)
