@@ -17,7 +17,7 @@ _BY_OPERATOR: Final = ("pin", "rollback", "renamed", "reinstated", "retired")
 
 
 class ChangeRow(NamedTuple):
-    """A change. `moved`: "up", "down" or "" where it is the same to two decimals; `state`: of its badge; empty: none."""
+    """A change. `moved`: "up", "down" or "" where only the evidence has grown; `state`: of its badge; empty: none."""
 
     version: int
     at: datetime
@@ -40,6 +40,7 @@ class ChangeGroup(NamedTuple):
     last_version: int
     title: str
     state: str
+    alarms: int
     largest: ChangeRow
     rows: tuple[ChangeRow, ...]
 
@@ -47,6 +48,10 @@ class ChangeGroup(NamedTuple):
 def row_of(change: PublishedScore) -> ChangeRow:
     """Return how a change is shown."""
     kind = change.rule if change.rule in _BY_OPERATOR else change.kind
+    if kind == "alarm" and not change.alarm:
+        kind = "steady"  # the window began with an alarm that was raised earlier
+    elif change.alarm:
+        kind = "alarm"
     return ChangeRow(
         change.version,
         change.at,
@@ -70,8 +75,11 @@ def group(changes: Sequence[PublishedScore]) -> tuple[ChangeGroup, ...]:
         rows = tuple(map(row_of, published))
         largest = max(rows, key=lambda row: abs(row.new_score - (row.old_score or 0.0)))
         title = _title(published) if len(rows) >= _FOLDED else ""
+        alarms = sum(change.alarm for change in published)
         groups.append(
-            ChangeGroup(at, rows[-1].version, rows[0].version, title, largest.state if title else "", largest, rows)
+            ChangeGroup(
+                at, rows[-1].version, rows[0].version, title, largest.state if title else "", alarms, largest, rows
+            )
         )
     return tuple(groups)
 
@@ -86,6 +94,6 @@ def _title(changes: Sequence[PublishedScore]) -> str:
 
 
 def _moved(before: float | None, after: float) -> str:
-    if before is None or round(before, 2) == round(after, 2):
+    if before is None or before == after:
         return ""
     return "up" if after > before else "down"

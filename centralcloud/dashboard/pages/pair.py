@@ -17,7 +17,7 @@ from centralcloud.dashboard.pages.pair_reasons import reasons, rule_names, rule_
 from centralcloud.dashboard.pages.words import error_title
 from centralcloud.dashboard.sources.findings import OPEN_FINDINGS, Finding
 from centralcloud.dashboard.sources.history import (
-    MOST_CHANGES,
+    MOST_PAIR_CHANGES,
     NO_VERSION,
     PAIR_CHANGES,
     PAIR_STEPS,
@@ -278,8 +278,8 @@ def outcomes_view(outcomes: Outcomes, state: PairState, query: Mapping[str, str]
 
 def history_page(history: Sequence[PublishedScore], query: Mapping[str, str], before: int | None) -> HistoryPage:
     """Return one page of the pair's history, newest first."""
-    shown = history[:MOST_CHANGES]
-    older = with_parameters("/pair", query, before=str(shown[-1].version)) if len(history) > MOST_CHANGES else None
+    shown = history[:MOST_PAIR_CHANGES]
+    older = with_parameters("/pair", query, before=str(shown[-1].version)) if len(history) > MOST_PAIR_CHANGES else None
     newest = with_parameters("/pair", query, before=None) if before is not None else None
     return HistoryPage(group(shown), older and f"{older}#history", newest and f"{newest}#history", before)
 

@@ -98,7 +98,8 @@ def score_history(
     chosen = chosen_range(query)
     hours = RANGES[chosen]
     first = min((step.at for step in steps), default=now - timedelta(hours=1))
-    start = first if hours is None else now - timedelta(hours=hours)
+    # A pair that is younger than the range is drawn from its first score on.
+    start = first if hours is None else max(first, now - timedelta(hours=hours))
     end = max(now, start + timedelta(seconds=1))
     found = [event for event in events(steps, actions) if start <= event[0] <= end]
     numbered = found[-_MOST_EVENTS:]

@@ -56,8 +56,8 @@ def reasons(state: PairState, label: str) -> Reasons | None:
     latency, cost = score.latency_penalty or 0.0, score.cost_penalty or 0.0
     shown = [
         Part("Success", BEST_SCORE * score.mean, _success_text(score)),
-        Part("Latency", -BEST_SCORE * latency, f"{percent(latency)} taken off" if latency else "takes nothing off"),
-        Part("Cost", -BEST_SCORE * cost, f"{percent(cost)} taken off" if cost else "takes nothing off"),
+        Part("Latency", -BEST_SCORE * latency, _latency_text(state, score)),
+        Part("Cost", -BEST_SCORE * cost, "" if cost else "takes nothing off"),
     ]
     finding = f"{label}: {formats.score(score.score)} is {formats.score(BEST_SCORE * score.mean)} for success"
     finding += (
@@ -72,6 +72,14 @@ def reasons(state: PairState, label: str) -> Reasons | None:
 def _success_text(score: Opinion) -> str:
     interval = f", between {percent(score.low)} and {percent(score.high)}" if score.low and score.high else ""
     return f"{percent(score.mean or 0.0)} of {counted(score.samples, 'outcome')}{interval}"
+
+
+def _latency_text(state: PairState, score: Opinion) -> str:
+    if not score.latency_penalty:
+        return "takes nothing off"
+    by_rule = {each.rule: each.avg_response_time_ms for each in state.rules}
+    mean = by_rule.get(score.rule)
+    return "" if mean is None else f"an answer takes {mean:,.0f} ms"
 
 
 def _steps_text(score: Opinion) -> str:

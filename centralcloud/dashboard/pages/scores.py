@@ -41,11 +41,12 @@ class Summary(NamedTuple):
     """The answer at the top.
 
     Attributes:
-        pairs: with a score.
+        pairs: with a score; `many`: whether their models are worth a filter.
         few: pairs that rest on few outcomes; `weak`: the ones of them with the most traffic.
     """
 
     pairs: int
+    many: bool
     few: int
     weak: tuple[tuple[str, str], ...]
     limit: int
@@ -167,7 +168,8 @@ def summary(
         for pair in pairs
         if pair.pinned or pair.held
     )
-    return Summary(len(estimates), len(few), weak, FEW_OUTCOMES, fixed, wanted)
+    many = len({pair.model for pair in pairs}) > MOST_MODELS
+    return Summary(len(estimates), many, len(few), weak, FEW_OUTCOMES, fixed, wanted)
 
 
 def known(

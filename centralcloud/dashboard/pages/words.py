@@ -22,7 +22,7 @@ _KINDS: Final = {
     "step": "Step of the threshold rule",
     "steady": "More outcomes",
     "new": "Few outcomes yet",
-    "alarm": "Since a sudden change",
+    "alarm": "Sudden change",
     "latency": "Response time",
     "cost": "Cost",
     "quarantine": "Instances left out",

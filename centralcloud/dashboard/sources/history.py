@@ -8,8 +8,9 @@ import psycopg
 from centralcloud.dashboard.reader.source import Lookup
 from centralcloud.runtime.postgres.query import Query
 
-#: Changes of a page; one more is read, to know whether there are older ones.
+#: Changes of a page, and of the page of one pair; one more is read, to know whether there are older ones.
 MOST_CHANGES: Final = 50
+MOST_PAIR_CHANGES: Final = 20
 #: The largest version there can be: everything is before it.
 NO_VERSION: Final = 2**63 - 1
 #: An answer stands until a newer version is published, which is one of the arguments.
@@ -17,7 +18,14 @@ _KEEP_SECONDS: Final = 600.0
 
 
 class PublishedScore(NamedTuple):
-    """A change of a score that was published. `old_score`: None for the first one; `run_id`: None outside a run."""
+    """A change of a score that was published.
+
+    Attributes:
+        old_score: None for the first one.
+        kind: its name in code: why it changed. ``alarm`` stays until the next change of the model; see `alarm`.
+        run_id: None outside a run of the learner.
+        alarm: whether this version begins a new window, because the model has suddenly changed.
+    """
 
     version: int
     at: datetime
@@ -29,6 +37,7 @@ class PublishedScore(NamedTuple):
     kind: str
     reason: str
     run_id: int | None
+    alarm: bool
 
 
 class ScoreStep(NamedTuple):
@@ -80,7 +89,7 @@ def _pair_changes(
     before: int,
     newest: int,  # noqa: ARG001 - names the answer
 ) -> tuple[PublishedScore, ...]:
-    wanted = {"model": model, "complexity": complexity, "before": before, "limit": MOST_CHANGES + 1}
+    wanted = {"model": model, "complexity": complexity, "before": before, "limit": MOST_PAIR_CHANGES + 1}
     return tuple(_LIST_PAIR_CHANGES.all(connection, wanted))
 
 
