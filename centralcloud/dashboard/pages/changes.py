@@ -67,14 +67,38 @@ def row_of(change: PublishedScore) -> ChangeRow:
     )
 
 
-def group(changes: Sequence[PublishedScore]) -> tuple[ChangeGroup, ...]:
-    """Return changes, newest first, grouped by the moment at which they were published."""
+def page_of(changes: Sequence[PublishedScore], most: int) -> tuple[tuple[ChangeGroup, ...], int | None]:
+    """Return the groups of one page, and the version before which the next page begins; None on the last one.
+
+    Changes that were published together stay on one page, unless they alone are more than a page.
+
+    Args:
+        changes: newest first, one more than a page where there are older ones.
+        most: changes of a page.
+    """
+    if len(changes) <= most:
+        return group(changes), None
+    shown = list(changes[:most])
+    whole = [each for each in shown if _together(each) != _together(changes[most])]
+    return group(whole or shown, cut=not whole), (whole or shown)[-1].version
+
+
+def _together(change: PublishedScore) -> tuple[datetime, int | None]:
+    return change.at, change.run_id
+
+
+def group(changes: Sequence[PublishedScore], *, cut: bool = False) -> tuple[ChangeGroup, ...]:
+    """Return changes, newest first, grouped by the moment at which they were published.
+
+    Args:
+        cut: whether the last group has more than these.
+    """
     groups = []
-    for (at, _), together in groupby(changes, key=lambda change: (change.at, change.run_id)):
+    for (at, _), together in groupby(changes, key=_together):
         published = list(together)
         rows = tuple(map(row_of, published))
         largest = max(rows, key=lambda row: abs(row.new_score - (row.old_score or 0.0)))
-        title = _title(published) if len(rows) >= _FOLDED else ""
+        title = _title(published, cut=cut) if len(rows) >= _FOLDED else ""
         alarms = sum(change.alarm for change in published)
         groups.append(
             ChangeGroup(
@@ -84,8 +108,8 @@ def group(changes: Sequence[PublishedScore]) -> tuple[ChangeGroup, ...]:
     return tuple(groups)
 
 
-def _title(changes: Sequence[PublishedScore]) -> str:
-    number = counted(len(changes), "score")
+def _title(changes: Sequence[PublishedScore], *, cut: bool) -> str:
+    number = f"{'more than ' if cut else ''}{counted(len(changes), 'score')}"
     if changes[0].rule == "rollback":
         return f"A rollback changed {number}"
     if changes[0].run_id is not None:

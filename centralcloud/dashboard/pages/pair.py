@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from centralcloud.dashboard.charts.traffic_share import traffic_share
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, instance_url, pair_url, with_parameters
-from centralcloud.dashboard.pages.changes import ChangeGroup, group
+from centralcloud.dashboard.pages.changes import ChangeGroup, page_of
 from centralcloud.dashboard.pages.overview import leading
 from centralcloud.dashboard.pages.pair_history import RANGES, chosen_range, score_history
 from centralcloud.dashboard.pages.pair_reasons import reasons, rule_names, rule_rows
@@ -62,7 +62,6 @@ class Heading(NamedTuple):
     at: datetime | None
     reason: str | None
     reported: float | None
-    frozen_reason: str | None
 
 
 class Share(NamedTuple):
@@ -148,7 +147,7 @@ async def build(context: PageContext) -> Models:
     return {
         "heading": heading(model, complexity, state, traffic, known, context.now),
         "score": score_history(steps, actions, context.query, label, context.now, context.zone),
-        "reasons": reasons(state, label),
+        "reasons": reasons(state, active, label),
         "share": share(traffic, model, complexity, context.now),
         "rules": (rows, rule_names(rows)),
         "excluded": excluded(state, findings),
@@ -211,7 +210,6 @@ def heading(
         score and score.updated_at,
         score and score.reason,
         state.last_reported_score,
-        state.frozen_reason,
     )
 
 
@@ -278,10 +276,10 @@ def outcomes_view(outcomes: Outcomes, state: PairState, query: Mapping[str, str]
 
 def history_page(history: Sequence[PublishedScore], query: Mapping[str, str], before: int | None) -> HistoryPage:
     """Return one page of the pair's history, newest first."""
-    shown = history[:MOST_PAIR_CHANGES]
-    older = with_parameters("/pair", query, before=str(shown[-1].version)) if len(history) > MOST_PAIR_CHANGES else None
+    groups, last = page_of(history, MOST_PAIR_CHANGES)
+    older = with_parameters("/pair", query, before=str(last)) if last else None
     newest = with_parameters("/pair", query, before=None) if before is not None else None
-    return HistoryPage(group(shown), older and f"{older}#history", newest and f"{newest}#history", before)
+    return HistoryPage(groups, older and f"{older}#history", newest and f"{newest}#history", before)
 
 
 def commands(

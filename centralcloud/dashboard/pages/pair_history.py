@@ -30,8 +30,8 @@ _RULES: Final[dict[str, tuple[MarkKind, str]]] = {
 }
 _ACTIONS: Final[dict[str, tuple[MarkKind, str, str]]] = {
     "unpin": ("pin", "Unpinned", "the rule publishes again"),
-    "freeze": ("hold", "Learning frozen", "no learned score was published"),
-    "unfreeze": ("hold", "Learning unfrozen", "learned scores were published again"),
+    "freeze": ("hold", "Learning frozen", "no learned score is published from here on"),
+    "unfreeze": ("hold", "Learning unfrozen", "learned scores are published again"),
     "retire_model": ("hold", "Retired", "the model"),
     "reinstate_model": ("hold", "Reinstated", "the model"),
 }
@@ -131,7 +131,9 @@ def events(steps: Sequence[ScoreStep], actions: Sequence[PairAction]) -> list[_F
             found.append((step.at, "alarm", "Sudden change", _alarm_text(step.reason), step.version))
         elif step.rule in _RULES:
             kind, title = _RULES[step.rule]
-            found.append((step.at, kind, title, f"{step.reason}{_by(step, actions)}", step.version))
+            found.append(
+                (step.at, kind, title, f"{step.reason.partition('; then:')[0]}{_by(step, actions)}", step.version)
+            )
     versions = {version for *_, version in found}
     for action in actions:
         if action.action in _ACTIONS and (action.version is None or action.version not in versions):

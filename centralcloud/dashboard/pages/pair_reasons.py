@@ -1,7 +1,6 @@
 """Why a pair has its score: its parts, and what each rule says. Pure."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final, NamedTuple
 
 from markupsafe import Markup
@@ -30,7 +29,7 @@ class Reasons(NamedTuple):
 
 
 class RuleRow(NamedTuple):
-    """The opinion of a rule, as a row of a table."""
+    """The opinion of a rule, as a row of a table. `own`: whether the rule estimates the interval itself."""
 
     rule: str
     role: str
@@ -41,16 +40,25 @@ class RuleRow(NamedTuple):
     high: float | None
     samples: int
     latency_ms: float | None
-    window_start: datetime | None
     reason: str
+    own: bool
 
 
-def reasons(state: PairState, label: str) -> Reasons | None:
-    """Return the parts of the published score: 5 times the estimated success rate, less latency and cost."""
+def reasons(state: PairState, active: str | None, label: str) -> Reasons | None:
+    """Return the parts of the published score: 5 times the estimated success rate, less latency and cost.
+
+    Of a score that an operator has set, the parts of the score that the active rule would publish.
+    """
     score = state.published
     if score is None:
         return None
     text = _BY_OPERATOR.get(score.rule, "")
+    if score.mean is None and text:
+        of_rule = next((each for each in state.rules if each.rule == active and each.mean is not None), None)
+        if of_rule is not None:
+            text += f" The rule {active} would publish {formats.score(of_rule.score)}:"
+            label = f"The score of the rule {active}"
+            score = of_rule
     if score.mean is None:
         return Reasons(None, text or _steps_text(score), "")
     latency, cost = score.latency_penalty or 0.0, score.cost_penalty or 0.0
@@ -106,13 +114,13 @@ def rule_rows(state: PairState, active: str | None) -> tuple[RuleRow, ...]:
                 high,
                 each.samples,
                 each.avg_response_time_ms,
-                each.window_start,
                 each.reason,
+                each.low is not None,
             )
         )
     return tuple(rows)
 
 
 def rule_names(rows: Sequence[RuleRow]) -> tuple[str, ...]:
-    """Return the rules whose interval is computed from outcomes: those that estimate none have no window."""
-    return tuple(row.rule for row in rows if row.window_start is None and row.low is not None)
+    """Return the rules that estimate no interval: theirs is computed from the outcomes."""
+    return tuple(row.rule for row in rows if not row.own and row.low is not None)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from centralcloud.dashboard.charts.intervals import Interval, Panel, intervals
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, pair_url, with_parameters
-from centralcloud.dashboard.pages.changes import ChangeGroup, group
+from centralcloud.dashboard.pages.changes import ChangeGroup, page_of
 from centralcloud.dashboard.pages.estimates import FEW_OUTCOMES, estimate
 from centralcloud.dashboard.pages.overview import leading
 from centralcloud.dashboard.pages.rule_comparison import compare
@@ -24,15 +24,16 @@ from centralcloud.runtime.wording import percent
 MOST_MODELS: Final = 16
 #: Models of one drawing.
 _MODELS_IN_CHART: Final = 40
+#: Held pairs that are named; more are counted.
+_MOST_HELD: Final = 3
 _PATH: Final = "/scores"
 _PARAMETERS: Final = ("model", "complexity", "kind", "before", "models", "rules")
 
 
-class Pinned(NamedTuple):
-    """A pair whose score an operator has fixed. `state`: "pinned" or "held"."""
+class Fixed(NamedTuple):
+    """A pair, or pairs, whose score an operator has fixed. `state`: of its badge."""
 
-    model: str
-    complexity: str
+    text: str
     url: str
     state: str
 
@@ -50,7 +51,7 @@ class Summary(NamedTuple):
     few: int
     weak: tuple[tuple[str, str], ...]
     limit: int
-    fixed: tuple[Pinned, ...]
+    fixed: tuple[Fixed, ...]
     filter: str
 
 
@@ -163,13 +164,22 @@ def summary(
     few = [row for row in estimates if row.samples < FEW_OUTCOMES]
     few.sort(key=lambda row: (-decisions.get((row.model, row.complexity), 0), row.samples, row.model))
     weak = tuple((f"{row.model} for {row.complexity} tasks", pair_url(row.model, row.complexity)) for row in few[:3])
-    fixed = tuple(
-        Pinned(pair.model, pair.complexity, pair_url(pair.model, pair.complexity), "pinned" if pair.pinned else "held")
+    pinned = [Fixed(f"{pair.model} / {pair.complexity} is pinned", _url(pair), "note") for pair in pairs if pair.pinned]
+    held = [
+        Fixed(f"{pair.model} / {pair.complexity} is held after a rollback", _url(pair), "look")
         for pair in pairs
-        if pair.pinned or pair.held
-    )
+        if pair.held and not pair.pinned
+    ]
+    if len(held) > _MOST_HELD:
+        url = f"{with_parameters(_PATH, {}, kind='rollback')}#changes"
+        held = [Fixed(f"{len(held)} pairs are held after a rollback", url, "look")]
+    fixed = (*pinned, *held)
     many = len({pair.model for pair in pairs}) > MOST_MODELS
     return Summary(len(estimates), many, len(few), weak, FEW_OUTCOMES, fixed, wanted)
+
+
+def _url(pair: PairScore) -> str:
+    return pair_url(pair.model, pair.complexity)
 
 
 def known(
@@ -224,12 +234,12 @@ def filters(model: str, complexity: str, kind: str) -> Filters:
 
 def changes(history: Sequence[PublishedScore], query: Mapping[str, str], before: int | None) -> Changes:
     """Return one page of the history, newest first."""
-    shown = history[:MOST_CHANGES]
-    older = with_parameters(_PATH, query, before=str(shown[-1].version)) if len(history) > MOST_CHANGES else None
+    groups, last = page_of(history, MOST_CHANGES)
+    older = with_parameters(_PATH, query, before=str(last)) if last else None
     newest = with_parameters(_PATH, query, before=None) if before is not None else None
     filtered = any(query.get(name) for name in ("model", "complexity", "kind"))
     return Changes(
-        group(shown),
+        groups,
         older and f"{older}#changes",
         newest and f"{newest}#changes",
         filtered,

@@ -9,7 +9,7 @@ from centralcloud.dashboard.reader.source import Lookup
 from centralcloud.runtime.postgres.query import Query
 
 #: Changes of a page, and of the page of one pair; one more is read, to know whether there are older ones.
-MOST_CHANGES: Final = 50
+MOST_CHANGES: Final = 100
 MOST_PAIR_CHANGES: Final = 20
 #: The largest version there can be: everything is before it.
 NO_VERSION: Final = 2**63 - 1
