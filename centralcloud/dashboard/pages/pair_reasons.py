@@ -47,7 +47,7 @@ class RuleRow(NamedTuple):
 def reasons(state: PairState, active: str | None, label: str) -> Reasons | None:
     """Return the parts of the published score: 5 times the estimated success rate, less latency and cost.
 
-    Of a score that an operator has set, the parts of the score that the active rule would publish.
+    For a score that an operator has set: the parts of the one that the active rule would publish.
     """
     score = state.published
     if score is None:

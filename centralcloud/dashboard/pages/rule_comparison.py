@@ -1,4 +1,4 @@
-"""What the other rules would do: where the leader or the order of models would differ from that of the active rule. Pure."""
+"""The shadow rules beside the active one: where the leader or the order of models would differ from that of the active rule. Pure."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

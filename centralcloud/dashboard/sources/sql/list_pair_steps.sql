@@ -1,6 +1,6 @@
 -- The scores of one pair since a number of hours ago (null: all), oldest first, with the one that stood at that time. Served by
--- idx_model_score_history_pair: at most the newest 20,000 versions of the pair. Of more than 600 it returns every n-th, each that
--- differs by 0.1 or more from the one before, and each that is marked.
+-- idx_model_score_history_pair: at most the newest 20,000 versions of the pair. From more than 600 it returns every n-th, each
+-- that differs by 0.1 or more from the one before, and each that is marked.
 WITH recent AS (
     SELECT
         version, created_at AS at, new_score::double precision AS score, rule, kind, reason, based_on_samples AS samples,
