@@ -1,10 +1,10 @@
-"""The shadow rules beside the active one: where the leader or the order of models would differ from that of the active rule. Pure."""
+"""The shadow rules beside the active one: where they would choose or order models otherwise. Pure."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from centralcloud.dashboard.pages.addresses import COMPLEXITIES, pair_url
+from centralcloud.dashboard.pages.addresses import COMPLEXITIES, pair_url, with_parameters
 from centralcloud.dashboard.sources.rules import RuleScore
 from centralcloud.runtime.wording import listed
 
@@ -54,21 +54,25 @@ class Comparison(NamedTuple):
 
 
 class RulesView(NamedTuple):
-    """The active rule, and what each other one would do."""
+    """The active rule, and what each other one would do. `all_url`: of the page with all differences."""
 
     active: str | None
     comparisons: tuple[Comparison, ...]
+    all_url: str
 
 
-def compare(rows: Sequence[RuleScore], active: str | None, *, show_all: bool = False) -> RulesView:
+def compare(rows: Sequence[RuleScore], active: str | None, query: Mapping[str, str]) -> RulesView:
     """Compare the scores of every rule with those of the active one."""
+    all_url = with_parameters("/scores", query, rules="all")
     by_rule: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
     for row in rows:
         by_rule[row.rule][row.model, row.complexity] = row.score
     if active is None or active not in by_rule:
-        return RulesView(active, ())
+        return RulesView(active, (), all_url)
     others = [rule for rule in sorted(by_rule) if rule != active]
-    return RulesView(active, tuple(_compare(rule, by_rule[active], by_rule[rule], show_all) for rule in others))
+    show_all = query.get("rules") == "all"
+    compared = tuple(_compare(rule, by_rule[active], by_rule[rule], show_all) for rule in others)
+    return RulesView(active, compared, all_url)
 
 
 def _compare(

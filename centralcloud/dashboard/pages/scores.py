@@ -118,7 +118,7 @@ async def build(context: PageContext) -> Models:
     return {
         "summary": summary(pairs, estimates, traffic, wanted),
         "known": known(estimates, traffic, query, active),
-        "rules": compare(rows, active, show_all=query.get("rules") == "all"),
+        "rules": compare(rows, active, query),
         "filters": filters(wanted, complexity, kind),
         "changes": changes(history, query, before),
     }
