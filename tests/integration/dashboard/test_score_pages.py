@@ -167,7 +167,8 @@ def test_a_long_history_is_thinned_and_keeps_its_jumps(database: Database, datab
 
 
 @pytest.mark.parametrize(
-    "query", [{}, {"model": "ace"}, {"model": "ace", "complexity": "hard"}, {"model": "unheard", "complexity": "simple"}]
+    "query",
+    [{}, {"model": "ace"}, {"model": "ace", "complexity": "hard"}, {"model": "unheard", "complexity": "simple"}],
 )
 def test_an_unknown_pair_is_an_error_with_the_command_that_lists_pairs(
     database: Database, query: dict[str, str]
