@@ -2,6 +2,6 @@
 
 from typing import Final
 
-from centralcloud.dashboard.pages import overview
+from centralcloud.dashboard.pages import activity, fleet, incidents, overview
 
-PAGES: Final = (overview.PAGE,)
+PAGES: Final = (overview.PAGE, incidents.PAGE, fleet.PAGE, activity.PAGE)
