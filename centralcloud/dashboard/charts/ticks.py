@@ -41,6 +41,15 @@ def _exact(index: int, step: float) -> float:
     return float(f"{index * step:.12g}")
 
 
+def amount_ticks(high: float) -> list[float]:
+    """Return three to six round numbers from 0 to the first one that is not below `high`, a positive number."""
+    magnitude = 10.0 ** math.floor(math.log10(high))
+    steps = [factor * part for part in (magnitude / 10, magnitude) for factor in (1, 2, 2.5, 3, 4, 5)]
+    fitting = [(count * step, abs(count - 3), step, count) for step in steps for count in range(2, 6)]
+    _, _, step, count = min(entry for entry in fitting if entry[0] >= high * (1 - 1e-9))
+    return [_exact(index, step) for index in range(count + 1)]
+
+
 def rate_ticks(rates: Sequence[float], most: int = 5) -> list[float]:
     """Return ticks for shares of 0 to 1 that end at 1, and begin at the round number below the smallest rate."""
     low = min((rate for rate in rates), default=0.0)
