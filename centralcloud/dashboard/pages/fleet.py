@@ -219,7 +219,7 @@ async def build(context: PageContext) -> Models:
     models, senders = context.of(INSTANCE_MODELS) or (), context.of(SENDERS) or ()
     findings = context.of(OPEN_FINDINGS) or ()
     wanted = context.query.get("instance", "").strip()
-    rows = _Rows(instances, models, senders)
+    rows = Rows(instances, models, senders)
     return {
         "headline": headline(fleet, instances),
         "instance": details(wanted, instances, rows, findings, fleet.version),
@@ -257,7 +257,7 @@ def headline(fleet: FleetState, instances: Sequence[Instance]) -> Headline:
     return Headline(state, title, " ".join(parts) + ingest)
 
 
-class _Rows:
+class Rows:
     """Makes rows of the list from instances."""
 
     def __init__(
@@ -302,7 +302,7 @@ class _Rows:
         return ", ".join(named) + (f", {more} more" if more > 0 else "")
 
 
-def listing(instances: Sequence[Instance], rows: _Rows, query: Mapping[str, str]) -> Listing:
+def listing(instances: Sequence[Instance], rows: Rows, query: Mapping[str, str]) -> Listing:
     """Return a page of the instances that the query asks for."""
     part = query.get("instance", "").strip()
     show = query.get("show", "")
@@ -337,7 +337,7 @@ def listing(instances: Sequence[Instance], rows: _Rows, query: Mapping[str, str]
 def details(
     wanted: str,
     instances: Sequence[Instance],
-    rows: _Rows,
+    rows: Rows,
     findings: Sequence[Finding],
     newest_version: int,
 ) -> Details | None:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from statistics import median
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -206,19 +207,14 @@ def week(recent: Sequence[Finding], actions: Sequence[PastAction], now: datetime
     counted_ones = [each for each in recent if each.kind != "newcomer"]
     opened = [each for each in counted_ones if each.opened_at > now - _WEEK]
     before = [each for each in counted_ones if now - 2 * _WEEK < each.opened_at <= now - _WEEK]
-    lengths = sorted((each.closed_at - each.opened_at).total_seconds() for each in opened if each.closed_at)
+    lengths = [(each.closed_at - each.opened_at).total_seconds() for each in opened if each.closed_at]
     still = sum(each.closed_at is None for each in opened)
-    closed_note = f"of {counted(len(lengths), 'closed one')}" if lengths else "none was closed"
-    noticed = who_noticed(opened, actions, now)
+    typical = f"median of {counted(len(lengths), 'closed one')}" if lengths else "none was closed"
     return (
         Fact("Opened in 7 days", formats.number(len(opened)), f"{formats.number(len(before))} in the 7 days before"),
-        Fact("Lasted, half of them", f"under {age(lengths[len(lengths) // 2] + 1)}" if lengths else "–", closed_note),
-        Fact(
-            "Lasted longest",
-            age(lengths[-1]) if lengths else "–",
-            f"{still} still open" if still else "none is still open",
-        ),
-        _noticed(noticed),
+        Fact("Typically lasted", age(median(lengths)) if lengths else "–", typical),
+        Fact("Lasted longest", age(max(lengths)) if lengths else "–", f"{still or 'none'} still open"),
+        _noticed(who_noticed(opened, actions, now)),
     )
 
 
