@@ -343,8 +343,7 @@ def _entries(act: _Act) -> Iterator[Change]:
         old, new = before.get(entry), after.get(entry)
         name = _entry_words(entry)
         if not isinstance(old, dict) or not isinstance(new, dict):
-            sides = (_NOTHING if old is None else "defined", "removed" if new is None else "defined")
-            yield Change(name, *sides)
+            yield Change(name, "", "removed" if new is None else "created" if old is None else "changed")
             continue
         for field in sorted({*old, *new}):
             if old.get(field) != new.get(field):

@@ -241,7 +241,10 @@ def headline(fleet: FleetState, instances: Sequence[Instance]) -> Headline:
         text = f"A router, a sidecar or a gateway appears here when it has read the scores for the first time.{ingest}"
         return Headline("neutral" if fleet.workers else "bad", "No instance is registered", text)
     state: State = "bad" if not fleet.workers or quarantined else "look" if fleet.behind or silent else "good"
-    if fleet.behind:
+    if not fleet.workers:
+        title = "No daemon is running that ingests"
+        ingest = ""
+    elif fleet.behind:
         be = "is" if fleet.behind == 1 else "are"
         title = f"{fleet.behind:,} of {known} {be} behind the newest scores"
     elif silent:

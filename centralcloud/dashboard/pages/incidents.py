@@ -48,6 +48,8 @@ _PAGE_SIZE: Final = 25
 #: Open findings that are shown in full.
 _MOST_OPEN: Final = 60
 _MOST_WITHHELD: Final = 10
+#: Lanes of the timeline: more would push what is open off the screen.
+_MOST_LANES: Final = 16
 _MOST_CAUSES: Final = 8
 _WEEK: Final = timedelta(days=7)
 _BEFORE: Final = timedelta(minutes=15)
@@ -98,11 +100,16 @@ class Fact(NamedTuple):
 
 
 class Timeline(NamedTuple):
-    """The drawing, and the stretches to choose from: code, words, address, whether it is the chosen one."""
+    """The drawing, and the stretches to choose from: code, words, address, whether it is the chosen one.
+
+    Attributes:
+        more: subjects that are not drawn, whose incidents are the oldest.
+    """
 
     ranges: tuple[tuple[str, str, str, bool], ...]
     words: str
     chart: Markup
+    more: int
 
 
 class Trigger(NamedTuple):
@@ -237,11 +244,12 @@ def draw_timeline(recent: Sequence[Finding], query: Mapping[str, str], now: date
         if each.closed_at is None or each.closed_at > start:
             lanes[each.subject].append(each)
     ordered = sorted(lanes.items(), key=lambda lane: _order_of_lane(lane[1]))
+    more = len(ordered) - _MOST_LANES
     number = sum(map(len, lanes.values()))
     still = sum(each.closed_at is None for findings in lanes.values() for each in findings)
     label = f"{counted(number, 'finding')} in {spec.words}, {still or 'none'} still open"
     chart = timeline(
-        [Lane(pair_words(subject), [_bar(each) for each in findings]) for subject, findings in ordered],
+        [Lane(pair_words(subject), [_bar(each) for each in findings]) for subject, findings in ordered[:_MOST_LANES]],
         start=start,
         end=end,
         label=label,
@@ -251,7 +259,7 @@ def draw_timeline(recent: Sequence[Finding], query: Mapping[str, str], now: date
         (code, each.words, address(_PATH, query, range=None if code == "7d" else code), code == chosen)
         for code, each in _RANGES.items()
     )
-    return Timeline(ranges, label, chart)
+    return Timeline(ranges, label, chart, max(0, more))
 
 
 def _order_of_lane(findings: Sequence[Finding]) -> tuple[int, float]:

@@ -16,6 +16,7 @@ CROSS JOIN LATERAL (
     SELECT h.created_at, h.model_name, h.complexity_level, h.kind, h.old_score, h.new_score, h.version
     FROM public.model_score_history h
     WHERE h.model_name = open.model AND h.created_at BETWEEN open.from_at AND open.opened_at
+      AND abs(h.new_score - coalesce(h.old_score, 0)) >= 0.01
     ORDER BY abs(h.new_score - coalesce(h.old_score, h.new_score)) DESC, h.version DESC
     LIMIT 5
 ) AS change
@@ -27,7 +28,7 @@ FROM open
 CROSS JOIN LATERAL (
     SELECT h.created_at, h.model_name, h.complexity_level, h.kind, h.old_score, h.new_score, h.version
     FROM public.model_score_history h
-    WHERE h.created_at BETWEEN open.from_at AND open.opened_at
+    WHERE h.created_at BETWEEN open.from_at AND open.opened_at AND abs(h.new_score - coalesce(h.old_score, 0)) >= 0.01
     ORDER BY abs(h.new_score - coalesce(h.old_score, h.new_score)) DESC, h.version DESC
     LIMIT 5
 ) AS change
@@ -39,6 +40,7 @@ CROSS JOIN LATERAL (
     SELECT a.id, a.at, a.subject, a.action
     FROM public.operator_actions a
     WHERE a.at BETWEEN open.from_at AND open.opened_at
+      AND a.after -> 'config_version' IS NULL  -- these stand among the versions of the configuration
     ORDER BY a.id DESC
     LIMIT 5
 ) AS action

@@ -83,7 +83,7 @@ def test_the_heading_is_the_worst_thing_about_the_fleet() -> None:
     assert "b is 3 versions behind" in found.text
     stopped = headline(FLEET._replace(workers=0), [_instance("a")])
     assert stopped.state == "bad"
-    assert "No daemon is running" in stopped.text
+    assert "No daemon is running" in stopped.title
     assert headline(FLEET, []).title == "No instance is registered"
 
 
