@@ -229,7 +229,8 @@ def _noticed(noticed: Noticed) -> Fact:
     label = "Noticed first by a finding"
     if not noticed.both:
         return Fact(label, "–", "no operator acted on any of them" if noticed.alone else "there were none")
-    note = f"{counted(noticed.operator, 'time')} an operator had acted before; {noticed.alone:,} needed no action"
+    before = f"{counted(noticed.operator, 'time')} an operator" if noticed.operator else "no operator"
+    note = f"{before} had acted before; {noticed.alone:,} needed no action"
     return Fact(label, formats.number(noticed.finding), note, f"of {noticed.both}")
 
 
