@@ -1,31 +1,26 @@
-"""What an operator did, in words: a sentence, what it changed, and the command that undoes it. Pure."""
+"""Actions of operators in words: a sentence, the changes, and the command that undoes them. Pure."""
 
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+from centralcloud.dashboard.pages.action_values import (
+    MOST_CHANGES,
+    NOTHING,
+    Change,
+    Values,
+    changed_entries,
+    changed_scores,
+    entry_words,
+    score_words,
+    text_of,
+)
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, instance_url, model_url, pair_url
 from centralcloud.dashboard.pages.words import pair_words, spoken
 from centralcloud.dashboard.sources.activity import ActionRow
-from centralcloud.dashboard.web import formats
-from centralcloud.runtime.wording import and_more, counted
-
-#: Changes that are listed of one action.
-MOST_CHANGES: Final = 12
-_LONGEST: Final = 160
-_NOTHING: Final = "none"
-
-Values = Mapping[str, Any]
-
-
-class Change(NamedTuple):
-    """One thing that an action changed, in words. A side is empty where there is nothing on it."""
-
-    name: str
-    before: str
-    after: str
+from centralcloud.runtime.wording import counted
 
 
 class Deed(NamedTuple):
@@ -123,10 +118,10 @@ def subject_url(subject: str) -> str | None:
 def _pin(act: _Act) -> Deed:
     until = _moment(act.after.get("until"))
     score = act.after.get("pin")
-    changes = [Change("Score", _score(act.before.get("score")), _score(act.after.get("score")))]
+    changes = [Change("Score", score_words(act.before.get("score")), score_words(act.after.get("score")))]
     if act.before.get("pin") is not None:
-        changes.append(Change("Pin", _score(act.before["pin"]), _score(score)))
-    rest = f"at {_score(score)}{' until' if until else ', until it is unpinned'}"
+        changes.append(Change("Pin", score_words(act.before["pin"]), score_words(score)))
+    rest = f"at {score_words(score)}{' until' if until else ', until it is unpinned'}"
     return _pair(act, "pinned", rest, until, changes, _command("scores", "unpin", *_pair_of(act.subject)))
 
 
@@ -136,7 +131,7 @@ def _unpin(act: _Act) -> Deed:
     if score is not None:
         ends = ("--until", until.isoformat()) if until else ()
         again = _command("scores", "pin", *_pair_of(act.subject), str(score), *ends)
-    return _pair(act, "unpinned", "", None, [Change("Pin", _score(score), _NOTHING)], again)
+    return _pair(act, "unpinned", "", None, [Change("Pin", score_words(score), NOTHING)], again)
 
 
 def _pair(act: _Act, verb: str, rest: str, until: datetime | None, changes: Sequence[Change], undo: str | None) -> Deed:
@@ -144,25 +139,31 @@ def _pair(act: _Act, verb: str, rest: str, until: datetime | None, changes: Sequ
 
 
 def _rollback(act: _Act) -> Deed:
-    changes, more = _scores(act)
+    changes, more = changed_scores(act.before, act.after)
     return Deed(
-        "rolled", "all scores", "/scores", f"back to version {_text(act.after.get('to_version'))}", None, changes, more
+        "rolled",
+        "all scores",
+        "/scores",
+        f"back to version {text_of(act.after.get('to_version'))}",
+        None,
+        changes,
+        more,
     )
 
 
 def _freeze(act: _Act) -> Deed:
-    change = Change("Reason", _text(act.before.get("reason"), ""), _text(act.after.get("reason"), ""))
+    change = Change("Reason", text_of(act.before.get("reason"), ""), text_of(act.after.get("reason"), ""))
     return Deed("froze", "learned scores", "/scores", "", None, (change,), 0, "centralcloud unfreeze")
 
 
 def _unfreeze(act: _Act) -> Deed:
-    reason = _text(act.before.get("reason"), "")
+    reason = text_of(act.before.get("reason"), "")
     undo = _command("freeze", "--reason", reason) if reason else None
     return Deed("unfroze", "learned scores", "/scores", "", None, (Change("Reason", reason, ""),), 0, undo)
 
 
 def _force(act: _Act) -> Deed:
-    changes, more = _scores(act)
+    changes, more = changed_scores(act.before, act.after)
     number = counted(len(changes) + more, "score")
     return Deed(
         "forced", "the learner", "/incidents#runs", f"to publish {number} that it had withheld", None, changes, more
@@ -170,7 +171,7 @@ def _force(act: _Act) -> Deed:
 
 
 def _setting(act: _Act) -> Deed:
-    change = Change(act.subject, _text(act.before.get("value"), "the default"), _text(act.after.get("value")))
+    change = Change(act.subject, text_of(act.before.get("value"), "the default"), text_of(act.after.get("value")))
     undo = None
     if act.before.get("value") is not None:
         undo = _command("settings", "set", act.subject, _argument(act.before["value"]))
@@ -178,22 +179,22 @@ def _setting(act: _Act) -> Deed:
 
 
 def _rename(act: _Act) -> Deed:
-    new = _text(act.after.get("model"))
+    new = text_of(act.after.get("model"))
     merged = act.after.get("merged") or []
     rest = f"to {new}" + (", whose outcomes now include its own" if merged else "")
     undo = None if merged else _command("models", "rename", new, act.subject)
-    changes, more = _scores(act)
+    changes, more = changed_scores(act.before, act.after)
     return Deed("renamed", act.subject, model_url(new), rest, None, changes, more, undo)
 
 
 def _retire(act: _Act) -> Deed:
-    changes, more = _scores(act)
+    changes, more = changed_scores(act.before, act.after)
     undo = _command("models", "retire", act.subject, "--undo")
     return Deed("retired", act.subject, model_url(act.subject), "", None, changes, more, undo)
 
 
 def _reinstate(act: _Act) -> Deed:
-    changes, more = _scores(act)
+    changes, more = changed_scores(act.before, act.after)
     undo = _command("models", "retire", act.subject)
     return Deed("reinstated", act.subject, model_url(act.subject), "", None, changes, more, undo)
 
@@ -207,7 +208,7 @@ def _forget_models(act: _Act) -> Deed:
 
 
 def _forget_instance(act: _Act) -> Deed:
-    change = Change("Version of its scores", _text(act.before.get("applied_version")), "")
+    change = Change("Version of its scores", text_of(act.before.get("applied_version")), "")
     return Deed("forgot", f"the instance {act.subject}", instance_url(act.subject), "", None, (change,))
 
 
@@ -242,7 +243,7 @@ def _repair(act: _Act) -> Deed:
 
 
 def _sequences(act: _Act) -> Deed:
-    changes = [Change(name, _text(act.before.get(name)), _text(after)) for name, after in act.after.items()]
+    changes = [Change(name, text_of(act.before.get(name)), text_of(after)) for name, after in act.after.items()]
     return Deed("raised", counted(len(changes), "sequence"), None, "", None, tuple(changes[:MOST_CHANGES]))
 
 
@@ -261,9 +262,9 @@ def _revoked_login(act: _Act) -> Deed:
 
 def _configuration(act: _Act) -> Deed:
     version = act.after.get("config_version")
-    changes = list(_entries(act))
+    changes = list(changed_entries(act.before, act.after))
     single = act.subject != "configuration"
-    subject = _entry_words(act.subject) if single else _count(act.after.get("changed"), "entry", "entries")
+    subject = entry_words(act.subject) if single else _count(act.after.get("changed"), "entry", "entries")
     created = single and not act.before and act.after.get("entries")
     removed = single and act.before and act.after.get("entries") is None and not act.row.is_cut
     word = "created" if created else "removed" if removed else "changed"
@@ -278,15 +279,17 @@ def _configuration(act: _Act) -> Deed:
 
 def _key(word: str) -> Callable[[_Act], Deed]:
     def describe_key(act: _Act) -> Deed:
-        changes = list(_entries(act))
-        return Deed(word, _entry_words(act.subject), None, "", None, tuple(changes[:MOST_CHANGES]))
+        changes = list(changed_entries(act.before, act.after))
+        return Deed(word, entry_words(act.subject), None, "", None, tuple(changes[:MOST_CHANGES]))
 
     return describe_key
 
 
 def _other(act: _Act) -> Deed:
     names = [name for name in dict.fromkeys((*act.before, *act.after)) if act.before.get(name) != act.after.get(name)]
-    changes = [Change(spoken(name), _text(act.before.get(name), ""), _text(act.after.get(name), "")) for name in names]
+    changes = [
+        Change(spoken(name), text_of(act.before.get(name), ""), text_of(act.after.get(name), "")) for name in names
+    ]
     url = subject_url(act.subject)
     more = max(0, len(changes) - MOST_CHANGES)
     return Deed(verb(act.row.action), pair_words(act.subject), url, "", None, tuple(changes[:MOST_CHANGES]), more)
@@ -321,40 +324,6 @@ _DEEDS: Final[dict[str, Callable[[_Act], Deed]]] = {
 }
 
 
-def _scores(act: _Act) -> tuple[tuple[Change, ...], int]:
-    """The scores before and after, those that moved most first."""
-    before, after = _mapping(act.before.get("scores")), _mapping(act.after.get("scores"))
-
-    def moved(subject: str) -> float:
-        old, new = before.get(subject), after.get(subject)
-        if isinstance(old, (int, float)) and isinstance(new, (int, float)):
-            return abs(new - old)
-        return 5.0
-
-    subjects = sorted({*before, *after}, key=lambda each: (-moved(each), each))
-    changes = [Change(pair_words(each), _score(before.get(each)), _score(after.get(each))) for each in subjects]
-    return tuple(changes[:MOST_CHANGES]), max(0, len(changes) - MOST_CHANGES)
-
-
-def _entries(act: _Act) -> Iterator[Change]:
-    """The fields of entries of the configuration that differ."""
-    before, after = _mapping(act.before.get("entries")), _mapping(act.after.get("entries"))
-    for entry in sorted({*before, *after}):
-        old, new = before.get(entry), after.get(entry)
-        name = _entry_words(entry)
-        if not isinstance(old, dict) or not isinstance(new, dict):
-            yield Change(name, "", "removed" if new is None else "created" if old is None else "changed")
-            continue
-        for field in sorted({*old, *new}):
-            if old.get(field) != new.get(field):
-                yield Change(f"{name}: {spoken(field).lower()}", _text(old.get(field)), _text(new.get(field)))
-
-
-def _entry_words(subject: str) -> str:
-    kind, separator, name = subject.partition("/")
-    return f"the {spoken(kind).lower()} {name}" if separator else subject
-
-
 def _pair_of(subject: str) -> tuple[str, str]:
     model, _, complexity = subject.rpartition("/")
     return model, complexity
@@ -368,14 +337,6 @@ def _count(number: Any, noun: str, plural: str | None = None) -> str:
     return counted(number, noun, plural) if isinstance(number, int) else f"{plural or noun + 's'}"
 
 
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _score(value: Any) -> str:
-    return formats.score(value) if isinstance(value, (int, float)) else _NOTHING
-
-
 def _moment(value: Any) -> datetime | None:
     try:
         found = datetime.fromisoformat(value)
@@ -386,19 +347,3 @@ def _moment(value: Any) -> datetime | None:
 
 def _argument(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _text(value: Any, nothing: str = _NOTHING) -> str:
-    """A value of JSON as people read it: short lists with commas, objects by their names."""
-    if value is None or value == "":
-        return nothing
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, dict):
-        text = ", ".join(f"{spoken(name).lower()} {_text(each)}" for name, each in value.items()) or "nothing"
-    elif isinstance(value, list):
-        shown = ", ".join(_text(each) for each in value[:8]) or "nothing"
-        text = f"{shown}, {and_more(len(value) - 8)}" if len(value) > 8 else shown
-    else:
-        text = str(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

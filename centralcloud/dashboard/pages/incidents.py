@@ -5,14 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
-from markupsafe import Markup
-
-from centralcloud.dashboard.charts.timeline import Bar, Lane, timeline
 from centralcloud.dashboard.pages.action_words import verb
 from centralcloud.dashboard.pages.addresses import finding_url, instance_url, pair_url
-from centralcloud.dashboard.pages.listing import Pager, address, page_of
+from centralcloud.dashboard.pages.incident_timeline import draw_timeline
+from centralcloud.dashboard.pages.listing import Pager, page_of
 from centralcloud.dashboard.pages.noticing import Noticed, who_noticed
 from centralcloud.dashboard.pages.words import (
     FINDING_KINDS,
@@ -27,6 +24,7 @@ from centralcloud.dashboard.pages.words import (
 from centralcloud.dashboard.sources.activity import PAST_ACTIONS, PastAction
 from centralcloud.dashboard.sources.control import CONTROL, Control
 from centralcloud.dashboard.sources.findings import OPEN_FINDINGS, Finding
+from centralcloud.dashboard.sources.fleet import FLEET
 from centralcloud.dashboard.sources.incidents import (
     CAUSES,
     EXCLUSIONS,
@@ -44,36 +42,28 @@ from centralcloud.dashboard.web.page import Models, Page, PageContext
 from centralcloud.runtime.wording import age, counted
 
 _PATH: Final = "/incidents"
+
 _PAGE_SIZE: Final = 25
+
 #: Open findings that are shown in full.
 _MOST_OPEN: Final = 60
+
 _MOST_WITHHELD: Final = 10
-#: Lanes of the timeline: more would push what is open off the screen.
-_MOST_LANES: Final = 16
+
 _MOST_CAUSES: Final = 8
+
 _WEEK: Final = timedelta(days=7)
+
 _BEFORE: Final = timedelta(minutes=15)
+
 _STATES: Final[tuple[State, ...]] = ("bad", "look", "note", "neutral")
-
-
-class _Range(NamedTuple):
-    words: str
-    length: timedelta
-    step: timedelta
-
-
-#: Stretches of the timeline. Its end moves in steps, so that it is not drawn again every ten seconds.
-_RANGES: Final = {
-    "24h": _Range("24 hours", timedelta(hours=24), timedelta(minutes=2)),
-    "7d": _Range("7 days", timedelta(days=7), timedelta(minutes=15)),
-    "30d": _Range("30 days", timedelta(days=30), timedelta(hours=1)),
-}
 
 
 class Headline(NamedTuple):
     """The answer of the page.
 
     Attributes:
+        state: ``neutral``: there is nothing to judge yet.
         number: open incidents, without news and without those that learning avoids already.
         oldest_at: since when the oldest of them is open.
         worst: the title of the one that concerns most traffic.
@@ -90,6 +80,10 @@ class Headline(NamedTuple):
     last_closed_at: datetime | None
 
 
+#: No outcome was ever ingested: that none of them is bad says nothing.
+NOTHING_YET: Final = Headline("neutral", 0, None, "", 0, 0, None)
+
+
 class Fact(NamedTuple):
     """A number of the week, with what it means."""
 
@@ -97,19 +91,6 @@ class Fact(NamedTuple):
     value: str
     note: str
     unit: str = ""
-
-
-class Timeline(NamedTuple):
-    """The drawing, and the stretches to choose from: code, words, address, whether it is the chosen one.
-
-    Attributes:
-        more: subjects that are not drawn, whose incidents are the oldest.
-    """
-
-    ranges: tuple[tuple[str, str, str, bool], ...]
-    words: str
-    chart: Markup
-    more: int
 
 
 class Trigger(NamedTuple):
@@ -180,6 +161,9 @@ async def build(context: PageContext) -> Models:
     recent, open_ones = context.of(RECENT_FINDINGS), context.of(OPEN_FINDINGS)
     if recent is None or open_ones is None:
         return dict.fromkeys(("headline", "week", "timeline", "open", "closed", "runs"))
+    fleet = context.of(FLEET)
+    if fleet is not None and not fleet.ingested and not recent:
+        return {**dict.fromkeys(("week", "timeline", "open", "closed", "runs")), "headline": NOTHING_YET}
     return {
         "headline": headline(open_ones, recent),
         "week": week(recent, context.of(PAST_ACTIONS) or (), context.now),
@@ -232,45 +216,6 @@ def _noticed(noticed: Noticed) -> Fact:
     before = f"{counted(noticed.operator, 'time')} an operator" if noticed.operator else "no operator"
     note = f"{before} had acted before; {noticed.alone:,} needed no action"
     return Fact(label, formats.number(noticed.finding), note, f"of {noticed.both}")
-
-
-def draw_timeline(recent: Sequence[Finding], query: Mapping[str, str], now: datetime, zone: ZoneInfo) -> Timeline:
-    """Return the timeline: a lane a subject, those with open incidents first, then by the newest opening."""
-    chosen = query.get("range") if query.get("range") in _RANGES else "7d"
-    spec = _RANGES[chosen or "7d"]
-    end = _ceiling(now, spec.step)
-    start = end - spec.length
-    lanes: dict[str, list[Finding]] = defaultdict(list)
-    for each in recent:
-        if each.closed_at is None or each.closed_at > start:
-            lanes[each.subject].append(each)
-    ordered = sorted(lanes.items(), key=lambda lane: _order_of_lane(lane[1]))
-    more = len(ordered) - _MOST_LANES
-    number = sum(map(len, lanes.values()))
-    still = sum(each.closed_at is None for findings in lanes.values() for each in findings)
-    label = f"{counted(number, 'finding')} in {spec.words}, {still or 'none'} still open"
-    chart = timeline(
-        [Lane(pair_words(subject), [_bar(each) for each in findings]) for subject, findings in ordered[:_MOST_LANES]],
-        start=start,
-        end=end,
-        label=label,
-        zone=zone,
-    )
-    ranges = tuple(
-        (code, each.words, address(_PATH, query, range=None if code == "7d" else code), code == chosen)
-        for code, each in _RANGES.items()
-    )
-    return Timeline(ranges, label, chart, max(0, more))
-
-
-def _order_of_lane(findings: Sequence[Finding]) -> tuple[int, float]:
-    states = [_STATES.index(_state(each)) for each in findings if each.closed_at is None]
-    return min(states, default=len(_STATES)), -max(each.opened_at.timestamp() for each in findings)
-
-
-def _bar(finding: Finding) -> Bar:
-    state: State = "good" if finding.closed_at else _state(finding)
-    return Bar(finding.opened_at, finding.closed_at, state, finding_title(finding.kind), finding_url(finding))
 
 
 def open_incidents(
@@ -393,17 +338,11 @@ def _matches(part: str, subject: str) -> bool:
     return part.lower() in subject.lower() or part.lower() in pair_words(subject).lower()
 
 
-def _ceiling(now: datetime, step: timedelta) -> datetime:
-    """The next whole step, so that everything that was opened until now lies before it."""
-    seconds = step.total_seconds()
-    return now + timedelta(seconds=seconds - now.timestamp() % seconds)
-
-
 PAGE: Final = Page(
     path=_PATH,
     name="incidents",
     title="Incidents",
-    sources=(OPEN_FINDINGS, RECENT_FINDINGS, CAUSES, MODEL_VERSIONS, RUNS, EXCLUSIONS, CONTROL, PAST_ACTIONS),
+    sources=(FLEET, OPEN_FINDINGS, RECENT_FINDINGS, CAUSES, MODEL_VERSIONS, RUNS, EXCLUSIONS, CONTROL, PAST_ACTIONS),
     build=build,
     parameters=("range", "kind", "subject", "page"),
 )

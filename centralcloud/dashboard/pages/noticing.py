@@ -1,4 +1,4 @@
-"""Who noticed a problem first: a finding, or an operator who acted before it was opened. Pure."""
+"""Whether a finding noticed a problem first, or an operator who acted before it was opened. Pure."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta

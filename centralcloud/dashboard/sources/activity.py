@@ -91,7 +91,7 @@ def read_actions(connection: psycopg.Connection[Any], which: ActionFilter = _EVE
 ACTIONS: Final = Source("actions", Tier.QUARTER, read_actions)
 #: The page of a filter.
 ACTIONS_OF: Final = Lookup("actions_of", read_actions, keep_seconds=10)
-#: Of the last 31 days, oldest first.
+#: Actions of the last 31 days, oldest first.
 PAST_ACTIONS: Final = Source("past_actions", Tier.MINUTE, lambda connection: tuple(_RECENT_ACTIONS.all(connection)))
 CONFIGURATION_VERSIONS: Final = Source(
     "configuration_versions", Tier.QUARTER, lambda connection: tuple(_LIST_VERSIONS.all(connection))

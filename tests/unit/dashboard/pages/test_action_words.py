@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from centralcloud.dashboard.pages.action_words import VERBS, Change, describe
+from centralcloud.dashboard.pages.action_values import Change
+from centralcloud.dashboard.pages.action_words import VERBS, describe
 from centralcloud.dashboard.sources.activity import ActionRow
 from centralcloud.store.operator_actions import Action
 

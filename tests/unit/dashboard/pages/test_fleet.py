@@ -3,7 +3,9 @@
 import json
 from datetime import UTC, datetime, timedelta
 
-from centralcloud.dashboard.pages.fleet import PAGE_SIZE, Rows, details, headline, listing, lost, queue, workers
+from centralcloud.dashboard.pages.fleet import headline
+from centralcloud.dashboard.pages.fleet_instances import PAGE_SIZE, Rows, details, listing
+from centralcloud.dashboard.pages.fleet_work import lost, queue, workers
 from centralcloud.dashboard.sources.findings import Finding
 from centralcloud.dashboard.sources.fleet import FleetState
 from centralcloud.dashboard.sources.instances import Instance, InstanceModel, LateAndLost, Lease, Sender, Worker

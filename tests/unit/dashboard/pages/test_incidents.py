@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from centralcloud.dashboard.pages.incident_timeline import draw_timeline
 from centralcloud.dashboard.pages.incidents import (
     closed_incidents,
-    draw_timeline,
     headline,
     open_incidents,
     week,
@@ -37,7 +37,7 @@ def _finding(
     return Finding(number, kind, subject, f"message {number}", details, share, opened, NOW, closed)
 
 
-def test_news_and_what_is_avoided_already_are_no_incidents() -> None:
+def test_news_and_findings_that_are_avoided_already_do_not_count_as_incidents() -> None:
     found = headline(
         [
             _finding(1, share=0.4, ago=1),
