@@ -47,6 +47,8 @@ def test_the_group_behind_has_as_many_as_the_overview_says() -> None:
     instances = _fleet()
     found = listing(instances, Rows(instances, (), ()), {"show": "behind"})
     assert [row.name for row in found.rows] == ["c", "b"]
+    urls = {group.words: group.url for group in listing(instances, Rows(instances, (), ()), {"page": "3"}).groups}
+    assert urls["behind"] == "/fleet?show=behind#instances", "another group begins with its first page"
     assert [(row.lag, row.width) for row in found.rows] == [("10 versions behind", 100.0), ("3 versions behind", 30.0)]
 
 
@@ -116,7 +118,7 @@ def test_each_lease_stands_with_the_process_that_holds_it() -> None:
 def test_pairs_that_lack_nothing_are_counted_and_those_that_lost_most_come_first() -> None:
     found = lost(
         [
-            LateAndLost("a", "simple", 100, 50.0, 50, 0, 0.0),
+            LateAndLost("a", "simple", 100, 50.0, 50, 30, 60.0),
             LateAndLost("b", "simple", 1000, 10.0, 900, 9, 1.0),
             LateAndLost("c", "simple", 1000, 0.0, 1000, 0, 0.0),
         ]
