@@ -26,9 +26,9 @@ from centralcloud.store.swallowed_rows import require_stored
 log = get_logger(__name__)
 
 _LEASE: Final = "fleet-minutes"
-#: Of the interval: the lease ends before the next reading, which a replica that still lives then takes at once.
+#: A share of the interval: the lease ends before the next reading, which a replica that still lives then takes at once.
 _LEASE_SHARE: Final = 0.8
-#: Of the interval: a task that wakes so early does not run twice.
+#: A share of the interval: a task that wakes so early does not run twice.
 _EARLY_SHARE: Final = 0.05
 #: How often a daemon reads the fleet.
 FLEET_MINUTE_SECONDS: Final = 60.0
@@ -93,7 +93,7 @@ class NewestMinute(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What a reading adds to the row of `minute`; None: not known, and then `seconds` is 0."""
+    """The counts that a reading adds to the row of `minute`; None: not known, and then `seconds` is 0."""
 
     minute: datetime
     seconds: float

@@ -1,5 +1,5 @@
 -- {role}: the actions of operators on the dashboard, each with its row in the log: pin, unpin, roll back, freeze, replay and discard
--- dead letters, set the status of a model. Of events it reads dead letters only. It cannot read keys and requests, nor change
+-- dead letters, set the status of a model. It reads no event but dead letters. It cannot read keys and requests, nor change
 -- budgets, keys, fleet settings and logins.
 {create_role};
 GRANT USAGE ON SCHEMA public, centralcloud, pgmq TO {role};
@@ -20,7 +20,7 @@ GRANT INSERT ON evidence TO {role};
 -- Dead letters.
 GRANT SELECT, UPDATE (resolution, resolved_at, replayed_msg_id) ON dead_letters TO {role};
 GRANT SELECT, UPDATE (dead_letters_replayed, dead_letters_discarded) ON accounting TO {role};
--- What is sent to the queues returns its id; nothing else of them is read.
+-- A message that is sent returns its id; nothing else of the queues is read.
 GRANT INSERT, SELECT (msg_id) ON pgmq.q_model_routing_decisions, pgmq.q_model_score_updates TO {role};
 GRANT EXECUTE ON FUNCTION centralcloud.notify_decisions, centralcloud.set_model_status TO {role};
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA pgmq TO {role};

@@ -14,7 +14,7 @@ from centralcloud.dashboard.charts.labels import Box
 from centralcloud.dashboard.charts.scale import Linear, Logarithmic, Scale, all_finite, amount_scale, finite
 
 _HEIGHT: Final = {Size.WIDE: 210, Size.NARROW: 190}
-_NAME_ROOM: Final = 210
+_NAME_ROOM: Final = 240
 #: Radius of a model without traffic, and what one with all of it has more.
 _SMALLEST, _GROWTH = 5, 10
 #: Points that get a name; the others have it as a title and in the table.
@@ -131,10 +131,10 @@ def _draw(shown: Sequence[CostPanel], size: Size) -> tuple[Drawing, float]:
         for rate, text in zip(rates, numbers.axis(rates, "percent"), strict=True):
             drawing.horizontal("grid", left, place.right, up(rate))
             drawing.text(left - 8, up(rate), text, "e tick")
-        _cost_axis(drawing, across, amounts, lower + size.line * 0.8)
-        drawing.text(place.right, lower + size.line * 1.9, "cost of a success →", "e tick")
+        _cost_axis(drawing, across, amounts, lower + size.line * 0.9)
+        drawing.text(place.right, lower + size.line * 2, "cost of a success →", "e tick")
         _points(drawing, _drawn(panel), across, up, Box(left, upper - margin, place.right, lower + 2))
-    return drawing, rows * (height + size.line) - 2 * size.line
+    return drawing, rows * (height + size.line) - 1.2 * size.line
 
 
 def _cost_axis(drawing: Drawing, across: Scale, amounts: Sequence[float], y: float) -> None:
@@ -145,9 +145,12 @@ def _cost_axis(drawing: Drawing, across: Scale, amounts: Sequence[float], y: flo
         marks, texts = list(amounts), numbers.axis(amounts, "usd")
     free = float("-inf")
     for mark, text in zip(marks, texts, strict=True):
-        box = drawing.box(across(mark), y, text, "m tick")
-        if box.left >= free and box.right <= drawing.size.width and box.left >= 0:
-            drawing.text(across(mark), y, text, "m tick")
+        x, kind = across(mark), "m tick"
+        if drawing.box(x, y, text, kind).right > drawing.size.width:
+            x, kind = drawing.size.width, "e tick"
+        box = drawing.box(x, y, text, kind)
+        if box.left >= max(free, 0) and drawing.is_free(box):
+            drawing.text(x, y, text, kind)
             free = box.right + 6
 
 
@@ -193,9 +196,9 @@ def _name(drawing: Drawing, spot: _Spot, taken: Sequence[Box], dashes: Sequence[
     """
     size, gap = drawing.size, spot.radius + 5
     strong = "lead" if spot.point.leads else ""
-    widest = min(_NAME_ROOM, (room.right - room.left) * 0.55)
+    widest = min(_NAME_ROOM, (room.right - room.left) * 0.6)
     text = words.cut(spot.point.name, widest, size.text, bold=spot.point.leads)
-    below, above = spot.y + size.line * 0.55 + spot.radius + 1, spot.y - size.line * 0.55 - spot.radius - 1
+    below, above = spot.y + size.line * 0.62 + spot.radius + 1, spot.y - size.line * 0.62 - spot.radius - 1
     sides = [(spot.x + gap, spot.y, ""), (spot.x - gap, spot.y, "e")]
     for y in (below, above):
         sides += [(spot.x, y, "m"), (spot.x - spot.radius, y, ""), (spot.x + spot.radius, y, "e")]

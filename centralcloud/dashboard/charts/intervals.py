@@ -25,7 +25,7 @@ class Interval:
 
     Args:
         leads: whether it gets the traffic.
-        url: path of its page; "" is no link.
+        url: path of its page; "" for none.
     """
 
     name: str

@@ -31,7 +31,7 @@ class Bar:
     """An incident: when it opened and closed (None while it is open), its state and its words.
 
     Args:
-        url: path of its page; "" is no link.
+        url: path of its page; "" for none.
     """
 
     opened: datetime

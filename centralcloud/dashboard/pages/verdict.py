@@ -100,7 +100,7 @@ def success_rate(traffic: Sequence[PairTraffic]) -> float | None:
 def _signals(found: Evidence) -> Iterator[Signal]:
     fleet = found.fleet
     if not fleet.workers:
-        seen = f" since {age((found.now - fleet.worker_seen_at).total_seconds())}" if fleet.worker_seen_at else ""
+        seen = f" for {age((found.now - fleet.worker_seen_at).total_seconds())}" if fleet.worker_seen_at else ""
         waiting = f", and {counted(found.queue.messages, 'event')} wait" if found.queue and found.queue.messages else ""
         yield Signal(
             "bad", "No daemon is running", f"Nothing has been ingested{seen}{waiting}.", "/fleet", fleet.worker_seen_at

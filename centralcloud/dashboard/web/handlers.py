@@ -10,7 +10,7 @@ from aiohttp import web
 
 from centralcloud.dashboard.reader.lookups import LookupFailedError
 from centralcloud.dashboard.reader.reader import Reader
-from centralcloud.dashboard.security.access import FORM_TOKEN, VIEWER, Access
+from centralcloud.dashboard.security.access import Access, known
 from centralcloud.dashboard.web.assets import Assets
 from centralcloud.dashboard.web.live import Hub, state_of
 from centralcloud.dashboard.web.page import Page, PageError
@@ -78,8 +78,8 @@ class Handlers:
             zone=key.zone,
             zone_chosen=bool(request.query.get("zone")),
             query=dict(key.query),
-            viewer=request[VIEWER],
-            form_token=request[FORM_TOKEN],
+            viewer=known(request).viewer,
+            form_token=known(request).form_token,
         )
         now = snapshot.read_at if snapshot.read_at and not snapshot.outage else datetime.now(UTC)
         return html_response(fill_times(html, now, view.zone))
@@ -129,7 +129,7 @@ class Handlers:
         """Return a page that is not one of the navigation, such as the login; the model is `m`."""
         zone = zone_of(request.query, request.cookies)
         html = self._renderer.render(
-            template, m=model, zone=zone, viewer=request[VIEWER], form_token=request[FORM_TOKEN]
+            template, m=model, zone=zone, viewer=known(request).viewer, form_token=known(request).form_token
         )
         return html_response(html, status=status)
 
@@ -141,8 +141,8 @@ class Handlers:
             message=error.message,
             command=error.command,
             zone=zone_of(request.query, request.cookies),
-            viewer=request[VIEWER],
-            form_token=request[FORM_TOKEN],
+            viewer=known(request).viewer,
+            form_token=known(request).form_token,
         )
         return html_response(html, status=error.status)
 

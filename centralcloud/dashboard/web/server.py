@@ -13,7 +13,6 @@ from centralcloud.dashboard.security.login import LoginPages
 from centralcloud.dashboard.security.user_list import UserList
 from centralcloud.dashboard.settings import DashboardSettings
 from centralcloud.dashboard.web.assets import Assets
-from centralcloud.dashboard.web.certificate import read_certificate
 from centralcloud.dashboard.web.handlers import Handlers
 from centralcloud.dashboard.web.live import Hub
 from centralcloud.dashboard.web.page import Page
@@ -48,7 +47,7 @@ class DashboardServer(HttpServer):
         Raises:
             CentralCloudError: the port cannot be opened, or the certificate cannot be used.
         """
-        tls = read_certificate(settings.tls_certificate, settings.tls_key)
+        tls = settings.load_tls()
         address, port = settings.address, settings.port
         super().__init__(address, port, [], program=PROGRAM, limits=_limits(), name="dashboard-http", tls=tls)
         self._settings = settings

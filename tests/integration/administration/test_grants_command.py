@@ -108,7 +108,7 @@ def test_the_roles_get_passwords_from_a_file_and_from_standard_input(bare: Fleet
     result = run_command("centralcloud", *options, "--dashboard-password-file", "-", env=env, input_text="s3cret-2\n")
     assert (result.returncode, result.stderr) == (0, "")
     assert "s3cret" not in result.stdout
-    assert result.stdout.count("PASSWORD") == 3
+    assert result.stdout.count("PASSWORD") == 4
     assert f"ALTER ROLE \"{bare.roles.instance}\" PASSWORD '...';" in result.stdout
     stored = execute(
         bare.admin,

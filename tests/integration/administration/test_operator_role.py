@@ -141,7 +141,7 @@ def test_a_table_that_no_action_needs_is_neither_read_nor_emptied(fleet: Fleet, 
 @pytest.mark.parametrize(
     "forbidden",
     [
-        # What events, requests and keys say.
+        # The contents of events, requests and keys.
         "SELECT user_model_request FROM routing_records",
         "SELECT extra FROM routing_records",
         "SELECT * FROM routing_decisions",

@@ -9,6 +9,7 @@ import pytest
 from psycopg.rows import dict_row
 from support.events import an_event, outcomes, send
 from support.ingest import ingest
+from support.plans import explain, nodes, pages
 from support.requests import a_request_id
 from support.servers import execute
 from support.waiting import eventually
@@ -21,6 +22,7 @@ from centralcloud.maintenance.maintenance import Maintenance
 from centralcloud.maintenance.retention import Retention
 from centralcloud.monitoring.fleet_minutes import FleetMinuteRecorder
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.runtime.postgres.query import Query
 from centralcloud.settings import Settings
 
 COUNTS = "sum(ingested)::int, sum(successes)::int, sum(failures)::int, sum(blameless)::int, sum(cost_nano_usd)::bigint"
@@ -76,7 +78,7 @@ def test_events_between_two_readings_are_counted_once(
     newest = rows(database_url)[-1]
     assert newest["dead_letters"] == 1
     assert sum(row["counted_seconds"] for row in rows(database_url)) < 60
-    assert verify(database).ok, "the ledger's new columns are no difference"
+    assert verify(database).ok, "the recount leaves the new columns alone"
 
 
 def test_instances_that_lack_the_newest_scores_are_behind(
@@ -189,6 +191,22 @@ def test_old_minutes_expire_by_the_setting(database: Database, database_url: str
     assert execute(database_url, days) == [(1,), (13,)]
     Maintenance(database, retention=Retention(fleet_minutes_days=2)).maintain()
     assert execute(database_url, days) == [(1,)]
+
+
+def test_rows_of_two_weeks_cost_a_reading_nothing(database_url: str) -> None:
+    execute(
+        database_url,
+        """INSERT INTO fleet_minutes
+        SELECT date_trunc('minute', now(), 'UTC') - number * interval '1 minute', now(), 60, 1, 1, 0, 0, 0, 0, NULL, 0, 0, 0,
+            0, 0, 0, 0, 0, 0
+        FROM generate_series(0, 20159) AS number""",
+    )
+    execute(database_url, "ANALYZE fleet_minutes")
+    plan = explain(database_url, Query("centralcloud.monitoring", "newest_fleet_minute").text.decode())
+    assert {each.get("Index Name") for each in nodes(plan)} >= {"fleet_minutes_pkey"}
+    assert pages(plan) < 10
+    ((size,),) = execute(database_url, "SELECT pg_total_relation_size('fleet_minutes')")
+    assert size < 8 * 2**20
 
 
 def test_a_fleet_without_its_ledger_degrades_the_recorder_alone(database: Database, database_url: str) -> None:

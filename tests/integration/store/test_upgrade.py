@@ -232,9 +232,9 @@ _RIGHTS = """
 
 
 def test_every_role_has_the_same_rights_after_an_upgrade_as_in_a_new_database(server: str) -> None:
-    """The roles of gateways and of the configuration are younger than the old schema: `grants --apply` makes them."""
+    """The roles of gateways, of the configuration and of operators are younger than the schema: `grants` makes them."""
     with a_fleet(server) as fleet, Database(fleet.owner, application_name="tests") as owner:
-        later = (f"{fleet.roles.gateway}=", f"{fleet.roles.configurator}=")
+        later = tuple(f"{name}=" for name in (fleet.roles.gateway, fleet.roles.configurator, fleet.roles.operator))
 
         def rights() -> dict[str, list[str]]:
             rows = execute(fleet.admin, _RIGHTS)
