@@ -10,7 +10,8 @@ from markupsafe import Markup
 from centralcloud.dashboard.charts.sparkline import sparkline
 from centralcloud.dashboard.charts.traffic_share import traffic_share
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, finding_url, instance_url, pair_url
-from centralcloud.dashboard.pages.verdict import SMALL_SHARE, Evidence, Signal, Verdict, judge, success_rate
+from centralcloud.dashboard.pages.verdict import Evidence, Signal, Verdict, judge, success_rate
+from centralcloud.dashboard.pages.words import SMALL_SHARE
 from centralcloud.dashboard.sources.control import CONTROL
 from centralcloud.dashboard.sources.findings import OPEN_FINDINGS, Finding
 from centralcloud.dashboard.sources.fleet import FLEET, FleetState
