@@ -2,11 +2,33 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import NamedTuple
 
 from centralcloud.dashboard.charts import Column
 from centralcloud.dashboard.costs import NANO
 from centralcloud.dashboard.sources.money import DAY, HOUR, Money, SpendHour, part_of_hour
+
+
+class History(NamedTuple):
+    """Hours of spend, and which of them are known.
+
+    Attributes:
+        first_hour: the first hour of the fleet with a record; None: there is none.
+        now: times in UTC, as everywhere here: differences of local times are wrong where clocks change.
+        some_unknown: whether some costs are not known: a period without any known cost then has no amount, and not 0.
+    """
+
+    hours: Sequence[SpendHour]
+    first_hour: datetime | None
+    now: datetime
+    some_unknown: bool
+
+    def column(self, start: datetime, begin: datetime, end: datetime, nano: float | None) -> Column:
+        """Return the column of a period. `nano`: None where no decision arrived."""
+        before = self.first_hour is None or end <= self.first_hour
+        unknown = before or (self.some_unknown and nano is not None and not nano)
+        return Column(start, None if unknown else (nano or 0) / NANO, running=begin <= self.now < end)
 
 
 def spent(hours: Iterable[SpendHour], since: datetime, until: datetime, now: datetime) -> int:
@@ -23,39 +45,34 @@ def change_of(money: Money, hours: Sequence[SpendHour], length: timedelta) -> fl
     return spent(hours, now - length, now, now) / before - 1 if before else None
 
 
-def by_hour(hours: Sequence[SpendHour], money: Money, unknown: float) -> list[Column]:
-    """Return the hours of the last week, without an amount before the first record and where no cost is known."""
-    amounts: dict[datetime, int] = defaultdict(int)
-    for each in hours:
-        amounts[each.hour] += each.cost_nano_usd
-    newest = money.read_at.replace(minute=0, second=0, microsecond=0)
-    found = []
-    for number in range(7 * 24 - 1, -1, -1):
-        hour = newest - number * HOUR
-        nano = amounts.get(hour, 0)
-        missing = money.first_hour is None or hour < money.first_hour or (unknown > 0 and hour in amounts and not nano)
-        found.append(Column(hour, None if missing else nano / NANO, running=not number))
+def hours_of(history: History, since: datetime, until: datetime) -> list[Column]:
+    """Return the hours (UTC) of a time as columns."""
+    amounts: dict[datetime, float] = defaultdict(float)
+    for each in history.hours:
+        amounts[each.hour] += each.cost_nano_usd * part_of_hour(each.hour, since, until, history.now)
+    first, found = since.replace(minute=0, second=0, microsecond=0), []
+    while first < until:
+        found.append(history.column(first, first, first + HOUR, amounts.get(first)))
+        first += HOUR
     return found
 
 
-def by_day(hours: Sequence[SpendHour], now: datetime, zone: tzinfo, unknown: float) -> list[Column]:
-    """Return the last 30 days of the zone's calendar. An hour counts for the day in which it begins."""
-    amounts: dict[date, int] = defaultdict(int)
-    for each in hours:
-        amounts[each.hour.astimezone(zone).date()] += each.cost_nano_usd
-    first = min((each.hour.astimezone(zone).date() for each in hours), default=None)
-    today = now.astimezone(zone).date()
-    found = []
-    for number in range(29, -1, -1):
-        day = today - timedelta(days=number)
-        nano = amounts.get(day, 0)
-        missing = first is None or day < first or (unknown > 0 and day in amounts and not nano)
-        start = datetime.combine(day, time(), zone)
-        found.append(Column(start, None if missing else nano / NANO, running=not number))
+def days_of(history: History, since: datetime, until: datetime, zone: tzinfo) -> list[Column]:
+    """Return the days of a zone's calendar that a time touches. An hour counts for the day in which it begins."""
+    amounts: dict[date, float] = defaultdict(float)
+    for each in history.hours:
+        amounts[each.hour.astimezone(zone).date()] += each.cost_nano_usd * part_of_hour(
+            each.hour, since, until, history.now
+        )
+    day, found = since.astimezone(zone).date(), []
+    while (start := datetime.combine(day, time(), zone)).astimezone(UTC) < until:
+        day += timedelta(days=1)
+        end = datetime.combine(day, time(), zone).astimezone(UTC)
+        found.append(history.column(start, start.astimezone(UTC), end, amounts.get(start.date())))
     return found
 
 
 def covered_days(money: Money, length: timedelta) -> float:
-    """Return the days of a time that have records, and 1 at least: a new fleet's first hour is not taken for a day's pace."""
+    """Return the days of a time that have records, and 1 at least: the first hour of a fleet is not a day's pace."""
     begins = money.read_at - length if money.first_hour is None else max(money.first_hour, money.read_at - length)
     return max(1.0, (money.read_at - begins) / DAY)

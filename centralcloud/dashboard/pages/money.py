@@ -22,9 +22,9 @@ from centralcloud.dashboard.costs import (
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, pair_url
 from centralcloud.dashboard.pages.overview import leading
 from centralcloud.dashboard.reader.lookups import LookupFailedError
-from centralcloud.dashboard.sources.money import DAY, MONEY, MONEY_OF_MONTH, MONTH, WEEK, Money, PairMoney
+from centralcloud.dashboard.sources.money import DAY, HOUR, MONEY, MONEY_OF_MONTH, MONTH, WEEK, Money, PairMoney
 from centralcloud.dashboard.sources.traffic import TRAFFIC, PairTraffic
-from centralcloud.dashboard.spend import by_day, by_hour, change_of, covered_days, spent
+from centralcloud.dashboard.spend import History, change_of, covered_days, days_of, hours_of, spent
 from centralcloud.dashboard.web import formats
 from centralcloud.dashboard.web.page import Models, Page, PageContext, PageError
 from centralcloud.runtime.wording import counted
@@ -170,7 +170,12 @@ def spend_of(money: Money, shown: Range, complexity: str | None, zone: tzinfo) -
         if against.startswith(", no change"):
             against = f", as much as {shown.before}"
         heading = f"{formats.usd_of_nano(amount)}{of} {shown.words}{against}"
-    drawn = by_day(hours, now, zone, unknown) if length == MONTH else by_hour(hours, money, unknown)
+    history = History(hours, money.first_hour, now, unknown > 0)
+    if length == MONTH:
+        drawn = days_of(history, now - MONTH, now, zone)
+    else:
+        newest = now.replace(minute=0, second=0, microsecond=0)
+        drawn = hours_of(history, newest - WEEK + HOUR, newest + HOUR)
     period = "day, the last 30 days" if length == MONTH else "hour, the last 7 days"
     known = any(each.value for each in drawn)
     chart = columns(drawn, unit="usd", zone=zone, label=f"Spend by {period}: {heading}") if known else None

@@ -6,7 +6,7 @@ and the newest records alone, so that no record counts twice.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -78,7 +78,9 @@ class _State(NamedTuple):
     first_hour: datetime | None
 
 
-class _UnrolledHour(NamedTuple):
+class UnrolledHour(NamedTuple):
+    """An hour of a pair that the roll-ups do not have completely."""
+
     hour: datetime
     model: str
     complexity: str
@@ -108,7 +110,7 @@ class _Priced(NamedTuple):
 
 
 _READ_STATE = Query(__package__, "read_roll_up_state", row=_State)
-_LIST_UNROLLED_HOURS = Query(__package__, "list_unrolled_hours", row=_UnrolledHour)
+_LIST_UNROLLED_HOURS = Query(__package__, "list_unrolled_hours", row=UnrolledHour)
 _LIST_ROLLED_UP_HOURS = Query(__package__, "list_rolled_up_hours", row=SpendHour)
 _LIST_ROLLED_UP_PAIRS = Query(__package__, "list_rolled_up_pairs", row=_RolledUpPair)
 _LIST_PRICED_OUTCOMES = Query(__package__, "list_priced_outcomes", row=_Priced)
@@ -119,23 +121,34 @@ class MoneyReader:
 
     Attributes:
         now: the time of the transaction.
+        complete_until: the roll-ups have all hours before.
+        unrolled: the hours from then on.
         first_hour: the first hour with a record; None: there is none.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
         state = _READ_STATE.one(connection)
-        self.now = state.now
-        self._complete_until = state.complete_until
-        self._unrolled = _LIST_UNROLLED_HOURS.all(connection, {"complete_until": state.complete_until})
-        hours = [each.hour for each in self._unrolled]
-        self.first_hour = min([state.first_hour, *hours] if state.first_hour else hours, default=None)
+        # Differences of local times are wrong where clocks change: everything is in UTC from here on.
+        self.now = state.now.astimezone(UTC)
+        self.complete_until = state.complete_until.astimezone(UTC)
+        self.unrolled = [
+            each._replace(hour=each.hour.astimezone(UTC))
+            for each in _LIST_UNROLLED_HOURS.all(connection, {"complete_until": self.complete_until})
+        ]
+        hours = [each.hour for each in self.unrolled]
+        if state.first_hour is not None:
+            hours.append(state.first_hour.astimezone(UTC))
+        self.first_hour = min(hours, default=None)
 
     def hours(self, since: datetime, until: datetime) -> tuple[SpendHour, ...]:
         """Return the hours that lie between two times, in part or as a whole; oldest first."""
-        rows = _LIST_ROLLED_UP_HOURS.all(self._connection, self._time(since, until))
-        newest: dict[tuple[datetime, str], list[_UnrolledHour]] = defaultdict(list)
-        for each in self._unrolled:
+        rows = [
+            each._replace(hour=each.hour.astimezone(UTC))
+            for each in _LIST_ROLLED_UP_HOURS.all(self._connection, self._time(since, until))
+        ]
+        newest: dict[tuple[datetime, str], list[UnrolledHour]] = defaultdict(list)
+        for each in self.unrolled:
             if since - HOUR < each.hour < until:
                 newest[each.hour, each.complexity].append(each)
         return (*rows, *(_summed(*key, hours) for key, hours in sorted(newest.items())))
@@ -148,7 +161,7 @@ class MoneyReader:
         for row in _LIST_ROLLED_UP_PAIRS.all(self._connection, time):
             _add(amounts[row.model, row.complexity], row[2:6], 1.0)
             latencies[row.model, row.complexity] = row.p50_ms, row.p95_ms
-        for hour in self._unrolled:
+        for hour in self.unrolled:
             if part := part_of_hour(hour.hour, since, until, self.now):
                 _add(amounts[hour.model, hour.complexity], hour[3:], part)
         priced = {(each.model, each.complexity): each for each in _LIST_PRICED_OUTCOMES.all(self._connection, time)}
@@ -163,7 +176,7 @@ class MoneyReader:
         return tuple(rows)
 
     def _time(self, since: datetime, until: datetime) -> dict[str, datetime]:
-        return {"since": since, "until": until, "complete_until": self._complete_until}
+        return {"since": since, "until": until, "complete_until": self.complete_until}
 
 
 def part_of_hour(hour: datetime, since: datetime, until: datetime, now: datetime) -> float:
@@ -174,7 +187,7 @@ def part_of_hour(hour: datetime, since: datetime, until: datetime, now: datetime
     return min(1.0, max(0.0, inside / length)) if length else float(since <= hour < until)
 
 
-def _summed(hour: datetime, complexity: str, rows: Sequence[_UnrolledHour]) -> SpendHour:
+def _summed(hour: datetime, complexity: str, rows: Sequence[UnrolledHour]) -> SpendHour:
     columns = zip(*(row[3:] for row in rows), strict=True)
     return SpendHour(hour, complexity, *(sum(column) for column in columns))
 
