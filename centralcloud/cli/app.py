@@ -24,7 +24,7 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
             f"{_COMMANDS}.status",
         ),
         Command("dashboard", "Serve the web pages of the fleet.", f"{_COMMANDS}.dashboard"),
-        Command("report", "Show the review of a week, or write it as an HTML page.", f"{_COMMANDS}.report"),
+        Command("report", "Show the review of a week, or write it as a page.", f"{_COMMANDS}.report"),
         Command("doctor", "Check the database, the settings and the fleet.", f"{_COMMANDS}.doctor"),
         Command("scores", "Show, explain, compare, pin and roll back scores.", f"{_COMMANDS}.scores"),
         Command("findings", "Show open findings, those that concern the most traffic first.", f"{_COMMANDS}.findings"),

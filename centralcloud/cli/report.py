@@ -32,10 +32,11 @@ def report(
     until: Annotated[str | None, typer.Option(help="Until then, by default now.")] = None,
     json_output: AsJson = False,
 ) -> None:
-    """Show the review of a week: routing, success, money, incidents, learning and its worth, recommendations.
+    """Show the review of a week, or write it as a page.
 
-    The time begins and ends at full hours (UTC), as its sums do; the hour that runs ends now. It reads in one transaction, and
-    needs only the rights of centralcloud_dashboard.
+    It says where requests went, with success, times and costs; incidents and what they cost; what learning changed and what
+    that was worth; budgets, recommendations. The time begins and ends at full hours (UTC); the hour that runs ends now. It
+    reads in one transaction, and needs only the rights of centralcloud_dashboard.
     """
     if html is not None and json_output:
         raise SettingsError("found --html and --json, expected one of them")

@@ -9,7 +9,7 @@ from centralcloud.dashboard.sources.money import PairMoney
 from centralcloud.learning.rule import wilson_interval
 
 NANO: Final = 1e9
-#: Pairs with fewer outcomes carry no estimate: their rate is known to ten percentage points at best.
+#: Pairs with fewer outcomes carry no estimate: their rate is known to ten percentage points or less.
 FEW_OUTCOMES: Final = 100
 
 
@@ -69,7 +69,11 @@ def unknown_share(pairs: Sequence[PairMoney]) -> float:
 
 
 def cost_panel(complexity: str, pairs: Sequence[PairMoney], leader: str | None) -> CostPanel:
-    """Return the models of a complexity as points, with the frontier."""
+    """Return the models of a complexity as points, with the frontier.
+
+    Models with fewer than `FEW_OUTCOMES` are not on it: three successes of three beat everything. Only where all have fewer,
+    all are compared.
+    """
     chosen = [each for each in pairs if each.complexity == complexity]
     decisions = sum(each.decisions for each in chosen)
     points = [
@@ -82,7 +86,8 @@ def cost_panel(complexity: str, pairs: Sequence[PairMoney], leader: str | None) 
         )
         for each in chosen
     ]
-    best = frontier_of(points)
+    enough = {each.model for each in chosen if outcomes_of(each) >= FEW_OUTCOMES}
+    best = frontier_of([each for each in points if not enough or each.name in enough])
     marked = [
         CostPoint(
             each.name,
@@ -122,6 +127,8 @@ def alternative(panel: CostPanel, pairs: Sequence[PairMoney], days: float) -> Al
         return None
     by_model = {each.model: each for each in pairs if each.complexity == panel.title}
     leader, model = by_model[found[0]], by_model[found[1]]
+    if outcomes_of(model) < FEW_OUTCOMES:
+        return None
     costs = cost_of_task(leader), cost_of_task(model)
     rates = success_rate(leader), success_rate(model)
     if costs[0] is None or costs[1] is None or rates[0] is None or rates[1] is None:

@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from centralcloud.dashboard.charts import columns, frontier
 from centralcloud.dashboard.costs import (
-    FEW_OUTCOMES,
     NANO,
     Alternative,
     alternative,
@@ -111,10 +110,9 @@ class Pairs(NamedTuple):
 
 
 class Choices(NamedTuple):
-    """Estimates of cheaper leaders. `few`: those with too few outcomes; `none`: complexities without one."""
+    """Estimates of cheaper leaders. `none`: complexities without one."""
 
     found: tuple[Alternative, ...]
-    few: tuple[Alternative, ...]
     none: tuple[str, ...]
     words: str
 
@@ -215,15 +213,14 @@ def worth(pairs: Sequence[PairMoney], leaders: dict[str, str], shown: Range) -> 
 def choices(pairs: Sequence[PairMoney], leaders: dict[str, str], shown: Range, days: float) -> Choices | None:
     """Return what the next cheaper model on the frontier would save and lose as the leader, for each complexity."""
     found: list[Alternative] = []
-    few: list[Alternative] = []
     none: list[str] = []
     for complexity in leaders:
         estimate = alternative(cost_panel(complexity, pairs, leaders[complexity]), pairs, days)
         if estimate is None:
             none.append(complexity)
         else:
-            (found if estimate.outcomes >= FEW_OUTCOMES else few).append(estimate)
-    return Choices(tuple(found), tuple(few), tuple(none), shown.words) if leaders else None
+            found.append(estimate)
+    return Choices(tuple(found), tuple(none), shown.words) if leaders else None
 
 
 def table(

@@ -222,10 +222,11 @@ def _worth_sentence(worth: Worth) -> str:
         return f"{name} tasks: the log cannot tell: {worth.unknown}."
     noun = "more" if worth.gained >= 0 else "fewer"
     interval = f"{_signed(worth.low)} to {_signed(worth.high)}"
-    return (
-        f"{name} tasks: about {number(abs(round(worth.gained)))} {noun} of {number(worth.outcomes)} succeeded ({interval}): "
-        f"{percent(worth.rate)}, and {percent(worth.rate_before)} if {worth.leader} had got every task."
-    )
+    rates = f"{percent(worth.rate)}, and {percent(worth.rate_before)} if {worth.leader} had got every task"
+    if worth.low <= 0 <= worth.high:
+        return f"{name} tasks: no difference that the log can tell ({interval} of {number(worth.outcomes)}): {rates}."
+    gained = number(abs(round(worth.gained)))
+    return f"{name} tasks: about {gained} {noun} of {number(worth.outcomes)} succeeded ({interval}): {rates}."
 
 
 def _budgets(report: Report, zone: tzinfo) -> Section | None:

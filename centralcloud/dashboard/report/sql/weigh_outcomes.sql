@@ -10,7 +10,9 @@ SELECT
     coalesce(sum(weight * weight), 0) AS squared_weight,
     coalesce(sum(weight * weight) FILTER (WHERE success), 0) AS squared_success_weight
 FROM (
-    SELECT complexity, model, outcome = 'success' AS success, 1 / greatest(propensity, 0.001) AS weight
+    SELECT
+        complexity, model, outcome = 'success' AS success,
+        CASE WHEN propensity IS NOT NULL THEN 1 / greatest(propensity, 0.001) END AS weight
     FROM public.routing_records
     WHERE created_at >= %(since)s AND created_at < %(until)s
       AND (outcome = 'success' OR outcome = 'failure' AND NOT coalesce(error_kind IN ('caller', 'policy'), false))
