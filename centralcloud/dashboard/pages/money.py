@@ -262,7 +262,7 @@ def _range(name: str) -> Range:
     for each in RANGES:
         if each.name == name:
             return each
-    raise PageError(400, "No such time", f"found range={name}, expected 24h, 7d or 30d", command="centralcloud report")
+    raise PageError(400, "No such time", f"found range={name}, expected 24h, 7d or 30d")
 
 
 def _complexity(name: str | None) -> str | None:

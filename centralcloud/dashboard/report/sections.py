@@ -133,7 +133,7 @@ def _routing(report: Report) -> Section:
     more = len(pairs) - len(rows)
     notes = [f"{counted(more, 'more pair')} with fewer decisions: --json has them."] if more > 0 else []
     notes.append("Share: of the decisions of the complexity. p50, p95: means of the hours' percentiles.")
-    return Section("routing", "What was routed where?", sentences, Table(titles, rows, titles[2:]), notes)
+    return Section("routing", "Where did the requests go?", sentences, Table(titles, rows, titles[2:]), notes)
 
 
 def _incidents(report: Report, zone: tzinfo) -> Section:
@@ -196,7 +196,7 @@ def _learning(report: Report, zone: tzinfo) -> Section:
     ]
     titles = ("Model", "Complexity", "Before", "After", "Move")
     table = Table(titles, rows, titles[2:]) if rows else None
-    return Section("learning", "What did learning change?", sentences, table)
+    return Section("learning", "Did the scores change?", sentences, table)
 
 
 def _worth(report: Report) -> Section | None:
@@ -213,7 +213,7 @@ def _worth(report: Report) -> Section | None:
         ),
     ]
     known = any(each.unknown is None for each in report.learning.worth)
-    return Section("worth", "What was learning worth?", sentences, None, notes if known else ())
+    return Section("worth", "Was learning worth it?", sentences, None, notes if known else ())
 
 
 def _worth_sentence(worth: Worth) -> str:

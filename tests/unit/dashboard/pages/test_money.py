@@ -7,7 +7,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from centralcloud.dashboard.pages import money as page
+from centralcloud.dashboard.pages import overview
 from centralcloud.dashboard.reader.snapshot import Snapshot
+from centralcloud.dashboard.sources.fleet import FleetState
 from centralcloud.dashboard.sources.money import DAY, HOUR, MONEY, WEEK, Money, PairMoney, SpendHour
 from centralcloud.dashboard.web.page import PageContext, PageError
 
@@ -27,6 +29,7 @@ def some_money(*pairs: PairMoney) -> Money:
     return Money(NOW, NOW - timedelta(days=20), hours, ((DAY, pairs), (WEEK, pairs)))
 
 
+FLEET_STATE = FleetState(0, 0, 0, None, None, 1, NOW, 0, 0, None, 0, None)
 PAIRS = (pair("cheap", "complex", 1.0, successes=80), pair("dear", "complex", 9.0), pair("cheap", "simple", 2.0))
 
 
@@ -44,6 +47,13 @@ def test_the_heading_answers() -> None:
     )
     complex_only = built(some_money(*PAIRS), complexity="complex")["spend"].heading
     assert complex_only == "$48.96 on complex tasks in the last 24 hours, +2% on the day before"
+
+
+def test_the_overview_says_the_same_amount() -> None:
+    kpi = overview.kpis(FLEET_STATE, None, (), (), some_money(*PAIRS))[-1]
+    assert (kpi.value, kpi.note, kpi.url) == ("$73.44", "+2% on the day before", "/money")
+    unknown = overview.kpis(FLEET_STATE, None, (), (), some_money(pair("free?", "complex", 0.0, priced=0.0)))[-1]
+    assert (unknown.value, unknown.note) == ("–", "not known yet")
 
 
 def test_unknown_costs_are_said_and_not_counted_as_zero() -> None:

@@ -1,4 +1,4 @@
-"""What learning was worth: the estimate by hand, and when the log cannot tell."""
+"""The worth of learning: the estimate by hand, and when the log cannot tell."""
 
 import math
 import random
