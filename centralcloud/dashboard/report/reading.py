@@ -1,6 +1,7 @@
 """Reading of a report: every number from one transaction, with the rights of the dashboard's role."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -156,6 +157,7 @@ class _ScoreAt(NamedTuple):
     model: str
     complexity: str
     score: float
+    retired: bool
 
 
 _LIST_INCIDENTS = Query(__package__, "list_incidents", row=Finding)
@@ -194,7 +196,7 @@ def read_report(connection: psycopg.Connection[Any], since: datetime, until: dat
         _learning(connection, since, until),
         tuple(_LIST_BUDGETS.all(connection, time)),
         tuple(_LIST_SILENT_INSTANCES.all(connection, {**time, "least": _LEAST_SILENT})),
-        tuple((each.model, each.complexity) for each in _LIST_SCORES_AT.all(connection, {"at": until})),
+        tuple((each.model, each.complexity) for each in _scores_at(connection, until)),
     )
 
 
@@ -267,8 +269,8 @@ def _outcomes(
 
 def _learning(connection: psycopg.Connection[Any], since: datetime, until: datetime) -> Learning:
     time = {"since": since, "until": until}
-    before = _scores_at(connection, since)
-    after = _scores_at(connection, until)
+    before = _by_complexity(_LIST_SCORES_AT.all(connection, {"at": since}))
+    after = _by_complexity(_scores_at(connection, until))
     moves = [
         Move(model, complexity, before[complexity][model], score)
         for complexity, scores in after.items()
@@ -290,8 +292,13 @@ def _learning(connection: psycopg.Connection[Any], since: datetime, until: datet
     )
 
 
-def _scores_at(connection: psycopg.Connection[Any], at: datetime) -> dict[str, dict[str, float]]:
+def _scores_at(connection: psycopg.Connection[Any], at: datetime) -> list[_ScoreAt]:
+    """Return the scores of a moment of the models that are not retired."""
+    return [each for each in _LIST_SCORES_AT.all(connection, {"at": at}) if not each.retired]
+
+
+def _by_complexity(scores: Iterable[_ScoreAt]) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {each: {} for each in COMPLEXITIES}
-    for row in _LIST_SCORES_AT.all(connection, {"at": at}):
+    for row in scores:
         found[row.complexity][row.model] = row.score
     return found

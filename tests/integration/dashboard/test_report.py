@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import pytest
 from support.events import an_event, outcomes
 from support.fleet import a_fleet
 from support.maintenance import ingest, maintain
+from support.operators import OPERATOR
 from support.servers import execute
 from typer.testing import CliRunner, Result
 
 from centralcloud.cli.app import app
 from centralcloud.runtime.postgres.database import Database
+from centralcloud.store.operator_actions import Action, record_action
 from centralcloud.store.slices import close_slice
 
 
@@ -62,7 +65,7 @@ def test_an_empty_database_is_one_sentence_and_no_error(options: tuple[str, ...]
 
 def test_a_time_without_decisions_is_said(database: Database, database_url: str) -> None:
     some_traffic(database, database_url)
-    result = report("--since", "2026-01-01T00:00+01:00", "--until", "2026-01-08T00:00+01:00")
+    result = report("--since", "2025-01-01T00:00+01:00", "--until", "2025-01-08T00:00+01:00")
     assert result.stdout == "No decision arrived from 01 Jan 00:00 to 08 Jan 00:00.\n"
 
 
@@ -82,6 +85,8 @@ def test_the_numbers_are_those_of_the_records(database: Database, database_url: 
 def test_the_recommendations_follow_from_the_rows(database: Database, database_url: str) -> None:
     some_traffic(database, database_url)
     publish(database_url, "idle", 3.0, 1, "1 hour")
+    publish(database_url, "gone", 5.0, 2, "1 hour")
+    execute(database_url, "INSERT INTO retired_models VALUES ('gone')")
     texts = [each["text"] for each in json.loads(report("--json").stdout)["recommendations"]]
     assert texts[0].startswith("cheap succeeds as often as gpt-4o on complex tasks, and a success costs 1¢ and not 10¢")
     assert texts[1].startswith("silent-1 has sent 30 decisions and no outcome")
@@ -132,6 +137,23 @@ def test_an_incident_costs_the_successes_that_came_less_than_before(database: Da
         ("queue", None, "it is not about a model"),
     ]
     assert "Low success rate" in report().stdout
+
+
+def test_budgets_and_actions_of_operators_are_told(database: Database, database_url: str) -> None:
+    some_traffic(database, database_url)
+    execute(
+        database_url,
+        "INSERT INTO spend_periods (meter, period_start, period_end, unit, limit_amount, spent) VALUES "
+        "('budget/team', now() - interval '1 day', now() + interval '1 day', 'nano_usd', 2000000000, 1500000000), "
+        "('rate/team', now() - interval '1 day', now() + interval '1 day', 'requests', 10, 10)",
+    )
+    with database.transaction() as connection:
+        record_action(connection, replace(OPERATOR, reason="too slow"), Action.PIN, "gpt-4o/complex")
+    text = report().stdout
+    assert "1 budget period, 0 used up." in text
+    assert re.search(r"budget/team +\d\d \w+ \d\d:\d\d +\$2.00 +\$1.50 +75.0%", text)
+    assert "rate/team" not in text
+    assert re.search(r"pin gpt-4o/complex: too slow\.", text)
 
 
 def test_the_text_is_aligned_and_100_columns_wide(database: Database, database_url: str) -> None:

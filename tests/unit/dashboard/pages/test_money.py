@@ -11,7 +11,9 @@ from centralcloud.dashboard.pages import overview
 from centralcloud.dashboard.reader.snapshot import Snapshot
 from centralcloud.dashboard.sources.fleet import FleetState
 from centralcloud.dashboard.sources.money import DAY, HOUR, MONEY, WEEK, Money, PairMoney, SpendHour
+from centralcloud.dashboard.web.assets import Assets
 from centralcloud.dashboard.web.page import PageContext, PageError
+from centralcloud.dashboard.web.rendering import Renderer
 
 NOW = datetime(2026, 11, 30, 12, 0, tzinfo=UTC)
 
@@ -116,3 +118,23 @@ def test_a_hundred_models_are_a_table_with_a_link_to_the_rest() -> None:
     found = built(some_money(*pairs))["pairs"]
     assert (len(found.rows), found.more, found.url) == (30, 170, "/money?pairs=all")
     assert len(built(some_money(*pairs), pairs="all")["pairs"].rows) == 200
+
+
+def test_hostile_names_are_shown_as_text() -> None:
+    renderer = Renderer(Assets(), (page.PAGE,))
+    name = '<script>alert("1")</script>\u202e' + "x" * 170
+    models = built(some_money(*PAIRS, pair(name, "complex", 20.0), pair("unpriced<b>", "simple", 0.0, priced=0.0)))
+    html = "".join(renderer.fragment(page.PAGE, each, model, ZoneInfo("UTC")) for each, model in models.items())
+    assert "<script" not in html
+    assert "<b>" not in html
+    assert 'style="' not in html
+    assert "&lt;script&gt;" in html
+    assert "of the outcomes have no known cost" in html
+
+
+@pytest.mark.parametrize("money", [None, Money(NOW, None, (), ((DAY, ()), (WEEK, ())))])
+def test_a_page_without_data_is_one_card(money: Money | None) -> None:
+    renderer = Renderer(Assets(), (page.PAGE,))
+    html = "".join(renderer.fragment(page.PAGE, each, model, ZoneInfo("UTC")) for each, model in built(money).items())
+    assert html.count('class="card"') == 1
+    assert ("centralcloud status" in html) == (money is not None)
