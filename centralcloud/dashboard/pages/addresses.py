@@ -1,5 +1,6 @@
 """The addresses of pages. Pure."""
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
@@ -13,9 +14,25 @@ def pair_url(model: str, complexity: str) -> str:
     return f"/pair?{urlencode({'model': model, 'complexity': complexity})}"
 
 
+def with_parameters(path: str, query: Mapping[str, str], **changed: str | None) -> str:
+    """Return an address with the parameters of another one, of which some are changed; None leaves one out."""
+    wanted = {name: value for name, value in {**query, **changed}.items() if value}
+    return f"{path}?{urlencode(wanted)}" if wanted else path
+
+
+def model_url(model: str) -> str:
+    """Return the address of the scores of a model."""
+    return f"/scores?{urlencode({'model': model})}"
+
+
 def instance_url(instance_id: str) -> str:
     """Return the address of the fleet's page with one instance."""
     return f"/fleet?{urlencode({'instance': instance_id})}"
+
+
+def incident_url(finding_id: int) -> str:
+    """Return the address of a finding on the page of incidents."""
+    return f"/incidents#finding-{finding_id}"
 
 
 def finding_url(finding: Finding) -> str:
@@ -27,4 +44,4 @@ def finding_url(finding: Finding) -> str:
         return instance_url(finding.subject)
     if about.get("instance"):
         return instance_url(str(about["instance"]))
-    return f"/incidents#finding-{finding.finding_id}"
+    return incident_url(finding.finding_id)

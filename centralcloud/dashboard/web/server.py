@@ -61,7 +61,12 @@ class DashboardServer(HttpServer):
         """Create the application, in the event loop."""
         assets = Assets()
         renderer = Renderer(assets, self._pages)
-        lookups = Lookups(self._database)
+        reader = self._reader
+
+        def outage() -> str | None:
+            return reader.snapshot.outage.reason if reader.snapshot.outage else None
+
+        lookups = Lookups(self._database, outage=outage)
         by_path = {page.path: page for page in self._pages}
 
         def create_view(key: ViewKey) -> View:
