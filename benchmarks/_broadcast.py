@@ -1,13 +1,12 @@
 """The yardstick of benchmarks/dashboard.py: a bare server of aiohttp that sends texts to every WebSocket. Prints its port.
 
-    python benchmarks/_broadcast.py FILE     # of a JSON list: each a text, and the seconds until the next one
+python benchmarks/_broadcast.py FILE     # of a JSON list: each a text, and the seconds until the next one
 """
 
 import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
@@ -31,10 +30,8 @@ async def main(messages: list[tuple[str, float]]) -> None:
     app.router.add_get("/live", serve)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server: Any = site._server
-    print(server.sockets[0].getsockname()[1], flush=True)
+    await web.TCPSite(runner, "127.0.0.1", 0, backlog=1000).start()
+    print(runner.addresses[0][1], flush=True)
     while True:
         for text, seconds in messages:
             await asyncio.gather(*(each.send_str(text) for each in list(sockets)), return_exceptions=True)

@@ -3,10 +3,9 @@
     python benchmarks/dashboard.py            # some four minutes
 
 - `pages`: of each page the time of the first paint on loopback in Chromium, the median of 10 loads by a new viewer, and the
-  bytes that it loads: HTML, styles and icon as they are sent, compressed; `script_bytes` of JavaScript are not compressed.
+  bytes that it loads: HTML and files as they are sent, compressed; `script_bytes` of JavaScript are not compressed.
 - `viewers`: 500 WebSockets to the Overview, while the fleet does tasks and learns each second. `core_percent`: processor time
-  of the dashboard's process as a share of one core, less nothing: with the reads of the database. `late_ms`: how long after
-  the first viewer the last one gets a message, at the median.
+  of the dashboard's process as a share of one core, with its reads of the database.
 - `yardstick`: a bare server of aiohttp that sends the same texts at the same moments to as many WebSockets.
 - `database`: transactions a second that the server counted in the dashboard's database, while nothing else used it.
 
@@ -23,6 +22,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import Request, urlopen
@@ -54,7 +54,7 @@ class Audience:
 
     Attributes:
         messages: the texts that the first one got, each with the time of its arrival.
-        delays: for each message of the first viewer the seconds until the last one had it.
+        received: how many all of them got.
     """
 
     def __init__(self, url: str, number: int) -> None:
@@ -220,7 +220,7 @@ def first_paints(site: Site) -> dict[str, float | None]:
 @contextmanager
 def the_yardstick(texts: list[tuple[str, float]]) -> Iterator[Running]:
     """Start the bare server, which sends what the dashboard has sent."""
-    gaps = [after - at for (_, at), (_, after) in zip(texts, texts[1:], strict=False)] + [1.0]
+    gaps = [after - at for (_, at), (_, after) in pairwise(texts)] + [1.0]
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump([(text, gap) for (text, _), gap in zip(texts, gaps, strict=True)], file)
         file.flush()

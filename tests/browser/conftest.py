@@ -1,14 +1,11 @@
-"""A real Chromium, and dashboards over three databases: one with a day of life, an empty one, and one with too much of everything.
+"""A real Chromium, and dashboards over three databases: a day of life, nothing, and too much of everything.
 
 `make browser` runs these tests. They are not among those of `make test`: Chromium is large, and not everywhere.
 """
 
-import re
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 from support.browsers import FLAGS, Site, Visit, start_dashboard

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from centralcloud.dashboard.security.passwords import Cost, hash_password
 from support.browsers import Site, Visit, start_dashboard, wait_for_state
 from support.dashboard_life import living
 from support.programs import Program
 from support.servers import execute
 from support.tcp_proxy import TcpProxy
 from support.waiting import eventually
+
+from centralcloud.dashboard.security.passwords import Cost, hash_password
 
 
 @pytest.fixture
@@ -44,11 +45,13 @@ def test_a_new_score_arrives_and_the_focus_stays_on_its_cell(day: Site, visit: V
     model, complexity = (label or "").split("model=")[1].split("&complexity=")
     execute(
         day.database_url,
-        "UPDATE model_scores SET score = %s, version = nextval('model_score_version') WHERE model_name = %s AND complexity_level = %s",
+        "UPDATE model_scores SET score = %s, version = nextval('model_score_version')"
+        " WHERE model_name = %s AND complexity_level = %s",
         (changed, model, complexity),
     )
     page.wait_for_function(
-        "([href, text]) => document.querySelector(`#matrix a[href='${href}'] b`)?.textContent === text", arg=[label, changed]
+        "([href, text]) => document.querySelector(`#matrix a[href='${href}'] b`)?.textContent === text",
+        arg=[label, changed],
     )
     assert page.evaluate("document.activeElement.getAttribute('href')") == label
     assert page.evaluate("document.activeElement.isConnected")

@@ -15,7 +15,7 @@ _OVERFLOWING = """() => {
     for (const each of document.body.querySelectorAll("*")) {
       const box = each.getBoundingClientRect();
       if (box.width && box.right > width + 1 && !each.closest("[data-scrolls], nav"))
-        found.push(`${each.tagName}.${each.className.baseVal ?? each.className} until ${Math.round(box.right)}: ${each.textContent.slice(0, 40)}`);
+        found.push(`${each.tagName}.${each.getAttribute("class")} until ${Math.round(box.right)}: ${each.textContent.slice(0, 40)}`);
     }
     found.push(`the page is ${document.documentElement.scrollWidth} wide in a window of ${width}`);
   }
@@ -27,11 +27,13 @@ _SMALL_TEXT = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const each = walker.currentNode.parentElement;
-    if (!walker.currentNode.data.trim() || !each.checkVisibility() || each.closest("title, script, style, [aria-hidden=true]")) continue;
+    if (!walker.currentNode.data.trim() || !each.checkVisibility()) continue;
+    if (each.closest("title, script, style, [aria-hidden=true]")) continue;
     let size = parseFloat(getComputedStyle(each).fontSize);
     const drawing = each.closest("svg");
     if (drawing) size *= drawing.getScreenCTM().a;
-    if (size < 10.95) found.add(`${size.toFixed(1)} px ${each.tagName}.${each.getAttribute("class")}: ${walker.currentNode.data.trim().slice(0, 30)}`);
+    const name = `${each.tagName}.${each.getAttribute("class")}`;
+    if (size < 10.95) found.add(`${size.toFixed(1)} px ${name}: ${walker.currentNode.data.trim().slice(0, 30)}`);
   }
   return [...found].slice(0, 5);
 }"""
@@ -144,13 +146,15 @@ _NUMBER_CONTROLS = """() => {
   all.forEach((each, number) => { each.dataset.number = number; });
   return all.length;
 }"""
-_NOT_REACHED = """(seen) => [...document.querySelectorAll("[data-number]")].filter((each) => !seen.includes(Number(each.dataset.number)))
+_NOT_REACHED = """(seen) => [...document.querySelectorAll("[data-number]")]
+  .filter((each) => !seen.includes(Number(each.dataset.number)))
   .map((each) => each.outerHTML.slice(0, 120)).slice(0, 4)"""
 #: The number of what has the focus, whether that can be seen, and its HTML.
 _FOCUSED = """() => {
   const each = document.activeElement, style = getComputedStyle(each);
   if (each === document.body) return null;
-  return [each.dataset.number, style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2, each.outerHTML.slice(0, 120)];
+  const visible = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+  return [each.dataset.number, visible, each.outerHTML.slice(0, 120)];
 }"""
 
 

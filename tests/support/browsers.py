@@ -66,7 +66,9 @@ def start_dashboard(
 ) -> Site:
     """Start a dashboard on a free port, and wait until its Overview contains a text: else until the database was read."""
     variables = {"DATABASE_URL": database_url, "CENTRALCLOUD_DASHBOARD_LOG_FORMAT": "json", **env}
-    return Site(start("centralcloud", "dashboard", "--port", "0", *arguments, **variables), database_url, wait_for=wait_for)
+    return Site(
+        start("centralcloud", "dashboard", "--port", "0", *arguments, **variables), database_url, wait_for=wait_for
+    )
 
 
 class Visit:

@@ -44,7 +44,7 @@ MODELS: Final[Mapping[str, tuple[float, float, float, float]]] = {
 #: Names that a page must neither obey nor break under. Longer ones, and marks of direction, ingest does not accept.
 HOSTILE: Final = (
     "<script>alert(1)</script>",
-    "\"><img src=x onerror=alert(1)>",
+    '"><img src=x onerror=alert(1)>',
     "{{ 7 * 7 }}",
     "m" * 200,
     "משפחת-דגמים",
@@ -74,7 +74,7 @@ class Life:
         instances: Sequence[str] = ("router-1", "router-2", "router-3"),
         fallen: str | None = None,
     ) -> None:
-        """Let the fleet do `count` tasks: ingest the outcomes, and learn from them. A model that has `fallen` fails often."""
+        """Let the fleet do `count` tasks, ingest the outcomes, and learn from them. A model that has `fallen` fails often."""
         now = datetime.now(UTC)
         texts = [json.dumps(self._task(number, models, instances, fallen, now)) for number in range(count)]
         send_texts(self.url, list(texts))
@@ -93,7 +93,9 @@ class Life:
     def report_instances(self, names: Sequence[str], *, behind: int = 0) -> None:
         """Let instances say that they have the newest scores; the last `behind` of them say it of older ones."""
         ((newest,),) = execute(self.url, "SELECT COALESCE(max(version), 0) FROM model_scores")
-        rows = [(name, newest if place < len(names) - behind else max(0, newest - 40)) for place, name in enumerate(names)]
+        rows = [
+            (name, newest if place < len(names) - behind else max(0, newest - 40)) for place, name in enumerate(names)
+        ]
         with psycopg.connect(self.url) as connection:
             connection.cursor().executemany(
                 "INSERT INTO instances (instance_id, applied_version) VALUES (%s, %s)"
@@ -170,7 +172,9 @@ def fill_with_a_day(url: str, *, rounds: int = 8, tasks: int = 600) -> None:
                 pin(database, ("dune-flash", "complex"), Decimal("0.5"), None, OPERATOR)
             life.report_instances(routers)
             life.age(timedelta(hours=24 / rounds))
-        send_texts(url, ['{"no": "event"}', '{"instance_id": 7}', '{"instance_id": "router-3", "routing_decision": {}}'])
+        send_texts(
+            url, ['{"no": "event"}', '{"instance_id": 7}', '{"instance_id": "router-3", "routing_decision": {}}']
+        )
         life.tasks(tasks // 2)
         _fill_minutes(url)
         life.roll_up()
@@ -212,9 +216,11 @@ def _fill_minutes(url: str) -> None:
     execute(
         url,
         """
-        INSERT INTO fleet_minutes (minute, read_at, counted_seconds, ingested, successes, failures, queue_messages, dead_letters,
-            instances, instances_behind, cost_nano_usd, records_until, counted_until, successes_until, failures_until,
-            blameless_until, cost_nano_usd_until)
+        INSERT INTO fleet_minutes (
+            minute, read_at, counted_seconds, ingested, successes, failures, queue_messages, dead_letters, instances,
+            instances_behind, cost_nano_usd, records_until, counted_until, successes_until, failures_until,
+            blameless_until, cost_nano_usd_until
+        )
         SELECT minute, minute, 60, 300 + n % 40, 280 - n % 17, 20 + n % 17, n % 3, 0, 3, 0, 1000000 * (200 + n % 40),
             0, 0, 0, 0, 0, 0
         FROM generate_series(date_trunc('minute', now(), 'UTC') - interval '24 hours', now(), interval '1 minute')
