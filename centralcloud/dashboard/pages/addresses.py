@@ -1,7 +1,7 @@
 """The addresses of pages. Pure."""
 
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from centralcloud.dashboard.sources.findings import Finding
 
@@ -28,3 +28,8 @@ def finding_url(finding: Finding) -> str:
     if about.get("instance"):
         return instance_url(str(about["instance"]))
     return f"/incidents#finding-{finding.finding_id}"
+
+
+def request_url(request_id: str) -> str:
+    """Return the address of a request's page."""
+    return f"/request/{quote(request_id, safe='')}"
