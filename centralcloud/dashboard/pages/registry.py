@@ -2,6 +2,6 @@
 
 from typing import Final
 
-from centralcloud.dashboard.pages import overview, request
+from centralcloud.dashboard.pages import gateway, overview, request
 
-PAGES: Final = (overview.PAGE, request.PAGE)
+PAGES: Final = (overview.PAGE, gateway.PAGE, request.PAGE)
