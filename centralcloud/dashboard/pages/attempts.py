@@ -70,7 +70,7 @@ def attempts_of(records: Sequence[RequestRecord], places: Mapping[tuple[str, str
         attempt = _attempt(number, events, places, ended, failure)
         found.append(attempt)
         outcome = next((each for each in events if each.outcome != "routed"), None)
-        failure = None if outcome is None or outcome.outcome == "success" else error_words(outcome.error_kind)
+        failure = None if outcome is None or outcome.outcome == "success" else failure_words(outcome)
         ended = None if attempt.total_ms is None else attempt.began + timedelta(milliseconds=attempt.total_ms)
     return tuple(found)
 
@@ -132,7 +132,14 @@ def _result(outcome: RequestRecord | None, feedback_until: datetime | None) -> t
         return "note", "waits for feedback" if feedback_until else "no outcome has arrived"
     if outcome.outcome == "success":
         return "good", "answered"
-    return "look", error_words(outcome.error_kind)
+    return "look", failure_words(outcome)
+
+
+def failure_words(outcome: RequestRecord) -> str:
+    """Return what failed. A whole answer that counts as a failure was checked by the gateway, such as for its JSON."""
+    if outcome.error_kind == "provider" and outcome.finish_reason is not None:
+        return "its answer failed a check"
+    return error_words(outcome.error_kind)
 
 
 def _why(place: str | None, failure: str | None) -> str:

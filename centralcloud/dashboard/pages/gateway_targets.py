@@ -14,7 +14,9 @@ from centralcloud.dashboard.sources.targets import ModelHealth, Registered, Targ
 _KEY: Final = re.compile(r"(?P<name>.+?)(?:\|[0-9a-f]{8}){1,2}(?:\|(?P<host>[^|]*))?", re.DOTALL)
 _PROBE: Final = "probe "
 _STATES: Final = {"open": "bad", "cooling": "look", "misconfigured": "bad", "probing": "look", "closed": "good"}
-_MOST: Final = 60
+#: Targets that are shown at once, and those behind a summary; those with an open breaker are always shown.
+_SHOWN: Final = 12
+_MOST: Final = 120
 
 
 class Target(NamedTuple):
@@ -47,9 +49,10 @@ class Target(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """All targets, those with an open breaker first; `hidden`: that are not shown."""
+    """All targets: those with an open breaker and the busiest, `others`, and how many more there are."""
 
     rows: tuple[Target, ...]
+    others: tuple[Target, ...]
     open: int
     hidden: int
 
@@ -111,8 +114,9 @@ def targets_of(reports: Sequence[TargetReport], attempts: Sequence[AttemptSum]) 
             found[None, name, host] = _checked(name, host, check)
     rows = sorted(found.values(), key=lambda each: (not each.is_open, each.state, -each.calls, each.model or ""))
     open_targets = sum(each.is_open for each in rows)
+    shown_rows = max(_SHOWN, open_targets)
     most = max(_MOST, open_targets)
-    return Targets(tuple(rows[:most]), open_targets, max(0, len(rows) - most))
+    return Targets(tuple(rows[:shown_rows]), tuple(rows[shown_rows:most]), open_targets, max(0, len(rows) - most))
 
 
 def name_of(key: str) -> tuple[str, str | None]:

@@ -27,7 +27,7 @@ OUTCOMES: Final = {
 ERROR_KINDS: Final = ("provider", "timeout", "policy", "caller")
 DIMENSIONS: Final = {"workspace": "Workspace", "policy": "Policy", "task_type": "Task type"}
 _DAY_DIMENSIONS: Final = {**DIMENSIONS, "model": "Model"}
-_MOST_ROWS: Final = 20
+_MOST_ROWS: Final = 12
 
 
 class Choice(NamedTuple):
