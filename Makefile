@@ -35,8 +35,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 	@echo "setup: done; $(BIN)/centralcloud and $(BIN)/instance-agent are ready"
 
-demo: setup  ## Watch a simulated fleet learn, until Ctrl-C; DEMO_ARGS='--rule threshold' for the other rule.
-	@$(BIN)/centralcloud demo $(DEMO_ARGS)
+demo: setup  ## Watch a simulated fleet learn, here and in a browser, until Ctrl-C; DEMO_ARGS='--rule threshold' for the other rule.
+	@$(BIN)/centralcloud demo --dashboard $(DEMO_ARGS)
 
 recording: setup  ## Record the demo as docs/images/demo.svg, which heads the README (90 seconds).
 	@$(BIN)/python tools/record_demo.py

@@ -22,6 +22,7 @@ from centralcloud.maintenance.maintenance import Maintenance, MaintenanceSetting
 from centralcloud.monitoring.alert_sender import AlertSender
 from centralcloud.monitoring.doctor import preflight
 from centralcloud.monitoring.finding_detector import FindingDetector, FindingMetrics
+from centralcloud.monitoring.fleet_minutes import FLEET_MINUTE_SECONDS, FleetMinuteRecorder
 from centralcloud.monitoring.history_monitor import HistoryMonitor
 from centralcloud.monitoring.schema_monitor import SchemaMonitor
 from centralcloud.monitoring.table_metrics import TableMetricsCollector
@@ -47,7 +48,7 @@ _ATTEMPT_SECONDS: Final = 60.0
 
 
 class Daemon:
-    """Consumers, learner, finding detector, maintenance, monitors and listener on one database.
+    """Consumers, learner, finding detector, maintenance, recorder, monitors and listener on one database.
 
     `run()` is the program; `start()` and `stop()` embed the daemon in another program.
     """
@@ -60,8 +61,12 @@ class Daemon:
         ingest: bool = True,
         learn: bool = True,
         shutdown: Shutdown | None = None,
+        fleet_minute_seconds: float = FLEET_MINUTE_SECONDS,
     ) -> None:
-        """Create the tasks, and reserve their connections in the pool of `database`. `shutdown` ends `run()`."""
+        """Create the tasks, and reserve their connections in the pool of `database`. `shutdown` ends `run()`.
+
+        `fleet_minute_seconds`, 0.1 to 60: how often the row of the minute that runs is renewed in `fleet_minutes`.
+        """
         self._settings = settings
         self._database = database
         self._fleet = FleetSettingsSource(settings)
@@ -70,7 +75,8 @@ class Daemon:
         self._callback_metrics = show_program(self.registry, "centralcloud", database)
         clock = ServerClock(database)
         monitors = [self._history_monitor(), ClockMonitor(database, clock)]
-        upkeep = [self._maintenance(clock), self._table_metrics()]
+        recorder = FleetMinuteRecorder(database, interval_seconds=fleet_minute_seconds)
+        upkeep = [self._maintenance(clock), self._table_metrics(), recorder]
         learning = [self._learner(), self._finding_detector(), *self._alert_sender()] if learn else []
         self._let_degrade([*monitors, *upkeep, *learning])
         consumers = self._consumers() if ingest else []

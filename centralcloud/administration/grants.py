@@ -53,6 +53,7 @@ class Roles:
     dashboard: str = "centralcloud_dashboard"
     gateway: str = "centralcloud_gateway"
     configurator: str = "centralcloud_configurator"
+    operator: str = "centralcloud_operator"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -116,6 +117,7 @@ def roles_script(roles: Roles) -> str:
         _fill("grant_dashboard", **_role(roles.dashboard)),
         _fill("grant_gateway", **_role(roles.gateway), rights=_instance_rights(roles.gateway)),
         _fill("grant_configurator", **_role(roles.configurator)),
+        _fill("grant_operator", **_role(roles.operator)),
     )
     return _text(sql.SQL("\n").join(parts))
 
@@ -164,6 +166,7 @@ def apply_roles(
             instances=[roles.instance, roles.gateway],
             gateway=roles.gateway,
             configurator=roles.configurator,
+            operator=roles.operator,
         )
         created = [name for name in names if name not in before]
         after = {**asdict(roles), "created": created, "passwords_set": sorted(passwords)}
@@ -213,6 +216,7 @@ def _check_rights(
     worker: str | None = None,
     gateway: str | None = None,
     configurator: str | None = None,
+    operator: str | None = None,
     login: str | None = None,
 ) -> list[str]:
     """Return a warning for each right that a role should not have.
@@ -224,6 +228,7 @@ def _check_rights(
         "instances": list(instances),
         "gateway": gateway,
         "configurator": configurator,
+        "operator": operator,
         "login": login,
     }
     missing = _MISSING_RIGHTS.maybe(connection, wanted)

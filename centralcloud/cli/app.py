@@ -53,6 +53,7 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
     "Set up": (
         Command("migrate", "Upgrade the database to the newest schema.", f"{_COMMANDS}.migrate"),
         Command("grants", "Show the SQL for least-privilege roles, or run it.", f"{_COMMANDS}.grants"),
+        Command("dashboard-users", "Show, add and remove users of the dashboard.", f"{_COMMANDS}.dashboard_users"),
         Command("publish", "Send routing events from a file.", f"{_COMMANDS}.publish"),
         Command(
             "repair",

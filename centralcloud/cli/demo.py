@@ -20,6 +20,9 @@ def demo(
     instances: Annotated[int, typer.Option(min=1, max=50, help="Simulated instances.")] = 5,
     seconds: Annotated[float | None, typer.Option(min=1, help="End after this long; without it, at Ctrl-C.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Also serve the pages that show it, on port 8480.")
+    ] = False,
 ) -> None:
     """Show the whole loop at work, until Ctrl-C.
 
@@ -33,4 +36,4 @@ def demo(
     from centralcloud.runtime.extras import require_extra
 
     require_extra("embedded")
-    raise typer.Exit(run_demo(rule=rule.value, instances=instances, seconds=seconds, seed=seed))
+    raise typer.Exit(run_demo(rule=rule.value, instances=instances, seconds=seconds, seed=seed, dashboard=dashboard))

@@ -1,7 +1,5 @@
 """`centralcloud grants`: roles with no more rights than they need."""
 
-import getpass
-import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,7 +13,7 @@ from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.terminal.output import AsJson, print_document, print_json, print_line
-from centralcloud.runtime.terminal.prompts import InterruptedAtPromptError
+from centralcloud.runtime.terminal.prompts import ask_password
 
 if TYPE_CHECKING:
     from centralcloud.administration.grants import Applied, Login, Roles
@@ -47,6 +45,7 @@ def grants(
     configurator_role: Annotated[
         str, typer.Option(help="Role that changes the configuration: models, endpoints, keys.")
     ] = "centralcloud_configurator",
+    operator_role: Annotated[str, typer.Option(help="Role of the actions on the dashboard.")] = "centralcloud_operator",
     worker_password_file: Annotated[
         Path | None, typer.Option(help="With --apply, file with the password of the worker's role; - asks for it.")
     ] = None,
@@ -54,6 +53,9 @@ def grants(
     gateway_password_file: Annotated[Path | None, typer.Option(help="The same for the gateways' role.")] = None,
     configurator_password_file: Annotated[
         Path | None, typer.Option(help="The same for the role that changes the configuration.")
+    ] = None,
+    operator_password_file: Annotated[
+        Path | None, typer.Option(help="The same for the role of the actions on the dashboard.")
     ] = None,
     instance: Annotated[str | None, typer.Option(help="Instead, a login for this instance id alone.")] = None,
     login: Annotated[str | None, typer.Option(help="Name of that login; without it, derived from the id.")] = None,
@@ -67,11 +69,11 @@ def grants(
 ) -> None:
     """Show the SQL for least-privilege roles, or run it.
 
-    A role for workers, one for instances, one for dashboards, one for gateways, one that changes the configuration. With
-    --instance, a login that may act for one instance and for no other. Safe to repeat, and necessary after
-    `centralcloud migrate`. --apply needs the owner of the schema, as a role that may create roles, or a superuser; printing
-    needs no database. Passwords come from a file or from the terminal, and reach the server encrypted. --revoke of a login
-    that does not exist ends with exit code 1.
+    A role for workers, one for instances, one for dashboards, one for gateways, one that changes the configuration, one for
+    the actions of operators on the dashboard. With --instance, a login that may act for one instance and for no other. Safe
+    to repeat, and necessary after `centralcloud migrate`. --apply needs the owner of the schema, as a role that may create
+    roles, or a superuser; printing needs no database. Passwords come from a file or from the terminal, and reach the server
+    encrypted. --revoke of a login that does not exist ends with exit code 1.
     """
     from centralcloud.administration.grants import (
         Login,
@@ -88,12 +90,14 @@ def grants(
         "--dashboard-role": dashboard_role,
         "--gateway-role": gateway_role,
         "--configurator-role": configurator_role,
+        "--operator-role": operator_role,
     }
     password_files = [
         _PasswordFile("--worker-password-file", worker_role, worker_password_file),
         _PasswordFile("--dashboard-password-file", dashboard_role, dashboard_password_file),
         _PasswordFile("--gateway-password-file", gateway_role, gateway_password_file),
         _PasswordFile("--configurator-password-file", configurator_role, configurator_password_file),
+        _PasswordFile("--operator-password-file", operator_role, operator_password_file),
     ]
     for option, name in names.items():
         _check_role(name, option)
@@ -115,6 +119,7 @@ def grants(
             dashboard=dashboard_role,
             gateway=gateway_role,
             configurator=configurator_role,
+            operator=operator_role,
         )
         if apply:
             _apply_roles(roles, this_operator(reason), _passwords(password_files), json_output=json_output)
@@ -145,7 +150,7 @@ def _apply_roles(roles: "Roles", operator: "Operator", passwords: dict[str, str]
         return
     print_line(
         f"workers: {roles.worker}, instances: {roles.instance}, dashboards: {roles.dashboard}, gateways: {roles.gateway}, "
-        f"configuration: {roles.configurator}"
+        f"configuration: {roles.configurator}, operators: {roles.operator}"
     )
     _report(done, [name for name in done.created if name not in passwords])
 
@@ -225,7 +230,8 @@ def _passwords(files: Sequence[_PasswordFile]) -> dict[str, str]:
 def _read_password(source: _PasswordFile, file: Path) -> str:
     try:
         if str(file) == "-":
-            password, where = _ask_password(source), "standard input"
+            what, otherwise = f"{source.option}: ", "nothing was granted"
+            password, where = ask_password(source.role, what, otherwise), "standard input"
         else:
             password, where = file.read_text("utf-8"), str(file)
     except (OSError, UnicodeDecodeError) as error:
@@ -234,20 +240,4 @@ def _read_password(source: _PasswordFile, file: Path) -> str:
     password = password.removesuffix("\n").removesuffix("\r")
     if not password or "\n" in password or "\0" in password:
         raise SettingsError(f"{source.option}: expected a password on one line in {where}")
-    return password
-
-
-def _ask_password(source: _PasswordFile) -> str:
-    """Ask for a password twice on the terminal, without showing it; from a pipe, read one line for each password."""
-    if sys.stdin is None or not sys.stdin.isatty():
-        return "" if sys.stdin is None else sys.stdin.readline()
-    try:
-        password, again = (
-            getpass.getpass(f"{text} of {source.role}: ") for text in ("Password", "Once more, password")
-        )
-    except (KeyboardInterrupt, EOFError):
-        print_line("", err=True)
-        raise InterruptedAtPromptError("interrupted: nothing was granted") from None
-    if password != again:
-        raise SettingsError(f"{source.option}: found two different passwords, expected the same one twice")
     return password

@@ -1,1 +1,1 @@
-"""The dashboard: web pages of what the fleet does and why, for people on call and for the weekly review."""
+"""The dashboard: web pages over the state of the fleet."""

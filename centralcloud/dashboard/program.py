@@ -1,19 +1,20 @@
-"""The program: the reader, the server, and their end."""
+"""The program: the reader, the server, and their end. It may also be part of another program."""
 
 from collections.abc import Sequence
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from centralcloud.dashboard.pages.banner import BANNER_SOURCES
 from centralcloud.dashboard.pages.registry import PAGES
 from centralcloud.dashboard.reader.lookups import THREADS
 from centralcloud.dashboard.reader.reader import Reader
 from centralcloud.dashboard.reader.source import Source
+from centralcloud.dashboard.security.user_list import UserList
 from centralcloud.dashboard.settings import DashboardSettings
 from centralcloud.dashboard.web.page import Page
 from centralcloud.dashboard.web.server import DashboardServer
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.process.background import BackgroundTask
 from centralcloud.runtime.process.shutdown import Shutdown
 from centralcloud.runtime.process.supervisor import Supervisor
 from centralcloud.runtime.process.systemd import ServiceManager
@@ -22,30 +23,85 @@ log = get_logger(__name__)
 
 
 class Dashboard:
-    """The pages over one database.
+    """The pages over one database; a context in which they are served.
 
     Attributes:
-        reader: a background task; whoever supervises the other tasks of a program may supervise it too.
-        server: the pages.
+        url: the address for a browser on this machine.
+        reader: of the database.
     """
 
-    def __init__(self, database: Database, *, address: str, port: int, pages: Sequence[Page] = PAGES) -> None:
-        """Open the port; raises CentralCloudError where it cannot be opened."""
+    def __init__(
+        self,
+        database: Database,
+        settings: DashboardSettings,
+        *,
+        pages: Sequence[Page] = PAGES,
+        shutdown: Shutdown | None = None,
+    ) -> None:
+        """Open the port, and reserve connections in the pool of `database`.
+
+        Raises:
+            CentralCloudError: the port cannot be opened, or the settings contradict each other.
+        """
+        settings.check_start()
         self.reader = Reader(database, sources_of(pages))
-        self.server = DashboardServer(address, port, pages, self.reader, database)
-        self._address = address
+        self._server = DashboardServer(settings, UserList(settings.users_file), pages, self.reader, database)
+        self.url = _url(settings, self._server.port)
+        self._supervisor = Supervisor([self.reader], shutdown)
+        self._server.on_crash = self._supervisor.on_crash
+        self._database = database
         database.reserve(THREADS)
+        self._supervisor.reserve_connections(database)
 
     @property
-    def tasks(self) -> list[BackgroundTask]:
-        """The background tasks, for a supervisor, which starts and stops them and reserves their connections."""
-        return [self.reader]
+    def viewers(self) -> int:
+        """The number of pages that are kept up to date now."""
+        return len(self._server.hub or ())
 
-    @property
-    def url(self) -> str:
-        """The address for a browser on this machine."""
-        host = "127.0.0.1" if self._address in ("0.0.0.0", "::", "") else self._address  # noqa: S104 - not to listen
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.server.port}/"
+    def start(self) -> None:
+        """Serve the pages, and begin to read; while the database is unavailable they say so."""
+        self._server.start()
+        self._supervisor.start()
+        log.info("dashboard_started", url=self.url)
+
+    def wait(self, service_manager: ServiceManager) -> None:
+        """Wait for the shutdown.
+
+        Raises:
+            CentralCloudError: a thread has failed.
+        """
+        self._supervisor.wait(service_manager)
+
+    def stop(self) -> None:
+        """Close the port and every connection, within two seconds."""
+        self._server.stop()
+        self._supervisor.stop(within_seconds=1.0)
+        self._database.reserve(-THREADS)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def run_dashboard(settings: DashboardSettings, shutdown: Shutdown) -> None:
+    """Serve the pages until the shutdown is requested.
+
+    Raises:
+        CentralCloudError: the settings cannot be used, the port cannot be opened, or a thread has failed.
+    """
+    with Database(settings.database, application_name="centralcloud/dashboard", own_connections=0) as database:
+        shutdown.before_forced_exit = database.kill_embedded_server
+        service_manager = ServiceManager()
+        with Dashboard(database, settings, shutdown=shutdown) as dashboard:
+            try:
+                dashboard.wait(service_manager)
+            finally:
+                service_manager.stopping()
 
 
 def sources_of(pages: Sequence[Page]) -> list[Source[Any]]:
@@ -53,26 +109,7 @@ def sources_of(pages: Sequence[Page]) -> list[Source[Any]]:
     return list(dict.fromkeys(source for page in pages for source in (*BANNER_SOURCES, *page.sources)))
 
 
-def run_dashboard(settings: DashboardSettings, shutdown: Shutdown) -> None:
-    """Serve the pages until the shutdown is requested. While the database is unavailable they say so.
-
-    Raises:
-        CentralCloudError: the settings cannot be used, the port cannot be opened, or a thread has failed.
-    """
-    settings.check_start()
-    with Database(settings.database, application_name="centralcloud/dashboard", own_connections=0) as database:
-        shutdown.before_forced_exit = database.kill_embedded_server
-        dashboard = Dashboard(database, address=settings.address, port=settings.port)
-        supervisor = Supervisor(dashboard.tasks, shutdown)
-        supervisor.reserve_connections(database)
-        dashboard.server.on_crash = supervisor.on_crash
-        service_manager = ServiceManager()
-        dashboard.server.start()
-        log.info("dashboard_started", url=dashboard.url)
-        try:
-            supervisor.start()
-            supervisor.wait(service_manager)
-        finally:
-            service_manager.stopping()
-            dashboard.server.stop()
-            supervisor.stop()
+def _url(settings: DashboardSettings, port: int) -> str:
+    address = settings.address
+    host = "127.0.0.1" if address in ("0.0.0.0", "::", "") else address  # noqa: S104 - not to listen
+    return f"http{'s' if settings.tls_certificate else ''}://{f'[{host}]' if ':' in host else host}:{port}/"

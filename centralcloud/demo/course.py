@@ -34,12 +34,19 @@ class Course:
         exploration: float,
         incident: bool,
         seconds: float | None,
+        dashboard: str | None = None,
     ) -> None:
-        """`seconds`: length of the demonstration; None: until it is ended."""
+        """Begin the story.
+
+        Args:
+            seconds: length of the demonstration; None: until it is ended.
+            dashboard: address of the pages that show it.
+        """
         self._database = database
         self._fleet = fleet
         self._simulated = simulated
         self._exploration = exploration
+        self._dashboard = dashboard
         self._progress = Progress()
         self.story = Story()
         self._incident = Incident(simulated, self.story, seconds=seconds) if incident else None
@@ -93,6 +100,7 @@ class Course:
             loop=loop,
             events_per_second=events / max(elapsed, 0.001),
             curl=self._fleet.gateway.curl if self._fleet.gateway else None,
+            dashboard=self._dashboard,
             story=tuple(self.story.lines),
         )
 

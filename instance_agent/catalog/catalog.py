@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from centralcloud.contracts import COMPLEXITIES, SettingsError
+from centralcloud.runtime.bounded_file import Fingerprint, fingerprint_of
 from centralcloud.runtime.logs import get_logger
-from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of
 from instance_agent.catalog.catalog_file import read_catalog_file
 from instance_agent.catalog.configuration import CatalogConfiguration
 from instance_agent.catalog.learned_scores import LearnedScores

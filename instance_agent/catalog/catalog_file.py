@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
+from centralcloud.runtime.bounded_file import read_bounded
 from centralcloud.runtime.validation import expectation
-from instance_agent.catalog.bounded_file import read_bounded
 from instance_agent.catalog.model import Endpoint, Model, Pricing, TimeLimits
 from instance_agent.catalog.provider import Provider
 

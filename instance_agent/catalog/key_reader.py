@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of, read_bounded
+from centralcloud.runtime.bounded_file import Fingerprint, fingerprint_of, read_bounded
 
 _MAX_BYTES: Final = 16_384
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from centralcloud.contracts import Estimate, parse_estimate
 from centralcloud.contracts.validators import is_score
+from centralcloud.runtime.bounded_file import Fingerprint, fingerprint_of, read_bounded, replace_file
 from centralcloud.runtime.logs import get_logger
-from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of, read_bounded, replace_file
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores
 
 log = get_logger(__name__)

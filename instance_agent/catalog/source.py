@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
+from centralcloud.runtime.bounded_file import Fingerprint, fingerprint_of
 from instance_agent.catalog.addresses import host_of
 from instance_agent.catalog.aliases import AliasError, Aliases
-from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of
 from instance_agent.catalog.catalog_file import (
     CatalogEntries,
     built_in_entries,

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from centralcloud.contracts import CentralCloudError, SettingsError
+from centralcloud.runtime.bounded_file import Fingerprint, fingerprint_of
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.process.background import BackgroundTask
-from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of
 from instance_agent.gateway.principals.certificates import ClientCertificates
 
 log = get_logger(__name__)

@@ -7,6 +7,7 @@ from typing import Any, Final
 import uuid_utils
 from aiohttp import web
 
+from centralcloud.runtime.http.request_keys import request_key
 from instance_agent.chat.protocol import RequestHead
 from instance_agent.gateway.auth import Principal
 from instance_agent.gateway.state import GatewayState
@@ -15,7 +16,7 @@ from instance_agent.routing.request import RoutingRequest
 from instance_agent.spend.reservation import Reservation
 
 #: Where a request of aiohttp keeps its context.
-KEY: Final = "gateway_context"
+KEY: Final = request_key("gateway_context", object)
 _NO_LABELS: Final[Mapping[str, Any]] = {}
 
 

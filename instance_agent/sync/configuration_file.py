@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from centralcloud.contracts.fleet_configuration import EntryKey, canonical_json
+from centralcloud.runtime.bounded_file import read_bounded, replace_file
 from centralcloud.runtime.logs import get_logger
-from instance_agent.catalog.bounded_file import read_bounded, replace_file
 
 log = get_logger(__name__)
 

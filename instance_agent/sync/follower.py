@@ -11,10 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
+from centralcloud.runtime.bounded_file import fingerprint_of
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import is_database_error
 from centralcloud.runtime.process.background import BackgroundTask
-from instance_agent.catalog.bounded_file import fingerprint_of
 from instance_agent.sync.token_bucket import TokenBucket
 
 State = TypeVar("State")

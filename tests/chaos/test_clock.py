@@ -21,6 +21,7 @@ from centralcloud.maintenance.clock import ServerClock
 from centralcloud.maintenance.clock_monitor import ClockMonitor
 from centralcloud.maintenance.maintenance import Maintenance
 from centralcloud.maintenance.retention import Retention
+from centralcloud.monitoring.fleet_minutes import FleetMinuteRecorder
 from centralcloud.monitoring.upkeep_checks import check_retention
 from centralcloud.runtime.diagnostics import CheckResult, Verdict, ok
 from centralcloud.runtime.postgres.database import Database
@@ -202,6 +203,45 @@ def test_messages_and_leases_of_a_clock_that_was_ahead_are_released(clock: Faked
     assert execute(clock.url, "SELECT count(*) FROM pgmq.q_model_routing_decisions") == [(1,)]
     with database.transaction() as connection:
         assert acquire_lease(connection, "findings", seconds=180)
+
+
+def test_the_fleet_by_the_minute_follows_the_clock_of_the_server(clock: FakedClock, database: Database) -> None:
+    """A minute of real time has its counts, whatever the clock says; time that only the clock knows has none."""
+    ticking = Ticking(clock)
+    recorder = FleetMinuteRecorder(database, counted_seconds=ticking)
+    sent = 0
+
+    def read(jump: float = 0.0) -> None:
+        """Let a minute pass in which five events come, and a jump of the clock; then read."""
+        nonlocal sent
+        sent += 1
+        send(clock.url, now_events(5, instance_id=f"i-{sent}"))
+        ingest(database)
+        ticking.forward(60)
+        clock.set(ticking._passed + jump)
+        recorder.run_once()
+
+    recorder.run_once()
+    counts = "SELECT count(*), count(ingested), sum(ingested)::int, max(ingested)::int FROM fleet_minutes"
+    in_the_future = "SELECT count(*) FROM fleet_minutes WHERE minute > now()"
+    read()
+    assert execute(clock.url, counts)[0][1:] == (1, 5, 5)
+    read(jump=3600)
+    assert execute(clock.url, counts)[0][1:] == (1, 5, 5), "an hour did not pass, and the minute is not known"
+    read(jump=3600)
+    assert execute(clock.url, counts)[0][1:] == (2, 10, 5)
+    read(jump=0)
+    assert execute(clock.url, in_the_future) == [(0,)]
+    assert execute(clock.url, counts)[0][2] == 5, "the minutes ahead come again"
+    read(jump=0)
+    assert execute(clock.url, counts)[0][2] == 10
+    read(jump=-30)  # between two readings of a minute the clock alone shows no jump
+    assert execute(clock.url, counts)[0][2] == 10
+    for _ in range(2):
+        read(jump=-30)
+    rows, counted, total, most = execute(clock.url, counts)[0]
+    assert (total, most, rows >= counted) == (20, 5, True)
+    assert verify(database).differences == []
 
 
 def next_week_53() -> datetime:

@@ -45,6 +45,27 @@ def test_one_of_two_workers_killed(start_worker: StartWorker, database_url: str)
     assert survivor.process.poll() is None
 
 
+def test_the_fleet_by_the_minute_while_its_recorders_are_killed(start_worker: StartWorker, database_url: str) -> None:
+    """Each event is counted once, and each minute has one row, whichever worker reads the fleet."""
+    fault, counted = "frequent_fleet_minutes", "SELECT coalesce(sum(ingested), 0)::int FROM fleet_minutes"
+    workers = [start_worker(database_url, fault=fault) for _ in range(2)]
+    eventually(lambda: execute(database_url, "SELECT count(*) FROM fleet_minutes") != [(0,)])
+    with load(database_url, decisions=4000, pause_seconds=0.02):
+        for number in range(4):
+            before = execute(database_url, counted)
+            eventually(lambda: execute(database_url, counted) > before or not queued(database_url))  # noqa: B023
+            workers[number % 2].kill()
+            workers[number % 2] = start_worker(database_url, fault=fault)
+    ledger = "SELECT records::int, successes::int, failures::int FROM accounting"
+    minutes = "SELECT sum(ingested)::int, sum(successes)::int, sum(failures)::int FROM fleet_minutes"
+    eventually(lambda: execute(database_url, minutes) == execute(database_url, ledger))
+    ((outcomes_of_records,),) = execute(database_url, "SELECT count(*) FROM routing_records WHERE outcome = 'success'")
+    assert execute(database_url, "SELECT successes FROM accounting") == [(outcomes_of_records,)]
+    covered = "SELECT bool_and(counted_seconds BETWEEN 0 AND 61), count(*) = count(DISTINCT minute) FROM fleet_minutes"
+    assert execute(database_url, covered) == [(True, True)]
+    assert all(worker.process.poll() is None for worker in workers)
+
+
 @pytest.mark.parametrize(
     "fault", ["deadly_message", pytest.param("deadly_message_and_the_whole_lease", marks=pytest.mark.soak)]
 )

@@ -31,6 +31,7 @@ class Fleet:
             dashboard=f"{name}_dashboard",
             gateway=f"{name}_gateway",
             configurator=f"{name}_configurator",
+            operator=f"{name}_operator",
         )
 
     @property
@@ -64,6 +65,10 @@ class Fleet:
     @property
     def configurator(self) -> str:
         return self.url(self.roles.configurator)
+
+    @property
+    def operator(self) -> str:
+        return self.url(self.roles.operator)
 
     def let_in(self, *roles: str) -> None:
         """Set the password that `url` contains, for servers that require one."""

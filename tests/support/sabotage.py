@@ -32,6 +32,14 @@ def short_leases() -> None:
     slow_path._LEASE_SECONDS = 2  # type: ignore[misc]
 
 
+def frequent_fleet_minutes() -> None:
+    """Renew the row of the running minute five times a second, so that a test need not wait for minutes."""
+    from centralcloud import daemon
+
+    recorder = daemon.FleetMinuteRecorder
+    daemon.FleetMinuteRecorder = lambda database, **_: recorder(database, interval_seconds=0.2)  # type: ignore[assignment, misc]
+
+
 def short_time_limits() -> None:
     """Give up a silent connection after a third of the time, on both of its sides, so that a test waits seconds only."""
     from centralcloud.ingest import consumer
@@ -98,7 +106,7 @@ def learner_before_commit() -> None:
 
 def half_written_file() -> None:
     """Exit in the middle of writing the learned scores, once there are some."""
-    from instance_agent.catalog import bounded_file
+    from centralcloud.runtime import bounded_file
 
     class DeadlyStream(io.BufferedWriter):
         def write(self, content: bytes) -> int:  # type: ignore[override]
@@ -153,6 +161,7 @@ FAULTS: dict[str, Callable[[], None]] = {
     fault.__name__: fault
     for fault in (
         short_leases,
+        frequent_fleet_minutes,
         short_time_limits,
         deadly_message,
         deadly_message_and_the_whole_lease,

@@ -17,8 +17,9 @@ from centralcloud.dashboard.charts.scale import Linear, all_finite, finite
 #: Columns that a drawing can show apart; more are merged with their neighbors.
 _MOST: Final = {Size.WIDE: 340, Size.NARROW: 170}
 _HEIGHT: Final = {Size.WIDE: 150, Size.NARROW: 130}
-#: Part of a column's place that it fills.
+#: Part of a column's place that it fills; gaps thinner than half a unit would be a pattern of their own.
 _FILL: Final = 0.86
+_SLIMMEST_WITH_GAP: Final = 4
 _DAY: Final = 86_400
 
 
@@ -77,15 +78,17 @@ def _draw(columns: Sequence[Column], unit: Unit, zone: tzinfo, size: Size) -> tu
         return nothing(size, "nothing in this time")
     drawing, word = Drawing(size), numbers.WORDS[unit]
     # Amounts begin at zero: half the height is half the money.
-    marks = ticks.number_ticks(0, max(*known, 0.0), 3)
+    marks = ticks.amount_ticks(max(known)) if max(known) > 0 else [0.0, 1.0]
     texts = numbers.axis(marks, unit)
     left = max(words.width(text, size.text) for text in texts) + 8
-    top, bottom = size.line * 1.2, size.line * 1.2 + _HEIGHT[size]
+    top = size.line * 1.5
+    bottom = top + _HEIGHT[size]
     up = Linear(0, marks[-1], bottom, top)
     for mark, text in zip(marks, texts, strict=True):
         drawing.horizontal("grid", left, size.width, up(mark))
         drawing.text(left - 8, up(mark), text, "e tick")
     step = (size.width - left) / len(columns)
+    filled = step * (_FILL if step >= _SLIMMEST_WITH_GAP else 1)
     last = max(index for index, each in enumerate(columns) if finite(each.value) is not None)
     plain, wide = Path(), size is Size.WIDE
     drawing.group("bars")
@@ -95,21 +98,16 @@ def _draw(columns: Sequence[Column], unit: Unit, zone: tzinfo, size: Size) -> tu
             continue
         x = left + index * step
         bar = plain if not wide and not each.running else Path()
-        bar.move(x, bottom).line(x, up(value)).line(x + step * _FILL, up(value)).line(x + step * _FILL, bottom).close()
+        bar.move(x, bottom).line(x, up(value)).line(x + filled, up(value)).line(x + filled, bottom).close()
         if wide or each.running:
             title = f"{numbers.moment(each.start, zone)} · {word(value)}{_so_far(each)}"
             drawing.path("now" if each.running else "", bar, title)
     # A finger points at nothing this small: the table has the numbers.
     drawing.path("", plain)
     drawing.end_group()
-    value = known[-1]
-    drawing.text(
-        size.width,
-        max(size.line / 2, up(value) - size.line / 2 - 2),
-        word(value) + _so_far(columns[last]),
-        "e lead halo",
-        bold=True,
-    )
+    text = word(columns[last].value) + (_so_far(columns[last]) or "")
+    text = text if columns[last].running else f"last {text}"
+    drawing.text(size.width, size.line * 0.45, text, "e lead", bold=True)
     _days(drawing, columns, zone, left, bottom)
     return drawing, bottom + size.line + 4
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Final
 
 from markupsafe import Markup
@@ -14,7 +14,7 @@ from centralcloud.dashboard.charts.labels import Box
 from centralcloud.dashboard.charts.scale import Linear, Logarithmic, Scale, all_finite, amount_scale, finite
 
 _HEIGHT: Final = {Size.WIDE: 210, Size.NARROW: 190}
-_NAME_ROOM: Final = 150
+_NAME_ROOM: Final = 240
 #: Radius of a model without traffic, and what one with all of it has more.
 _SMALLEST, _GROWTH = 5, 10
 #: Points that get a name; the others have it as a title and in the table.
@@ -115,7 +115,7 @@ def _draw(shown: Sequence[CostPanel], size: Size) -> tuple[Drawing, float]:
     drawing = Drawing(size)
     costs = [max(0.0, cost) for cost in all_finite(point.cost_of_success_usd for point in points)]
     rates = ticks.rate_ticks(all_finite(point.success_rate for point in points), 4)
-    amounts = ticks.number_ticks(0, max(costs), 4)
+    amounts = ticks.amount_ticks(max(costs)) if max(costs) > 0 else [0.0, 1.0]
     height = _HEIGHT[size] + 4.4 * size.line
     rows = 0
     for panel, place in zip(shown, panels.place(len(shown), size), strict=True):
@@ -131,10 +131,10 @@ def _draw(shown: Sequence[CostPanel], size: Size) -> tuple[Drawing, float]:
         for rate, text in zip(rates, numbers.axis(rates, "percent"), strict=True):
             drawing.horizontal("grid", left, place.right, up(rate))
             drawing.text(left - 8, up(rate), text, "e tick")
-        _cost_axis(drawing, across, amounts, lower + size.line * 0.8)
-        drawing.text(place.right, lower + size.line * 1.9, "cost of a success →", "e tick")
+        _cost_axis(drawing, across, amounts, lower + size.line * 0.9)
+        drawing.text(place.right, lower + size.line * 2, "cost of a success →", "e tick")
         _points(drawing, _drawn(panel), across, up, Box(left, upper - margin, place.right, lower + 2))
-    return drawing, rows * (height + size.line) - 2 * size.line
+    return drawing, rows * (height + size.line) - 1.2 * size.line
 
 
 def _cost_axis(drawing: Drawing, across: Scale, amounts: Sequence[float], y: float) -> None:
@@ -145,9 +145,12 @@ def _cost_axis(drawing: Drawing, across: Scale, amounts: Sequence[float], y: flo
         marks, texts = list(amounts), numbers.axis(amounts, "usd")
     free = float("-inf")
     for mark, text in zip(marks, texts, strict=True):
-        box = drawing.box(across(mark), y, text, "m tick")
-        if box.left >= free and box.right <= drawing.size.width and box.left >= 0:
-            drawing.text(across(mark), y, text, "m tick")
+        x, kind = across(mark), "m tick"
+        if drawing.box(x, y, text, kind).right > drawing.size.width:
+            x, kind = drawing.size.width, "e tick"
+        box = drawing.box(x, y, text, kind)
+        if box.left >= max(free, 0) and drawing.is_free(box):
+            drawing.text(x, y, text, kind)
             free = box.right + 6
 
 
@@ -174,28 +177,39 @@ def _points(drawing: Drawing, points: Sequence[CostPoint], across: Scale, up: Li
             "dot lead" if point.leads else "dot on" if point.on_frontier else "dot", spot.x, spot.y, spot.radius, title
         )
     taken = [spot.box for spot in spots]
+    dashes = [dash for (x, y), (to_x, to_y) in pairwise(line) for dash in _dashes(x, -y, to_x, -to_y)]
     for spot in sorted(spots, key=lambda each: (not each.point.leads, not each.point.on_frontier))[:_MOST_NAMES]:
-        _name(drawing, spot, taken, room)
+        _name(drawing, spot, taken, dashes, room)
 
 
-def _name(drawing: Drawing, spot: _Spot, taken: list[Box], room: Box) -> None:
-    """Write a name on the first free side of its dot: right, left, below, above; nowhere, if none is free."""
+def _dashes(x: float, y: float, to_x: float, to_y: float) -> list[Box]:
+    """Return small boxes along a line."""
+    count = max(1, round(max(abs(to_x - x), abs(to_y - y)) / 4))
+    places = [(x + (to_x - x) * index / count, y + (to_y - y) * index / count) for index in range(count + 1)]
+    return [Box(at_x - 1, at_y - 1, at_x + 1, at_y + 1) for at_x, at_y in places]
+
+
+def _name(drawing: Drawing, spot: _Spot, taken: Sequence[Box], dashes: Sequence[Box], room: Box) -> None:
+    """Write a name on the first free side of its dot: right, left, below, above; nowhere, if none is free.
+
+    It may cross the dashed line if it must.
+    """
     size, gap = drawing.size, spot.radius + 5
     strong = "lead" if spot.point.leads else ""
-    text = words.cut(spot.point.name, _NAME_ROOM, size.text, bold=spot.point.leads)
-    beside = size.line * 0.55 + spot.radius + 1
-    for x, y, anchor in (
-        (spot.x + gap, spot.y, ""),
-        (spot.x - gap, spot.y, "e"),
-        (spot.x, spot.y + beside, "m"),
-        (spot.x, spot.y - beside, "m"),
-    ):
+    widest = min(_NAME_ROOM, (room.right - room.left) * 0.6)
+    text = words.cut(spot.point.name, widest, size.text, bold=spot.point.leads)
+    below, above = spot.y + size.line * 0.62 + spot.radius + 1, spot.y - size.line * 0.62 - spot.radius - 1
+    sides = [(spot.x + gap, spot.y, ""), (spot.x - gap, spot.y, "e")]
+    for y in (below, above):
+        sides += [(spot.x, y, "m"), (spot.x - spot.radius, y, ""), (spot.x + spot.radius, y, "e")]
+    places: list[tuple[bool, int, float, float, str]] = []
+    for x, y, anchor in sides:
         kind = " ".join(filter(None, (anchor, strong, "halo")))
         box = drawing.box(x, y, text, kind, bold=spot.point.leads)
-        if (
-            box.inside(room)
-            and drawing.is_free(box)
-            and not any(box.overlaps(other) for other in taken if other != spot.box)
-        ):
-            drawing.text(x, y, spot.point.name, kind, room=_NAME_ROOM, bold=spot.point.leads)
-            return
+        others = [other for other in taken if other != spot.box]
+        if box.inside(room) and drawing.is_free(box) and not any(box.overlaps(other) for other in others):
+            crossed = any(box.overlaps(dash) for dash in dashes)
+            places.append((crossed, len(places), x, y, kind))
+    if places:
+        _, _, x, y, kind = min(places)
+        drawing.text(x, y, spot.point.name, kind, room=widest, bold=spot.point.leads)

@@ -25,7 +25,7 @@ class Interval:
 
     Args:
         leads: whether it gets the traffic.
-        url: path of its page; "" is no link.
+        url: path of its page; "" for none.
     """
 
     name: str
@@ -98,11 +98,9 @@ class _Panel:
         #: Long names stand above their line on a phone, where half the width would be too short for them.
         self.stacked = size is Size.NARROW and names > width * 0.36
         self.names = 0.0 if self.stacked else min(names + 12, width * _NAMES)
-        half_tick = words.width("100%", size.text) / 2
-        self.values = words.width("100.0%", size.text, bold=True) + 10
-        self.across = Linear(
-            marks[0], marks[-1], place.left + self.names + half_tick, place.right - self.values - half_tick
-        )
+        self.values = words.width("100.0%", size.text, bold=True) + 6
+        left = place.left + self.names + (words.width("20%", size.text) / 2 if self.stacked else 8)
+        self.across = Linear(marks[0], marks[-1], left, place.right - self.values - 8)
 
     def draw(self, top: float) -> float:
         """Draw the panel below `top`, and return its bottom."""
@@ -114,7 +112,7 @@ class _Panel:
         height = 2 * size.line + 4 if self.stacked else size.line + 9.0
         first = top + 2.3 * size.line
         bottom = first + len(rows) * height
-        free = 0.0
+        free = place.left
         for mark, text in zip(self.marks, numbers.axis(self.marks, "percent"), strict=True):
             x = self.across(mark)
             drawing.vertical("grid", x, first, bottom)
@@ -138,7 +136,8 @@ class _Panel:
         mean, low, high = finite(row.mean), finite(row.low), finite(row.high)
         room = place.right - place.left - 4 if self.stacked else self.names - 8
         is_link = drawing.open_link(row.url)
-        drawing.text(place.left, name_y, row.name, kind, room=room, bold=row.leads)
+        halo = " halo" if self.stacked else ""
+        drawing.text(place.left, name_y, row.name, f"{kind}{halo}".strip(), room=room, bold=row.leads)
         if is_link:
             drawing.close_link()
         title = (

@@ -15,7 +15,8 @@ Unit = Literal["usd", "count", "percent"]
 NOTHING: Final = "–"
 #: From here on a number is written with an exponent: its digits would fill the drawing.
 _HUGE: Final = 1e15
-_LARGE: Final = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e4, "k"))
+_INVISIBLE: Final = 1e-9
+_LARGE: Final = ((1e12, 1e12, "T"), (1e9, 1e9, "B"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
 #: Under this share of a dollar, cents are as hard to read as dollars.
 _TINY_USD: Final = 1e-5
 _CENTS_BELOW_USD: Final = 0.1
@@ -85,14 +86,14 @@ WORDS: Final[dict[Unit, Callable[[float | None], str]]] = {"usd": usd, "count": 
 def axis(ticks: Sequence[float], unit: Unit) -> list[str]:
     """Return the words of an axis: one unit, and as many decimals as tell its ticks apart: "$0", "$6", "$12"."""
     top = max((abs(tick) for tick in ticks), default=0.0)
+    sign = "$" if unit == "usd" else ""
+    if top >= _HUGE or 0 < top < _INVISIBLE:
+        return [f"{sign}{tick:.2g}" for tick in ticks]
     if unit == "percent":
         return _aligned([tick * 100 for tick in ticks], "", "%")
-    sign = "$" if unit == "usd" else ""
-    if top >= _HUGE or 0 < top < 1e-9:
-        return [f"{sign}{tick:.2g}" for tick in ticks]
-    for size, letter in _LARGE:
-        if top >= size:
-            return _aligned([tick / size for tick in ticks], sign, letter) if top >= _LARGE[-1][0] else []
+    for least, size, letter in _LARGE:
+        if top >= least:
+            return _aligned([tick / size for tick in ticks], sign, letter)
     if unit == "usd" and _TINY_USD <= top < _CENTS_BELOW_USD * 2:
         return _aligned([tick * 100 for tick in ticks], "", "¢")
     return _aligned(ticks, sign, "")
@@ -102,7 +103,8 @@ def _aligned(numbers: Sequence[float], before: str, after: str) -> list[str]:
     for digits in range(13):
         if all(math.isclose(round(number, digits), number, rel_tol=1e-6, abs_tol=1e-15) for number in numbers):
             break
-    return [f"{before}{number:,.{digits}f}{after}" if number else f"{before}0{after}" for number in numbers]
+    zero = f"{before}0{after if after in {'%', '¢'} else ''}"
+    return [f"{before}{number:,.{digits}f}{after}" if number else zero for number in numbers]
 
 
 def moment(at: datetime, zone: tzinfo | None) -> str:

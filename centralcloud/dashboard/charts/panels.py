@@ -18,8 +18,8 @@ class Place(NamedTuple):
 
 
 def place(count: int, size: Size) -> Sequence[Place]:
-    """Return places for `count` panels: three abreast in the wide drawing, one below another in the narrow one."""
-    abreast = _ABREAST if size is Size.WIDE else 1
+    """Return places for `count` panels: up to three abreast in the wide drawing, one below another in the narrow one."""
+    abreast = max(1, min(count, _ABREAST)) if size is Size.WIDE else 1
     wide = (size.width - (abreast - 1) * _GUTTER) / abreast
     return [
         Place(column * (wide + _GUTTER), column * (wide + _GUTTER) + wide, row)

@@ -8,6 +8,8 @@ from typing import Final
 
 #: Ratio of the largest to the smallest amount from which a linear scale would put the small ones on one spot.
 _WIDE_RATIO: Final = 50
+#: Amounts that a scale by magnitude tells apart, in powers of ten that a float holds.
+_SMALLEST, _LARGEST = 1e-12, 1e300
 
 
 def finite(value: float | Decimal | None) -> float | None:
@@ -71,7 +73,6 @@ def amount_scale(amounts: Iterable[float], high: float, start: float, end: float
     """
     positive = [amount for amount in amounts if amount > 0]
     if positive and max(positive) / min(positive) > _WIDE_RATIO:
-        low, top = (10.0 ** math.floor(math.log10(min(positive))), 10.0 ** math.ceil(math.log10(max(positive))))
-        if low > 0 and math.isfinite(top):
-            return Logarithmic(low, top, start, end)
+        low, top = max(min(positive), _SMALLEST), min(max(positive), _LARGEST)
+        return Logarithmic(10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(top)), start, end)
     return Linear(0, high, start, end)

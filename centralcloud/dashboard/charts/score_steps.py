@@ -73,7 +73,7 @@ def score_steps(
         ],
     )
     events = Table(
-        ("Event", "At", "Kind", "What happened"),
+        ("Event", "At", "Kind", "Details"),
         [(str(mark.number), numbers.moment(mark.at, zone), _KINDS[mark.kind], mark.text) for mark in seen],
         texts=4,
     )
@@ -108,7 +108,7 @@ def _draw(
     digits = max((words.width(str(mark.number)[-3:], size.text) for mark in marks), default=0.0)
     radius = max(size.text * 0.72, digits / 2 + 1)
     last = next((finite(each.score) for each in reversed(steps)), None)
-    room = words.width("0.00", size.text, bold=True) + 8
+    room = max(words.width(text, size.text, bold=True) for text in ("0.00", numbers.score(last))) + 10
     left, right = words.width("5", size.text) + 8, size.width - room
     top = (2 * radius if marks else 0) + size.line / 2 + 2
     bottom = top + _HEIGHT[size]

@@ -1,4 +1,4 @@
-"""Ticks of the axes: round numbers, ages and days. Pure."""
+"""Ticks of the axes: round numbers, ages, hours and days. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -14,31 +14,25 @@ _AGES: Final = (
     *(days * _DAY for days in (1, 2, 3, 5, 7, 10, 14, 30, 60, 90, 180, 365)),
 )  # fmt: skip
 _UNITS: Final = ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (1, "s"))
+#: Outside of these, an axis ends at them: steps of a part or a multiple would leave the range of a float.
+_SMALLEST_AMOUNT, _LARGEST_AMOUNT = 1e-12, 1e300
 #: More days than the labels of any drawing.
 _MOST_DAYS: Final = 400
-
-
-def number_ticks(low: float, high: float, most: int) -> list[float]:
-    """Return round numbers at equal distances that enclose `low` and `high`: at least two, about `most`.
-
-    The distance is 1, 2, 2.5 or 5 times a power of ten. Equal ends get a tick on either side.
-    """
-    if not low < high:
-        spread = abs(low) / 10 or 1.0
-        low, high = (0.0, high) if low > 0 else (low - spread, high + spread) if low else (0.0, 1.0)
-    step = _round_step((high / most) - (low / most))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [_exact(index, step) for index in range(first, max(last, first + 1) + 1)]
-
-
-def _round_step(rough: float) -> float:
-    magnitude = 10.0 ** math.floor(math.log10(rough))
-    return next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= rough * 0.999)
 
 
 def _exact(index: int, step: float) -> float:
     """Return `index` steps without the dust of binary fractions: 0.3, not 0.30000000000000004."""
     return float(f"{index * step:.12g}")
+
+
+def amount_ticks(high: float) -> list[float]:
+    """Return three to six round numbers from 0 to the first one that is not below `high`, a positive number."""
+    high = min(max(high, _SMALLEST_AMOUNT), _LARGEST_AMOUNT)
+    magnitude = 10.0 ** math.floor(math.log10(high))
+    steps = [factor * part for part in (magnitude / 10, magnitude) for factor in (1, 2, 2.5, 3, 4, 5)]
+    fitting = [(count * step, abs(count - 3), step, count) for step in steps for count in range(2, 6)]
+    _, _, step, count = min(entry for entry in fitting if entry[0] >= high * (1 - 1e-9))
+    return [_exact(index, step) for index in range(count + 1)]
 
 
 def rate_ticks(rates: Sequence[float], most: int = 5) -> list[float]:
@@ -70,15 +64,8 @@ def age_ticks(seconds: float, most: int) -> list[tuple[float, str]]:
         return [(0, "now")]
     step = next((age for age in _AGES if seconds / age <= most - 1), math.ceil(seconds / (most - 1)))
     ages = [index * step for index in range(math.floor(seconds / step + 1e-9), -1, -1)]
-    return [(age, f"{_age(age)} ago" if age else "now") for age in ages]
-
-
-def _age(seconds: float) -> str:
-    """Return an age in its largest whole unit: "90 min", "30 h", "2 d"."""
-    for length, unit in _UNITS:
-        if seconds % length == 0 and (length != _DAY or seconds >= 3 * _DAY):
-            return f"{seconds // length:.0f} {unit}"
-    return f"{seconds / _DAY:.0f} d"
+    length, unit = next(each for each in _UNITS if step % each[0] == 0)
+    return [(age, f"{age // length:.0f} {unit} ago" if age else "now") for age in ages]
 
 
 def days(start: datetime, end: datetime, zone: tzinfo) -> list[tuple[datetime, datetime]]:

@@ -26,6 +26,6 @@ def draw_ages(drawing: Drawing, start: datetime, end: datetime, left: float, rig
         if box.left < left:
             kind, x = "tick", left
             box = drawing.box(x, y, text, kind)
-        if box.right <= taken - drawing.size.text * 0.6:
+        if box.right <= taken - drawing.size.text * 0.3:
             drawing.text(x, y, text, kind)
             taken = box.left

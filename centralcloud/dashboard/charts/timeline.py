@@ -31,7 +31,7 @@ class Bar:
     """An incident: when it opened and closed (None while it is open), its state and its words.
 
     Args:
-        url: path of its page; "" is no link.
+        url: path of its page; "" for none.
     """
 
     opened: datetime
@@ -89,7 +89,7 @@ def _draw(lanes: Sequence[Lane], start: datetime, end: datetime, size: Size) -> 
     y = 2.0
     for lane, rows in shown[:_MOST_LANES]:
         if wide:
-            drawing.text(0, y + _BAR / 2 + 3, lane.subject, "", room=left - 12)
+            drawing.text(0, y + _BAR / 2, lane.subject, "", room=left - 12)
         else:
             drawing.text(0, y + size.line / 2 + 3, lane.subject, "lead", room=size.width, bold=True)
             y += size.line + 3
@@ -133,39 +133,45 @@ def _bars(drawing: Drawing, subject: str, bars: Sequence[Bar], across: Linear, t
         finish = across(bar.closed.timestamp()) if bar.closed else across.end
         begin = min(begin, across.end - _SHORTEST)
         ends.append((begin, max(finish, begin + _SHORTEST)))
-    for index, (bar, (begin, finish)) in enumerate(zip(bars, ends, strict=True)):
-        limit = ends[index + 1][0] - 6 if index + 1 < len(bars) else float(size.width)
-        before = ends[index - 1][1] if index else across.start
-        words_shown = f"{_GLYPHS[bar.state]} {bar.text}"
+    for bar, (begin, finish) in zip(bars, ends, strict=True):
         until = numbers.moment(bar.closed, None) if bar.closed else "still open"
         title = f"{subject}: {bar.text}, {numbers.moment(bar.opened, None)} to {until}"
         is_link = drawing.open_link(bar.url, title)
         drawing.rect(f"bar {bar.state}", Box(begin, bar_top, finish, bar_top + height), title)
         if not bar.closed:
             drawing.path(f"open {bar.state}", Path().move(finish, bar_top).line(finish, bar_top + height))
-        _words(drawing, words_shown, bar.state, Box(begin, top, finish, bar_top + height), before, limit)
         if is_link:
             drawing.close_link()
+    boxes = [Box(begin, top, finish, bar_top + height) for begin, finish in ends]
+    # Open ones first, then the newest: theirs are the words to keep.
+    for bar, box in sorted(zip(bars, boxes, strict=True), key=lambda pair: (pair[0].closed is not None, -pair[1].left)):
+        _words(drawing, f"{_GLYPHS[bar.state]} {bar.text}", bar.state, box, boxes)
     return above + height
 
 
-def _words(drawing: Drawing, text: str, state: State, bar: Box, before: float, limit: float) -> None:
+def _words(drawing: Drawing, text: str, state: State, bar: Box, bars: Sequence[Box]) -> None:
     """Write the words of a bar where they fit: whole if they can, else cut where they have the most room."""
-    size = drawing.size
-    need = words.width(words.visible(text), size.text)
-    least = words.width(text[:2] + "abcdef…", size.text)
-    if size is Size.NARROW:
-        y, places = (
-            bar.top + size.line / 2,
-            [(bar.left, limit - bar.left, ""), (bar.right, bar.right - before - 6, "e")],
-        )
+    size, wide = drawing.size, drawing.size is Size.WIDE
+    need = words.width(words.visible(text), size.text) + 0.1
+    least = min(need, words.width(words.visible(text)[:9] + words.ELLIPSIS, size.text))
+    y = (bar.top + bar.bottom) / 2 if wide else bar.top + size.line / 2
+    line = Box(0, y - size.text * 0.6, size.width, y + size.text * 0.6)
+    texts = [box for box in drawing.boxes if box.overlaps(line)]
+    if wide:
+        places = [(bar.left + 8, bar.right - bar.left - 16, "")]
+        after, before = bar.right + 7, bar.left - 7
+        others = [other for other in bars if other != bar] + texts
     else:
-        y = (bar.top + bar.bottom) / 2
-        inside = (bar.left + 8, bar.right - bar.left - 16, "")
-        places = [inside, (bar.right + 6, limit - bar.right - 8, ""), (bar.left - 6, bar.left - before - 12, "e")]
-    x, room, anchor = next((place for place in places if place[1] >= need), max(places, key=lambda place: place[1]))
-    if room < min(need, least):
+        places, others = [], texts
+        after, before = bar.left, bar.right
+    limit = min((other.left - 6 for other in others if other.left >= after - 1), default=size.width)
+    first = max((other.right + 6 for other in others if other.right <= before + 1), default=0.0)
+    if not any(other.left < after < other.right for other in others):
+        places.append((after, limit - after, ""))
+    if not any(other.left < before < other.right for other in others):
+        places.append((before, before - first, "e"))
+    if not places:
         return
-    box = drawing.box(x, y, words.cut(text, room, size.text), anchor)
-    if drawing.is_free(box):
+    x, room, anchor = next((place for place in places if place[1] >= need), max(places, key=lambda place: place[1]))
+    if room >= least:
         drawing.text(x, y, text, " ".join(filter(None, (anchor, f"on-{state}"))), room=room)

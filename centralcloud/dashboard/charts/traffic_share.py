@@ -165,19 +165,24 @@ def _name_in_area(
 ) -> None:
     """Write a name where its area is highest over the width of the name; nowhere, if that is lower than a line."""
     size = drawing.size
-    wide = words.width(words.visible(name), size.text, bold=True) + 2 * size.text
-    best = (size.line * 1.4, 0.0, 0.0)
+    wide = words.width(words.visible(name), size.text, bold=True) + 6
+    enough, plenty = size.line * 1.4, size.line * 3
+    #: Stretches of neighboring places where the area is as high: (height, place, middle line) of each place.
+    stretches: list[list[tuple[float, float, float]]] = []
     for points in runs:
+        stretches.append([])
         for first, (begin, _) in enumerate(points):
-            covered = [stack for x, stack in points[first:] if x <= begin + wide]
             reached = next((place for place, (x, _) in enumerate(points) if x >= begin + wide), None)
             if reached is None:
                 break
-            covered.append(points[reached][1])
+            covered = [stack for _, stack in points[first : reached + 1]]
             floor, ceiling = max(stack[index] for stack in covered), min(stack[index + 1] for stack in covered)
-            height = up(floor) - up(ceiling)
-            # Later is better where both are as high: what is now matters most.
-            if height >= best[0]:
-                best = (height, begin + wide / 2, up((floor + ceiling) / 2))
-    if best[1]:
-        drawing.text(best[1], best[2], name, "m in w" if kind == "a0" else "m in", bold=True)
+            height = min(up(floor) - up(ceiling), plenty)
+            if stretches[-1] and stretches[-1][-1][0] != height:
+                stretches.append([])
+            stretches[-1].append((height, begin + wide / 2, up((floor + ceiling) / 2)))
+    # The longest of the highest, and the later of two: now matters most.
+    found = max(stretches, key=lambda each: (each[0][0], len(each), each[0][1]) if each else (0.0, 0, 0.0), default=[])
+    if found and found[0][0] >= enough:
+        _, x, y = found[len(found) // 2]
+        drawing.text(x, y, name, "m in w" if kind == "a0" else "m in", bold=True)

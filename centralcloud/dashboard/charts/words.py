@@ -40,7 +40,7 @@ def _character(each: str) -> float:
 
 
 def cut(text: str, room: float, size: float, *, bold: bool = False) -> str:
-    """Return a text that is no wider than `room` units: whole, or its beginning and an ellipsis."""
+    """Return a text of at most `room` units: whole, or its beginning and an ellipsis."""
     text = visible(text)
     if width(text, size, bold=bold) <= room:
         return text

@@ -8,7 +8,7 @@ from centralcloud.dashboard.web.page import PageContext
 
 
 class Banner(NamedTuple):
-    """What the banner says.
+    """The texts of the banner.
 
     Attributes:
         unavailable: why the database cannot be read.

@@ -165,7 +165,9 @@ def _events(queue: QueueState | None, minutes: Sequence[FleetMinute]) -> Kpi:
         note = "none waits"
     else:
         waiting = (
-            "" if queue.oldest_waiting_seconds is None else f", the oldest for {age(queue.oldest_waiting_seconds)}"
+            ""
+            if (queue.oldest_waiting_seconds or 0) < 1
+            else f", the oldest for {age(queue.oldest_waiting_seconds or 0)}"
         )
         note = f"{'over ' if queue.capped else ''}{queue.messages:,} wait{waiting}"
     chart = (

@@ -13,6 +13,7 @@ from centralcloud.dashboard.sources.fleet import FleetState
 from centralcloud.dashboard.sources.queue import QueueState
 from centralcloud.dashboard.sources.traffic import PairTraffic
 from centralcloud.dashboard.web.formats import percent
+from centralcloud.monitoring.finding_rules import log_likelihood_ratio
 from centralcloud.runtime.wording import age, counted
 
 State = Literal["good", "look", "bad", "note"]
@@ -26,8 +27,8 @@ _QUEUE_BAD_SECONDS: Final = 600.0
 #: Drop of the fleet's success rate, against the rest of the day.
 _DROP_LOOK: Final = 0.03
 _DROP_BAD: Final = 0.10
-#: Standard deviations: a drop by chance of this size comes once in 30,000 looks.
-_DROP_DEVIATIONS: Final = 4.0
+#: As a rule's alarm: how much better two rates explain the outcomes than one.
+_DROP_RATIO: Final = 12.0
 _SILENCE: Final = timedelta(minutes=15)
 _LEARNER_LATE: Final = timedelta(hours=2)
 
@@ -158,10 +159,9 @@ def _drop(traffic: Sequence[PairTraffic]) -> Iterator[Signal]:
     now_n, then_n = now_s + now_f, then_s + then_f
     if not now_n or not then_n:
         return
-    now, then, pooled = now_s / now_n, then_s / then_n, (now_s + then_s) / (now_n + then_n)
-    deviation = (pooled * (1 - pooled) * (1 / now_n + 1 / then_n)) ** 0.5
+    now, then = now_s / now_n, then_s / then_n
     drop = then - now
-    if drop < _DROP_LOOK or not deviation or drop / deviation < _DROP_DEVIATIONS:
+    if drop < _DROP_LOOK or log_likelihood_ratio(now_s, now_n, then_s, then_n) < _DROP_RATIO:
         return
     text = f"{percent(now)} of the newest outcomes succeed; {percent(then)} did before."
     yield Signal("bad" if drop >= _DROP_BAD else "look", "Fewer tasks succeed", text, "/scores", min(newest))

@@ -55,6 +55,7 @@ class Reader(BackgroundTask):
         self._due: dict[str, float] = dict.fromkeys(self._sources, 0.0)
         self._rested: dict[str, float] = dict.fromkeys(self._sources, 0.0)
         self._version = -1
+        self.may_degrade = True
         self._viewed = clock()
 
     def viewed(self) -> None:
@@ -71,8 +72,7 @@ class Reader(BackgroundTask):
             while not self._read():
                 pass
         except Exception as error:
-            if self.is_outage(error):
-                self._publish_outage(error)
+            self._publish_outage(error)  # whatever it is: the values are not new
             raise
         return False
 

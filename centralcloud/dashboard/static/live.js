@@ -86,8 +86,9 @@
       for (const [id, html] of Object.entries(message.fragments)) replace(id, html);
       show(message.state);
     };
-    mine.onclose = () => {
+    mine.onclose = (event) => {
       if (socket === mine) socket = null;
+      if (event.code === 1008) { location.reload(); return; } // the login has ended
       if (document.hidden) return;
       show("reconnecting");
       setTimeout(connect, pause * (0.5 + Math.random()));

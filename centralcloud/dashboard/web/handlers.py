@@ -1,7 +1,7 @@
 """The handlers: pages, their live updates, files."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -10,6 +10,7 @@ from aiohttp import web
 
 from centralcloud.dashboard.reader.lookups import LookupFailedError
 from centralcloud.dashboard.reader.reader import Reader
+from centralcloud.dashboard.security.access import FORM_TOKEN, VIEWER, Access
 from centralcloud.dashboard.web.assets import Assets
 from centralcloud.dashboard.web.live import Hub, state_of
 from centralcloud.dashboard.web.page import Page, PageError
@@ -25,8 +26,6 @@ _MOST_CHARACTERS: Final = 300
 #: Answers of less are not worth compressing.
 _LEAST_COMPRESSED: Final = 1_000
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 class Handlers:
     """Handles the requests of one event loop."""
@@ -41,11 +40,13 @@ class Handlers:
         self._hub = hub
         self._renderer = renderer
         self._assets = assets
+        self._access: Access | None = None
         #: Names this process: revisions of another one mean nothing here.
         self._boot = f"{assets.tag}-{secrets.token_hex(4)}"
 
-    def routes(self) -> list[web.RouteDef]:
-        """Return the routes."""
+    def routes(self, access: Access) -> list[web.RouteDef]:
+        """Return the routes; `access` says how long a viewer may see what it sees."""
+        self._access = access
         return [
             *(web.get(page.path, self.show) for page in self._pages),
             *(web.get(before_parameters(page.path), self.forward) for page in self._pages if parameters_of(page.path)),
@@ -83,7 +84,8 @@ class Handlers:
             zone=key.zone,
             zone_chosen=bool(request.query.get("zone")),
             query=dict(key.query),
-            viewer=request.get("viewer"),
+            viewer=request[VIEWER],
+            form_token=request[FORM_TOKEN],
         )
         now = snapshot.read_at if snapshot.read_at and not snapshot.outage else datetime.now(UTC)
         return html_response(fill_times(html, now, view.zone))
@@ -103,18 +105,23 @@ class Handlers:
         address = urlsplit(request.query.get("page", ""))
         found = self._paths.find(address.path)
         if found is None:
-            raise web.HTTPNotFound
+            return await self.unknown(request)
         key = view_key(found.page, {**dict(parse_qsl(address.query)), **found.values}, request.cookies)
         same = request.query.get("boot") == self._boot
         revision = request.query.get("revision", "")
         known = int(revision) if same and revision.isdecimal() and len(revision) < 10 else 0
-        return await self._hub.serve(request, self._views.of(key), known)
+        access = self._access
+
+        def is_welcome() -> bool:
+            return access is None or access.viewer_now(request) is not None
+
+        return await self._hub.serve(request, self._views.of(key), known, is_welcome)
 
     async def asset(self, request: web.Request) -> web.StreamResponse:
         """Send a file. Its address changes with its content, so that browsers may keep it."""
         found = self._assets.get(request.match_info["name"])
         if found is None:
-            raise web.HTTPNotFound
+            return await self.unknown(request)
         current = request.match_info["tag"] == found.tag
         caching = f"public, max-age={_YEAR_SECONDS}, immutable" if current else "no-cache"
         response = web.Response(body=found.body, headers={"Content-Type": found.content_type, "Cache-Control": caching})
@@ -134,6 +141,14 @@ class Handlers:
         known = ", ".join(page.path for page in self._pages if page.in_navigation)
         return self.render_error(request, PageError(404, "No such page", f"The pages are {known}."))
 
+    def render(self, request: web.Request, template: str, model: object, status: int) -> web.Response:
+        """Return a page that is not one of the navigation, such as the login; the model is `m`."""
+        zone = zone_of(request.query, request.cookies)
+        html = self._renderer.render(
+            template, m=model, zone=zone, viewer=request[VIEWER], form_token=request[FORM_TOKEN]
+        )
+        return html_response(html, status=status)
+
     def render_error(self, request: web.Request, error: PageError) -> web.StreamResponse:
         """Return a page with one sentence, and the command that helps."""
         html = self._renderer.render(
@@ -142,7 +157,8 @@ class Handlers:
             message=error.message,
             command=error.command,
             zone=zone_of(request.query, request.cookies),
-            viewer=request.get("viewer"),
+            viewer=request[VIEWER],
+            form_token=request[FORM_TOKEN],
         )
         return html_response(html, status=error.status)
 
@@ -163,13 +179,7 @@ def address_of(key: ViewKey) -> str:
 
 def html_response(html: str, *, status: int = 200, headers: Mapping[str, Any] = {}) -> web.Response:
     """Return a page, which no cache keeps."""
-    response = web.Response(
-        text=html,
-        status=status,
-        content_type="text/html",
-        charset="utf-8",
-        headers={"Cache-Control": "no-store", **headers},
-    )
+    response = web.Response(text=html, status=status, content_type="text/html", charset="utf-8", headers=headers)
     if len(html) >= _LEAST_COMPRESSED:
         response.enable_compression()
     return response

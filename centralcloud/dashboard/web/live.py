@@ -6,6 +6,7 @@ Not server-sent events: a browser opens six connections to an origin at most, so
 import asyncio
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any, Final
 
 from aiohttp import WSCloseCode, web
@@ -30,8 +31,9 @@ _MOST_BYTES: Final = 1024
 class _Viewer:
     """One open page. While a message to it is on its way, further ones wait: the next one then has everything."""
 
-    def __init__(self, socket: web.WebSocketResponse, revision: int) -> None:
+    def __init__(self, socket: web.WebSocketResponse, revision: int, is_welcome: Callable[[], bool]) -> None:
         self.socket = socket
+        self.is_welcome = is_welcome
         self.revision = revision
         self.state = ""
         self.sent_at = 0.0
@@ -69,11 +71,13 @@ class Hub:
         closings = (each.socket.close(code=WSCloseCode.GOING_AWAY, message=b"the server stops") for each in everyone)
         await asyncio.gather(*closings, return_exceptions=True)
 
-    async def serve(self, request: web.Request, view: View, revision: int) -> web.WebSocketResponse:
-        """Serve one viewer, whose page shows the view as of a revision, until it goes."""
+    async def serve(
+        self, request: web.Request, view: View, revision: int, is_welcome: Callable[[], bool]
+    ) -> web.WebSocketResponse:
+        """Serve one viewer, whose page shows the view as of a revision, until it goes, or is not welcome any more."""
         socket = web.WebSocketResponse(heartbeat=_PING_SECONDS, max_msg_size=_MOST_BYTES, compress=False)
         await socket.prepare(request)
-        viewer = _Viewer(socket, revision)
+        viewer = _Viewer(socket, revision, is_welcome)
         self._viewers[view].add(viewer)
         self._reader.viewed()
         try:
@@ -124,7 +128,10 @@ class Hub:
 
     async def _send(self, viewer: _Viewer, text: str) -> None:
         try:
-            await viewer.socket.send_str(text)
+            if viewer.is_welcome():
+                await viewer.socket.send_str(text)
+            else:  # the login has ended: the page is loaded again, and leads to a new one
+                await viewer.socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"the login has ended")
         except (ConnectionError, RuntimeError):
             pass  # the viewer is gone, which its own task notices
         finally:

@@ -2,15 +2,19 @@
 
 import resource
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
 from centralcloud.dashboard.reader.lookups import Lookups
 from centralcloud.dashboard.reader.reader import Reader
+from centralcloud.dashboard.security.access import Access
+from centralcloud.dashboard.security.login import LoginPages
+from centralcloud.dashboard.security.user_list import UserList
+from centralcloud.dashboard.settings import DashboardSettings
 from centralcloud.dashboard.web.assets import Assets
-from centralcloud.dashboard.web.handlers import Handler, Handlers
-from centralcloud.dashboard.web.headers import SECURITY_HEADERS
+from centralcloud.dashboard.web.certificate import read_certificate
+from centralcloud.dashboard.web.handlers import Handlers
 from centralcloud.dashboard.web.live import Hub
 from centralcloud.dashboard.web.page import Page
 from centralcloud.dashboard.web.rendering import Renderer
@@ -32,9 +36,23 @@ class DashboardServer(HttpServer):
         hub: of the viewers; None before the start.
     """
 
-    def __init__(self, address: str, port: int, pages: Sequence[Page], reader: Reader, database: Database) -> None:
-        """Open the port; raises CentralCloudError where it cannot be opened."""
-        super().__init__(address, port, [], program=PROGRAM, limits=_limits(), name="dashboard-http")
+    def __init__(
+        self, settings: DashboardSettings, users: UserList, pages: Sequence[Page], reader: Reader, database: Database
+    ) -> None:
+        """Open the port.
+
+        Args:
+            settings: after `DashboardSettings.check_start`.
+            users: who log in with a password.
+
+        Raises:
+            CentralCloudError: the port cannot be opened, or the certificate cannot be used.
+        """
+        tls = read_certificate(settings.tls_certificate, settings.tls_key)
+        address, port = settings.address, settings.port
+        super().__init__(address, port, [], program=PROGRAM, limits=_limits(), name="dashboard-http", tls=tls)
+        self._settings = settings
+        self._users = users
         self._pages = pages
         self._reader = reader
         self._database = database
@@ -54,9 +72,12 @@ class DashboardServer(HttpServer):
         handlers = Handlers(self._pages, self._reader, Views(create_view), hub, renderer, assets)
         app = web.Application(
             client_max_size=self._limits.body_bytes,
-            middlewares=[exchange_within(connections, PROGRAM), _with_headers],
+            middlewares=[exchange_within(connections, PROGRAM)],
         )
-        app.add_routes(handlers.routes())
+        access = Access(self._settings, self._users)
+        access.add_to(app)
+        LoginPages(access, handlers.render).add_to(app)
+        app.add_routes(handlers.routes(access))
 
         async def begin(_app: web.Application) -> None:
             hub.start()
@@ -67,18 +88,6 @@ class DashboardServer(HttpServer):
         app.on_startup.append(begin)
         app.on_shutdown.append(end)
         return app
-
-
-@web.middleware
-async def _with_headers(request: web.Request, handler: Handler) -> Any:
-    try:
-        response = await handler(request)
-    except web.HTTPException as error:
-        error.headers.update(SECURITY_HEADERS)
-        raise
-    if not response.prepared:
-        response.headers.update(SECURITY_HEADERS)
-    return response
 
 
 def _limits() -> Limits:

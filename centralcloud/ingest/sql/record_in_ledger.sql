@@ -3,7 +3,9 @@
 WITH ledger AS (
     UPDATE public.accounting SET
         taken = taken + %(messages)s, records = records + %(records)s, duplicates = duplicates + %(duplicates)s,
-        dead_letters = dead_letters + %(dead_letters)s
+        dead_letters = dead_letters + %(dead_letters)s, counted_records = counted_records + %(records)s,
+        successes = successes + %(successes)s, failures = failures + %(failures)s, blameless = blameless + %(blameless)s,
+        cost_nano_usd = cost_nano_usd + %(cost_nano_usd)s
     RETURNING only_row
 )
 INSERT INTO public.message_ids AS m (block, handled)

@@ -1,5 +1,6 @@
 """Questions on the terminal."""
 
+import getpass
 import sys
 
 from centralcloud.contracts import CentralCloudError, SettingsError
@@ -46,3 +47,29 @@ def confirm(question: str, *, yes: bool, otherwise: str) -> None:
         raise InterruptedAtPromptError(f"interrupted: {otherwise}") from None
     if answer not in ("y", "yes"):
         raise NotConfirmedError(otherwise)
+
+
+def ask_password(owner: str, where: str, otherwise: str) -> str:
+    """Ask for a password twice on the terminal, without showing it; from a pipe, read one line for each password.
+
+    Args:
+        owner: whose password it is.
+        where: the begin of the message about two different ones.
+        otherwise: the effect of Ctrl-C, for example "nothing was granted".
+
+    Raises:
+        SettingsError: the two are not the same.
+        InterruptedAtPromptError: Ctrl-C was pressed, or the input has ended.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        return "" if sys.stdin is None else sys.stdin.readline()
+    try:
+        password, again = (
+            getpass.getpass(f"{text} of {printable(owner)}: ") for text in ("Password", "Once more, password")
+        )
+    except (KeyboardInterrupt, EOFError):
+        print(file=sys.stderr)  # noqa: T201
+        raise InterruptedAtPromptError(f"interrupted: {otherwise}") from None
+    if password != again:
+        raise SettingsError(f"{where}found two different passwords, expected the same one twice")
+    return password

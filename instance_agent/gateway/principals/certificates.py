@@ -15,7 +15,7 @@ from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import Role
 from centralcloud.contracts.limits import MAX_LABEL_LENGTH
 from centralcloud.contracts.text import read_name
-from instance_agent.catalog.bounded_file import Fingerprint, fingerprint_of, read_bounded
+from centralcloud.runtime.bounded_file import Fingerprint, fingerprint_of, read_bounded
 from instance_agent.gateway.auth import Principal
 from instance_agent.gateway.principals.ids import principal_id
 

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import jwt
 
 from centralcloud.contracts import SettingsError
+from centralcloud.runtime.bounded_file import fingerprint_of, read_bounded
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.process.background import BackgroundTask
-from instance_agent.catalog.bounded_file import fingerprint_of, read_bounded
 
 log = get_logger(__name__)
 

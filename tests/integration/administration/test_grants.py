@@ -200,7 +200,13 @@ def test_a_dashboard_reads_its_tables_and_views_and_writes_nothing(fleet: Fleet)
         assert "denied" in refusal(fleet.dashboard, f"SELECT {column} FROM {table}")
     for view in ("models_per_instance", "success_rates", "response_times", "hourly_performance"):
         execute(fleet.dashboard, f"SELECT * FROM dashboard_{view}")
+    assert execute(fleet.dashboard, "SELECT messages, capped FROM centralcloud.queue_summary()") == [(0, False)]
     for forbidden in (
+        "INSERT INTO fleet_minutes (minute) VALUES (now())",
+        "UPDATE fleet_minutes SET ingested = 0",
+        "SELECT centralcloud.set_model_status(0, 'm', 'active', 'a', 'web', 'b')",
+        "SELECT centralcloud.notify_decisions()",
+        "SELECT pgmq.metrics('model_routing_decisions')",
         "INSERT INTO score_pins (model_name, complexity_level, score) VALUES ('m', 'simple', 5)",
         "SELECT centralcloud.publish_decision('{}')",
         "SELECT centralcloud.acknowledge('i', 0)",

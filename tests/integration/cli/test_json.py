@@ -30,8 +30,11 @@ COMMANDS = (
     "history", "grants",
     "grants --instance node-1", "grants --instance node-1 --revoke",
 )  # fmt: skip
-#: They are tried elsewhere: these need roles of the server, an acknowledgement, or a table of outcomes.
-ELSEWHERE = {"instances forget", "simulate"}
+#: They are tried elsewhere: these need an acknowledgement, a table of outcomes, or a password.
+ELSEWHERE = {
+    "instances forget", "simulate",
+    "dashboard-users", "dashboard-users list", "dashboard-users add", "dashboard-users remove",
+}  # fmt: skip
 
 
 def walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:

@@ -138,6 +138,7 @@ _CALLED = [
     "repair_sequences",
     "settle_feedback",
     "notify_decisions",
+    "queue_summary",
 ]
 #: Functions of pgmq that workers call, and that these call.
 _CALLED_IN_PGMQ = [
@@ -170,6 +171,7 @@ def test_every_privilege_of_a_worker_that_is_revoked_is_named(database: Database
         dashboard="cc_named_d",
         gateway="cc_named_g",
         configurator="cc_named_c",
+        operator="cc_named_o",
     )
     apply_roles(database, roles, OPERATOR)
     kinds: Counter[str] = Counter()

@@ -55,6 +55,7 @@ HOT: dict[str, dict[str, Any]] = {
     },
     "centralcloud.ingest/record_in_ledger": {
         "messages": 1, "records": 1, "duplicates": 0, "dead_letters": 0, "first_ids": [1], "last_ids": [1],
+        "successes": 1, "failures": 0, "blameless": 0, "cost_nano_usd": 1,
     },
     "centralcloud.ingest/insert_request_plans": {"request_ids": f'["{REQUEST_ID}"]', "plans": "[{}]"},
     "centralcloud.ingest/settle_feedback": {"request_ids": f'["{REQUEST_ID}"]'},

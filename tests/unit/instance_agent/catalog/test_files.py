@@ -9,8 +9,8 @@ import pytest
 from support.waiting import eventually
 
 from centralcloud.contracts import SettingsError
+from centralcloud.runtime.bounded_file import read_bounded
 from instance_agent.catalog import catalog as catalog_module
-from instance_agent.catalog.bounded_file import read_bounded
 from instance_agent.catalog.catalog import ModelCatalog
 from instance_agent.catalog.catalog_file import read_catalog_file
 from instance_agent.catalog.learned_scores import LearnedScore, LearnedScores

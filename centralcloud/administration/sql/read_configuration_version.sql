@@ -1,0 +1,2 @@
+-- The version of the configuration. One row.
+SELECT config_version FROM public.configuration_state;
