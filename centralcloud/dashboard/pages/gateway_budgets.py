@@ -161,5 +161,3 @@ def _alert(period: SpendPeriod) -> str | None:
     if period.problem:
         return f"alert{at}: the webhook failed, {period.problem}"
     return f"alert{at}: not delivered, no webhook has taken it yet"
-
-

@@ -144,7 +144,9 @@ def rule_words(rule: Mapping[str, Any]) -> str:
     if len(targets) == 1:
         return str(targets[0].get("modelId"))
     parts = [
-        f"{weight / total:.0%} to {each.get('modelId')}" if weight and total else f"{each.get('modelId')} after a failure"
+        f"{weight / total:.0%} to {each.get('modelId')}"
+        if weight and total
+        else f"{each.get('modelId')} after a failure"
         for each, weight in zip(targets, weights, strict=True)
     ]
     return listed(parts, _MOST_NAMES) if parts else "no model"

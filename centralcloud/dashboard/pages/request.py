@@ -247,7 +247,9 @@ def _nothing(request_id: str, found: FoundRequest, context: PageContext) -> Page
         )
         return PageError(404, "This request is gone", message)
     if began is not None and began > context.now - timedelta(seconds=_ARRIVES_SECONDS):
-        message = "Neither its events nor its plan have arrived yet: usually they do after a second. Load the page again."
+        message = (
+            "Neither its events nor its plan have arrived yet: usually they do after a second. Load the page again."
+        )
     else:
         message = (
             f"Found no event and no plan with the id {request_id}. A request that was refused before a model was called has "
@@ -268,7 +270,7 @@ def _no_plan(found: FoundRequest, began: datetime | None, now: datetime) -> str:
 def _no_records(found: FoundRequest) -> str:
     days = found.kept.records
     kept = f"kept for {days} days (fleet setting retention.records_days)" if days else "kept for ever"
-    return f"The events of this request are not here, only its plan is: they were not ingested, or are gone. They are {kept}."
+    return f"Only the plan of this request is here: its events were not ingested, or are gone. They are {kept}."
 
 
 def _id_of(text: str) -> str:

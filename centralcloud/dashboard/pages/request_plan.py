@@ -13,7 +13,6 @@ from centralcloud.dashboard.pages.words import (
     struck_words,
 )
 
-
 #: Longer names are cut in the event that brings a plan.
 _LONGEST_NAME: Final = 60
 

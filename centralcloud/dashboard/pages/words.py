@@ -113,7 +113,12 @@ _BREAKERS: Final = {
     "probing": "half-open: one call probes it",
 }
 _CHECKS: Final = {"healthy": "answers checks", "unhealthy": "fails checks", "unknown": "check without a result"}
-_STATUSES: Final = {"active": "active", "inactive": "inactive", "deprecated": "deprecated", "maintenance": "in maintenance"}
+_STATUSES: Final = {
+    "active": "active",
+    "inactive": "inactive",
+    "deprecated": "deprecated",
+    "maintenance": "in maintenance",
+}
 _ORDERS: Final = {
     "priority": "in their order",
     "learned": "the one that learning prefers",

@@ -72,7 +72,7 @@ class AttemptSum(NamedTuple):
 
 
 class UsageSum(NamedTuple):
-    """Use within the last 24 hours, by one dimension: all, workspace, policy, task_type or model; of routers of one's own, too.
+    """Use within the last 24 hours by one dimension: all, workspace, policy, task_type or model. Of every router.
 
     Attributes:
         name: empty: those without a workspace, policy and so on.

@@ -1,7 +1,7 @@
 """Paths of pages, which may have parameters: ``/request/{request_id}``. Pure.
 
-A parameter of the path reaches a page as one of its query does, so that a view has one set of parameters, and its live updates
-name it by its address.
+A parameter of the path reaches a page as one of its query does, so that a view has one set of parameters, and its live
+updates name it by its address.
 """
 
 import re
