@@ -92,7 +92,8 @@ def configuration_of(
         )
         for each in gateways
     )
-    by_policy = None if usage is None else {s.name: s.requests for s in usage.sums if s.dimension == "policy"}
+    summed = usage is not None and usage.until is not None
+    by_policy = {s.name: s.requests for s in usage.sums if s.dimension == "policy"} if usage and summed else None
     by_rule = None if hour is None else {s.name: s.requests for s in hour if s.dimension == "rule"}
     rows = [_policy(each, by_policy, query) for each in policies]
     rules = [_rule(each, by_rule) for each in registered if each.kind == "rule"]

@@ -61,7 +61,7 @@ class Chosen(NamedTuple):
 
 
 class ShadowRules(NamedTuple):
-    """What the shadow rules would have done. `missing`: why that cannot be told."""
+    """The choices of the shadow rules. `missing`: why there are none."""
 
     shadows: tuple[Shadow, ...]
     missing: str | None
@@ -174,7 +174,7 @@ def heading(
 def shadow_rules(
     found: FoundRequest, attempts: Sequence[Attempt], plan: PlanView | None, began: datetime | None
 ) -> ShadowRules | None:
-    """Return what the shadow rules would have done; None where no model was called."""
+    """Return the choices of the shadow rules; None where no model was called."""
     if not attempts or began is None:
         return None
     names = {each.model for each in plan.candidates} if plan else set()

@@ -1,4 +1,4 @@
-"""What a shadow rule would have done with a request: the candidate that its scores put first. Pure."""
+"""The choice of a shadow rule for a request: the candidate that its scores put first. Pure."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime

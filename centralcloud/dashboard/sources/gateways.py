@@ -13,7 +13,8 @@ _NEWEST_EVENTS: Final = 500
 SEARCHED_EVENTS: Final = 20_000
 FURTHER_EVENTS: Final = 200_000
 _HOUR_SECONDS: Final = 60.0
-_DAY_SECONDS: Final = 120.0
+#: Maintenance makes the sums of a day once an hour, and reading them takes up to a second.
+_DAY_SECONDS: Final = 600.0
 _SEARCH_SECONDS: Final = 15.0
 
 
@@ -72,7 +73,7 @@ class AttemptSum(NamedTuple):
 
 
 class UsageSum(NamedTuple):
-    """Use within the last 24 hours by one dimension: all, workspace, policy, task_type or model. Of every router.
+    """Use within the last 24 hours by one dimension: all, workspace, policy, task_type or model, from every router.
 
     Attributes:
         name: empty: those without a workspace, policy and so on.

@@ -1,4 +1,4 @@
--- What each rule says now of the pairs of a complexity, published or not. rule_scores has one row for each rule and pair: read
+-- The scores that each rule gives now to the pairs of a complexity, published or not. rule_scores has one row for each rule and pair: read
 -- as a whole; model_scores by the primary key.
 SELECT
     r.rule, r.model_name AS model, r.score::double precision AS score, r.low, r.high, r.based_on_samples AS samples,

@@ -56,7 +56,7 @@ def test_attempts_do_not_depend_on_the_order_of_arrival() -> None:
     assert attempts_of(tuple(reversed(FAILED_OVER)), {}) == attempts_of(FAILED_OVER, {})
 
 
-def test_an_answer_that_failed_a_check_is_no_failure_of_the_provider() -> None:
+def test_an_answer_that_failed_a_check_is_named_so() -> None:
     records = (a_record(1, "routed"), a_record(1, "failure", error_kind="provider", finish_reason="stop"))
     assert attempts_of(records, {})[0].result == "its answer failed a check"
 
