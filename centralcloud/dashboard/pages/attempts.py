@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from centralcloud.dashboard.pages.addresses import instance_url, pair_url
 from centralcloud.dashboard.pages.request_plan import planned_name
-from centralcloud.dashboard.pages.words import error_words, finish_words, place_words
+from centralcloud.dashboard.pages.words import FAILED_CHECK, error_words, finish_words, place_words
 from centralcloud.dashboard.sources.request import RequestRecord
 
 
@@ -138,7 +138,7 @@ def _result(outcome: RequestRecord | None, feedback_until: datetime | None) -> t
 def failure_words(outcome: RequestRecord) -> str:
     """Return what failed. A whole answer that counts as a failure was checked by the gateway, such as for its JSON."""
     if outcome.error_kind == "provider" and outcome.finish_reason is not None:
-        return "its answer failed a check"
+        return FAILED_CHECK
     return error_words(outcome.error_kind)
 
 

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlencode
 
 from centralcloud.dashboard.pages.addresses import request_url
-from centralcloud.dashboard.pages.words import error_words
+from centralcloud.dashboard.pages.words import FAILED_CHECK, error_words
 from centralcloud.dashboard.sources.gateways import NewRequest, RequestSum, Usage, UsageSum
 
 #: Parameters of the page that are conditions on requests, each with its name on the page.
@@ -213,7 +213,8 @@ def _listed(request: NewRequest) -> ListedRequest:
         after = request.attempts > 1
         return ListedRequest(url, request, "note" if after else "good", OUTCOMES["failed_over" if after else "success"])
     if request.failure:
-        return ListedRequest(url, request, "look", error_words(request.error_kind))
+        words = FAILED_CHECK if request.failed_check else error_words(request.error_kind)
+        return ListedRequest(url, request, "look", words)
     return ListedRequest(url, request, "neutral", OUTCOMES["open"])
 
 

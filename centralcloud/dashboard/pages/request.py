@@ -15,7 +15,7 @@ from centralcloud.dashboard.pages.request_plan import (
     task_of,
 )
 from centralcloud.dashboard.pages.shadow import Shadow, shadows_of
-from centralcloud.dashboard.pages.words import source_words
+from centralcloud.dashboard.pages.words import FAILED_CHECK, source_words
 from centralcloud.dashboard.sources.request import REQUEST, FoundRequest, RequestRecord
 from centralcloud.dashboard.web import formats
 from centralcloud.dashboard.web.page import Models, Page, PageContext, PageError
@@ -162,6 +162,8 @@ def heading(
         within = f" in {formats.milliseconds(total)}" if total else ""
         after = f", after {counted(failures, 'failed attempt')}" if failures else ""
         state, headline = ("look" if failures else "good"), f"{last.model} answered {what}{within}{after}"
+    elif last.result == FAILED_CHECK:
+        state, headline = "look", f"{last.model} answered {what}, but {FAILED_CHECK}"
     elif last.success is False:
         names = list(dict.fromkeys(each.model for each in attempts))
         who = names[0] if len(names) == 1 else f"{len(names)} models"
@@ -192,7 +194,8 @@ def outcome(found: FoundRequest, attempts: Sequence[Attempt], complexity: str) -
     if not attempts:
         return None
     last = attempts[-1]
-    text = {True: "The client has its answer", False: f"No answer: {last.result}", None: f"Open: {last.result}"}
+    failed = f"An answer, but {FAILED_CHECK}" if last.result == FAILED_CHECK else f"No answer: {last.result}"
+    text = {True: "The client has its answer", False: failed, None: f"Open: {last.result}"}
     feedback = found.feedback
     return Outcome(
         state={True: "good", False: "bad", None: "note"}[last.success],

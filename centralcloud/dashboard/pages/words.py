@@ -95,6 +95,8 @@ _ERRORS: Final = {
     "policy": "refused by a content filter or by the model",
     "caller": "the caller's request was wrong, or the caller went away",
 }
+#: A whole answer that counts as a failure: the gateway has checked it, such as for the JSON that was asked for.
+FAILED_CHECK: Final = "its answer failed a check"
 _FINISHES: Final = {
     "stop": "complete",
     "end_turn": "complete",

@@ -100,7 +100,12 @@ class Usage(NamedTuple):
 
 
 class NewRequest(NamedTuple):
-    """A request, with its last model. `success`, `failure`: neither: no outcome yet."""
+    """A request, with its last model.
+
+    Attributes:
+        success, failure: neither: no outcome yet.
+        failed_check: a whole answer counts as a failure, because the gateway has checked it.
+    """
 
     request_id: str
     at: datetime
@@ -114,6 +119,7 @@ class NewRequest(NamedTuple):
     success: bool
     failure: bool
     error_kind: str | None
+    failed_check: bool
     total_ms: int | None
     first_token_ms: int | None
     cost_nano_usd: int | None

@@ -3,7 +3,7 @@
 WITH records AS MATERIALIZED (
     SELECT
         request_id, id, timestamp, attempt, outcome, model, provider, workspace, policy, task_type, complexity, error_kind,
-        response_time_ms, first_token_ms, cost_nano_usd, instance_id
+        response_time_ms, first_token_ms, cost_nano_usd, instance_id, finish_reason
     FROM public.routing_records
     WHERE request_id < (lpad(to_hex((1000 * extract(epoch FROM now() + interval '1 hour'))::bigint), 12, '0') || repeat('0', 20))::uuid
         -- An upper bound alone has made-up ids of long ago below it: they come last, beyond the limit.
@@ -24,6 +24,7 @@ WITH records AS MATERIALIZED (
         bool_or(outcome = 'success') AS success,
         bool_or(outcome = 'failure') AS failure,
         (array_agg(error_kind ORDER BY attempt DESC, id DESC) FILTER (WHERE outcome = 'failure'))[1] AS error_kind,
+        bool_or(outcome = 'failure' AND error_kind = 'provider' AND finish_reason IS NOT NULL) AS failed_check,
         sum(response_time_ms)::bigint AS total_ms,
         min(first_token_ms) AS first_token_ms,
         sum(cost_nano_usd)::bigint AS cost_nano_usd,

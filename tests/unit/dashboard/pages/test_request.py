@@ -58,7 +58,10 @@ def test_attempts_do_not_depend_on_the_order_of_arrival() -> None:
 
 def test_an_answer_that_failed_a_check_is_named_so() -> None:
     records = (a_record(1, "routed"), a_record(1, "failure", error_kind="provider", finish_reason="stop"))
-    assert attempts_of(records, {})[0].result == "its answer failed a check"
+    attempts = attempts_of(records, {})
+    assert attempts[0].result == "its answer failed a check"
+    headline = heading(ID, task_view(records, {}), attempts, NOW, None).headline
+    assert headline == "atlas answered a complex task, but its answer failed a check"
 
 
 def test_an_outcome_alone_began_when_its_time_says() -> None:
