@@ -30,7 +30,7 @@ def read_settings(*, background: bool = False) -> Settings:
 @contextmanager
 def open_database(settings: Settings, command: str, *, checked: bool = True) -> Iterator[Database]:
     """Open the database of the settings, and check that it has the schema of this version."""
-    from centralcloud.store.schema import check_schema
+    from centralcloud.store.schema_revision import check_schema
 
     # Only the tasks of the daemon use its pool, and each of them reserves what it needs.
     own = {"own_connections": 0} if command == "run" else {}
