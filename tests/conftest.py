@@ -72,7 +72,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = [item for item in kept if "server" in getattr(item, "fixturenames", ())]
     if "COVERAGE_PROCESS_CONFIG" in os.environ:
         kept = [item for item in kept if item.get_closest_marker("timing") is None]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    config.hook.pytest_deselected(items=list(set(items).difference(kept)))
     if options.rooms:
         sort_longest_first(kept)
     items[:] = kept
