@@ -21,7 +21,7 @@ def read_settings(*, background: bool = False) -> Settings:
     if background:
         settings.require_database()
     quiet = not background and settings.log_level == "info"
-    configure_logs("warning" if quiet else settings.log_level, settings.log_format)
+    configure_logs("warning" if quiet else settings.log_level, settings.log_format, at_prompt=not background)
     if background:
         warn_of_unknown_variables(Settings)
     return settings

@@ -137,16 +137,21 @@ def bind_to_logs(**fields: Any) -> None:
     structlog.contextvars.bind_contextvars(**fields)
 
 
-def configure_logs(level: str = "info", log_format: str = "auto") -> None:
+def configure_logs(level: str = "info", log_format: str = "auto", *, at_prompt: bool = False) -> None:
     """Log to standard error: our events from `level` on, and warnings of libraries. For the programs.
 
     Args:
         level: ``debug``, ``info``, ``warning`` or ``error``.
         log_format: ``json``, ``console``, or ``auto``: console on a terminal, JSON elsewhere.
+        at_prompt: of a command that ends soon and mostly logs nothing: load structlog for the first line. A program that
+            runs on loads it now: later there may be no file descriptor for it.
     """
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     handler = _ProgramHandler(sys.stderr, as_json=as_json)
-    handler.setFormatter(_LateFormatter(as_json=as_json, colors=shows_styles(sys.stderr)))
+    formatter = _LateFormatter(as_json=as_json, colors=shows_styles(sys.stderr))
+    if not at_prompt:
+        formatter.load()
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -156,7 +161,7 @@ def configure_logs(level: str = "info", log_format: str = "auto") -> None:
 
 
 class _LateFormatter(logging.Formatter):
-    """Formats with structlog, which is loaded for the first record: most commands log nothing."""
+    """Formats with structlog, which takes a while to load."""
 
     def __init__(self, *, as_json: bool, colors: bool) -> None:
         super().__init__()
@@ -166,11 +171,10 @@ class _LateFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the lines of a record; called under the lock of the handler."""
-        if self._formatter is None:
-            self._formatter = self._make_formatter()
-        return self._formatter.format(record)
+        return (self._formatter or self.load()).format(record)
 
-    def _make_formatter(self) -> logging.Formatter:
+    def load(self) -> logging.Formatter:
+        """Load structlog, and return the formatter that is made of it."""
         import structlog
 
         final: list[Any] = [
@@ -181,7 +185,8 @@ class _LateFormatter(logging.Formatter):
             final.append(structlog.processors.JSONRenderer(_to_json))
         else:
             final += [_escape_texts, structlog.dev.ConsoleRenderer(colors=self._colors)]
-        return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_shared_processors(), processors=final)
+        self._formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_shared_processors(), processors=final)
+        return self._formatter
 
 
 class _ProgramHandler(logging.StreamHandler[Any]):
