@@ -40,15 +40,19 @@ _REDUCE: Final = """async (source) => {
   const data = new Uint32Array(pen.getImageData(0, 0, image.width, image.height).data.buffer);
   const counts = new Map();
   for (const each of data) counts.set(each, (counts.get(each) ?? 0) + 1);
-  const colors = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 256).map(([color]) => color);
   const parts = (color) => [color & 255, (color >> 8) & 255, (color >> 16) & 255];
-  const palette = colors.map(parts), places = new Map(colors.map((color, place) => [color, place]));
+  const apart = ([r, g, b], [pr, pg, pb]) => (r - pr) ** 2 + (g - pg) ** 2 + (b - pb) ** 2;
+  const palette = [], places = new Map();
+  for (const [color] of [...counts].sort((a, b) => b[1] - a[1])) {
+    if (palette.length === 256) break;
+    if (palette.some((each) => apart(each, parts(color)) < 100)) continue; // room for rare colors
+    places.set(color, palette.push(parts(color)) - 1);
+  }
   for (const color of counts.keys()) {
     if (places.has(color)) continue;
-    const [r, g, b] = parts(color);
     let best = 0, least = Infinity;
-    palette.forEach(([pr, pg, pb], place) => {
-      const distance = (r - pr) ** 2 + (g - pg) ** 2 + (b - pb) ** 2;
+    palette.forEach((each, place) => {
+      const distance = apart(each, parts(color));
       if (distance < least) { least = distance; best = place; }
     });
     places.set(color, best);
@@ -57,6 +61,13 @@ _REDUCE: Final = """async (source) => {
   const chunk = 32768, bytes = Uint8Array.from(data, (each) => places.get(each));
   for (let at = 0; at < bytes.length; at += chunk) text += String.fromCharCode(...bytes.subarray(at, at + chunk));
   return { width: image.width, height: image.height, palette, pixels: btoa(text) };
+}"""
+
+#: Where a part of the page is.
+_PLACE: Final = """(select) => {
+  if (!select) return null;
+  const box = document.querySelector(select).getBoundingClientRect();
+  return { x: box.x + scrollX, y: box.y + scrollY, width: box.width, height: box.height };
 }"""
 
 
@@ -149,8 +160,9 @@ def take(browser: Any, url: str, picture: Picture) -> bytes:
     page = browser.new_page(viewport=size, color_scheme=picture.scheme, bypass_csp=True)
     page.goto(url + picture.path)
     page.wait_for_selector('#state:text-is("live")', state="attached")
-    part = page if picture.select is None else page.locator(picture.select).first
-    shot = base64.b64encode(part.screenshot()).decode()
+    # By its place, not as an element: an update may replace that meanwhile.
+    place = page.evaluate(_PLACE, picture.select)
+    shot = base64.b64encode(page.screenshot(full_page=place is not None, clip=place)).decode()
     reduced = page.evaluate(_REDUCE, f"data:image/png;base64,{shot}")
     page.close()
     return as_png(reduced["width"], reduced["height"], reduced["palette"], base64.b64decode(reduced["pixels"]))
