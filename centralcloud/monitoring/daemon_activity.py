@@ -92,7 +92,8 @@ def is_late(last_run_seconds: float, schedule: LearnerSchedule) -> bool:
     """Return whether three intervals have passed since the last run."""
     if schedule.crontab is None:
         return last_run_seconds > max(_LATE_INTERVALS * schedule.interval_seconds, _LEAST_LATE_SECONDS)
-    from centralcloud.runtime.process.schedule import parse_crontab  # with APScheduler, which the dashboard does not need
+    # Here: it brings APScheduler, which the dashboard does not need otherwise.
+    from centralcloud.runtime.process.schedule import parse_crontab
 
     trigger = parse_crontab(schedule.crontab)
     now = datetime.now(UTC)
