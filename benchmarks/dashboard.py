@@ -4,8 +4,8 @@
 
 - `pages`: of each page the time of the first paint on loopback in Chromium, the median of 10 loads by a new viewer, and the
   bytes that it loads: HTML and files as they are sent, compressed; `script_bytes` of JavaScript are not compressed.
-- `viewers`: 500 WebSockets to the Overview, while the fleet does tasks and learns each second. `core_percent`: processor time
-  of the dashboard's process as a share of one core, with its reads of the database.
+- `viewers`: 500 WebSockets to the Overview, while the fleet does tasks and learns each second. `core_percent`: processor
+  time of the dashboard's process as a share of one core, with its reads of the database.
 - `yardstick`: a bare server of aiohttp that sends the same texts at the same moments to as many WebSockets.
 - `database`: transactions a second that the server counted in the dashboard's database, while nothing else used it.
 

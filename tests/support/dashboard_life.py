@@ -74,7 +74,7 @@ class Life:
         instances: Sequence[str] = ("router-1", "router-2", "router-3"),
         fallen: str | None = None,
     ) -> None:
-        """Let the fleet do `count` tasks, ingest the outcomes, and learn from them. A model that has `fallen` fails often."""
+        """Let the fleet do `count` tasks, ingest the outcomes, learn from them. A model that has `fallen` fails often."""
         now = datetime.now(UTC)
         texts = [json.dumps(self._task(number, models, instances, fallen, now)) for number in range(count)]
         send_texts(self.url, list(texts))
