@@ -157,7 +157,7 @@ def _wait_for(text: str, log: Path, process: subprocess.Popen[bytes]) -> None:
 def take(browser: Any, url: str, picture: Picture) -> bytes:
     """Return a picture of a page, as a PNG with a palette."""
     size = {"width": picture.width, "height": picture.height}
-    page = browser.new_page(viewport=size, color_scheme=picture.scheme, bypass_csp=True)
+    page = browser.new_page(viewport=size, color_scheme=picture.scheme, reduced_motion="reduce", bypass_csp=True)
     page.goto(url + picture.path)
     page.wait_for_selector('#state:text-is("live")', state="attached")
     # By its place, not as an element: an update may replace that meanwhile.

@@ -15,7 +15,9 @@ _OVERFLOWING = """() => {
     for (const each of document.body.querySelectorAll("*")) {
       const box = each.getBoundingClientRect();
       if (box.width && box.right > width + 1 && !each.closest("[data-scrolls], nav"))
-        found.push(`${each.tagName}.${each.getAttribute("class")} until ${box.right}: ${each.textContent.slice(0, 40)}`);
+        found.push(
+          `${each.tagName}.${each.getAttribute("class")} to ${Math.round(box.right)}: ${each.textContent.slice(0, 40)}`
+        );
     }
     found.push(`the page is ${document.documentElement.scrollWidth} wide in a window of ${width}`);
   }

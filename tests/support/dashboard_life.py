@@ -34,7 +34,7 @@ from support.servers import execute
 from support.upstream.process import FakeUpstream
 
 COMPLEXITIES: Final = ("simple", "medium", "complex")
-#: For each model the success rates of simple, medium and complex tasks, and the cost of a task in USD.
+#: Of each model the success rates of simple, medium and complex tasks, and the cost of a task in USD.
 MODELS: Final[Mapping[str, tuple[float, float, float, float]]] = {
     "ember-reason": (0.97, 0.97, 0.95, 0.012),
     "birch-large": (0.96, 0.94, 0.88, 0.004),
@@ -74,7 +74,7 @@ class Life:
         instances: Sequence[str] = ("router-1", "router-2", "router-3"),
         fallen: str | None = None,
     ) -> None:
-        """Let the fleet do `count` tasks, ingest the outcomes, and learn. A model that has `fallen` fails often."""
+        """Let the fleet do `count` tasks, ingest the outcomes, learn from them. A model that has `fallen` fails often."""
         now = datetime.now(UTC)
         texts = [json.dumps(self._task(number, models, instances, fallen, now)) for number in range(count)]
         send_texts(self.url, list(texts))

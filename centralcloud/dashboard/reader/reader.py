@@ -88,7 +88,7 @@ class Reader(BackgroundTask):
 
     def _schema_problem(self) -> Exception | None:
         """Return why the schema does not fit this version; None where it does, or where this login may not ask."""
-        from centralcloud.store.schema import SchemaError, check_schema  # with Alembic: large, and seldom needed
+        from centralcloud.store.schema_revision import SchemaError, check_schema
 
         try:
             check_schema(self.database)
