@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from centralcloud.contracts import SettingsError
-from centralcloud.dashboard.security.passwords import DEFAULT_COST, Cost, PasswordHash, hash_password
+from centralcloud.dashboard.security.passwords import DEFAULT_COST, Cost, PasswordHash, hash_password, parse_hash
 from centralcloud.dashboard.security.user_list import UserList
 from centralcloud.dashboard.security.users_file import (
     User,
