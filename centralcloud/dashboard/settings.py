@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import ssl
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -11,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
 from centralcloud.runtime.http.addresses import is_loopback
+from centralcloud.runtime.http.certificate import load_certificate
 from centralcloud.runtime.settings import DatabaseSettings, DatabaseUrl, read_database_url
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -122,6 +124,16 @@ class DashboardSettings(DatabaseSettings):
         return read_database_url(
             self.operator_database_url, self.operator_database_url_file, "CENTRALCLOUD_OPERATOR_DATABASE_URL"
         )
+
+    def load_tls(self) -> ssl.SSLContext | None:
+        """Return the context of HTTPS; None: HTTP.
+
+        Raises:
+            CentralCloudError: the certificate or its key cannot be used.
+        """
+        if self.tls_certificate is None or self.tls_key is None:
+            return None
+        return load_certificate(self.tls_certificate, self.tls_key)
 
     @property
     def proxy_networks(self) -> tuple[Network, ...]:

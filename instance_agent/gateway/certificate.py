@@ -7,6 +7,7 @@ from typing import Final
 
 from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.runtime.bounded_file import Fingerprint, fingerprint_of
+from centralcloud.runtime.http.certificate import load_certificate
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.process.background import BackgroundTask
@@ -17,9 +18,6 @@ log = get_logger(__name__)
 #: Time between two looks at the files, two stats each. An edit counts when the next look finds it unchanged: a renewal
 #: replaces the certificate and the key one after the other.
 _INTERVAL_SECONDS: Final = 5.0
-
-#: Characters of a file that are read for the reason why it cannot be used.
-_MOST_CHARACTERS: Final = 1_000_000
 
 _State = tuple[Fingerprint | None, ...]
 
@@ -84,7 +82,7 @@ class CertificateReloader(BackgroundTask):
         return fingerprint_of(self._certificate), fingerprint_of(self._key), *clients
 
     def _load(self) -> ssl.SSLContext:
-        context = _load(self._certificate, self._key)
+        context = load_certificate(self._certificate, self._key)
         if self.clients is not None:
             self.clients.add_to(context)
         return context
@@ -125,33 +123,3 @@ def check_ca_file(path: Path | None) -> None:
         raise SettingsError(
             f"INSTANCE_AGENT_GATEWAY_CA_FILE is {str(path)!r}: {reason}, expected a PEM file with certificates"
         ) from None
-
-
-def _load(certificate: Path, key: Path) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        # Without a password, here none, OpenSSL would ask for that of an encrypted key on the terminal, and wait.
-        context.load_cert_chain(certificate, key, password="")  # nosec B106
-    except (OSError, ssl.SSLError) as error:
-        raise CentralCloudError(_problem_of(certificate, key, error)) from None
-    return context
-
-
-def _problem_of(certificate: Path, key: Path, error: OSError) -> str:
-    """Return which of the two files is wrong, and how: OpenSSL names its own functions and lines."""
-    try:
-        for name, path in (("certificate", certificate), ("key", key)):
-            with path.open(errors="replace") as file:
-                text = file.read(_MOST_CHARACTERS)
-            if name == "certificate" and "CERTIFICATE-----" not in text:
-                return f"cannot use the certificate {path}: found no certificate in it, expected a PEM file"
-            if name == "key" and "PRIVATE KEY-----" not in text:
-                return f"cannot use the key {path} of the certificate: found no private key in it, expected a PEM file"
-            if name == "key" and "ENCRYPTED" in text:
-                return f"cannot use the key {path} of the certificate: it is encrypted, expected one without a password"
-    except OSError as unread:
-        return f"cannot use the {name} {path}: {unread.strerror}, expected a PEM file"
-    both = f"cannot use the certificate {certificate} with the key {key}"
-    if isinstance(error, ssl.SSLError) and "MISMATCH" in (error.reason or ""):
-        return f"{both}: the key is not that of the certificate"
-    return f"{both}: {error.strerror or error}"

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
+from yarl import URL
 
 from centralcloud.dashboard.actions.action import Action, Done, Preview, Scene
 from centralcloud.dashboard.actions.confirmation import Confirmation, confirmation
@@ -16,7 +17,7 @@ from centralcloud.dashboard.actions.operator_database import THREADS, OperatorDa
 from centralcloud.dashboard.actions.performing import ACT_SECONDS, Outcome, Refused, Unknown, outcome_of
 from centralcloud.dashboard.actions.registry import ACTIONS
 from centralcloud.dashboard.reader.reader import Reader
-from centralcloud.dashboard.security.access import FORM_TOKEN, VIEWER, Access, check_change
+from centralcloud.dashboard.security.access import Access, check_change, known
 from centralcloud.dashboard.security.local_path import local_path, login_path
 from centralcloud.dashboard.security.viewer import Viewer
 from centralcloud.dashboard.web.page import PageError
@@ -57,13 +58,12 @@ class Asked:
     @property
     def viewer(self) -> Viewer:
         """The sender."""
-        viewer: Viewer = self.request[VIEWER]
-        return viewer
+        return known(self.request).viewer
 
     @property
     def owner(self) -> str:
         """The owner of the form: the viewer's token, and the action."""
-        return f"{self.request[FORM_TOKEN]} {self.action.name}"
+        return f"{known(self.request).form_token} {self.action.name}"
 
 
 class ActionPages:
@@ -91,8 +91,7 @@ class ActionPages:
 
     def may_act(self, request: web.Request) -> bool:
         """Whether the viewer of a request may act here."""
-        viewer: Viewer = request[VIEWER]
-        return self._operators is not None and viewer.may_act
+        return self._operators is not None and known(request).viewer.may_act
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -107,7 +106,7 @@ class ActionPages:
             return self._render_error(request, error)
         asked = self._asked(request, action, request.query)
         if asked.viewer.name is None and self._access.users.exists:
-            raise web.HTTPSeeOther(login_path(request.rel_url.raw_path_qs))
+            raise web.HTTPSeeOther(URL(login_path(request.rel_url.raw_path_qs), encoded=True))
         if not asked.viewer.may_act:
             who = f"{asked.viewer.name} has the role viewer" if asked.viewer.name else "Found no login"
             command = action.command(asked.form, None)
@@ -134,7 +133,7 @@ class ActionPages:
         except FullError:
             return await self._page(asked, Refused(503, "Too many forms were sent within an hour. Nothing was changed."))
         if isinstance(outcome, Done):
-            raise web.HTTPSeeOther(asked.back)
+            raise web.HTTPSeeOther(URL(asked.back, encoded=True))
         if isinstance(outcome, Unknown):
             text = f"{outcome.message}. The change may have been made: look at Activity before you repeat it."
             error = PageError(503, "It is not known whether the change was made", text, command="centralcloud history")
@@ -166,7 +165,7 @@ class ActionPages:
                 outcome = Unknown(f"The action failed: {summarize_error(error)}")
         if isinstance(outcome, Done):
             log.info("dashboard_action", action=action.name, who=viewer.name, source=source)
-            self.notices.put(asked.request[FORM_TOKEN], outcome)
+            self.notices.put(known(asked.request).form_token, outcome)
         return outcome
 
     async def _page(self, asked: Asked, refused: Refused) -> web.StreamResponse:

@@ -1,5 +1,6 @@
 """The addresses of pages. Pure."""
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
@@ -11,6 +12,12 @@ COMPLEXITIES: Final = ("simple", "medium", "complex")
 def pair_url(model: str, complexity: str) -> str:
     """Return the address of a pair's page."""
     return f"/pair?{urlencode({'model': model, 'complexity': complexity})}"
+
+
+def with_parameters(path: str, query: Mapping[str, str], **changed: str | None) -> str:
+    """Return an address with the parameters of another one, of which some are changed; None leaves one out."""
+    wanted = {name: value for name, value in {**query, **changed}.items() if value}
+    return f"{path}?{urlencode(wanted)}" if wanted else path
 
 
 def instance_url(instance_id: str) -> str:

@@ -2,6 +2,6 @@
 
 from typing import Final
 
-from centralcloud.dashboard.pages import overview
+from centralcloud.dashboard.pages import overview, pair, scores
 
-PAGES: Final = (overview.PAGE,)
+PAGES: Final = (overview.PAGE, scores.PAGE, pair.PAGE)

@@ -26,15 +26,28 @@ class LookupFailedError(CentralCloudError):
 class Lookups:
     """The lookups of one event loop."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        outage: Callable[[], str | None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read nothing yet.
+
+        Args:
+            outage: returns why the database is known to be unavailable: then nothing waits for it.
+            clock: returns seconds.
+        """
         self._database = database
+        self._outage = outage
         self._clock = clock
         self._threads = PageThreads(THREADS, _LIMIT_SECONDS)
         self._kept: OrderedDict[tuple[Any, ...], tuple[float, Any]] = OrderedDict()
         self._running: dict[tuple[Any, ...], asyncio.Task[Any]] = {}
 
     async def get(self, lookup: Lookup[_T], *args: Any) -> _T:
-        """Return the value of a lookup for hashable arguments.
+        """Return the value of a lookup for hashable arguments. During an outage a value that was kept is good for longer.
 
         Raises:
             LookupFailedError: the database is unavailable, or too slow.
@@ -45,6 +58,10 @@ class Lookups:
         if kept is not None and kept[0] > self._clock():
             self._kept.move_to_end(key)
             return kept[1]  # type: ignore[no-any-return]
+        if (outage := self._outage()) is not None:
+            if kept is not None:
+                return kept[1]  # type: ignore[no-any-return]
+            raise LookupFailedError(f"the database is unavailable: {outage}")
         task = self._running.get(key)
         if task is None:
             task = asyncio.create_task(self._read(key, lookup, args))

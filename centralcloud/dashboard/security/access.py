@@ -5,10 +5,11 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from yarl import URL
 
 from centralcloud.dashboard.security.front import Front, front_of, refusal_of_origin
 from centralcloud.dashboard.security.headers import security_headers
@@ -25,9 +26,6 @@ log = get_logger(__name__)
 #: The cookie of a session. Browsers keep the first one to HTTPS, to this host and to all its paths (RFC 6265bis, 4.1.3.2).
 SECURE_COOKIE: Final = "__Host-centralcloud-session"
 LOCAL_COOKIE: Final = "centralcloud-session"
-#: The viewer of a request, and the token of its forms.
-VIEWER: Final = request_key("viewer", Viewer)
-FORM_TOKEN: Final = request_key("form_token", str)
 #: Routes without a viewer.
 _OPEN: Final = frozenset({"/login", "/healthz"})
 _STATIC: Final = "/static"
@@ -37,6 +35,22 @@ _ARRIVAL: Final = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>CentralCloud</title>'
     '<meta http-equiv="refresh" content="0"><p><a href="">Continue to the page</a></p></html>\n'
 )
+
+
+class Known(NamedTuple):
+    """A request's viewer, and the token of the forms of its page; empty: its viewer has no forms."""
+
+    viewer: Viewer
+    form_token: str
+
+
+_KNOWN: Final = request_key("known", Known)
+
+
+def known(request: web.Request) -> Known:
+    """Return what the middleware knows of a request."""
+    found: Known = request[_KNOWN]
+    return found
 
 
 def seconds_since_boot() -> float:
@@ -135,7 +149,7 @@ class Access:
             if front.problem is not None:
                 raise web.HTTPMisdirectedRequest(text=f"{front.problem}\n")
             viewer, token = self._viewer(request, front)
-            request[VIEWER], request[FORM_TOKEN] = viewer or ANONYMOUS, token
+            request[_KNOWN] = Known(viewer or ANONYMOUS, token)
             if not _is_open(request) and (viewer is None or viewer.name is None):
                 if self.users.exists and _arrives(request):
                     return web.Response(text=_ARRIVAL, content_type="text/html")
@@ -164,8 +178,7 @@ def check_change(request: web.Request, form: Mapping[str, object], role: Role = 
         web.HTTPUnauthorized: the viewer is not logged in.
         web.HTTPForbidden: the form has not the token of the session, or the viewer has not the role.
     """
-    viewer: Viewer = request[VIEWER]
-    token: str = request[FORM_TOKEN]
+    viewer, token = known(request)
     if viewer.name is None or not token:
         raise web.HTTPUnauthorized(text="found no login, expected that of an operator: log in, then try again\n")
     found = form.get("token")
@@ -180,7 +193,7 @@ def check_change(request: web.Request, form: Mapping[str, object], role: Role = 
 def _refuse(request: web.Request) -> NoReturn:
     if request.method not in _READING or _is_websocket(request):
         raise web.HTTPUnauthorized(text="found no login: load the page again and log in\n")
-    raise web.HTTPSeeOther(login_path(request.rel_url.raw_path_qs))
+    raise web.HTTPSeeOther(URL(login_path(request.rel_url.raw_path_qs), encoded=True))
 
 
 def _is_open(request: web.Request) -> bool:

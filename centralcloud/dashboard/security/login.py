@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from aiohttp import web
+from yarl import URL
 
-from centralcloud.dashboard.security.access import VIEWER, Access, check_change, cookie_name
+from centralcloud.dashboard.security.access import Access, check_change, cookie_name, known
 from centralcloud.dashboard.security.attempts import Attempts
 from centralcloud.dashboard.security.front import Front
 from centralcloud.dashboard.security.local_path import local_path
@@ -52,7 +53,7 @@ class LoginPages:
         """Create them; `render` returns a page that has not been sent yet."""
         self._access = access
         self._render = render
-        self._check = PasswordCheck(access.users, attempts or Attempts())
+        self._check = PasswordCheck(access.users, attempts if attempts is not None else Attempts())
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes, and end the threads with the application."""
@@ -64,8 +65,8 @@ class LoginPages:
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Show the form, or go on when the viewer is logged in."""
         target = local_path(request.query.get("next", ""))
-        if request[VIEWER].name is not None:
-            raise web.HTTPSeeOther(target)
+        if known(request).viewer.name is not None:
+            raise web.HTTPSeeOther(URL(target, encoded=True))
         problem = self._problem_of(self._access.front(request))
         status = 200 if problem is None else 403
         return self._render(request, _TEMPLATE, LoginPage(target, "", problem or "", problem is None), status)
@@ -103,7 +104,7 @@ class LoginPages:
         if before := request.cookies.get(name):
             sessions.remove(before)
         session_id, _ = sessions.create(user.name, str(user.password), self._access.clock())
-        response = web.HTTPSeeOther(target)
+        response = web.HTTPSeeOther(URL(target, encoded=True))
         # Until the browser closes: the server knows when the session ends.
         response.set_cookie(name, session_id, path="/", secure=front.secure, httponly=True, samesite="Strict")
         raise response

@@ -4,7 +4,6 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
-from centralcloud.contracts.errors import quote
 from centralcloud.dashboard.security.attempts import Attempts
 from centralcloud.dashboard.security.passwords import LONGEST
 from centralcloud.dashboard.security.user_list import UserList
@@ -59,7 +58,7 @@ class PasswordCheck:
             log.warning("dashboard_login_limited", address=address, reason="too many tries at the same time")
             return Checked(None, _BUSY_SECONDS)
         if (wait := self._attempts.begin(name, address, now)) > 0:
-            log.warning("dashboard_login_limited", address=address, reason=f"too many tries, also as {quote(name)}")
+            log.warning("dashboard_login_limited", address=address, reason="too many tries in a minute")
             return Checked(None, wait)
         self._running += 1
         try:
@@ -67,7 +66,9 @@ class PasswordCheck:
         finally:
             self._running -= 1
         if right is None:
-            log.warning("dashboard_login_failed", user=quote(name), address=address)
+            # An unknown name is sometimes a password, typed in the wrong field.
+            user = name if self._users.find(name) is not None else "(unknown)"
+            log.warning("dashboard_login_failed", user=user, address=address)
             return Checked(None)
         self._attempts.succeeded(name, address)
         log.info("dashboard_login", user=right.name, role=right.role, address=address)

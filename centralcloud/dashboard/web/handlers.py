@@ -12,7 +12,7 @@ from aiohttp import web
 from centralcloud.dashboard.actions.pages import ActionPages
 from centralcloud.dashboard.reader.lookups import LookupFailedError
 from centralcloud.dashboard.reader.reader import Reader
-from centralcloud.dashboard.security.access import FORM_TOKEN, VIEWER, Access
+from centralcloud.dashboard.security.access import Access, known
 from centralcloud.dashboard.security.local_path import login_path
 from centralcloud.dashboard.web.assets import Assets
 from centralcloud.dashboard.web.live import Hub, state_of
@@ -149,7 +149,7 @@ class Handlers:
 
     def _of_viewer(self, request: web.Request) -> dict[str, Any]:
         """Return what every page shows of its viewer; a notice of an action is shown once."""
-        viewer, token, actions, access = request[VIEWER], request[FORM_TOKEN], self._actions, self._access
+        (viewer, token), actions, access = known(request), self._actions, self._access
         can_log_in = access is not None and access.users.exists and request.path != "/login"
         return {
             "viewer": viewer,

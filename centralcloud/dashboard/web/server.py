@@ -15,7 +15,6 @@ from centralcloud.dashboard.security.login import LoginPages
 from centralcloud.dashboard.security.user_list import UserList
 from centralcloud.dashboard.settings import DashboardSettings
 from centralcloud.dashboard.web.assets import Assets
-from centralcloud.dashboard.web.certificate import read_certificate
 from centralcloud.dashboard.web.handlers import Handlers
 from centralcloud.dashboard.web.live import Hub
 from centralcloud.dashboard.web.page import Page
@@ -57,7 +56,7 @@ class DashboardServer(HttpServer):
         Raises:
             CentralCloudError: the port cannot be opened, or the certificate cannot be used.
         """
-        tls = read_certificate(settings.tls_certificate, settings.tls_key)
+        tls = settings.load_tls()
         address, port = settings.address, settings.port
         super().__init__(address, port, [], program=PROGRAM, limits=_limits(), name="dashboard-http", tls=tls)
         self._settings = settings
@@ -72,7 +71,12 @@ class DashboardServer(HttpServer):
         """Create the application, in the event loop."""
         assets = Assets()
         renderer = Renderer(assets, self._pages)
-        lookups = Lookups(self._database)
+        reader = self._reader
+
+        def outage() -> str | None:
+            return reader.snapshot.outage.reason if reader.snapshot.outage else None
+
+        lookups = Lookups(self._database, outage=outage)
         by_path = {page.path: page for page in self._pages}
 
         def create_view(key: ViewKey) -> View:

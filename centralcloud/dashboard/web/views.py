@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from centralcloud.dashboard.pages.banner import BANNER_SOURCES, banner
 from centralcloud.dashboard.reader.lookups import Lookups
 from centralcloud.dashboard.reader.snapshot import Snapshot
-from centralcloud.dashboard.web.page import Page, PageContext
+from centralcloud.dashboard.web.page import Models, Page, PageContext
 from centralcloud.dashboard.web.rendering import Renderer
 
 _MOST_VIEWS: Final = 256
@@ -78,18 +78,25 @@ class View:
             )
             if self._fragments and all(a is b or a == b for a, b in zip(built_from, self._built_from, strict=True)):
                 return
-            models = {"banner": banner(context), **await self.page.build(context)}
-            revision = self.revision + 1
-            for name, model in models.items():
-                before = self._fragments.get(name)
-                if before is None or before.model != model:
-                    html = self._renderer.fragment(self.page, name, model, self._zone)
-                    if before is None or before.html != html:
-                        self._fragments[name] = _Fragment(model, html, revision)
-                        self.revision = revision
-                    else:
-                        before.model = model
+            # Before the page itself, which may need more than the snapshot: the banner says why it stays as it is.
+            if self._fragments:
+                self._render({"banner": banner(context)})
+            self._render({"banner": banner(context), **await self.page.build(context)})
             self._built_from = built_from
+
+    def _render(self, models: Models) -> None:
+        """Render the fragments whose models have changed."""
+        revision = self.revision + 1
+        for name, model in models.items():
+            before = self._fragments.get(name)
+            if before is not None and before.model == model:
+                continue
+            html = self._renderer.fragment(self.page, name, model, self._zone)
+            if before is None or before.html != html:
+                self._fragments[name] = _Fragment(model, html, revision)
+                self.revision = revision
+            else:
+                before.model = model
 
     def html(self) -> Mapping[str, str]:
         """Return the HTML of every fragment."""

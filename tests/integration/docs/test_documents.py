@@ -17,6 +17,7 @@ from support.servers import execute
 from centralcloud.administration.grants import Login, login_script
 from centralcloud.cli.app import app as centralcloud
 from centralcloud.contracts import parse_routing_event
+from centralcloud.dashboard.settings import DashboardSettings
 from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.runtime.postgres.database import Database
@@ -114,8 +115,8 @@ def test_every_command_and_option_on_a_page_exists() -> None:
         for page in _PAGES
         for program, words, rest in re.findall(
             r"\b(centralcloud|instance-agent) "
-            r"((?:dead-letters |instances |keys |models |settings |configuration |endpoints |rules |policies |tasks |agents "
-            r"|workspaces |budgets |queue (?=purge)"
+            r"((?:dashboard-users |dead-letters |instances |keys |models |settings |configuration |endpoints |rules "
+            r"|policies |tasks |agents |workspaces |budgets |queue (?=purge)"
             r"|scores (?=explain|history|rollback|pin|unpin))?"
             r"[a-z][a-z-]*)\b"
             r"([^\n|`#]*)",
@@ -152,7 +153,9 @@ def test_every_guarantee_has_a_test_and_every_chaos_test_is_a_guarantee() -> Non
     assert sorted(promised) == sorted(shown)
 
 
-@pytest.mark.parametrize(("title", "settings_class"), [("Daemon", Settings), ("Instance", AgentSettings)])
+@pytest.mark.parametrize(
+    ("title", "settings_class"), [("Daemon", Settings), ("Instance", AgentSettings), ("Dashboard", DashboardSettings)]
+)
 def test_the_tables_of_settings_match_the_code(title: str, settings_class: type) -> None:
     text = (REPOSITORY / "docs/reference/settings.md").read_text()
     section = text.split(f"## {title}")[1].split("\n## ")[0]

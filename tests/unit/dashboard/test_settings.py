@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from support.certificates import Authority
 
-from centralcloud.contracts import SettingsError
+from centralcloud.contracts import CentralCloudError, SettingsError
 from centralcloud.dashboard.settings import DashboardSettings
 from centralcloud.runtime.settings import load_settings, unknown_variables
 from centralcloud.settings import Settings
@@ -142,3 +143,13 @@ def test_the_daemon_knows_the_variables_of_the_dashboard(monkeypatch: pytest.Mon
     settings(monkeypatch, PORT="1", CENTRALCLOUD_OPERATOR_DATABASE_URL="postgresql://o@h/d", PROT="1")
     assert unknown_variables(Settings, DashboardSettings) == {f"{PREFIX}PROT": f"{PREFIX}PORT"}
     assert unknown_variables(DashboardSettings) == {f"{PREFIX}PROT": f"{PREFIX}PORT"}
+
+
+def test_a_certificate_is_loaded_or_one_line_says_why_not(tmp_path: Path) -> None:
+    assert DashboardSettings().load_tls() is None
+    certificate, key = Authority(tmp_path).sign("server", server=True)
+    assert DashboardSettings(tls_certificate=certificate, tls_key=key).load_tls() is not None
+    with pytest.raises(
+        CentralCloudError, match=r"cannot use the key .* found no private key in it, expected a PEM file"
+    ):
+        DashboardSettings(tls_certificate=certificate, tls_key=certificate).load_tls()

@@ -72,8 +72,15 @@ def test_many_names_from_many_addresses_stay_within_the_bound_and_give_no_known_
     assert len(attempts) == 2
 
 
-def test_a_name_that_is_no_text_is_counted_as_any_other() -> None:
+def test_a_name_of_half_a_character_is_counted_as_any_other() -> None:
     attempts = Attempts()
     for _ in range(MOST_TRIES):
         assert attempts.begin("\ud800\x00", "", 0.0) == 0
     assert attempts.begin("\ud800\x00", "", 0.0) > 0
+
+
+def test_a_user_who_tries_for_hours_is_remembered_by_five_times() -> None:
+    attempts = Attempts()
+    for number in range(1000):
+        attempts.begin("ada", "192.0.2.1", 20.0 * number)
+    assert [len(tries) for limit in attempts._limits for tries in limit._tries.values()] == [MOST_TRIES, MOST_TRIES]

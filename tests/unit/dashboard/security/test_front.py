@@ -49,6 +49,8 @@ def test_a_page_of_a_foreign_name_cannot_forward_another_one() -> None:
     assert seen.trusted
     assert seen.problem is not None
     assert front(settings, HERE, Host="cc.example").problem is None
+    everywhere = settings.model_copy(update={"address": "0.0.0.0"})
+    assert front(everywhere, HERE, Host="evil.example", X_Forwarded_Host="cc.example").problem is not None
 
 
 def test_a_server_for_others_takes_addresses_its_own_name_and_the_public_one() -> None:

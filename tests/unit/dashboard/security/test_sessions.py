@@ -41,7 +41,7 @@ def test_ids_are_random_and_only_their_hashes_are_kept(sessions: Sessions) -> No
 
 
 @pytest.mark.parametrize("wrong", ["", "x", "x" * 100_000, "\ud800", "é"])
-def test_an_unknown_id_is_no_session(sessions: Sessions, wrong: str) -> None:
+def test_an_unknown_id_finds_no_session(sessions: Sessions, wrong: str) -> None:
     sessions.create("ada", "hash", 0.0)
     assert sessions.find(wrong, 0.0) is None
     assert sessions.remove(wrong) is None

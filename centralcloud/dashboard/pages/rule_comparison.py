@@ -1,0 +1,134 @@
+"""The shadow rules beside the active one: where they would choose or order models otherwise. Pure."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+from centralcloud.dashboard.pages.addresses import COMPLEXITIES, pair_url, with_parameters
+from centralcloud.dashboard.sources.rules import RuleScore
+from centralcloud.runtime.wording import listed
+
+#: Scores that are equal when rounded are a tie: no order is seen in them.
+_DIGITS: Final = 2
+_MOST_ROWS: Final = 10
+
+
+class Choice(NamedTuple):
+    """The models that lead a complexity by each of two rules. `same`: the active rule's is one of the other's."""
+
+    complexity: str
+    active: str
+    other: str
+    same: bool
+    url: str
+
+
+class Difference(NamedTuple):
+    """A pair whose place among the models of its complexity differs. Places are texts: "1", "2 to 4"."""
+
+    model: str
+    complexity: str
+    url: str
+    active_score: float
+    other_score: float
+    active_place: str
+    other_place: str
+    leads: bool
+
+
+class Comparison(NamedTuple):
+    """A shadow rule beside the active one.
+
+    Attributes:
+        compared: pairs that both have scored.
+        choices: for each complexity that both have scored.
+        differing: the complexities for which they would choose differently.
+    """
+
+    rule: str
+    compared: int
+    choices: tuple[Choice, ...]
+    differing: tuple[str, ...]
+    rows: tuple[Difference, ...]
+    hidden: int
+
+
+class RulesView(NamedTuple):
+    """The active rule, and what each other one would do. `all_url`: of the page with all differences."""
+
+    active: str | None
+    comparisons: tuple[Comparison, ...]
+    all_url: str
+
+
+def compare(rows: Sequence[RuleScore], active: str | None, query: Mapping[str, str]) -> RulesView:
+    """Compare the scores of every rule with those of the active one."""
+    all_url = with_parameters("/scores", query, rules="all")
+    by_rule: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
+    for row in rows:
+        by_rule[row.rule][row.model, row.complexity] = row.score
+    if active is None or active not in by_rule:
+        return RulesView(active, (), all_url)
+    others = [rule for rule in sorted(by_rule) if rule != active]
+    show_all = query.get("rules") == "all"
+    compared = tuple(_compare(rule, by_rule[active], by_rule[rule], show_all) for rule in others)
+    return RulesView(active, compared, all_url)
+
+
+def _compare(
+    rule: str, active: Mapping[tuple[str, str], float], other: Mapping[tuple[str, str], float], show_all: bool
+) -> Comparison:
+    choices, differences = [], []
+    for complexity in COMPLEXITIES:
+        models = sorted(model for model, each in active if each == complexity and (model, complexity) in other)
+        if not models:
+            continue
+        mine = {model: active[model, complexity] for model in models}
+        theirs = {model: other[model, complexity] for model in models}
+        choices.append(_choice(complexity, mine, theirs))
+        my_places, their_places = places(mine), places(theirs)
+        for model in models:
+            here, there = my_places[model], their_places[model]
+            if here[1] < there[0] or there[1] < here[0]:
+                differences.append(
+                    Difference(
+                        model,
+                        complexity,
+                        pair_url(model, complexity),
+                        mine[model],
+                        theirs[model],
+                        _text(here),
+                        _text(there),
+                        leads=here[0] == 1 or there[0] == 1,
+                    )
+                )
+    differences.sort(key=lambda each: (not each.leads, -abs(each.active_score - each.other_score), each.model))
+    shown = differences if show_all else differences[:_MOST_ROWS]
+    compared = sum(pair in other for pair in active)
+    differing = tuple(choice.complexity for choice in choices if not choice.same)
+    return Comparison(rule, compared, tuple(choices), differing, tuple(shown), len(differences) - len(shown))
+
+
+def _choice(complexity: str, mine: Mapping[str, float], theirs: Mapping[str, float]) -> Choice:
+    leader = max(mine, key=lambda model: (mine[model], model))
+    tied = [model for model, place in places(theirs).items() if place[0] == 1]
+    same = leader in tied
+    others = [leader, *(model for model in tied if model != leader)] if same else tied
+    return Choice(complexity, leader, listed(others, 3), same, pair_url(leader, complexity))
+
+
+def places(scores: Mapping[str, float]) -> dict[str, tuple[int, int]]:
+    """Return the first and last place that each model may have, the highest score first; they differ in a tie."""
+    rounded = {model: round(score, _DIGITS) for model, score in scores.items()}
+    return {
+        model: (
+            1 + sum(other > score for other in rounded.values()),
+            sum(other >= score for other in rounded.values()),
+        )
+        for model, score in rounded.items()
+    }
+
+
+def _text(place: tuple[int, int]) -> str:
+    first, last = place
+    return str(first) if first == last else f"{first} to {last}"
