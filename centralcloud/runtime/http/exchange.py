@@ -77,7 +77,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         paths = sorted({resource.canonical for resource in request.app.router.resources()})
         return plain_text(HTTPStatus.NOT_FOUND, f"not found; the paths here are {', '.join(paths)}")
     except web.HTTPException as error:
-        return web.Response(status=error.status, text=error.text, headers=error.headers)
+        response = web.Response(status=error.status, text=error.text, headers=error.headers)
+        response.cookies.update(error.cookies)
+        return response
     except Exception as error:  # noqa: BLE001 - logged, and answered with 500
         log.error(
             "http_request_failed",
