@@ -28,6 +28,14 @@ def instances_that_follow(snapshot: Snapshot) -> str:
     return f"{follow}{behind}."
 
 
+def instances_in_words(snapshot: Snapshot) -> str:
+    """Begin a sentence with the instances: "5 instances go"."""
+    fleet = snapshot.of(FLEET)
+    if fleet is None:
+        return "All instances go"
+    return f"{counted(fleet.instances, 'instance')} {'goes' if fleet.instances == 1 else 'go'}"
+
+
 def traffic_of_pair(snapshot: Snapshot, pair: Pair) -> str:
     """Say what share of the tasks of its complexity a pair gets, and of all tasks."""
     traffic = snapshot.of(TRAFFIC)

@@ -4,10 +4,23 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from centralcloud.dashboard.actions.action import Action
+from centralcloud.dashboard.actions.freezing import FreezeAction, UnfreezeAction
+from centralcloud.dashboard.actions.letters import DiscardAction, ReplayAction
+from centralcloud.dashboard.actions.model_status import StatusAction
 from centralcloud.dashboard.actions.pins import PinAction, UnpinAction
+from centralcloud.dashboard.actions.rollback import RollBackAction
 from centralcloud.dashboard.reader.source import Source
 
-_ALL: Final[tuple[Action, ...]] = (PinAction(), UnpinAction())
+_ALL: Final[tuple[Action, ...]] = (
+    PinAction(),
+    UnpinAction(),
+    RollBackAction(),
+    FreezeAction(),
+    UnfreezeAction(),
+    ReplayAction(),
+    DiscardAction(),
+    StatusAction(),
+)
 ACTIONS: Final[Mapping[str, Action]] = {action.name: action for action in _ALL}
 #: Values of the snapshot that the actions show.
 ACTION_SOURCES: Final[tuple[Source[Any], ...]] = tuple(
