@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, tuple[Command, ...]]] = {
         Command("doctor", "Check the database, the settings and the fleet.", f"{_COMMANDS}.doctor"),
         Command("scores", "Show, explain, compare, pin and roll back scores.", f"{_COMMANDS}.scores"),
         Command("findings", "Show open findings, those that concern the most traffic first.", f"{_COMMANDS}.findings"),
+        Command("report", "Show the review of a week, or write it as a page.", f"{_COMMANDS}.report"),
         Command("metrics", "Show the counters of every pair of a model and a complexity.", f"{_COMMANDS}.metrics"),
         Command("instances", "Show and forget instances.", f"{_COMMANDS}.instances"),
         Command("queue", "Show the queue of routing events, and purge it.", f"{_COMMANDS}.queue"),

@@ -20,9 +20,19 @@ def with_parameters(path: str, query: Mapping[str, str], **changed: str | None) 
     return f"{path}?{urlencode(wanted)}" if wanted else path
 
 
+def model_url(model: str) -> str:
+    """Return the address of the scores of a model."""
+    return f"/scores?{urlencode({'model': model})}"
+
+
 def instance_url(instance_id: str) -> str:
     """Return the address of the fleet's page with one instance."""
     return f"/fleet?{urlencode({'instance': instance_id})}"
+
+
+def incident_url(finding_id: int) -> str:
+    """Return the address of a finding on the page of incidents."""
+    return f"/incidents#finding-{finding_id}"
 
 
 def finding_url(finding: Finding) -> str:
@@ -34,4 +44,4 @@ def finding_url(finding: Finding) -> str:
         return instance_url(finding.subject)
     if about.get("instance"):
         return instance_url(str(about["instance"]))
-    return f"/incidents#finding-{finding.finding_id}"
+    return incident_url(finding.finding_id)

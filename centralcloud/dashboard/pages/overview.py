@@ -9,15 +9,19 @@ from markupsafe import Markup
 
 from centralcloud.dashboard.charts.sparkline import sparkline
 from centralcloud.dashboard.charts.traffic_share import traffic_share
+from centralcloud.dashboard.costs import unknown_share
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, finding_url, instance_url, pair_url
-from centralcloud.dashboard.pages.verdict import SMALL_SHARE, Evidence, Signal, Verdict, judge, success_rate
+from centralcloud.dashboard.pages.verdict import Evidence, Signal, Verdict, judge, success_rate
+from centralcloud.dashboard.pages.words import SMALL_SHARE
 from centralcloud.dashboard.sources.control import CONTROL
 from centralcloud.dashboard.sources.findings import OPEN_FINDINGS, Finding
 from centralcloud.dashboard.sources.fleet import FLEET, FleetState
 from centralcloud.dashboard.sources.minutes import MINUTES, FleetMinute
+from centralcloud.dashboard.sources.money import DAY, MONEY, Money
 from centralcloud.dashboard.sources.queue import QUEUE, QueueState
 from centralcloud.dashboard.sources.scores import CHANGES, PAIRS, PairScore, ScoreChange
 from centralcloud.dashboard.sources.traffic import TRAFFIC, PairTraffic
+from centralcloud.dashboard.spend import change_of, spent
 from centralcloud.dashboard.web import formats
 from centralcloud.dashboard.web.page import Models, Page, PageContext
 from centralcloud.runtime.wording import age, counted, percent
@@ -111,7 +115,7 @@ async def build(context: PageContext) -> Models:
     pairs, changes = context.of(PAIRS) or (), context.of(CHANGES) or ()
     return {
         "verdict": verdict,
-        "kpis": kpis(fleet, queue, minutes, traffic, context.now),
+        "kpis": kpis(fleet, queue, minutes, traffic, context.of(MONEY)),
         "matrix": matrix(pairs, changes, traffic, context.query, context.now),
         "attention": attention(verdict, findings, fleet),
         "shares": shares(traffic, context.query.get("complexity"), context.now),
@@ -123,7 +127,7 @@ def kpis(
     queue: QueueState | None,
     minutes: Sequence[FleetMinute],
     traffic: Sequence[PairTraffic],
-    now: datetime,
+    money: Money | None,
 ) -> tuple[Kpi, ...]:
     """Return the five numbers of the moment."""
     return (
@@ -131,7 +135,7 @@ def kpis(
         _events(queue, minutes),
         _convergence(fleet),
         _dead_letters(fleet),
-        _spent(minutes, now),
+        _spent(money),
     )
 
 
@@ -205,14 +209,14 @@ def _dead_letters(fleet: FleetState) -> Kpi:
     )
 
 
-def _spent(minutes: Sequence[FleetMinute], now: datetime) -> Kpi:
-    day = [each for each in minutes if each.cost_nano_usd is not None and each.minute > now - timedelta(hours=24)]
-    spent = sum(each.cost_nano_usd or 0 for each in day)
-    if not day:
-        return Kpi("Spent, last 24 hours", "–", "", "not known yet", "/money", Markup())
-    seconds = sum(each.counted_seconds for each in day)
-    note = f"{formats.usd_of_nano(round(3600 * spent / seconds))} an hour" if seconds else ""
-    return Kpi("Spent, last 24 hours", formats.usd_of_nano(spent), "", note, "/money", Markup())
+def _spent(money: Money | None) -> Kpi:
+    label = "Spent, last 24 hours"
+    if money is None or not money.hours or unknown_share(money.pairs_of(DAY)) == 1.0:
+        return Kpi(label, "–", "", "not known yet", "/money", Markup())
+    amount = spent(money.hours, money.read_at - DAY, money.read_at, money.read_at)
+    change = change_of(money, money.hours, DAY)
+    note = "" if change is None else f"{formats.signed_percent(change)} on the day before"
+    return Kpi(label, formats.usd_of_nano(amount), "", note, "/money", Markup())
 
 
 def matrix(
@@ -340,7 +344,7 @@ PAGE: Final = Page(
     path="/",
     name="overview",
     title="Overview",
-    sources=(FLEET, QUEUE, CONTROL, OPEN_FINDINGS, TRAFFIC, MINUTES, PAIRS, CHANGES),
+    sources=(FLEET, QUEUE, CONTROL, OPEN_FINDINGS, TRAFFIC, MINUTES, PAIRS, CHANGES, MONEY),
     build=build,
     parameters=("complexity", "models", "model"),
 )

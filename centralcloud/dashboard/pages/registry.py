@@ -2,6 +2,6 @@
 
 from typing import Final
 
-from centralcloud.dashboard.pages import overview, pair, scores
+from centralcloud.dashboard.pages import activity, fleet, incidents, money, overview, pair, scores
 
-PAGES: Final = (overview.PAGE, scores.PAGE, pair.PAGE)
+PAGES: Final = (overview.PAGE, scores.PAGE, pair.PAGE, incidents.PAGE, fleet.PAGE, money.PAGE, activity.PAGE)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 from centralcloud.dashboard.pages.addresses import finding_url
-from centralcloud.dashboard.pages.words import finding_title
+from centralcloud.dashboard.pages.words import LARGE_SHARE, SMALL_SHARE, finding_title
 from centralcloud.dashboard.sources.control import Control
 from centralcloud.dashboard.sources.findings import Finding
 from centralcloud.dashboard.sources.fleet import FleetState
@@ -18,10 +18,6 @@ from centralcloud.runtime.wording import age, counted
 
 State = Literal["good", "look", "bad", "note"]
 
-#: A finding that concerns less of the traffic is known, and learning avoids it already.
-SMALL_SHARE: Final = 0.01
-#: From here on a finding is not a thing to look at tomorrow.
-_LARGE_SHARE: Final = 0.25
 _QUEUE_LOOK_SECONDS: Final = 60.0
 _QUEUE_BAD_SECONDS: Final = 600.0
 #: Drop of the fleet's success rate, against the rest of the day.
@@ -146,7 +142,7 @@ def _findings(findings: Sequence[Finding]) -> Iterator[Signal]:
             continue  # news, and not a problem
         if share is not None and share < SMALL_SHARE:
             continue
-        state: State = "bad" if share is not None and share >= _LARGE_SHARE else "look"
+        state: State = "bad" if share is not None and share >= LARGE_SHARE else "look"
         yield Signal(state, finding_title(finding.kind), finding.message, finding_url(finding), finding.opened_at)
 
 

@@ -1,22 +1,105 @@
 """Words for what has a name in code. Pure."""
 
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
-_FINDINGS: Final = {
-    "no_outcomes": "No outcomes reported",
-    "unresolved": "Outcomes missing",
-    "quarantined_instance": "Instance not believed",
-    "publication_withheld": "Scores withheld",
-    "provider_surge": "Provider fails",
-    "newcomer": "New model",
-    "slow": "Slow",
+State = Literal["good", "look", "bad", "note", "neutral"]
+
+
+class Guide(NamedTuple):
+    """A page of the documentation that helps. `path`: of its file in the repository, with the section after ``#``."""
+
+    path: str
+    title: str
+
+
+class _Finding(NamedTuple):
+    title: str
+    guide: Guide
+
+
+_LEARNING: Final = "docs/explanation/learning.md"
+_RELIABILITY: Final = "docs/explanation/reliability.md"
+_HOW_TO: Final = "docs/how-to"
+_MISSING: Final = Guide(
+    "docs/explanation/complexity-and-success.md#outcomes-that-are-missing", "Outcomes that are missing"
+)
+_VALUES: Final = Guide(f"{_RELIABILITY}#values-that-instances-send", "Values that instances send")
+_CLOCK: Final = Guide(f"{_RELIABILITY}#the-servers-clock", "The server's clock")
+_TRAFFIC: Final = Guide("docs/reference/tables.md#the-traffic-of-a-finding", "The traffic of a finding")
+
+#: All kinds of findings: those of docs/reference/tables.md.
+_FINDINGS: Final[dict[str, _Finding]] = {
+    "low_success_rate": _Finding("Low success rate", _TRAFFIC),
+    "slow": _Finding("Slow", _TRAFFIC),
+    "newcomer": _Finding("New model", Guide(f"{_LEARNING}#the-adaptive-rule", "The adaptive rule")),
+    "no_outcomes": _Finding("No outcomes reported", _MISSING),
+    "unresolved": _Finding("Outcomes missing", _MISSING),
+    "provider_surge": _Finding(
+        "Provider fails", Guide(f"{_HOW_TO}/operate-the-gateway.md#health-of-models", "Health of models")
+    ),
+    "too_fast": _Finding("Faster than possible", _VALUES),
+    "similar_names": _Finding("Two spellings of a name", _VALUES),
+    "missing_cost": _Finding("Cost not reported", _VALUES),
+    "unknown_error_kind": _Finding("Unknown kinds of failure", _VALUES),
+    "values_ignored": _Finding("Values ignored", _VALUES),
+    "repeated_decision_ids": _Finding(
+        "Decision ids used twice", Guide(f"{_HOW_TO}/publish-from-any-language.md#decision-ids", "Decision ids")
+    ),
+    "unaccounted_messages": _Finding(
+        "Messages are nowhere", Guide("docs/explanation/exactly-once.md#ids-that-are-nowhere", "Ids that are nowhere")
+    ),
+    "two_histories": _Finding(
+        "Two databases answer",
+        Guide(f"{_HOW_TO}/copy-a-database.md#an-old-primary-that-comes-back", "An old primary that comes back"),
+    ),
+    "change_alarm": _Finding("Success rate changed", Guide(f"{_LEARNING}#the-adaptive-rule", "The adaptive rule")),
+    "quarantined_instance": _Finding(
+        "Instance not believed", Guide(f"{_LEARNING}#step-0-quarantine", "Step 0: quarantine")
+    ),
+    "publication_withheld": _Finding(
+        "Scores withheld", Guide(f"{_LEARNING}#scores-that-are-not-published", "Scores that are not published")
+    ),
+    "new_names_refused": _Finding(
+        "New names refused", Guide("docs/reference/tables.md#names-beyond-the-limit", "Names beyond the limit")
+    ),
+    "budget_alert": _Finding(
+        "Budget nearly spent", Guide(f"{_HOW_TO}/give-a-team-a-budget.md", "Give a team a budget")
+    ),
+    "task_degraded": _Finding(
+        "Background task fails", Guide(f"{_RELIABILITY}#a-task-that-fails-alone", "A task that fails alone")
+    ),
+    "server_clock_jumped": _Finding("The server's clock jumped", _CLOCK),
+    "server_clock_behind": _Finding("The server's clock is behind", _CLOCK),
+    "instance_clock_behind": _Finding("An instance's clock is behind", _VALUES),
+}
+FINDING_KINDS: Final = tuple(_FINDINGS)
+
+#: A finding that concerns less of the traffic is known, and learning avoids it already.
+SMALL_SHARE: Final = 0.01
+#: From here on a finding is not a thing to look at tomorrow.
+LARGE_SHARE: Final = 0.25
+
+#: Kinds of changes of a score, as sentences of the past.
+_CHANGES: Final = {
+    "alarm": "moved after an alarm",
+    "new": "was learned",
+    "latency": "moved by its response times",
+    "cost": "moved by its cost",
+    "quarantine": "moved without an instance",
+    "pin": "was pinned",
+    "rollback": "was rolled back",
+    "renamed": "was taken over by a renaming",
+    "reinstated": "was reinstated",
 }
 
+_LEASES: Final = {
+    "findings": "looks for findings",
+    "observation": "reads the numbers of the fleet, and writes a row a minute",
+    "learner": "learns scores",
+    "maintenance": "maintains the tables",
+}
 
-def finding_title(kind: str) -> str:
-    """Return the title of a kind of finding: "Low success rate"."""
-    return _FINDINGS.get(kind, kind.replace("_", " ").capitalize())
-
+_VIA: Final = {"cli": "by a command", "web": "on a page", "api": "through a gateway", "sql": "in SQL"}
 
 _KINDS: Final = {
     "step": "Step of the threshold rule",
@@ -38,11 +121,59 @@ CHANGE_KINDS: Final = tuple(_KINDS)
 _ERRORS: Final = {"": "No kind reported"}
 
 
+def finding_title(kind: str) -> str:
+    """Return the title of a kind of finding: "Low success rate"."""
+    known = _FINDINGS.get(kind)
+    return known.title if known else spoken(kind)
+
+
+def finding_guide(kind: str) -> Guide | None:
+    """Return the page of the documentation that helps with a kind of finding."""
+    known = _FINDINGS.get(kind)
+    return known.guide if known else None
+
+
+def finding_state(kind: str, share: float | None) -> State:
+    """Return how urgent an open finding is, by the share of the traffic that it concerns."""
+    if kind == "newcomer":
+        return "note"  # news, and not a problem
+    if share is not None and share < SMALL_SHARE:
+        return "neutral"
+    return "bad" if share is not None and share >= LARGE_SHARE else "look"
+
+
+def score_change(kind: str | None) -> str:
+    """Return what a change of a score was, as the rest of a sentence: "was pinned"."""
+    return _CHANGES.get(kind or "", "moved")
+
+
+def lease_work(name: str) -> str:
+    """Return the work of a lease, as the rest of a sentence about its holder."""
+    return _LEASES.get(name, spoken(name).lower())
+
+
+def via(code: str) -> str:
+    """Return how an operator has acted: "by a command"."""
+    return _VIA.get(code, code)
+
+
+def spoken(name: str) -> str:
+    """Return a name of code as words: ``no_outcomes`` as "No outcomes"."""
+    words = name.replace("_", " ").replace("-", " ")
+    return words[:1].upper() + words[1:]
+
+
+def pair_words(subject: str) -> str:
+    """Return a subject ``model/complexity`` as "model for complex tasks"; another one as it is."""
+    model, separator, complexity = subject.rpartition("/")
+    return f"{model} for {complexity} tasks" if separator and complexity in ("simple", "medium", "complex") else subject
+
+
 def change_title(kind: str) -> str:
     """Return why a score was published: "Rolled back"."""
-    return _KINDS.get(kind, kind.replace("_", " ").capitalize())
+    return _KINDS.get(kind, spoken(kind))
 
 
 def error_title(kind: str) -> str:
     """Return the title of a kind of error: "Rate limit"."""
-    return _ERRORS.get(kind, kind.replace("_", " ").capitalize())
+    return _ERRORS.get(kind, spoken(kind))

@@ -9,6 +9,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from centralcloud import __version__
+from centralcloud.contracts.text import escape_steering
 from centralcloud.dashboard.web import formats
 from centralcloud.dashboard.web.assets import Assets
 from centralcloud.dashboard.web.page import Page
@@ -33,6 +34,7 @@ class Renderer:
             loader=PackageLoader("centralcloud.dashboard"),
             autoescape=True,
             undefined=StrictUndefined,
+            finalize=_visible,
             trim_blocks=True,
             lstrip_blocks=True,
         )
@@ -60,6 +62,13 @@ class Renderer:
     def render(self, template: str, **values: Any) -> str:
         """Return a template with values."""
         return self._environment.get_template(template).render(values)
+
+
+def _visible(value: object) -> object:
+    """Show the invisible characters of a text: one that turns the direction of writing would turn what stands beside it."""
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "\n".join(map(escape_steering, value.split("\n")))
 
 
 @pass_context

@@ -28,6 +28,7 @@ COMMANDS = [
     ("scores", "explain", f"{_MARK}{HOSTILE}", "complex"),
     ("findings",),
     ("metrics",),
+    ("report",),
     ("instances", "list"),
     ("models", "list"),
     ("history",),
