@@ -41,7 +41,7 @@ class AnyState(Enum):
 
 
 #: A state that an operator has seen: since when scores are frozen, None: they are not.
-Seen: TypeAlias = datetime | None | AnyState
+Seen: TypeAlias = datetime | AnyState | None
 
 
 class Freeze(NamedTuple):

@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from centralcloud.dashboard.actions.operator_database import OperatorDatabase
-from centralcloud.dashboard.actions.registry import ACTION_SOURCES
+from centralcloud.dashboard.actions.reach import REACH_SOURCES
 from centralcloud.dashboard.pages.banner import BANNER_SOURCES
 from centralcloud.dashboard.pages.registry import PAGES
 from centralcloud.dashboard.reader.lookups import THREADS
@@ -48,7 +48,7 @@ class Dashboard:
         settings.check_start()
         url = settings.operator_database
         self._operators = OperatorDatabase(url) if url else None
-        self.reader = Reader(database, sources_of(pages, *(ACTION_SOURCES if url else ())))
+        self.reader = Reader(database, sources_of(pages, *(REACH_SOURCES if url else ())))
         users = UserList(settings.users_file)
         self._server = DashboardServer(settings, users, pages, self.reader, database, self._operators)
         self.url = _url(settings, self._server.port)

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from centralcloud.dashboard.actions.forms import Form, Problems
 from centralcloud.dashboard.reader.snapshot import Snapshot
-from centralcloud.dashboard.reader.source import Source
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.operator_actions import Operator
 
@@ -110,7 +109,7 @@ class Scene:
 
 
 class Action(Protocol):
-    """One action. Its methods are called in a thread, and read or write the database.
+    """One action. `preview` and `perform` are called in a thread, and read or write the database.
 
     Attributes:
         name: of its address, ``/actions/<name>``.
@@ -118,15 +117,15 @@ class Action(Protocol):
         fields: those that an operator fills in, besides the reason.
         subject: the fields that say what is changed; the address of the page has them, and the form carries them along.
         in_parts: whether it commits several transactions, so that an error may leave a part of the change.
-        sources: values of the snapshot that it shows.
+        page: the address of the page that shows what is changed; of a pair it is the pair's own.
     """
 
     name: str
     title: str
-    fields: Sequence[Field]
-    subject: Sequence[str]
-    in_parts: bool
-    sources: Sequence[Source[Any]]
+    fields: Sequence[Field] = ()
+    subject: Sequence[str] = ()
+    in_parts: bool = False
+    page: str = "/"
 
     def preview(self, scene: Scene, form: Form) -> Preview:
         """Return what the action would do.
@@ -135,8 +134,9 @@ class Action(Protocol):
             PageError: there is nothing of that name.
         """
 
-    def check(self, scene: Scene, form: Form, problems: Problems) -> None:
-        """Note the problems of the fields."""
+    def check(self, scene: Scene, form: Form, problems: Problems) -> None:  # noqa: ARG002 - for those with fields
+        """Note the problems of the fields; none without fields."""
+        return
 
     def perform(self, scene: Scene, form: Form, seen: str, operator: Operator) -> Done:
         """Do it, with a form that has no problems, unless the state is not `seen` any more.
@@ -146,8 +146,5 @@ class Action(Protocol):
             CentralCloudError: it cannot be done; the message says why.
         """
 
-    def command(self, form: Form, scene: Scene | None) -> str:
+    def command(self, form: Form) -> str:
         """Return the command that does the same; with what the form lacks as a word in its place."""
-
-    def home(self, form: Form) -> str:
-        """Return the address of the page that shows what is changed."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from centralcloud.dashboard.actions.action import Action, Preview, Scene
+from centralcloud.dashboard.actions.action import Action, Preview
 from centralcloud.dashboard.actions.forms import Form
 
 
@@ -49,7 +49,6 @@ class Confirmation(NamedTuple):
 def confirmation(
     action: Action,
     form: Form,
-    scene: Scene | None,
     preview: Preview | None,
     *,
     back: str,
@@ -61,7 +60,7 @@ def confirmation(
     """Return the page for a form, with the values that were typed.
 
     Args:
-        scene, preview: None where the database could not be read.
+        preview: None where the database could not be read.
         problems: by the name of a field.
     """
     problems = problems or {}
@@ -86,7 +85,7 @@ def confirmation(
         fields=fields,
         reason=reason,
         hidden=hidden,
-        command=action.command({**values, **form}, scene),
+        command=action.command({**values, **form, "zone": zone}),
         back=back,
         zone=zone,
         may_send=preview is None or preview.obstacle is None,

@@ -115,7 +115,9 @@ def read_end(text: str, hours: str, zone: ZoneInfo, now: datetime) -> datetime |
     except (ValueError, OverflowError):
         raise ValueError(f"Found {quote(text)}, expected a time such as {_example(zone, now)}.") from None
     if end <= now:
-        raise ValueError(f"Found {quote(text)}, expected a time in the future; it is {now.astimezone(zone):%H:%M %Z} now.")
+        raise ValueError(
+            f"Found {quote(text)}, expected a time in the future; it is {now.astimezone(zone):%H:%M %Z} now."
+        )
     return end
 
 

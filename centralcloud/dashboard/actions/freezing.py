@@ -2,34 +2,31 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from centralcloud.administration.conflict import ChangedMeanwhileError
 from centralcloud.administration.score_overrides import Freeze, freeze, read_freeze, read_newest_version, unfreeze
-from centralcloud.dashboard.actions.action import Done, Field, Preview, Scene
+from centralcloud.dashboard.actions.action import Action, Done, Preview, Scene
 from centralcloud.dashboard.actions.commands import command, why
-from centralcloud.dashboard.actions.forms import Form, Problems
-from centralcloud.dashboard.actions.reach import REACH_SOURCES, at, instances_in_words
-from centralcloud.dashboard.reader.source import Source
+from centralcloud.dashboard.actions.forms import Form
+from centralcloud.dashboard.actions.reach import at, instances_in_words
 from centralcloud.store.operator_actions import Operator
 
 _LEARN_ON: Final = "The rules continue to learn in the shadow. Pins and rollbacks still work."
 
 
-class FreezeAction:
+class FreezeAction(Action):
     """Publish no learned score until it is undone."""
 
     name = "freeze"
     title = "Freeze learning"
-    fields: Sequence[Field] = ()
-    subject: Sequence[str] = ()
-    in_parts = False
-    sources: Sequence[Source[Any]] = REACH_SOURCES
 
-    def preview(self, scene: Scene, form: Form) -> Preview:
+    def preview(self, scene: Scene, _form: Form) -> Preview:
         """Return whether scores are frozen."""
         found, newest = _read(scene)
-        then = "The reason is replaced by the one below; the time of the first freeze stays." if found else _frozen(newest)
+        then = (
+            "The reason is replaced by the one below; the time of the first freeze stays." if found else _frozen(newest)
+        )
         return Preview(
             question="Freeze learning again, with another reason?" if found else "Freeze learning?",
             now=_now(found, scene),
@@ -42,35 +39,24 @@ class FreezeAction:
             defaults={},
         )
 
-    def check(self, scene: Scene, form: Form, problems: Problems) -> None:
-        """Note nothing: there are no fields but the reason."""
-
-    def perform(self, scene: Scene, form: Form, seen: str, operator: Operator) -> Done:
+    def perform(self, scene: Scene, _form: Form, seen: str, operator: Operator) -> Done:
         """Freeze."""
         reason = operator.reason or ""
         freeze(scene.operators, reason, operator, expected=_expected(seen))
         return Done(f"Froze learning: {reason}", "Unfreeze it", "/actions/unfreeze")
 
-    def command(self, form: Form, scene: Scene | None) -> str:
+    def command(self, form: Form) -> str:
         """Return `centralcloud freeze`."""
         return command("freeze", options=[why(form.get("reason", ""))])
 
-    def home(self, form: Form) -> str:
-        """Return the address of the overview."""
-        return "/"
 
-
-class UnfreezeAction:
+class UnfreezeAction(Action):
     """Publish learned scores again."""
 
     name = "unfreeze"
     title = "Unfreeze learning"
-    fields: Sequence[Field] = ()
-    subject: Sequence[str] = ()
-    in_parts = False
-    sources: Sequence[Source[Any]] = REACH_SOURCES
 
-    def preview(self, scene: Scene, form: Form) -> Preview:
+    def preview(self, scene: Scene, _form: Form) -> Preview:
         """Return since when and why scores are frozen."""
         found, _ = _read(scene)
         return Preview(
@@ -83,22 +69,15 @@ class UnfreezeAction:
             defaults={},
         )
 
-    def check(self, scene: Scene, form: Form, problems: Problems) -> None:
-        """Note nothing: there are no fields but the reason."""
-
-    def perform(self, scene: Scene, form: Form, seen: str, operator: Operator) -> Done:
+    def perform(self, scene: Scene, _form: Form, seen: str, operator: Operator) -> Done:
         """Unfreeze."""
         if not unfreeze(scene.operators, operator, expected=_expected(seen)):
             raise ChangedMeanwhileError("scores were published again")
         return Done("Unfroze learning: the next run of the learner publishes.", "Freeze it again", "/actions/freeze")
 
-    def command(self, form: Form, scene: Scene | None) -> str:
+    def command(self, form: Form) -> str:
         """Return `centralcloud unfreeze`."""
         return command("unfreeze", options=[why(form.get("reason", ""))])
-
-    def home(self, form: Form) -> str:
-        """Return the address of the overview."""
-        return "/"
 
 
 def _read(scene: Scene) -> tuple[Freeze | None, int]:

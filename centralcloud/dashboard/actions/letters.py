@@ -1,7 +1,7 @@
 """Send dead letters to the queue again, or discard them."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from centralcloud.administration.conflict import ChangedMeanwhileError
 from centralcloud.administration.dead_letters import (
@@ -14,10 +14,9 @@ from centralcloud.administration.dead_letters import (
     replay,
 )
 from centralcloud.contracts.errors import quote
-from centralcloud.dashboard.actions.action import Done, Field, Letter, Preview, Scene
+from centralcloud.dashboard.actions.action import Action, Done, Letter, Preview, Scene
 from centralcloud.dashboard.actions.commands import command, why
-from centralcloud.dashboard.actions.forms import Form, Problems, read_version
-from centralcloud.dashboard.reader.source import Source
+from centralcloud.dashboard.actions.forms import Form, read_version
 from centralcloud.dashboard.web.page import PageError
 from centralcloud.runtime.wording import counted
 from centralcloud.store.operator_actions import Operator
@@ -25,18 +24,16 @@ from centralcloud.store.operator_actions import Operator
 _FIELD: Final = "field"
 #: Newest dead letters that the page shows.
 _SHOWN: Final = 10
-_HOME: Final = "/fleet"
 
 
-class ReplayAction:
+class ReplayAction(Action):
     """Send open dead letters to the queue again."""
 
     name = "replay"
     title = "Replay the dead letters"
-    fields: Sequence[Field] = ()
+    page = "/fleet"
     subject: Sequence[str] = (_FIELD,)
     in_parts = True
-    sources: Sequence[Source[Any]] = ()
 
     def preview(self, scene: Scene, form: Form) -> Preview:
         """Return how many dead letters are sent, and the newest ones."""
@@ -56,9 +53,6 @@ class ReplayAction:
             defaults={},
         )
 
-    def check(self, scene: Scene, form: Form, problems: Problems) -> None:
-        """Note nothing: there are no fields."""
-
     def perform(self, scene: Scene, form: Form, seen: str, operator: Operator) -> Done:
         """Replay."""
         which = _which(form)
@@ -72,24 +66,18 @@ class ReplayAction:
             text += f" {counted(len(replayed.refused), 'other')} stayed open; dead letter {first.id}: {first.reason}."
         return Done(text)
 
-    def command(self, form: Form, scene: Scene | None) -> str:
+    def command(self, form: Form) -> str:
         """Return `centralcloud dead-letters replay`."""
         return _command("replay", form)
 
-    def home(self, form: Form) -> str:
-        """Return the address of the fleet."""
-        return _HOME
 
-
-class DiscardAction:
+class DiscardAction(Action):
     """Discard open dead letters."""
 
     name = "discard"
     title = "Discard the dead letters"
-    fields: Sequence[Field] = ()
+    page = "/fleet"
     subject: Sequence[str] = (_FIELD,)
-    in_parts = False
-    sources: Sequence[Source[Any]] = ()
 
     def preview(self, scene: Scene, form: Form) -> Preview:
         """Return how many dead letters are discarded, and the newest ones."""
@@ -99,7 +87,7 @@ class DiscardAction:
             now=_now(seen, which),
             then=(
                 "They are not open any more, and their messages are never ingested: the outcomes in them do not count.",
-                "They are kept for the days of the fleet setting retention.dead_letters_days, then deleted. There is no undo.",
+                "They are kept for the days of the setting retention.dead_letters_days, then deleted. There is no undo.",
             ),
             seen=f"{seen.number} {seen.newest}",
             obstacle=None if seen.number else f"There is no open dead letter{_of(which)}.",
@@ -107,22 +95,15 @@ class DiscardAction:
             defaults={},
         )
 
-    def check(self, scene: Scene, form: Form, problems: Problems) -> None:
-        """Note nothing: there are no fields."""
-
     def perform(self, scene: Scene, form: Form, seen: str, operator: Operator) -> Done:
         """Discard."""
         which = _which(form)
         number = discard(scene.operators, which, operator, expected=_expected(seen))
         return Done(f"Discarded {counted(number, 'dead letter')}{_of(which)}.")
 
-    def command(self, form: Form, scene: Scene | None) -> str:
+    def command(self, form: Form) -> str:
         """Return `centralcloud dead-letters discard`."""
         return _command("discard", form)
-
-    def home(self, form: Form) -> str:
-        """Return the address of the fleet."""
-        return _HOME
 
 
 def _look(scene: Scene, form: Form) -> tuple[Filter, OpenLetters, list[Letter]]:

@@ -1,17 +1,16 @@
 """Make a registered model active or inactive."""
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple, cast, get_args
+from typing import Final, NamedTuple, cast, get_args
 from urllib.parse import urlencode
 
 from centralcloud.administration.model_status import set_model_status
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration.model import ModelStatus
-from centralcloud.dashboard.actions.action import Done, Field, Preview, Scene
+from centralcloud.dashboard.actions.action import Action, Done, Preview, Scene
 from centralcloud.dashboard.actions.commands import command, why
-from centralcloud.dashboard.actions.forms import Form, Problems, read_version
-from centralcloud.dashboard.actions.reach import REACH_SOURCES, traffic_of_model
-from centralcloud.dashboard.reader.source import Source
+from centralcloud.dashboard.actions.forms import Form, read_version
+from centralcloud.dashboard.actions.reach import traffic_of_model
 from centralcloud.dashboard.web.page import PageError
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.operator_actions import Operator
@@ -29,15 +28,13 @@ class Registered(NamedTuple):
 _READ_STATUS = Query(__package__, "read_model_status", row=Registered)
 
 
-class StatusAction:
+class StatusAction(Action):
     """Set the status of a model."""
 
     name = "model-status"
     title = "Change the status"
-    fields: Sequence[Field] = ()
+    page = "/gateway"
     subject: Sequence[str] = ("model", "status")
-    in_parts = False
-    sources: Sequence[Source[Any]] = REACH_SOURCES
 
     def preview(self, scene: Scene, form: Form) -> Preview:
         """Return the status as it stands."""
@@ -46,7 +43,11 @@ class StatusAction:
             found = _READ_STATUS.one(connection, {"model": model})
         if found.status is None:
             raise PageError(404, "No such model", f"{model} is not registered.", command="instance-agent models list")
-        gets = "gateways choose it as before" if status == "active" else "no gateway sends it a request, even one that names it"
+        gets = (
+            "gateways choose it as before"
+            if status == "active"
+            else "no gateway sends it a request, even one that names it"
+        )
         return Preview(
             question=f"Make {model} {status}?",
             now=(f"{model} is {found.status}, in version {found.version:,} of the configuration.",),
@@ -56,9 +57,6 @@ class StatusAction:
             obstacle=f"It is {status} already." if found.status == status else None,
             defaults={},
         )
-
-    def check(self, scene: Scene, form: Form, problems: Problems) -> None:
-        """Note nothing: there are no fields."""
 
     def perform(self, scene: Scene, form: Form, seen: str, operator: Operator) -> Done:
         """Set the status."""
@@ -73,14 +71,10 @@ class StatusAction:
             f"/actions/{self.name}?{urlencode({'model': model, 'status': other})}",
         )
 
-    def command(self, form: Form, scene: Scene | None) -> str:
+    def command(self, form: Form) -> str:
         """Return `centralcloud configuration set-status`."""
         arguments = form.get("model", ""), form.get("status", "")
         return command("configuration", "set-status", options=[why(form.get("reason", ""))], arguments=arguments)
-
-    def home(self, form: Form) -> str:
-        """Return the address of the gateway."""
-        return "/gateway"
 
 
 def _wanted(form: Form) -> tuple[str, str]:

@@ -14,8 +14,10 @@ from centralcloud.dashboard.actions.confirmation import Confirmation, confirmati
 from centralcloud.dashboard.actions.forms import Form, Problems, read_reason
 from centralcloud.dashboard.actions.once import FullError, Notices, OnceForms
 from centralcloud.dashboard.actions.operator_database import THREADS, OperatorDatabase
+from centralcloud.dashboard.actions.pairs import SUBJECT
 from centralcloud.dashboard.actions.performing import ACT_SECONDS, Outcome, Refused, Unknown, outcome_of
 from centralcloud.dashboard.actions.registry import ACTIONS
+from centralcloud.dashboard.pages.addresses import pair_url
 from centralcloud.dashboard.reader.reader import Reader
 from centralcloud.dashboard.security.access import Access, check_change, known
 from centralcloud.dashboard.security.local_path import local_path, login_path
@@ -23,10 +25,10 @@ from centralcloud.dashboard.security.viewer import Viewer
 from centralcloud.dashboard.web.page import PageError
 from centralcloud.dashboard.web.preferences import zone_of
 from centralcloud.learning.publication import read_clock
-from centralcloud.runtime.http.threads import BusyError, PageThreads
+from centralcloud.runtime.http.threads import PageThreads
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import is_outage, summarize_error
+from centralcloud.runtime.postgres.errors import summarize_error
 from centralcloud.store.operator_actions import Operator
 
 log = get_logger(__name__)
@@ -109,7 +111,7 @@ class ActionPages:
             raise web.HTTPSeeOther(URL(login_path(request.rel_url.raw_path_qs), encoded=True))
         if not asked.viewer.may_act:
             who = f"{asked.viewer.name} has the role viewer" if asked.viewer.name else "Found no login"
-            command = action.command(asked.form, None)
+            command = action.command(asked.form)
             text = f"{who}, expected an operator. The same as a command, for those who may:"
             return self._render_error(request, PageError(403, "Only operators may do this", text, command=command))
         return await self._page(asked, Refused(200, ""))
@@ -129,15 +131,19 @@ class ActionPages:
         if not self._once.is_valid(form_id, asked.owner):
             return await self._page(asked, Refused(409, _TOO_OLD))
         try:
-            outcome = await self._once.run(form_id, lambda: self._perform(asked), lambda it: not isinstance(it, Refused))
+            outcome = await self._once.run(
+                form_id, lambda: self._perform(asked), lambda it: not isinstance(it, Refused)
+            )
         except FullError:
-            return await self._page(asked, Refused(503, "Too many forms were sent within an hour. Nothing was changed."))
+            return await self._page(
+                asked, Refused(503, "Too many forms were sent within an hour. Nothing was changed.")
+            )
         if isinstance(outcome, Done):
             raise web.HTTPSeeOther(URL(asked.back, encoded=True))
         if isinstance(outcome, Unknown):
             text = f"{outcome.message}. The change may have been made: look at Activity before you repeat it."
-            error = PageError(503, "It is not known whether the change was made", text, command="centralcloud history")
-            return self._render_error(request, error)
+            title = "It is not known whether the change was made"
+            return self._render_error(request, PageError(503, title, text, command="centralcloud history"))
         return await self._page(asked, outcome)
 
     async def _perform(self, asked: Asked) -> Outcome:
@@ -170,30 +176,31 @@ class ActionPages:
 
     async def _page(self, asked: Asked, refused: Refused) -> web.StreamResponse:
         """Show the page with what would be changed now, and why the form did nothing."""
-        scene: Scene | None = None
         preview: Preview | None = None
         status, message = refused.status, refused.message
 
-        def look() -> tuple[Scene, Preview]:
-            scene = self._scene(asked)
-            return scene, asked.action.preview(scene, asked.form)
+        def look() -> Preview:
+            return asked.action.preview(self._scene(asked), asked.form)
 
         if refused.is_readable:
             try:
-                scene, preview = await self._threads.run(look)
+                preview = await self._threads.run(look)
             except PageError as error:
-                return self._render_error(asked.request, error)
+                nothing = " Nothing was changed." if asked.request.method == "POST" else ""
+                there = PageError(error.status, error.title, f"{error.message}{nothing}", command=error.command)
+                return self._render_error(asked.request, there)
             except Exception as error:
-                if not isinstance(error, BusyError) and not is_outage(error):
+                failed = outcome_of(error, asked.action)
+                if failed is None:
                     raise
+                why = failed.message if isinstance(failed, Refused) else f"{summarize_error(error)}."
                 if status == 200:
-                    text = f"{summarize_error(error)}. Nothing was changed."
-                    return self._render_error(asked.request, PageError(503, "The database is unavailable", text))
-                message = message or f"The database is unavailable: {summarize_error(error)}. Nothing was changed."
+                    title = "This cannot be shown now"
+                    return self._render_error(asked.request, PageError(503, title, why))
+                message = message or why
         model: Confirmation = confirmation(
             asked.action,
             asked.form,
-            scene,
             preview,
             back=asked.back,
             zone=asked.zone,
@@ -220,7 +227,7 @@ class ActionPages:
             raise PageError(404, "No such action", f"The actions are {', '.join(ACTIONS)}.")
         if self._operators is None:
             text = f"{_SETTING} is not set: expected the database with the role of operators. The same as a command:"
-            raise PageError(404, "This dashboard has no actions", text, command=action.command(_texts(request.query), None))
+            raise PageError(404, "This dashboard has no actions", text, command=action.command(_texts(request.query)))
         return action
 
     def _asked(self, request: web.Request, action: Action, values: Mapping[str, Any]) -> Asked:
@@ -235,7 +242,9 @@ class ActionPages:
         for path in (form.get("back", ""), f"{came.path}?{came.query}".rstrip("?") if here else ""):
             if local_path(path) == path and not path.startswith(_PATH):
                 return path
-        return action.home(form)
+        if set(SUBJECT) <= form.keys():
+            return pair_url(form["model"], form["complexity"])
+        return action.page
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

@@ -11,7 +11,6 @@ from centralcloud.contracts.errors import quote
 from centralcloud.dashboard.actions.action import Scene
 from centralcloud.dashboard.actions.forms import Form
 from centralcloud.dashboard.actions.reach import at
-from centralcloud.dashboard.pages.addresses import pair_url
 from centralcloud.dashboard.web.formats import score as two_decimals
 from centralcloud.dashboard.web.page import PageError
 from centralcloud.learning.current_scores import CurrentScore, UnknownPairError, read_current_scores
@@ -70,7 +69,9 @@ def read_pair(connection: psycopg.Connection[Any], pair: Pair) -> PairState:
     try:
         current = find_pair(connection, pair)
     except UnknownPairError as error:
-        raise PageError(404, "No such pair", f"{error}.", command="centralcloud metrics") from None
+        raise PageError(
+            404, "No such pair", f"There is no such pair: {error}.", command="centralcloud metrics"
+        ) from None
     pin = _READ_PIN.maybe(connection, {"model": pair[0], "complexity": pair[1]})
     others = tuple(
         float(each.old_score)
@@ -78,11 +79,6 @@ def read_pair(connection: psycopg.Connection[Any], pair: Pair) -> PairState:
         if each.complexity == pair[1] and each.model != pair[0] and each.retired_at is None
     )
     return PairState(current, pin, read_freeze(connection) is not None, others)
-
-
-def home(form: Form) -> str:
-    """Return the address of the page of the pair that a form names."""
-    return pair_url(form.get("model", ""), form.get("complexity", ""))
 
 
 def tasks(pair: Pair) -> str:

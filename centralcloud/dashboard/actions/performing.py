@@ -53,7 +53,9 @@ def outcome_of(error: Exception, action: Action) -> Outcome | None:
     if isinstance(error, ChangedMeanwhileError):
         return Refused(409, f"{_capital(summary)} since you looked. {_NOTHING} Below is what it would do now.")
     if isinstance(error, ConfigurationConflictError):
-        return Refused(409, f"The configuration has changed since you looked. {_NOTHING} Below is what it would do now.")
+        return Refused(
+            409, f"The configuration has changed since you looked. {_NOTHING} Below is what it would do now."
+        )
     if isinstance(error, UnknownCommitError | BusyError):
         return Unknown(_capital(summary))
     if is_contention(error):
@@ -63,12 +65,12 @@ def outcome_of(error: Exception, action: Action) -> Outcome | None:
             return Unknown(f"The database became unavailable: {summary}")
         return Refused(503, f"The database is unavailable: {summary}. {_NOTHING}", is_readable=False)
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        advice = "`centralcloud grants --apply` gives operators their rights"
-        return Refused(503, f"The login of CENTRALCLOUD_OPERATOR_DATABASE_URL lacks a right: {summary}; {advice}. {_NOTHING}")
+        advice = "`centralcloud grants --apply` gives each role its rights"
+        return Refused(503, f"A login of the dashboard lacks a right: {summary}; {advice}. {_NOTHING}")
     if isinstance(error, PageError):
-        return Refused(error.status, f"{error.message} {_NOTHING}", is_readable=False)
+        return Refused(error.status, _NOTHING)
     if isinstance(error, CentralCloudError):
-        return Refused(422, f"{_capital(summary)}. {_NOTHING}")
+        return Refused(422, f"It cannot be done: {summary}. {_NOTHING}")
     return None
 
 

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from centralcloud.administration import score_overrides
-from centralcloud.dashboard.actions.action import Done, Field, Preview, Scene
+from centralcloud.dashboard.actions.action import Action, Done, Field, Preview, Scene
 from centralcloud.dashboard.actions.commands import command, why
 from centralcloud.dashboard.actions.forms import Form, Problems, read_end, read_score, read_version
 from centralcloud.dashboard.actions.pairs import (
     SUBJECT,
     PairState,
-    home,
     pair_of,
     rank,
     read_pair,
@@ -20,8 +20,7 @@ from centralcloud.dashboard.actions.pairs import (
     tasks,
     until,
 )
-from centralcloud.dashboard.actions.reach import REACH_SOURCES, instances_that_follow, traffic_of_pair
-from centralcloud.dashboard.reader.source import Source
+from centralcloud.dashboard.actions.reach import instances_that_follow, traffic_of_pair
 from centralcloud.dashboard.web.formats import score as two_decimals
 from centralcloud.store.operator_actions import Operator
 
@@ -36,7 +35,7 @@ _LASTS: Final = (
 )
 
 
-class PinAction:
+class PinAction(Action):
     """Pin a score."""
 
     name = "pin"
@@ -47,8 +46,6 @@ class PinAction:
         Field("until", "Or until exactly", "time", "counts instead of the choice above"),
     )
     subject: Sequence[str] = SUBJECT
-    in_parts = False
-    sources: Sequence[Source[Any]] = REACH_SOURCES
 
     def preview(self, scene: Scene, form: Form) -> Preview:
         """Return what stands for the pair, and what the score of the form would be among the others."""
@@ -69,11 +66,11 @@ class PinAction:
     def check(self, scene: Scene, form: Form, problems: Problems) -> None:
         """Note the problems of the score and the time."""
         problems.read("score", lambda: read_score(form.get("score", "")))
-        problems.read("until" if form.get("until") else "lasts", lambda: _end(scene, form))
+        problems.read("until" if form.get("until") else "lasts", lambda: _end(form, scene.zone, scene.now))
 
     def perform(self, scene: Scene, form: Form, seen: str, operator: Operator) -> Done:
         """Pin the pair."""
-        pair, end = pair_of(form), _end(scene, form)
+        pair, end = pair_of(form), _end(form, scene.zone, scene.now)
         score, version = read_score(form.get("score", "")), read_version(seen)
         change = score_overrides.pin(scene.operators, pair, score, end, operator, expected_version=version)
         return Done(
@@ -82,14 +79,15 @@ class PinAction:
             f"/actions/unpin?{urlencode({'model': pair[0], 'complexity': pair[1]})}",
         )
 
-    def command(self, form: Form, scene: Scene | None) -> str:
+    def command(self, form: Form) -> str:
         """Return `centralcloud scores pin` with the values of the form; without a pin's time it lasts a day."""
         model, complexity = form.get("model", ""), form.get("complexity", "")
         options = [why(form.get("reason", ""))]
+        now = datetime.now(UTC)
         try:
-            end = _end(scene, form) if scene else datetime.now(UTC) + timedelta(hours=24)
+            end = _end(form, ZoneInfo(form.get("zone") or "UTC"), now)
         except ValueError:
-            end = datetime.now(UTC) + timedelta(hours=24)
+            end = now + timedelta(hours=24)
         if end is not None:
             options.insert(0, ("--until", f"{end.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"))
         try:
@@ -98,20 +96,13 @@ class PinAction:
             score = "SCORE"
         return command("scores", "pin", options=options, arguments=(model, complexity, score))
 
-    def home(self, form: Form) -> str:
-        """Return the address of the pair's page."""
-        return home(form)
 
-
-class UnpinAction:
+class UnpinAction(Action):
     """Remove a pin."""
 
     name = "unpin"
     title = "Remove the pin"
-    fields: Sequence[Field] = ()
     subject: Sequence[str] = SUBJECT
-    in_parts = False
-    sources: Sequence[Source[Any]] = REACH_SOURCES
 
     def preview(self, scene: Scene, form: Form) -> Preview:
         """Return what stands for the pair."""
@@ -122,15 +113,14 @@ class UnpinAction:
         return Preview(
             question=f"Remove the pin of {tasks(pair)}?",
             now=sentences(state, scene),
-            then=(f"The next run of the learner publishes the score of its rule; until then it keeps its score.{frozen}",),
+            then=(
+                f"The next run of the learner publishes the score of its rule; until then it keeps its score.{frozen}",
+            ),
             effects=(instances_that_follow(scene.snapshot), traffic_of_pair(scene.snapshot, pair)),
             seen=str(state.current.version or 0),
             obstacle=None if state.pin else "It is not pinned now.",
             defaults={},
         )
-
-    def check(self, scene: Scene, form: Form, problems: Problems) -> None:
-        """Note nothing: there are no fields."""
 
     def perform(self, scene: Scene, form: Form, seen: str, operator: Operator) -> Done:
         """Remove the pin."""
@@ -139,24 +129,20 @@ class UnpinAction:
         query = urlencode({"model": pair[0], "complexity": pair[1]})
         return Done(f"Removed the pin of {tasks(pair)}.", "Pin it again", f"/actions/pin?{query}")
 
-    def command(self, form: Form, scene: Scene | None) -> str:
+    def command(self, form: Form) -> str:
         """Return `centralcloud scores unpin`."""
         arguments = form.get("model", ""), form.get("complexity", "")
         return command("scores", "unpin", options=[why(form.get("reason", ""))], arguments=arguments)
 
-    def home(self, form: Form) -> str:
-        """Return the address of the pair's page."""
-        return home(form)
 
-
-def _end(scene: Scene, form: Form) -> datetime | None:
-    return read_end(form.get("until", ""), form.get("lasts", _DEFAULT_HOURS), scene.zone, scene.now)
+def _end(form: Form, zone: ZoneInfo, now: datetime) -> datetime | None:
+    return read_end(form.get("until", ""), form.get("lasts", _DEFAULT_HOURS), zone, now)
 
 
 def _then(scene: Scene, form: Form, state: PairState) -> Sequence[str]:
     rules = "The rules continue to learn, and publish nothing for it meanwhile."
     try:
-        score, end = float(read_score(form.get("score", ""))), _end(scene, form)
+        score, end = float(read_score(form.get("score", ""))), _end(form, scene.zone, scene.now)
     except ValueError:
         return ("The score and the time of the form below.", rules)
     return f"Its score is {two_decimals(score)} {until(end, scene)}{rank(state, score)}.", rules

@@ -23,7 +23,9 @@ def instances_that_follow(snapshot: Snapshot) -> str:
         return "It is not known now how many instances follow."
     if not fleet.instances:
         return "No instance was seen within a day: the first one that comes applies it."
-    follow = f"{counted(fleet.instances, 'instance')} {'applies' if fleet.instances == 1 else 'apply'} it within seconds"
+    follow = (
+        f"{counted(fleet.instances, 'instance')} {'applies' if fleet.instances == 1 else 'apply'} it within seconds"
+    )
     behind = f"; {fleet.behind:,} of them {'is' if fleet.behind == 1 else 'are'} behind now" if fleet.behind else ""
     return f"{follow}{behind}."
 
@@ -45,7 +47,7 @@ def traffic_of_pair(snapshot: Snapshot, pair: Pair) -> str:
     if not mine:
         return f"It got no {pair[1]} task in the last day."
     return (
-        f"It got {percent(mine / of_complexity)} of the {pair[1]} tasks in the last day, {percent(mine / total)} of all tasks: "
+        f"It got {percent(mine / of_complexity)} of the {pair[1]} tasks in the last day, {percent(mine / total)} of all: "
         f"{mine:,} of {total:,} decisions."
     )
 

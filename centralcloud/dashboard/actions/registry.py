@@ -1,7 +1,7 @@
 """All actions."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from centralcloud.dashboard.actions.action import Action
 from centralcloud.dashboard.actions.freezing import FreezeAction, UnfreezeAction
@@ -9,7 +9,6 @@ from centralcloud.dashboard.actions.letters import DiscardAction, ReplayAction
 from centralcloud.dashboard.actions.model_status import StatusAction
 from centralcloud.dashboard.actions.pins import PinAction, UnpinAction
 from centralcloud.dashboard.actions.rollback import RollBackAction
-from centralcloud.dashboard.reader.source import Source
 
 _ALL: Final[tuple[Action, ...]] = (
     PinAction(),
@@ -22,7 +21,3 @@ _ALL: Final[tuple[Action, ...]] = (
     StatusAction(),
 )
 ACTIONS: Final[Mapping[str, Action]] = {action.name: action for action in _ALL}
-#: Values of the snapshot that the actions show.
-ACTION_SOURCES: Final[tuple[Source[Any], ...]] = tuple(
-    dict.fromkeys(source for action in _ALL for source in action.sources)
-)

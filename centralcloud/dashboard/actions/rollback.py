@@ -1,7 +1,7 @@
 """Roll all scores back to those of an earlier version."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlencode
 
 from centralcloud.administration.score_overrides import (
@@ -11,12 +11,11 @@ from centralcloud.administration.score_overrides import (
     roll_back,
 )
 from centralcloud.contracts.errors import quote
-from centralcloud.dashboard.actions.action import Done, Field, Move, Preview, Scene
+from centralcloud.dashboard.actions.action import Action, Done, Move, Preview, Scene
 from centralcloud.dashboard.actions.commands import command, why
-from centralcloud.dashboard.actions.forms import Form, Problems, read_version
-from centralcloud.dashboard.actions.reach import REACH_SOURCES, instances_that_follow, traffic_of_pairs
+from centralcloud.dashboard.actions.forms import Form, read_version
+from centralcloud.dashboard.actions.reach import instances_that_follow, traffic_of_pairs
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, pair_url
-from centralcloud.dashboard.reader.source import Source
 from centralcloud.dashboard.web.page import PageError
 from centralcloud.fleet_settings import FleetSettingsSource
 from centralcloud.learning.current_scores import HOLD_OUTCOMES
@@ -28,15 +27,13 @@ from centralcloud.store.operator_actions import Operator
 _TO: Final = "to"
 
 
-class RollBackAction:
+class RollBackAction(Action):
     """Publish the scores of an earlier version again."""
 
     name = "rollback"
     title = "Roll the scores back"
-    fields: Sequence[Field] = ()
+    page = "/scores"
     subject: Sequence[str] = (_TO,)
-    in_parts = False
-    sources: Sequence[Source[Any]] = REACH_SOURCES
 
     def preview(self, scene: Scene, form: Form) -> Preview:
         """Return every score that changes."""
@@ -58,10 +55,12 @@ class RollBackAction:
         pairs = {(move.model, move.complexity) for move in moves}
         return Preview(
             question=f"Roll all scores back to the time of version {version:,}?",
-            now=(f"The newest version is {newest:,}; {scores} differ{'s' if len(moves) == 1 else ''} from those of then.",),
+            now=(
+                f"The newest version is {newest:,}; {scores} differ{'s' if len(moves) == 1 else ''} from those of then.",
+            ),
             then=(
-                f"{scores} {'is' if len(moves) == 1 else 'are'} published again, as new versions. Pins and retirements stay.",
-                f"Each pair is held until {HOLD_OUTCOMES} new outcomes have arrived: the evidence up to now does not count again.",
+                f"{scores} of then {'is' if len(moves) == 1 else 'are'} published again. Pins and retirements stay.",
+                f"Each pair is held until {HOLD_OUTCOMES} new outcomes have arrived: the evidence up to now is not used again.",
             ),
             effects=(instances_that_follow(scene.snapshot), traffic_of_pairs(scene.snapshot, pairs)),
             seen=str(newest),
@@ -69,9 +68,6 @@ class RollBackAction:
             moves=moves,
             defaults={},
         )
-
-    def check(self, scene: Scene, form: Form, problems: Problems) -> None:
-        """Note nothing: there are no fields."""
 
     def perform(self, scene: Scene, form: Form, seen: str, operator: Operator) -> Done:
         """Roll back."""
@@ -87,13 +83,9 @@ class RollBackAction:
             f"/actions/{self.name}?{urlencode({_TO: seen})}",
         )
 
-    def command(self, form: Form, scene: Scene | None) -> str:
+    def command(self, form: Form) -> str:
         """Return `centralcloud scores rollback`."""
         return command("scores", "rollback", options=[(f"--{_TO}", form.get(_TO, "")), why(form.get("reason", ""))])
-
-    def home(self, form: Form) -> str:
-        """Return the address of the scores."""
-        return "/scores"
 
 
 def _version(form: Form) -> int:

@@ -46,7 +46,9 @@ class Answer(NamedTuple):
         for name, value in re.findall(r'<input id="([a-z]+)" name="[a-z]+" value="([^"]*)"', content):
             found[name] = html.unescape(value)
         for name, options in re.findall(r'<select id="([a-z]+)"[^>]*>(.*?)</select>', content):
-            (found[name],) = re.findall(r'value="([^"]*)" selected', options)
+            found[name] = (re.findall(r'value="([^"]*)" selected', options) or re.findall(r'value="([^"]*)"', options))[
+                0
+            ]
         return found
 
 
@@ -70,7 +72,9 @@ class Browser:
             "Content-Type": "application/x-www-form-urlencoded",
             **(headers or {}),
         }
-        return self._send("POST", path, {name: value for name, value in sent.items() if value is not None}, urlencode(form))
+        return self._send(
+            "POST", path, {name: value for name, value in sent.items() if value is not None}, urlencode(form)
+        )
 
     def log_in(self, name: str = "ada") -> "Browser":
         assert self.post("/login", {"name": name, "password": PASSWORD}).status == 303
@@ -86,14 +90,16 @@ class Browser:
         connection = http.client.HTTPConnection("127.0.0.1", int(self.origin.rpartition(":")[2]), timeout=30)
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         try:
-            connection.request(method, path, body, {**self.headers, **({"Cookie": cookies} if cookies else {}), **headers})
+            connection.request(
+                method, path, body, {**self.headers, **({"Cookie": cookies} if cookies else {}), **headers}
+            )
             response = connection.getresponse()
             answer = Answer(response.status, response.headers, response.read().decode())
         finally:
             connection.close()
         for cookie in response.headers.get_all("Set-Cookie", []):
             name, _, value = cookie.partition(";")[0].partition("=")
-            self.cookies[name] = value.strip("\"")
+            self.cookies[name] = value.strip('"')
         return answer
 
 
@@ -140,6 +146,7 @@ def serving(fleet: Fleet, users: Path, **settings: Any) -> Iterator[Dashboard]:
 def dashboard(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     """One dashboard for all tests of a module that need no other settings."""
     with serving(fleet, tmp_path_factory.mktemp("users") / "users") as dashboard:
+        Browser(dashboard).log_in().get("/actions/freeze")  # starts its threads
         yield dashboard
 
 
