@@ -57,7 +57,7 @@ def catalog(
             print_line(line)
         return
     settings = load_settings(AgentSettings)
-    configure_logs("warning", settings.log_format)
+    configure_logs("warning", settings.log_format, at_prompt=True)
     effective = router_catalog(settings).as_json()
     print_gateway_refusal(settings)
     if json_output:
@@ -84,7 +84,7 @@ def doctor(json_output: AsJson = False) -> None:
     Exit code 1 when a check has failed.
     """
     settings = settings_to_check()
-    configure_logs("error", settings.log_format)
+    configure_logs("error", settings.log_format, at_prompt=True)
     with (
         Database(settings.database, application_name="instance-agent/doctor", max_connections=2) as database,
         progress_line() as progress,

@@ -24,7 +24,7 @@ def open_configuration(command: str) -> Iterator[Database]:
     """Open the database of the settings; one that is unavailable is reported at once."""
     settings = load_settings(AgentSettings)
     settings.require_database()
-    configure_logs("warning", settings.log_format)
+    configure_logs("warning", settings.log_format, at_prompt=True)
     with Database(settings.database, application_name=f"instance-agent/{command}", max_connections=1) as database:
         database.connect().close()
         yield database

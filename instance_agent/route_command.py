@@ -117,7 +117,7 @@ def route(
     POST /api/routing/test.
     """
     settings = load_settings(GatewaySettings, **({} if catalog is None else {"catalog": catalog}))
-    configure_logs("warning", settings.log_format)
+    configure_logs("warning", settings.log_format, at_prompt=True)
     text = _text(prompt)
     if text is None and complexity is None and model is None:
         raise SettingsError("route: found neither a prompt nor --complexity, expected one of them")

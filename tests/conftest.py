@@ -15,13 +15,12 @@ from support.launcher import stop_launcher
 from support.programs import Program, programs_in
 from support.progress import Progress
 from support.schedule import LongestFirst, sort_longest_first
-from support.servers import a_server, new_database, remove_default_policies, with_database
+from support.servers import a_server, ensure_weeks, new_database, remove_default_policies, with_database
 from support.tcp_proxy import TcpProxy
 from support.waiting import passes
 from xdist.remote import Producer
 
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.store.partitions import ensure_partitions
 from centralcloud.store.schema import migrate
 
 # A suite that was started in the background inherits that Ctrl-C is ignored, and would hand that on to what it starts.
@@ -72,7 +71,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = [item for item in kept if "server" in getattr(item, "fixturenames", ())]
     if "COVERAGE_PROCESS_CONFIG" in os.environ:
         kept = [item for item in kept if item.get_closest_marker("timing") is None]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    config.hook.pytest_deselected(items=list(set(items).difference(kept)))
     if options.rooms:
         sort_longest_first(kept)
     items[:] = kept
@@ -137,7 +136,7 @@ def template(server: str) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name}")
         with Database(with_database(server, name), application_name="tests") as database:
             migrate(database)
-            ensure_partitions(database)
+        ensure_weeks(server, name)
         remove_default_policies(with_database(server, name))
         yield name
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

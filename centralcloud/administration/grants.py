@@ -21,7 +21,7 @@ from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import listed
 from centralcloud.store.operator_actions import Action, Operator, record_action
 from centralcloud.store.privileges import missing_privileges
-from centralcloud.store.tables import APPEND_ONLY_TABLES, READ_ONLY_TABLES, WORKER_TABLES
+from centralcloud.store.table_names import APPEND_ONLY_TABLES, READ_ONLY_TABLES, WORKER_TABLES
 
 _MISSING_RIGHTS = Query(__package__, "missing_rights", row=str)
 _LOGIN_EXISTS = Query(__package__, "login_exists", row=bool)

@@ -22,7 +22,7 @@ def read_settings(*, background: bool = False) -> Settings:
     if background:
         settings.require_database()
     quiet = not background and settings.log_level == "info"
-    configure_logs("warning" if quiet else settings.log_level, settings.log_format)
+    configure_logs("warning" if quiet else settings.log_level, settings.log_format, at_prompt=not background)
     if background:
         warn_of_unknown_variables(Settings, DashboardSettings)
     return settings
@@ -31,7 +31,7 @@ def read_settings(*, background: bool = False) -> Settings:
 @contextmanager
 def open_database(settings: Settings, command: str, *, checked: bool = True) -> Iterator[Database]:
     """Open the database of the settings, and check that it has the schema of this version."""
-    from centralcloud.store.schema import check_schema
+    from centralcloud.store.schema_revision import check_schema
 
     # Only the tasks of the daemon use its pool, and each of them reserves what it needs.
     own = {"own_connections": 0} if command == "run" else {}

@@ -20,7 +20,7 @@ def doctor(json_output: AsJson = False) -> None:
     from centralcloud.monitoring.doctor import Expectations, examine
 
     settings = read_settings()
-    configure_logs("error", settings.log_format)  # the checks describe what would be logged
+    configure_logs("error", settings.log_format, at_prompt=True)  # the checks describe what would be logged
     fleet = FleetSettingsSource(settings)
     with Database(settings.database, application_name="centralcloud/doctor", max_connections=2) as database:
         expectations = Expectations(

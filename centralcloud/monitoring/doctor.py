@@ -38,8 +38,8 @@ from centralcloud.runtime.postgres.errors import ROW_SECURITY_ADVICE, summarize_
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import age, listed
 from centralcloud.store.privileges import missing_privileges
-from centralcloud.store.schema import check_schema
-from centralcloud.store.tables import APPEND_ONLY_TABLES, CONFIGURATION_TABLES, WORKER_TABLES, metadata
+from centralcloud.store.schema_revision import check_schema
+from centralcloud.store.table_names import APPEND_ONLY_TABLES, CONFIGURATION_TABLES, TABLES, WORKER_TABLES
 
 _OLDEST_SERVER: Final = 140_000
 _OLD_SNAPSHOT_SECONDS: Final = 300.0
@@ -203,7 +203,7 @@ class _Doctor:
 
     def _row_security(self) -> CheckResult:
         with check_transaction(self._database) as connection:
-            tables = _TABLES_WITH_ROW_SECURITY.all(connection, {"tables": list(metadata.tables)})
+            tables = _TABLES_WITH_ROW_SECURITY.all(connection, {"tables": list(TABLES)})
         if tables:
             return fail(f"it would hide rows from this role: {listed(tables, _MOST_NAMED)}", ROW_SECURITY_ADVICE)
         return ok("every row of every table can be seen")

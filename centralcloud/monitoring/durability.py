@@ -7,7 +7,7 @@ import psycopg
 from centralcloud.runtime.diagnostics import CheckResult, ok, warn
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import listed
-from centralcloud.store.tables import metadata
+from centralcloud.store.table_names import TABLES
 
 _MOST_NAMED: Final = 10
 
@@ -24,7 +24,7 @@ _DURABILITY = Query(__package__, "durability", row=_Durability)
 
 def check_durability(connection: psycopg.Connection[Any]) -> CheckResult:
     """Check that no table is unlogged, and that the server writes to the disk what it confirms."""
-    unlogged, switched_off = _DURABILITY.one(connection, {"tables": list(metadata.tables)})
+    unlogged, switched_off = _DURABILITY.one(connection, {"tables": list(TABLES)})
     found, advice = [], []
     if unlogged:
         found.append(f"a crash of the server empties unlogged tables: {listed(unlogged, _MOST_NAMED)}")

@@ -5,7 +5,7 @@ from typing import Final
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.process.background import BackgroundTask
-from centralcloud.store.schema import check_schema
+from centralcloud.store.schema_revision import check_schema
 
 log = get_logger(__name__)
 

@@ -22,7 +22,13 @@ _PACKAGES: Final = ("centralcloud", "instance_agent")
 _TRACEBACKS: Final = ("exception", "stack", "traceback")
 #: Fields that a record of `logging` has itself.
 _OF_THE_RECORD: Final = ("level", "timestamp")
+#: Methods of a logger whose events a command at a prompt does not log.
+_QUIET_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO}
 _PLAIN_WORD: Final = re.compile(r"[\w./:@+-]+")
+
+
+def _log_nothing(*_: object, **_fields: object) -> None:
+    """Stand for an event below the level of its logger."""
 
 
 def get_logger(name: str) -> "structlog.stdlib.BoundLogger":
@@ -31,7 +37,7 @@ def get_logger(name: str) -> "structlog.stdlib.BoundLogger":
 
 
 class _Logger:
-    """A logger that loads structlog for its first event: the import takes as long as that of a database driver."""
+    """A logger that loads structlog for its first event that is logged: the import takes as long as a database driver's."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -39,6 +45,8 @@ class _Logger:
 
     def __getattr__(self, method: str) -> Any:
         if self._logger is None:
+            if method in _QUIET_LEVELS and not logging.getLogger(self._name).isEnabledFor(_QUIET_LEVELS[method]):
+                return _log_nothing
             import structlog
 
             self._logger = structlog.wrap_logger(
@@ -129,33 +137,56 @@ def bind_to_logs(**fields: Any) -> None:
     structlog.contextvars.bind_contextvars(**fields)
 
 
-def configure_logs(level: str = "info", log_format: str = "auto") -> None:
+def configure_logs(level: str = "info", log_format: str = "auto", *, at_prompt: bool = False) -> None:
     """Log to standard error: our events from `level` on, and warnings of libraries. For the programs.
 
     Args:
         level: ``debug``, ``info``, ``warning`` or ``error``.
         log_format: ``json``, ``console``, or ``auto``: console on a terminal, JSON elsewhere.
+        at_prompt: of a command that ends soon and mostly logs nothing: load structlog for the first line. A program that
+            runs on loads it now: later there may be no file descriptor for it.
     """
-    import structlog
-
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
-    final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
-    if as_json:
-        final += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_to_json)]
-    else:
-        final += [
-            structlog.processors.format_exc_info,
-            _escape_texts,
-            structlog.dev.ConsoleRenderer(colors=shows_styles(sys.stderr)),
-        ]
     handler = _ProgramHandler(sys.stderr, as_json=as_json)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_shared_processors(), processors=final))
+    formatter = _LateFormatter(as_json=as_json, colors=shows_styles(sys.stderr))
+    if not at_prompt:
+        formatter.load()
+    handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # its warnings repeat our own events
     for package in _PACKAGES:
         logging.getLogger(package).setLevel(level.upper())
+
+
+class _LateFormatter(logging.Formatter):
+    """Formats with structlog, which takes a while to load."""
+
+    def __init__(self, *, as_json: bool, colors: bool) -> None:
+        super().__init__()
+        self._as_json = as_json
+        self._colors = colors
+        self._formatter: logging.Formatter | None = None
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of a record; called under the lock of the handler."""
+        return (self._formatter or self.load()).format(record)
+
+    def load(self) -> logging.Formatter:
+        """Load structlog, and return the formatter that is made of it."""
+        import structlog
+
+        final: list[Any] = [
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+        ]
+        if self._as_json:
+            final.append(structlog.processors.JSONRenderer(_to_json))
+        else:
+            final += [_escape_texts, structlog.dev.ConsoleRenderer(colors=self._colors)]
+        self._formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_shared_processors(), processors=final)
+        return self._formatter
 
 
 class _ProgramHandler(logging.StreamHandler[Any]):

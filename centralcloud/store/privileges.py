@@ -5,7 +5,7 @@ from typing import Any
 import psycopg
 
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.store.tables import APPEND_ONLY_TABLES, READ_ONLY_TABLES, WORKER_TABLES
+from centralcloud.store.table_names import APPEND_ONLY_TABLES, READ_ONLY_TABLES, WORKER_TABLES
 
 _MISSING_PRIVILEGES = Query(__package__, "missing_privileges", row=str)
 

@@ -1,10 +1,7 @@
-"""The schema: migrate a database to this version, and refuse to work on a schema that does not fit."""
+"""The schema: migrate a database to this version."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
-from importlib.resources import files
-from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
 import alembic.command
@@ -18,22 +15,19 @@ from alembic.script import ScriptDirectory
 from pgmq.install import get_embedded_install_sql, get_embedded_sql_version
 from psycopg import sql
 
-from centralcloud.contracts import CentralCloudError
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.deadline_connection import DeadlineConnection
 from centralcloud.runtime.postgres.errors import is_outage, retry_on_contention, summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.postgres.session import begin_pooled
+from centralcloud.store import schema_revision
 from centralcloud.store.rule_state_upgrade import check_rule_states, correct_rule_states
+from centralcloud.store.schema_revision import SCHEMA_TABLES, SchemaError
 from centralcloud.store.tables import metadata
 
 _SCHEMA: Final = "centralcloud"
 _REVISION_TABLE: Final = "schema_revision"
 _SMALLEST_PGMQ: Final = "1.6.2"
-
-
-class SchemaError(CentralCloudError):
-    """The database's schema does not fit this version of the code."""
 
 
 class Migration(NamedTuple):
@@ -43,50 +37,14 @@ class Migration(NamedTuple):
     after: str
 
 
-class _SchemaTables(NamedTuple):
-    has_revision: bool
-    has_compatibility: bool
-
-
-class _SchemaRevision(NamedTuple):
-    """The revision of a database, and the oldest whose code may run on it; None where the database does not say."""
-
-    revision: str | None
-    oldest_code: str | None
-
-
 class _PgmqState(NamedTuple):
     installed: bool
     offered: bool
 
 
-_SCHEMA_TABLES = Query(__package__, "schema_tables", row=_SchemaTables)
-_SCHEMA_REVISION = Query(__package__, "schema_revision", row=_SchemaRevision)
-_SCHEMA_REVISION_BEFORE_0004 = Query(__package__, "schema_revision_before_0004", row=_SchemaRevision)
 _UPSERT_SCHEMA_COMPATIBILITY = Query(__package__, "upsert_schema_compatibility")
 _LOCK_MIGRATIONS = Query(__package__, "lock_migrations")
 _PGMQ_STATE = Query(__package__, "pgmq_state", row=_PgmqState)
-
-
-class _KnownRevisions(NamedTuple):
-    """The revisions that this code has migrations for."""
-
-    revisions: frozenset[str]
-    newest: str
-
-    def refusal_for(self, revision: str) -> SchemaError:
-        return SchemaError(
-            f"the database is at revision {revision}, which is newer than this version of CentralCloud "
-            f"(up to {self.newest}): install the newer version"
-        )
-
-
-@cache  # an upgrade that replaces the files does not change what this process can run on
-def _known_to_this_code(migrations_folder: Path) -> _KnownRevisions:
-    script = ScriptDirectory.from_config(_config(folder=migrations_folder))
-    return _KnownRevisions(
-        frozenset(known.revision for known in script.walk_revisions()), str(script.get_current_head())
-    )
 
 
 def migrate(database: Database, revision: str = "head") -> Migration:
@@ -111,29 +69,6 @@ def downgrade(database: Database, revision: str = "base") -> None:
     """Take the schema back to `revision`; ``base`` drops all tables of CentralCloud. The queues and pgmq stay."""
     with _engine_connection(database) as connection:
         alembic.command.downgrade(_config(connection), revision)
-
-
-def check_schema(database: Database) -> str:
-    """Check that this code may run on `database`: its schema is that of this version, or a newer one that allows it.
-
-    Returns:
-        The revision of the database.
-
-    Raises:
-        SchemaError: the database has no schema, an older one, or one that is too new; the message says what to do.
-    """
-    known = _known_to_this_code(_migrations_folder())
-    with database.transaction() as connection:
-        revision, oldest_code = _read_revision(connection)
-    if revision is None:
-        raise SchemaError("the database has no schema yet: run `centralcloud migrate`")
-    if revision not in known.revisions and oldest_code not in known.revisions:
-        raise known.refusal_for(revision)
-    if revision in known.revisions and revision != known.newest:
-        raise SchemaError(
-            f"the database is at revision {revision}, this version needs {known.newest}: run `centralcloud migrate`"
-        )
-    return revision
 
 
 def run_sql_file(name: str) -> None:
@@ -166,7 +101,7 @@ def connect_for_migrations(url: str) -> Iterator[sqlalchemy.Connection]:
 def configure_and_run(connection: sqlalchemy.Connection) -> None:
     """Run the migrations that Alembic was asked for over `connection`, for migrations/env.py."""
     revision = _locked_revision(connection)
-    known = _known_to_this_code(_migrations_folder())
+    known = schema_revision.known_revisions(schema_revision.migrations_folder())
     if revision is not None and revision not in known.revisions:
         raise known.refusal_for(revision)
     check_rule_states(_driver_connection(connection), revision)
@@ -200,7 +135,7 @@ def _upgrade(database: Database, revision: str) -> Migration:
 def _record_oldest_code(connection: sqlalchemy.Connection) -> None:
     """Record the oldest revision whose code may run on this schema: as its migration declares, else its own."""
     revision = _revision(connection)
-    if revision is None or not _SCHEMA_TABLES.one(_driver_connection(connection)).has_compatibility:
+    if revision is None or not SCHEMA_TABLES.one(_driver_connection(connection)).has_compatibility:
         return
     migration = ScriptDirectory.from_config(_config()).get_revision(revision)
     oldest_code = getattr(migration.module if migration else None, "oldest_code", revision)
@@ -212,18 +147,11 @@ def _is_ours(_object: Any, name: str | None, kind: str, reflected: bool, _compar
     return not (kind == "table" and reflected and name not in metadata.tables)
 
 
-def _config(connection: sqlalchemy.Connection | None = None, folder: Path | None = None) -> Config:
+def _config(connection: sqlalchemy.Connection | None = None) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(folder or _migrations_folder()).replace("%", "%%"))
+    config.set_main_option("script_location", str(schema_revision.migrations_folder()).replace("%", "%%"))
     config.attributes["connection"] = connection
     return config
-
-
-def _migrations_folder() -> Path:
-    """Find the migrations: inside the installed package, or at the top of a source tree."""
-    package = Path(str(files("centralcloud")))
-    inside = package / "migrations"
-    return inside if inside.exists() else package.parent / "migrations"
 
 
 @contextmanager
@@ -245,14 +173,6 @@ def _revision(connection: sqlalchemy.Connection) -> str | None:
         connection, opts={"version_table": _REVISION_TABLE, "version_table_schema": _SCHEMA}
     )
     return migration.get_current_revision()
-
-
-def _read_revision(connection: psycopg.Connection[Any]) -> _SchemaRevision:
-    tables = _SCHEMA_TABLES.one(connection)
-    if not tables.has_revision:
-        return _SchemaRevision(None, None)
-    query = _SCHEMA_REVISION if tables.has_compatibility else _SCHEMA_REVISION_BEFORE_0004
-    return query.maybe(connection) or _SchemaRevision(None, None)
 
 
 def _ensure_pgmq(connection: sqlalchemy.Connection) -> None:
@@ -277,7 +197,7 @@ def _pgmq_install_sql() -> str:
 
 
 def _sql_file(name: str) -> str:
-    return (_migrations_folder() / "sql" / name).read_text("utf-8")
+    return (schema_revision.migrations_folder() / "sql" / name).read_text("utf-8")
 
 
 def _run_script(connection: sqlalchemy.Connection, script: str) -> None:

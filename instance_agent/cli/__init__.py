@@ -3,6 +3,7 @@
 import signal
 import sys
 
+from centralcloud.runtime.process.garbage import collect_seldom
 from centralcloud.runtime.process.shutdown import end_on_signals_until_ready
 
 #: Commands that handle signals themselves once they run, and read their files again on SIGHUP.
@@ -15,6 +16,7 @@ def main() -> None:
         # The imports take a second. Until the program has its handlers, a reload has nothing to read again.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         end_on_signals_until_ready()
+    collect_seldom()
     from instance_agent.cli.app import main as run_command_line
 
     run_command_line()

@@ -1,4 +1,5 @@
--- A role that may read the leases shows the state of the fleet: it may read the numbers of the queue from now on.
+-- A role that may read the leases shows the state of the fleet: it may read the numbers of the queue from now on, and the
+-- registered models and rules.
 DO $$
 DECLARE reader text;
 BEGIN
@@ -8,6 +9,7 @@ BEGIN
         WHERE c.oid = 'leases'::regclass AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner AND a.grantee <> 0
     LOOP
         EXECUTE format('GRANT EXECUTE ON FUNCTION centralcloud.queue_summary TO %s', reader);
+        EXECUTE format('GRANT SELECT ON dashboard_configuration TO %s', reader);
     END LOOP;
 END
 $$;

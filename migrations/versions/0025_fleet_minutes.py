@@ -19,6 +19,7 @@ def upgrade() -> None:
     run_sql_file("functions/queue_summary.v1.sql")
     run_sql_file("functions/set_model_status.v1.sql")
     run_sql_file("0025_fleet_minutes.sql")
+    run_sql_file("0025_dashboard_configuration.sql")
     grant_rights("fleet_minutes", functions=["centralcloud.queue_summary"])
     run_sql_file("0025_grants.sql")
 
@@ -27,5 +28,6 @@ def downgrade() -> None:
     """Remove the rows and the functions. The ledger forgets outcomes and cost; the records keep them."""
     op.execute("DROP FUNCTION centralcloud.set_model_status(bigint, text, text, text, text, text, text)")
     op.execute("DROP FUNCTION centralcloud.queue_summary()")
+    op.execute("DROP VIEW dashboard_configuration")
     op.execute("DROP TABLE fleet_minutes")
     op.execute(f"ALTER TABLE accounting {', '.join(f'DROP COLUMN {name}' for name in _COLUMNS)}")

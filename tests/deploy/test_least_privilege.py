@@ -25,7 +25,7 @@ from support.waiting import eventually
 from centralcloud.monitoring.doctor import Expectations
 from centralcloud.monitoring.doctor import examine as examine_daemon
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.store.tables import WORKER_TABLES
+from centralcloud.store.table_names import WORKER_TABLES
 from instance_agent import AgentSettings
 from instance_agent.doctor import examine as examine_agent
 

@@ -54,6 +54,8 @@ class ImportedWhenUsed:
         self._name = name
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # pytest's search for fixtures reads such attributes of all that a module has
+            raise AttributeError(name)
         return getattr(pytest.importorskip(self._name, reason="the vendors' clients are in the extra `clients`"), name)
 
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -22,12 +23,15 @@ class SigningKey:
     def __init__(self, kid: str, algorithm: str) -> None:
         self.kid = kid
         self.algorithm = algorithm
-        if algorithm == "RS256":
-            self.private: Any = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        elif algorithm == "ES256":
-            self.private = ec.generate_private_key(ec.SECP256R1())
-        else:
-            self.private = ed25519.Ed25519PrivateKey.generate()
+
+    @cached_property
+    def private(self) -> Any:
+        """The private key, made when a test needs it: one of RSA takes a while."""
+        if self.algorithm == "RS256":
+            return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        if self.algorithm == "ES256":
+            return ec.generate_private_key(ec.SECP256R1())
+        return ed25519.Ed25519PrivateKey.generate()
 
     def jwk(self, **fields: Any) -> dict[str, Any]:
         """Return the public key as JSON."""

@@ -31,6 +31,8 @@ _READ_LATE_BY_PYTEST = ("PYTEST_",)
 _NAMES_READ_LATE = frozenset({"PORT", "LOG_LEVEL", "REDIS_URL", "NODE_ENV", "TERM", "COLUMNS", "LINES"})
 _PROGRAMS = ("centralcloud", "instance-agent")
 _LONGEST_REQUEST = 200_000
+#: Imported in functions of the programs, or of what they use, at nearly every start.
+_IMPORTED_LATE = ("structlog", "typer._adapters", "genai_prices.data", "uvloop", "encodings.idna")
 
 
 class Launched(subprocess.Popen[str]):
@@ -162,6 +164,9 @@ def _import_programs() -> dict[str, Any]:
             if "migrations" not in module.name and not module.name.endswith("__main__"):
                 with contextlib.suppress(ImportError):  # an extra that is not installed: its user says so
                     importlib.import_module(module.name)
+    for late in _IMPORTED_LATE:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(late)
     gc.collect()
     gc.freeze()  # the collector of a child then copies no memory that it only reads
     return mains

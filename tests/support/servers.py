@@ -7,17 +7,23 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.embedded import EmbeddedServer
 from centralcloud.runtime.postgres.embedded_installation import EmbeddedServerError, find_programs
+from centralcloud.store.partitions import ensure_partitions
 from support.waiting import eventually
 
 _ENOUGH_MEMORY_BYTES = 4_000_000_000
+_A_MONDAY = date(2024, 1, 1)
+#: The week, counted from then, in which a template got its partitions.
+_weeks_of_templates: dict[str, int] = {}
 
 
 @contextmanager
@@ -117,10 +123,24 @@ def with_database(url: str, name: str) -> str:
     return make_conninfo(url, dbname=name)
 
 
+def ensure_weeks(server: str, template: str) -> None:
+    """Create the partitions of the coming weeks in a database that will be copied, once in each week.
+
+    Where a new week begins while the tests run, the copies would lack the last partition that the programs expect.
+    """
+    week = (datetime.now(UTC).date() - _A_MONDAY).days // 7
+    if _weeks_of_templates.get(template) != week:
+        with Database(with_database(server, template), application_name="tests") as database:
+            ensure_partitions(database)
+        _weeks_of_templates[template] = week
+
+
 @contextmanager
 def new_database(server: str, template: str) -> Iterator[str]:
     """A copy of a database: its URL. It is dropped at the end."""
     name = f"cc_test_{uuid.uuid4().hex[:8]}"
+    if template in _weeks_of_templates:
+        ensure_weeks(server, template)
     with psycopg.connect(server, autocommit=True) as connection:
         # Copying the files is cheaper than writing each page to the log, too.
         strategy = "STRATEGY file_copy" if connection.info.server_version >= 15_00_00 else ""

@@ -6,20 +6,31 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 
+#: Between two checks. Seldom after a while: a check may open a connection, and other tests need the processor.
+_FIRST_INTERVAL_SECONDS = 0.01
+_LONGEST_INTERVAL_SECONDS = 0.05
+
+
+def _pause(started: float) -> None:
+    waited = time.monotonic() - started
+    time.sleep(min(_LONGEST_INTERVAL_SECONDS, _FIRST_INTERVAL_SECONDS + waited / 20))
+
 
 def passes(condition: Callable[[], bool], *, within_seconds: float) -> bool:
     """Return whether `condition` becomes true in time."""
-    deadline = time.monotonic() + within_seconds
+    started = time.monotonic()
+    deadline = started + within_seconds
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.02)  # the interval between two checks
+        _pause(started)
     return True
 
 
 def eventually(condition: Callable[[], _T], *, within_seconds: float = 20.0, what: str = "the condition") -> _T:
     """Return the first true value of `condition`, or fail after the deadline. An error in it counts as not true yet."""
-    deadline = time.monotonic() + within_seconds
+    started = time.monotonic()
+    deadline = started + within_seconds
     last: object = None
     while True:
         try:
@@ -30,4 +41,4 @@ def eventually(condition: Callable[[], _T], *, within_seconds: float = 20.0, wha
             last = error
         if time.monotonic() > deadline:
             raise AssertionError(f"{what} did not come within {within_seconds} s; last: {last!r}")
-        time.sleep(0.02)  # the interval between two checks
+        _pause(started)

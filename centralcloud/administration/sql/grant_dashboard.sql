@@ -1,6 +1,6 @@
 -- {role}: reads what dashboards show. It cannot read the other contents of events and messages: `extra`,
 -- `user_model_request`, the text of dead letters, the queues; nor sessions, keys, users and the words of their feedback, nor the
--- entries of the configuration, which include keys.
+-- entries of the configuration, which include keys: a view shows it models and rules.
 {create_role};
 GRANT USAGE ON SCHEMA public, centralcloud TO {role};
 GRANT SELECT ON centralcloud.schema_revision, centralcloud.schema_compatibility TO {role};
@@ -11,7 +11,8 @@ GRANT SELECT ON
     retired_models, learning_control, learning_runs, evidence, evidence_slices, dropped_metrics, dropped_evidence,
     accounting, message_ids, findings, ingest_workers, instances, new_model_names, leases, server_clock, fleet_settings,
     operator_actions, request_plans, configuration_state, configuration_versions, model_health,
-    target_health, spend_periods, spend_holders, spend_leases, spend_alerts, fleet_minutes
+    target_health, spend_periods, spend_holders, spend_leases, spend_alerts, fleet_minutes,
+    dashboard_configuration
 TO {role};
 GRANT SELECT (
     id, timestamp, instance_id, complexity, model, provider, score, outcome, response_time_ms, capabilities_required,

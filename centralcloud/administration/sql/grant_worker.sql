@@ -23,7 +23,7 @@ TO {role};
 GRANT SELECT ON
     database_generation, evidence_of_records, dashboard_models_per_instance, dashboard_success_rates, dashboard_response_times,
     dashboard_hourly_performance, dashboard_late_and_lost_outcomes, routing_decisions, routing_policies, model_selections,
-    cost_budgets
+    cost_budgets, dashboard_configuration
 TO {role};
 GRANT USAGE ON SEQUENCE model_score_version TO {role};
 GRANT SELECT ON SEQUENCE routing_records_id_seq, pgmq.q_model_routing_decisions_msg_id_seq TO {role};

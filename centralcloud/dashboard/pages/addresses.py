@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from centralcloud.dashboard.sources.findings import Finding
 
@@ -45,3 +45,8 @@ def finding_url(finding: Finding) -> str:
     if about.get("instance"):
         return instance_url(str(about["instance"]))
     return incident_url(finding.finding_id)
+
+
+def request_url(request_id: str) -> str:
+    """Return the address of a request's page."""
+    return f"/request/{quote(request_id, safe='')}"

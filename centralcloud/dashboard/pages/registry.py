@@ -2,6 +2,26 @@
 
 from typing import Final
 
-from centralcloud.dashboard.pages import activity, fleet, incidents, money, overview, pair, scores
+from centralcloud.dashboard.pages import (
+    activity,
+    fleet,
+    gateway,
+    incidents,
+    money,
+    overview,
+    pair,
+    request,
+    scores,
+)
 
-PAGES: Final = (overview.PAGE, scores.PAGE, pair.PAGE, incidents.PAGE, fleet.PAGE, money.PAGE, activity.PAGE)
+PAGES: Final = (
+    overview.PAGE,
+    scores.PAGE,
+    pair.PAGE,
+    incidents.PAGE,
+    fleet.PAGE,
+    money.PAGE,
+    gateway.PAGE,
+    request.PAGE,
+    activity.PAGE,
+)

@@ -101,7 +101,7 @@ class LateAndLost(NamedTuple):
 
 _LIST_INSTANCES = Query(__package__, "list_fleet_instances", row=Instance)
 _LIST_MODELS = Query(__package__, "list_models_of_instances", row=InstanceModel)
-_LIST_GATEWAYS = Query(__package__, "list_gateways", row=Sender)
+_LIST_SENDERS = Query(__package__, "list_senders", row=Sender)
 _LIST_WORKERS = Query(__package__, "list_workers", row=Worker)
 _LIST_LEASES = Query(__package__, "list_leases", row=Lease)
 _COUNT_LETTERS = Query(__package__, "count_letters_by_field", row=Letters)
@@ -117,7 +117,7 @@ INSTANCES: Final = Source("instances", Tier.QUARTER, lambda connection: tuple(_L
 MOST_INSTANCES: Final = 5000
 #: By instance, most decisions first.
 INSTANCE_MODELS: Final = Source("instance_models", Tier.MINUTE, lambda connection: tuple(_LIST_MODELS.all(connection)))
-SENDERS: Final = Source("senders", Tier.MINUTE, lambda connection: tuple(_LIST_GATEWAYS.all(connection)))
+SENDERS: Final = Source("senders", Tier.MINUTE, lambda connection: tuple(_LIST_SENDERS.all(connection)))
 WORKERS: Final = Source("workers", Tier.QUARTER, _read_workers)
 LEASES: Final = Source("leases", Tier.QUARTER, lambda connection: tuple(_LIST_LEASES.all(connection)))
 LETTERS: Final = Source("letters", Tier.QUARTER, lambda connection: tuple(_COUNT_LETTERS.all(connection)))

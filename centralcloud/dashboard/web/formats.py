@@ -64,6 +64,15 @@ def count(value: int | None) -> str:
     return number(value)
 
 
+def milliseconds(value: float | None) -> str:
+    """Return a time in ms as people say it: "850 ms", "1.2 s", "95 s"."""
+    if value is None or not math.isfinite(value):
+        return _NONE
+    if value < 1000:
+        return f"{value:.0f} ms"
+    return f"{value / 1000:,.1f} s" if value < 10_000 else f"{value / 1000:,.0f} s"
+
+
 def signed_percent(change: float | None) -> str:
     """Return a relative change with its sign: "+2%", "−13%"; from ten times on as a factor: "12 × as much"."""
     if change is None or not math.isfinite(change):

@@ -17,6 +17,7 @@ from centralcloud.dashboard.security.local_path import login_path
 from centralcloud.dashboard.web.assets import Assets
 from centralcloud.dashboard.web.live import Hub, state_of
 from centralcloud.dashboard.web.page import Page, PageError
+from centralcloud.dashboard.web.paths import Paths, before_parameters, fill_path, parameters_of
 from centralcloud.dashboard.web.preferences import zone_of
 from centralcloud.dashboard.web.rendering import Renderer
 from centralcloud.dashboard.web.times import fill_times
@@ -35,7 +36,8 @@ class Handlers:
     def __init__(
         self, pages: Sequence[Page], reader: Reader, views: Views, hub: Hub, renderer: Renderer, assets: Assets
     ) -> None:
-        self._pages = {page.path: page for page in pages}
+        self._pages = pages
+        self._paths = Paths(pages)
         self._reader = reader
         self._views = views
         self._hub = hub
@@ -51,7 +53,8 @@ class Handlers:
         self._access = access
         self._actions = actions
         return [
-            *(web.get(path, self.show) for path in self._pages),
+            *(web.get(page.path, self.show) for page in self._pages),
+            *(web.get(before_parameters(page.path), self.forward) for page in self._pages if parameters_of(page.path)),
             web.get("/live", self.live),
             web.get("/static/{tag}/{name}", self.asset),
             web.get("/favicon.ico", self.icon),
@@ -61,9 +64,12 @@ class Handlers:
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Show a page."""
-        page = self._pages[request.path]
+        found = self._paths.find(request.rel_url.raw_path)
+        if found is None:  # a path that aiohttp reads in another way
+            return await self.unknown(request)
+        page = found.page
         self._reader.viewed()
-        key = view_key(page, request.query, request.cookies)
+        key = view_key(page, {**request.query, **found.values}, request.cookies)
         view = self._views.of(key)
         snapshot = self._reader.snapshot
         try:
@@ -88,13 +94,23 @@ class Handlers:
         now = snapshot.read_at if snapshot.read_at and not snapshot.outage else datetime.now(UTC)
         return html_response(fill_times(html, now, view.zone))
 
+    async def forward(self, request: web.Request) -> web.StreamResponse:
+        """Send a form whose field is a parameter of a page's path to that page: ``/request?request_id=ID``."""
+        page = next(each for each in self._pages if before_parameters(each.path) == request.path)
+        values = {name: request.query.get(name, "").strip() for name in parameters_of(page.path)}
+        if not all(values.values()):
+            missing = ", ".join(name.replace("_", " ") for name, value in values.items() if not value)
+            message = f"Found no {missing}, expected an address such as {page.path.replace('{', '').replace('}', '')}."
+            return self.render_error(request, PageError(404, "No such page", message))
+        raise web.HTTPFound(fill_path(page.path, values))
+
     async def live(self, request: web.Request) -> web.StreamResponse:
         """Keep a page up to date over a WebSocket."""
         address = urlsplit(request.query.get("page", ""))
-        page = self._pages.get(address.path)
-        if page is None:
+        found = self._paths.find(address.path)
+        if found is None:
             return await self.unknown(request)
-        key = view_key(page, dict(parse_qsl(address.query)), request.cookies)
+        key = view_key(found.page, {**dict(parse_qsl(address.query)), **found.values}, request.cookies)
         same = request.query.get("boot") == self._boot
         revision = request.query.get("revision", "")
         known = int(revision) if same and revision.isdecimal() and len(revision) < 10 else 0
@@ -126,7 +142,7 @@ class Handlers:
 
     async def unknown(self, request: web.Request) -> web.StreamResponse:
         """Answer an address that is not here."""
-        known = ", ".join(page.path for page in self._pages.values() if page.in_navigation)
+        known = ", ".join(page.path for page in self._pages if page.in_navigation)
         return self.render_error(request, PageError(404, "No such page", f"The pages are {known}."))
 
     def render(self, request: web.Request, template: str, model: object, status: int) -> web.Response:
@@ -161,14 +177,17 @@ class Handlers:
 
 
 def view_key(page: Page, query: Mapping[str, str], cookies: Mapping[str, str]) -> ViewKey:
-    """Return the key of the view that a request asks for: its known parameters, in the order of the page."""
-    known = tuple((name, query[name][:_MOST_CHARACTERS]) for name in page.parameters if query.get(name))
+    """Return the key of the view that a request asks for: its known parameters, those of the path first."""
+    names = (*parameters_of(page.path), *page.parameters)
+    known = tuple((name, query[name][:_MOST_CHARACTERS]) for name in names if query.get(name))
     return ViewKey(page.path, known, zone_of(query, cookies))
 
 
 def address_of(key: ViewKey) -> str:
     """Return the address of a view."""
-    return f"{key.path}?{urlencode([*key.query, ('zone', key.zone)])}"
+    in_path = parameters_of(key.path)
+    query = [each for each in key.query if each[0] not in in_path]
+    return f"{fill_path(key.path, dict(key.query))}?{urlencode([*query, ('zone', key.zone)])}"
 
 
 def html_response(html: str, *, status: int = 200, headers: Mapping[str, Any] = {}) -> web.Response:

@@ -63,6 +63,8 @@ class Page:
     """A page of the dashboard.
 
     Attributes:
+        path: may have parameters, each a part between two slashes: ``/request/{request_id}``. They are in the query of the
+            context, where they come before those of the address.
         name: of its templates: ``<name>.html``, and ``<name>/<fragment>.html`` for each fragment.
         title: of the window, and in the navigation.
         sources: what it shows; it is built again when one of them has changed.

@@ -21,6 +21,7 @@ _FILTERS: Final = {
     "usd": formats.usd,
     "usd_of_nano": formats.usd_of_nano,
     "score": formats.score,
+    "milliseconds": formats.milliseconds,
     "signed_percent": formats.signed_percent,
     "since": since,
 }

@@ -23,7 +23,8 @@ from centralcloud.administration.grants import (
 from centralcloud.ingest.drain import drain
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.slices import close_slice
-from centralcloud.store.tables import CONFIGURATION_TABLES, metadata
+from centralcloud.store.table_names import CONFIGURATION_TABLES
+from centralcloud.store.tables import metadata
 
 
 def test_an_instance_publishes_reads_scores_and_acknowledges(fleet: Fleet) -> None:

@@ -96,6 +96,15 @@ HOT: dict[str, dict[str, Any]] = {
         "since": datetime.now(UTC) - timedelta(hours=1), "until": datetime.now(UTC) + timedelta(hours=1),
         "of_all": 5000, "other": "(other)",
     },
+    "centralcloud.dashboard.sources/find_request_records": {"request_id": REQUEST_ID},
+    "centralcloud.dashboard.sources/find_request_plan": {"request_id": REQUEST_ID},
+    "centralcloud.dashboard.sources/list_gateways": {},
+    "centralcloud.dashboard.sources/list_requests": {
+        "most": 10, **dict.fromkeys(("model", "policy", "workspace", "task_type", "outcome", "error_kind")),
+    },
+    "centralcloud.dashboard.sources/sum_requests": dict.fromkeys(("workspace", "policy", "task_type", "model")),
+    "centralcloud.dashboard.sources/sum_attempts": {},
+    "centralcloud.dashboard.sources/sum_usage": dict.fromkeys(("workspace", "policy", "task_type", "model")),
 }  # fmt: skip
 #: Functions that instances call. EXPLAIN does not show what happens inside them, so only their cost is compared.
 CALLS = {
@@ -117,6 +126,7 @@ PROPORTIONAL = {
     "centralcloud.maintenance/sum_escalations",
     "centralcloud.monitoring/recent_pair_outcomes",
     "centralcloud.administration/list_instances",
+    "centralcloud.dashboard.sources/sum_usage",
 }
 
 

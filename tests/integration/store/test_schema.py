@@ -21,7 +21,8 @@ from centralcloud.maintenance.maintenance import Maintenance
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store import schema
 from centralcloud.store.partitions import ensure_partitions
-from centralcloud.store.schema import SchemaError, check_schema, downgrade, migrate
+from centralcloud.store.schema import downgrade, migrate
+from centralcloud.store.schema_revision import SchemaError, check_schema, migrations_folder
 from centralcloud.store.slices import close_slice
 
 _OWN_OBJECTS = """
@@ -209,7 +210,7 @@ def test_a_downgrade_and_a_new_migration_lose_nothing(database: Database, databa
 
 
 def run_migration_sql(url: str, name: str) -> None:
-    execute(url, (schema._migrations_folder() / "sql" / name).read_text())
+    execute(url, (migrations_folder() / "sql" / name).read_text())
 
 
 def test_models_per_instance_count_decisions_as_the_metrics_do(database: Database, database_url: str) -> None:

@@ -19,12 +19,13 @@ from centralcloud.ingest.drain import drain
 from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.store import schema
-from centralcloud.store.schema import SchemaError, check_schema, downgrade, migrate
+from centralcloud.store import schema_revision
+from centralcloud.store.schema import downgrade, migrate
+from centralcloud.store.schema_revision import SchemaError, check_schema
 from centralcloud.store.slices import References
 
 #: The newest revision that exists, and the next one, which these tests make up.
-_NEWEST = schema._known_to_this_code(schema._migrations_folder()).newest
+_NEWEST = schema_revision.known_revisions(schema_revision.migrations_folder()).newest
 _NEXT = f"{int(_NEWEST) + 1:04d}"
 #: Key of the advisory lock that the test holds and the migration waits for, in its slow part.
 _GATE = 5_000_005
@@ -53,13 +54,13 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
 
     def release_one(oldest_code: str | None, *, pause: float = 0, lock_timeout: str = "3s") -> None:
         folder = tmp_path / "migrations"
-        shutil.copytree(schema._migrations_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(schema_revision.migrations_folder(), folder, ignore=shutil.ignore_patterns("__pycache__"))
         declared = f'oldest_code = "{oldest_code}"' if oldest_code else ""
         text = _MIGRATION.format(
             revision=_NEXT, newest=_NEWEST, oldest_code=declared, gate=_GATE, pause=pause, lock_timeout=lock_timeout
         )
         (folder / "versions" / f"{_NEXT}_next.py").write_text(text)
-        monkeypatch.setattr(schema, "_migrations_folder", lambda: folder)
+        monkeypatch.setattr(schema_revision, "migrations_folder", lambda: folder)
 
     return release_one
 

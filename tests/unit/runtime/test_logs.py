@@ -114,3 +114,19 @@ def test_no_other_thread_logs_after_the_last_line_of_a_program(capsys: pytest.Ca
     log_in_thread("after")
     log.error("at_exit")
     assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["before", "at_exit"]
+
+
+def test_a_command_at_a_prompt_loads_structlog_for_the_first_line_that_is_logged() -> None:
+    program = """
+import sys
+from centralcloud.runtime.logs import configure_logs, get_logger
+configure_logs("warning", "json", at_prompt=True)
+log = get_logger("centralcloud.tests")
+log.info("not_logged")
+print("structlog" in sys.modules)
+log.warning("logged", number=1)
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"
+    line = json.loads(result.stderr)
+    assert (line["event"], line["number"], line["level"]) == ("logged", 1, "warning")

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 import sbom
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from hash_requirements import FOLDER
 from installed_packages import read_hashes
 from packaging.utils import canonicalize_name
@@ -27,6 +25,9 @@ def wheel(tmp_path: Path) -> Path:
 
 
 def _valid(file: Path) -> dict:
+    from cyclonedx.schema import SchemaVersion  # here: importing it takes longer than collecting most files
+    from cyclonedx.validation.json import JsonStrictValidator
+
     text = file.read_text()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     return json.loads(text)
