@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple, cast, get_args
-from urllib.parse import urlencode
 
 from centralcloud.administration.model_status import set_model_status
 from centralcloud.contracts.errors import quote
@@ -11,6 +10,7 @@ from centralcloud.dashboard.actions.action import Action, Done, Preview, Scene
 from centralcloud.dashboard.actions.commands import command, why
 from centralcloud.dashboard.actions.forms import Form, read_version
 from centralcloud.dashboard.actions.reach import traffic_of_model
+from centralcloud.dashboard.pages.addresses import action_url
 from centralcloud.dashboard.web.page import PageError
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.store.operator_actions import Operator
@@ -68,7 +68,7 @@ class StatusAction(Action):
         return Done(
             f"Made {model} {status}, in version {version:,} of the configuration.",
             f"Make it {other}",
-            f"/actions/{self.name}?{urlencode({'model': model, 'status': other})}",
+            action_url(self.name, model=model, status=other),
         )
 
     def command(self, form: Form) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from centralcloud.administration import score_overrides
@@ -21,6 +20,7 @@ from centralcloud.dashboard.actions.pairs import (
     until,
 )
 from centralcloud.dashboard.actions.reach import instances_that_follow, traffic_of_pair
+from centralcloud.dashboard.pages.addresses import action_url
 from centralcloud.dashboard.web.formats import score as two_decimals
 from centralcloud.store.operator_actions import Operator
 
@@ -76,7 +76,7 @@ class PinAction(Action):
         return Done(
             f"Pinned {tasks(pair)} at {two_decimals(change.new_score)} {until(end, scene)}.",
             "Unpin it",
-            f"/actions/unpin?{urlencode({'model': pair[0], 'complexity': pair[1]})}",
+            action_url("unpin", model=pair[0], complexity=pair[1]),
         )
 
     def command(self, form: Form) -> str:
@@ -126,8 +126,8 @@ class UnpinAction(Action):
         """Remove the pin."""
         pair = pair_of(form)
         score_overrides.unpin(scene.operators, pair, operator, expected_version=read_version(seen))
-        query = urlencode({"model": pair[0], "complexity": pair[1]})
-        return Done(f"Removed the pin of {tasks(pair)}.", "Pin it again", f"/actions/pin?{query}")
+        again = action_url("pin", model=pair[0], complexity=pair[1])
+        return Done(f"Removed the pin of {tasks(pair)}.", "Pin it again", again)
 
     def command(self, form: Form) -> str:
         """Return `centralcloud scores unpin`."""

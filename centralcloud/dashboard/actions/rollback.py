@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import urlencode
 
 from centralcloud.administration.score_overrides import (
     UnknownVersionError,
@@ -15,7 +14,7 @@ from centralcloud.dashboard.actions.action import Action, Done, Move, Preview, S
 from centralcloud.dashboard.actions.commands import command, why
 from centralcloud.dashboard.actions.forms import Form, read_version
 from centralcloud.dashboard.actions.reach import instances_that_follow, traffic_of_pairs
-from centralcloud.dashboard.pages.addresses import COMPLEXITIES, pair_url
+from centralcloud.dashboard.pages.addresses import COMPLEXITIES, action_url, pair_url
 from centralcloud.dashboard.web.page import PageError
 from centralcloud.fleet_settings import FleetSettingsSource
 from centralcloud.learning.current_scores import HOLD_OUTCOMES
@@ -60,7 +59,7 @@ class RollBackAction(Action):
             ),
             then=(
                 f"{scores} of then {'is' if len(moves) == 1 else 'are'} published again. Pins and retirements stay.",
-                f"Each pair is held until {HOLD_OUTCOMES} new outcomes have arrived: the evidence up to now is not used again.",
+                f"Each pair is held until it has {HOLD_OUTCOMES} new outcomes: the evidence up to now is not used again.",
             ),
             effects=(instances_that_follow(scene.snapshot), traffic_of_pairs(scene.snapshot, pairs)),
             seen=str(newest),
@@ -80,7 +79,7 @@ class RollBackAction(Action):
         return Done(
             f"Rolled {counted(len(done.undone), 'score')} back to the time of version {version:,}.",
             f"Roll back to version {seen}",
-            f"/actions/{self.name}?{urlencode({_TO: seen})}",
+            action_url(self.name, to=seen),
         )
 
     def command(self, form: Form) -> str:
