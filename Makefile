@@ -11,6 +11,7 @@ COVERAGE := COVERAGE_FOLDER=$(COVERAGE_FOLDER) $(BIN)/coverage
 # MEASURE=yes: the tests record which lines of the two packages they execute, also in the programs that they start.
 PYTEST := $(if $(MEASURE),$(COVERAGE) run --rcfile tests/coverage.ini -m pytest,$(BIN)/pytest) $(PYTEST_OPTIONS)
 DEMO_ARGS ?=
+AXE_VERSION := 4.14.1
 SOAK_SECONDS ?= 600
 SOAK_WORKERS ?= 0
 
@@ -19,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 CHECKS := check-types check-lint check-imports check-security check-words
 
-.PHONY: help setup demo recording test test-frameworks coverage coverage-tests soak check $(CHECKS) compile-tests format reference test-postgresql build hashes clean
+.PHONY: help setup demo recording test test-frameworks browser screenshots coverage coverage-tests soak check $(CHECKS) compile-tests format reference test-postgresql build hashes clean
 
 help:  ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +59,22 @@ $(VENV)/frameworks/.installed: $(VENV)/.installed constraints-frameworks.txt
 test-frameworks: $(VENV)/frameworks/.installed  ## Test langchain-openai and litellm as clients of the gateway.
 	@$(VENV)/frameworks/bin/python -m pytest $(PYTEST_OPTIONS) $(PYTEST_ARGS) \
 	  tests/integration/instance_agent/clients/test_langchain.py tests/integration/instance_agent/clients/test_litellm.py
+
+# axe-core checks the accessibility of the pages. Where one of the two cannot be had, its tests are skipped.
+$(VENV)/browser/.installed: $(VENV)/.installed constraints.txt
+	@echo "browser: installing playwright, and axe-core $(AXE_VERSION) from npm"
+	@mkdir -p $(VENV)/browser
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[browser]' \
+	  || echo "browser: no playwright; the tests are skipped"
+	@cd $(VENV)/browser && npm pack --silent axe-core@$(AXE_VERSION) > /dev/null && tar -xzf axe-core-$(AXE_VERSION).tgz package/axe.min.js \
+	  || echo "browser: no axe-core; the tests of accessibility are skipped"
+	@touch $@
+
+browser: $(VENV)/browser/.installed  ## Test the dashboard in Debian's Chromium (a minute or two).
+	@$(BIN)/pytest --quiet --browser tests/browser $(PYTEST_ARGS)
+
+screenshots: $(VENV)/browser/.installed  ## Take the pictures of the dashboard that the README shows, from a demo (two minutes).
+	@$(BIN)/python tools/take_screenshots.py
 
 check: setup  ## Check lint, format, types, import rules, security and words.
 	@echo "check: lint, format, types, import rules, security checks and words (15 seconds, the first time)"

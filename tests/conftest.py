@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--soak-seconds", type=float, default=0, help="run the long tests only (make soak), the soak this long"
     )
     group.addoption("--rooms", action="store_true", help="longest tests first, and progress by room (make test)")
+    group.addoption("--browser", action="store_true", help="run the tests in a real browser, too (make browser)")
     group.addoption("--record-durations", action="store_true", help="with --rooms: write tests/durations.json anew")
 
 

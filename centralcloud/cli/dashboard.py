@@ -22,7 +22,7 @@ def dashboard(
         typer.Option("--database-url", help="Database, with the role of the dashboard; else that of the settings."),
     ] = None,
 ) -> None:
-    """Serve the dashboard, until SIGTERM or Ctrl-C.
+    """Serve the pages of the fleet, until SIGTERM or Ctrl-C.
 
     It reads the database, and changes nothing. Its role needs only the rights of centralcloud_dashboard.
     """

@@ -110,10 +110,8 @@ def until(end: datetime | None, scene: Scene) -> str:
 
 
 def rank(state: PairState, score: float | None) -> str:
-    """Say which place a score has among those of the other models, or would have; empty without other models."""
+    """Say which place a score has among those of all models, or would have; empty without other models."""
     if not state.others:
         return ""
     value = float(state.current.old_score) if score is None else score
-    higher = sum(each > value for each in state.others)
-    place = "the highest" if not higher else f"below {higher} of the {len(state.others)} others"
-    return f", {place}" if score is None or higher else f", {place} of {len(state.others) + 1}"
+    return f", place {1 + sum(each > value for each in state.others)} of {1 + len(state.others)}"

@@ -139,7 +139,8 @@ class Rows:
 
     def row(self, each: Instance) -> Row:
         """Return the row of an instance."""
-        lag = each.versions_behind
+        # Versions of the last seconds are on their way, and count as none.
+        lag = each.versions_behind if each.is_behind else 0
         badges: list[tuple[State, str, str | None]] = []
         if each.quarantine is not None:
             badges.append(("bad", "not believed", incident_url(each.quarantine)))

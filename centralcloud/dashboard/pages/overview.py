@@ -55,7 +55,6 @@ class Cell(NamedTuple):
     note: str
     leads: bool
     url: str
-    label: str
     chart: Markup
 
 
@@ -275,10 +274,9 @@ def _cell(pair: PairScore, history: Sequence[ScoreChange], start: datetime, now:
         note = "no outcomes" if not pair.samples else f"{formats.number(pair.samples)} seen"
     text = formats.score(pair.score)
     values = score_points(pair.score, history, start, now)
-    label = f"{pair.model} for {pair.complexity} tasks: {text}, {note}"
     chart = sparkline(values, label=f"The score of the last day, from {values[0]:.2f} to {text}", low=0.0, high=5.0)
     band = sum(pair.score >= bound for bound in _BANDS)
-    return Cell(pair.complexity, text, band, note, leads, pair_url(pair.model, pair.complexity), label, chart)
+    return Cell(pair.complexity, text, band, note, leads, pair_url(pair.model, pair.complexity), chart)
 
 
 def score_points(score: float, history: Sequence[ScoreChange], start: datetime, now: datetime) -> list[float]:

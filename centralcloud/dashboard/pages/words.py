@@ -94,7 +94,8 @@ _CHANGES: Final = {
 
 _LEASES: Final = {
     "findings": "looks for findings",
-    "observation": "reads the numbers of the fleet, and writes a row a minute",
+    "observation": "reads the numbers of the fleet",
+    "fleet-minutes": "writes a row of the fleet each minute",
     "learner": "learns scores",
     "maintenance": "maintains the tables",
 }

@@ -26,6 +26,13 @@ _DENIED_SECONDS: Final = 60.0
 _READ_SECONDS: Final = 10.0
 #: A source that takes long is read less often: in 2% of the time at most.
 _REST_FACTOR: Final = 50.0
+#: Errors of a statement that names what the database does not have.
+_MISSING: Final = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.InvalidSchemaName,
+)
 
 
 class _Head(NamedTuple):
@@ -72,9 +79,24 @@ class Reader(BackgroundTask):
             while not self._read():
                 pass
         except Exception as error:
-            self._publish_outage(error)  # whatever it is: the values are not new
+            reason = self._schema_problem() if isinstance(error, _MISSING) else None
+            self._publish_outage(reason or error)  # whatever it is: the values are not new
+            if reason is not None:
+                raise reason from error
             raise
         return False
+
+    def _schema_problem(self) -> Exception | None:
+        """Return why the schema does not fit this version; None where it does, or where this login may not ask."""
+        from centralcloud.store.schema_revision import SchemaError, check_schema
+
+        try:
+            check_schema(self.database)
+        except SchemaError as error:
+            return error
+        except psycopg.Error:
+            return None
+        return None
 
     def _read(self) -> bool:
         """Read what is due, in one transaction; False after a source that may not be read, which is then not due."""

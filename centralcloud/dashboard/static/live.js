@@ -32,6 +32,14 @@
     return path;
   };
   const follow = (path, within) => path.reduce((node, place) => node && node.children[place], within);
+  // A link is found again by its address, as rows may have moved, and anything else by its place.
+  const again = (focused, path, place) => {
+    const href = focused.getAttribute("href");
+    const same = href && [...place.querySelectorAll("a")].filter((each) => each.getAttribute("href") === href && each.checkVisibility());
+    const there = follow(path, place);
+    return same && same.length && !same.includes(there) ? same[0] : there;
+  };
+  const scrolling = "[data-scrolls], .scroll";
   const waiting = new Map(); // fragments that came while their text was selected
   const replace = (id, html) => {
     const place = document.getElementById(id);
@@ -41,14 +49,14 @@
     const focused = place.contains(document.activeElement) ? document.activeElement : null;
     if (focused && focused.matches("input, select, textarea")) { waiting.set(id, html); return; }
     const path = focused && pathTo(focused, place);
-    const open = new Set([...place.querySelectorAll("details[open]")].map((each) => pathTo(each, place).join()));
-    const scrolled = [...place.querySelectorAll("[data-scrolls]")].map((each) => [each.scrollLeft, each.scrollTop]);
+    const open = new Map([...place.querySelectorAll("details")].map((each) => [pathTo(each, place).join(), each.open]));
+    const scrolled = [...place.querySelectorAll(scrolling)].map((each) => [each.scrollLeft, each.scrollTop]);
     const before = [...place.querySelectorAll("[data-flash]")].map((each) => each.textContent);
     place.innerHTML = html;
-    for (const each of place.querySelectorAll("details")) if (open.has(pathTo(each, place).join())) each.open = true;
-    place.querySelectorAll("[data-scrolls]").forEach((each, number) => { if (scrolled[number]) [each.scrollLeft, each.scrollTop] = scrolled[number]; });
+    for (const each of place.querySelectorAll("details")) each.open = open.get(pathTo(each, place).join()) ?? each.open;
+    place.querySelectorAll(scrolling).forEach((each, number) => { if (scrolled[number]) [each.scrollLeft, each.scrollTop] = scrolled[number]; });
     place.querySelectorAll("[data-flash]").forEach((each, number) => { if (before[number] !== undefined && before[number] !== each.textContent) each.classList.add("flash"); });
-    if (path) { const again = follow(path, place); if (again) again.focus({ preventScroll: true }); }
+    if (path) { const found = again(focused, path, place); if (found) found.focus({ preventScroll: true }); }
     prepare(place);
   };
 
@@ -72,6 +80,7 @@
     if (place && place.textContent !== words[state]) place.textContent = words[state];
   };
 
+  const isStale = () => Date.now() - heard > 15000;
   let socket = null, revision = 0, heard = 0, pause = 500, boot = "";
   const connect = () => {
     const address = document.body.dataset.liveUrl;
@@ -90,7 +99,7 @@
       if (socket === mine) socket = null;
       if (event.code === 1008) { location.reload(); return; } // the login has ended
       if (document.hidden) return;
-      show("reconnecting");
+      if (!isStale()) show("reconnecting");
       setTimeout(connect, pause * (0.5 + Math.random()));
       pause = Math.min(2 * pause, 10000);
     };
@@ -114,7 +123,7 @@
     setInterval(() => {
       refreshTimes(document);
       for (const [id, html] of waiting) replace(id, html);
-      if (socket && Date.now() - heard > 15000 && !document.hidden) show("stale");
+      if (document.body.dataset.liveUrl && isStale() && !document.hidden) show("stale");
     }, 1000);
   });
 })();

@@ -14,7 +14,7 @@ from centralcloud.cli.app import app as centralcloud
 from instance_agent.cli.app import app as instance_agent
 
 #: They run until they are stopped, or print a script.
-WITHOUT_JSON = {"run", "serve", "demo", "completion"}
+WITHOUT_JSON = {"run", "serve", "demo", "completion", "dashboard"}
 #: In an order in which each finds what it needs.
 COMMANDS = (
     "migrate", "publish FILE", "drain", "queue --seconds 0.1", "status --seconds 0.1", "doctor", "findings",

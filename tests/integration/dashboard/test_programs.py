@@ -1,0 +1,166 @@
+"""The dashboard as a program, in the daemon, and in the demo."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from support.browsers import start_dashboard
+from support.commands import environment, run_command, start_command, summarize_error
+from support.events import outcomes, send
+from support.ports import free_port
+from support.programs import Program
+from support.servers import execute
+from support.waiting import eventually
+
+from centralcloud.demo import dashboard as demo_dashboard
+from centralcloud.demo.dashboard import serving_dashboard
+from centralcloud.runtime.postgres.database import Database
+from centralcloud.store.schema import downgrade
+
+Start = Callable[..., Program]
+
+
+def html_of(url: str) -> str:
+    with urlopen(url, timeout=10) as answer:
+        return str(answer.read().decode())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_program_serves_pages_and_ends_on_a_signal(start: Start, database_url: str, number: int) -> None:
+    site = start_dashboard(start, database_url, CENTRALCLOUD_DASHBOARD_ADDRESS="localhost")
+    assert "CentralCloud" in site.html("/")
+    assert site.url.startswith("http://localhost:")
+    site.program.process.send_signal(number)
+    assert site.program.process.wait(timeout=3) == 0
+    assert site.program.events()[-1] == "stopped"
+
+
+def test_a_port_that_is_taken_is_one_line(database_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = run_command("centralcloud", "dashboard", "--port", port, env={"DATABASE_URL": database_url})
+    assert done.returncode == 1
+    assert port in summarize_error(done)
+    assert "in use" in done.stderr
+
+
+def test_a_wrong_setting_is_one_line(database_url: str) -> None:
+    env = {"DATABASE_URL": database_url, "CENTRALCLOUD_DASHBOARD_PORT": "many"}
+    done = run_command("centralcloud", "dashboard", env=env)
+    assert done.returncode != 0
+    assert "CENTRALCLOUD_DASHBOARD_PORT" in summarize_error(done)
+
+
+def test_without_its_database_it_starts_and_says_so(start: Start, tmp_path: Path) -> None:
+    url = f"postgresql:///routing?host={tmp_path}"
+    site = start_dashboard(start, url, wait_for="The database is unavailable")
+    assert 'data-state="unavailable"' in site.html("/")
+    assert "Nothing was read yet" in site.html("/")
+    site.program.process.terminate()
+    assert site.program.process.wait(timeout=3) == 0
+
+
+def test_an_older_schema_is_named_on_the_page_and_in_the_log(
+    start: Start, database: Database, database_url: str
+) -> None:
+    downgrade(database, "0024")
+    sentence = r"the database is at revision 0024, this version needs \d+: run `centralcloud migrate`"
+    site = start_dashboard(start, database_url, wait_for="run `centralcloud migrate`")
+    assert re.search(sentence, site.html("/"))
+    site.program.wait_for("background_task_degraded")
+    (line,) = (each for each in site.program.log() if each["event"] == "background_task_degraded")
+    assert re.fullmatch(sentence, line["error"])
+    assert "traceback" not in line
+
+
+def test_the_daemon_serves_the_pages_and_ingests(start: Start, database_url: str) -> None:
+    daemon = start(
+        *("centralcloud", "run", "--dashboard"),
+        DATABASE_URL=database_url,
+        CENTRALCLOUD_DASHBOARD_PORT=str(port := free_port()),
+    )
+    daemon.wait_for("dashboard_started")
+    assert "CentralCloud" in html_of(f"http://127.0.0.1:{port}/")
+    send(database_url, outcomes(5, 0))
+    eventually(lambda: execute(database_url, "SELECT count(*) FROM routing_records") == [(5,)])
+    daemon.process.terminate()
+    assert daemon.process.wait(timeout=5) == 0
+
+
+def test_a_failure_of_the_pages_does_not_stop_ingest(start: Start, database_url: str) -> None:
+    """The reader loses a part of the schema that only pages read."""
+    daemon = start(
+        *("centralcloud", "run", "--dashboard"),
+        DATABASE_URL=database_url,
+        CENTRALCLOUD_DASHBOARD_PORT=str(port := free_port()),
+    )
+    daemon.wait_for("dashboard_started")
+    execute(database_url, "ALTER FUNCTION centralcloud.queue_summary() RENAME TO lost")
+    html_of(f"http://127.0.0.1:{port}/")
+    daemon.wait_for("background_task_degraded")
+    send(database_url, outcomes(5, 0))
+    eventually(lambda: execute(database_url, "SELECT count(*) FROM routing_records") == [(5,)])
+    assert daemon.process.poll() is None
+    assert "unavailable" in html_of(f"http://127.0.0.1:{port}/")
+
+
+def test_the_daemon_alone_imports_nothing_of_the_pages(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("centralcloud")
+    env = environment(DATABASE_URL=f"postgresql:///routing?host={tmp_path}", CENTRALCLOUD_LOG_FORMAT="json")
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", program, "run"],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if '"database_unavailable"' in line:
+                process.terminate()
+        assert process.wait(timeout=20) in (0, 1)
+    imported = {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
+    assert "centralcloud.daemon" in imported
+    assert not {name for name in imported if name.split(".")[0] == "jinja2"}
+    assert not {name for name in imported if name.startswith("centralcloud.dashboard.web")}
+
+
+def test_the_demo_takes_another_port_where_that_of_the_dashboard_is_taken(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        monkeypatch.setattr(demo_dashboard, "DEFAULT_PORT", port)
+        with serving_dashboard(database) as url:
+            assert f":{port}/" not in url
+            assert "CentralCloud" in html_of(url)
+    with serving_dashboard(database) as url:
+        assert f":{port}/" in url, "it is free now"
+
+
+def test_the_demo_says_where_its_pages_are_before_it_says_how_to_ask_the_gateway(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    with output.open("w") as log:
+        process = start_command("centralcloud", "demo", "--dashboard", env={}, cwd=tmp_path, log=log)
+
+        def curl() -> str | None:
+            assert process.poll() is None, output.read_text()
+            printed = output.read_text()
+            return printed if "curl " in printed else None
+
+        printed = eventually(curl, within_seconds=60, what="the curl")
+        url = re.search(r"http://127\.0\.0\.1:\d+/", printed)
+        assert url is not None
+        assert printed.index(url[0]) < printed.index("curl ")
+        assert "CentralCloud" in html_of(url[0])
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=20) == 0
