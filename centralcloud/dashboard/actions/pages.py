@@ -1,5 +1,7 @@
 """The pages ``/actions/<name>``: GET asks for the confirmation, POST performs the action."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +20,7 @@ from centralcloud.dashboard.actions.pairs import SUBJECT
 from centralcloud.dashboard.actions.performing import ACT_SECONDS, Outcome, Refused, Unknown, outcome_of
 from centralcloud.dashboard.actions.registry import ACTIONS
 from centralcloud.dashboard.pages.addresses import pair_url
+from centralcloud.dashboard.reader.lookups import Lookups
 from centralcloud.dashboard.reader.reader import Reader
 from centralcloud.dashboard.security.access import Access, check_change, known
 from centralcloud.dashboard.security.local_path import local_path, login_path
@@ -40,6 +43,9 @@ RenderError = Callable[[web.Request, PageError], web.StreamResponse]
 _TEMPLATE: Final = "actions/confirm.html"
 _PATH: Final = "/actions/"
 _SETTING: Final = "CENTRALCLOUD_OPERATOR_DATABASE_URL"
+#: How long an answer waits until the pages have what was changed, and how often it looks.
+_READ_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.01
 #: A value of a form, or of the address: names of models and addresses of pages are shorter.
 _LONGEST: Final = 4096
 _TOO_OLD: Final = (
@@ -76,6 +82,7 @@ class ActionPages:
         operators: OperatorDatabase | None,
         readers: Database,
         reader: Reader,
+        lookups: Lookups,
         access: Access,
         render: Render,
         render_error: RenderError,
@@ -84,6 +91,7 @@ class ActionPages:
         self._operators = operators
         self._readers = readers
         self._reader = reader
+        self._lookups = lookups
         self._access = access
         self._render = render
         self._render_error = render_error
@@ -170,9 +178,20 @@ class ActionPages:
                 log.error("dashboard_action_failed", action=action.name, error=repr(error))
                 outcome = Unknown(f"The action failed: {summarize_error(error)}")
         if isinstance(outcome, Done):
-            log.info("dashboard_action", action=action.name, who=viewer.name, source=source)
+            log.info("dashboard_action", action=action.name, user=viewer.name, address=source)
             self.notices.put(known(asked.request).form_token, outcome)
+            await self._read_again()
         return outcome
+
+    async def _read_again(self) -> None:
+        """Let the next page have the change: wait for a new snapshot, but not for long."""
+        self._lookups.forget()
+        before = self._reader.snapshot.number
+        self._reader.read_everything()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_READ_SECONDS):
+                while self._reader.snapshot.number == before:
+                    await asyncio.sleep(_LOOK_SECONDS)
 
     async def _page(self, asked: Asked, refused: Refused) -> web.StreamResponse:
         """Show the page with what would be changed now, and why the form did nothing."""

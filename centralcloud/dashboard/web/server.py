@@ -92,7 +92,7 @@ class DashboardServer(HttpServer):
         access.add_to(app)
         LoginPages(access, handlers.render).add_to(app)
         actions = ActionPages(
-            self._operators, self._database, self._reader, access, handlers.render, handlers.render_error
+            self._operators, self._database, self._reader, lookups, access, handlers.render, handlers.render_error
         )
         actions.add_to(app)
         app.add_routes(handlers.routes(access, actions))

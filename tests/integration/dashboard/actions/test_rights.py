@@ -60,7 +60,7 @@ def test_one_who_is_not_logged_in_is_led_to_the_login_and_back(dashboard: Dashbo
 
 
 def test_only_the_pages_of_operators_show_buttons(dashboard: Dashboard, browser: Browser) -> None:
-    acts = '<body class="acts"'
+    acts = '<body class="page-scores acts"'
     assert acts in browser.get("/scores").text
     assert acts not in Browser(dashboard).log_in("vera").get("/scores").text
     assert acts not in Browser(dashboard).get("/scores").text
@@ -86,7 +86,7 @@ def test_a_dashboard_without_the_operators_database_names_the_setting(fleet: Fle
         assert "CENTRALCLOUD_OPERATOR_DATABASE_URL is not set" in answer.text
         assert "centralcloud scores pin" in answer.text
         assert ada.post("/actions/pin", {"score": "2"}).status == 404
-        assert 'class="acts"' not in ada.get("/scores").text
+        assert 'class="page-scores"' in ada.get("/scores").text
         assert log.new() == []
 
 
