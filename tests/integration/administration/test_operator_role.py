@@ -22,7 +22,7 @@ from centralcloud.learning.learner import Learner
 from centralcloud.learning.rules import ThresholdRule
 from centralcloud.runtime.configuration.writing import ConfigurationConflictError, UnknownModelError
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.store.schema import check_schema
+from centralcloud.store.schema_revision import check_schema
 from centralcloud.store.slices import References
 from centralcloud.store.tables import metadata
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from centralcloud.contracts import SettingsError
-from centralcloud.dashboard.security.passwords import DEFAULT_COST, Cost, PasswordHash, hash_password
+from centralcloud.dashboard.security.passwords import DEFAULT_COST, Cost, PasswordHash, hash_password, parse_hash
 from centralcloud.dashboard.security.user_list import UserList
 from centralcloud.dashboard.security.users_file import (
     User,
@@ -18,7 +18,8 @@ from centralcloud.dashboard.security.users_file import (
     without_user,
 )
 
-HASH = hash_password("correct horse battery", Cost(2, 1, 1))
+#: Its salt is always the same, as names of tests must not change.
+HASH = parse_hash("scrypt$2$1$1$8hO+bRYtJIrWNf3G2cc9Fw==$Sx/Fpzp4pqCSEtCtwm3tqoTUojGFx3Sq57GuH75USPI=")
 ADA, BOB = User("ada", "operator", HASH), User("bob@example.org", "viewer", HASH)
 LINE = f"ada:operator:{HASH}"
 TEXT = f"# the night shift\n\n{LINE}\n  # bob:viewer:x\nbob@example.org:viewer:{HASH}\n"
