@@ -42,6 +42,8 @@ _CHROMIUM: Final = "/usr/bin/chromium"
 #: Longer than a session waits before it reports its transactions.
 _COUNT_SECONDS: Final = 20.0
 _LOAD_SECONDS: Final = 30.0
+#: Sessions that have ended, or are idle, report their transactions late.
+_REPORTED_SECONDS: Final = 12.0
 #: Without viewers for a minute the dashboard reads less often.
 _IDLE_SECONDS: Final = 62.0
 _TRANSACTIONS: Final = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = %s"
@@ -254,6 +256,7 @@ def run(server: str, folder: Path) -> dict[str, Any]:
         with the_yardstick(texts) as bare:
             yardstick = with_viewers(bare, bare.url, _VIEWERS, _LOAD_SECONDS)
             yardstick.pop("texts")
+        time.sleep(_REPORTED_SECONDS)
         database = count_transactions(server, site)
     return {
         "pages": pages,

@@ -7,7 +7,6 @@ import psycopg
 
 from centralcloud.runtime.diagnostics import CheckResult, ok, warn
 from centralcloud.runtime.postgres.query import Query
-from centralcloud.runtime.process.schedule import parse_crontab
 from centralcloud.runtime.wording import age, ago, counted
 
 #: Three heartbeats: a worker that was not seen for longer has stopped.
@@ -93,6 +92,9 @@ def is_late(last_run_seconds: float, schedule: LearnerSchedule) -> bool:
     """Return whether three intervals have passed since the last run."""
     if schedule.crontab is None:
         return last_run_seconds > max(_LATE_INTERVALS * schedule.interval_seconds, _LEAST_LATE_SECONDS)
+    # Here: it brings APScheduler, which the dashboard does not need otherwise.
+    from centralcloud.runtime.process.schedule import parse_crontab
+
     trigger = parse_crontab(schedule.crontab)
     now = datetime.now(UTC)
     moment = now - timedelta(seconds=last_run_seconds)

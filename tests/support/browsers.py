@@ -11,7 +11,7 @@ from centralcloud.dashboard.pages.registry import PAGES
 from support.programs import Program
 from support.waiting import eventually
 
-#: Of Debian's Chromium in a container: it asks nobody but the server, and leaves no processes behind.
+#: For Debian's Chromium in a container. It asks no other server than the one under test.
 FLAGS: Final = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",

@@ -34,7 +34,7 @@ from support.servers import execute
 from support.upstream.process import FakeUpstream
 
 COMPLEXITIES: Final = ("simple", "medium", "complex")
-#: Of each model the success rates of simple, medium and complex tasks, and the cost of a task in USD.
+#: For each model the success rates of simple, medium and complex tasks, and the cost of a task in USD.
 MODELS: Final[Mapping[str, tuple[float, float, float, float]]] = {
     "ember-reason": (0.97, 0.97, 0.95, 0.012),
     "birch-large": (0.96, 0.94, 0.88, 0.004),

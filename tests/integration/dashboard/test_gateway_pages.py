@@ -79,7 +79,7 @@ def test_the_page_of_the_gateways_shows_how_requests_end(dashboard: Dashboard) -
     assert (
         "<h1>1 gateway answers 3 requests in five minutes" in html or "<h1>1 gateway answers 1 request a minute" in html
     )
-    assert html.count('aria-label="Request ') == 3
+    assert html.count('"visually-hidden">Request ') == 3
     assert "answered after a failure" in html
     assert HOSTILE not in html
 
@@ -94,7 +94,7 @@ def test_filters_find_the_requests_that_fulfil_all_of_them(dashboard: Dashboard,
     }
     for query, name in found.items():
         html = get(dashboard, f"/gateway?{query}")[1]
-        assert html.count('aria-label="Request ') == 1, query
+        assert html.count('"visually-hidden">Request ') == 1, query
         assert f"Request {requests[name]}" in html, query
     assert (
         "None of the newest requests fulfils these conditions."

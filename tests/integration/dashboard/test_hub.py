@@ -1,4 +1,4 @@
-"""The hub: a viewer that does not read holds nobody up, and a login that ends closes its socket."""
+"""The hub: a viewer that does not read holds no other up, and a login that ends closes its socket."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Views: a fragment is rendered once for each change, whoever looks; revisions say what a page lacks."""
+"""Views: a fragment is rendered once for each change, for all viewers; revisions say what a page lacks."""
 
 import asyncio
 from collections.abc import Mapping
@@ -119,4 +119,4 @@ def test_the_views_that_were_looked_at_last_are_kept() -> None:
     assert views.of(keys[0]) is first, "looked at a moment ago"
     assert len(created) == 257
     views.of(keys[1])
-    assert len(created) == 258, "the one that nobody looked at made room"
+    assert len(created) == 258, "the one that was looked at longest ago made room"
