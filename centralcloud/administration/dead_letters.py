@@ -7,12 +7,14 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from centralcloud.administration.conflict import ChangedMeanwhileError
 from centralcloud.administration.message_edits import Edit, compute
 from centralcloud.contracts import CentralCloudError, ContractError
 from centralcloud.contracts.json_text import decode_value, encode_array
 from centralcloud.runtime.postgres.database import LONG_LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.errors import is_refusal, summarize_error
 from centralcloud.runtime.postgres.query import Query
+from centralcloud.runtime.wording import counted
 from centralcloud.store.message_ledger import LedgerMissingError
 from centralcloud.store.operator_actions import Action, Operator, record_action
 
@@ -24,7 +26,20 @@ class _FieldOfMessage(NamedTuple):
     enqueued_at: datetime
 
 
+class OpenLetters(NamedTuple):
+    """The open dead letters of a selection, as an operator has seen them.
+
+    Attributes:
+        number: how many there are.
+        newest: the highest id; 0: there is none.
+    """
+
+    number: int
+    newest: int
+
+
 _LIST_DEAD_LETTERS = Query(__package__, "list_dead_letters", row=dict)
+_OPEN_LETTERS = Query(__package__, "count_open_dead_letters", row=OpenLetters)
 _OPEN_IDS = Query(__package__, "open_dead_letter_ids", row=int)
 _READ_FIELD = Query(__package__, "read_dead_letter_field", row=_FieldOfMessage)
 _REPLAY = Query(__package__, "replay_dead_letter", row=int)
@@ -80,6 +95,11 @@ class Replayed(NamedTuple):
     refused: list[NotReplayed]
 
 
+def read_open_letters(connection: psycopg.Connection[Any], which: Filter) -> OpenLetters:
+    """Return how many open dead letters a selection has, and the highest id of them."""
+    return _OPEN_LETTERS.one(connection, asdict(which))
+
+
 def list_dead_letters(
     database: Database, which: Filter, *, limit: int, with_resolved: bool = False, with_message: bool = True
 ) -> Iterator[dict[str, Any]]:
@@ -117,13 +137,22 @@ def get_dead_letter(database: Database, letter_id: int) -> dict[str, Any]:
     raise DeadLetterError(f"dead letter {letter_id}: found nothing, expected an id that `dead-letters list` shows")
 
 
-def replay(database: Database, which: Filter, edits: list[Edit], operator: Operator) -> Replayed:
+def replay(
+    database: Database, which: Filter, edits: list[Edit], operator: Operator, *, expected: OpenLetters | None = None
+) -> Replayed:
     """Send open dead letters to the queue again. Each is sent in the transaction in which it stops being open.
 
     So each is sent once, even if several replays run at the same time or one is interrupted. One transaction, and one row of
     the log, for up to 100 dead letters.
+
+    Args:
+        expected: the open dead letters of the selection that the operator has seen; None: any. One that comes later is not
+            sent.
+
+    Raises:
+        ChangedMeanwhileError: there are others than the expected ones.
     """
-    ids = sorted(_ids_to_replay(database, which))
+    ids = sorted(_ids_to_replay(database, which)) if expected is None else _expected_ids(database, which, expected)
     sent = 0
     refused: list[NotReplayed] = []
     for start in range(0, len(ids), _PAGE_SIZE):
@@ -133,10 +162,18 @@ def replay(database: Database, which: Filter, edits: list[Edit], operator: Opera
     return Replayed(sent, refused)
 
 
-def discard(database: Database, which: Filter, operator: Operator) -> int:
-    """Discard open dead letters, all in one transaction; they are kept for a while. Return how many."""
-    ids = _open_ids(database, which)
+def discard(database: Database, which: Filter, operator: Operator, *, expected: OpenLetters | None = None) -> int:
+    """Discard open dead letters, all in one transaction; they are kept for a while. Return how many.
+
+    Args:
+        expected: the open dead letters of the selection that the operator has seen; None: any.
+
+    Raises:
+        ChangedMeanwhileError: there are others than the expected ones.
+    """
     with database.transaction() as connection:
+        ids = _OPEN_IDS.all(connection, asdict(which))
+        _check_expected(ids, expected)
         row = _DISCARD.maybe(connection, {"ids": ids})
         if row is None:
             raise LedgerMissingError
@@ -202,6 +239,18 @@ def _computed(connection: psycopg.Connection[Any], letter_id: int, edit: Edit) -
 def _ids_to_replay(database: Database, which: Filter) -> list[int]:
     """Return the ids themselves if nothing else is given, so that one that is not open is reported."""
     return list(set(which.ids)) if which.ids and which == Filter(ids=which.ids) else _open_ids(database, which)
+
+
+def _expected_ids(database: Database, which: Filter, expected: OpenLetters) -> list[int]:
+    ids = _open_ids(database, which)
+    _check_expected(ids, expected)
+    return ids
+
+
+def _check_expected(ids: Sequence[int], expected: OpenLetters | None) -> None:
+    if expected is not None and OpenLetters(len(ids), max(ids, default=0)) != expected:
+        now = f"there are {counted(len(ids), 'open dead letter')} now" if ids else "no dead letter is open now"
+        raise ChangedMeanwhileError(f"{now}: they changed")
 
 
 def _open_ids(database: Database, which: Filter) -> list[int]:

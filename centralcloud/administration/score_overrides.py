@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from enum import Enum
+from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
 
+from centralcloud.administration.conflict import ChangedMeanwhileError
 from centralcloud.contracts import CentralCloudError
 from centralcloud.learning.current_scores import CurrentScore, UnknownPairError, read_current_scores
 from centralcloud.learning.evidence import Pair
@@ -32,6 +34,16 @@ from centralcloud.store.slices import References, close_slice
 from centralcloud.store.swallowed_rows import require_stored
 
 
+class AnyState(Enum):
+    """Stands for every state, where an operator has not looked before."""
+
+    ANY = "any"
+
+
+#: A state that an operator has seen: since when scores are frozen, None: they are not.
+Seen: TypeAlias = datetime | AnyState | None
+
+
 class Freeze(NamedTuple):
     """The state while no learned score is published. `who` is None where the log of operators' actions does not know."""
 
@@ -45,6 +57,7 @@ _DELETE_PIN = Query(__package__, "delete_pin", row=dict)
 _UPSERT_HOLD = Query(__package__, "upsert_hold")
 _SCORES_AT_VERSION = Query(__package__, "scores_at_version", row=dict)
 _RESET_RULE_SCORE = Query(__package__, "reset_rule_score")
+_NEWEST_VERSION = Query(__package__, "newest_score_version", row=int)
 _FREEZE = Query(__package__, "freeze_learning")
 _FREEZE_STATE = Query(__package__, "freeze_state", row=Freeze)
 _UNFREEZE = Query(__package__, "unfreeze_learning", row=dict)
@@ -72,15 +85,28 @@ class Rollback(NamedTuple):
     undone: list[Change]
 
 
-def pin(database: Database, pair: Pair, score: Decimal, until: datetime | None, operator: Operator) -> Change:
+def pin(
+    database: Database,
+    pair: Pair,
+    score: Decimal,
+    until: datetime | None,
+    operator: Operator,
+    *,
+    expected_version: int | None = None,
+) -> Change:
     """Set the score of a pair, until a time or until it is unpinned. The rules continue to learn and publish nothing for it.
+
+    Args:
+        expected_version: the version of the pair's score that the operator has seen, 0 for a pair without one; None: any.
 
     Raises:
         UnknownPairError: the pair was never chosen or scored.
         RetiredModelError: its model is retired.
+        ChangedMeanwhileError: its score is at another version than the expected one.
     """
     with score_transaction(database) as (connection, now):
-        current = _find(read_current_scores(connection), pair)
+        current = find_pair(connection, pair)
+        _check_version(current, expected_version)
         if current.retired_at is not None:
             raise RetiredModelError(
                 f"{pair[0]} is retired, since {current.retired_at:%Y-%m-%d %H:%M} UTC: expected a model that is not; "
@@ -103,13 +129,19 @@ def pin(database: Database, pair: Pair, score: Decimal, until: datetime | None, 
     return change
 
 
-def unpin(database: Database, pair: Pair, operator: Operator) -> None:
+def unpin(database: Database, pair: Pair, operator: Operator, *, expected_version: int | None = None) -> None:
     """Remove a pin: the next run of the learner publishes the score of its rule.
+
+    Args:
+        expected_version: the version of the pair's score that the operator has seen, 0 for a pair without one; None: any.
 
     Raises:
         UnknownPairError: the pair is not pinned.
+        ChangedMeanwhileError: its score is at another version than the expected one.
     """
     with score_transaction(database) as (connection, _):
+        if expected_version is not None:
+            _check_version(find_pair(connection, pair), expected_version)
         before = _DELETE_PIN.maybe(connection, {"model": pair[0], "complexity": pair[1]})
         if before is None:
             raise UnknownPairError(f"found no pin of {pair[0]} ({pair[1]})")
@@ -118,18 +150,31 @@ def unpin(database: Database, pair: Pair, operator: Operator) -> None:
 
 
 def roll_back(
-    database: Database, rules: Sequence[Rule], to_version: int, references: References, operator: Operator
+    database: Database,
+    rules: Sequence[Rule],
+    to_version: int,
+    references: References,
+    operator: Operator,
+    *,
+    expected_version: int | None = None,
 ) -> Rollback:
     """Publish the scores of the time when `to_version` was the newest: as new versions, so that every instance follows.
 
     A pair that had no score then gets the one that its instances reported at the time. Every rule continues from there:
     evidence up to now does not count against the restored scores. Pins and retirements stay.
 
+    Args:
+        expected_version: the newest version of all scores that the operator has seen; None: any.
+
     Raises:
         UnknownVersionError: there was never such a version.
+        ChangedMeanwhileError: a newer version was published than the expected one.
     """
     through_slice = close_slice(database, references)
     with score_transaction(database) as (connection, now):
+        newest = read_newest_version(connection)
+        if expected_version is not None and newest != expected_version:
+            raise ChangedMeanwhileError(f"scores changed up to version {newest}")
         publications = _restored(connection, to_version)
         for each in publications:
             pair = {"model": each.score.model, "complexity": each.score.complexity}
@@ -152,9 +197,31 @@ def roll_back(
     return Rollback(to_version, undone)
 
 
-def freeze(database: Database, reason: str, operator: Operator) -> None:
-    """Publish no learned scores from now on; the rules continue to learn. Freezing again replaces the reason."""
+def preview_rollback(connection: psycopg.Connection[Any], to_version: int) -> list[Change]:
+    """Return the changes that `roll_back` would publish now; `version` of each is None.
+
+    Raises:
+        UnknownVersionError: there was never such a version.
+    """
+    return [Change.of(each.current.old_score, each.score) for each in _restored(connection, to_version)]
+
+
+def read_newest_version(connection: psycopg.Connection[Any]) -> int:
+    """Return the newest version of all scores; 0: none was published yet."""
+    return _NEWEST_VERSION.one(connection)
+
+
+def freeze(database: Database, reason: str, operator: Operator, *, expected: Seen = AnyState.ANY) -> None:
+    """Publish no learned scores from now on; the rules continue to learn. Freezing again replaces the reason.
+
+    Args:
+        expected: since when scores are frozen as the operator has seen it, None: they are not.
+
+    Raises:
+        ChangedMeanwhileError: it is not as expected.
+    """
     with score_transaction(database) as (connection, _):
+        _check_freeze(connection, expected)
         row = _FREEZE.maybe(connection, {"reason": reason})
         if row is None:
             raise CentralCloudError(
@@ -176,16 +243,30 @@ def read_freeze(connection: psycopg.Connection[Any]) -> Freeze | None:
     return _FREEZE_STATE.maybe(connection)
 
 
-def unfreeze(database: Database, operator: Operator) -> bool:
-    """Publish again from the next run on. Return False if nothing was frozen."""
+def unfreeze(database: Database, operator: Operator, *, expected: Seen = AnyState.ANY) -> bool:
+    """Publish again from the next run on. Return False if nothing was frozen.
+
+    Args:
+        expected: since when scores are frozen as the operator has seen it, None: they are not.
+
+    Raises:
+        ChangedMeanwhileError: it is not as expected.
+    """
     with score_transaction(database) as (connection, _):
+        _check_freeze(connection, expected)
         before = _UNFREEZE.maybe(connection)
         if before is not None:
             record_action(connection, operator, Action.UNFREEZE, _ALL_SCORES, before=before)
     return before is not None
 
 
-def _find(current: list[CurrentScore], pair: Pair) -> CurrentScore:
+def find_pair(connection: psycopg.Connection[Any], pair: Pair) -> CurrentScore:
+    """Return the published score of a pair, with what an operator has set for it.
+
+    Raises:
+        UnknownPairError: the pair was never chosen or scored.
+    """
+    current = read_current_scores(connection)
     for each in current:
         if each.pair == pair:
             return each
@@ -194,6 +275,20 @@ def _find(current: list[CurrentScore], pair: Pair) -> CurrentScore:
         raise UnknownPairError(f"found no {pair[0]} for {pair[1]} tasks, expected one of its complexities: {known}")
     models = ", ".join(sorted({each.model for each in current})) or "none yet"
     raise UnknownPairError(f"found no model {pair[0]}, expected one that was ever chosen: {models}")
+
+
+def _check_version(current: CurrentScore, expected_version: int | None) -> None:
+    version = current.version or 0
+    if expected_version is not None and version != expected_version:
+        raise ChangedMeanwhileError(f"the score changed to version {version}")
+
+
+def _check_freeze(connection: psycopg.Connection[Any], expected: Seen) -> None:
+    if isinstance(expected, AnyState):
+        return
+    found = read_freeze(connection)
+    if (found and found.frozen_at) != expected:
+        raise ChangedMeanwhileError("scores were frozen" if found else "scores were published again")
 
 
 def _restored(connection: psycopg.Connection[Any], to_version: int) -> list[Publication]:

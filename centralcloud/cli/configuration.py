@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, cast, get_args
 
 import msgspec
 import typer
@@ -13,6 +13,7 @@ from centralcloud.cli.context import open_database, read_settings, this_operator
 from centralcloud.contracts import SettingsError
 from centralcloud.contracts.errors import quote
 from centralcloud.contracts.fleet_configuration import KINDS, Change
+from centralcloud.contracts.fleet_configuration.model import ModelStatus
 from centralcloud.runtime.commands.arguments import utf8
 from centralcloud.runtime.commands.json_input import read_json_input
 from centralcloud.runtime.configuration.difference import EntryDifference, difference, difference_of
@@ -39,6 +40,7 @@ from centralcloud.runtime.wording import counted, listed, printable_json
 app = typer.Typer(help="Show, compare, roll back, export and import the fleet's configuration.", no_args_is_help=True)
 
 _MOST_NAMED: Final = 10
+_STATUSES: Final = get_args(ModelStatus)
 _ENTRY_HELP: Final = f"KIND/ID, or a KIND: {', '.join(KINDS)}."
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would change, and write nothing.")]
 Expected = Annotated[
@@ -151,6 +153,31 @@ def rollback(
 
         written = change_configuration(database, author, decide, is_known=_may_be_known, dry_run=dry_run)
     _show_written(written, made, dry_run=dry_run, json_output=json_output, extra={"to_version": to})
+
+
+@app.command("set-status")
+def set_status(
+    model: Annotated[str, typer.Argument(help="Id of a registered model.")],
+    status: Annotated[str, typer.Argument(help="active, or inactive: it gets no request.")],
+    reason: Reason = None,
+    expected_version: Expected = None,
+    json_output: AsJson = False,
+) -> None:
+    """Make a registered model active or inactive, with the rights of operators."""
+    from centralcloud.administration.model_status import set_model_status
+
+    utf8(model, "MODEL")
+    if status not in _STATUSES:
+        raise SettingsError(f"STATUS is {quote(status)}: expected one of {', '.join(_STATUSES)}")
+    operator = this_operator(reason)
+    with open_database(read_settings(), "configuration", checked=False) as database:
+        version = set_model_status(
+            database, model, cast("ModelStatus", status), operator, expected_version=expected_version
+        )
+    if json_output:
+        print_json({"model": model, "status": status, "version": version})
+        return
+    print_text(f"{model} is {status} in version {version:,} of the configuration")
 
 
 @app.command("export")

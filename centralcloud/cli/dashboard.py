@@ -24,7 +24,7 @@ def dashboard(
 ) -> None:
     """Serve the pages of the fleet, until SIGTERM or Ctrl-C.
 
-    It reads the database, and changes nothing. Its role needs only the rights of centralcloud_dashboard.
+    It reads with the rights of centralcloud_dashboard, and changes nothing, unless operators have a login of their own.
     """
     from centralcloud.dashboard.program import run_dashboard
     from centralcloud.dashboard.settings import DashboardSettings

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from centralcloud.dashboard.actions.operator_database import OperatorDatabase
+from centralcloud.dashboard.actions.reach import REACH_SOURCES
 from centralcloud.dashboard.pages.banner import BANNER_SOURCES
 from centralcloud.dashboard.pages.registry import PAGES
 from centralcloud.dashboard.reader.lookups import THREADS
@@ -44,8 +46,11 @@ class Dashboard:
             CentralCloudError: the port cannot be opened, or the settings contradict each other.
         """
         settings.check_start()
-        self.reader = Reader(database, sources_of(pages))
-        self._server = DashboardServer(settings, UserList(settings.users_file), pages, self.reader, database)
+        url = settings.operator_database
+        self._operators = OperatorDatabase(url) if url else None
+        self.reader = Reader(database, sources_of(pages, *(REACH_SOURCES if url else ())))
+        users = UserList(settings.users_file)
+        self._server = DashboardServer(settings, users, pages, self.reader, database, self._operators)
         self.url = _url(settings, self._server.port)
         self._supervisor = Supervisor([self.reader], shutdown)
         self._server.on_crash = self._supervisor.on_crash
@@ -77,6 +82,8 @@ class Dashboard:
         self._server.stop()
         self._supervisor.stop(within_seconds=1.0)
         self._database.reserve(-THREADS)
+        if self._operators is not None:
+            self._operators.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -104,9 +111,10 @@ def run_dashboard(settings: DashboardSettings, shutdown: Shutdown) -> None:
                 service_manager.stopping()
 
 
-def sources_of(pages: Sequence[Page]) -> list[Source[Any]]:
-    """Return every source that one of the pages needs, once each."""
-    return list(dict.fromkeys(source for page in pages for source in (*BANNER_SOURCES, *page.sources)))
+def sources_of(pages: Sequence[Page], *more: Source[Any]) -> list[Source[Any]]:
+    """Return every source that one of the pages needs, and some more, once each."""
+    of_pages = (source for page in pages for source in page.sources)
+    return list(dict.fromkeys((*BANNER_SOURCES, *more, *of_pages)))
 
 
 def _url(settings: DashboardSettings, port: int) -> str:

@@ -17,7 +17,7 @@ from centralcloud.dashboard.pages.action_values import (
     score_words,
     text_of,
 )
-from centralcloud.dashboard.pages.addresses import COMPLEXITIES, instance_url, model_url, pair_url
+from centralcloud.dashboard.pages.addresses import COMPLEXITIES, action_url, instance_url, model_url, pair_url
 from centralcloud.dashboard.pages.words import pair_words, spoken
 from centralcloud.dashboard.sources.activity import ActionRow
 from centralcloud.runtime.wording import counted
@@ -32,6 +32,7 @@ class Deed(NamedTuple):
         until: when a pin ends, or before when messages were deleted; `rest` leads to it.
         more: changes that are not listed.
         undo: the command that undoes it; None: none does.
+        undo_url: the page of the action that undoes it, for operators; None: there is none.
     """
 
     verb: str
@@ -42,6 +43,7 @@ class Deed(NamedTuple):
     changes: tuple[Change, ...] = ()
     more: int = 0
     undo: str | None = None
+    undo_url: str | None = None
 
 
 class _Act(NamedTuple):
@@ -122,20 +124,34 @@ def _pin(act: _Act) -> Deed:
     if act.before.get("pin") is not None:
         changes.append(Change("Pin", score_words(act.before["pin"]), score_words(score)))
     rest = f"at {score_words(score)}{' until' if until else ', until it is unpinned'}"
-    return _pair(act, "pinned", rest, until, changes, _command("scores", "unpin", *_pair_of(act.subject)))
+    undo = _command("scores", "unpin", *_pair_of(act.subject))
+    return _pair(act, "pinned", rest, until, changes, undo, action_url("unpin", **_subject(act.subject)))
 
 
 def _unpin(act: _Act) -> Deed:
     score, until = act.before.get("pin"), _moment(act.before.get("until"))
-    again = None
+    again, url = None, None
     if score is not None:
+        url = action_url("pin", **_subject(act.subject), score=str(score))
         ends = ("--until", until.isoformat()) if until else ()
         again = _command("scores", "pin", *_pair_of(act.subject), str(score), *ends)
-    return _pair(act, "unpinned", "", None, [Change("Pin", score_words(score), NOTHING)], again)
+    return _pair(act, "unpinned", "", None, [Change("Pin", score_words(score), NOTHING)], again, url)
 
 
-def _pair(act: _Act, verb: str, rest: str, until: datetime | None, changes: Sequence[Change], undo: str | None) -> Deed:
-    return Deed(verb, pair_words(act.subject), subject_url(act.subject), rest, until, tuple(changes), 0, undo)
+def _pair(
+    act: _Act,
+    verb: str,
+    rest: str,
+    until: datetime | None,
+    changes: Sequence[Change],
+    undo: str | None,
+    undo_url: str | None,
+) -> Deed:
+    return Deed(verb, pair_words(act.subject), subject_url(act.subject), rest, until, tuple(changes), 0, undo, undo_url)
+
+
+def _subject(subject: str) -> dict[str, str]:
+    return dict(zip(("model", "complexity"), _pair_of(subject), strict=True))
 
 
 def _rollback(act: _Act) -> Deed:
@@ -153,13 +169,15 @@ def _rollback(act: _Act) -> Deed:
 
 def _freeze(act: _Act) -> Deed:
     change = Change("Reason", text_of(act.before.get("reason"), ""), text_of(act.after.get("reason"), ""))
-    return Deed("froze", "learned scores", "/scores", "", None, (change,), 0, "centralcloud unfreeze")
+    undo = "centralcloud unfreeze"
+    return Deed("froze", "learned scores", "/scores", "", None, (change,), 0, undo, action_url("unfreeze"))
 
 
 def _unfreeze(act: _Act) -> Deed:
     reason = text_of(act.before.get("reason"), "")
     undo = _command("freeze", "--reason", reason) if reason else None
-    return Deed("unfroze", "learned scores", "/scores", "", None, (Change("Reason", reason, ""),), 0, undo)
+    changes = (Change("Reason", reason, ""),)
+    return Deed("unfroze", "learned scores", "/scores", "", None, changes, 0, undo, action_url("freeze"))
 
 
 def _force(act: _Act) -> Deed:

@@ -47,6 +47,11 @@ def finding_url(finding: Finding) -> str:
     return incident_url(finding.finding_id)
 
 
+def action_url(name: str, **subject: str) -> str:
+    """Return the address of the page that asks an operator to confirm an action."""
+    return f"/actions/{name}?{urlencode(subject)}" if subject else f"/actions/{name}"
+
+
 def request_url(request_id: str) -> str:
     """Return the address of a request's page."""
     return f"/request/{quote(request_id, safe='')}"

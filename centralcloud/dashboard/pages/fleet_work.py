@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from markupsafe import Markup
 
 from centralcloud.dashboard.charts.sparkline import sparkline
-from centralcloud.dashboard.pages.addresses import incident_url, pair_url
+from centralcloud.dashboard.pages.addresses import action_url, incident_url, pair_url
 from centralcloud.dashboard.pages.words import State, lease_work
 from centralcloud.dashboard.sources.findings import Finding
 from centralcloud.dashboard.sources.instances import (
@@ -57,11 +57,17 @@ class Workers(NamedTuple):
 
 
 class LetterRow(NamedTuple):
-    """Dead letters of one field, with the commands that show them and send them again."""
+    """Dead letters of one field, with the commands that show them and send them again.
+
+    Attributes:
+        replay_url, discard_url: of the actions, for operators.
+    """
 
     letters: Letters
     show: str
     replay: str
+    replay_url: str
+    discard_url: str
 
 
 class DeadLetters(NamedTuple):
@@ -148,6 +154,8 @@ def dead_letters(letters: Sequence[Letters] | None) -> DeadLetters | None:
             shlex.join(
                 ["centralcloud", "dead-letters", "replay", "--field", each.field, "--why", "the cause is fixed"]
             ),
+            action_url("replay", field=each.field),
+            action_url("discard", field=each.field),
         )
         for each in letters
     )

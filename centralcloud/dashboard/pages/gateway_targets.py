@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from centralcloud.dashboard.pages.addresses import instance_url
+from centralcloud.dashboard.pages.addresses import action_url, instance_url
 from centralcloud.dashboard.pages.request_words import breaker_words, check_words, status_words
 from centralcloud.dashboard.sources.gateways import AttemptSum
 from centralcloud.dashboard.sources.targets import ModelHealth, Registered, TargetReport
@@ -58,7 +58,12 @@ class Targets(NamedTuple):
 
 
 class RegisteredModel(NamedTuple):
-    """A model of the registry. `health`: posted, in words; None: none counts now."""
+    """A model of the registry.
+
+    Attributes:
+        health: posted, in words; None: none counts now.
+        switch, switch_url: the action that gives it the other status, for operators.
+    """
 
     name: str
     title: str | None
@@ -68,6 +73,8 @@ class RegisteredModel(NamedTuple):
     state: str
     health: str | None
     health_until: datetime | None
+    switch: str
+    switch_url: str
 
 
 def targets_of(reports: Sequence[TargetReport], attempts: Sequence[AttemptSum]) -> Targets:
@@ -134,7 +141,7 @@ def models_of(registered: Sequence[Registered], health: Sequence[ModelHealth]) -
             continue
         body = each.value
         status = str(body.get("status") or "active")
-        known = posted.get(each.id)
+        known, other = posted.get(each.id), "inactive" if status == "active" else "active"
         found.append(
             RegisteredModel(
                 each.id,
@@ -145,6 +152,8 @@ def models_of(registered: Sequence[Registered], health: Sequence[ModelHealth]) -
                 "good" if status == "active" else "note",
                 known and known.status,
                 known and known.expires_at,
+                f"Make {other}",
+                action_url("model-status", model=each.id, status=other),
             )
         )
     return tuple(sorted(found, key=lambda each: (each.state == "good", each.name)))

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from markupsafe import Markup
 
 from centralcloud.dashboard.charts.traffic_share import traffic_share
-from centralcloud.dashboard.pages.addresses import COMPLEXITIES, instance_url, pair_url, with_parameters
+from centralcloud.dashboard.pages.addresses import COMPLEXITIES, action_url, instance_url, pair_url, with_parameters
 from centralcloud.dashboard.pages.changes import ChangeGroup, page_of
 from centralcloud.dashboard.pages.overview import leading
 from centralcloud.dashboard.pages.pair_history import RANGES, chosen_range, score_history
@@ -105,10 +105,16 @@ class OutcomesView(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A command to copy, and what it does."""
+    """A command to copy, and what it does.
+
+    Attributes:
+        button, url: of the same action for operators; empty: there is none.
+    """
 
     text: str
     command: str
+    button: str = ""
+    url: str = ""
 
 
 class HistoryPage(NamedTuple):
@@ -290,6 +296,7 @@ def commands(
     name = shlex.quote(model) if not model.startswith("-") else f"-- {shlex.quote(model)}"
     score = state.published.score if state.published else state.last_reported_score
     until = (now + timedelta(hours=25)).replace(minute=0, second=0, microsecond=0)
+    pair = {"model": model, "complexity": complexity}
     found = [
         Command("Explain it", f"centralcloud scores explain {name} {complexity}"),
         Command("Show its history", f"centralcloud scores history --complexity {complexity} {name}"),
@@ -297,13 +304,16 @@ def commands(
     if state.retired_at is not None:
         return (*found, Command("Reinstate the model", f"centralcloud models retire --undo {name}"))
     if is_pinned(state, now):
-        found.append(Command("Remove the pin", f"centralcloud scores unpin --reason 'why' {name} {complexity}"))
+        unpin = f"centralcloud scores unpin --reason 'why' {name} {complexity}"
+        found.append(Command("Remove the pin", unpin, "Unpin", action_url("unpin", **pair)))
     else:
         found.append(
             Command(
                 "Pin it for a day",
                 f"centralcloud scores pin --until {until:%Y-%m-%dT%H:%M}Z --reason 'why' {name} {complexity}"
                 f" {0.0 if score is None else score:.3f}",
+                "Pin the score",
+                action_url("pin", **pair),
             )
         )
     if len(history) > 1 and state.published and history[0].version == state.published.version:
@@ -311,10 +321,16 @@ def commands(
             Command(
                 f"Roll all scores back to the time of version {history[1].version}",
                 f"centralcloud scores rollback --to {history[1].version} --reason 'why'",
+                "Roll back",
+                action_url("rollback", to=str(history[1].version)),
             )
         )
     if state.frozen_at is not None:
-        found.append(Command("Publish learned scores again", "centralcloud unfreeze --reason 'why'"))
+        unfreeze = "centralcloud unfreeze --reason 'why'"
+        found.append(Command("Publish learned scores again", unfreeze, "Unfreeze learning", action_url("unfreeze")))
+    else:
+        freeze = "centralcloud freeze --reason 'why'"
+        found.append(Command("Publish no learned score", freeze, "Freeze learning", action_url("freeze")))
     return tuple(found)
 
 

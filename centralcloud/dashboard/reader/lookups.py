@@ -1,6 +1,7 @@
 """Lookups: values for one page alone, read in a few threads, kept for a while, and read once for all who ask meanwhile."""
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -43,8 +44,15 @@ class Lookups:
         self._outage = outage
         self._clock = clock
         self._threads = PageThreads(THREADS, _LIMIT_SECONDS)
+        self._generation = 0
         self._kept: OrderedDict[tuple[Any, ...], tuple[float, Any]] = OrderedDict()
         self._running: dict[tuple[Any, ...], asyncio.Task[Any]] = {}
+
+    def forget(self) -> None:
+        """Read every value again that a page needs, as after a change; in an outage they still count."""
+        self._generation += 1
+        self._kept = OrderedDict((key, (-math.inf, value)) for key, (_, value) in self._kept.items())
+        self._running.clear()
 
     async def get(self, lookup: Lookup[_T], *args: Any) -> _T:
         """Return the value of a lookup for hashable arguments. During an outage a value that was kept is good for longer.
@@ -70,6 +78,8 @@ class Lookups:
         return await asyncio.shield(task)
 
     async def _read(self, key: tuple[Any, ...], lookup: Lookup[_T], args: tuple[Any, ...]) -> _T:
+        began = self._generation
+
         def read() -> _T:
             with self._database.transaction(limit_seconds=_LIMIT_SECONDS) as connection:
                 return lookup.read(connection, *args)
@@ -82,6 +92,8 @@ class Lookups:
             if is_outage(error):
                 raise LookupFailedError(f"the database is unavailable: {summarize_error(error)}") from None
             raise
+        if began != self._generation:
+            return value
         self._kept[key] = (self._clock() + lookup.keep_seconds, value)
         self._kept.move_to_end(key)
         while len(self._kept) > _MOST_VALUES:
@@ -89,6 +101,7 @@ class Lookups:
         return value
 
     def _ended(self, key: tuple[Any, ...], task: asyncio.Task[Any]) -> None:
-        del self._running[key]
+        if self._running.get(key) is task:
+            del self._running[key]
         if not task.cancelled():
             task.exception()  # read, though no page may wait for it any more

@@ -64,6 +64,7 @@ class Reader(BackgroundTask):
         self._version = -1
         self.may_degrade = True
         self._viewed = clock()
+        self._reads_everything = False
 
     def viewed(self) -> None:
         """Note that a viewer is there: the next minute is read every second."""
@@ -72,7 +73,15 @@ class Reader(BackgroundTask):
         if idle:
             self.wake()
 
+    def read_everything(self) -> None:
+        """Read every source again at once, as after a change that is known here. From any thread."""
+        self._reads_everything = True
+        self.wake()
+
     def run_once(self) -> bool:
+        if self._reads_everything:
+            self._reads_everything = False
+            self._due = dict.fromkeys(self._sources, 0.0)
         idle = self._clock() - self._viewed > _IDLE_AFTER_SECONDS
         self.interval_seconds = _IDLE_TICK_SECONDS if idle else _TICK_SECONDS
         try:

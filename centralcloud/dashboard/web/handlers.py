@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
+from centralcloud.dashboard.actions.pages import ActionPages
 from centralcloud.dashboard.reader.lookups import LookupFailedError
 from centralcloud.dashboard.reader.reader import Reader
 from centralcloud.dashboard.security.access import Access, known
+from centralcloud.dashboard.security.local_path import login_path
 from centralcloud.dashboard.web.assets import Assets
 from centralcloud.dashboard.web.live import Hub, state_of
 from centralcloud.dashboard.web.page import Page, PageError
@@ -41,12 +44,14 @@ class Handlers:
         self._renderer = renderer
         self._assets = assets
         self._access: Access | None = None
+        self._actions: ActionPages | None = None
         #: Names this process: revisions of another one mean nothing here.
         self._boot = f"{assets.tag}-{secrets.token_hex(4)}"
 
-    def routes(self, access: Access) -> list[web.RouteDef]:
+    def routes(self, access: Access, actions: ActionPages) -> list[web.RouteDef]:
         """Return the routes; `access` says how long a viewer may see what it sees."""
         self._access = access
+        self._actions = actions
         return [
             *(web.get(page.path, self.show) for page in self._pages),
             *(web.get(before_parameters(page.path), self.forward) for page in self._pages if parameters_of(page.path)),
@@ -84,8 +89,7 @@ class Handlers:
             zone=key.zone,
             zone_chosen=bool(request.query.get("zone")),
             query=dict(key.query),
-            viewer=known(request).viewer,
-            form_token=known(request).form_token,
+            **self._of_viewer(request),
         )
         now = snapshot.read_at if snapshot.read_at and not snapshot.outage else datetime.now(UTC)
         return html_response(fill_times(html, now, view.zone))
@@ -144,9 +148,7 @@ class Handlers:
     def render(self, request: web.Request, template: str, model: object, status: int) -> web.Response:
         """Return a page that is not one of the navigation, such as the login; the model is `m`."""
         zone = zone_of(request.query, request.cookies)
-        html = self._renderer.render(
-            template, m=model, zone=zone, viewer=known(request).viewer, form_token=known(request).form_token
-        )
+        html = self._renderer.render(template, m=model, zone=ZoneInfo(zone), **self._of_viewer(request))
         return html_response(html, status=status)
 
     def render_error(self, request: web.Request, error: PageError) -> web.StreamResponse:
@@ -157,10 +159,21 @@ class Handlers:
             message=error.message,
             command=error.command,
             zone=zone_of(request.query, request.cookies),
-            viewer=known(request).viewer,
-            form_token=known(request).form_token,
+            **self._of_viewer(request),
         )
         return html_response(html, status=error.status)
+
+    def _of_viewer(self, request: web.Request) -> dict[str, Any]:
+        """Return what every page shows of its viewer; a notice of an action is shown once."""
+        (viewer, token), actions, access = known(request), self._actions, self._access
+        can_log_in = access is not None and access.users.exists and request.path != "/login"
+        return {
+            "viewer": viewer,
+            "form_token": token,
+            "login": login_path(request.rel_url.raw_path_qs) if can_log_in and viewer.name is None else None,
+            "may_act": actions is not None and actions.may_act(request),
+            "notice": actions.notices.take(token) if actions is not None and token else None,
+        }
 
 
 def view_key(page: Page, query: Mapping[str, str], cookies: Mapping[str, str]) -> ViewKey:

@@ -6,6 +6,8 @@ from typing import Final
 
 from aiohttp import web
 
+from centralcloud.dashboard.actions.operator_database import OperatorDatabase
+from centralcloud.dashboard.actions.pages import ActionPages
 from centralcloud.dashboard.reader.lookups import Lookups
 from centralcloud.dashboard.reader.reader import Reader
 from centralcloud.dashboard.security.access import Access
@@ -36,13 +38,20 @@ class DashboardServer(HttpServer):
     """
 
     def __init__(
-        self, settings: DashboardSettings, users: UserList, pages: Sequence[Page], reader: Reader, database: Database
+        self,
+        settings: DashboardSettings,
+        users: UserList,
+        pages: Sequence[Page],
+        reader: Reader,
+        database: Database,
+        operators: OperatorDatabase | None,
     ) -> None:
         """Open the port.
 
         Args:
             settings: after `DashboardSettings.check_start`.
             users: who log in with a password.
+            operators: for their actions; None: there are none.
 
         Raises:
             CentralCloudError: the port cannot be opened, or the certificate cannot be used.
@@ -55,6 +64,7 @@ class DashboardServer(HttpServer):
         self._pages = pages
         self._reader = reader
         self._database = database
+        self._operators = operators
         self.hub: Hub | None = None
 
     def make_app(self, connections: Connections) -> web.Application:
@@ -81,7 +91,11 @@ class DashboardServer(HttpServer):
         access = Access(self._settings, self._users)
         access.add_to(app)
         LoginPages(access, handlers.render).add_to(app)
-        app.add_routes(handlers.routes(access))
+        actions = ActionPages(
+            self._operators, self._database, self._reader, lookups, access, handlers.render, handlers.render_error
+        )
+        actions.add_to(app)
+        app.add_routes(handlers.routes(access, actions))
 
         async def begin(_app: web.Application) -> None:
             hub.start()

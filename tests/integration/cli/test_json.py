@@ -32,7 +32,7 @@ COMMANDS = (
 )  # fmt: skip
 #: They are tried elsewhere: these need an acknowledgement, a table of outcomes, or a password.
 ELSEWHERE = {
-    "instances forget", "simulate",
+    "instances forget", "simulate", "configuration set-status",
     "dashboard-users", "dashboard-users list", "dashboard-users add", "dashboard-users remove",
 }  # fmt: skip
 

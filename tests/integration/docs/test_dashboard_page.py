@@ -35,13 +35,19 @@ def test_the_commands_make_a_file_of_users(tmp_path: Path) -> None:
 
 
 def test_each_example_of_settings_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = re.findall(r"^```\n(CENTRALCLOUD.*?)^```", _PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```\n(CENTRALCLOUD_DASHBOARD.*?)^```", _PAGE.read_text(), re.DOTALL | re.MULTILINE)
     assert len(blocks) == 3
     for block, users in zip(blocks, ("/etc/users", "/etc/users", None), strict=True):
         with monkeypatch.context() as environment:
             if users:
                 environment.setenv("CENTRALCLOUD_DASHBOARD_USERS_FILE", users)
             assert settings_of(block, environment).login_to_read
+
+
+def test_with_the_operators_database_of_the_page_operators_act(monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = re.findall(r"<!-- actions -->\n```\n(.*?)^```", _PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    monkeypatch.setenv("CENTRALCLOUD_DASHBOARD_USERS_FILE", "/etc/users")
+    assert settings_of(block, monkeypatch).operator_database == block.partition("=")[2].strip()
 
 
 def test_a_request_through_the_proxy_of_the_page_names_its_user_and_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
