@@ -130,6 +130,13 @@ def _escaped(value: Any) -> Any:
     return value
 
 
+def load_logging() -> None:
+    """Load structlog in this thread. Before threads start that log: a fork while one of them imports it would leave its lock
+    taken in the child for ever.
+    """
+    import structlog  # noqa: F401
+
+
 def bind_to_logs(**fields: Any) -> None:
     """Add fields to every event that this thread logs from now on."""
     import structlog

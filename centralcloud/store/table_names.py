@@ -19,6 +19,7 @@ TABLES: Final = (
     "evidence_slices",
     "feedback",
     "findings",
+    "fleet_minutes",
     "fleet_settings",
     "ignored_values",
     "ingest_workers",

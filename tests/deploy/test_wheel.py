@@ -110,6 +110,7 @@ def test_the_metadata_of_both_distributions_is_complete(distributions: Path) -> 
     assert not metadata.get_all("Project-URL")
     assert not metadata["Home-page"]
     assert metadata.get_all("Provides-Extra") == [
+        "browser",
         "clients",
         "daemon",
         "deploy",

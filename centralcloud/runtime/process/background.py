@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import psycopg
 
 from centralcloud.contracts import CentralCloudError
-from centralcloud.runtime.logs import bind_to_logs, get_logger
+from centralcloud.runtime.logs import bind_to_logs, get_logger, load_logging
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.runtime.postgres.errors import (
     TableUnusableError,
@@ -114,6 +114,7 @@ class BackgroundTask(ABC):
 
     def start(self) -> None:
         """Start the loop in a thread of its own."""
+        load_logging()
         self.heartbeat.beat()
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
