@@ -119,5 +119,5 @@ def sources_of(pages: Sequence[Page], *more: Source[Any]) -> list[Source[Any]]:
 
 def _url(settings: DashboardSettings, port: int) -> str:
     address = settings.address
-    host = "127.0.0.1" if address in ("0.0.0.0", "::", "") else address  # noqa: S104 - not to listen  # nosec B104
+    host = "127.0.0.1" if address in ("0.0.0.0", "::", "") else address  # noqa: S104 - not to listen
     return f"http{'s' if settings.tls_certificate else ''}://{f'[{host}]' if ':' in host else host}:{port}/"

@@ -132,7 +132,7 @@ def _escaped(value: Any) -> Any:
 
 def load_logging() -> None:
     """Load structlog in this thread. Before threads start that log: a fork while one of them imports it would leave its lock
-    taken in the child for ever.
+    held in the child for ever.
     """
     import structlog  # noqa: F401
 

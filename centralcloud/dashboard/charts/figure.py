@@ -42,7 +42,7 @@ def figure(kind: str, label: str, draw: Draw, tables: Sequence[Table]) -> Markup
     role = "group" if any(drawing.linked for drawing, _ in drawn) else "img"
     drawings = "".join(drawing.svg(height) for drawing, height in drawn)
     image = f'<div role="{role}" aria-label="{safe(label)}">{drawings}</div>'
-    return Markup(f'<figure class="chart {kind}">{image}{_details(tables)}</figure>')  # noqa: S704  # nosec B704
+    return Markup(f'<figure class="chart {kind}">{image}{_details(tables)}</figure>')  # noqa: S704
 
 
 def _details(tables: Sequence[Table]) -> str:

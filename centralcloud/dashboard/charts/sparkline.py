@@ -43,7 +43,7 @@ def sparkline(
         dot = f'<circle cx="{number(across(len(values) - 1))}" cy="{number(up(last))}" r="2.5"/>'
     line = f'<path d="{path}"/>' if str(path) else ""
     name = safe(label)
-    return Markup(  # noqa: S704  # nosec B704
+    return Markup(  # noqa: S704
         f'<svg class="spark" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{name}">'
         f"<title>{name}</title>{line}{dot}</svg>"
     )

@@ -56,7 +56,7 @@ class Renderer:
         """Return the whole page from ``<page>.html``, with its fragments in their places."""
 
         def fragment(name: str) -> Markup:
-            return Markup('<div id="{}" data-live>{}</div>').format(name, Markup(fragments[name]))  # noqa: S704 # nosec B704
+            return Markup('<div id="{}" data-live>{}</div>').format(name, Markup(fragments[name]))  # noqa: S704
 
         return self.render(f"{page.name}.html", page=page, fragment=fragment, **values)
 
