@@ -169,10 +169,12 @@ def test_a_caller_that_is_cancelled_frees_the_upstream(client: UnifiedModelClien
     fake_upstream.behave("hang", model="claude-opus-5-5")
 
     async def impatient() -> None:
-        async with asyncio.timeout(0.5):
-            await client.generate("Think", TaskType.REASONING, 9)
+        call = asyncio.create_task(client.generate("Think", TaskType.REASONING, 9))
+        await asyncio.to_thread(eventually, lambda: fake_upstream.requests("claude-opus-5-5"))
+        call.cancel()
+        await call
 
-    with pytest.raises(TimeoutError):
+    with pytest.raises(asyncio.CancelledError):
         asyncio.run(impatient())
     eventually(lambda: [each["ended"] for each in fake_upstream.requests("claude-opus-5-5")] == ["client gone"])
 
