@@ -1,5 +1,5 @@
 -- The fleet in numbers, in one row. Small tables completely, the newest rows of large ones by their primary keys; the open dead
--- letters by idx_dead_letters_open.
+-- letters in their table, which no index serves: it holds no more than their retention.
 WITH newest AS (
     SELECT coalesce(max(version), 0) AS version FROM public.model_scores
 ), settled AS (
