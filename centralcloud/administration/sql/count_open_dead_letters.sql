@@ -1,4 +1,4 @@
--- How many dead letters are open, and the highest id, with the filters of list_dead_letters. Served by idx_dead_letters_open.
+-- How many dead letters are open, and the highest id, with the filters of list_dead_letters. Reads the whole table, which holds no more than its retention.
 SELECT count(*) AS number, coalesce(max(id), 0)::bigint AS newest
 FROM public.dead_letters
 WHERE resolution IS NULL
