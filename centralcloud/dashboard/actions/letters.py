@@ -48,7 +48,7 @@ class ReplayAction(Action):
             ),
             effects=("Scores follow the outcomes in them, as they follow those of other messages.",),
             seen=f"{seen.number} {seen.newest}",
-            obstacle=None if seen.number else f"There is no open dead letter{_of(which)}.",
+            obstacle=_obstacle(seen.number, which),
             letters=letters,
             defaults={},
         )
@@ -90,7 +90,7 @@ class DiscardAction(Action):
                 "They are kept for the days of the setting retention.dead_letters_days, then deleted. There is no undo.",
             ),
             seen=f"{seen.number} {seen.newest}",
-            obstacle=None if seen.number else f"There is no open dead letter{_of(which)}.",
+            obstacle=_obstacle(seen.number, which),
             letters=letters,
             defaults={},
         )
@@ -126,6 +126,11 @@ def _which(form: Form) -> Filter:
             command="centralcloud dead-letters list",
         )
     return Filter(field=field or None)
+
+
+def _obstacle(number: int, which: Filter) -> str | None:
+    """Return why there is nothing to do; None: there are dead letters."""
+    return None if number else f"There is no open dead letter{_of(which)}."
 
 
 def _of(which: Filter) -> str:

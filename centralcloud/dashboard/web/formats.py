@@ -59,11 +59,6 @@ def score(value: float | Decimal | None) -> str:
     return _NONE if value is None else f"{value:.2f}"
 
 
-def count(value: int | None) -> str:
-    """Return a whole number as `number` does."""
-    return number(value)
-
-
 def milliseconds(value: float | None) -> str:
     """Return a time in ms as people say it: "850 ms", "1.2 s", "95 s"."""
     if value is None or not math.isfinite(value):

@@ -87,7 +87,6 @@ class Handlers:
             boot=self._boot,
             state=state_of(snapshot),
             zone=key.zone,
-            zone_chosen=bool(request.query.get("zone")),
             query=dict(key.query),
             **self._of_viewer(request),
         )
@@ -190,9 +189,9 @@ def address_of(key: ViewKey) -> str:
     return f"{fill_path(key.path, dict(key.query))}?{urlencode([*query, ('zone', key.zone)])}"
 
 
-def html_response(html: str, *, status: int = 200, headers: Mapping[str, Any] = {}) -> web.Response:
+def html_response(html: str, *, status: int = 200) -> web.Response:
     """Return a page, which no cache keeps."""
-    response = web.Response(text=html, status=status, content_type="text/html", charset="utf-8", headers=headers)
+    response = web.Response(text=html, status=status, content_type="text/html", charset="utf-8")
     if len(html) >= _LEAST_COMPRESSED:
         response.enable_compression()
     return response
