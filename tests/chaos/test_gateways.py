@@ -61,7 +61,7 @@ def test_replicas_stopped_one_after_the_other_end_each_request_that_they_have_be
     replicas: Replicas, rounds: int
 ) -> None:
     """Requests in flight end without a retry; new ones go to the next replica."""
-    replicas.upstream.behave("slow-headers=0.5+trickle=0.05", model="opus")
+    replicas.upstream.behave("hold+trickle=0.05", model="opus")
     begun: list[Reply] = []
     with GatewayClients(replicas.urls, replicas.key) as clients, ThreadPoolExecutor(20) as threads:
         for number in list(range(3)) * rounds:
@@ -69,6 +69,8 @@ def test_replicas_stopped_one_after_the_other_end_each_request_that_they_have_be
             asked = [threads.submit(gateway.chat, "opus", stream=nth % 2 == 0) for nth in range(20)]
             eventually(lambda: under_way(replicas.upstream, "opus") == 20, what="the requests at the provider")
             gateway.program.process.send_signal(signal.SIGTERM)
+            gateway.program.wait_for("gateway_draining")
+            replicas.upstream.release()
             begun += [each.result() for each in asked]
             assert gateway.program.process.wait(timeout=30) == 0
             assert "gateway_requests_cut" not in gateway.program.events()

@@ -75,12 +75,13 @@ def test_the_gateway_notifies_ready_when_it_serves_and_ends_a_request_before_it_
     )  # fmt: skip
     systemd.hear("READY=1")
     systemd.hear("WATCHDOG=1", within_seconds=5)
-    fake_upstream.behave("slow-headers=2", times=1)
+    fake_upstream.behave("hold", times=1)
     with ThreadPoolExecutor() as pool:
         answer = pool.submit(gateway.chat, "gpt")
         eventually(lambda: fake_upstream.state()["open"], what="the call of the provider")
         gateway.program.process.send_signal(signal.SIGTERM)
         systemd.hear("STOPPING=1", within_seconds=5)
+        fake_upstream.release()
         assert answer.result().status == 200
     assert gateway.program.process.wait(timeout=20) == 0
 

@@ -31,6 +31,10 @@ class FakeUpstream:
         """Order a misbehaviour for the next `times` requests (None: all) of `model` (None: any)."""
         self._control("behave", {"behaviour": behaviour, "times": times, "model": model})
 
+    def release(self) -> None:
+        """Let the requests that are held go on."""
+        self._control("release", {})
+
     def reset(self) -> None:
         """Forget the record and the orders."""
         self._control("reset", {})

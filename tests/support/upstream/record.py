@@ -1,5 +1,6 @@
 """The record of the fake upstream: which requests arrived, and how each ended."""
 
+import asyncio
 import time
 from collections import Counter, deque
 from typing import Any
@@ -11,9 +12,12 @@ class Record:
     """The last requests, counts of all of them, and the behaviours that were ordered for the next ones."""
 
     def __init__(self) -> None:
+        #: Set when the held requests may go on; a later one waits for the next release.
+        self.released = asyncio.Event()
         self.reset()
 
     def reset(self) -> None:
+        self.release()
         self.requests: deque[dict[str, Any]] = deque(maxlen=MAX_RECORDED)
         self.counts: Counter[str] = Counter()
         self.ordered: list[dict[str, Any]] = []
@@ -46,6 +50,11 @@ class Record:
 
     def order(self, behaviour: str, times: int | None, model: str | None) -> None:
         self.ordered.append({"behaviour": behaviour, "times": times, "model": model})
+
+    def release(self) -> None:
+        """Let the requests that are held go on."""
+        self.released.set()
+        self.released = asyncio.Event()
 
     def take_order(self, model: str | None) -> str:
         """Return the behaviour ordered for this model, and count it as used."""

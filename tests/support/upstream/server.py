@@ -39,6 +39,7 @@ def application() -> web.Application:
     app.router.add_get("/control/state", _state)
     app.router.add_get("/control/behaviours", _behaviours)
     app.router.add_post("/control/behave", _behave)
+    app.router.add_post("/control/release", _release)
     app.router.add_post("/control/reset", _reset)
     return app
 
@@ -58,6 +59,11 @@ async def _behave(request: web.Request) -> web.Response:
     except UnknownBehaviourError as error:
         return web.json_response({"error": str(error)}, status=400)
     request.app[RECORD].order(order["behaviour"], order.get("times"), order.get("model"))
+    return web.json_response({})
+
+
+async def _release(request: web.Request) -> web.Response:
+    request.app[RECORD].release()
     return web.json_response({})
 
 
@@ -98,6 +104,8 @@ class _Exchange:
 
     async def _before_headers(self) -> web.StreamResponse | None:
         chosen, side = self.behaviour, self.side
+        if "hold" in chosen:
+            await self.record.released.wait()
         if "slow-headers" in chosen:
             await asyncio.sleep(chosen.number("slow-headers"))
         if "hang" in chosen:
@@ -332,6 +340,8 @@ async def _stream(exchange: _Exchange, asked: Asked, reply: Reply, cost: float |
         if "reset-in-stream" in chosen and count == chosen.number("reset-in-stream", 3):
             await exchange.reset_connection_after(response, b"".join(events[count:]))
             return response
+        if "hold-in-stream" in chosen and count == chosen.number("hold-in-stream", 3):
+            await exchange.record.released.wait()
         if "hang-in-stream" in chosen and count == chosen.number("hang-in-stream", 3):
             await asyncio.Event().wait()
         if "trickle" in chosen:

@@ -35,7 +35,7 @@ def open_stream(gateway: Gateway, text: str) -> Iterator[http.client.HTTPRespons
 
 
 def test_a_stop_lets_streams_end_and_takes_no_new_requests(gateway: Gateway, fake_upstream: FakeUpstream) -> None:
-    fake_upstream.behave("trickle=0.2", times=1)
+    fake_upstream.behave("hold-in-stream", times=1)
     with open_stream(gateway, "one two three four five six seven") as answer:
         answer.read(10)
         gateway.program.process.send_signal(signal.SIGTERM)
@@ -43,6 +43,7 @@ def test_a_stop_lets_streams_end_and_takes_no_new_requests(gateway: Gateway, fak
 
         ready = gateway.call("GET", "/health/ready", key=None)
         refused = gateway.chat()
+        fake_upstream.release()
         rest = answer.read()
 
     assert (ready.status, ready.json()["reasons"]) == (503, ["stopping"])
