@@ -46,7 +46,7 @@ class Progress:
         self._left: Counter[str] = Counter()
         self._counts: dict[str, Counter[str]] = {}
         self._running: set[str] = set()
-        self._measured: dict[str, float] = {}
+        self._measured: dict[str, Counter[str]] = {}
         self._ended = False
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -73,7 +73,8 @@ class Progress:
         self._show_moment()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._measured[report.nodeid] = self._measured.get(report.nodeid, 0.0) + report.duration
+        if report.when:
+            self._measured.setdefault(report.nodeid, Counter())[report.when] += report.duration
         counts = self._counts.setdefault(room_of(report.nodeid), Counter())
         category, _, _ = self.pytest_report_teststatus(report) or ("failed", "", "")
         if category:

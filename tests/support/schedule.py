@@ -14,7 +14,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 _FILE = Path(__file__).parents[1] / "durations.json"
-#: A test this long is not kept with its file.
+#: A test that runs this long by itself is not kept with its file.
 _LONG_SECONDS = 4.0
 #: The guess for a test of a file that was never measured.
 _UNKNOWN_SECONDS = 0.3
@@ -43,16 +43,21 @@ class Durations:
         return {unit: self._seconds.get(unit, count * _UNKNOWN_SECONDS) for unit, count in counts.items()}
 
 
-def record_durations(measured: Mapping[str, float]) -> None:
-    """Write the durations of these tests; those of other files stay."""
+def record_durations(measured: Mapping[str, Mapping[str, float]]) -> None:
+    """Write the durations of these tests, each by phase (setup, call, teardown) in seconds; those of other files stay."""
     files = {nodeid.split("::")[0] for nodeid in measured}
     known = json.loads(_FILE.read_text()) if _FILE.exists() else {}
     seconds = {unit: value for unit, value in known.items() if unit.split("::")[0] not in files}
-    for nodeid, value in measured.items():
-        unit = nodeid if value >= _LONG_SECONDS else nodeid.split("::")[0]
-        seconds[unit] = seconds.get(unit, 0.0) + value
+    for nodeid, phases in measured.items():
+        unit = nodeid if _is_long(phases) else nodeid.split("::")[0]
+        seconds[unit] = seconds.get(unit, 0.0) + sum(phases.values())
     rounded = {unit: round(value, 1) for unit, value in sorted(seconds.items())}
     _FILE.write_text(json.dumps(rounded, indent=2, ensure_ascii=False) + "\n")
+
+
+def _is_long(phases: Mapping[str, float]) -> bool:
+    """Tell whether a test is better run apart: there, it prepares the fixtures of its file once more."""
+    return phases.get("call", 0.0) >= max(_LONG_SECONDS, phases.get("setup", 0.0))
 
 
 class LongestFirst(LoadScopeScheduling):

@@ -108,7 +108,7 @@ def test_a_failure_of_the_pages_does_not_stop_ingest(start: Start, database_url:
     send(database_url, outcomes(5, 0))
     eventually(lambda: execute(database_url, "SELECT count(*) FROM routing_records") == [(5,)])
     assert daemon.process.poll() is None
-    assert "unavailable" in html_of(f"http://127.0.0.1:{port}/")
+    eventually(lambda: "unavailable" in html_of(f"http://127.0.0.1:{port}/"), what="the outage on the page")
 
 
 def test_the_daemon_alone_imports_nothing_of_the_pages(tmp_path: Path) -> None:

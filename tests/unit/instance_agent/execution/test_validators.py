@@ -189,9 +189,14 @@ def _long(case: str) -> tuple[dict[str, Any], Any]:
 )
 def test_long_lists_of_a_schema_cost_little(case: str) -> None:
     schema, value = _long(case)
-    began = time.process_time()
-    first_difference(value, schema)
-    assert time.process_time() - began < 0.2
+
+    def seconds() -> float:
+        began = time.process_time()
+        first_difference(value, schema)
+        return time.process_time() - began
+
+    # The least of some: a crowded machine makes single ones several times as long.
+    assert min(seconds() for _ in range(3)) < 0.2
 
 
 def test_a_long_enum_is_checked_within_the_bound() -> None:
