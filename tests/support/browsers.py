@@ -1,7 +1,7 @@
 """A browser for tests, and the dashboards that it opens."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.error import HTTPError
@@ -16,6 +16,8 @@ FLAGS: Final = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+#: The rules of axe-core that the pages keep: WCAG 2.2, A and AA, and its best practices.
+_AXE_TAGS: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _HREF: Final = re.compile(r'href="(/[^"#]*)"')
 
 
@@ -100,6 +102,20 @@ class Visit:
         if live:
             wait_for_state(page, "live")
         return page
+
+    def violations(self, context: Any, addresses: Iterable[str], axe: str) -> dict[tuple[str, str], Any]:
+        """Return what axe-core finds with every detail open: (address, rule) -> number of places, and some of them."""
+        found = {}
+        for address in addresses:
+            page = context.new_page()
+            page.goto(address)
+            page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+            page.evaluate(axe)
+            for violation in page.evaluate("(tags) => axe.run({runOnly: tags})", _AXE_TAGS)["violations"]:
+                nodes = [(node["target"], node["failureSummary"][:300]) for node in violation["nodes"]]
+                found[address, violation["id"]] = (len(nodes), nodes[:2])
+            page.close()
+        return found
 
     def watch(self, page: Any) -> None:
         """Note what a page complains about, and the messages that it gets."""
