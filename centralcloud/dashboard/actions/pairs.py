@@ -69,9 +69,7 @@ def read_pair(connection: psycopg.Connection[Any], pair: Pair) -> PairState:
     try:
         current = find_pair(connection, pair)
     except UnknownPairError as error:
-        raise PageError(
-            404, "No such pair", f"There is no such pair: {error}.", command="centralcloud metrics"
-        ) from None
+        raise PageError(404, "No such pair", f"{error}.", command="centralcloud metrics") from None
     pin = _READ_PIN.maybe(connection, {"model": pair[0], "complexity": pair[1]})
     others = tuple(
         float(each.old_score)

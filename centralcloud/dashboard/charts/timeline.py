@@ -81,7 +81,9 @@ def _draw(lanes: Sequence[Lane], start: datetime, end: datetime, size: Size) -> 
     shown = [(lane, rows) for lane in lanes if (rows := _rows(lane, start, end))]
     if not shown:
         hours = round((end - start).total_seconds() / 3600)
-        return nothing(size, f"no incidents in the last {counted(hours, 'hour')}")
+        whole_days = hours >= 48 and hours % 24 == 0
+        stretch = counted(hours // 24, "day") if whole_days else counted(hours, "hour")
+        return nothing(size, f"no incidents in the last {stretch}")
     drawing, wide = Drawing(size), size is Size.WIDE
     subjects = max(words.width(words.visible(lane.subject), size.text) for lane, _ in shown[:_MOST_LANES])
     left, right = (min(subjects, 240) + 16 if wide else 0.0), float(size.width - 2)

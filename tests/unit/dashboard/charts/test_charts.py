@@ -198,6 +198,12 @@ def test_names_of_models_on_one_spot_move_apart() -> None:
     assert {f"model-{index}" for index in range(3)} <= set(texts(drawing(markup, "wide")))
 
 
+@pytest.mark.parametrize(("hours", "words"), [(24, "24 hours"), (30, "30 hours"), (168, "7 days")])
+def test_an_empty_timeline_names_its_stretch_as_people_do(hours: int, words: str) -> None:
+    wide = drawing(charts.timeline([], start=NOW - hours * HOUR, end=NOW, label="x"), "wide")
+    assert texts(wide) == [f"no incidents in the last {words}"]
+
+
 def test_the_narrow_timeline_has_the_last_twelve_hours() -> None:
     lanes = [
         charts.Lane("old", [charts.Bar(NOW - 20 * HOUR, NOW - 19 * HOUR, "good", "Closed long ago")]),
