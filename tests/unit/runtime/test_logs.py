@@ -130,3 +130,11 @@ log.warning("logged", number=1)
     assert result.stdout == "False\n"
     line = json.loads(result.stderr)
     assert (line["event"], line["number"], line["level"]) == ("logged", 1, "warning")
+
+
+def test_a_program_that_runs_on_loads_no_rich_for_its_log_and_may_use_it_later() -> None:
+    code = (
+        "import sys; from centralcloud.runtime.logs import configure_logs; configure_logs('info', 'console');"
+        "assert 'structlog' in sys.modules; assert not {'rich', 'pygments'} & set(sys.modules); import rich.text"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
