@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from centralcloud.contracts import CentralCloudError
 from centralcloud.dashboard.actions.operator_database import OperatorDatabase
 from centralcloud.dashboard.actions.reach import REACH_SOURCES
 from centralcloud.dashboard.pages.banner import BANNER_SOURCES
@@ -47,13 +48,14 @@ class Dashboard:
         """
         settings.check_start()
         url = settings.operator_database
-        self._operators = OperatorDatabase(url) if url else None
+        self._operators = OperatorDatabase(url, database) if url else None
         self.reader = Reader(database, sources_of(pages, *(REACH_SOURCES if url else ())))
         users = UserList(settings.users_file)
         self._server = DashboardServer(settings, users, pages, self.reader, database, self._operators)
         self.url = _url(settings, self._server.port)
         self._supervisor = Supervisor([self.reader], shutdown)
         self._server.on_crash = self._supervisor.on_crash
+        self._supervisor.watch(self._server.heartbeat)
         self._database = database
         database.reserve(THREADS)
         self._supervisor.reserve_connections(database)
@@ -64,7 +66,17 @@ class Dashboard:
         return len(self._server.hub or ())
 
     def start(self) -> None:
-        """Serve the pages, and begin to read; while the database is unavailable they say so."""
+        """Serve the pages, and begin to read; while the database is unavailable they say so.
+
+        Raises:
+            OtherDatabaseError: operators would change another database than the one that the pages show.
+        """
+        if self._operators is not None:
+            try:
+                self._operators.compare_at_start()
+            except CentralCloudError:
+                self.stop()
+                raise
         self._server.start()
         self._supervisor.start()
         log.info("dashboard_started", url=self.url)

@@ -11,6 +11,8 @@ from support.draining import drain_seconds
 from support.repository import REPOSITORY
 from support.variables import every_variable
 
+from centralcloud.dashboard.reader.lookups import THREADS
+from centralcloud.dashboard.settings import DashboardSettings
 from centralcloud.settings import Settings
 from instance_agent.settings import GatewaySettings
 
@@ -28,7 +30,7 @@ def compose(deploy: Path) -> dict:
 
 
 def _known_settings() -> set[str]:
-    return every_variable(Settings, GatewaySettings)
+    return every_variable(Settings, GatewaySettings, DashboardSettings)
 
 
 def test_the_image_sets_existing_settings_and_checks_health_on_the_port_of_both_programs(dockerfile: str) -> None:
@@ -112,7 +114,7 @@ def test_compose_limits_the_rights_of_the_programs_like_kubernetes(compose: dict
     ours = {
         name: service for name, service in compose["services"].items() if service["image"].startswith("${CENTRALCLOUD")
     }
-    assert set(ours) == {"migrate", "daemon", "agent", "first-key", "gateway"}
+    assert set(ours) == {"migrate", "daemon", "agent", "dashboard", "first-key", "gateway"}
     for name, service in ours.items():
         assert service["read_only"], name
         assert service["cap_drop"] == ["ALL"], name
@@ -126,7 +128,7 @@ def test_compose_starts_services_in_the_right_order(compose: dict) -> None:
 
     assert waits_for("roles") == {"database": "service_healthy"}
     assert waits_for("migrate") == {"roles": "service_completed_successfully"}
-    for name in ("daemon", "agent", "grafana", "first-key"):
+    for name in ("daemon", "agent", "dashboard", "grafana", "first-key"):
         assert waits_for(name) == {"migrate": "service_completed_successfully"}
     assert waits_for("gateway") == {"first-key": "service_completed_successfully"}
 
@@ -188,6 +190,52 @@ def test_the_gateway_of_compose_is_reached_by_its_port_and_has_time_to_drain(com
     assert int(gateway["stop_grace_period"].removesuffix("s")) >= drain_seconds()
     assert set(gateway["environment"]) >= _PROVIDER_KEYS
     assert all(gateway["environment"][name] is None for name in _PROVIDER_KEYS), "an empty value would be a key"
+
+
+def test_the_dashboard_of_compose_is_read_without_a_login_and_published_on_this_machine_only(compose: dict) -> None:
+    dashboard = compose["services"]["dashboard"]
+    prefix = "CENTRALCLOUD_DASHBOARD_"
+    given = {
+        name.removeprefix(prefix).lower(): value for name, value in dashboard["environment"].items() if prefix in name
+    }
+    settings = DashboardSettings(**given)
+    settings.check_start()
+    assert not settings.login_to_read
+    assert settings.operator_database is None, "it changes nothing"
+    assert dashboard["ports"] == [f"127.0.0.1:8480:{settings.port}"]
+    assert f"http://127.0.0.1:{settings.port}/healthz" in dashboard["healthcheck"]["test"][-1]
+    assert dashboard["mem_limit"] == "512m"
+
+
+def test_with_the_file_of_the_page_the_dashboard_asks_for_a_login_and_may_act(
+    compose: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (REPOSITORY / "docs/how-to/deploy-with-compose.md").read_text()
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    added = yaml.safe_load(block)["services"]["dashboard"]
+    for name, value in {**compose["services"]["dashboard"]["environment"], **added["environment"]}.items():
+        if name != "DATABASE_URL":  # Compose fills in the password
+            monkeypatch.setenv(name, str(value))
+    settings = DashboardSettings()
+    settings.check_start()
+    assert settings.login_to_read
+    assert settings.operator_database is not None
+    (volume,) = added["volumes"]
+    folder, inside, mode = volume.split(":")
+    assert str(settings.users_file).startswith(f"{inside}/")
+    assert mode == "ro"
+    assert f"install -d -m 0700 -o 10001 deploy/docker/{folder.removeprefix('./')}\n" in page
+    assert f"/{folder.removeprefix('./')}:{inside} dashboard" in page
+
+
+def test_the_dashboard_and_grafana_fit_into_the_connections_of_their_role(deploy: Path) -> None:
+    (limit,) = re.findall(
+        r"centralcloud_dashboard LOGIN .* CONNECTION LIMIT (\d+);", (deploy / "docker/roles.sh").read_text()
+    )
+    sources = yaml.safe_load((deploy / "grafana/provisioning/datasources/centralcloud.yaml").read_text())["datasources"]
+    (grafana,) = [each["jsonData"]["maxOpenConns"] for each in sources if each.get("user") == "centralcloud_dashboard"]
+    reader = 1
+    assert reader + THREADS + grafana < int(limit), "one more for a person who looks"
 
 
 def test_the_first_key_is_made_with_a_login_that_no_running_service_has(compose: dict) -> None:

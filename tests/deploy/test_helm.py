@@ -16,6 +16,7 @@ from support.repository import REPOSITORY
 from support.variables import every_variable
 
 from centralcloud import __version__
+from centralcloud.dashboard.settings import DashboardSettings
 from centralcloud.settings import Settings
 from instance_agent.settings import GatewaySettings
 
@@ -63,7 +64,10 @@ def _comparable(documents: list[dict[str, Any]]) -> Objects:
         for label in _OF_HELM:
             meta.get("labels", {}).pop(label, None)
         if each["kind"] in ("Deployment", "StatefulSet"):
-            each["spec"]["template"]["metadata"]["annotations"].pop("checksum/settings", None)
+            template = each["spec"]["template"]["metadata"]
+            template.get("annotations", {}).pop("checksum/settings", None)
+            if template.get("annotations") == {}:
+                del template["annotations"]
         key = each["kind"], meta["name"]
         assert key not in found
         found[key] = each
@@ -76,17 +80,17 @@ def test_helm_lints_the_chart(helm: str) -> None:
 
 
 def test_the_chart_makes_the_objects_of_the_overlays(helm: str, kubectl: str) -> None:
-    overlays = (_KUBERNETES / "overlays/production", _KUBERNETES / "overlays/gateway")
+    overlays = [_KUBERNETES / "overlays" / name for name in ("production", "gateway", "dashboard")]
     chart, expected = _comparable(_rendered(helm, *_PRODUCTION)), _comparable(_kustomized(kubectl, *overlays))
     assert chart.keys() == expected.keys() - _NOT_IN_THE_CHART
-    assert len(chart) > 12
+    assert len(chart) > 16
     for key, made in chart.items():
         assert made == expected[key], key
 
 
 def test_its_defaults_are_those_of_the_bases(helm: str, kubectl: str) -> None:
-    chart = _comparable(_rendered(helm, "--set", "image.repository=centralcloud"))
-    expected = _comparable(_kustomized(kubectl, _KUBERNETES / "base", _KUBERNETES / "gateway"))
+    chart = _comparable(_rendered(helm, "--set", "image.repository=centralcloud,dashboard.enabled=true"))
+    expected = _comparable(_kustomized(kubectl, *(_KUBERNETES / name for name in ("base", "gateway", "dashboard"))))
     images = re.sub(rf'"centralcloud:{re.escape(__version__)}"', '"centralcloud"', json.dumps([*chart.values()]))
     assert {(each["kind"], each["metadata"]["name"]): each for each in json.loads(images)} == expected
 
@@ -109,6 +113,7 @@ def test_catalog_tls_and_monitors_are_those_of_the_components(helm: str, kubectl
     overlays = (
         _overlay(tmp_path / "production", "production", "service-monitor"),
         _overlay(tmp_path / "gateway", "gateway", "gateway-catalog", "gateway-tls", "gateway-pod-monitor"),
+        _KUBERNETES / "overlays/dashboard",
     )
     expected = _comparable(_kustomized(kubectl, *overlays))
     assert chart.keys() == expected.keys()
@@ -179,6 +184,7 @@ def test_the_first_key_is_made_at_the_install_only(helm: str) -> None:
 def test_parts_can_be_left_out(helm: str) -> None:
     only_daemon = _rendered(helm, "--set", "gateway.enabled=false")
     assert all("gateway" not in each["metadata"]["name"] for each in only_daemon)
+    assert all("dashboard" not in each["metadata"]["name"] for each in only_daemon), "it is off by default"
     only_gateway = _rendered(helm, "--set", "daemon.enabled=false,migration.enabled=false")
     assert {each["metadata"]["name"] for each in only_gateway} == {
         "centralcloud-gateway",
@@ -191,6 +197,8 @@ def test_parts_can_be_left_out(helm: str) -> None:
     [
         ("gateway.replica=5", "replica"), ("daemon.replicas=two", "replicas"), ("image.digest=latest", "digest"),
         ("gateway.settings.INSTANCE_AGENT_GATEWAY_PORT=80", "INSTANCE_AGENT_GATEWAY_PORT"),
+        ("dashboard.enabled=true,dashboard.settings.CENTRALCLOUD_DASHBOARD_PORT=80", "CENTRALCLOUD_DASHBOARD_PORT"),
+        ("dashboard.replicas=2", "replicas"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_by_its_name(helm: str, value: str, word: str) -> None:
@@ -236,6 +244,6 @@ def test_the_schema_describes_every_value() -> None:
 
 def test_settings_of_the_values_exist() -> None:
     production = yaml.safe_load((_CHART / "ci/production.yaml").read_text())
-    named = {name for part in ("daemon", "gateway") for name in production[part].get("settings", {})}
+    named = {name for part in ("daemon", "gateway", "dashboard") for name in production[part].get("settings", {})}
     assert named
-    assert named <= every_variable(Settings, GatewaySettings)
+    assert named <= every_variable(Settings, GatewaySettings, DashboardSettings)

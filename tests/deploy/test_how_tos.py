@@ -24,8 +24,10 @@ def test_the_files_that_its_commands_name_exist(page: Path) -> None:
     commands = "\n".join(re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE))
     made_by_the_reader = (
         "deploy/docker/.env",
+        "deploy/docker/dashboard",
         "deploy/kubernetes/overlays/mine",
         "deploy/kubernetes/overlays/my-gateway",
+        "deploy/kubernetes/overlays/my-dashboard",
     )
     named = set(re.findall(r"(?<![\w/])(?:deploy|examples)/[\w./*@-]+", commands))
     assert named
@@ -52,8 +54,11 @@ def test_no_command_of_kubernetes_uses_a_file_that_an_earlier_one_has_removed() 
     made: set[str] = set()
     for line in _commands("docs/how-to/deploy-with-kubernetes.md"):
         removed = re.findall(r"\S+", line[3:]) if line.startswith("rm ") else []
-        for file in ("owner-url", "worker-url", "gateway-url", "configurator-url", "provider-keys.env", "first-key"):
-            if re.search(rf"(> |vi\S* .*|cp .*\.env )\b{file}\b", line):
+        for file in (
+            "owner-url", "worker-url", "gateway-url", "configurator-url", "provider-keys.env", "first-key", "dashboard-url",
+            "operator-url", "dashboard-users", "ada.password",
+        ):  # fmt: skip
+            if re.search(rf"(> |vi\S* .*|cp .*\.env |--file )\b{file}\b", line):
                 made.add(file)
             elif re.search(rf"(=|^rm .*){file}\b", line):
                 assert file in made, line
@@ -129,6 +134,7 @@ def test_the_commands_of_the_upgrade_page_find_files_that_have_changed(tmp_path:
     needed = lacking.replace('"$file" ]', f'"{settings}/${{file##*/}}" ]')
     result = subprocess.run(["bash", "-c", needed], cwd=REPOSITORY, capture_output=True, text=True).stdout
     assert sorted(result.splitlines()) == [
+        "/etc/centralcloud/dashboard-database-url",
         "/etc/centralcloud/gateway-database-url",
         "/etc/centralcloud/instance-agent-%i-database-url",
         "/etc/centralcloud/provider-keys.env",
@@ -139,7 +145,7 @@ def test_the_commands_of_the_upgrade_page_find_files_that_have_changed(tmp_path:
 def test_the_commands_of_kubectl_that_create_secrets_are_well_formed(kubectl: str, tmp_path: Path) -> None:
     text = (REPOSITORY / "docs/how-to/deploy-with-kubernetes.md").read_text()
     commands = re.findall(r"^kubectl (create secret generic .*)$", text, re.MULTILINE)
-    assert len(commands) == 6
+    assert len(commands) == 9
     made = {}
     for command in commands:
         for file in re.findall(r"--from-file=(?:\w+=)?(\S+)", command):
@@ -154,11 +160,14 @@ def test_the_commands_of_kubectl_that_create_secrets_are_well_formed(kubectl: st
     for file in [
         *(REPOSITORY / "deploy/kubernetes/base").glob("*"),
         *(REPOSITORY / "deploy/kubernetes/gateway").glob("*"),
+        *(REPOSITORY / "deploy/kubernetes/dashboard").glob("*"),
     ]:
         mounted |= set(re.findall(r"secretName: ([\w-]+)", file.read_text()))
     assert made.keys() == mounted
     assert made["centralcloud-gateway-first-key"] == {"key"}
     assert made["centralcloud-gateway-providers"] == {"provider-keys.env"}
+    assert made["centralcloud-dashboard-users"] == {"users"}
+    assert made["centralcloud-operator"] == {"url"}
 
 
 def test_the_page_of_the_gateway_has_every_alert_and_the_limits_of_the_code() -> None:

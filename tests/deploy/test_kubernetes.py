@@ -15,6 +15,8 @@ from support.repository import REPOSITORY
 from support.variables import every_variable
 
 from centralcloud import __version__
+from centralcloud.contracts import SettingsError
+from centralcloud.dashboard.settings import DashboardSettings
 from centralcloud.runtime.process.supervisor import _STOP_SECONDS
 from centralcloud.settings import Settings
 from instance_agent.catalog.catalog_file import read_entries
@@ -24,7 +26,7 @@ _FOLDER = REPOSITORY / "deploy/kubernetes"
 _FILES = sorted(file for file in _FOLDER.rglob("*.yaml") if file.name not in {"kustomization.yaml", "catalog.yaml"})
 #: Resource types of the Prometheus operator, which the schemas of Kubernetes do not know.
 _OF_THE_OPERATOR = {"ServiceMonitor", "PodMonitor"}
-_BUILT = ("base", "gateway", "overlays/production", "overlays/gateway", "examples")
+_BUILT = ("base", "gateway", "dashboard", "overlays/production", "overlays/gateway", "overlays/dashboard", "examples")
 _OLDEST = "1.29"  # the first version with sidecars; newer features must not be used
 
 
@@ -183,7 +185,7 @@ def test_the_user_is_the_one_of_the_image(deploy: Path) -> None:
 
 @pytest.mark.parametrize(("name", "pod"), _pods())
 def test_settings_that_a_pod_names_exist(name: str, pod: dict[str, Any]) -> None:
-    known = {"CATALOG_URL", *every_variable(Settings, GatewaySettings)}
+    known = {"CATALOG_URL", *every_variable(Settings, GatewaySettings, DashboardSettings)}
     for container in _containers(pod):
         assert {variable["name"] for variable in container.get("env", ())} <= known, name
     for file in _FOLDER.rglob("kustomization.yaml"):
@@ -209,11 +211,14 @@ def test_probes_use_the_paths_that_the_programs_serve() -> None:
         if probe in container
     }
     daemon, gateway, router = "Deployment centralcloud", "Deployment centralcloud-gateway", "StatefulSet router"
+    dashboard = "Deployment centralcloud-dashboard"
     assert asked == {
         (daemon, "startupProbe", "/livez", "http"), (daemon, "livenessProbe", "/livez", "http"),
         (daemon, "readinessProbe", "/readyz", "http"),
         (gateway, "startupProbe", "/livez", "http"), (gateway, "livenessProbe", "/livez", "http"),
         (gateway, "readinessProbe", "/health/ready", "gateway"),
+        (dashboard, "startupProbe", "/healthz", "http"), (dashboard, "livenessProbe", "/healthz", "http"),
+        (dashboard, "readinessProbe", "/healthz", "http"),
         (router, "startupProbe", "/livez", "agent"), (router, "livenessProbe", "/livez", "agent"),
     }  # fmt: skip
 
@@ -257,6 +262,58 @@ def test_the_policy_of_the_gateway_lets_clients_in_and_calls_of_providers_out_bu
     for metadata in ("169.254.169.254", "fd00:ec2::254", "fe80::a9fe:a9fe"):
         address = ipaddress.ip_address(metadata)
         assert any(address in network for network in refused if network.version == address.version), metadata
+
+
+def test_the_policy_of_the_dashboard_lets_the_ingress_in_and_the_database_and_dns_out() -> None:
+    by_kind = _by_kind("dashboard")
+    labels = by_kind["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    policy = by_kind["NetworkPolicy"]["spec"]
+    for selector in (policy["podSelector"]["matchLabels"], by_kind["Service"]["spec"]["selector"]):
+        assert selector.items() <= labels.items()
+        for folder in ("base", "gateway"):
+            other = _by_kind(folder)["Deployment"]["spec"]["template"]["metadata"]["labels"]
+            assert not selector.items() <= other.items()
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    (rule,) = policy["ingress"]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}]
+    assert rule["ports"] == [{"protocol": "TCP", "port": "http"}]
+    out = {(port["protocol"], port["port"]) for rule in policy["egress"] for port in rule["ports"]}
+    assert out == {("TCP", 5432), ("TCP", 53), ("UDP", 53)}
+
+
+def test_the_dashboard_needs_a_login_and_does_not_start_before_the_overlay_names_its_address() -> None:
+    """One replica, because a login lives in its process; and its users and logins are files of Secrets."""
+    deployment = _by_kind("dashboard")["Deployment"]["spec"]
+    assert deployment["replicas"] == 1
+    pod = deployment["template"]["spec"]
+    (container,) = pod["containers"]
+    base, overlay = (
+        dict(literal.split("=", 1) for literal in generator["literals"])
+        for folder in ("dashboard", "overlays/dashboard")
+        for generator in yaml.safe_load((_FOLDER / folder / "kustomization.yaml").read_text())["configMapGenerator"]
+    )
+    given = {each["name"]: each["value"] for each in container["env"]}
+    assert container["ports"] == [{"name": "http", "containerPort": int(base["CENTRALCLOUD_DASHBOARD_PORT"])}]
+    mounts = {each["mountPath"]: each["name"] for each in container["volumeMounts"]}
+    secrets = {each["name"]: each["secret"] for each in pod["volumes"] if "secret" in each}
+    for path, secret in (
+        (base["CENTRALCLOUD_DASHBOARD_USERS_FILE"], "centralcloud-dashboard-users"),
+        (given["CENTRALCLOUD_DASHBOARD_DATABASE_URL_FILE"], "centralcloud-dashboard"),
+        ("/run/secrets/operator/url", "centralcloud-operator"),
+    ):
+        assert secrets[mounts[path.rpartition("/")[0]]]["secretName"] == secret
+    assert [name for name, secret in secrets.items() if secret.get("optional")] == ["operator"]
+    with pytest.raises(SettingsError, match="passwords over plain HTTP"):
+        _dashboard_settings(base).check_start()
+    settings = _dashboard_settings(base | overlay)
+    settings.check_start()
+    assert settings.login_to_read
+    assert settings.operator_database is None
+
+
+def _dashboard_settings(variables: dict[str, str]) -> DashboardSettings:
+    prefix = "CENTRALCLOUD_DASHBOARD_"
+    return DashboardSettings(**{name.removeprefix(prefix).lower(): value for name, value in variables.items()})
 
 
 def test_the_gateway_is_named_after_its_pod_and_ready_when_it_can_serve() -> None:

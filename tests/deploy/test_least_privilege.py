@@ -4,18 +4,21 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import psycopg
 import pytest
 import yaml
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.types.json import Jsonb
+from support.browsers import start_dashboard
 from support.commands import BIN, environment
 from support.events import an_event
 from support.gateways import start_gateway
+from support.programs import Program
 from support.repository import REPOSITORY
 from support.servers import OwnServer, embedded_folder, execute, programs_of
 from support.upstream.fixtures import *  # noqa: F403
@@ -125,7 +128,10 @@ def _is_refused(url: str) -> bool:
 
 
 def test_each_service_logs_in_with_its_own_password(deployment: _Deployment) -> None:
-    logins = {service: deployment.url(service) for service in ("migrate", "daemon", "agent", "first-key", "gateway")}
+    logins = {
+        service: deployment.url(service)
+        for service in ("migrate", "daemon", "agent", "first-key", "gateway", "dashboard")
+    }
     logins["grafana"] = deployment.dashboard_url()
     roles = {service: execute(url, "SELECT session_user::text")[0][0] for service, url in logins.items()}
     assert roles == {
@@ -134,6 +140,7 @@ def test_each_service_logs_in_with_its_own_password(deployment: _Deployment) -> 
         "agent": "centralcloud_instance_example-1",
         "first-key": "centralcloud_configurator",
         "gateway": "centralcloud_gateway",
+        "dashboard": "centralcloud_dashboard",
         "grafana": "centralcloud_dashboard",
     }
     assert all(_is_refused(make_conninfo(url, password="another")) for url in logins.values())
@@ -209,6 +216,19 @@ def test_the_gateway_serves_and_learns_with_the_login_of_its_service_and_the_fir
     assert serious <= {"gateway_waits_for_keys"}, "which it always does on an address other than loopback"
 
 
+def test_the_dashboard_shows_the_fleet_with_the_login_of_its_service(
+    deployment: _Deployment, start: Callable[..., Program]
+) -> None:
+    """With its settings, on another port; and with the rights of the role it reads every source."""
+    given = {name: value for name, value in _environment("dashboard").items() if name != "DATABASE_URL"}
+    site = start_dashboard(start, deployment.url("dashboard"), **given)
+    (started,) = [line for line in site.program.log() if line["event"] == "http_listening"]
+    assert started["address"] == "0.0.0.0"
+    with urlopen(f"{site.url}/healthz", timeout=10) as answer:
+        assert answer.status == 200
+    assert not [line for line in site.program.log() if line["level"] in {"warning", "error"}]
+
+
 def test_another_start_changes_the_passwords(deployment: _Deployment) -> None:
     passwords = {"WORKER_PASSWORD": "changed1", "OWNER_PASSWORD": "changed2", "DASHBOARD_PASSWORD": 'it\'s "new" $1'}
     assert deployment.run_roles(**passwords).returncode == 0
@@ -269,7 +289,7 @@ def test_in_compose_each_password_is_only_where_it_is_needed() -> None:
         "OWNER_PASSWORD": {"roles", "migrate"},
         "WORKER_PASSWORD": {"roles", "daemon"},
         "AGENT_PASSWORD": {"migrate", "agent"},
-        "DASHBOARD_PASSWORD": {"roles", "grafana"},
+        "DASHBOARD_PASSWORD": {"roles", "dashboard", "grafana"},
         "GRAFANA_PASSWORD": {"grafana"},
         "GATEWAY_PASSWORD": {"roles", "gateway"},
         "CONFIGURATOR_PASSWORD": {"roles", "first-key"},
@@ -294,8 +314,11 @@ def test_in_kubernetes_each_secret_is_mounted_by_one_pod() -> None:
         "Deployment centralcloud": ["centralcloud-daemon"],
         "Job centralcloud-gateway-first-key": ["centralcloud-configurator", "centralcloud-gateway-first-key"],
         "Deployment centralcloud-gateway": ["centralcloud-gateway", "centralcloud-gateway-providers"],
+        "Deployment centralcloud-dashboard": [
+            "centralcloud-dashboard", "centralcloud-dashboard-users", "centralcloud-operator"
+        ],
         "StatefulSet router": ["instance-router-0", "instance-router-1", "instance-router-2"],
-    }
+    }  # fmt: skip
 
 
 def test_an_agent_in_kubernetes_sees_the_url_of_its_own_instance_only() -> None:
@@ -318,12 +341,16 @@ def test_an_agent_in_kubernetes_sees_the_url_of_its_own_instance_only() -> None:
     [
         ("centralcloud-migrate.service", "centralcloud-owner", "owner-database-url"),
         ("centralcloud.service", "centralcloud", "worker-database-url"),
+        ("centralcloud-dashboard.service", "centralcloud-dashboard", "dashboard-database-url"),
         ("instance-agent@.service", "instance-agent", "instance-agent-%i-database-url"),
     ],
 )
 def test_each_unit_has_a_user_and_credentials_of_its_own(unit: str, user: str, credentials: str) -> None:
     text = (_SYSTEMD / unit).read_text()
-    assert re.findall(r"^LoadCredential=(.*)$", text, re.MULTILINE) == [f"database-url:/etc/centralcloud/{credentials}"]
+    (credential,) = re.findall(r"^LoadCredential=(.*)$", text, re.MULTILINE)
+    name, path = credential.split(":")
+    assert name.endswith("database-url")
+    assert path == f"/etc/centralcloud/{credentials}"
     assert re.findall(r"^User=(.*)$", text, re.MULTILINE) == [user]
     assert re.search(rf"^u {user} ", (_SYSTEMD / "centralcloud.sysusers.conf").read_text(), re.MULTILINE)
 

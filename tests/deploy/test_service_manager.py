@@ -67,6 +67,25 @@ def test_the_agent_notifies_ready_watchdog_and_stopping(
     assert agent.process.wait(timeout=5) == 0
 
 
+def test_the_dashboard_notifies_ready_watchdog_and_stopping(
+    start, database_url: str, systemd: NotificationSocket
+) -> None:
+    dashboard = start(
+        "centralcloud",
+        "dashboard",
+        "--port",
+        "0",
+        DATABASE_URL=database_url,
+        NOTIFY_SOCKET=systemd.address,
+        **_WATCHDOG,
+    )
+    systemd.hear("READY=1")
+    systemd.hear("WATCHDOG=1", within_seconds=5)
+    dashboard.process.send_signal(signal.SIGTERM)
+    systemd.hear("STOPPING=1", within_seconds=5)
+    assert dashboard.process.wait(timeout=5) == 0
+
+
 def test_the_gateway_notifies_ready_when_it_serves_and_ends_a_request_before_it_stops(
     start, database_url: str, systemd: NotificationSocket, tmp_path: Path, fake_upstream: FakeUpstream
 ) -> None:

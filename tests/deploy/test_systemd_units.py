@@ -11,6 +11,7 @@ from support.draining import drain_seconds
 from support.repository import REPOSITORY
 from support.variables import every_variable
 
+from centralcloud.dashboard.settings import DashboardSettings
 from centralcloud.runtime.process.supervisor import _STOP_SECONDS
 from centralcloud.settings import Settings
 from instance_agent.settings import AgentSettings, GatewaySettings
@@ -20,7 +21,8 @@ _needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None or not _SYSTEMDS_OWN.exists(), reason="systemd-analyze is not installed"
 )
 _UNITS = (
-    "centralcloud.service", "centralcloud-migrate.service", "instance-agent@.service", "instance-agent-gateway@.service"
+    "centralcloud.service", "centralcloud-migrate.service", "centralcloud-dashboard.service", "instance-agent@.service",
+    "instance-agent-gateway@.service",
 )  # fmt: skip
 
 
@@ -41,6 +43,9 @@ def installed(deploy: Path, tmp_path: Path) -> Path:
     units.mkdir(parents=True)
     for name in _UNITS:
         shutil.copy(deploy / "systemd" / name, units)
+    drop_ins = units / "centralcloud-dashboard.service.d"
+    drop_ins.mkdir()
+    shutil.copy(deploy / "systemd/centralcloud-dashboard.actions.conf", drop_ins / "actions.conf")
     programs = tmp_path / "opt/centralcloud/bin"
     programs.mkdir(parents=True)
     for name in ("centralcloud", "instance-agent", "python"):
@@ -86,7 +91,7 @@ def test_every_unit_has_the_same_sandbox(deploy: Path, unit: str) -> None:
     assert {name: about.get(name) for name in sandbox} == {name: reference[name] for name in sandbox}
 
 
-@pytest.mark.parametrize("unit", ["centralcloud.service", "instance-agent@.service"])
+@pytest.mark.parametrize("unit", ["centralcloud.service", "centralcloud-dashboard.service", "instance-agent@.service"])
 def test_the_timeout_is_long_enough_for_a_stop(deploy: Path, unit: str) -> None:
     about = settings_of(deploy / "systemd" / unit)
     assert float(about["TimeoutStopSec"][0]) > 2 * _STOP_SECONDS
@@ -121,8 +126,11 @@ def test_the_example_of_the_keys_of_providers_names_those_of_the_built_in_catalo
 
 @pytest.mark.parametrize(
     ("file", "settings_class"),
-    [("centralcloud.env", Settings), ("instance-agent.env", AgentSettings), ("gateway.env", GatewaySettings)],
-)
+    [
+        ("centralcloud.env", Settings), ("dashboard.env", DashboardSettings), ("instance-agent.env", AgentSettings),
+        ("gateway.env", GatewaySettings),
+    ],
+)  # fmt: skip
 def test_the_example_files_name_existing_settings(deploy: Path, file: str, settings_class: type) -> None:
     named = set(re.findall(r"^#?([A-Z_]+)=", (deploy / "systemd" / file).read_text(), re.MULTILINE))
     assert named
@@ -134,3 +142,31 @@ def test_the_daemon_serves_http_on_this_machine_without_its_file_and_with_it(dep
     unit = settings_of(deploy / "systemd/centralcloud.service")
     assert http <= {pair for line in unit["Environment"] for pair in line.split()}
     assert http <= set((deploy / "systemd/centralcloud.env").read_text().splitlines())
+
+
+def test_the_dashboard_is_for_this_machine_and_changes_nothing_without_its_drop_in(deploy: Path) -> None:
+    """With its file, and without it; the drop-in brings the login of operators as a credential."""
+    unit = settings_of(deploy / "systemd/centralcloud-dashboard.service")
+    given = dict(pair.split("=", 1) for line in unit["Environment"] for pair in line.split())
+    example = (deploy / "systemd/dashboard.env").read_text()
+    for variables in (given, dict(re.findall(r"^(\w+)=(.*)$", example, re.MULTILINE))):
+        settings = DashboardSettings(
+            address=variables["CENTRALCLOUD_DASHBOARD_ADDRESS"], port=variables["CENTRALCLOUD_DASHBOARD_PORT"]
+        )
+        settings.check_start()
+        assert (settings.address, settings.port, settings.login_to_read) == ("127.0.0.1", 8480, False)
+    assert not [name for name in given if "OPERATOR" in name]
+    drop_in = settings_of(deploy / "systemd/centralcloud-dashboard.actions.conf")
+    (credential,) = drop_in["LoadCredential"]
+    assert drop_in["Environment"] == [f"CENTRALCLOUD_OPERATOR_DATABASE_URL_FILE=%d/{credential.partition(':')[0]}"]
+    assert "CENTRALCLOUD_OPERATOR_DATABASE_URL_FILE" in every_variable(DashboardSettings)
+    (credential,) = unit["LoadCredential"]
+    assert given["CENTRALCLOUD_DASHBOARD_DATABASE_URL_FILE"] == f"%d/{credential.partition(':')[0]}"
+
+
+def test_a_dashboard_with_the_settings_that_its_file_proposes_for_others_asks_for_a_login(deploy: Path) -> None:
+    example = (deploy / "systemd/dashboard.env").read_text()
+    variables = dict(re.findall(r"^#?CENTRALCLOUD_DASHBOARD_(\w+)=(.*)$", example, re.MULTILINE))
+    settings = DashboardSettings(**{name.lower(): value for name, value in variables.items()})
+    settings.check_start()
+    assert settings.login_to_read

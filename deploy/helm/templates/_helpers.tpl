@@ -50,6 +50,11 @@ app.kubernetes.io/name: centralcloud-gateway
 app.kubernetes.io/component: gateway
 {{- end -}}
 
+{{- define "centralcloud.dashboardLabels" -}}
+app.kubernetes.io/name: centralcloud-dashboard
+app.kubernetes.io/component: dashboard
+{{- end -}}
+
 {{- define "centralcloud.dnsEgress" -}}
 - ports:
     - {protocol: UDP, port: 53}
@@ -74,6 +79,16 @@ app.kubernetes.io/component: gateway
 {{- $_ := set $defaults "INSTANCE_AGENT_GATEWAY_DRAIN_SECONDS" (.Values.gateway.drainSeconds | toString) }}
 {{- end }}
 {{- range $name, $value := merge (deepCopy .Values.gateway.settings) $defaults }}
+{{ $name }}: {{ $value | toString | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "centralcloud.dashboardSettings" -}}
+{{- $defaults := dict "CENTRALCLOUD_DASHBOARD_ADDRESS" "0.0.0.0" "CENTRALCLOUD_DASHBOARD_PORT" "8480" "CENTRALCLOUD_DASHBOARD_USERS_FILE" "/run/secrets/users/users" "CENTRALCLOUD_DASHBOARD_LOG_FORMAT" "json" -}}
+{{- if hasKey .Values.dashboard.settings "CENTRALCLOUD_DASHBOARD_PORT" }}
+{{- fail "dashboard.settings.CENTRALCLOUD_DASHBOARD_PORT: the chart sets it" }}
+{{- end }}
+{{- range $name, $value := merge (deepCopy .Values.dashboard.settings) $defaults }}
 {{ $name }}: {{ $value | toString | quote }}
 {{- end }}
 {{- end -}}

@@ -6,17 +6,18 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from support.browsers import start_dashboard
 from support.commands import environment, run_command, start_command, summarize_error
 from support.events import outcomes, send
 from support.ports import free_port
 from support.programs import Program
-from support.servers import execute
+from support.servers import execute, with_database
 from support.waiting import eventually
 
 from centralcloud.demo import dashboard as demo_dashboard
@@ -42,13 +43,35 @@ def test_the_program_serves_pages_and_ends_on_a_signal(start: Start, database_ur
     assert site.program.events()[-1] == "stopped"
 
 
-def test_a_port_that_is_taken_is_one_line(database_url: str) -> None:
+@pytest.mark.parametrize("command", [("dashboard",), ("run", "--dashboard")], ids=" ".join)
+def test_a_port_that_is_taken_is_one_line(database_url: str, command: Sequence[str]) -> None:
+    """Exit code 1, as for the other ports: a service manager tries again, because the program before may still be ending."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
-        done = run_command("centralcloud", "dashboard", "--port", port, env={"DATABASE_URL": database_url})
+        env = {"DATABASE_URL": database_url, "CENTRALCLOUD_DASHBOARD_PORT": port}
+        done = run_command("centralcloud", *command, env=env)
     assert done.returncode == 1
-    assert port in summarize_error(done)
-    assert "in use" in done.stderr
+    assert f"cannot serve HTTP on 127.0.0.1:{port}: Address already in use" in summarize_error(done)
+    assert execute(database_url, "SELECT count(*) FROM ingest_workers") == [(0,)], "nothing was begun"
+
+
+@pytest.mark.parametrize("command", [("dashboard", "--port", "0"), ("run", "--dashboard")], ids=" ".join)
+def test_operators_of_another_database_are_one_line(database_url: str, tmp_path: Path, command: Sequence[str]) -> None:
+    users = tmp_path / "users"
+    users.touch(0o600)
+    env = {
+        "DATABASE_URL": database_url,
+        "CENTRALCLOUD_DASHBOARD_PORT": "0",
+        "CENTRALCLOUD_DASHBOARD_USERS_FILE": str(users),
+        "CENTRALCLOUD_OPERATOR_DATABASE_URL": with_database(database_url, "postgres"),
+    }
+    done = run_command("centralcloud", *command, env=env)
+    name = conninfo_to_dict(database_url)["dbname"]
+    assert done.returncode == 2
+    assert summarize_error(done).endswith(
+        "CENTRALCLOUD_OPERATOR_DATABASE_URL is for the database 'postgres' of the same server, "
+        f"expected '{name}', which the pages show"
+    )
 
 
 def test_a_wrong_setting_is_one_line(database_url: str) -> None:
