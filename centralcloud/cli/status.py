@@ -108,6 +108,7 @@ def _raw_lines(found: dict[str, Any]) -> Iterator[str | Line]:
     yield _learning(found["last_run"])
     if late := warnings.get("learning"):
         yield _warning(f"{_INDENT}{late}")
+    yield from _shadow_rules(found["shadow_rules"])
     if found["frozen"]:
         reason = found["frozen"]["reason"] or "no reason given"
         yield _warning(f"{_INDENT}FROZEN {_since(found['frozen']['at'])}: {reason}")
@@ -161,6 +162,14 @@ def _learning(run: dict[str, Any] | None) -> str:
         f"learning   {run['rule']}, last run {_since(run['finished_at'])}: "
         f"{counted(run['pairs_evaluated'], 'pair')} evaluated, {counted(run['pairs_changed'], 'score')} changed{without}"
     )
+
+
+def _shadow_rules(shadows: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield a line for each rule in the shadow: its other choices, and the command that switches to it."""
+    for each in shadows:
+        differs = not all(choice["same"] for choice in each["choices"])
+        switch = f" (`centralcloud settings set rule {each['rule']}`)" if differs else ""
+        yield f"{_INDENT}{each['found']}{switch}"
 
 
 def _dead_letters(open_by_field: dict[str, int]) -> str:

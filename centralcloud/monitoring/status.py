@@ -10,6 +10,7 @@ from centralcloud.monitoring.daemon_activity import (
     read_daemon_activity,
 )
 from centralcloud.monitoring.queue_state import queue_state
+from centralcloud.monitoring.rule_choices import ShadowRule, in_words, read_rule_choices
 from centralcloud.monitoring.task_health import check_tasks, read_degraded_tasks
 from centralcloud.monitoring.upkeep_checks import check_partitions, check_retention
 from centralcloud.runtime.diagnostics import Verdict
@@ -23,7 +24,7 @@ _MOVED_SCORES = Query(__package__, "moved_scores", row=dict)
 def fleet_status(
     database: Database, *, measure_seconds: float, learner_schedule: LearnerSchedule | None = None
 ) -> dict[str, Any]:
-    """Read workers, queue and rates (over `measure_seconds`), learning, instances behind, dead letters, and findings.
+    """Read workers, queue and rates (over `measure_seconds`), learning, rules, instances behind, dead letters, and findings.
 
     Times are ISO 8601, ages in seconds, scores 0 to 5, traffic shares 0 to 1. `warnings` are those of the doctor's checks of
     the daemons: `daemon`, `learning`, `partitions`, `retention` and `tasks`. `running_workers` counts the workers that were
@@ -32,6 +33,7 @@ def fleet_status(
     with database.transaction() as connection:
         status = _STATUS.one(connection, {"worker_seconds": WORKER_SECONDS})
         moved = _MOVED_SCORES.all(connection)
+        rules = read_rule_choices(connection)
         activity = read_daemon_activity(connection)
         upkeep = {
             "partitions": check_partitions(connection),
@@ -47,10 +49,24 @@ def fleet_status(
         "queue": queue_state(database, measure_seconds=measure_seconds),
         **status,
         "moved_scores": moved,
+        "shadow_rules": [_as_json(shadow) for shadow in rules.shadows],
         "running_workers": activity.running_workers,
         "warnings": [
             {"check": name, "found": result.found, "advice": result.advice}
             for name, result in checks.items()
             if result.verdict != Verdict.OK
         ],
+    }
+
+
+def _as_json(shadow: ShadowRule) -> dict[str, Any]:
+    """Return a rule in the shadow of the active one; `found` says what it would choose otherwise."""
+    return {
+        "rule": shadow.rule,
+        "traffic_share": shadow.traffic_share,
+        "choices": [
+            {"complexity": each.complexity, "active": each.active, "others": list(each.others), "same": each.same}
+            for each in shadow.choices
+        ],
+        "found": in_words(shadow),
     }

@@ -1,5 +1,6 @@
 """The checks of `centralcloud doctor` on the work itself: the daemon, the instances, the queue, learning and findings."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from centralcloud.monitoring.daemon_activity import (
@@ -10,6 +11,7 @@ from centralcloud.monitoring.daemon_activity import (
 )
 from centralcloud.monitoring.finding_detector import list_findings
 from centralcloud.monitoring.instance_lags import read_instance_lags
+from centralcloud.monitoring.rule_choices import ShadowRule, in_words, read_rule_choices
 from centralcloud.runtime.diagnostics import Check, CheckResult, check_transaction, ok, warn
 from centralcloud.runtime.postgres.database import LIMIT_SECONDS, Database
 from centralcloud.runtime.postgres.query import Query
@@ -33,6 +35,7 @@ def work_checks(database: Database, schedule: LearnerSchedule) -> list[Check]:
         Check("queue depth", lambda: _queue_depth(database), "queues"),
         Check("dead letters", lambda: _dead_letters(database), "schema"),
         Check("learning", lambda: _learning(database, schedule), "schema"),
+        Check("rule", lambda: _rule(database), "schema"),
         Check("findings", lambda: _findings(database), "schema"),
     ]
 
@@ -107,6 +110,20 @@ def _learning(database: Database, schedule: LearnerSchedule) -> CheckResult:
         f"publishing is frozen: {activity.frozen_reason}; {learner.found}",
         "run `centralcloud unfreeze` when that is over",
     )
+
+
+def _rule(database: Database) -> CheckResult:
+    with check_transaction(database) as connection:
+        active, shadows = read_rule_choices(connection)
+    if active is None:
+        return ok("no rule yet: the first daemon stores it")
+    return ok("; ".join([active, *map(in_words, shadows)]) + _switch(shadows))
+
+
+def _switch(shadows: Sequence[ShadowRule]) -> str:
+    """Return the command that publishes the scores of another rule, where one would choose otherwise."""
+    other = next((shadow.rule for shadow in shadows if shadow.differing), None)
+    return "" if other is None else f"; `centralcloud settings set rule {other}` switches"
 
 
 def _findings(database: Database) -> CheckResult:

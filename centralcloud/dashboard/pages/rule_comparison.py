@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, pair_url, with_parameters
 from centralcloud.dashboard.sources.rules import RuleScore
+from centralcloud.monitoring.rule_choices import RuleChoice, compare_choices
 from centralcloud.runtime.wording import listed
 
 #: Scores that are equal when rounded are a tie: no order is seen in them.
@@ -43,12 +44,14 @@ class Comparison(NamedTuple):
         compared: pairs that both have scored.
         choices: for each complexity that both have scored.
         differing: the complexities for which they would choose differently.
+        traffic_share: of the last day's decisions, the share of these complexities, 0 to 1; None without decisions.
     """
 
     rule: str
     compared: int
     choices: tuple[Choice, ...]
     differing: tuple[str, ...]
+    traffic_share: float | None
     rows: tuple[Difference, ...]
     hidden: int
 
@@ -61,8 +64,10 @@ class RulesView(NamedTuple):
     all_url: str
 
 
-def compare(rows: Sequence[RuleScore], active: str | None, query: Mapping[str, str]) -> RulesView:
-    """Compare the scores of every rule with those of the active one."""
+def compare(
+    rows: Sequence[RuleScore], active: str | None, query: Mapping[str, str], decisions: Mapping[str, int]
+) -> RulesView:
+    """Compare the scores of every rule with those of the active one. `decisions`: of the last day, by complexity."""
     all_url = with_parameters("/scores", query, rules="all")
     by_rule: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
     for row in rows:
@@ -71,21 +76,24 @@ def compare(rows: Sequence[RuleScore], active: str | None, query: Mapping[str, s
         return RulesView(active, (), all_url)
     others = [rule for rule in sorted(by_rule) if rule != active]
     show_all = query.get("rules") == "all"
-    compared = tuple(_compare(rule, by_rule[active], by_rule[rule], show_all) for rule in others)
+    compared = tuple(_compare(rule, by_rule[active], by_rule[rule], decisions, show_all) for rule in others)
     return RulesView(active, compared, all_url)
 
 
 def _compare(
-    rule: str, active: Mapping[tuple[str, str], float], other: Mapping[tuple[str, str], float], show_all: bool
+    rule: str,
+    active: Mapping[tuple[str, str], float],
+    other: Mapping[tuple[str, str], float],
+    decisions: Mapping[str, int],
+    show_all: bool,
 ) -> Comparison:
-    choices, differences = [], []
+    shadow, differences = compare_choices(rule, active, other, decisions), []
     for complexity in COMPLEXITIES:
         models = sorted(model for model, each in active if each == complexity and (model, complexity) in other)
         if not models:
             continue
         mine = {model: active[model, complexity] for model in models}
         theirs = {model: other[model, complexity] for model in models}
-        choices.append(_choice(complexity, mine, theirs))
         my_places, their_places = places(mine), places(theirs)
         for model in models:
             here, there = my_places[model], their_places[model]
@@ -105,16 +113,16 @@ def _compare(
     differences.sort(key=lambda each: (not each.leads, -abs(each.active_score - each.other_score), each.model))
     shown = differences if show_all else differences[:_MOST_ROWS]
     compared = sum(pair in other for pair in active)
-    differing = tuple(choice.complexity for choice in choices if not choice.same)
-    return Comparison(rule, compared, tuple(choices), differing, tuple(shown), len(differences) - len(shown))
+    differing = tuple(choice.complexity for choice in shadow.differing)
+    choices = tuple(map(_choice, shadow.choices))
+    hidden = len(differences) - len(shown)
+    return Comparison(rule, compared, choices, differing, shadow.traffic_share, tuple(shown), hidden)
 
 
-def _choice(complexity: str, mine: Mapping[str, float], theirs: Mapping[str, float]) -> Choice:
-    leader = max(mine, key=lambda model: (mine[model], model))
-    tied = [model for model, place in places(theirs).items() if place[0] == 1]
-    same = leader in tied
-    others = [leader, *(model for model in tied if model != leader)] if same else tied
-    return Choice(complexity, leader, listed(others, 3), same, pair_url(leader, complexity))
+def _choice(choice: RuleChoice) -> Choice:
+    leader = choice.active
+    others = [leader, *(model for model in choice.others if model != leader)] if choice.same else choice.others
+    return Choice(choice.complexity, leader, listed(others, 3), choice.same, pair_url(leader, choice.complexity))
 
 
 def places(scores: Mapping[str, float]) -> dict[str, tuple[int, int]]:

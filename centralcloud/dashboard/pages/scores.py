@@ -118,7 +118,7 @@ async def build(context: PageContext) -> Models:
     return {
         "summary": summary(pairs, estimates, traffic, wanted),
         "known": known(estimates, traffic, query, active),
-        "rules": compare(rows, active, query),
+        "rules": compare(rows, active, query, _by_complexity(traffic)),
         "filters": filters(wanted, complexity, kind),
         "changes": changes(history, query, before),
     }
@@ -153,6 +153,13 @@ def _decisions(traffic: Sequence[PairTraffic]) -> Mapping[tuple[str, str], int]:
     counts: dict[tuple[str, str], int] = defaultdict(int)
     for each in traffic:
         counts[each.model, each.complexity] += each.decisions
+    return counts
+
+
+def _by_complexity(traffic: Sequence[PairTraffic]) -> Mapping[str, int]:
+    counts: dict[str, int] = defaultdict(int)
+    for each in traffic:
+        counts[each.complexity] += each.decisions
     return counts
 
 

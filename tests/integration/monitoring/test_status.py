@@ -1,7 +1,13 @@
 """The state of the fleet, as the tables have it."""
 
+from support.events import outcomes
+from support.ingest import ingest
 from support.servers import execute
 
+from centralcloud.cli.status import status_lines
+from centralcloud.learning.learner import Learner
+from centralcloud.learning.rules import AdaptiveRule, ThresholdRule
+from centralcloud.monitoring.doctor import Expectations, examine
 from centralcloud.monitoring.status import fleet_status
 from centralcloud.runtime.postgres.database import Database
 
@@ -52,3 +58,31 @@ def test_a_run_that_published_in_parts_is_shown_as_one(database: Database, datab
     )
     run = fleet_status(database, measure_seconds=0.01)["last_run"]
     assert (run["run_id"], run["rule"], run["pairs_evaluated"], run["pairs_changed"]) == (4, "adaptive", 1300, 14)
+
+
+def test_the_status_and_the_doctor_say_what_the_shadow_rule_would_choose_otherwise(
+    database: Database, database_url: str
+) -> None:
+    """Both models fail too often for the threshold, which lowers both; only the estimate tells them apart."""
+    events = [
+        *outcomes(60, 40, selected_model="a", complexity="simple"),
+        *outcomes(90, 10, selected_model="b", complexity="simple"),
+        *outcomes(300, 0, selected_model="a", complexity="complex"),
+    ]
+    ingest(database, database_url, events)
+    Learner(database, [ThresholdRule(), AdaptiveRule()]).learn()
+    execute(
+        database_url, "INSERT INTO fleet_settings (name, value, updated_at) VALUES ('rule', '\"threshold\"', now())"
+    )
+    execute(database_url, "UPDATE rule_scores SET score = 5 WHERE rule = 'threshold' AND model_name = 'a'")
+
+    found = fleet_status(database, measure_seconds=0.01)
+    (shadow,) = found["shadow_rules"]
+    assert (shadow["rule"], shadow["traffic_share"]) == ("adaptive", 0.4)
+    assert [(each["complexity"], each["active"], each["others"]) for each in shadow["choices"] if not each["same"]] == [
+        ("simple", "a", ["b"])
+    ]
+    words = "adaptive would choose otherwise for 40.0% of traffic: b, not a (simple)"
+    assert f"{words} (`centralcloud settings set rule adaptive`)" in " ".join(line.text for line in status_lines(found))
+    rule = next(check for check in examine(database, Expectations()) if check.check == "rule")
+    assert rule.found == f"threshold; {words}; `centralcloud settings set rule adaptive` switches"

@@ -45,7 +45,7 @@ def _status(**changes: Any) -> dict[str, Any]:
     queue = {"messages": 0, "delayed": 0, "oldest_age_seconds": None, "sent_per_second": 0.0, "taken_per_second": 0.0}
     return {
         "workers": [], "queue": queue, "last_run": None, "frozen": None, "pins": 0, "newest_version": 0, "instances": 0,
-        "instances_behind": [], "dead_letters": {}, "findings": [], "moved_scores": [], "warnings": [],
+        "instances_behind": [], "dead_letters": {}, "findings": [], "moved_scores": [], "shadow_rules": [], "warnings": [],
     } | changes  # fmt: skip
 
 
