@@ -13,14 +13,14 @@ _SMALLEST, _LARGEST = 1e-12, 1e300
 
 
 def finite(value: float | Decimal | None) -> float | None:
-    """Return a number as a float; None for None, NaN, an infinity, and a number that no float holds."""
+    """Return a number as a float; None for None, NaN, an infinity, and a number that no sum would hold."""
     if value is None:
         return None
     try:
         number = float(value)
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= _LARGEST else None
 
 
 def all_finite(values: Iterable[float | Decimal | None]) -> list[float]:

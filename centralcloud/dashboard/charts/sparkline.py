@@ -23,12 +23,12 @@ def sparkline(
     Args:
         values: at equal distances; None, NaN and infinities are gaps.
         label: the finding, for screen readers and as a title.
-        low: number at the bottom; without it, the smallest value.
-        high: number at the top; without it, the largest value.
+        low: number at the bottom; without a finite one, the smallest value.
+        high: number at the top; without a finite one, the largest value.
     """
     known = all_finite(values)
-    bottom = low if low is not None else min(known, default=0.0)
-    top = high if high is not None else max(known, default=0.0)
+    bottom = least if (least := finite(low)) is not None else min(known, default=0.0)
+    top = most if (most := finite(high)) is not None else max(known, default=0.0)
     across = Linear(0, max(1, len(values) - 1), _EDGE, _WIDTH - _EDGE)
     up = Linear(bottom, top, _HEIGHT - _EDGE, _EDGE)
     path, dot = Path(), ""
