@@ -171,6 +171,7 @@ class Handlers:
             "form_token": token,
             "login": login_path(request.rel_url.raw_path_qs) if can_log_in and viewer.name is None else None,
             "may_act": actions is not None and actions.may_act(request),
+            "users_problem": access.users.problem if access is not None and viewer.may_act else None,
             "notice": actions.notices.take(token) if actions is not None and token else None,
         }
 
