@@ -146,7 +146,7 @@ def replay(
     the log, for up to 100 dead letters.
 
     Args:
-        expected: the open dead letters of the selection that the operator has seen; None: any. One that comes later stays open.
+        expected: the open dead letters of the selection that the operator has seen; None: any. Later ones stay open.
 
     Raises:
         ChangedMeanwhileError: some of the expected ones are not open any more.
@@ -165,7 +165,7 @@ def discard(database: Database, which: Filter, operator: Operator, *, expected: 
     """Discard open dead letters, all in one transaction; they are kept for a while. Return how many.
 
     Args:
-        expected: the open dead letters of the selection that the operator has seen; None: any. One that comes later stays open.
+        expected: the open dead letters of the selection that the operator has seen; None: any. Later ones stay open.
 
     Raises:
         ChangedMeanwhileError: some of the expected ones are not open any more.
@@ -240,7 +240,7 @@ def _ids_to_replay(database: Database, which: Filter) -> list[int]:
 
 
 def _seen(ids: list[int], expected: OpenLetters | None) -> list[int]:
-    """Return those of the open ids that the operator has seen: while a router sends what is refused, more come all the time."""
+    """Return those of the open ids that the operator has seen: others may come all the time."""
     if expected is None:
         return ids
     seen = [each for each in ids if each <= expected.newest]

@@ -63,8 +63,8 @@ _NEWEST_VERSION = Query(__package__, "newest_score_version", row=int)
 _FREEZE = Query(__package__, "freeze_learning")
 _FREEZE_STATE = Query(__package__, "freeze_state", row=Freeze)
 _UNFREEZE = Query(__package__, "unfreeze_learning", row=dict)
-#: A score that the learner has moved by this much since an operator looked, 0 to 5, is another one. It moves by less all the time:
-#: an operator's change must not wait for a moment without.
+#: A score, 0 to 5, that the learner has moved by this much since an operator looked is another one. It moves by less all the
+#: time: an operator's change must not wait for a moment without.
 NOTABLE_MOVE = Decimal("0.25")
 #: The subject of actions that concern all scores.
 _ALL_SCORES = "scores"
@@ -116,8 +116,8 @@ def pin(
     """Set the score of a pair, until a time or until it is unpinned. The rules continue to learn and publish nothing for it.
 
     Args:
-        expected_version: the version of the pair's score that the operator has seen, 0 for a pair without one; None: any. What
-            the learner has published since is no conflict, up to `NOTABLE_MOVE`.
+        expected_version: the version of the pair's score that the operator has seen, 0 for a pair without one; None: any.
+            Versions that the learner has published since do not conflict, up to `NOTABLE_MOVE`.
 
     Raises:
         UnknownPairError: the pair was never chosen or scored.
@@ -188,7 +188,7 @@ def roll_back(
     evidence up to now does not count against the restored scores. Pins and retirements stay.
 
     Args:
-        expected: the scores that the operator has seen; None: any. What the learner has published since is rolled back, too,
+        expected: the scores that the operator has seen; None: any. Scores of the learner since are rolled back, too,
             up to `NOTABLE_MOVE` for each pair.
 
     Raises:

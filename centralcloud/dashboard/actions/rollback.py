@@ -51,13 +51,11 @@ class RollBackAction(Action):
             ),
             key=lambda move: (move.model, COMPLEXITIES.index(move.complexity)),
         )
-        scores = counted(len(moves), "score")
+        scores, differ = counted(len(moves), "score"), "differs" if len(moves) == 1 else "differ"
         pairs = {(move.model, move.complexity) for move in moves}
         return Preview(
             question=f"Roll all scores back to the time of version {version:,}?",
-            now=(
-                f"The newest version is {seen.version:,}; {scores} differ{'s' if len(moves) == 1 else ''} from those of then.",
-            ),
+            now=(f"The newest version is {seen.version:,}; {scores} {differ} from those of then.",),
             then=(
                 f"{scores} of then {'is' if len(moves) == 1 else 'are'} published again. Pins and retirements stay.",
                 "So are those that the learner moves a little until you confirm.",

@@ -59,7 +59,7 @@ def learned(database: Database, score: str) -> int:
     return change.version
 
 
-def test_what_the_learner_publishes_meanwhile_is_no_conflict_until_it_moves_a_score_far(
+def test_the_learner_may_publish_meanwhile_as_long_as_it_moves_no_score_far(
     database: Database, database_url: str
 ) -> None:
     """A busy fleet has a new version each second: an operator in an incident must get through."""
