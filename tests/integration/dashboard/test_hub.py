@@ -122,10 +122,8 @@ def test_many_different_pages_hold_up_no_request(database: Database) -> None:
 
     async def watch(dashboard: Dashboard) -> float:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            for number in range(30):
-                await session.ws_connect(
-                    f"{address_of(dashboard)}%3Fmodel%3D{number}", origin=dashboard.url.rstrip("/")
-                )
+            address, origin = address_of(dashboard), dashboard.url.rstrip("/")
+            sockets = [await session.ws_connect(f"{address}%3Fmodel%3D{each}", origin=origin) for each in range(30)]
             longest, clock = 0.0, asyncio.get_running_loop().time
             end = clock() + 2.5
             while clock() < end:
@@ -133,6 +131,7 @@ def test_many_different_pages_hold_up_no_request(database: Database) -> None:
                 async with session.get(f"{dashboard.url}healthz") as answer:
                     assert answer.status == 200
                 longest = max(longest, clock() - began)
+            assert dashboard.viewers == len(sockets)
             return longest
 
     with a_dashboard(database, pages=(SLOW,)) as dashboard:
