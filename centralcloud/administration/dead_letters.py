@@ -146,13 +146,12 @@ def replay(
     the log, for up to 100 dead letters.
 
     Args:
-        expected: the open dead letters of the selection that the operator has seen; None: any. One that comes later is not
-            sent.
+        expected: the open dead letters of the selection that the operator has seen; None: any. Later ones stay open.
 
     Raises:
-        ChangedMeanwhileError: there are others than the expected ones.
+        ChangedMeanwhileError: some of the expected ones are not open any more.
     """
-    ids = sorted(_ids_to_replay(database, which)) if expected is None else _expected_ids(database, which, expected)
+    ids = sorted(_ids_to_replay(database, which)) if expected is None else _seen(_open_ids(database, which), expected)
     sent = 0
     refused: list[NotReplayed] = []
     for start in range(0, len(ids), _PAGE_SIZE):
@@ -166,14 +165,13 @@ def discard(database: Database, which: Filter, operator: Operator, *, expected: 
     """Discard open dead letters, all in one transaction; they are kept for a while. Return how many.
 
     Args:
-        expected: the open dead letters of the selection that the operator has seen; None: any.
+        expected: the open dead letters of the selection that the operator has seen; None: any. Later ones stay open.
 
     Raises:
-        ChangedMeanwhileError: there are others than the expected ones.
+        ChangedMeanwhileError: some of the expected ones are not open any more.
     """
     with database.transaction() as connection:
-        ids = _OPEN_IDS.all(connection, asdict(which))
-        _check_expected(ids, expected)
+        ids = _seen(_OPEN_IDS.all(connection, asdict(which)), expected)
         row = _DISCARD.maybe(connection, {"ids": ids})
         if row is None:
             raise LedgerMissingError
@@ -241,16 +239,15 @@ def _ids_to_replay(database: Database, which: Filter) -> list[int]:
     return list(set(which.ids)) if which.ids and which == Filter(ids=which.ids) else _open_ids(database, which)
 
 
-def _expected_ids(database: Database, which: Filter, expected: OpenLetters) -> list[int]:
-    ids = _open_ids(database, which)
-    _check_expected(ids, expected)
-    return ids
-
-
-def _check_expected(ids: Sequence[int], expected: OpenLetters | None) -> None:
-    if expected is not None and OpenLetters(len(ids), max(ids, default=0)) != expected:
-        now = f"there are {counted(len(ids), 'open dead letter')} now" if ids else "no dead letter is open now"
-        raise ChangedMeanwhileError(f"{now}: they changed")
+def _seen(ids: list[int], expected: OpenLetters | None) -> list[int]:
+    """Return those of the open ids that the operator has seen: others may come all the time."""
+    if expected is None:
+        return ids
+    seen = [each for each in ids if each <= expected.newest]
+    if OpenLetters(len(seen), max(seen, default=0)) != expected:
+        now = f"{counted(len(seen), 'dead letter')} of those {'is' if len(seen) == 1 else 'are'} open now"
+        raise ChangedMeanwhileError(f"{now if seen else 'no dead letter of those is open now'}: they changed")
+    return seen
 
 
 def _open_ids(database: Database, which: Filter) -> list[int]:

@@ -1,5 +1,6 @@
 """Overrides of learned scores by an operator: pins, rollbacks, and freezing what is published."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -57,10 +58,14 @@ _DELETE_PIN = Query(__package__, "delete_pin", row=dict)
 _UPSERT_HOLD = Query(__package__, "upsert_hold")
 _SCORES_AT_VERSION = Query(__package__, "scores_at_version", row=dict)
 _RESET_RULE_SCORE = Query(__package__, "reset_rule_score")
+_OVERRIDDEN_SINCE = Query(__package__, "overridden_since", row=int)
 _NEWEST_VERSION = Query(__package__, "newest_score_version", row=int)
 _FREEZE = Query(__package__, "freeze_learning")
 _FREEZE_STATE = Query(__package__, "freeze_state", row=Freeze)
 _UNFREEZE = Query(__package__, "unfreeze_learning", row=dict)
+#: A score, 0 to 5, that the learner has moved by this much since an operator looked is another one. It moves by less all the
+#: time: an operator's change must not wait for a moment without.
+NOTABLE_MOVE = Decimal("0.25")
 #: The subject of actions that concern all scores.
 _ALL_SCORES = "scores"
 
@@ -73,15 +78,29 @@ class UnknownVersionError(CentralCloudError):
     """There was never such a version."""
 
 
+class SeenScores(NamedTuple):
+    """All scores as an operator has seen them.
+
+    Attributes:
+        version: the newest one.
+        exempt: a digest of the pairs that a rollback leaves alone: pinned and retired ones.
+    """
+
+    version: int
+    exempt: str
+
+
 class Rollback(NamedTuple):
     """The result of a rollback.
 
     Attributes:
         to_version: the scores are those of the time when this was the newest version.
+        from_version: the newest version before it.
         undone: the changes that are published, in the order of their versions.
     """
 
     to_version: int
+    from_version: int
     undone: list[Change]
 
 
@@ -98,15 +117,20 @@ def pin(
 
     Args:
         expected_version: the version of the pair's score that the operator has seen, 0 for a pair without one; None: any.
+            Versions that the learner has published since do not conflict, up to `NOTABLE_MOVE`.
 
     Raises:
         UnknownPairError: the pair was never chosen or scored.
         RetiredModelError: its model is retired.
-        ChangedMeanwhileError: its score is at another version than the expected one.
+        ChangedMeanwhileError: another operator has set its score since, or the learner has moved it far.
     """
     with score_transaction(database) as (connection, now):
         current = find_pair(connection, pair)
-        _check_version(current, expected_version)
+        if expected_version is not None and expected_version != (current.version or 0):
+            if not 0 <= expected_version <= (current.version or 0):
+                raise ChangedMeanwhileError(f"the score changed to version {current.version or 0}")
+            _check_unset(connection, expected_version, pair)
+            _check_moves(connection, [current], expected_version)
         if current.retired_at is not None:
             raise RetiredModelError(
                 f"{pair[0]} is retired, since {current.retired_at:%Y-%m-%d %H:%M} UTC: expected a model that is not; "
@@ -156,7 +180,7 @@ def roll_back(
     references: References,
     operator: Operator,
     *,
-    expected_version: int | None = None,
+    expected: SeenScores | None = None,
 ) -> Rollback:
     """Publish the scores of the time when `to_version` was the newest: as new versions, so that every instance follows.
 
@@ -164,18 +188,25 @@ def roll_back(
     evidence up to now does not count against the restored scores. Pins and retirements stay.
 
     Args:
-        expected_version: the newest version of all scores that the operator has seen; None: any.
+        expected: the scores that the operator has seen; None: any. Scores of the learner since are rolled back, too,
+            up to `NOTABLE_MOVE` for each pair.
 
     Raises:
         UnknownVersionError: there was never such a version.
-        ChangedMeanwhileError: a newer version was published than the expected one.
+        ChangedMeanwhileError: another operator has set a score, pinned, unpinned or retired a pair since, or the learner has
+            moved a score far.
     """
     through_slice = close_slice(database, references)
     with score_transaction(database) as (connection, now):
-        newest = read_newest_version(connection)
-        if expected_version is not None and newest != expected_version:
-            raise ChangedMeanwhileError(f"scores changed up to version {newest}")
+        before = read_scores_seen(connection)
         publications = _restored(connection, to_version)
+        if expected is not None and expected != before:
+            if not 0 <= expected.version <= before.version:
+                raise ChangedMeanwhileError(f"scores changed up to version {before.version}")
+            _check_unset(connection, expected.version)
+            if expected.exempt != before.exempt:
+                raise ChangedMeanwhileError("pins or retirements changed")
+            _check_moves(connection, [each.current for each in publications], expected.version)
         for each in publications:
             pair = {"model": each.score.model, "complexity": each.score.complexity}
             stored = _UPSERT_HOLD.run(connection, {**pair, "after_slice": through_slice})
@@ -194,7 +225,7 @@ def roll_back(
                 after={"to_version": to_version, **scores_after(undone)},
                 version=newest_version(undone),
             )
-    return Rollback(to_version, undone)
+    return Rollback(to_version, before.version, undone)
 
 
 def preview_rollback(connection: psycopg.Connection[Any], to_version: int) -> list[Change]:
@@ -209,6 +240,14 @@ def preview_rollback(connection: psycopg.Connection[Any], to_version: int) -> li
 def read_newest_version(connection: psycopg.Connection[Any]) -> int:
     """Return the newest version of all scores; 0: none was published yet."""
     return _NEWEST_VERSION.one(connection)
+
+
+def read_scores_seen(connection: psycopg.Connection[Any]) -> SeenScores:
+    """Return all scores as they stand, for `roll_back`."""
+    current = read_current_scores(connection)
+    exempt = sorted(each.pair for each in current if _is_exempt(each))
+    digest = hashlib.sha256(repr(exempt).encode()).hexdigest()[:16]
+    return SeenScores(read_newest_version(connection), digest)
 
 
 def freeze(database: Database, reason: str, operator: Operator, *, expected: Seen = AnyState.ANY) -> None:
@@ -283,6 +322,29 @@ def _check_version(current: CurrentScore, expected_version: int | None) -> None:
         raise ChangedMeanwhileError(f"the score changed to version {version}")
 
 
+def _check_unset(connection: psycopg.Connection[Any], version: int, pair: Pair | None = None) -> None:
+    """Refuse if an operator has set a score after a version."""
+    model, complexity = pair or (None, None)
+    newest = _OVERRIDDEN_SINCE.one(connection, {"version": version, "model": model, "complexity": complexity})
+    if newest:
+        raise ChangedMeanwhileError(f"an operator has set {'the' if pair else 'a'} score in version {newest}")
+
+
+def _check_moves(connection: psycopg.Connection[Any], current: Sequence[CurrentScore], version: int) -> None:
+    """Refuse if a score is far from that of a version."""
+    rows = _SCORES_AT_VERSION.all(connection, {"version": version})
+    then = {(row["model"], row["complexity"]): row["score"] for row in rows}
+    for each in current:
+        seen = then.get(each.pair)
+        if seen is None or abs(each.old_score - seen) >= NOTABLE_MOVE:
+            moved = "" if seen is None else f" from {seen:.2f} to {each.old_score:.2f}"
+            raise ChangedMeanwhileError(f"the score of {each.model} ({each.complexity}) moved{moved}")
+
+
+def _is_exempt(current: CurrentScore) -> bool:
+    return current.pinned_score is not None or current.retired_at is not None
+
+
 def _check_freeze(connection: psycopg.Connection[Any], expected: Seen) -> None:
     if isinstance(expected, AnyState):
         return
@@ -297,7 +359,7 @@ def _restored(connection: psycopg.Connection[Any], to_version: int) -> list[Publ
     for current in read_current_scores(connection):
         if current.version is None or current.version <= to_version:
             continue
-        if current.pinned_score is not None or current.retired_at is not None:
+        if _is_exempt(current):
             continue
         if (old := then.get(current.pair)) is None or (
             old.score == current.score and old.estimate.mean == current.mean

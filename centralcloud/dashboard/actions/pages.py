@@ -23,6 +23,7 @@ from centralcloud.dashboard.pages.addresses import pair_url
 from centralcloud.dashboard.reader.lookups import Lookups
 from centralcloud.dashboard.reader.reader import Reader
 from centralcloud.dashboard.security.access import Access, check_change, known
+from centralcloud.dashboard.security.front import Front
 from centralcloud.dashboard.security.local_path import local_path, login_path
 from centralcloud.dashboard.security.viewer import Viewer
 from centralcloud.dashboard.web.page import PageError
@@ -256,14 +257,22 @@ class ActionPages:
 
     def _back(self, request: web.Request, action: Action, form: Form) -> str:
         """Return where the viewer came from: a page of this server, but none that asks for a confirmation."""
-        came = urlsplit(request.headers.get("Referer", ""))
-        here = f"{came.scheme}://{came.netloc}" in self._access.front(request).origins
-        for path in (form.get("back", ""), f"{came.path}?{came.query}".rstrip("?") if here else ""):
+        for path in (form.get("back", ""), _path_of(request.headers.get("Referer", ""), self._access.front(request))):
             if local_path(path) == path and not path.startswith(_PATH):
                 return path
         if set(SUBJECT) <= form.keys():
             return pair_url(form["model"], form["complexity"])
         return action.page
+
+
+def _path_of(address: str, front: Front) -> str:
+    """Return the path and the query of an address of this server; empty for any other text."""
+    try:
+        came = urlsplit(address)
+    except ValueError:  # brackets that hold no IPv6 address
+        return ""
+    here = f"{came.scheme}://{came.netloc}" in front.origins
+    return f"{came.path}?{came.query}".rstrip("?") if here else ""
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

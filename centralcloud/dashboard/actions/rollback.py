@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from centralcloud.administration.score_overrides import (
+    SeenScores,
     UnknownVersionError,
     preview_rollback,
-    read_newest_version,
+    read_scores_seen,
     roll_back,
 )
 from centralcloud.contracts.errors import quote
@@ -42,7 +43,7 @@ class RollBackAction(Action):
                 changes = preview_rollback(connection, version)
             except UnknownVersionError as error:
                 raise PageError(404, "No such version", f"{error}.", command="centralcloud scores history") from None
-            newest = read_newest_version(connection)
+            seen = read_scores_seen(connection)
         moves = sorted(
             (
                 Move(each.model, each.complexity, pair_url(each.model, each.complexity), each.old_score, each.new_score)
@@ -50,19 +51,18 @@ class RollBackAction(Action):
             ),
             key=lambda move: (move.model, COMPLEXITIES.index(move.complexity)),
         )
-        scores = counted(len(moves), "score")
+        scores, differ = counted(len(moves), "score"), "differs" if len(moves) == 1 else "differ"
         pairs = {(move.model, move.complexity) for move in moves}
         return Preview(
             question=f"Roll all scores back to the time of version {version:,}?",
-            now=(
-                f"The newest version is {newest:,}; {scores} differ{'s' if len(moves) == 1 else ''} from those of then.",
-            ),
+            now=(f"The newest version is {seen.version:,}; {scores} {differ} from those of then.",),
             then=(
                 f"{scores} of then {'is' if len(moves) == 1 else 'are'} published again. Pins and retirements stay.",
+                "So are those that the learner moves a little until you confirm.",
                 f"Each pair is held until it has {HOLD_OUTCOMES} new outcomes: the evidence up to now is not used again.",
             ),
             effects=(instances_that_follow(scene.snapshot), traffic_of_pairs(scene.snapshot, pairs)),
-            seen=str(newest),
+            seen=f"{seen.version} {seen.exempt}",
             obstacle=None if moves else f"The scores are already those of version {version:,}.",
             moves=moves,
             defaults={},
@@ -73,13 +73,13 @@ class RollBackAction(Action):
         version = _version(form)
         with scene.operators.transaction() as connection:
             fleet = FleetSettingsSource(load_settings(Settings)).read(connection)
-        done = roll_back(
-            scene.operators, fleet.rules, version, fleet.reference, operator, expected_version=read_version(seen)
-        )
+        newest, _, exempt = seen.partition(" ")
+        expected = SeenScores(read_version(newest), exempt)
+        done = roll_back(scene.operators, fleet.rules, version, fleet.reference, operator, expected=expected)
         return Done(
             f"Rolled {counted(len(done.undone), 'score')} back to the time of version {version:,}.",
-            f"Roll back to version {seen}",
-            action_url(self.name, to=seen),
+            f"Roll back to version {done.from_version:,}",
+            action_url(self.name, to=str(done.from_version)),
         )
 
     def command(self, form: Form) -> str:

@@ -11,7 +11,7 @@ from centralcloud.dashboard.charts.sparkline import sparkline
 from centralcloud.dashboard.charts.traffic_share import traffic_share
 from centralcloud.dashboard.costs import unknown_share
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, finding_url, instance_url, pair_url
-from centralcloud.dashboard.pages.verdict import Evidence, Signal, Verdict, judge, success_rate
+from centralcloud.dashboard.pages.verdict import Evidence, Signal, Verdict, as_far_as_known, judge, success_rate
 from centralcloud.dashboard.pages.words import SMALL_SHARE
 from centralcloud.dashboard.sources.control import CONTROL
 from centralcloud.dashboard.sources.findings import OPEN_FINDINGS, Finding
@@ -108,8 +108,12 @@ async def build(context: PageContext) -> Models:
         return {"verdict": None, "kpis": (), "matrix": None, "attention": None, "shares": None}
     traffic, findings = context.of(TRAFFIC) or (), context.of(OPEN_FINDINGS) or ()
     queue, minutes = context.of(QUEUE), context.of(MINUTES) or ()
-    verdict = judge(Evidence(fleet, queue, context.of(CONTROL), findings, traffic, context.now))
-    if verdict.state == "empty":
+    judged = judge(Evidence(fleet, queue, context.of(CONTROL), findings, traffic, context.now))
+    weighed = {source.name for source in (FLEET, QUEUE, CONTROL, OPEN_FINDINGS, TRAFFIC)}
+    verdict = as_far_as_known(
+        judged, is_old=context.snapshot.outage is not None, has_gaps=not weighed.isdisjoint(context.snapshot.denied)
+    )
+    if judged.state == "empty":
         return {"verdict": verdict, "kpis": (), "matrix": None, "attention": None, "shares": None}
     pairs, changes = context.of(PAIRS) or (), context.of(CHANGES) or ()
     return {

@@ -90,6 +90,23 @@ def judge(found: Evidence) -> Verdict:
     return Verdict("good", "The fleet is healthy", f"{known}{_convergence(found.fleet)}", tuple(signals))
 
 
+def as_far_as_known(verdict: Verdict, *, is_old: bool, has_gaps: bool) -> Verdict:
+    """Return a verdict that claims no more than what can be read now.
+
+    Args:
+        is_old: the database cannot be read, so that it is a verdict on what was read before.
+        has_gaps: a part of what it weighs may not be read.
+    """
+    state: Literal["bad", "look"] = "bad" if verdict.state == "bad" else "look"
+    if is_old:
+        text = f"When the database was last read: {verdict.headline}. {verdict.text}"
+        return verdict._replace(state=state, headline="It is not known how the fleet is now", text=text)
+    if has_gaps and verdict.state in ("good", "empty"):
+        text = f"A part may not be read. In the rest: {verdict.headline}. {verdict.text}"
+        return verdict._replace(state=state, headline="It is not known whether the fleet is healthy", text=text)
+    return verdict
+
+
 def success_rate(traffic: Sequence[PairTraffic]) -> float | None:
     """Return the share of successes, 0 to 1, of all outcomes that count; None without any."""
     successes = sum(each.successes for each in traffic)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from multidict import MultiMapping
+
 from centralcloud.contracts.errors import quote
 from centralcloud.dashboard.settings import DashboardSettings, Network
 from centralcloud.runtime.http.addresses import is_loopback
@@ -44,7 +46,7 @@ class Front:
     problem: str | None = None
 
 
-def front_of(headers: Mapping[str, str], peer: str | None, settings: DashboardSettings) -> Front:
+def front_of(headers: MultiMapping[str], peer: str | None, settings: DashboardSettings) -> Front:
     """Return how a request came.
 
     Args:
@@ -120,10 +122,12 @@ def _problem_of_host(host: str, peer: str | None, settings: DashboardSettings, *
     )
 
 
-def _client(headers: Mapping[str, str], peer: str | None, networks: Sequence[Network]) -> str:
+def _client(headers: MultiMapping[str], peer: str | None, networks: Sequence[Network]) -> str:
     """Return the address nearest to the client that a trusted proxy has seen. Anyone can write the ones before it."""
     client = peer or ""
-    for address in reversed(headers.get("X-Forwarded-For", "").split(",")[-_MOST_PROXIES:]):
+    # Some proxies, such as HAProxy, add a header of their own behind the one that the client has sent.
+    chain = ",".join(headers.getall("X-Forwarded-For", []))
+    for address in reversed(chain.split(",")[-_MOST_PROXIES:]):
         if not is_in(client, networks) or not _is_address(address.strip()):
             break
         client = address.strip()

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -105,11 +105,11 @@ class Handlers:
 
     async def live(self, request: web.Request) -> web.StreamResponse:
         """Keep a page up to date over a WebSocket."""
-        address = urlsplit(request.query.get("page", ""))
-        found = self._paths.find(address.path)
+        path, _, query = request.query.get("page", "").partition("?")
+        found = self._paths.find(path)
         if found is None:
             return await self.unknown(request)
-        key = view_key(found.page, {**dict(parse_qsl(address.query)), **found.values}, request.cookies)
+        key = view_key(found.page, {**dict(parse_qsl(query)), **found.values}, request.cookies)
         same = request.query.get("boot") == self._boot
         revision = request.query.get("revision", "")
         known = int(revision) if same and revision.isdecimal() and len(revision) < 10 else 0
@@ -171,14 +171,18 @@ class Handlers:
             "form_token": token,
             "login": login_path(request.rel_url.raw_path_qs) if can_log_in and viewer.name is None else None,
             "may_act": actions is not None and actions.may_act(request),
+            "users_problem": access.users.problem if access is not None and viewer.may_act else None,
             "notice": actions.notices.take(token) if actions is not None and token else None,
         }
 
 
 def view_key(page: Page, query: Mapping[str, str], cookies: Mapping[str, str]) -> ViewKey:
-    """Return the key of the view that a request asks for: its known parameters, those of the path first."""
+    """Return the key of the view that a request asks for: its known parameters, those of the path first.
+
+    PostgreSQL takes no text with a NUL: a parameter has the character that stands for an unreadable one instead.
+    """
     names = (*parameters_of(page.path), *page.parameters)
-    known = tuple((name, query[name][:_MOST_CHARACTERS]) for name in names if query.get(name))
+    known = tuple((name, query[name][:_MOST_CHARACTERS].replace("\0", "\ufffd")) for name in names if query.get(name))
     return ViewKey(page.path, known, zone_of(query, cookies))
 
 

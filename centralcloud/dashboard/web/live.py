@@ -26,6 +26,8 @@ _BEAT_SECONDS: Final = 5.0
 _PING_SECONDS: Final = 30.0
 #: Nothing but control frames is expected from a viewer.
 _MOST_BYTES: Final = 1024
+#: Views that are kept up to date, each some 200 KB and 30 ms a second: anyone who may read can ask for another one.
+MOST_LIVE_VIEWS: Final = 256
 
 
 class _Viewer:
@@ -73,8 +75,13 @@ class Hub:
 
     async def serve(
         self, request: web.Request, view: View, revision: int, is_welcome: Callable[[], bool]
-    ) -> web.WebSocketResponse:
+    ) -> web.StreamResponse:
         """Serve one viewer, whose page shows the view as of a revision, until it goes, or is not welcome any more."""
+        if view not in self._viewers and len(self._viewers) >= MOST_LIVE_VIEWS:
+            return web.Response(
+                status=503,
+                text=f"{MOST_LIVE_VIEWS} different pages are kept up to date: load this one again to update it\n",
+            )
         socket = web.WebSocketResponse(heartbeat=_PING_SECONDS, max_msg_size=_MOST_BYTES, compress=False)
         await socket.prepare(request)
         viewer = _Viewer(socket, revision, is_welcome)
@@ -101,7 +108,10 @@ class Hub:
             if self._viewers:
                 self._reader.viewed()
             for view, viewers in list(self._viewers.items()):
+                began = self._loop.time()
                 await self._refresh(view, set(viewers))
+                # As long as it took is for everything else: many views come later, and hold up no request.
+                await asyncio.sleep(self._loop.time() - began)
 
     async def _refresh(self, view: View, viewers: set[_Viewer]) -> None:
         """Bring a view up to date, and send each of its viewers what it does not have."""

@@ -15,6 +15,8 @@ from support.servers import execute
 from centralcloud.administration import dead_letters, score_overrides
 from centralcloud.administration.conflict import ChangedMeanwhileError
 from centralcloud.administration.dead_letters import Filter, OpenLetters
+from centralcloud.administration.score_overrides import SeenScores
+from centralcloud.learning.publication import Publication, manual_score, publish, score_transaction
 from centralcloud.learning.rules import ThresholdRule
 from centralcloud.runtime.postgres.database import Database
 from centralcloud.store.slices import References
@@ -42,21 +44,80 @@ def actions(database_url: str) -> int:
     return int(execute(database_url, "SELECT count(*) FROM operator_actions")[0][0])
 
 
+def scores_seen(database: Database) -> SeenScores:
+    with database.transaction() as connection:
+        return score_overrides.read_scores_seen(connection)
+
+
+def learned(database: Database, score: str) -> int:
+    """Publish a score as the learner does, and return its version."""
+    with score_transaction(database) as (connection, now):
+        current = score_overrides.find_pair(connection, PAIR)
+        new = manual_score(current, Decimal(score), "step", "a test")
+        (change,) = publish(connection, [Publication(current, new)], rule="threshold", run_id=None, now=now)
+    assert change.version is not None
+    return change.version
+
+
+def test_the_learner_may_publish_meanwhile_as_long_as_it_moves_no_score_far(
+    database: Database, database_url: str
+) -> None:
+    """A busy fleet has a new version each second: an operator in an incident must get through."""
+    ingest(database, database_url, outcomes(20, 0, complexity_score=3.0))
+    first = learned(database, "4.0")
+    at = learned(database, "3.0")
+
+    def roll_back(seen: SeenScores) -> score_overrides.Rollback:
+        return score_overrides.roll_back(database, [ThresholdRule()], first, References(), OPERATOR, expected=seen)
+
+    seen = scores_seen(database)
+    learned(database, "2.5")
+    with pytest.raises(ChangedMeanwhileError, match=r"the score of .* moved from 3.00 to 2.50"):
+        roll_back(seen)
+    with pytest.raises(ChangedMeanwhileError, match=r"moved from 3.00 to 2.50"):
+        score_overrides.pin(database, PAIR, Decimal(2), None, OPERATOR, expected_version=at)
+    for never in (-1, 10**9):
+        with pytest.raises(ChangedMeanwhileError):
+            score_overrides.pin(database, PAIR, Decimal(2), None, OPERATOR, expected_version=never)
+        with pytest.raises(ChangedMeanwhileError):
+            roll_back(seen._replace(version=never))
+    seen = scores_seen(database)
+    newest = learned(database, "2.6")
+    done = roll_back(seen)
+    assert (done.from_version, [each.new_score for each in done.undone]) == (newest, [4.0])
+    at = learned(database, "4.1")
+    learned(database, "4.2")
+    assert score_overrides.pin(database, PAIR, Decimal(2), None, OPERATOR, expected_version=at).new_score == 2
+
+
+def test_a_roll_back_does_not_take_a_pair_that_another_operator_has_unpinned_meanwhile(
+    database: Database, database_url: str
+) -> None:
+    ingest(database, database_url, outcomes(20, 0, complexity_score=3.0))
+    first = learned(database, "4.0")
+    score_overrides.pin(database, PAIR, Decimal(2), None, OPERATOR)
+    seen = scores_seen(database)
+    score_overrides.unpin(database, PAIR, OPERATOR)
+    with pytest.raises(ChangedMeanwhileError, match="pins or retirements changed"):
+        score_overrides.roll_back(database, [ThresholdRule()], first, References(), OPERATOR, expected=seen)
+
+
 def test_of_changes_of_one_state_the_first_one_is_made(database: Database, database_url: str) -> None:
     ingest(database, database_url, outcomes(20, 0, complexity_score=3.0))
     score_overrides.pin(database, PAIR, Decimal(4), None, OPERATOR, expected_version=0)
     score_overrides.pin(database, PAIR, Decimal(3), None, OPERATOR, expected_version=1)
     before = actions(database_url)
+    seen = scores_seen(database)
 
     def pin() -> object:
         return score_overrides.pin(database, PAIR, Decimal(2), None, OPERATOR, expected_version=2)
 
     def roll_back() -> object:
-        return score_overrides.roll_back(database, [ThresholdRule()], 1, References(), OPERATOR, expected_version=2)
+        return score_overrides.roll_back(database, [ThresholdRule()], 1, References(), OPERATOR, expected=seen)
 
     assert refused([pin] * 4) == 3
     score_overrides.unpin(database, PAIR, OPERATOR, expected_version=3)
-    with pytest.raises(ChangedMeanwhileError, match="scores changed up to version 3"):
+    with pytest.raises(ChangedMeanwhileError, match="an operator has set a score in version 3"):
         roll_back()
     with pytest.raises(ChangedMeanwhileError, match="the score changed to version 3"):
         score_overrides.unpin(database, PAIR, OPERATOR, expected_version=2)
@@ -94,10 +155,10 @@ def test_dead_letters_are_those_that_were_seen(database: Database, database_url:
         return dead_letters.discard(database, which, OPERATOR, expected=OpenLetters(3, 3))
 
     for wrong in (OpenLetters(2, 3), OpenLetters(3, 2)):
-        with pytest.raises(ChangedMeanwhileError, match="there are 3 open dead letters now"):
+        with pytest.raises(ChangedMeanwhileError, match="dead letters of those are open now"):
             dead_letters.replay(database, which, [], OPERATOR, expected=wrong)
     refused([discard] * 3)
     assert actions(database_url) == 1
-    with pytest.raises(ChangedMeanwhileError, match="no dead letter is open now"):
+    with pytest.raises(ChangedMeanwhileError, match="no dead letter of those is open now"):
         discard()
     assert execute(database_url, "SELECT resolution FROM dead_letters") == [("discarded",)] * 3

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import psycopg
+import pytest
 from support.dashboards import a_dashboard
 from support.servers import execute
 
@@ -17,6 +19,7 @@ from centralcloud.dashboard.pages.verdict import Verdict
 from centralcloud.dashboard.program import Dashboard
 from centralcloud.dashboard.reader.source import Source, Tier
 from centralcloud.dashboard.security.passwords import Cost, hash_password
+from centralcloud.dashboard.web import live
 from centralcloud.dashboard.web.page import Page, PageContext
 from centralcloud.runtime.postgres.database import Database
 
@@ -102,4 +105,58 @@ def test_a_login_that_ends_closes_the_socket(database: Database, database_url: s
                 assert (received.type, received.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.POLICY_VIOLATION)
 
     with a_dashboard(database, users_file=users, read_needs_login=True) as dashboard:
+        asyncio.run(watch(dashboard))
+
+
+async def _build_slowly(context: PageContext) -> Mapping[str, object]:
+    time.sleep(0.05)
+    empty = dict.fromkeys(("kpis", "matrix", "attention", "shares"))
+    return {"verdict": Verdict("good", context.of(COUNT) or "", "", ()), **empty}
+
+
+SLOW = Page("/", "overview", "Overview", (COUNT,), _build_slowly, parameters=("model",))
+
+
+def test_many_different_pages_hold_up_no_request(database: Database) -> None:
+    """Anyone who may read can open any number of them: every pass took their time without a pause."""
+
+    async def watch(dashboard: Dashboard) -> float:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            address, origin = address_of(dashboard), dashboard.url.rstrip("/")
+            sockets = [await session.ws_connect(f"{address}%3Fmodel%3D{each}", origin=origin) for each in range(30)]
+            longest, clock = 0.0, asyncio.get_running_loop().time
+            end = clock() + 2.5
+            while clock() < end:
+                began = clock()
+                async with session.get(f"{dashboard.url}healthz") as answer:
+                    assert answer.status == 200
+                longest = max(longest, clock() - began)
+            assert dashboard.viewers == len(sockets)
+            return longest
+
+    with a_dashboard(database, pages=(SLOW,)) as dashboard:
+        assert asyncio.run(watch(dashboard)) < 0.75, "a pass takes 1.5 seconds"
+
+
+def test_pages_beyond_the_most_have_no_live_updates(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST_LIVE_VIEWS", 3)
+
+    async def watch(dashboard: Dashboard) -> None:
+        async with aiohttp.ClientSession() as session:
+
+            async def connect(number: int) -> aiohttp.ClientWebSocketResponse:
+                address = f"{address_of(dashboard)}%3Fmodel%3D{number}"
+                return await session.ws_connect(address, origin=dashboard.url.rstrip("/"))
+
+            sockets = [await connect(number) for number in (1, 2, 3)]
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+                await connect(4)
+            await connect(3)
+            await sockets[0].close()
+            async with asyncio.timeout(5):
+                while dashboard.viewers > 3:
+                    await asyncio.sleep(0.01)
+            await connect(4)
+
+    with a_dashboard(database) as dashboard:
         asyncio.run(watch(dashboard))

@@ -12,9 +12,11 @@ import pytest
 from support.dashboards import a_dashboard
 from support.servers import execute
 from support.waiting import eventually
+from yarl import URL
 
 from centralcloud.dashboard.pages.registry import PAGES
 from centralcloud.dashboard.program import Dashboard
+from centralcloud.dashboard.web.page import Page
 from centralcloud.runtime.postgres.database import Database
 
 
@@ -26,13 +28,16 @@ def dashboard(database: Database) -> Iterator[Dashboard]:
         yield dashboard
 
 
-def fetch(dashboard: Dashboard, path: str, method: str = "GET", **options: Any) -> tuple[int, Any, str]:
+def fetch(
+    dashboard: Dashboard, path: str, method: str = "GET", *, encoded: bool = False, **options: Any
+) -> tuple[int, Any, str]:
     """Status, headers and body of an answer."""
 
     async def get() -> tuple[int, Any, str]:
+        url = URL(dashboard.url.rstrip("/") + path, encoded=encoded)
         async with (
             aiohttp.ClientSession() as session,
-            session.request(method, dashboard.url.rstrip("/") + path, allow_redirects=False, **options) as answer,
+            session.request(method, url, allow_redirects=False, **options) as answer,
         ):
             return answer.status, answer.headers, await answer.text()
 
@@ -110,6 +115,26 @@ def test_files_may_be_kept_because_their_address_changes_with_them(dashboard: Da
 def test_a_long_or_strange_query_is_only_a_name(dashboard: Dashboard) -> None:
     for query in ("model=" + "x" * 7000, "model=%00%ff", "complexity=<b>", "models=all&models=all&zone=../x"):
         assert fetch(dashboard, f"/?{query}")[0] == 200
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "{" not in page.path], ids=lambda page: page.name)
+@pytest.mark.parametrize("value", ["%00", "a%00b%FF", "99999999999999999999", "%22%3E%3Cb%3E", "-1"])
+def test_no_parameter_of_a_page_is_an_internal_error(dashboard: Dashboard, page: Page, value: str) -> None:
+    for name in (*page.parameters, "zone"):
+        status, _, html = fetch(dashboard, f"{page.path}?{name}={value}", encoded=True)
+        assert status in (200, 400, 404), name
+        assert '"><b>' not in html, name
+
+
+def test_live_updates_of_an_address_that_is_none_are_refused(dashboard: Dashboard) -> None:
+    for page in ("//[x", "http://[", "\x00", "//localhost/", "?", ""):
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="404"):
+            asyncio.run(_open(dashboard, page))
+
+
+async def _open(dashboard: Dashboard, page: str) -> None:
+    async with a_viewer(dashboard, page):
+        pass
 
 
 def test_a_viewer_gets_the_state_and_what_its_page_lacks(dashboard: Dashboard) -> None:

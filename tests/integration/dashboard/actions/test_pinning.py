@@ -74,6 +74,14 @@ def test_the_next_page_says_it_once_and_how_to_undo_it(fleet: Fleet, browser: Br
     assert "Removed the pin of gpt-4o for complex tasks." in browser.get("/scores").text
 
 
+@pytest.mark.parametrize("address", ["http://[", "//[x", "http://localhost:x/", "\xff"])
+def test_a_page_that_came_from_an_address_that_is_none_leads_back_to_its_subject(
+    browser: Browser, address: str
+) -> None:
+    page = browser.get(PIN, Referer=address)
+    assert (page.status, page.form["back"]) == (200, PAIR)
+
+
 def test_looking_changes_nothing_whatever_the_address_has(fleet: Fleet, browser: Browser, log: Log) -> None:
     form = a_form(browser)
     before = version(fleet)
@@ -93,7 +101,10 @@ def test_a_form_whose_score_has_moved_is_refused_and_shows_the_new_state(
     log.new()
     answer = browser.post("/actions/pin", form)
     assert answer.status == 409
-    assert f"The score changed to version {version(fleet)} since you looked. Nothing was changed." in answer.text
+    assert (
+        f"An operator has set the score in version {version(fleet)} since you looked. Nothing was changed."
+        in answer.text
+    )
     assert "It is pinned at 2.00 until " in answer.text
     assert (answer.form["score"], answer.form["reason"]) == ("4.25", "a test"), "what was typed stays"
     assert log.new() == []

@@ -175,3 +175,14 @@ def test_every_page_sees_the_change_within_two_seconds(dashboard: Dashboard, bro
         eventually(lambda: "seen by all" in other.get("/scores").text, within_seconds=2)
     finally:
         assert browser.act("/actions/unfreeze").status == 303
+
+
+def test_a_damaged_file_of_users_is_told_to_operators_and_to_no_one_else(fleet: Fleet, tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    with serving(fleet, users) as dashboard:
+        ada, vera = Browser(dashboard).log_in(), Browser(dashboard).log_in("vera")
+        users.rename(tmp_path / "moved")
+        assert "The file of users cannot be used." in ada.get("/scores").text
+        assert "The file of users cannot be used." not in vera.get("/scores").text
+        (tmp_path / "moved").rename(users)
+        assert "The file of users cannot be used." not in ada.get("/scores").text

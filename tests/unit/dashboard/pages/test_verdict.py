@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from centralcloud.dashboard.pages.verdict import Evidence, judge
+from centralcloud.dashboard.pages.verdict import Evidence, as_far_as_known, judge
 from centralcloud.dashboard.sources.control import Control
 from centralcloud.dashboard.sources.findings import Finding
 from centralcloud.dashboard.sources.fleet import FleetState
@@ -67,6 +67,22 @@ def test_a_healthy_fleet_is_healthy_and_says_how_it_converged() -> None:
     verdict = verdict_of()
     assert (verdict.state, verdict.headline) == ("good", "The fleet is healthy")
     assert verdict.text == "98.0% of the outcomes of the last day succeed. All 5 instances use the newest scores."
+
+
+@pytest.mark.parametrize(
+    ("gap", "title"),
+    [
+        ({"is_old": True, "has_gaps": False}, "It is not known how the fleet is now"),
+        ({"is_old": False, "has_gaps": True}, "It is not known whether the fleet is healthy"),
+    ],
+)
+def test_what_cannot_be_read_is_not_called_healthy(gap: dict[str, bool], title: str) -> None:
+    found = as_far_as_known(verdict_of(), **gap)
+    assert (found.state, found.headline) == ("look", title)
+    assert "The fleet is healthy" in found.text, "as of before, or in the rest"
+    broken = as_far_as_known(verdict_of(fleet=a_fleet(workers=0)), **gap)
+    assert broken.state == "bad"
+    assert as_far_as_known(verdict_of(), is_old=False, has_gaps=False) == verdict_of()
 
 
 def test_a_fleet_without_outcomes_is_not_healthy() -> None:

@@ -42,6 +42,12 @@ def test_other_names_are_refused_on_this_machine(host: str) -> None:
     assert front(LOCAL, HERE, Host=host).problem is not None
 
 
+def test_the_address_that_the_proxy_adds_in_a_header_of_its_own_counts() -> None:
+    """HAProxy leaves the header of the client as it is, and adds another one behind it."""
+    headers = CIMultiDict([("Host", "cc.example"), ("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-For", ELSEWHERE)])
+    assert front_of(headers, PROXY, PROXIED).client == ELSEWHERE
+
+
 def test_a_page_of_a_foreign_name_cannot_forward_another_one() -> None:
     """Pages may set X-Forwarded-Host on requests to their own origin, and a proxy on this machine is trusted."""
     settings = DashboardSettings(trusted_proxies="127.0.0.1", public_url="https://cc.example")
