@@ -4,6 +4,7 @@
 
 - `pages`: of each page the time of the first paint on loopback in Chromium, the median of 10 loads by a new viewer, and the
   bytes that it loads: HTML and files as they are sent, compressed; `script_bytes` of JavaScript are not compressed.
+  `bare_first_paint_ms` is the yardstick: the same of an answer of two letters without a file.
 - `viewers`: 500 WebSockets to the Overview, while the fleet does tasks and learns each second. `core_percent`: processor
   time of the dashboard's process as a share of one core, with its reads of the database.
 - `yardstick`: a bare server of aiohttp that sends the same texts at the same moments to as many WebSockets.
@@ -38,6 +39,8 @@ from support.servers import a_server
 
 _VIEWERS: Final = 500
 _LOADS: Final = 10
+#: An answer without any content to lay out.
+_BARE: Final = "/healthz"
 _CHROMIUM: Final = "/usr/bin/chromium"
 #: Longer than a session waits before it reports its transactions.
 _COUNT_SECONDS: Final = 20.0
@@ -196,7 +199,7 @@ def _transferred(url: str) -> int:
 
 
 def first_paints(site: Site) -> dict[str, float | None]:
-    """Return the median time until the first paint of each page, in ms; nothing without a browser."""
+    """Return the median time until the first paint of each page, and of a bare answer, in ms; nothing without a browser."""
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
@@ -206,7 +209,7 @@ def first_paints(site: Site) -> dict[str, float | None]:
     found = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=FLAGS)
-        for path in site.paths():
+        for path in [_BARE, *site.paths()]:
             times = []
             for _ in range(_LOADS):
                 context = browser.new_context(viewport={"width": 1440, "height": 900})
@@ -260,6 +263,7 @@ def run(server: str, folder: Path) -> dict[str, Any]:
         database = count_transactions(server, site)
     return {
         "pages": pages,
+        "bare_first_paint_ms": paints.get(_BARE),
         "viewers": {"number": _VIEWERS, "memory_at_rest_mib": round(at_rest, 1), **viewers},
         "yardstick": yardstick,
         "database": {"transactions_a_second": database},
