@@ -63,7 +63,9 @@ def outcome_of(error: Exception, action: Action) -> Outcome | None:
     if is_outage(error):
         if action.in_parts:
             return Unknown(f"The database became unavailable: {summary}")
-        return Refused(503, f"The database is unavailable: {summary}. {_NOTHING}", is_readable=False)
+        stop = "" if summary.endswith(("?", ".")) else "."
+        advice = "`centralcloud doctor` says what is wrong."
+        return Refused(503, f"The database is unavailable: {summary}{stop} {_NOTHING} {advice}", is_readable=False)
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         advice = "`centralcloud grants --apply` gives each role its rights"
         return Refused(503, f"A login of the dashboard lacks a right: {summary}; {advice}. {_NOTHING}")

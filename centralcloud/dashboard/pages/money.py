@@ -132,7 +132,7 @@ async def build(context: PageContext) -> Models:
         money = context.of(MONEY)
     empty: dict[str, object] = {"worth": None, "choices": None, "pairs": None}
     if money is None:
-        heading = "The spend of 30 days cannot be read now" if failed else "Reading the spend"
+        heading = "The spend of 30 days cannot be read now" if failed else "No spend was read yet"
         tabs = _tabs(shown, complexity)
         return {"spend": Spend(heading, "", 0.0, None, *tabs, None, failed), **empty}
     pairs = _chosen(money.pairs_of(shown.length), complexity)

@@ -107,7 +107,8 @@ async def build(context: PageContext) -> Models:
     traffic, active = context.of(TRAFFIC) or (), context.of(ACTIVE_RULE)
     query = context.query
     if not pairs:
-        return {"summary": None, "known": None, "rules": None, "filters": None, "changes": None}
+        why = "unread" if pairs is None else None
+        return {"summary": why, "known": None, "rules": None, "filters": None, "changes": None}
     newest = max(pair.version for pair in pairs)
     before = _version(query.get("before"))
     complexity = query.get("complexity", "") if query.get("complexity") in COMPLEXITIES else ""

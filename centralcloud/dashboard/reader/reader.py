@@ -11,7 +11,7 @@ from centralcloud.dashboard.reader.snapshot import Outage, Snapshot
 from centralcloud.dashboard.reader.source import Source, Tier
 from centralcloud.runtime.logs import get_logger
 from centralcloud.runtime.postgres.database import Database
-from centralcloud.runtime.postgres.errors import summarize_error
+from centralcloud.runtime.postgres.errors import LOGIN_ADVICE, outage_kind, summarize_error
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.process.background import BackgroundTask
 
@@ -24,6 +24,8 @@ _IDLE_AFTER_SECONDS: Final = 60.0
 #: How often a source is tried again that the login may not read.
 _DENIED_SECONDS: Final = 60.0
 _READ_SECONDS: Final = 10.0
+#: How often the schema is compared with this version: after a failed read it is compared at once.
+_SCHEMA_SECONDS: Final = 60.0
 #: A source that takes long is read less often: in 2% of the time at most.
 _REST_FACTOR: Final = 50.0
 #: Errors of a statement that names what the database does not have.
@@ -62,6 +64,7 @@ class Reader(BackgroundTask):
         self._due: dict[str, float] = dict.fromkeys(self._sources, 0.0)
         self._rested: dict[str, float] = dict.fromkeys(self._sources, 0.0)
         self._version = -1
+        self._schema_due = 0.0
         self.may_degrade = True
         self._viewed = clock()
         self._reads_everything = False
@@ -85,15 +88,30 @@ class Reader(BackgroundTask):
         idle = self._clock() - self._viewed > _IDLE_AFTER_SECONDS
         self.interval_seconds = _IDLE_TICK_SECONDS if idle else _TICK_SECONDS
         try:
+            self._check_schema()
             while not self._read():
                 pass
         except Exception as error:
+            self._schema_due = 0.0
             reason = self._schema_problem() if isinstance(error, _MISSING) else None
             self._publish_outage(reason or error)  # whatever it is: the values are not new
             if reason is not None:
                 raise reason from error
             raise
         return False
+
+    def _check_schema(self) -> None:
+        """Compare the schema with this version: one that differs may well be readable, and yet mean something else.
+
+        Raises:
+            SchemaError: it does not fit.
+        """
+        now = self._clock()
+        if now < self._schema_due:
+            return
+        if (problem := self._schema_problem()) is not None:
+            raise problem
+        self._schema_due = now + _SCHEMA_SECONDS
 
     def _schema_problem(self) -> Exception | None:
         """Return why the schema does not fit this version; None where it does, or where this login may not ask."""
@@ -155,7 +173,8 @@ class Reader(BackgroundTask):
     def _publish_outage(self, error: BaseException) -> None:
         before = self.snapshot
         since = before.outage.since if before.outage else datetime.now(UTC) if before.read_at else None
-        outage = Outage(since, summarize_error(error))
+        advice = LOGIN_ADVICE.get(outage_kind(error))
+        outage = Outage(since, f"{summarize_error(error)}: {advice}" if advice else summarize_error(error))
         self._publish(Snapshot(before.number + 1, before.read_at, before.values, before.denied, outage))
 
     def _publish(self, snapshot: Snapshot) -> None:

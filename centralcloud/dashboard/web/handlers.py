@@ -78,7 +78,8 @@ class Handlers:
             return self.render_error(request, error)
         except LookupFailedError as error:
             if not view.html():
-                return self.render_error(request, PageError(503, "The database cannot be read now", str(error)))
+                title, command = "The database cannot be read now", "centralcloud doctor"
+                return self.render_error(request, PageError(503, title, str(error), command=command))
         html = self._renderer.page(
             page,
             view.html(),

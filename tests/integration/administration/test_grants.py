@@ -183,6 +183,24 @@ def test_a_worker_cannot_migrate_or_change_logins(fleet: Fleet) -> None:
         assert refusal(fleet.worker, forbidden)
 
 
+def test_a_superuser_can_forbid_locks_and_large_objects_to_all_but_workers(fleet: Fleet) -> None:
+    """The statement of the page."""
+    page = (REPOSITORY / "docs/how-to/least-privilege.md").read_text()
+    (statement,) = re.findall(r"^DO \$\$\n.*?^END \$\$;", page, re.DOTALL | re.MULTILINE)
+    ((owner,),) = execute(fleet.admin, "SELECT current_user::text")
+    for written, name in (("centralcloud_worker", fleet.roles.worker), ("centralcloud_owner", owner)):
+        statement = statement.replace(f"'{written}'", f"'{name}'")
+    execute(fleet.admin, statement)
+    for forbidden in (
+        "pg_advisory_lock(1)",
+        "pg_try_advisory_xact_lock_shared(1)",
+        "lo_create(0)",
+        "lo_from_bytea(0, 'x')",
+    ):
+        assert "denied" in refusal(fleet.dashboard, f"SELECT {forbidden}")
+    assert execute(fleet.worker, "SELECT pg_try_advisory_xact_lock(1)") == [(True,)]
+
+
 def test_a_dashboard_reads_its_tables_and_views_and_writes_nothing(fleet: Fleet) -> None:
     learn_something(fleet)
     hidden = {"decision_ids", "database_generation", "ignored_values", "instance_logins", "waiting_feedback"}
@@ -214,6 +232,11 @@ def test_a_dashboard_reads_its_tables_and_views_and_writes_nothing(fleet: Fleet)
         "SELECT * FROM pgmq.q_model_routing_decisions",
         "CREATE TABLE mine (n int)",
         "CREATE TEMPORARY TABLE mine (n int)",
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+        "SELECT lo_import('/etc/hostname')",
+        "SELECT pg_read_file('PG_VERSION')",
+        "SELECT * FROM learning_control FOR UPDATE",
+        f"SET ROLE {fleet.roles.worker}",
     ):
         assert "denied" in refusal(fleet.dashboard, forbidden)
     shown = run_command("centralcloud", "scores", "--json", env={"DATABASE_URL": fleet.dashboard})

@@ -85,7 +85,11 @@ def test_without_its_database_it_starts_and_says_so(start: Start, tmp_path: Path
     url = f"postgresql:///routing?host={tmp_path}"
     site = start_dashboard(start, url, wait_for="The database is unavailable")
     assert 'data-state="unavailable"' in site.html("/")
-    assert "Nothing was read yet" in site.html("/")
+    for path in site.paths():
+        html = site.html(path)
+        assert "Nothing was read yet" in html, path
+        assert re.search(r"<code[^>]*>centralcloud doctor</code>", html), path
+        assert not re.search(r"<h1[^>]*>(Reading|No score was)", html), path
     site.program.process.terminate()
     assert site.program.process.wait(timeout=3) == 0
 
@@ -101,6 +105,26 @@ def test_an_older_schema_is_named_on_the_page_and_in_the_log(
     (line,) = (each for each in site.program.log() if each["event"] == "background_task_degraded")
     assert re.fullmatch(sentence, line["error"])
     assert "traceback" not in line
+
+
+def test_a_schema_that_can_be_read_and_does_not_fit_is_named(start: Start, database_url: str) -> None:
+    """Every statement succeeds, as on a database that a newer version has just migrated."""
+    change = "UPDATE centralcloud.schema_revision SET version_num = '{0}'"
+    newer = "UPDATE centralcloud.schema_compatibility SET revision = '{0}', oldest_revision = '{0}'"
+    ((revision,),) = execute(database_url, "SELECT version_num FROM centralcloud.schema_revision")
+    for statement in (change, newer):
+        execute(database_url, statement.format("9999"))
+    site = start_dashboard(start, database_url, wait_for="install the newer version")
+    assert 'data-state="unavailable"' in site.html("/")
+    assert "the database is at revision 9999" in site.html("/fleet")
+    execute(database_url, change.format(revision))
+    eventually(lambda: 'data-state="live"' in site.html("/"), within_seconds=30)
+
+
+def test_a_login_that_is_refused_says_what_to_correct(start: Start, database_url: str) -> None:
+    url = with_database(database_url, "there_is_none")
+    site = start_dashboard(start, url, wait_for="The database is unavailable")
+    assert "correct the user, the password or the name of the database in DATABASE_URL" in site.html("/")
 
 
 def test_the_daemon_serves_the_pages_and_ingests(start: Start, database_url: str) -> None:

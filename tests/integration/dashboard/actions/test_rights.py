@@ -124,6 +124,8 @@ def test_an_outage_changes_nothing_and_keeps_what_was_typed(
     assert answer.status == 503
     assert "The database is unavailable" in answer.text
     assert "Nothing was changed." in answer.text
+    assert "`centralcloud doctor` says what is wrong" in answer.text
+    assert "?." not in answer.text
     assert (answer.form["score"], answer.form["reason"], answer.form["seen"]) == ("2.75", "typed", form["seen"])
     assert browser.get("/scores").status == 200, "the pages have a database of their own"
     proxy.resume()

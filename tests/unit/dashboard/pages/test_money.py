@@ -102,7 +102,7 @@ def test_an_unknown_choice_is_one_sentence(query: dict[str, str]) -> None:
 
 
 def test_nothing_read_and_nothing_arrived_are_different() -> None:
-    assert built(None)["spend"].heading == "Reading the spend"
+    assert built(None)["spend"].heading == "No spend was read yet"
     empty = built(Money(NOW, None, (), ((DAY, ()), (WEEK, ()))))
     assert empty["spend"].heading == "No decision has arrived in the last 24 hours"
     assert empty["worth"] is None
