@@ -98,6 +98,16 @@ def test_light_and_dark_follow_the_system_and_the_button_remembers(day: Site, vi
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
 
 
+def test_a_dashboard_without_actions_shows_commands_in_place_of_their_buttons(day: Site, visit: Visit) -> None:
+    page, shown = visit.context().new_page(), {}
+    for path in day.paths():
+        page.goto(day.url + path)
+        page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+        if buttons := page.locator(".act:visible").all_inner_texts():
+            shown[path] = buttons
+    assert not shown
+
+
 def test_each_link_of_the_navigation_leads_to_its_page(day: Site, visit: Visit) -> None:
     page = visit.open(day.url)
     titles = page.locator("header nav a").all_inner_texts()

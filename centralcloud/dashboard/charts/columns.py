@@ -106,7 +106,7 @@ def _draw(columns: Sequence[Column], unit: Unit, zone: tzinfo, size: Size) -> tu
     drawing.path("", plain)
     drawing.end_group()
     text = word(columns[last].value) + (_so_far(columns[last]) or "")
-    text = text if columns[last].running else f"last {text}"
+    text = f"{'newest' if columns[last].running else 'last'} {text}"
     drawing.text(size.width, size.line * 0.45, text, "e lead", bold=True)
     _days(drawing, columns, zone, left, bottom)
     return drawing, bottom + size.line + 4

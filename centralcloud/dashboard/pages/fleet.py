@@ -47,7 +47,7 @@ async def build(context: PageContext) -> Models:
         "headline": headline(fleet, instances),
         "instance": details(wanted, instances, rows, findings, fleet.version),
         "instances": listing(instances, rows, context.query),
-        "queue": queue(context.of(QUEUE), context.of(MINUTES) or ()),
+        "queue": queue(context.of(QUEUE), context.of(MINUTES) or (), fleet.workers),
         "dead-letters": dead_letters(context.of(LETTERS) if fleet.ingested else context.of(LETTERS) or None),
         "workers": workers(context.of(WORKERS), context.of(LEASES) or (), findings),
         "lost": lost(context.of(LATE_AND_LOST) or None),

@@ -99,8 +99,8 @@ class Lost(NamedTuple):
     fine: int
 
 
-def queue(state: QueueState | None, minutes: Sequence[FleetMinute]) -> tuple[Fact, ...] | None:
-    """Return the queue in numbers; None where it cannot be read."""
+def queue(state: QueueState | None, minutes: Sequence[FleetMinute], workers: int) -> tuple[Fact, ...] | None:
+    """Return the queue in numbers; None where it cannot be read. Without `workers` nothing is ingested now."""
     if state is None:
         return None
     depths = [float(each.queue_messages) for each in minutes]
@@ -123,7 +123,7 @@ def queue(state: QueueState | None, minutes: Sequence[FleetMinute]) -> tuple[Fac
         Fact("In the queue", number, "messages", _trend(minutes), spark),
         Fact("Oldest has waited", "–" if oldest is None else age(oldest), "", waits, Markup()),
         Fact("Being ingested now", f"{state.in_flight:,}", "in flight", retries, Markup()),
-        Fact("Ingested", _rate(rates[-1]) if rates else "–", "/s", _busiest(rates), rate_spark),
+        Fact("Ingested", _rate(rates[-1] if workers else 0.0) if rates else "–", "/s", _busiest(rates), rate_spark),
         Fact("On disk", size, unit, "with its indexes", Markup()),
     )
 

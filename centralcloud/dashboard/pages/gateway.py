@@ -155,7 +155,7 @@ def _ended(total: RequestSum | None) -> str:
         return "No request within the last hour."
     ended = total.at_once + total.failed_over + total.failed + total.blameless
     answered = total.at_once + total.failed_over
-    text = f"{formats.percent(answered / ended if ended else None)} of the requests of the last hour have an answer"
+    text = f"{formats.percent(answered / ended if ended else None)} of the requests of the last hour succeed"
     if total.failed_over:
         text += f", {counted(total.failed_over, 'request')} after a failure"
     return f"{text}."

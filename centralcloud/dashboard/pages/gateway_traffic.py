@@ -21,7 +21,7 @@ FILTERS: Final = {
 OUTCOMES: Final = {
     "success": "answered at once",
     "failed_over": "answered after a failure",
-    "failed": "not answered",
+    "failed": "failed, or its answer failed a check",
     "open": "no outcome yet",
 }
 ERROR_KINDS: Final = ("provider", "timeout", "policy", "caller")

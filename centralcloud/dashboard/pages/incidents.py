@@ -200,9 +200,16 @@ def week(recent: Sequence[Finding], actions: Sequence[PastAction], now: datetime
     before = [each for each in counted_ones if now - 2 * _WEEK < each.opened_at <= now - _WEEK]
     lengths = [(each.closed_at - each.opened_at).total_seconds() for each in opened if each.closed_at]
     still = sum(each.closed_at is None for each in opened)
+    news = len(recent) - len(counted_ones)
+    past = f"{formats.number(len(before))} in the 7 days before"
+    past += f"; without {counted(news, 'new model')}" if news else ""
     typical = f"median of {counted(len(lengths), 'closed one')}" if lengths else "none was closed"
     return (
-        Fact("Opened in 7 days", formats.number(len(opened)), f"{formats.number(len(before))} in the 7 days before"),
+        Fact(
+            "Opened in 7 days",
+            formats.number(len(opened)),
+            past,
+        ),
         Fact("Typically lasted", age(median(lengths)) if lengths else "–", typical),
         Fact("Lasted longest", age(max(lengths)) if lengths else "–", f"{still or 'none'} still open"),
         _noticed(who_noticed(opened, actions, now)),

@@ -135,7 +135,7 @@ def kpis(
     """Return the five numbers of the moment."""
     return (
         _success(traffic),
-        _events(queue, minutes),
+        _events(queue, minutes, fleet.workers),
         _convergence(fleet),
         _dead_letters(fleet),
         _spent(money),
@@ -163,9 +163,10 @@ def _success(traffic: Sequence[PairTraffic]) -> Kpi:
     )
 
 
-def _events(queue: QueueState | None, minutes: Sequence[FleetMinute]) -> Kpi:
+def _events(queue: QueueState | None, minutes: Sequence[FleetMinute], workers: int) -> Kpi:
     known = [each for each in minutes if each.ingested is not None and each.counted_seconds > 0]
     rates = [(each.ingested or 0) / each.counted_seconds for each in known]
+    newest = rates[-1] if rates and workers else 0.0
     if queue is None:
         note = "the queue cannot be read"
     elif not queue.messages:
@@ -182,7 +183,7 @@ def _events(queue: QueueState | None, minutes: Sequence[FleetMinute]) -> Kpi:
     )
     return Kpi(
         "Events in",
-        formats.number(rates[-1], 1 if rates[-1] < 10 else 0) if rates else "–",
+        formats.number(newest, 1 if newest < 10 else 0) if rates else "–",
         "/s",
         note,
         "/fleet",

@@ -119,9 +119,8 @@ def _signals(found: Evidence) -> Iterator[Signal]:
     if not fleet.workers:
         seen = f" for {age((found.now - fleet.worker_seen_at).total_seconds())}" if fleet.worker_seen_at else ""
         waiting = f", and {counted(found.queue.messages, 'event')} wait" if found.queue and found.queue.messages else ""
-        yield Signal(
-            "bad", "No daemon is running", f"Nothing has been ingested{seen}{waiting}.", "/fleet", fleet.worker_seen_at
-        )
+        text = f"Nothing has been ingested{seen}{waiting}." if seen else f"Nothing is ingested{waiting}."
+        yield Signal("bad", "No daemon is running", text, "/fleet", fleet.worker_seen_at)
     yield from _queue(found.queue)
     yield from _drop(found.traffic)
     yield from _findings(found.findings)
@@ -138,7 +137,8 @@ def _signals(found: Evidence) -> Iterator[Signal]:
         text = f"The learner last ran {age((found.now - fleet.last_run_at).total_seconds())} ago."
         yield Signal("look", "The learner is late", text, "/incidents#runs", fleet.last_run_at)
     newest = max((each.start for each in found.traffic), default=None)
-    if fleet.workers and (newest is None or found.now - newest > _SILENCE + _part(found.traffic)):
+    waits = found.queue is not None and found.queue.messages > 0  # then events come, and no slice of them is read yet
+    if fleet.workers and not waits and (newest is None or found.now - newest > _SILENCE + _part(found.traffic)):
         text = "The daemon runs, and no instance has sent a decision or an outcome lately."
         yield Signal("look", "No new outcomes", text, "/fleet", newest)
 

@@ -9,6 +9,7 @@ from centralcloud.dashboard.pages.fleet_work import lost, queue, workers
 from centralcloud.dashboard.sources.findings import Finding
 from centralcloud.dashboard.sources.fleet import FleetState
 from centralcloud.dashboard.sources.instances import Instance, InstanceModel, LateAndLost, Lease, Sender, Worker
+from centralcloud.dashboard.sources.minutes import FleetMinute
 from centralcloud.dashboard.sources.queue import QueueState
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -91,13 +92,21 @@ def test_the_heading_is_the_worst_thing_about_the_fleet() -> None:
     assert headline(FLEET, []).title == "No instance is registered"
 
 
+def test_nothing_is_ingested_without_a_worker() -> None:
+    minute = FleetMinute(NOW, 60.0, 6000, 5900, 100, 0, None, 0, 1, 0, 0)
+    state = QueueState(0, False, 0, 0, 0, None, None, 8192)
+    for running, rate in ((1, "100"), (0, "0.0")):
+        facts = {each.label: each for each in queue(state, (minute,), running) or ()}
+        assert facts["Ingested"].value == rate
+
+
 def test_a_capped_queue_says_so() -> None:
     state = QueueState(100_000, True, 99_000, 900, 100, 700.0, 650.0, 5 * 2**30)
-    facts = {each.label: each for each in queue(state, ()) or ()}
+    facts = {each.label: each for each in queue(state, (), 1) or ()}
     assert facts["In the queue"].value == "at least 100,000"
     assert facts["Oldest has waited"].value == "11 minutes"
     assert (facts["On disk"].value, facts["On disk"].unit) == ("5.0", "GiB")
-    assert queue(None, ()) is None
+    assert queue(None, (), 1) is None
 
 
 def test_each_lease_stands_with_the_process_that_holds_it() -> None:

@@ -124,6 +124,7 @@ def test_each_signal_changes_the_verdict(values: dict[str, Any], state: str, tit
         {"fleet": a_fleet(dead_letters=12)},  # known since more than an hour
         {"queue": a_queue(messages=900, oldest_waiting_seconds=2.0)},
         {"queue": None},
+        {"traffic": (), "queue": a_queue(messages=9)},  # events come, of which no slice is closed yet
         {"traffic": a_day([0.98] * 22 + [0.94] * 2, 20)},  # by chance
         {"traffic": a_day([0.7] * 22 + [0.98] * 2)},  # better
     ],
