@@ -51,12 +51,14 @@ class Verdict(NamedTuple):
     Attributes:
         state: ``empty``: there are no outcomes yet.
         signals: the worst first.
+        command: the next step of a fleet without outcomes.
     """
 
     state: Literal["good", "look", "bad", "empty"]
     headline: str
     text: str
     signals: tuple[Signal, ...]
+    command: str = ""
 
 
 class Evidence(NamedTuple):
@@ -73,7 +75,8 @@ class Evidence(NamedTuple):
 def judge(found: Evidence) -> Verdict:
     """Return the verdict on a fleet."""
     if not found.fleet.ingested and not found.traffic:
-        return Verdict("empty", "No outcomes yet", _first_step(found.fleet), ())
+        text, command = _first_step(found.fleet)
+        return Verdict("empty", "No outcomes yet", text, (), command)
     signals = sorted(_signals(found), key=lambda each: ("bad", "look", "note").index(each.state))
     bad = [each for each in signals if each.state == "bad"]
     look = [each for each in signals if each.state == "look"]
@@ -197,7 +200,9 @@ def _convergence(fleet: FleetState) -> str:
     return f"{all_of} the newest scores."
 
 
-def _first_step(fleet: FleetState) -> str:
+def _first_step(fleet: FleetState) -> tuple[str, str]:
+    """Return what is missing, and the command that helps."""
     if not fleet.workers:
-        return "No daemon is running on this database, and no event was ingested yet."
-    return "The daemon runs. Scores appear here as soon as a router has sent decisions and outcomes."
+        return "No daemon is running on this database, and no event was ingested yet.", "centralcloud run"
+    text = "The daemon runs. Scores appear here as soon as a router has sent decisions and outcomes."
+    return text, "instance-agent serve"

@@ -87,9 +87,10 @@ def test_what_cannot_be_read_is_not_called_healthy(gap: dict[str, bool], title: 
 
 def test_a_fleet_without_outcomes_is_not_healthy() -> None:
     empty = verdict_of(fleet=a_fleet(ingested=0, instances=0, last_run_at=None), traffic=())
-    assert (empty.state, empty.headline) == ("empty", "No outcomes yet")
+    assert (empty.state, empty.headline, empty.command) == ("empty", "No outcomes yet", "instance-agent serve")
     stopped = verdict_of(fleet=a_fleet(ingested=0, workers=0, instances=0), traffic=())
     assert stopped.text == "No daemon is running on this database, and no event was ingested yet."
+    assert stopped.command == "centralcloud run"
 
 
 @pytest.mark.parametrize(
