@@ -75,15 +75,15 @@ def total(slices: Sequence[Slice], pair: Pair, name: str) -> float:
     return math.fsum(getattr(of_slice[pair], name) for of_slice in slices if pair in of_slice)
 
 
-def dispersion(slices: Sequence[Slice]) -> float:
-    """Return phi of pairs whose windows are the whole history."""
-    above = below = 0.0
-    for pair in {pair for of_slice in slices for pair in of_slice}:
-        n, s, ss = (total(slices, pair, name) for name in ("outcomes", "reward", "reward_squares"))
-        if n:
-            above += ss - s * s / n
-            below += s * (1 - s / n)
-    return max(0.05, above / below) if below else 1.0
+def dispersion(slices: Sequence[Slice], pair: Pair) -> float:
+    """Return phi of a graded pair; the windows of all pairs are the whole history, and all are graded."""
+    above, below, count = {}, {}, {}
+    for each in {each for of_slice in slices for each in of_slice}:
+        n, s, ss = (total(slices, each, name) for name in ("outcomes", "reward", "reward_squares"))
+        above[each], below[each], count[each] = ss - s * s / n, s * (1 - s / n), n
+    shared = sum(above.values()) / sum(below.values())
+    weight = count[pair] / (count[pair] + 50)
+    return max(0.05, weight * above[pair] / below[pair] + (1 - weight) * shared)
 
 
 @dataclass

@@ -45,6 +45,8 @@ _MOST_RETURN_PROBES: Final = 0.20
 #: A pair counts as rising when its upward G is above this share of the threshold.
 _RISING_SHARE: Final = 0.35
 _LEAST_DISPERSION: Final = 0.05
+#: The dispersion of all pairs together counts in that of one pair like so many outcomes of its own.
+_SHARED_DISPERSION_OUTCOMES: Final = 50.0
 #: A difference of two sums of rewards below this is one of rounding.
 _ROUNDING: Final = 1e-6
 _NINETY_PERCENT: Final = 1.645
@@ -193,16 +195,19 @@ def _as_score(utility: float) -> Decimal:
 def _dispersion(evidence: Evidence, starts: Integers) -> Floats:
     """Return phi of each pair: 1 for outcomes of 0 or 1, less for graded ones.
 
-    phi = sum(ss - s^2/n) / sum(s (1 - s/n)) over all pairs with graded outcomes. The others keep 1: graded outcomes of
-    another model say nothing about the scatter of theirs.
+    A pair with graded outcomes has (ss - s^2/n) / (s (1 - s/n)), shrunk to the ratio of the sums over all such pairs, which
+    counts like 50 outcomes. The others keep 1: graded outcomes of another model say nothing about the scatter of theirs.
     """
     n, s, squares = (evidence.since(name, starts) for name in ("outcomes", "reward", "reward_squares"))
     phi = np.ones(len(n))
     graded = np.abs(s - squares) > _ROUNDING
     n, s, squares = np.maximum(n[graded], 1.0), s[graded], squares[graded]
-    as_bernoulli = float((s * (1 - s / n)).sum())
-    if as_bernoulli > 0:
-        phi[graded] = max(_LEAST_DISPERSION, float((squares - s * s / n).sum()) / as_bernoulli)
+    scatter, as_bernoulli = squares - s * s / n, s * (1 - s / n)
+    if as_bernoulli.sum() > 0:
+        shared = scatter.sum() / as_bernoulli.sum()
+        own = np.divide(scatter, as_bernoulli, out=np.full(len(n), shared), where=as_bernoulli > 0)
+        shrunk = (n * own + _SHARED_DISPERSION_OUTCOMES * shared) / (n + _SHARED_DISPERSION_OUTCOMES)
+        phi[graded] = np.maximum(shrunk, _LEAST_DISPERSION)
     return phi
 
 

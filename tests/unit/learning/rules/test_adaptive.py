@@ -233,11 +233,31 @@ def test_a_model_that_seems_to_rise_is_probed_more() -> None:
 
 def test_graded_rewards_with_little_dispersion_raise_n_eff() -> None:
     slices: list[Slice] = [{A: of(100, 70, squares=52), B: of(100, 40, squares=20)}] * 5
-    phi = dispersion(slices)
-    assert phi == pytest.approx((500 * 0.03 + 500 * 0.04) / (500 * 0.7 * 0.3 + 500 * 0.4 * 0.6))
+    shared = (500 * 0.03 + 500 * 0.04) / (500 * 0.7 * 0.3 + 500 * 0.4 * 0.6)
+    assert dispersion(slices, A) == pytest.approx((500 * 0.03 / 0.21 + 50 * shared) / 550)
     found = scores(evaluate(slices))
-    assert found[A].estimate.n_eff == pytest.approx(500 / phi + 2, abs=1e-3)
+    for pair in (A, B):
+        assert found[pair].estimate.n_eff == pytest.approx(500 / dispersion(slices, pair) + 2, abs=1e-3)
     assert found[A].estimate.mean == pytest.approx(351 / 502, abs=1e-6)
+
+
+def test_a_few_graded_rewards_are_taken_to_scatter_like_those_of_the_other_models() -> None:
+    slices: list[Slice] = [{A: of(4000, 2800, squares=2080), B: of(1, 0.4, squares=0.16)}]
+    shared = 4000 * 0.03 / (4000 * 0.21 + 0.24)
+    phi = (0 + 50 * shared) / 51
+    assert scores(evaluate(slices))[B].estimate.n_eff == pytest.approx(1 / phi + 2, abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_model_whose_rewards_scatter_more_raises_no_false_alarms(seed: int) -> None:
+    """The rewards of five models hardly scatter, those of the sixth nearly as much as successes and failures."""
+    rng = np.random.default_rng(seed)
+    narrow, wide = [(f"m{number}", "simple") for number in range(5)], ("wide", "simple")
+    slices: list[Slice] = []
+    for _ in range(60):
+        drawn = {pair: rng.beta(200, 200, 40) for pair in narrow} | {wide: rng.beta(0.25, 0.25, 40)}
+        slices.append({pair: of(40, rewards.sum(), (rewards**2).sum()) for pair, rewards in drawn.items()})
+    assert not [alarm for result in run_by_run(slices) for alarm in result.alarms]
 
 
 def test_constant_rewards_do_not_make_an_estimate_certain() -> None:
