@@ -109,11 +109,11 @@ def best_split(slices: Sequence[Slice], pair: Pair, phi: float = 1.0) -> BestSpl
     return best
 
 
-def decayed_mean(slices: Sequence[Slice], pair: Pair, name: str, count: str) -> float:
-    """Return the mean in which a slice weighs half of one that is 3,000 fleet outcomes newer, in one pass."""
+def decayed_mean(slices: Sequence[Slice], pair: Pair, name: str, count: str, half_life: float = 1000) -> float:
+    """Return the mean in which a slice weighs half of one that is `half_life` fleet outcomes newer, in one pass."""
     above = below = 0.0
     for of_slice in slices:
-        keep = 0.5 ** (sum(sums.outcomes for sums in of_slice.values()) / 3000)
+        keep = 0.5 ** (sum(sums.outcomes for sums in of_slice.values()) / half_life)
         sums = of_slice.get(pair, Sums())
         above = keep * above + getattr(sums, name)
         below = keep * below + getattr(sums, count)

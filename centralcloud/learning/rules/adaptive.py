@@ -33,9 +33,11 @@ from centralcloud.learning.rules.change_detection import Split, find_changes
 from centralcloud.learning.rules.quarantine import differing_instances
 from centralcloud.runtime.wording import apart, counted, decimals
 
-_HALF_LIFE_OUTCOMES: Final = 3000.0
-#: Fifteen half-lives: an older outcome weighs less than 1/32,000. Evidence is not merged before (merge_evidence.sql).
-_FORGOTTEN_OUTCOMES: Final = 15 * _HALF_LIFE_OUTCOMES
+_HALF_LIFE_OUTCOMES: Final = 1000.0
+#: That of scores whose state does not name it.
+_FORMER_HALF_LIFE_OUTCOMES: Final = 3000.0
+#: An outcome that is older weighs less than 1/32,000. Evidence is not merged before (merge_evidence.sql).
+_FORGOTTEN_HALF_LIVES: Final = 15
 _SMALLEST_GAP: Final = 0.025
 #: Mean reward per task that probing may cost at most: for all pairs that do not lead, and for fallen or rising ones.
 _PROBE_BUDGET: Final = 0.002
@@ -113,7 +115,7 @@ class AdaptiveRule:
         window = _Window(evidence, starts, estimates, probes)
         for column, pair in enumerate(pairs):
             score = window.score(column, now[column], past[column].parts)
-            parts = [score.estimate.mean, score.latency_penalty, score.cost_penalty]
+            parts = [score.estimate.mean, score.latency_penalty, score.cost_penalty, _HALF_LIFE_OUTCOMES]
             result.scores.append(score)
             result.states[pair] = replace(now[column], payload={**now[column].payload, "parts": parts})
             if split.changed[column]:
@@ -121,22 +123,29 @@ class AdaptiveRule:
             result.open_changes.extend(open_change(score, now[column]))
         return result
 
-    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState) -> Decimal:  # noqa: ARG002
+    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState) -> Decimal:
         """Compute the score of `pair` from the evidence after `after_slice`."""
         starts = np.full(len(evidence.pairs), evidence.position_after(after_slice), dtype=np.int64)
-        estimates = self._estimates(evidence, starts, 1.0)
+        half_life = state.payload.get("parts", ())[3:] or [_FORMER_HALF_LIFE_OUTCOMES]
+        estimates = self._estimates(evidence, starts, 1.0, half_life[0])
         return _as_score(float(estimates.utility[evidence.pairs.index(pair)]))
 
     def reset(self, state: RuleState | None, score: Decimal, after_slice: int) -> RuleState:  # noqa: ARG002
         """Begin the window after `after_slice`, and forget the level that the pair had fallen from."""
         return RuleState(evidence_from=after_slice)
 
-    def _estimates(self, evidence: Evidence, starts: Integers, dispersion: float | Floats) -> _Estimates:
+    def _estimates(
+        self,
+        evidence: Evidence,
+        starts: Integers,
+        dispersion: float | Floats,
+        half_life: float = _HALF_LIFE_OUTCOMES,
+    ) -> _Estimates:
         """Compute mean = (s + 1) / (n + 2), n_eff = n / phi + 2, utility = mean - weighted latency and cost (step 2)."""
         outcomes, reward = evidence.since("outcomes", starts), evidence.since("reward", starts)
         mean = (reward + 1) / (outcomes + 2)
-        latency = _penalty(evidence, self.settings.latency_weight, "latency", "timed")
-        cost = _penalty(evidence, self.settings.cost_weight, "cost", "priced")
+        latency = _penalty(evidence, self.settings.latency_weight, "latency", "timed", half_life)
+        cost = _penalty(evidence, self.settings.cost_weight, "cost", "priced", half_life)
         return _Estimates(outcomes, mean, outcomes / dispersion + 2, latency, cost, mean - latency - cost)
 
 
@@ -211,18 +220,18 @@ def _dispersion(evidence: Evidence, starts: Integers) -> Floats:
     return phi
 
 
-def _penalty(evidence: Evidence, weight: float, name: str, count: str) -> Floats:
-    """Return `weight` times the mean of `name` over `count`; a slice weighs half of one that is 3,000 fleet outcomes newer.
+def _penalty(evidence: Evidence, weight: float, name: str, count: str, half_life: float) -> Floats:
+    """Return `weight` times the mean of `name` over `count`, in which the weight of a slice halves with age.
 
-    Everything older than `_FORGOTTEN_OUTCOMES` is taken as one slice, so a pair without recent outcomes keeps its mean.
-    Shape (pairs,); 0 for a pair without any reported value.
+    `half_life` is in outcomes of the fleet. Everything older than `_FORGOTTEN_HALF_LIVES` is taken as one slice, so a pair
+    without recent outcomes keeps its mean. Shape (pairs,); 0 for a pair without any reported value.
     """
     if not weight:
         return np.zeros(len(evidence.pairs))
     newest = evidence.fleet[-1]
-    first = max(bisect_left(evidence.fleet, newest - _FORGOTTEN_OUTCOMES), 1)
+    first = max(bisect_left(evidence.fleet, newest - _FORGOTTEN_HALF_LIVES * half_life), 1)
     ends = np.arange(first, evidence.size + 1)
-    weights = np.exp2((np.array(evidence.fleet[first:]) - newest) / _HALF_LIFE_OUTCOMES)
+    weights = np.exp2((np.array(evidence.fleet[first:]) - newest) / half_life)
     weighted, weighted_count = (
         weights @ np.diff(evidence.total(part, ends), axis=0, prepend=np.zeros((1, len(evidence.pairs))))
         for part in (name, count)

@@ -90,7 +90,7 @@ def test_a_score_does_not_fall_below_0() -> None:
         st.tuples(st.integers(0, 900), st.floats(0, 1), st.integers(0, 900), st.floats(0, 1)), min_size=1, max_size=60
     )
 )
-def test_old_latency_and_cost_fade_with_a_half_life_of_3000_outcomes(rows: list[tuple]) -> None:
+def test_old_latency_and_cost_fade_with_a_half_life_of_1000_outcomes(rows: list[tuple]) -> None:
     slices: list[Slice] = [
         {A: of(n, n / 2, latency=latency, cost=latency / 2), B: of(m, m / 2, latency=other)}
         for n, latency, m, other in rows
@@ -315,6 +315,16 @@ def test_every_score_can_be_recomputed_later_from_the_evidence_it_names(seed: in
             state = result.states[score.pair]
             assert rule.recompute(earlier, score.pair, score.after_slice, state) == score.score
             assert score.samples == total(slices[score.after_slice : score.through_slice], score.pair, "outcomes")
+
+
+def test_a_score_from_before_the_half_life_was_shortened_can_still_be_recomputed() -> None:
+    """Its state has three parts: no half-life, which was 3,000 outcomes then."""
+    slices: list[Slice] = [{A: of(500, 400, latency=0.1)}] * 4 + [{A: of(500, 400, latency=0.9)}]
+    then = 2001 / 2502 - 0.1 * decayed_mean(slices, A, "latency", "timed", half_life=3000)
+    now = scores(evaluate(slices, rule=AdaptiveRule()))[A]
+    old = RuleState(payload={"parts": [2001 / 2502, 0.03, 0.0]})
+    assert float(AdaptiveRule().recompute(evidence_of(slices), A, 0, old)) == pytest.approx(5 * then, abs=5e-4)
+    assert float(now.score) < 5 * then - 0.03
 
 
 def test_a_manual_score_begins_a_new_window() -> None:
