@@ -109,6 +109,19 @@ def best_split(slices: Sequence[Slice], pair: Pair, phi: float = 1.0) -> BestSpl
     return best
 
 
+def rise_log_ratio(slices: Sequence[Slice], pair: Pair, goal: float, position: int, phi: float = 1.0) -> float | None:
+    """Return the log-likelihood ratio of `goal` against the rate before `position`, for the outcomes after it.
+
+    None where the pair cannot be suspected: fewer than 10 outcomes before, none after, or a gap below 0.1.
+    """
+    n1, s1 = (total(slices[:position], pair, name) for name in ("outcomes", "reward"))
+    n2, s2 = (total(slices[position:], pair, name) for name in ("outcomes", "reward"))
+    was = (s1 + 20 * (s1 + s2 + 1) / (n1 + n2 + 2)) / (n1 + 20)
+    if goal >= 1 or n1 < 10 or n2 <= 0 or goal - was < 0.1:
+        return None
+    return (s2 * math.log(goal / was) + (n2 - s2) * math.log((1 - goal) / (1 - was))) / phi
+
+
 def decayed_mean(slices: Sequence[Slice], pair: Pair, name: str, count: str, half_life: float = 1000) -> float:
     """Return the mean in which a slice weighs half of one that is `half_life` fleet outcomes newer, in one pass."""
     above = below = 0.0

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from centralcloud.contracts.estimate import Estimate
-from centralcloud.learning.arrays import Floats, Integers, np
+from centralcloud.learning.arrays import Booleans, Floats, Integers, np
 from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
 from centralcloud.learning.rule import (
     HIGHEST_SCORE,
@@ -29,8 +29,10 @@ from centralcloud.learning.rule import (
     wilson_interval,
 )
 from centralcloud.learning.rules.alarm_log import alarm_of, open_change, read_state, record_alarm
-from centralcloud.learning.rules.change_detection import Split, find_changes
+from centralcloud.learning.rules.change_detection import find_changes
+from centralcloud.learning.rules.probes import leaders_of, probe_shares
 from centralcloud.learning.rules.quarantine import differing_instances
+from centralcloud.learning.rules.suspicion import Suspicion, suspect_rises
 from centralcloud.runtime.wording import apart, counted, decimals
 
 _HALF_LIFE_OUTCOMES: Final = 1000.0
@@ -38,14 +40,6 @@ _HALF_LIFE_OUTCOMES: Final = 1000.0
 _FORMER_HALF_LIFE_OUTCOMES: Final = 3000.0
 #: An outcome that is older weighs less than 1/32,000. Evidence is not merged before (merge_evidence.sql).
 _FORGOTTEN_HALF_LIVES: Final = 15
-_SMALLEST_GAP: Final = 0.025
-#: Mean reward per task that probing may cost at most: for all pairs that do not lead, and for fallen or rising ones.
-_PROBE_BUDGET: Final = 0.002
-_RETURN_BUDGET: Final = 0.01
-_MOST_PROBES: Final = 0.01
-_MOST_RETURN_PROBES: Final = 0.20
-#: A pair counts as rising when its upward G is above this share of the threshold.
-_RISING_SHARE: Final = 0.35
 _LEAST_DISPERSION: Final = 0.05
 #: The dispersion of all pairs together counts in that of one pair like so many outcomes of its own.
 _SHARED_DISPERSION_OUTCOMES: Final = 50.0
@@ -56,6 +50,8 @@ _NINETY_PERCENT: Final = 1.645
 _NEW_OUTCOMES: Final = 30
 #: A penalty that moved by more than this, and by more than the mean, is the reason for a score.
 _TELLING_PENALTY: Final = 0.01
+#: A greater likelihood ratio is not written out.
+_MANY_TIMES: Final = 1000
 
 
 class AdaptiveSettings(BaseModel):
@@ -111,8 +107,11 @@ class AdaptiveRule:
         ]
         starts = np.where(split.changed, split.position, starts)
         estimates = self._estimates(evidence, starts, dispersion)
-        probes = _probe_shares(pairs, estimates, now, split)
-        window = _Window(evidence, starts, estimates, probes)
+        leaders = leaders_of(pairs, estimates.utility)
+        goal, fallen = _goals(estimates, leaders), _fallen(estimates, leaders, now)
+        suspicion = suspect_rises(evidence, starts, dispersion, goal)
+        probes = probe_shares(evidence, goal - estimates.mean, fallen, suspicion)
+        window = _Window(evidence, starts, estimates, probes, suspicion)
         for column, pair in enumerate(pairs):
             score = window.score(column, now[column], past[column].parts)
             parts = [score.estimate.mean, score.latency_penalty, score.cost_penalty, _HALF_LIFE_OUTCOMES]
@@ -152,11 +151,14 @@ class AdaptiveRule:
 class _Window:
     """The evidence of every pair since its last change, and the scores that follow from it (step 4)."""
 
-    def __init__(self, evidence: Evidence, starts: Integers, estimates: _Estimates, probe_shares: Floats) -> None:
+    def __init__(
+        self, evidence: Evidence, starts: Integers, estimates: _Estimates, probe_shares: Floats, suspicion: Suspicion
+    ) -> None:
         self._evidence = evidence
         self._starts = starts
         self._estimates = estimates
         self._probe_shares = probe_shares
+        self._suspicion = suspicion
         self._reward, self._timed, self._time_ms = (
             evidence.since(name, starts) for name in ("reward", "timed", "response_time_ms")
         )
@@ -177,7 +179,17 @@ class _Window:
             score=score,
             kind=_kind(state, parts_before, outcomes, mean, latency, cost, excluded=bool(evidence.excluded)),
             reason=_sentence(
-                score, outcomes, mean, latency, cost, (low, high), probe_share, window_start, state, evidence.excluded
+                score,
+                outcomes,
+                mean,
+                latency,
+                cost,
+                (low, high),
+                probe_share,
+                window_start,
+                state,
+                self._suspicion_of(column),
+                evidence.excluded,
             ),
             confidence=round(1 - (high_95 - low_95), 4),
             samples=round(outcomes),
@@ -194,6 +206,20 @@ class _Window:
             ),
             latency_penalty=round(latency, 6),
             cost_penalty=round(cost, 6),
+        )
+
+    def _suspicion_of(self, column: int) -> str:
+        """Return the words for the suspicion that the pair in `column` has become as good as the leader; "" without one."""
+        suspicion = self._suspicion
+        if not suspicion.suspected[column]:
+            return ""
+        since = self._evidence.opened_at[int(suspicion.position[column])]
+        whose = "the outcomes of all its complexities" if suspicion.whole_model[column] else "its outcomes"
+        ratio = suspicion.ratio[column]
+        times = f"{ratio:.0f}" if ratio < _MANY_TIMES else f"more than {_MANY_TIMES:,}"
+        return (
+            f"; a rise is suspected: {whose} since {since:%Y-%m-%d %H:%M} UTC are {times} times as likely if it has become"
+            " as good as the best as if it has not"
         )
 
 
@@ -240,26 +266,17 @@ def _penalty(evidence: Evidence, weight: float, name: str, count: str, half_life
     return weight * mean
 
 
-def _probe_shares(pairs: list[Pair], estimate: _Estimates, states: list[RuleState], split: Split) -> Floats:
-    """Return the probe share of each pair that does not lead its complexity, from a budget of lost utility (step 3)."""
-    shares = np.zeros(len(pairs))
-    complexities = np.array([complexity for _, complexity in pairs])
-    rising = ~split.changed & (split.upward > _RISING_SHARE * split.threshold)
-    fallen_from = np.array([state.payload.get("fallen_from", -math.inf) for state in states])
-    for complexity in np.unique(complexities):
-        columns = np.flatnonzero(complexities == complexity)
-        if len(columns) < 2:
-            continue
-        leader = columns[np.argmax(estimate.utility[columns])]
-        others = columns[columns != leader]
-        gap = np.maximum(estimate.utility[leader] - estimate.utility[others], _SMALLEST_GAP)
-        shares[others] = np.minimum(_PROBE_BUDGET / len(others) / gap, _MOST_PROBES)
-        fallen = fallen_from[others] - estimate.latency[others] - estimate.cost[others] > estimate.utility[leader]
-        may_return = fallen | rising[others]
-        if number := int(may_return.sum()):
-            extra = np.minimum(_RETURN_BUDGET / number / gap, _MOST_RETURN_PROBES / number)
-            shares[others] += np.where(may_return, extra, 0.0)
-    return shares
+def _goals(estimates: _Estimates, leaders: Integers) -> Floats:
+    """Return the mean with which each pair would be as good as the leader of its complexity; NaN for the leader."""
+    goal = estimates.utility[leaders] + estimates.latency + estimates.cost
+    return np.where(leaders == np.arange(len(goal)), np.nan, goal)
+
+
+def _fallen(estimates: _Estimates, leaders: Integers, states: list[RuleState]) -> Booleans:
+    """Return which pairs have fallen from a level at which they would be better than the leader."""
+    level = np.array([state.payload.get("fallen_from", -math.inf) for state in states])
+    fallen: Booleans = level - estimates.latency - estimates.cost > estimates.utility[leaders]
+    return fallen
 
 
 def _kind(
@@ -294,6 +311,7 @@ def _sentence(
     probe_share: float,
     window_start: datetime,
     state: RuleState,
+    suspicion: str,
     excluded: frozenset[str],
 ) -> str:
     penalties = "".join(f" - {part:.3f} for {what}" for part, what in ((latency, "latency"), (cost, "cost")) if part)
@@ -307,6 +325,7 @@ def _sentence(
         was, now = apart(before, after, text=decimals, digits=2)
         found, limit = apart(statistic, threshold, text=decimals, digits=0)
         sentence += f"; the mean changed then from {was} to {now} (G is {found}, above the threshold {limit})"
+    sentence += suspicion
     if excluded:
         sentence += f"; without the quarantined {', '.join(sorted(excluded))}"
     return sentence

@@ -2,13 +2,24 @@
 
 import copy
 import json
+import math
 from decimal import Decimal
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.adaptive_by_hand import OPENED, Slice, best_split, decayed_mean, dispersion, evidence_of, of, total
+from support.adaptive_by_hand import (
+    OPENED,
+    Slice,
+    best_split,
+    decayed_mean,
+    dispersion,
+    evidence_of,
+    of,
+    rise_log_ratio,
+    total,
+)
 
 from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
 from centralcloud.learning.rule import RuleResult, RuleState, Score, wilson_interval
@@ -221,14 +232,46 @@ def test_a_fallen_model_gets_at_most_a_fifth_of_the_traffic() -> None:
     assert found[B].estimate.probe_share == pytest.approx(0.01 + 0.20)
 
 
-def test_a_model_that_seems_to_rise_is_probed_more() -> None:
-    slices: list[Slice] = [{A: of(50, 45), B: of(25, 5)}] * 30 + [{A: of(50, 45), B: of(25, 14)}]
-    result = evaluate(slices)
-    assert not result.alarms
-    gap = scores(result)[A].estimate.mean - scores(result)[B].estimate.mean
-    assert scores(result)[B].estimate.probe_share == pytest.approx(
-        min(0.002 / gap, 0.01) + min(0.01 / gap, 0.2), abs=1e-6
-    )
+def test_a_model_that_seems_to_rise_is_probed_more_the_likelier_the_rise_is() -> None:
+    """Probes of a model that has probably risen are hardly a loss: they cost gap / (1 + ratio / 50)."""
+    known: list[Slice] = [{A: of(50, 45), B: of(25, 5)}] * 30
+    for successes, limited in ((2, False), (6, True)):
+        slices: list[Slice] = [*known, {A: of(50, 45), B: of(successes, successes)}]
+        found = scores(evaluate(slices))
+        gap = (found[A].estimate.mean or 0) - (found[B].estimate.mean or 0)
+        log_ratio = rise_log_ratio(slices, B, found[A].estimate.mean or 0, 30)
+        assert log_ratio is not None
+        ratio = math.exp(log_ratio)
+        times = f"{ratio:.0f}" if ratio < 1000 else "more than 1,000"
+        extra = 0.2 if limited else 0.01 / gap * (1 + ratio / 50)
+        assert (0.01 / gap * (1 + ratio / 50) > 0.2) == limited
+        assert found[B].estimate.probe_share == pytest.approx(0.002 / gap + extra, abs=1e-6)
+        assert (
+            f"of traffic re-checks it; a rise is suspected: its outcomes since 2026-11-20 09:30 UTC are {times} times as"
+            " likely if it has become as good as the best as if it has not"
+        ) in found[B].reason
+
+
+def test_a_very_likely_rise_is_not_given_an_absurd_number() -> None:
+    found = scores(evaluate([*[{A: of(50, 45), B: of(25, 5)}] * 30, {A: of(50, 45), B: of(6, 6)}]))
+    assert "are more than 1,000 times as likely" in found[B].reason
+
+
+def test_suspected_models_share_the_budget() -> None:
+    slices: list[Slice] = [{A: of(50, 45), B: of(25, 5), C: of(25, 5)}] * 30
+    found = scores(evaluate([*slices, {A: of(50, 45), B: of(6, 6), C: of(6, 6)}]))
+    gap = (found[A].estimate.mean or 0) - (found[B].estimate.mean or 0)
+    for pair in (B, C):
+        assert found[pair].estimate.probe_share == pytest.approx(0.001 / gap + 0.1, abs=1e-6)
+
+
+def test_a_slow_model_is_suspected_only_if_it_could_lead_in_spite_of_that() -> None:
+    """At 10 s for an answer the second model loses 0.5, so no success rate makes it the best."""
+    slices: list[Slice] = [{A: of(50, 45, latency=0.1), B: of(25, 5, latency=1.0)}] * 30
+    slices += [{A: of(50, 45, latency=0.1), B: of(4, 4, latency=1.0)}]
+    for weight, suspected in ((0.5, False), (0.02, True)):
+        score = scores(evaluate(slices, rule=AdaptiveRule(AdaptiveSettings(latency_weight=weight))))[B]
+        assert ("as good as the best" in score.reason) == suspected
 
 
 def test_graded_rewards_with_little_dispersion_raise_n_eff() -> None:
