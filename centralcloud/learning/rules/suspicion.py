@@ -56,7 +56,7 @@ def suspect_rises(evidence: Evidence, starts: Integers, dispersion: Floats, goal
     n_after, s_after = n - n_before, s - s_before
     window_mean = (s + 1) / (n + 2)
     shrunk = (s_before + _SHRINKAGE_OUTCOMES * window_mean) / (np.maximum(n_before, 0.0) + _SHRINKAGE_OUTCOMES)
-    known = attainable & (positions[:, None] > starts) & (n_before >= _LEAST_OUTCOMES_BEFORE) & (n_after > 0)
+    known = attainable & (n_before >= _LEAST_OUTCOMES_BEFORE) & (n_after > 0)
     known &= goal - shrunk >= _LEAST_GAP
     was, would_be = np.where(known, shrunk, 0.5), np.where(known, goal, 0.5)
     log_ratio = s_after * np.log(would_be / was) + (n_after - s_after) * np.log((1 - would_be) / (1 - was))
