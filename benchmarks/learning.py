@@ -42,6 +42,14 @@ _POISONED: Final = ("all-failure", "invert", "fabricate", "flood", "drip", "thre
 _DRIP_TICKS: Final = 30
 _POISON_TICKS: Final = 10
 _POISON_POINTS: Final = 0.6
+#: Three liars: their honest past is part of the slices that are compared.
+_POISON_POINTS_OF_THREE: Final = 0.8
+#: The regret, in percent, that a change may cost in a whole scenario of the recorded table: the regret of the rule when it
+#: suspected no rises and its half-life was 3,000 outcomes, less 40% (trailer-becomes-best), 30% (slow-late) or 15%.
+_CHANGES: Final = {"trailer-becomes-best": 2.36, "slow-late": 1.03, "flapping": 6.26, "two-drifts": 2.69}
+#: The mean and the largest regret over all other scenarios, in percent.
+_MEAN_REGRET: Final = 1.8
+_WORST_REGRET: Final = 3.1
 
 _SHOWN: Final = (
     "reward",
@@ -102,6 +110,8 @@ def main() -> None:
             progress(f"{file.stem}: {rule}")
             results.setdefault(file.stem, {})[rule] = _run(scenario, outcomes, rule, seeds, arguments.jobs)
     targets = [_judged(target, results) for target in _targets() if _JUDGED in results.get(target.scenario, {})]
+    if not arguments.scenarios and _JUDGED in arguments.rules:
+        targets += [_judged(target, results) for target in _targets_of_all()]
     print(
         json.dumps(
             {
@@ -171,12 +181,31 @@ def _targets() -> list[Target]:
     for kind in _POISONED:
         name = f"poison-{kind}"
         ticks = _DRIP_TICKS if kind == "drip" else _POISON_TICKS
+        points = _POISON_POINTS_OF_THREE if kind == "three" else _POISON_POINTS
         targets += [
-            Target(name, "regret, points above that of honest instances", _points_above_honest(name), _POISON_POINTS),
+            Target(name, "regret, points above that of honest instances", _points_above_honest(name), points),
             Target(name, "ticks until found", _of(name, "ticks_to_quarantine"), ticks),
             Target(name, "honest instances out", _of(name, "honest_exclusions"), 0.0),
         ]
+    targets += [Target(name, "regret, %", _of(name, "regret_percent"), bound) for name, bound in _CHANGES.items()]
     return targets
+
+
+def _targets_of_all() -> list[Target]:
+    """Return the targets over all scenarios; they make sense only if all were run."""
+
+    def regrets(results: Results) -> list[float]:
+        return [_mean(by[_JUDGED], "regret_percent") for name, by in results.items() if name not in _CHANGES]
+
+    def mean(results: Results) -> float:
+        return sum(regrets(results)) / len(regrets(results))
+
+    return [
+        Target(f"all but {', '.join(_CHANGES)}", "mean regret, %", mean, _MEAN_REGRET),
+        Target(
+            f"all but {', '.join(_CHANGES)}", "largest regret, %", lambda results: max(regrets(results)), _WORST_REGRET
+        ),
+    ]
 
 
 def _of(scenario: str, measure: str) -> Callable[[Results], float | None]:

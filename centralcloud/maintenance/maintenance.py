@@ -66,8 +66,8 @@ _MOST_PARTITIONS: Final = 5
 _MOST_INSTANCES: Final = 1000
 #: Rows that one transaction deletes: few enough that no other transaction waits for it noticeably.
 _TRIM_BATCH: Final = 10_000
-#: The slices of the newest records are not merged: the adaptive rule weighs its newest 45,000 outcomes slice by slice, and a
-#: decision may have two records.
+#: The slices of the newest records are not merged: the adaptive rule weighs its newest 15,000 outcomes one by one (45,000
+#: in scores from the time when its half-life was 3,000, for `verify --scores`), and a decision may have two records.
 _WEIGHED_RECORDS: Final = 90_000
 #: At most so many slices are kept unmerged for that: with little traffic, 90,000 records are very many small slices.
 _WEIGHED_SLICES: Final = 2000

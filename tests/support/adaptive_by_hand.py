@@ -75,15 +75,15 @@ def total(slices: Sequence[Slice], pair: Pair, name: str) -> float:
     return math.fsum(getattr(of_slice[pair], name) for of_slice in slices if pair in of_slice)
 
 
-def dispersion(slices: Sequence[Slice]) -> float:
-    """Return phi of pairs whose windows are the whole history."""
-    above = below = 0.0
-    for pair in {pair for of_slice in slices for pair in of_slice}:
-        n, s, ss = (total(slices, pair, name) for name in ("outcomes", "reward", "reward_squares"))
-        if n:
-            above += ss - s * s / n
-            below += s * (1 - s / n)
-    return max(0.05, above / below) if below else 1.0
+def dispersion(slices: Sequence[Slice], pair: Pair) -> float:
+    """Return phi of a graded pair; the windows of all pairs are the whole history, and all are graded."""
+    above, below, count = {}, {}, {}
+    for each in {each for of_slice in slices for each in of_slice}:
+        n, s, ss = (total(slices, each, name) for name in ("outcomes", "reward", "reward_squares"))
+        above[each], below[each], count[each] = ss - s * s / n, s * (1 - s / n), n
+    shared = sum(above.values()) / sum(below.values())
+    weight = count[pair] / (count[pair] + 50)
+    return max(0.05, weight * above[pair] / below[pair] + (1 - weight) * shared)
 
 
 @dataclass
@@ -109,11 +109,24 @@ def best_split(slices: Sequence[Slice], pair: Pair, phi: float = 1.0) -> BestSpl
     return best
 
 
-def decayed_mean(slices: Sequence[Slice], pair: Pair, name: str, count: str) -> float:
-    """Return the mean in which a slice weighs half of one that is 3,000 fleet outcomes newer, in one pass."""
+def rise_log_ratio(slices: Sequence[Slice], pair: Pair, goal: float, position: int, phi: float = 1.0) -> float | None:
+    """Return the log-likelihood ratio of `goal` against the rate before `position`, for the outcomes after it.
+
+    None where the pair cannot be suspected: fewer than 10 outcomes before, none after, or a gap below 0.1.
+    """
+    n1, s1 = (total(slices[:position], pair, name) for name in ("outcomes", "reward"))
+    n2, s2 = (total(slices[position:], pair, name) for name in ("outcomes", "reward"))
+    was = (s1 + 20 * (s1 + s2 + 1) / (n1 + n2 + 2)) / (n1 + 20)
+    if goal >= 1 or n1 < 10 or n2 <= 0 or goal - was < 0.1:
+        return None
+    return (s2 * math.log(goal / was) + (n2 - s2) * math.log((1 - goal) / (1 - was))) / phi
+
+
+def decayed_mean(slices: Sequence[Slice], pair: Pair, name: str, count: str, half_life: float = 1000) -> float:
+    """Return the mean in which a slice weighs half of one that is `half_life` fleet outcomes newer, in one pass."""
     above = below = 0.0
     for of_slice in slices:
-        keep = 0.5 ** (sum(sums.outcomes for sums in of_slice.values()) / 3000)
+        keep = 0.5 ** (sum(sums.outcomes for sums in of_slice.values()) / half_life)
         sums = of_slice.get(pair, Sums())
         above = keep * above + getattr(sums, name)
         below = keep * below + getattr(sums, count)

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from centralcloud.contracts.estimate import Estimate
-from centralcloud.learning.arrays import Floats, Integers, np
+from centralcloud.learning.arrays import Booleans, Floats, Integers, np
 from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
 from centralcloud.learning.rule import (
     HIGHEST_SCORE,
@@ -29,22 +29,20 @@ from centralcloud.learning.rule import (
     wilson_interval,
 )
 from centralcloud.learning.rules.alarm_log import alarm_of, open_change, read_state, record_alarm
-from centralcloud.learning.rules.change_detection import Split, find_changes
+from centralcloud.learning.rules.change_detection import find_changes
+from centralcloud.learning.rules.probes import leaders_of, probe_shares
 from centralcloud.learning.rules.quarantine import differing_instances
+from centralcloud.learning.rules.suspicion import Suspicion, suspect_rises
 from centralcloud.runtime.wording import apart, counted, decimals
 
-_HALF_LIFE_OUTCOMES: Final = 3000.0
-#: Fifteen half-lives: an older outcome weighs less than 1/32,000. Evidence is not merged before (merge_evidence.sql).
-_FORGOTTEN_OUTCOMES: Final = 15 * _HALF_LIFE_OUTCOMES
-_SMALLEST_GAP: Final = 0.025
-#: Mean reward per task that probing may cost at most: for all pairs that do not lead, and for fallen or rising ones.
-_PROBE_BUDGET: Final = 0.002
-_RETURN_BUDGET: Final = 0.01
-_MOST_PROBES: Final = 0.01
-_MOST_RETURN_PROBES: Final = 0.20
-#: A pair counts as rising when its upward G is above this share of the threshold.
-_RISING_SHARE: Final = 0.35
+_HALF_LIFE_OUTCOMES: Final = 1000.0
+#: That of scores whose state does not name it.
+_FORMER_HALF_LIFE_OUTCOMES: Final = 3000.0
+#: An outcome that is older weighs less than 1/32,000. Evidence is not merged before (merge_evidence.sql).
+_FORGOTTEN_HALF_LIVES: Final = 15
 _LEAST_DISPERSION: Final = 0.05
+#: The dispersion of all pairs together counts in that of one pair like so many outcomes of its own.
+_SHARED_DISPERSION_OUTCOMES: Final = 50.0
 #: A difference of two sums of rewards below this is one of rounding.
 _ROUNDING: Final = 1e-6
 _NINETY_PERCENT: Final = 1.645
@@ -52,6 +50,8 @@ _NINETY_PERCENT: Final = 1.645
 _NEW_OUTCOMES: Final = 30
 #: A penalty that moved by more than this, and by more than the mean, is the reason for a score.
 _TELLING_PENALTY: Final = 0.01
+#: A greater likelihood ratio is not written out.
+_MANY_TIMES: Final = 1000
 
 
 class AdaptiveSettings(BaseModel):
@@ -107,11 +107,14 @@ class AdaptiveRule:
         ]
         starts = np.where(split.changed, split.position, starts)
         estimates = self._estimates(evidence, starts, dispersion)
-        probes = _probe_shares(pairs, estimates, now, split)
-        window = _Window(evidence, starts, estimates, probes)
+        leaders = leaders_of(pairs, estimates.utility)
+        goal, fallen = _goals(estimates, leaders), _fallen(estimates, leaders, now)
+        suspicion = suspect_rises(evidence, starts, dispersion, goal)
+        probes = probe_shares(evidence, goal - estimates.mean, fallen, suspicion)
+        window = _Window(evidence, starts, estimates, probes, suspicion)
         for column, pair in enumerate(pairs):
             score = window.score(column, now[column], past[column].parts)
-            parts = [score.estimate.mean, score.latency_penalty, score.cost_penalty]
+            parts = [score.estimate.mean, score.latency_penalty, score.cost_penalty, _HALF_LIFE_OUTCOMES]
             result.scores.append(score)
             result.states[pair] = replace(now[column], payload={**now[column].payload, "parts": parts})
             if split.changed[column]:
@@ -119,33 +122,43 @@ class AdaptiveRule:
             result.open_changes.extend(open_change(score, now[column]))
         return result
 
-    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState) -> Decimal:  # noqa: ARG002
+    def recompute(self, evidence: Evidence, pair: Pair, after_slice: int, state: RuleState) -> Decimal:
         """Compute the score of `pair` from the evidence after `after_slice`."""
         starts = np.full(len(evidence.pairs), evidence.position_after(after_slice), dtype=np.int64)
-        estimates = self._estimates(evidence, starts, 1.0)
+        half_life = state.payload.get("parts", ())[3:] or [_FORMER_HALF_LIFE_OUTCOMES]
+        estimates = self._estimates(evidence, starts, 1.0, half_life[0])
         return _as_score(float(estimates.utility[evidence.pairs.index(pair)]))
 
     def reset(self, state: RuleState | None, score: Decimal, after_slice: int) -> RuleState:  # noqa: ARG002
         """Begin the window after `after_slice`, and forget the level that the pair had fallen from."""
         return RuleState(evidence_from=after_slice)
 
-    def _estimates(self, evidence: Evidence, starts: Integers, dispersion: float | Floats) -> _Estimates:
+    def _estimates(
+        self,
+        evidence: Evidence,
+        starts: Integers,
+        dispersion: float | Floats,
+        half_life: float = _HALF_LIFE_OUTCOMES,
+    ) -> _Estimates:
         """Compute mean = (s + 1) / (n + 2), n_eff = n / phi + 2, utility = mean - weighted latency and cost (step 2)."""
         outcomes, reward = evidence.since("outcomes", starts), evidence.since("reward", starts)
         mean = (reward + 1) / (outcomes + 2)
-        latency = _penalty(evidence, self.settings.latency_weight, "latency", "timed")
-        cost = _penalty(evidence, self.settings.cost_weight, "cost", "priced")
+        latency = _penalty(evidence, self.settings.latency_weight, "latency", "timed", half_life)
+        cost = _penalty(evidence, self.settings.cost_weight, "cost", "priced", half_life)
         return _Estimates(outcomes, mean, outcomes / dispersion + 2, latency, cost, mean - latency - cost)
 
 
 class _Window:
     """The evidence of every pair since its last change, and the scores that follow from it (step 4)."""
 
-    def __init__(self, evidence: Evidence, starts: Integers, estimates: _Estimates, probe_shares: Floats) -> None:
+    def __init__(
+        self, evidence: Evidence, starts: Integers, estimates: _Estimates, probe_shares: Floats, suspicion: Suspicion
+    ) -> None:
         self._evidence = evidence
         self._starts = starts
         self._estimates = estimates
         self._probe_shares = probe_shares
+        self._suspicion = suspicion
         self._reward, self._timed, self._time_ms = (
             evidence.since(name, starts) for name in ("reward", "timed", "response_time_ms")
         )
@@ -166,7 +179,17 @@ class _Window:
             score=score,
             kind=_kind(state, parts_before, outcomes, mean, latency, cost, excluded=bool(evidence.excluded)),
             reason=_sentence(
-                score, outcomes, mean, latency, cost, (low, high), probe_share, window_start, state, evidence.excluded
+                score,
+                outcomes,
+                mean,
+                latency,
+                cost,
+                (low, high),
+                probe_share,
+                window_start,
+                state,
+                self._suspicion_of(column),
+                evidence.excluded,
             ),
             confidence=round(1 - (high_95 - low_95), 4),
             samples=round(outcomes),
@@ -185,6 +208,20 @@ class _Window:
             cost_penalty=round(cost, 6),
         )
 
+    def _suspicion_of(self, column: int) -> str:
+        """Return the words for the suspicion that the pair in `column` has become as good as the leader; "" without one."""
+        suspicion = self._suspicion
+        if not suspicion.suspected[column]:
+            return ""
+        since = self._evidence.opened_at[int(suspicion.position[column])]
+        whose = "the outcomes of all its complexities" if suspicion.whole_model[column] else "its outcomes"
+        ratio = suspicion.ratio[column]
+        times = f"{ratio:.0f}" if ratio < _MANY_TIMES else f"more than {_MANY_TIMES:,}"
+        return (
+            f"; a rise is suspected: {whose} since {since:%Y-%m-%d %H:%M} UTC are {times} times as likely if it has become"
+            " as good as the best as if it has not"
+        )
+
 
 def _as_score(utility: float) -> Decimal:
     return as_score(float(HIGHEST_SCORE) * min(max(utility, 0.0), 1.0))
@@ -193,31 +230,34 @@ def _as_score(utility: float) -> Decimal:
 def _dispersion(evidence: Evidence, starts: Integers) -> Floats:
     """Return phi of each pair: 1 for outcomes of 0 or 1, less for graded ones.
 
-    phi = sum(ss - s^2/n) / sum(s (1 - s/n)) over all pairs with graded outcomes. The others keep 1: graded outcomes of
-    another model say nothing about the scatter of theirs.
+    A pair with graded outcomes has (ss - s^2/n) / (s (1 - s/n)), shrunk to the ratio of the sums over all such pairs, which
+    counts like 50 outcomes. The others keep 1: graded outcomes of another model say nothing about the scatter of theirs.
     """
     n, s, squares = (evidence.since(name, starts) for name in ("outcomes", "reward", "reward_squares"))
     phi = np.ones(len(n))
     graded = np.abs(s - squares) > _ROUNDING
     n, s, squares = np.maximum(n[graded], 1.0), s[graded], squares[graded]
-    as_bernoulli = float((s * (1 - s / n)).sum())
-    if as_bernoulli > 0:
-        phi[graded] = max(_LEAST_DISPERSION, float((squares - s * s / n).sum()) / as_bernoulli)
+    scatter, as_bernoulli = squares - s * s / n, s * (1 - s / n)
+    if as_bernoulli.sum() > 0:
+        shared = scatter.sum() / as_bernoulli.sum()
+        own = np.divide(scatter, as_bernoulli, out=np.full(len(n), shared), where=as_bernoulli > 0)
+        shrunk = (n * own + _SHARED_DISPERSION_OUTCOMES * shared) / (n + _SHARED_DISPERSION_OUTCOMES)
+        phi[graded] = np.maximum(shrunk, _LEAST_DISPERSION)
     return phi
 
 
-def _penalty(evidence: Evidence, weight: float, name: str, count: str) -> Floats:
-    """Return `weight` times the mean of `name` over `count`; a slice weighs half of one that is 3,000 fleet outcomes newer.
+def _penalty(evidence: Evidence, weight: float, name: str, count: str, half_life: float) -> Floats:
+    """Return `weight` times the mean of `name` over `count`, in which the weight of a slice halves with age.
 
-    Everything older than `_FORGOTTEN_OUTCOMES` is taken as one slice, so a pair without recent outcomes keeps its mean.
-    Shape (pairs,); 0 for a pair without any reported value.
+    `half_life` is in outcomes of the fleet. Everything older than `_FORGOTTEN_HALF_LIVES` is taken as one slice, so a pair
+    without recent outcomes keeps its mean. Shape (pairs,); 0 for a pair without any reported value.
     """
     if not weight:
         return np.zeros(len(evidence.pairs))
     newest = evidence.fleet[-1]
-    first = max(bisect_left(evidence.fleet, newest - _FORGOTTEN_OUTCOMES), 1)
+    first = max(bisect_left(evidence.fleet, newest - _FORGOTTEN_HALF_LIVES * half_life), 1)
     ends = np.arange(first, evidence.size + 1)
-    weights = np.exp2((np.array(evidence.fleet[first:]) - newest) / _HALF_LIFE_OUTCOMES)
+    weights = np.exp2((np.array(evidence.fleet[first:]) - newest) / half_life)
     weighted, weighted_count = (
         weights @ np.diff(evidence.total(part, ends), axis=0, prepend=np.zeros((1, len(evidence.pairs))))
         for part in (name, count)
@@ -226,26 +266,17 @@ def _penalty(evidence: Evidence, weight: float, name: str, count: str) -> Floats
     return weight * mean
 
 
-def _probe_shares(pairs: list[Pair], estimate: _Estimates, states: list[RuleState], split: Split) -> Floats:
-    """Return the probe share of each pair that does not lead its complexity, from a budget of lost utility (step 3)."""
-    shares = np.zeros(len(pairs))
-    complexities = np.array([complexity for _, complexity in pairs])
-    rising = ~split.changed & (split.upward > _RISING_SHARE * split.threshold)
-    fallen_from = np.array([state.payload.get("fallen_from", -math.inf) for state in states])
-    for complexity in np.unique(complexities):
-        columns = np.flatnonzero(complexities == complexity)
-        if len(columns) < 2:
-            continue
-        leader = columns[np.argmax(estimate.utility[columns])]
-        others = columns[columns != leader]
-        gap = np.maximum(estimate.utility[leader] - estimate.utility[others], _SMALLEST_GAP)
-        shares[others] = np.minimum(_PROBE_BUDGET / len(others) / gap, _MOST_PROBES)
-        fallen = fallen_from[others] - estimate.latency[others] - estimate.cost[others] > estimate.utility[leader]
-        may_return = fallen | rising[others]
-        if number := int(may_return.sum()):
-            extra = np.minimum(_RETURN_BUDGET / number / gap, _MOST_RETURN_PROBES / number)
-            shares[others] += np.where(may_return, extra, 0.0)
-    return shares
+def _goals(estimates: _Estimates, leaders: Integers) -> Floats:
+    """Return the mean with which each pair would be as good as the leader of its complexity; NaN for the leader."""
+    goal = estimates.utility[leaders] + estimates.latency + estimates.cost
+    return np.where(leaders == np.arange(len(goal)), np.nan, goal)
+
+
+def _fallen(estimates: _Estimates, leaders: Integers, states: list[RuleState]) -> Booleans:
+    """Return which pairs have fallen from a level at which they would be better than the leader."""
+    level = np.array([state.payload.get("fallen_from", -math.inf) for state in states])
+    fallen: Booleans = level - estimates.latency - estimates.cost > estimates.utility[leaders]
+    return fallen
 
 
 def _kind(
@@ -280,6 +311,7 @@ def _sentence(
     probe_share: float,
     window_start: datetime,
     state: RuleState,
+    suspicion: str,
     excluded: frozenset[str],
 ) -> str:
     penalties = "".join(f" - {part:.3f} for {what}" for part, what in ((latency, "latency"), (cost, "cost")) if part)
@@ -293,6 +325,7 @@ def _sentence(
         was, now = apart(before, after, text=decimals, digits=2)
         found, limit = apart(statistic, threshold, text=decimals, digits=0)
         sentence += f"; the mean changed then from {was} to {now} (G is {found}, above the threshold {limit})"
+    sentence += suspicion
     if excluded:
         sentence += f"; without the quarantined {', '.join(sorted(excluded))}"
     return sentence

@@ -11,7 +11,7 @@ from centralcloud.learning.rules.change_detection import Split
 _KNOWN_LEVEL_OUTCOMES: Final = 100
 
 # The payload of a state:
-#   parts             mean, latency penalty and cost penalty of the newest score
+#   parts             of the newest score: mean, latency penalty, cost penalty, and the half-life of these two
 #   alarm             the newest change: mean reward before and after it, its statistic and its threshold
 #   fallen_from       after a fall: the highest mean reward before it
 #   raised            the newest slice when the alarm was raised
@@ -25,7 +25,8 @@ class Past(NamedTuple):
 
     Attributes:
         state: the state, without alarms that were taken back.
-        parts: mean, latency penalty and cost penalty of the score before; None for a pair without one.
+        parts: of the score before: mean, latency penalty, cost penalty, and the half-life of these two, in outcomes of the
+            fleet (missing in scores that were computed when it was 3,000). None for a pair without a score.
     """
 
     state: RuleState

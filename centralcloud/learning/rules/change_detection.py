@@ -13,7 +13,7 @@ _LEAST_OUTCOMES: Final = 10
 _LEAST_OUTCOMES_OF_MODEL: Final = 3
 _PER_COMPLEXITY: Final = 1.5
 #: Boundaries become coarser with age: at worst a change is dated 1/32 of its age too early or too late.
-_FINEST: Final = 32
+FINEST_BOUNDARIES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,6 @@ class Split:
         statistic: G there: [n1 kl(p1, p) + n2 kl(p2, p)] / phi.
         before, after: mean reward on both sides.
         threshold: a change has a G above this, ln(4 N^1.5 / 0.1) for N outcomes in the window.
-        upward: the largest G among the splits after which the mean is higher.
         changed: whether the split is a change.
         whole_model: whether only all complexities of the model together show the change.
     """
@@ -35,7 +34,6 @@ class Split:
     before: Floats
     after: Floats
     threshold: Floats
-    upward: Floats
     changed: Booleans
     whole_model: Booleans
 
@@ -45,7 +43,7 @@ def find_changes(evidence: Evidence, starts: Integers, dispersion: float | Float
 
     `dispersion` (phi) is the variance of the rewards over that of 0/1 outcomes of the same mean, for each pair or for all.
     """
-    positions = evidence.boundaries(_FINEST)
+    positions = evidence.boundaries(FINEST_BOUNDARIES)
     columns = np.arange(len(starts))
     if not len(positions) or not len(starts):
         return _nothing(evidence, starts)
@@ -69,7 +67,7 @@ def find_changes(evidence: Evidence, starts: Integers, dispersion: float | Float
     changed = largest > threshold
     by_model = np.where(inside & (fewer >= _LEAST_OUTCOMES_OF_MODEL), statistic, -np.inf)
     whole_model = np.zeros_like(changed)
-    for model_columns in _columns_of_models(evidence):
+    for model_columns in columns_of_models(evidence):
         row = _change_of_model(by_model[:, model_columns], n[model_columns])
         if row is None:
             continue
@@ -79,14 +77,12 @@ def find_changes(evidence: Evidence, starts: Integers, dispersion: float | Float
     changed |= whole_model
     chosen = np.where(whole_model, by_model[best, columns], largest)
     splittable = np.isfinite(chosen)
-    upward = np.where(mean_after > mean_before, by_pair, -np.inf).max(axis=0)
     return Split(
         position=np.where(splittable, positions[best], -1),
         statistic=np.where(splittable, chosen, 0.0),
         before=np.where(splittable, mean_before[best, columns], 0.0),
         after=np.where(splittable, mean_after[best, columns], 0.0),
         threshold=threshold,
-        upward=np.maximum(upward, 0.0),
         changed=changed,
         whole_model=whole_model,
     )
@@ -108,7 +104,8 @@ def _change_of_model(statistic: Floats, outcomes: Floats) -> int | None:
     return row if excess[row] > 0 else None
 
 
-def _columns_of_models(evidence: Evidence) -> list[Integers]:
+def columns_of_models(evidence: Evidence) -> list[Integers]:
+    """Return the columns of each model that has several."""
     columns: dict[str, list[int]] = {}
     for column, (model, _) in enumerate(evidence.pairs):
         columns.setdefault(model, []).append(column)
@@ -119,4 +116,4 @@ def _nothing(evidence: Evidence, starts: Integers) -> Split:
     none = np.zeros(len(starts))
     never = np.zeros(len(starts), dtype=bool)
     threshold = change_threshold(evidence.since("outcomes", starts))
-    return Split(np.full(len(starts), -1), none, none, none, threshold, none, never, never)
+    return Split(np.full(len(starts), -1), none, none, none, threshold, never, never)

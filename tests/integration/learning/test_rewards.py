@@ -75,7 +75,7 @@ def test_the_adaptive_score_of_graded_outcomes_is_that_of_a_hand_calculation(
     # 50 outcomes: rewards 25.0, squares 10 x (1 + 0.25 + 0.5625 + 0.0625) = 18.75.
     mean = (25.0 + 1) / (50 + 2)
     phi = (18.75 - 25.0**2 / 50) / (25.0 * (1 - 25.0 / 50))
-    assert phi == pytest.approx(dispersion([{PAIR: of(50, 25.0, 18.75)}]))
+    assert phi == pytest.approx(dispersion([{PAIR: of(50, 25.0, 18.75)}], PAIR))
     stored = "SELECT rule, score, mean, n_eff, success_rate FROM rule_scores ORDER BY rule"
     (adaptive,) = [row for row in execute(database_url, stored) if row[0] == "adaptive"]
     assert adaptive == ("adaptive", Decimal("2.500"), mean, pytest.approx(50 / phi + 2, abs=0.001), 0.5)

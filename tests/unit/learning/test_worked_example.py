@@ -76,7 +76,7 @@ def test_the_alarms_are_those_of_the_text() -> None:
 def test_the_sentences_are_the_reasons_of_the_scores() -> None:
     reasons = {score.reason for result, _ in run().values() for score in result.scores}
     sentences = [block.strip() for block in re.findall(r"```text\n(.*?)```", _SECTION, re.DOTALL)]
-    assert len(sentences) == 2
+    assert len(sentences) == 3
     assert reasons.issuperset(sentences)
 
 
@@ -87,11 +87,18 @@ def test_the_calculations_in_the_text_are_right() -> None:
     assert ace is not None
     assert bold is not None
     gap = (bold - 0.010) - (ace - 0.020)
+    ace_8, bold_8 = (score(run()[8][0], model).estimate.mean or 0 for model in _MODELS)
+    goal, was = bold_8 - 0.010 + 0.020, (60 + 20 * ace_8) / 120
+    ratio, gap_8 = (goal / was) ** 16, goal - ace_8
     for calculation in (
         f"(475 + 1) / (500 + 2) = {476 / 502:.3f}, score 5 * ({476 / 502:.3f} - 0.020) = {5 * (476 / 502 - 0.020):.3f}",
         f"= {parts[0]:.2f} + {parts[1]:.2f} = {sum(parts):.2f}",
         f"ln(4 * 600^1.5 / 0.1) = {threshold(600):.2f}",
         f"`ace` is {gap:.3f} behind",
         f"0.002 / {gap:.3f} + 0.01 / {gap:.3f} = {0.012 / gap:.1%}",
+        f"at the rate {goal - 0.020:.3f} + 0.020 = {goal:.3f}",
+        f"(60 + 20 * {ace_8:.3f}) / (100 + 20) = {was:.3f}",
+        f"({goal:.3f} / {was:.3f})^16 = {ratio:.0f} times",
+        f"+ 0.01 / ({gap_8:.3f} / (1 + {ratio:.0f} / 50)) = {0.01 + 0.01 / gap_8 * (1 + ratio / 50):.1%}",
     ):
         assert calculation in text, calculation

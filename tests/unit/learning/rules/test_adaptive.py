@@ -2,13 +2,24 @@
 
 import copy
 import json
+import math
 from decimal import Decimal
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.adaptive_by_hand import OPENED, Slice, best_split, decayed_mean, dispersion, evidence_of, of, total
+from support.adaptive_by_hand import (
+    OPENED,
+    Slice,
+    best_split,
+    decayed_mean,
+    dispersion,
+    evidence_of,
+    of,
+    rise_log_ratio,
+    total,
+)
 
 from centralcloud.learning.evidence import Evidence, Pair, RecentOutcomes
 from centralcloud.learning.rule import RuleResult, RuleState, Score, wilson_interval
@@ -90,7 +101,7 @@ def test_a_score_does_not_fall_below_0() -> None:
         st.tuples(st.integers(0, 900), st.floats(0, 1), st.integers(0, 900), st.floats(0, 1)), min_size=1, max_size=60
     )
 )
-def test_old_latency_and_cost_fade_with_a_half_life_of_3000_outcomes(rows: list[tuple]) -> None:
+def test_old_latency_and_cost_fade_with_a_half_life_of_1000_outcomes(rows: list[tuple]) -> None:
     slices: list[Slice] = [
         {A: of(n, n / 2, latency=latency, cost=latency / 2), B: of(m, m / 2, latency=other)}
         for n, latency, m, other in rows
@@ -221,23 +232,75 @@ def test_a_fallen_model_gets_at_most_a_fifth_of_the_traffic() -> None:
     assert found[B].estimate.probe_share == pytest.approx(0.01 + 0.20)
 
 
-def test_a_model_that_seems_to_rise_is_probed_more() -> None:
-    slices: list[Slice] = [{A: of(50, 45), B: of(25, 5)}] * 30 + [{A: of(50, 45), B: of(25, 14)}]
-    result = evaluate(slices)
-    assert not result.alarms
-    gap = scores(result)[A].estimate.mean - scores(result)[B].estimate.mean
-    assert scores(result)[B].estimate.probe_share == pytest.approx(
-        min(0.002 / gap, 0.01) + min(0.01 / gap, 0.2), abs=1e-6
-    )
+def test_a_model_that_seems_to_rise_is_probed_more_the_likelier_the_rise_is() -> None:
+    """Probes of a model that has probably risen are hardly a loss: they cost gap / (1 + ratio / 50)."""
+    known: list[Slice] = [{A: of(50, 45), B: of(25, 5)}] * 30
+    for successes, limited in ((2, False), (6, True)):
+        slices: list[Slice] = [*known, {A: of(50, 45), B: of(successes, successes)}]
+        found = scores(evaluate(slices))
+        gap = (found[A].estimate.mean or 0) - (found[B].estimate.mean or 0)
+        log_ratio = rise_log_ratio(slices, B, found[A].estimate.mean or 0, 30)
+        assert log_ratio is not None
+        ratio = math.exp(log_ratio)
+        times = f"{ratio:.0f}" if ratio < 1000 else "more than 1,000"
+        extra = 0.2 if limited else 0.01 / gap * (1 + ratio / 50)
+        assert (0.01 / gap * (1 + ratio / 50) > 0.2) == limited
+        assert found[B].estimate.probe_share == pytest.approx(0.002 / gap + extra, abs=1e-6)
+        assert (
+            f"of traffic re-checks it; a rise is suspected: its outcomes since 2026-11-20 09:30 UTC are {times} times as"
+            " likely if it has become as good as the best as if it has not"
+        ) in found[B].reason
+
+
+def test_a_very_likely_rise_is_not_given_an_absurd_number() -> None:
+    found = scores(evaluate([*[{A: of(50, 45), B: of(25, 5)}] * 30, {A: of(50, 45), B: of(6, 6)}]))
+    assert "are more than 1,000 times as likely" in found[B].reason
+
+
+def test_suspected_models_share_the_budget() -> None:
+    slices: list[Slice] = [{A: of(50, 45), B: of(25, 5), C: of(25, 5)}] * 30
+    found = scores(evaluate([*slices, {A: of(50, 45), B: of(6, 6), C: of(6, 6)}]))
+    gap = (found[A].estimate.mean or 0) - (found[B].estimate.mean or 0)
+    for pair in (B, C):
+        assert found[pair].estimate.probe_share == pytest.approx(0.001 / gap + 0.1, abs=1e-6)
+
+
+def test_a_slow_model_is_suspected_only_if_it_could_lead_in_spite_of_that() -> None:
+    """At 10 s for an answer the second model loses 0.5, so no success rate makes it the best."""
+    slices: list[Slice] = [{A: of(50, 45, latency=0.1), B: of(25, 5, latency=1.0)}] * 30
+    slices += [{A: of(50, 45, latency=0.1), B: of(4, 4, latency=1.0)}]
+    for weight, suspected in ((0.5, False), (0.02, True)):
+        score = scores(evaluate(slices, rule=AdaptiveRule(AdaptiveSettings(latency_weight=weight))))[B]
+        assert ("as good as the best" in score.reason) == suspected
 
 
 def test_graded_rewards_with_little_dispersion_raise_n_eff() -> None:
     slices: list[Slice] = [{A: of(100, 70, squares=52), B: of(100, 40, squares=20)}] * 5
-    phi = dispersion(slices)
-    assert phi == pytest.approx((500 * 0.03 + 500 * 0.04) / (500 * 0.7 * 0.3 + 500 * 0.4 * 0.6))
+    shared = (500 * 0.03 + 500 * 0.04) / (500 * 0.7 * 0.3 + 500 * 0.4 * 0.6)
+    assert dispersion(slices, A) == pytest.approx((500 * 0.03 / 0.21 + 50 * shared) / 550)
     found = scores(evaluate(slices))
-    assert found[A].estimate.n_eff == pytest.approx(500 / phi + 2, abs=1e-3)
+    for pair in (A, B):
+        assert found[pair].estimate.n_eff == pytest.approx(500 / dispersion(slices, pair) + 2, abs=1e-3)
     assert found[A].estimate.mean == pytest.approx(351 / 502, abs=1e-6)
+
+
+def test_a_few_graded_rewards_are_taken_to_scatter_like_those_of_the_other_models() -> None:
+    slices: list[Slice] = [{A: of(4000, 2800, squares=2080), B: of(1, 0.4, squares=0.16)}]
+    shared = 4000 * 0.03 / (4000 * 0.21 + 0.24)
+    phi = (0 + 50 * shared) / 51
+    assert scores(evaluate(slices))[B].estimate.n_eff == pytest.approx(1 / phi + 2, abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_model_whose_rewards_scatter_more_raises_no_false_alarms(seed: int) -> None:
+    """The rewards of five models hardly scatter, those of the sixth nearly as much as successes and failures."""
+    rng = np.random.default_rng(seed)
+    narrow, wide = [(f"m{number}", "simple") for number in range(5)], ("wide", "simple")
+    slices: list[Slice] = []
+    for _ in range(60):
+        drawn = {pair: rng.beta(200, 200, 40) for pair in narrow} | {wide: rng.beta(0.25, 0.25, 40)}
+        slices.append({pair: of(40, rewards.sum(), (rewards**2).sum()) for pair, rewards in drawn.items()})
+    assert not [alarm for result in run_by_run(slices) for alarm in result.alarms]
 
 
 def test_constant_rewards_do_not_make_an_estimate_certain() -> None:
@@ -295,6 +358,16 @@ def test_every_score_can_be_recomputed_later_from_the_evidence_it_names(seed: in
             state = result.states[score.pair]
             assert rule.recompute(earlier, score.pair, score.after_slice, state) == score.score
             assert score.samples == total(slices[score.after_slice : score.through_slice], score.pair, "outcomes")
+
+
+def test_a_score_from_before_the_half_life_was_shortened_can_still_be_recomputed() -> None:
+    """Its state has three parts: no half-life, which was 3,000 outcomes then."""
+    slices: list[Slice] = [{A: of(500, 400, latency=0.1)}] * 4 + [{A: of(500, 400, latency=0.9)}]
+    then = 2001 / 2502 - 0.1 * decayed_mean(slices, A, "latency", "timed", half_life=3000)
+    now = scores(evaluate(slices, rule=AdaptiveRule()))[A]
+    old = RuleState(payload={"parts": [2001 / 2502, 0.03, 0.0]})
+    assert float(AdaptiveRule().recompute(evidence_of(slices), A, 0, old)) == pytest.approx(5 * then, abs=5e-4)
+    assert float(now.score) < 5 * then - 0.03
 
 
 def test_a_manual_score_begins_a_new_window() -> None:
