@@ -11,6 +11,8 @@ from centralcloud.learning.rule import wilson_interval
 NANO: Final = 1e9
 #: Pairs with fewer outcomes carry no estimate: their rate is known to ten percentage points or less.
 FEW_OUTCOMES: Final = 100
+#: From this share of outcomes without a known cost on, an operator should act.
+MUCH_UNKNOWN: Final = 0.01
 
 
 class Alternative(NamedTuple):

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from centralcloud.dashboard.charts import columns, frontier
 from centralcloud.dashboard.costs import (
+    MUCH_UNKNOWN,
     NANO,
     Alternative,
     alternative,
@@ -72,6 +73,11 @@ class Spend(NamedTuple):
     complexities: tuple[Tab, ...]
     read_at: datetime | None
     failed: str = ""
+
+    @property
+    def much_unknown(self) -> bool:
+        """Whether so many costs are not known that an operator should act."""
+        return self.unknown >= MUCH_UNKNOWN
 
 
 class Worth(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from centralcloud.contracts import COMPLEXITIES
 from centralcloud.dashboard.costs import (
     FEW_OUTCOMES,
+    MUCH_UNKNOWN,
     cost_of_success,
     cost_panel,
     difference_interval,
@@ -110,7 +111,7 @@ def _few_outcomes(report: Report) -> Iterator[Recommendation]:
 
 
 def _unknown_costs(report: Report) -> Iterator[Recommendation]:
-    if report.totals.unknown > 0 and report.totals.successes + report.totals.failures:
+    if report.totals.unknown >= MUCH_UNKNOWN and report.totals.successes + report.totals.failures:
         yield Recommendation(
             f"{percent(report.totals.unknown)} of the outcomes have no known cost: send cost_usd, or give the models prices",
             "centralcloud doctor",

@@ -139,9 +139,14 @@ def _routing(report: Report) -> Section:
 def _incidents(report: Report, zone: tzinfo) -> Section:
     if not report.incidents:
         return Section("incidents", "Incidents", ["No finding was open."])
-    ranked = sorted(
-        report.incidents, key=lambda each: (-(each.lost or 0), -(each.traffic_share or 0.0), each.opened_at)
-    )
+    if any(each.lost for each in report.incidents):
+        order = "those that cost most first"
+        ranked = sorted(
+            report.incidents, key=lambda each: (-(each.lost or 0), -(each.traffic_share or 0.0), each.opened_at)
+        )
+    else:
+        order = "newest first"
+        ranked = sorted(report.incidents, key=lambda each: each.opened_at, reverse=True)
     rows = [
         (
             moment(each.opened_at, zone),
@@ -161,7 +166,7 @@ def _incidents(report: Report, zone: tzinfo) -> Section:
     if len(ranked) > len(rows):
         notes.insert(0, f"{counted(len(ranked) - len(rows), 'more finding')}: --json has them.")
     titles = ("Opened", "For", "Kind", "Subject", "Outcomes lost")
-    return Section("incidents", "Incidents, those that cost most first", sentences, Table(titles, rows), notes)
+    return Section("incidents", f"Incidents, {order}", sentences, Table(titles, rows), notes)
 
 
 def _lost(incident: Incident) -> str:

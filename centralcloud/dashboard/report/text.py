@@ -15,7 +15,7 @@ _INDENT: Final = "  "
 
 def report_lines(report: Report, zone: tzinfo) -> Iterator[str]:
     """Yield the lines of a report with decisions."""
-    yield f"Report of {heading(report, zone)}"
+    yield f"Report of {heading(report, zone)}, times in {zone}"
     for section in sections(report, zone):
         yield ""
         yield from _section_lines(section)

@@ -77,6 +77,7 @@ def test_the_numbers_are_those_of_the_records(database: Database, database_url: 
     }  # fmt: skip
     assert found["before"] is None
     text = report().stdout
+    assert text.splitlines()[0].endswith(", times in Europe/Berlin")
     assert "833 decisions; 99.1% of 803 outcomes succeeded." in text
     assert "$44.03 were spent; a success cost 5.5¢." in text
     assert "there is nothing to compare with" in text
@@ -136,7 +137,11 @@ def test_an_incident_costs_the_successes_that_came_less_than_before(database: Da
         ("m/complex", 60, None),
         ("queue", None, "it is not about a model"),
     ]
-    assert "Low success rate" in report().stdout
+    text = report().stdout
+    assert "Low success rate" in text
+    assert "Incidents, those that cost most first" in text
+    execute(database_url, "DELETE FROM findings WHERE kind = 'low_success_rate'")
+    assert "Incidents, newest first" in report().stdout
 
 
 def test_budgets_and_actions_of_operators_are_told(database: Database, database_url: str) -> None:

@@ -64,6 +64,8 @@ def test_unknown_costs_are_said_and_not_counted_as_zero() -> None:
     row = next(each for each in found["pairs"].rows if each.model == "free?")
     assert (row.spend_usd, row.share, row.cost_of_success_usd, row.unknown) == (None, None, None, 1.0)
     assert found["worth"].unpriced == ("free?",)
+    assert found["spend"].much_unknown
+    assert not built(some_money(*PAIRS, pair("few", "complex", 1.0, priced=0.99)))["spend"].much_unknown
     all_unknown = some_money(pair("free?", "complex", 0.0, priced=0.0))
     quiet = all_unknown._replace(hours=tuple(each._replace(cost_nano_usd=0) for each in all_unknown.hours))
     spend = built(quiet)["spend"]
