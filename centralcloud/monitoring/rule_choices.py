@@ -10,8 +10,8 @@ from centralcloud.contracts import COMPLEXITIES
 from centralcloud.runtime.postgres.query import Query
 from centralcloud.runtime.wording import listed, percent
 
-#: Scores that are equal when rounded are a tie.
-_DIGITS: Final = 2
+#: Scores that are equal when rounded to so many digits are a tie: no order is seen in them.
+TIE_DIGITS: Final = 2
 _MOST_NAMED: Final = 3
 
 #: Scores by model and complexity, 0 to 5.
@@ -79,9 +79,14 @@ _RULE_SCORES = Query(__package__, "rule_scores", row=_RuleScore)
 _DECISIONS = Query(__package__, "decisions_by_complexity", row=_Decisions)
 
 
+def read_active_rule(connection: psycopg.Connection[Any]) -> str | None:
+    """Return the name of the rule whose scores are published; None before the first daemon has stored it."""
+    return _ACTIVE_RULE.maybe(connection)
+
+
 def read_rule_choices(connection: psycopg.Connection[Any]) -> RuleChoices:
     """Read the scores of all rules, and compare those in the shadow with the active one."""
-    active = _ACTIVE_RULE.maybe(connection)
+    active = read_active_rule(connection)
     by_rule: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
     for row in _RULE_SCORES.all(connection):
         by_rule[row.rule][row.model, row.complexity] = row.score
@@ -107,7 +112,7 @@ def compare_choices(rule: str, active: Scores, other: Scores, decisions: Mapping
 
 
 def _leaders(models: Sequence[str], complexity: str, scores: Scores) -> tuple[str, ...]:
-    rounded = {model: round(scores[model, complexity], _DIGITS) for model in models}
+    rounded = {model: round(scores[model, complexity], TIE_DIGITS) for model in models}
     best = max(rounded.values())
     return tuple(sorted(model for model in models if rounded[model] == best))
 

@@ -18,7 +18,7 @@ from centralcloud.dashboard.sources.instances import (
     Letters,
     Worker,
 )
-from centralcloud.dashboard.sources.minutes import FleetMinute
+from centralcloud.dashboard.sources.minutes import FleetMinute, ingest_rates
 from centralcloud.dashboard.sources.queue import QueueState
 from centralcloud.dashboard.web import formats
 from centralcloud.runtime.wording import age
@@ -105,8 +105,7 @@ def queue(state: QueueState | None, minutes: Sequence[FleetMinute], workers: int
         return None
     depths = [float(each.queue_messages) for each in minutes]
     oldest = state.oldest_waiting_seconds
-    known = [each for each in minutes if each.ingested is not None and each.counted_seconds > 0]
-    rates = [(each.ingested or 0) / each.counted_seconds for each in known]
+    rates = ingest_rates(minutes)
     spark = (
         sparkline(depths, label=f"Messages in the queue over the last day, at most {max(depths):,.0f}", low=0.0)
         if len(depths) > 1

@@ -205,11 +205,7 @@ def week(recent: Sequence[Finding], actions: Sequence[PastAction], now: datetime
     past += f"; without {counted(news, 'new model')}" if news else ""
     typical = f"median of {counted(len(lengths), 'closed one')}" if lengths else "none was closed"
     return (
-        Fact(
-            "Opened in 7 days",
-            formats.number(len(opened)),
-            past,
-        ),
+        Fact("Opened in 7 days", formats.number(len(opened)), past),
         Fact("Typically lasted", age(median(lengths)) if lengths else "–", typical),
         Fact("Lasted longest", age(max(lengths)) if lengths else "–", f"{still or 'none'} still open"),
         _noticed(who_noticed(opened, actions, now)),

@@ -16,7 +16,7 @@ from centralcloud.dashboard.pages.words import SMALL_SHARE
 from centralcloud.dashboard.sources.control import CONTROL
 from centralcloud.dashboard.sources.findings import OPEN_FINDINGS, Finding
 from centralcloud.dashboard.sources.fleet import FLEET, FleetState
-from centralcloud.dashboard.sources.minutes import MINUTES, FleetMinute
+from centralcloud.dashboard.sources.minutes import MINUTES, FleetMinute, ingest_rates
 from centralcloud.dashboard.sources.money import DAY, MONEY, Money
 from centralcloud.dashboard.sources.queue import QUEUE, QueueState
 from centralcloud.dashboard.sources.scores import CHANGES, PAIRS, PairScore, ScoreChange
@@ -164,8 +164,7 @@ def _success(traffic: Sequence[PairTraffic]) -> Kpi:
 
 
 def _events(queue: QueueState | None, minutes: Sequence[FleetMinute], workers: int) -> Kpi:
-    known = [each for each in minutes if each.ingested is not None and each.counted_seconds > 0]
-    rates = [(each.ingested or 0) / each.counted_seconds for each in known]
+    rates = ingest_rates(minutes)
     newest = rates[-1] if rates and workers else 0.0
     if queue is None:
         note = "the queue cannot be read"

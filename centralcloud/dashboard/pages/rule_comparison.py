@@ -6,11 +6,9 @@ from typing import Final, NamedTuple
 
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, pair_url, with_parameters
 from centralcloud.dashboard.sources.rules import RuleScore
-from centralcloud.monitoring.rule_choices import RuleChoice, compare_choices
+from centralcloud.monitoring.rule_choices import TIE_DIGITS, RuleChoice, compare_choices
 from centralcloud.runtime.wording import listed
 
-#: Scores that are equal when rounded are a tie: no order is seen in them.
-_DIGITS: Final = 2
 _MOST_ROWS: Final = 10
 
 
@@ -127,7 +125,7 @@ def _choice(choice: RuleChoice) -> Choice:
 
 def places(scores: Mapping[str, float]) -> dict[str, tuple[int, int]]:
     """Return the first and last place that each model may have, the highest score first; they differ in a tie."""
-    rounded = {model: round(score, _DIGITS) for model, score in scores.items()}
+    rounded = {model: round(score, TIE_DIGITS) for model, score in scores.items()}
     return {
         model: (
             1 + sum(other > score for other in rounded.values()),

@@ -1,5 +1,6 @@
 """The last day of the fleet, minute by minute."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -27,3 +28,9 @@ _LIST_MINUTES = Query(__package__, "list_minutes", row=FleetMinute)
 
 #: The last 24 hours, oldest first.
 MINUTES: Final = Source("minutes", Tier.QUARTER, lambda connection: tuple(_LIST_MINUTES.all(connection)))
+
+
+def ingest_rates(minutes: Sequence[FleetMinute]) -> list[float]:
+    """Return the events ingested a second in each minute for which that is known, oldest first."""
+    known = (each for each in minutes if each.ingested is not None and each.counted_seconds > 0)
+    return [(each.ingested or 0) / each.counted_seconds for each in known]

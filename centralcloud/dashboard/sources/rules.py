@@ -3,6 +3,7 @@
 from typing import Final, NamedTuple
 
 from centralcloud.dashboard.reader.source import Source, Tier
+from centralcloud.monitoring.rule_choices import read_active_rule
 from centralcloud.runtime.postgres.query import Query
 
 
@@ -28,9 +29,8 @@ class RuleScore(NamedTuple):
 
 
 _LIST_RULE_SCORES = Query(__package__, "list_rule_scores", row=RuleScore)
-_ACTIVE_RULE = Query(__package__, "active_rule", row=str)
 
 #: The scores of all rules, by rule, model and complexity.
 RULE_SCORES: Final = Source("rule_scores", Tier.SCORES, lambda connection: tuple(_LIST_RULE_SCORES.all(connection)))
 #: The name of the rule whose scores are published; None before the first daemon has started.
-ACTIVE_RULE: Final = Source("active_rule", Tier.QUARTER, lambda connection: _ACTIVE_RULE.maybe(connection))
+ACTIVE_RULE: Final = Source("active_rule", Tier.QUARTER, read_active_rule)
