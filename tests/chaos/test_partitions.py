@@ -37,7 +37,7 @@ def test_partitions_attached_and_dropped_under_full_ingest(
     keep = {"CENTRALCLOUD_RETENTION_RECORDS_DAYS": "0"}  # stored as the fleet's setting by the first worker
     workers = [start_worker(database_url, **keep) for _ in range(2)]
     longest_pause = 0.0
-    with Producers(database_url, events=20_000, pause_seconds=0.02) as producers:
+    with Producers(database_url, events=None, pause_seconds=0.02) as producers:
         watching = threading.Event()
 
         def poll() -> None:
@@ -58,7 +58,6 @@ def test_partitions_attached_and_dropped_under_full_ingest(
             rounds = {"CENTRALCLOUD_MAINTENANCE_INTERVAL_SECONDS": "1"}  # one drops five partitions
             start_worker(database_url, "--no-ingest", CENTRALCLOUD_PARTITIONS_AHEAD_WEEKS="52", **rounds)
             eventually(lambda: execute(database_url, _OLD) == [(0,)] and execute(database_url, _PARTITIONS)[0][0] > 50)
-            assert producers.busy, "all of it happened under load"
             producers.enough()
         finally:
             watching.set()

@@ -79,7 +79,7 @@ def test_a_full_disk_is_waited_out(
     if not os.path.ismount(disk):
         pytest.skip("only root may mount the small file system that this test fills")
     worker = start_worker(small_url)
-    with load(small_url, decisions=1_000_000, pause_seconds=0.05) as producers:
+    with load(small_url, decisions=None, pause_seconds=0.05) as producers:
         eventually(lambda: records(small_url) > 300, what="ingest in full swing")
         ballast = disk / "ballast"
         worker.process.send_signal(signal.SIGSTOP)  # so that it has something to write when the disk is full
@@ -110,7 +110,7 @@ def test_a_full_disk_is_waited_out(
 @pytest.mark.parametrize("seconds", [1, pytest.param(30, marks=pytest.mark.soak)])
 def test_all_connections_taken_by_others(small_url: str, start_worker: StartWorker, seconds: int) -> None:
     worker = start_worker(small_url)
-    with load(small_url, decisions=1_000_000, pause_seconds=0.05) as producers:
+    with load(small_url, decisions=None, pause_seconds=0.05) as producers:
         eventually(lambda: records(small_url) > 300, what="ingest in full swing")
         with ExitStack() as others:
 
@@ -146,7 +146,7 @@ def test_backends_killed(small_server: OwnServer, small_url: str, start_worker: 
     """`kill -9`, as by the kernel without memory: the server ends every session and recovers."""
     worker = start_worker(small_url)
     longest = 0.0
-    with load(small_url, decisions=1_000_000, pause_seconds=0.02) as producers:
+    with load(small_url, decisions=None, pause_seconds=0.02) as producers:
         for _ in range(kills):
             target = records(small_url) + 300
             eventually(lambda: records(small_url) > target, what="ingest in full swing")  # noqa: B023

@@ -5,7 +5,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import count, islice
 
 import psycopg
 
@@ -20,20 +20,21 @@ _RETRY_SECONDS = 0.1
 
 
 class Producers:
-    """Threads that send a number of events with decision ids, in batches.
+    """Threads that send events with decision ids, in batches: a number of them, or until `enough`.
 
     When the database is unavailable they resend the same batch, as a client does that cannot know whether it arrived. So
     more messages than decisions may be sent; the others are duplicates.
 
     Attributes:
-        decisions: how many events are sent in all.
+        decisions: how many events are sent in all; None: until `enough`, for a fault whose length is not known before.
         confirmed: how many of them the database has accepted; complete after the block.
     """
 
     def __init__(
-        self, url: str, *, producers: int = 3, events: int = 3000, pause_seconds: float = 0.0, name: str = "d"
+        self, url: str, *, producers: int = 3, events: int | None = 3000, pause_seconds: float = 0.0, name: str = "d"
     ) -> None:
-        self.decisions = producers * (events // producers)
+        each = None if events is None else events // producers
+        self.decisions = None if each is None else producers * each
         self._url = url
         self._name = name
         self._pause_seconds = pause_seconds
@@ -41,7 +42,7 @@ class Producers:
         self._enough = threading.Event()
         self._confirmed = [0] * producers
         self._threads = [
-            threading.Thread(target=self._produce, args=(number, events // producers)) for number in range(producers)
+            threading.Thread(target=self._produce, args=(number, each)) for number in range(producers)
         ]
 
     def __enter__(self) -> "Producers":
@@ -64,10 +65,10 @@ class Producers:
         return sum(self._confirmed)
 
     def enough(self) -> None:
-        """Send no more than the batches of this moment: for a fault whose length is not known before."""
+        """Send no more than the batches of this moment."""
         self._enough.set()
 
-    def _produce(self, number: int, count: int) -> None:
+    def _produce(self, number: int, events_to_send: int | None) -> None:
         rng = random.Random(number)
         events = (
             json.dumps(
@@ -79,7 +80,7 @@ class Producers:
                     decision_id=f"{self._name}-{number}-{nth}",
                 )
             )
-            for nth in range(count)
+            for nth in (count() if events_to_send is None else range(events_to_send))
         )
         while not self._stop.is_set() and not self._enough.is_set():
             batch = list(islice(events, rng.randrange(1, 60)))
@@ -132,7 +133,7 @@ def assert_all_ingested(url: str, decisions: int, *, within_seconds: float = 30.
 
 @contextmanager
 def load(
-    url: str, *, decisions: int = 3000, pause_seconds: float = 0.0, within_seconds: float = 30.0, dead_letters: int = 0
+    url: str, *, decisions: int | None = 3000, pause_seconds: float = 0.0, within_seconds: float = 30.0, dead_letters: int = 0
 ) -> Iterator[Producers]:
     """Run producers during the block, then assert that everything was ingested in time."""
     with Producers(url, events=decisions, pause_seconds=pause_seconds) as producers:

@@ -90,7 +90,7 @@ def test_a_worker_runs_and_restarts_while_the_next_migration_runs(
     worker = start("centralcloud", "run", **settings)
     worker.wait_for("started")
     migration = threading.Thread(target=migrate, args=(database,))
-    with load(database_url, decisions=9000, pause_seconds=0.1, within_seconds=60) as producers:
+    with load(database_url, decisions=None, pause_seconds=0.1, within_seconds=60) as producers:
         wait_for_ingest(database_url)
         migration.start()
         waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
@@ -111,7 +111,6 @@ def test_a_worker_runs_and_restarts_while_the_next_migration_runs(
         third = start("centralcloud", "run", **settings)
         third.wait_for("started")
         wait_for_ingest(database_url)
-        assert producers.busy, "the load lasted until the end"
         producers.enough()
     assert execute(database_url, "SELECT version_num FROM centralcloud.schema_revision") == [(_NEXT,)]
     assert "background_task_failed" not in worker.events() + second.events() + third.events()

@@ -218,6 +218,7 @@ def test_a_rate_limit_holds_over_two_gateways_together_to_the_last_request(datab
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("patience")
 def test_a_window_that_has_ended_gives_way_to_the_next_one(database_url: str) -> None:
     key = a_key(requests=5, window_ms=1000)
     put_key(database_url, key)
