@@ -44,6 +44,8 @@ models:
 WORST = 47_500
 LIMIT = 0.0005
 LIMIT_NANO = 500_000
+#: The refusals of a machine on which an exchange takes longer than a request waits.
+_SLOW = ("budget_busy", "database_unavailable")
 
 
 def a_gateway(
@@ -91,6 +93,8 @@ def spend_all(gateway: Gateway, key: str, model: str = "gpt") -> tuple[int, Repl
     total = 0
     for _ in range(60):
         reply = chat(gateway, key, model)
+        if reply.status != 200 and reply.error["code"] in _SLOW:
+            continue
         if reply.status != 200 or reply.headers["x-centralcloud-model"] != "gpt":
             return total, reply
         total += nano_of(reply)
@@ -253,8 +257,11 @@ def test_a_rate_limit_counts_over_two_gateways(
     tokens = a_key(database_url, "user", rate_limit=RateLimit(requests=100, window_ms=24 * 3_600_000, tokens=100))
     other = a_key(database_url, "user")
     gateways = [a_gateway(start, tmp_path / name, fake_upstream, database_url, name) for name in ("one", "two")]
-    unknown = chat(gateways[0], key, "no-such-model")
-    assert unknown.status == 404, "it was sent nowhere, and does not count"
+    for gateway in gateways:
+        assert chat(gateway, key, "no-such-model").status == 404, "it was sent nowhere, and does not count"
+    # A gateway whose first answer is slow admits by its share, which a slow machine would see here.
+    holders = "SELECT count(DISTINCT holder) FROM spend_leases WHERE meter LIKE 'requests/%'"
+    eventually(lambda: execute(database_url, holders) == [(2,)], what="a lease of each gateway")
     replies = [chat(gateways[number % 2], key) for number in range(20)]
     assert sum(reply.status == 200 for reply in replies) == 12
     for refused in [reply for reply in replies if reply.status != 200]:
