@@ -13,10 +13,7 @@ from centralcloud.dashboard.costs import (
     NANO,
     Alternative,
     alternative,
-    cost_of_success,
     cost_panel,
-    outcomes_of,
-    success_rate,
     unknown_share,
 )
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, pair_url
@@ -27,6 +24,7 @@ from centralcloud.dashboard.sources.traffic import TRAFFIC, PairTraffic
 from centralcloud.dashboard.spend import History, change_of, covered_days, days_of, hours_of, spent
 from centralcloud.dashboard.web import formats
 from centralcloud.dashboard.web.page import Models, Page, PageContext, PageError
+from centralcloud.runtime.comparison import cost_of_success, outcomes_of, success_rate
 from centralcloud.runtime.wording import counted
 
 #: Rows of the table, those that cost most first; a link shows the others.

@@ -5,23 +5,13 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from centralcloud.contracts import COMPLEXITIES
-from centralcloud.dashboard.costs import (
-    FEW_OUTCOMES,
-    MUCH_UNKNOWN,
-    cost_of_success,
-    cost_panel,
-    difference_interval,
-    outcomes_of,
-)
+from centralcloud.dashboard.costs import MUCH_UNKNOWN
 from centralcloud.dashboard.report.reading import Report
 from centralcloud.dashboard.sources.money import PairMoney
 from centralcloud.dashboard.web.formats import usd
+from centralcloud.runtime.comparison import FEW_OUTCOMES, cheaper_models, cost_of_success, leader_of, outcomes_of
 from centralcloud.runtime.wording import counted, listed, percent
 
-#: A cheaper model must save this share of the cost of a success, at least.
-_LEAST_SAVING: Final = 0.1
-#: Its success rate must not be lower by more than this, also at the lower end of the interval.
-_EQUAL_SUCCESS: Final = 0.02
 _MOST_NAMES: Final = 5
 
 
@@ -43,34 +33,19 @@ def recommendations(report: Report) -> tuple[Recommendation, ...]:
 
 def leaders_of(pairs: Sequence[PairMoney]) -> dict[str, str]:
     """Return the model of each complexity that got the most tasks."""
-    found = {}
-    for complexity in COMPLEXITIES:
-        chosen = [each for each in pairs if each.complexity == complexity and each.decisions]
-        if chosen:
-            found[complexity] = max(chosen, key=lambda each: (each.decisions, each.model)).model
-    return found
+    leaders = {name: leader_of([each for each in pairs if each.complexity == name]) for name in COMPLEXITIES}
+    return {complexity: leader.model for complexity, leader in leaders.items() if leader is not None}
 
 
 def _cheaper_models(report: Report) -> Iterator[Recommendation]:
     """Models on the frontier that cost less than the leader, and succeed as often as far as the outcomes tell."""
-    for complexity, name in leaders_of(report.pairs).items():
-        panel = cost_panel(complexity, report.pairs, name)
-        on_frontier = {point.name for point in panel.points if point.on_frontier}
-        pairs = {each.model: each for each in report.pairs if each.complexity == complexity}
-        leader = pairs[name]
-        cost = cost_of_success(leader)
-        for model in sorted(on_frontier - {name}):
-            other = pairs[model]
-            price = cost_of_success(other)
-            if cost is None or price is None or price > (1 - _LEAST_SAVING) * cost or outcomes_of(other) < FEW_OUTCOMES:
-                continue
-            low, _ = difference_interval(_counts(other), _counts(leader))
-            if low < -_EQUAL_SUCCESS:
-                continue
+    for complexity in COMPLEXITIES:
+        for leader, other in cheaper_models([each for each in report.pairs if each.complexity == complexity]):
+            prices = usd(cost_of_success(other)), usd(cost_of_success(leader))
             yield Recommendation(
-                f"{model} succeeds as often as {name} on {complexity} tasks, and a success costs {usd(price)} and not "
-                f"{usd(cost)}: give it more of them, or compare the two by an experiment",
-                shlex.join(["centralcloud", "scores", "explain", model, complexity]),
+                f"{other.model} succeeds as often as {leader.model} on {complexity} tasks, and a success costs {prices[0]} "
+                f"and not {prices[1]}: give it more of them, or compare the two by an experiment",
+                shlex.join(["centralcloud", "scores", "explain", other.model, complexity]),
             )
 
 
@@ -116,7 +91,3 @@ def _unknown_costs(report: Report) -> Iterator[Recommendation]:
             f"{percent(report.totals.unknown)} of the outcomes have no known cost: send cost_usd, or give the models prices",
             "centralcloud doctor",
         )
-
-
-def _counts(pair: PairMoney) -> tuple[float, float]:
-    return pair.successes, outcomes_of(pair)
