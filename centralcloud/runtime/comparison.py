@@ -1,16 +1,16 @@
-"""Which models do as well as the leader of a complexity for less: the one comparison of pages, reports and recommendations. Pure.
+"""Which models do better than the leader of a complexity, or as well for less: the one comparison of pages, reports and recommendations. Pure.
 
 Models are compared at tasks of one complexity alone: over all of them, a model that gets the simple tasks seems better.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Final, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 #: Models with fewer outcomes are not compared: their rate is known to ten percentage points or less.
 FEW_OUTCOMES: Final = 100
 #: A cheaper model must save this share of the cost of a success, at least.
-LEAST_SAVING: Final = 0.1
+_LEAST_SAVING: Final = 0.1
 #: Its success rate must not be lower by more than this, also at the lower end of the 95% interval of the difference.
 _EQUAL_SUCCESS: Final = 0.02
 _NANO: Final = 1e9
@@ -71,38 +71,54 @@ def leader_of(uses: Sequence[Use]) -> Use | None:
     return max((each for each in uses if each.decisions), key=lambda each: (each.decisions, each.model), default=None)
 
 
-def cheaper_models(uses: Sequence[Use]) -> list[tuple[Use, Use]]:
-    """Return the leader with each model that succeeds as often as far as the outcomes tell, and costs less a success.
+class Advice(NamedTuple, Generic[Use]):
+    """A model to prefer to the leader of a complexity.
+
+    Attributes:
+        kind: ``cheaper``: it succeeds as often as far as the outcomes tell, and a success costs less; ``better``: it surely
+            succeeds more often, and a success does not cost more.
+    """
+
+    kind: Literal["cheaper", "better"]
+    leader: Use
+    other: Use
+
+
+def advise(uses: Sequence[Use]) -> list[Advice[Use]]:
+    """Return the models to prefer to the leader; of those that are better and not cheaper the best one.
 
     A model that another one beats, at the success rate or the cost of a success and not worse in the other, is left out.
+    Models that do not lead are no advice against: learning gives them few tasks already.
 
     Args:
         uses: of the tasks of one complexity.
     """
     leader = leader_of(uses)
-    cost = None if leader is None else cost_of_success(leader)
-    if leader is None or cost is None:
+    if leader is None or not outcomes_of(leader):
         return []
     enough = [each for each in uses if outcomes_of(each) >= FEW_OUTCOMES]
-    return [
-        (leader, each)
-        for each in sorted(enough, key=lambda each: each.model)
-        if each.model != leader.model and _costs_less(each, cost) and _is_as_good(each, leader)
-        and not any(_beats(other, each) for other in enough)
-    ]  # fmt: skip
+    others = sorted(
+        (each for each in enough if each.model != leader.model and not any(_beats(other, each) for other in enough)),
+        key=lambda each: each.model,
+    )
+    cheaper = [each for each in others if _costs_less(each, leader) and _is_as_good(each, leader)]
+    if cheaper:
+        return [Advice("cheaper", leader, each) for each in cheaper]
+    better = [each for each in others if _is_surely_better(each, leader)]
+    return [Advice("better", leader, max(better, key=lambda each: (success_rate(each), each.model)))] if better else []
 
 
-def is_surely_better(one: ModelUse, other: ModelUse) -> bool:
-    """Return whether the whole 95% interval of a success rate lies above that of another one, for not more a success."""
+def _is_surely_better(one: ModelUse, other: ModelUse) -> bool:
+    """Whether the whole 95% interval of a success rate lies above that of another one, for not more a success."""
     costs = cost_of_success(one), cost_of_success(other)
     low, _ = wilson_interval(one.successes, outcomes_of(one))
     _, high = wilson_interval(other.successes, outcomes_of(other))
     return low > high and (costs[0] is None or costs[1] is None or costs[0] <= costs[1])
 
 
-def _costs_less(use: ModelUse, cost: float) -> bool:
-    price = cost_of_success(use)
-    return price is not None and price <= (1 - LEAST_SAVING) * cost
+def _costs_less(use: ModelUse, leader: ModelUse) -> bool:
+    price, cost = cost_of_success(use), cost_of_success(leader)
+    return price is not None and cost is not None and price <= (1 - _LEAST_SAVING) * cost
 
 
 def _is_as_good(use: ModelUse, leader: ModelUse) -> bool:

@@ -1,26 +1,19 @@
 """Recommendations, each with the numbers that it is computed from. Pure.
 
-Three kinds: ``cheaper_model``: another model succeeds as often as the leader of a complexity for less; ``avoid_model``: another
-one is surely better at tasks of a complexity, and not dearer; ``budget_ends``: at the rate so far, a budget ends before its period.
+Three kinds: ``cheaper_model``: another model succeeds as often as the leader of a complexity for less; ``better_model``: another
+one surely succeeds more often than the leader, and is not dearer; ``budget_ends``: at the rate so far, a budget ends before its
+period.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from centralcloud.contracts.limits import NANO_USD_PER_USD
-from centralcloud.runtime.comparison import (
-    FEW_OUTCOMES,
-    cheaper_models,
-    cost_of_success,
-    cost_of_task,
-    is_surely_better,
-    outcomes_of,
-    wilson_interval,
-)
+from centralcloud.runtime.comparison import advise, cost_of_success, cost_of_task, outcomes_of, wilson_interval
 from instance_agent.analytics.usage import ModelUse
 from instance_agent.spend.exchange import MeterSpend
 
@@ -40,40 +33,16 @@ def recommend_models(uses: Iterable[ModelUse]) -> list[dict[str, Any]]:
     found = []
     by_complexity = attrgetter("complexity")
     for _, rows in groupby(sorted(uses, key=by_complexity), key=by_complexity):
-        found += _at_equal_tasks(list(rows))
+        found += [_recommended(*each) for each in advise(list(rows))]
     return sorted(found, key=lambda each: (-each["savingNanoUsd"], each["kind"], each["modelId"], each["complexity"]))
 
 
-def _at_equal_tasks(models: Sequence[ModelUse]) -> list[dict[str, Any]]:
-    found = [_recommended("cheaper_model", leader, other) for leader, other in cheaper_models(models)]
-    advised = {each["modelId"] for each in found}
-    known = [each for each in models if outcomes_of(each) >= FEW_OUTCOMES]
-    for model in known:
-        if model.model in advised:
-            continue
-        better = [each for each in known if is_surely_better(each, model) and not _is_slower(each, model)]
-        if better:
-            best = max(better, key=lambda each: (each.successes / outcomes_of(each), each.model))
-            found.append(_recommended("avoid_model", model, best))
-    return found
-
-
-def _is_slower(one: ModelUse, other: ModelUse) -> bool:
-    """Whether a model is slower than another one, as far as both are known."""
-    times = _latency(one), _latency(other)
-    return times[0] is not None and times[1] is not None and times[0] > times[1]
-
-
-def _latency(use: ModelUse) -> float | None:
-    return use.response_time_sum_ms / use.response_time_count if use.response_time_count else None
-
-
-def _recommended(kind: str, model: ModelUse, instead: ModelUse) -> dict[str, Any]:
+def _recommended(kind: Literal["cheaper", "better"], model: ModelUse, instead: ModelUse) -> dict[str, Any]:
     costs, saving = (cost_of_task(model), cost_of_task(instead)), 0
     if costs[0] is not None and costs[1] is not None:
         saving = max(0, round((costs[0] - costs[1]) * model.decisions * NANO_USD_PER_USD))
     rates = f"{_share(instead)} succeeded, and {_share(model)} of {model.model}"
-    if kind == "cheaper_model":
+    if kind == "cheaper":
         prices = _price(instead), _price(model)
         text = (
             f"Give {instead.model} more of the {model.complexity} tasks of {model.model}: {rates}, and a success costs "
@@ -81,11 +50,10 @@ def _recommended(kind: str, model: ModelUse, instead: ModelUse) -> dict[str, Any
         )
     else:
         text = (
-            f"Do not use {model.model} for {model.complexity} tasks: with {instead.model} {rates}, and it is neither dearer "
-            "nor slower."
+            f"Give {instead.model} the {model.complexity} tasks of {model.model}: {rates}, and a success does not cost more."
         )
     return {
-        "kind": kind,
+        "kind": f"{kind}_model",
         "text": text,
         "complexity": model.complexity,
         "modelId": model.model,
@@ -98,7 +66,8 @@ def _recommended(kind: str, model: ModelUse, instead: ModelUse) -> dict[str, Any
 
 def _numbers(use: ModelUse) -> dict[str, Any]:
     """Return the numbers in the JSON form of /api; `interval`: the 95% interval of the success rate (Wilson, 1927)."""
-    outcomes, cost, latency = outcomes_of(use), cost_of_success(use), _latency(use)
+    outcomes, cost = outcomes_of(use), cost_of_success(use)
+    latency = use.response_time_sum_ms / use.response_time_count if use.response_time_count else None
     low, high = wilson_interval(use.successes, outcomes)
     return {
         "modelId": use.model,

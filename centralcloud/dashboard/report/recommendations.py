@@ -9,7 +9,7 @@ from centralcloud.dashboard.costs import MUCH_UNKNOWN
 from centralcloud.dashboard.report.reading import Report
 from centralcloud.dashboard.sources.money import PairMoney
 from centralcloud.dashboard.web.formats import usd
-from centralcloud.runtime.comparison import FEW_OUTCOMES, cheaper_models, cost_of_success, leader_of, outcomes_of
+from centralcloud.runtime.comparison import FEW_OUTCOMES, advise, cost_of_success, leader_of, outcomes_of, success_rate
 from centralcloud.runtime.wording import counted, listed, percent
 
 _MOST_NAMES: Final = 5
@@ -26,7 +26,7 @@ def recommendations(report: Report) -> tuple[Recommendation, ...]:
     """Return what to look at, the most valuable first."""
     return tuple(
         recommendation
-        for rule in (_cheaper_models, _silent_instances, _unchosen_models, _few_outcomes, _unknown_costs)
+        for rule in (_better_models, _silent_instances, _unchosen_models, _few_outcomes, _unknown_costs)
         for recommendation in rule(report)
     )
 
@@ -37,14 +37,21 @@ def leaders_of(pairs: Sequence[PairMoney]) -> dict[str, str]:
     return {complexity: leader.model for complexity, leader in leaders.items() if leader is not None}
 
 
-def _cheaper_models(report: Report) -> Iterator[Recommendation]:
-    """Models on the frontier that cost less than the leader, and succeed as often as far as the outcomes tell."""
+def _better_models(report: Report) -> Iterator[Recommendation]:
+    """Models to prefer to the leader of a complexity, as `instance-agent recommendations` names them."""
     for complexity in COMPLEXITIES:
-        for leader, other in cheaper_models([each for each in report.pairs if each.complexity == complexity]):
+        for kind, leader, other in advise([each for each in report.pairs if each.complexity == complexity]):
             prices = usd(cost_of_success(other)), usd(cost_of_success(leader))
-            yield Recommendation(
+            text = (
                 f"{other.model} succeeds as often as {leader.model} on {complexity} tasks, and a success costs {prices[0]} "
-                f"and not {prices[1]}: give it more of them, or compare the two by an experiment",
+                f"and not {prices[1]}"
+                if kind == "cheaper"
+                else f"{other.model} succeeds more often than {leader.model} on {complexity} tasks: "
+                f"{percent(success_rate(other) or 0.0)} and not {percent(success_rate(leader) or 0.0)}, and a success does not "
+                "cost more"
+            )
+            yield Recommendation(
+                f"{text}: give it more of them, or compare the two by an experiment",
                 shlex.join(["centralcloud", "scores", "explain", other.model, complexity]),
             )
 

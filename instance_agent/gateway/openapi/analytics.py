@@ -238,7 +238,7 @@ ANALYTICS_SCHEMAS: Final[Mapping[str, Any]] = {
         recommendations=_list(
             _object(
                 "kind text numbers",
-                kind={"enum": ["cheaper_model", "avoid_model", "budget_ends"]},
+                kind={"enum": ["cheaper_model", "better_model", "budget_ends"]},
                 text=_TEXT,
                 complexity={"enum": list(COMPLEXITIES)},
                 modelId=_TEXT,
