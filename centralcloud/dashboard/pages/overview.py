@@ -11,6 +11,7 @@ from centralcloud.dashboard.charts.sparkline import sparkline
 from centralcloud.dashboard.charts.traffic_share import traffic_share
 from centralcloud.dashboard.costs import unknown_share
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, finding_url, instance_url, pair_url
+from centralcloud.dashboard.pages.leaders import leader_now
 from centralcloud.dashboard.pages.verdict import Evidence, Signal, Verdict, as_far_as_known, judge, success_rate
 from centralcloud.dashboard.pages.words import SMALL_SHARE
 from centralcloud.dashboard.sources.control import CONTROL
@@ -47,7 +48,7 @@ class Kpi(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """The score of a pair in the matrix. `band`: 0 to 5, its shade."""
+    """The score of a pair in the matrix. `band`: 0 to 5, its shade; `leads`: whether it got the most tasks lately."""
 
     complexity: str
     score: str
@@ -66,13 +67,20 @@ class Row(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """The scores of the models. `hidden`: models that are not shown; `filter`: of their names."""
+    """The scores of the models.
+
+    Attributes:
+        hidden: models that are not shown; `filter`: of their names.
+        since: when the sparklines begin.
+        led_since: the begin of the time in which the outlined models got the most tasks; None: none got any.
+    """
 
     complexities: tuple[str, ...]
     rows: tuple[Row, ...]
     hidden: int
     filter: str
     since: datetime | None
+    led_since: datetime | None
 
 
 class Avoided(NamedTuple):
@@ -237,7 +245,8 @@ def matrix(
         decisions[part.model] += part.decisions
     models = sorted({model for model, _ in by_pair}, key=lambda model: (-decisions[model], model))
     shown = models if query.get("models") == "all" else models[:MOST_MODELS]
-    leaders = {leading(traffic, complexity) for complexity in COMPLEXITIES}
+    leaders = [leader for complexity in COMPLEXITIES if (leader := leader_now(traffic, complexity)) is not None]
+    led = {(leader.model, leader.complexity) for leader in leaders}
     start = min((each.at for each in changes), default=now)
     history: dict[tuple[str, str], list[ScoreChange]] = defaultdict(list)
     for change in changes:
@@ -247,35 +256,25 @@ def matrix(
         cells = []
         for complexity in COMPLEXITIES:
             pair = by_pair.get((model, complexity))
-            leads = (model, complexity) in leaders
+            leads = (model, complexity) in led
             cells.append(pair and _cell(pair, history[model, complexity], start, now, leads=leads))
         rows.append(Row(model, tuple(cells)))
     return Matrix(
-        COMPLEXITIES, tuple(rows), len(models) - len(shown), query.get("model", ""), start if changes else None
+        COMPLEXITIES,
+        tuple(rows),
+        len(models) - len(shown),
+        query.get("model", ""),
+        start if changes else None,
+        min((leader.since for leader in leaders), default=None),
     )
 
 
-def leading(traffic: Sequence[PairTraffic], complexity: str) -> tuple[str, str] | None:
-    """Return the pair that gets most tasks of a complexity in the newest twelfth of the day; None without any."""
-    starts = sorted({each.start for each in traffic if each.complexity == complexity})
-    newest = set(starts[-max(1, len(starts) // 12) :])
-    counts: dict[str, int] = defaultdict(int)
-    for each in traffic:
-        if each.complexity == complexity and each.start in newest:
-            counts[each.model] += each.decisions
-    best = max(counts, key=lambda model: (counts[model], model), default=None)
-    return (best, complexity) if best is not None and counts[best] else None
-
-
 def _cell(pair: PairScore, history: Sequence[ScoreChange], start: datetime, now: datetime, *, leads: bool) -> Cell:
-    if pair.pinned:
-        note = "pinned"
-    elif pair.held:
-        note = "held"
-    elif leads:
-        note = "leads"
-    else:
-        note = "no outcomes" if not pair.samples else f"{formats.number(pair.samples)} seen"
+    notes = ["pinned"] if pair.pinned else ["held"] if pair.held else []
+    if leads:
+        notes.append("most tasks")
+    seen = "no outcomes" if not pair.samples else f"{formats.number(pair.samples)} seen"
+    note = ", ".join(notes) or seen
     text = formats.score(pair.score)
     values = score_points(pair.score, history, start, now)
     chart = sparkline(values, label=f"The score of the last day, from {values[0]:.2f} to {text}", low=0.0, high=5.0)
@@ -335,8 +334,8 @@ def shares(traffic: Sequence[PairTraffic], wanted: str | None, now: datetime) ->
         for model, by_moment in counts.items()
     }
     leader = max(counts, key=lambda model: sum(counts[model].values()))
-    now_leads = leading(traffic, complexity)
-    newest = now_leads[0] if now_leads else leader
+    now_leads = leader_now(traffic, complexity)
+    newest = now_leads.model if now_leads else leader
     label = f"Share of {complexity} tasks by model: now {newest} gets {percent(lines[newest][-1], 0)}"
     chart = traffic_share(moments, lines, leader=leader, end=now, label=label)
     return Shares(complexity, known, chart, decisions)

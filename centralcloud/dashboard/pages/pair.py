@@ -11,7 +11,7 @@ from markupsafe import Markup
 from centralcloud.dashboard.charts.traffic_share import traffic_share
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, action_url, instance_url, pair_url, with_parameters
 from centralcloud.dashboard.pages.changes import ChangeGroup, page_of
-from centralcloud.dashboard.pages.overview import leading
+from centralcloud.dashboard.pages.leaders import leader_now
 from centralcloud.dashboard.pages.pair_history import RANGES, chosen_range, score_history
 from centralcloud.dashboard.pages.pair_reasons import reasons, rule_names, rule_rows
 from centralcloud.dashboard.pages.words import error_title
@@ -191,8 +191,9 @@ def heading(
 ) -> Heading:
     """Return the pair, its state and its score."""
     badges = []
-    if leading(traffic, complexity) == (model, complexity):
-        badges.append(Badge("good", "leads"))
+    leader = leader_now(traffic, complexity)
+    if leader is not None and leader.model == model:
+        badges.append(Badge("good", f"got the most {complexity} tasks since", leader.since))
     if is_pinned(state, now):
         text = f"pinned at {state.pin_score:.3f}"
         badges.append(

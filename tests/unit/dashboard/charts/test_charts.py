@@ -185,7 +185,7 @@ def test_a_model_without_a_cost_is_in_the_table_alone() -> None:
     markup = charts.frontier([charts.CostPanel("simple", found)], label="x")
     assert "b" not in texts(drawing(markup, "wide"))
     assert [row[1:] for row in rows(markup)] == [
-        ["a (leads)", "yes", "1¢", "90.0%", "50.0%"],
+        ["a (most tasks)", "yes", "1¢", "90.0%", "50.0%"],
         ["b", "no", "–", "90.0%", "50.0%"],
     ]
 
