@@ -95,13 +95,20 @@ class InstanceRow(NamedTuple):
 
 
 class OutcomesView(NamedTuple):
-    """The outcomes of the last day."""
+    """The outcomes of the last day.
+
+    Attributes:
+        errors: failures by kind since `errors_since`; None: since the begin of the day.
+        failures: of the whole day, blameless ones among them.
+    """
 
     instances: tuple[InstanceRow, ...]
     hidden: int
     more: bool
     all_url: str
     errors: tuple[tuple[str, int], ...]
+    errors_since: datetime | None
+    failures: int
 
 
 class Command(NamedTuple):
@@ -278,7 +285,9 @@ def outcomes_view(outcomes: Outcomes, state: PairState, query: Mapping[str, str]
     shown = rows if query.get("instances") == "all" else rows[:_MOST_INSTANCES]
     all_url = with_parameters("/pair", query, instances="all")
     errors = tuple((error_title(kind), count) for kind, count in outcomes.errors)
-    return OutcomesView(tuple(shown), len(rows) - len(shown), outcomes.more_instances, all_url, errors)
+    failures = sum(each.failures + each.blameless for each in outcomes.instances)
+    more, since = outcomes.more_instances, outcomes.errors_since
+    return OutcomesView(tuple(shown), len(rows) - len(shown), more, all_url, errors, since, failures)
 
 
 def history_page(history: Sequence[PublishedScore], query: Mapping[str, str], before: int | None) -> HistoryPage:
