@@ -168,7 +168,8 @@ def _print_as_of(found: dict[str, Any], zone: tzinfo) -> None:
     """Print through when the sums have the calls: the daemon makes them about every minute, and not while it is stopped."""
     if found["summedUntil"]:
         until = found["summedUntil"].astimezone(zone)
-        print_text(f"As of {until:%Y-%m-%d %H:%M:%S %Z}, {ago((datetime.now(UTC) - until).total_seconds())}; later calls are not summed yet.")
+        since = ago((datetime.now(UTC) - until).total_seconds())
+        print_text(f"As of {until:%Y-%m-%d %H:%M:%S %Z}, {since}; later calls are not summed yet.")
 
 
 def _groups(text: str) -> list[Group]:

@@ -1,6 +1,7 @@
-"""Which models do better than the leader of a complexity, or as well for less: the one comparison of pages, reports and recommendations. Pure.
+"""Which models do better than the leader of a complexity, or as well for less. Pure.
 
-Models are compared at tasks of one complexity alone: over all of them, a model that gets the simple tasks seems better.
+The one comparison of pages, reports and recommendations. Models are compared at tasks of one complexity alone: over all of
+them, a model that gets the simple tasks seems better.
 """
 
 import math

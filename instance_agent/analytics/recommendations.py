@@ -1,8 +1,8 @@
 """Recommendations, each with the numbers that it is computed from. Pure.
 
-Three kinds: ``cheaper_model``: another model succeeds as often as the leader of a complexity for less; ``better_model``: another
-one surely succeeds more often than the leader, and is not dearer; ``budget_ends``: at the rate so far, a budget ends before its
-period.
+Three kinds: ``cheaper_model``: another model succeeds as often as the leader of a complexity for less; ``better_model``:
+another one surely succeeds more often than the leader, and is not dearer; ``budget_ends``: at the rate so far, a budget ends
+before its period.
 """
 
 from collections.abc import Iterable
@@ -42,16 +42,14 @@ def _recommended(kind: Literal["cheaper", "better"], model: ModelUse, instead: M
     if costs[0] is not None and costs[1] is not None:
         saving = max(0, round((costs[0] - costs[1]) * model.decisions * NANO_USD_PER_USD))
     rates = f"{_share(instead)} succeeded, and {_share(model)} of {model.model}"
+    tasks = f"the {model.complexity} tasks of {model.model}"
     if kind == "cheaper":
-        prices = _price(instead), _price(model)
         text = (
-            f"Give {instead.model} more of the {model.complexity} tasks of {model.model}: {rates}, and a success costs "
-            f"{prices[0]} and not {prices[1]}. All of them: {_usd(saving)} less."
+            f"Give {instead.model} more of {tasks}: {rates}, and a success costs {_price(instead)} and not {_price(model)}. "
+            f"All of them: {_usd(saving)} less."
         )
     else:
-        text = (
-            f"Give {instead.model} the {model.complexity} tasks of {model.model}: {rates}, and a success does not cost more."
-        )
+        text = f"Give {instead.model} {tasks}: {rates}, and a success does not cost more."
     return {
         "kind": f"{kind}_model",
         "text": text,

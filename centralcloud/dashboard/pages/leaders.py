@@ -1,7 +1,7 @@
 """Which model gets the most tasks, and why it need not be the one that the rules would choose. Pure.
 
-The first is counted, over a time that the page names: it is true whatever pins, a freeze, a policy or a disabled model have to
-do with it.
+The first is counted, over a time that the page names: it is true whatever pins, a freeze, a policy or a model that is not
+active have to do with it.
 """
 
 from collections import defaultdict
@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from centralcloud.dashboard.pages.words import SMALL_SHARE
 from centralcloud.dashboard.sources.control import Control
 from centralcloud.dashboard.sources.scores import PairScore
 from centralcloud.dashboard.sources.targets import Registered
@@ -47,6 +48,25 @@ def newest_parts(traffic: Sequence[PairTraffic]) -> frozenset[datetime]:
     return frozenset(starts[-max(1, len(starts) // 12) :])
 
 
+def avoided_pairs(pairs: Sequence[PairScore], traffic: Sequence[PairTraffic]) -> list[tuple[PairScore, float]]:
+    """Return the pairs that are surely worse than the best of their complexity and hardly get a task, the weakest first.
+
+    Each comes with its share of the fleet's newest tasks, 0 to 1. A pair that an operator has pinned or rolled back is not
+    one of them: learning does not decide about it.
+    """
+    newest, counts = newest_parts(traffic), defaultdict[tuple[str, str], int](int)
+    for each in traffic:
+        if each.start in newest:
+            counts[each.model, each.complexity] += each.decisions
+    total, best = sum(counts.values()), defaultdict[str, float](float)
+    for pair in pairs:
+        best[pair.complexity] = max(best[pair.complexity], pair.low or 0.0)
+    weak = [each for each in pairs if each.high is not None and each.high < best[each.complexity]]
+    found = [(each, counts[each.model, each.complexity] / total) for each in weak if total]
+    avoided = [(each, share) for each, share in found if share < SMALL_SHARE and not each.pinned and not each.held]
+    return sorted(avoided, key=lambda entry: (entry[0].mean or 0.0, entry[0].model, entry[0].complexity))
+
+
 def inactive_models(registered: Sequence[Registered]) -> frozenset[str]:
     """Return the names of the registered models that get no request."""
     bodies = (each.value for each in registered if each.kind == "model")
@@ -60,7 +80,7 @@ def override_of(
     control: Control | None,
     disabled: Collection[str],
 ) -> str | None:
-    """Return a sentence on why routers do not choose the model that the active rule would choose; None where nothing hinders.
+    """Return a sentence on why routers do not choose the model that the active rule would choose; None: they do.
 
     Args:
         choice: the model with the highest score of the active rule.
@@ -83,4 +103,5 @@ def override_of(
         reasons.append("learning is frozen")
     why = listed(reasons, _MOST_NAMED) if reasons else "the active rule's score is not published"
     has = "has the highest one" if len(leaders) == 1 else "have the highest ones"
-    return f"Routers go by the published scores of {complexity} tasks, and there {listed(leaders, _MOST_NAMED)} {has}: {why}."
+    names = listed(leaders, _MOST_NAMED)
+    return f"Routers go by the published scores of {complexity} tasks, and there {names} {has}: {why}."

@@ -199,7 +199,9 @@ def worth(pairs: Sequence[PairMoney], leaders: dict[str, str], shown: Range) -> 
         leader = next((each for each in panel.points if each.leads), None)
         if leader is not None and leader.cost_of_success_usd is not None:
             cost, place = formats.usd(leader.cost_of_success_usd), "on" if leader.on_frontier else "off"
-            findings.append(f"{panel.title}: {leader.name} gets the most tasks at {cost} a success, {place} the frontier")
+            findings.append(
+                f"{panel.title}: {leader.name} gets the most tasks at {cost} a success, {place} the frontier"
+            )
     unpriced = sorted({each.model for each in pairs if outcomes_of(each) and not each.priced})
     label = "; ".join(findings) or "Cost of a success and success rate by model"
     return Worth(frontier(panels, label=label), shown.words, tuple(unpriced))

@@ -11,7 +11,7 @@ from centralcloud.dashboard.charts.sparkline import sparkline
 from centralcloud.dashboard.charts.traffic_share import traffic_share
 from centralcloud.dashboard.costs import unknown_share
 from centralcloud.dashboard.pages.addresses import COMPLEXITIES, finding_url, instance_url, pair_url
-from centralcloud.dashboard.pages.leaders import leader_now
+from centralcloud.dashboard.pages.leaders import avoided_pairs, leader_now
 from centralcloud.dashboard.pages.verdict import Evidence, Signal, Verdict, as_far_as_known, judge, success_rate
 from centralcloud.dashboard.pages.words import SMALL_SHARE
 from centralcloud.dashboard.sources.control import CONTROL
@@ -84,7 +84,7 @@ class Matrix(NamedTuple):
 
 
 class Avoided(NamedTuple):
-    """Findings that concern little traffic, because learning avoids what they are about."""
+    """Weak pairs that learning avoids. `share`: of the newest tasks that they get together, 0 to 1."""
 
     share: float
     pairs: tuple[tuple[str, str], ...]
@@ -92,11 +92,12 @@ class Avoided(NamedTuple):
 
 
 class Attention(NamedTuple):
-    """The list of things that need a look."""
+    """The list of things that need a look. `minor`: open findings that concern little traffic, of no avoided pair."""
 
     signals: tuple[Signal, ...]
     more: int
     avoided: Avoided | None
+    minor: int
     behind: tuple[str, int, int, str] | None
 
 
@@ -128,7 +129,7 @@ async def build(context: PageContext) -> Models:
         "verdict": verdict,
         "kpis": kpis(fleet, queue, minutes, traffic, context.of(MONEY)),
         "matrix": matrix(pairs, changes, traffic, context.query, context.now),
-        "attention": attention(verdict, findings, fleet),
+        "attention": attention(verdict, findings, fleet, pairs, traffic),
         "shares": shares(traffic, context.query.get("complexity"), context.now),
     }
 
@@ -300,19 +301,32 @@ def score_points(score: float, history: Sequence[ScoreChange], start: datetime, 
     return points
 
 
-def attention(verdict: Verdict, findings: Sequence[Finding], fleet: FleetState) -> Attention:
+def attention(
+    verdict: Verdict,
+    findings: Sequence[Finding],
+    fleet: FleetState,
+    pairs: Sequence[PairScore] = (),
+    traffic: Sequence[PairTraffic] = (),
+) -> Attention:
     """Return what needs a look, and what is known and already avoided."""
-    small = [each for each in findings if each.traffic_share is not None and each.traffic_share < SMALL_SHARE]
+    weak = avoided_pairs(pairs, traffic)
+    urls = [pair_url(each.model, each.complexity) for each, _ in weak]
     avoided = None
-    if small:
-        pairs = tuple((each.subject, finding_url(each)) for each in small[:8])
-        avoided = Avoided(sum(each.traffic_share or 0.0 for each in small), pairs, len(small) - len(pairs))
+    if weak:
+        named = tuple(
+            (f"{each.model} / {each.complexity}", url) for (each, _), url in zip(weak[:8], urls, strict=False)
+        )
+        avoided = Avoided(sum(share for _, share in weak), named, len(weak) - len(named))
+    minor = sum(
+        each.traffic_share is not None and each.traffic_share < SMALL_SHARE and finding_url(each) not in urls
+        for each in findings
+    )
     behind = None
     if fleet.behind and fleet.furthest_behind is not None:
         url = instance_url(fleet.furthest_behind)
         behind = (fleet.furthest_behind, fleet.versions_behind or 0, fleet.behind, url)
     most = 6
-    return Attention(verdict.signals[:most], max(0, len(verdict.signals) - most), avoided, behind)
+    return Attention(verdict.signals[:most], max(0, len(verdict.signals) - most), avoided, minor, behind)
 
 
 def shares(traffic: Sequence[PairTraffic], wanted: str | None, now: datetime) -> Shares:

@@ -14,7 +14,7 @@ from centralcloud.dashboard.pages.changes import ChangeGroup, page_of
 from centralcloud.dashboard.pages.leaders import leader_now
 from centralcloud.dashboard.pages.pair_history import RANGES, chosen_range, score_history
 from centralcloud.dashboard.pages.pair_reasons import reasons, rule_names, rule_rows
-from centralcloud.dashboard.pages.words import error_title
+from centralcloud.dashboard.pages.words import error_title, sentence
 from centralcloud.dashboard.sources.findings import OPEN_FINDINGS, Finding
 from centralcloud.dashboard.sources.history import (
     MOST_PAIR_CHANGES,
@@ -262,9 +262,8 @@ def excluded(state: PairState, findings: Sequence[Finding]) -> tuple[Excluded, .
     rows = []
     for instance in state.excluded:
         finding = open_ones.get(instance)
-        rows.append(
-            Excluded(instance, instance_url(instance), finding and finding.opened_at, finding and finding.message)
-        )
+        message = finding and sentence(finding.message, finding.names)
+        rows.append(Excluded(instance, instance_url(instance), finding and finding.opened_at, message))
     return tuple(rows)
 
 

@@ -79,12 +79,15 @@ class Published(NamedTuple):
     inactive: frozenset[str] = frozenset()
 
 
+_NOTHING_PUBLISHED: Final = Published()
+
+
 def compare(
     rows: Sequence[RuleScore],
     active: str | None,
     query: Mapping[str, str],
     decisions: Mapping[str, int],
-    published: Published = Published(),
+    published: Published = _NOTHING_PUBLISHED,
 ) -> RulesView:
     """Compare the scores of every rule with those of the active one. `decisions`: of the last day, by complexity."""
     all_url = with_parameters("/scores", query, rules="all")

@@ -239,8 +239,12 @@ def _intervals(models: Sequence[str], estimates: Sequence[RuleScore], leaders: S
             rate, low, high = estimate(row.mean, row.low, row.high, row.success_rate, row.samples)
             leader = led.get((row.model, complexity))
             if leader is not None and rate is not None:
-                findings.append(f"{row.model} gets {percent(leader.share)} of the {complexity} tasks, with {percent(rate)}")
-            rows.append(Interval(row.model, rate, low, high, row.samples, leader is not None, pair_url(row.model, complexity)))
+                findings.append(
+                    f"{row.model} gets {percent(leader.share)} of the {complexity} tasks, with {percent(rate)}"
+                )
+            rows.append(
+                Interval(row.model, rate, low, high, row.samples, leader is not None, pair_url(row.model, complexity))
+            )
         if rows:
             panels.append(Panel(complexity, rows))
     label = f"Estimated success rates: {'; '.join(findings)}" if findings else "Estimated success rates"

@@ -41,14 +41,14 @@ def _better_models(report: Report) -> Iterator[Recommendation]:
     """Models to prefer to the leader of a complexity, as `instance-agent recommendations` names them."""
     for complexity in COMPLEXITIES:
         for kind, leader, other in advise([each for each in report.pairs if each.complexity == complexity]):
-            prices = usd(cost_of_success(other)), usd(cost_of_success(leader))
+            price, cost = usd(cost_of_success(other)), usd(cost_of_success(leader))
             text = (
-                f"{other.model} succeeds as often as {leader.model} on {complexity} tasks, and a success costs {prices[0]} "
-                f"and not {prices[1]}"
+                f"{other.model} succeeds as often as {leader.model} on {complexity} tasks, and a success costs {price} and not "
+                f"{cost}"
                 if kind == "cheaper"
                 else f"{other.model} succeeds more often than {leader.model} on {complexity} tasks: "
-                f"{percent(success_rate(other) or 0.0)} and not {percent(success_rate(leader) or 0.0)}, and a success does not "
-                "cost more"
+                f"{percent(success_rate(other) or 0.0)} and not {percent(success_rate(leader) or 0.0)}, and a success does "
+                "not cost more"
             )
             yield Recommendation(
                 f"{text}: give it more of them, or compare the two by an experiment",

@@ -298,7 +298,7 @@ def _kind(
     *,
     excluded: bool,
 ) -> str:
-    """Return what moved the score in this run. `excluded`: whether it has left out instances that counted in the last one."""
+    """Return what moved the score in this run. `excluded`: whether it leaves out instances that counted in the last one."""
     if before is not None:
         moved = {"latency": abs(latency - before[1]), "cost": abs(cost - before[2])}
         name = max(moved, key=moved.__getitem__)
@@ -332,7 +332,10 @@ def _sentence(
         before, after, statistic, threshold = alarm
         was, now = apart(before, after, text=decimals, digits=2)
         found, limit = apart(statistic, threshold, text=decimals, digits=0)
-        sentence += f"; the mean changed then from {was} to {now} (G is {found}, above the threshold {limit})"
+        compared = f"above the threshold {limit}"
+        if statistic <= threshold:
+            compared = f"with the other tasks of the model {compared}"
+        sentence += f"; the mean changed then from {was} to {now} (G is {found}, {compared})"
     sentence += suspicion
     if excluded:
         sentence += f"; without the quarantined {', '.join(sorted(excluded))}"

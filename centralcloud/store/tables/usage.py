@@ -1,4 +1,4 @@
-"""Tables of use: sums by workspace, key, policy, worker, task type, complexity and model, which maintenance makes from the records."""
+"""Use: sums by workspace, key, policy, worker, task, complexity and model, which maintenance makes of records."""
 
 from sqlalchemy import (
     BigInteger,

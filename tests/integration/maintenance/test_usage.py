@@ -330,7 +330,14 @@ def test_the_newest_requests_are_those_of_the_workspace(database: Database, data
 
 
 def test_models_are_summed_by_the_complexity_of_their_tasks(database: Database, database_url: str) -> None:
-    labels = {"workspace": "acme", "key_id": "k1", "policy": "code", "worker": "w1", "task_type": "chat", "model": "opus"}
+    labels = {
+        "workspace": "acme",
+        "key_id": "k1",
+        "policy": "code",
+        "worker": "w1",
+        "task_type": "chat",
+        "model": "opus",
+    }
     calls = [("simple", 5, 100), ("complex", 7, 1_000)]
     events = [
         event | {"routing_decision": event["routing_decision"] | {"complexity": complexity}}
